@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""The ``ipsecwatch`` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the verb that the command line names."""
+    from ipsecwatch.cli.main import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

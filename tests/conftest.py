@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures that many tests share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.bus import PrivateBus, missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def system_bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+    """A system bus of our own, with our policy; what this process takes for the system bus."""
+    if why := missing():
+        pytest.skip(why)
+    with PrivateBus(system=True) as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        yield bus
+
+
+@pytest.fixture
+def session_bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+    """A session bus of our own; what this process takes for the session's."""
+    if why := missing():
+        pytest.skip(why)
+    with PrivateBus(system=False) as bus:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
+        yield bus
