@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: MIT
+"""The words of ipsecwatch: what pluto said, what we made of it, and what changed.
+
+Plain frozen data, shared by every other room. Nothing here does I/O, reads a clock or knows how
+a value is printed. Names that pluto printed are kept as it printed them, undecodable bytes as
+surrogate escapes, so that two different names can never become one; text.clean() makes them fit
+to be shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+# --- What pluto said ------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """Which of the two sorts of SA a state is."""
+
+    IKE = "ike"
+    CHILD = "child"
+
+
+class Role(StrEnum):
+    """Who began the exchange that a state belongs to."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
+class Stage(StrEnum):
+    """How far a state has come."""
+
+    HALF_OPEN = "half-open"
+    OPEN = "open"
+    AUTHENTICATING = "authenticating"
+    CONFIG = "config"
+    NEGOTIATING_CHILD = "negotiating-child"
+    REKEYING = "rekeying"
+    ESTABLISHED = "established"
+    DELETING = "deleting"
+    INFORMATIONAL = "informational"
+    UNKNOWN = "unknown"
+
+
+class IkeVersion(StrEnum):
+    """The IKE versions that a connection admits (both at once only up to 3.27)."""
+
+    V1 = "1"
+    V2 = "2"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A timer of a state: ``seconds`` may be negative (it is due), or None (not printed)."""
+
+    name: str
+    seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One state line: an IKE SA or a Child SA, established or on its way.
+
+    ``serial`` (#12) is unique within one life of pluto and starts again at 1 in the next.
+    ``parent_serial`` is the IKE SA's, printed for established children alone.
+    """
+
+    serial: int
+    name: str
+    instance: tuple[int, ...]
+    story: str
+    kind: Kind | None
+    role: Role | None
+    stage: Stage
+    ike_version: int | None
+    state_name: str | None = None
+    remote_address: str | None = None
+    remote_port: int | None = None
+    transport: str = "udp"
+    local_client: str | None = None
+    remote_client: str | None = None
+    events: tuple[Event, ...] = ()
+    newest: bool = False
+    eroute_owner: bool = False
+    parent_serial: int | None = None
+    guessed: bool = False
+    """The story is in no release that we know; it was classed by its words."""
+    extra: tuple[str, ...] = ()
+    """Tokens after the story that we don't know, as printed."""
+    sa: SaLine | None = None
+    """The line with SPIs and counters that follows, where one did."""
+    text: str = field(default="", repr=False)
+    """What pluto printed of it behind the story, and on a second line its SPIs and counters."""
+
+    @property
+    def established(self) -> bool:
+        """Whether this SA is in use: both directions, all exchanges done."""
+        return self.stage is Stage.ESTABLISHED
+
+    def event(self, name: str) -> Event | None:
+        """Find a timer by the name that libreswan has used since 4.5 ("RETRANSMIT")."""
+        for event in self.events:
+            if event.name.endswith(name):
+                return event
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SaLine:
+    """The SPIs and counters of a state. Counters are bytes, rounded down by pluto to KB or MB."""
+
+    said: tuple[str, ...] = ()
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    max_bytes: str | None = None
+    username: str | None = None
+    remote_address: str | None = None
+    local_address: str | None = None
+    tunnel_mode: bool | None = None
+    used: int | None = None
+    """Seconds since the SA was last used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A wish: a Child SA that waits for the IKE SA ``serial``."""
+
+    serial: int
+    name: str
+    instance: tuple[int, ...]
+    what: str
+    remote_address: str | None = None
+    replacing: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """One line of ``trafficstatus``: an established (or half installed) Child SA's counters.
+
+    ``bytes_in`` and ``bytes_out`` are exact, and None where the kernel could not say.
+    ``add_time`` is the kernel's, in seconds since the epoch; it changes at every rekey.
+    """
+
+    serial: int
+    name: str
+    instance: tuple[int, ...]
+    type: str
+    remote_address: str | None = None
+    local_client: str | None = None
+    remote_client: str | None = None
+    username: str | None = None
+    offload: str | None = None
+    add_time: int | None = None
+    bytes_in: int | None = None
+    bytes_out: int | None = None
+    max_bytes: str | None = None
+    id: str | None = None
+    lease: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shunt:
+    """A bare shunt: a kernel policy of pluto's that belongs to no connection."""
+
+    ours: str
+    protocol: int
+    theirs: str
+    action: str
+    why: str
+    priority: str | None = None
+    conn_serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """One ``LEFT...RIGHT`` of a connection: ours first, whatever ipsec.conf calls left."""
+
+    text: str
+    routing: str
+    local_client: str | None
+    local_host: str | None
+    local_id: str | None
+    remote_host: str | None
+    remote_id: str | None
+    remote_client: str | None
+    owner: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connection of ``ipsec status``, or one instance of a template."""
+
+    name: str
+    instance: tuple[int, ...] = ()
+    topologies: tuple[Topology, ...] = ()
+    policy: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
+    oriented: bool | None = None
+    ike_version: IkeVersion | None = None
+    newest_ike: int | None = None
+    newest_child: int | None = None
+    routing: str | None = None
+    owner: int | None = None
+    conn_serial: int | None = None
+    instantiated_from: int | None = None
+    nm_configured: bool = False
+    text: str = field(default="", repr=False)
+    """What pluto printed of it; status.details() reads all the rest."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines of ``text``, without prefix and name."""
+        if not self.text:
+            return ()
+        end = self.text.index(":", self.text.index('"', self.text.index('"') + 1)) + 1
+        begin = self.text[:end]
+        return tuple(self.text[end:].split(f"\n{begin}"))
+
+    @property
+    def wanted_up(self) -> bool:
+        """Whether pluto is to bring it up and keep it up."""
+        return "UP" in self.policy
+
+    @property
+    def never_negotiates(self) -> bool:
+        """Whether it is a pass or drop rule, and so no tunnel."""
+        return "NEVER_NEGOTIATE" in self.policy
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """pluto's own counts, each absent (None, or an empty dict) where the answer has none."""
+
+    loaded: int | None = None
+    routed: int | None = None
+    active: int | None = None
+    accepting: bool | None = None
+    ddos_cookies: bool | None = None
+    ike: dict[str, int] = field(default_factory=dict)
+    ipsec: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecognised:
+    """A line that no release is known to print. ``line`` counts from 1."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one answer of pluto's says.
+
+    ``complete`` means that the whole of ``command``'s answer is there and doesn't contradict
+    itself; where it is false ``why`` says what is wrong, and absence proves nothing.
+    """
+
+    command: str | None = None
+    version: str | None = None
+    complete: bool = False
+    why: str | None = None
+    connections: tuple[Connection, ...] = ()
+    states: tuple[State, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    traffic: tuple[Traffic, ...] = ()
+    shunts: tuple[Shunt, ...] = ()
+    totals: Totals = Totals()
+    other: tuple[str, ...] = field(default=(), repr=False)
+    """Known lines of the other sections (interfaces, settings, algorithms), without prefix."""
+    unrecognised: tuple[Unrecognised, ...] = ()
+    unrecognised_count: int = 0
+    """All of them; ``unrecognised`` keeps only the first ones."""
+
+
+# --- What we make of it ---------------------------------------------------------------------
+
+
+class TunnelState(StrEnum):
+    """How a tunnel is. DESIGN: the first that fits, in this order."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    PARTIAL = "partial"
+    STUCK = "stuck"
+    CONNECTING = "connecting"
+    WAITING = "waiting"
+    DOWN = "down"
+
+    @property
+    def carries(self) -> bool:
+        """Whether at least some of the tunnel's traffic passes."""
+        return self in (TunnelState.UP, TunnelState.PARTIAL)
+
+
+class PlutoState(StrEnum):
+    """How libreswan's daemon is, as far as can be told from outside."""
+
+    RUNNING = "running"
+    STARTING = "starting"
+    STOPPED = "stopped"
+    UNREACHABLE = "unreachable"
+
+
+class Reason(StrEnum):
+    """Why a tunnel isn't up. Codes are part of the D-Bus API: extend, never rename."""
+
+    NONE = "none"
+    NO_ANSWER = "no-answer"
+    UNREACHABLE = "unreachable"
+    AUTHENTICATION = "authentication"
+    PROPOSAL = "proposal"
+    TRAFFIC_SELECTORS = "traffic-selectors"
+    CREDENTIALS = "credentials"
+    CHILD_MISSING = "child-missing"
+    PEER_DELETED = "peer-deleted"
+    PEER_DEAD = "peer-dead"
+    OPERATOR = "operator"
+    PLUTO_STOPPED = "pluto-stopped"
+    PLUTO_STARTING = "pluto-starting"
+    PLUTO_UNREACHABLE = "pluto-unreachable"
+    BAD_OUTPUT = "bad-output"
+    UNLOADED = "unloaded"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line that pluto, or systemd about pluto's unit, wrote to the journal."""
+
+    at: float
+    """Seconds since the epoch."""
+    text: str
+    identifier: str = "pluto"
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One look at pluto: a report, or the reason why there is none."""
+
+    at: float
+    """Wall clock, seconds since the epoch."""
+    mono: float
+    """Monotonic clock that stands still while the machine sleeps, in seconds."""
+    report: Report | None = None
+    pluto: PlutoState = PlutoState.RUNNING
+    pid: int | None = None
+    """pluto's process id, where the kernel told it."""
+    unit_inactive: bool = False
+    """systemd says that pluto's unit doesn't run: no need to wait whether it comes back."""
+    why: str | None = None
+    """What went wrong, in one line, where ``report`` is None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """One tunnel as people count them, at one moment.
+
+    ``key`` is what pluto calls it, byte for byte; ``name`` is fit to be shown, and unique too.
+    """
+
+    key: str
+    name: str
+    state: TunnelState
+    last_state: TunnelState
+    """The last known one: ``state``, except while that is UNKNOWN."""
+    since: float
+    """Wall clock of the last change of ``state``, seconds since the epoch."""
+    since_mono: float
+    reason: Reason = Reason.NONE
+    children_up: int = 0
+    children: int = 0
+    instances: int = 0
+    managed: str = ""
+    attempts: int = 0
+    """Negotiations begun in this episode of trying."""
+    peer: str | None = None
+    detail: str | None = None
+    """pluto's log line behind ``reason``."""
+    connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
+    states: tuple[State, ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A change of one tunnel's state.
+
+    ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that no longer
+    is. ``known`` is the last known state before; a tunnel that wasn't listed counts as DOWN.
+    ``tunnel`` is how the tunnel is after it (for one that is gone: DOWN, with the reason).
+    """
+
+    tunnel: Tunnel
+    old: TunnelState | None
+    new: TunnelState | None
+    known: TunnelState
+    reason: Reason
+    at: float
+    mono: float
+    silent: bool = False
+    """True in the first complete report: the service only learns what is there."""
+    detail: str | None = None
+    sticks: bool = False
+    """A PARTIAL tunnel whose missing child has been tried for too long; its state stays."""
+
+    @property
+    def becomes(self) -> TunnelState:
+        """The new state as subscribers see it: a tunnel that is gone went down first."""
+        return TunnelState.DOWN if self.new is None else self.new
+
+    @property
+    def announced(self) -> bool:
+        """Whether subscribers are told (the first look and what they can't tell apart: no)."""
+        was = TunnelState.DOWN if self.old is None else self.old
+        return not self.silent and (self.sticks or was is not self.becomes)
+
+    @property
+    def goes_up(self) -> bool:
+        """Whether this is a TunnelUp: into UP from another known state."""
+        return self.becomes is TunnelState.UP and self.known is not TunnelState.UP
+
+    @property
+    def goes_down(self) -> bool:
+        """Whether this is a TunnelDown: out of UP or PARTIAL, into a known state but these."""
+        return self.known.carries and not (
+            self.becomes.carries or self.becomes is TunnelState.UNKNOWN
+        )
+
+    @property
+    def gets_stuck(self) -> bool:
+        """Whether this is a TunnelStuck."""
+        return self.sticks or (
+            self.becomes is TunnelState.STUCK and self.known is not TunnelState.STUCK
+        )
+
+
+MAX_UNRECOGNISED: Final = 100
+"""How many unrecognised lines a report keeps; all of them are counted."""

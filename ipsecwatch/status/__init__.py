@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""libreswan's status texts, 3.18 to 5.4 and main, to a Report.
+
+The text is unstable and its makers say so; nothing here counts on order, on the ``NNN`` prefix
+(printed or not depending on release and way), or on a line being there. Lines are recognised by
+their shape. What is not recognised is kept and counted, never guessed at in silence.
+"""
+
+from __future__ import annotations
+
+from ipsecwatch.status.details import details
+from ipsecwatch.status.reader import Reader, parse
+from ipsecwatch.status.topology import ON_DEMAND
+
+__all__ = ["ON_DEMAND", "Reader", "details", "parse"]

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""What has been gathered so far of one answer of pluto's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.model import MAX_UNRECOGNISED, Totals, Unrecognised
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Connection, Pending, Shunt, Traffic
+    from ipsecwatch.status.connections import Odd
+    from ipsecwatch.status.states import Subject
+
+MAX_TEXT: Final = 1024
+"""Characters of an unrecognised line that are kept; pluto's own lines are no longer."""
+
+
+Half = tuple[int, "Subject", str]
+"""A state line: its number, and the two halves that it is read in."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """What has been gathered so far of one answer."""
+
+    listed: dict[str, Connection] = field(default_factory=dict)
+    """The connections, by name and instance as printed."""
+    odd: dict[str, tuple[int, Odd]] = field(default_factory=dict)
+    """The numbers of their first lines, and what is odd about them."""
+    tangled: bool = False
+    """The lines of some connection don't all follow each other."""
+    connections: tuple[Connection, ...] = ()
+    """Those that are believed."""
+
+    states: list[Half] = field(default_factory=list)
+    sas: dict[int, str] = field(default_factory=dict)
+    """The lines with SPIs and counters, by the index of their state."""
+    tainted: int | None = None
+    """States from this index on stand behind a user name, which is the peer's text."""
+
+    pending: list[Pending] = field(default_factory=list)
+    traffic: dict[int, Traffic] = field(default_factory=dict)
+    shunts: list[Shunt] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    heads: dict[str, str] = field(default_factory=dict)
+    """The lines that begin or sum up a section, by their first words."""
+    totals: Totals = field(default_factory=Totals)
+    version: str | None = None
+
+    error: str | None = None
+    """How whack, or pluto, said that there is no answer."""
+    doubled: bool = False
+    """Something is there twice that each answer has once."""
+    doubt: str | None = None
+    """Why what it says cannot be believed."""
+    strange: list[Unrecognised] = field(default_factory=list)
+    strange_count: int = 0
+
+    def unrecognised(self, number: int, line: str) -> None:
+        """Keep a line that no release is known to print, or only count it."""
+        self.strange_count += 1
+        if len(self.strange) < MAX_UNRECOGNISED:
+            self.strange.append(Unrecognised(number, line[:MAX_TEXT]))
+
+    def copy(self) -> Answer:
+        """Copy it, so that the one can grow without the other."""
+        values = [getattr(self, f.name) for f in fields(self)]
+        copies: list[Any] = [v.copy() if isinstance(v, (list, dict)) else v for v in values]
+        return Answer(*copies)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""The connection list: what ipsec.conf asked for, and what became of it.
+
+A connection is a run of lines that begin with ``"NAME"[I]:``. The first has the topology and the
+routing word; the rest are ``key: value`` lines whose separators vary. Here is read what tells how
+a tunnel is; the text is kept, and details.py reads everything else.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import filterfalse
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipsecwatch.model import Connection, IkeVersion
+from ipsecwatch.status import states, topology
+from ipsecwatch.status.making import draft
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Topology
+    from ipsecwatch.status.runs import Run
+
+_KEYS: Final = (
+    "host:", "oriented;", "unoriented;", "mycert=", "peercert=", "hiscert=", "my_updown",
+    "their_updown", "leftupdown", "rightupdown", "myip=", "myup=", "theirup=", "xauth us:",
+    "our auth:", "modecfg info:", "cisco-split:", "banner:", "labeled_ipsec:", "policy_label:",
+    "sec_label:", "CAs:", "ike_life:", "iptfs:", "retransmit-interval:", "sha2-truncbug:",
+    "initial-contact:", "policy_next:", "policy:", "v2-auth-hash-policy:", "conn_prio:",
+    "nflog-group:", "our idtype:", "sendca:", "dpd:", "liveness:", "nat-traversal:",
+    "newest ISAKMP SA:", "newest IKE SA:", "routing:", "session resume ticket:", "reqid:",
+    "conn serial:", "aliases:", "IKE algorithm", "IKEv1 algorithm newest:",
+    "IKEv2 algorithm newest:", "ESP algorithm", "AH algorithm", "ESP/AH algorithm", "impair:",
+    "remote_peer_type:",
+)  # fmt: skip
+"""How each further line of a connection begins, in any release."""
+
+_WANTED: Final = (
+    "policy:", "newest ISAKMP SA:", "newest IKE SA:", "routing:", "conn serial:", "aliases:",
+    "host:", "oriented;", "unoriented;", "cisco-split:",
+)  # fmt: skip
+"""Those that are read here."""
+
+_CLOSING: Final = frozenset({"newest ISAKMP SA:", "newest IKE SA:", "routing:"})
+"""The line that each connection has exactly one of, behind all that a peer may have chosen."""
+
+
+_OWN: Final = ("our idtype:",)
+"""Those that no two connections have in common, and which it doesn't pay to remember."""
+
+
+def _starts() -> dict[str, tuple[tuple[str, str], ...]]:
+    """Index the beginnings by their first seven characters, so that one look-up finds a line's.
+
+    Each with the key that it stands for, empty where that isn't wanted here.
+    """
+    table: dict[str, tuple[tuple[str, str], ...]] = {}
+    for key in _KEYS:
+        # Three blanks stand before a key; up to 4.15 five before the second line's.
+        indent = "     " if key in ("oriented;", "unoriented;", "myip=") else "   "
+        start = indent + key
+        known = table.get(start[:_SHORT], ())
+        table[start[:_SHORT]] = (*known, (start, key if key in _WANTED + _OWN else ""))
+    return table
+
+
+_SHORT: Final = 7
+_STARTS: Final = _starts()
+
+_CONN_SERIAL: Final = r" \$(\d{1,10})(?:, instantiated from: \$(\d{1,10}))?"
+_SERIAL: Final = re.compile(_CONN_SERIAL, re.ASCII)
+_NEWEST: Final = re.compile(
+    r" #(\d{1,10}); newest IPsec SA: #(\d{1,10});(?: conn serial:" + _CONN_SERIAL + ")?", re.ASCII
+)
+_OWNER: Final = re.compile(r"; owner: (?:Child|IPsec|IKE|ISAKMP) SA #(\d{1,10})", re.ASCII)
+_IKE: Final = re.compile(r"; established (?:IKE|ISAKMP) SA: #(\d{1,10})", re.ASCII)
+_CHILD: Final = re.compile(r"; established (?:Child|IPsec) SA: #(\d{1,10})", re.ASCII)
+
+
+_Draft: Final = draft(Connection)
+
+
+def is_keyed(text: str) -> bool:
+    """Tell whether this is one of the lines behind the topology, without its blanks."""
+    return text.startswith(_KEYS)
+
+
+class Odd(NamedTuple):
+    """What is not as it should be with a connection's lines."""
+
+    strange: tuple[int, ...]
+    """Indices of lines that no release is known to print."""
+    closings: int
+    """How many lines of the one kind it has that there is exactly one of; 0: it may be cut."""
+
+
+Read = tuple[Connection, Odd | None]
+"""A connection, and what is odd about it."""
+
+
+def read(run: Run, dull: set[str]) -> Read | None:
+    """Read one connection from its lines; None: there are other lines among them.
+
+    ``dull`` is a set of known lines of which nothing is read here; those that are found are put
+    into it. Most connections of a machine have most of their lines in common.
+    """
+    topologies: list[Topology] = []
+    strange: list[str] = []
+    found: dict[str, str] = {}
+    closings = 0
+    for line in filterfalse(dull.__contains__, run.lines):
+        if "\n" in line:
+            return None
+        starts = _STARTS.get(line[:_SHORT])
+        if starts is None:
+            if not _unkeyed(line, topologies):
+                strange.append(line)
+            continue
+        for start, key in starts:
+            if line.startswith(start):
+                if key in _CLOSING:
+                    closings += 1
+                if not key:
+                    dull.add(line)
+                elif key not in found:
+                    found[key] = line[len(start) :]
+                break
+        else:
+            strange.append(line)
+    connection = _connection(run, topologies, found)
+    if closings == 1 and not strange:
+        return connection, None
+    indices = tuple(i for i, line in enumerate(run.lines) if line in strange)
+    return connection, Odd(indices, closings)
+
+
+def _unkeyed(line: str, topologies: list[Topology]) -> bool:
+    """Take a line that begins with no key; False: no release is known to print it."""
+    if line[:1] != " " or line[1:2] == " ":
+        return False
+    if line.startswith(" banner:"):  # up to 4.15; its text is the peer's
+        return True
+    found = topology.read(line.strip())
+    if found is not None:
+        topologies.append(found)
+    return found is not None
+
+
+def _connection(run: Run, topologies: list[Topology], found: dict[str, str]) -> Connection:
+    ike = child = owner = serial = origin = None
+    routing = topologies[0].routing if topologies else None
+    if topologies:
+        owner = topologies[0].owner
+    newest = found.get("newest ISAKMP SA:") or found.get("newest IKE SA:")  # up to 4.15
+    if newest is not None and (m := _NEWEST.match(newest)) is not None:
+        ike, child, serial, origin = [int(n) or None if n else None for n in m.groups()]
+    if (told := found.get("routing:")) is not None:  # from 5.0 on
+        routing = told.partition(";")[0].strip() or routing
+        owner, ike, child = (_first(p, told) for p in (_OWNER, _IKE, _CHILD))
+    if "conn serial:" in found and (m := _SERIAL.match(found["conn serial:"])) is not None:
+        serial, origin = _number(m[1]), _number(m[2])
+    policy, version = _policy(found.get("policy:", ""))
+    connection = _Draft(
+        run.name, states.instance(run.instance), tuple(topologies), policy,
+        tuple(found["aliases:"].split()) if "aliases:" in found else (),
+        _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
+        "nm-configured: yes" in found.get("cisco-split:", ""), run.text,
+    )  # fmt: skip
+    connection.__class__ = Connection
+    return connection  # type: ignore[no-any-return]
+
+
+def _number(text: str | None) -> int | None:
+    """Read a serial; pluto prints ``#0`` for none."""
+    return (int(text) or None) if text else None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int | None:
+    m = pattern.search(text)
+    return _number(m[1]) if m else None
+
+
+@lru_cache(maxsize=1024)
+def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
+    """Split a policy, and tell the IKE versions that it admits. Most connections share one."""
+    policy = frozenset(text.partition(";")[0].strip().split("+")) - {""}
+    one = "IKEv1" in policy or "IKEV1_ALLOW" in policy
+    two = bool(policy & {"IKEv2", "IKEV2_ALLOW", "IKEV2_PROPOSE"})
+    if one and two:
+        return policy, IkeVersion.BOTH
+    if one:
+        return policy, IkeVersion.V1
+    return policy, IkeVersion.V2 if two else None
+
+
+def _oriented(found: dict[str, str], routing: str | None) -> bool | None:
+    if "oriented;" in found:
+        return True
+    host = found.get("host:", "")
+    if host.startswith(" oriented"):
+        return True
+    if "unoriented;" in found or host.startswith(" unoriented") or routing == "unoriented":
+        return False
+    return None

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""One answer of pluto's, line by line: which line is what.
+
+Reading an answer is a function of its text alone. What a Reader remembers of the last answer only
+saves work: a connection, or half a line, of which the text is the same is not read again.
+"""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.model import Report
+from ipsecwatch.status import connections, runs, sections, states, trust, whole
+from ipsecwatch.status.answer import Answer
+from ipsecwatch.status.memo import Memo
+from ipsecwatch.status.traffic import traffic
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Connection, State
+    from ipsecwatch.status.runs import Run
+
+_HEADS: Final = (
+    sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
+    sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL, sections.SHUNT_LIST,
+)  # fmt: skip
+
+_MAX_DULL: Final = 20_000
+"""Lines of connections that are remembered as saying nothing of a tunnel's state."""
+
+
+def parse(text: str | bytes, command: str | None = None) -> Report:
+    """Read one answer; ``command`` is what was asked (None: tell by the text).
+
+    Never raises: an answer that is cut, doubled, empty, or another command's is a Report with
+    ``complete`` False and ``why``.
+    """
+    return Reader().read(text, command)
+
+
+@dataclass(slots=True)
+class _Past:
+    """The part of an answer in front of its states, which most polls have in common."""
+
+    text: str
+    """An answer, up to ``end`` or longer."""
+    end: int
+    """Where the states begin in it."""
+    number: int
+    """The number of the line that begins there."""
+    answer: Answer
+    """What was read up to there."""
+
+    def begins(self, text: str) -> bool:
+        """Tell whether another answer begins with the same."""
+        if len(self.text) > self.end:  # not cut to size before it is asked for: most are large
+            self.text = self.text[: self.end]
+        return bool(self.end) and text.startswith(self.text)
+
+
+class Reader:
+    """Reads one answer after the other, and remembers what need not be read again."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, Connection] = {}
+        self._odd: dict[str, tuple[int, connections.Odd]] = {}
+        self._dull: set[str] = set()
+        self._subjects = Memo(states.subject)
+        self._past = _Past("", 0, 0, Answer())
+
+    def read(self, text: str | bytes, command: str | None = None) -> Report:
+        """As parse()."""
+        if isinstance(text, bytes):
+            text = text.decode("utf-8", "surrogateescape")
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        # Reading makes many objects and no cycles: the collector would look through all of them,
+        # and often through those of the whole program, for nothing.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return self._read(text, command)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _read(self, text: str, command: str | None) -> Report:
+        self._subjects.turn()
+        if len(self._dull) > _MAX_DULL:
+            self._dull.clear()
+        past = self._past
+        if past.begins(text):
+            answer = past.answer.copy()
+            self._after(text, past, answer)
+        else:
+            answer = self._gather(text)
+        return self._report(text, answer, command)
+
+    # --- gathering ------------------------------------------------------------------------
+
+    def _gather(self, text: str) -> Answer:
+        """Take in every line."""
+        answer = Answer()
+        early: list[tuple[int, str]] = []
+        at, number, length = 0, 1, 0
+        while (end := text.find("\n", at)) >= 0:
+            run = runs.take(text, at, end, length)
+            if run is not None:
+                if not self._connection(run, number, answer):  # other lines are among its own
+                    run = runs.take(text, at, end) or run
+                    self._connection(run, number, answer)
+                length = len(run.text)
+                at += length + 1
+                number += len(run.lines)
+                continue
+            line = text[at:end]
+            if self._line(number, line, answer):
+                early.append((number, line))
+            at = end + 1
+            number += 1
+            if sections.IPSEC_TOTAL in answer.heads:
+                # In a status the states stand behind this line; what looks like one before is none.
+                answer = self._without_states(answer, early)
+                self._settle(text, answer)
+                self._past = past = _Past(text, at, number, answer.copy())
+                self._after(text, past, answer)
+                return answer
+        self._settle(text, answer)
+        return answer
+
+    def _after(self, text: str, past: _Past, answer: Answer) -> None:
+        """Take in what stands behind the totals: the states, and the shunts."""
+        lines = text[past.end - 1 :].replace("\n000 ", "\n")[1:].split("\n")
+        lines.pop()  # what stands behind the last newline is no line: nothing, or one that was cut
+        for number, line in enumerate(lines, past.number):
+            if line[:1] != "#":
+                self._line(number, line, answer)
+            elif not self._sa(number, line, answer):
+                answer.unrecognised(number, line)
+
+    def _without_states(self, answer: Answer, early: list[tuple[int, str]]) -> Answer:
+        """Drop what was taken in about SAs."""
+        kept = Answer(
+            answer.listed, answer.odd, answer.tangled, shunts=answer.shunts, other=answer.other,
+            heads=answer.heads, version=answer.version, error=answer.error,
+            doubled=answer.doubled, strange=answer.strange, strange_count=answer.strange_count,
+        )  # fmt: skip
+        for number, line in early:
+            kept.unrecognised(number, line)
+        return kept
+
+    def _connection(self, run: Run, number: int, answer: Answer) -> bool:
+        """Take in lines of one connection, which aren't read if they are as in the last answer.
+
+        False: there are other lines among them.
+        """
+        key = run.key
+        connection = self._listed.get(key)
+        if connection is not None and connection.text == run.text:
+            odd = self._odd[key][1] if key in self._odd else None
+        else:
+            read = connections.read(run, self._dull)
+            if read is None:
+                return False
+            connection, odd = read
+        if key in answer.listed:
+            answer.tangled = True
+        answer.listed[key] = connection
+        if odd is not None:
+            answer.odd[key] = number, odd
+        return True
+
+    def _line(self, number: int, line: str, answer: Answer) -> bool:
+        """Take in any other line; True: it is about an SA."""
+        if line[:3].isdigit() and line[3:4] in (" ", ""):
+            line = line[4:]
+        first = line[:1]
+        if first == "#" or (first.isdigit() and ": pending " in line[:24]):
+            if self._sa(number, line, answer):
+                return True
+            answer.unrecognised(number, line)
+        elif line and not line.isspace():
+            self._other(number, line, answer)
+        return False
+
+    def _sa(self, number: int, line: str, answer: Answer) -> bool:
+        """Take in a line about an SA; False: it is none, or not where it should be."""
+        if states.TRAFFIC in line:
+            return self._spis(line, answer)
+        told, _, tail = line.partition(";")
+        subject = self._subjects(told)
+        if subject is not None:
+            answer.states.append((number, subject, tail))
+            return True
+        counted = traffic(line)
+        if counted is not None:
+            answer.doubled = answer.doubled or counted.serial in answer.traffic
+            answer.traffic.setdefault(counted.serial, counted)
+            return True
+        wish = states.pending(line)
+        if wish is None or (answer.states and answer.states[-1][1].serial != wish.serial):
+            return False  # it follows the IKE SA that it waits for, in every release
+        answer.pending.append(wish)
+        return True
+
+    def _spis(self, line: str, answer: Answer) -> bool:
+        """Take in an SA's SPIs and counters, which follow its state line in every release."""
+        last = len(answer.states) - 1
+        if last < 0 or last in answer.sas:
+            return False
+        if not line.startswith(f'#{answer.states[last][1].serial}: "'):
+            return False
+        answer.sas[last] = line
+        if answer.tainted is None and states.USERNAME in line:
+            answer.tainted = last + 1
+        return True
+
+    def _other(self, number: int, line: str, answer: Answer) -> None:
+        """Take in a line that is about no connection and no SA."""
+        if sections.error(line):
+            answer.error = answer.error or line
+        elif (shunt := sections.shunt(line)) is not None:
+            answer.shunts.append(shunt)
+        elif sections.known(line):
+            answer.other.append(line)
+            for head in _HEADS:
+                if line.startswith(head):
+                    answer.doubled = answer.doubled or head in answer.heads
+                    answer.heads[head] = line
+            if answer.version is None and "pluto_version=" in line[:2000]:
+                answer.version = sections.version(line)
+        elif not sections.note(line):
+            answer.unrecognised(number, line)
+
+    # --- judging --------------------------------------------------------------------------
+
+    def _settle(self, text: str, answer: Answer) -> None:
+        """Put the connections together, and read the totals."""
+        heads = answer.heads
+        answer.totals = sections.totals(
+            heads.get(sections.CONNECTION_TOTAL), heads.get(sections.STATE_INFORMATION),
+            heads.get(sections.IKE_TOTAL), heads.get(sections.IPSEC_TOTAL),
+        )  # fmt: skip
+        loaded = answer.totals.loaded
+        if answer.tangled or not trust.agree(answer.listed, answer.odd, loaded):
+            sifted = trust.sift_connections(text, loaded)
+            answer.listed, answer.odd, answer.doubt = sifted.listed, sifted.odd, sifted.doubt
+            for number, line in sifted.strangers:
+                answer.unrecognised(number, line)
+        for key, (number, odd) in answer.odd.items():
+            lines = answer.listed[key].lines
+            for i in odd.strange:
+                answer.unrecognised(number + i, key + lines[i])
+        self._listed, self._odd = answer.listed, answer.odd
+        answer.connections = tuple(answer.listed.values())
+
+    def _report(self, text: str, answer: Answer, command: str | None) -> Report:
+        told = whole.command(answer)
+        asked = command or told
+        found = self._states(text, answer, told)
+        why = whole.incomplete(asked, answer, found, text)
+        return Report(
+            asked, answer.version, why is None, why, answer.connections, found,
+            tuple(answer.pending), tuple(answer.traffic.values()), tuple(answer.shunts),
+            answer.totals, tuple(answer.other),
+            tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count,
+        )  # fmt: skip
+
+    def _states(self, text: str, answer: Answer, told: str | None) -> tuple[State, ...]:
+        """Put the states together, and leave out those that aren't believed."""
+        sas = answer.sas
+        found = [
+            states.put_together(who, tail, sas.get(i))
+            for i, (_, who, tail) in enumerate(answer.states)
+        ]
+        if told != "status":
+            answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)
+            return tuple(found)
+        sifted = trust.sift_states(found, answer.totals, answer.connections, answer.tainted)
+        answer.doubt = answer.doubt or sifted.doubt
+        if sifted.strangers:
+            lines = text.split("\n")
+            for number in (answer.states[i][0] for i in sifted.strangers):
+                answer.unrecognised(number, lines[number - 1])
+        return tuple(sifted.states)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Lines that follow each other and begin with the same connection's name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# How a line of a connection begins: perhaps with a prefix of three digits (whack's up to 4.15, or
+# the socket's in every release), then name and instance.
+_BEGIN: Final = re.compile(r'(?:\d{3} )?"([^"\n]*)"((?:\[\d{1,10}\])*):', re.ASCII)
+
+
+@dataclass(slots=True)
+class Run:
+    """Lines that follow each other and begin with the same connection's name."""
+
+    begin: str
+    """What each line begins with: perhaps a prefix, name and instance, a colon."""
+    name: str
+    instance: str
+    """As printed."""
+    text: str
+    """The lines."""
+    lines: list[str]
+    """The lines without their beginning; a newline in one: there are others among them."""
+    at: int
+    """Where in the text they begin."""
+
+    @property
+    def key(self) -> str:
+        """What tells a connection from all others."""
+        return self.begin if self.begin[0] == '"' else self.begin[4:]
+
+    @property
+    def end(self) -> int:
+        """Where in the text the next line begins."""
+        return self.at + len(self.text) + 1
+
+
+def take(text: str, at: int, end: int, likely: int = 0) -> Run | None:
+    """Take the run that begins at ``at``; None: the line there is none of a connection's.
+
+    ``end`` is where that line ends. With ``likely``, how long the run may well be (the last one
+    was), it is found by leaps, and other lines may be among those that begin alike.
+    """
+    m = _BEGIN.match(text, at)
+    if m is None:
+        return None
+    begin, name, instance = m.group(0, 1, 2)
+    again = "\n" + begin
+    leap = max(likely, len(again))
+    while text.startswith(again, end):
+        last = text.rfind(again, end, end + leap)
+        ends = text.find("\n", last + 1)
+        if ends < 0:  # that one was cut
+            end = last
+            break
+        end = ends
+    block = text[at:end]
+    lines = block.split(again)
+    lines[0] = lines[0][len(begin) :]
+    return Run(begin, name, instance, block, lines, at)
+
+
+def runs(text: str) -> Iterator[Run]:
+    """List all runs of a text."""
+    at = 0
+    while (end := text.find("\n", at)) >= 0:
+        run = take(text, at, end)
+        if run is None:
+            at = end + 1
+        else:
+            yield run
+            at = run.end

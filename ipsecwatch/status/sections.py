@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""The lines that are about no connection and no SA: headers, settings, totals, shunts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ipsecwatch.model import Shunt, Totals
+
+STATUS_HEAD: Final = "using kernel interface:"
+CONNECTION_LIST: Final = "Connection list:"
+CONNECTION_TOTAL: Final = "Total IPsec connections:"
+STATE_INFORMATION: Final = "State Information:"
+IKE_TOTAL: Final = "IKE SAs:"
+IPSEC_TOTAL: Final = "IPsec SAs:"
+SHUNT_LIST: Final = "Bare Shunt list:"
+
+_KNOWN: Final = (
+    STATUS_HEAD, CONNECTION_LIST, CONNECTION_TOTAL, STATE_INFORMATION, IKE_TOTAL, IPSEC_TOTAL,
+    SHUNT_LIST,
+    # interfaces and modes
+    "interface ", "fips mode=", "FIPS mode ", "SElinux=", "seccomp=",
+    # config setup
+    "config setup options:", "configdir=", "nssdir=", "dnssec-", "sbindir=", "pluto_version=",
+    "nhelpers=", "logfile=", "ddos-cookies-threshold=", "ikeport=", "ikebuf=", "ocsp-",
+    "global-redirect=", "secctx-attr-type=", "myid = ", "debug", "impair:",
+    "nat-traversal", "virtual-private (%priv):", "- allowed subnet", "- excluded subnet",
+    # algorithms
+    "ESP algorithms supported:", "Kernel algorithms supported:", "IKE algorithms supported:",
+    "algorithm ", "stats db_ops: ",
+    # globalstatus
+    "current.states.", "config.setup.", "total.", "~states.", "#current.", "~current.", "~total.",
+    # addresspoolstatus, processstatus
+    "address pool ", "  PID  Process",
+)  # fmt: skip
+"""How each line of pluto's own begins, in any release."""
+
+_ERRORS: Final = (
+    "whack: ", "ERROR: ipsec whack: ", "ipsec whack: ERROR: ", "whack error: ",
+    "no connection named ", "no connection or alias named ",
+    "no such connection or aliased connection named ", "need --listen before ",
+    "ignoring message from whack with bad magic ",
+)  # fmt: skip
+
+_NOTES: Final = ("WARNING: ipsec auto has been deprecated",)
+
+_SHUNT: Final = re.compile(
+    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?) -(\d{1,3})-> "
+    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?) => (%\w{1,20})(?: (\d{1,10}))?    (.{0,200})"
+)
+_CONN_SERIAL: Final = re.compile(r" \$(\d{1,10})$")
+_COUNT: Final = re.compile(r"([\w-]{1,20})\((\d{1,10})\)")
+_LOADED: Final = re.compile(r"\b(loaded|routed|active) (\d{1,10})")
+_VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
+
+
+def known(line: str) -> bool:
+    """Tell whether some release of pluto prints lines like this one."""
+    return line.startswith(_KNOWN)
+
+
+_COMMANDS: Final = (
+    (("current.states.", "~states.total", "#current.", "~current.", "total."), "globalstatus"),
+    (("address pool ",), "addresspoolstatus"),
+    (("  PID  Process",), "processstatus"),
+    (("FIPS mode ",), "fipsstatus"),
+)
+
+
+def command(line: str) -> str | None:
+    """Tell by a line that stands in no status which command it answers."""
+    return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)
+
+
+def error(line: str) -> bool:
+    """Tell whether this is whack's or pluto's way to say that there is no answer."""
+    return line.startswith(_ERRORS)
+
+
+def note(line: str) -> bool:
+    """Tell whether this is a remark of the ``ipsec`` command that says nothing about the answer."""
+    return line.startswith(_NOTES)
+
+
+def version(line: str) -> str | None:
+    """Read pluto's version, as in ``pluto_version=4.10``."""
+    m = _VERSION.search(line, 0, 4096)
+    return m[1] if m else None
+
+
+def shunt(line: str) -> Shunt | None:
+    """Read a bare shunt: a policy of pluto's for traffic that no connection owns."""
+    m = _SHUNT.fullmatch(line)
+    if m is None:
+        return None
+    why = m[6]
+    serial = _CONN_SERIAL.search(why)
+    if serial:
+        why = why[: serial.start()]
+    number = int(serial[1]) if serial else None
+    return Shunt(m[1], int(m[2]), m[3], m[4], why.strip(), m[5], number)
+
+
+def totals(
+    connections: str | None, state: str | None, ike: str | None, ipsec: str | None
+) -> Totals:
+    """Read the lines that count; each may be missing."""
+    loaded = {word: int(n) for word, n in _LOADED.findall(connections or "")}
+    return Totals(
+        loaded=loaded.get("loaded"),
+        routed=loaded.get("routed"),
+        active=loaded.get("active"),
+        # 5.4 has "IGNORING" beside "NOT ACCEPTING": only the one word is good news.
+        accepting=None if state is None else " Accepting new IKE connections" in state,
+        ddos_cookies=None if state is None else "DDoS cookies REQUIRED" in state,
+        ike={word: int(n) for word, n in _COUNT.findall(ike or "")},
+        ipsec={word: int(n) for word, n in _COUNT.findall(ipsec or "")},
+    )

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""pluto's own settings, interfaces, algorithms and counters, as values.
+
+Read from the lines that a report keeps of the other sections, when somebody asks.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.status.values import NOTHING, Value, guess, items, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipsecwatch.model import Report
+
+# --- Settings -------------------------------------------------------------------------------
+
+_SETTINGS: Final = (
+    "configdir=", "nssdir=", "dnssec-", "sbindir=", "pluto_version=", "nhelpers=", "logfile=",
+    "ddos-cookies-threshold=", "ikeport=", "ikebuf=", "ocsp-", "global-redirect=",
+    "secctx-attr-type=", "nat-traversal=", "fips mode=", "SElinux=", "seccomp=",
+)  # fmt: skip
+"""How lines of ``key=value, key=value`` begin."""
+
+RENAMED: Final = {
+    "strictcrlpolicy": "crl_strict",  # 3.x
+    "xfrmlifetime": "expire_lifetime",  # up to 5.2
+    "dnssec_trusted": "dnssec_anchors",  # up to 5.2
+    "fips_mode": "fips",
+    "SElinux": "selinux",
+}
+"""Keys that go by a later release's name."""
+
+_TEXT: Final = frozenset({"pluto_version", "pluto_vendorid"})
+"""Settings that look like numbers and aren't."""
+
+_SWAPPED: Final = ("ddos_cookies_threshold", "ddos_max_halfopen")
+"""Up to 3.32 each of the two prints the other's value (programs/pluto/ddos.c)."""
+
+
+def settings(report: Report) -> dict[str, Value]:
+    """Read ``config setup`` and how pluto was started; keys as printed, with ``_`` for ``-``.
+
+    Seconds and counts are numbers, yes and no are booleans, nothing is None.
+    """
+    found: dict[str, Value] = {}
+    for line in report.other:
+        if line.startswith(_SETTINGS):
+            found.update(_pairs(line))
+        elif line.startswith("using kernel interface:"):
+            found["kernel_interface"] = line.partition(":")[2].strip()
+        elif line.startswith(("debug", "impair:")):
+            key, _, words = line.replace(":", " ", 1).partition(" ")
+            found[key] = [w for w in words.strip().split("+") if w not in NOTHING]
+        elif line.startswith("nat-traversal:"):
+            found.update(_pairs(line.removeprefix("nat-traversal: ")))
+        elif line.startswith("myid = "):
+            found["myid"] = guess(line.removeprefix("myid = "))
+        elif line.startswith(("- allowed subnet", "- excluded subnet")):
+            key = "virtual_private_" + line[2:].partition(" ")[0]
+            found[key] = [net for net in items(line.partition(":")[2]) if net not in NOTHING]
+    if _is_old(report, found):
+        a, b = _SWAPPED
+        found[a], found[b] = found.get(b), found.get(a)
+    return found
+
+
+def _pairs(line: str) -> Iterator[tuple[str, Value]]:
+    """Read ``key=value, key=value;``; a value may have blanks and commas in it."""
+    for field in re.split(r", (?=[\w-]+(?: mode)?=)", line.strip(" ;,")):
+        printed, equals, value = field.partition("=")
+        key = printed.strip().replace("-", "_").replace(" ", "_")
+        key = RENAMED.get(key, key)
+        if equals:
+            yield key, _setting(key, value.strip(" ,'"))
+
+
+def _setting(key: str, value: str) -> Value:
+    return value if key in _TEXT else guess(value)
+
+
+def _is_old(report: Report, found: dict[str, Value]) -> bool:
+    """Tell whether this is a release up to 3.32, by its version or by a line that went then."""
+    version = (report.version or "").split(".")[0]
+    return version == "3" or (not version and "ikeport" in found)
+
+
+# --- Interfaces -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """An address and port that pluto listens on."""
+
+    device: str
+    address: str
+    port: int
+    protocol: str
+    """udp or tcp."""
+    nat: bool | None
+    """Whether packets there are wrapped for NAT; None: that isn't said."""
+
+
+_INTERFACES: Final = (
+    # up to 3.29, 3.30 to 3.32
+    re.compile(r"(\S{1,40})/\S{1,40} (?P<address>\S{2,60})[@](?P<port>\d{1,5})", re.ASCII),
+    re.compile(
+        r"(\S{1,40})/\S{1,40} \[?(?P<address>[^\]\s]{2,60}?)\]?:(?P<port>\d{1,5})", re.ASCII
+    ),
+    # 4.0 to 5.0
+    re.compile(
+        r"(\S{1,40}) (?P<protocol>UDP|TCP) \[?(?P<address>[^\]\s]{2,60}?)\]?:(?P<port>\d{1,5})",
+        re.ASCII,
+    ),
+    # from 5.1 on
+    re.compile(
+        r"(\S{1,40}) \[?(?P<address>[^\]\s]{2,60}?)\]?:(?P<protocol>UDP|TCP)/(?P<port>\d{1,5})"
+        r"(?P<marks> \([\w ]{0,20}\))?",
+        re.ASCII,
+    ),
+)
+
+
+def interfaces(report: Report) -> list[Interface]:
+    """List what pluto listens on."""
+    lines = (x.removeprefix("interface ") for x in report.other if x.startswith("interface "))
+    return [found for found in map(_interface, lines) if found is not None]
+
+
+def _interface(line: str) -> Interface | None:
+    for pattern in _INTERFACES:
+        m = pattern.fullmatch(line.rstrip())
+        if m is not None:
+            said = m.groupdict()
+            nat = None if pattern is not _INTERFACES[-1] else "NAT" in (said["marks"] or "")
+            protocol = (said.get("protocol") or "UDP").lower()
+            return Interface(m[1], said["address"], int(said["port"]), protocol, nat)
+    return None
+
+
+# --- Algorithms -----------------------------------------------------------------------------
+
+_ALGORITHM: Final = re.compile(r"algorithm ([\w/]{2,10}) ([^:]{2,40}): (.*)")
+
+_KINDS: Final = {
+    "encrypt": "encryption", "auth": "integrity", "hash": "prf", "PRF": "prf",
+    "dh group": "key_exchange", "DH Key Exchange": "key_exchange",
+    "Key Exchange Method (DH)": "key_exchange",
+}  # fmt: skip
+
+
+def algorithms(report: Report) -> list[dict[str, Value]]:
+    """List the algorithms of kernel and IKE.
+
+    Each has ``protocol`` (ESP, AH/ESP, IKE), ``kind`` (encryption, integrity, prf, key_exchange)
+    and what is printed of it: ``name``, ``id``, ``keysizemin`` and so on, with ``_`` for ``-``.
+    """
+    found = []
+    for line in report.other:
+        m = _ALGORITHM.fullmatch(line.rstrip())
+        if m is not None:
+            entry: dict[str, Value] = {"protocol": m[1], "kind": _KINDS.get(m[2], m[2])}
+            entry.update(_facts(m[3]))
+            found.append(entry)
+    return found
+
+
+def _facts(text: str) -> Iterable[tuple[str, Value]]:
+    for field in text.split(", "):
+        key, equals, value = field.partition("=")
+        if equals:
+            yield key.replace("-", "_"), value if key.endswith("name") else guess(value)
+
+
+# --- Counters -------------------------------------------------------------------------------
+
+_DB_OPS: Final = re.compile(r"(\w+)=\{(\d{1,20}),(\d{1,20}),(\d{1,20})\}", re.ASCII)
+
+
+def counters(report: Report) -> dict[str, Value]:
+    """Read ``globalstatus``: counters and settings under the names that pluto gives them.
+
+    Up to 3.21 a ``~`` or ``#`` stands in front of the name, and a blank behind it from 3.18 to
+    3.19; they are left out.
+    """
+    found: dict[str, Value] = {}
+    for line in report.other:
+        if not line.startswith(("current.", "config.", "total.", "~", "#")):
+            continue
+        key, mark, value = line.lstrip("~#").replace(" ", "=", 1).partition("=")
+        if mark:
+            found[key] = _count(value)
+    return found
+
+
+def _count(value: str) -> Value:
+    try:
+        return number(value.strip())
+    except ValueError:
+        return value.strip()
+
+
+def database(report: Report) -> dict[str, list[int]]:
+    """Read ``stats db_ops``: of each kind the current and total count, and the largest size."""
+    for line in report.other:
+        if line.startswith("stats db_ops:"):
+            return {m[1]: [int(m[2]), int(m[3]), int(m[4])] for m in _DB_OPS.finditer(line)}
+    return {}

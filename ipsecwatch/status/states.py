@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: MIT
+"""Lines about SAs: states, their SPIs and counters, and wishes.
+
+All begin with ``#SERIAL: "NAME"[I]``. What follows is told apart by its shape alone, so that the
+same code reads every command and every release. Each function takes a line without its ``NNN``
+prefix and answers None where the line is something else. No step looks at a character more than
+a few times: a peer can make a line long, and must not make us slow.
+
+The half of a state line that stays the same from poll to poll is read by a function of its own
+(``subject``), so that the reader can remember what it said; timers and counters are read when
+somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from ipsecwatch.model import Event, Kind, Pending, Role, SaLine, Stage, State
+from ipsecwatch.status import stories
+from ipsecwatch.status.making import draft
+
+_HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
+# The suffix of an instance's name is at most three words. A comma at the end of one, or an @ in
+# it, stands in the other kinds of lines. libreswan's own test suite prints EPHEM.
+_SUBJECT: Final = re.compile(
+    r'#(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)((?: [^ @]*[^ @,]){0,3}?)'
+    r":(?:(\d{1,5})|EPHEM)(\(tcp\))? (.*)",
+    re.ASCII | re.DOTALL,
+)
+_INSTANCE: Final = re.compile(r"\[(\d{1,10})\]", re.ASCII)
+_NAMED_STORY: Final = re.compile(r"([A-Z][A-Z0-9_a-z]*) \((.*)\)")
+_PENDING: Final = re.compile(
+    r'#?(\d{1,10}): pending ([\w ]{1,20}) for "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII
+)
+_REPLACING: Final = re.compile(r" replacing #(\d{1,10})$", re.ASCII)
+_TIMER: Final = re.compile(r"(\w{1,60}) in +(-?\d{1,10}|X+)s", re.ASCII)
+_COUNTERS: Final = re.compile(r"[A-Z]{2,6}(in|out|max)=(\S*)", re.ASCII)
+_BYTES: Final = re.compile(r"(\d{1,20})(B|KB|MB|GB|TB)!?", re.ASCII)
+_SCALE: Final = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+_IDLE: Final = frozenset({"idle", "crypto_calculating", "crypto/dns-lookup", "none in -1s", ""})
+_PARENT: Final = re.compile(r"(?:IKE SA |ISAKMP SA |isakmp)#(\d{1,10})", re.ASCII)
+_KNOWN_EXTRA: Final = ("nodpd", "lastdpd=", "lastlive=", "import:")
+_PROTOCOL: Final = re.compile(r"(?:esp|ah|comp|tun)[.:]")
+
+
+class Head(NamedTuple):
+    """The start of a line about an SA, and the text after it."""
+
+    serial: int
+    name: str
+    instance: tuple[int, ...]
+    rest: str
+
+
+class Peer(NamedTuple):
+    """The suffix that an instance's name carries: ``[OURS=== ]...PEER[===THEIRS]``."""
+
+    remote_address: str | None
+    local_client: str | None
+    remote_client: str | None
+
+
+def head(line: str) -> Head | None:
+    """Take ``#12: "name"[1]`` off a line."""
+    m = _HEAD.match(line)
+    if m is None:
+        return None
+    serial, name, numbers = m.groups()
+    return Head(int(serial), name, instance(numbers), line[m.end() :])
+
+
+def instance(text: str) -> tuple[int, ...]:
+    """Read ``[1][2]``."""
+    return tuple(int(n) for n in _INSTANCE.findall(text)) if text else ()
+
+
+def peer(suffix: str) -> Peer:
+    """Read the suffix of an instance's name; empty: nothing was printed."""
+    suffix = suffix.strip()
+    if not suffix:
+        return _NOBODY
+    ours = theirs = None
+    before, dots, after = suffix.partition("...")
+    if dots:
+        ours = before.strip().removesuffix("===") or None
+        suffix = after
+    suffix, _, client = suffix.partition("===")
+    theirs = client or None
+    return Peer(suffix.strip() or None, ours, theirs)
+
+
+_NOBODY: Final = Peer(None, None, None)
+
+
+# --- States ---------------------------------------------------------------------------------
+
+
+class Subject(NamedTuple):
+    """What a state line says in front of its first semicolon."""
+
+    serial: int
+    name: str
+    instance: tuple[int, ...]
+    story: str
+    kind: Kind | None
+    role: Role | None
+    stage: Stage
+    ike_version: int | None
+    guessed: bool
+    state_name: str | None
+    remote_address: str | None
+    remote_port: int | None
+    transport: str
+    local_client: str | None
+    remote_client: str | None
+
+
+def state(line: str) -> State | None:
+    """Read a state line; None: it is none, or not whole."""
+    told, _, tail = line.partition(";")
+    who = subject(told)
+    return put_together(who, tail) if who is not None else None
+
+
+def subject(told: str) -> Subject | None:
+    """Read the part of a state line in front of the first semicolon."""
+    m = _SUBJECT.fullmatch(told)
+    if m is None:
+        return None
+    serial, name, numbers, suffix, port, tcp, words = m.groups()
+    means = _words(words) if len(words) < _MAX_WORDS else _words.__wrapped__(words)
+    if means is None:
+        return None
+    remote, ours, theirs = peer(suffix) if suffix else _NOBODY
+    # Not by NamedTuple's own constructor, which takes three times as long.
+    values = (
+        int(serial), name, instance(numbers) if numbers else (), *means, remote,
+        int(port) if port else None, "tcp" if tcp else "udp", ours, theirs,
+    )  # fmt: skip
+    return tuple.__new__(Subject, values)
+
+
+_MAX_WORDS: Final = 200
+"""Characters of name and story that are remembered; no release prints as many."""
+
+_Words = tuple[str, Kind | None, Role | None, Stage, int | None, bool, str | None]
+
+
+@lru_cache(maxsize=256)
+def _words(text: str) -> _Words | None:
+    """Read ``STATE_NAME (story)``, or the story alone; None: cut within the story."""
+    named = _NAMED_STORY.fullmatch(text)
+    if named is None and ("(" in text) != (")" in text):
+        return None
+    name, story = (named[1], named[2]) if named else (None, text)
+    means = stories.meaning(name, story)
+    return story, means.kind, means.role, means.stage, means.ike_version, means.guessed, name
+
+
+Marks = tuple[bool, bool, int | None, tuple[str, ...]]
+"""Behind a story, but for timers: newest, eroute owner, serial of the parent, and what is new."""
+
+
+# What follows the story from 4.6 on; most lines read so.
+_USUAL: Final = re.compile(
+    r"(?: \w{1,60} in -?\d{1,10}s;)*"
+    r"(?: (newest);)?(?: (eroute owner);)?(?: (?:IKE|ISAKMP) SA #([1-9]\d{0,9});)?(?: idle;)?",
+    re.ASCII,
+)
+
+
+def marks(tail: str) -> Marks:
+    """Read ``; newest; eroute owner; IKE SA #1; idle``: a closed set, in any order."""
+    newest = eroute_owner = False
+    parent: int | None = None
+    extra: list[str] = []
+    for field in tail.split(";"):
+        word = field.strip()
+        if word in ("newest", "newest ISAKMP", "newest IPSEC"):
+            newest = True
+        elif word == "eroute owner":
+            eroute_owner = True
+        elif m := _PARENT.fullmatch(word):
+            parent = int(m[1]) or None
+        elif not (word in _IDLE or word.startswith(_KNOWN_EXTRA) or _TIMER.fullmatch(word)):
+            extra.append(word)
+    return newest, eroute_owner, parent, tuple(extra)
+
+
+def put_together(who: Subject, tail: str, sa: str | None = None) -> State:
+    """Put a state together from both halves of its line, and the line with its SPIs."""
+    usual = _USUAL.fullmatch(tail)
+    if usual is not None:
+        new, owns, serial = usual.groups()
+        found: Marks = (new is not None, owns is not None, int(serial) if serial else None, ())
+    else:
+        found = marks(tail)
+    state = _Draft(*who, *found, tail if sa is None else f"{tail}\n{sa}")
+    if found[2] is not None and who.stage is Stage.ESTABLISHED:
+        state.kind = Kind.CHILD
+    state.__class__ = _StateLine
+    return state  # type: ignore[no-any-return]
+
+
+class _StateLine(State):
+    """A state whose timers, SPIs and counters are read when somebody asks for them.
+
+    In most polls nobody does, and they are what changes from poll to poll.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> object:
+        tail, _, sa = self.text.partition("\n")
+        if name == "events":
+            object.__setattr__(self, name, _events(tail))
+        elif name == "sa":
+            object.__setattr__(self, name, read_sa(sa) if sa else None)
+        else:
+            raise AttributeError(name)
+        return getattr(self, name)
+
+
+_Draft: Final = draft(
+    State, *Subject._fields, "newest", "eroute_owner", "parent_serial", "extra", "text"
+)
+
+
+def _events(tail: str) -> tuple[Event, ...]:
+    timers = [_TIMER.fullmatch(field.strip()) for field in tail.split(";")]
+    return tuple(
+        Event(m[1], None if m[2][0] == "X" else int(m[2]))
+        for m in timers
+        if m is not None and m[1] != "none"  # up to 4.4, "none in -1s"
+    )
+
+
+_LAST_DPD: Final = re.compile(
+    r"lastdpd=(-?\d{1,10})s\(seq in:(\d{1,10}|X+) out:(\d{1,10}|Y+)\)", re.ASCII
+)
+_LAST_LIVE: Final = re.compile(r"lastlive=(-?\d{1,10})s", re.ASCII)
+_BUSY: Final = ("crypto_calculating", "crypto/dns-lookup")
+
+
+def remarks(s: State) -> dict[str, bool | int | str | None]:
+    """Read what else a state line says: whether the peer lives, what pluto works at.
+
+    ``last_dpd`` and ``last_live`` are the seconds since the peer gave a sign, ``dpd_in`` and
+    ``dpd_out`` the numbers of the last messages; ``import`` says who began it (up to 3.25).
+    """
+    words = [field.strip() for field in s.text.partition("\n")[0].split(";")]
+    dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)
+    live = next(filter(None, map(_LAST_LIVE.fullmatch, words)), None)
+    began = next((w for w in words if w.startswith("import:")), None)
+    ago = int(dpd[1]) if dpd else -1  # -1: never
+    return {
+        "last_dpd": ago if ago >= 0 else None,
+        "dpd_in": int(dpd[2]) if dpd and dpd[2].isdigit() else None,
+        "dpd_out": int(dpd[3]) if dpd and dpd[3].isdigit() else None,
+        "last_live": int(live[1]) if live else None,
+        "no_dpd": "nodpd" in words,
+        "busy": next((w for w in words if w in _BUSY), None),
+        "import": began.removeprefix("import:") if began else None,
+    }
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+# --- Wishes ---------------------------------------------------------------------------------
+
+
+def pending(line: str) -> Pending | None:
+    """Read a wish: a child that waits for its IKE SA. 3.20's whack may lose the ``#``."""
+    m = _PENDING.match(line)
+    if m is None:
+        return None
+    rest = line[m.end() :]
+    replaced = _REPLACING.search(rest[-24:])
+    old = int(replaced[1]) if replaced else 0
+    suffix = rest[: rest.rfind(" replacing #")] if replaced else rest
+    who = peer(suffix)
+    return Pending(int(m[1]), m[3], instance(m[4]), m[2], who.remote_address, old or None)
+
+
+# --- SPIs and counters ----------------------------------------------------------------------
+
+TRAFFIC: Final = " Traffic:"
+"""What stands between the SPIs of an SA and its counters."""
+
+USERNAME: Final = " username="
+"""What stands between an SA's counters and the name that its peer gave."""
+
+
+def read_sa(line: str) -> SaLine:
+    """Read the line with an SA's SPIs and counters.
+
+    The counters are ``ESPin=336B ESPout=1KB! ESPmax=2^63B``; of several protocols the outermost
+    one counts, which comes first.
+    """
+    before, _, after = line.partition(TRAFFIC)
+    h = head(before)
+    words = h.rest.split() if h is not None else []
+    said = tuple([w for w in words if "@" in w and _PROTOCOL.match(w)])
+    ends = [s.partition("@")[2] for s in said if not s.startswith("tun")]
+    counters, mark, username = after.partition(USERNAME)
+    found: dict[str, str] = {}
+    for key, value in _COUNTERS.findall(counters):
+        found.setdefault(key, value)
+    return SaLine(
+        said, _bytes(found.get("in")), _bytes(found.get("out")), found.get("max"),
+        (username.strip() or None) if mark else None,
+        ends[0] if ends else None, ends[1] if len(ends) > 1 else None,
+        any(s.startswith("tun") for s in said) if said else None, _used(before),
+    )  # fmt: skip
+
+
+def _used(text: str) -> int | None:
+    digits = text.partition(" used ")[2].partition("s ago")[0]
+    return int(digits) if _is_number(digits) else None
+
+
+def _bytes(text: str | None) -> int | None:
+    m = _BYTES.fullmatch(text) if text is not None else None
+    return int(m[1]) * _SCALE[m[2]] if m else None

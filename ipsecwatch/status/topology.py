@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""The first line of a connection: ``LEFT...RIGHT; ROUTING; …``, ours first.
+
+An identity is the peer's choice and may hold any of the separators, so each field is cut off from
+the side that the peer can't write on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ipsecwatch.model import Topology
+from ipsecwatch.status.making import draft
+
+ROUTINGS: Final = frozenset(
+    {
+        # up to 4.15
+        "unrouted", "prospective erouted", "erouted HOLD", "unrouted HOLD", "fail erouted",
+        "eroute eclipsed", "erouted", "keyed, unrouted",
+        # from 5.0
+        "unoriented", "routed-ondemand", "routed-negotiation", "unrouted-negotiation",
+        "unrouted-bare-negotiation", "routed-failure", "routed-tunnel", "unrouted-tunnel",
+        "unrouted-inbound", "unrouted-inbound-negotiation", "routed-inbound-negotiation",
+        "routed-never-negotiate",
+    }
+)  # fmt: skip
+"""Every routing word (programs/pluto/routing.c; earlier connections.c, enum routing_t)."""
+
+ON_DEMAND: Final = frozenset({"prospective erouted", "routed-ondemand"})
+"""Routing words that mean: a trap policy waits for traffic."""
+
+LOG_WIDTH: Final = 1024
+"""Characters of the longest line that pluto prints; the rest of a longer one is lost."""
+
+_LONG: Final = LOG_WIDTH - 80
+"""A line of which so much is left without its name may be one that pluto cut."""
+
+_CLOSED: Final = re.compile(r"\](?:---[^\[\]]{0,100})?\.\.\.")
+_OPTIONS_END: Final = "SCT"
+_OPTIONS: Final = re.compile(
+    r"(?:^|,)\+?(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C)(?:\+(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C))*$"
+)
+
+
+_Draft: Final = draft(Topology)
+
+_Side = tuple[str | None, str | None, str | None]
+"""Client, host and identity of one end."""
+
+
+# Both ends without brackets in an identity, configured names, ports and next hops. Most are.
+_USUAL: Final = re.compile(
+    r"((?:([\w.:/]+)===)?([\w.%]+)(?:\[([^\[\]]+)\])?\.\.\."
+    r"([\w.%]+)(?:\[([^\[\]]+)\])?(?:===([\w.:/]+))?); ([a-zHOLD -]+); "
+    r"(?:eroute owner: #(\d{1,10})|my_ip=[\w.:]+; their_ip=[\w.:]+;)",
+    re.ASCII,
+)
+
+
+def read(line: str) -> Topology | None:
+    """Read ``LEFT...RIGHT; ROUTING; …``; None: it is something else, or not whole.
+
+    Of a line that pluto cut what is there is read, and the routing word is empty.
+    """
+    usual = _USUAL.fullmatch(line)
+    if usual is None or usual[8] not in ROUTINGS:
+        return read_any(line)
+    text, client, host, ours, their_host, theirs, their_client, routing, owner = usual.groups()
+    if ours and ours[-1] in _OPTIONS_END:
+        ours = _identity(ours)
+    if theirs and theirs[-1] in _OPTIONS_END:
+        theirs = _identity(theirs)
+    found = _Draft(
+        text, routing, client, host, ours, their_host, theirs, their_client,
+        (int(owner) or None) if owner else None,
+    )  # fmt: skip
+    found.__class__ = Topology
+    return found  # type: ignore[no-any-return]
+
+
+def read_any(line: str) -> Topology | None:
+    """Read one with anything in it."""
+    text, owner = _without_tail(line)
+    text, _, routing = text.rpartition("; ")
+    if routing not in ROUTINGS:
+        if len(line) < _LONG:
+            return None
+        text, routing, owner = line, "", None
+    dots = _dots(text)
+    if dots is None:
+        return None
+    client, host, identity = _left(text[:dots])
+    their_client, their_host, their_identity = _right(text[dots + 3 :])
+    return Topology(
+        text, routing, client, host, identity, their_host, their_identity, their_client, owner
+    )
+
+
+def _without_tail(line: str) -> tuple[str, int | None]:
+    """Take what follows the routing word off a line: pluto's own, and at its very end."""
+    text, mark, owner = line.rpartition("; eroute owner: #")  # up to 4.15
+    if mark:
+        digits = owner.strip("; ")
+        known = digits.isascii() and digits.isdigit() and len(digits) <= 10
+        return (text, int(digits) or None) if known else ("", None)
+    text, mark, ours = line.rpartition("; my_ip=")
+    return (text, None) if mark and "; their_ip=" in ours else ("", None)
+
+
+def _dots(text: str) -> int | None:
+    """Find the ``...`` between the ends: the first one outside our own identity's brackets."""
+    bracket, dots = text.find("["), text.find("...")
+    if dots < 0:
+        return None
+    if 0 <= bracket < dots:
+        closed = _CLOSED.search(text, bracket)
+        return closed.end() - 3 if closed else dots
+    return dots
+
+
+def _left(text: str) -> _Side:
+    """Read ``[CLIENT===]HOST[<NAME>][:PORT][[ID[,OPTS]]][---NEXTHOP]``."""
+    before, bracket, rest = text.partition("[")
+    client, mark, host = before.rpartition("===")
+    host = host if bracket else host.partition("---")[0]
+    identity = rest.rpartition("]")[0] if bracket else None
+    return client if mark else None, _host(host), _identity(identity)
+
+
+def _right(text: str) -> _Side:
+    """Read ``[NEXTHOP---]HOST[<NAME>][:PORT][[ID[,OPTS]]][===CLIENT]``; the ID is the peer's."""
+    before, bracket, rest = text.partition("[")
+    if bracket:
+        identity, closing, after = rest.rpartition("]")
+        identity = identity if closing else rest
+        client = after.partition("===")[2]
+    else:
+        before, _, client = text.partition("===")
+        identity = None
+    return client or None, _host(before.rpartition("---")[2]), _identity(identity)
+
+
+def _host(text: str) -> str | None:
+    """Cut the configured name and the port off an address (IPv6 addresses have colons too)."""
+    if "<" in text:
+        text = text.partition("<")[0]
+    if text.count(":") == 1:
+        text = text.partition(":")[0]
+    return text or None
+
+
+def _identity(text: str | None) -> str | None:
+    if not text:
+        return None
+    m = _OPTIONS.search(text, max(0, len(text) - 40))
+    return (text[: m.start()] if m else text) or None

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Lines of ``trafficstatus``: the counters of established Child SAs."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ipsecwatch.model import Traffic
+from ipsecwatch.status.states import head, peer
+
+_TYPED: Final = re.compile(
+    r", type=(?P<type>[A-Z]{1,10})(?:\(nic-offload=(?P<offload>\w{1,20})\))?"
+    r", add_time=(?P<time>\d{1,20})",
+    re.ASCII,
+)
+_COUNTER: Final = re.compile(r", (inBytes|outBytes|maxBytes)=([^,]{1,40})")
+
+
+def traffic(line: str) -> Traffic | None:
+    """Read a line of ``trafficstatus``; None: it is something else.
+
+    ``username`` and ``id`` are the peer's choice and may hold anything, ``", type=ESP"`` too. The
+    fields before them hold no quote and no comma, those after are of known form; so ``type`` is
+    the last that is followed by ``add_time``, and ``lease`` stands after the last quote.
+    """
+    h = head(line)
+    if h is None:
+        return None
+    user = h.rest.find(", username=")
+    found = None
+    for found in _TYPED.finditer(h.rest):
+        if not 0 <= user < found.start():
+            break  # no user name before it: what follows may be the peer's text, this isn't
+    if found is None:
+        return None
+    before, after = h.rest[: found.start()], h.rest[found.end() :]
+    suffix, mark, username = before.partition(", username=")
+    who = peer(suffix)
+    tail, identity, lease = _tail(after)
+    counts = dict(_COUNTER.findall(tail))
+    return Traffic(
+        h.serial, h.name, h.instance, found["type"],
+        who.remote_address, who.local_client, who.remote_client,
+        username if mark else None, found["offload"], int(found["time"]),
+        _int(counts.get("inBytes")), _int(counts.get("outBytes")), counts.get("maxBytes"),
+        identity, lease,
+    )  # fmt: skip
+
+
+def _tail(text: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """Split ``, inBytes=… , id='…', lease=…`` into counters, identity and leases."""
+    counters, mark, rest = text.partition(", id='")
+    if not mark:
+        counters, mark, lease = text.partition(", lease=")
+        return counters, None, tuple(lease.split(",")) if mark else ()
+    identity, quote, after = rest.rpartition("'")
+    if not quote:
+        return counters, rest, ()  # cut by pluto at 1,024 bytes
+    lease = after.removeprefix(", lease=") if after.startswith(", lease=") else ""
+    return counters, identity, tuple(lease.split(",")) if lease else ()
+
+
+def _int(text: str | None) -> int | None:
+    known = text is not None and text.isascii() and text.isdigit() and len(text) <= 20
+    return int(text) if known and text is not None else None

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""What of an answer can be believed, where a peer's text may have been taken for pluto's.
+
+pluto prints no newline that a peer sent, in any release; but nobody promises it. Text that forges
+whole lines stands where a peer's text does: in the middle of its own connection, or behind its
+user name. There pluto's own counts tell that there is too much, and what is too much is left out.
+An answer that still doesn't agree with itself is not believed at all.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from ipsecwatch.model import Kind, Stage, State
+from ipsecwatch.status import connections
+from ipsecwatch.status.runs import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ipsecwatch.model import Connection, Totals
+    from ipsecwatch.status.connections import Odd
+    from ipsecwatch.status.runs import Run
+
+
+# --- Connections ------------------------------------------------------------------------------
+
+
+class Sifted(NamedTuple):
+    """The connections that are believed, the lines that are not, and a doubt about it all."""
+
+    listed: dict[str, Connection]
+    odd: dict[str, tuple[int, Odd]]
+    strangers: list[tuple[int, str]]
+    doubt: str | None = None
+
+
+def agree(
+    listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
+) -> bool:
+    """Tell whether there are as many connections as pluto counts, each with one end.
+
+    Where pluto doesn't say how many there are, all is taken as it comes.
+    """
+    if loaded is None:
+        return True
+    return len(listed) == loaded and all(o.closings == 1 for _, o in odd.values())
+
+
+def sift_connections(text: str, loaded: int | None) -> Sifted:
+    """Put connections together whose lines don't all follow each other, or are too many."""
+    found = list(runs(text))
+    listed, odd = _merge(text, found)
+    if loaded is None or (agree(listed, odd, loaded) and _in_one_piece(found, len(listed))):
+        return Sifted(listed, odd, [])
+    own, strangers = _untangle(found)
+    believed, believed_odd = _merge(text, own)
+    if agree(believed, believed_odd, loaded) and _in_one_piece(own, len(believed)):
+        lines = [
+            (_number(text, run) + i, run.key + line)
+            for run in strangers
+            for i, line in enumerate(run.lines)
+        ]
+        return Sifted(believed, believed_odd, lines)
+    doubt = "the connection list contradicts itself"
+    if len(listed) < loaded:
+        doubt = "cut off within the connection list"
+    return Sifted(listed, odd, [], doubt)
+
+
+def _merge(
+    text: str, found: Iterable[Run]
+) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
+    """Read each connection; one that comes in several runs is read from all of them."""
+    together: dict[str, list[Run]] = {}
+    for run in found:
+        together.setdefault(run.key, []).append(run)
+    listed: dict[str, Connection] = {}
+    odd: dict[str, tuple[int, Odd]] = {}
+    dull: set[str] = set()
+    for key, mine in together.items():
+        read = connections.read(_joined(mine), dull)
+        if read is None:
+            continue
+        listed[key], what = read
+        if what is not None:
+            odd[key] = _number(text, mine[0]), what
+    return listed, odd
+
+
+def _number(text: str, run: Run) -> int:
+    return text.count("\n", 0, run.at) + 1
+
+
+def _joined(mine: Sequence[Run]) -> Run:
+    """Join runs of one connection, whose lines may begin in two ways."""
+    lines = [line for run in mine for line in run.lines]
+    text = "\n".join([mine[0].begin + line for line in lines])
+    return replace(mine[0], text=text, lines=lines)
+
+
+def _in_one_piece(found: Sequence[Run], count: int) -> bool:
+    return sum(a.key != b.key for a, b in pairwise(found)) + bool(found) == count
+
+
+def _untangle(found: Iterable[Run]) -> tuple[list[Run], list[Run]]:
+    """Leave out what stands within a connection that isn't over, or comes back to one that is."""
+    own: list[Run] = []
+    strangers: list[Run] = []
+    within: str | None = None
+    over: set[str] = set()
+    for run in found:
+        if run.key in over or within not in (None, run.key):
+            strangers.append(run)
+            continue
+        own.append(run)
+        within = run.key
+        read = connections.read(run, set())
+        if read is not None and (read[1] is None or read[1].closings):
+            over.add(run.key)
+            within = None
+    return own, strangers
+
+
+# --- States -----------------------------------------------------------------------------------
+
+
+class Believed(NamedTuple):
+    """The states that are believed, the indices of those that aren't, and a doubt about it all."""
+
+    states: list[State]
+    strangers: Sequence[int] = ()
+    doubt: str | None = None
+
+
+def sift_states(
+    found: Sequence[State], totals: Totals, listed: Iterable[Connection], tainted: int | None
+) -> Believed:
+    """Choose the states of a status that are believed.
+
+    Those from the index ``tainted`` on stand behind a peer's text.
+    """
+    serials = {s.serial for s in found}
+    if len(serials) == len(found) and (_all_up(found, totals) or not _excess(found, totals)):
+        return Believed(list(found), (), _lack(found, totals))
+    owners = _owners(listed)
+    keep: dict[int, int] = {}
+    for i, s in enumerate(found):
+        # Of two with one serial that one is believed which the connection list bears out.
+        known = keep.setdefault(s.serial, i)
+        owner = owners.get(s.serial)
+        if owner == (s.name, s.instance) and owner != (found[known].name, found[known].instance):
+            keep[s.serial] = i
+    for kind, excess in _excess([found[i] for i in keep.values()], totals).items():
+        for serial, i in list(keep.items()):
+            doubtful = tainted is not None and i >= tainted and serial not in owners
+            if excess > 0 and doubtful and _counted(found[i]) is kind:
+                del keep[serial]
+                excess -= 1
+    kept = [found[i] for i in sorted(keep.values())]
+    strangers = sorted(set(range(len(found))) - set(keep.values()))
+    if _excess(kept, totals):
+        return Believed(kept, strangers, "there are more SAs than pluto counts")
+    return Believed(kept, strangers, _lack(kept, totals))
+
+
+def _owners(listed: Iterable[Connection]) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """Say to which connection, by the connection list, each SA belongs."""
+    owners: dict[int, tuple[str, tuple[int, ...]]] = {}
+    for c in listed:
+        for serial in (c.newest_ike, c.newest_child, c.owner):
+            if serial is not None:
+                owners.setdefault(serial, (c.name, c.instance))
+    return owners
+
+
+def _all_up(found: Sequence[State], totals: Totals) -> bool:
+    """Tell whether all is established, and as many as pluto counts; mostly it is."""
+    kinds = [s.kind for s in found if s.stage is Stage.ESTABLISHED]
+    children = kinds.count(Kind.CHILD)
+    return len(kinds) == len(found) and (
+        (totals.ipsec.get("total"), totals.ike.get("total")) == (children, len(kinds) - children)
+    )
+
+
+def _excess(found: Sequence[State], totals: Totals) -> dict[Kind, int]:
+    """Say how many SAs of each kind there are more than pluto counts; those that are too many."""
+    if any(s.guessed for s in found):
+        return {}  # words that we don't know may be counted in a way that we don't know
+    counts = Counter(map(_counted, found))
+    known = ((Kind.IKE, totals.ike.get("total")), (Kind.CHILD, totals.ipsec.get("total")))
+    return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
+
+
+def _lack(found: Sequence[State], totals: Totals) -> str | None:
+    counted = totals.ike.get("total", 0) + totals.ipsec.get("total", 0)
+    return "cut off within the states" if len(found) < counted else None
+
+
+def _counted(s: State) -> Kind | None:
+    """Say under which total every release counts a state; None: some releases under none.
+
+    A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all.
+    """
+    if s.ike_version == 1:
+        return s.kind
+    if s.kind is Kind.CHILD:
+        return Kind.CHILD if s.stage is Stage.ESTABLISHED else None
+    return None if s.stage in (Stage.REKEYING, Stage.DELETING) else s.kind

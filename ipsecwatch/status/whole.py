@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Which command an answer is the answer to, and whether it is all of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.model import Kind, Stage
+from ipsecwatch.status import sections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.model import State
+    from ipsecwatch.status.answer import Answer
+
+_MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates"})
+"""Commands whose whole answer is nothing where nothing is established."""
+
+_NEEDS: Final = {
+    "status": (
+        sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.STATE_INFORMATION,
+        sections.IKE_TOTAL, sections.IPSEC_TOTAL,
+    ),
+    "shuntstatus": (sections.SHUNT_LIST,),
+    "briefstatus": (
+        sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL,
+    ),
+}  # fmt: skip
+"""What each answer has in every release."""
+
+_LAST_COUNTER: Final = (
+    "total.ikev2.recv.notifies.status.other=",  # from 3.25 on
+    "total.ikev2.recv.notifies.error.AUTHORIZATION_FAILED=",  # 3.22
+)
+"""How the last line of ``globalstatus`` begins."""
+
+_NOT_OURS: Final = "not a status text of libreswan's"
+
+
+def command(answer: Answer) -> str | None:
+    """Tell by the text which command it answers; None: nothing tells."""
+    heads = answer.heads
+    if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
+        return "status"
+    if sections.CONNECTION_LIST in heads or answer.listed:
+        return "connectionstatus" if not answer.states else "status"
+    if answer.traffic:
+        return "trafficstatus"
+    if sections.STATE_INFORMATION in heads:
+        return "status" if sections.SHUNT_LIST in heads else "briefstatus"
+    if answer.states or answer.pending:
+        return "showstates"
+    if sections.SHUNT_LIST in heads or answer.shunts:
+        return "shuntstatus"
+    return next(filter(None, map(sections.command, answer.other)), None)
+
+
+def incomplete(asked: str | None, answer: Answer, states: Sequence[State], text: str) -> str | None:
+    """Say why this isn't the whole answer to what was asked; None: it is."""
+    if answer.error is not None:
+        return f"pluto did not answer: {answer.error[:200]}"
+    if text and not text.endswith("\n"):
+        return "cut off within a line"
+    told = command(answer)
+    if told is None and not answer.other:
+        if answer.strange_count:
+            return _NOT_OURS
+        return None if asked in _MAY_BE_EMPTY else "empty"
+    if answer.doubled:
+        return "more than one answer"
+    if asked is None:
+        return _NOT_OURS
+    if told is not None and told != asked:
+        return f"the answer to {told}, not to {asked}"
+    return _missing(asked, answer, states, text) or answer.doubt
+
+
+def _missing(asked: str, answer: Answer, states: Sequence[State], text: str) -> str | None:
+    """Name the section that should be there and isn't."""
+    for head in _NEEDS.get(asked, ()):
+        if head not in answer.heads:
+            begins = head in (sections.STATUS_HEAD, sections.SHUNT_LIST)
+            return "the beginning is missing" if begins else f"cut off before “{head}”"
+    ends_blank = _is_blank(text[text.rfind("\n", 0, -1) + 1 :])
+    if asked in ("status", "connectionstatus") and _cut_connections(answer, ends_blank=ends_blank):
+        return "cut off within the connection list"
+    if asked in ("status", "showstates") and _cut_states(states):
+        return "cut off within the states"
+    if asked == "status" and sections.SHUNT_LIST not in answer.heads:
+        return _without_shunts(answer, ends_blank=ends_blank)
+    if asked in ("status", "shuntstatus") and not (answer.shunts or ends_blank):
+        return f"cut off behind “{sections.SHUNT_LIST}”"
+    if asked == "trafficstatus" and _is_blank(text[: text.find("\n")]) and not ends_blank:
+        return "cut off within the list"  # 3.18 puts it between two blank lines
+    if asked == "globalstatus" and any(x.startswith("total.") for x in answer.other):
+        last = answer.other[-1].startswith(_LAST_COUNTER)
+        return None if last else "cut off within the counters"
+    return None
+
+
+def _is_blank(line: str) -> bool:
+    """Tell whether a line has nothing but pluto's prefix."""
+    words = line.split()
+    return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
+
+
+def _cut_connections(answer: Answer, *, ends_blank: bool) -> bool:
+    """Tell whether the connection list ends too soon.
+
+    Without connections it has no total. ``connectionstatus NAME`` has neither head nor total;
+    there each one's serial stands near its end.
+    """
+    if sections.CONNECTION_TOTAL in answer.heads:
+        return False
+    if sections.CONNECTION_LIST not in answer.heads:
+        return not answer.connections or answer.connections[-1].conn_serial is None
+    return bool(answer.connections) or not (
+        ends_blank or sections.STATE_INFORMATION in answer.heads
+    )
+
+
+def _cut_states(states: Sequence[State]) -> bool:
+    """Tell whether the states end too soon: each established Child has a line of its own."""
+    if not states:
+        return False
+    last = states[-1]
+    child = last.kind is Kind.CHILD and last.stage is Stage.ESTABLISHED
+    return child and last.sa is None and not last.guessed
+
+
+def _without_shunts(answer: Answer, *, ends_blank: bool) -> str | None:
+    """Judge a status that ends without a shunt list, as some builds up to 3.23 print it."""
+    if not ends_blank:
+        return "cut off within the states"
+    if tuple((answer.version or "3").split(".")[:2]) not in _NO_SHUNTS:
+        return f"cut off before “{sections.SHUNT_LIST}”"
+    return None
+
+
+_NO_SHUNTS: Final = {("3",), *(("3", str(n)) for n in range(18, 24))}
+"""Releases of which some builds print no shunt list."""
