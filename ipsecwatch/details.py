@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""What only root may know of a tunnel: addresses, identities, SAs and their counters.
+
+Pure: a Tunnel in, typed values out. The keys are part of the API; org.ipsecwatch1.Manager.xml says
+what each one means (GetDetails). A value that isn't known has no key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipsecwatch.text import clean
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Connection, State, Topology, Tunnel
+
+Typed = tuple[str, object]
+"""A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""
+
+Entry = dict[str, Typed]
+
+
+def details(tunnel: Tunnel) -> Entry:
+    """Tell all that the last report said of a tunnel."""
+    connections = tunnel.connections
+    topologies = [t for c in connections for t in c.topologies]
+    ends = topologies[0] if topologies else None
+    version = next((c.ike_version for c in connections if c.ike_version), None)
+    usernames = (s.sa.username for s in tunnel.states if s.sa)
+    policy = frozenset(word for c in connections for word in c.policy)
+    return _known(
+        Name=("s", tunnel.name),
+        PeerAddress=_text(tunnel.peer or (ends.remote_host if ends else None)),
+        LocalAddress=_text(ends.local_host if ends else None),
+        LocalIdentity=_text(ends.local_id if ends else None),
+        PeerIdentity=_text(ends.remote_id if ends else None),
+        Username=_text(next(filter(None, usernames), None)),
+        LogLine=_text(tunnel.detail),
+        Policy=("as", sorted(clean(word) for word in policy)) if policy else None,
+        IkeVersion=("s", str(version)) if version else None,
+        Children=("aa{sv}", [_child(c, t) for c in connections for t in c.topologies]),
+        SAs=("aa{sv}", [_sa(s) for s in tunnel.states]),
+    )
+
+
+def _child(connection: Connection, topology: Topology) -> Entry:
+    return _known(
+        Connection=("s", _label(connection.name, connection.instance)),
+        Routing=_text(topology.routing or connection.routing),
+        LocalSubnet=_text(topology.local_client),
+        PeerSubnet=_text(topology.remote_client),
+        Serial=_number("u", connection.newest_child or topology.owner or None),
+    )
+
+
+def _sa(state: State) -> Entry:
+    sa = state.sa
+    timers = {clean(e.name): e.seconds for e in state.events if e.seconds is not None}
+    return _known(
+        Serial=_number("u", state.serial),
+        Parent=_number("u", state.parent_serial),
+        Connection=("s", _label(state.name, state.instance)),
+        Kind=_text(state.kind),
+        Role=_text(state.role),
+        Stage=("s", str(state.stage)),
+        Established=("b", state.established),
+        State=_text(state.state_name),
+        Story=_text(state.story),
+        PeerAddress=_text(state.remote_address),
+        PeerPort=_number("q", state.remote_port),
+        Transport=_text(state.transport),
+        LocalSubnet=_text(state.local_client),
+        PeerSubnet=_text(state.remote_client),
+        BytesIn=_number("t", sa.bytes_in if sa else None),
+        BytesOut=_number("t", sa.bytes_out if sa else None),
+        Timers=("a{sx}", timers) if timers else None,
+    )
+
+
+def _known(**values: Typed | None) -> Entry:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _text(value: str | None) -> Typed | None:
+    return ("s", clean(str(value))) if value else None
+
+
+_LIMITS = {"q": 1 << 16, "u": 1 << 32, "t": 1 << 64}
+
+
+def _number(signature: str, value: int | None) -> Typed | None:
+    """Leave out what doesn't fit, too: a number is what pluto's text says, and text may lie."""
+    if value is None or not 0 <= value < _LIMITS[signature]:
+        return None
+    return signature, value
+
+
+def _label(name: str, instance: tuple[int, ...]) -> str:
+    """Write a connection's name as pluto does: "rw"[1], with the brackets outside the name."""
+    return clean(name) + "".join(f"[{n}]" for n in instance)

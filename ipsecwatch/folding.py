@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""What people call a tunnel, out of what libreswan calls connections.
+
+They differ in four ways: several subnets make several connections of one tunnel; an instance of a
+template with a fixed peer is the tunnel itself; a template for anybody is none, but each of its
+instances may be one; opportunistic policies come in groups.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.model import Connection
+
+ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual", "%dns")
+"""How a peer that isn't one known host is printed."""
+
+_SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
+
+
+class Sort(Enum):
+    """What a group of connections is to people."""
+
+    TUNNEL = auto()
+    """A tunnel to one peer."""
+    INSTANCE = auto()
+    """One client of a template for anybody: a tunnel from its first Child SA on."""
+    TEMPLATE = auto()
+    """A connection for anybody, which waits for clients."""
+    OPPORTUNISTIC = auto()
+    """A group of policies for whole networks."""
+
+
+@dataclass(slots=True)
+class Group:
+    """The connections that are one tunnel. A child is what needs a Child SA of its own."""
+
+    key: str
+    name: str
+    sort: Sort
+    children: dict[str, list[Connection]] = field(default_factory=dict)
+    instances: int = 0
+
+    def connections(self) -> Iterable[Connection]:
+        """List all connections of the group."""
+        for members in self.children.values():
+            yield from members
+
+
+def fold(connections: Iterable[Connection]) -> dict[str, Group]:
+    """Fold connections into groups, by key; pass and drop rules are left out.
+
+    A key is the name as pluto prints it; an instance's has its connection serial behind it where
+    one is printed (from 4.0 on), because instance numbers start again when a template is reloaded.
+    """
+    groups: dict[str, Group] = {}
+    listed = [c for c in connections if not c.never_negotiates]
+    templates = {c.name: c for c in listed if not c.instance}
+    for c in listed:
+        sort, base, shown = _place(c, templates.get(c.name))
+        key = f"{shown}${c.conn_serial}" if sort is Sort.INSTANCE and c.conn_serial else shown
+        group = groups.setdefault(key, Group(key, shown, sort))
+        group.children.setdefault(base, []).append(c)
+        if sort is Sort.INSTANCE and (template := templates.get(c.name)) is not None:
+            owner = groups.get(_place(template, None)[2])
+            if owner is not None:
+                owner.instances += 1
+        elif sort is Sort.OPPORTUNISTIC and c.instance:
+            group.instances += 1
+    return groups
+
+
+def _place(c: Connection, template: Connection | None) -> tuple[Sort, str, str]:
+    """Say what a connection is, which child of its tunnel, and the tunnel's name."""
+    name = _tunnel_name(c)
+    if "OPPORTUNISTIC" in c.policy or "GROUP" in c.policy or "GROUPINSTANCE" in c.policy:
+        group = c.name.partition("#")[0]
+        return Sort.OPPORTUNISTIC, group, group
+    if not c.instance:
+        return (Sort.TEMPLATE if _for_anybody(c) else Sort.TUNNEL), c.name, name
+    if template is not None and not _for_anybody(template):
+        return Sort.TUNNEL, c.name, name
+    shown = c.name + "".join(f"[{n}]" for n in c.instance)
+    return Sort.INSTANCE, c.name, shown
+
+
+def _tunnel_name(c: Connection) -> str:
+    """Take ``/1x2`` off a connection that leftsubnets= or rightsubnets= made."""
+    m = _SUBNET_PAIR.fullmatch(c.name)
+    return m[1] if m and m[1] in c.aliases else c.name
+
+
+def _for_anybody(c: Connection) -> bool:
+    host = c.topologies[0].remote_host if c.topologies else None
+    return host is not None and host.startswith(ANYBODY)

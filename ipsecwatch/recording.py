@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Recordings: what pluto said and logged over time, to be played again.
+
+JSON Lines, gzip if the name ends in ``.gz``: a head, then answers, log lines and notes in order of
+time. Whatever happened on a machine can be replayed from one, through the same code.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any, Final
+
+from ipsecwatch.model import LogLine, PlutoState, Poll
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ipsecwatch.status import Reader
+
+KIND: Final = "ipsecwatch-recording"
+FORMAT: Final = 1
+MAX_LINE: Final = 512 << 20
+"""Characters of one line; more is no answer of pluto's."""
+
+
+class RecordingError(Exception):
+    """Not a recording, or one that can't be read. The text is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The first line; ``raw`` has all its keys."""
+
+    libreswan: str | None
+    interval: float
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One question and what came of it. ``exit`` is None for an answer from the socket."""
+
+    at: float
+    command: str
+    stdout: str
+    stderr: str
+    exit: int | None
+    mono: float | None
+    took: float
+    timed_out: bool
+    error: str | None
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What was done meanwhile."""
+
+    at: float
+    text: str
+
+
+Entry = Answer | LogLine | Note
+
+
+def read(path: Path) -> tuple[Head, Iterator[Entry]]:
+    """Open a recording: its head, and its entries as they are read.
+
+    Raises RecordingError, from the iterator too.
+    """
+    lines = _lines(path)
+    number, first = next(lines, (1, {}))
+    if first.get("kind") != KIND:
+        raise RecordingError(f"{path}: not a recording of ipsecwatch's")
+    if first.get("format") != FORMAT:
+        raise RecordingError(f"{path}: format {first.get('format')!r} is newer than this program")
+    head = Head(_text(first.get("libreswan")) or None, _number(first.get("interval"), 1.0), first)
+    return head, _entries(path, lines, number)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    number = 0
+    try:
+        with _open(path) as f:
+            while line := f.readline(MAX_LINE):
+                number += 1
+                if not line.strip():
+                    continue
+                data = json.loads(line)
+                if not isinstance(data, dict):
+                    raise RecordingError(f"{path}:{number}: not an object")
+                yield number, data
+    except FileNotFoundError:
+        raise RecordingError(f"{path}: no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as e:
+        raise RecordingError(f"{path}: damaged after line {number}: {e}") from e
+    except OSError as e:
+        raise RecordingError(f"{path}: {e.strerror or e}") from e
+    except (ValueError, RecursionError) as e:
+        raise RecordingError(f"{path}:{number}: not JSON: {e}") from e
+
+
+def _open(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="surrogateescape")
+    return path.open(encoding="utf-8", errors="surrogateescape")
+
+
+def _entries(
+    path: Path, lines: Iterator[tuple[int, dict[str, Any]]], number: int
+) -> Iterator[Entry]:
+    for number, data in lines:
+        at = data.get("at")
+        if not isinstance(at, (int, float)) or isinstance(at, bool):
+            raise RecordingError(f"{path}:{number}: no time (“at”)")
+        if "journal" in data:
+            yield LogLine(float(at), _text(data["journal"]), _text(data.get("identifier")))
+        elif "command" in data:
+            yield _answer(float(at), data)
+        elif "note" in data:
+            yield Note(float(at), _text(data["note"]))
+
+
+def _answer(at: float, data: dict[str, Any]) -> Answer:
+    exit_, mono = data.get("exit"), data.get("mono")
+    return Answer(
+        at=at,
+        command=_text(data["command"]),
+        stdout=_text(data.get("stdout")),
+        stderr=_text(data.get("stderr")),
+        exit=exit_ if isinstance(exit_, int) else None,
+        mono=float(mono) if isinstance(mono, (int, float)) else None,
+        took=max(0.0, _number(data.get("took"), 0.0)),
+        timed_out=bool(data.get("timed_out")),
+        error=_text(data.get("error")) or None,
+        raw=data,
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, (int, float)) else default
+
+
+def with_stdout(answer: Answer, text: str) -> Answer:
+    """Give the same answer with another text."""
+    return replace(answer, stdout=text)
+
+
+def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Put each answer where it was complete, behind what was logged while it was being given.
+
+    In the file it stands where it was asked for.
+    """
+    waiting: Answer | None = None
+    for entry in entries:
+        if waiting is not None and (
+            isinstance(entry, Answer) or entry.at > waiting.at + waiting.took
+        ):
+            yield waiting
+            waiting = None
+        if isinstance(entry, Answer):
+            waiting = entry
+        else:
+            yield entry
+    if waiting is not None:
+        yield waiting
+
+
+def poll(answer: Answer, reader: Reader) -> Poll:
+    """Read a recorded answer to ``status`` as the service reads a live one."""
+    mono = answer.at if answer.mono is None else answer.mono
+    if answer.timed_out or answer.exit == _TIMED_OUT:
+        return Poll(answer.at, mono, pluto=PlutoState.UNREACHABLE, why="timed out")
+    if not answer.stdout:
+        why = answer.error or answer.stderr or "no answer"
+        return Poll(answer.at, mono, pluto=_pluto(why), why=why.partition("\n")[0])
+    return Poll(answer.at, mono, reader.read(answer.stdout, answer.command))
+
+
+_TIMED_OUT: Final = 124
+"""timeout(1)'s exit code."""
+
+
+def _pluto(why: str) -> PlutoState:
+    """Tell a stopped pluto from one that can't be asked, by whack's words in any release."""
+    if "not running" in why or "Connection refused" in why:
+        return PlutoState.STOPPED
+    return PlutoState.UNREACHABLE
+
+
+def _create(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "xt", encoding="utf-8")
+    return path.open("x", encoding="utf-8")
+
+
+class Writer:
+    """Writes a recording, entry by entry; what is written is there even if we end badly.
+
+    Raises OSError where the file can't be made, or is there already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = _create(path)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def head(self, libreswan: str | None, interval: float, **more: object) -> None:
+        """Write the first line."""
+        known = {"format": FORMAT, "kind": KIND, "libreswan": libreswan, "interval": interval}
+        self.write({**known, **more})
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Write an entry. Lone surrogates (bytes that are no UTF-8) are kept as escapes."""
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()

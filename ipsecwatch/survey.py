@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""How each tunnel is by one report alone, in the order of DESIGN's table of states.
+
+All that needs the past (how long it has been trying, whether it was lost) is the tracker's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipsecwatch.folding import Group, Sort, fold
+from ipsecwatch.model import Kind, Report, Role, Stage, State, TunnelState
+from ipsecwatch.status import ON_DEMAND
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ipsecwatch.memory import Key
+
+__all__ = ["Sight", "is_child", "is_ike", "survey", "tries"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one report says of one tunnel."""
+
+    group: Group
+    state: TunnelState
+    trying: bool
+    """Something that isn't up is being tried, or is meant to be."""
+    up: int
+    """Children that are up."""
+    states: tuple[State, ...]
+
+    @property
+    def children(self) -> frozenset[int]:
+        """Serials of the established Child SAs."""
+        return frozenset(s.serial for s in self.states if is_child(s))
+
+    @property
+    def parents(self) -> frozenset[int]:
+        """Serials of the IKE SAs above them."""
+        return frozenset(s.parent_serial for s in self.states if s.parent_serial is not None)
+
+    @property
+    def counts(self) -> bool:
+        """Whether an instance is a tunnel: it has a Child, or we began it."""
+        return (
+            bool(self.up)
+            or any(s.role is Role.INITIATOR for s in self.states)
+            or any(c.wanted_up for c in self.group.connections())
+        )
+
+
+def survey(report: Report, quiet: Collection[int], known: Collection[str]) -> dict[str, Sight]:
+    """Look at all tunnels of a report, by key.
+
+    ``quiet`` are the IKE SAs that are no sign of trying. An instance that isn't among the
+    ``known`` keys counts only once it is a tunnel.
+    """
+    states: dict[Key, list[State]] = {}
+    for s in report.states:
+        states.setdefault((s.name, s.instance), []).append(s)
+    wishes = {(p.name, p.instance) for p in report.pending}
+    seen = {}
+    for key, group in fold(report.connections).items():
+        sight = _look(group, states, wishes, quiet)
+        if group.sort is not Sort.INSTANCE or key in known or sight.counts:
+            seen[key] = sight
+    return seen
+
+
+def _look(
+    group: Group, states: dict[Key, list[State]], wishes: set[Key], quiet: Collection[int]
+) -> Sight:
+    mine: list[State] = []
+    up = 0
+    trying = False
+    for members in group.children.values():
+        keys = [(c.name, c.instance) for c in members]
+        own = [s for key in keys for s in states.get(key, ())]
+        mine += own
+        if any(is_child(s) for s in own):
+            up += 1
+        elif (
+            any(c.wanted_up for c in members)
+            or any(key in wishes for key in keys)
+            or any(tries(s, quiet) for s in own)
+        ):
+            trying = True
+    if group.sort in (Sort.TEMPLATE, Sort.OPPORTUNISTIC):
+        return Sight(group, TunnelState.WAITING, trying=False, up=up, states=tuple(mine))
+    return Sight(group, _state(group, up, trying=trying), trying, up, tuple(mine))
+
+
+def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
+    if up:
+        return TunnelState.UP if up == len(group.children) else TunnelState.PARTIAL
+    if trying:
+        return TunnelState.CONNECTING
+    if any(c.routing in ON_DEMAND for c in group.connections()):
+        return TunnelState.WAITING
+    return TunnelState.DOWN
+
+
+def tries(s: State, quiet: Collection[int]) -> bool:
+    """Tell whether a state is a sign that we try to bring a Child up."""
+    if is_ike(s):
+        return s.serial not in quiet
+    if s.stage is Stage.REKEYING and s.kind is Kind.IKE:
+        return False
+    return s.role is Role.INITIATOR and s.stage not in (
+        Stage.ESTABLISHED, Stage.DELETING, Stage.INFORMATIONAL, Stage.UNKNOWN
+    )  # fmt: skip
+
+
+def is_child(s: State) -> bool:
+    """Tell whether a state is an established Child SA."""
+    return s.kind is Kind.CHILD and s.stage is Stage.ESTABLISHED
+
+
+def is_ike(s: State) -> bool:
+    """Tell whether a state is an established IKE SA."""
+    return s.kind is Kind.IKE and s.stage is Stage.ESTABLISHED

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""Tunnels and what happens to them, for tests that need some rather than real ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ipsecwatch.model import Reason, Transition, Tunnel, TunnelState
+
+SINCE = 1_700_000_000.25
+SINCE_MONO = 5.5
+
+
+def tunnel(name: str, state: TunnelState = TunnelState.DOWN, **more: object) -> Tunnel:
+    made = Tunnel(
+        key=name, name=name, state=state, last_state=state, since=SINCE, since_mono=SINCE_MONO
+    )
+    return replace(made, **more)  # type: ignore[arg-type]
+
+
+def becomes(
+    before: Tunnel | None, after: Tunnel | None, reason: Reason = Reason.NONE
+) -> Transition:
+    """The transition from one picture of a tunnel to the next; None: not listed."""
+    if after is None:
+        assert before is not None
+        shown = replace(before, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason)
+    else:
+        shown = after
+    return Transition(
+        tunnel=shown,
+        old=before.state if before else None,
+        new=after.state if after else None,
+        known=before.last_state if before else TunnelState.DOWN,
+        reason=reason,
+        at=shown.since,
+        mono=shown.since_mono,
+    )

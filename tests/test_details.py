@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ipsecwatch import recording
+from ipsecwatch.details import Entry, details
+from ipsecwatch.introspection import FILES, MANAGER
+from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
+from ipsecwatch.status import Reader
+from ipsecwatch.tracker import Tracker
+from ipsecwatch.wire import Variant
+from tests.support.recordings import ROOT, statuses
+from tests.support.tunnels import tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipsecwatch.model import Tunnel
+
+SECTIONS = {"Of a tunnel:": "", "Of each in Children:": "Children", "Of each in SAs:": "SAs"}
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """The keys that the XML lists for GetDetails, with their types, by section."""
+    found: dict[str, dict[str, str]] = {}
+    section = None
+    for line in (FILES / f"{MANAGER}.xml").read_text().splitlines():
+        for words, name in SECTIONS.items():
+            if line.strip().endswith(words):
+                section = found.setdefault(name, {})
+        if "-->" in line:
+            section = None
+        row = re.fullmatch(r" {10}(\w+) +([a-z{}]+) {2,}\S.*", line)
+        if row and section is not None:
+            section[row[1]] = row[2]
+    return found
+
+
+def tunnels(name: str) -> Iterator[Tunnel]:
+    """Every tunnel of a recording, at every moment."""
+    tracker, reader = Tracker(), Reader()
+    for answer in statuses(ROOT / name):
+        tracker.observe(recording.poll(answer, reader))
+        yield from tracker.tunnels.values()
+
+
+def check(entry: Entry, section: str, known: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Hold an entry against the documentation, and its values against their types."""
+    for key, (signature, value) in entry.items():
+        assert known[section].get(key) == signature, f"{section}.{key}"
+        yield f"{section}.{key}"
+        if signature == "aa{sv}":
+            assert isinstance(value, list)
+            for each in value:
+                yield from check(each, key, known)
+        else:
+            Variant(signature, value)  # raises where the value isn't of that type
+
+
+def test_every_key_of_real_tunnels_is_documented_and_of_its_type() -> None:
+    known = documented()
+    seen: set[str] = set()
+    for name in (
+        "4.10/site",
+        "4.10/xauth-server",
+        "4.10/multi",
+        "5.4/cp",
+        "3.20/rekey",
+        "5.4/v1main",
+    ):
+        for each in tunnels(f"{name}.jsonl.gz"):
+            seen.update(check(details(each), "", known))
+    all_keys = {f"{section}.{key}" for section, keys in known.items() for key in keys}
+    rare = {".LogLine", "SAs.LocalSubnet", "SAs.PeerSubnet"}
+    assert all_keys - seen <= rare
+
+
+def test_a_tunnel_of_which_nothing_is_known_has_no_more_than_its_name() -> None:
+    entry = details(tunnel("office"))
+    assert entry == {"Name": ("s", "office"), "Children": ("aa{sv}", []), "SAs": ("aa{sv}", [])}
+
+
+def full() -> Tunnel:
+    topology = Topology(
+        "", "erouted", "10.0.0.0/8", "192.0.2.1", "@us", "192.0.2.2", "C=DE, CN=x\x1b[2J", None
+    )
+    sa = SaLine(bytes_in=10, bytes_out=1 << 40, username="mallory\n\u202egnp.exe")
+    state = State(
+        serial=7,
+        name="office",
+        instance=(1,),
+        story="established",
+        kind=Kind.CHILD,
+        role=None,
+        stage=Stage.ESTABLISHED,
+        ike_version=2,
+        parent_serial=6,
+        remote_port=4500,
+        sa=sa,
+    )
+    connection = Connection("office", (1,), (topology,), frozenset({"UP", "PSK"}), newest_child=7)
+    return tunnel("office", connections=(connection,), states=(state,), detail="bad\x07 news")
+
+
+def values(entry: Entry) -> dict[str, Any]:
+    return {k: v for k, (_, v) in entry.items()}
+
+
+def test_what_the_peer_chose_is_cleaned() -> None:
+    entry = values(details(full()))
+    assert entry["PeerIdentity"] == "C=DE, CN=x\\x1b[2J"
+    assert entry["Username"] == "mallory\\x0a\\u202egnp.exe"
+    assert entry["LogLine"] == "bad\\x07 news"
+
+
+def test_a_tunnels_children_and_sas_are_told() -> None:
+    entry = values(details(full()))
+    assert (entry["PeerAddress"], entry["LocalAddress"], entry["Policy"]) == (
+        "192.0.2.2",
+        "192.0.2.1",
+        ["PSK", "UP"],
+    )
+    assert values(entry["Children"][0]) == {
+        "Connection": "office[1]",
+        "Routing": "erouted",
+        "LocalSubnet": "10.0.0.0/8",
+        "Serial": 7,
+    }
+    sa = values(entry["SAs"][0])
+    assert (sa["Serial"], sa["Parent"], sa["Kind"], sa["Established"]) == (7, 6, "child", True)
+    assert (sa["BytesIn"], sa["BytesOut"], sa["PeerPort"]) == (10, 1 << 40, 4500)
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 64])
+def test_a_number_that_does_not_fit_is_left_out(number: int) -> None:
+    one = full()
+    state = replace(one.states[0], sa=SaLine(bytes_in=number), serial=number)
+    sa = values(details(replace(one, states=(state,))))["SAs"][0]
+    assert "BytesIn" not in sa
+    assert "Serial" not in sa

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ipsecwatch.model import Kind, Reason, Role, Stage, State
+from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.status import parse
+from tests.support.plutos import child, ike
+from tests.support.recordings import ROOT, statuses
+
+
+def test_every_reason_has_words() -> None:
+    assert WORDS.keys() == set(Reason)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_words_are_a_sentence_and_a_next_step(reason: Reason) -> None:
+    words = WORDS[reason]
+    assert words.sentence[0].isupper()
+    assert words.sentence.endswith(".")
+    assert words.sentence.count(". ") == 0
+    done = {Reason.NONE, Reason.OPERATOR, Reason.UNLOADED}
+    assert bool(words.advice) == (reason not in done)
+    assert len(words.sentence) <= 60
+    assert len(words.advice) <= 120
+
+
+def begun(stage: Stage, kind: Kind = Kind.IKE, story: str = "") -> State:
+    make = ike(1, "site") if kind is Kind.IKE else child(1, "site", None)
+    return replace(make, role=Role.INITIATOR, stage=stage, story=story)
+
+
+STAGES = {
+    "nobody answers": ((begun(Stage.HALF_OPEN),), Reason.NO_ANSWER),
+    "nobody answers the second message": ((begun(Stage.OPEN),), Reason.NO_ANSWER),
+    "our proof isn't taken": ((begun(Stage.AUTHENTICATING),), Reason.AUTHENTICATION),
+    "nor is the password": (
+        (begun(Stage.AUTHENTICATING, story="XAUTH client - possibly awaiting CFG_set"),),
+        Reason.CREDENTIALS,
+    ),
+    "no address comes": ((begun(Stage.CONFIG),), Reason.CHILD_MISSING),
+    "phase 2 gets no answer": (
+        (ike(1, "site"), begun(Stage.NEGOTIATING_CHILD, Kind.CHILD)),
+        Reason.CHILD_MISSING,
+    ),
+    "an IKE SA without a Child": ((ike(1, "site"),), Reason.CHILD_MISSING),
+    "the furthest counts": (
+        (begun(Stage.AUTHENTICATING), begun(Stage.HALF_OPEN)),
+        Reason.AUTHENTICATION,
+    ),
+    "somebody knocks": (
+        (replace(ike(1, "site"), role=Role.RESPONDER, stage=Stage.HALF_OPEN),),
+        Reason.NONE,
+    ),
+    "one that goes": ((begun(Stage.DELETING),), Reason.NONE),
+    "nothing": ((), Reason.NONE),
+}
+
+
+@pytest.mark.parametrize("case", STAGES)
+def test_a_stage_says_what_is_waited_for(case: str) -> None:
+    states, reason = STAGES[case]
+    assert by_stage(states, wanted=False) is reason
+
+
+def test_what_is_wanted_up_and_has_no_state_fails_for_a_cause_that_no_stage_tells() -> None:
+    assert by_stage((), wanted=True) is Reason.OTHER
+
+
+def test_without_an_address_of_this_machine_no_stage_matters() -> None:
+    assert by_stage((), wanted=True, oriented=False) is Reason.UNREACHABLE
+
+
+RECORDED = {
+    "3.20/wrongpsk": Reason.AUTHENTICATION,
+    "4.10/badprop": Reason.NO_ANSWER,  # refused in the clear, which pluto doesn't believe
+    "4.10/badesp": Reason.CHILD_MISSING,
+    "4.10/hole": Reason.NO_ANSWER,
+    "4.10/hole1": Reason.NO_ANSWER,
+    "4.10/closed": Reason.NO_ANSWER,
+    "5.4/badesp": Reason.CHILD_MISSING,
+    "5.4/hole": Reason.NO_ANSWER,
+    "5.4/hole1": Reason.NO_ANSWER,
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_without_a_log_a_recorded_failure_has_the_reason_of_its_stage(name: str) -> None:
+    told = set()
+    for answer in statuses(ROOT / f"{name}.jsonl.gz"):
+        report = parse(answer.stdout)
+        mine = [s for s in report.states if s.name == name.partition("/")[2]]
+        told.add(by_stage(mine, wanted=False))
+    assert RECORDED[name] in told
+    assert told <= {RECORDED[name], Reason.NONE, Reason.NO_ANSWER}

@@ -1,0 +1,705 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import recording
+from ipsecwatch.model import LogLine, Reason
+from ipsecwatch.witness import MAX_EVIDENCE, MAX_NAMES, MAX_PIECES, MAX_SERIALS, Witness
+from ipsecwatch.wordings import Clue, parse, read
+from tests.support.recordings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+AT = 1_700_000_000.0
+GIVEN_UP = "60 second timeout exceeded after 7 retransmits."
+SILENCE = "No response (or no acceptable response) to our first IKEv2 message"
+CLOSED = (
+    "ERROR: asynchronous network error report on eth1 (192.0.2.1:500), complainant 192.0.2.7: "
+    "Connection refused [errno 111, origin ICMP type 3 code 3 (not authenticated)]"
+)
+
+
+def told(*lines: str, at: float = AT, witness: Witness | None = None) -> Witness:
+    """Let a witness hear lines; those that begin with # or : are of the connection "site"."""
+    witness = witness or Witness()
+    for line in lines:
+        short = {"#": '"site" ', ":": '"site"'}.get(line[:1], "")
+        witness.hear(LogLine(at, short + line))
+    return witness
+
+
+def loss(witness: Witness, serials: Iterable[int] = (1, 2), after: int = 0) -> Reason:
+    return witness.loss({"site"}, frozenset(serials), after)[0]
+
+
+V2_UP = (
+    "#1: initiator established IKE SA; authenticated peer using authby=secret and ID_FQDN '@east'",
+    "#2: initiator established Child SA using #1; IPsec tunnel [10.0.0.0/8===10.1.0.0/16]",
+)
+V1_UP = (
+    "#1: IKE SA established {auth=PRESHARED_KEY cipher=AES_CBC_256}",
+    "#2: IPsec SA established tunnel mode {ESP=>0x44a449fc <0x26cbd42a}",
+)
+
+# How SAs end, by release: what pluto logs from the cause to the last trace.
+ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
+    "3.20 by hand": (
+        Reason.OPERATOR,
+        (
+            ": terminating SAs using this connection",
+            "#2: deleting state (STATE_V2_IPSEC_I)",
+            "#2: ESP traffic information: in=840B out=840B",
+            "#1: deleting state (STATE_PARENT_I3)",
+        ),
+    ),
+    "4.10 by hand": (
+        Reason.OPERATOR,
+        (
+            ": terminating SAs using this connection",
+            "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 25.3s and sending notification",
+            "#2: ESP traffic information: in=840B out=840B",
+        ),
+    ),
+    "5.4 by hand": (
+        Reason.OPERATOR,
+        (
+            ": initiating delete of connection's IKE SA #1 (and Child SA #2)",
+            "#1: sent INFORMATIONAL request to delete IKE SA",
+            "#2: ESP traffic information: in=840B out=840B",
+            "#1: deleting IKE SA (established IKE SA)",
+        ),
+    ),
+    "5.2 by hand, the Child alone": (
+        Reason.OPERATOR,
+        (
+            ": initiating delete of connection's Child SA #2 using IKE SA #1",
+            "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1",
+            "#2: ESP traffic information: in=840B out=840B",
+        ),
+    ),
+    "5.4 by hand, IKEv1": (
+        Reason.OPERATOR,
+        (
+            ": initiating delete of connection's IPsec SA #2 and ISAKMP SA #1",
+            "#2: deleting IPsec SA (QUICK_I2) aged 1s and sending notification using ISAKMP SA #1",
+            "#2: ESP traffic information: in=840B out=840B",
+            "#1: deleting ISAKMP SA (MAIN_I4) aged 18.7s and sending notification",
+        ),
+    ),
+    "3.20 replaced": (
+        Reason.OPERATOR,
+        (
+            ": deleting connection",
+            "#2: deleting state (STATE_QUICK_R2)",
+            "#1: deleting state (STATE_MAIN_I4)",
+        ),
+    ),
+    "4.10 liveness": (
+        Reason.PEER_DEAD,
+        (
+            "#1: STATE_V2_ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No",
+            "#1: liveness action - restarting all connections that share this peer",
+            ": terminating SAs using this connection",
+            "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 37.8s and sending notification",
+            "#2: ESP traffic information: in=840B out=840B",
+        ),
+    ),
+    "5.4 liveness": (
+        Reason.PEER_DEAD,
+        (
+            "#1: ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No response",
+            "#2: connection is supposed to remain up; revival attempt 1 scheduled in 0 seconds",
+            "#2: ESP traffic information: in=840B out=840B",
+            "#1: deleting IKE SA (established IKE SA)",
+        ),
+    ),
+    "3.20 DPD": (
+        Reason.PEER_DEAD,
+        (
+            "#1: DPD: No response from peer - declaring peer dead",
+            "#1: DPD: Clearing Connection",
+            "#2: deleting state (STATE_QUICK_R2)",
+            "#1: deleting state (STATE_MAIN_R3)",
+        ),
+    ),
+    "4.x DPD": (
+        Reason.PEER_DEAD,
+        (
+            "#1: DPD action - restarting all connections that share this peer",
+            ": terminating SAs using this connection",
+            "#2: deleting state (STATE_QUICK_R2) aged 450.0s and sending notification",
+            "#2: ESP traffic information: in=64MB out=7MB",
+        ),
+    ),
+    "4.10 the peer": (
+        Reason.PEER_DELETED,
+        (
+            "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 9s and NOT sending notification",
+            "#2: ESP traffic information: in=840B out=840B",
+        ),
+    ),
+    "5.4 the peer": (
+        Reason.PEER_DELETED,
+        (
+            "#2: ESP traffic information: in=840B out=840B",
+            "#1: deleting IKE SA (established IKE SA)",
+        ),
+    ),
+    "5.2 the peer, the Child alone": (
+        Reason.PEER_DELETED,
+        ("#2: ESP traffic information: in=84B out=84B",),
+    ),
+    "3.32 the peer, the Child alone": (
+        Reason.PEER_DELETED,
+        (
+            "#1: received Delete SA payload: delete IPSEC State #2 now",
+            "#2: deleting state (STATE_V2_IPSEC_I) aged 4.1s and NOT sending notification",
+        ),
+    ),
+    "4.10 the peer, the Child alone, wanted": (
+        Reason.PEER_DELETED,
+        ("#1: received Delete SA payload: replace CHILD SA #2 now",),
+    ),
+    "3.23 the peer, IKEv1": (
+        Reason.PEER_DELETED,
+        (
+            "#1: received Delete SA payload: replace IPSEC State #2 now",
+            "#1: received and ignored empty informational notification payload",
+            "#2: deleting state (STATE_QUICK_R2) and sending notification",
+            "#2: ESP traffic information: in=2KB out=80B",
+            "#1: received Delete SA payload: self-deleting ISAKMP State #1",
+            "#1: deleting state (STATE_MAIN_I4) and sending notification",
+        ),
+    ),
+    "5.2 the peer, IKEv1": (
+        Reason.PEER_DELETED,
+        (
+            "#2: received Delete SA payload via #1",
+            "#2: deleting IPsec SA (QUICK_R2) aged 9.9s and NOT sending notification",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+    ),
+    "4.10 the lifetime": (
+        Reason.OTHER,
+        (
+            "#2: CHILD SA expired (LATEST!)",
+            "#2: deleting established Child SA using IKE SA #1",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+    ),
+    "5.2 the interface went": (
+        Reason.UNREACHABLE,
+        (
+            "shutting down interface eth3 192.0.2.1:4500",
+            "shutting down interface eth3 192.0.2.1:500",
+            ": terminating SAs using this connection",
+            "#1: deleting IKE SA (ESTABLISHED_IKE_SA) aged 60s and sending notification",
+            "#2: ESP traffic information: in=84B out=84B",
+        ),
+    ),
+    "4.10 pluto stops": (
+        Reason.PLUTO_STOPPED,
+        (
+            "shutting down",
+            "Pluto is shutting down",
+            ": terminating SAs using this connection",
+            "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 9s and sending notification",
+        ),
+    ),
+    "nothing": (Reason.OTHER, ("#2: retransmitting in response to duplicate packet",)),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_an_end_has_its_cause(end: str) -> None:
+    reason, lines = ENDS[end]
+    up = V1_UP if "IKEv1" in end or "DPD" in end else V2_UP
+    assert loss(told(*up, *lines)) is reason
+
+
+@pytest.mark.parametrize("end", [end for end in ENDS if "pluto stops" not in end])
+def test_a_cause_of_before_the_sas_were_up_is_none(end: str) -> None:
+    _, lines = ENDS[end]
+    again = ("#4: initiator established Child SA using #3; IPsec tunnel [10.0.0.0/8===x]",)
+    witness = told(*V2_UP, *lines, *again, "#4: ESP traffic information: in=0B out=0B")
+    assert loss(witness, (3, 4)) is Reason.PEER_DELETED
+
+
+def test_the_line_of_a_cause_is_the_one_that_says_most() -> None:
+    witness = told(*V2_UP, *ENDS["5.4 the peer"][1])
+    assert witness.loss({"site"}, {1, 2}, 0) == (
+        Reason.PEER_DELETED,
+        '"site" #1: deleting IKE SA (established IKE SA)',
+    )
+
+
+def test_what_was_heard_before_is_no_cause() -> None:
+    witness = told(*V2_UP, ": terminating SAs using this connection")
+    assert loss(witness, after=witness.order) is Reason.OTHER
+
+
+def test_systemd_tells_of_a_stop_of_pluto_and_other_units_do_not_count() -> None:
+    for text, reason in {
+        "Stopping ipsec.service - Internet Key Exchange (IKE) Protocol Daemon for IPsec...": True,
+        "Stopped Internet Key Exchange (IKE) Protocol Daemon for IPsec.": True,
+        "ipsec.service: Sent signal SIGKILL to main process 1449 (pluto) on client request.": True,
+        "ipsec.service: Main process exited, code=killed, status=9/KILL": True,
+        "Stopped target graphical.target - Graphical Interface.": False,
+        "Stopping cups.service - CUPS Scheduler...": False,
+        "ipsec.service: Sent signal SIGCONT to main process 15 (pluto) on client request.": False,
+        "Started ipsec.service - Internet Key Exchange (IKE) Protocol Daemon for IPsec.": False,
+    }.items():
+        witness = told(*V2_UP)
+        witness.hear(LogLine(AT, text, "systemd"))
+        assert (loss(witness) is Reason.PLUTO_STOPPED) == reason, text
+
+
+def test_pluto_cannot_be_stopped_by_what_a_connection_logs() -> None:
+    witness = told(*V2_UP, "#1: Pluto is shutting down", ": shutting down")
+    assert loss(witness) is Reason.OTHER
+
+
+def test_a_dead_peer_takes_down_all_connections_that_share_it() -> None:
+    witness = told(
+        '"a" #1: liveness action - restarting all connections that share this peer',
+        '"a": terminating SAs using this connection',
+        '"b": terminating SAs using this connection',
+    )
+    told(": terminating SAs using this connection", at=AT + 1.5, witness=witness)
+    assert loss(witness, (9, 10)) is Reason.PEER_DEAD
+    told('"c": terminating SAs using this connection', at=AT + 60, witness=witness)
+    assert witness.loss({"c"}, {11}, 0)[0] is Reason.OPERATOR
+
+
+def test_a_client_that_comes_anew_from_elsewhere_is_not_taken_down_by_hand() -> None:
+    witness = told(
+        '"rw"[1] 192.0.2.7 #2: responder established Child SA using #1; IPsec tunnel',
+        '"rw"[2] 192.0.2.8 #3: responder established IKE SA; authenticated peer',
+        '"rw"[1] 192.0.2.7: terminating SAs using this connection',
+        '"rw"[1] 192.0.2.7 #2: ESP traffic information: in=0B out=0B',
+        '"rw"[1] 192.0.2.7: deleting connection instance with peer 192.0.2.7',
+    )
+    assert witness.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OTHER
+
+
+def test_an_instance_taken_down_by_hand_is() -> None:
+    witness = told(
+        '"rw"[1] 192.0.2.7 #1: responder established IKE SA; authenticated peer',
+        '"rw"[1] 192.0.2.7 #2: responder established Child SA using #1; IPsec tunnel',
+        '"rw"[1] 192.0.2.7: terminating SAs using this connection',
+    )
+    assert witness.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OPERATOR
+
+
+def test_the_sa_of_another_connection_counts_by_its_serial() -> None:
+    witness = told(
+        '"multi/2x2" #1: ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No',
+        '"multi/1x1" #2: ESP traffic information: in=0B out=0B',
+    )
+    assert witness.loss({"multi/1x1"}, {1, 2}, 0)[0] is Reason.PEER_DEAD
+    assert witness.loss({"multi/1x1"}, {2}, 0)[0] is Reason.PEER_DELETED
+
+
+# What must not look like a loss: the new Child comes first, whatever ends then.
+SUCCESSIONS: dict[str, tuple[tuple[str, ...], frozenset[int], frozenset[int]]] = {
+    "4.10 rekeyed by us": (
+        (
+            "#3: initiator rekeyed Child SA #2 using #1; IPsec tunnel",
+            "#2: deleting established Child SA using IKE SA #1",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+        frozenset({1, 2}),
+        frozenset({1, 3}),
+    ),
+    "5.4 rekeyed by the peer, the IKE SA too": (
+        (
+            "#4: responder rekeyed IKE SA #1 {cipher=AES_GCM_16_256}",
+            "#1: deleting IKE SA (established IKE SA)",
+            "#3: responder rekeyed Child SA #2 using #4; IPsec tunnel",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+        frozenset({1, 2}),
+        frozenset({3, 4}),
+    ),
+    "4.10 IKEv1 rekeyed, phase 1 too": (
+        (
+            "#4: IKE SA established {auth=PRESHARED_KEY}",
+            "#1: deleting state (STATE_MAIN_I4) aged 60.0s and sending notification",
+            "#1: IKE SA expired (--dontrekey)",
+            "#5: IPsec SA established tunnel mode {ESP=>0x1}",
+            "#4: received Delete SA(0x31264f76) payload: deleting IPsec State #2",
+            "#2: deleting state (STATE_QUICK_I2) aged 40.0s and sending notification",
+        ),
+        frozenset({1, 2}),
+        frozenset({4, 5}),
+    ),
+    "3.20 set up anew": (
+        (
+            "#3: initiating v2 parent SA to replace #2",
+            "#4: negotiated connection [10.0.0.0,10.255.255.255:0-65535 0] -> [10.1.0.0]",
+            "#4: STATE_V2_IPSEC_I: IPsec SA established tunnel mode {ESP=>0x26ef3d04}",
+            "#1: received Delete SA payload: expire IPSEC State #2 now",
+            "#2: deleting state (STATE_V2_IPSEC_I)",
+            "#1: deleting state (STATE_IKESA_DEL)",
+        ),
+        frozenset({1, 2}),
+        frozenset({3, 4}),
+    ),
+    "5.2 the peer came anew (INITIAL_CONTACT)": (
+        (
+            "#3: responder established IKE SA; authenticated peer using authby=secret",
+            "#2: ESP traffic information: in=0B out=0B",
+            "#1: deleting IKE SA (established IKE SA)",
+            "#4: responder established Child SA using #3; IPsec tunnel",
+        ),
+        frozenset({1, 2}),
+        frozenset({3, 4}),
+    ),
+    "5.2 crossing streams": (
+        (
+            "#3: responder established IKE SA; authenticated peer using authby=secret",
+            "#4: responder established Child SA using #3; IPsec tunnel",
+            "#1: deleting IKE SA (established IKE SA)",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+        frozenset({1, 2}),
+        frozenset({3, 4}),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SUCCESSIONS)
+def test_a_succession_is_no_loss(case: str) -> None:
+    lines, before, after = SUCCESSIONS[case]
+    witness = told(*(V1_UP if "IKEv1" in case else V2_UP))
+    polled = witness.order
+    told(*lines, witness=witness)
+    assert not witness.lost_between({"site"}, before, 0, polled)
+    told(": initiating delete of connection's IKE SA", witness=witness)
+    assert loss(witness, before | after) is Reason.OPERATOR
+
+
+BREAKS = {
+    "by hand": (
+        ": terminating SAs using this connection",
+        "#3: initiating IKEv2 connection",
+        "#4: initiator established Child SA using #3; IPsec tunnel",
+    ),
+    "5.4 the peer closes the Child, and it is set up anew": (
+        "#2: ESP traffic information: in=0B out=0B",
+        "#3: initiating Child SA using IKE SA #1",
+        "#3: initiator established Child SA using #1; IPsec tunnel",
+    ),
+    "5.4 reauthentication": (
+        "#1: sent INFORMATIONAL request to delete IKE SA",
+        "#2: ESP traffic information: in=0B out=0B",
+        "#1: deleting IKE SA (established IKE SA)",
+        "#3: initiator established IKE SA; authenticated peer using authby=secret",
+        "#4: initiator established Child SA using #3; IPsec tunnel",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_a_break_between_two_polls_is_a_loss(case: str) -> None:
+    witness = told(*V2_UP)
+    polled = witness.order
+    told(*BREAKS[case], witness=witness)
+    assert witness.lost_between({"site"}, {1, 2}, 0, polled)
+
+
+def failure(*lines: str, names: Iterable[str] = ("site",)) -> Reason:
+    return told(*lines).failure(frozenset(names), 0)[0]
+
+
+# Attempts of which several lines tell, and which of them counts.
+ATTEMPTS: dict[str, tuple[Reason, tuple[str, ...]]] = {
+    "4.10 no algorithm in common": (
+        Reason.PROPOSAL,
+        (
+            "#1: initiating IKEv2 connection",
+            "#1: dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN notificati",
+            f"#1: STATE_V2_PARENT_I1: {GIVEN_UP}  {SILENCE}",
+        ),
+    ),
+    "4.10 port closed": (
+        Reason.UNREACHABLE,
+        (
+            "#1: initiating IKEv2 connection",
+            f"#1: {CLOSED}",
+            f"#1: STATE_V2_PARENT_I1: {GIVEN_UP}  {SILENCE}",
+        ),
+    ),
+    "4.10 port 4500 closed, IKEv1": (
+        Reason.UNREACHABLE,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            f"#1: {CLOSED}",
+            f"#1: STATE_MAIN_I3: {GIVEN_UP}  Possible authentication failure: no acceptable res",
+        ),
+    ),
+    "4.10 another secret, IKEv1, we begin": (
+        Reason.AUTHENTICATION,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            "#1: sent Main Mode I3",
+            "#1: STATE_MAIN_I3: retransmission; will wait 0.5 seconds for response",
+            f"#1: STATE_MAIN_I3: {GIVEN_UP}  Possible authentication failure: no acceptable res",
+        ),
+    ),
+    "4.10 subnets, IKEv1": (
+        Reason.TRAFFIC_SELECTORS,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            "#1: IKE SA established {auth=PRESHARED_KEY}",
+            "#2: initiating Quick Mode IKEv1+PSK {using isakmp#1 msgid:f4c8ab88}",
+            "#1: ignoring informational payload INVALID_ID_INFORMATION, msgid=1, length=12",
+            f"#2: STATE_QUICK_I1: {GIVEN_UP}  No acceptable response to our first Quick Mode me",
+        ),
+    ),
+    "5.2 identity, IKEv1": (
+        Reason.AUTHENTICATION,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            "#1: ignoring secured informational payload INVALID_ID_INFORMATION, msgid=1, length=8",
+        ),
+    ),
+    "5.2 phase 2 without an answer": (
+        Reason.CHILD_MISSING,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            "#1: ISAKMP SA established {auth=PRESHARED_KEY}",
+            "#2: initiating Quick Mode IKEv1+PSK {using isakmp#1 msgid:f4c8ab88}",
+            f"#2: STATE_QUICK_I1: {GIVEN_UP}  No acceptable response to our first Quick Mode me",
+        ),
+    ),
+    "5.2 password, IKEv1": (
+        Reason.CREDENTIALS,
+        (
+            "#1: initiating IKEv1 Main Mode connection",
+            "#1: ISAKMP SA established {auth=PRESHARED_KEY}",
+            "#1: XAUTH: Answering XAUTH challenge with user='paula'",
+            "#1: Received Cisco XAUTH status: FAIL",
+            "#1: XAUTH: aborting entire IKE Exchange",
+            "#1: encountered fatal error in state STATE_XAUTH_I1",
+            "#1: deleting ISAKMP SA (XAUTH_I1) and sending notification",
+        ),
+    ),
+    "5.2 a certificate that expired": (
+        Reason.AUTHENTICATION,
+        (
+            "#1: initiating IKEv2 connection to 192.0.2.7 using UDP",
+            "#1: NSS: ERROR: IPsec certificate CN=east invalid: SEC_ERROR_EXPIRED_CERTIFICATE: x",
+            "#1: X509: certificate payload rejected for this connection",
+            "#1: encountered fatal error in state IKE_AUTH_I",
+        ),
+    ),
+    "4.10 our own kernel": (
+        Reason.OTHER,
+        (
+            "#1: initiating IKEv2 connection",
+            "#2: ERROR: netlink response for Add SA esp.1@192.0.2.7 included errno 93: Protocol n",
+            "#2: CHILD SA failed: NO_PROPOSAL_CHOSEN",
+        ),
+    ),
+    "the last attempt counts": (
+        Reason.NO_ANSWER,
+        (
+            "#1: initiating IKEv2 connection",
+            "#1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
+            "#3: initiating IKEv2 connection",
+            f"#3: STATE_V2_PARENT_I1: {GIVEN_UP}  {SILENCE}",
+        ),
+    ),
+    "until the next attempt fails the last one does": (
+        Reason.AUTHENTICATION,
+        (
+            "#1: initiating IKEv2 connection",
+            "#1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
+            "#3: initiating IKEv2 connection",
+        ),
+    ),
+    "nothing yet": (Reason.NONE, ("#1: initiating IKEv2 connection",)),
+}
+
+
+@pytest.mark.parametrize("case", ATTEMPTS)
+def test_of_an_attempt_the_line_counts_that_explains_most(case: str) -> None:
+    reason, lines = ATTEMPTS[case]
+    assert failure(*lines) is reason
+
+
+def test_the_detail_is_the_explanation_and_not_its_echo() -> None:
+    witness = told(
+        "#1: initiating IKEv1 Main Mode connection",
+        "#1: X509: authentication failed; peer certificate subjectAltName extension does not match",
+        "#1: sending encrypted notification INVALID_ID_INFORMATION to 192.0.2.7:500",
+    )
+    _, line = witness.failure({"site"}, 0)
+    assert line is not None
+    assert "subjectAltName" in line
+
+
+def test_the_failure_of_an_instance_that_went_is_its_templates() -> None:
+    line = '"cp"[1] 192.0.2.7 #1: IKE SA authentication request rejected by peer: AUTHENTICATION_F'
+    witness = told('"cp"[1] 192.0.2.7 #1: initiating IKEv2 connection', line)
+    assert witness.failure({"cp"}, 0) == (Reason.AUTHENTICATION, line)
+    assert witness.failure({"cp", "cp[1]"}, 0) == (Reason.AUTHENTICATION, line)
+    assert witness.attempts({"cp"}, 0) == witness.attempts({"cp", "cp[1]"}, 0) == 1
+    assert witness.failure({"c"}, 0) == (Reason.NONE, None)
+
+
+@pytest.mark.parametrize("tries", [1, 3, 200])
+def test_attempts_are_counted_however_many(tries: int) -> None:
+    witness = told("#1: initiating IKEv2 connection")
+    begun = witness.order
+    assert witness.attempts({"site"}, begun) == 0
+    for n in range(tries):
+        serial = 2 * n + 3
+        told(
+            f"#{serial}: initiating IKEv2 connection",
+            f"#{serial}: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
+            witness=witness,
+        )
+    assert witness.attempts({"site"}, begun) == tries
+
+
+def test_phase_1_and_its_first_phase_2_are_one_attempt() -> None:
+    witness = told(
+        "#1: initiating IKEv1 Main Mode connection",
+        "#2: initiating Quick Mode PSK+UP {using isakmp#1 msgid:1}",
+    )
+    assert witness.attempts({"site"}, 0) == 1
+    told("#3: initiating Quick Mode PSK+UP to replace #2 {using isakmp#1 msgid:2}", witness=witness)
+    assert witness.attempts({"site"}, 0) == 2
+
+
+def test_a_child_tried_again_under_an_ike_sa_is_an_attempt() -> None:
+    witness = told(
+        "#1: initiating IKEv2 connection to 192.0.2.7 using UDP",
+        "#2: IKE_AUTH response rejected Child SA with NO_PROPOSAL_CHOSEN",
+        "#3: initiating Child SA using IKE SA #1",
+        "#4: initiating Child SA using IKE SA #1",
+    )
+    assert witness.attempts({"site"}, 0) == 3
+
+
+def test_several_connections_that_try_together_try_once() -> None:
+    witness = told(
+        '"m/1x1" #1: initiating IKEv2 connection to 192.0.2.7 using UDP',
+        '"m/1x2" #3: initiating Child SA using IKE SA #1',
+        '"m/2x1" #4: initiating Child SA using IKE SA #1',
+    )
+    assert witness.attempts({"m/1x1", "m/1x2", "m/2x1"}, 0) == 1
+
+
+def test_ike_sas_are_known_as_new_or_rekeyed_until_they_are_gone() -> None:
+    witness = told(*V2_UP, "#3: initiator rekeyed IKE SA #1 {cipher=AES_GCM_16_256}")
+    assert witness.origins == {1: 1, 3: 1}
+    assert witness.carriers == {1}
+    witness.keep({1})  # a report that was made before #3 came
+    assert witness.origins == {1: 1, 3: 1}
+    witness.keep({3})
+    assert witness.origins == {3: 1}
+    assert witness.carriers == set()
+
+
+def test_another_pluto_begins_with_a_clean_sheet_of_serials() -> None:
+    witness = told(*V2_UP, "#3: initiator rekeyed Child SA #2 using #1; IPsec tunnel")
+    witness.forget()
+    told("#2: ESP traffic information: in=0B out=0B", witness=witness)
+    assert loss(witness, (1, 2), after=3) is Reason.PEER_DELETED
+    assert (witness.carriers, witness.origins) == (set(), {})
+
+
+def test_the_stop_of_the_last_pluto_is_no_cause_in_the_next() -> None:
+    witness = told(*V2_UP, "Pluto is shutting down")
+    assert loss(witness) is Reason.PLUTO_STOPPED
+    witness.forget()
+    told(*V2_UP, "#1: deleting IKE SA (established IKE SA)", witness=witness)
+    assert loss(witness) is Reason.PEER_DELETED
+
+
+def test_what_is_kept_of_a_connection_is_bounded() -> None:
+    witness = Witness()
+    for n in range(1000):
+        told(f"#{n}: initiating IKEv2 connection", f"#{n}: no acceptable Oakley Transform",
+             witness=witness)  # fmt: skip
+    assert len(witness._by_name["site"].evidence) == MAX_EVIDENCE
+    assert len(witness._by_serial) <= MAX_SERIALS
+
+
+def test_a_failure_said_again_and_again_pushes_nothing_out() -> None:
+    witness = told("#1: initiating IKEv2 connection", "#1: no acceptable Oakley Transform")
+    for _ in range(100):
+        told(f"#1: {CLOSED}", witness=witness)
+    assert witness.failure({"site"}, 0)[0] is Reason.PROPOSAL
+
+
+def flood(witness: Witness, lines: int) -> None:
+    """Let peers make pluto log as much as they can, about ever new instances."""
+    rng = random.Random(7)
+    for n in range(lines):
+        name = f'"rw"[{n // 3}] 192.0.2.7 #{n}'
+        text = rng.choice(
+            (
+                "initiating IKEv2 connection",
+                "responder established IKE SA; authenticated peer",
+                "responder rekeyed IKE SA #1 {cipher=AES_GCM_16_256}",
+                "IKE SA established {auth=PRESHARED_KEY}",
+                f"responder established Child SA using #{n}; IPsec tunnel",
+                "ESP traffic information: in=0B out=0B",
+                "no local proposal matches remote proposals " + "1:IKE:ENCR=AES;" * 500,
+            )
+        )
+        witness.hear(LogLine(AT, f"{name}: {text}"))
+
+
+@pytest.mark.slow
+def test_peers_that_make_pluto_log_cannot_fill_the_memory() -> None:
+    witness = Witness()
+    flood(witness, 200_000)
+    kept = [e for past in witness._by_name.values() for e in past.evidence]
+    assert len(kept) == witness._pieces <= MAX_PIECES
+    assert len(witness._by_name) <= MAX_NAMES
+    assert len(witness._by_serial) <= MAX_SERIALS
+    assert len(witness._children) <= MAX_SERIALS
+    for serials in (witness.carriers, witness.origins, witness._phase1, witness._rekeyed):
+        assert len(serials) <= 2 * MAX_SERIALS
+    gc.collect()
+    assert sum(sys.getsizeof(line) for line in {e.line for e in kept}) < 40 << 20
+
+
+def recorded(path: Path) -> list[LogLine]:
+    """List all that pluto logged in a recording."""
+    return [entry for entry in recording.read(path)[1] if isinstance(entry, LogLine)]
+
+
+def test_a_line_costs_little() -> None:
+    lines = [line for path in sorted(ROOT.glob("*/*.jsonl.gz")) for line in recorded(path)]
+    witness = Witness()
+    costs = []
+    for line in lines:
+        begin = time.perf_counter_ns()
+        witness.hear(line)
+        costs.append(time.perf_counter_ns() - begin)
+    assert statistics.median(costs) < 20_000
+
+
+@pytest.mark.parametrize("name", ["site", "multi", "rekey", "rekey1", "v1main", "v1aggr", "cp"])
+def test_where_all_goes_well_nothing_fails(name: str) -> None:
+    for path in ROOT.glob(f"*/{name}.jsonl.gz"):
+        for line in recorded(path):
+            said = parse(line.text)
+            found = read(said) if said else None
+            assert found is None or found.clue is not Clue.FAILURE, line.text
