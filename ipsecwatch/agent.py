@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""The agent in the user's session: follows the service and tells what a person wants to know.
+
+Three loops that don't wait for one another: what the service says goes to the herald, what the
+herald has to say goes to the outbox, and the outbox shows it on whatever screen there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.herald import Herald
+from ipsecwatch.outbox import Outbox, to_terminal
+from ipsecwatch.text import clean
+from ipsecwatch.views import Lost
+from ipsecwatch.wire import Wire, WireError, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from ipsecwatch.config import AgentSettings
+    from ipsecwatch.outbox import Display
+    from ipsecwatch.views import Event
+
+logger = logging.getLogger(__name__)
+
+NAME: Final = "org.ipsecwatch1.Agent"
+"""Owned on the session's bus: one agent a session is enough."""
+RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds between attempts to reach the session's bus; the last one for ever."""
+
+_DO_NOT_QUEUE: Final = 4
+_EXISTS: Final = 3
+
+
+async def run(
+    settings: AgentSettings,
+    *,
+    follow: Callable[[], AsyncGenerator[Event]] = client.follow,
+    write: Callable[[str], None] = to_terminal,
+) -> int:
+    """Tell the user what ``follow`` says, until a signal ends it; answers the exit code.
+
+    ``write`` gets each line that has no screen to be shown on.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    at_work = asyncio.ensure_future(work(settings, follow=follow, write=write))
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait([at_work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        if at_work.done():
+            at_work.result()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        for task in (at_work, stopped):
+            task.cancel()
+        await asyncio.wait([at_work, stopped])
+    return 0
+
+
+async def work(
+    settings: AgentSettings,
+    *,
+    follow: Callable[[], AsyncGenerator[Event]] = client.follow,
+    write: Callable[[str], None] = to_terminal,
+    name: str = NAME,
+) -> None:
+    """Do as run() does, but leave the signals alone; returns if there is another agent.
+
+    With an empty ``name``, others don't matter.
+    """
+    await _Agent(settings, follow, write, name).work()
+
+
+class _SecondAgent(Exception):  # noqa: N818 - nothing is wrong
+    """There is an agent in this session already."""
+
+
+class _Agent:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        follow: Callable[[], AsyncGenerator[Event]],
+        write: Callable[[str], None],
+        name: str,
+    ) -> None:
+        self._follow = follow
+        self._write = write
+        self._name = name
+        self._herald = Herald(settings)
+        self._heard = asyncio.Event()
+        self._outbox = Outbox(write)
+        self._settled = asyncio.Event()
+        """Whether there is a bus, and another agent on it, is known."""
+
+    async def work(self) -> None:
+        """Do all there is to do, until another agent turns out to do it."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_session())
+                await self._settled.wait()
+                tasks.create_task(self._hear())
+                tasks.create_task(self._tell())
+                tasks.create_task(self._outbox.run())
+        except* _SecondAgent:
+            self._write("ipsecwatch: another agent runs in this session; leaving it to that one")
+
+    async def _hear(self) -> None:
+        clock = asyncio.get_running_loop().time
+        listening = False
+        async with aclosing(self._follow()) as events:
+            async for event in events:
+                if isinstance(event, Lost):
+                    # Before the first snapshot there is nothing to miss: no notice then.
+                    level = logging.INFO if listening else logging.WARNING
+                    logger.log(level, "%s", ". ".join(filter(None, (event.why, event.hint))))
+                else:
+                    listening = True
+                self._herald.hear(event, clock())
+                self._heard.set()
+
+    async def _tell(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._herald.due):
+                    await self._heard.wait()
+            self._heard.clear()
+            for what in self._herald.tell(clock()):
+                self._outbox.put(what)
+
+    async def _keep_session(self) -> None:
+        """Stay on the session's bus, whenever there is one. Raises _SecondAgent."""
+        attempt, said = 0, ""
+        while True:
+            try:
+                logger.info("the session's bus was lost: %s", await self._attend())
+                attempt, said = 0, ""
+            except WireError as e:
+                if str(e) != said:
+                    said = str(e)
+                    why = ". ".join(filter(None, (clean(said), e.hint)))
+                    logger.warning("no notifications on the desktop: %s", why)
+            self._settled.set()
+            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
+            attempt += 1
+
+    async def _attend(self) -> str:
+        """Show notices over the session's bus until it is lost; answers why it was.
+
+        Raises _SecondAgent, WireError.
+        """
+        wire = await connect("session")
+        try:
+            if self._name:
+                await _claim(wire, self._name)
+            self._outbox.use(_display(wire))
+            self._settled.set()
+            return await wire.lost()
+        finally:
+            self._outbox.use(None)
+            await wire.close()
+
+
+async def _claim(wire: Wire, name: str) -> None:
+    """Become this session's agent. Raises _SecondAgent, WireError."""
+    reply = await wire.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
+    if reply.body[0] == _EXISTS:
+        raise _SecondAgent
+
+
+def _display(wire: Wire) -> Display | None:
+    """Make the screen; None where the library for it isn't installed."""
+    try:
+        # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
+        # asyncio for what Python 3.16 will no longer have.
+        from ipsecwatch.desktop import Screen
+    except (ImportError, AttributeError) as e:
+        logger.warning(
+            "no notifications on the desktop: %s. Install: pip install 'ipsecwatch[agent]'", e
+        )
+        return None
+    return Screen(wire)

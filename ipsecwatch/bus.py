@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""org.ipsecwatch1 on the system bus: being there, and announcing what happens.
+
+The state is kept whether there is a bus or not. Nothing is saved up for a bus that is away: who
+comes back to it takes a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import __version__
+from ipsecwatch.answers import Answers
+from ipsecwatch.objects import NAME, News, Objects
+from ipsecwatch.wire import ErrorReplyError, WireError, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ipsecwatch.wire import Wire
+
+__all__ = ["Bus", "News", "RefusedError"]
+
+logger = logging.getLogger(__name__)
+
+RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to get back onto the bus; the last one for ever."""
+LARGEST_CALL: Final = 1 << 20
+"""Bytes of arguments of a call; with more it is as if there were none."""
+BATCH: Final = 100
+"""Signals that are sent before others get their turn."""
+
+_ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
+_DO_NOT_QUEUE: Final = 4
+_PRIMARY_OWNER: Final = 1
+
+
+class RefusedError(Exception):
+    """The bus won't let us be org.ipsecwatch1. One line; ``hint`` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class Bus:
+    """The service's side of the bus.
+
+    ``refresh`` is called for each call of Refresh. It returns when a poll that began after this
+    call has been published; callers at the same time are to share one. It may be cancelled.
+    """
+
+    def __init__(self, run_id: str, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._objects = Objects(__version__, run_id)
+        self._answers = Answers(self._objects, refresh)
+        self._wire: Wire | None = None
+        self._named = False
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether we are on the bus, under our name."""
+        return self._named and self._wire is not None and self._wire.alive
+
+    async def start(self) -> None:
+        """Take our name on the bus, and from then on see to it that we keep it.
+
+        Where there is no bus (yet), that is logged and tried again, for ever. Raises RefusedError
+        where there is one and it won't have us.
+        """
+        why = ""
+        try:
+            await self._enter()
+        except WireError as e:
+            why = str(e)
+            logger.warning("%s; trying again. %s", e, e.hint)
+        self._keeper = asyncio.create_task(self._keep(why))
+
+    async def stop(self) -> None:
+        """Leave the bus, after what was announced has been sent (a second at most)."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+        self._answers.forget()
+        if self._wire is not None:
+            await self._wire.flush(within=1.0)
+            await self._wire.close()
+            self._wire = None
+
+    async def publish(self, news: News) -> None:
+        """Take over what a poll brought, and announce it. One at a time, in order.
+
+        From the first step on every answer tells the new state; the signals follow, and others get
+        their turn between them. Returns when all are on their way to the bus.
+        """
+        announcements = self._objects.apply(news)
+        wire = self._wire
+        if wire is None:
+            return
+        for n, a in enumerate(announcements, 1):
+            if not wire.alive:
+                return
+            wire.signal(a.path, a.interface, a.member, a.signature, a.body)
+            if n % BATCH == 0:
+                await asyncio.sleep(0)
+
+    async def _enter(self) -> None:
+        wire = await connect("system", largest=LARGEST_CALL)
+        wire.on_call = self._answers.called
+        # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
+        # everything that comes after it.
+        self._wire, self._named = wire, False
+        try:
+            await _own_name(wire)
+            self._named = True
+        except BaseException:
+            self._wire = None
+            await wire.close()
+            raise
+
+    async def _keep(self, why: str) -> None:
+        """Come back whenever the bus is lost. ``why`` was logged already."""
+        attempt = 0
+        while True:
+            if self._wire is not None:
+                logger.warning("%s; connecting again", await self._wire.lost())
+                self._wire = None
+                self._answers.forget()
+                attempt, why = 0, ""
+            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
+            attempt += 1
+            try:
+                await self._enter()
+            except (WireError, RefusedError) as e:
+                if str(e) != why:
+                    why = str(e)
+                    logger.warning("%s; trying again. %s", e, e.hint)
+            else:
+                logger.info("on the bus again as %s", NAME)
+
+
+async def _own_name(wire: Wire) -> None:
+    """Take our name, or be told why not. Raises RefusedError, WireError."""
+    try:
+        reply = await wire.call_bus("RequestName", "su", NAME, _DO_NOT_QUEUE)
+    except ErrorReplyError as e:
+        if e.name != _ACCESS_DENIED:
+            raise
+        raise RefusedError(
+            f"the system bus doesn't let us be {NAME}",
+            "Only root may, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
+        ) from e
+    if reply.body != [_PRIMARY_OWNER]:
+        hint = f"Is another ipsecwatch running? busctl status {NAME}"
+        raise RefusedError(f"somebody else is {NAME} on the system bus", hint)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch agent``: notifications in the user's session."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipsecwatch import agent
+from ipsecwatch.cli.common import EXIT_USAGE, Failure, verb
+from ipsecwatch.config import ConfigError, load_agent
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "show desktop notifications when tunnels come up, get stuck or go down"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "agent", HELP, run)
+    parser.add_argument(
+        "--config", type=Path, metavar="F",
+        help="settings, instead of ~/.config/ipsecwatch/agent.toml",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        settings = load_agent(args.config or _settings_file())
+    except ConfigError as e:
+        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
+    return asyncio.run(agent.run(settings))
+
+
+def _settings_file() -> Path:
+    """Find the user's settings (XDG base directories: a relative path counts for nothing)."""
+    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if not base.is_absolute():
+        base = Path(os.environ.get("HOME") or "/", ".config")
+    return base / "ipsecwatch" / "agent.toml"

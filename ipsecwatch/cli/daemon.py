@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch daemon``: what ipsecwatch.service starts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipsecwatch import config
+from ipsecwatch.bus import RefusedError
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure, verb
+from ipsecwatch.journald import Sender, log_to
+from ipsecwatch.service import Service
+from ipsecwatch.statefile import StateFile
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "watch pluto and announce what happens; systemd starts this"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "daemon", HELP, run)
+    parser.add_argument(
+        "--config", type=Path, default=config.SERVICE_FILE, metavar="F", help="settings"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        settings = config.load_service(args.config)
+    except config.ConfigError as e:
+        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    sender = Sender()
+    log_to(sender)
+    try:
+        asyncio.run(_serve(settings, sender, args.config))
+    except RefusedError as e:
+        raise Failure(str(e), e.hint, EXIT_UNKNOWN) from e
+    finally:
+        sender.close()
+    return EXIT_OK
+
+
+async def _serve(settings: config.Settings, sender: Sender, path: Path) -> None:
+    await Service(settings, sender, path, StateFile.of_unit()).run()

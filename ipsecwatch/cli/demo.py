@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch demo``: the whole way on a private bus, with recordings of real tunnels.
+
+Everything is real but pluto, who is played from recordings: control socket, poller, parser,
+tracker, service, D-Bus, journal entries, agent. No root, no libreswan; nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO, cast
+
+from ipsecwatch import agent, client
+from ipsecwatch.cli import table
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, colour_wanted, verb
+from ipsecwatch.config import AgentSettings, Settings
+from ipsecwatch.ensemble import Ensemble, load
+from ipsecwatch.journald import Sender
+from ipsecwatch.model import Reason
+from ipsecwatch.playback import Playback
+from ipsecwatch.reasons import WORDS
+from ipsecwatch.service import Service
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import AsyncIterator
+
+HELP = "show it at work on recorded tunnels: no root, no libreswan"
+
+RECORDINGS: Final = Path(__file__).parent.parent / "recordings"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A recording that is played: when it begins, and up to which of its own seconds."""
+
+    name: str
+    delay: float
+    until: float
+
+
+CAST: Final = (
+    Role("site", 0.0, 30.0),
+    Role("multi", 10.0, 24.0),
+    Role("wrongpsk", 4.0, 60.0),
+    Role("dpd-killed", 2.0, 79.0),
+)
+
+BUS: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <listen>unix:path={path}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "demo", HELP, run)
+    parser.add_argument(
+        "--speed", type=float, default=4.0, metavar="N",
+        help="how many times as fast as it happened (default: 4)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    if not 0.5 <= args.speed <= 20:
+        raise Failure("--speed must be from 0.5 to 20", "4 is a good one", EXIT_USAGE)
+    if shutil.which("dbus-daemon") is None:
+        raise Failure("dbus-daemon is not installed", "Debian, Ubuntu: apt install dbus-daemon")
+    # What is to be seen is on stdout; that there is no desktop here is no news.
+    logging.getLogger("ipsecwatch").addHandler(logging.NullHandler())
+    logging.getLogger("ipsecwatch").propagate = False
+    return asyncio.run(_play(args.speed))
+
+
+async def _play(speed: float) -> int:
+    with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
+        folder = Path(name)
+        ensemble = Ensemble(
+            [load(RECORDINGS / f"{c.name}.jsonl.gz", c.delay, c.until) for c in CAST]
+        )
+        stage = _Stage(speed, table.Paint(colour_wanted()))
+        async with _bus(folder):
+            control = str(folder / "pluto.ctl")
+            async with Playback(control, ensemble.status, stage.second):
+                return await _perform(stage, ensemble, control)
+
+
+async def _perform(stage: _Stage, ensemble: Ensemble, control: str) -> int:
+    speed = stage.speed
+    service = Service(
+        Settings(
+            control_socket=control,
+            interval=1.0 / speed,
+            fast_interval=1.0 / speed,
+            stuck_after=30.0 / speed,
+            unit="ipsecwatch-demo.service",
+        ),
+        Sender(None, cast("TextIO", _Entries(stage))),
+    )
+    stop = asyncio.Event()
+    stage.open(ensemble)
+    tasks = [
+        asyncio.create_task(service.run(), name="service"),
+        asyncio.create_task(_speak(stage, ensemble, service), name="log"),
+        asyncio.create_task(_monitor(stage), name="monitor"),
+        asyncio.create_task(
+            agent.work(AgentSettings(settle=3.0 / speed, burst=20), write=stage.notified, name=""),
+            name="agent",
+        ),
+        asyncio.create_task(asyncio.sleep(ensemble.length / speed + 1.0), name="end"),
+        asyncio.create_task(stop.wait(), name="interrupted"),
+    ]
+    await asyncio.sleep(0)  # service and agent take the signals for themselves; here they are ours
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        done, _ = await asyncio.wait(
+            [t for t in tasks if t.get_name() != "log"], return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in done:
+            task.result()
+    finally:
+        for task in reversed(tasks):
+            task.cancel()
+        await asyncio.wait(tasks)
+    stage.close()
+    return EXIT_OK
+
+
+@dataclass(slots=True)
+class _Entries:
+    """What takes the journal's entries where there is no journal: a stream of lines."""
+
+    stage: _Stage
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            self.stage.wrote(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
+async def _speak(stage: _Stage, ensemble: Ensemble, service: Service) -> None:
+    """Hand the service what pluto logged, as the journal would."""
+    for second, line in ensemble.log():
+        await asyncio.sleep((second - stage.second()) / stage.speed)
+        service.hear(line)
+
+
+async def _monitor(stage: _Stage) -> None:
+    async with contextlib.aclosing(client.follow()) as events:
+        async for event in events:
+            if isinstance(event, client.Snapshot):
+                stage.first(event)
+            elif isinstance(event, client.Change):
+                stage.changed(event)
+
+
+@contextlib.asynccontextmanager
+async def _bus(folder: Path) -> AsyncIterator[None]:
+    """Run a bus of our own, which this process takes for the system's, and the session's too."""
+    socket, settings = folder / "bus", folder / "bus.conf"
+    settings.write_text(BUS.format(path=socket))
+    # A session of its own: Ctrl-C is for us, and we end it when all else has ended.
+    daemon = await asyncio.create_subprocess_exec(
+        "dbus-daemon", f"--config-file={settings}", "--nofork", "--nopidfile", "--nosyslog",
+        start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(10):
+            while not socket.exists():
+                if daemon.returncode is not None:
+                    raise Failure(
+                        "dbus-daemon ended at once", f"Try it: dbus-daemon --config-file={settings}"
+                    )
+                await asyncio.sleep(0.02)
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={socket}"
+        os.environ.setdefault("DBUS_SESSION_BUS_ADDRESS", f"unix:path={socket}")
+        yield
+    finally:
+        if daemon.returncode is None:
+            daemon.kill()
+        await daemon.wait()
+
+
+@dataclass(slots=True)
+class _Stage:
+    """Where it all is shown, by the clock of the recordings."""
+
+    speed: float
+    paint: table.Paint
+    began: float = field(default_factory=time.monotonic)
+    signals: int = 0
+    entries: int = 0
+    notices: int = 0
+
+    def second(self) -> float:
+        """Tell the time, in seconds of the recordings."""
+        return (time.monotonic() - self.began) * self.speed
+
+    def open(self, ensemble: Ensemble) -> None:
+        """Begin, and say what is to be seen."""
+        self.began = time.monotonic()
+        length = ensemble.length
+        print(
+            f"{len(ensemble.parts)} recorded tunnels, {length:.0f} s of them in "
+            f"{length / self.speed:.0f} s. Real: libreswan's texts, the service, D-Bus, journal\n"
+            "entries and the agent. Played: libreswan itself. Ctrl-C ends it.\n"
+        )
+
+    def first(self, seen: client.Snapshot) -> None:
+        """Show what there is."""
+        names = ", ".join(sorted(v.name for v in seen.tunnels.values())) or "nothing yet"
+        self._say(self.paint.dim(f"the service watches {names}"))
+
+    def changed(self, change: client.Change) -> None:
+        """Show a transition as it came over the bus."""
+        self.signals += 1
+        told = f"Tunnel{change.told.capitalize()}" if change.told else "TunnelStateChanged"
+        old = table.pad(change.old.value, 10)
+        new = self.paint.state(change.new, table.pad(change.new.value, 10))
+        sign = self.paint.state(change.new, table.mark(change.new))
+        self._say(
+            f"{sign} {table.pad(change.name, 9)} {old} → {new}  "
+            + self.paint.dim(f"{told} #{change.serial}")
+        )
+        if change.reason is not Reason.NONE and change.told in ("down", "stuck"):
+            words = WORDS[change.reason]
+            self._more("why", words.sentence)
+            if words.advice:
+                self._more("", words.advice)
+
+    def wrote(self, entry: str) -> None:
+        """Show a journal entry."""
+        self.entries += 1
+        self._more("journal", entry[3:] if entry.startswith("<") else entry)
+
+    def notified(self, line: str) -> None:
+        """Show a notification that there was no desktop for."""
+        self.notices += 1
+        self._more("notice", line.partition("  ")[2] or line)
+
+    def close(self) -> None:
+        """Say what there was."""
+        print(
+            f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
+            f"journal, {self.notices} notices were shown."
+        )
+
+    def _say(self, text: str) -> None:
+        second = max(0, int(self.second()))
+        print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
+
+    def _more(self, kind: str, text: str) -> None:
+        print(f"        {self.paint.dim(table.pad(kind, 8))} {text}", flush=True)

@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch explain``: raw status in plain words, or one word of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import layout, pasted, prose, table, words
+from ipsecwatch.cli.common import EXIT_OK, Failure, colour_wanted, read_input, verb
+from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
+from ipsecwatch.reasons import WORDS
+from ipsecwatch.status import setup
+from ipsecwatch.text import clean
+from ipsecwatch.tracker import Tracker
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ipsecwatch.model import Report, Shunt, State, Traffic
+
+HELP = "say what a status text, or a word of it, means"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "explain", HELP, run)
+    parser.add_argument(
+        "what", nargs="?", metavar="FILE|WORD", default="-",
+        help="a saved or pasted `ipsec status`; - (default): stdin. Or a word of it, such as "
+        "STATE_MAIN_I3, 'sent IKE_AUTH request', RETRANSMIT, erouted",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.what != "-" and not Path(args.what).exists():
+        print(_word(args.what, as_json=args.json))
+        return EXIT_OK
+    if args.what == "-" and sys.stdin.isatty():
+        print("Paste the output of `ipsec status`, then press Ctrl-D.", file=sys.stderr)
+    report = pasted.read(read_input(args.what).decode("utf-8", "surrogateescape"))
+    tunnels = _tunnels(report)
+    _check(report, tunnels)
+    if args.json:
+        print(json.dumps(_json(report, tunnels)))
+    else:
+        lines = _lines(report, tunnels, table.Paint(colour_wanted()), layout.columns())
+        print("\n".join(lines))
+    return EXIT_OK
+
+
+# --- A word -----------------------------------------------------------------------------------
+
+
+def _word(word: str, *, as_json: bool) -> str:
+    found = words.as_json(word)
+    if found:
+        paint = table.Paint(colour_wanted())
+        return json.dumps(found) if as_json else words.told(word, paint, layout.columns())
+    if "/" in word or "." in word:
+        raise Failure(f"cannot read {clean(word)}: no such file", "Give a file, or - for stdin")
+    meant = " or ".join(words.similar(word))
+    hint = f"Did you mean {meant}?" if meant else "Give a file, - for stdin, or a state's name"
+    raise Failure(f"{clean(word)} is neither a file nor a word of pluto's", hint)
+
+
+# --- A status ---------------------------------------------------------------------------------
+
+
+def _tunnels(report: Report) -> list[Tunnel]:
+    """Say how the tunnels of a status are, whether or not all of it is there."""
+    tracker = Tracker()
+    tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
+    found = tracker.tunnels or _by_states(report)
+    return sorted(found.values(), key=lambda t: (_ORDER.index(t.state), t.name))
+
+
+def _by_states(report: Report) -> dict[str, Tunnel]:
+    """Tell tunnels by their SAs alone, where the text has no connection list."""
+    named: dict[str, list[State]] = {}
+    for s in report.states:
+        named.setdefault(_name(s), []).append(s)
+    return {name: _by_its_states(name, states) for name, states in named.items()}
+
+
+def _by_its_states(name: str, states: list[State]) -> Tunnel:
+    up = sum(s.kind is Kind.CHILD and s.established for s in states)
+    state = TunnelState.UP if up else TunnelState.DOWN
+    if not up and any(s.role is Role.INITIATOR and not s.established for s in states):
+        state = TunnelState.CONNECTING
+    return Tunnel(name, name, state, state, 0.0, 0.0, children_up=up, states=tuple(states))
+
+
+_ORDER: Final = (
+    TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN, TunnelState.PARTIAL,
+    TunnelState.UP, TunnelState.WAITING, TunnelState.DOWN,
+)  # fmt: skip
+"""Trouble first."""
+
+
+def _check(report: Report, tunnels: list[Tunnel]) -> None:
+    """Raise Failure where there is nothing to tell of."""
+    if tunnels or report.states or report.traffic or report.shunts or report.other:
+        return
+    if _answers_not(report):
+        return
+    raise Failure("this is no status text of libreswan's", "Save one with: ipsec status > FILE")
+
+
+def _answers_not(report: Report) -> bool:
+    """Tell whether whack, or pluto, says that there is no answer."""
+    return report.why is not None and report.why.startswith("pluto did not answer")
+
+
+def _lines(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: int) -> list[str]:
+    out = [paint.bold(_heading(report, tunnels)), ""]
+    counters = {t.serial: t for t in report.traffic}
+    idle = [t for t in tunnels if prose.is_idle(t)]
+    summed = len(idle) > _FEW_IDLE
+    for t in tunnels:
+        if not (summed and t in idle):
+            out.append(f"{paint.state(t.state, table.mark(t.state))} {paint.bold(t.name)}")
+            out += [*layout.facts(prose.tunnel(t, counters), paint, wide), ""]
+    if summed:
+        sign = paint.state(TunnelState.DOWN, table.mark(TunnelState.DOWN))
+        out.append(f"{sign} {paint.bold(f'{len(idle)} more')}")
+        out += layout.facts(
+            [("named", ", ".join(t.name for t in idle)), ("are", _IDLE)], paint, wide
+        )
+        out.append("")
+    for name, rows in _others(report, tunnels, counters).items():
+        out += [f"  {paint.bold(name)}", *layout.facts(rows, paint, wide), ""]
+    out += layout.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
+    while out and not out[-1]:
+        out.pop()
+    return out
+
+
+_FEW_IDLE: Final = 2
+"""Tunnels of which nothing but their being down can be told are told of one by one."""
+
+_IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
+
+
+def _heading(report: Report, tunnels: list[Tunnel]) -> str:
+    of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
+    if tunnels:
+        numbers = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
+        told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
+        return f"{of}, {len(tunnels)} tunnel{'s' if len(tunnels) > 1 else ''}: {told}"
+    if _answers_not(report):
+        return WORDS[_reason_of(report)].sentence
+    if report.command in ("status", "connectionstatus"):
+        return f"{of}: no tunnels are configured"
+    return f"{of}: the answer to {report.command or 'some command'}"
+
+
+def _reason_of(report: Report) -> Reason:
+    why = report.why or ""
+    if "not running" in why or "Connection refused" in why:
+        return Reason.PLUTO_STOPPED
+    return Reason.PLUTO_UNREACHABLE
+
+
+def _others(
+    report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
+) -> dict[str, prose.Facts]:
+    """Tell of SAs and counters that belong to no connection of the text, by their names."""
+    told = {s.serial for t in tunnels for s in t.states}
+    found: dict[str, prose.Facts] = {}
+    for s in (s for s in report.states if s.serial not in told):
+        label = "Child SA" if s.kind == "child" else "IKE SA"
+        found.setdefault(_name(s), []).append((label, prose.sa(s, None, counters.get(s.serial))))
+        told.add(s.serial)
+    for t in (t for t in report.traffic if t.serial not in told):
+        found.setdefault(_name(t), []).append(("Child SA", prose.traffic(t)))
+    if report.shunts:
+        listed = "\n".join(_shunt(x) for x in report.shunts[:_FEW_SHUNTS])
+        more = len(report.shunts) - _FEW_SHUNTS
+        found["bare shunts"] = [("are", listed + (f"\nand {more} more" if more > 0 else ""))]
+    if report.command in ("briefstatus", "globalstatus"):
+        found["counts"] = _counts(report)
+    return found
+
+
+_FEW_SHUNTS: Final = 10
+
+
+def _shunt(x: Shunt) -> str:
+    """Tell of a kernel policy that belongs to no connection."""
+    fate = _FATES.get(x.action, "are treated as " + clean(x.action))
+    return f"packets from {clean(x.ours)} to {clean(x.theirs)} {fate} ({clean(x.why)})"
+
+
+_FATES: Final = {
+    "%pass": "pass in the clear", "%drop": "are dropped", "%reject": "are rejected",
+    "%hold": "are held while pluto negotiates", "%trap": "start a negotiation",
+    "%none": "are let alone",
+}  # fmt: skip
+
+
+def _counts(report: Report) -> prose.Facts:
+    rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
+    told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
+    counters = setup.counters(report)
+    busy = [f"{name} {n}" for name, n in counters.items() if n and name.startswith("current.")]
+    return [*told, ("counters", f"{len(counters)}: see `ipsecwatch parse`" if counters else ""),
+            ("now", "\n".join(busy[:20]))]  # fmt: skip
+
+
+def _name(of: State | Traffic) -> str:
+    return clean(of.name) + "".join(f"[{n}]" for n in of.instance)
+
+
+def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
+    """Say what else one should know of pluto, and of the text."""
+    out = []
+    if _answers_not(report):
+        out.append(WORDS[_reason_of(report)].advice)
+    elif report.why is not None and report.command in (None, "status"):
+        out.append(f"The text is not a whole status: {clean(report.why)}.")
+    idle = [t for t in tunnels if prose.is_idle(t)]
+    if idle:
+        name = idle[0].name if len(idle) == 1 else "NAME"
+        out.append(f"To bring one up: {prose.how_to_start(name, report.version)}")
+    totals = report.totals
+    if totals.accepting is False:
+        out.append("pluto takes no new negotiations at the moment (NOT ACCEPTING).")
+    if totals.ddos_cookies:
+        out.append("pluto defends itself against a flood of negotiations (DDoS cookies).")
+    knocking = sum(s.role == "responder" and not s.established for s in report.states)
+    if knocking:
+        out.append(
+            f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
+        )
+    if tunnels and not report.states and report.command == "connectionstatus":
+        out.append("connectionstatus shows no SAs: whether a tunnel is on its way can't be told.")
+    if report.unrecognised_count:
+        lines = "line was" if report.unrecognised_count == 1 else "lines were"
+        example = clean(report.unrecognised[0].text, 60)
+        out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
+    return out
+
+
+def _json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
+    counters = {t.serial: t for t in report.traffic}
+    return {
+        "version": report.version,
+        "command": report.command,
+        "complete": report.complete,
+        "why": report.why,
+        "tunnels": [
+            {
+                "name": t.name,
+                "state": t.state,
+                "reason": prose.why(t),
+                "facts": [[a, b] for a, b in prose.tunnel(t, counters) if b],
+            }
+            for t in tunnels
+        ],
+        "others": _others(report, tunnels, counters),
+        "remarks": _remarks(report, tunnels),
+    }

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch monitor``: transitions as they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch import client
+from ipsecwatch.cli import table
+from ipsecwatch.cli.common import EXIT_OK, colour_wanted, verb
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "print transitions as they happen, until interrupted"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "monitor", HELP, run)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(follow(as_json=args.json))
+    return EXIT_OK
+
+
+async def follow(*, as_json: bool) -> None:
+    """Print what happens, for ever."""
+    paint = table.Paint(colour_wanted() and not as_json)
+    async with contextlib.aclosing(client.follow()) as events:
+        async for event in events:
+            line = _json(event) if as_json else _text(event, paint)
+            if line is not None:
+                print(line, flush=True)
+
+
+def _text(event: client.Event, paint: table.Paint) -> str | None:
+    now = table.clock(time.time())
+    match event:
+        case client.Snapshot():
+            rows = [
+                table.Row(
+                    v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
+                    v.instances,
+                )
+                for v in event.tunnels.values()
+            ]  # fmt: skip
+            return paint.dim(f"{now}   {table.count(rows) if rows else 'no tunnels'}")
+        case client.Change():
+            return table.transition(
+                event.at, event.name, event.old.value, event.new, event.reason, paint
+            )
+        case client.Pluto():
+            return paint.dim(f"{now}   the IPsec service is {event.state.value}")
+        case client.Lost():
+            hint = f" ({event.hint})" if event.hint else ""
+            return paint.dim(f"{now}   {event.why}{hint}")
+        case client.Update():
+            return None
+
+
+def _json(event: client.Event) -> str | None:
+    body: dict[str, Any]
+    match event:
+        case client.Snapshot():
+            tunnels = {v.name: v.state for v in event.tunnels.values()}
+            body = {
+                "event": "snapshot", "run_id": event.run_id, "serial": event.serial,
+                "pluto": event.pluto_state, "tunnels": tunnels,
+            }  # fmt: skip
+        case client.Change():
+            body = {
+                "event": "transition", "at": event.at, "tunnel": event.name, "old": event.old,
+                "new": event.new, "reason": event.reason, "serial": event.serial,
+                "told": event.told,
+            }  # fmt: skip
+        case client.Pluto():
+            body = {"event": "pluto", "at": time.time(), "state": event.state}
+        case client.Lost():
+            body = {"event": "lost", "at": time.time(), "why": event.why}
+        case client.Update():
+            return None
+    return json.dumps(body)

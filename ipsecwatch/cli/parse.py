@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch parse``: any of libreswan's status texts as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch.cli.common import EXIT_OK, read_input, verb
+from ipsecwatch.model import Connection, IkeVersion, Report, SaLine, State
+from ipsecwatch.status import details, parse, setup
+from ipsecwatch.status.states import remarks
+from ipsecwatch.status.values import amount
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "read a status text of libreswan's and print it as JSON"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "parse", HELP, run)
+    parser.add_argument("file", nargs="?", default="-", help="the text; - (default): stdin")
+    parser.add_argument("--command", help="what was asked, e.g. status; default: tell by the text")
+
+
+def run(args: argparse.Namespace) -> int:
+    report = parse(read_input(args.file), args.command)
+    json.dump(to_json(report), sys.stdout, ensure_ascii=True, indent=2)
+    sys.stdout.write("\n")
+    return EXIT_OK
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Turn a report into the object that ``parse`` prints (format 1).
+
+    Bytes that are no UTF-8 stand in its strings as lone surrogates, U+DC80 to U+DCFF. Beside what
+    decides about tunnels there is everything else that was printed: ``details`` of a connection
+    (status/details.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the counters
+    of ``globalstatus`` (status/setup.py).
+    """
+    totals = report.totals
+    return {
+        "format": 1,
+        "version": report.version,
+        "command": report.command,
+        "complete": report.complete,
+        "why": report.why,
+        "states": [_state(s) for s in report.states],
+        "pending": [asdict(p) for p in report.pending],
+        "traffic": [{**asdict(t), "limit": _amount(t.max_bytes)} for t in report.traffic],
+        "connections": [_connection(c) for c in report.connections],
+        "shunts": [asdict(s) for s in report.shunts],
+        "totals": {
+            "connections": {
+                "loaded": totals.loaded,
+                "routed": totals.routed,
+                "active": totals.active,
+            },
+            "accepting": totals.accepting,
+            "ddos_cookies": totals.ddos_cookies,
+            "ike": totals.ike,
+            "ipsec": totals.ipsec,
+        },
+        "settings": setup.settings(report),
+        "interfaces": [asdict(i) for i in setup.interfaces(report)],
+        "algorithms": setup.algorithms(report),
+        "db_ops": setup.database(report),
+        "globalstatus": setup.counters(report),
+        "unrecognised": [asdict(u) for u in report.unrecognised],
+        "unrecognised_count": report.unrecognised_count,
+    }
+
+
+def _state(s: State) -> dict[str, Any]:
+    sa = s.sa or SaLine()
+    return {
+        "serial": s.serial,
+        "name": s.name,
+        "instance": s.instance,
+        "remote_address": s.remote_address,
+        "local_client": s.local_client,
+        "remote_client": s.remote_client,
+        "remote_port": s.remote_port,
+        "transport": s.transport,
+        "state_name": s.state_name,
+        "state_story": s.story,
+        "ike_version": s.ike_version,
+        "kind": s.kind,
+        "role": s.role,
+        "stage": s.stage,
+        "established": s.established,
+        "guessed": s.guessed,
+        "events": [{"event": e.name, "seconds": e.seconds} for e in s.events],
+        "newest": s.newest,
+        "eroute_owner": s.eroute_owner,
+        "parent_serial": s.parent_serial,
+        "has_traffic_line": s.sa is not None,
+        "bytes_in": sa.bytes_in,
+        "bytes_out": sa.bytes_out,
+        "max_bytes": sa.max_bytes,
+        "limit": _amount(sa.max_bytes),
+        "username": sa.username,
+        "said": sa.said,
+        "sa_remote_address": sa.remote_address,
+        "sa_local_address": sa.local_address,
+        "tunnel_mode": sa.tunnel_mode,
+        "used": sa.used,
+        "extra": s.extra,
+        **remarks(s),
+    }
+
+
+_IKE_VERSION: dict[IkeVersion | None, int | str | None] = {
+    None: None,
+    IkeVersion.V1: 1,
+    IkeVersion.V2: 2,
+    IkeVersion.BOTH: "both",
+}
+
+
+def _connection(c: Connection) -> dict[str, Any]:
+    first = asdict(c.topologies[0]) if c.topologies else {}
+    return {
+        "name": c.name,
+        "instance": c.instance,
+        "routing": c.routing,
+        "topology": first.get("text"),
+        "local_client": first.get("local_client"),
+        "remote_client": first.get("remote_client"),
+        "local_host": first.get("local_host"),
+        "remote_host": first.get("remote_host"),
+        "local_id": first.get("local_id"),
+        "remote_id": first.get("remote_id"),
+        "oriented": c.oriented,
+        "policy_up": c.wanted_up,
+        "policy": sorted(c.policy),
+        "aliases": c.aliases,
+        "ike_version": _IKE_VERSION[c.ike_version],
+        "newest_ike": c.newest_ike,
+        "newest_child": c.newest_child,
+        "routing_owner": c.owner,
+        "eroute_owner": c.owner,  # its name up to 4.15
+        "conn_serial": c.conn_serial,
+        "instantiated_from": c.instantiated_from,
+        "nm_configured": c.nm_configured,
+        "topologies": [asdict(t) for t in c.topologies],
+        "details": details(c),
+    }
+
+
+def _amount(max_bytes: str | None) -> int | None:
+    """Read ``max_bytes`` as a number of bytes."""
+    try:
+        return amount(max_bytes) if max_bytes is not None else None
+    except ValueError:
+        return None

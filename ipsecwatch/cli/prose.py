@@ -1,0 +1,322 @@
+# SPDX-License-Identifier: MIT
+"""One tunnel of a status in plain words: what it joins, how it is, since when, and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ipsecwatch.cli import table
+from ipsecwatch.model import Kind, Reason, Role, Stage, TunnelState
+from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.status import ON_DEMAND, details, glossary, stories
+from ipsecwatch.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ipsecwatch.model import Connection, State, Topology, Traffic, Tunnel
+
+Facts = list[tuple[str, str]]
+"""Labels and paragraphs, in the order in which to tell them."""
+
+_FEW: Final = 6
+"""SAs, or pairs of subnets, that are told of one by one."""
+
+
+def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
+    """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
+    reason = why(t)
+    told = WORDS[reason]
+    return [
+        ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
+        ("there", _end([_Side(x.remote_host, x.remote_id, x.remote_client) for x in _pairs(t)])),
+        ("is", _state(t)),
+        *_sas(t, counters),
+        ("likely", told.sentence if reason not in (Reason.NONE, Reason.OTHER) else ""),
+        ("if it stays", _sticks(t)),
+        ("what to do", _advice(t, reason)),
+    ]
+
+
+def why(t: Tunnel) -> Reason:
+    """Say why a tunnel isn't up, as far as one status tells."""
+    if t.reason is not Reason.NONE or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
+        return t.reason
+    wanted = any(c.wanted_up for c in t.connections)
+    return by_stage(t.states, wanted=wanted, oriented=not _unoriented(t))
+
+
+# --- What it joins --------------------------------------------------------------------------
+
+
+class _Side(NamedTuple):
+    """One end of a pair of subnets."""
+
+    host: str | None
+    identity: str | None
+    client: str | None
+
+
+def _pairs(t: Tunnel) -> list[Topology]:
+    instances = [c for c in t.connections if c.instance]
+    return [x for c in instances or t.connections for x in c.topologies]
+
+
+def _end(sides: list[_Side]) -> str:
+    """Tell of one end: its subnets, its addresses, and what it calls itself."""
+    if not sides:
+        return ""
+    clients = _few([clean(s.client) for s in sides if s.client])
+    hosts = _few([_host(s.host) for s in sides])
+    names = [
+        clean(s.identity, 80) for s in sides
+        if s.identity and s.identity not in (s.host, "%fromcert", "%none", "ID_NULL")
+    ]  # fmt: skip
+    shown = f"{clients} behind {hosts}" if clients else hosts
+    return f"{shown}, as {_few(names)}" if names else shown
+
+
+def _host(host: str | None) -> str:
+    if host == "%any":
+        return "any address"
+    return clean(host) if host else "an unknown address"
+
+
+def _few(names: Iterable[str]) -> str:
+    """List what differs, up to a few."""
+    all_ = list(dict.fromkeys(names))
+    more = f" and {len(all_) - _FEW} more" if len(all_) > _FEW else ""
+    return ", ".join(all_[:_FEW]) + more
+
+
+# --- How it is ------------------------------------------------------------------------------
+
+
+def _state(t: Tunnel) -> str:
+    if _unoriented(t):
+        return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
+    if t.state is TunnelState.UP:
+        return "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
+    if t.state is TunnelState.PARTIAL:
+        return f"{t.children_up} of {t.children} pairs of subnets are up; {_missing(t)}"
+    if t.state is TunnelState.WAITING:
+        return _waiting(t)
+    if t.state is TunnelState.DOWN:
+        return _down(t)
+    return _trying(t)
+
+
+def _missing(t: Tunnel) -> str:
+    up = {(s.name, s.instance) for s in t.states if _is_child(s)}
+    names = [clean(c.name) for c in t.connections if (c.name, c.instance) not in up]
+    return f"missing: {_few(names)}"
+
+
+def _waiting(t: Tunnel) -> str:
+    if t.instances:
+        return f"a connection for whoever comes; {t.instances} here now"
+    if not any(c.routing in ON_DEMAND for c in t.connections):
+        return "a connection for whoever comes; nobody has"
+    return "waiting: the first packet for the other side starts it"
+
+
+def _down(t: Tunnel) -> str:
+    if any(s.kind is Kind.IKE and s.established for s in t.states):
+        return "down: the IKE SA is up and by itself carries nothing; no Child SA is asked for"
+    routing = next((c.routing for c in t.connections if c.routing), None)
+    if routing in ("fail erouted", "routed-failure", "eroute eclipsed"):
+        return f"down. {glossary.ROUTING[routing]}"
+    return "down: it is loaded, and nobody asks for it to be up"
+
+
+def _trying(t: Tunnel) -> str:
+    state = _furthest(t.states)
+    if state is not None:
+        return f"on its way. {_meaning(state)}"
+    if any(s.kind is Kind.IKE and s.established for s in t.states):
+        return "on its way: the IKE SA is up, and no Child SA has come of it"
+    return (
+        "on its way: it is to be up, but at this moment nothing is being negotiated. pluto pauses "
+        "between attempts (from 5.0 on, up to 300 s), and one that is refused leaves no trace"
+    )
+
+
+def _furthest(states: Sequence[State]) -> State | None:
+    """Pick the negotiation of ours that has come furthest."""
+    begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
+    return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
+
+
+_STAGES: Final = (
+    Stage.HALF_OPEN, Stage.OPEN, Stage.AUTHENTICATING, Stage.CONFIG, Stage.NEGOTIATING_CHILD,
+)  # fmt: skip
+
+
+def _sticks(t: Tunnel) -> str:
+    state = _furthest(t.states) if t.state in (TunnelState.CONNECTING, TunnelState.STUCK) else None
+    known = _story(state) if state is not None else None
+    return known.sticks if known is not None else ""
+
+
+def _advice(t: Tunnel, reason: Reason) -> str:
+    if _unoriented(t):
+        return "Check that the interface of left= is up, and that left= or right= is its address."
+    if reason is not Reason.NONE:
+        return WORDS[reason].advice
+    return ""
+
+
+def is_idle(t: Tunnel) -> bool:
+    """Tell whether a tunnel is down and nothing is the matter with it."""
+    return t.state is TunnelState.DOWN and not t.states and not _unoriented(t)
+
+
+def how_to_start(name: str, version: str | None) -> str:
+    """Say how to bring a tunnel up; the command changed with 5.0."""
+    if version is None:
+        return f"ipsec up {name} (3.x and 4.x: ipsec auto --up {name})"
+    return f"ipsec auto --up {name}" if version < "5" else f"ipsec up {name}"
+
+
+def _unoriented(t: Tunnel) -> bool:
+    return bool(t.connections) and all(c.oriented is False for c in t.connections)
+
+
+# --- Its SAs --------------------------------------------------------------------------------
+
+
+def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
+    by_name = {(c.name, c.instance): c for c in t.connections}
+    told = _furthest(t.states)
+    found: Facts = []
+    for s in t.states[:_FEW]:
+        label = "Child SA" if s.kind is Kind.CHILD else "IKE SA"
+        connection = by_name.get((s.name, s.instance))
+        found.append((label, sa(s, connection, counters.get(s.serial), known=s is told)))
+    if len(t.states) > len(found):
+        found.append(("", f"and {len(t.states) - len(found)} more SAs"))
+    return found
+
+
+def sa(
+    s: State, connection: Connection | None, counted: Traffic | None = None, *, known: bool = False
+) -> str:
+    """Tell of one SA; ``known``: what its state means has been told already."""
+    parts = [f"#{s.serial} {_standing(s, known=known)}"]
+    if s.established:
+        parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
+    parts += [_next(s), _silence(s)]
+    return "; ".join(filter(None, parts))
+
+
+def _standing(s: State, *, known: bool) -> str:
+    if s.established:
+        return "is established" + ("" if s.newest else ", and has a successor")
+    said = clean(s.state_name or s.story, 80)
+    return f"is at “{said}”" if known else f"is at “{said}”: {_meaning(s, lower=True)}"
+
+
+def _meaning(s: State, *, lower: bool = False) -> str:
+    known = _story(s)
+    told = known.meaning.rstrip(".") if known is not None else "a state that this program is new to"
+    return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
+
+
+def _story(s: State) -> stories.Story | None:
+    found = stories.find(s.state_name or s.story)
+    fitting = [x for x in found if x.ike_version in (s.ike_version, None) and x.kind is s.kind]
+    return next(iter(fitting or found), None)
+
+
+def _age(s: State, connection: Connection | None, counted: Traffic | None) -> str:
+    """Say since when it has been there: rekeying makes a new SA, so a tunnel may be older."""
+    if counted is not None and counted.add_time:
+        return f"since {table.moment(counted.add_time)}"
+    end = s.event("REPLACE") or s.event("EXPIRE")
+    if connection is None or end is None or end.seconds is None:
+        return ""
+    life = details(connection)["ipsec_life" if s.kind is Kind.CHILD else "ike_life"]
+    # IKEv1 plans the successor some minutes before the end, nobody can say how many.
+    if not isinstance(life, int) or (s.ike_version == 1 and not end.name.endswith("EXPIRE")):
+        return ""
+    age = life - end.seconds
+    return f"{table.ago(age)} old" if 0 <= age <= life else ""
+
+
+def _carried(s: State, counted: Traffic | None) -> str:
+    if s.kind is not Kind.CHILD:
+        return ""
+    got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
+    sent = counted.bytes_out if counted else s.sa.bytes_out if s.sa else None
+    if got is None or sent is None:
+        return "the kernel knows no counters of it" if s.sa is not None else ""
+    remark = ", so nothing comes back" if sent and not got else ""
+    return f"{amount(got)} in, {amount(sent)} out{remark}"
+
+
+def traffic(t: Traffic) -> str:
+    """Tell of a line of ``trafficstatus``."""
+    got, sent = t.bytes_in, t.bytes_out
+    carried = "" if got is None or sent is None else f"{amount(got)} in, {amount(sent)} out"
+    who = t.username or t.id
+    parts = [
+        f"#{t.serial}",
+        f"since {table.moment(t.add_time)}" if t.add_time else "",
+        carried or "the kernel knows no counters of it",
+        f"peer {clean(t.remote_address)}" if t.remote_address else "",
+        f"user {clean(t.username, 80)}"
+        if t.username
+        else f"peer's name {clean(who, 80)}"
+        if who
+        else "",
+        f"address {clean(', '.join(t.lease))}" if t.lease else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _user(s: State) -> str:
+    return f"user {clean(s.sa.username, 80)}" if s.sa is not None and s.sa.username else ""
+
+
+def amount(count: int) -> str:
+    """Write a number of bytes."""
+    size = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{count} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _next(s: State) -> str:
+    """Say what comes next, and when."""
+    for event in s.events:
+        told = _NEXT.get(_plain(event.name))
+        if told is not None and event.seconds is not None:
+            return f"{told} in {table.ago(event.seconds)}" if event.seconds > 0 else f"{told} now"
+    return ""
+
+
+def _silence(s: State) -> str:
+    """Say that an established SA waits for an answer, which its peer should give at once."""
+    waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.events)
+    return "the peer owes an answer: it is silent if this lasts for seconds" if waits else ""
+
+
+def _plain(timer: str) -> str:
+    """Name a timer as releases from 4.5 on do."""
+    for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
+        timer = timer.removeprefix(prefix)
+    return timer
+
+
+_NEXT: Final = {
+    "RETRANSMIT": "asks again", "REKEY": "new keys", "REPLACE": "renewed", "EXPIRE": "ends",
+    "REPLACE_IF_USED": "renewed, if it is used", "DISCARD": "given up",
+    "RESPONDER_TIMEOUT": "given up", "TIMEOUT_INITIATOR": "given up",
+    "TIMEOUT_RESPONDER": "given up", "DPD_TIMEOUT": "the peer counts as dead",
+}  # fmt: skip
+
+
+def _is_child(s: State) -> bool:
+    return s.kind is Kind.CHILD and s.established

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch replay``: a recording through the same code that the service runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipsecwatch import recording
+from ipsecwatch.cli import table
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, colour_wanted, verb
+from ipsecwatch.model import LogLine, Transition
+from ipsecwatch.status import Reader
+from ipsecwatch.tracker import Tracker
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+HELP = "play a recording through the tracker and print each transition"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "replay", HELP, run)
+    parser.add_argument("recording", type=Path, help="a file that `ipsecwatch record` made")
+    parser.add_argument("--json", action="store_true", help="one JSON object a transition")
+    parser.add_argument("--step", action="store_true", help="wait for Enter after each transition")
+    parser.add_argument(
+        "--speed", type=float, default=0.0, metavar="N",
+        help="N times as fast as it was recorded; 0 (default): at once",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    clock = _Clock(args.speed)
+    paint = table.Paint(colour_wanted())
+    try:
+        for change in transitions(args.recording, clock):
+            line = as_json(change) if args.json else _line(change, paint)
+            print(line, flush=args.speed > 0 or args.step)
+            if args.step and not sys.stdin.readline():
+                break
+    except recording.RecordingError as e:
+        raise Failure(str(e), "Make one with: ipsecwatch record OUT", EXIT_UNKNOWN) from e
+    return EXIT_OK
+
+
+def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]:
+    """Replay a recording: every transition, the silent first looks included."""
+    _, entries = recording.read(path)
+    tracker, reader = Tracker(), Reader()
+    for entry in recording.settled(entries):
+        if clock is not None:
+            clock.wait(entry.at)
+        if isinstance(entry, LogLine):
+            tracker.hear(entry)
+        elif isinstance(entry, recording.Answer) and entry.command == "status":
+            yield from tracker.observe(recording.poll(entry, reader))
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Waits as long as the recording did, divided by its speed."""
+
+    speed: float
+    start: tuple[float, float] | None = None
+
+    def wait(self, at: float) -> None:
+        if self.speed <= 0:
+            return
+        if self.start is None:
+            self.start = (at, time.monotonic())
+        due = self.start[1] + (at - self.start[0]) / self.speed
+        time.sleep(max(0.0, due - time.monotonic()))
+
+
+def as_json(change: Transition) -> str:
+    """Write a transition as one line of JSON."""
+    return json.dumps(
+        {
+            "at": change.at,
+            "tunnel": change.tunnel.name,
+            "old": change.old,
+            "new": "gone" if change.new is None else change.new,
+            "reason": change.reason,
+        }
+    )
+
+
+def _line(change: Transition, paint: table.Paint) -> str:
+    old = "" if change.old is None else change.old.value
+    return table.transition(change.at, change.tunnel.name, old, change.new, change.reason, paint)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch status``: how the tunnels are, by the service, by pluto itself, or by a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch import client, config, pluto
+from ipsecwatch.cli import table
+from ipsecwatch.cli.common import (
+    EXIT_NO,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    EXIT_USAGE,
+    Failure,
+    colour_wanted,
+    read_input,
+    verb,
+)
+from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
+from ipsecwatch.reasons import WORDS
+from ipsecwatch.status import parse
+from ipsecwatch.text import clean
+from ipsecwatch.tracker import Tracker
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+HELP = "show how the tunnels are"
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "status", HELP, run)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and in detail")
+    parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = _from_file(args.file) if args.file else asyncio.run(_ask())
+    rows = found.rows
+    if args.names:
+        by_name = {row.name: row for row in rows}
+        missing = [n for n in args.names if n not in by_name]
+        if missing:
+            listed = ", ".join(sorted(by_name)[:10]) or "none"
+            raise Failure(f"no such tunnel: {clean(missing[0])}", f"There are: {listed}")
+        rows = [by_name[n] for n in args.names]
+    if args.json:
+        print(json.dumps(_json(found, rows)))
+    else:
+        _print(found, rows, detailed=bool(args.names))
+    if not args.names:
+        return EXIT_OK
+    if any(row.state is TunnelState.UNKNOWN for row in rows):
+        return EXIT_UNKNOWN
+    return EXIT_OK if all(row.state is TunnelState.UP for row in rows) else EXIT_NO
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All tunnels, and where that is known from."""
+
+    rows: list[table.Row]
+    source: str
+    pluto: PlutoState | None = None
+    remark: str = ""
+
+
+async def _ask() -> Found:
+    """Ask the service; where there is none, pluto itself."""
+    try:
+        seen = await client.snapshot()
+    except client.ClientError as e:
+        if os.geteuid() != 0:
+            hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
+            raise Failure(str(e), hint) from e
+        return await _ask_pluto()
+    rows = [
+        table.Row(
+            v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
+            v.instances, v.managed, v.attempts,
+        )
+        for v in seen.tunnels.values()
+    ]  # fmt: skip
+    remark = "" if seen.pluto_state is PlutoState.RUNNING else _ILL[seen.pluto_state]
+    return Found(sorted(rows, key=lambda r: r.name), "service", seen.pluto_state, remark)
+
+
+_ILL = {
+    PlutoState.STARTING: WORDS[Reason.PLUTO_STARTING].sentence,
+    PlutoState.STOPPED: WORDS[Reason.PLUTO_STOPPED].sentence,
+    PlutoState.UNREACHABLE: WORDS[Reason.PLUTO_UNREACHABLE].sentence,
+}
+
+
+async def _ask_pluto() -> Found:
+    try:
+        settings = config.load_service()
+    except config.ConfigError as e:
+        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    asker = pluto.Asker(
+        settings.control_socket,
+        whack=settings.whack,
+        timeout=settings.timeout,
+        max_answer=settings.max_answer,
+    )
+    try:
+        answer = await asker.ask()
+    except pluto.AskError as e:
+        raise Failure(str(e), e.hint) from e
+    finally:
+        await asker.close()
+    return _found(parse(answer.text, "status"), "pluto")
+
+
+def _from_file(file: str) -> Found:
+    return _found(parse(read_input(file)), "file")
+
+
+def _found(report: Report, source: str) -> Found:
+    if not report.connections and not report.states and report.why:
+        raise Failure(
+            f"no status to be read from the {source}: {clean(report.why)}",
+            "Save one with: ipsec whack --status > FILE",
+        )
+    if not report.connections and report.command not in ("status", "connectionstatus"):
+        raise Failure(
+            f"this is the answer to {report.command}, which lists no tunnels",
+            "Save one with: ipsec whack --status > FILE",
+        )
+    # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
+    whole = Report(**{**_fields(report), "complete": True})
+    tracker = Tracker()
+    tracker.observe(Poll(0.0, 0.0, whole))
+    rows = [
+        table.Row(
+            t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
+            t.managed, t.attempts, clean(t.peer) if t.peer else None,
+        )
+        for t in tracker.tunnels.values()
+    ]  # fmt: skip
+    remarks = []
+    if not report.complete:
+        remarks.append(f"The text is not complete: {clean(report.why or '')}.")
+    if report.unrecognised_count:
+        remarks.append(f"{report.unrecognised_count} lines were not recognised.")
+    return Found(sorted(rows, key=lambda r: r.name), source, None, " ".join(remarks))
+
+
+def _fields(report: Report) -> dict[str, Any]:
+    return {name: getattr(report, name) for name in report.__dataclass_fields__}
+
+
+def _json(found: Found, rows: Sequence[table.Row]) -> dict[str, Any]:
+    return {
+        "source": found.source,
+        "pluto": found.pluto,
+        "remark": found.remark or None,
+        "tunnels": [asdict(row) for row in rows],
+    }
+
+
+def _print(found: Found, rows: Sequence[table.Row], *, detailed: bool) -> None:
+    paint = table.Paint(colour_wanted())
+    now = time.time()
+    if detailed:
+        print("\n".join(_details(row, now, paint) for row in rows), end="")
+    else:
+        print(table.table(rows, now, paint), end="")
+    if found.remark:
+        print(found.remark, file=sys.stderr)
+
+
+def _details(row: table.Row, now: float, paint: table.Paint) -> str:
+    told = WORDS[row.reason]
+    facts = [
+        ("state", paint.state(row.state)),
+        ("since", f"{table.moment(row.since)}, {table.ago(now - row.since)}" if row.since else ""),
+        ("last known", row.last_state.value if row.state is TunnelState.UNKNOWN else ""),
+        ("peer", row.peer or ""),
+        ("subnets", f"{row.children_up} of {row.children} up" if row.children > 1 else ""),
+        ("clients", str(row.instances) if row.instances else ""),
+        ("attempts", str(row.attempts) if row.attempts else ""),
+        ("managed by", row.managed),
+        ("why", told.sentence if row.reason is not Reason.NONE else ""),
+        ("what to do", told.advice if row.reason is not Reason.NONE else ""),
+    ]
+    lines = [f"  {table.pad(name, 10)}  {value}" for name, value in facts if value]
+    return "\n".join([paint.bold(row.name), *lines]) + "\n"

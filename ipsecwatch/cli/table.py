@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""Tunnels as people like to read them on a terminal: aligned, coloured, in plain words."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.reasons import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COLOURS: Final = {
+    TunnelState.UP: "32",
+    TunnelState.PARTIAL: "33",
+    TunnelState.STUCK: "31",
+    TunnelState.CONNECTING: "33",
+    TunnelState.WAITING: "2",
+    TunnelState.DOWN: "2",
+    TunnelState.UNKNOWN: "35",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tunnel, from whichever source: the service, pluto itself, or a file."""
+
+    name: str
+    state: TunnelState
+    last_state: TunnelState
+    reason: Reason
+    since: float | None
+    """Seconds since the epoch; None: unknown, as from a file."""
+    children_up: int
+    children: int
+    instances: int
+    managed: str = ""
+    attempts: int = 0
+    peer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """Colours text, or doesn't."""
+
+    on: bool
+
+    def state(self, state: TunnelState, text: str | None = None) -> str:
+        """Colour a text as the state it tells of."""
+        return self._sgr(_COLOURS[state], state.value if text is None else text)
+
+    def dim(self, text: str) -> str:
+        """Print a text as less important."""
+        return self._sgr("2", text)
+
+    def bold(self, text: str) -> str:
+        """Print a text as a heading."""
+        return self._sgr("1", text)
+
+    def _sgr(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on else text
+
+
+def width(text: str) -> int:
+    """Count the terminal cells of a cleaned text (UAX 11; combining marks take none)."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def pad(text: str, cells: int) -> str:
+    """Fill a text up with blanks to so many cells."""
+    return text + " " * max(0, cells - width(text))
+
+
+def table(rows: Sequence[Row], now: float, paint: Paint) -> str:
+    """Lay tunnels out as a table, and a last line that counts them."""
+    if not rows:
+        return "No tunnels are configured.\n"
+    names = min(40, max(6, *(width(r.name) for r in rows)))
+    lines = [paint.dim(f"  {pad('TUNNEL', names)}  {pad('STATE', 10)}  {pad('SINCE', 9)}  WHY")]
+    for row in rows:
+        since = ago(now - row.since) if row.since is not None else "-"
+        line = (
+            f"{paint.state(row.state, mark(row.state))} {pad(row.name, names)}  "
+            f"{paint.state(row.state, pad(row.state.value, 10))}  {pad(since, 9)}  {words(row)}"
+        )
+        lines.append(line.rstrip())
+    return "\n".join(lines) + "\n" + paint.dim(count(rows)) + "\n"
+
+
+def mark(state: TunnelState) -> str:
+    """Give a state a sign that is told apart without colour."""
+    signs = {
+        TunnelState.UP: "●", TunnelState.PARTIAL: "◐", TunnelState.STUCK: "✗",
+        TunnelState.CONNECTING: "…", TunnelState.WAITING: "○", TunnelState.DOWN: "○",
+        TunnelState.UNKNOWN: "?",
+    }  # fmt: skip
+    return signs[state]
+
+
+def words(row: Row) -> str:
+    """Say in one line what a table should tell of a tunnel beside its state."""
+    parts = []
+    if row.children > 1:
+        parts.append(f"{row.children_up} of {row.children} subnets")
+    if row.instances:
+        parts.append(f"{row.instances} client" + ("s" if row.instances > 1 else ""))
+    if row.state is TunnelState.UNKNOWN:
+        parts.append(f"last known: {row.last_state.value}")
+    if row.reason is not Reason.NONE:
+        parts.append(WORDS[row.reason].sentence.rstrip("."))
+    if row.attempts > 1:
+        parts.append(f"{row.attempts} attempts")
+    if row.managed:
+        parts.append(row.managed)
+    return "; ".join(parts)
+
+
+def count(rows: Sequence[Row]) -> str:
+    """Count tunnels by state, in the order of the enum: ``3 up, 1 stuck``."""
+    numbers = [(s, sum(r.state is s for r in rows)) for s in TunnelState]
+    told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
+    return f"{len(rows)} tunnel{'s' if len(rows) != 1 else ''}: {told}"
+
+
+def ago(seconds: float) -> str:
+    """Write a duration as two units at most: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``."""
+    s = max(0, int(seconds))
+    if s < 60:
+        return f"{s}s"
+    if s < 3600:
+        return f"{s // 60}m {s % 60:02}s"
+    if s < 86400:
+        return f"{s // 3600}h {s % 3600 // 60:02}m"
+    return f"{s // 86400}d {s % 86400 // 3600}h"
+
+
+def clock(at: float) -> str:
+    """Write a moment as the local time of day."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+
+
+def moment(at: float) -> str:
+    """Write a moment as local date and time."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def transition(
+    at: float, name: str, old: str, new: TunnelState | None, reason: Reason, paint: Paint
+) -> str:
+    """Write a transition as one line; ``new`` is None for a tunnel that is gone."""
+    told = paint.dim("gone") if new is None else paint.state(new)
+    sign = paint.dim("-") if new is None else paint.state(new, mark(new))
+    why = "" if reason is Reason.NONE else f"  {WORDS[reason].sentence}"
+    gap = " " * max(0, 10 - len("gone" if new is None else new.value))
+    return f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch explain WORD``: one word of pluto's, in plain ones."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import layout, table
+from ipsecwatch.model import Kind, Role
+from ipsecwatch.status import glossary
+from ipsecwatch.status.stories import MAIN, STORIES, Story, Wording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PREFIXES: Final = ("STATE_V2_", "STATE_")
+
+
+def states(word: str) -> list[Story]:
+    """Find the states of this name or story; names with or without STATE_, in any case."""
+    plain = _plain(word)
+    by_name = [s for s in STORIES if any(_plain(w.text) == plain for w in s.names)]
+    return by_name or [s for s in STORIES if any(w.text.lower() == word.lower() for w in s.stories)]
+
+
+def other(word: str) -> list[tuple[str, str, str]]:
+    """Find what else this word may be: what kind, as printed, and what it means."""
+    found = []
+    for kind, words in (("routing", glossary.ROUTING), ("policy", glossary.POLICY)):
+        found += [(kind, w, told) for w, told in words.items() if w.lower() == word.lower()]
+    meaning = glossary.timer(word) or glossary.timer(word.upper())
+    return [*found, ("timer", word, meaning)] if meaning else found
+
+
+def similar(word: str) -> list[str]:
+    """Find words that somebody may have meant."""
+    known = {_plain(w.text): w.text for s in STORIES for w in (*s.names, *s.stories) if w.text}
+    known |= {w.lower(): w for w in (*glossary.ROUTING, *glossary.TIMERS, *glossary.POLICY)}
+    return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
+
+
+def _plain(word: str) -> str:
+    word = word.upper()
+    for prefix in _PREFIXES:
+        word = word.removeprefix(prefix)
+    return word.lower()
+
+
+def told(word: str, paint: table.Paint, wide: int) -> str:
+    """Tell what a word means; empty: it is none of pluto's."""
+    parts = [_state(s, paint, wide) for s in states(word)]
+    for kind, printed, meaning in other(word):
+        title = f"{paint.bold(printed)}   {paint.dim(kind)}"
+        parts.append("\n".join([title, *layout.facts([("means", meaning)], paint, wide)]))
+    return "\n\n".join(parts)
+
+
+def _state(s: Story, paint: table.Paint, wide: int) -> str:
+    names = s.names or s.stories
+    rows = [
+        ("name", _wordings(s.names)),
+        ("story", _wordings(s.stories)),
+        ("means", s.meaning),
+        ("if it stays", s.sticks),
+    ]
+    title = f"{paint.bold(names[-1].text)}   {paint.dim(_class(s))}"
+    return "\n".join([title, *layout.facts(rows, paint, wide)])
+
+
+def _class(s: Story) -> str:
+    """Say in a few words what kind of state it is."""
+    version = f"IKEv{s.ike_version}" if s.ike_version else ""
+    kind = {Kind.IKE: "IKE SA", Kind.CHILD: "Child SA", None: ""}[s.kind]
+    role = {Role.INITIATOR: "we began", Role.RESPONDER: "the peer began", None: ""}[s.role]
+    return ", ".join(filter(None, (version, kind, role, s.stage.value.replace("-", " "))))
+
+
+def _wordings(wordings: Sequence[Wording]) -> str:
+    """List texts, one a line, behind the releases that print them."""
+    spans = [_span(w) for w in wordings]
+    widest = max(map(table.width, spans), default=0)
+    return "\n".join(
+        f"{table.pad(x, widest)}   {w.text}" for x, w in zip(spans, wordings, strict=True)
+    )
+
+
+def _span(w: Wording) -> str:
+    if w.last == MAIN:
+        return f"from {w.first} on"
+    return w.first if w.first == w.last else f"{w.first} to {w.last}"
+
+
+def as_json(word: str) -> list[dict[str, Any]]:
+    """Tell the same as data."""
+    found: list[dict[str, Any]] = [
+        {
+            "kind": "state",
+            "names": [[w.text, w.first, w.last] for w in s.names],
+            "stories": [[w.text, w.first, w.last] for w in s.stories],
+            "ike_version": s.ike_version,
+            "role": s.role,
+            "sa": s.kind,
+            "stage": s.stage,
+            "meaning": s.meaning,
+            "sticks": s.sticks or None,
+        }
+        for s in states(word)
+    ]
+    return found + [
+        {"kind": kind, "word": printed, "meaning": meaning}
+        for kind, printed, meaning in other(word)
+    ]

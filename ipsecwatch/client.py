@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The service as agent, monitor, status and wait meet it: following it, or asking it once.
+
+Nothing here starts the service: a watcher that was stopped stays stopped.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.asking import (
+    ClientError,
+    NoSuchTunnelError,
+    NotAllowedError,
+    PlutoUnavailableError,
+    ServiceUnavailableError,
+    client_error,
+    take_snapshot,
+)
+from ipsecwatch.follower import follow
+from ipsecwatch.introspection import MANAGER
+from ipsecwatch.objects import NAME, ROOT
+from ipsecwatch.views import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.wire import Variant, WireError, connect, unpack_variants
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from ipsecwatch.wire import Wire
+
+__all__ = [
+    "Change",
+    "ClientError",
+    "Event",
+    "Lost",
+    "NoSuchTunnelError",
+    "NotAllowedError",
+    "Pluto",
+    "PlutoUnavailableError",
+    "ServiceUnavailableError",
+    "Snapshot",
+    "Told",
+    "Update",
+    "View",
+    "details",
+    "follow",
+    "refresh",
+    "snapshot",
+]
+
+PAGE: Final = 500
+"""Tunnels whose details are asked for at a time."""
+ASKING_LIMIT: Final = 130.0
+"""Seconds that an answer may take for which a person is asked for a password."""
+
+
+async def snapshot(within: float = 5.0) -> Snapshot:
+    """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
+    async with _asking(within) as wire:
+        return await take_snapshot(wire, within)
+
+
+async def refresh(within: float = 60.0) -> int:
+    """Have pluto asked now; answers the serial afterwards.
+
+    Raises ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
+    """
+    async with _asking(within) as wire:
+        reply = await wire.call(NAME, ROOT, MANAGER, "Refresh", within=within)
+        serial: int = reply.body[0]
+        return serial
+
+
+async def details(
+    names: Sequence[str] = (), within: float = 30.0, *, interactive: bool = False
+) -> dict[str, dict[str, object]]:
+    """Ask for what not everybody may know, by tunnel name; no names: of all.
+
+    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml. ``within`` is for each page.
+    ``interactive``: a person is here who may be asked for a password, and has ASKING_LIMIT for it.
+    Raises ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
+    """
+    found: dict[str, dict[str, object]] = {}
+    async with _asking(within) as wire:
+        for offset in count(0, PAGE):
+            page = {"offset": Variant("u", offset), "limit": Variant("u", PAGE)}
+            body = [list(names), page]
+            reply = await wire.call(
+                NAME,
+                ROOT,
+                MANAGER,
+                "GetDetails",
+                "asa{sv}",
+                body,
+                within=max(within, ASKING_LIMIT) if interactive else within,
+                interactive=interactive,
+            )
+            tunnels = unpack_variants(reply.body[0])
+            found.update((tunnel["Name"], tunnel) for tunnel in tunnels.values())
+            if len(tunnels) < PAGE:
+                break
+    return found
+
+
+@asynccontextmanager
+async def _asking(within: float) -> AsyncGenerator[Wire]:
+    """Connect for one question; what goes wrong becomes a ClientError."""
+    wire: Wire | None = None
+    try:
+        wire = await connect("system", within=within)
+        yield wire
+    except WireError as e:
+        raise client_error(e) from e
+    finally:
+        if wire is not None:
+            await wire.close()

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Settings: one table of keys with their defaults and bounds, read from TOML.
+
+An unknown key, a wrong type or a value out of bounds is an error that names file and line: a
+watcher that ignores a typing mistake watches something else than its owner believes.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+SERVICE_FILE: Final = Path("/etc/ipsecwatch/ipsecwatch.toml")
+"""The service's settings; then ``ipsecwatch.toml.d/*.toml`` beside it, in order of name."""
+
+
+class ConfigError(Exception):
+    """A settings file can't be used. The text is one line, ready to be shown."""
+
+
+def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def _path(default: str) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"path": True})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The service's settings. Times are seconds, sizes are bytes."""
+
+    interval: float = _number(5.0, 1.0, 3600.0)
+    """Between two polls while nothing is being negotiated."""
+    fast_interval: float = _number(1.0, 0.2, 60.0)
+    """Between two polls while any tunnel is connecting."""
+    stuck_after: float = _number(30.0, 5.0, 3600.0)
+    """How long a tunnel may be connecting before it is called stuck."""
+    stopped_after: float = _number(15.0, 0.0, 600.0)
+    """How long pluto may be away before its tunnels are called down."""
+    timeout: float = _number(10.0, 1.0, 120.0)
+    """For one answer of pluto's, from the question to its last byte."""
+    max_answer: int = _number(64 << 20, 1 << 16, 1 << 30)
+    """Bytes of one answer that are kept; what comes after is read and dropped."""
+    control_socket: str = _path("/run/pluto/pluto.ctl")
+    """pluto's control socket."""
+    whack: str = _path("")
+    """Where whack is; empty: in the places where distributions put it."""
+    unit: str = "ipsec.service"
+    """libreswan's systemd unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The settings of the agent in the user's session."""
+
+    up: bool = True
+    """Tell when a tunnel comes up."""
+    down: bool = True
+    """Tell when a tunnel is lost."""
+    stuck: bool = True
+    """Tell when a tunnel is stuck in negotiation."""
+    settle: float = _number(3.0, 0.0, 60.0)
+    """Wait this long before telling of a loss; a tunnel that is back by then is one quiet line."""
+    burst: int = _number(4, 1, 100)
+    """More changes than this at once become one summary."""
+    ignore: tuple[str, ...] = ()
+    """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell."""
+    managed: bool = False
+    """Tell of connections, too, that NetworkManager made (it tells of them itself)."""
+
+
+S = TypeVar("S", Settings, AgentSettings)
+
+
+def load_service(path: Path = SERVICE_FILE) -> Settings:
+    """Read the service's settings: ``path``, then ``path.d/*.toml``; a file may be missing.
+
+    Raises ConfigError.
+    """
+    drop_ins = sorted(path.with_name(path.name + ".d").glob("*.toml"))
+    return _load([path, *drop_ins], Settings)
+
+
+def load_agent(path: Path) -> AgentSettings:
+    """Read the agent's settings from ``path``, which may be missing. Raises ConfigError."""
+    return _load([path], AgentSettings)
+
+
+def _load(paths: list[Path], kind: type[S]) -> S:
+    values: dict[str, Any] = {}
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as e:
+            raise ConfigError(f"{path}: cannot be read: {e}") from e
+        try:
+            data = tomllib.loads(text)
+        except (ValueError, RecursionError) as e:  # a number or a list that is far too long, too
+            raise ConfigError(f"{path}: {e}") from e
+        for key, value in data.items():
+            values[key] = _checked(kind, key, value, f"{path}:{_line(text, key)}")
+    return kind(**values)
+
+
+def _checked(kind: type[S], key: str, value: object, where: str) -> object:
+    known = {f.name: f for f in fields(kind)}
+    if key not in known:
+        raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
+    default = known[key].default
+    meta = known[key].metadata
+    if isinstance(default, tuple):
+        if not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+            raise ConfigError(f"{where}: {key} must be a list of strings")
+        return tuple(value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        if not (isinstance(default, bool) and isinstance(value, bool)):
+            raise ConfigError(f"{where}: {key} must be {_describe(default)}")
+        return value
+    if isinstance(default, float) and isinstance(value, int):
+        value = float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{where}: {key} must be {_describe(default)}")
+    if "low" in meta and not meta["low"] <= value <= meta["high"]:
+        raise ConfigError(f"{where}: {key} must be from {meta['low']} to {meta['high']}")
+    if meta.get("path") and value != default and not str(value).startswith("/"):
+        raise ConfigError(f"{where}: {key} must be an absolute path")
+    return value
+
+
+def _describe(default: object) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+    return names[type(default)]
+
+
+def _line(text: str, key: str) -> int:
+    """Find the line a top-level key stands on; tomllib doesn't tell."""
+    found = re.search(rf'^[ \t]*\[*["\']?{re.escape(key)}\b', text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 1

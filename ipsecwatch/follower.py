@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""Following the service on the bus, through losses of signals, service and bus.
+
+The order is the point: match rules first, then the snapshot, then the signals that came after it.
+Signals are taken from the owner of the name alone; anybody can send one that looks the same. The
+owner is whoever answered us, from that answer on and until the bus says that the name has passed
+on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
+from ipsecwatch.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
+from ipsecwatch.objects import NAME, ROOT
+from ipsecwatch.text import clean
+from ipsecwatch.views import (
+    Change,
+    Lost,
+    Pluto,
+    Update,
+    pluto_state,
+    reason,
+    seconds,
+    tunnel_state,
+    view,
+    word,
+)
+from ipsecwatch.wire import BUS, LostError, WireError, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ipsecwatch.model import PlutoState
+    from ipsecwatch.views import Event, Snapshot, Told, View
+    from ipsecwatch.wire import Reply, Signal, Wire
+
+RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to find bus and service again; the last one for ever."""
+MAX_UNREAD: Final = 10_000
+"""Signals kept for a consumer that is slow; past it, a fresh snapshot is cheaper."""
+ANSWER_LIMIT: Final = 10.0
+"""Seconds that a snapshot may take."""
+
+_TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
+
+_RULES: Final = (
+    f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
+    f"type='signal',sender='{NAME}',interface='{MANAGER}',path='{ROOT}'",
+    f"type='signal',sender='{NAME}',interface='{OBJECT_MANAGER}',path='{ROOT}'",
+    f"type='signal',sender='{NAME}',interface='{PROPERTIES}',path_namespace='{ROOT}'",
+)
+
+
+async def follow() -> AsyncGenerator[Event]:
+    """Follow the service for ever: a Snapshot or Lost first, then what happens.
+
+    Nothing is invented and nothing is left out: where signals were lost on the way, or this
+    consumer was too slow, a fresh Snapshot comes in their place. Close the generator
+    (contextlib.aclosing) to end it.
+    """
+    said: Event | None = None
+    async with aclosing(_through_all_buses()) as events:
+        async for event in events:
+            if not (isinstance(event, Lost) and event == said):
+                yield event
+            said = event
+
+
+async def _through_all_buses() -> AsyncGenerator[Event]:
+    attempt = 0
+    while True:
+        try:
+            wire = await connect("system")
+        except WireError as e:
+            yield Lost(clean(str(e)), e.hint)
+        else:
+            try:
+                async with aclosing(_Follower(wire).events()) as events:
+                    async for event in events:
+                        yield event
+                        attempt = 0
+            except WireError as e:
+                yield Lost(clean(str(e)), e.hint)
+            finally:
+                await wire.close()
+        await asyncio.sleep(_delay(attempt))
+        attempt += 1
+
+
+def _delay(attempt: int) -> float:
+    return RETRY[min(attempt, len(RETRY) - 1)]
+
+
+class _Gap(Exception):  # noqa: N818 - a turn in the plot
+    """What is known ends here: signals are missing, or the owner of the name is another one."""
+
+
+class _Follower:
+    """Follows the service over one connection to the bus."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._owner: str | None = None
+        self._unread: deque[Signal] = deque()
+        self._overflowed = False
+        self._stirred = asyncio.Event()
+        self._tunnels: dict[str, View] = {}
+        self._pluto: PlutoState | None = None
+        self._serial = 0
+        self._told: tuple[int, Told] | None = None
+        wire.on_signal = self._hear
+
+    async def events(self) -> AsyncGenerator[Event]:
+        """Follow until the bus is lost. Raises WireError."""
+        end = asyncio.ensure_future(self._wire.lost())
+        end.add_done_callback(lambda _: self._stirred.set())
+        try:
+            for rule in _RULES:
+                await self._wire.call_bus("AddMatch", "s", rule)
+            async with aclosing(self._through_all_owners()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            end.cancel()
+
+    async def _through_all_owners(self) -> AsyncGenerator[Event]:
+        attempt = 0
+        while True:
+            try:
+                yield await self._begin()
+                attempt = 0
+                while True:
+                    yield await self._next()
+            except (_Gap, ChangedHandsError):
+                continue
+            except LostError:
+                raise
+            except WireError as e:
+                error = client_error(e)
+                yield Lost(str(error), error.hint)
+                await self._pause(None if nobody_there(e) else _delay(attempt))
+                attempt += 1
+
+    async def _pause(self, limit: float | None) -> None:
+        """Wait until the name gets an owner, or the bus is lost; else for ``limit`` seconds."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._stirred.wait()
+        except TimeoutError:
+            return
+
+    async def _begin(self) -> Snapshot:
+        self._owner = None
+        self._stirred.clear()
+        snapshot = await take_snapshot(self._wire, ANSWER_LIMIT, self._found, self._caught_up)
+        if self._pluto is not None:
+            snapshot = replace(snapshot, pluto_state=self._pluto)
+        self._pluto = snapshot.pluto_state
+        self._serial = snapshot.serial
+        self._tunnels = dict(snapshot.tunnels)
+        return snapshot
+
+    def _found(self, reply: Reply) -> None:
+        """Believe who answered, from here on."""
+        self._owner = reply.sender
+        self._pluto = self._told = None
+        self._overflowed = False
+        self._unread.clear()
+
+    def _caught_up(self, _reply: Reply) -> None:
+        """Drop what the snapshot includes; it doesn't tell of pluto, whose state came before."""
+        for signal in self._unread:
+            if signal.path == ROOT and signal.member == "PropertiesChanged":
+                self._note_pluto(signal.body[1])
+        self._unread.clear()
+
+    def _hear(self, signal: Signal) -> None:
+        """Take a signal as it comes in; nobody waits for the consumer here."""
+        if signal.sender == BUS:
+            if signal.member == "NameOwnerChanged" and signal.body[0] == NAME:
+                if signal.body[2] != self._owner:
+                    self._owner = None
+                self._stirred.set()
+        elif signal.sender == self._owner and not self._overflowed and _well_formed(signal):
+            self._unread.append(signal)
+            self._overflowed = len(self._unread) >= MAX_UNREAD
+            self._stirred.set()
+
+    async def _next(self) -> Event:
+        """Wait for the next event. Raises _Gap, LostError."""
+        while True:
+            while self._unread:
+                if event := self._read(self._unread.popleft()):
+                    return event
+            if self._overflowed or self._owner is None:
+                raise _Gap
+            if not self._wire.alive:
+                raise LostError(await self._wire.lost())
+            self._stirred.clear()
+            await self._stirred.wait()
+
+    def _read(self, signal: Signal) -> Event | None:
+        member, body = signal.member, signal.body
+        if member == "PropertiesChanged":
+            return self._properties(signal.path, body[0], body[1])
+        if signal.path != ROOT:
+            return None
+        if member in _TOLD:
+            self._told = body[-2], _TOLD[member]
+        elif member == "TunnelStateChanged":
+            return self._change(*body)
+        elif member == "InterfacesAdded" and TUNNEL in body[1]:
+            return self._update(body[0], view(body[0], body[1][TUNNEL]))
+        elif member == "InterfacesRemoved" and TUNNEL in body[1]:
+            return self._update(body[0], None)
+        return None
+
+    def _change(
+        self,
+        path: str,
+        name: str,
+        old: str,
+        new: str,
+        why: str,
+        serial: int,
+        at: int,
+        properties: dict[str, Any],
+    ) -> Change | None:
+        if serial <= self._serial:
+            return None  # sent after the snapshot, which includes it
+        if serial != self._serial + 1:
+            raise _Gap
+        self._serial = serial
+        after = view(path, properties, self._tunnels.get(path))
+        if path in self._tunnels:
+            self._tunnels[path] = after
+        told = self._told[1] if self._told and self._told[0] == serial else None
+        states = tunnel_state(old), tunnel_state(new)
+        return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
+
+    def _properties(
+        self, path: str, interface: str, changed: dict[str, Any]
+    ) -> Update | Pluto | None:
+        if path == ROOT and interface == MANAGER:
+            before = self._pluto
+            self._note_pluto(changed)
+            return Pluto(self._pluto) if self._pluto and self._pluto is not before else None
+        if interface != TUNNEL or path not in self._tunnels:
+            return None
+        return self._update(path, view(path, changed, self._tunnels[path]))
+
+    def _note_pluto(self, properties: dict[str, Any]) -> None:
+        if (state := word(properties, "PlutoState")) is not None:
+            self._pluto = pluto_state(state)
+
+    def _update(self, path: str, after: View | None) -> Update | None:
+        if after == self._tunnels.get(path):
+            return None
+        if after is None:
+            del self._tunnels[path]
+        else:
+            self._tunnels[path] = after
+        return Update(path, after)
+
+
+def _well_formed(signal: Signal) -> bool:
+    interface = interfaces().get(signal.interface)
+    return interface is not None and interface.signals.get(signal.member) == signal.signature

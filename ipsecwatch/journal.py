@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""The journal: one structured entry for each transition, and what happens to pluto itself.
+
+Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id, and
+``history`` reads the entries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.reasons import WORDS
+from ipsecwatch.text import clean
+
+if TYPE_CHECKING:
+    from ipsecwatch.journald import Sender
+    from ipsecwatch.model import Transition
+
+UP: Final = "3024d706a9f9496286630ede1357bc8c"
+DOWN: Final = "62fd06d71a8645748a8778e475f6e0bc"
+STUCK: Final = "571d2b92b67049c6976d76ab90484f94"
+OTHER: Final = "f711044d80864fd790dd5c5b83a02039"
+PLUTO_LOST: Final = "9e391dea4ce74d8ab24556cf5889e267"
+PLUTO_BACK: Final = "e8395d17085e4ab9b6b9145d4af71b98"
+UNRECOGNISED: Final = "3e1ffa05e3c9429a99375d59663eefaf"
+
+MAX_DETAIL: Final = 1024
+"""Characters of a line of pluto's, which prints no longer ones."""
+
+
+class Journal:
+    """Writes what the service announces. ``run_id`` is that of its D-Bus interface."""
+
+    def __init__(self, sender: Sender, run_id: str) -> None:
+        self._sender = sender
+        self._run_id = run_id
+
+    def announce(self, t: Transition, serial: int) -> None:
+        """Write a transition, after its signal was sent."""
+        message_id, priority = _kind(t)
+        old = TunnelState.DOWN if t.old is None else t.old
+        self._write(
+            message_id,
+            priority,
+            describe(t),
+            TUNNEL=t.tunnel.name,
+            STATE=t.becomes,
+            OLD_STATE=old,
+            REASON=t.reason,
+            SERIAL=str(serial),
+            AT=str(round(t.at * 1_000_000)),
+            PEER=clean(t.tunnel.peer or ""),
+            DETAIL=clean(t.detail or "", MAX_DETAIL),
+            ADVICE=WORDS[t.reason].advice,
+        )
+
+    def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
+        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line."""
+        words = WORDS[reason]
+        self._write(
+            PLUTO_LOST,
+            4,
+            words.sentence,
+            PLUTO=state,
+            REASON=reason,
+            DETAIL=clean(why, MAX_DETAIL),
+            ADVICE=words.advice,
+        )
+
+    def pluto_back(self, version: str | None) -> None:
+        """Write that pluto answers again."""
+        text = "The IPsec service answers again."
+        self._write(PLUTO_BACK, 5, text, PLUTO=PlutoState.RUNNING, VERSION=clean(version or ""))
+
+    def unrecognised(self, count: int, example: str, version: str | None) -> None:
+        """Write that ``count`` lines of pluto's answer were not recognised."""
+        lines = "line" if count == 1 else "lines"
+        self._write(
+            UNRECOGNISED,
+            5,
+            f"{count} {lines} of the IPsec service's answer were not recognised.",
+            COUNT=str(count),
+            DETAIL=clean(example, MAX_DETAIL),
+            VERSION=clean(version or ""),
+        )
+
+    def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
+        ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()}
+        ours["IPSECWATCH_RUN_ID"] = self._run_id
+        entry = {"MESSAGE": message, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
+        self._sender.send(entry, later=True)
+
+
+def _kind(t: Transition) -> tuple[str, int]:
+    """Find the MESSAGE_ID and the priority. A tunnel that gets stuck out of UP is lost first."""
+    if t.goes_up:
+        return UP, 5
+    if t.goes_down:
+        return DOWN, 6 if t.reason is Reason.OPERATOR else 4
+    if t.gets_stuck:
+        return STUCK, 4
+    return OTHER, 6
+
+
+_WORDS: Final = {
+    TunnelState.UNKNOWN: "in an unknown state",
+    TunnelState.UP: "up",
+    TunnelState.PARTIAL: "only partly up",
+    TunnelState.STUCK: "stuck",
+    TunnelState.CONNECTING: "connecting",
+    TunnelState.WAITING: "waiting for traffic",
+    TunnelState.DOWN: "down",
+}
+
+
+def describe(t: Transition) -> str:
+    """Say a transition in plain words, in one line."""
+    tunnel = t.tunnel
+    words = f"is {_WORDS[t.becomes]}"
+    if t.new is None and not t.goes_down:
+        words = "is no longer loaded"
+    elif t.becomes is TunnelState.PARTIAL:
+        stays = "stays" if t.sticks else "is"
+        words = f"{stays} only partly up ({tunnel.children_up} of {tunnel.children})"
+    if t.becomes is TunnelState.UP or t.reason is Reason.NONE:
+        return f"Tunnel {tunnel.name} {words}."
+    return f"Tunnel {tunnel.name} {words}: {WORDS[t.reason].sentence}"

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: MIT
+"""Giving entries to journald, and never waiting for it.
+
+They are sent in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a socket that
+doesn't block. systemd-python's journal.send() does not serve here: when journald doesn't read
+(stopped, or waiting for a slow disk) it blocks for as long, once the receiver's queue is full,
+with the interpreter lock held, so that not even SIGTERM is heard any more. Here entries wait in a
+bounded queue until journald reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+SOCKET: Final = "/run/systemd/journal/socket"
+IDENTIFIER: Final = "ipsecwatch"
+
+MAX_WAITING: Final = 8 << 20
+"""Bytes of entries that wait for journald: those of ten thousand transitions."""
+MAX_VALUE: Final = 32 << 10
+"""Characters of one field. A datagram holds some 200 KiB; more would take a sealed file."""
+PER_TURN: Final = 100
+"""Entries that are sent in one turn of the loop."""
+
+_LEVELS: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+class _Entry(NamedTuple):
+    data: bytes
+    priority: str
+    message: str
+
+
+class Sender:
+    """Gives entries to journald and never waits for it; to stderr where there is no journald.
+
+    ``path`` None: to stderr always. What had to wait is sent as soon as journald reads where a
+    loop runs, elsewhere with the next entry or at flush().
+    """
+
+    def __init__(self, path: str | None = SOCKET, stream: TextIO | None = None) -> None:
+        self._path = path
+        self._stream = stream
+        self._socket: socket.socket | None = None
+        self._waiting: deque[_Entry] = deque()
+        self._size = 0
+        self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self._told = path is None
+        self._lost = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait for journald."""
+        return len(self._waiting)
+
+    def send(self, fields: Mapping[str, str], *, later: bool = False) -> None:
+        """Send an entry, after those that wait. ``fields`` has MESSAGE and PRIORITY.
+
+        ``later``: in the next turns of the loop, if there is one; for those that come by thousands.
+        """
+        self._confess()
+        if not self._append(fields):
+            self._lost += 1
+        elif not (later and self._watch()):
+            self._work()
+
+    def flush(self) -> None:
+        """Send what waits, as far as journald takes it now."""
+        while self._step():
+            pass
+
+    def close(self) -> None:
+        """Send what journald takes now, and give up the rest."""
+        self.flush()
+        self._waiting.clear()
+        self._size = 0
+        self._disconnect()
+
+    def _work(self) -> None:
+        for _ in range(PER_TURN):
+            if not self._step():
+                break
+        if self._waiting:
+            self._watch()
+        else:
+            self._unwatch()
+
+    def _append(self, fields: Mapping[str, str]) -> bool:
+        data = encode({**fields, "SYSLOG_IDENTIFIER": IDENTIFIER})
+        if self._size + len(data) > MAX_WAITING:
+            return False
+        self._waiting.append(_Entry(data, fields["PRIORITY"], fields["MESSAGE"]))
+        self._size += len(data)
+        return True
+
+    def _confess(self) -> None:
+        """Say that entries were lost, as soon as there is room to say it."""
+        text = f"{self._lost} entries were lost while journald did not read."
+        if self._lost and self._append({"MESSAGE": text, "PRIORITY": "4"}):
+            self._lost = 0
+
+    def _step(self) -> bool:
+        """Send the first entry; False: there is none, or it has to wait."""
+        self._confess()
+        if not self._waiting or not self._deliver(self._waiting[0]):
+            return False
+        self._size -= len(self._waiting.popleft().data)
+        return True
+
+    def _deliver(self, entry: _Entry) -> bool:
+        """Send one entry, or print it where nobody takes it; False: it has to wait."""
+        for _ in range(2):
+            sock = self._connected()
+            if sock is None:
+                break
+            try:
+                sock.send(entry.data)
+            except BlockingIOError:
+                return False
+            except OSError:
+                # This journald is gone. There may be another one, with another socket.
+                self._disconnect()
+            else:
+                return True
+        self._print(entry)
+        return True
+
+    def _connected(self) -> socket.socket | None:
+        if self._socket is None and self._path is not None:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            try:
+                # Connected, for only then does the loop learn when the receiver's queue has room.
+                sock.connect(self._path)
+            except OSError:
+                sock.close()
+            else:
+                self._socket = sock
+        return self._socket
+
+    def _disconnect(self) -> None:
+        self._unwatch()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _watch(self) -> bool:
+        """Have the loop do the work as soon as there is room; False: there is no loop."""
+        if self._watched is not None and not self._watched[0].is_closed():
+            return True
+        sock = self._connected()
+        if sock is None:
+            return False
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        loop.add_writer(sock, self._work)
+        self._watched = loop, sock.fileno()
+        return True
+
+    def _unwatch(self) -> None:
+        if self._watched is not None and not self._watched[0].is_closed():
+            self._watched[0].remove_writer(self._watched[1])
+        self._watched = None
+
+    def _print(self, entry: _Entry) -> None:
+        # sys.stderr of this moment: tests and daemons replace it.
+        stream = self._stream or sys.stderr
+        lines = [f"<{entry.priority}>{line}" for line in harmless(entry.message).split("\n")]
+        if not self._told:
+            self._told = True
+            lines[:0] = [f"<4>There is no journal at {self._path}: entries go to stderr."]
+        with suppress(OSError, ValueError):
+            stream.write("\n".join(lines) + "\n")
+            stream.flush()
+
+
+def encode(fields: Mapping[str, str]) -> bytes:
+    """Put an entry into journald's native format. Long values are cut."""
+    parts = []
+    for name, value in fields.items():
+        data = value[:MAX_VALUE].encode("utf-8", "backslashreplace")
+        if b"\n" in data:
+            parts.append(b"%s\n%s%s\n" % (name.encode(), struct.pack("<Q", len(data)), data))
+        else:
+            parts.append(b"%s=%s\n" % (name.encode(), data))
+    return b"".join(parts)
+
+
+def harmless(text: str) -> str:
+    """Escape whatever a terminal could take as a command; newlines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
+class LogHandler(logging.Handler):
+    """Sends the service's own log lines; the values in them only as part of the message."""
+
+    def __init__(self, sender: Sender) -> None:
+        super().__init__()
+        self._sender = sender
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one log line."""
+        try:
+            level = next((p for floor, p in _LEVELS if record.levelno >= floor), 7)
+            entry = {
+                "MESSAGE": harmless(self.format(record)),
+                "PRIORITY": str(level),
+                "LOGGER": record.name,
+                "CODE_FILE": record.pathname,
+                "CODE_LINE": str(record.lineno),
+                "CODE_FUNC": record.funcName or "",
+            }
+            self._sender.send(entry)
+        except Exception:  # whoever logs must not fail by it
+            self.handleError(record)
+
+
+def log_to(sender: Sender, level: int = logging.INFO) -> None:
+    """Send log lines to the journal if stderr is the journal, else to stderr.
+
+    Under systemd stderr is a stream to journald, and blocks when that doesn't read.
+    """
+    handler = LogHandler(sender if _stderr_is_journal() else Sender(None))
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def _stderr_is_journal() -> bool:
+    try:
+        stat = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stat.st_dev}:{stat.st_ino}"

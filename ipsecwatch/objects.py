@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""The objects on the bus as data: which there are, how they are, and what a poll changed of them.
+
+Pure: no connection, no clock. answers.py and bus.py show them to whoever asks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.introspection import (
+    INTROSPECTABLE,
+    MANAGER,
+    OBJECT_MANAGER,
+    PEER,
+    PROPERTIES,
+    TUNNEL,
+    interfaces,
+)
+from ipsecwatch.marshalling import array, entry, followed, joined, marshal
+from ipsecwatch.model import PlutoState
+from ipsecwatch.text import clean, path_element
+from ipsecwatch.wire import Variant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ipsecwatch.model import Transition, Tunnel
+
+NAME: Final = "org.ipsecwatch1"
+ROOT: Final = "/org/ipsecwatch1"
+TUNNELS: Final = "/org/ipsecwatch1/tunnel"
+
+_MANAGER_HAS: Final = (MANAGER, OBJECT_MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
+_TUNNEL_HAS: Final = (TUNNEL, PROPERTIES, INTROSPECTABLE, PEER)
+_PARENT_HAS: Final = (INTROSPECTABLE, PEER)
+_PARENTS: Final = {"/": "org", "/org": "ipsecwatch1"}
+
+Properties = dict[str, Variant]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """All that the service knows after a poll, and what happened in it."""
+
+    tunnels: Iterable[Tunnel] = ()
+    """Every tunnel that is listed now, changed or not."""
+    transitions: Sequence[tuple[int, Transition]] = ()
+    """Those that are to be announced, each with its serial: the last one's and one."""
+    pluto: PlutoState = PlutoState.STOPPED
+    pluto_version: str | None = None
+    complete: bool = False
+    unrecognised: int = 0
+    last_poll: float = 0.0
+    """When pluto last answered, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """One signal to be sent."""
+
+    path: str
+    interface: str
+    member: str
+    body: bytes
+    """Marshalled already."""
+
+    @property
+    def signature(self) -> str:
+        """The signature of its body, as the XML has it."""
+        return interfaces()[self.interface].signals[self.member]
+
+
+class Objects:
+    """The tree of objects, as of the last poll."""
+
+    def __init__(self, version: str, run_id: str) -> None:
+        self.tunnels: dict[str, Tunnel] = {}
+        """By object path."""
+        self._paths: dict[str, str] = {}
+        """By name."""
+        self.serial = 0
+        self.pluto = PlutoState.STOPPED
+        self._made: dict[str, bytes] = {}
+        """The marshalled properties of tunnels by object path, as far as they are made."""
+        self._manager: dict[str, Any] = {"Version": version, "RunId": run_id}
+        self._take(News())
+
+    def interfaces_of(self, path: str) -> tuple[str, ...]:
+        """Tell which interfaces an object has: none where there is no object."""
+        if path == ROOT:
+            return _MANAGER_HAS
+        if path in self.tunnels:
+            return _TUNNEL_HAS
+        return _PARENT_HAS if path in _PARENTS or path == TUNNELS else ()
+
+    def children_of(self, path: str) -> Iterator[str]:
+        """Name the nodes right below an object, so that one can find one's way (busctl tree)."""
+        if path == TUNNELS:
+            yield from (p.removeprefix(f"{TUNNELS}/") for p in self.tunnels)
+        elif path == ROOT:
+            yield "tunnel"
+        elif path in _PARENTS:
+            yield _PARENTS[path]
+
+    def properties(self, path: str, interface: str) -> Properties:
+        """Tell an interface's properties; the standard interfaces have none."""
+        if interface == MANAGER:
+            return _variants(MANAGER, self._manager)
+        if interface == TUNNEL:
+            return _variants(TUNNEL, _values(self.tunnels[path]))
+        return {}
+
+    def make(self, most: int) -> bool:
+        """Make so many tunnels' properties ready to be told; says whether all are."""
+        missing = islice((p for p in self.tunnels if p not in self._made), most)
+        for path in list(missing):
+            self._properties_of(path)
+        return len(self._made) == len(self.tunnels)
+
+    def snapshot(self) -> bytes:
+        """Answer GetSnapshot, at once where make() said that all is ready."""
+        head = marshal("st", self._manager["RunId"], self.serial)
+        tunnels = [array(marshal("o", path), self._properties_of(path)) for path in self.tunnels]
+        return array(head, joined(tunnels))
+
+    def managed(self) -> bytes:
+        """Answer GetManagedObjects, at once where make() said that all is ready."""
+        return array(b"", joined([self._interfaces_at(path) for path in self.tunnels]))
+
+    def _interfaces_at(self, path: str) -> bytes:
+        return _interfaces(path, self._properties_of(path))
+
+    def _properties_of(self, path: str) -> bytes:
+        if (made := self._made.get(path)) is None:
+            made = self._made[path] = _entries(_values(self.tunnels[path]))
+        return made
+
+    def path_of(self, name: str) -> str | None:
+        """Find a tunnel's object by name. Whoever asks may make that up: it isn't encoded here."""
+        return self._paths.get(name)
+
+    def apply(self, news: News) -> Iterator[Announcement]:
+        """Take over what a poll brought, at once, and tell what to announce, in order.
+
+        New objects first, then what happened, then how things are, and last the objects that went:
+        so each signal is about an object that the listener can know.
+        """
+        old, old_manager = self.tunnels, self._manager
+        self._take(news)
+        return self._announcements(old, old_manager, self.tunnels, self._manager, news.transitions)
+
+    def _take(self, news: News) -> None:
+        old = self.tunnels
+        self.tunnels = {_path(t.name): t for t in news.tunnels}
+        self._paths = {tunnel.name: path for path, tunnel in self.tunnels.items()}
+        self._made = {
+            path: made
+            for path, made in self._made.items()
+            if path in self.tunnels and self.tunnels[path] == old[path]
+        }
+        self.pluto = news.pluto
+        self.serial = max([self.serial, *(serial for serial, _ in news.transitions)])
+        self._manager = {
+            **self._manager,
+            "PlutoState": str(news.pluto),
+            "PlutoVersion": clean(news.pluto_version or ""),
+            "Complete": news.complete,
+            "Unrecognised": news.unrecognised,
+            "Serial": self.serial,
+            "LastPoll": _micros(news.last_poll),
+            "Counts": {
+                str(s): n for s, n in Counter(t.state for t in self.tunnels.values()).items()
+            },
+        }
+
+    def _announcements(
+        self,
+        old: dict[str, Tunnel],
+        old_manager: dict[str, Any],
+        new: dict[str, Tunnel],
+        new_manager: dict[str, Any],
+        transitions: Sequence[tuple[int, Transition]],
+    ) -> Iterator[Announcement]:
+        for path, tunnel in new.items():
+            if path not in old:
+                body = _interfaces(path, _entries(_values(tunnel)))
+                yield Announcement(ROOT, OBJECT_MANAGER, "InterfacesAdded", body)
+        yield from _changed(ROOT, MANAGER, old_manager, new_manager)
+        for serial, transition in transitions:
+            yield from _happened(serial, transition)
+        for path, tunnel in new.items():
+            if path in old and old[path] != tunnel:
+                yield from _changed(path, TUNNEL, _values(old[path]), _values(tunnel))
+        for path in old:
+            if path not in new:
+                body = marshal("oas", path, [TUNNEL])
+                yield Announcement(ROOT, OBJECT_MANAGER, "InterfacesRemoved", body)
+
+
+def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
+    tunnel = transition.tunnel
+    path, name, reason = _path(tunnel.name), tunnel.name, str(transition.reason)
+    if transition.goes_up:
+        body = marshal("osta{sv}", path, name, serial, {})
+        yield Announcement(ROOT, MANAGER, "TunnelUp", body)
+    if transition.goes_down:
+        body = marshal("ossta{sv}", path, name, reason, serial, {})
+        yield Announcement(ROOT, MANAGER, "TunnelDown", body)
+    if transition.gets_stuck:
+        body = marshal("ossta{sv}", path, name, reason, serial, {})
+        yield Announcement(ROOT, MANAGER, "TunnelStuck", body)
+    old, new = str(transition.old or "down"), str(transition.becomes)
+    at = _micros(transition.at)
+    head = marshal("osssstt", path, name, old, new, reason, serial, at)
+    body = array(head, _entries(_values(tunnel)))
+    yield Announcement(ROOT, MANAGER, "TunnelStateChanged", body)
+
+
+def _changed(
+    path: str, interface: str, old: dict[str, Any], new: dict[str, Any]
+) -> Iterator[Announcement]:
+    types = _ANNOUNCED[interface]
+    changed = {n: v for n, v in new.items() if n in types and v != old[n]}
+    if changed:
+        pieces = [_entry(types[name], name, value) for name, value in changed.items()]
+        body = followed(array(marshal("s", interface), joined(pieces)), marshal("as", []))
+        yield Announcement(path, PROPERTIES, "PropertiesChanged", body)
+
+
+def _interfaces(path: str, properties: bytes) -> bytes:
+    """Marshal a tunnel's object with its one interface, as a{oa{sa{sv}}} has it."""
+    return array(marshal("o", path), array(marshal("s", TUNNEL), properties))
+
+
+def _values(tunnel: Tunnel) -> dict[str, Any]:
+    return {
+        "Name": tunnel.name,
+        "State": str(tunnel.state),
+        "LastState": str(tunnel.last_state),
+        "Reason": str(tunnel.reason),
+        "Since": _micros(tunnel.since),
+        "SinceMonotonic": _micros(tunnel.since_mono),
+        "ChildrenUp": tunnel.children_up,
+        "Children": tunnel.children,
+        "Instances": tunnel.instances,
+        "Managed": tunnel.managed,
+        "Attempts": tunnel.attempts,
+    }
+
+
+def _variants(interface: str, values: dict[str, Any]) -> Properties:
+    properties = interfaces()[interface].properties
+    return {n: Variant(properties[n].signature, v, verify=False) for n, v in values.items()}
+
+
+def _entries(values: dict[str, Any]) -> bytes:
+    """Marshal a tunnel's properties, as entries of an a{sv}."""
+    return joined([_entry(_TYPES[name], name, value) for name, value in values.items()])
+
+
+def _entry(signature: str, name: str, value: object) -> bytes:
+    return (entry if name in _OWN else _shared)(signature, name, value)
+
+
+_shared: Final = lru_cache(maxsize=1 << 10)(entry)
+"""For values that many tunnels have in common."""
+
+_OWN: Final = frozenset({"Name", "Since", "SinceMonotonic"})
+_TYPES: Final = {n: p.signature for n, p in interfaces()[TUNNEL].properties.items()}
+_ANNOUNCED: Final = {
+    i: {n: p.signature for n, p in interfaces()[i].properties.items() if p.emits == "true"}
+    for i in (MANAGER, TUNNEL)
+}
+
+
+def _micros(seconds: float) -> int:
+    return max(0, round(seconds * 1e6))
+
+
+@lru_cache(maxsize=1 << 15)
+def _path(name: str) -> str:
+    return f"{TUNNELS}/{path_element(name)}"

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: MIT
+"""One bounded question to pluto, over its control socket or through whack.
+
+pluto is one thread. It takes questions from a queue of six places, reads them and writes its
+answers with calls that block, and keeps no time over it: who asks and does not read stops every
+tunnel of the machine (libreswan issue 1859). Who goes away early does harm as well: pluto logs a
+"Broken pipe" for every line that is left, 3,000 of them for 200 connections (4.10). And so
+
+- the question is sent in the same breath as the connection is made;
+- what is asked is read to its end, even when nobody wants it any more: a question that takes too
+  long is left to a drain in the background, and no other is asked before that has ended;
+- there is one question at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import whack
+from ipsecwatch.drain import ENDLESS, Drain
+from ipsecwatch.model import PlutoState
+from ipsecwatch.text import clean
+from ipsecwatch.whack import Versions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
+MAX_ANSWER: Final = 64 << 20
+
+QUESTION: Final = struct.pack("=IB59x", 0x77686B19, 1)
+"""whack's "basic" message, "status". Every release since 2.6.37 takes it for that."""
+
+LATE: Final = 600.0
+"""Seconds after which an unanswered question is given up, and another one asked."""
+QUEUE: Final = 0.1
+"""Seconds between two tries for a place in pluto's queue."""
+WHACK_REST: Final = 600.0
+"""Seconds before whack is tried again where it knew no more than the socket did."""
+
+_START: Final = "Start it: systemctl start ipsec"
+_HANGS: Final = "See whether it hangs: systemctl status ipsec"
+_ROOT: Final = "Only root may ask pluto."
+_AGAIN: Final = "It may be restarting: try again."
+
+
+class Command(StrEnum):
+    """What can be asked. All but STATUS go through whack."""
+
+    STATUS = "status"
+    TRAFFIC = "trafficstatus"
+    STATES = "showstates"
+
+
+class Via(StrEnum):
+    """Which way an answer came."""
+
+    SOCKET = "socket"
+    WHACK = "whack"
+
+
+class Trouble(StrEnum):
+    """Why there is no answer."""
+
+    STOPPED = "stopped"
+    """Nobody is there."""
+    UNREACHABLE = "unreachable"
+    """Somebody is there and doesn't answer in time, or not us."""
+    CUT = "cut"
+    """The answer broke off."""
+    TOO_LONG = "too-long"
+    """The answer is longer than we read."""
+    UNAVAILABLE = "unavailable"
+    """This question can't be asked, or not safely. pluto may be well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What pluto said. From the socket, lines have their ``NNN`` prefixes."""
+
+    command: Command
+    text: str
+    """Undecodable bytes are surrogate escapes."""
+    took: float
+    """Seconds from the question to the last byte."""
+    waited: float
+    """Of these, the seconds before the first byte: pluto was busy with something else."""
+    via: Via
+    pid: int | None = None
+    """pluto's process id, where the kernel told it (socket)."""
+    exit: int | None = None
+    """whack's. Up to 3.23 it isn't 0 after good answers either."""
+    stderr: str = ""
+
+
+class AskError(Exception):
+    """Why there is no answer, in one line, and what to do (``hint``, may be "")."""
+
+    def __init__(
+        self,
+        trouble: Trouble,
+        message: str,
+        hint: str = "",
+        *,
+        partial: str = "",
+        busy: float = 0.0,
+        via: Via = Via.SOCKET,
+    ) -> None:
+        super().__init__(message)
+        self.trouble = trouble
+        self.hint = hint
+        self.partial = partial
+        """What had come by then."""
+        self.busy = busy
+        """Seconds that pluto spent on it, as far as can be told."""
+        self.via = via
+
+    @property
+    def pluto(self) -> PlutoState:
+        """How pluto is, then. One that breaks off is running: its answer can't be trusted."""
+        return {
+            Trouble.STOPPED: PlutoState.STOPPED,
+            Trouble.CUT: PlutoState.RUNNING,
+            Trouble.TOO_LONG: PlutoState.RUNNING,
+        }.get(self.trouble, PlutoState.UNREACHABLE)
+
+
+class _NoSocketError(AskError):
+    """There is no control socket to be had. whack may know better."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question under way."""
+
+    sock: socket.socket
+    drain: Drain
+    pid: int | None
+    at: float
+
+    def close(self) -> None:
+        self.drain.on_end = None
+        self.drain.close()
+        self.sock.close()
+
+
+class Asker:
+    """Asks one pluto. ``timeout`` is for a whole question; ``max_answer`` bytes are kept."""
+
+    def __init__(
+        self,
+        control_socket: str = CONTROL_SOCKET,
+        *,
+        whack: str = "",
+        timeout: float = 10.0,
+        max_answer: int = MAX_ANSWER,
+    ) -> None:
+        self._path = control_socket
+        self._whack = whack
+        self._timeout = timeout
+        self._max = max_answer
+        self._kinds = [socket.SOCK_STREAM, socket.SOCK_SEQPACKET]
+        self._turn = asyncio.Lock()
+        self._late: _Asked | None = None
+        self._versions = Versions()
+        self._whack_rests_until = float("-inf")
+        self.on_recovered: Callable[[], None] | None = None
+        """Called when a question that was given up is over: pluto can be asked again."""
+
+    async def ask(self, command: Command = Command.STATUS, version: str | None = None) -> Answer:
+        """Ask, and give up after the time limit. Questions queue up here, not at pluto's.
+
+        What isn't STATUS needs the running pluto's ``version``: a whack of any other version can
+        make pluto shut down (its message is laid out otherwise, and is read all the same).
+        Raises AskError.
+        """
+        async with self._turn:
+            self._expect_no_late_answer()
+            deadline = asyncio.get_running_loop().time() + self._timeout
+            if command is not Command.STATUS:
+                return await self._ask_whack(command, version, deadline)
+            try:
+                answer = await self._ask_socket(deadline)
+            except _NoSocketError as e:
+                return await self._ask_whack_instead(e, deadline)
+            self._whack_rests_until = float("-inf")
+            return answer
+
+    async def close(self, grace: float = 1.0) -> None:
+        """End. A question under way has ``grace`` seconds to be answered."""
+        late = self._late
+        if late is not None:
+            late.drain.on_end = None
+            await late.drain.wait(asyncio.get_running_loop().time() + grace)
+            late.close()
+            self._late = None
+
+    # --- The control socket -----------------------------------------------------------------
+
+    async def _ask_socket(self, deadline: float) -> Answer:
+        asked = await self._connect(deadline)
+        try:
+            await asked.drain.wait(deadline)
+        finally:
+            if asked.drain.ended:
+                asked.close()
+            else:
+                self._leave(asked)
+        return self._judge(asked)
+
+    async def _connect(self, deadline: float) -> _Asked:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return self._try_connect()
+            except BlockingIOError:
+                # The queue is full. Nobody tells when a place gets free (AF_UNIX has no
+                # EINPROGRESS), and to wait in connect() would hold up the loop.
+                if loop.time() + QUEUE > deadline:
+                    raise AskError(
+                        Trouble.UNREACHABLE, "too many others wait for pluto's answer", _HANGS
+                    ) from None
+            except OSError as e:
+                raise self._explain(e) from e
+            await asyncio.sleep(QUEUE)
+
+    def _try_connect(self) -> _Asked:
+        for kind in tuple(self._kinds):
+            sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
+            try:
+                sock.connect(self._path)
+                # pluto waits for it from now on, so it must not wait for a turn of the loop.
+                sock.send(QUESTION)
+            except OSError as e:
+                sock.close()
+                if e.errno == errno.EPROTOTYPE and kind is self._kinds[0]:
+                    continue
+                raise
+            if kind is not self._kinds[0]:
+                self._kinds.reverse()
+            return self._begin(sock)
+        raise AssertionError("unreachable: the last kind returns or raises")
+
+    def _begin(self, sock: socket.socket) -> _Asked:
+        drain = Drain(sock.fileno(), sock.recv_into, self._max, self._max * ENDLESS)
+        creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid = struct.unpack("3i", creds)[0] or None  # 0: it lives in a PID namespace elsewhere
+        return _Asked(sock, drain, pid, asyncio.get_running_loop().time())
+
+    def _explain(self, e: OSError) -> AskError:
+        if e.errno == errno.ENOENT:
+            text = f"pluto is not running: there is no {self._path}"
+            return _NoSocketError(Trouble.STOPPED, text, _START)
+        if e.errno == errno.ECONNREFUSED:
+            text = f"pluto is not running: nobody listens on {self._path}"
+            return AskError(Trouble.STOPPED, text, _START)
+        if e.errno in (errno.EACCES, errno.EPERM):
+            text = f"not allowed to ask pluto: {self._path}"
+            return _NoSocketError(Trouble.UNREACHABLE, text, _ROOT)
+        if e.errno in (errno.EPIPE, errno.ECONNRESET):
+            return AskError(Trouble.CUT, "pluto hung up before it was asked", _AGAIN)
+        text = f"pluto cannot be asked over {self._path}: {e.strerror or e}"
+        return _NoSocketError(Trouble.UNREACHABLE, text, _HANGS)
+
+    def _judge(self, asked: _Asked) -> Answer:
+        drain, took = asked.drain, asyncio.get_running_loop().time() - asked.at
+        waited = took if drain.first is None else drain.first - asked.at
+        if not drain.ended:
+            what = "has not answered" if drain.first is None else "has not finished its answer"
+            text = f"pluto {what} within {self._timeout:g} s"
+            raise AskError(Trouble.UNREACHABLE, text, _HANGS)
+        if drain.overflowed:
+            raise self._too_long(took - waited, Via.SOCKET)
+        text = drain.text
+        if drain.error is not None or not text.endswith("\n"):
+            what = "broke off its answer" if text else "hung up without an answer"
+            raise AskError(Trouble.CUT, f"pluto {what}", _AGAIN, partial=text, busy=took - waited)
+        return Answer(Command.STATUS, text, took, waited, Via.SOCKET, asked.pid)
+
+    def _too_long(self, busy: float, via: Via) -> AskError:
+        text = f"pluto's answer is longer than {self._max >> 10} KiB"
+        hint = "If it has so many connections, raise max_answer in the settings."
+        return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
+
+    def _leave(self, asked: _Asked) -> None:
+        asked.drain.forget()
+        asked.drain.on_end = self._late_ended
+        self._late = asked
+
+    def _late_ended(self) -> None:
+        if self._late is not None:
+            self._late.close()
+            self._late = None
+        if self.on_recovered is not None:
+            self.on_recovered()
+
+    def _expect_no_late_answer(self) -> None:
+        if self._late is None:
+            return
+        age = asyncio.get_running_loop().time() - self._late.at
+        if age < LATE:
+            text = f"pluto has not answered for {age:.0f} s"
+            raise AskError(Trouble.UNREACHABLE, text, _HANGS)
+        self._late.close()
+        self._late = None
+
+    # --- whack ------------------------------------------------------------------------------
+
+    async def _ask_whack_instead(self, e: AskError, deadline: float) -> Answer:
+        loop = asyncio.get_running_loop()
+        if self._whack_path() is None or loop.time() < self._whack_rests_until:
+            raise e
+        try:
+            return await self._ask_whack(Command.STATUS, None, deadline)
+        except AskError:
+            self._whack_rests_until = loop.time() + WHACK_REST
+            raise e from None
+
+    def _whack_path(self) -> str | None:
+        # Without a setting whack asks the pluto of the usual place, which then isn't ours.
+        if not self._whack and self._path != CONTROL_SOCKET:
+            return None
+        return whack.find(self._whack)
+
+    async def _ask_whack(self, command: Command, version: str | None, deadline: float) -> Answer:
+        path = self._whack_path()
+        if path is None:
+            hint = "Is libreswan installed? Elsewhere: set whack in the settings."
+            raise AskError(Trouble.UNAVAILABLE, "whack was not found", hint, via=Via.WHACK)
+        if command is not Command.STATUS:
+            tool = await self._versions.of(path, deadline)
+            if tool is None or tool != version:
+                text = f"whack is {tool or 'of an unknown version'}, pluto {version or 'too'}"
+                hint = "After an upgrade, restart libreswan: systemctl restart ipsec"
+                raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
+        try:
+            run = await whack.run([path, f"--{command}"], deadline=deadline, keep=self._max)
+        except OSError as e:
+            text = f"{path} cannot be run: {e.strerror or e}"
+            raise AskError(Trouble.UNAVAILABLE, text, via=Via.WHACK) from e
+        if run.overflowed:
+            raise self._too_long(run.took - run.waited, Via.WHACK)
+        return judge(command, run)
+
+
+def judge(command: Command, run: whack.Run) -> Answer:
+    """Say what a run of whack is worth: by its text, since exit codes differ by release.
+
+    Up to 3.23 it exits with 1 or 3 after a good answer, and from 3.25 with 33 when pluto isn't
+    running, is starting or stopping, or doesn't let us in. Raises AskError.
+    """
+    err, busy = run.stderr, run.took - run.waited
+    if run.exit is None:
+        text = f"whack has not finished within {run.took:.0f} s"
+        raise AskError(Trouble.UNREACHABLE, text, _HANGS, via=Via.WHACK)
+    broken = "read() failed" in err or "unterminated" in err or "Connection reset" in err
+    good = run.exit == 0 or (run.stdout != "" and run.exit > 0)
+    empty = command is Command.STATUS and not run.stdout
+    if good and not broken and not empty:
+        return Answer(command, run.stdout, run.took, run.waited, Via.WHACK, None, run.exit, err)
+    if broken or run.stdout or run.exit == 0:
+        text = "pluto broke off its answer"
+        raise AskError(Trouble.CUT, text, _AGAIN, partial=run.stdout, busy=busy, via=Via.WHACK)
+    said = clean(err.strip().partition("\n")[0]) or f"whack failed with exit code {run.exit}"
+    if "not running" in err or "onnection refused" in err:
+        raise AskError(Trouble.STOPPED, said, _START, via=Via.WHACK)
+    hint = _ROOT if "no right to" in err or "ermission denied" in err else _HANGS
+    raise AskError(Trouble.UNREACHABLE, said, hint, via=Via.WHACK)

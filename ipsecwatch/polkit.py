@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Asking polkit whether a caller on the bus may do what isn't for everyone.
+
+The subject is the caller's connection, for which the bus vouches: a process id could be another
+process by the time polkit looks at it (CVE-2013-4288 and its kin). Whatever goes wrong is a no.
+"""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.wire import NoReplyError, Variant, WireError
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ipsecwatch.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+READ_DETAILS: Final = "org.ipsecwatch1.read-details"
+"""The action that org.ipsecwatch1.policy describes."""
+
+LIMIT: Final = 10.0
+"""Seconds that polkit may take; it may have to be started first."""
+INTERACTIVE_LIMIT: Final = 120.0
+"""Seconds that a person may take to find the password."""
+
+_NAME: Final = "org.freedesktop.PolicyKit1"
+_PATH: Final = "/org/freedesktop/PolicyKit1/Authority"
+_AUTHORITY: Final = "org.freedesktop.PolicyKit1.Authority"
+_MAY_INTERACT: Final = 1
+_numbers: Final = count(1)
+
+
+class Verdict(StrEnum):
+    """What became of a question."""
+
+    YES = "yes"
+    NO = "no"
+    ASK = "ask"
+    """Not without a password, and the caller didn't say that a person may be asked for it."""
+
+
+async def check(wire: Wire, sender: str, action: str, *, interactive: bool) -> Verdict:
+    """Ask whether ``sender`` may do ``action``. Raises nothing; when cancelled, so is the check.
+
+    ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT for it.
+    """
+    within = INTERACTIVE_LIMIT if interactive else LIMIT
+    cancellation = f"ipsecwatch-{next(_numbers)}"
+    flags = _MAY_INTERACT if interactive else 0
+    subject = ["system-bus-name", {"name": Variant("s", sender)}]
+    question = [subject, action, {}, flags, cancellation]
+    try:
+        reply = await wire.call(
+            _NAME,
+            _PATH,
+            _AUTHORITY,
+            "CheckAuthorization",
+            "(sa{sv})sa{ss}us",
+            question,
+            within=within,
+            starts=True,
+        )
+    except WireError as e:
+        logger.debug("polkit was asked about %s in vain: %s", action, e)
+        if isinstance(e, NoReplyError):
+            _cancel(wire, cancellation)
+        return Verdict.NO
+    except BaseException:
+        _cancel(wire, cancellation)
+        raise
+    return _verdict(reply.signature, reply.body, interactive=interactive)
+
+
+def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
+    if signature != "(bba{ss})":
+        return Verdict.NO
+    authorized, challenge, _ = body[0]
+    if authorized:
+        return Verdict.YES
+    return Verdict.ASK if challenge and not interactive else Verdict.NO
+
+
+def _cancel(wire: Wire, cancellation: str) -> None:
+    """Have polkit take away the question, and the dialog that it may have opened."""
+    wire.tell(_NAME, _PATH, _AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: MIT
+"""The daemon: polls pluto, follows its tunnels, and tells bus and journal what happens.
+
+Here the parts are wired together, and systemd is told how it goes. What a poll brings is published
+by one task, in order: the signal first, then the journal entry, since a journal that hangs must not
+keep the news back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from systemd import daemon
+
+from ipsecwatch import config
+from ipsecwatch.bus import Bus, News
+from ipsecwatch.config import ConfigError, Settings
+from ipsecwatch.journal import Journal
+from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
+from ipsecwatch.pluto import Answer, Asker, AskError, Command
+from ipsecwatch.poller import Poller, PollerEndedError
+from ipsecwatch.statefile import StateFile
+from ipsecwatch.status import Reader
+from ipsecwatch.tiers import Tiers
+from ipsecwatch.tracker import Tracker
+from ipsecwatch.wakers.kernel import KernelWatch
+from ipsecwatch.wakers.log import PlutoLog
+from ipsecwatch.wakers.socket import SocketWatch
+from ipsecwatch.wakers.system import SystemWatch
+
+if TYPE_CHECKING:
+    from ipsecwatch.journald import Sender
+    from ipsecwatch.model import LogLine, Transition
+
+logger = logging.getLogger(__name__)
+
+LARGE: Final = 256 << 10
+"""Characters of an answer from which on it is read in a thread, so that the bus needn't wait."""
+
+SAVE_EVERY: Final = 30.0
+"""Seconds between two writings of what a restarted service should know, if nothing happens."""
+
+MAX_STRANGE: Final = 1000
+"""Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
+
+ECHO: Final = 1.0
+"""Seconds after a waker's poll until the second: kernel and log may be ahead of pluto's status."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """One poll's news, on its way to bus and journal."""
+
+    news: News
+    poll: Poll
+
+
+class Service:
+    """Runs until it is told to stop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sender: Sender,
+        settings_path: Path = config.SERVICE_FILE,
+        kept: StateFile | None = None,
+    ) -> None:
+        self._settings = settings
+        self._settings_path = settings_path
+        self.run_id: Final = uuid.uuid4().hex
+        self._serial = 0
+        self._reader = Reader()
+        self._states = Reader()
+        self._tracker = Tracker(settings.stuck_after, settings.stopped_after)
+        self._kept = kept or StateFile(None)
+        self._journal = Journal(sender, self.run_id)
+        self._bus = Bus(self.run_id, self._refresh)
+        self._asker = Asker(
+            settings.control_socket,
+            whack=settings.whack,
+            timeout=settings.timeout,
+            max_answer=settings.max_answer,
+        )
+        self._tiers = Tiers(self._asker, settings.interval)
+        self._poller = Poller(
+            self._ask,
+            self._polled,
+            interval=settings.interval,
+            fast_interval=settings.fast_interval,
+            timeout=settings.timeout,
+        )
+        self._asker.on_recovered = self._poller.wake
+        self._log = PlutoLog(settings.unit, self.hear, self.wake)
+        self._socket = SocketWatch(Path(settings.control_socket), self.wake)
+        self._system = SystemWatch(settings.unit, self.wake)
+        self._kernel = KernelWatch(self.wake)
+        self._report: Report | None = None
+        self._whole: Report | None = None
+        self._last_poll = 0.0
+        self._last_report = Report()
+        self._pluto: PlutoState | None = None
+        self._strange: set[str] = set()
+        self._saved_at = float("-inf")
+        self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
+        self._echo: asyncio.TimerHandle | None = None
+        self._stop = asyncio.Event()
+
+    def hear(self, line: LogLine) -> None:
+        """Take note of a line that pluto logged."""
+        self._tracker.hear(line)
+
+    def stop(self) -> None:
+        """Have run() end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Do everything, until SIGTERM, SIGINT or stop(). Raises bus.RefusedError."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        self._remember()
+        await self._bus.start()
+        self._log.open()
+        self._socket.open()
+        self._system.open()
+        self._kernel.open()
+        tasks = [
+            asyncio.create_task(self._poller.run(), name="poller"),
+            asyncio.create_task(self._publish(), name="publisher"),
+            asyncio.create_task(self._watchdog(), name="watchdog"),
+        ]
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            _notify("READY=1")
+            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stop}:
+                task.result()  # it was not to end: what ended it ends us
+        finally:
+            _notify("STOPPING=1")
+            await self._close([*tasks, stop])
+
+    async def _close(self, tasks: list[asyncio.Task[bool] | asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if self._echo is not None:
+            self._echo.cancel()
+        self._log.close()
+        self._socket.close()
+        self._kernel.close()
+        await self._system.close()
+        await self._asker.close()
+        await self._bus.stop()
+
+    def _remember(self) -> None:
+        """Take up what the service before us knew, if it went just now."""
+        saved = self._kept.read()
+        if saved is None:
+            return
+        try:
+            self._tracker.restore(saved)
+        except ValueError as e:
+            self._kept.put_aside(str(e))
+
+    # --- polls --------------------------------------------------------------------------
+
+    async def _ask(self) -> Answer:
+        answer = await self._tiers.ask(time.monotonic())
+        text, command = answer.text, answer.command
+        reader = self._reader if command is Command.STATUS else self._states
+        if len(text) > LARGE:
+            self._report = await asyncio.to_thread(reader.read, text, command)
+        else:
+            self._report = reader.read(text, command)
+        return answer
+
+    def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
+        """Take what a poll brought; says whether the next one should come soon."""
+        self._log.drain()
+        if isinstance(answer, AskError):
+            self._tiers.whole()
+            inactive = self._system.inactive is True
+            poll = Poll(at, mono, None, answer.pluto, why=str(answer), unit_inactive=inactive)
+        else:
+            self._last_poll = at
+            poll = self._answered(answer, at, mono)
+        changes = self._tracker.observe(poll)
+        self._outbox.put_nowait(self._told(poll, changes))
+        return self._tracker.connecting
+
+    def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
+        assert self._report is not None
+        if not self._tiers.learn(answer, self._report, mono):
+            self._poller.wake()  # something moved: the whole status tells what
+        if answer.command is Command.STATUS:
+            self._whole = self._report
+            return Poll(at, mono, self._whole, pid=answer.pid)
+        # No SA has moved, or it is not known yet what that means: all is as it was.
+        return Poll(at, mono, self._whole)
+
+    def _told(self, poll: Poll, changes: list[Transition]) -> _Told:
+        numbered = []
+        for change in changes:
+            if change.announced:
+                self._serial += 1
+                numbered.append((self._serial, change))
+        if poll.report is not None:
+            self._last_report = poll.report
+        news = News(
+            tunnels=tuple(self._tracker.tunnels.values()),
+            transitions=tuple(numbered),
+            pluto=self._tracker.pluto,
+            pluto_version=self._tracker.version,
+            complete=poll.report is not None and poll.report.complete,
+            unrecognised=self._last_report.unrecognised_count,
+            last_poll=self._last_poll,
+        )
+        return _Told(news, poll)
+
+    async def _refresh(self) -> None:
+        self._tiers.whole()
+        try:
+            await self._poller.refresh()
+        except PollerEndedError as e:  # we end: nobody is answered any more
+            raise asyncio.CancelledError from e
+        await self._outbox.join()
+
+    def wake(self) -> None:
+        """Look now, and once more a little later."""
+        self._poller.wake()
+        if self._echo is None:
+            loop = asyncio.get_running_loop()
+            self._echo = loop.call_later(ECHO, self._echoed)
+
+    def _echoed(self) -> None:
+        self._echo = None
+        self._poller.wake()
+
+    # --- telling ------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        while True:
+            told = await self._outbox.get()
+            await self._bus.publish(told.news)
+            self._write(told)
+            self._keep(told)
+            _notify(f"STATUS={status_line(told.news)}")
+            self._outbox.task_done()
+
+    def _keep(self, told: _Told) -> None:
+        if told.poll.report is None or not told.poll.report.complete:
+            return  # what we don't know just now is nothing to remember
+        # Between two transitions only serials change, and those may be a little old.
+        if told.news.transitions or told.poll.mono - self._saved_at > SAVE_EVERY:
+            self._saved_at = told.poll.mono
+            self._kept.write(self._tracker.save())
+        else:
+            self._kept.touch()
+
+    def _write(self, told: _Told) -> None:
+        for serial, change in told.news.transitions:
+            self._journal.announce(change, serial)
+        self._write_pluto(told)
+        report = told.poll.report
+        if report is not None:
+            # The same unknown line comes with every poll; each kind is news once.
+            new = [u for u in report.unrecognised if _shape(u.text) not in self._strange]
+            self._strange.update(_shape(u.text) for u in new[:MAX_STRANGE])
+            if new and len(self._strange) <= MAX_STRANGE:
+                self._journal.unrecognised(len(new), new[0].text, report.version)
+
+    def _write_pluto(self, told: _Told) -> None:
+        pluto, was = told.news.pluto, self._pluto
+        ill = _ILL.get(pluto)
+        if ill is not None and pluto is not was:
+            self._journal.pluto_lost(pluto, ill, told.poll.why or "")
+        elif pluto is PlutoState.RUNNING and was in _ILL:
+            self._journal.pluto_back(told.news.pluto_version)
+        if pluto is not PlutoState.STARTING:
+            self._pluto = pluto
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that we are well: that polls still come, not only that a loop turns."""
+        limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+        if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+            await asyncio.Event().wait()
+        while True:
+            if self._poller.moving:
+                _notify("WATCHDOG=1")
+            await asyncio.sleep(limit / 3)
+
+    # --- settings -----------------------------------------------------------------------
+
+    def _reload(self) -> None:
+        """Read the settings again; what can't change while we run stays."""
+        _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        try:
+            new = config.load_service(self._settings_path)
+        except ConfigError as e:
+            logger.error("settings not read again: %s", e)
+        else:
+            self._poller.interval = self._tiers.interval = new.interval
+            self._poller.fast_interval = new.fast_interval
+            self._poller.wake()
+            self._tracker.stuck_after = new.stuck_after
+            self._tracker.stopped_after = new.stopped_after
+            fixed = [n for n in _FIXED if getattr(new, n) != getattr(self._settings, n)]
+            if fixed:
+                logger.warning("takes a restart to change: %s", ", ".join(fixed))
+            self._settings = new
+            logger.info("settings read again")
+        _notify("READY=1")
+
+
+_ILL: Final = {
+    PlutoState.STOPPED: Reason.PLUTO_STOPPED,
+    PlutoState.UNREACHABLE: Reason.PLUTO_UNREACHABLE,
+}
+
+_FIXED: Final = ("control_socket", "whack", "unit", "timeout", "max_answer")
+
+
+def status_line(news: News) -> str:
+    """Say in a line for `systemctl status` how it goes."""
+    if news.pluto is not PlutoState.RUNNING:
+        return f"pluto is {news.pluto}"
+    tunnels = list(news.tunnels)
+    counts = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
+    told = ", ".join(f"{n} {s}" for s, n in counts if n) or "no tunnels"
+    return f"libreswan {news.pluto_version or '?'}: {told}"
+
+
+def _shape(line: str) -> str:
+    """Reduce a line to its kind: no numbers, and only as much as a release's wording takes."""
+    return re.sub(r"[\d\"'].*", "", line)[:60]
+
+
+def _notify(message: str) -> None:
+    """Tell systemd; that nobody is there to be told is no reason to end."""
+    try:
+        daemon.notify(message)
+    except OSError as e:
+        logger.debug("systemd can't be told %s: %s", message, e)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+"""Which question to ask: the whole status, or a cheap one that shows whether anything moved.
+
+Where the status is large, the budget allows it every half a minute or so. `showstates` costs pluto
+a fraction of it and has every SA; it doesn't have the connections, nor what is wanted up. So it
+tells that something moved, and the status what that means.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble
+from ipsecwatch.poller import BUDGET
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Report
+
+logger = logging.getLogger(__name__)
+
+LONGEST: Final = 60.0
+"""Seconds after which the whole status is asked for even if no SA has moved."""
+
+Moves = frozenset[tuple[int, str, str, int | None, bool]]
+"""What of the SAs is more than the ticking of timers and counters."""
+
+
+def moves(report: Report) -> Moves:
+    """Reduce a report's SAs to what tells that something moved."""
+    return frozenset((s.serial, s.name, s.story, s.parent_serial, s.newest) for s in report.states)
+
+
+class Tiers:
+    """Chooses each question. ``interval`` is the tick that the whole status would have to keep."""
+
+    def __init__(self, asker: Asker, interval: float) -> None:
+        self._asker = asker
+        self.interval = interval
+        self._version: str | None = None
+        self._cost = 0.0
+        self._whole_at = float("-inf")
+        self._moves: Moves | None = None
+        self._useless_until = float("-inf")
+
+    async def ask(self, now: float) -> Answer:
+        """Ask the question that is due. ``now`` is monotonic. Raises AskError."""
+        if self._cheap_will_do(now):
+            try:
+                return await self._asker.ask(Command.STATES, self._version)
+            except AskError as e:
+                if e.trouble is not Trouble.UNAVAILABLE:
+                    raise
+                logger.info("large status, and no cheap question: %s", e)
+                self._useless_until = now + 10 * LONGEST
+        return await self._asker.ask()
+
+    def whole(self) -> None:
+        """Have the whole status asked for next."""
+        self._moves = None
+
+    def learn(self, answer: Answer, report: Report, now: float) -> bool:
+        """Take note of an answer; False: it was a cheap one, and shows that something moved."""
+        if answer.command is Command.STATUS:
+            self._cost = answer.took - answer.waited
+            self._version = report.version
+            self._whole_at = now
+            self._moves = moves(report) if report.complete else None
+            return True
+        if report.complete and moves(report) == self._moves:
+            return True
+        self._moves = None
+        return False
+
+    def _cheap_will_do(self, now: float) -> bool:
+        return (
+            BUDGET * self._cost > self.interval
+            and self._moves is not None
+            and self._version is not None
+            and now - self._whole_at < LONGEST
+            and now >= self._useless_until
+        )

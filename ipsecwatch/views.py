@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""What clients of the service see of it: tunnels, and what happens to them. Pure data.
+
+Words and keys that this version doesn't know, from a newer service, are taken for "unknown" and
+"other" or left out: they end nobody's program.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from ipsecwatch.model import PlutoState, Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ipsecwatch.wire import Variant
+
+Told = Literal["up", "down", "stuck"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tunnel's public properties.
+
+    ``since`` is wall clock in seconds since the epoch, ``since_mono`` the monotonic clock's
+    seconds (CLOCK_MONOTONIC of the same machine). ``last_state`` is the last known one.
+    """
+
+    path: str
+    name: str
+    state: TunnelState
+    last_state: TunnelState
+    reason: Reason
+    since: float
+    since_mono: float
+    children_up: int = 0
+    children: int = 0
+    instances: int = 0
+    managed: str = ""
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that there is, at ``serial``. The first event, and again whenever signals were lost."""
+
+    run_id: str
+    """Another one than before: the service was started again, and serials with it."""
+    serial: int
+    pluto_state: PlutoState
+    tunnels: dict[str, View]
+    """By object path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One transition of one tunnel, none left out between two snapshots."""
+
+    name: str
+    path: str
+    old: TunnelState
+    new: TunnelState
+    reason: Reason
+    serial: int
+    at: float
+    """Wall clock, seconds since the epoch."""
+    told: Told | None
+    """What the service made of it: TunnelUp, TunnelDown, TunnelStuck, or none of these."""
+    view: View
+    """The tunnel after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A tunnel's properties changed without a transition: it appeared, went, or has news.
+
+    ``view`` is None for a tunnel that is no longer listed.
+    """
+
+    path: str
+    view: View | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pluto:
+    """pluto itself is in another state."""
+
+    state: PlutoState
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The service can't be heard (any more), or for another reason than before.
+
+    A Snapshot follows when it can be heard again.
+    """
+
+    why: str
+    """One line, fit to be shown."""
+    hint: str = ""
+
+
+Event = Snapshot | Change | Update | Pluto | Lost
+
+
+def tunnel_state(code: str) -> TunnelState:
+    """Read a state's word."""
+    return TunnelState(code) if code in _STATES else TunnelState.UNKNOWN
+
+
+def reason(code: str) -> Reason:
+    """Read a reason's code."""
+    return Reason(code) if code in _REASONS else Reason.OTHER
+
+
+def pluto_state(code: str | None) -> PlutoState:
+    """Read the word of pluto's state. One that we don't know: it isn't one in which pluto runs."""
+    return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
+
+
+def seconds(micros: int) -> float:
+    """Turn the API's µs into seconds."""
+    return micros / 1e6
+
+
+def word(properties: Mapping[str, Variant], name: str) -> str | None:
+    """Find a property that is a string; None where it isn't told, or isn't one."""
+    value = properties.get(name)
+    return str(value.value) if value is not None and value.signature == "s" else None
+
+
+def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
+    """Read a tunnel's properties; what they don't tell is as it was before."""
+    fields: dict[str, Any] = {}
+    for key, (name, signature, read) in _FIELDS.items():
+        value = properties.get(key)
+        if value is not None and value.signature == signature:
+            fields[name] = read(value.value)
+    return replace(before or _blank(path), **fields)
+
+
+def _blank(path: str) -> View:
+    name, unknown = path.rpartition("/")[2], TunnelState.UNKNOWN
+    return View(path, name, unknown, unknown, Reason.NONE, since=0.0, since_mono=0.0)
+
+
+_STATES: Final = frozenset(TunnelState)
+_REASONS: Final = frozenset(Reason)
+_PLUTO_STATES: Final = frozenset(PlutoState)
+
+_FIELDS: Final[dict[str, tuple[str, str, Callable[[Any], object]]]] = {
+    "Name": ("name", "s", str),
+    "State": ("state", "s", tunnel_state),
+    "LastState": ("last_state", "s", tunnel_state),
+    "Reason": ("reason", "s", reason),
+    "Since": ("since", "t", seconds),
+    "SinceMonotonic": ("since_mono", "t", seconds),
+    "ChildrenUp": ("children_up", "u", int),
+    "Children": ("children", "u", int),
+    "Instances": ("instances", "u", int),
+    "Managed": ("managed", "s", str),
+    "Attempts": ("attempts", "u", int),
+}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The kernel's word that IPsec SAs or policies came, went or expired (XFRM netlink).
+
+It needs CAP_NET_ADMIN and the host's network namespace, which the service has only with the drop-in
+made for it; without them this opens nothing and says so. What a message says is not read: it is
+up to half a second ahead of pluto's own word, and it is a reason to look, nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+NETLINK_XFRM: Final = 6
+# linux/xfrm.h, enum xfrm_nlgroups: acquire, expire, SA, policy
+_GROUPS: Final = sum(1 << (group - 1) for group in (1, 2, 3, 4))
+_BATCH: Final = 256
+
+
+class KernelWatch:
+    """Calls ``wake`` when the kernel's IPsec state changes."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._socket: socket.socket | None = None
+
+    def open(self) -> bool:
+        """Begin to listen; False where we may not."""
+        try:
+            kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
+            sock = socket.socket(socket.AF_NETLINK, kind, NETLINK_XFRM)
+        except OSError as e:
+            logger.debug("no XFRM events: %s", e)
+            return False
+        try:
+            sock.bind((0, _GROUPS))
+        except OSError as e:
+            logger.debug("no XFRM events: %s", e)
+            sock.close()
+            return False
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock, self._ready)
+        return True
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _ready(self) -> None:
+        """Read what is there; one wake for all of it."""
+        woken = False
+        for _ in range(_BATCH):
+            if self._socket is None:
+                return
+            try:
+                _, (sender, _) = self._socket.recvfrom(64)
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: more happened than fitted, which is a reason, too
+                woken = True
+                break
+            woken = woken or sender == 0  # anybody may send to a netlink socket; the kernel is 0
+        if woken:
+            self._wake()

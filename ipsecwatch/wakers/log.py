@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""pluto's lines in the journal, and systemd's about its unit: waker and witness.
+
+Anybody can log as "pluto"; only what journald itself vouches for is believed: the unit a process
+runs in, and that it is root's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from systemd import journal
+
+from ipsecwatch.model import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+BATCH: Final = 200
+"""Lines that are read before others get their turn."""
+
+MAX_LINE: Final = 4096
+"""Characters of a line that are kept; pluto cuts its own at 1,024."""
+
+_FIELDS: Final = ("MESSAGE", "SYSLOG_IDENTIFIER")
+
+
+class PlutoLog:
+    """Reads on from where the journal ends when it is opened.
+
+    ``hear`` is called with each line, then ``wake`` once for all that came together.
+    """
+
+    def __init__(
+        self,
+        unit: str,
+        hear: Callable[[LogLine], None],
+        wake: Callable[[], None],
+        path: Path | None = None,
+    ) -> None:
+        self._unit = unit
+        self._hear = hear
+        self._wake = wake
+        self._path = path
+        self._reader: journal.Reader | None = None
+        self._more: asyncio.Handle | None = None
+
+    def open(self) -> bool:
+        """Begin to read; False where there is no journal, or none that we may read."""
+        try:
+            path = None if self._path is None else str(self._path)
+            flags = journal.SYSTEM_ONLY | journal.LOCAL_ONLY if path is None else 0
+            reader = journal.Reader(flags=flags or None, path=path)
+            reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
+            reader.add_disjunction()
+            reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
+            reader.seek_tail()
+            reader.get_previous()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(reader.fileno(), self._ready)
+        except (OSError, ValueError) as e:
+            logger.info("pluto's log can't be read (%s); reasons will be fewer", e)
+            return False
+        self._reader = reader
+        return True
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._more is not None:
+            self._more.cancel()
+        if self._reader is not None:
+            asyncio.get_running_loop().remove_reader(self._reader.fileno())
+            self._reader.close()
+            self._reader = None
+
+    def drain(self) -> None:
+        """Read what is there now, so that a reason is known before its loss is told."""
+        if self._reader is not None:
+            self._reader.process()
+            self._read()
+
+    def _ready(self) -> None:
+        if self._reader is None:
+            return
+        if self._reader.process() != journal.NOP and self._read():
+            self._wake()
+
+    def _again(self) -> None:
+        self._more = None
+        if self._read():
+            self._wake()
+
+    def _read(self) -> int:
+        """Read a batch of lines; answers how many, and comes back for the rest."""
+        reader = self._reader
+        count = 0
+        while reader is not None and count < BATCH:
+            try:
+                entry = reader.get_next()
+            except OSError as e:  # a rotated file that is gone, a damaged entry
+                logger.debug("the journal skipped: %s", e)
+                break
+            if not entry:
+                return count
+            count += 1
+            self._hear(_line(entry))
+        if count and self._more is None:
+            self._more = asyncio.get_running_loop().call_soon(self._again)
+        return count
+
+
+def _line(entry: dict[str, object]) -> LogLine:
+    text, identifier = (_text(entry.get(name)) for name in _FIELDS)
+    at = entry["__REALTIME_TIMESTAMP"]
+    return LogLine(at.timestamp(), text[:MAX_LINE], identifier)  # type: ignore[attr-defined]
+
+
+def _text(value: object) -> str:
+    """Take a field as text; journald hands binary for what is no UTF-8."""
+    if isinstance(value, list):
+        value = value[0]
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return value if isinstance(value, str) else ""

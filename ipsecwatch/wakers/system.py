@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""What systemd knows: whether pluto's unit runs, and that the machine wakes from sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.wire import Signal, WireError, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.wire import Wire
+
+logger = logging.getLogger(__name__)
+
+_SYSTEMD: Final = "org.freedesktop.systemd1"
+_MANAGER: Final = "/org/freedesktop/systemd1"
+_UNIT: Final = "org.freedesktop.systemd1.Unit"
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_LOGIND: Final = "org.freedesktop.login1"
+_AWAY: Final = frozenset({"inactive", "failed"})
+_RETRY: Final = (1.0, 5.0, 30.0)
+
+
+class SystemWatch:
+    """Follows pluto's unit and the machine's sleep on a connection of its own.
+
+    ``inactive`` tells what systemd said last of the unit; None: it didn't.
+    """
+
+    def __init__(self, unit: str, wake: Callable[[], None]) -> None:
+        self._unit = unit
+        self._wake = wake
+        self._task: asyncio.Task[None] | None = None
+        self._owners: dict[str, str] = {}
+        self._path = ""
+        self.inactive: bool | None = None
+
+    def open(self) -> None:
+        """Begin to follow; where there is no bus, that is tried again, for ever."""
+        self._task = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _keep(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                wire = await connect("system")
+            except WireError:
+                wire = None
+            if wire is not None:
+                attempt = 0
+                try:
+                    await self._follow(wire)
+                    await wire.lost()
+                except WireError as e:
+                    logger.debug("systemd can't be followed: %s", e)
+                finally:
+                    self.inactive = None
+                    await wire.close()
+            await asyncio.sleep(_RETRY[min(attempt, len(_RETRY) - 1)])
+            attempt += 1
+
+    async def _follow(self, wire: Wire) -> None:
+        """Subscribe first, then look, so that nothing falls between."""
+        wire.on_signal = self._heard
+        with contextlib.suppress(WireError):
+            self._owners[_LOGIND] = await _owner(wire, _LOGIND)
+            await wire.call_bus(
+                "AddMatch",
+                "s",
+                f"type='signal',sender='{_LOGIND}',member='PrepareForSleep'",
+            )
+        self._owners[_SYSTEMD] = await _owner(wire, _SYSTEMD)
+        reply = await wire.call(
+            _SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "LoadUnit", "s", [self._unit]
+        )
+        self._path = reply.body[0]
+        await wire.call_bus(
+            "AddMatch",
+            "s",
+            f"type='signal',sender='{_SYSTEMD}',path='{self._path}',"
+            f"interface='{_PROPERTIES}',member='PropertiesChanged'",
+        )
+        await wire.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
+        reply = await wire.call(
+            _SYSTEMD, self._path, _PROPERTIES, "Get", "ss", [_UNIT, "ActiveState"]
+        )
+        self._note(reply.body[0].value)
+
+    def _heard(self, signal: Signal) -> None:
+        if signal.member == "PrepareForSleep" and signal.sender == self._owners.get(_LOGIND):
+            if signal.signature == "b" and not signal.body[0]:  # it woke up
+                self._wake()
+            return
+        ours = signal.sender == self._owners.get(_SYSTEMD) and signal.path == self._path
+        if ours and signal.signature == "sa{sv}as" and signal.body[0] == _UNIT:
+            changed = signal.body[1].get("ActiveState")
+            if changed is not None:
+                self._note(changed.value)
+
+    def _note(self, state: object) -> None:
+        was, self.inactive = self.inactive, state in _AWAY
+        if was is not None and was != self.inactive:
+            self._wake()
+
+
+async def _owner(wire: Wire, name: str) -> str:
+    reply = await wire.call_bus("GetNameOwner", "s", name)
+    owner = reply.body[0]
+    return owner if isinstance(owner, str) else ""

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Running whack, libreswan's own tool, so that it can neither hang nor leave anything behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.drain import ENDLESS, Drain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PLACES: Final = (
+    "/usr/libexec/ipsec/whack",  # Debian, Fedora, RHEL
+    "/usr/lib/ipsec/whack",  # older Debian and Ubuntu
+    "/usr/local/libexec/ipsec/whack",  # libreswan's own Makefile
+)
+"""Where whack is. Never found through PATH, and not the ``ipsec`` wrapper, which is a script."""
+
+ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+KEEP_STDERR: Final = 64 << 10
+REAP: Final = 1.0
+"""Seconds that a killed process has to be gone."""
+GLANCE: Final = 0.005
+"""Seconds between two looks whether a process that has closed its pipes is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of running a program."""
+
+    stdout: str
+    stderr: str
+    exit: int | None
+    """Its exit code, minus a signal, or None: it was killed for taking too long."""
+    took: float
+    waited: float
+    """Of these seconds, those before the first byte."""
+    overflowed: bool = False
+    """It wrote more than was to be kept."""
+
+
+def find(configured: str = "") -> str | None:
+    """Find whack: where the settings say, or where distributions put it."""
+    for path in (configured,) if configured else PLACES:
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
+    """Run a program until ``deadline`` on the loop's clock, then kill it and all its children.
+
+    Both pipes are read to their ends whatever comes. Raises OSError where it can't be started.
+    """
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    process = _start(argv)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    out = _drain(process.stdout.fileno(), keep, keep * ENDLESS)
+    err = _drain(process.stderr.fileno(), KEEP_STDERR, None)
+    done = False
+    try:
+        done = (
+            await out.wait(deadline)
+            and not out.endless
+            and await err.wait(deadline)
+            and await _gone(process, deadline)
+        )
+        took = loop.time() - started
+    finally:
+        out.close()
+        err.close()
+        process.stdout.close()
+        process.stderr.close()
+        if not done:
+            # It hasn't been waited for yet, so the number still is its own and its group's.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await _gone(process, loop.time() + REAP)
+    waited = took if out.first is None else out.first - started
+    code = process.returncode if done else None
+    return Run(out.text, err.text, code, took, waited, out.overflowed)
+
+
+def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        argv,
+        bufsize=0,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+    for pipe in (process.stdout, process.stderr):
+        assert pipe is not None
+        os.set_blocking(pipe.fileno(), False)
+    return process
+
+
+def _drain(fd: int, keep: int, most: int | None) -> Drain:
+    return Drain(fd, partial(_read_into, fd), keep, most)
+
+
+def _read_into(fd: int, view: memoryview) -> int:
+    return os.readv(fd, [view])
+
+
+async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    loop = asyncio.get_running_loop()
+    while process.poll() is None:
+        if loop.time() >= deadline:
+            return False
+        await asyncio.sleep(GLANCE)
+    return True
+
+
+class Versions:
+    """Which version a whack is, asked again only when the file is another one."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[str, int, int, int], str | None] | None = None
+
+    async def of(self, path: str, deadline: float) -> str | None:
+        """Ask whack for its version, as pluto prints its own; None: it can't be told.
+
+        ``whack --version`` doesn't talk to pluto.
+        """
+        try:
+            s = os.stat(path)
+            key = (path, s.st_mtime_ns, s.st_ino, s.st_size)
+            if self._known is None or self._known[0] != key:
+                said = await run([path, "--version"], deadline=deadline, keep=4096)
+                found = re.fullmatch(r"(?:.* )?Libreswan v?(\S+)(?: .*)?", said.stdout.strip())
+                self._known = key, found[1] if found else None
+        except OSError:
+            return None
+        return self._known[1]

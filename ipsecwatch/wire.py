@@ -1,0 +1,514 @@
+# SPDX-License-Identifier: MIT
+"""One connection to a message bus: the only room that leans on dbus-fast's insides.
+
+What the library (5.2) lacks, and what is done about it here:
+
+* A full socket is taken for a lost bus (dbus-next issue 153): some 280 queued signals while the bus
+  daemon is busy are enough. It gets a socket whose send() answers 0 where the real one would block;
+  the library's own path for a partial write then waits until there is room.
+* It reads as long as there is something to read, of messages as large as the bus passes. That
+  socket lets it have a portion at a time, and no more of a message than we have use for.
+* The queue behind that socket has no bound. Ours counts its bytes, refuses a message that the bus
+  would cut us off for, and past a limit the connection is given up: who listens reads afresh.
+* A call that timed out leaves its handler behind, and its own table of calls is private. Replies
+  are therefore matched here, in the message handler that runs before the library's.
+* It doesn't reconnect. Neither does this: a Wire lives once, the rooms above make another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import quote
+
+from dbus_fast import Message, MessageFlag, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusFastError
+from dbus_fast.unpack import unpack_variants
+
+from ipsecwatch.marshalling import METHOD_RETURN, SIGNAL, assembled, header_fields, signal_fields
+from ipsecwatch.sockets import PatientSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "Call",
+    "ErrorReplyError",
+    "LostError",
+    "NoReplyError",
+    "Reply",
+    "Signal",
+    "TooLargeError",
+    "UnreachableError",
+    "Variant",
+    "Wire",
+    "WireError",
+    "connect",
+    "unpack_variants",
+]
+
+logger = logging.getLogger(__name__)
+
+BUS: Final = "org.freedesktop.DBus"
+"""Name and interface of the bus itself."""
+BUS_PATH: Final = "/org/freedesktop/DBus"
+
+MAX_BACKLOG: Final = 32 << 20
+"""Bytes that may wait for the bus to read them; enough for 10,000 tunnels that go down at once."""
+ROOM: Final = 1 << 20
+"""Bytes of backlog below which there is room for an answer of any size."""
+MAX_MESSAGE: Final = 16 << 20
+"""Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
+
+Kind = Literal["system", "session"]
+
+
+class WireError(Exception):
+    """A bus, or somebody on it, can't be talked to. One line; ``hint`` says what to do, or ""."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UnreachableError(WireError):
+    """There is no connection to the bus to be had."""
+
+
+class LostError(WireError):
+    """The connection to the bus is gone."""
+
+
+class NoReplyError(WireError):
+    """Nobody answered in time."""
+
+
+class TooLargeError(WireError):
+    """A message is larger than the bus takes. It wasn't sent; the connection is all right."""
+
+
+class ErrorReplyError(WireError):
+    """Somebody answered with an error. ``name`` is for programs, the text is theirs."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(text or name)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method call that somebody makes of us. The bus vouches for ``sender``."""
+
+    sender: str
+    serial: int
+    path: str
+    interface: str | None
+    member: str
+    signature: str
+    body: list[Any]
+    wants_reply: bool
+    interactive: bool
+    """Whether a person may be asked for a password; the caller waits that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal. Anybody may send any: compare ``sender`` with whom you mean to believe."""
+
+    sender: str
+    path: str
+    interface: str
+    member: str
+    signature: str
+    body: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a call of ours, and the unique name of who gave it."""
+
+    sender: str
+    signature: str
+    body: list[Any]
+
+
+def address(kind: Kind) -> str:
+    """Find the address of a bus. dbus-fast itself doesn't know the session's usual place."""
+    if kind == "system":
+        given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
+        return given or "unix:path=/run/dbus/system_bus_socket"
+    if given := os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return given
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    return "unix:path=" + quote(f"{runtime}/bus").replace("~", "%7E")
+
+
+async def connect(kind: Kind, *, within: float = 10.0, largest: int = MAX_MESSAGE) -> Wire:
+    """Connect to a bus and greet it. Raises UnreachableError, after ``within`` seconds at most.
+
+    Messages with a body of more than ``largest`` bytes come in without it.
+    """
+    where = f"the {kind} bus"
+    try:
+        bus = _Bus(address(kind), within, largest)
+        async with asyncio.timeout(within):
+            await bus.connect()
+    except TimeoutError as e:
+        raise UnreachableError(f"{where} doesn't answer", "Is dbus-daemon stopped?") from e
+    except OSError as e:
+        reason = e.strerror or str(e)
+        raise UnreachableError(f"{where} can't be reached: {reason}", _HINTS[kind]) from e
+    except (DBusFastError, EOFError, LookupError, ValueError) as e:
+        reason = str(e) or "it hung up"
+        raise UnreachableError(f"{where} turned us away: {reason}", _HINTS[kind]) from e
+    # The library takes an error in reply to Hello (too many connections, say) for our name.
+    if not (bus.unique_name or "").startswith(":"):
+        bus.disconnect()
+        raise UnreachableError(f"{where} turned us away: {bus.unique_name}", _HINTS[kind])
+    return Wire(bus, where)
+
+
+_HINTS: Final = {
+    "system": "Is dbus running? (systemctl status dbus)",
+    "session": "Is this a desktop session? DBUS_SESSION_BUS_ADDRESS tells where its bus is",
+}
+
+
+class Wire:
+    """A living connection. ``on_call`` and ``on_signal`` are called as messages come in, in order.
+
+    They must not raise, and must not take long: nothing else is read meanwhile.
+    """
+
+    def __init__(self, bus: MessageBus, where: str) -> None:
+        self.unique_name: Final = bus.unique_name or ""
+        self.on_call: Callable[[Wire, Call], None] | None = None
+        self.on_signal: Callable[[Signal], None] | None = None
+        self._bus = bus
+        self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
+        self._queue = _Queue()
+        self._last: asyncio.Future[None] | None = None
+        self._where = where
+        self._why = f"{where} hung up"
+        writer: Any = bus._writer  # noqa: SLF001 - see the head of this file
+        writer.sock.written = self._queue.written
+        writer.messages = self._queue
+        self._schedule: Callable[[Message | _Made, asyncio.Future[None]], None]
+        self._schedule = writer.schedule_write
+        bus.add_message_handler(self._receive)
+        end = bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        self._end: asyncio.Future[None] = asyncio.ensure_future(end)
+        self._end.add_done_callback(self._ended)
+
+    @property
+    def alive(self) -> bool:
+        """Whether what is sent has a chance to arrive."""
+        return bool(self._bus.connected)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait for the bus to read them."""
+        return self._queue.size
+
+    async def room(self) -> None:
+        """Wait until the bus has read what we sent, but for a little. Raises LostError."""
+        await self._queue.room.wait()
+        if not self.alive:
+            raise LostError(self._why)
+
+    async def flush(self, within: float) -> None:
+        """Wait until the bus has read all that we sent, for ``within`` seconds at most."""
+        if self._last is not None:
+            await asyncio.wait([self._last], timeout=within)
+
+    async def lost(self) -> str:
+        """Wait until the connection is gone; answers why."""
+        await asyncio.wait([self._end])
+        return self._why
+
+    def drop(self, why: str) -> None:
+        """Give the connection up, and what waits to be sent. lost() answers ``why``."""
+        if self.alive:
+            self._why = why
+            self._bus.disconnect()
+
+    async def close(self) -> None:
+        """Give the connection up, and wait until its socket is closed."""
+        self.drop("closed")
+        await self.lost()
+
+    async def call(
+        self,
+        destination: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: Sequence[Any] = (),
+        *,
+        within: float = 5.0,
+        arrived: Callable[[Reply], None] | None = None,
+        starts: bool = False,
+        interactive: bool = False,
+    ) -> Reply:
+        """Call a method. ``arrived`` runs before any later message is read.
+
+        ``starts``: the bus may start a service for it. ``interactive``: the service may have a
+        person asked for a password. Raises ErrorReplyError, NoReplyError after ``within`` seconds,
+        LostError.
+        """
+        if not self.alive:
+            raise LostError(self._why)
+        flags = MessageFlag(0) if starts else MessageFlag.NO_AUTOSTART
+        if interactive:
+            flags |= MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION
+        message = Message(
+            destination=destination,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+            flags=flags,
+            serial=self._bus.next_serial(),
+        )
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._pending[message.serial] = future, arrived
+        try:
+            self._send(message)
+            async with asyncio.timeout(within):
+                return await future
+        except TimeoutError as e:
+            raise NoReplyError(f"{destination} didn't answer {member} in {within:g} s") from e
+        finally:
+            self._pending.pop(message.serial, None)
+
+    async def call_bus(self, member: str, signature: str, *body: Any) -> Reply:  # noqa: ANN401
+        """Call a method of the bus itself. Raises as call() does."""
+        return await self.call(BUS, BUS_PATH, BUS, member, signature, body)
+
+    def tell(
+        self,
+        destination: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str,
+        body: list[Any],
+    ) -> None:
+        """Call a method whose answer nobody waits for. Starts no service."""
+        self._send(
+            Message(
+                destination=destination,
+                path=path,
+                interface=interface,
+                member=member,
+                signature=signature,
+                body=body,
+                flags=MessageFlag.NO_REPLY_EXPECTED | MessageFlag.NO_AUTOSTART,
+            )
+        )
+
+    def signal(
+        self, path: str, interface: str, member: str, signature: str, body: list[Any] | bytes
+    ) -> None:
+        """Send a signal to all who listen; to nobody where the connection is gone."""
+        if isinstance(body, list):
+            self._send(Message.new_signal(path, interface, member, signature, body))
+        else:
+            fields = signal_fields(
+                path=path, interface=interface, member=member, signature=signature
+            )
+            self._send(_Made(SIGNAL, fields, body))
+
+    def reply(self, call: Call, signature: str, body: list[Any] | bytes) -> None:
+        """Answer a call, unless the caller doesn't want to know. Raises TooLargeError."""
+        if not call.wants_reply:
+            return
+        if isinstance(body, bytes):
+            fields = header_fields(
+                destination=call.sender, reply_serial=call.serial, signature=signature
+            )
+            self._send(_Made(METHOD_RETURN, fields, body))
+        else:
+            self._send(
+                Message(
+                    message_type=MessageType.METHOD_RETURN,
+                    destination=call.sender,
+                    reply_serial=call.serial,
+                    signature=signature,
+                    body=body,
+                )
+            )
+
+    def error(self, call: Call, name: str, text: str) -> None:
+        """Answer a call with an error, unless the caller doesn't want to know."""
+        if call.wants_reply:
+            self._send(
+                Message(
+                    message_type=MessageType.ERROR,
+                    destination=call.sender,
+                    reply_serial=call.serial,
+                    error_name=name,
+                    signature="s",
+                    body=[text],
+                )
+            )
+
+    def _send(self, message: Message | _Made) -> None:
+        if not self.alive:
+            return
+        message.serial = message.serial or self._bus.next_serial()
+        self._last = sent = asyncio.get_running_loop().create_future()
+        try:
+            # bus.send(), but with a future that is in our hands whatever happens.
+            self._schedule(message, sent)
+        except _OverflowError:
+            self.drop(f"{self._where} has left {MAX_BACKLOG >> 20} MiB unread")
+        except OSError:
+            # It closed the connection, whose loss we are told of, and went on to wait for it.
+            logger.debug("%s was lost in the middle of a message", self._where)
+        # The library puts the loss into it; asyncio complains of errors nobody looks at.
+        if sent.done():
+            _look_at(sent)
+        else:
+            sent.add_done_callback(_look_at)
+
+    def _receive(self, message: Message) -> bool:
+        """Take a message before the library does; False leaves it to the library."""
+        kind = message.message_type
+        if kind is MessageType.METHOD_CALL:
+            # Peer is about the connection rather than any object of ours: the library's part.
+            if self.on_call is None or message.interface == "org.freedesktop.DBus.Peer":
+                return False
+            self.on_call(self, _call(message))
+        elif kind is MessageType.SIGNAL:
+            if self.on_signal is not None:
+                self.on_signal(_signal(message))
+        else:
+            return self._replied(message)
+        return True
+
+    def _replied(self, message: Message) -> bool:
+        if (waiting := self._pending.get(message.reply_serial or 0)) is None:
+            return False
+        future, arrived = waiting
+        if future.done():
+            return True
+        if message.message_type is MessageType.ERROR:
+            text = message.body[0] if message.signature.startswith("s") else ""
+            future.set_exception(ErrorReplyError(message.error_name or "", text))
+            return True
+        reply = Reply(message.sender or "", message.signature, message.body)
+        if arrived is not None:
+            arrived(reply)
+        future.set_result(reply)
+        return True
+
+    def _ended(self, end: asyncio.Future[None]) -> None:
+        error = None if end.cancelled() else end.exception()
+        if isinstance(error, OSError):
+            self._why = f"{self._where} was lost: {error.strerror or error}"
+        elif error is not None and not isinstance(error, EOFError):
+            self._why = f"{self._where} made no sense: {error}"
+        for future, _ in self._pending.values():
+            if not future.done():
+                future.set_exception(LostError(self._why))
+        self._queue.room.set()
+
+
+class _OverflowError(Exception):
+    """The bus doesn't read what we send."""
+
+
+class _Queue(deque[Any]):
+    """The library's queue of marshalled messages, made to know how many bytes wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+        self.room = asyncio.Event()
+        self.room.set()
+
+    def append(self, item: Any) -> None:  # noqa: ANN401
+        size = len(item[0])
+        if size > MAX_MESSAGE:
+            raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")
+        if self.size + size > MAX_BACKLOG:
+            raise _OverflowError
+        self.size += size
+        if self.size > ROOM:
+            self.room.clear()
+        super().append(item)
+
+    def written(self, size: int) -> None:
+        self.size -= size
+        if self.size <= ROOM:
+            self.room.set()
+
+
+class _Bus(MessageBus):
+    """The library's bus, with our socket."""
+
+    def __init__(self, bus_address: str, auth_timeout: float, largest: int) -> None:
+        super().__init__(bus_address=bus_address, auth_timeout=auth_timeout)
+        self._largest = largest
+
+    def _create_socket_for_transport(  # type: ignore[override]
+        self, transport: str, options: dict[str, str]
+    ) -> tuple[PatientSocket, Any, Any]:
+        made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
+        ours = PatientSocket(made.family, made.type, made.proto)
+        ours.largest = self._largest
+        stream.close()
+        made.close()
+        return ours, ours.makefile("rwb"), where
+
+
+@dataclass(slots=True)
+class _Made:
+    """A message whose body is marshalled already; to the library's writer it is like its own."""
+
+    kind: int
+    fields: bytes
+    body: bytes
+    serial: int = 0
+    unix_fds: tuple[()] = ()
+
+    def _marshall(self, _negotiate_unix_fd: bool) -> bytes:  # noqa: FBT001 - the library's
+        return assembled(self.kind, self.serial, self.fields, self.body)
+
+
+def _look_at(sent: asyncio.Future[Any]) -> None:
+    if not sent.cancelled():
+        sent.exception()
+
+
+def _call(message: Message) -> Call:
+    return Call(
+        sender=message.sender or "",
+        serial=message.serial,
+        path=message.path or "",
+        interface=message.interface,
+        member=message.member or "",
+        signature=message.signature,
+        body=message.body,
+        wants_reply=not message.flags & MessageFlag.NO_REPLY_EXPECTED,
+        interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
+    )
+
+
+def _signal(message: Message) -> Signal:
+    return Signal(
+        sender=message.sender or "",
+        path=message.path or "",
+        interface=message.interface or "",
+        member=message.member or "",
+        signature=message.signature,
+        body=message.body,
+    )
