@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Print how each IPsec tunnel is and every change of it, with none left out. Needs dbus-fast."""
+
+import asyncio
+
+from dbus_fast import BusType, Message, MessageType
+from dbus_fast.aio import MessageBus
+
+SIGNAL = MessageType.SIGNAL
+NAME, BUS, PATH = "org.ipsecwatch1", "org.freedesktop.DBus", "/org/freedesktop/DBus"
+RULES = f"sender='{NAME}',member='TunnelStateChanged'", f"sender='{BUS}',arg0='{NAME}'"
+
+
+async def follow(bus: MessageBus) -> None:
+    news: asyncio.Queue[Message] = asyncio.Queue()
+    bus.add_message_handler(lambda m: news.put_nowait(m) if m.message_type is SIGNAL else None)
+    for rule in RULES:  # listen first, then look
+        await bus.call(Message(BUS, PATH, BUS, "AddMatch", signature="s", body=[rule]))
+    while True:
+        reply = await bus.call(Message(NAME, "/org/ipsecwatch1", f"{NAME}.Manager", "GetSnapshot"))
+        owner, (serial, tunnels) = reply.sender, reply.body[1:] or (0, {})
+        for tunnel in tunnels.values():
+            print(tunnel["Name"].value, tunnel["State"].value, flush=True)
+        # Until another one is the service, or something was missed: then look again.
+        while (signal := await news.get()).member != "NameOwnerChanged" or signal.sender != BUS:
+            if signal.sender == owner and signal.body[5] > serial + 1:
+                break
+            if signal.sender == owner and signal.body[5] > serial:  # not one of the snapshot's
+                serial += 1
+                print(signal.body[1], signal.body[3], signal.body[4], flush=True)
+
+
+async def main() -> None:
+    bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
+    await asyncio.gather(follow(bus), bus.wait_for_disconnect())  # ends with the bus
+
+
+asyncio.run(main())

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Print the reference of the D-Bus API in Markdown, from the commented XML that is its source.
+
+    python3 packaging/reference.py [--brief]
+
+--brief: only the first sentence of what the XML says of each member, as the README has it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+FILES = Path(__file__).parents[1] / "ipsecwatch/interfaces"
+INTERFACES = ("org.ipsecwatch1.Manager", "org.ipsecwatch1.Tunnel")
+EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
+ANNOUNCED = {"true": "", "const": ", never changes", "false": ", not announced"}
+
+
+def parse(interface: str) -> ET.Element:
+    """Read an interface's file, comments included."""
+    parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))  # noqa: S314 - our own file
+    root = ET.parse(FILES / f"{interface}.xml", parser).getroot()  # noqa: S314
+    found = root.find("interface")
+    assert found is not None
+    return found
+
+
+def described(interface: ET.Element) -> list[tuple[ET.Element, str]]:
+    """Pair each member with the comment before it."""
+    members, comment = [], ""
+    for element in interface:
+        if element.tag is ET.Comment:
+            comment = textwrap.dedent(element.text or "").strip()
+        else:
+            members.append((element, comment))
+    return members
+
+
+def signature(member: ET.Element) -> str:
+    """Write a member as people read it."""
+    name = member.attrib["name"]
+    if member.tag == "property":
+        emits = [a.attrib["value"] for a in member.iter("annotation") if a.attrib["name"] == EMITS]
+        return f"`{name} {member.attrib['type']}`{ANNOUNCED[emits[0] if emits else 'true']}"
+    takes = arguments(member, "out")
+    answers = arguments(member, "in") if member.tag == "method" else ""
+    return f"`{name}({takes})" + (f" → ({answers})`" if answers else "`")
+
+
+def arguments(member: ET.Element, other: str) -> str:
+    """List the arguments of a member but those of the other direction."""
+    found = [a for a in member.iter("arg") if a.attrib.get("direction") != other]
+    return ", ".join(f"{a.attrib['type']} {a.attrib['name']}" for a in found)
+
+
+def explained(comment: str) -> str:
+    """Take what a comment says of a member, without its name and its arguments."""
+    text = re.sub(r"\A\w+:\s*", "", comment)
+    text = re.sub(r"^@\w+:.*\n(?:[ ]{2,}.*\n)*", "", text, flags=re.MULTILINE)
+    return text.strip()
+
+
+def sentence(text: str) -> str:
+    """Take the first sentence, on one line."""
+    line = " ".join(text.split("\n\n")[0].split())
+    end = re.search(r"[.:](?= [A-Z]|$)", line)
+    return line[: end.start()] if end else line
+
+
+def brief(interface: str) -> str:
+    """Write an interface as a table."""
+    rows = [f"| `{interface}` | |", "|---|---|"]
+    for member, comment in described(parse(interface)):
+        said = sentence(explained(comment)).replace("|", "\\|")
+        rows.append(f"| {member.tag} {signature(member)} | {said} |")
+    return "\n".join(rows)
+
+
+def whole(interface: str) -> str:
+    """Write all that is said of an interface."""
+    parts = [f"## {interface}"]
+    for member, comment in described(parse(interface)):
+        said = textwrap.indent(explained(comment), "    ")
+        parts.append(f"### {member.tag} {signature(member)}\n\n{said}")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Print what the command line asks for."""
+    write = brief if "--brief" in sys.argv[1:] else whole
+    print("\n\n".join(write(interface) for interface in INTERFACES))
+
+
+if __name__ == "__main__":
+    main()
