@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""What thousands of tunnels cost on the bus: start-up, a snapshot, all of them down and up again.
+
+At the end stands the floor: as many small signals of the library's, with nothing behind them.
+Times are wall clock; a step is how long the service's loop was busy without a break.
+
+    python -m tests.bench.bus [--tunnels 1000,10000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ipsecwatch.model import TunnelState
+from ipsecwatch.wire import connect
+from tests.support.bus import PrivateBus
+from tests.support.resident import Resident
+from tests.support.service import MANAGER, NAME, ROOT, Caller, calling
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from tests.support.resident import Figures
+
+SIGNALS = 3
+"""Signals that one transition of a tunnel takes."""
+LIMIT = 120.0
+
+
+def line(what: str, took: float, heard: float | None, figures: Figures | None) -> None:
+    """Print a row."""
+    told = f"{what:<34} {took * 1000:>8.0f} ms"
+    told += f" {heard * 1000:>8.0f} ms" if heard is not None else " " * 12
+    if figures is not None:
+        told += f" {figures.busy * 1000:>6.0f} ms {figures.blocked * 1000:>6.0f} ms"
+        told += f" {figures.memory / 2**20:>6.1f} MiB"
+    print(told, flush=True)
+
+
+async def snapshots(client: Caller, service: Resident) -> None:
+    for which in "first", "second":
+        began = time.perf_counter()
+        await client.wire.call(NAME, ROOT, MANAGER, "GetSnapshot", within=LIMIT)
+        line(f"{which} snapshot", time.perf_counter() - began, None, await service.figures())
+
+
+async def flap(client: Caller, service: Resident, state: TunnelState, count: int) -> None:
+    client.heard.clear()
+    began = time.perf_counter()
+    figures = await service.become(state)
+    await until(lambda: len(client.heard) >= SIGNALS * count, within=LIMIT)
+    line(f"all {state}, {SIGNALS * count} signals", figures.took, _since(began), figures)
+    serials = [s.body[5] for s in client.heard if s.member == "TunnelStateChanged"]
+    assert serials == list(range(serials[0], serials[0] + count)), "something was lost"
+
+
+def _since(began: float) -> float:
+    return time.perf_counter() - began
+
+
+async def floor(client: Caller, count: int) -> None:
+    """Have another process send bare signals."""
+    await client.wire.call_bus("AddMatch", "s", "type='signal',interface='org.example.Bare'")
+    client.heard.clear()
+    fork = multiprocessing.get_context("fork")
+    ours, theirs = fork.Pipe()
+    process = fork.Process(target=_send_bare, args=(theirs, count), daemon=True)
+    began = time.perf_counter()
+    process.start()
+    await until(lambda: len(client.heard) >= count, within=LIMIT)
+    heard = _since(began)
+    line(f"{count} bare signals", ours.recv(), heard, None)
+    process.join()
+
+
+def _send_bare(pipe: Connection, count: int) -> None:
+    pipe.send(asyncio.run(_bare(count)))
+
+
+async def _bare(count: int) -> float:
+    """Send signals that the library makes; with its own socket it takes itself for cut off."""
+    wire = await connect("system")
+    began = time.perf_counter()
+    for n in range(count):
+        body = [f"{ROOT}/tunnel/tunnel_2d{n}", f"tunnel-{n}", n, {}]
+        wire.signal(ROOT, "org.example.Bare", "Up", "osta{sv}", body)
+        if n % 100 == 0:
+            await asyncio.sleep(0)
+    took = _since(began)
+    await wire.flush(LIMIT)
+    await wire.close()
+    return took
+
+
+async def measure(count: int) -> None:
+    """Measure one number of tunnels."""
+    print(f"{count} tunnels{'':<24} {'sent':>8}    {'heard':>8}      step   with others  memory")
+    with Resident() as service:
+        async with calling(listen=True) as client:
+            began = time.perf_counter()
+            figures = await service.look(count)
+            await until(lambda: len(client.heard) > count, within=LIMIT)
+            line("start-up", figures.took, _since(began), figures)
+            await snapshots(client, service)
+            for state in (TunnelState.DOWN, TunnelState.UP) * 2:
+                await flap(client, service, state, count)
+            await floor(client, SIGNALS * count)
+
+
+def main() -> None:
+    """Measure what the command line asks for, and print it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tunnels", default="1000,10000")
+    for count in map(int, parser.parse_args().tunnels.split(",")):
+        with PrivateBus(system=True) as bus:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
+            asyncio.run(measure(count))
+
+
+if __name__ == "__main__":
+    main()

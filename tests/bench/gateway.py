@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The status of a gateway with many tunnels, made from the recorded one of a single tunnel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TUNNELS: Final = 1000
+
+
+def status(tunnels: int = TUNNELS, seconds: int = 0) -> str:
+    """Write what libreswan 4.10 prints for so many established tunnels, so much later.
+
+    With the seconds nothing changes but timers and counters.
+    """
+    lines = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout.splitlines(keepends=True)
+    first = next(i for i, line in enumerate(lines) if line.startswith('000 "'))
+    total = next(i for i, line in enumerate(lines) if "Total IPsec connections" in line) - 1
+    states = next(i for i, line in enumerate(lines) if line.startswith("000 #"))
+    shunts = next(i for i, line in enumerate(lines) if "Bare Shunt list" in line) - 1
+    return "".join(
+        [
+            *lines[:first],
+            *_each(lines[first:total], tunnels, seconds),
+            *(_counted(line, tunnels) for line in lines[total:states]),
+            *_each(lines[states:shunts], tunnels, seconds),
+            *lines[shunts:],
+        ]
+    )
+
+
+def _each(lines: Iterable[str], tunnels: int, seconds: int) -> Iterable[str]:
+    block = "".join(lines)
+    return (_one(block, number, seconds) for number in range(tunnels))
+
+
+def _one(block: str, n: int, seconds: int) -> str:
+    """Give a tunnel a name, subnets, a peer, serials, timers and counters of its own."""
+    ike, child = 2 * n + 1, 2 * n + 2
+    high, low = divmod(n, 250)
+    for old, new in {
+        '"site"': f'"site-{n:04}"',
+        "192.0.1.0": f"10.{high}.{low}.0",
+        "192.0.2.0": f"10.{100 + high}.{low}.0",
+        "192.1.2.23": f"198.51.{high}.{low + 1}",
+        "@east": f"@peer-{n}",
+        "#2": f"#\0{child}",
+        "#1": f"#{ike}",
+        "\0": "",
+        "$1;": f"${n + 1};",
+        "27727s": f"{27727 - n % 977 - seconds}s",
+        "27808s": f"{27808 - n % 511 - seconds}s",
+        "28796s": f"{28796 - seconds}s",
+        "esp.b869f6f1": f"esp.{0xB869F6F1 + 7919 * n & 0xFFFFFFFF:08x}",
+        "=336B": f"={336 * (seconds + 1) + n}B",
+    }.items():
+        block = block.replace(old, new)
+    return block
+
+
+def _counted(line: str, tunnels: int) -> str:
+    for old, new in {
+        "loaded 1, active 1": f"loaded {tunnels}, active {tunnels}",
+        "(1)": f"({tunnels})",
+    }.items():
+        line = line.replace(old, new)
+    return line

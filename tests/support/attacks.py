@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: MIT
+"""What somebody on the same machine may try. Each runs in a process of its own, as any user."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from dbus_fast import Variant
+
+from ipsecwatch.wire import ErrorReplyError, connect
+from tests.support import raw
+from tests.support.raw import CALL, SIGNAL, RawBus
+from tests.support.service import MANAGER, NAME, OBJECT_MANAGER, PROPERTIES, ROOT, TUNNEL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    Attack = Callable[[str], Coroutine[Any, Any, None]]
+
+SERVICE = {"path": ROOT, "destination": NAME}
+TUNNEL_0 = f"{ROOT}/tunnel/tunnel_2d0"
+PIPELINED = 10_000
+SECONDS = 2.0
+
+
+async def steal_the_name(_victim: str) -> None:
+    """Ask the bus for the name in every way there is."""
+    wire = await connect("system")
+    for flags in (0, 1, 2, 3, 4, 7):
+        for name in (NAME, f"{NAME}.Other"):
+            try:
+                reply = await wire.call_bus("RequestName", "su", name, flags)
+            except ErrorReplyError:
+                continue
+            # Root may ask; the owner doesn't let go of it.
+            assert reply.body != [1] or name != NAME, "the name was given away"
+            await wire.call_bus("ReleaseName", "s", name)
+    await wire.close()
+
+
+async def forge_signals(victim: str) -> None:
+    """Say as the service, and as the bus, what isn't so: to all, to a client, to the service."""
+    up = raw.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
+    change = [TUNNEL_0, "tunnel-0", "up", "down", "operator", 1, 1, {}]
+    changed = [TUNNEL, {"State": Variant("s", "down")}, []]
+    signals = [
+        (ROOT, MANAGER, "TunnelUp", "osta{sv}", up),
+        (ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", raw.body("osssstta{sv}", *change)),
+        (TUNNEL_0, PROPERTIES, "PropertiesChanged", "sa{sv}as", raw.body("sa{sv}as", *changed)),
+        (ROOT, OBJECT_MANAGER, "InterfacesRemoved", "oas", raw.body("oas", TUNNEL_0, [TUNNEL])),
+        (
+            "/org/freedesktop/DBus",
+            "org.freedesktop.DBus",
+            "NameOwnerChanged",
+            "sss",
+            raw.body("sss", NAME, victim, ":1.999"),
+        ),
+    ]
+    with RawBus() as bus:
+        for destination in ({}, {"destination": victim}, {"destination": NAME}):
+            for path, interface, member, signature, body in signals:
+                fields = {"path": path, "interface": interface, "member": member, **destination}
+                fields["signature"] = signature
+                bus.send(raw.message(bus.next(), fields, kind=SIGNAL, body=body))
+        bus.drain_until_quiet(0.2)
+
+
+async def send_oddities(_victim: str) -> None:
+    """Unknown types of messages, flags and header fields, each on a connection of its own."""
+    fields = {**SERVICE, "interface": MANAGER, "member": "GetSnapshot"}
+    for kind in (CALL, 2, 3, SIGNAL, 5, 200, 0):
+        for flags in (0, 1, 4, 0x80, 0xFE, 0xFF):
+            for odd in (True, False):
+                with RawBus() as bus:
+                    bus.send(raw.message(bus.next(), fields, kind=kind, flags=flags, odd=odd))
+                    bus.drain_until_quiet(0.01)
+
+
+async def call_with_wrong_signatures(_victim: str) -> None:
+    """Call every method with what it doesn't take, and with what may choke a parser."""
+    deep: Any = Variant("s", "x")
+    for _ in range(20):
+        deep = Variant("v", deep)
+    bodies: list[tuple[str, list[Any]]] = [
+        ("", []),
+        ("s", ["\x1b[2J\u202e"]),
+        ("u", [7]),
+        ("as", [["x"] * 100]),
+        ("asa{sv}", [["tunnel-0"] * 2000, {}]),
+        ("asa{sv}", [[], {"offset": Variant("u", 2**32 - 1), "limit": Variant("s", "x")}]),
+        ("asa{sv}", [[], {"limit": deep}]),
+        ("a{oa{sv}}", [{"/": {"x": deep}}]),
+        ("ssv", [MANAGER, "RunId", Variant("s", "x")]),
+        ("(((((s)))))", [[[[[["x"]]]]]]),
+        ("ay", [bytes(1000)]),
+        ("d", [float("nan")]),
+    ]
+    members = ["GetSnapshot", "GetTunnel", "Refresh", "GetDetails", "Get", "GetAll", "Set", "Nope"]
+    with RawBus() as bus:
+        for signature, body in bodies:
+            for member in members:
+                for interface in (MANAGER, PROPERTIES, None):
+                    fields = {**SERVICE, "member": member}
+                    fields |= {"interface": interface} if interface else {}
+                    fields |= {"signature": signature} if signature else {}
+                    data = raw.message(bus.next(), fields, body=raw.body(signature, *body))
+                    bus.send(data)
+        bus.drain_until_quiet(0.3)
+
+
+def _pipelined(bus: RawBus, count: int, interface: str, member: str) -> bytes:
+    fields = {**SERVICE, "interface": interface, "member": member}
+    return b"".join(raw.message(bus.next(), fields) for _ in range(count))
+
+
+async def pipeline_snapshots(_victim: str) -> None:
+    with RawBus() as bus:
+        calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
+        bus.send(calls)
+        bus.drain_until_quiet(0.5)
+
+
+async def pipeline_small_calls(_victim: str) -> None:
+    with RawBus() as bus:
+        ping = _pipelined(bus, PIPELINED // 2, "org.freedesktop.DBus.Peer", "Ping")
+        body = raw.body("s", MANAGER)
+        fields = {**SERVICE, "interface": PROPERTIES, "member": "GetAll", "signature": "s"}
+        properties = b"".join(
+            raw.message(bus.next(), fields, body=body) for _ in range(PIPELINED // 2)
+        )
+        bus.send(ping + properties)
+        bus.drain_until_quiet(0.5)
+
+
+async def ask_and_never_read(_victim: str) -> None:
+    """Pipeline calls without ever reading an answer."""
+    with RawBus() as bus:
+        calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
+        bus.send(calls, read=False, within=SECONDS)
+        await asyncio.sleep(SECONDS)
+
+
+async def subscribe_and_never_read(_victim: str) -> None:
+    with RawBus() as bus:
+        bus.bus("AddMatch", "type='signal'")
+        await asyncio.sleep(SECONDS)
+
+
+async def refresh_in_a_loop(_victim: str) -> None:
+    give_up = time.monotonic() + SECONDS
+    with RawBus() as bus:
+        while time.monotonic() < give_up:
+            bus.send(_pipelined(bus, 50, MANAGER, "Refresh"))
+            bus.drain_until_quiet(0.01)
+
+
+async def send_huge_strings(_victim: str) -> None:
+    """Messages as large as the bus takes, and larger ones."""
+    for size in (1 << 20, 8 << 20, 30 << 20, 40 << 20):
+        with RawBus() as bus:
+            fields = {**SERVICE, "interface": MANAGER, "member": "GetTunnel", "signature": "s"}
+            data = raw.message(bus.next(), fields, body=raw.body("s", "A" * size))
+            bus.send(data, within=5.0)
+            bus.drain_until_quiet(0.2)
+
+
+async def call_what_does_not_exist(_victim: str) -> None:
+    with RawBus() as bus:
+        calls = b""
+        for n in range(PIPELINED // 2):
+            fields = {
+                "destination": NAME,
+                "path": f"{ROOT}/tunnel/nobody{n}",
+                "interface": TUNNEL,
+                "member": "A" * (n % 200 + 1),
+            }
+            calls += raw.message(bus.next(), fields)
+        bus.send(calls)
+        bus.drain_until_quiet(0.3)
+
+
+async def come_and_go(_victim: str) -> None:
+    """Connect, ask and hang up before there is an answer."""
+    give_up = time.monotonic() + SECONDS
+    while time.monotonic() < give_up:
+        with RawBus() as bus:
+            bus.send(_pipelined(bus, 8, MANAGER, "GetSnapshot"))

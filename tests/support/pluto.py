@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Plutos that misbehave, each in a process of its own: it can be stopped, and costs us no time.
+
+Run as a script, this file is such a pluto.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LINE = '000 "site": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
+
+STATUS = (
+    "000 using kernel interface: xfrm\n"
+    "000  \n"
+    '000 "site": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
+    "000 Total IPsec connections: loaded 1, active 0\n"
+    "000  \n"
+    "000 Bare Shunt list:\n"
+    "000  \n"
+)
+
+
+class FakePluto:
+    """Runs one while its context lasts. ``how`` is the name of one of the functions below."""
+
+    def __init__(
+        self,
+        path: Path,
+        how: str = "answer",
+        *,
+        text: str = STATUS,
+        packets: bool = False,
+        pause: float = 1.0,
+        size: int = 0,
+    ) -> None:
+        self.path = str(path)
+        self._options = {
+            "path": self.path,
+            "how": how,
+            "text": text,
+            "packets": packets,
+            "pause": pause,
+            "size": size,
+        }
+
+    def __enter__(self) -> FakePluto:
+        self._process = subprocess.Popen(
+            [sys.executable, "-SE", __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(self._options) + "\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "listening\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def hang(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+        # It has stopped only when the kernel says so.
+        os.waitpid(self.pid, os.WUNTRACED)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self) -> list[dict[str, Any]]:
+        """End it and say what it met: for each connection the question, bytes sent, and error."""
+        self.go_on()
+        out, _ = self._process.communicate("", timeout=10)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+# --- The script ------------------------------------------------------------------------------
+
+
+class Served:
+    """One connection, in a thread of its own: so one that stalls leaves room for the next."""
+
+    def __init__(self, client: socket.socket, options: dict[str, Any], number: int) -> None:
+        self.client = client
+        self.text: bytes = options["text"].encode("utf-8", "surrogateescape")
+        self.packets: bool = options["packets"]
+        self.pause: float = options["pause"]
+        self.size: int = options["size"]
+        self.number = number
+        self.sent = 0
+
+    def send(self, data: bytes) -> None:
+        pieces = data.splitlines(keepends=True) if self.packets else [data]
+        for piece in pieces:
+            self.client.sendall(piece)
+            self.sent += len(piece)
+
+
+def answer(s: Served) -> None:
+    """Answer as a good pluto does."""
+    s.send(s.text)
+
+
+def slow(s: Served) -> None:
+    """Wait, then answer."""
+    time.sleep(s.pause)
+    s.send(s.text)
+
+
+def stall(s: Served) -> None:
+    """Say one line more to each than to the one before, and then nothing for ever."""
+    for line in s.text.splitlines(keepends=True)[: s.number]:
+        s.send(line)
+    threading.Event().wait()
+
+
+def trickle(s: Served) -> None:
+    """Send a byte at a time."""
+    for i in range(len(s.text)):
+        s.send(s.text[i : i + 1])
+        time.sleep(s.pause)
+
+
+def leave_open(s: Served) -> None:
+    """Give the whole answer and never close."""
+    s.send(s.text)
+    threading.Event().wait()
+
+
+def reset(s: Served) -> None:
+    """Reset the connection in the middle: the kernel does it where a question is left unread."""
+    s.send(s.text[: s.size])
+
+
+def half(s: Served) -> None:
+    """Close the connection in the middle."""
+    s.send(s.text[: s.size])
+
+
+def recover(s: Served) -> None:
+    """Break off the first answer, and give all the others."""
+    s.send(s.text[: len(s.text) // 2] if s.number == 0 else s.text)
+
+
+def pour(s: Served) -> None:
+    """Send ``size`` bytes as fast as they are read."""
+    block = (LINE * 1000).encode()
+    while s.sent < s.size:
+        s.send(block)
+
+
+def close(s: Served) -> None:
+    """Hang up without a word."""
+
+
+def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> None:
+    error = ""
+    question = s.client.recv(4096, socket.MSG_PEEK)
+    if how is not reset:
+        s.client.recv(4096)
+    try:
+        with s.client:
+            how(s)
+    except OSError as e:
+        error = type(e).__name__
+    with lock:
+        print(json.dumps({"question": question.hex(), "sent": s.sent, "error": error}), flush=True)
+
+
+def main() -> None:
+    options = json.loads(sys.stdin.readline())
+    how = globals()[options["how"]] if options["how"] != "deaf" else None
+    kind = socket.SOCK_SEQPACKET if options["packets"] else socket.SOCK_STREAM
+    listener = socket.socket(socket.AF_UNIX, kind)
+    listener.bind(options["path"])
+    listener.listen(5)
+    print("listening", flush=True)
+    lock = threading.Lock()
+    serving: list[threading.Thread] = []
+
+    def accept() -> None:
+        while True:
+            client, _ = listener.accept()
+            served = Served(client, options, len(serving))
+            serving.append(threading.Thread(target=_serve, args=(served, how, lock), daemon=True))
+            serving[-1].start()
+
+    if how is not None:  # "deaf" listens and accepts nobody
+        threading.Thread(target=accept, daemon=True).start()
+    sys.stdin.read()
+    for thread in serving:
+        thread.join(2)  # who has said all has yet to tell of it
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

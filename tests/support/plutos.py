@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What a pluto would report, put together in a line or two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ipsecwatch.model import (
+    Connection,
+    Kind,
+    Pending,
+    PlutoState,
+    Poll,
+    Report,
+    Role,
+    Stage,
+    State,
+    Topology,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+START = 1_800_000_000.0
+"""Wall clock at second 0."""
+
+
+def connection(
+    name: str,
+    *,
+    instance: tuple[int, ...] = (),
+    policy: str = "IKEv2+PSK",
+    peer: str = "192.0.2.1",
+    routing: str = "unrouted",
+    aliases: tuple[str, ...] = (),
+    serial: int | None = None,
+) -> Connection:
+    """A connection as the connection list would have it."""
+    topology = Topology(f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, None, None)
+    return Connection(
+        name,
+        instance,
+        (topology,),
+        frozenset(policy.split("+")),
+        aliases,
+        routing=routing,
+        conn_serial=serial,
+    )
+
+
+def ike(
+    serial: int,
+    name: str,
+    *,
+    instance: tuple[int, ...] = (),
+    stage: Stage = Stage.ESTABLISHED,
+    role: Role | None = None,
+) -> State:
+    """An IKE SA, established unless said otherwise."""
+    return State(serial, name, instance, "", Kind.IKE, role, stage, 2)
+
+
+def child(
+    serial: int,
+    name: str,
+    parent: int | None,
+    *,
+    instance: tuple[int, ...] = (),
+    stage: Stage = Stage.ESTABLISHED,
+    role: Role | None = None,
+) -> State:
+    """A Child SA, established unless said otherwise."""
+    return State(serial, name, instance, "", Kind.CHILD, role, stage, 2, parent_serial=parent)
+
+
+def poll(
+    second: float,
+    connections: Iterable[Connection] = (),
+    states: Iterable[State] = (),
+    *,
+    pending: Iterable[Pending] = (),
+    pid: int | None = None,
+) -> Poll:
+    """A good answer."""
+    report = Report(
+        command="status",
+        complete=True,
+        connections=tuple(connections),
+        states=tuple(states),
+        pending=tuple(pending),
+    )
+    return Poll(START + second, second, report, pid=pid)
+
+
+def no_answer(second: float, pluto: PlutoState = PlutoState.STOPPED) -> Poll:
+    """No answer."""
+    return Poll(START + second, second, pluto=pluto, why="no answer")
+
+
+def cut(poll: Poll) -> Poll:
+    """The same answer, cut short."""
+    assert poll.report is not None
+    return replace(poll, report=replace(poll.report, complete=False, why="cut off"))

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A real X server without a screen, and real notification servers on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+XFCE = next(
+    (str(p) for p in sorted(Path("/usr/lib").glob("*/xfce4/notifyd/xfce4-notifyd"))),
+    "/usr/lib64/xfce4/notifyd/xfce4-notifyd",
+)
+
+
+def missing(*programs: str) -> str | None:
+    """Say in one line which of these isn't installed, or None."""
+    for program in programs:
+        if shutil.which(program) is None:
+            return f"{program} isn't installed"
+    return None
+
+
+@contextmanager
+def x_server() -> Iterator[str]:
+    """Start an X server of our own; its display."""
+    read, write = os.pipe()
+    with subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        pass_fds=[write],
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.close(write)
+        try:
+            with os.fdopen(read) as answer:
+                yield f":{answer.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def server(command: list[str], display: str, home: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a notification server, with nobody's settings; what it prints is on its stdout."""
+    environment = {
+        **os.environ, "DISPLAY": display, "HOME": str(home), "XDG_CONFIG_HOME": str(home),
+        "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": str(home),
+        "GSETTINGS_BACKEND": "memory", "NO_AT_BRIDGE": "1",
+    }  # fmt: skip
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def windows(display: str, of: str) -> list[str]:
+    """List the geometries of the mapped windows of a program on a display."""
+    tree = subprocess.run(
+        ["xwininfo", "-display", display, "-root", "-children"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    found = re.findall(rf'^ +(0x\w+) .*"{re.escape(of)}', tree, re.MULTILINE | re.IGNORECASE)
+    shown = []
+    for window in found:
+        info = subprocess.run(
+            ["xwininfo", "-display", display, "-id", window],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        if "IsViewable" in info:
+            shown += re.findall(r"-geometry (\S+)", info)
+    return shown

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""The service's face on a bus, with a test in the place of tracker and poller; and a listener."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ipsecwatch.bus import Bus, News
+from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel
+from ipsecwatch.wire import ErrorReplyError, Signal, Wire, connect, unpack_variants
+from tests.support.tunnels import becomes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+NAME = "org.ipsecwatch1"
+ROOT = "/org/ipsecwatch1"
+MANAGER = "org.ipsecwatch1.Manager"
+TUNNEL = "org.ipsecwatch1.Tunnel"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+
+
+class Service:
+    """Publishes what a test says, with serials as the service counts them."""
+
+    def __init__(self, run_id: str = "run-1") -> None:
+        self.bus = Bus(run_id, self._refresh)
+        self.serial = 0
+        self.tunnels: dict[str, Tunnel] = {}
+        self.pluto = PlutoState.RUNNING
+        self.refreshes = 0
+        self.on_refresh: Callable[[], object] = lambda: None
+        self.may_refresh = asyncio.Event()
+        self.may_refresh.set()
+
+    async def look(self, *tunnels: Tunnel) -> None:
+        """Publish the first look: these tunnels, nothing happened."""
+        self.tunnels = {t.name: t for t in tunnels}
+        await self.publish([])
+
+    async def become(
+        self, *tunnels: Tunnel, gone: tuple[str, ...] = (), reason: Reason = Reason.NONE
+    ) -> None:
+        """Publish that these tunnels are so now, and what transitions that means."""
+        transitions = [becomes(self.tunnels.get(t.name), t, reason) for t in tunnels]
+        transitions += [becomes(self.tunnels.pop(name), None, reason) for name in gone]
+        self.tunnels.update({t.name: t for t in tunnels})
+        await self.publish([t for t in transitions if t.announced])
+
+    async def publish(self, transitions: list[Transition], **more: Any) -> None:  # noqa: ANN401
+        counted = []
+        for transition in transitions:
+            self.serial += 1
+            counted.append((self.serial, transition))
+        news = News(
+            tunnels=list(self.tunnels.values()),
+            transitions=counted,
+            pluto=self.pluto,
+            pluto_version="4.10",
+            complete=True,
+            last_poll=1_700_000_000.0,
+        )
+        await asyncio.sleep(0)  # what it took to make all this up isn't the bus's
+        await self.bus.publish(replace(news, **more))
+
+    async def _refresh(self) -> None:
+        await self.may_refresh.wait()
+        self.refreshes += 1
+        self.on_refresh()
+
+
+@asynccontextmanager
+async def serving(run_id: str = "run-1") -> AsyncGenerator[Service]:
+    service = Service(run_id)
+    await service.bus.start()
+    try:
+        yield service
+    finally:
+        await service.bus.stop()
+
+
+class Caller:
+    """Somebody on the bus who calls the service and listens to it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.heard: list[Signal] = []
+        wire.on_signal = self._hear
+
+    def _hear(self, signal: Signal) -> None:
+        if signal.sender != "org.freedesktop.DBus":
+            self.heard.append(signal)
+
+    async def listen(self) -> None:
+        await self.wire.call_bus("AddMatch", "s", f"type='signal',sender='{NAME}'")
+
+    def members(self) -> list[str]:
+        return [s.member for s in self.heard]
+
+    async def call(
+        self,
+        member: str,
+        signature: str = "",
+        *body: object,
+        interface: str = MANAGER,
+        path: str = ROOT,
+    ) -> Any:  # noqa: ANN401
+        """Call a method; its one value, or the list of them, without variants."""
+        reply = await self.wire.call(NAME, path, interface, member, signature, body)
+        values = unpack_variants(reply.body)
+        return values[0] if len(values) == 1 else values
+
+    async def error(
+        self,
+        member: str,
+        signature: str = "",
+        *body: object,
+        interface: str = MANAGER,
+        path: str = ROOT,
+    ) -> str:
+        """Call a method that fails; the error's name."""
+        with pytest.raises(ErrorReplyError) as caught:
+            await self.call(member, signature, *body, interface=interface, path=path)
+        text = str(caught.value)
+        assert text.isprintable()
+        assert len(text) < 1000
+        assert "Traceback" not in text
+        return caught.value.name.replace("org.freedesktop.DBus.Error.", "")
+
+
+@asynccontextmanager
+async def calling(*, listen: bool = False) -> AsyncGenerator[Caller]:
+    wire = await connect("system")
+    try:
+        caller = Caller(wire)
+        if listen:
+            await caller.listen()
+        yield caller
+    finally:
+        await wire.close()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""As much of systemd and logind on a bus as the service listens to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ipsecwatch.wire import Call, Variant, Wire, connect
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+SYSTEMD = "org.freedesktop.systemd1"
+LOGIND = "org.freedesktop.login1"
+UNIT_PATH = "/org/freedesktop/systemd1/unit/ipsec_2eservice"
+
+
+class FakeSystemd:
+    """One unit and its state; and the machine's sleep."""
+
+    def __init__(self, wire: Wire, state: str) -> None:
+        self._wire = wire
+        self._state = state
+        self.subscribed = asyncio.Event()
+        wire.on_call = self._called
+
+    def become(self, state: str) -> None:
+        self._state = state
+        changed = {"ActiveState": Variant("s", state), "SubState": Variant("s", "x")}
+        self._wire.signal(
+            UNIT_PATH,
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            "sa{sv}as",
+            [f"{SYSTEMD}.Unit", changed, []],
+        )
+
+    def sleep(self, *, begins: bool) -> None:
+        self._wire.signal(
+            "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", "b", [begins]
+        )
+
+    def _called(self, wire: Wire, call: Call) -> None:
+        if call.member == "LoadUnit":
+            wire.reply(call, "o", [UNIT_PATH])
+        elif call.member == "Get":
+            wire.reply(call, "v", [Variant("s", self._state)])
+            self.subscribed.set()
+        else:
+            wire.reply(call, "", [])
+
+
+@asynccontextmanager
+async def systemd(state: str = "active") -> AsyncGenerator[FakeSystemd]:
+    """Own both names on what this process takes for the system bus."""
+    wire = await connect("system")
+    try:
+        for name in (SYSTEMD, LOGIND):
+            await wire.call_bus("RequestName", "su", name, 4)
+        yield FakeSystemd(wire, state)
+    finally:
+        await wire.close()

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: MIT
+"""Waiting for what another task, or process, brings about."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def until(true: Callable[[], object], within: float = 10.0) -> None:
+    """Wait until a condition holds; TimeoutError if it doesn't come to."""
+    async with asyncio.timeout(within):
+        while not true():  # noqa: ASYNC110 - what it waits for has no Event to set
+            await asyncio.sleep(0.01)

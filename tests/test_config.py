@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Settings files: every key with its bounds, and every mistake told with its file and line."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ipsecwatch.config import AgentSettings, ConfigError, Settings, load_agent, load_service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BOUNDED = [
+    pytest.param(kind, f.name, f.metadata["low"], f.metadata["high"], id=f.name)
+    for kind in (Settings, AgentSettings)
+    for f in fields(kind)
+    if "low" in f.metadata
+]
+
+
+def load(path: Path, kind: type[Any]) -> Any:  # noqa: ANN401 - either kind of settings
+    return load_service(path) if kind is Settings else load_agent(path)
+
+
+def toml(value: object) -> str:
+    """Write a default as TOML; of lists there are only empty ones."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "[]" if value == () else repr(value)
+
+
+def complaint(path: Path, text: str, kind: type[Any] = Settings) -> str:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load(path, kind)
+    said = str(caught.value)
+    assert "\n" not in said
+    assert said.startswith(f"{path}:")
+    return said.removeprefix(f"{path}:")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "ipsecwatch.toml"
+
+
+def test_without_a_file_every_setting_has_its_default(file: Path) -> None:
+    assert load_service(file) == Settings()
+    assert load_agent(file) == AgentSettings()
+
+
+@pytest.mark.parametrize("kind", [Settings, AgentSettings])
+def test_every_default_may_be_written_down(kind: type[Any], file: Path) -> None:
+    lines = [f"{f.name} = {toml(f.default)}" for f in fields(kind)]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    assert load(file, kind) == kind()
+
+
+@pytest.mark.parametrize(("kind", "key", "low", "high"), BOUNDED)
+def test_a_number_may_be_at_its_bounds_and_not_beyond(
+    kind: type[Any], key: str, low: float, high: float, file: Path
+) -> None:
+    for value in (low, high):
+        file.write_text(f"{key} = {value}", encoding="utf-8")
+        assert getattr(load(file, kind), key) == value
+    step = 1 if isinstance(getattr(kind(), key), int) else 0.001
+    for value in (low - step, high + step):
+        said = complaint(file, f"# a comment\n\n{key} = {value}", kind)
+        assert said == f"3: {key} must be from {low} to {high}"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_time_is_a_finite_number(value: str, file: Path) -> None:
+    assert "must be from" in complaint(file, f"interval = {value}")
+
+
+def test_a_whole_number_will_do_for_a_time_and_becomes_one(file: Path) -> None:
+    file.write_text("interval = 7", encoding="utf-8")
+    assert repr(load_service(file).interval) == "7.0"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ('interval = "5"', "a number"),
+        ("interval = true", "a number"),
+        ("interval = 2026-01-01", "a number"),
+        ("interval = [5]", "a number"),
+        ("interval = {seconds = 5}", "a number"),
+        ("max_answer = 100000.0", "a whole number"),
+        ("max_answer = false", "a whole number"),
+        ("unit = 1", "a string"),
+    ],
+)
+def test_a_value_of_another_type_is_an_error(line: str, what: str, file: Path) -> None:
+    key = line.split()[0]
+    assert complaint(file, f"# 1\n{line}\n") == f"2: {key} must be {what}"
+
+
+@pytest.mark.parametrize("line", ["up = 1", 'up = "yes"', "up = 0.0"])
+def test_a_switch_is_true_or_false(line: str, file: Path) -> None:
+    assert complaint(file, line, AgentSettings) == "1: up must be true or false"
+
+
+@pytest.mark.parametrize("line", ['ignore = "office"', "ignore = [1]", 'ignore = [["a"]]'])
+def test_names_to_ignore_are_a_list_of_strings(line: str, file: Path) -> None:
+    assert complaint(file, line, AgentSettings) == "1: ignore must be a list of strings"
+    file.write_text('ignore = ["office", "lab*"]', encoding="utf-8")
+    assert load_agent(file).ignore == ("office", "lab*")
+
+
+@pytest.mark.parametrize("key", ["control_socket", "whack"])
+def test_a_path_is_absolute(key: str, file: Path) -> None:
+    assert complaint(file, f'{key} = "run/x"') == f"1: {key} must be an absolute path"
+
+
+def test_a_path_may_be_empty_where_that_is_the_default_and_nowhere_else(file: Path) -> None:
+    file.write_text('whack = ""', encoding="utf-8")
+    assert load_service(file).whack == ""
+    assert complaint(file, 'control_socket = ""').endswith("must be an absolute path")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("intervall = 5", "intervall"), ("[service]\ninterval = 5", "service"), ("a.b = 1", "a")],
+)
+def test_an_unknown_setting_is_an_error_that_names_the_known_ones(
+    text: str, key: str, file: Path
+) -> None:
+    said = complaint(file, text)
+    assert said.startswith(f"1: unknown setting {key!r}; known: ")
+    for f in fields(Settings):
+        assert f.name in said
+
+
+def test_a_setting_of_the_agents_is_unknown_to_the_service(file: Path) -> None:
+    assert "unknown setting 'burst'" in complaint(file, "burst = 4")
+
+
+def test_drop_ins_are_read_after_the_file_in_order_of_name(file: Path) -> None:
+    file.write_text("interval = 7\nfast_interval = 2", encoding="utf-8")
+    folder = file.with_name("ipsecwatch.toml.d")
+    folder.mkdir()
+    (folder / "20-b.toml").write_text("interval = 9", encoding="utf-8")
+    (folder / "10-a.toml").write_text("interval = 8\nstuck_after = 60", encoding="utf-8")
+    (folder / "30-c.toml~").write_text("interval = 99", encoding="utf-8")
+    assert load_service(file) == Settings(interval=9, fast_interval=2, stuck_after=60)
+
+
+def test_a_mistake_in_a_drop_in_is_told_with_the_drop_ins_name(file: Path) -> None:
+    folder = file.with_name("ipsecwatch.toml.d")
+    folder.mkdir()
+    (folder / "x.toml").write_text("\ninterval = 0", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"^/.*/ipsecwatch\.toml\.d/x\.toml:2: interval must"):
+        load_service(file)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_and_no_default(file: Path) -> None:
+    file.mkdir()
+    with pytest.raises(ConfigError, match="cannot be read: "):
+        load_service(file)
+
+
+def test_a_mistake_of_grammar_is_told_with_its_line(file: Path) -> None:
+    assert "line 2" in complaint(file, "interval = 5\nfast_interval 1")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary() | st.text().map(str.encode))
+@example(b"interval = \xff")
+@example(b'"a\\nb" = 1')
+@example(b"interval = " + b"9" * 5000)
+@example(b"unit = " + b"[" * 5000)
+def test_whatever_a_file_holds_is_settings_or_one_line(file: Path, raw: bytes) -> None:
+    file.write_bytes(raw)
+    said = ""
+    try:
+        load_service(file)
+    except ConfigError as e:
+        said = str(e)
+    assert "\n" not in said

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from ipsecwatch.wakers.socket import SocketWatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def settled(woken: list[int]) -> int:
+    """Count the wakes so far, once the kernel's events have been read."""
+    await asyncio.sleep(0.05)
+    count = len(woken)
+    woken.clear()
+    return count
+
+
+async def test_each_coming_and_going_of_the_socket_wakes(tmp_path: Path) -> None:
+    directory = tmp_path / "pluto"
+    directory.mkdir()
+    socket = directory / "pluto.ctl"
+    woken: list[int] = []
+    watch = SocketWatch(socket, lambda: woken.append(1))
+    assert watch.open()
+    try:
+        socket.touch()
+        assert await settled(woken)
+        socket.unlink()
+        assert await settled(woken)
+        (directory / "pluto.pid").touch()
+        assert await settled(woken) == 0
+    finally:
+        watch.close()
+
+
+async def test_a_directory_that_is_made_anew_is_watched_again(tmp_path: Path) -> None:
+    directory = tmp_path / "pluto"
+    woken: list[int] = []
+    watch = SocketWatch(directory / "pluto.ctl", lambda: woken.append(1))
+    assert watch.open()
+    try:
+        for _ in range(2):
+            directory.mkdir()
+            assert await settled(woken)
+            (directory / "pluto.ctl").touch()
+            assert await settled(woken)
+            shutil.rmtree(directory)
+            assert await settled(woken)
+        (tmp_path / "other").mkdir()
+        assert await settled(woken) == 0
+    finally:
+        watch.close()
+
+
+async def test_a_watch_that_was_closed_leaves_no_descriptor(tmp_path: Path) -> None:
+    before = len(list_fds())
+    for _ in range(3):
+        watch = SocketWatch(tmp_path / "pluto" / "pluto.ctl", lambda: None)
+        assert watch.open()
+        watch.close()
+    assert len(list_fds()) == before
+
+
+def list_fds() -> list[str]:
+
+    return os.listdir("/proc/self/fd")

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.wakers.system import SystemWatch
+from ipsecwatch.wire import Variant, connect
+from tests.support.systemd import SYSTEMD, UNIT_PATH, systemd
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from tests.support.bus import PrivateBus
+
+
+@pytest.fixture
+def bus(session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> PrivateBus:
+    """A bus on which anybody may be systemd, taken for the system's."""
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", session_bus.address)
+    return session_bus
+
+
+async def test_a_unit_that_stops_or_starts_wakes_and_is_known(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        assert woken == []
+        for state, inactive in (("deactivating", False), ("inactive", True), ("active", False)):
+            manager.become(state)
+            await until(lambda inactive=inactive: watch.inactive is inactive)  # type: ignore[misc]
+        assert len(woken) == 2
+        await watch.close()
+
+
+async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        manager.sleep(begins=True)
+        manager.sleep(begins=False)
+        await until(lambda: woken)
+        assert woken == [1]
+        await watch.close()
+
+
+async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        forger = await connect("system")
+        forger.signal(
+            UNIT_PATH,
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            "sa{sv}as",
+            [f"{SYSTEMD}.Unit", {"ActiveState": Variant("s", "failed")}, []],
+        )
+        await forger.flush(1.0)
+        manager.sleep(begins=False)
+        await until(lambda: woken)
+        assert watch.inactive is False
+        await forger.close()
+        await watch.close()
+
+
+async def test_a_bus_that_is_lost_is_found_again(bus: PrivateBus) -> None:
+    watch = SystemWatch("ipsec.service", lambda: None)
+    watch.open()
+    async with systemd("inactive"):
+        await until(lambda: watch.inactive is True, within=20)
+    bus.stop()
+    await until(lambda: watch.inactive is None)
+    bus.start()
+    async with systemd("active"):
+        await until(lambda: watch.inactive is False, within=20)
+    await watch.close()
+    assert len(asyncio.all_tasks()) == 1

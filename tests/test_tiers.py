@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The cheap question, asked through a whack that tells what it was asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.playback import Playback
+from ipsecwatch.pluto import Answer, Asker, Command, Via
+from ipsecwatch.status import parse
+from ipsecwatch.tiers import LONGEST, Tiers
+from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ipsecwatch.model import Report
+
+SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
+DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
+LATER = SAMPLES[12].stdout
+
+
+def states(text: str) -> str:
+    return "".join(line + "\n" for line in text.splitlines() if line.startswith("000 #"))
+
+
+def status(text: str, *, cost: float) -> tuple[Answer, Report]:
+    return Answer(Command.STATUS, text, cost, 0.0, Via.SOCKET), parse(text, "status")
+
+
+def cheap(text: str) -> tuple[Answer, Report]:
+    return Answer(Command.STATES, text, 0.001, 0.0, Via.WHACK), parse(text, "showstates")
+
+
+class Whack:
+    """A whack of a version, on a pluto with these states."""
+
+    def __init__(self, folder: Path, version: str = "4.10") -> None:
+        self.path = folder / "whack"
+        self.log = folder / "asked"
+        self.states = folder / "states"
+        self.states.write_text(states(UP))
+        self.path.write_text(
+            f'#!/bin/sh\necho "$*" >>{self.log}\n'
+            f'case "$1" in --version) echo "Libreswan {version}" ;; *) cat {self.states} ;; esac\n'
+        )
+        self.path.chmod(0o755)
+
+    def asked(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+
+@pytest.fixture
+def whack(tmp_path: Path) -> Whack:
+    return Whack(tmp_path)
+
+
+async def asked(whack: Whack, cost: float, now: float = 1.0) -> Command:
+    """Answer what is asked after a status that cost so much."""
+    asker = Asker(str(whack.path.parent / "pluto.ctl"), whack=str(whack.path), timeout=5.0)
+    tiers = Tiers(asker, interval=5.0)
+    async with Playback(str(whack.path.parent / "pluto.ctl"), lambda _: UP, lambda: 0.0):
+        tiers.learn(*status(UP, cost=cost), 0.0)
+        return (await tiers.ask(now)).command
+
+
+async def test_a_small_status_is_asked_for_every_time(whack: Whack) -> None:
+    assert await asked(whack, cost=0.004) is Command.STATUS
+    assert whack.asked() == []
+
+
+async def test_a_large_status_is_not_asked_for_while_nothing_moves(whack: Whack) -> None:
+    assert await asked(whack, cost=0.5) is Command.STATES
+    assert whack.asked() == ["--version", "--showstates"]
+
+
+async def test_after_a_while_the_whole_status_is_asked_for_all_the_same(whack: Whack) -> None:
+    assert await asked(whack, cost=0.5, now=LONGEST) is Command.STATUS
+
+
+async def test_a_whack_of_another_version_is_never_asked(tmp_path: Path) -> None:
+    whack = Whack(tmp_path, version="5.2")
+    assert await asked(whack, cost=0.5) is Command.STATUS
+    assert whack.asked() == ["--version"]
+
+
+async def test_a_refresh_asks_for_the_whole_status(whack: Whack) -> None:
+    tiers = Tiers(Asker(whack=str(whack.path)), interval=5.0)
+    tiers.learn(*status(UP, cost=0.5), 0.0)
+    assert tiers._cheap_will_do(1.0)
+    tiers.whole()
+    assert not tiers._cheap_will_do(1.0)
+
+
+def test_timers_and_counters_are_no_move() -> None:
+    assert UP != LATER
+    tiers = Tiers(Asker(), interval=5.0)
+    tiers.learn(*status(UP, cost=0.5), 0.0)
+    assert tiers.learn(*cheap(states(LATER)), 5.0)
+
+
+MOVED = {
+    "all gone": "",
+    "a serial": states(UP).replace("#2:", "#7:"),
+    "a story": states(UP).replace("established Child SA", "STATE_CHILDSA_DEL"),
+    "cut off": states(UP)[:-40],
+}
+
+
+@pytest.mark.parametrize("case", MOVED)
+def test_whatever_else_changes_is_a_move(case: str) -> None:
+    tiers = Tiers(Asker(), interval=5.0)
+    tiers.learn(*status(UP, cost=0.5), 0.0)
+    assert not tiers.learn(*cheap(MOVED[case]), 5.0)
+    assert not tiers._cheap_will_do(6.0)
