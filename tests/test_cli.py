@@ -173,8 +173,7 @@ def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> Non
         text=True,
     )
     assert demo.stdout is not None
-    while "TunnelUp" not in demo.stdout.readline():
-        pass
+    assert any("TunnelUp" in line for line in iter(demo.stdout.readline, ""))
     (folder,) = tmp_path.glob("ipsecwatch-demo-*")
     demo.send_signal(signal.SIGINT)
     _, err = demo.communicate(timeout=20)
