@@ -44,7 +44,7 @@ Requires=basic.target dbus.socket
 After=basic.target dbus.socket
 """
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
 
 @pytest.fixture(scope="module")

@@ -153,6 +153,7 @@ async def test_status_and_monitor_show_what_the_service_says(system_bus: Private
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=2)
 def test_the_demo_ends_by_itself_and_shows_up_stuck_lost_and_back() -> None:
     done = ipsecwatch("demo", "--speed", "10")
     assert done.returncode == 0, done.stderr
@@ -163,6 +164,7 @@ def test_the_demo_ends_by_itself_and_shows_up_stuck_lost_and_back() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=2)
 def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
     demo = subprocess.Popen(

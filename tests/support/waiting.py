@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-async def until(true: Callable[[], object], within: float = 10.0) -> None:
+async def until(true: Callable[[], object], within: float = 30.0) -> None:
     """Wait until a condition holds; TimeoutError if it doesn't come to."""
     async with asyncio.timeout(within):
         while not true():  # noqa: ASYNC110 - what it waits for has no Event to set
