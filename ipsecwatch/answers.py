@@ -26,6 +26,7 @@ from ipsecwatch.introspection import (
     describe,
     interfaces,
 )
+from ipsecwatch.marshalling import array, entry, joined, marshal
 from ipsecwatch.model import PlutoState
 from ipsecwatch.polkit import Verdict
 from ipsecwatch.text import clean
@@ -55,6 +56,8 @@ LONG: Final = 0.1
 """Seconds of waiting after which a caller may well have hung up."""
 BATCH: Final = 100
 """Tunnels that are made ready to be told, or told of, before others get their turn."""
+DETAILED: Final = 20
+"""The same with all details."""
 
 _STANDARD: Final = "org.freedesktop.DBus.Error."
 _OURS: Final = "org.ipsecwatch1.Error."
@@ -312,19 +315,21 @@ class Answers:
             raise _No(_OURS + "PlutoUnavailable", f"pluto is {self._objects.pluto}")
         return [self._objects.serial]
 
-    async def _get_details(self, asked: _Asked) -> list[Any]:
+    async def _get_details(self, asked: _Asked) -> bytes:
         names, options = asked.call.body
         offset, limit = _page(options)
         await _authorize(asked)
         await self._room(asked)
         tunnels = self._objects.tunnels
-        paths = [self._path_of(n) for n in names] or sorted(tunnels, key=lambda p: tunnels[p].name)
-        found: dict[str, dict[str, Variant]] = {}
+        paths = list(dict.fromkeys(map(self._path_of, names))) or sorted(
+            tunnels, key=lambda p: tunnels[p].name
+        )
+        found: list[bytes] = []
         for path in paths[offset:][:limit]:
-            found[path] = _variants(details(tunnels[path]))
-            if len(found) % BATCH == 0:
+            found.append(array(marshal("o", path), _entries(details(tunnels[path]))))
+            if len(found) % DETAILED == 0:
                 await asyncio.sleep(0)
-        return [found]
+        return array(b"", joined(found))
 
 
 async def _authorize(asked: _Asked) -> None:
@@ -366,9 +371,14 @@ def _page(options: dict[str, Variant]) -> tuple[int, int | None]:
     return offset.value if offset else 0, limit.value if limit else None
 
 
-def _variants(entry: Entry) -> dict[str, Variant]:
+def _entries(found: Entry) -> bytes:
+    """Marshal a tunnel's details, as entries of an a{sv}."""
+    return joined([entry(v.signature, key, v.value) for key, v in _variants(found).items()])
+
+
+def _variants(found: Entry) -> dict[str, Variant]:
     made = {}
-    for key, (signature, value) in entry.items():
+    for key, (signature, value) in found.items():
         inner = value
         if signature == "aa{sv}":
             assert isinstance(value, list)

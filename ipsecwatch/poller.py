@@ -115,13 +115,14 @@ class Poller:
     """Asks pluto again and again, one question at a time, until it is cancelled.
 
     ``ask`` asks once. ``on_poll`` gets what came of it and when (wall clock, monotonic), and says
-    whether to look again soon; what it raises ends run(). ``timeout`` is ask's own limit.
+    whether to look again soon; the next question waits for it, and what it raises ends run().
+    ``timeout`` is ask's own limit.
     """
 
     def __init__(
         self,
         ask: Callable[[], Awaitable[Answer]],
-        on_poll: Callable[[Answer | AskError, float, float], bool],
+        on_poll: Callable[[Answer | AskError, float, float], Awaitable[bool]],
         *,
         interval: float = 5.0,
         fast_interval: float = 1.0,
@@ -211,7 +212,7 @@ class Poller:
             outcome = await self._question()
             self._ended = loop.time()
             self.polls += 1
-            self._soon = self._on_poll(outcome, self._wall(), self._ended)
+            self._soon = await self._on_poll(outcome, self._wall(), self._ended)
             _release(waiters)
         finally:
             _release(waiters, PollerEndedError())

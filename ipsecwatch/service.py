@@ -15,6 +15,7 @@ import re
 import signal
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,10 +27,10 @@ from ipsecwatch.bus import Bus, News
 from ipsecwatch.config import ConfigError, Settings
 from ipsecwatch.journal import Journal
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
-from ipsecwatch.pluto import Answer, Asker, AskError, Command
+from ipsecwatch.pluto import Asker, AskError, Command
 from ipsecwatch.poller import Poller, PollerEndedError
 from ipsecwatch.statefile import StateFile
-from ipsecwatch.status import Reader
+from ipsecwatch.study import Study
 from ipsecwatch.tiers import Tiers
 from ipsecwatch.tracker import Tracker
 from ipsecwatch.wakers.kernel import KernelWatch
@@ -40,11 +41,12 @@ from ipsecwatch.wakers.system import SystemWatch
 if TYPE_CHECKING:
     from ipsecwatch.journald import Sender
     from ipsecwatch.model import LogLine, Transition
+    from ipsecwatch.pluto import Answer
 
 logger = logging.getLogger(__name__)
 
-LARGE: Final = 256 << 10
-"""Characters of an answer from which on it is read in a thread, so that the bus needn't wait."""
+BATCH: Final = 100
+"""Journal entries that are written before others get their turn."""
 
 SAVE_EVERY: Final = 30.0
 """Seconds between two writings of what a restarted service should know, if nothing happens."""
@@ -78,9 +80,8 @@ class Service:
         self._settings_path = settings_path
         self.run_id: Final = uuid.uuid4().hex
         self._serial = 0
-        self._reader = Reader()
-        self._states = Reader()
         self._tracker = Tracker(settings.stuck_after, settings.stopped_after)
+        self._study = Study(self._tracker)
         self._kept = kept or StateFile(None)
         self._journal = Journal(sender, self.run_id)
         self._bus = Bus(self.run_id, self._refresh)
@@ -103,20 +104,20 @@ class Service:
         self._socket = SocketWatch(Path(settings.control_socket), self.wake)
         self._system = SystemWatch(settings.unit, self.wake)
         self._kernel = KernelWatch(self.wake)
-        self._report: Report | None = None
         self._whole: Report | None = None
         self._last_poll = 0.0
         self._last_report = Report()
         self._pluto: PlutoState | None = None
         self._strange: set[str] = set()
         self._saved_at = float("-inf")
+        self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
         self._echo: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine) -> None:
         """Take note of a line that pluto logged."""
-        self._tracker.hear(line)
+        self._study.hear(line)
 
     def stop(self) -> None:
         """Have run() end."""
@@ -175,16 +176,9 @@ class Service:
     # --- polls --------------------------------------------------------------------------
 
     async def _ask(self) -> Answer:
-        answer = await self._tiers.ask(time.monotonic())
-        text, command = answer.text, answer.command
-        reader = self._reader if command is Command.STATUS else self._states
-        if len(text) > LARGE:
-            self._report = await asyncio.to_thread(reader.read, text, command)
-        else:
-            self._report = reader.read(text, command)
-        return answer
+        return await self._tiers.ask(time.monotonic())
 
-    def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
+    async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
         """Take what a poll brought; says whether the next one should come soon."""
         self._log.drain()
         if isinstance(answer, AskError):
@@ -193,17 +187,17 @@ class Service:
             poll = Poll(at, mono, None, answer.pluto, why=str(answer), unit_inactive=inactive)
         else:
             self._last_poll = at
-            poll = self._answered(answer, at, mono)
-        changes = self._tracker.observe(poll)
+            poll = await self._answered(answer, at, mono)
+        changes = await self._study.observe(poll)
         self._outbox.put_nowait(self._told(poll, changes))
         return self._tracker.connecting
 
-    def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
-        assert self._report is not None
-        if not self._tiers.learn(answer, self._report, mono):
+    async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
+        report = await self._study.read(answer)
+        if not self._tiers.learn(answer, report, mono):
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
-            self._whole = self._report
+            self._whole = report
             return Poll(at, mono, self._whole, pid=answer.pid)
         # No SA has moved, or it is not known yet what that means: all is as it was.
         return Poll(at, mono, self._whole)
@@ -252,24 +246,29 @@ class Service:
         while True:
             told = await self._outbox.get()
             await self._bus.publish(told.news)
-            self._write(told)
-            self._keep(told)
+            await self._write(told)
             _notify(f"STATUS={status_line(told.news)}")
             self._outbox.task_done()
+            await self._keep(told)
 
-    def _keep(self, told: _Told) -> None:
+    async def _keep(self, told: _Told) -> None:
+        self._unsaved = self._unsaved or bool(told.news.transitions)
         if told.poll.report is None or not told.poll.report.complete:
             return  # what we don't know just now is nothing to remember
         # Between two transitions only serials change, and those may be a little old.
-        if told.news.transitions or told.poll.mono - self._saved_at > SAVE_EVERY:
-            self._saved_at = told.poll.mono
-            self._kept.write(self._tracker.save())
-        else:
+        if not self._unsaved and told.poll.mono - self._saved_at <= SAVE_EVERY:
             self._kept.touch()
+            return
+        saved = await self._study.save()
+        if self._outbox.empty():  # or it would hold what nobody was told yet
+            self._saved_at, self._unsaved = told.poll.mono, False
+            await asyncio.to_thread(self._kept.write, saved)
 
-    def _write(self, told: _Told) -> None:
-        for serial, change in told.news.transitions:
+    async def _write(self, told: _Told) -> None:
+        for n, (serial, change) in enumerate(told.news.transitions, 1):
             self._journal.announce(change, serial)
+            if n % BATCH == 0:
+                await asyncio.sleep(0)
         self._write_pluto(told)
         report = told.poll.report
         if report is not None:
@@ -334,9 +333,8 @@ def status_line(news: News) -> str:
     """Say in a line for `systemctl status` how it goes."""
     if news.pluto is not PlutoState.RUNNING:
         return f"pluto is {news.pluto}"
-    tunnels = list(news.tunnels)
-    counts = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
-    told = ", ".join(f"{n} {s}" for s, n in counts if n) or "no tunnels"
+    counts = Counter([t.state for t in news.tunnels])
+    told = ", ".join(f"{counts[s]} {s}" for s in TunnelState if counts[s]) or "no tunnels"
     return f"libreswan {news.pluto_version or '?'}: {told}"
 
 

@@ -32,16 +32,10 @@ class Sight:
     up: int
     """Children that are up."""
     states: tuple[State, ...]
-
-    @property
-    def children(self) -> frozenset[int]:
-        """Serials of the established Child SAs."""
-        return frozenset(s.serial for s in self.states if is_child(s))
-
-    @property
-    def parents(self) -> frozenset[int]:
-        """Serials of the IKE SAs above them."""
-        return frozenset(s.parent_serial for s in self.states if s.parent_serial is not None)
+    children: frozenset[int]
+    """Serials of the established Child SAs."""
+    parents: frozenset[int]
+    """Serials of the IKE SAs above them."""
 
     @property
     def counts(self) -> bool:
@@ -75,13 +69,15 @@ def _look(
     group: Group, states: dict[Key, list[State]], wishes: set[Key], quiet: Collection[int]
 ) -> Sight:
     mine: list[State] = []
+    children: list[int] = []
     up = 0
     trying = False
     for members in group.children.values():
         keys = [(c.name, c.instance) for c in members]
         own = [s for key in keys for s in states.get(key, ())]
         mine += own
-        if any(is_child(s) for s in own):
+        if carrying := [s.serial for s in own if is_child(s)]:
+            children += carrying
             up += 1
         elif (
             any(c.wanted_up for c in members)
@@ -90,8 +86,11 @@ def _look(
         ):
             trying = True
     if group.sort in (Sort.TEMPLATE, Sort.OPPORTUNISTIC):
-        return Sight(group, TunnelState.WAITING, trying=False, up=up, states=tuple(mine))
-    return Sight(group, _state(group, up, trying=trying), trying, up, tuple(mine))
+        state, trying = TunnelState.WAITING, False
+    else:
+        state = _state(group, up, trying=trying)
+    parents = frozenset([s.parent_serial for s in mine if s.parent_serial is not None])
+    return Sight(group, state, trying, up, tuple(mine), frozenset(children), parents)
 
 
 def _state(group: Group, up: int, *, trying: bool) -> TunnelState:

@@ -49,6 +49,9 @@ class Tracker:
         self._stopped_since: float | None = None
         self._witness = Witness()
         self._heard: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
+        self._report: Report | None = None
+        self._sights: dict[str, Sight] = {}
+        """What the last poll with an answer showed, and what was seen in it."""
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -107,6 +110,7 @@ class Tracker:
             PlutoState.RUNNING: Reason.BAD_OUTPUT,
         }[poll.pluto]
         gone = False
+        self._report = None
         if self._stopped_since is not None:
             self._reborn = True  # whatever answers next is another pluto
             away = poll.mono - self._stopped_since
@@ -130,6 +134,8 @@ class Tracker:
     # --- with one -----------------------------------------------------------------------
 
     def _believe(self, poll: Poll, report: Report) -> list[Transition]:
+        if self._is_old(poll, report):
+            return self._wait_on(poll)
         self.version = report.version or self.version
         another = self._looked and (self._reborn or self._another(poll, report))
         if another:
@@ -145,12 +151,31 @@ class Tracker:
         if not self._looked and not report.connections:
             life.started = life.grew = poll.mono  # perhaps: it costs nothing to wait
         self._note_quiet(report)
-        out = self._compare(poll, survey(report, self._past.life.quiet, self._past.memories))
+        self._sights = survey(report, self._past.life.quiet, self._past.memories)
+        out = self._compare(poll, self._sights)
         self._note_life(poll, report)
+        self._report = report
         if self._loading(poll) and not report.connections:
             self.pluto = PlutoState.STARTING
         self._looked = True
         return out
+
+    def _is_old(self, poll: Poll, report: Report) -> bool:
+        """Tell whether it is the last report again, and nothing was heard since."""
+        return (
+            report is self._report
+            and self._heard[-1][1] == self._witness.order
+            and not self._reborn
+            and poll.pid in (None, self._past.life.pid)
+            and not self._loading(poll)
+            and len(self._sights) == len(self._past.memories)  # nobody is missed any more
+        )
+
+    def _wait_on(self, poll: Poll) -> list[Transition]:
+        """Have time go on, which changes those tunnels alone that are being tried."""
+        memories = self._past.memories
+        trying = [key for key, m in memories.items() if m.trying_since is not None]
+        return [c for key in trying for c in self._advance(memories[key], self._sights[key], poll)]
 
     def _another(self, poll: Poll, report: Report) -> bool:
         """Tell whether this is another pluto than in the last report."""

@@ -369,6 +369,7 @@ async def test_details_come_in_pages_and_in_order_of_name() -> None:
         assert await ask(limit=0) == []
         assert await ask(offset=3) == []
         assert await ask("c", "a") == ["c0", "a1"]
+        assert await ask("c", "c", "a", "c", limit=2) == ["c0", "a1"]
         for options in ({"offset": Variant("i", 1)}, {"page": Variant("u", 1)}):
             assert await caller.error("GetDetails", "asa{sv}", [], options) == "InvalidArgs"
         nobody = await caller.error("GetDetails", "asa{sv}", ["a", "x"], {})

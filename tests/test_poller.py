@@ -114,7 +114,7 @@ class Pluto:
             raise said
         return said
 
-    def on_poll(self, outcome: Answer | AskError, at: float, mono: float) -> bool:
+    async def on_poll(self, outcome: Answer | AskError, at: float, mono: float) -> bool:
         self.told.append((outcome, at, mono))
         return self.soon
 
@@ -394,7 +394,7 @@ async def test_the_end_of_the_poller_is_told_to_those_who_wait() -> None:
 
 @on_virtual_time
 async def test_what_the_listener_raises_ends_the_poller() -> None:
-    def on_poll(_: Answer | AskError, _at: float, _mono: float) -> bool:
+    async def on_poll(_: Answer | AskError, _at: float, _mono: float) -> bool:
         raise ZeroDivisionError
 
     poller = Poller(Pluto([answer()]).ask, on_poll)
@@ -414,7 +414,10 @@ async def test_a_watchdog_can_see_whether_the_loop_moves() -> None:
             await asyncio.sleep(10_000)
         return answer()
 
-    poller = Poller(ask, lambda *_: False, interval=600.0, timeout=10.0)
+    async def on_poll(*_: object) -> bool:
+        return False
+
+    poller = Poller(ask, on_poll, interval=600.0, timeout=10.0)
     assert not poller.moving
 
     async def scene() -> None:

@@ -18,10 +18,11 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
-from ipsecwatch.model import PlutoState, TunnelState
+from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
+from ipsecwatch.status import parse
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -312,3 +313,17 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
         await serve()
         assert world.entries.getvalue().startswith("<4>Tunnel site is down")
         assert world.entries.getvalue().count("\n") == 1
+
+
+async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path: Path) -> None:
+    service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
+    first, second = (
+        service._told(look, service._tracker.observe(look))
+        for look in (Poll(0.0, 0.0, parse(DOWN)), Poll(1.0, 1.0, parse(UP)))
+    )
+    service._outbox.put_nowait(second)
+    await service._keep(first)
+    assert list(tmp_path.iterdir()) == []
+    assert service._outbox.get_nowait() is second
+    await service._keep(second)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.json"]

@@ -13,6 +13,7 @@ from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure, ve
 from ipsecwatch.journald import Sender, log_to
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
+from ipsecwatch.study import share_the_processor
 
 if TYPE_CHECKING:
     import argparse
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
     sender = Sender()
     log_to(sender)
+    share_the_processor()
     try:
         asyncio.run(_serve(settings, sender, args.config))
     except RefusedError as e:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 TUNNELS: Final = 1000
 
 
-def status(tunnels: int = TUNNELS, seconds: int = 0) -> str:
+def status(tunnels: int = TUNNELS, seconds: int = 0, *, up: bool = True) -> str:
     """Write what libreswan 4.10 prints for so many established tunnels, so much later.
 
-    With the seconds nothing changes but timers and counters.
+    With the seconds nothing changes but timers and counters. Where they aren't ``up`` there are
+    their connections and no SAs.
     """
     lines = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout.splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if line.startswith('000 "'))
@@ -27,8 +28,8 @@ def status(tunnels: int = TUNNELS, seconds: int = 0) -> str:
         [
             *lines[:first],
             *_each(lines[first:total], tunnels, seconds),
-            *(_counted(line, tunnels) for line in lines[total:states]),
-            *_each(lines[states:shunts], tunnels, seconds),
+            *(_counted(line, tunnels, up=up) for line in lines[total:states]),
+            *_each(lines[states:shunts], tunnels if up else 0, seconds),
             *lines[shunts:],
         ]
     )
@@ -63,10 +64,11 @@ def _one(block: str, n: int, seconds: int) -> str:
     return block
 
 
-def _counted(line: str, tunnels: int) -> str:
+def _counted(line: str, tunnels: int, *, up: bool) -> str:
+    active = tunnels if up else 0
     for old, new in {
-        "loaded 1, active 1": f"loaded {tunnels}, active {tunnels}",
-        "(1)": f"({tunnels})",
+        "loaded 1, active 1": f"loaded {tunnels}, active {active}",
+        "(1)": f"({active})",
     }.items():
         line = line.replace(old, new)
     return line

@@ -121,6 +121,12 @@ def answer(s: Served) -> None:
     s.send(s.text)
 
 
+def read_aloud(s: Served) -> None:
+    """Answer with what stands in a file by now; the text is its path."""
+    with open(s.text, "rb") as f:
+        s.send(f.read())
+
+
 def slow(s: Served) -> None:
     """Wait, then answer."""
     time.sleep(s.pause)

@@ -78,7 +78,7 @@ class Resident:
         return figures
 
 
-class _Gauge:
+class Gauge:
     """Measures each step of a loop."""
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ def _live(parents_end: Connection, pipe: Connection) -> None:
 
 async def _serve(pipe: Connection) -> None:
     gc.freeze()  # what the test's process has is not the service's
-    gauge = _Gauge()
+    gauge = Gauge()
     loop = asyncio.get_running_loop()
     asked: asyncio.Queue[Any] = asyncio.Queue()
 

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""For how long is the service's loop kept from others by thousands of tunnels?
+
+    python -m tests.bench.loop [--tunnels 1000,5000,10000]
+
+The whole service in a process of its own, a pluto in another. Prints the longest step of the loop:
+its processor time, and the same with all that it had to wait for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench import gateway
+from tests.support.bus import PrivateBus
+from tests.support.service import MANAGER, NAME, ROOT, calling
+from tests.support.waiting import until
+from tests.support.watched import Watched
+
+if TYPE_CHECKING:
+    from tests.support.service import Caller
+
+LIMIT = 120.0
+
+
+async def line(what: str, began: float, service: Watched) -> None:
+    """Print a row."""
+    took, figures = time.perf_counter() - began, await service.figures()
+    print(
+        f"{what:<34} {took * 1000:>8.0f} ms {figures.busy * 1000:>8.0f} ms"
+        f" {figures.blocked * 1000:>8.0f} ms",
+        flush=True,
+    )
+
+
+async def ask(client: Caller, member: str, signature: str = "", *body: object) -> None:
+    """Call a method; what it answers doesn't matter."""
+    await client.wire.call(NAME, ROOT, MANAGER, member, signature, list(body), within=LIMIT)
+
+
+async def measure(count: int, folder: Path) -> None:
+    """Measure one number of tunnels."""
+    up, later = gateway.status(count), gateway.status(count, seconds=5)
+    down = gateway.status(count, up=False)
+    print(f"{count} tunnels{'':<24} {'took':>8}    {'busiest':>8}    {'blocked':>8}")
+    began = time.perf_counter()
+    with Watched(folder, up, interval=3600.0) as service:
+        async with calling(listen=True) as client:
+            await until(lambda: len(client.heard) >= count, within=LIMIT)
+            await line("the first look", began, service)
+            for text in (later, up, later):
+                service.say(text)
+                began = time.perf_counter()
+                await ask(client, "Refresh")
+                await line("a poll in which nothing happened", began, service)
+            for what, text in {"all go down": down, "all come up": up}.items():
+                client.heard.clear()
+                service.say(text)
+                began = time.perf_counter()
+                await ask(client, "Refresh")
+                await until(lambda: len(client.heard) >= 3 * count, within=LIMIT)
+                await line(what, began, service)
+            began = time.perf_counter()
+            await ask(client, "GetSnapshot")
+            await line("a snapshot", began, service)
+            began = time.perf_counter()
+            await ask(client, "GetDetails", "asa{sv}", [], {})
+            await line("all details", began, service)
+
+
+def main() -> None:
+    """Measure what the command line asks for, and print it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tunnels", default="1000,5000,10000")
+    for count in map(int, parser.parse_args().tunnels.split(",")):
+        with PrivateBus(system=True) as bus, tempfile.TemporaryDirectory() as name:
+            os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
+            asyncio.run(measure(count, Path(name)))
+
+
+if __name__ == "__main__":
+    main()
