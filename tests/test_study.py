@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -62,7 +62,7 @@ async def test_thousands_of_tunnels_keep_the_loop_from_nobody(tmp_path: Path) ->
 
 MANAGER = ("org.ipsecwatch1", "/org/ipsecwatch1", "org.ipsecwatch1.Manager")
 REFRESH = (*MANAGER, "Refresh")
-DETAILS = (*MANAGER, "GetDetails", "asa{sv}", [[], {}])
+DETAILS: tuple[Any, ...] = (*MANAGER, "GetDetails", "asa{sv}", ([], {}))
 
 
 class Slow(Tracker):

@@ -10,7 +10,6 @@ import asyncio
 import io
 import multiprocessing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ipsecwatch.config import Settings
@@ -23,6 +22,7 @@ from tests.support.resident import Gauge
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
