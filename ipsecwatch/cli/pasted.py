@@ -2,19 +2,25 @@
 """Making a status text whole again that went through a ticket, a mail or a terminal.
 
 On its way a text loses line ends, so that several records stand on one line, or it gains some
-where a terminal wrapped it; it loses the blanks in front of keys, and is quoted, coloured or
-escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
+where a terminal wrapped it; it loses the blanks in front of keys, and is quoted, coloured, logged
+or escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
+
+To find records within a line is to trust what stands in it, a peer's words too. So a text that can
+be read as it is isn't touched.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.status import connections, parse, sections
+from ipsecwatch.status import connections, details, parse, sections, stories
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ipsecwatch.model import Report
 
 _COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
@@ -22,46 +28,92 @@ _QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "
 _ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 _QUOTED: Final = re.compile(r"(?:[ \t]{0,8}[>|│][ \t]?){1,20}")
 
+# What syslog, or journalctl, puts in front of a line.
+_LOGGED: Final = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?|\d{4}-\d\d-\d\d[T ][\d:.+Z-]{8,24})"
+    r" [\w.-]{1,64} [\w./-]{1,40}(?:\[\d{1,10}\])?:(?: |$)",
+    re.ASCII,
+)
+# A shell's prompt, and the command behind it that somebody copied along; or the command alone.
+_COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}\s{0,4}"
+_PROMPT: Final = re.compile(
+    rf"(?:(?:\[[^\]\n]{{1,80}}\]|[\w.-]{{1,64}}@[^\s#$]{{1,120}}|[\w.-]{{0,40}} ?)[#$]\s?"
+    rf"(?:{_COMMAND})?|(?:sudo )?ipsec(?: auto| whack)? -{{0,2}}\w{{0,20}}status(?: [\w-]{{1,40}})?)",
+    re.ASCII,
+)
+
 _HEADS: Final = "|".join(
     re.escape(head)
     for head in (
         sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
         sections.STATE_INFORMATION, "IKE SAs: total(", "IPsec SAs: total(", sections.SHUNT_LIST,
+        "pluto_version=", "current.states.", "config.setup.", "total.ipsec.",
+        "total.ike.", "total.ikev", "address pool ",
     )
 )  # fmt: skip
 
 # Where a record begins, at the begin of a line or behind a blank. What has a prefix begins with
 # it; a name that no colon and blank follow is part of another record.
+_NAME: Final = r'"[^"\n]{1,200}"(?:\[\d{1,10}\]){0,4}'
+_SHUNT: Final = r"[0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})? -\d{1,3}-> "
 _RECORD: Final = re.compile(
-    r'(?:(?<=\s)|^)(?:\d{3} )?(?:"[^"\n]{1,200}"(?:\[\d{1,10}\]){0,4}:(?=\s)'
-    rf'|#\d{{1,10}}: "|#?\d{{1,10}}: pending |{_HEADS})'
-    r"|(?:(?<=\s)|^)\d{3} (?=\S)",
+    rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s)"
+    rf'|#\d{{1,10}}: "|#?\d{{1,10}}: pending |{_HEADS}|{_SHUNT})'
+    r"|(?:(?<=\s)|^)0\d\d (?=\S)",
     re.MULTILINE | re.ASCII,
 )
-_KEYED: Final = re.compile(r'((?:\d{3} )?"[^"\n]{1,200}"(?:\[\d{1,10}\]){0,4}:)\s+(.*)', re.DOTALL)
+_KEYED: Final = re.compile(rf"((?:\d{{3}} )?{_NAME}:)\s+(.*)", re.DOTALL | re.ASCII)
+_BARE_SHUNT: Final = re.compile(
+    rf"((?:\d{{3}} )?{_SHUNT})\s*(\S+)\s+=>\s+(%\w+)\s+(?:(\d{{1,10}})\s+)?(\S.*)", re.ASCII
+)
 _SEPARATORS: Final = re.compile(r"(?<=\S)(?:\s{1,8}000){1,8}\s{0,8}$", re.ASCII)
-_BARE_PREFIX: Final = re.compile(r"\d{3}", re.ASCII)
+_BARE_PREFIX: Final = re.compile(r"0\d\d", re.ASCII)
+_EMPTY: Final = re.compile(r"(?:000(?:\s+|$))*", re.ASCII)
 
 
 def read(text: str) -> Report:
     """Read a text that may have suffered on its way.
 
     Whether line ends were added within words, by a terminal, or between them, by a mail program,
-    is told by which way of joining makes more of it readable.
+    is told by where they stand, and by which way of joining makes more of the text readable.
     """
+    whole = parse(text)
+    if _is_whole(whole, text):
+        return whole
     lines = _clean(text)
-    found = [parse(_in_order(_rejoined(lines, glue))) for glue in ("", " ")]
+    pieces = _pieces(lines)
+    found = [parse(_in_order(_joined(pieces, glue))) for glue in _glues(pieces)]
     return min(found, key=_damage)
 
 
-def _damage(report: Report) -> int:
-    """Count what could not be read."""
-    return (
-        report.unrecognised_count
-        + sum(s.guessed + len(s.extra) for s in report.states)
-        + sum(not c.topologies for c in report.connections)
-        - sum(len(s.events) for s in report.states)
+def _is_whole(report: Report, text: str) -> bool:
+    """Tell whether a text can be read as it is."""
+    if not report.complete or report.unrecognised_count or _lacks(report):
+        return False
+    if any(details(c)["unread"] for c in report.connections):
+        return False
+    # The words of a peer's, at the end of a line of trafficstatus, hide the records behind them.
+    return not report.traffic or all(len(_RECORD.findall(x)) < 2 for x in text.split("\n"))
+
+
+def _damage(report: Report) -> tuple[int, int]:
+    """Count what could not be read, and what could."""
+    counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
+    counters += [s.sa.bytes_in for s in report.states if s.sa is not None]
+    read = (
+        sum(len(s.events) + s.newest + (s.parent_serial is not None) for s in report.states)
+        + sum(count is not None for count in counters)
+        + sum(t.id is not None for t in report.traffic)
+        + sum(n is not None for n in (report.totals.loaded, report.totals.active))
+        + len(report.shunts)
     )
+    return report.unrecognised_count + _lacks(report), -read
+
+
+def _lacks(report: Report) -> int:
+    """Count what is missing in records that could be read."""
+    strange = sum(s.guessed + len(s.extra) + (not stories.find(s.story)) for s in report.states)
+    return strange + sum(not c.topologies for c in report.connections)
 
 
 def _in_order(lines: list[str]) -> str:
@@ -76,32 +128,75 @@ def _clean(text: str) -> list[str]:
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n").translate(_QUOTES)
     if any(entity in text for entity in _ENTITIES):
         text = html.unescape(text)
-    lines = [_unquoted(line) for line in text.split("\n") if not line.strip().startswith("```")]
+    lines = _unwrapped(x for x in text.split("\n") if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
-    return [line[indent:] for line in lines]
+    return ["" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)]
 
 
-def _unquoted(line: str) -> str:
-    m = _QUOTED.match(line)
-    return line[m.end() :] if m else line
+def _unwrapped(lines: Iterable[str]) -> list[str]:
+    """Take off each line the mark of a quotation, and what syslog put there.
+
+    A single line that begins so is one that was wrapped: ``192.1.2.45<gw.example.com>[@gw]``.
+    """
+    found = list(lines)
+    for pattern in (_QUOTED, _LOGGED):
+        begins = [pattern.match(line) for line in found]
+        if 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
+            found = [x[m.end() :] if m else x for x, m in zip(found, begins, strict=True)]
+    return found
 
 
-def _rejoined(lines: list[str], glue: str) -> list[str]:
-    """Join to each record what was wrapped off it."""
+def _pieces(lines: list[str]) -> list[list[str]]:
+    """Put with each record what was wrapped off it."""
     out: list[list[str]] = []
-    width = max(map(len, lines), default=0)
     joins = False
     for line in lines:
         plain = line.strip()
-        empty = not plain or _BARE_PREFIX.fullmatch(plain) is not None
-        if not joins or empty or _RECORD.match(plain) is not None or _is_known(plain):
+        empty = _EMPTY.fullmatch(plain) is not None
+        if not joins or empty or _begins(plain):
             out.append([line])
             joins = not empty
         else:
-            # A blank at the very end of a terminal's line is not copied.
-            lost = glue == "" and len(out[-1][-1]) == width - 1
-            out[-1] += [" " if lost else glue, line]
-    return ["".join(parts) for parts in out]
+            out[-1].append(line)
+    return out
+
+
+def _begins(line: str) -> bool:
+    """Tell whether a record begins here, perhaps behind blank lines that were joined to it."""
+    m = _EMPTY.match(line)
+    rest = line[m.end() :] if m else line
+    return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
+
+
+class _Glue(NamedTuple):
+    """What was lost where a line was wrapped."""
+
+    text: str
+    width: int
+    """Columns of the terminal that wrapped it; lines that lost a blank at their end are shorter."""
+
+
+def _glues(pieces: list[list[str]]) -> Iterable[_Glue]:
+    """List what may have been lost, what is more likely first.
+
+    A terminal breaks lines at its last column, a mail program at a blank before it.
+    """
+    lengths = Counter(len(line) for record in pieces for line in record[:-1])
+    widest = max(lengths, default=0)
+    terminal, mail = _Glue("", widest), _Glue(" ", 0)
+    elsewhere = lengths.total() - lengths[widest]
+    return (terminal, mail) if lengths[widest] > 2 * elsewhere else (mail, terminal)
+
+
+def _joined(pieces: list[list[str]], glue: _Glue) -> list[str]:
+    return ["".join(_glued(record, glue)) for record in pieces]
+
+
+def _glued(record: list[str], glue: _Glue) -> Iterable[str]:
+    for line in record[:-1]:
+        # A blank at the very end of a terminal's line is not copied.
+        yield line + (" " if len(line) == glue.width - 1 else glue.text)
+    yield record[-1]
 
 
 def _is_known(line: str) -> bool:
@@ -120,6 +215,10 @@ def _records(line: str) -> list[str]:
 
 def _restored(record: str) -> str:
     """Put the blanks back that stand between a connection's name and a key."""
+    m = _BARE_SHUNT.fullmatch(record)
+    if m is not None:
+        begin, theirs, action, priority, why = m.groups()
+        return f"{begin}{theirs} => {action}{f' {priority}' if priority else ''}    {why}"
     m = _KEYED.fullmatch(record)
     if m is None:
         return record
