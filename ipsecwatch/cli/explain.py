@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import layout, pasted, prose, table, words
-from ipsecwatch.cli.common import EXIT_OK, Failure, colour_wanted, read_input, verb
+from ipsecwatch.cli.common import (
+    EXIT_OK,
+    EXIT_USAGE,
+    Failure,
+    colour_wanted,
+    read_input,
+    verb,
+)
 from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
-from ipsecwatch.reasons import WORDS
-from ipsecwatch.status import setup
+from ipsecwatch.reasons import WORDS, Words
+from ipsecwatch.status import briefs, pools, setup
 from ipsecwatch.text import clean
 from ipsecwatch.tracker import Tracker
 
@@ -21,6 +28,10 @@ if TYPE_CHECKING:
     import argparse
 
     from ipsecwatch.model import Report, Shunt, State, Traffic
+    from ipsecwatch.status.briefs import Brief
+    from ipsecwatch.status.pools import Lease, Pool
+
+_GIVE: Final = "Give a file, - for stdin, or a state's name"
 
 HELP = "say what a status text, or a word of it, means"
 
@@ -36,6 +47,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.what.strip():
+        raise Failure("that is neither a file nor a word", _GIVE, EXIT_USAGE)
     if args.what != "-" and not Path(args.what).exists():
         print(_word(args.what, as_json=args.json))
         return EXIT_OK
@@ -63,7 +76,7 @@ def _word(word: str, *, as_json: bool) -> str:
     if "/" in word or "." in word:
         raise Failure(f"cannot read {clean(word)}: no such file", "Give a file, or - for stdin")
     meant = " or ".join(words.similar(word))
-    hint = f"Did you mean {meant}?" if meant else "Give a file, - for stdin, or a state's name"
+    hint = f"Did you mean {meant}?" if meant else _GIVE
     raise Failure(f"{clean(word)} is neither a file nor a word of pluto's", hint)
 
 
@@ -75,7 +88,23 @@ def _tunnels(report: Report) -> list[Tunnel]:
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
     found = tracker.tunnels or _by_states(report)
+    if report.command == "connectionstatus" or not report.complete:
+        found = {key: _by_its_list(t) for key, t in found.items()}
     return sorted(found.values(), key=lambda t: (_ORDER.index(t.state), t.name))
+
+
+def _by_its_list(t: Tunnel) -> Tunnel:
+    """Tell by the connection list which children are up, where the text has no SAs of a tunnel."""
+    if t.states or t.state is TunnelState.UP or t.instances:
+        return t
+    up = sum(c.newest_child is not None or c.routing in _UP for c in t.connections)
+    if not up:
+        return t
+    state = TunnelState.UP if up == len(t.connections) else TunnelState.PARTIAL
+    return replace(t, state=state, last_state=state, children_up=up)
+
+
+_UP: Final = ("erouted", "routed-tunnel")
 
 
 def _by_states(report: Report) -> dict[str, Tunnel]:
@@ -107,6 +136,12 @@ def _check(report: Report, tunnels: list[Tunnel]) -> None:
         return
     if _answers_not(report):
         return
+    if report.why == "empty":
+        raise Failure(
+            "there is nothing in it",
+            "Where nothing is established, trafficstatus and showstates answer nothing; "
+            "save more with: ipsec status > FILE",
+        )
     raise Failure("this is no status text of libreswan's", "Save one with: ipsec status > FILE")
 
 
@@ -152,17 +187,42 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
         told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
         return f"{of}, {len(tunnels)} tunnel{'s' if len(tunnels) > 1 else ''}: {told}"
     if _answers_not(report):
-        return WORDS[_reason_of(report)].sentence
+        return _refusal(report).sentence
     if report.command in ("status", "connectionstatus"):
         return f"{of}: no tunnels are configured"
+    if report.traffic:
+        return f"{of}, {len(report.traffic)} Child SA{'s' * (len(report.traffic) > 1)} with traffic"
     return f"{of}: the answer to {report.command or 'some command'}"
 
 
-def _reason_of(report: Report) -> Reason:
+def _refusal(report: Report) -> Words:
+    """Say why there is no answer, and what to do."""
     why = report.why or ""
-    if "not running" in why or "Connection refused" in why:
-        return Reason.PLUTO_STOPPED
-    return Reason.PLUTO_UNREACHABLE
+    known = (told for said, told in _REFUSALS if said in why)
+    return next(known, WORDS[Reason.PLUTO_UNREACHABLE])
+
+
+_NO_SUCH: Final = Words(
+    "pluto knows no connection of that name.", "See which there are: ipsec status"
+)
+
+_REFUSALS: Final = (
+    ("not running", WORDS[Reason.PLUTO_STOPPED]),
+    ("Connection refused", WORDS[Reason.PLUTO_STOPPED]),
+    ("no right to communicate", Words(
+        "Whoever asked may not ask the IPsec service.", "Ask as root: sudo ipsec status > FILE",
+    )),
+    ("connection named", _NO_SUCH),
+    ("connection or alias named", _NO_SUCH),
+    ("need --listen", Words(
+        "The IPsec service has started, and doesn't listen yet.",
+        "Wait a moment; if it stays so: systemctl status ipsec",
+    )),
+    ("bad magic", Words(
+        "The ipsec command and the running IPsec service are of different releases.",
+        "Restart the service, so that both are of one: systemctl restart ipsec",
+    )),
+)  # fmt: skip
 
 
 def _others(
@@ -183,7 +243,34 @@ def _others(
         found["bare shunts"] = [("are", listed + (f"\nand {more} more" if more > 0 else ""))]
     if report.command in ("briefstatus", "globalstatus"):
         found["counts"] = _counts(report)
+    for b in briefs.briefs(report.other):
+        found.setdefault(_name(b), []).append(("is", _brief(b)))
+    for pool in pools.pools(report.other):
+        found[f"pool {clean(pool.range)}"] = _pool(pool)
     return found
+
+
+def _brief(b: Brief) -> str:
+    """Tell of a line of ``briefconnectionstatus``."""
+    ends = f"{clean(b.local_client)} and {clean(b.remote_client)}"
+    hosts = f"{clean(b.local_host)} to {clean(b.remote_host)}"
+    carried = [(b.bytes_in, "in"), (b.bytes_out, "out")]
+    counts = [f"{prose.amount(n)} {way}" for n, way in carried if n is not None]
+    return "; ".join([f"up between {ends}", f"from {hosts}", ", ".join(counts)]).rstrip("; ")
+
+
+def _pool(pool: Pool) -> prose.Facts:
+    """Tell of the addresses that pluto lends."""
+    free = pool.addresses - pool.in_use
+    rows = [("has", f"{pool.addresses} addresses: {pool.in_use} in use, {free} free")]
+    rows += [("lent", _lease(x)) for x in pool.listed if not x.free]
+    return rows
+
+
+def _lease(lease: Lease) -> str:
+    whose = _name(lease) if lease.name is not None else "a connection that is gone"
+    who = f", whose peer is {clean(lease.reusable_name, 80)}" if lease.reusable_name else ""
+    return f"{clean(lease.address)} to {whose}{who}"
 
 
 _FEW_SHUNTS: Final = 10
@@ -211,15 +298,15 @@ def _counts(report: Report) -> prose.Facts:
             ("now", "\n".join(busy[:20]))]  # fmt: skip
 
 
-def _name(of: State | Traffic) -> str:
-    return clean(of.name) + "".join(f"[{n}]" for n in of.instance)
+def _name(of: State | Traffic | Brief | Lease) -> str:
+    return clean(of.name or "") + "".join(f"[{n}]" for n in of.instance)
 
 
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
     """Say what else one should know of pluto, and of the text."""
     out = []
     if _answers_not(report):
-        out.append(WORDS[_reason_of(report)].advice)
+        out.append(_refusal(report).advice)
     elif report.why is not None and report.command in (None, "status"):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
     idle = [t for t in tunnels if prose.is_idle(t)]
@@ -238,6 +325,8 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         )
     if tunnels and not report.states and report.command == "connectionstatus":
         out.append("connectionstatus shows no SAs: whether a tunnel is on its way can't be told.")
+    elif tunnels and not report.complete and not report.totals.ipsec:
+        out.append("Its SAs aren't there: a tunnel that seems to be down may be on its way, or up.")
     if report.unrecognised_count:
         lines = "line was" if report.unrecognised_count == 1 else "lines were"
         example = clean(report.unrecognised[0].text, 60)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli.common import EXIT_OK, read_input, verb
 from ipsecwatch.model import Connection, IkeVersion, Report, SaLine, State
-from ipsecwatch.status import details, parse, setup
+from ipsecwatch.status import briefs, details, parse, pools, setup
 from ipsecwatch.status.states import remarks
 from ipsecwatch.status.values import amount
 
@@ -39,7 +39,8 @@ def to_json(report: Report) -> dict[str, Any]:
     Bytes that are no UTF-8 stand in its strings as lone surrogates, U+DC80 to U+DCFF. Beside what
     decides about tunnels there is everything else that was printed: ``details`` of a connection
     (status/details.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the counters
-    of ``globalstatus`` (status/setup.py).
+    of ``globalstatus`` (status/setup.py), the ``pools`` of ``addresspoolstatus`` and the lines of
+    ``briefconnectionstatus`` as ``briefs``.
     """
     totals = report.totals
     return {
@@ -69,6 +70,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "algorithms": setup.algorithms(report),
         "db_ops": setup.database(report),
         "globalstatus": setup.counters(report),
+        "pools": [asdict(p) for p in pools.pools(report.other)],
+        "briefs": [asdict(b) for b in briefs.briefs(report.other)],
         "unrecognised": [asdict(u) for u in report.unrecognised],
         "unrecognised_count": report.unrecognised_count,
     }

@@ -35,12 +35,10 @@ _LOGGED: Final = re.compile(
     re.ASCII,
 )
 # A shell's prompt, and the command behind it that somebody copied along; or the command alone.
-_COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}\s{0,4}"
-_PROMPT: Final = re.compile(
-    rf"(?:(?:\[[^\]\n]{{1,80}}\]|[\w.-]{{1,64}}@[^\s#$]{{1,120}}|[\w.-]{{0,40}} ?)[#$]\s?"
-    rf"(?:{_COMMAND})?|(?:sudo )?ipsec(?: auto| whack)? -{{0,2}}\w{{0,20}}status(?: [\w-]{{1,40}})?)",
-    re.ASCII,
-)
+_COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}"
+_SHELL: Final = r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}@[^\s#$]{1,120}|[\w.-]{0,40}) ?[#$]"
+_STATUS: Final = r"(?:sudo )?ipsec(?: auto| whack)? -{0,2}\w{0,20}status(?: [\w-]{1,40})?"
+_PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}", re.ASCII)
 
 _HEADS: Final = "|".join(
     re.escape(head)
@@ -130,7 +128,9 @@ def _clean(text: str) -> list[str]:
         text = html.unescape(text)
     lines = _unwrapped(x for x in text.split("\n") if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
-    return ["" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)]
+    return [
+        "" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)
+    ]
 
 
 def _unwrapped(lines: Iterable[str]) -> list[str]:

@@ -40,7 +40,7 @@ def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
 
 def why(t: Tunnel) -> Reason:
     """Say why a tunnel isn't up, as far as one status tells."""
-    if t.reason is not Reason.NONE or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
+    if t.reason is not Reason.NONE or not _is_trying(t):
         return t.reason
     wanted = any(c.wanted_up for c in t.connections)
     return by_stage(t.states, wanted=wanted, oriented=not _unoriented(t))
@@ -96,7 +96,8 @@ def _state(t: Tunnel) -> str:
     if _unoriented(t):
         return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
     if t.state is TunnelState.UP:
-        return "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
+        told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
+        return told if t.states else f"{told}, as the connection list has it"
     if t.state is TunnelState.PARTIAL:
         return f"{t.children_up} of {t.children} pairs of subnets are up; {_missing(t)}"
     if t.state is TunnelState.WAITING:
@@ -107,7 +108,9 @@ def _state(t: Tunnel) -> str:
 
 
 def _missing(t: Tunnel) -> str:
-    up = {(s.name, s.instance) for s in t.states if _is_child(s)}
+    up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
+        (c.name, c.instance) for c in t.connections if c.newest_child is not None
+    }
     names = [clean(c.name) for c in t.connections if (c.name, c.instance) not in up]
     return f"missing: {_few(names)}"
 
@@ -135,10 +138,13 @@ def _trying(t: Tunnel) -> str:
         return f"on its way. {_meaning(state)}"
     if any(s.kind is Kind.IKE and s.established for s in t.states):
         return "on its way: the IKE SA is up, and no Child SA has come of it"
-    return (
+    pauses = (
         "on its way: it is to be up, but at this moment nothing is being negotiated. pluto pauses "
         "between attempts (from 5.0 on, up to 300 s), and one that is refused leaves no trace"
     )
+    # From 5.0 on pluto leaves a trap behind, so that nothing travels in the clear meanwhile.
+    was_up = any(c.routing == "routed-ondemand" and "ROUTE" not in c.policy for c in t.connections)
+    return f"{pauses}. It was up before" if was_up else pauses
 
 
 def _furthest(states: Sequence[State]) -> State | None:
@@ -152,8 +158,12 @@ _STAGES: Final = (
 )  # fmt: skip
 
 
+def _is_trying(t: Tunnel) -> bool:
+    return t.state in (TunnelState.CONNECTING, TunnelState.STUCK)
+
+
 def _sticks(t: Tunnel) -> str:
-    state = _furthest(t.states) if t.state in (TunnelState.CONNECTING, TunnelState.STUCK) else None
+    state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
     return known.sticks if known is not None else ""
 
@@ -187,7 +197,7 @@ def _unoriented(t: Tunnel) -> bool:
 
 def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     by_name = {(c.name, c.instance): c for c in t.connections}
-    told = _furthest(t.states)
+    told = _furthest(t.states) if _is_trying(t) else None
     found: Facts = []
     for s in t.states[:_FEW]:
         label = "Child SA" if s.kind is Kind.CHILD else "IKE SA"
@@ -205,6 +215,8 @@ def sa(
     parts = [f"#{s.serial} {_standing(s, known=known)}"]
     if s.established:
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
+    else:
+        parts.append(_patience(s, connection))
     parts += [_next(s), _silence(s)]
     return "; ".join(filter(None, parts))
 
@@ -241,6 +253,29 @@ def _age(s: State, connection: Connection | None, counted: Traffic | None) -> st
         return ""
     age = life - end.seconds
     return f"{table.ago(age)} old" if 0 <= age <= life else ""
+
+
+def _patience(s: State, connection: Connection | None) -> str:
+    """Say for how long a request has been unanswered at least.
+
+    pluto asks again after its retransmit-interval, and then each time after twice as long as the
+    last time: the time left tells which time this is.
+    """
+    event = s.event("RETRANSMIT")
+    if event is None or event.seconds is None:
+        return ""
+    interval = details(connection)["retransmit_interval"] if connection is not None else 0.5
+    if not isinstance(interval, int | float) or not 0.1 <= interval <= 10:
+        return ""
+    pause = interval
+    while pause < event.seconds:
+        pause *= 2
+    waited = (pause - interval) + (pause - event.seconds) - 1  # seconds left are rounded down
+    return f"unanswered for {table.ago(waited)} or longer" if waited >= _LONG else ""
+
+
+_LONG: Final = 10
+"""Seconds without an answer that are worth a word."""
 
 
 def _carried(s: State, counted: Traffic | None) -> str:

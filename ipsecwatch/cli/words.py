@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import layout, table
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
 _PREFIXES: Final = ("STATE_V2_", "STATE_")
 
 
+_PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
+
+
 def states(word: str) -> list[Story]:
-    """Find the states of this name or story; names with or without STATE_, in any case."""
+    """Find the states of this name or story; names with or without STATE_, in any case.
+
+    ``NAME (story)``, as a state line has it, is told by its name.
+    """
+    printed = _PRINTED.fullmatch(word)
+    word = printed[1] if printed else word
     plain = _plain(word)
     by_name = [s for s in STORIES if any(_plain(w.text) == plain for w in s.names)]
     return by_name or [s for s in STORIES if any(w.text.lower() == word.lower() for w in s.stories)]
@@ -27,16 +36,23 @@ def states(word: str) -> list[Story]:
 def other(word: str) -> list[tuple[str, str, str]]:
     """Find what else this word may be: what kind, as printed, and what it means."""
     found = []
-    for kind, words in (("routing", glossary.ROUTING), ("policy", glossary.POLICY)):
+    for kind, words in _TABLES:
         found += [(kind, w, told) for w, told in words.items() if w.lower() == word.lower()]
     meaning = glossary.timer(word) or glossary.timer(word.upper())
     return [*found, ("timer", word, meaning)] if meaning else found
 
 
+_TABLES: Final = (
+    ("routing", glossary.ROUTING), ("policy", glossary.POLICY), ("mark", glossary.MARKS),
+    ("shunt", glossary.SHUNTS),
+)  # fmt: skip
+
+
 def similar(word: str) -> list[str]:
     """Find words that somebody may have meant."""
     known = {_plain(w.text): w.text for s in STORIES for w in (*s.names, *s.stories) if w.text}
-    known |= {w.lower(): w for w in (*glossary.ROUTING, *glossary.TIMERS, *glossary.POLICY)}
+    known |= {w.lower(): w for _, words in _TABLES for w in words}
+    known |= {w.lower(): w for w in glossary.TIMERS}
     return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
 
 

@@ -100,6 +100,35 @@ POLICY: Final = {
 }
 """Policy words that matter to somebody who looks at a tunnel."""
 
+MARKS: Final = {
+    "newest": "Of the SAs of this connection and kind, this is the one in use.",
+    "newest ISAKMP": "Of the IKE SAs of this connection, this is the one in use.",
+    "newest IPSEC": "Of the Child SAs of this connection, this is the one in use.",
+    "eroute owner": "The kernel's policy is this SA's; it says nothing about its being up.",
+    "idle": "Nothing is being computed for it at the moment.",
+    "crypto_calculating": "A crypto helper computes for it.",
+    "crypto/dns-lookup": "It waits for a crypto helper, or for DNS.",
+    "nodpd": "The peer is not asked whether it lives (IKEv1).",
+    "lastdpd": "Since when the peer last gave a sign of life (IKEv1); -1: never.",
+    "lastlive": "Since when the peer last gave a sign of life (IKEv2).",
+    "pending": "A Child SA that waits until its IKE SA is up.",
+}
+"""Other words of the lines about SAs."""
+
+SHUNTS: Final = {
+    "%pass": "Packets pass in the clear.",
+    "%drop": "Packets are dropped.",
+    "%reject": "Packets are dropped, and their senders told.",
+    "%hold": "Packets are held while pluto negotiates.",
+    "%trap": "A packet starts a negotiation.",
+    "%none": "Packets are let alone.",
+    "oe-failing": "Opportunistic encryption failed for this peer; it is tried again later.",
+    "oe-failed": "Opportunistic encryption failed for this peer; it is tried again later.",
+    "oe-negotiating": "Opportunistic encryption is being negotiated with this peer.",
+    "acquire": "A packet asked for a tunnel that isn't there yet.",
+}
+"""Words of bare shunts: kernel policies that belong to no connection."""
+
 
 def timer(name: str) -> str | None:
     """Explain a timer by its name in any release."""

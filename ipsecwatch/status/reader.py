@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HEADS: Final = (
     sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
     sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL, sections.SHUNT_LIST,
+    sections.BRIEF_TOTAL,
 )  # fmt: skip
 
 _MAX_DULL: Final = 20_000
@@ -176,7 +177,8 @@ class Reader:
         if line[:3].isdigit() and line[3:4] in (" ", ""):
             line = line[4:]
         first = line[:1]
-        if first == "#" or (first.isdigit() and ": pending " in line[:24]):
+        is_sa = first == "#" and line[1:2] != " "  # "# Total IPsec connections:" is none
+        if is_sa or (first.isdigit() and ": pending " in line[:24]):
             if self._sa(number, line, answer):
                 return True
             answer.unrecognised(number, line)
@@ -239,10 +241,11 @@ class Reader:
         """Put the connections together, and read the totals."""
         heads = answer.heads
         answer.totals = sections.totals(
-            heads.get(sections.CONNECTION_TOTAL), heads.get(sections.STATE_INFORMATION),
+            heads.get(sections.CONNECTION_TOTAL) or heads.get(sections.BRIEF_TOTAL),
+            heads.get(sections.STATE_INFORMATION),
             heads.get(sections.IKE_TOTAL), heads.get(sections.IPSEC_TOTAL),
         )  # fmt: skip
-        loaded = answer.totals.loaded
+        loaded = answer.totals.loaded if sections.BRIEF_TOTAL not in heads else None
         if answer.tangled or not trust.agree(answer.listed, answer.odd, loaded):
             sifted = trust.sift_connections(text, loaded)
             answer.listed, answer.odd, answer.doubt = sifted.listed, sifted.odd, sifted.doubt

@@ -7,10 +7,12 @@ import re
 from typing import Final
 
 from ipsecwatch.model import Shunt, Totals
+from ipsecwatch.status import briefs, pools
 
 STATUS_HEAD: Final = "using kernel interface:"
 CONNECTION_LIST: Final = "Connection list:"
 CONNECTION_TOTAL: Final = "Total IPsec connections:"
+BRIEF_TOTAL: Final = "# Total IPsec connections:"
 STATE_INFORMATION: Final = "State Information:"
 IKE_TOTAL: Final = "IKE SAs:"
 IPSEC_TOTAL: Final = "IPsec SAs:"
@@ -18,7 +20,7 @@ SHUNT_LIST: Final = "Bare Shunt list:"
 
 _KNOWN: Final = (
     STATUS_HEAD, CONNECTION_LIST, CONNECTION_TOTAL, STATE_INFORMATION, IKE_TOTAL, IPSEC_TOTAL,
-    SHUNT_LIST,
+    SHUNT_LIST, BRIEF_TOTAL,
     # interfaces and modes
     "interface ", "fips mode=", "FIPS mode ", "SElinux=", "seccomp=",
     # config setup
@@ -52,17 +54,21 @@ _SHUNT: Final = re.compile(
 _CONN_SERIAL: Final = re.compile(r" \$(\d{1,10})$")
 _COUNT: Final = re.compile(r"([\w-]{1,20})\((\d{1,10})\)")
 _LOADED: Final = re.compile(r"\b(loaded|routed|active) (\d{1,10})")
+_PROCESS: Final = re.compile(r" {0,4}\d{1,10}  [\w./-]{1,60}", re.ASCII)  # processstatus
 _VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
 
 
 def known(line: str) -> bool:
     """Tell whether some release of pluto prints lines like this one."""
-    return line.startswith(_KNOWN)
+    if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
+        return True
+    return pools.is_lease(line) or briefs.is_brief(line)
 
 
 _COMMANDS: Final = (
     (("current.states.", "~states.total", "#current.", "~current.", "total."), "globalstatus"),
     (("address pool ",), "addresspoolstatus"),
+    ((BRIEF_TOTAL,), "briefconnectionstatus"),
     (("  PID  Process",), "processstatus"),
     (("FIPS mode ",), "fipsstatus"),
 )
@@ -70,6 +76,8 @@ _COMMANDS: Final = (
 
 def command(line: str) -> str | None:
     """Tell by a line that stands in no status which command it answers."""
+    if briefs.is_brief(line):
+        return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.model import Kind, Stage
-from ipsecwatch.status import sections
+from ipsecwatch.status import pools, sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ipsecwatch.model import State
     from ipsecwatch.status.answer import Answer
 
-_MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates"})
-"""Commands whose whole answer is nothing where nothing is established."""
+_MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
+"""Commands whose whole answer is nothing where nothing is established, or no pool is in use."""
 
 _NEEDS: Final = {
     "status": (
@@ -93,6 +93,8 @@ def _missing(asked: str, answer: Answer, states: Sequence[State], text: str) -> 
         return f"cut off behind “{sections.SHUNT_LIST}”"
     if asked == "trafficstatus" and _is_blank(text[: text.find("\n")]) and not ends_blank:
         return "cut off within the list"  # 3.18 puts it between two blank lines
+    if asked == "addresspoolstatus" and not pools.is_whole(answer.other):
+        return "cut off within the leases"
     if asked == "globalstatus" and any(x.startswith("total.") for x in answer.other):
         last = answer.other[-1].startswith(_LAST_COUNTER)
         return None if last else "cut off within the counters"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""``briefconnectionstatus`` (from 5.0 on): a line for each pair of subnets that is up.
+
+Source: programs/pluto/whack_briefconnectionstatus.c.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.status.states import instance
+from ipsecwatch.status.values import amount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_BRIEF: Final = re.compile(
+    r"([^\s\"]{1,200}) <==> ([^\s\"]{1,200})\s{1,8}from ([^\s\"]{1,300}) to ([^\s\"]{1,300}) "
+    r"\(([\w^]{1,30})/([\w^]{1,30})\)\s{1,8}"
+    r'"([^"]*)"((?:\[\d{1,10}\])*), reqid=(\d{1,10})\s*',
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What joins two subnets."""
+
+    name: str
+    instance: tuple[int, ...]
+    local_client: str
+    remote_client: str
+    """A host that is its own client is named as both."""
+    local_host: str
+    remote_host: str
+    bytes_in: int | None
+    bytes_out: int | None
+    reqid: int
+
+
+def is_brief(line: str) -> bool:
+    """Tell whether a line is one of these."""
+    return " <==> " in line[:420] and _BRIEF.fullmatch(line) is not None
+
+
+def briefs(lines: Iterable[str]) -> list[Brief]:
+    """Read those among the lines of a report that are about no connection and no SA."""
+    return [_brief(m) for m in map(_BRIEF.fullmatch, lines) if m is not None]
+
+
+def _brief(m: re.Match[str]) -> Brief:
+    ours, theirs, here, there, got, sent, name, numbers, reqid = m.groups()
+    return Brief(
+        name, instance(numbers), ours, theirs, here, there, _bytes(got), _bytes(sent), int(reqid)
+    )
+
+
+def _bytes(text: str) -> int | None:
+    """Read ``336B``, or ``2KiB``, which is cut to whole KiB."""
+    try:
+        return amount(text)
+    except ValueError:
+        return None
