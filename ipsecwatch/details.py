@@ -7,12 +7,14 @@ what each one means (GetDetails). A value that isn't known has no key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.status import details as keys_of
 from ipsecwatch.text import clean
 
 if TYPE_CHECKING:
     from ipsecwatch.model import Connection, State, Topology, Tunnel
+    from ipsecwatch.status.details import Details as Keys
 
 Typed = tuple[str, object]
 """A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""
@@ -28,6 +30,7 @@ def details(tunnel: Tunnel) -> Entry:
     version = next((c.ike_version for c in connections if c.ike_version), None)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
     policy = frozenset(word for c in connections for word in c.policy)
+    keys = [keys_of(c) for c in connections]
     return _known(
         Name=("s", tunnel.name),
         PeerAddress=_text(tunnel.peer or (ends.remote_host if ends else None)),
@@ -35,12 +38,29 @@ def details(tunnel: Tunnel) -> Entry:
         LocalIdentity=_text(ends.local_id if ends else None),
         PeerIdentity=_text(ends.remote_id if ends else None),
         Username=_text(next(filter(None, usernames), None)),
+        Lease=_text(next(filter(None, map(_lease, connections, keys)), None)),
         LogLine=_text(tunnel.detail),
         Policy=("as", sorted(clean(word) for word in policy)) if policy else None,
         IkeVersion=("s", str(version)) if version else None,
-        Children=("aa{sv}", [_child(c, t) for c in connections for t in c.topologies]),
+        Children=(
+            "aa{sv}",
+            [e for c, k in zip(connections, keys, strict=True) for e in _children(c, k)],
+        ),
         SAs=("aa{sv}", [_sa(s) for s in tunnel.states]),
     )
+
+
+def _children(connection: Connection, keys: Keys) -> list[Entry]:
+    same = _known(
+        IkeAlgorithms=_word(keys["ike_algorithm"]),
+        ChildAlgorithms=_word(keys["esp_algorithm"] or keys["ah_algorithm"]),
+        IkeLifetime=_seconds(keys["ike_life"]),
+        ChildLifetime=_seconds(keys["ipsec_life"]),
+        DpdDelay=_seconds(keys["dpd_delay"]),
+        DpdTimeout=_seconds(keys["dpd_timeout"]),
+        DpdAction=_word(keys["dpd_action"]),
+    )
+    return [_child(connection, topology) | same for topology in connection.topologies]
 
 
 def _child(connection: Connection, topology: Topology) -> Entry:
@@ -51,6 +71,24 @@ def _child(connection: Connection, topology: Topology) -> Entry:
         PeerSubnet=_text(topology.remote_client),
         Serial=_number("u", connection.newest_child or topology.owner or None),
     )
+
+
+_HOST: Final = ("/32", "/128")
+
+
+def _lease(connection: Connection, keys: Keys) -> str | None:
+    """Find the address that one end gave the other, by Mode Config or a configuration payload.
+
+    Who gives is said by ``modecfg info: us:server``, what was given by the subnet of the other end:
+    a template has none, and a client that is down has 0.0.0.0/0.
+    """
+    role = keys["our_modecfg"]
+    for topology in connection.topologies:
+        given = {"server": topology.remote_client, "client": topology.local_client}.get(str(role))
+        for selector in (given or "").strip("{}").split(","):  # from 5.3 on in braces
+            if selector.endswith(_HOST):
+                return selector.partition("/")[0]
+    return None
 
 
 def _sa(state: State) -> Entry:
@@ -83,6 +121,14 @@ def _known(**values: Typed | None) -> Entry:
 
 def _text(value: str | None) -> Typed | None:
     return ("s", clean(str(value))) if value else None
+
+
+def _word(value: object) -> Typed | None:
+    return _text(value) if isinstance(value, str) else None
+
+
+def _seconds(value: object) -> Typed | None:
+    return ("d", float(value)) if isinstance(value, int | float) else None
 
 
 _LIMITS = {"q": 1 << 16, "u": 1 << 32, "t": 1 << 64}

@@ -80,6 +80,30 @@ def test_every_key_of_real_tunnels_is_documented_and_of_its_type() -> None:
     assert all_keys - seen <= rare
 
 
+LEASES = {
+    "4.10/xauth-server": {"192.0.3.10"},
+    "4.10/xauth": {"192.0.3.10"},
+    "5.4/cp": {"192.0.3.30"},
+    "5.4/cp-server": {"192.0.3.30"},
+    "4.10/rekey": set(),
+}
+
+
+@pytest.mark.parametrize(("name", "leases"), LEASES.items())
+def test_an_address_that_was_given_is_told_on_both_sides(name: str, leases: set[str]) -> None:
+    entries = [values(details(t)) for t in tunnels(f"{name}.jsonl.gz")]
+    assert {e["Lease"] for e in entries if "Lease" in e} == leases
+
+
+def test_what_is_configured_and_in_use_is_told_of_each_child() -> None:
+    [child] = values(details(list(tunnels("4.10/dpd-cut.jsonl.gz"))[12]))["Children"]
+    told = values(child)
+    assert (told["DpdDelay"], told["DpdTimeout"], told["DpdAction"]) == (5.0, 15.0, "restart")
+    assert (told["IkeLifetime"], told["ChildLifetime"]) == (28800.0, 28800.0)
+    assert told["IkeAlgorithms"] == "AES_GCM_16_256-HMAC_SHA2_512-MODP2048"
+    assert told["ChildAlgorithms"] == "AES_GCM_16_256-NONE"
+
+
 def test_a_tunnel_of_which_nothing_is_known_has_no_more_than_its_name() -> None:
     entry = details(tunnel("office"))
     assert entry == {"Name": ("s", "office"), "Children": ("aa{sv}", []), "SAs": ("aa{sv}", [])}
