@@ -27,12 +27,12 @@ from ipsecwatch.bus import Bus, News
 from ipsecwatch.config import ConfigError, Settings
 from ipsecwatch.journal import Journal
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
-from ipsecwatch.pluto import Asker, AskError, Command
+from ipsecwatch.pluto import Answer, Asker, AskError, Command
 from ipsecwatch.poller import Poller, PollerEndedError
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import Study
 from ipsecwatch.tiers import Tiers
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracker import Tracker, unexplained
 from ipsecwatch.wakers.kernel import KernelWatch
 from ipsecwatch.wakers.log import PlutoLog
 from ipsecwatch.wakers.socket import SocketWatch
@@ -41,7 +41,6 @@ from ipsecwatch.wakers.system import SystemWatch
 if TYPE_CHECKING:
     from ipsecwatch.journald import Sender
     from ipsecwatch.model import LogLine, Transition
-    from ipsecwatch.pluto import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +52,9 @@ SAVE_EVERY: Final = 30.0
 
 MAX_STRANGE: Final = 1000
 """Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
+
+LOG_LAG: Final = 0.05
+"""Seconds that a loss without a cause waits for the log, before it is told of as it is."""
 
 ECHO: Final = 1.0
 """Seconds after a waker's poll until the second: kernel and log may be ahead of pluto's status."""
@@ -100,7 +102,7 @@ class Service:
             timeout=settings.timeout,
         )
         self._asker.on_recovered = self._poller.wake
-        self._log = PlutoLog(settings.unit, self.hear, self.wake)
+        self._log = PlutoLog(settings.unit, self.hear, self.logged)
         self._socket = SocketWatch(Path(settings.control_socket), self.wake)
         self._system = SystemWatch(settings.unit, self.wake)
         self._kernel = KernelWatch(self.wake)
@@ -113,6 +115,7 @@ class Service:
         self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
         self._echo: asyncio.TimerHandle | None = None
+        self._needs_echo = False
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine) -> None:
@@ -180,7 +183,8 @@ class Service:
 
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
         """Take what a poll brought; says whether the next one should come soon."""
-        self._log.drain()
+        asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
+        await self._log.settle(asked)
         if isinstance(answer, AskError):
             self._tiers.whole()
             inactive = self._system.inactive is True
@@ -189,6 +193,13 @@ class Service:
             self._last_poll = at
             poll = await self._answered(answer, at, mono)
         changes = await self._study.observe(poll)
+        if self._log.count and any(unexplained(c) for c in changes):
+            # pluto logs before it answers, and journald passes it on in its own time.
+            await asyncio.sleep(LOG_LAG)
+            await self._log.settle(asked)
+            changes = await self._study.explain(changes)
+        if any(c.announced for c in changes):
+            self._seen()
         self._outbox.put_nowait(self._told(poll, changes))
         return self._tracker.connecting
 
@@ -231,13 +242,26 @@ class Service:
 
     def wake(self) -> None:
         """Look now, and once more a little later."""
+        self._needs_echo = True
+        self._look_twice()
+
+    def logged(self) -> None:
+        """Look now; and once more a little later, unless what pluto logged is seen before."""
+        self._look_twice()
+
+    def _look_twice(self) -> None:
         self._poller.wake()
         if self._echo is None:
             loop = asyncio.get_running_loop()
             self._echo = loop.call_later(ECHO, self._echoed)
 
+    def _seen(self) -> None:
+        if self._echo is not None and not self._needs_echo:
+            self._echo.cancel()
+            self._echo = None
+
     def _echoed(self) -> None:
-        self._echo = None
+        self._echo, self._needs_echo = None, False
         self._poller.wake()
 
     # --- telling ------------------------------------------------------------------------

@@ -65,6 +65,10 @@ class Study:
         loaded = len(poll.report.connections) if poll.report is not None else 0
         return await self._alone(self._tracker.observe, poll, size=loaded)
 
+    async def explain(self, changes: list[Transition]) -> list[Transition]:
+        """Have it tell these again, with what the log has told since."""
+        return await self._alone(self._tracker.explain, changes, size=len(changes))
+
     async def save(self) -> dict[str, Any]:
         """Give what is to be remembered while the service is away."""
         return await self._alone(self._tracker.save)

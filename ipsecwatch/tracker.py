@@ -9,7 +9,7 @@ never `down`.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import memory as past
@@ -36,6 +36,21 @@ LOADING_GRACE: Final = 60.0
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
 
+LOG_LATE: Final = 3.0
+"""Seconds by which it may come after that poll: journald may be busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Riddle:
+    """A loss of which the log hasn't told the cause yet."""
+
+    names: frozenset[str]
+    serials: frozenset[int]
+    after: int
+    """What the witness had heard some seconds before."""
+    since: float
+    """When it was seen, on the monotonic clock."""
+
 
 class Tracker:
     """Follows all tunnels."""
@@ -52,6 +67,8 @@ class Tracker:
         self._report: Report | None = None
         self._sights: dict[str, Sight] = {}
         """What the last poll with an answer showed, and what was seen in it."""
+        self._riddles: dict[str, _Riddle] = {}
+        """Losses without a cause, by the tunnel's key."""
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -85,6 +102,7 @@ class Tracker:
 
     def observe(self, poll: Poll) -> list[Transition]:
         """Take one poll and say what has changed since the last one, in order."""
+        self._solve(poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
             self._stopped_since = None
@@ -99,6 +117,34 @@ class Tracker:
         while len(self._heard) > 1 and self._heard[1][0] <= poll.mono - LOG_SLACK:
             self._heard.popleft()
         return changes
+
+    def explain(self, changes: Iterable[Transition]) -> list[Transition]:
+        """Tell what observe() told again, with causes of losses that the log has told since."""
+        return [self._explained(c) for c in changes]
+
+    def _explained(self, change: Transition) -> Transition:
+        riddle = self._riddles.get(change.tunnel.key)
+        if riddle is None or change.mono != riddle.since or not unexplained(change):
+            return change
+        reason, detail = self._witness.loss(riddle.names, riddle.serials, riddle.after)
+        if reason is Reason.OTHER:
+            return change
+        tunnel = replace(change.tunnel, reason=reason, detail=detail)
+        return replace(change, tunnel=tunnel, reason=reason, detail=detail)
+
+    def _solve(self, now: float) -> None:
+        """Give those that were lost without a cause the one that the log has told since.
+
+        That is news of the tunnel, and no transition.
+        """
+        for key, riddle in list(self._riddles.items()):
+            memory = self._past.memories.get(key)
+            reason, detail = self._witness.loss(riddle.names, riddle.serials, riddle.after)
+            if reason is not Reason.OTHER or now - riddle.since > LOG_LATE:
+                del self._riddles[key]
+            if memory is not None and memory.tunnel.reason is Reason.OTHER is not reason:
+                memory.why = reason, detail
+                memory.tunnel = replace(memory.tunnel, reason=reason, detail=detail)
 
     # --- without a trustworthy answer -----------------------------------------------------
 
@@ -140,6 +186,7 @@ class Tracker:
         another = self._looked and (self._reborn or self._another(poll, report))
         if another:
             self._past.life = Life(started=poll.mono, grew=poll.mono, ikes={})
+            self._riddles.clear()
             self._witness.forget()
             for memory in self._past.memories.values():
                 memory.orphan = True
@@ -291,7 +338,7 @@ class Tracker:
             if memory.orphan:
                 reason = Reason.PLUTO_STOPPED
             else:
-                reason, detail = self._loss(memory)
+                reason, detail = self._loss(memory, poll)
                 reason = Reason.UNLOADED if reason is Reason.OTHER else reason
         gone = replace(
             old, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason,
@@ -313,12 +360,12 @@ class Tracker:
         if memory.orphan and was.carries:
             out += self._move(memory, TunnelState.DOWN, (Reason.PLUTO_STOPPED, None), poll)
         elif was.carries and replaced and self._was_lost(memory):
-            out += self._move(memory, TunnelState.DOWN, self._loss(memory), poll)
+            out += self._move(memory, TunnelState.DOWN, self._loss(memory, poll), poll)
         if memory.orphan:
             memory.trying_since = None
         lost = not memory.orphan and was.carries and seen.up < memory.tunnel.children_up
         memory.orphan = False
-        why = self._loss(memory) if lost else None
+        why = self._loss(memory, poll) if lost else None
         state = self._episode(memory, seen, poll)
         memory.tunnel = self._picture(memory, seen)
         out += self._move(memory, state, why or self._reason(memory, state), poll)
@@ -410,10 +457,13 @@ class Tracker:
         """Answer what the witness had heard some seconds before the poll at hand."""
         return self._heard[0][1]
 
-    def _loss(self, memory: Memory) -> Why:
-        return self._witness.loss(
-            _own_names(memory.tunnel), memory.children | memory.parents, self._heard_before()
-        )
+    def _loss(self, memory: Memory, poll: Poll) -> Why:
+        names, serials = frozenset(_own_names(memory.tunnel)), memory.children | memory.parents
+        why = self._witness.loss(names, serials, self._heard_before())
+        if why[0] is Reason.OTHER:
+            riddle = _Riddle(names, serials, self._heard_before(), poll.mono)
+            self._riddles[memory.tunnel.key] = riddle
+        return why
 
     def _was_lost(self, memory: Memory) -> bool:
         return self._witness.lost_between(
@@ -431,7 +481,8 @@ class Tracker:
         before = memory.why if state is old or not begins else (Reason.NONE, None)
         if state in (TunnelState.DOWN, TunnelState.WAITING):
             if old in (TunnelState.CONNECTING, TunnelState.STUCK):
-                why = self._loss(memory)
+                held = memory.children | memory.parents
+                why = self._witness.loss(_own_names(t), held, self._heard_before())
                 return why if why[0] is Reason.OPERATOR else before
             return before
         if memory.trying_since is None:  # partial, and nobody tries for more
@@ -449,6 +500,11 @@ class Tracker:
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
+
+
+def unexplained(change: Transition) -> bool:
+    """Tell whether something was lost, and the log doesn't tell (yet) how."""
+    return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)
 
 
 def _same(memory: Memory, seen: Sight) -> bool:

@@ -328,3 +328,24 @@ async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path
     assert service._outbox.get_nowait() is second
     await service._keep(second)
     assert state.exists()
+
+
+async def test_a_waker_has_it_look_twice_unless_what_pluto_logged_is_seen_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ipsecwatch.service.ECHO", 0.01)
+    service = Service(Settings(), Sender(None, io.StringIO()))
+    wakes: list[int] = []
+    service._poller.wake = lambda: wakes.append(1)  # type: ignore[method-assign]
+    for waker in (service.wake, service.logged):
+        waker()
+        waker()
+        await until(lambda: len(wakes) == 3)
+        wakes.clear()
+    service.wake()
+    service._seen()  # of the kernel's word only a part may have been seen
+    assert service._echo is not None
+    await until(lambda: len(wakes) == 2)
+    service.logged()
+    service._seen()
+    assert service._echo is None

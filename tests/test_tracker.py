@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.model import (
+    Connection,
     LogLine,
     Pending,
     PlutoState,
@@ -443,3 +444,57 @@ def test_a_wanted_tunnel_without_an_address_of_ours_cannot_reach_its_peer() -> N
         "->connecting",
         "connecting>stuck:unreachable",
     ]
+
+
+# --- A log that comes late ---------------------------------------------------------------------
+
+
+CAUSE = LogLine(START, '"site": terminating SAs using this connection')
+
+
+def test_a_cause_that_comes_before_the_loss_is_told_is_told_with_it() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE, connection("other")], UP))
+    changes = tracker.observe(poll(5, [SITE, connection("other")]))
+    assert tracker.explain(changes) == changes
+    tracker.hear(CAUSE)
+    (change,) = tracker.explain(changes)
+    assert (change.reason, change.tunnel.reason) == (Reason.OPERATOR, Reason.OPERATOR)
+    assert change.detail == change.tunnel.detail == CAUSE.text
+    assert tracker.observe(poll(6, [SITE, connection("other")])) == []
+    assert tracker.tunnels["site"].reason is Reason.OPERATOR
+
+
+def test_so_is_that_of_a_tunnel_that_is_gone() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE], UP))
+    changes = tracker.observe(poll(5))
+    assert told(changes) == ["up>gone:unloaded"]
+    tracker.hear(CAUSE)
+    assert told(tracker.explain(changes)) == ["up>gone:operator"]
+
+
+@pytest.mark.parametrize("after", [[SITE], [WANTED]], ids=["down", "connecting"])
+@pytest.mark.parametrize(("second", "reason"), [(7.9, "operator"), (8.1, "other")])
+def test_a_cause_that_comes_later_is_news_for_a_while_and_no_transition(
+    second: float, reason: str, after: list[Connection]
+) -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, after, UP))
+    (change,) = tracker.observe(poll(5, after))
+    assert change.reason is Reason.OTHER
+    tracker.observe(poll(5.5, after))
+    assert tracker.observe(poll(second - 0.05, after)) == []
+    tracker.hear(CAUSE)
+    assert tracker.observe(poll(second, after)) == []
+    assert tracker.tunnels["site"].reason == reason
+
+
+def test_a_cause_that_comes_late_is_none_for_what_happened_since() -> None:
+    tracker = Tracker()
+    history(poll(0, [SITE], UP), poll(5, [SITE]), tracker=tracker)
+    again = (ike(3, "site"), child(4, "site", 3))
+    assert history(poll(6, [SITE], again), tracker=tracker) == ["down>up"]
+    tracker.hear(LogLine(START, '"site" #2: ESP traffic information: in=0B out=0B'))
+    assert history(poll(7, [SITE], again), tracker=tracker) == []
+    assert tracker.tunnels["site"].reason is Reason.NONE

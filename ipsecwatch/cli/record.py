@@ -109,7 +109,7 @@ class _Recorder:
                     return
                 rest = await self._round()
         finally:
-            self._log.drain()
+            await self._log.settle(float("inf"))
             self._log.close()
             await self._asker.close()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from systemd import journal
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BATCH: Final = 200
-"""Lines that are read before others get their turn."""
+TURN: Final = 0.01
+"""Seconds of reading before others get their turn."""
+
+PATIENCE: Final = 0.5
+"""Seconds that settle() reads at most, while pluto may log faster than we read."""
 
 MAX_LINE: Final = 4096
 """Characters of a line that are kept; pluto cuts its own at 1,024."""
@@ -49,6 +53,9 @@ class PlutoLog:
         self._path = path
         self._reader: journal.Reader | None = None
         self._more: asyncio.Handle | None = None
+        self._last = 0.0
+        self.count = 0
+        """Lines so far. None at all: the unit may log elsewhere."""
 
     def open(self) -> bool:
         """Begin to read; False where there is no journal, or none that we may read."""
@@ -78,40 +85,49 @@ class PlutoLog:
             self._reader.close()
             self._reader = None
 
-    def drain(self) -> None:
-        """Read what is there now, so that a reason is known before its loss is told."""
-        if self._reader is not None:
-            self._reader.process()
-            self._read()
+    async def settle(self, since: float) -> None:
+        """Read what is there now, so that a reason is known before its loss is told.
 
-    def _ready(self) -> None:
+        Wakes where something was logged after ``since`` (wall clock): no answer tells of that yet.
+        """
         if self._reader is None:
             return
-        if self._reader.process() != journal.NOP and self._read():
+        self._reader.process()
+        count, end = self.count, time.monotonic() + PATIENCE
+        while self._read() and time.monotonic() < end:  # noqa: ASYNC110 - it is we who read
+            await asyncio.sleep(0)
+        if self.count > count and self._last > since:
             self._wake()
+
+    def _ready(self) -> None:
+        if self._reader is not None and self._reader.process() != journal.NOP:
+            self._again()
 
     def _again(self) -> None:
         self._more = None
-        if self._read():
+        count = self.count
+        if self._read() and self._more is None:
+            self._more = asyncio.get_running_loop().call_soon(self._again)
+        if self.count > count:
             self._wake()
 
-    def _read(self) -> int:
-        """Read a batch of lines; answers how many, and comes back for the rest."""
-        reader = self._reader
-        count = 0
-        while reader is not None and count < BATCH:
+    def _read(self) -> bool:
+        """Read lines for one turn; says whether there may be more."""
+        end = time.monotonic() + TURN
+        while self._reader is not None:
             try:
-                entry = reader.get_next()
+                entry = self._reader.get_next()
             except OSError as e:  # a rotated file that is gone, a damaged entry
                 logger.debug("the journal skipped: %s", e)
-                break
+                return False
             if not entry:
-                return count
-            count += 1
-            self._hear(_line(entry))
-        if count and self._more is None:
-            self._more = asyncio.get_running_loop().call_soon(self._again)
-        return count
+                return False
+            line = _line(entry)
+            self.count, self._last = self.count + 1, line.at
+            self._hear(line)
+            if time.monotonic() >= end:
+                return True
+        return False
 
 
 def _line(entry: dict[str, object]) -> LogLine:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """How long from a change in pluto to the D-Bus signal at a subscriber?
 
-    python -m tests.bench.latency [--changes N] [--sizes 1,50,1000]
+    python -m tests.bench.latency [--sizes 1,50,1000,5000] [--minutes 3]
 
-A played pluto with so many connections changes one of them at random times; with wakers its log
-line comes along, as from the journal. Service and subscriber are in this process, the bus is a
-dbus-daemon of its own. Prints milliseconds: median, 99th percentile and the longest.
+A pluto with so many connections, which takes as long to answer as a real one, changes one of them
+at random times; with wakers its log line comes along, as from the journal. Service, pluto,
+subscriber and bus (a dbus-daemon) are a process each. Prints milliseconds: median, 99th percentile
+and the longest.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
 import os
 import random
 import statistics
@@ -23,33 +23,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipsecwatch import client
-from ipsecwatch.config import Settings
 from ipsecwatch.ensemble import compose
-from ipsecwatch.journald import Sender
-from ipsecwatch.model import LogLine
-from ipsecwatch.playback import Playback
-from ipsecwatch.service import Service
 from tests.support.bus import PrivateBus
 from tests.support.recordings import ROOT, statuses
+from tests.support.watched import Watched
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
+LULL = 100
+"""Times what a status costs: changes come without regard to when there was a poll."""
+COSTS = {1: 0.0005, 50: 0.004, 1000: 0.07, 5000: 0.5}
+"""Seconds that a status takes pluto, by connections (DESIGN 8)."""
 
 
-@dataclass
-class Pluto:
-    """So many connections, of which one changes; composed once for each of the two states."""
-
-    texts: dict[bool, str]
-    up: bool = False
-
-    @classmethod
-    def of(cls, size: int) -> Pluto:
-        others = [DOWN.replace('"site"', f'"other{n}"') for n in range(size - 1)]
-        return cls({up: compose([UP if up else DOWN, *others]) for up in (False, True)})
-
-    def says(self, _: float) -> str:
-        return self.texts[self.up]
+def texts(size: int) -> dict[bool, str]:
+    """Compose what pluto says while one of so many connections is down, or up."""
+    others = [DOWN.replace('"site"', f'"other{n}"') for n in range(size - 1)]
+    return {up: compose([UP if up else DOWN, *others]) for up in (False, True)}
 
 
 @dataclass
@@ -65,47 +55,47 @@ class Listener:
                     self.heard.set()
 
 
-async def measure(size: int, changes: int, *, wakers: bool, folder: Path) -> list[float]:
-    """Measure so many changes; answers milliseconds."""
-    pluto, listener = Pluto.of(size), Listener()
-    control = str(folder / "pluto.ctl")
-    settings = Settings(control_socket=control, unit="no-such.service")
-    service = Service(settings, Sender(None, io.StringIO()))
-    took = []
-    async with Playback(control, pluto.says, lambda: 0.0):
-        tasks = [asyncio.create_task(service.run()), asyncio.create_task(listener.follow())]
+async def measure(size: int, seconds: float, *, wakers: bool, folder: Path) -> list[float]:
+    """Measure changes for so long; answers milliseconds."""
+    says, listener = texts(size), Listener()
+    up = False
+    took: list[float] = []
+    cost = COSTS.get(size, size * 0.0001)
+    rest = (0.3, 1.5) if wakers else (0.3, 6.0)
+    with Watched(folder, says[up], cost) as service:
+        following = asyncio.create_task(listener.follow())
         await listener.heard.wait()
-        for n in range(changes):
-            await asyncio.sleep(random.uniform(0.3, 1.5) if wakers else random.uniform(0.3, 6.0))
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end or len(took) < 2:
+            await asyncio.sleep(random.uniform(*rest) + LULL * cost * random.random())
             listener.heard.clear()
-            pluto.up = not pluto.up
+            up = not up
+            service.say(says[up])
             start = time.perf_counter()
             if wakers:
-                word = "established Child SA using #1" if pluto.up else "terminating SAs"
-                service.hear(LogLine(time.time(), f'"site" #{n}: {word}'))
-                service.wake()
+                word = "established Child SA using #1" if up else "terminating SAs"
+                service.log(f'"site" #2: {word}')
             await listener.heard.wait()
             took.append((time.perf_counter() - start) * 1000)
-        tasks[1].cancel()
-        service.stop()
-        await asyncio.wait(tasks)
+        following.cancel()
     return took
 
 
 def main() -> None:
     """Measure what the command line asks for, and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--changes", type=int, default=200)
-    parser.add_argument("--sizes", default="1,50,1000")
+    parser.add_argument("--minutes", type=float, default=3.0, help="for each row")
+    parser.add_argument("--sizes", default="1,50,1000,5000")
     args = parser.parse_args()
     print(
         f"{'connections':>11}  {'wakers':>6}  {'n':>4}  {'median':>8}  {'p99':>8}  {'max':>8}  ms"
     )
     for size in map(int, args.sizes.split(",")):
-        for wakers, changes in ((True, args.changes), (False, max(10, args.changes // 10))):
+        for wakers in (True, False):
             with PrivateBus(system=True) as bus, tempfile.TemporaryDirectory() as name:
                 os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = bus.address
-                took = asyncio.run(measure(size, changes, wakers=wakers, folder=Path(name)))
+                seconds, folder = 60 * args.minutes, Path(name)
+                took = asyncio.run(measure(size, seconds, wakers=wakers, folder=folder))
             p99 = statistics.quantiles(took, n=100)[98]
             print(
                 f"{size:>11}  {'yes' if wakers else 'no':>6}  {len(took):>4}  "

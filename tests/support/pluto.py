@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LINE = '000 "site": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
 
+PIECE = 64 << 10
+"""Bytes that are read aloud in one breath."""
+
 STATUS = (
     "000 using kernel interface: xfrm\n"
     "000  \n"
@@ -122,9 +125,12 @@ def answer(s: Served) -> None:
 
 
 def read_aloud(s: Served) -> None:
-    """Answer with what stands in a file by now; the text is its path."""
+    """Answer with what stands in a file by now, in ``pause`` seconds; the text is its path."""
     with open(s.text, "rb") as f:
-        s.send(f.read())
+        said = f.read()
+    for begin in range(0, len(said), PIECE):
+        s.send(said[begin : begin + PIECE])
+        time.sleep(s.pause * PIECE / len(said))
 
 
 def slow(s: Served) -> None:

@@ -83,15 +83,19 @@ class Gauge:
 
     def __init__(self) -> None:
         self.blocked = self.busy = 0.0
-        run = Handle._run
+        self._run = Handle._run
 
         def measured(handle: Handle) -> None:
             wall, processor = time.perf_counter(), time.thread_time()
-            run(handle)
+            self._run(handle)
             self.blocked = max(self.blocked, time.perf_counter() - wall)
             self.busy = max(self.busy, time.thread_time() - processor)
 
         Handle._run = measured  # type: ignore[assignment,method-assign]
+
+    def remove(self) -> None:
+        """Measure no more."""
+        Handle._run = self._run  # type: ignore[method-assign]
 
 
 def _live(parents_end: Connection, pipe: Connection) -> None:

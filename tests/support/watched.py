@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The whole service in a process of its own, on a pluto in another, with its loop's steps measured.
 
-A test, or a benchmark, says what pluto answers and hears how long the loop was kept from others.
+A test, or a benchmark, says what pluto answers and logs, and hears how long the loop was kept from
+others.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import io
 import multiprocessing
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
+from ipsecwatch.model import LogLine
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import share_the_processor
@@ -41,11 +44,17 @@ class Figures:
 class Watched:
     """Runs while its context lasts, on the bus that this process takes for the system bus."""
 
-    def __init__(self, folder: Path, text: str, **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        folder: Path,
+        text: str,
+        cost: float = 0.0,
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
         self._said = folder / "said"
         self.say(text)
         control = folder / "pluto.ctl"
-        self._pluto = FakePluto(control, "read_aloud", text=str(self._said))
+        self._pluto = FakePluto(control, "read_aloud", text=str(self._said), pause=cost)
         made = Settings(control_socket=str(control), unit="no-such.service", **settings)
         fork = multiprocessing.get_context("fork")
         self._pipe, theirs = fork.Pipe()
@@ -72,6 +81,10 @@ class Watched:
         self._process.close()
         self._pluto.__exit__()
 
+    def log(self, text: str) -> None:
+        """Have pluto log a line, which arrives at once."""
+        self._pipe.send(LogLine(time.time(), text))
+
     async def figures(self) -> Figures:
         """Ask how it was since the last time."""
         self._pipe.send(None)
@@ -91,10 +104,14 @@ async def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
 
     def answer() -> None:
         try:
-            pipe.recv()
+            what = pipe.recv()
         except EOFError:
             asyncio.get_running_loop().remove_reader(pipe.fileno())
             service.stop()
+            return
+        if isinstance(what, LogLine):
+            service.hear(what)
+            service.logged()
             return
         poller = service._poller
         pipe.send(Figures(gauge.busy, gauge.blocked, poller.polls, service._serial))
