@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "-" and sys.stdin.isatty():
         print("Paste the output of `ipsec status`, then press Ctrl-D.", file=sys.stderr)
     report = pasted.read(read_input(args.what).decode("utf-8", "surrogateescape"))
-    tunnels = _tunnels(report)
+    tunnels = tunnels_of(report)
     _check(report, tunnels)
     if args.json:
         print(json.dumps(_json(report, tunnels)))
@@ -83,7 +83,7 @@ def _word(word: str, *, as_json: bool) -> str:
 # --- A status ---------------------------------------------------------------------------------
 
 
-def _tunnels(report: Report) -> list[Tunnel]:
+def tunnels_of(report: Report) -> list[Tunnel]:
     """Say how the tunnels of a status are, whether or not all of it is there."""
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""What tickets, mails, terminals and logs do to a status text on its way."""
+
+from __future__ import annotations
+
+import html
+import re
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PREFIX: Final = re.compile(r"^0\d\d ", re.MULTILINE)
+
+
+def _several(text: str) -> str:
+    """Join each three lines, as a program does that takes a single line end for none."""
+    lines = text.split("\n")
+    return "\n".join(" ".join(lines[i : i + 3]) for i in range(0, len(lines), 3))
+
+
+def _terminal(width: int) -> Callable[[str], str]:
+    """Break lines at the last column, in the middle of words."""
+
+    def wrap(text: str) -> str:
+        lines = text.split("\n")
+        return "\n".join(x[i : i + width] for x in lines for i in range(0, max(1, len(x)), width))
+
+    return wrap
+
+
+def _mail(width: int) -> Callable[[str], str]:
+    """Break lines at blanks."""
+
+    def wrap(text: str) -> str:
+        wraps = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+        return "\n".join("\n".join(wraps.wrap(line) or [""]) for line in text.split("\n"))
+
+    return wrap
+
+
+def _behind(mark: str) -> Callable[[str], str]:
+    return lambda text: "".join(f"{mark}{line}\n" for line in text.split("\n"))
+
+
+def _stripped(text: str) -> str:
+    return "\n".join(line.strip() for line in text.split("\n"))
+
+
+MANGLED: Final[dict[str, Callable[[str], str]]] = {
+    "line ends lost": lambda text: text.replace("\n", " "),
+    "line ends and blanks lost": lambda text: " ".join(text.split()),
+    "several on a line": _several,
+    "terminal of 72 columns": _terminal(72),
+    "terminal of 80 columns": _terminal(80),
+    "terminal of 132 columns": _terminal(132),
+    "terminal of 80 columns, ends stripped": lambda text: "\n".join(
+        line.rstrip() for line in _terminal(80)(text).split("\n")
+    ),
+    "mail of 72 columns": _mail(72),
+    "mail of 80 columns": _mail(80),
+    "quoted with |": _behind("| "),
+    "quoted with >": _behind("> "),
+    "quoted with > alone": _behind(">"),
+    "quoted twice": _behind(">> "),
+    "mailed, then quoted": lambda text: _behind("> ")(_mail(70)(text)),
+    "indented": _behind("    "),
+    "indented with a tab": _behind("\t"),
+    "tabs for blanks": lambda text: text.replace("   ", "\t"),
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "syslog": _behind("Nov 24 00:21:07 gw ipsec[123]: "),
+    "journalctl -o short-iso": _behind("2026-11-24T00:21:07+0000 gw ipsec[123]: "),
+    "double-spaced": lambda text: text.replace("\n", "\n\n"),
+    "last line end lost": lambda text: text.rstrip("\n"),
+    "stripped": _stripped,
+    "without prefixes": lambda text: _PREFIX.sub("", text),
+    "without prefixes and stripped": lambda text: _stripped(_PREFIX.sub("", text)),
+    "HTML": html.escape,
+    "coloured": lambda text: re.sub(r"^", "\x1b[0;32m", text, flags=re.MULTILINE) + "\x1b[0m",
+    "typographic quotes": lambda text: re.sub('"([^"\n]*)"', r"“\1”", text),
+    "code fence": lambda text: f"Our tunnel:\n\n```\n{text}\n```\nwhat is it?\n",
+    "at a prompt": lambda text: f"[root@gw ~]# ipsec status\n{text}[root@gw ~]# \n",
+    "at another prompt": lambda text: f"root@gw:~# ipsec auto --status\n{text}root@gw:~# \n",
+    "below the command": lambda text: f"sudo ipsec status\n{text}",
+}
+"""What may happen to a text, by name."""
