@@ -30,7 +30,9 @@ def states(word: str) -> list[Story]:
     word = printed[1] if printed else word
     plain = _plain(word)
     by_name = [s for s in STORIES if any(_plain(w.text) == plain for w in s.names)]
-    return by_name or [s for s in STORIES if any(w.text.lower() == word.lower() for w in s.stories)]
+    if by_name or not plain:
+        return by_name
+    return [s for s in STORIES if any(w.text.lower() == word.lower() for w in s.stories)]
 
 
 def other(word: str) -> list[tuple[str, str, str]]:

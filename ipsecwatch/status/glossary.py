@@ -63,7 +63,7 @@ TIMERS: Final = {
 }
 """Timers by the names that they have had since 4.5."""
 
-_OLD_TIMER: Final = re.compile(r"(?:EVENT_)?(?:v[12]_)?(?:S[AO]_)?(\w+?)(?:_IKE)?", re.ASCII)
+_OLD_TIMER: Final = re.compile(r"(?:EVENT_)?(?:v[12]_)?(?:S[AO]_)?(\w{1,40})", re.ASCII)
 
 POLICY: Final = {
     "UP": "It is to be up, and is tried again and again until somebody takes it down.",
@@ -132,7 +132,7 @@ SHUNTS: Final = {
 
 def timer(name: str) -> str | None:
     """Explain a timer by its name in any release."""
-    if name in TIMERS:
-        return TIMERS[name]
     m = _OLD_TIMER.fullmatch(name)
-    return TIMERS.get(m[1]) if m else None
+    if m is None:
+        return None
+    return TIMERS.get(m[1]) or TIMERS.get(m[1].removesuffix("_IKE"))

@@ -117,7 +117,8 @@ STORIES: Final[tuple[Story, ...]] = (
     ),
     Story(
         _w(("STATE_MAIN_I4", *_V1)),
-        _w(("ISAKMP SA established", "3.18", MAIN), ("IKE SA established", "4.0", "4.15")),
+        _w(("ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
+           ("ISAKMP SA established", "5.0", MAIN)),
         1, _I, _IKE, Stage.ESTABLISHED,
         "Phase 1 is up; we began it.",
         "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not asked for.",
@@ -153,7 +154,8 @@ STORIES: Final[tuple[Story, ...]] = (
     ),
     Story(
         _w(("STATE_AGGR_R2", *_V1)),
-        _w(("ISAKMP SA established", "3.18", MAIN), ("IKE SA established", "4.0", "4.15")),
+        _w(("ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
+           ("ISAKMP SA established", "5.0", MAIN)),
         1, _R, _IKE, Stage.ESTABLISHED,
         "Phase 1 is up; the peer began it.",
     ),

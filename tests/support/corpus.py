@@ -28,6 +28,8 @@ class Output:
     path: Path
     tag: str
     command: str
+    stale: bool
+    """libreswan's developers let it go stale, or wrote into it."""
 
     @property
     def text(self) -> str:
@@ -39,7 +41,7 @@ def outputs(*, strict: bool = True) -> list[Output]:
     """List the outputs; strict: those that went through no filter and that no one let go stale."""
     with (CORPUS / "INDEX.tsv").open() as f:
         return [
-            Output(CORPUS / row["path"], row["tag"], row["command"])
+            Output(CORPUS / row["path"], row["tag"], row["command"], bool(row["stale"]))
             for row in csv.DictReader(f, delimiter="\t", quoting=csv.QUOTE_NONE)
             if not strict or (row["kind"] == "plain" and not row["stale"])
         ]
