@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.pluto import Answer, AskError, Trouble
+from ipsecwatch.pluto import Answer, AskError, Command, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,7 +75,7 @@ def next_delay(s: Situation) -> float:
 
 
 class _Costs:
-    """What an answer takes of pluto's time.
+    """What an answer to one question takes of pluto's time.
 
     How long an answer takes to come says more than that: pluto may have been busy, or we. So the
     best rate of the last few answers counts, not one that had to wait.
@@ -135,7 +135,7 @@ class Poller:
         self.fast_interval = fast_interval
         self._timeout = timeout
         self._wall = wall
-        self._costs = _Costs()
+        self._costs = {command: _Costs() for command in Command}
         self._extras = _Extras()
         self._signal = asyncio.Event()
         self._woken = False
@@ -237,7 +237,9 @@ class Poller:
             return e
 
     def _cost_of(self, outcome: Answer | AskError) -> float:
-        return outcome.busy if isinstance(outcome, AskError) else self._costs.of(outcome)
+        if isinstance(outcome, AskError):
+            return outcome.busy
+        return self._costs[outcome.command].of(outcome)
 
     def _situation(self, now: float) -> Situation:
         return Situation(

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+USELESS: Final = 2
+"""Cheap questions after each other that all showed a move: where SAs move all the time, as they do
+with thousands of them, they are a waste."""
+REST: Final = 600.0
+"""Seconds for which they are left out then."""
+
 LONGEST: Final = 60.0
 """Seconds after which the whole status is asked for even if no SA has moved."""
 
@@ -42,6 +48,7 @@ class Tiers:
         self._whole_at = float("-inf")
         self._moves: Moves | None = None
         self._useless_until = float("-inf")
+        self._wasted = 0
 
     async def ask(self, now: float) -> Answer:
         """Ask the question that is due. ``now`` is monotonic. Raises AskError."""
@@ -52,7 +59,7 @@ class Tiers:
                 if e.trouble is not Trouble.UNAVAILABLE:
                     raise
                 logger.info("large status, and no cheap question: %s", e)
-                self._useless_until = now + 10 * LONGEST
+                self._useless_until = now + REST
         return await self._asker.ask()
 
     def whole(self) -> None:
@@ -68,8 +75,12 @@ class Tiers:
             self._moves = moves(report) if report.complete else None
             return True
         if report.complete and moves(report) == self._moves:
+            self._wasted = 0
             return True
         self._moves = None
+        self._wasted += 1
+        if self._wasted >= USELESS:
+            self._useless_until = now + REST
         return False
 
     def _cheap_will_do(self, now: float) -> bool:
