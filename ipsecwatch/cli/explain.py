@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import layout, pasted, prose, table, words
@@ -49,7 +49,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     if not args.what.strip():
         raise Failure("that is neither a file nor a word", _GIVE, EXIT_USAGE)
-    if args.what != "-" and not Path(args.what).exists():
+    if args.what != "-" and not os.path.exists(args.what):  # False for any text
         print(_word(args.what, as_json=args.json))
         return EXIT_OK
     if args.what == "-" and sys.stdin.isatty():
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_json(report, tunnels)))
     else:
-        lines = _lines(report, tunnels, table.Paint(colour_wanted()), layout.columns())
+        lines = lines_of(report, tunnels, table.Paint(colour_wanted()), layout.columns())
         print("\n".join(lines))
     return EXIT_OK
 
@@ -74,10 +74,11 @@ def _word(word: str, *, as_json: bool) -> str:
         paint = table.Paint(colour_wanted())
         return json.dumps(found) if as_json else words.told(word, paint, layout.columns())
     if "/" in word or "." in word:
-        raise Failure(f"cannot read {clean(word)}: no such file", "Give a file, or - for stdin")
+        shown = clean(word, 200)
+        raise Failure(f"cannot read {shown}: no such file", "Give a file, or - for stdin")
     meant = " or ".join(words.similar(word))
     hint = f"Did you mean {meant}?" if meant else _GIVE
-    raise Failure(f"{clean(word)} is neither a file nor a word of pluto's", hint)
+    raise Failure(f"{clean(word, 80)} is neither a file nor a word of pluto's", hint)
 
 
 # --- A status ---------------------------------------------------------------------------------
@@ -150,8 +151,8 @@ def _answers_not(report: Report) -> bool:
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
-def _lines(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: int) -> list[str]:
-    out = [paint.bold(_heading(report, tunnels)), ""]
+def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: int) -> list[str]:
+    out = [*map(paint.bold, layout.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     idle = [t for t in tunnels if prose.is_idle(t)]
     summed = len(idle) > _FEW_IDLE

@@ -34,12 +34,12 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
     for label, text in rows:
         for i, line in enumerate(text.split("\n") if text else ()):
             first = paint.dim(pad(label, _LABEL)) if i == 0 else " " * _LABEL
-            pieces = _wrap(line, wide - _LABEL - 4)
+            pieces = wrap(line, wide - _LABEL - 4)
             out += [f"  {first}  {pieces[0]}", *(f"{' ' * (_LABEL + 4)}{p}" for p in pieces[1:])]
     return [line.rstrip() for line in out]
 
 
-def _wrap(line: str, wide: int) -> list[str]:
+def wrap(line: str, wide: int) -> list[str]:
     """Break a line at blanks, as width() counts cells."""
     if width(line) <= wide:
         return [line]
