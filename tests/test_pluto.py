@@ -73,6 +73,15 @@ async def test_a_long_answer_arrives_whole(path: Path, packets: bool) -> None:
     assert answer.text == text
 
 
+async def test_a_pluto_that_was_upgraded_is_asked_the_way_it_wants_it(path: Path) -> None:
+    asker = Asker(str(path))
+    for packets in (False, True, True, False):  # packets from 5.4 on
+        with FakePluto(path, packets=packets) as pluto:
+            assert (await asker.ask()).pid == pluto.pid
+        os.unlink(path)
+        assert (await refusal(asker)).trouble is Trouble.STOPPED
+
+
 async def test_questions_wait_here_and_not_at_plutos(path: Path) -> None:
     with FakePluto(path, "slow", pause=0.2) as pluto:
         asker = Asker(str(path))

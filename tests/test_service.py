@@ -111,6 +111,7 @@ def tunnels(world: World) -> dict[str, str]:
 
 BAD: dict[str, Said] = {
     "half an answer": UP[: len(UP) // 2],
+    "an answer that contradicts itself": UP.replace("IPsec SAs: total(1)", "IPsec SAs: total(3)"),
     "garbage": "\x00\x1b[31m\xff\n" * 50,
     "another answer": "006 #2: \"site\", type=ESP, add_time=1, inBytes=0, outBytes=0, id='@east'\n",
     "a hanging pluto": Silence.HANGING,

@@ -50,12 +50,23 @@ def test_a_line_is_of_the_connection_at_its_start(line: str) -> None:
     assert parse(line) == Said(name, name.partition("[")[0], serial, "x")
 
 
+KNOCKS, OURS = "packet from 192.0.2.7:500", "192.0.2.1:500"
+
 NOBODYS = (
     "",
     "listening for IKE messages",
     "shutting down interface eth1 192.0.2.1:500",
     "packet from 192.0.2.7:500: sending unencrypted notification v2N_INVALID_IKE_SPI to 192.0.2.7",
     'packet from 192.0.2.7:500: "site" #1: liveness action - restarting',
+    # Somebody knocks, under an address that anybody can write as the sender's. It is no evidence
+    # about a tunnel, not even about one to that address.
+    f"{KNOCKS}: initial Main Mode message received on {OURS} but no connection has been authorized",
+    f"{KNOCKS}: initial parent SA message received on {OURS} but no connection has been authorized",
+    f"{KNOCKS}: ISAKMP_v2_IKE_SA_INIT message received on {OURS} but no suitable connection found",
+    f"{KNOCKS}: IKE_SA_INIT request received on {OURS} but no suitable connection found",
+    f"{KNOCKS}: no suitable connection for peer '@east'",
+    "packet from 192.0.2.7:4500: received Delete SA payload via #2",
+    "packet from 192.0.2.7:500: AUTHENTICATION_FAILED",
     'expire unused parent SA #1 "site"',
     "initiating all conns with alias='site'",
     '| "site" #1: liveness action - restarting all connections that share this peer',

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Why tunnels were lost or got stuck in all recordings, also with polls and log out of step."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import recording
+from ipsecwatch.model import LogLine, TunnelState
+from ipsecwatch.status import Reader
+from ipsecwatch.tracker import Tracker, unexplained
+from tests.support.recordings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ipsecwatch.model import Poll, Transition
+
+# For what is lost, and for what gets stuck. The same in every release.
+CAUSES: dict[str, tuple[set[str], set[str]]] = {
+    "site": ({"operator"}, set()),
+    "multi": ({"operator"}, set()),
+    "v1main": ({"operator"}, set()),
+    "v1aggr": ({"operator"}, set()),
+    "xauth": ({"operator"}, set()),
+    "cp": ({"operator"}, set()),
+    "route": ({"operator"}, set()),
+    "peer-deletes": ({"peer-deleted"}, set()),
+    "autostart": ({"peer-deleted"}, {"unreachable"}),
+    # When the ARP entries are gone, the kernel says that there is no route.
+    "dpd-cut": ({"peer-dead"}, {"unreachable", "no-answer"}),
+    "dpd-killed": ({"peer-dead"}, {"unreachable"}),
+    "daemon": ({"pluto-stopped", "operator"}, set()),
+    "wrongpsk": (set(), {"authentication"}),
+    "badprop": (set(), {"proposal"}),
+    "badesp": (set(), {"proposal"}),
+    "hole": (set(), {"no-answer"}),
+    "hole1": (set(), {"no-answer"}),
+    "closed": (set(), {"unreachable"}),
+    # The gateway's side, whose log wasn't recorded: the instance is gone, and that is all.
+    "cp-server": ({"unloaded"}, set()),
+    "xauth-server": ({"unloaded"}, set()),
+}
+CALM = {"rekey", "rekey1", "cut-nodpd", "oe", "unoriented"}
+PATIENCE = 0.4
+"""Seconds."""
+CRASHED = "4.10/route"
+"""Where pluto crashes in the end."""
+
+NAMES = sorted(
+    f"{path.parent.name}/{path.name.removesuffix('.jsonl.gz')}"
+    for path in ROOT.glob("*/*.jsonl.gz")
+)
+
+
+@lru_cache(maxsize=1)
+def entries(name: str) -> tuple[tuple[float, Poll | LogLine], ...]:
+    """Read a recording: answers when they were complete, lines when they were logged."""
+    reader, found = Reader(), list[tuple[float, "Poll | LogLine"]]()
+    for entry in recording.settled(recording.read(ROOT / f"{name}.jsonl.gz")[1]):
+        if isinstance(entry, LogLine):
+            found.append((entry.at, entry))
+        elif isinstance(entry, recording.Answer) and entry.command == "status":
+            found.append((entry.at + entry.took, recording.poll(entry, reader)))
+    return tuple(found)
+
+
+def changes(name: str, tick: int = 1, first: int = 0, late: float = 0.0) -> Iterator[Transition]:
+    """Play a recording with every so-manieth poll, and a log that is so much behind."""
+    played: list[tuple[float, Poll | LogLine]] = []
+    polls = 0
+    for at, entry in entries(name):
+        if isinstance(entry, LogLine):
+            played.append((at + late, entry))
+        else:
+            polls += 1
+            if polls % tick == first:
+                played.append((at, entry))
+    played.sort(key=lambda timed: timed[0])
+    tracker = Tracker()
+    while played:
+        at, entry = played.pop(0)
+        if isinstance(entry, LogLine):
+            tracker.hear(entry)
+            continue
+        told = tracker.observe(entry)
+        if any(unexplained(c) for c in told):  # the service waits a little for the log
+            for line in [e for t, e in played if t <= at + PATIENCE and isinstance(e, LogLine)]:
+                tracker.hear(line)
+                played = [(t, e) for t, e in played if e is not line]
+            told = tracker.explain(told)
+        yield from (c for c in told if not c.silent)
+
+
+def causes(told: list[Transition]) -> tuple[set[str], set[str]]:
+    lost = {
+        str(c.reason)
+        for c in told
+        if c.goes_down or (c.known is TunnelState.UP and c.becomes is TunnelState.PARTIAL)
+    }
+    return lost, {str(c.reason) for c in told if c.gets_stuck}
+
+
+def true_causes(name: str) -> tuple[set[str], set[str]]:
+    scenario = name.partition("/")[2]
+    lost, stuck = CAUSES.get(scenario, (set(), set()))
+    return (lost | {"pluto-stopped"} if name == CRASHED else lost), stuck
+
+
+def test_every_recording_is_looked_at() -> None:
+    assert {name.partition("/")[2] for name in NAMES} == CAUSES.keys() | CALM
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_lost_or_stuck_has_its_true_cause(name: str) -> None:
+    told = list(changes(name))
+    (lost, stuck), (true_lost, true_stuck) = causes(told), true_causes(name)
+    assert lost == true_lost
+    assert stuck <= true_stuck
+    assert bool(stuck) == bool(true_stuck) or name == "4.10/autostart"  # up again just in time
+    for change in told:
+        if change.reason in {"operator", "peer-deleted", "peer-dead"}:
+            assert change.detail, "the line that tells it isn't told"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("tick", "first", "late"),
+    [(1, 0, -1.5), (1, 0, -0.3), (1, 0, 0.2), (2, 1, 0.2), (5, 0, -1.0), (5, 2, 0.0), (5, 4, 0.3)],
+)
+def test_so_it_has_with_other_polls_and_a_log_ahead_or_behind(
+    name: str, tick: int, first: int, late: float
+) -> None:
+    told = list(changes(name, tick, first, late))
+    (lost, stuck), (true_lost, true_stuck) = causes(told), true_causes(name)
+    assert lost <= true_lost
+    assert stuck <= true_stuck
+    assert bool(lost) == bool(true_lost) or tick > 1
