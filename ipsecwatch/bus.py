@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to get back onto the bus; the last one for ever."""
+PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
+"""Seconds between attempts to get our name while somebody else has it."""
 LARGEST_CALL: Final = 1 << 20
 """Bytes of arguments of a call; with more it is as if there were none."""
 BATCH: Final = 100
@@ -142,7 +144,20 @@ class Bus:
 
 
 async def _own_name(wire: Wire) -> None:
-    """Take our name, or be told why not. Raises RefusedError, WireError."""
+    """Take our name, or be told why not. Raises RefusedError, WireError.
+
+    Whoever had it before us may have hung up already, and the bus not have noticed yet.
+    """
+    for pause in (*PREDECESSOR, None):
+        if await _asks_for_name(wire):
+            return
+        if pause is not None:
+            await asyncio.sleep(pause)
+    hint = f"Is another ipsecwatch running? busctl status {NAME}"
+    raise RefusedError(f"somebody else is {NAME} on the system bus", hint)
+
+
+async def _asks_for_name(wire: Wire) -> bool:
     try:
         reply = await wire.call_bus("RequestName", "su", NAME, _DO_NOT_QUEUE)
     except ErrorReplyError as e:
@@ -152,6 +167,4 @@ async def _own_name(wire: Wire) -> None:
             f"the system bus doesn't let us be {NAME}",
             "Only root may, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
         ) from e
-    if reply.body != [_PRIMARY_OWNER]:
-        hint = f"Is another ipsecwatch running? busctl status {NAME}"
-        raise RefusedError(f"somebody else is {NAME} on the system bus", hint)
+    return reply.body == [_PRIMARY_OWNER]

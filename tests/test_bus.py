@@ -517,6 +517,18 @@ async def test_a_second_service_is_refused_and_told_why() -> None:
         assert "another ipsecwatch" in caught.value.hint
 
 
+@pytest.mark.usefixtures("system_bus")
+async def test_a_service_that_follows_another_one_waits_until_that_has_let_go() -> None:
+    successor = Bus("run-2", lambda: asyncio.sleep(0))
+    async with serving():
+        starting = asyncio.create_task(successor.start())
+        await asyncio.sleep(0.3)
+        assert not starting.done()
+    await starting
+    assert successor.connected
+    await successor.stop()
+
+
 async def test_a_bus_without_our_policy_is_refused_and_told_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -123,6 +123,7 @@ async def live_through(bus: PrivateBus, steps: list[tuple[Any, ...]]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=2)
 @settings(
     max_examples=20,
     deadline=None,
