@@ -517,7 +517,6 @@ async def test_a_second_service_is_refused_and_told_why() -> None:
         assert "another ipsecwatch" in caught.value.hint
 
 
-@pytest.mark.usefixtures("system_bus")
 async def test_a_service_that_follows_another_one_waits_until_that_has_let_go() -> None:
     successor = Bus("run-2", lambda: asyncio.sleep(0))
     async with serving():
