@@ -177,7 +177,7 @@ class Reader:
         if line[:3].isdigit() and line[3:4] in (" ", ""):
             line = line[4:]
         first = line[:1]
-        is_sa = first == "#" and line[1:2] != " "  # "# Total IPsec connections:" is none
+        is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
         if is_sa or (first.isdigit() and ": pending " in line[:24]):
             if self._sa(number, line, answer):
                 return True

@@ -189,7 +189,7 @@ def counters(report: Report) -> dict[str, Value]:
     """
     found: dict[str, Value] = {}
     for line in report.other:
-        if not line.startswith(("current.", "config.", "total.", "~", "#")):
+        if not line.startswith(("current.", "config.", "total.", "~", "#current.")):
             continue
         key, mark, value = line.lstrip("~#").replace(" ", "=", 1).partition("=")
         if mark:
