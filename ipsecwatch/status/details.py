@@ -53,6 +53,11 @@ def _asking(value: str) -> bool | None:
     return value == "active" if value else None
 
 
+def _tcp(value: str) -> Value:
+    """Read enable-tcp=: yes, no, or TCP where UDP gets no answer."""
+    return value if value == "fallback" else boolean(value)
+
+
 def _octets(value: str) -> int | None:
     return number(value.removesuffix(" bytes"))
 
@@ -182,7 +187,7 @@ LINES: Final[dict[str, tuple[_Key, ...]]] = {
     "retransmit-interval:": (
         _k("retransmit-interval:", "retransmit_interval", seconds),
         _k("retransmit-timeout:", "retransmit_timeout", seconds),
-        _k("iketcp:", "iketcp", boolean), _k("iketcp-port:", "iketcp_port", number),
+        _k("iketcp:", "iketcp", _tcp), _k("iketcp-port:", "iketcp_port", number),
     ),
     "sha2-truncbug:": _FLAGS,
     "initial-contact:": _FLAGS,
