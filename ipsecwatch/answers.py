@@ -13,7 +13,7 @@ import logging
 import time
 from collections import Counter, OrderedDict
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import polkit
@@ -86,6 +86,15 @@ class _Asked:
     """What is entered there is left when the answer is sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stranger:
+    """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
+
+    lookup: asyncio.Task[int | None]
+    calls: list[tuple[Call, str]] = field(default_factory=list)
+    """With the interface that each one means."""
+
+
 _Body = list[Any] | bytes
 """What is answered, or that marshalled already."""
 
@@ -101,10 +110,10 @@ class Answers:
         self._objects = objects
         self._refresh = refresh
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: Counter[str | int | None] = Counter()
+        self._waiting: Counter[str | int] = Counter()
         self._turns = Turns()
         self._users: OrderedDict[str, int] = OrderedDict()
-        self._lookups: dict[str, asyncio.Task[int | None]] = {}
+        self._strangers: dict[str, _Stranger] = {}
         self._quick: dict[tuple[str, str], Callable[[Call], list[Any]]] = {
             (PROPERTIES, "Get"): self._get,
             (PROPERTIES, "Set"): self._set,
@@ -139,7 +148,7 @@ class Answers:
 
     def forget(self) -> None:
         """Give up what is being answered: the callers' bus is gone, and so are its names."""
-        for task in (*self._tasks, *self._lookups.values()):
+        for task in (*self._tasks, *(s.lookup for s in self._strangers.values())):
             task.cancel()
         self._users.clear()
 
@@ -167,27 +176,58 @@ class Answers:
             raise _too_many()
         if (uid := self._users.get(sender)) != 0 and len(self._tasks) >= MAX_WAITING:
             raise _too_many()
-        if uid is None and sender not in self._lookups and len(self._lookups) >= MAX_STRANGERS:
+        if uid is not None:
+            self._waiting[sender] += 1
+            self._begin(wire, call, interface, uid)
+        elif sender in self._strangers or len(self._strangers) < MAX_STRANGERS:
+            self._waiting[sender] += 1
+            self._look_up(wire, call, interface)
+        else:
             raise _too_many()
-        task = asyncio.create_task(self._serve(wire, call, interface))
+
+    def _look_up(self, wire: Wire, call: Call, interface: str) -> None:
+        """Find out whose call it is; until then it is nothing but kept."""
+        sender = call.sender
+        if (stranger := self._strangers.get(sender)) is None:
+            stranger = self._strangers[sender] = _Stranger(asyncio.create_task(_uid(wire, sender)))
+            stranger.lookup.add_done_callback(lambda _: self._known(wire, sender))
+        stranger.calls.append((call, interface))
+
+    def _known(self, wire: Wire, sender: str) -> None:
+        """Begin to answer a caller whose user is known now; nobody where there is no user."""
+        stranger = self._strangers.pop(sender)
+        lookup = stranger.lookup
+        uid = None if lookup.cancelled() else lookup.result()
+        if uid is not None:
+            # A unique name is nobody else's as long as the bus lives.
+            self._users[sender] = uid
+            if len(self._users) > MAX_STRANGERS:
+                self._users.popitem(last=False)
+        for call, interface in stranger.calls:
+            if uid is None:
+                self._count_down(sender)
+            else:
+                self._begin(wire, call, interface, uid)
+
+    def _begin(self, wire: Wire, call: Call, interface: str, uid: int) -> None:
+        task = asyncio.create_task(self._serve(wire, call, interface, uid))
         self._tasks.add(task)
-        self._waiting[sender] += 1
-        task.add_done_callback(lambda task: self._served(task, sender))
+        task.add_done_callback(lambda task: self._served(task, call.sender))
 
     def _served(self, task: asyncio.Task[None], sender: str) -> None:
         self._tasks.discard(task)
         self._count_down(sender)
 
-    def _count_down(self, who: str | int | None) -> None:
+    def _count_down(self, who: str | int) -> None:
         self._waiting[who] -= 1
         if not self._waiting[who]:
             del self._waiting[who]
 
-    async def _serve(self, wire: Wire, call: Call, interface: str) -> None:
+    async def _serve(self, wire: Wire, call: Call, interface: str, uid: int) -> None:
         try:
             # No await between making the answer and sending it: so a snapshot is in its place among
             # the signals.
-            async with self._admitted(wire, call) as asked:
+            async with self._admitted(wire, call, uid) as asked:
                 body = await self._slow[interface, call.member](asked)
                 wire.reply(call, interfaces()[interface].methods[call.member].answers, body)
         except _No as e:
@@ -202,9 +242,8 @@ class Answers:
             _internal_error(wire, call)
 
     @asynccontextmanager
-    async def _admitted(self, wire: Wire, call: Call) -> AsyncGenerator[_Asked]:
-        """Find out whose call it is, and count it among the user's. Raises _No, _GoneError."""
-        uid = await self._user(wire, call.sender)
+    async def _admitted(self, wire: Wire, call: Call, uid: int) -> AsyncGenerator[_Asked]:
+        """Count a call among its user's. Raises _No."""
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise _too_many()
         self._waiting[uid] += 1
@@ -213,21 +252,6 @@ class Answers:
                 yield _Asked(wire, call, uid, turn)
         finally:
             self._count_down(uid)
-
-    async def _user(self, wire: Wire, sender: str) -> int:
-        """Find out whose connection that is. Raises _GoneError where it is nobody's any more."""
-        if (uid := self._users.get(sender)) is not None:
-            return uid
-        if (lookup := self._lookups.get(sender)) is None:
-            lookup = self._lookups[sender] = asyncio.create_task(_uid(wire, sender))
-            lookup.add_done_callback(lambda _: self._lookups.pop(sender))
-        if (uid := await asyncio.shield(lookup)) is None:
-            raise _GoneError
-        # A unique name is nobody else's as long as the bus lives.
-        self._users[sender] = uid
-        if len(self._users) > MAX_STRANGERS:
-            self._users.popitem(last=False)
-        return uid
 
     async def _room(self, asked: _Asked) -> None:
         """Wait for one's turn to make a large answer; it lasts until the answer is sent.

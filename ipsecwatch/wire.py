@@ -287,6 +287,9 @@ class Wire:
             raise NoReplyError(f"{destination} didn't answer {member} in {within:g} s") from e
         finally:
             self._pending.pop(message.serial, None)
+            # Its error's traceback has this frame: whoever makes us ask in vain would leave
+            # circles behind, for the collector to find among all that there is.
+            del future
 
     async def call_bus(self, member: str, signature: str, *body: Any) -> Reply:  # noqa: ANN401
         """Call a method of the bus itself. Raises as call() does."""

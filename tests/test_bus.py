@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import struct
@@ -17,7 +18,7 @@ from ipsecwatch import __version__, answers
 from ipsecwatch.bus import Bus, RefusedError
 from ipsecwatch.introspection import FILES, interfaces
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.wire import Call, Variant, connect
+from ipsecwatch.wire import Call, ErrorReplyError, Variant, connect
 from tests.support.bus import POLICY, PrivateBus
 from tests.support.service import (
     INTROSPECTABLE,
@@ -740,8 +741,27 @@ async def test_whoever_has_hung_up_costs_no_answer() -> None:
         gone = Call(":1.999", 1, ROOT, MANAGER, "GetSnapshot", "", [], True, False)
         for _ in range(5):
             service.bus._answers.called(service.bus._wire, gone)
-        assert len(service.bus._answers._tasks) == 5
+        assert not service.bus._answers._tasks
+        assert len(service.bus._answers._strangers[":1.999"].calls) == 5
         assert (await caller.call("GetSnapshot"))[1] == 0
+        await until(lambda: not service.bus._answers._strangers)
         await until(lambda: not service.bus._answers._tasks)
         assert not service.bus._answers._waiting
-        assert not service.bus._answers._lookups
+
+
+async def test_a_call_in_vain_leaves_nothing_to_the_collector() -> None:
+    async with calling() as caller:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                with pytest.raises(ErrorReplyError):
+                    await caller.wire.call_bus("GetConnectionUnixUser", "s", ":1.999")
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [e for e in gc.garbage if isinstance(e, ErrorReplyError)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert not left
