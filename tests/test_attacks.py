@@ -129,7 +129,8 @@ async def attack(what: Attack, uid: int, attackers: int) -> None:
             assert len(made.follow.of(Snapshot)) == 1, "the client lost nothing"
             assert not made.follow.of(Lost)
             print(
-                f"{what.__name__}: worst wait {max(made.waits):.2f} s, "
+                f"{what.__name__}: after it {made.waits[-1]:.2f} s, "
+                f"{made.figures[-1].serial} serials, worst wait {max(made.waits):.2f} s, "
                 f"worst step {max(f.busy for f in made.figures) * 1000:.0f} ms "
                 f"({max(f.blocked for f in made.figures) * 1000:.0f} ms with all), "
                 f"growth {(made.figures[-1].memory - before.memory) / 2**20:.1f} MiB"

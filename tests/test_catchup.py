@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.model import PlutoState, Reason, TunnelState
 from tests.support.service import Service, serving
 from tests.support.subscriber import Subscriber
 from tests.support.tunnels import tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from ipsecwatch.model import Tunnel
+    from ipsecwatch.views import View
     from tests.support.bus import PrivateBus
     from tests.support.subscriber import Knowledge
 
@@ -28,6 +31,8 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("become"), st.sampled_from(NAMES), STATES),
         st.tuples(st.just("reason"), st.sampled_from(NAMES), st.sampled_from(Reason)),
+        st.tuples(st.just("children"), st.sampled_from(NAMES), st.integers(0, 3)),
+        st.tuples(st.just("pluto"), st.sampled_from(PlutoState)),
         st.tuples(st.just("go"), st.sampled_from(NAMES)),
         st.tuples(st.just("burst"), st.integers(1, 60)),
         st.tuples(st.just("restart bus")),
@@ -42,14 +47,27 @@ STEPS = st.lists(
 
 def settled(known: Knowledge, service: Service, run_id: str) -> bool:
     """Whether a subscriber knows what the service knows."""
-    told = {v.name: (v.state, v.last_state, v.reason) for v in known.tunnels.values()}
-    true = {t.name: (t.state, t.last_state, t.reason) for t in service.tunnels.values()}
-    return (known.run_id, known.serial, told) == (run_id, service.serial, true)
+    told = {v.name: facts(v) for v in known.tunnels.values()}
+    true = {t.name: facts(t) for t in service.tunnels.values()}
+    return (known.run_id, known.serial, known.pluto, told) == (
+        run_id,
+        service.serial,
+        service.pluto,
+        true,
+    )
+
+
+def facts(t: Tunnel | View) -> tuple[object, ...]:
+    """All that subscribers are told of a tunnel when it changes."""
+    return (
+        t.state, t.last_state, t.reason, t.since, t.since_mono, t.children_up, t.children,
+        t.instances, t.managed,
+    )  # fmt: skip
 
 
 async def settles(subscriber: Subscriber, service: Service, run_id: str) -> Knowledge:
     """Wait until a subscriber knows what the service knows."""
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(60.0):
         while True:
             known = await subscriber.knowledge()
             if settled(known, service, run_id):
@@ -64,14 +82,17 @@ class Life:
         self.bus = bus
         self.subscribers = subscribers
         self.runs = 0
+        self.now = 1_700_000_000.0
         self.steps: list[tuple[Any, ...]] = []
 
     async def live(self, steps: list[tuple[Any, ...]]) -> None:
         self.steps = [*steps]
         tunnels = {n: tunnel(n) for n in "ab"}
+        pluto = PlutoState.RUNNING
         while True:
             self.runs += 1
             async with serving(f"run-{self.runs}") as service:
+                service.pluto = pluto
                 await service.look(*tunnels.values())
                 while self.steps:
                     what, *how = self.steps.pop(0)
@@ -81,15 +102,21 @@ class Life:
                 else:
                     await self._end(service)
                     return
-                tunnels = service.tunnels
+                tunnels, pluto = service.tunnels, service.pluto
 
     async def _step(self, service: Service, what: str, *how: Any) -> None:  # noqa: ANN401
         match what:
             case "become":
-                await service.become(tunnel(how[0], how[1]))
-            case "reason" if how[0] in service.tunnels:
-                state = service.tunnels[how[0]].state
-                service.tunnels[how[0]] = tunnel(how[0], state, reason=how[1])
+                self.now += 1.0
+                made = tunnel(how[0], how[1], since=self.now, since_mono=self.now)
+                await service.become(made)
+            case "reason" | "children" if how[0] in service.tunnels:
+                field = "reason" if what == "reason" else "children_up"
+                changed = replace(service.tunnels[how[0]], **{field: how[1]})
+                service.tunnels[how[0]] = changed
+                await service.publish([])
+            case "pluto":
+                service.pluto = how[0]
                 await service.publish([])
             case "go" if how[0] in service.tunnels:
                 await service.become(gone=(how[0],))
@@ -110,7 +137,7 @@ class Life:
                 self.subscribers[how[0]].restart()
 
     async def _end(self, service: Service) -> None:
-        await until(lambda: service.bus.connected)
+        await until(lambda: service.bus.connected, within=60.0)
         for subscriber in self.subscribers:
             subscriber.go_on()
             known = await settles(subscriber, service, f"run-{self.runs}")
@@ -125,7 +152,7 @@ async def live_through(bus: PrivateBus, steps: list[tuple[Any, ...]]) -> None:
 @pytest.mark.slow
 @pytest.mark.flaky(reruns=2)
 @settings(
-    max_examples=20,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

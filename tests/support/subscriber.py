@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from ipsecwatch import follower
-from ipsecwatch.client import Change, Snapshot, Update, View, follow
+from ipsecwatch.client import Change, Pluto, Snapshot, Update, View, follow
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from ipsecwatch.client import Event
+    from ipsecwatch.model import PlutoState
 
 MAX_UNREAD = 30
 """Signals that it keeps: few, so that it loses some of a burst."""
@@ -31,6 +32,7 @@ class Knowledge:
 
     run_id: str = ""
     serial: int = 0
+    pluto: PlutoState | None = None
     tunnels: dict[str, View] = field(default_factory=dict)
     snapshots: int = 0
     new: set[str] = field(default_factory=set)
@@ -44,7 +46,10 @@ class Knowledge:
                     self.wrong.append(f"the snapshot goes back to {event.serial}")
                 self.run_id, self.serial = event.run_id, event.serial
                 self.tunnels, self.snapshots = dict(event.tunnels), self.snapshots + 1
+                self.pluto = event.pluto_state
                 self.new.clear()
+            case Pluto():
+                self.pluto = event.state
             case Change(path=path, view=view):
                 if event.serial != self.serial + 1:
                     self.wrong.append(f"{event.serial} follows {self.serial}")
