@@ -20,6 +20,7 @@ from ipsecwatch.cli.table import Paint, width
 from ipsecwatch.model import Poll, TunnelState
 from ipsecwatch.status import parse
 from ipsecwatch.tracker import Tracker
+from tests.bench import gateway
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 
@@ -167,6 +168,20 @@ def test_each_situation_is_told_in_plain_words(situation: str) -> None:
     screen = told(recorded(name, nth))
     for sentence in sentences:
         assert sentence in screen, screen
+
+
+def test_of_many_tunnels_only_those_with_something_to_tell_are_told_one_by_one() -> None:
+    screen = told(gateway.status(40))
+    assert "libreswan 4.10, 40 tunnels: 40 up" in screen
+    assert "● all 40" in screen
+    assert screen.count("\n") < 12
+    # One whose peer owes an answer stands by itself.
+    lines = gateway.status(40).split("\n")
+    nth = next(i for i, line in enumerate(lines) if line.startswith("000 #1: "))
+    silent = lines[nth].replace("; REKEY in", "; RETRANSMIT in 8s; REKEY in")
+    screen = told("\n".join([*lines[:nth], silent, *lines[nth + 1 :]]))
+    assert "● 39 more" in screen
+    assert "the peer owes an answer" in screen
 
 
 def test_a_peer_has_been_silent_for_as_long_as_is_said() -> None:

@@ -154,19 +154,18 @@ def _answers_not(report: Report) -> bool:
 def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: int) -> list[str]:
     out = [*map(paint.bold, layout.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
-    idle = [t for t in tunnels if prose.is_idle(t)]
-    summed = len(idle) > _FEW_IDLE
+    alike = _alike(tunnels)
+    summed = {t.key for group, _ in alike for t in group}
     for t in tunnels:
-        if not (summed and t in idle):
+        if t.key not in summed:
             out.append(f"{paint.state(t.state, table.mark(t.state))} {paint.bold(t.name)}")
             out += [*layout.facts(prose.tunnel(t, counters), paint, wide), ""]
-    if summed:
-        sign = paint.state(TunnelState.DOWN, table.mark(TunnelState.DOWN))
-        out.append(f"{sign} {paint.bold(f'{len(idle)} more')}")
-        out += layout.facts(
-            [("named", ", ".join(t.name for t in idle)), ("are", _IDLE)], paint, wide
-        )
-        out.append("")
+    for group, told in alike:
+        state, count = group[0].state, len(group)
+        more = f"{count} more" if count < len(tunnels) else f"all {count}"
+        out.append(f"{paint.state(state, table.mark(state))} {paint.bold(more)}")
+        names = ", ".join(t.name for t in group)
+        out += [*layout.facts([("named", names), ("are", told)], paint, wide), ""]
     for name, rows in _others(report, tunnels, counters).items():
         out += [f"  {paint.bold(name)}", *layout.facts(rows, paint, wide), ""]
     out += layout.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
@@ -175,8 +174,22 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: in
     return out
 
 
+def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
+    """List the tunnels of which there is nothing to tell one by one, and what to tell of all."""
+    groups = (
+        ([t for t in tunnels if prose.is_well(t)], _FEW_WELL, _WELL),
+        ([t for t in tunnels if prose.is_idle(t)], _FEW_IDLE, _IDLE),
+    )
+    return [(group, told) for group, few, told in groups if len(group) > few]
+
+
+_FEW_WELL: Final = 12
+"""As many tunnels that are up, and well, are told of one by one."""
+
+_WELL: Final = "up, and nothing is the matter with them (each one's SAs: with --json)"
+
 _FEW_IDLE: Final = 2
-"""Tunnels of which nothing but their being down can be told are told of one by one."""
+"""As many tunnels of which nothing but their being down can be told are told of one by one."""
 
 _IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
 

@@ -181,6 +181,12 @@ def is_idle(t: Tunnel) -> bool:
     return t.state is TunnelState.DOWN and not t.states and not _unoriented(t)
 
 
+def is_well(t: Tunnel) -> bool:
+    """Tell whether a tunnel is up, its peer answers, and nothing is being renewed."""
+    settled = all(s.established and s.newest and not _silence(s) for s in t.states)
+    return t.state is TunnelState.UP and bool(t.states) and settled
+
+
 def how_to_start(name: str, version: str | None) -> str:
     """Say how to bring a tunnel up; the command changed with 5.0."""
     if version is None:
