@@ -282,7 +282,7 @@ _FAILURES: Final[_Rows] = (
         Finding(Clue.FAILURE, _AUTH, Weight.LOCAL),
         (
             "Can't authenticate: no preshared key found for ",
-            "Failed to find our PreShared Key",
+            "Failed to find our (?:PreShared|RSA) [Kk]ey",
             "unable to locate my private key for ",
             "private key for connection not found",
             "private key matching CKAID ",
@@ -305,7 +305,7 @@ _FAILURES: Final[_Rows] = (
             "no acceptable (?:Oakley Transform|Proposal in IPsec SA)",
             "no local proposal matches ",
             "remote accepted the invalid proposal ",
-            "IKE responder accepted an unsupported algorithm",
+            "IKE (?:responder accepted|initiator proposed) an unsupported algorithm",
             "Discarding unauthenticated INVALID_KE_PAYLOAD response",
             "ignoring received INVALID_KE packets - received too many",
             "we require PFS but Quick I1 SA specifies no GROUP_DESCRIPTION",
@@ -372,12 +372,14 @@ _FAILURES: Final[_Rows] = (
     (
         Finding(Clue.FAILURE, Reason.NONE, Weight.ECHO),  # the reason is the notification's
         (
-            rf"IKE_AUTH response {_REJECTED} {_NOTE}",  # 4.5; before
+            rf"IKE_AUTH|AUTH response {_REJECTED} {_NOTE}",  # 4.5, 3.28; before
             rf"IKE SA authentication request rejected(?: by peer)?: {_NOTE}",
             rf"CREATE_CHILD_SA failed with error notification {_NOTE}",
             rf"CHILD SA (?:failed|encountered fatal error): {_NOTE}",
             rf"responding to {_PLAIN} with (?:un)?encrypted notification {_NOTE}",
-            # In the clear: 5.4; 4.10; 5.0; 3.32 has ISAKMP_v2_IKE_SA_INIT and v2N_...
+            # In the clear: to 3.31; 5.4; 4.10; 5.0; 3.32 has ISAKMP_v2_IKE_SA_INIT and v2N_...
+            rf"STATE: \w+: received unauthenticated {_NOTE}",
+            rf"received unauthenticated {_NOTE}",
             rf"ignoring (?:unexpected )?(?:ISAKMP_v2_)?[A-Z_]+ \w+ containing {_NOTE}",
             rf"dropping unexpected (?:ISAKMP_v2_)?[A-Z_]+ \w+ containing {_NOTE}",
             rf"unexpected (?:ISAKMP_v2_)?[A-Z_]+ \w+ containing {_NOTE}",
@@ -408,7 +410,8 @@ _GOES: Final = (
     r"\((?:(?:STATE_)?(?:(?:V2_)?(?:IPSEC_[IR]|ESTABLISHED_(?:IKE|CHILD)_SA|CHILDSA_DEL"
     r"|CHILD_SA_DELETE)|QUICK_[IR]2)|established IKE SA)\)"
 )
-_OURS: Final = r".{0,40} and sending notification"
+_OURS: Final = r".{0,600} and sending notification"
+_OTHER: Final = r"deleting other state #(?P<ended>\d{1,10})(?: connection)?"  # another one's, too
 
 _DONE: Final = r"(?:already )?(?:delet|replac|expir)(?:e|ing) (?:IPSEC State|IPsec State|CHILD SA)"
 
@@ -460,7 +463,7 @@ _LOSSES: Final[_Rows] = (
         Finding(Clue.LOSS, Reason.OTHER, end=End.TRACE),  # by us, whyever
         (
             rf"deleting state {_GOES}{_OURS}",
-            rf"deleting other state #(?P<ended>\d{{1,10}}) {_GOES}{_OURS}",
+            rf"{_OTHER} {_GOES}{_OURS}",
             rf"deleting (?:IKE|IPsec|Child) SA {_GOES}{_OURS}",
             "deleting established Child SA using ",  # 4.x
             "sent INFORMATIONAL request to delete (?:IKE|established Child) SA",  # 5.0
@@ -471,7 +474,7 @@ _LOSSES: Final[_Rows] = (
         Finding(Clue.LOSS, Reason.PEER_DELETED, Weight.ECHO, end=End.TRACE),
         (
             rf"deleting state {_GOES}",
-            rf"deleting other state #(?P<ended>\d{{1,10}}) {_GOES}",
+            rf"{_OTHER} {_GOES}",
             rf"deleting (?:IKE|IPsec|Child) SA {_GOES}",
         ),
     ),
