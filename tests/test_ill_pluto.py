@@ -75,7 +75,7 @@ ILL: dict[str, tuple[dict[str, Any], str]] = {
     "hangs up": ({"how": "close"}, "running"),
     "says 200 MB": ({"how": "pour", "size": 200_000_000}, "running"),
     "says 4 MB of rubbish": ({"text": "\x00\x1b[2J\udcff" * 700_000}, "running"),
-    "says a line of 20 MB": ({"text": LINE[:-1] + "x" * 20_000_000 + "\n"}, "running"),
+    "says a line of 5 MB": ({"text": LINE[:-1] + "x" * 5_000_000 + "\n"}, "running"),
 }
 
 
