@@ -118,6 +118,21 @@ async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, sa
         assert listener.texts == lines
 
 
+async def test_what_settling_leaves_is_read_after_it(
+    logs: PrivateJournald, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipsecwatch.wakers.log.TURN", 0.0)  # a line at a time
+    monkeypatch.setattr("ipsecwatch.wakers.log.PATIENCE", 0.0)
+    async with listening(logs) as (listener, log):
+        asyncio.get_running_loop().remove_reader(log._reader.fileno())  # type: ignore[union-attr]
+        lines = [f"left {n}" for n in range(20)]
+        say(lines)
+        await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=left 19")
+        await log.settle(since=float("inf"))
+        assert listener.texts == lines[:1]
+        await until(lambda: listener.texts == lines, within=30.0)
+
+
 async def test_what_was_logged_after_an_answer_wakes_and_what_was_before_does_not(
     logs: PrivateJournald, say: Say
 ) -> None:

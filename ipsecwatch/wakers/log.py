@@ -94,10 +94,14 @@ class PlutoLog:
             return
         self._reader.process()
         count, end = self.count, time.monotonic() + PATIENCE
-        while self._read() and time.monotonic() < end:  # noqa: ASYNC110 - it is we who read
+        while more := self._read():
+            if time.monotonic() >= end:
+                break
             await asyncio.sleep(0)
         if self.count > count and self._last > since:
             self._wake()
+        if more:
+            self._come_back()
 
     def _ready(self) -> None:
         if self._reader is not None and self._reader.process() != journal.NOP:
@@ -106,10 +110,14 @@ class PlutoLog:
     def _again(self) -> None:
         self._more = None
         count = self.count
-        if self._read() and self._more is None:
-            self._more = asyncio.get_running_loop().call_soon(self._again)
+        if self._read():
+            self._come_back()
         if self.count > count:
             self._wake()
+
+    def _come_back(self) -> None:
+        if self._more is None:
+            self._more = asyncio.get_running_loop().call_soon(self._again)
 
     def _read(self) -> bool:
         """Read lines for one turn; says whether there may be more."""
