@@ -9,6 +9,7 @@ keep the news back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -18,7 +19,7 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from systemd import daemon
 
@@ -46,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
 """Journal entries that are written before others get their turn."""
+
+FAREWELL: Final = 5.0
+"""Seconds in which a service that is stopped tells and keeps what it has found out."""
 
 SAVE_EVERY: Final = 30.0
 """Seconds between two writings of what a restarted service should know, if nothing happens."""
@@ -138,22 +142,28 @@ class Service:
         self._socket.open()
         self._system.open()
         self._kernel.open()
-        tasks = [
-            asyncio.create_task(self._poller.run(), name="poller"),
-            asyncio.create_task(self._publish(), name="publisher"),
-            asyncio.create_task(self._watchdog(), name="watchdog"),
-        ]
+        poller = asyncio.create_task(self._poller.run(), name="poller")
+        publisher = asyncio.create_task(self._publish(), name="publisher")
+        watchdog = asyncio.create_task(self._watchdog(), name="watchdog")
         stop = asyncio.create_task(self._stop.wait())
+        tasks: list[asyncio.Task[Any]] = [poller, publisher, watchdog, stop]
         try:
             _notify("READY=1")
-            done, _ = await asyncio.wait([*tasks, stop], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 task.result()  # it was not to end: what ended it ends us
         finally:
             _notify("STOPPING=1")
-            await self._close([*tasks, stop])
+            poller.cancel()
+            await asyncio.wait([poller])
+            if not publisher.done():
+                # What was told in part would be told again by the service after us.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(FAREWELL):
+                        await self._outbox.join()
+            await self._close(tasks)
 
-    async def _close(self, tasks: list[asyncio.Task[bool] | asyncio.Task[None]]) -> None:
+    async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -272,8 +282,8 @@ class Service:
             await self._bus.publish(told.news)
             await self._write(told)
             _notify(f"STATUS={status_line(told.news)}")
-            self._outbox.task_done()
             await self._keep(told)
+            self._outbox.task_done()
 
     async def _keep(self, told: _Told) -> None:
         self._unsaved = self._unsaved or bool(told.news.transitions)

@@ -23,6 +23,7 @@ from ipsecwatch.playback import Playback, Said, Silence
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.status import parse
+from ipsecwatch.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from ipsecwatch.bus import News
     from tests.support.bus import PrivateBus
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
@@ -350,3 +352,34 @@ async def test_a_waker_has_it_look_twice_unless_what_pluto_logged_is_seen_before
     service.logged()
     service._seen()
     assert service._echo is None
+
+
+async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
+    tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    world = World(tmp_path)
+    kept = StateFile(tmp_path)
+    service = Service(world.settings(), Sender(None, world.entries), kept=kept)
+    publish = service._bus.publish
+    telling, may_tell = asyncio.Event(), asyncio.Event()
+
+    async def slowly(news: News) -> None:
+        if news.transitions:
+            telling.set()
+            await may_tell.wait()
+        await publish(news)
+
+    service._bus.publish = slowly  # type: ignore[method-assign]
+    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+        running = asyncio.create_task(service.run())
+        await until(lambda: service._tracker.tunnels, within=30.0)
+        world.says = UP
+        await asyncio.wait_for(telling.wait(), 30.0)
+        service.stop()
+        await asyncio.sleep(0.05)
+        may_tell.set()
+        await asyncio.wait_for(running, 30.0)
+    assert world.entries.getvalue().startswith("<5>Tunnel site is up.")
+    tracker = Tracker()
+    tracker.restore(kept.read())
+    assert [t.state for t in tracker.tunnels.values()] == [TunnelState.UP]
