@@ -136,6 +136,7 @@ HOSTILE_IDS = [
     '@a"b',
     "@x; erouted; eroute owner: #9",
     "C=DE, O=x; y",
+    "@x; unrouted; my_ip=unset; their_ip=unset;",
 ]
 
 
@@ -145,6 +146,15 @@ def test_a_peers_identity_does_not_move_the_fields_beside_it(identity: str) -> N
     assert topology.routing == "erouted"
     assert topology.owner == 2
     assert topology.local_client == "192.0.1.0/24"
+    assert topology.remote_host == "192.1.2.23"
+    assert topology.remote_id == identity
+    assert topology.remote_client == "192.0.2.0/24"
+
+
+@pytest.mark.parametrize("identity", HOSTILE_IDS)
+def test_nor_does_it_from_5_0_on(identity: str) -> None:
+    (topology,) = parse(UP_54.replace("[@east]", f"[{identity}]")).connections[0].topologies
+    assert topology.routing == "routed-tunnel"
     assert topology.remote_host == "192.1.2.23"
     assert topology.remote_id == identity
     assert topology.remote_client == "192.0.2.0/24"

@@ -100,11 +100,10 @@ def read_any(line: str) -> Topology | None:
 def _without_tail(line: str) -> tuple[str, int | None]:
     """Take what follows the routing word off a line: pluto's own, and at its very end."""
     text, mark, owner = line.rpartition("; eroute owner: #")  # up to 4.15
-    if mark:
-        digits = owner.strip("; ")
-        known = digits.isascii() and digits.isdigit() and len(digits) <= 10
-        return (text, int(digits) or None) if known else ("", None)
-    text, mark, ours = line.rpartition("; my_ip=")
+    digits = owner.strip("; ")
+    if mark and digits.isascii() and digits.isdigit() and len(digits) <= 10:
+        return text, int(digits) or None
+    text, mark, ours = line.rpartition("; my_ip=")  # later, an identity may hold the other one
     return (text, None) if mark and "; their_ip=" in ours else ("", None)
 
 

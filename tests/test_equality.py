@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: MIT
+"""What is read in a short way, or remembered, is what reading all of it afresh would say."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ipsecwatch.cli.parse import to_json
+from ipsecwatch.status import Reader, parse, runs, states, topology
+from ipsecwatch.status.memo import Memo
+from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from ipsecwatch.model import Report
+
+RECORDINGS = sorted(ROOT.glob("*/*.gz"))
+
+
+@cache
+def polls(nth: int) -> list[str]:
+    """The answers of a recording of which each differs from the one before."""
+    texts = [answer.stdout for answer in statuses(RECORDINGS[nth])]
+    return [b for a, b in zip(["", *texts], texts, strict=False) if a != b]
+
+
+def said(report: Report) -> list[Any]:
+    """All that a report says."""
+    return [
+        to_json(report), report.totals, [(s.text, s.events, s.sa) for s in report.states],
+        [(c.text, c.topologies) for c in report.connections], report.traffic, report.other,
+    ]  # fmt: skip
+
+
+# --- What a reader remembers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nth", range(len(RECORDINGS)), ids=lambda n: RECORDINGS[n].stem[:-6])
+def test_a_reader_says_of_each_poll_what_a_new_one_says(nth: int) -> None:
+    reader = Reader()
+    texts = polls(nth)
+    for text in texts[:: max(1, len(texts) // 12)]:
+        assert said(reader.read(text, "status")) == said(parse(text, "status"))
+
+
+@st.composite
+def altered(draw: st.DrawFn, text: str) -> str:
+    """A text of which some lines were deleted, doubled, swapped, joined or changed."""
+    lines = text.split("\n")
+    begin = next((i for i, x in enumerate(lines) if "Connection list" in x), 0)
+    for _ in range(draw(st.integers(0, 4))):
+        i, j = (draw(st.integers(begin, len(lines) - 1)) for _ in range(2))
+        match draw(st.integers(0, 6)):
+            case 0:
+                lines[i] = ""
+            case 1:
+                lines.insert(j, lines[i])
+            case 2:
+                lines[i], lines[j] = lines[j], lines[i]
+            case 3:
+                lines[i] = lines[i].replace("#2", "#3").replace("erouted", "unrouted")
+            case 4:
+                at = draw(st.integers(0, len(lines[i])))
+                lines[i] = lines[i][:at] + draw(st.sampled_from('";:#[]1\n\r\x1b\udcff')) + lines[j]
+            case 5:
+                lines[i] = lines[i].removeprefix("000 ")
+            case _:
+                lines[i] = lines[i][: len(lines[i]) // 2]
+    return "\n".join(lines)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.data())
+def test_a_reader_of_altered_polls_says_what_a_new_one_says(data: st.DataObject) -> None:
+    texts = polls(data.draw(st.integers(0, len(RECORDINGS) - 1)))
+    first = data.draw(st.integers(0, len(texts) - 1))
+    reader = Reader()
+    for text in texts[first : first + 3]:
+        for poll in (data.draw(altered(text)), text):
+            assert said(reader.read(poll, "status")) == said(parse(poll, "status"))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.one_of(st.none(), st.text("abc", max_size=2))))
+def test_a_memo_says_what_its_function_says(asked: list[str | None]) -> None:
+    memo = Memo(lambda text: f"<{text}>" if "a" in text else None)
+    for text in asked:
+        if text is None:
+            memo.turn()
+        else:
+            assert memo(text) == (f"<{text}>" if "a" in text else None)
+
+
+# --- Ways that are short -----------------------------------------------------------------------
+
+WORDS = sorted(topology.ROUTINGS)
+HOSTS = [
+    "192.1.2.23", "%any", "2001:db8::1", "192.1.2.23<192.1.2.23>", "192.1.2.23:4500",
+    "192.1.2.23<gw.example>:500", "%opportunisticgroup", "<address>", "", "1.2.3.4---5.6.7.8",
+]  # fmt: skip
+CLIENTS = [
+    "",
+    "192.0.2.0/24===",
+    "{1.2.3.0/24,1.2.4.0/24}===",
+    "2001:db8::/32===",
+    "0.0.0.0/0:6/0===",
+]
+IDS = [
+    "", "[@east]", "[@east,MS+XS+S=C]", "[+S?C]", "[C=DE, O=x; y]", "[@a===b]", "[@a...b]",
+    "[@a]", "[@a,XC]]", "[@x; erouted; eroute owner: #9]", "[[@a]]", "[@SCT]", "[@é]", "[@a,MC+]",
+    "[@\u0663]", "[@x,S-C]---1.2.3.4",
+]  # fmt: skip
+TAILS = [
+    "; eroute owner: #2", "; eroute owner: #0", "; my_ip=unset; their_ip=unset;",
+    "; my_ip=1.2.3.4; their_ip=<none>;", "", "; eroute owner: #12345678901", ";",
+]  # fmt: skip
+
+
+@st.composite
+def first_lines(draw: st.DrawFn) -> str:
+    ours, theirs = draw(st.sampled_from(CLIENTS)), draw(st.sampled_from(CLIENTS))
+    left = f"{ours}{draw(st.sampled_from(HOSTS))}{draw(st.sampled_from(IDS))}"
+    right = f"{draw(st.sampled_from(HOSTS))}{draw(st.sampled_from(IDS))}"
+    right += f"==={theirs[:-3]}" if theirs else ""
+    routing = draw(st.sampled_from([*WORDS, "routed-somehow", ""]))
+    return f"{left}...{right}; {routing}{draw(st.sampled_from(TAILS))}"
+
+
+@settings(max_examples=800, deadline=None, derandomize=True)
+@given(first_lines())
+def test_the_usual_first_line_is_read_as_any_is(line: str) -> None:
+    assert topology.read(line) == topology.read_any(line)
+
+
+def test_each_recorded_first_line_is_read_as_any_is() -> None:
+    lines = {
+        line.split(": ", 1)[1]
+        for nth in range(len(RECORDINGS))
+        for line in polls(nth)[-1].split("\n")
+        if '"' in line[:5] and "..." in line
+    }
+    read = {line: topology.read(line) for line in lines}
+    assert len([x for x in read.values() if x is not None]) > 40
+    assert read == {line: topology.read_any(line) for line in lines}
+
+
+MARKS = [
+    "newest", "newest ISAKMP", "newest IPSEC", "eroute owner", "IKE SA #1", "ISAKMP SA #10",
+    "IKE SA #0", "isakmp#3", "isakmp#0", "IKE SA #12345678901", "idle", "none in -1s", "nodpd",
+    "REKEY in 27000s", "EVENT_RETRANSMIT in -4s", "REPLACE in XXs", "lastdpd=-1s(seq in:0 out:0)",
+    "import:admin initiate", "crypto_calculating", "brand new", "", " idle", "IKE SA #\u0661",
+]  # fmt: skip
+
+
+def end(tail: str) -> states.Marks:
+    who = states.subject('#2: "a":500 established Child SA')
+    assert who is not None
+    s = states.put_together(who, tail)
+    return s.newest, s.eroute_owner, s.parent_serial, s.extra
+
+
+@settings(max_examples=800, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(MARKS), max_size=6), st.sampled_from([";", "", "; ", " "]))
+def test_the_usual_end_of_a_state_line_is_read_as_any_is(words: list[str], last: str) -> None:
+    tail = "".join(f" {word};" for word in words).removesuffix(";") + last
+    assert end(tail) == states.marks(tail)
+
+
+LINES = [
+    '"a": x',
+    '"a":  y',
+    '"a"[1]: x',
+    '"ab": x',
+    '000 "a": x',
+    '000 "ab":',
+    "",
+    "x",
+    '"a',
+    "000 ",
+]
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(LINES), max_size=12), st.integers(0, 80), st.booleans())
+def test_a_run_is_found_by_leaps_as_line_by_line(lines: list[str], likely: int, cut: bool) -> None:
+    text = "\n".join(lines) + ("" if cut else "\n")
+    at = 0
+    while (stop := text.find("\n", at)) >= 0:
+        plain, leapt = runs.take(text, at, stop), runs.take(text, at, stop, likely)
+        if plain is None or leapt is None:
+            assert plain is leapt
+        elif any("\n" in line for line in leapt.lines):
+            assert leapt.text.startswith(plain.text)
+        else:
+            assert leapt == plain
+        at = plain.end if plain is not None else stop + 1
+
+
+@pytest.mark.parametrize("nth", range(0, len(RECORDINGS), 5))
+def test_runs_and_what_lies_between_are_the_whole_text(nth: int) -> None:
+    text = polls(nth)[-1]
+    for run in runs.runs(text):
+        assert text[run.at : run.at + len(run.text)] == run.text
+        assert "\n".join(run.begin + line for line in run.lines) == run.text
+        assert not text[run.end :].startswith(run.begin)
