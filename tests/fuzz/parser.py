@@ -25,8 +25,13 @@ with atheris.instrument_imports(include=["ipsecwatch.status"]):
 
 from ipsecwatch import recording
 
-RECORDINGS = Path(__file__).parent.parent / "recordings"
-COMMANDS = (None, "status", "trafficstatus", "showstates", "connectionstatus", "shuntstatus")
+TESTS = Path(__file__).parent.parent
+COMMANDS = (
+    None, "status", "trafficstatus", "showstates", "connectionstatus", "shuntstatus",
+    "briefstatus", "globalstatus", "addresspoolstatus", "briefconnectionstatus", "processstatus",
+)  # fmt: skip
+LARGEST = 8 << 10
+"""Bytes of an input; many small ones find more than a few large ones."""
 PER_KIB = 0.02
 """Seconds that a KiB may take, instrumented and on a busy machine; a hundred times the usual."""
 
@@ -52,26 +57,32 @@ def check(data: bytes) -> None:
 
 
 def seeds(folder: Path) -> None:
-    """Write a corpus of recorded answers: of each release and command some that differ."""
+    """Write a corpus: answers of each release and command, and how recorded ones went on."""
+    for path in sorted((TESTS / "fixtures/answers").glob("*/*.txt")):
+        command = path.stem.partition("-")[0]
+        _seed(folder, f"{path.parent.name}-{path.stem}", command, path.read_bytes())
     written: set[tuple[str, str, int]] = set()
-    for path in sorted(RECORDINGS.glob("*/*.gz")):
+    for path in sorted((TESTS / "recordings").glob("*/*.gz")):
         for entry in recording.read(path)[1]:
             if not isinstance(entry, recording.Answer) or not entry.stdout:
                 continue
             kind = path.parent.name, entry.command, entry.stdout.count("\n") // 4
-            if kind in written or entry.command not in COMMANDS:
-                continue
-            written.add(kind)
-            lines = entry.stdout.splitlines(keepends=True)
-            short = "".join(line for line in lines if "algorithm" not in line)
-            head = bytes([COMMANDS.index(entry.command)])
-            (folder / f"{'-'.join(map(str, kind))}").write_bytes(head + short.encode())
+            if kind not in written:
+                written.add(kind)
+                name = f"recorded-{'-'.join(map(str, kind))}"
+                _seed(folder, name, entry.command, entry.stdout.encode())
+
+
+def _seed(folder: Path, name: str, command: str, text: bytes) -> None:
+    known = command in COMMANDS
+    if len(text) < LARGEST:
+        (folder / name).write_bytes(bytes([COMMANDS.index(command) if known else 0]) + text)
 
 
 def main() -> None:
     """Fuzz until libFuzzer's options say that it is enough."""
     with tempfile.TemporaryDirectory() as name:
-        arguments = list(sys.argv)
+        arguments = [sys.argv[0], f"-max_len={LARGEST}", *sys.argv[1:]]
         if all(a.startswith("-") for a in arguments[1:]):
             seeds(Path(name))
             arguments.append(name)
