@@ -18,7 +18,7 @@ from ipsecwatch.status.memo import Memo
 from ipsecwatch.status.traffic import traffic
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Connection, State
+    from ipsecwatch.model import Connection, Pending, State
     from ipsecwatch.status.runs import Run
 
 _HEADS: Final = (
@@ -201,10 +201,21 @@ class Reader:
             answer.traffic.setdefault(counted.serial, counted)
             return True
         wish = states.pending(line)
-        if wish is None or (answer.states and answer.states[-1][1].serial != wish.serial):
-            return False  # it follows the IKE SA that it waits for, in every release
+        if wish is None or not self._may_wish(wish, answer):
+            return False
         answer.pending.append(wish)
         return True
+
+    def _may_wish(self, wish: Pending, answer: Answer) -> bool:
+        """Tell whether a wish stands where one can: behind the IKE SA that it waits for.
+
+        So it does in every release, and never behind a user name, which only a Child has.
+        """
+        last = len(answer.states) - 1
+        return last < 0 or (
+            answer.states[last][1].serial == wish.serial
+            and states.USERNAME not in answer.sas.get(last, "")
+        )
 
     def _spis(self, line: str, answer: Answer) -> bool:
         """Take in an SA's SPIs and counters, which follow its state line in every release."""
@@ -283,6 +294,8 @@ class Reader:
         sifted = trust.sift_states(found, answer.totals, answer.connections, answer.tainted)
         answer.doubt = answer.doubt or sifted.doubt
         if sifted.strangers:
+            believed = {s.serial for s in sifted.states}
+            answer.pending = [wish for wish in answer.pending if wish.serial in believed]
             lines = text.split("\n")
             for number in (answer.states[i][0] for i in sifted.strangers):
                 answer.unrecognised(number, lines[number - 1])

@@ -9,10 +9,11 @@ An answer that still doesn't agree with itself is not believed at all.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.model import Kind, Stage, State
 from ipsecwatch.status import connections
@@ -141,40 +142,76 @@ def sift_states(
 ) -> Believed:
     """Choose the states of a status that are believed.
 
-    Those from the index ``tainted`` on stand behind a peer's text.
+    Those from the index ``tainted`` on stand behind a peer's text. Of those that the connection
+    list doesn't bear out as many are left out as are too many. Where that can't be said of single
+    ones, or two have one serial, the answer is doubtful.
     """
-    serials = {s.serial for s in found}
-    if len(serials) == len(found) and (_all_up(found, totals) or not _excess(found, totals)):
-        return Believed(list(found), (), _lack(found, totals))
+    once = len({s.serial for s in found}) == len(found)
+    if once and (tainted is None or _all_up(found, totals) or not _surplus(found, totals)):
+        doubt = _MORE if _excess(found, totals) else _lack(found, totals)
+        return Believed(list(found), (), doubt)
     owners = _owners(listed)
-    keep: dict[int, int] = {}
-    for i, s in enumerate(found):
-        # Of two with one serial that one is believed which the connection list bears out.
-        known = keep.setdefault(s.serial, i)
-        owner = owners.get(s.serial)
-        if owner == (s.name, s.instance) and owner != (found[known].name, found[known].instance):
-            keep[s.serial] = i
-    for kind, excess in _excess([found[i] for i in keep.values()], totals).items():
-        for serial, i in list(keep.items()):
-            doubtful = tainted is not None and i >= tainted and serial not in owners
-            if excess > 0 and doubtful and _counted(found[i]) is kind:
-                del keep[serial]
-                excess -= 1
-    kept = [found[i] for i in sorted(keep.values())]
-    strangers = sorted(set(range(len(found))) - set(keep.values()))
+    keep, doubt = _once(found, owners)
+    doubtful = {
+        i for i in keep if tainted is not None and i >= tainted and not _borne_out(found[i], owners)
+    }
+    for kind, excess in _excess([found[i] for i in keep], totals).items():
+        forged = {i for i in doubtful if not found[i].guessed and _counted(found[i]) is kind}
+        if len(forged) == excess:
+            keep -= forged
+    if _surplus([found[i] for i in keep], totals):
+        keep -= {i for i in doubtful if found[i].guessed or _counted(found[i]) is None}
+    kept = [found[i] for i in sorted(keep)]
     if _excess(kept, totals):
-        return Believed(kept, strangers, "there are more SAs than pluto counts")
-    return Believed(kept, strangers, _lack(kept, totals))
+        doubt = _MORE
+    strangers = sorted(set(range(len(found))) - keep)
+    return Believed(kept, strangers, doubt or _lack(kept, totals))
 
 
-def _owners(listed: Iterable[Connection]) -> dict[int, tuple[str, tuple[int, ...]]]:
-    """Say to which connection, by the connection list, each SA belongs."""
-    owners: dict[int, tuple[str, tuple[int, ...]]] = {}
+_MORE: Final = "there are more SAs than pluto counts"
+
+
+def _once(found: Sequence[State], owners: Mapping[int, set[Owner]]) -> tuple[set[int], str | None]:
+    """Choose of two with one serial the one that the connection list bears out.
+
+    Both or neither is borne out: whatever the one says of its tunnel, the other may belie.
+    """
+    same: dict[int, list[int]] = {}
+    for i, s in enumerate(found):
+        same.setdefault(s.serial, []).append(i)
+    keep: set[int] = set()
+    doubt = None
+    for indices in same.values():
+        own = [i for i in indices if _borne_out(found[i], owners)] if len(indices) > 1 else indices
+        if len(own) != 1:
+            doubt = "two SAs have the same serial"
+        keep.add((own or indices)[0])
+    return keep, doubt
+
+
+Owner = tuple[str, tuple[int, ...]]
+"""A connection's name and instance."""
+
+_SERIALS: Final = re.compile(r"\bSA:? #(\d{1,10});", re.ASCII)
+
+
+def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
+    """Say to which connections, by the connection list, each SA belongs."""
+    owners: dict[int, set[Owner]] = {}
     for c in listed:
-        for serial in (c.newest_ike, c.newest_child, c.owner):
-            if serial is not None:
-                owners.setdefault(serial, (c.name, c.instance))
+        told = [n for n in (c.newest_ike, c.newest_child, c.owner) if n is not None]
+        for line in c.lines:
+            if line.startswith(("   routing:", "   host:")):  # from 5.0 on; larval ones, too
+                told += map(int, _SERIALS.findall(line))
+        for serial in told:
+            owners.setdefault(serial, set()).add((c.name, c.instance))
     return owners
+
+
+def _borne_out(s: State, owners: Mapping[int, set[Owner]]) -> bool:
+    """Tell whether the connection list names an SA; an IKE SA may be listed with another name."""
+    own = owners.get(s.serial)
+    return own is not None and (s.kind is not Kind.CHILD or (s.name, s.instance) in own)
 
 
 def _all_up(found: Sequence[State], totals: Totals) -> bool:
@@ -187,12 +224,22 @@ def _all_up(found: Sequence[State], totals: Totals) -> bool:
 
 
 def _excess(found: Sequence[State], totals: Totals) -> dict[Kind, int]:
-    """Say how many SAs of each kind there are more than pluto counts; those that are too many."""
-    if any(s.guessed for s in found):
-        return {}  # words that we don't know may be counted in a way that we don't know
-    counts = Counter(map(_counted, found))
+    """Say how many SAs of each kind there are more than pluto counts; those that are too many.
+
+    Words that we don't know may be counted in a way that we don't know.
+    """
+    counts = Counter(_counted(s) for s in found if not s.guessed)
     known = ((Kind.IKE, totals.ike.get("total")), (Kind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
+
+
+def _surplus(found: Sequence[State], totals: Totals) -> bool:
+    """Tell whether there are more SAs than pluto counts of both kinds.
+
+    That alone means nothing: from 5.0 on it counts no Child before it is established.
+    """
+    counted = totals.ike.get("total"), totals.ipsec.get("total")
+    return None not in counted and len(found) > sum(n or 0 for n in counted)
 
 
 def _lack(found: Sequence[State], totals: Totals) -> str | None:
