@@ -189,12 +189,14 @@ class Reader:
     def _sa(self, number: int, line: str, answer: Answer) -> bool:
         """Take in a line about an SA; False: it is none, or not where it should be."""
         if states.TRAFFIC in line:
-            return self._spis(line, answer)
-        told, _, tail = line.partition(";")
-        subject = self._subjects(told)
-        if subject is not None:
-            answer.states.append((number, subject, tail))
-            return True
+            if self._spis(line, answer):
+                return True
+        else:
+            told, _, tail = line.partition(";")
+            subject = self._subjects(told)
+            if subject is not None:
+                answer.states.append((number, subject, tail))
+                return True
         counted = traffic(line)
         if counted is not None:
             answer.doubled = answer.doubled or counted.serial in answer.traffic

@@ -104,7 +104,9 @@ def _parts(dialect: str) -> tuple[str, str, str, str, str]:
     states = next(i for i, line in enumerate(up) if line.removeprefix("000 ").startswith("#"))
     rest = next(i for i in range(states, len(up)) if "#" not in up[i])
     counted = "".join(up[total:states]).replace("(1)", "(3)")
-    counted = counted.replace("loaded 1", "loaded 5").replace("ed 1", "ed 3").replace("ve 1", "ve 3")
+    counted = (
+        counted.replace("loaded 1", "loaded 5").replace("ed 1", "ed 3").replace("ve 1", "ve 3")
+    )
     counted = counted.replace("IKE SAs: total(3), half-open(0)", "IKE SAs: total(4), half-open(1)")
     return (
         "".join(up[:first]) + lists["alpha"],
