@@ -2,90 +2,149 @@
 """A coverage-guided fuzz target for the parser (libFuzzer, through atheris).
 
     pip install atheris
-    python -m tests.fuzz.parser -max_total_time=60 [CORPUS]
+    python -m tests.fuzz.parser -max_total_time=1800 -print_final_stats=1 [CORPUS]
 
-Whatever the text: no exception, an answer that is complete or says why not, each SA once, JSON that
-can be written, and no more time than a text of that size may take. Without a CORPUS folder it
-begins with recorded answers of each release and command, cut to a size that fuzzing can work on.
+The first byte of an input chooses what it is. Most are an answer, or two that follow each other,
+of which must hold: no exception, complete or a reason why not, each SA once, a bounded count of
+what is kept of strange lines, no more time than a text of that size may take, and a reader that
+remembers says what a fresh one says. The others are what a hostile peer says at one place in a
+status with other tunnels: those must be as they were, or the answer is not believed.
+
+Without a CORPUS folder it begins with parts of recorded answers of each release and command.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Final
 
 import atheris
 
 with atheris.instrument_imports(include=["ipsecwatch.status"]):
     from ipsecwatch.cli.parse import to_json
-    from ipsecwatch.status import Reader, parse
+    from ipsecwatch.model import MAX_UNRECOGNISED
+    from ipsecwatch.status import Reader, parse, states, topology
 
 from ipsecwatch import recording
+from tests.support.hostile import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts
+from tests.support.recordings import ROOT
 
 TESTS = Path(__file__).parent.parent
 COMMANDS = (
     None, "status", "trafficstatus", "showstates", "connectionstatus", "shuntstatus",
     "briefstatus", "globalstatus", "addresspoolstatus", "briefconnectionstatus", "processstatus",
 )  # fmt: skip
-LARGEST = 8 << 10
-"""Bytes of an input; many small ones find more than a few large ones."""
+PLACES = tuple((dialect, slot) for dialect in DIALECTS for slot in SLOTS)
 PER_KIB = 0.02
 """Seconds that a KiB may take, instrumented and on a busy machine; a hundred times the usual."""
+LARGEST = 3000
+"""Bytes of an input, unless -max_len says otherwise: many small ones find more than few large."""
+
+_SETTINGS: Final = re.compile(r"^(?:000 )?algorithm .*\n", re.MULTILINE)
+
+
+def _short(text: str) -> str:
+    """Leave out of a status what makes it long and says nothing of tunnels."""
+    return _SETTINGS.sub("", text)
+
+
+EXPECTED = {dialect: verdicts(parse(status(dialect), "status")) for dialect in DIALECTS}
+TURN = b"\n---\n"
+"""What stands between two answers in one input."""
 
 
 def check(data: bytes) -> None:
-    """Read one input, whose first byte chooses the command."""
+    """Read one input."""
     if not data:
         return
-    command, text = COMMANDS[data[0] % len(COMMANDS)], data[1:]
-    start = time.process_time()
-    report = parse(text, command)
-    took = time.process_time() - start
-    assert took < 0.5 + PER_KIB * len(text) / 1024, f"{took:.1f} s for {len(text)} bytes"
-    assert report.complete == (report.why is None)
-    serials = [s.serial for s in report.states]
-    assert not report.complete or len(serials) == len(set(serials))
-    assert report.unrecognised_count >= len(report.unrecognised)
-    whole = json.dumps(to_json(report))
-    # What a reader remembers from one answer to the next changes nothing.
+    kind, text = data[0], data[1:]
+    if kind < 2 * len(PLACES):
+        check_hostile(*PLACES[kind % len(PLACES)], text, lines=kind < len(PLACES))
+    else:
+        check_answers(text, COMMANDS[kind % len(COMMANDS)])
+
+
+def check_hostile(dialect: str, slot: str, said: bytes, *, lines: bool) -> None:
+    """Have a peer say something, in one line or in several."""
+    text = said.decode("utf-8", "surrogateescape")
+    if not lines:
+        text = text.replace("\n", " ").replace("\r", " ")
+    report = parse(_short(status(dialect, {slot: text})), "status")
+    assert report.complete or lines, report.why
+    assert not report.complete or verdicts(report) == EXPECTED[dialect]
+
+
+def check_answers(data: bytes, command: str | None) -> None:
+    """Read one answer, or two that follow each other."""
     reader = Reader()
-    for _ in range(2):
-        assert json.dumps(to_json(reader.read(text, command))) == whole
+    for text in data.split(TURN)[:2]:
+        start = time.process_time()
+        report = parse(text, command)
+        took = time.process_time() - start
+        assert took < 0.5 + PER_KIB * len(text) / 1024, f"{took:.1f} s for {len(text)} bytes"
+        assert report.complete == (report.why is None)
+        serials = [s.serial for s in report.states]
+        assert not report.complete or len(serials) == len(set(serials))
+        assert len(report.unrecognised) <= min(report.unrecognised_count, MAX_UNRECOGNISED)
+        json.dumps(to_json(report))
+        assert reader.read(text, command) == report
+        for c in report.connections:  # the way that most lines take says what the other one says
+            for line in c.lines[:1]:
+                assert topology.read(line.strip()) == topology.read_any(line.strip())
+        for s in report.states:
+            tail = s.text.partition("\n")[0]
+            assert states.marks(tail) == (s.newest, s.eroute_owner, s.parent_serial, s.extra)
+
+
+def _head(command: str | None) -> bytes:
+    """Choose a command's answers for what follows."""
+    return bytes([len(COMMANDS) * (255 // len(COMMANDS) - 1) + COMMANDS.index(command)])
 
 
 def seeds(folder: Path) -> None:
-    """Write a corpus: answers of each release and command, and how recorded ones went on."""
+    """Write a corpus: parts of recorded answers, and what the tests have a hostile peer say."""
+    parts: dict[bytes, None] = {}
     for path in sorted((TESTS / "fixtures/answers").glob("*/*.txt")):
-        command = path.stem.partition("-")[0]
-        _seed(folder, f"{path.parent.name}-{path.stem}", command, path.read_bytes())
-    written: set[tuple[str, str, int]] = set()
-    for path in sorted((TESTS / "recordings").glob("*/*.gz")):
+        part = _short(path.read_text("utf-8", "surrogateescape"))[:LARGEST]
+        parts[_head(path.stem.partition("-")[0]) + part.encode("utf-8", "surrogateescape")] = None
+    for path in sorted(ROOT.glob("*/*.gz")):
+        kinds: set[tuple[str, int]] = set()
         for entry in recording.read(path)[1]:
-            if not isinstance(entry, recording.Answer) or not entry.stdout:
+            if not isinstance(entry, recording.Answer) or entry.command not in COMMANDS:
                 continue
-            kind = path.parent.name, entry.command, entry.stdout.count("\n") // 4
-            if kind not in written:
-                written.add(kind)
-                name = f"recorded-{'-'.join(map(str, kind))}"
-                _seed(folder, name, entry.command, entry.stdout.encode())
-
-
-def _seed(folder: Path, name: str, command: str, text: bytes) -> None:
-    known = command in COMMANDS
-    if len(text) < LARGEST:
-        (folder / name).write_bytes(bytes([COMMANDS.index(command) if known else 0]) + text)
+            kind = entry.command, entry.stdout.count("\n")
+            if kind in kinds or len(kinds) > 8:
+                continue
+            kinds.add(kind)
+            lines = _short(entry.stdout).splitlines(keepends=True)
+            head = _head(entry.command)
+            at = next((i for i, x in enumerate(lines) if "Connection list" in x), 0)
+            short = "".join([*lines[:1], *lines[at:]]).encode()
+            parts[head + short[:LARGEST]] = None
+            parts[head + short[-LARGEST // 2 :]] = None
+    for i, text in enumerate(NASTY):
+        parts[bytes([i % len(PLACES)]) + text[:64].encode("utf-8", "surrogateescape")] = None
+    for i, (dialect, _) in enumerate(PLACES):
+        for what in FORGED:
+            parts[bytes([i]) + f"x\n{forged(dialect, what)}\n".encode()] = None
+    for i, part in enumerate(parts):
+        (folder / f"{i:04}").write_bytes(part)
 
 
 def main() -> None:
     """Fuzz until libFuzzer's options say that it is enough."""
     with tempfile.TemporaryDirectory() as name:
-        arguments = [sys.argv[0], f"-max_len={LARGEST}", *sys.argv[1:]]
+        arguments = list(sys.argv)
         if all(a.startswith("-") for a in arguments[1:]):
             seeds(Path(name))
             arguments.append(name)
+        if not any(a.startswith("-max_len=") for a in arguments):
+            arguments.insert(1, f"-max_len={LARGEST}")
         atheris.Setup(arguments, check)
         atheris.Fuzz()
 

@@ -39,6 +39,95 @@ _TRIES: Final = {
 }
 
 
+NASTY: Final = (
+    "; newest", '", type=ESP, add_time=1', "; eroute owner: #5", "; erouted; eroute owner: #6",
+    "; routed-tunnel; my_ip=unset; their_ip=unset;", "]===10.0.0.0/8; unrouted", "...", "===", "'",
+    ", ", '"', '"november"', "IKE SA #5; idle;", " Traffic: ESPin=1B username=root", ": pending ",
+    "\x1b[2J\x1b]0;x\x07", "\u202egnp.live\u2066", "\u2028", "\x85", "\x0b\x0c\x1c", "\x00",
+    "\udcff\udc80", "A" * 1024, "B" * 65536, "; owner: Child SA #6", "   policy: UP;", "\\012",
+)  # fmt: skip
+
+FORGED: Final = {
+    "a Child of one that is down": '#77: "papa":500 {child}; newest; {parent} #76; idle;',
+    "an IKE SA of one that is down": '#76: "papa":500 {ike}; newest; idle;',
+    "a Child of one that is tried": '#78: "oscar":500 {child}; newest; {parent} #9; idle;',
+    "the serial of one that is tried": '#9: "mallory":500 {tries}',
+    "the serial of one that is up": '#6: "mallory":500 {tries}',
+    "the serial of one that is up, in its name": '#6: "november":500 {tries}',
+    "a larval Child in place of one that is up": '#6: "november":500 {larval}; idle;',
+    "an attempt for one that is down": '#79: "papa":500 {tries}',
+    "a larval Child of one that is down": '#80: "papa":500 {larval}; idle;',
+    "words that nobody knows": '#81: "papa":500 gloriously established Child SA; IKE SA #3; idle;',
+    "the end of one that is up": '#6: "november":500 {child}; EVENT_SA_EXPIRE in 0s; idle;',
+    "a wish of one that is down": '#4: pending {wish} for "papa"',
+    "an attempt, and a wish": '#82: "mallory":500 {tries}\n{0}#82: pending {wish} for "papa"',
+    "counters of another": '#6: "november" esp.1@1.2.3.4 Traffic: ESPin=0B ESPout=0B ESPmax=0B ',
+    "a line of trafficstatus": '#6: "november", type=ESP, add_time=1, inBytes=0, outBytes=0',
+    "a policy of another": '"november":   policy: IKEv2+PSK+UP;\n{0}"papa":   policy: PSK+UP;',
+    "a bar on another": '"november":   policy: PSK+NEVER_NEGOTIATE;',
+    "a routing of another": '"papa": 1.2.3.4...5.6.7.8; prospective erouted; eroute owner: #0',
+    "serials of another": '"november":   newest IKE SA: #0; newest IPsec SA: #0;',
+    "a tunnel that isn't": '"zulu": 1.2.3.4...5.6.7.8; erouted; eroute owner: #9',
+    "an end of the list": "\n{0}Total IPsec connections: loaded 1, active 1\n{0}\n",
+    "all totals": "State Information: DDoS cookies not required, Accepting new IKE connections\n"
+    "{0}IKE SAs: total(0), half-open(0), open(0), authenticated(0), anonymous(0)\n"
+    "{0}IPsec SAs: total(0), authenticated(0), anonymous(0)\n",
+    "the totals of IPsec": "IPsec SAs: total(1), authenticated(1), anonymous(0)",
+    "the beginning": "using kernel interface: xfrm",
+    "a list": "Connection list:",
+    "the last section": "Bare Shunt list:\n{0}\n",
+    "a shunt": "10.0.0.0/24 -0-> 10.1.0.0/24 => %hold 0    oe-failing",
+    "an error": 'whack: Pluto is not running (no "/run/pluto/pluto.ctl")',
+    "a counter": "total.ipsec.type.all=0",
+    "a setting": "debug none",
+    "nothing that is known": "out of cheese",
+}
+"""Lines of pluto's own that a peer may forge, for each dialect's words and prefix."""
+
+_NEW = {"larval": "NEW_CHILD_I1 (sent CREATE_CHILD_SA request for new IPsec SA)"}
+WORDS: Final = {
+    "3.20": {
+        "child": "STATE_V2_IPSEC_I (IPsec SA established); EVENT_SA_REPLACE in 9s",
+        "ike": "STATE_PARENT_I3 (PARENT SA established); EVENT_SA_REPLACE in 9s",
+        "tries": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_v2_RETRANSMIT in 1s; idle;",
+        "larval": "STATE_V2_CREATE_I (sent IPSec Child req wait response)",
+        "parent": "isakmp", "wish": "Phase 2",
+    },
+    "3.32": {
+        "child": "STATE_V2_IPSEC_I (IPsec SA established); EVENT_SA_REKEY in 9s",
+        "ike": "STATE_PARENT_I3 (PARENT SA established); EVENT_SA_REKEY in 9s",
+        "tries": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_RETRANSMIT in 1s; idle;",
+        "larval": "STATE_V2_CREATE_I (sent IPsec Child req wait response)",
+        "parent": "isakmp", "wish": "CHILD SA",
+    },
+    "4.10": {
+        "child": "STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); REKEY in 9s",
+        "ike": "STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s",
+        "tries": "STATE_V2_PARENT_I1 (sent IKE_SA_INIT request); RETRANSMIT in 1s; idle;",
+        "larval": f"STATE_V2_{_NEW['larval']}", "parent": "IKE SA", "wish": "CHILD SA",
+    },
+    "5.2": {
+        "child": "ESTABLISHED_CHILD_SA (established Child SA); REKEY in 9s",
+        "ike": "ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s",
+        "tries": "IKE_SA_INIT_I (sent IKE_SA_INIT request); RETRANSMIT in 1s; idle;",
+        **_NEW, "parent": "IKE SA", "wish": "Child SA",
+    },
+    "5.4": {
+        "child": "established Child SA; REKEY in 9s",
+        "ike": "established IKE SA; REKEY in 9s",
+        "tries": "sent IKE_SA_INIT request; RETRANSMIT in 1s; idle;",
+        "larval": "sent CREATE_CHILD_SA request for new IPsec SA",
+        "parent": "IKE SA", "wish": "Child SA",
+    },
+}  # fmt: skip
+
+
+def forged(dialect: str, what: str) -> str:
+    """A line of pluto's own, with what its neighbours need to stay lines."""
+    prefix = "000 " if dialect < "5" else ""
+    return prefix + FORGED[what].format(prefix, **WORDS[dialect])
+
+
 def verdicts(report: Report) -> dict[str, tuple[str, bool, frozenset[int]]]:
     """Say how each tunnel but the hostile one is: its state, whether it is tried, its Children."""
     seen = survey(report, frozenset(), frozenset())
@@ -94,10 +183,11 @@ def _parts(dialect: str) -> tuple[str, str, str, str, str]:
     sas["oscar"] = f'{prefix}#9: "oscar":500 {_TRIES[dialect]}\n'
     if not prefix:
         old, routing = "unrouted;", "unrouted-bare-negotiation;"
+        ours = "negotiating IKE SA: #9;"
         lists["oscar"] = (
             lists["oscar"].replace(f"; {old} my_ip", f"; {routing} my_ip")
-            .replace(f"routing: {old}", f"routing: {routing} owner: IKE SA #9; negotiating IKE SA: #9;")
-            .replace("remote: 192.1.2.23;", "remote: 192.1.2.23; negotiating IKE SA: #9;")
+            .replace(f"routing: {old}", f"routing: {routing} owner: IKE SA #9; {ours}")
+            .replace("remote: 192.1.2.23;", f"remote: 192.1.2.23; {ours}")
         )  # fmt: skip
     first = next(i for i, line in enumerate(up) if '"site":' in line[:20])
     total = next(i for i, line in enumerate(up) if "Total IPsec conn" in line) - 1
