@@ -101,9 +101,10 @@ def check_answers(data: bytes, command: str | None) -> None:
             assert states.marks(tail) == (s.newest, s.eroute_owner, s.parent_serial, s.extra)
 
 
-def _head(command: str | None) -> bytes:
-    """Choose a command's answers for what follows."""
-    return bytes([len(COMMANDS) * (255 // len(COMMANDS) - 1) + COMMANDS.index(command)])
+def _head(command: str) -> bytes:
+    """Say of which command what follows is an answer."""
+    index = COMMANDS.index(command) if command in COMMANDS else 0
+    return bytes([len(COMMANDS) * (255 // len(COMMANDS) - 1) + index])
 
 
 def seeds(folder: Path) -> None:
@@ -132,8 +133,8 @@ def seeds(folder: Path) -> None:
     for i, (dialect, _) in enumerate(PLACES):
         for what in FORGED:
             parts[bytes([i]) + f"x\n{forged(dialect, what)}\n".encode()] = None
-    for i, part in enumerate(parts):
-        (folder / f"{i:04}").write_bytes(part)
+    for i, seed in enumerate(parts):
+        (folder / f"{i:04}").write_bytes(seed)
 
 
 def main() -> None:
