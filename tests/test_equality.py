@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.status import Reader, parse, runs, states, topology
-from ipsecwatch.status.memo import Memo
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -84,17 +83,6 @@ def test_a_reader_of_altered_polls_says_what_a_new_one_says(data: st.DataObject)
             assert said(reader.read(poll, "status")) == said(parse(poll, "status"))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.lists(st.one_of(st.none(), st.text("abc", max_size=2))))
-def test_a_memo_says_what_its_function_says(asked: list[str | None]) -> None:
-    memo = Memo(lambda text: f"<{text}>" if "a" in text else None)
-    for text in asked:
-        if text is None:
-            memo.turn()
-        else:
-            assert memo(text) == (f"<{text}>" if "a" in text else None)
-
-
 # --- Ways that are short -----------------------------------------------------------------------
 
 WORDS = sorted(topology.ROUTINGS)
@@ -156,18 +144,60 @@ MARKS = [
 ]  # fmt: skip
 
 
-def end(tail: str) -> states.Marks:
-    who = states.subject('#2: "a":500 established Child SA')
-    assert who is not None
-    s = states.put_together(who, tail)
-    return s.newest, s.eroute_owner, s.parent_serial, s.extra
+HEADS = [
+    '"a":500', '"a"[1] 192.0.2.1:4500', '"a"[1] 10.0.0.0/24=== ...192.0.2.1===10.0.1.0/24:500',
+    '"a"[1][2] 2001:db8::1:500(tcp)', '"a":EPHEM', '"a"', '"a;b":500', '"a" x, y:500', '"a" @:500',
+    '"a":123456', '"a":1 b:500', '"a" x:1 y:2 z:3', '"a" Traffic:500', '"\u0661":500', '"a":\u0661',
+]  # fmt: skip
+STORIES = [
+    "STATE_V2_ESTABLISHED_CHILD_SA (established Child SA)", "established Child SA", "x" * 300,
+    "established IKE SA", "STATE_MAIN_I4 (cut", "", "sent IKE_SA_INIT request", "a (b) c",
+    "odd Traffic: words", "a:500 established Child SA",
+]  # fmt: skip
+SAS = [
+    "", '#1: "a" esp.1@192.0.2.1 Traffic: ESPin=1B username=b; Traffic:\n', '#1: "a" Traffic: \n',
+    '000 #1: "b" Traffic: \n', '#2: "a" Traffic: \n', '#1: "a" traffic\n', "\n",
+    '#11: "a" Traffic: \n',
+]  # fmt: skip
 
 
-@settings(max_examples=800, deadline=None, derandomize=True)
-@given(st.lists(st.sampled_from(MARKS), max_size=6), st.sampled_from([";", "", "; ", " "]))
-def test_the_usual_end_of_a_state_line_is_read_as_any_is(words: list[str], last: str) -> None:
-    tail = "".join(f" {word};" for word in words).removesuffix(";") + last
-    assert end(tail) == states.marks(tail)
+@settings(max_examples=1500, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(["", "000 ", "00 "]), st.sampled_from(HEADS), st.sampled_from(STORIES),
+    st.lists(st.sampled_from(MARKS), max_size=6), st.sampled_from([";", "", "; ", " "]),
+    st.sampled_from(SAS),
+)  # fmt: skip
+def test_a_state_line_that_is_read_in_one_go_is_read_as_step_by_step(
+    prefix: str, head: str, story: str, words: list[str], last: str, sa: str
+) -> None:
+    marks = "".join(f" {word};" for word in words).removesuffix(";") + last
+    line = f"#1: {head} {story};{marks}"
+    text = f"{prefix}{line}\n{sa}"
+    usual = states.usual(text, 0)
+    if usual is None:
+        return
+    known = states.state(line)
+    assert known is not None
+    own = sa.removeprefix("000 ")
+    if own.startswith('#1: "') and states.TRAFFIC in own:
+        states.add_sa(known, own.rstrip("\n"))
+        assert usual[1] == len(text)
+    else:
+        assert usual[1] == len(text) - len(sa)
+    assert usual[0] == known
+    assert (usual[0].events, usual[0].sa) == (known.events, known.sa)
+
+
+def test_most_recorded_state_lines_from_4_6_on_are_read_in_one_go() -> None:
+    lines = {
+        line
+        for path in ROOT.glob("[45].*/*.gz")
+        for answer in statuses(path)
+        for line in answer.stdout.split("\n")
+        if states.state(line.removeprefix("000 ")) is not None
+    }
+    usual = [line for line in lines if states.usual(f"{line}\n", 0) is not None]
+    assert len(usual) > 0.8 * len(lines) > 1000
 
 
 LINES = [

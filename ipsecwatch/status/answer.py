@@ -9,16 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.model import MAX_UNRECOGNISED, Totals, Unrecognised
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Connection, Pending, Shunt, Traffic
+    from ipsecwatch.model import Connection, Pending, Shunt, State, Traffic
     from ipsecwatch.status.connections import Odd
-    from ipsecwatch.status.states import Subject
 
 MAX_TEXT: Final = 1024
 """Characters of an unrecognised line that are kept; pluto's own lines are no longer."""
-
-
-Half = tuple[int, "Subject", str]
-"""A state line: its number, and the two halves that it is read in."""
 
 
 @dataclass(slots=True)
@@ -34,9 +29,9 @@ class Answer:
     connections: tuple[Connection, ...] = ()
     """Those that are believed."""
 
-    states: list[Half] = field(default_factory=list)
-    sas: dict[int, str] = field(default_factory=dict)
-    """The lines with SPIs and counters, by the index of their state."""
+    states: list[State] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    """The numbers of their lines."""
     tainted: int | None = None
     """States from this index on stand behind a user name, which is the peer's text."""
 

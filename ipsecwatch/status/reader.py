@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.model import Report
 from ipsecwatch.status import connections, runs, sections, states, trust, whole
 from ipsecwatch.status.answer import Answer
-from ipsecwatch.status.memo import Memo
 from ipsecwatch.status.traffic import traffic
 
 if TYPE_CHECKING:
@@ -67,7 +66,6 @@ class Reader:
         self._listed: dict[str, Connection] = {}
         self._odd: dict[str, tuple[int, connections.Odd]] = {}
         self._dull: set[str] = set()
-        self._subjects = Memo(states.subject)
         self._past = _Past("", 0, 0, Answer())
 
     def read(self, text: str | bytes, command: str | None = None) -> Report:
@@ -87,7 +85,6 @@ class Reader:
                 gc.enable()
 
     def _read(self, text: str, command: str | None) -> Report:
-        self._subjects.turn()
         if len(self._dull) > _MAX_DULL:
             self._dull.clear()
         past = self._past
@@ -132,13 +129,21 @@ class Reader:
 
     def _after(self, text: str, past: _Past, answer: Answer) -> None:
         """Take in what stands behind the totals: the states, and the shunts."""
-        lines = text[past.end - 1 :].replace("\n000 ", "\n")[1:].split("\n")
-        lines.pop()  # what stands behind the last newline is no line: nothing, or one that was cut
-        for number, line in enumerate(lines, past.number):
-            if line[:1] != "#":
-                self._line(number, line, answer)
-            elif not self._sa(number, line, answer):
-                answer.unrecognised(number, line)
+        at, number = past.end, past.number
+        while (end := text.find("\n", at)) >= 0:  # what stands behind the last one was cut
+            found = states.usual(text, at)
+            if found is None:
+                self._line(number, text[at:end], answer)
+                at, number = end + 1, number + 1
+                continue
+            state, at = found
+            answer.states.append(state)
+            answer.numbers.append(number)
+            number += 1
+            if "\n" in state.text:
+                number += 1
+                if answer.tainted is None and states.USERNAME in state.text:
+                    answer.tainted = len(answer.states)
 
     def _without_states(self, answer: Answer, early: list[tuple[int, str]]) -> Answer:
         """Drop what was taken in about SAs."""
@@ -191,12 +196,10 @@ class Reader:
         if states.TRAFFIC in line:
             if self._spis(line, answer):
                 return True
-        else:
-            told, _, tail = line.partition(";")
-            subject = self._subjects(told)
-            if subject is not None:
-                answer.states.append((number, subject, tail))
-                return True
+        elif (state := states.state(line)) is not None:
+            answer.states.append(state)
+            answer.numbers.append(number)
+            return True
         counted = traffic(line)
         if counted is not None:
             answer.doubled = answer.doubled or counted.serial in answer.traffic
@@ -213,22 +216,19 @@ class Reader:
 
         So it does in every release, and never behind a user name, which only a Child has.
         """
-        last = len(answer.states) - 1
-        return last < 0 or (
-            answer.states[last][1].serial == wish.serial
-            and states.USERNAME not in answer.sas.get(last, "")
-        )
+        last = answer.states[-1] if answer.states else None
+        return last is None or (last.serial == wish.serial and states.USERNAME not in last.text)
 
     def _spis(self, line: str, answer: Answer) -> bool:
         """Take in an SA's SPIs and counters, which follow its state line in every release."""
-        last = len(answer.states) - 1
-        if last < 0 or last in answer.sas:
+        if not answer.states:
             return False
-        if not line.startswith(f'#{answer.states[last][1].serial}: "'):
+        last = answer.states[-1]
+        if "\n" in last.text or not line.startswith(f'#{last.serial}: "'):
             return False
-        answer.sas[last] = line
+        states.add_sa(last, line)
         if answer.tainted is None and states.USERNAME in line:
-            answer.tainted = last + 1
+            answer.tainted = len(answer.states)
         return True
 
     def _other(self, number: int, line: str, answer: Answer) -> None:
@@ -285,11 +285,7 @@ class Reader:
 
     def _states(self, text: str, answer: Answer, told: str | None) -> tuple[State, ...]:
         """Put the states together, and leave out those that aren't believed."""
-        sas = answer.sas
-        found = [
-            states.put_together(who, tail, sas.get(i))
-            for i, (_, who, tail) in enumerate(answer.states)
-        ]
+        found = answer.states
         if told != "status":
             answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)
             return tuple(found)
@@ -299,6 +295,6 @@ class Reader:
             believed = {s.serial for s in sifted.states}
             answer.pending = [wish for wish in answer.pending if wish.serial in believed]
             lines = text.split("\n")
-            for number in (answer.states[i][0] for i in sifted.strangers):
+            for number in (answer.numbers[i] for i in sifted.strangers):
                 answer.unrecognised(number, lines[number - 1])
         return tuple(sifted.states)

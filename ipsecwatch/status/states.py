@@ -6,9 +6,8 @@ same code reads every command and every release. Each function takes a line with
 prefix and answers None where the line is something else. No step looks at a character more than
 a few times: a peer can make a line long, and must not make us slow.
 
-The half of a state line that stays the same from poll to poll is read by a function of its own
-(``subject``), so that the reader can remember what it said; timers and counters are read when
-somebody asks for them.
+Most state lines are read in one go with the line behind them (``usual``), all others step by step
+(``state``); timers and counters are read when somebody asks for them.
 """
 
 from __future__ import annotations
@@ -97,35 +96,9 @@ _NOBODY: Final = Peer(None, None, None)
 # --- States ---------------------------------------------------------------------------------
 
 
-class Subject(NamedTuple):
-    """What a state line says in front of its first semicolon."""
-
-    serial: int
-    name: str
-    instance: tuple[int, ...]
-    story: str
-    kind: Kind | None
-    role: Role | None
-    stage: Stage
-    ike_version: int | None
-    guessed: bool
-    state_name: str | None
-    remote_address: str | None
-    remote_port: int | None
-    transport: str
-    local_client: str | None
-    remote_client: str | None
-
-
 def state(line: str) -> State | None:
     """Read a state line; None: it is none, or not whole."""
     told, _, tail = line.partition(";")
-    who = subject(told)
-    return put_together(who, tail) if who is not None else None
-
-
-def subject(told: str) -> Subject | None:
-    """Read the part of a state line in front of the first semicolon."""
     m = _SUBJECT.fullmatch(told)
     if m is None:
         return None
@@ -134,12 +107,17 @@ def subject(told: str) -> Subject | None:
     if means is None:
         return None
     remote, ours, theirs = peer(suffix) if suffix else _NOBODY
-    # Not by NamedTuple's own constructor, which takes three times as long.
-    values = (
-        int(serial), name, instance(numbers) if numbers else (), *means, remote,
-        int(port) if port else None, "tcp" if tcp else "udp", ours, theirs,
+    story, kind, role, stage, version, guessed, state_name = means
+    newest, eroute_owner, parent, extra = marks(tail)
+    if parent is not None and stage is Stage.ESTABLISHED:
+        kind = Kind.CHILD
+    state = _Draft(
+        int(serial), name, instance(numbers), story, kind, role, stage, version, guessed,
+        state_name, remote, int(port) if port else None, "tcp" if tcp else "udp", ours, theirs,
+        newest, eroute_owner, parent, extra, tail,
     )  # fmt: skip
-    return tuple.__new__(Subject, values)
+    state.__class__ = _StateLine
+    return state  # type: ignore[no-any-return]
 
 
 _MAX_WORDS: Final = 200
@@ -163,12 +141,43 @@ Marks = tuple[bool, bool, int | None, tuple[str, ...]]
 """Behind a story, but for timers: newest, eroute owner, serial of the parent, and what is new."""
 
 
-# What follows the story from 4.6 on; most lines read so.
+# A whole state line from 4.6 on, up to its line feed, and the one with its SPIs where one follows.
 _USUAL: Final = re.compile(
-    r"(?: \w{1,60} in -?\d{1,10}s;)*"
-    r"(?: (newest);)?(?: (eroute owner);)?(?: (?:IKE|ISAKMP) SA #([1-9]\d{0,9});)?(?: idle;)?",
+    r'(?:\d{3} )?#(\d{1,10}): "([^";\n]*)"((?:\[\d{1,10}\])*)((?: [^ @;\n]*[^ @,;\n]){0,3}?)'
+    r":(\d{1,5})(\(tcp\))? ([^;\n]*);"
+    r"((?: \w{1,60} in -?\d{1,10}s;)*"
+    r"(?: (newest);)?(?: (eroute owner);)?(?: (?:IKE|ISAKMP) SA #([1-9]\d{0,9});)?(?: idle;)?)\n"
+    r'(?:(?:\d{3} )?(#\1: "[^\n]* Traffic:[^\n]*)\n)?',
     re.ASCII,
 )
+
+
+def usual(text: str, at: int) -> tuple[State, int] | None:
+    """Read the state line that begins at ``at``, and its SPIs, if they read as most do.
+
+    With the state comes where the next line begins. None: state() and add_sa() may know better.
+    """
+    m = _USUAL.match(text, at)
+    if m is None:
+        return None
+    (
+        serial, name, numbers, suffix, port, tcp, words, tail, newest, eroute_owner, parent, sa
+    ) = m.groups()  # fmt: skip
+    means = _words(words) if len(words) < _MAX_WORDS else _words.__wrapped__(words)
+    if means is None or " Traffic:" in words:
+        return None
+    remote, ours, theirs = peer(suffix) if suffix else _NOBODY
+    story, kind, role, stage, version, guessed, state_name = means
+    if parent is not None and stage is Stage.ESTABLISHED:
+        kind = Kind.CHILD
+    state = _Draft(
+        int(serial), name, instance(numbers) if numbers else (), story, kind, role, stage, version,
+        guessed, state_name, remote, int(port), "tcp" if tcp else "udp", ours, theirs,
+        newest is not None, eroute_owner is not None, int(parent) if parent else None, (),
+        tail if sa is None else f"{tail}\n{sa}",
+    )  # fmt: skip
+    state.__class__ = _StateLine
+    return state, m.end()
 
 
 def marks(tail: str) -> Marks:
@@ -189,19 +198,9 @@ def marks(tail: str) -> Marks:
     return newest, eroute_owner, parent, tuple(extra)
 
 
-def put_together(who: Subject, tail: str, sa: str | None = None) -> State:
-    """Put a state together from both halves of its line, and the line with its SPIs."""
-    usual = _USUAL.fullmatch(tail)
-    if usual is not None:
-        new, owns, serial = usual.groups()
-        found: Marks = (new is not None, owns is not None, int(serial) if serial else None, ())
-    else:
-        found = marks(tail)
-    state = _Draft(*who, *found, tail if sa is None else f"{tail}\n{sa}")
-    if found[2] is not None and who.stage is Stage.ESTABLISHED:
-        state.kind = Kind.CHILD
-    state.__class__ = _StateLine
-    return state  # type: ignore[no-any-return]
+def add_sa(state: State, line: str) -> None:
+    """Give a state that was just read the line with its SPIs and counters."""
+    object.__setattr__(state, "text", f"{state.text}\n{line}")
 
 
 class _StateLine(State):
@@ -224,7 +223,27 @@ class _StateLine(State):
 
 
 _Draft: Final = draft(
-    State, *Subject._fields, "newest", "eroute_owner", "parent_serial", "extra", "text"
+    State,
+    "serial",
+    "name",
+    "instance",
+    "story",
+    "kind",
+    "role",
+    "stage",
+    "ike_version",
+    "guessed",
+    "state_name",
+    "remote_address",
+    "remote_port",
+    "transport",
+    "local_client",
+    "remote_client",
+    "newest",
+    "eroute_owner",
+    "parent_serial",
+    "extra",
+    "text",
 )
 
 
