@@ -50,9 +50,10 @@ _Side = tuple[str | None, str | None, str | None]
 
 
 # Both ends without brackets in an identity, configured names, ports and next hops. Most are.
+# The first three dots in a row stand between the ends, so there are none in front of them.
 _USUAL: Final = re.compile(
-    r"((?:([\w.:/]+)===)?([\w.%]+)(?:\[([^\[\]]+)\])?\.\.\."
-    r"([\w.%]+)(?:\[([^\[\]]+)\])?(?:===([\w.:/]+))?); ([a-zHOLD -]+); "
+    r"((?:([\w:/]+(?:\.[\w:/]+)*)===)?([\w%]+(?:\.[\w%]+)*)(?:\[([^\[\]]+)\])?\.\.\."
+    r"([\w%]+(?:\.[\w%]+)*)(?:\[([^\[\]]+)\])?(?:===([\w.:/]+))?); ([a-zHOLD -]+); "
     r"(?:eroute owner: #(\d{1,10})|my_ip=[\w.:]+; their_ip=[\w.:]+;)",
     re.ASCII,
 )
