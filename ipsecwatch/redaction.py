@@ -26,9 +26,8 @@ _ALIASES: Final = re.compile(r"(?<=   aliases: )[^\n]*\S")
 _BARE_NAME: Final = re.compile(r"'([^'\n]{1,256})'")
 _USER: Final = re.compile(r"(?<=username=)[^,\s}\n]+|(?<=user=')[^'\n]+|(?<=XAUTHuser=)\S+")
 _ID: Final = re.compile(
-    r"(?<=our id=)[^;\n]+|(?<=their id=)[^;\n]+|(?<=, id=')[^\n]*?(?='(?:, lease=|$))"
-    r"|(?<=[A-Z] ')[^'\n]+|(?<=[A-Z]: ')[^'\n]+|(?<=[\['\s])@[A-Za-z][\w.-]*",
-    re.MULTILINE,
+    r"(?<=our id=)[^;\n]+|(?<=their id=)[^;\n]+|(?<=, id=')(?P<listed>[^\n]+)"
+    r"|(?<=[A-Z] ')[^'\n]+|(?<=[A-Z]: ')[^'\n]+|(?<=[\['\s])@[A-Za-z][\w.-]*"
 )
 _CA: Final = re.compile(r"(?<=CAs: )[^\n]+|(?<=mycert=)[^;\n]+|(?<=peercert=)[^;\n]+")
 _DOMAIN: Final = re.compile(
@@ -74,18 +73,17 @@ class Redactor:
     def _name(self, name: str) -> str:
         """Give a connection another name; what leftsubnets= appended stays."""
         base, slash, pair = name.rpartition("/")
-        if slash and re.fullmatch(r"\d+x\d+", pair):
-            return f"{self._name(base)}/{pair}"
-        base, hash_, group = name.partition("#")
-        if hash_:
-            return f"{self._name(base)}#{group}"
-        return self._names.setdefault(name, f"conn{len(self._names) + 1}")
+        if not (slash and re.fullmatch(r"\d+x\d+", pair)):
+            base, slash, pair = name, "", ""
+        base, hash_, group = base.partition("#")
+        other = self._names.setdefault(base, f"conn{len(self._names) + 1}")
+        return f"{other}{hash_}{group}{slash}{pair}"
 
     def _redact(self, text: str, identities: Iterable[str]) -> str:
         for identity in sorted(identities, key=len, reverse=True):
             if _address(identity) is None:
                 text = text.replace(f"[{identity}", f"[{self._word(identity)}")
-        text = _ID.sub(self._by_word, text)
+        text = _ID.sub(self._by_identity, text)
         text = _USER.sub(self._by_word, text)
         text = _CA.sub(self._by_word, text)
         text = _DOMAIN.sub(self._by_word, text)
@@ -98,6 +96,12 @@ class Redactor:
 
     def _aliases(self, m: re.Match[str]) -> str:
         return " ".join(self._name(alias) for alias in m[0].split(" ") if alias)
+
+    def _by_identity(self, m: re.Match[str]) -> str:
+        if m.lastgroup != "listed":
+            return self._word(m[0])
+        identity, quote, after = m[0].rpartition("'")  # behind it a lease, which holds none
+        return f"{self._word(identity)}{quote}{after}" if quote else self._word(after)
 
     def _by_word(self, m: re.Match[str]) -> str:
         return self._word(m[0])

@@ -66,3 +66,17 @@ def test_the_same_word_becomes_the_same_other_in_status_and_log() -> None:
     assert line.partition(" ")[0] == again.partition(" ")[0] == '"conn1"'
     assert re.findall(r"198\.18\.0\.\d+", line + again) == ["198.18.0.1", "198.18.0.1"]
     assert "2001:db8:5::7" not in again
+
+
+def test_an_identity_is_hidden_up_to_its_last_quote() -> None:
+    line = "#2: \"a\", type=ESP, add_time=1, id='CN=x', lease=secret', lease=1.1.1.1/32"
+    hidden = Redactor().line(f'{line}\n#3: "a", type=ESP, id=\'CN=cut')
+    assert "secret" not in hidden
+    assert "CN=cut" not in hidden
+    assert "', lease=198.18.0.1/32\n" in hidden
+
+
+def test_a_name_may_end_in_subnet_pairs_without_end() -> None:
+    assert Redactor().line(f'"{"/1x1" * 64}" #1: x') == '"conn1/1x1" #1: x'
+    text = f'"a{"/1x1" * 5000}": 1.2.3.4...5.6.7.8; unrouted; eroute owner: #0\n'
+    assert "5.6.7.8" not in Redactor().status(text)
