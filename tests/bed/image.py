@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""File systems to boot a bed from: Debian, libreswan, and nothing of ipsecwatch.
+
+Made once, and kept outside the checkout. What is ours comes at each boot: see guest/.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.support.machine import UnbootableError
+
+LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
+"""The releases of Debian that there are beds of, and their libreswans."""
+
+PATIENCE: Final = 300
+"""Seconds that making one may take."""
+
+_PACKAGES: Final = (
+    "dbus", "iproute2", "iputils-ping", "kmod", "libnss3-tools", "libreswan", "polkitd", "python3",
+    "python3-systemd", "systemd-sysv",
+)  # fmt: skip
+
+_INIT: Final = """#!/bin/sh
+# What is ours lies on the host, in a folder that is mounted at /host, or shown there already.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+if [ -n "$bed" ]; then
+    mount -t hostfs -o "$bed" bed /host
+    mount -t hostfs -o /usr/lib/uml/modules modules /lib/modules
+fi
+cp -r /host/guest/. /
+exec /lib/systemd/systemd --unit=bed.target
+"""
+
+_IDLE: Final = (
+    "systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
+    "systemd-udev-trigger.service", "systemd-random-seed.service", "systemd-firstboot.service",
+    "systemd-update-utmp.service", "systemd-modules-load.service", "systemd-binfmt.service",
+    "systemd-hwdb-update.service", "systemd-machine-id-commit.service", "ldconfig.service",
+    "systemd-sysusers.service", "systemd-journal-catalog-update.service", "systemd-repart.service",
+    "kmod-static-nodes.service", "dev-hugepages.mount", "sys-kernel-config.mount",
+    "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount",
+    "systemd-tpm2-setup.service", "systemd-tpm2-setup-early.service", "apt-daily.timer",
+    "proc-sys-fs-binfmt_misc.automount", "apt-daily-upgrade.timer", "e2scrub_all.timer",
+    "fstrim.timer", "dpkg-db-backup.timer", "systemd-logind.service",
+)  # fmt: skip
+"""Units that a bed has no use for; each would cost a part of a second at the start."""
+
+_FINISH: Final = f"""
+set -e
+cat >"$1/bed-init"
+chmod 755 "$1/bed-init"
+mkdir -p "$1/host" "$1/lib/modules" "$1/var/log/journal" "$1/etc/bed/ipsec.d"
+for unit in {" ".join(_IDLE)}; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done
+for folder in ipsec/nss east; do
+    mkdir -p "$1/var/lib/$folder"
+    rm -f "$1/var/lib/$folder"/*.db "$1/var/lib/$folder"/pkcs11.txt
+    chroot "$1" certutil -N -d "sql:/var/lib/$folder" --empty-password
+done
+rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/* "$1"/etc/ipsec.d/policies
+rm -rf "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale
+echo west >"$1/etc/hostname"
+echo '127.0.0.1 localhost west' >"$1/etc/hosts"
+: >"$1/etc/resolv.conf"
+: >"$1/etc/fstab"
+systemd-id128 new >"$1/etc/machine-id"
+"""
+
+
+def cache() -> Path:
+    """Find the folder where images are kept."""
+    above = os.environ.get("XDG_CACHE_HOME") or "/var/cache"
+    return Path(above) / "ipsecwatch-bed"
+
+
+def image(suite: str) -> Path:
+    """Find the image of a Debian, or make it. Raises UnbootableError."""
+    recipe = repr((suite, _PACKAGES, _INIT, _FINISH))
+    path = cache() / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.ext4"
+    if path.exists():
+        return path
+    for tool in ("mmdebstrap", "mke2fs", "systemd-id128"):
+        if shutil.which(tool) is None:
+            raise UnbootableError(f"{tool} isn't installed")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (path.parent / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be making it
+            if not path.exists():
+                _make(suite, path)
+    except OSError as e:
+        raise UnbootableError(f"no room for images: {e}") from e
+    return path
+
+
+def _make(suite: str, path: Path) -> None:
+    for old in path.parent.glob(f"{suite}-*"):
+        old.unlink()
+    with tempfile.TemporaryDirectory(dir=path.parent) as work:
+        root = Path(work, "root")
+        include = f"--include={','.join(_PACKAGES)}"
+        _run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), mirror())
+        _run("/bin/sh", "-c", _FINISH, "sh", str(root), given=_INIT)
+        new = Path(work, "new")
+        # No journal and no checksums: it is written to once. Room for a soak's journal.
+        features = "^has_journal,^metadata_csum"
+        _run("mke2fs", "-q", "-t", "ext4", "-O", features, "-d", str(root), str(new), "1200M")
+        new.rename(path)
+
+
+def mirror() -> str:
+    """Find where this system gets Debian from, if that is what it is."""
+    known = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages",
+         "Label: Debian"],
+        capture_output=True, text=True, check=False,
+    ).stdout.split()  # fmt: skip
+    return known[0] if known else "http://deb.debian.org/debian"
+
+
+def _run(*argv: str, given: str = "") -> None:
+    try:
+        done = subprocess.run(
+            argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            check=False, timeout=PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as e:
+        raise UnbootableError(f"{argv[0]} took more than {PATIENCE} s") from e
+    if done.returncode != 0:
+        said = done.stdout.strip().splitlines()
+        raise UnbootableError(f"{argv[0]} failed: {said[-1] if said else done.returncode}")
