@@ -15,6 +15,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -33,6 +34,15 @@ PATIENCE: Final = 60
 """Seconds that anything may take that a bed is asked for."""
 
 WHACK: Final = "/usr/libexec/ipsec/whack"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a program: its exit code, what it said, and when it began (west's clock)."""
+
+    code: int
+    said: str
+    began: float
 
 
 class Bed:
@@ -137,8 +147,8 @@ class Bed:
         new.rename(new.with_suffix(".ask"))
         return self._asked
 
-    def answer(self, number: int, patience: float = PATIENCE) -> tuple[int, str]:
-        """Wait for what became of it: its exit code, and what it said."""
+    def answer(self, number: int, patience: float = PATIENCE) -> Answer:
+        """Wait for what became of it."""
         file = self.shared / "desk" / f"{number}.answer"
         give_up = time.monotonic() + patience
         while not file.exists():
@@ -148,17 +158,17 @@ class Bed:
             time.sleep(0.005)
         found = json.loads(file.read_text(encoding="utf-8"))
         file.unlink()
-        return found["code"], found["said"]
+        return Answer(**found)
 
-    def try_(self, *argv: str, patience: float = PATIENCE) -> tuple[int, str]:
-        """Run a program on west: its exit code, and what it said."""
+    def try_(self, *argv: str, patience: float = PATIENCE) -> Answer:
+        """Run a program on west."""
         return self.answer(self.ask(*argv), patience)
 
     def run(self, *argv: str, patience: float = PATIENCE) -> str:
         """Run a program on west that is to succeed; answers what it said."""
-        code, said = self.try_(*argv, patience=patience)
-        assert code == 0, f"{shlex.join(argv)}: {code}: {said}"
-        return said
+        done = self.try_(*argv, patience=patience)
+        assert done.code == 0, f"{shlex.join(argv)}: {done.code}: {done.said}"
+        return done.said
 
     def sh(self, line: str) -> str:
         """Run a line of shell on west."""

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Playing a scenario in a bed, and holding together all that tells of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch import journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.bed.bed import Bed
+    from tests.bed.scenarios import Scenario, Step
+
+PATIENCE: Final = 60.0
+"""Seconds that any signal may take to come."""
+
+_IDS: Final = {
+    "TunnelUp": journal.UP,
+    "TunnelDown": journal.DOWN,
+    "TunnelStuck": journal.STUCK,
+    None: journal.OTHER,
+}
+_MANAGER: Final = ("org.ipsecwatch1", "/org/ipsecwatch1", "org.ipsecwatch1.Manager")
+_QUIET: Final = {"down", "waiting"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A TunnelStateChanged, and the signal with the same serial that came before it."""
+
+    at: float
+    name: str
+    old: str
+    new: str
+    reason: str
+    serial: int
+    told: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """When pluto logged what a step brought about, and when the signal of it came."""
+
+    scenario: str
+    tunnel: str
+    state: str
+    logged: float
+    signal: float
+    delay: float
+
+    @property
+    def late(self) -> float:
+        return self.signal - self.logged - self.delay
+
+
+def install(bed: Bed, deb: Path) -> None:
+    """Install the package as a user would, and subscribe."""
+    (bed.shared / "ipsecwatch.deb").write_bytes(deb.read_bytes())
+    bed.run("dpkg", "--install", "/host/ipsecwatch.deb", patience=120)
+    assert bed.run("systemctl", "is-active", "ipsecwatch") == "active\n"
+    bed.run("systemd-run", "--quiet", "--unit=subscriber", "/opt/bed/subscriber")
+    _until(lambda: "subscribed" in bed.run("journalctl", "--unit=subscriber", "--output=cat"))
+
+
+def manager(bed: Bed, verb: str, *words: str) -> Any:  # noqa: ANN401 - as JSON is
+    """Ask the service something."""
+    done = bed.try_("busctl", "--json=short", verb, *_MANAGER, *words)
+    return json.loads(done.said)["data"] if done.code == 0 else None
+
+
+def settle(bed: Bed) -> None:
+    """Bring all back to where nothing is up, and have the service know it."""
+    bed.sh("/opt/bed/wire mend; systemctl reset-failed; systemctl restart east ipsec")
+    bed.run("systemctl", "start", "ipsecwatch")
+
+    def quiet() -> bool:
+        if manager(bed, "call", "Refresh") is None:
+            return False
+        counts = manager(bed, "get-property", "Counts")
+        state = manager(bed, "get-property", "PlutoState")
+        return state == "running" and bool(counts) and {s for s, n in counts.items() if n} <= _QUIET
+
+    _until(quiet)
+
+
+def _until(true: Any, patience: float = PATIENCE) -> None:  # noqa: ANN401
+    give_up = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < give_up, f"not so within {patience} s"
+        time.sleep(0.1)
+
+
+def changes(bed: Bed) -> list[Change]:
+    """List all transitions that the subscriber was told of."""
+    found: list[Change] = []
+    told: dict[int, str] = {}
+    for line in bed.signals():
+        body = line["body"]
+        if line["member"] == "TunnelStateChanged":
+            _, name, old, new, reason, serial = body[:6]
+            change = Change(line["at"], name, old, new, reason, serial, told.pop(serial, None))
+            found.append(change)
+        else:
+            told[body[-2]] = line["member"]
+    assert len(told) <= 1, told  # the other half may be under way
+    return found
+
+
+class Play:
+    """One scenario, from a bed that is settled."""
+
+    def __init__(self, bed: Bed, scenario: Scenario) -> None:
+        self.bed = bed
+        self.scenario = scenario
+        self.rows: list[Row] = []
+        self._heard = 0
+        self._first = 0
+        self._due: list[tuple[Step, float, Change]] = []
+        self._expected: list[tuple[str, str]] = []
+
+    def run(self) -> None:
+        """Play it, and check all but how late the signals were: see ``rows``."""
+        settle(self.bed)
+        cursor = self._cursor()
+        self._first = self._heard = len(changes(self.bed))
+        for step in self.scenario.steps:
+            self._step(step)
+        manager(self.bed, "call", "Refresh")
+        entries = self.bed.journal(f"--after-cursor={cursor}")
+        heard = changes(self.bed)[self._first :]
+        self._check_told(heard)
+        self._check_journal(heard, entries)
+        self._time(entries)
+
+    def _cursor(self) -> str:
+        said = self.bed.run("journalctl", "--lines=0", "--show-cursor")
+        return said.rpartition("cursor: ")[2].strip()
+
+    def _step(self, step: Step) -> None:
+        number = self.bed.ask("/bin/sh", "-c", step.do)
+        if step.state:
+            change = self._wait(step)
+            done = self.bed.answer(number)
+            self._due.append((step, done.began, change))
+            assert change.told == (step.told or None), (step, change)
+            assert step.reason in ("", change.reason), (step, change, self._log())
+            if step.told:
+                self._expected.append((step.tunnel, step.told))
+        else:
+            done = self.bed.answer(number)
+            assert done.code == 0, f"{step.do}: {done.said}"
+            if step.cause:
+                _until(lambda: re.search(step.cause, self._log(), re.MULTILINE))
+        assert re.search(step.says, done.said), f"{step.do}: {done.said}"
+
+    def _wait(self, step: Step) -> Change:
+        give_up = time.monotonic() + PATIENCE
+        while time.monotonic() < give_up:
+            for number, change in enumerate(changes(self.bed)):
+                if number < self._heard or change.name != step.tunnel:
+                    continue
+                if re.fullmatch(step.state, change.new) and change.old != change.new:
+                    self._heard = number + 1
+                    return change
+            time.sleep(0.02)
+        heard = changes(self.bed)[self._first :]
+        raise AssertionError(f"{step}: not told. Told: {heard}. Logged:\n{self._log()}")
+
+    def _log(self) -> str:
+        said = self.bed.run("journalctl", "--unit=ipsec", "--output=cat", "--lines=60")
+        return "\n".join(line for line in said.splitlines() if "proposals" not in line)
+
+    # --- the three stories ----------------------------------------------------------------
+
+    def _check_told(self, heard: list[Change]) -> None:
+        tunnels = {name for name, _ in self._expected}
+        told = [(c.name, c.told) for c in heard if c.told and c.name in tunnels]
+        assert told[: len(self._expected)] == self._expected, heard
+        # What pluto brings back by itself later is its affair.
+        assert all(t == "TunnelUp" for _, t in told[len(self._expected) :]), heard
+
+    def _check_journal(self, heard: list[Change], entries: list[dict[str, Any]]) -> None:
+        ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
+        assert [_fields(e) for e in ours[: len(heard)]] == [_signal(c) for c in heard]
+        for entry in ours:
+            assert entry["_SYSTEMD_UNIT"] == "ipsecwatch.service"
+            assert entry["_UID"] == "0"
+        ids = {e["MESSAGE_ID"] for e in ours}
+        for number in ids:
+            explained = self.bed.run("journalctl", "-x", f"MESSAGE_ID={number}", "--lines=1")
+            assert "Defined-By: ipsecwatch" in explained, explained
+            assert "@IPSECWATCH" not in explained, explained
+
+    def _time(self, entries: list[dict[str, Any]]) -> None:
+        lines = [
+            (int(e.get("_SOURCE_REALTIME_TIMESTAMP") or e["__REALTIME_TIMESTAMP"]) / 1e6, e)
+            for e in entries
+            if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
+        ]
+        for step, began, change in self._due:
+            if not step.cause:
+                continue
+            logged = [
+                at for at, e in lines
+                if at >= began - 0.1 and re.search(step.cause, str(e["MESSAGE"]), re.MULTILINE)
+            ]  # fmt: skip
+            assert logged, f"{shlex.quote(step.cause)} was not logged:\n{self._log()}"
+            self.rows.append(
+                Row(self.scenario.name, step.tunnel, change.new, logged[0], change.at, step.delay)
+            )
+
+
+def _signal(c: Change) -> tuple[str, ...]:
+    return (str(c.serial), c.name, c.old, c.new, c.reason, _IDS[c.told])
+
+
+def _fields(entry: dict[str, Any]) -> tuple[str, ...]:
+    names = ("SERIAL", "TUNNEL", "OLD_STATE", "STATE", "REASON")
+    return (*(entry[f"IPSECWATCH_{name}"] for name in names), entry["MESSAGE_ID"])
