@@ -9,9 +9,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.bus import PrivateBus, missing
+from tests.support.packages import DEB_TOOLS, build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("bed", "two hosts with libreswan")
+    group.addoption("--bed", choices=["short", "full"], default="short", help="how much is played")
+    group.addoption("--bed-table", metavar="FILE", help="write when each signal came")
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Debian's packages, by name."""
+    return build(tmp_path_factory.mktemp("deb"), "deb", "*.deb", *DEB_TOOLS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

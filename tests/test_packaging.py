@@ -20,6 +20,7 @@ from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
 from ipsecwatch.journal import UP
 from tests.support.machine import Machine, UnbootableError
+from tests.support.packages import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,30 +114,6 @@ def test_with_xfrm_events_the_service_is_exposed_to_1_7_of_10_at_most(tmp_path: 
 
 
 # --- The packages themselves ----------------------------------------------------------------
-
-
-def build(folder: Path, script: str, pattern: str, *tools: str) -> dict[str, Path]:
-    """Build packages and answer where each is, by its name."""
-    lacking = [tool for tool in tools if shutil.which(tool) is None]
-    if lacking:
-        pytest.skip(f"{', '.join(lacking)} isn't installed")
-    if not shutil.which("python3", path="/usr/bin"):
-        pytest.skip("the distribution's Python isn't installed")
-    done = subprocess.run(
-        ["sh", PACKAGING / script, folder], capture_output=True, text=True, check=False
-    )
-    if "pip could not get the libraries" in done.stderr or "no pip." in done.stderr:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    found = {re.split(r"[-_]\d", path.name)[0]: path for path in folder.glob(pattern)}
-    assert found.keys() == {"ipsecwatch", "ipsecwatch-agent"}
-    return found
-
-
-@pytest.fixture(scope="module")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    tools = ("dpkg-buildpackage", "dh", "dh_python3")
-    return build(tmp_path_factory.mktemp("deb"), "deb", "*.deb", *tools)
 
 
 @pytest.fixture(scope="module")

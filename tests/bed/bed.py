@@ -30,7 +30,7 @@ UML: Final = "linux.uml"
 MEMORY: Final = 512
 """MiB that a guest has."""
 BOOT_PATIENCE: Final = 180
-PATIENCE: Final = 60
+PATIENCE: Final = 120
 """Seconds that anything may take that a bed is asked for."""
 
 WHACK: Final = "/usr/libexec/ipsec/whack"
@@ -72,6 +72,7 @@ class Bed:
                     start_new_session=True,
                 )  # fmt: skip
             self._await(desk / "up", BOOT_PATIENCE)
+            self._look()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -123,6 +124,12 @@ class Bed:
                 raise UnbootableError(f"the bed didn't boot: {said[-1] if said else 'no word'}")
             time.sleep(0.05)
 
+    def _look(self) -> None:
+        """See that both plutos run: without them it is no bed."""
+        for unit in ("ipsec", "east"):
+            if self.try_("systemctl", "is-active", "--quiet", unit).code != 0:
+                raise UnbootableError(f"libreswan ({unit}.service) doesn't start in the bed")
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -152,8 +159,8 @@ class Bed:
         file = self.shared / "desk" / f"{number}.answer"
         give_up = time.monotonic() + patience
         while not file.exists():
-            assert self._process is not None
-            assert self._process.poll() is None, "the bed has gone"
+            if self._process is None or self._process.poll() is not None:
+                raise UnbootableError("the bed has gone")
             assert time.monotonic() < give_up, f"no answer in {patience} s"
             time.sleep(0.005)
         found = json.loads(file.read_text(encoding="utf-8"))
