@@ -197,8 +197,10 @@ class Bed:
 
 def has_esp() -> bool:
     """Tell whether this kernel can do IPsec."""
-    esp = "ip xfrm state add src 127.0.0.2 dst 127.0.0.3 proto esp spi 0x100 mode tunnel " \
-        "aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128"  # fmt: skip
+    esp = (
+        "ip xfrm state add src 127.0.0.2 dst 127.0.0.3 proto esp spi 0x100 mode tunnel"
+        " aead 'rfc4106(gcm(aes))' 0x000102030405060708090a0b0c0d0e0f10111213 128"
+    )
     done = subprocess.run(
         ["unshare", "--net", "/bin/sh", "-c", esp], capture_output=True, check=False
     )

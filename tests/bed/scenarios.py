@@ -51,7 +51,7 @@ class Scenario:
 
 def _up(name: str) -> Step:
     cause = f'^"{name}[/"].*(established Child SA|IPsec SA established)'
-    return Step(f"{WHACK} --name {name} --initiate", "up", name, "TunnelUp", cause=cause, last=True)
+    return Step(f"/opt/bed/up {name}", "up", name, "TunnelUp", cause=cause, last=True)
 
 
 def _down(name: str) -> Step:
@@ -67,7 +67,7 @@ def _ping(west: str, east: str) -> Step:
 
 def _stuck(name: str, reason: str) -> Step:
     return Step(
-        f"{WHACK} --name {name} --initiate --asynchronous", "stuck", name, "TunnelStuck", reason,
+        f"/opt/bed/up {name} --asynchronous", "stuck", name, "TunnelStuck", reason,
         f'^"{name}".*initiating', STUCK_AFTER,
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ SCENARIOS: Final = (
         "road warrior",
         (
             Step(
-                f"{_EAST} {WHACK} --name road --initiate --xauthname paula"
+                f"{_EAST} /opt/bed/up road --xauthname paula"
                 " --xauthpass 'secret of paula'",
                 "up", "road[1]", "TunnelUp", cause=r'^"road"\[1\].*(IPsec SA established)',
             ),
@@ -192,7 +192,7 @@ SCENARIOS: Final = (
         "journal suspended",
         (
             Step("systemctl kill --signal=STOP systemd-journald"),
-            Step(f"{WHACK} --name site --initiate", "up", "site", "TunnelUp",
+            Step("/opt/bed/up site", "up", "site", "TunnelUp",
                  cause='^"site".*established Child SA', blind=True),
             Step("systemctl kill --signal=CONT systemd-journald"),
             _down("site"),

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 WOKEN = 0.5
 """Seconds after pluto's log within which a signal comes that its log brought about."""
 POLLED = 5.0 + 1.0
-"""And one that a poll found: a tick and a second."""
-LOADED = 60.0
-"""And any, where others use the machine as well: that it comes at all is what counts there."""
+"""And for one that a poll found: a tick and a second."""
 
 pytestmark = pytest.mark.slow
 
@@ -68,14 +66,10 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
     if table:
         with Path(table).open("a", encoding="utf-8") as out:
             out.writelines(_line(bed, row) for row in play.rows)
-    for row in play.rows:
-        assert row.late <= _limit(request, row), row
-
-
-def _limit(request: pytest.FixtureRequest, row: Row) -> float:
-    if request.config.getoption("--bed") != "full":
-        return LOADED
-    return POLLED if row.blind else WOKEN
+    if request.config.getoption("--bed") == "full":
+        # In the test command it is enough that all comes: others use the machine as well.
+        for row in play.rows:
+            assert row.late <= (POLLED if row.blind else WOKEN), row
 
 
 def _line(bed: Bed, row: Row) -> str:
