@@ -32,14 +32,14 @@ def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_its_help_names_every_verb() -> None:
     run = dev("help")
     assert run.returncode == 0
-    for verb in ("demo", "test", "check"):
+    for verb in ("demo", "test", "check", "bed"):
         assert f"sh packaging/dev {verb} " in run.stdout
 
 
 def test_an_unknown_verb_is_wrong_usage() -> None:
     run = dev("tset")
     assert run.returncode == 2
-    assert run.stderr == "packaging/dev: no verb 'tset': demo, test or check\n"
+    assert run.stderr == "packaging/dev: no verb 'tset': demo, test, check or bed\n"
 
 
 def tools(folder: Path, *names: str, **stubs: str) -> str:
@@ -59,7 +59,7 @@ def tools(folder: Path, *names: str, **stubs: str) -> str:
 def test_where_it_may_not_install_it_says_what_root_has_to_type(
     manager: str, command: str, tmp_path: Path
 ) -> None:
-    needed = ("dirname", "cat", "stat", "flock", "mktemp", "rm", "readlink", "cksum")
+    needed = ("dirname", "cat", "stat", "flock", "mktemp", "rm", "readlink", "cksum", "uname")
     path = tools(tmp_path, *needed, id="echo 1000", **{manager: "exit 1"})
     run = dev("demo", PATH=path)
     assert run.returncode == 1
