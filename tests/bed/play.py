@@ -191,7 +191,9 @@ class Play:
 
     def _check_journal(self, heard: list[Change], entries: list[dict[str, Any]]) -> None:
         ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
-        assert [_fields(e) for e in ours[: len(heard)]] == [_signal(c) for c in heard]
+        assert [transition_entry(e) for e in ours[: len(heard)]] == [
+            transition_signal(c) for c in heard
+        ]
         for entry in ours:
             assert entry["_SYSTEMD_UNIT"] == "ipsecwatch.service"
             assert entry["_UID"] == "0"
@@ -229,10 +231,12 @@ class Play:
             )
 
 
-def _signal(c: Change) -> tuple[str, ...]:
+def transition_signal(c: Change) -> tuple[str, ...]:
+    """What an entry of the journal is to have of a signal."""
     return (str(c.serial), c.name, c.old, c.new, c.reason, _IDS[c.told])
 
 
-def _fields(entry: dict[str, Any]) -> tuple[str, ...]:
+def transition_entry(entry: dict[str, Any]) -> tuple[str, ...]:
+    """What it has."""
     names = ("SERIAL", "TUNNEL", "OLD_STATE", "STATE", "REASON")
     return (*(entry[f"IPSECWATCH_{name}"] for name in names), entry["MESSAGE_ID"])

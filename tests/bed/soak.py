@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Many random operations in a bed, and whether all who tell of them agree afterwards.
+
+    python -m tests.bed.soak --deb FILE [--debian trixie] [--operations 1000] [--seed 1]
+
+Needs what ``packaging/dev bed`` needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.bed.bed import WHACK, Bed
+from tests.bed.image import LIBRESWAN
+from tests.bed.play import changes, install, manager, settle, transition_entry, transition_signal
+from tests.support.machine import UnbootableError
+
+if TYPE_CHECKING:
+    from tests.bed.play import Change
+
+TUNNELS: Final = ("site", "multi", "dpd", "rekey", "wrongkey", "main")
+WARM: Final = 50
+"""Operations after which memory and file descriptors are first counted."""
+GROWTH: Final = 4096
+"""KiB by which the service may grow; caches fill, and a leak of each transition would be more."""
+
+OPERATIONS: Final[dict[str, int]] = {
+    "up": 40, "down": 30, "peer": 10, "cut": 6, "reload": 6, "restart": 4, "kill": 2, "east": 2,
+}  # fmt: skip
+"""What is done, and how often of a hundred."""
+
+SLACK: Final = 20.0
+"""Seconds between two stories about one thing; pluto is asked rarely when it answers slowly."""
+
+_UP: Final = re.compile(r'^"([a-z]+)[/"].*(?:established Child SA|IPsec SA established)')
+_LOSS: Final = re.compile(
+    r'^"([a-z]+)[/"].*(?:terminating SAs|initiating delete|delet|liveness|no response|expire)'
+)
+_STOP: Final = re.compile(r"[Ss]hutting down|Main process exited|Stopping ipsec|Started ipsec")
+
+
+def command(what: str, name: str) -> str:
+    """Put an operation as a line of shell, which ends soon."""
+    return {
+        "up": f"/opt/bed/up {name} --asynchronous",
+        "down": f"{WHACK} --name {name} --terminate",
+        "peer": f"/opt/bed/east {WHACK} --name {name} --terminate",
+        "cut": "/opt/bed/wire cut; sleep 4; /opt/bed/wire mend",
+        "reload": "systemctl reload ipsecwatch; ipsec auto --rereadall || ipsec rereadall",
+        "restart": "systemctl restart ipsec",
+        "kill": "systemctl kill --signal=KILL --kill-who=main ipsec; sleep 1",
+        "east": "systemctl restart east",
+    }[what]
+
+
+def size(bed: Bed) -> tuple[str, int, int]:
+    """Look at the service: its process id, KiB of memory, and file descriptors."""
+    said = bed.sh(
+        "pid=$(systemctl show --value --property=MainPID ipsecwatch); echo $pid;"
+        " sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$pid/status; ls /proc/$pid/fd | wc -l"
+    )
+    pid, memory, files = said.split()
+    return pid, int(memory), int(files)
+
+
+def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
+    """Do it; answers what doesn't agree."""
+    dice = random.Random(seed)
+    done: Counter[str] = Counter()
+    first: tuple[str, int, int] = ("", 0, 0)
+    settle(bed)
+    began = time.monotonic()
+    while done.total() < operations and time.monotonic() - began < limit:
+        [what] = dice.choices(list(OPERATIONS), list(OPERATIONS.values()))
+        bed.try_("/bin/sh", "-c", command(what, dice.choice(TUNNELS)))
+        time.sleep(dice.uniform(0, 1.5))
+        done[what] += 1
+        if done.total() == WARM:
+            first = size(bed)
+    took = time.monotonic() - began
+    last = size(bed)
+    settle(bed)
+    bed.run("journalctl", "--sync")
+    told = changes(bed)
+    wrong = disagreements(told, bed.journal("--unit=ipsecwatch"), log(bed))
+    counts = manager(bed, "get-property", "Counts")
+    print(
+        f"libreswan {LIBRESWAN[bed.suite]}, seed {seed}: {done.total()} operations in {took:.0f} s"
+    )
+    print("operations:", dict(done))
+    print("signals:", dict(Counter(c.told or "TunnelStateChanged alone" for c in told)))
+    print(f"process, KiB, descriptors: {first} after {WARM}, {last} at the end; states: {counts}")
+    if first[0] != last[0]:
+        wrong.append(f"the service was process {first[0]}, and is {last[0]}")
+    if last[1] > first[1] + GROWTH or last[2] > first[2] + 2:
+        wrong.append(f"the service grew: {first}, {last}")
+    return wrong
+
+
+def log(bed: Bed) -> list[tuple[float, str]]:
+    """List what pluto logged, and systemd of it, with the time of each."""
+    entries = bed.journal("_SYSTEMD_UNIT=ipsec.service", "+", "UNIT=ipsec.service")
+    return [
+        (int(e.get("_SOURCE_REALTIME_TIMESTAMP") or e["__REALTIME_TIMESTAMP"]) / 1e6, e["MESSAGE"])
+        for e in entries
+        if isinstance(e.get("MESSAGE"), str)
+    ]
+
+
+def disagreements(
+    told: list[Change], entries: list[dict[str, Any]], logged: list[tuple[float, str]]
+) -> list[str]:
+    """Hold the three stories together."""
+    wrong = []
+    ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
+    written = [transition_entry(e) for e in ours]
+    announced = [transition_signal(c) for c in told]
+    # The subscriber came when the service had run for a moment.
+    skipped = written.index(announced[0]) if announced and announced[0] in written else 0
+    if written[skipped:] != announced:
+        wrong.append(f"journal and bus differ: {len(written) - skipped} and {len(announced)}")
+    serials = [c.serial for c in told]
+    if serials != list(range(serials[0], serials[0] + len(serials))):
+        wrong.append("serials have gaps")
+    states: dict[str, str] = {}
+    for c in told:
+        if c.name in states and states[c.name] != c.old:
+            wrong.append(f"{c} after {states[c.name]}")
+        states[c.name] = c.new
+    ups = [(at, m[1]) for at, text in logged if (m := _UP.match(text))]
+    losses = [(at, m[1]) for at, text in logged if (m := _LOSS.match(text))]
+    losses += [(at, "") for at, text in logged if _STOP.search(text)]
+    for c in told:
+        evidence = {"TunnelUp": ups, "TunnelDown": losses}.get(c.told or "")
+        if evidence is not None and not any(
+            name in ("", c.name) and c.at - SLACK < at < c.at + 2 for at, name in evidence
+        ):
+            wrong.append(f"nothing was logged of {c}")
+    for at, name in ups:
+        if not _is_told(at, name, told) and not any(
+            n in ("", name) and at <= t < at + SLACK for t, n in losses
+        ):
+            wrong.append(f"nothing was told of {name} at {at}")
+    return wrong
+
+
+def _is_told(at: float, name: str, told: list[Change]) -> bool:
+    """Tell whether it was up, or partly up, at some moment from then on."""
+    state = ""
+    for c in told:
+        if c.name != name:
+            continue
+        if c.at > at + SLACK:
+            break
+        if c.at > at - 2 and c.new in ("up", "partial"):
+            return True
+        state = c.new
+    return state in ("up", "partial")
+
+
+def main() -> int:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--deb", type=Path, required=True, help="the package ipsecwatch")
+    parser.add_argument("--debian", choices=list(LIBRESWAN), default="bookworm")
+    parser.add_argument("--operations", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=3600, help="seconds at most")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with Bed(args.debian, Path(folder)) as bed:
+                install(bed, args.deb)
+                wrong = soak(bed, args.operations, args.seed, args.limit)
+        except UnbootableError as e:
+            print(f"no bed here: {e}", file=sys.stderr)
+            return 3
+    for line in wrong:
+        print("disagreement:", line)
+    print(f"{len(wrong)} disagreements")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
