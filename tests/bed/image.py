@@ -20,7 +20,7 @@ from tests.support.machine import UnbootableError
 LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 """The releases of Debian that there are beds of, and their libreswans."""
 
-PATIENCE: Final = 300
+PATIENCE: Final = 200
 """Seconds that making one may take."""
 
 _PACKAGES: Final = (

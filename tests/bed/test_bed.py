@@ -27,7 +27,8 @@ WOKEN = 0.5
 POLLED = 5.0 + 1.0
 """And for one that a poll found: a tick and a second."""
 
-pytestmark = pytest.mark.slow
+# An image may have to be made first.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
