@@ -187,7 +187,9 @@ def _display(wire: Wire) -> Display | None:
         from ipsecwatch.desktop import Screen
     except (ImportError, AttributeError) as e:
         logger.warning(
-            "no notifications on the desktop: %s. Install: pip install 'ipsecwatch[agent]'", e
+            "no notifications on the desktop: %s. "
+            "Install the package ipsecwatch-agent, or: pip install 'ipsecwatch[agent]'",
+            e,
         )
         return None
     return Screen(wire)

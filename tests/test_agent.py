@@ -253,7 +253,9 @@ async def test_without_the_library_for_it_the_terminal_is_told(
         ours.script.say(story.look(site="down"), story.become("site", "up"))
         await until(lambda: told(ours.lines) == ["site is up"])
         assert server.calls == []
-    assert "pip install 'ipsecwatch[agent]'" in caplog.text
+    assert (
+        "Install the package ipsecwatch-agent, or: pip install 'ipsecwatch[agent]'" in caplog.text
+    )
 
 
 @pytest.mark.usefixtures("session_bus")
