@@ -106,7 +106,7 @@ def _make(suite: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as work:
         root = Path(work, "root")
         include = f"--include={','.join(_PACKAGES)}"
-        _run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), mirror())
+        _run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), *mirror())
         _run("/bin/sh", "-c", _FINISH, "sh", str(root), given=_INIT)
         new = Path(work, "new")
         # No journal and no checksums: it is written to once. Room for a soak's journal.
@@ -115,14 +115,14 @@ def _make(suite: str, path: Path) -> None:
         new.rename(path)
 
 
-def mirror() -> str:
-    """Find where this system gets Debian from, if that is what it is."""
+def mirror() -> list[str]:
+    """Find where this system gets Debian from; nothing where it is another one."""
     known = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages",
          "Label: Debian"],
         capture_output=True, text=True, check=False,
     ).stdout.split()  # fmt: skip
-    return known[0] if known else "http://deb.debian.org/debian"
+    return known[:1]
 
 
 def _run(*argv: str, given: str = "") -> None:

@@ -28,7 +28,7 @@ POLLED = 5.0 + 1.0
 """And for one that a poll found: a tick and a second."""
 
 # An image may have to be made first.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.flaky(reruns=2)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
