@@ -17,7 +17,8 @@ import tracemalloc
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status import Reader
+from ipsecwatch.status import Reader, details
+from ipsecwatch.status.states import remarks
 from tests.bench import gateway
 
 if TYPE_CHECKING:
@@ -48,6 +49,15 @@ def needs(report: Report) -> None:
     assert report.pending == ()
 
 
+def everything(report: Report) -> None:
+    """Look at every key of every line as a value."""
+    needs(report)
+    for s in report.states:
+        _ = (s.events, s.sa, remarks(s))
+    for c in report.connections:
+        details(c)
+
+
 class Turns:
     """Times several things in turns."""
 
@@ -75,6 +85,11 @@ def run(rounds: int, tunnels: int) -> Turns:
         needs(report)
         return report
 
+    def whole() -> Report:
+        report = Reader().read(text, "status")
+        everything(report)
+        return report
+
     def again() -> Report:
         report = reader.read(texts[0], "status")
         needs(report)
@@ -84,6 +99,7 @@ def run(rounds: int, tunnels: int) -> Turns:
         turns.time("yardstick", lambda: yardstick(text))
         turns.time("splitlines", text.splitlines)
         turns.time("what the tracker needs", fresh)
+        turns.time("everything", whole)
         turns.time("a poll with new timers and counters", again)
         texts.reverse()
     return turns
