@@ -7,7 +7,6 @@ saves work: a connection, or half a line, of which the text is the same is not r
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -74,17 +73,6 @@ class Reader:
             text = text.decode("utf-8", "surrogateescape")
         if "\r" in text:
             text = text.replace("\r\n", "\n")
-        # Reading makes many objects and no cycles: the collector would look through all of them,
-        # and often through those of the whole program, for nothing.
-        collects = gc.isenabled()
-        gc.disable()
-        try:
-            return self._read(text, command)
-        finally:
-            if collects:
-                gc.enable()
-
-    def _read(self, text: str, command: str | None) -> Report:
         if len(self._dull) > _MAX_DULL:
             self._dull.clear()
         past = self._past
