@@ -147,7 +147,7 @@ _USUAL: Final = re.compile(
     r":(\d{1,5})(\(tcp\))? ([^;\n]*);"
     r"((?: \w{1,60} in -?\d{1,10}s;)*"
     r"(?: (newest);)?(?: (eroute owner);)?(?: (?:IKE|ISAKMP) SA #([1-9]\d{0,9});)?(?: idle;)?)\n"
-    r'(?:(?:\d{3} )?(#\1: "[^\n]* Traffic:[^\n]*)\n)?',
+    r'(?:(?:\d{3} )?(#\1: ".* Traffic:.*)\n)?',
     re.ASCII,
 )
 
