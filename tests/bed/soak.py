@@ -41,8 +41,9 @@ SLACK: Final = 20.0
 """Seconds between two stories about one thing; pluto is asked rarely when it answers slowly."""
 
 _UP: Final = re.compile(r'^"([a-z]+)[/"].*(?:established Child SA|IPsec SA established)')
+# A Child that the peer deleted shows first by what it has carried (4.10).
 _LOSS: Final = re.compile(
-    r'^"([a-z]+)[/"].*(?:terminating SAs|initiating delete|delet|liveness|no response|expire)'
+    r'^"([a-z]+)[/"].*(?:terminating SAs|delet|liveness|no response|expire|traffic information)'
 )
 _STOP: Final = re.compile(r"[Ss]hutting down|Main process exited|Stopping ipsec|Started ipsec")
 
