@@ -2,7 +2,8 @@
 """One answer of pluto's, line by line: which line is what.
 
 Reading an answer is a function of its text alone. What a Reader remembers of the last answer only
-saves work: a connection, or half a line, of which the text is the same is not read again.
+saves work: a connection of which the text is the same is not read again, and what stands in front
+of the states not at all while it is the same.
 """
 
 from __future__ import annotations
