@@ -85,8 +85,9 @@ class Bed:
             raise UnbootableError("this kernel has no ESP, and user-mode-linux isn't installed")
         disk = image(self.suite)
         return [
-            # It goes with us, however we end.
-            "setpriv", "--pdeathsig", "KILL", UML,
+            # However we end, it goes with us, and all of its guest's processes with it: they are
+            # processes of ours, and would run on without their kernel.
+            "setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", UML,
             "umid=bed", f"uml_dir={self._folder}/", f"mem={MEMORY}M",
             f"ubd0={self._folder / 'changes'},{disk}", "root=/dev/ubda", "rw",
             "con=null", "con0=null,fd:1", "ssl=null", "quiet", "loglevel=4", "audit=0",
