@@ -28,6 +28,8 @@ MAX_BACKOFF: Final = 60.0
 EXTRA_EVERY: Final = 0.25
 EXTRA_AT_ONCE: Final = 2
 """Wakers get two polls at once and four a second: five at most in any second."""
+MOST_WAIT: Final = 0.25
+"""Seconds of waiting for an answer that are charged while only a few have been seen."""
 SAMPLES: Final = 5
 """Answers that are remembered to tell what one costs."""
 MOMENT: Final = 0.001
@@ -89,8 +91,11 @@ class _Costs:
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)
-        # One alone proves nothing: the first answer of a pluto that starts comes late.
-        wait = min(self._waits) if len(self._waits) > 1 else 0.0
+        wait = min(self._waits)
+        if len(self._waits) < SAMPLES:
+            # A few prove nothing: pluto starts, or waits for updown scripts, for seconds, and isn't
+            # busy with us. They must not blind us for a minute.
+            wait = min(wait, MOST_WAIT) if len(self._waits) > 1 else 0.0
         return min(self._rates) * size + wait
 
 
