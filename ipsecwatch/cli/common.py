@@ -65,7 +65,9 @@ def read_input(file: str) -> bytes:
             with Path(file).open("rb") as f:
                 data = f.read(MAX_INPUT + 1)
     except OSError as e:
-        raise Failure(f"cannot read {clean(file)}: {e.strerror}", "Give a file, or - for stdin")  # noqa: B904
+        raise Failure(
+            f"cannot read {clean(file)}: {e.strerror}", "Give a file, or - for stdin"
+        ) from e
     if len(data) > MAX_INPUT:
         raise Failure(f"{clean(file)} is larger than {MAX_INPUT >> 20} MiB")
     return data
