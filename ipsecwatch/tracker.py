@@ -62,6 +62,8 @@ class Tracker:
         self._looked = False
         self._reborn = False
         self._stopped_since: float | None = None
+        self._gone = False
+        """pluto has been away for so long, or so surely, that its tunnels are down."""
         self._witness = Witness()
         self._heard: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
         self._report: Report | None = None
@@ -84,6 +86,18 @@ class Tracker:
         """Whether anything is being negotiated, so that the next poll should come soon."""
         return any(m.trying_since is not None for m in self._past.memories.values())
 
+    @property
+    def due(self) -> float | None:
+        """When the passing of time alone will next change a state, on the monotonic clock.
+
+        For somebody to look then: nothing changes but by a poll.
+        """
+        if self._stopped_since is not None:
+            return None if self._gone else self._stopped_since + self.stopped_after
+        trying = (m for m in self._past.memories.values() if not m.overdue)
+        begun = [m.trying_since for m in trying if m.trying_since is not None]
+        return min(begun) + self.stuck_after if begun else None
+
     def save(self) -> dict[str, Any]:
         """Give what is to be remembered while the service is away, as plain values."""
         return past.dump(self._past)
@@ -105,7 +119,7 @@ class Tracker:
         self._solve(poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
-            self._stopped_since = None
+            self._stopped_since, self._gone = None, False
         elif self._stopped_since is None:
             self._stopped_since = poll.mono
         report = poll.report
@@ -155,18 +169,20 @@ class Tracker:
             PlutoState.UNREACHABLE: Reason.PLUTO_UNREACHABLE,
             PlutoState.RUNNING: Reason.BAD_OUTPUT,
         }[poll.pluto]
-        gone = False
         self._report = None
         if self._stopped_since is not None:
             self._reborn = True  # whatever answers next is another pluto
             away = poll.mono - self._stopped_since
-            gone = poll.unit_inactive or away >= self.stopped_after
+            # Once it is known to be gone, a unit that starts again takes nothing back.
+            self._gone = self._gone or poll.unit_inactive or away >= self.stopped_after
+        why = poll.why if poll.report is None else poll.report.why
+        detail = clean(why) if why and reason is Reason.BAD_OUTPUT else None
         out: list[Transition] = []
         for memory in self._past.memories.values():
-            new = TunnelState.DOWN if gone else TunnelState.UNKNOWN
-            if gone:
+            new = TunnelState.DOWN if self._gone else TunnelState.UNKNOWN
+            if self._gone:
                 self._forget(memory)
-            out += self._move(memory, new, (reason, None), poll)
+            out += self._move(memory, new, (reason, detail), poll)
         return out
 
     def _forget(self, memory: Memory) -> None:

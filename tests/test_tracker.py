@@ -224,12 +224,15 @@ def test_a_loss_behind_unknown_is_told_when_it_is_known() -> None:
 
 
 def test_a_cut_answer_is_unknown_for_its_own_reason() -> None:
-    good = poll(5, [SITE], UP)
-    assert history(poll(0, [SITE], UP), cut(good), poll(6, [SITE], UP)) == [
-        "->up",
-        "up>unknown:bad-output",
-        "unknown>up",
-    ]
+    tracker, cut_off = Tracker(), cut(poll(5, [SITE], UP))
+    history(poll(0, [SITE], UP), tracker=tracker)
+    (change,) = tracker.observe(cut_off)
+    assert told([change]) == ["up>unknown:bad-output"]
+    assert change.detail == "cut off"
+    assert history(poll(6, [SITE], UP), tracker=tracker) == ["unknown>up"]
+    broken_off = Poll(START + 7, 7.0, why="pluto broke off\x1b")
+    (change,) = tracker.observe(broken_off)
+    assert change.detail == "pluto broke off\\x1b"
 
 
 def test_a_stopped_pluto_takes_its_tunnels_down_after_a_while() -> None:
@@ -243,6 +246,30 @@ def test_a_stopped_pluto_takes_its_tunnels_down_after_a_while() -> None:
 def test_a_unit_that_is_inactive_takes_its_tunnels_down_at_once() -> None:
     away = Poll(START + 5, 5.0, pluto=PlutoState.STOPPED, unit_inactive=True)
     assert history(poll(0, [SITE], UP), away) == ["->up", "up>down:pluto-stopped"]
+
+
+def test_tunnels_of_a_pluto_that_is_gone_stay_down_while_its_unit_starts_again() -> None:
+    away = Poll(START + 5, 5.0, pluto=PlutoState.STOPPED, unit_inactive=True)
+    tracker = Tracker()
+    assert history(
+        poll(0, [SITE], UP), away, no_answer(6), poll(7, [SITE]), tracker=tracker
+    ) == ["->up", "up>down:pluto-stopped"]  # fmt: skip
+    # The next time it has to be found out anew.
+    assert history(no_answer(10), tracker=tracker) == ["down>unknown:pluto-stopped"]
+
+
+def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
+    tracker = Tracker(stuck_after=30, stopped_after=15)
+    other = connection("other", policy="UP")
+    polls = [
+        poll(0, [SITE]), poll(5, [WANTED]), poll(9, [WANTED, other]), poll(35, [WANTED, other]),
+        poll(39, [WANTED, other]), no_answer(50), no_answer(65),
+    ]  # fmt: skip
+    due = []
+    for look in polls:
+        tracker.observe(look)
+        due.append(tracker.due)
+    assert due == [None, 35, 35, 39, None, 65, None]
 
 
 def test_an_empty_list_just_after_a_start_is_starting_and_later_the_truth() -> None:
