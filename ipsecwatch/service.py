@@ -60,8 +60,8 @@ MAX_STRANGE: Final = 1000
 LOG_LAG: Final = 0.05
 """Seconds that a loss without a cause waits for the log, before it is told of as it is."""
 
-ECHO: Final = 1.0
-"""Seconds after a waker's poll until the second: kernel and log may be ahead of pluto's status."""
+ECHOES: Final = (0.25, 0.5, 1.0)
+"""Seconds after a waker until the next looks: kernel and log may be ahead of pluto's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ class Service:
         self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
         self._echo: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._needs_echo = False
         self._stop = asyncio.Event()
 
@@ -167,8 +168,9 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if self._echo is not None:
-            self._echo.cancel()
+        for timer in (self._echo, self._alarm):
+            if timer is not None:
+                timer.cancel()
         self._log.close()
         self._socket.close()
         self._kernel.close()
@@ -211,6 +213,7 @@ class Service:
         if any(c.announced for c in changes):
             self._seen()
         self._outbox.put_nowait(self._told(poll, changes))
+        self._set_alarm()
         return self._tracker.connecting
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
@@ -251,28 +254,48 @@ class Service:
         await self._outbox.join()
 
     def wake(self) -> None:
-        """Look now, and once more a little later."""
+        """Look now, and some more times soon."""
         self._needs_echo = True
-        self._look_twice()
+        self._look_again()
 
     def logged(self) -> None:
-        """Look now; and once more a little later, unless what pluto logged is seen before."""
-        self._look_twice()
+        """Look now; and some more times soon, until what pluto logged is seen."""
+        self._look_again()
 
-    def _look_twice(self) -> None:
+    def _look_again(self) -> None:
         self._poller.wake()
         if self._echo is None:
-            loop = asyncio.get_running_loop()
-            self._echo = loop.call_later(ECHO, self._echoed)
+            self._echo_after(0)
+
+    def _echo_after(self, n: int) -> None:
+        before = ECHOES[n - 1] if n else 0.0
+        loop = asyncio.get_running_loop()
+        self._echo = loop.call_later(ECHOES[n] - before, self._echoed, n)
+
+    def _echoed(self, n: int) -> None:
+        self._poller.wake()
+        if n + 1 < len(ECHOES):
+            self._echo_after(n + 1)
+        else:
+            self._echo, self._needs_echo = None, False
 
     def _seen(self) -> None:
         if self._echo is not None and not self._needs_echo:
             self._echo.cancel()
             self._echo = None
 
-    def _echoed(self) -> None:
-        self._echo, self._needs_echo = None, False
-        self._poller.wake()
+    def _set_alarm(self) -> None:
+        """Have a look at the moment at which a tunnel has been tried, or pluto away, for too long.
+
+        The tick alone would find it up to a second late, or five.
+        """
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        loop, due = asyncio.get_running_loop(), self._tracker.due
+        # What is overdue already waits for an answer, and asking more often brings none.
+        if due is not None and due > loop.time():
+            self._alarm = loop.call_at(due, self._poller.wake)
 
     # --- telling ------------------------------------------------------------------------
 

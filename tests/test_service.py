@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
+from ipsecwatch.pluto import Answer, Command, Via
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.status import parse
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
+TRIED = statuses(ROOT / "5.4/wrongpsk.jsonl.gz")[20].stdout
 NO_TUNNELS = "".join(
     line + "\n" for line in DOWN.splitlines() if '"site"' not in line and "Total IPsec" not in line
 )
@@ -333,25 +336,44 @@ async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path
     assert state.exists()
 
 
-async def test_a_waker_has_it_look_twice_unless_what_pluto_logged_is_seen_before(
+async def test_a_waker_has_it_look_some_times_until_what_pluto_logged_is_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ipsecwatch.service.ECHO", 0.01)
+    monkeypatch.setattr("ipsecwatch.service.ECHOES", (0.01, 0.02, 0.04))
     service = Service(Settings(), Sender(None, io.StringIO()))
     wakes: list[int] = []
     service._poller.wake = lambda: wakes.append(1)  # type: ignore[method-assign]
     for waker in (service.wake, service.logged):
         waker()
         waker()
-        await until(lambda: len(wakes) == 3)
+        await until(lambda: len(wakes) == 5)
+        await asyncio.sleep(0.05)
+        assert len(wakes) == 5
         wakes.clear()
     service.wake()
     service._seen()  # of the kernel's word only a part may have been seen
     assert service._echo is not None
-    await until(lambda: len(wakes) == 2)
+    await until(lambda: len(wakes) == 4)
     service.logged()
     service._seen()
     assert service._echo is None
+
+
+async def test_it_looks_at_the_moment_at_which_a_tunnel_gets_stuck() -> None:
+    service = Service(Settings(stuck_after=1.0), Sender(None, io.StringIO()))
+    wakes: list[float] = []
+    service._poller.wake = lambda: wakes.append(time.monotonic())  # type: ignore[method-assign]
+
+    async def polled() -> None:
+        answer = Answer(Command.STATUS, TRIED, 0.001, 0.0, Via.SOCKET, 1)
+        await service._polled(answer, time.time(), time.monotonic())
+
+    await polled()
+    begun = time.monotonic()
+    await until(lambda: wakes)
+    assert wakes[0] - begun == pytest.approx(1.0, abs=0.3)
+    await polled()
+    assert [t.state for t in service._tracker.tunnels.values()] == [TunnelState.STUCK]
 
 
 async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
