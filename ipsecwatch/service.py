@@ -137,9 +137,9 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        self._remember()
+        since = self._remember()
         await self._bus.start()
-        self._log.open()
+        self._log.open(since)  # it tells the reason of what was lost meanwhile
         self._socket.open()
         self._system.open()
         self._kernel.open()
@@ -178,15 +178,17 @@ class Service:
         await self._asker.close()
         await self._bus.stop()
 
-    def _remember(self) -> None:
-        """Take up what the service before us knew, if it went just now."""
+    def _remember(self) -> float | None:
+        """Take up what the service before us knew, if it went just now; answers up to when."""
         saved = self._kept.read()
         if saved is None:
-            return
+            return None
         try:
-            self._tracker.restore(saved)
+            self._tracker.restore(saved.data)
         except ValueError as e:
             self._kept.put_aside(str(e))
+            return None
+        return saved.at
 
     # --- polls --------------------------------------------------------------------------
 

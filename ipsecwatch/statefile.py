@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,15 @@ NAME: Final = "state.json"
 FRESH: Final = 60.0
 """Seconds for which what was kept is still worth anything."""
 MAX_SIZE: Final = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was kept."""
+
+    data: object
+    at: float
+    """Until when it held, on the wall clock."""
 
 
 class StateFile:
@@ -34,7 +44,7 @@ class StateFile:
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         return cls(Path(folder) if folder.startswith("/") else None)
 
-    def read(self) -> object | None:
+    def read(self) -> Saved | None:
         """Give what was kept, if it is fresh. What can't be read is put aside."""
         if self._path is None:
             return None
@@ -44,8 +54,7 @@ class StateFile:
                 age = time.time() - about.st_mtime
                 if not -1.0 <= age < FRESH or about.st_size > MAX_SIZE:
                     return None
-                data: object = json.loads(f.read())
-                return data
+                return Saved(json.loads(f.read()), about.st_mtime)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as e:

@@ -370,6 +370,8 @@ class Tracker:
             connections = tuple(seen.group.connections())
             memory.tunnel = replace(memory.tunnel, connections=connections, states=seen.states)
             return []
+        if not memory.tunnel.connections:  # remembered by the service before us
+            memory.tunnel = replace(memory.tunnel, connections=tuple(seen.group.connections()))
         out: list[Transition] = []
         was = memory.tunnel.last_state
         replaced = memory.children and seen.children and not memory.children & seen.children

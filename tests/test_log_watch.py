@@ -19,6 +19,7 @@ from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
 from ipsecwatch.model import LogLine, Reason
 from ipsecwatch.service import Service
+from ipsecwatch.statefile import StateFile
 from ipsecwatch.wakers.log import PlutoLog
 from tests.support import journald
 from tests.support.journald import PrivateJournald
@@ -144,6 +145,48 @@ async def test_what_was_logged_after_an_answer_wakes_and_what_was_before_does_no
             while listener.texts[-1:] != [f"since {since}"]:
                 await log.settle(since)
             assert listener.woken == woken
+
+
+async def test_what_was_logged_since_some_moment_is_heard_where_that_is_asked_for(
+    logs: PrivateJournald, say: Say
+) -> None:
+    say(["long ago"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=long ago")
+    moment = time.time()
+    say(["since then"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=since then")
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    assert log.open(since=moment)
+    say(["now"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=now")
+    await until(lambda: listener.texts == ["since then", "now"], within=30.0)
+    log.close()
+
+
+async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
+    logs: PrivateJournald, say: Say, tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    said, written = tmp_path / "said", io.StringIO()
+    said.write_text(UP)
+    with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+
+        async def serve(until_what: Callable[[], object]) -> None:
+            kept = StateFile(tmp_path)
+            settings = Settings(control_socket=pluto.path, interval=0.2)
+            service = Service(settings, Sender(None, written), kept=kept)
+            service._log = PlutoLog(UNIT, service.hear, service.logged, logs.logs)
+            running = asyncio.create_task(service.run())
+            await until(until_what, within=30.0)
+            service.stop()
+            await running
+
+        await serve((tmp_path / "state.json").exists)
+        say([CAUSE])
+        await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE={CAUSE}")
+        said.write_text(DOWN)
+        await serve(lambda: "is down" in written.getvalue())
+    assert written.getvalue() == "<6>Tunnel site is down: It was taken down by hand.\n"
 
 
 async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None:

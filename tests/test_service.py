@@ -403,5 +403,7 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
         await asyncio.wait_for(running, 30.0)
     assert world.entries.getvalue().startswith("<5>Tunnel site is up.")
     tracker = Tracker()
-    tracker.restore(kept.read())
+    saved = kept.read()
+    assert saved is not None
+    tracker.restore(saved.data)
     assert [t.state for t in tracker.tunnels.values()] == [TunnelState.UP]

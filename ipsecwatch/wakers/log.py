@@ -35,7 +35,7 @@ _FIELDS: Final = ("MESSAGE", "SYSLOG_IDENTIFIER")
 
 
 class PlutoLog:
-    """Reads on from where the journal ends when it is opened.
+    """Reads on from where the journal ends when it is opened, or from an earlier moment.
 
     ``hear`` is called with each line, then ``wake`` once for all that came together.
     """
@@ -57,8 +57,11 @@ class PlutoLog:
         self.count = 0
         """Lines so far. None at all: the unit may log elsewhere."""
 
-    def open(self) -> bool:
-        """Begin to read; False where there is no journal, or none that we may read."""
+    def open(self, since: float | None = None) -> bool:
+        """Begin to read, with what was logged ``since`` (wall clock) if that is told.
+
+        False where there is no journal, or none that we may read.
+        """
         try:
             path = None if self._path is None else str(self._path)
             flags = journal.SYSTEM_ONLY | journal.LOCAL_ONLY if path is None else 0
@@ -66,14 +69,19 @@ class PlutoLog:
             reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
             reader.add_disjunction()
             reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
-            reader.seek_tail()
-            reader.get_previous()
+            if since is None:
+                reader.seek_tail()
+                reader.get_previous()
+            else:
+                reader.seek_realtime(since)
             loop = asyncio.get_running_loop()
             loop.add_reader(reader.fileno(), self._ready)
         except (OSError, ValueError) as e:
             logger.info("pluto's log can't be read (%s); reasons will be fewer", e)
             return False
         self._reader = reader
+        if since is not None:
+            self._come_back()
         return True
 
     def close(self) -> None:
