@@ -14,7 +14,8 @@ import pytest
 
 from ipsecwatch.config import Settings
 from ipsecwatch.journal import DOWN, UP
-from tests.support.machine import Machine, UnbootableError
+from tests.support.container import UnbootableError
+from tests.support.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

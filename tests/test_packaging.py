@@ -19,7 +19,8 @@ from ipsecwatch import __version__
 from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
 from ipsecwatch.journal import UP
-from tests.support.machine import Machine, UnbootableError
+from tests.support.container import UnbootableError
+from tests.support.machine import Machine
 from tests.support.packages import build
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Two hosts with libreswan: west, which ipsecwatch watches, and east, its peer.
 
-A kernel of their own in User-mode Linux, or a container where the host's kernel has ESP. systemd,
+A container where the host's kernel has ESP, else a kernel of their own in User-mode Linux. systemd,
 system bus, journal, units, both plutos and the packets between them are real either way.
 """
 
@@ -11,27 +11,22 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests.bed.image import image
-from tests.support.machine import UnbootableError
+from tests.bed.uml import UserModeLinux
+from tests.support.container import Container, UnbootableError, last_word
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 GUEST: Final = Path(__file__).with_name("guest")
-UML: Final = "linux.uml"
-MEMORY: Final = 512
-"""MiB that a guest has."""
-BOOT_PATIENCE: Final = 120
 PATIENCE: Final = 120
-"""Seconds that anything may take that a bed is asked for."""
+"""Seconds that a boot may take, and anything that a bed is asked for."""
 
 WHACK: Final = "/usr/libexec/ipsec/whack"
 
@@ -46,83 +41,51 @@ class Answer:
 
 
 class Bed:
-    """Runs while its context lasts. ``shared`` is the folder that it has in common with us."""
+    """Runs while its context lasts. ``shared`` is the folder that it has in common with us.
 
-    def __init__(self, suite: str, folder: Path) -> None:
+    ``contained``: in a container, whatever the kernel can do; without ESP no tunnel comes up there.
+    """
+
+    def __init__(self, suite: str, folder: Path, *, contained: bool = False) -> None:
         self.suite = suite
         self.shared = folder / "shared"
         self._folder = folder
         self._console = folder / "console.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._contained = contained
+        self._host: Container | UserModeLinux | None = None
         self._asked = 0
 
     def __enter__(self) -> Self:
         """Boot. Raises UnbootableError."""
         if os.geteuid() != 0:
             raise UnbootableError("only root can boot a bed")
-        argv = self._argv()
         desk = self.shared / "desk"
         desk.mkdir(parents=True)
         shutil.copytree(GUEST, self.shared / "guest")
         try:
-            with self._console.open("wb") as console:
-                self._process = subprocess.Popen(
-                    argv, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT,
-                    env={**os.environ, "TMPDIR": str(self._memory()), "HOME": str(self._folder)},
-                    start_new_session=True,
-                )  # fmt: skip
-            self._await(desk / "up", BOOT_PATIENCE)
+            self._host = self._choose()
+            self._host.start(self._console)
+            self._await(desk / "up")
             self._look()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
 
-    def _argv(self) -> list[str]:
-        if has_esp():
-            return self._container()
-        if shutil.which(UML) is None:
-            raise UnbootableError("this kernel has no ESP, and user-mode-linux isn't installed")
+    def _choose(self) -> Container | UserModeLinux:
         disk = image(self.suite)
-        return [
-            # However we end, it goes with us, and all of its guest's processes with it: they are
-            # processes of ours, and would run on without their kernel.
-            "setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", UML,
-            "umid=bed", f"uml_dir={self._folder}/", f"mem={MEMORY}M",
-            f"ubd0={self._folder / 'changes'},{disk}", "root=/dev/ubda", "rw",
-            "con=null", "con0=null,fd:1", "ssl=null", "quiet", "loglevel=4", "audit=0",
-            "systemd.show_status=0", "net.ifnames=0", "init=/bed-init", f"bed={self.shared}",
-        ]  # fmt: skip
+        if self._contained or has_esp():
+            return Container(
+                self._folder / "container", disk, f"--bind={self.shared}:/host",
+                "--capability=all", "/bed-init",
+            )  # fmt: skip
+        return UserModeLinux(self._folder, disk, self.shared)
 
-    def _container(self) -> list[str]:
-        if shutil.which("systemd-nspawn") is None:
-            raise UnbootableError("systemd-nspawn isn't installed")
-        disk = image(self.suite)
-        return [
-            "systemd-nspawn", "--quiet", f"--image={disk}", "--ephemeral", "--register=no",
-            "--private-network", "--capability=all", "--console=pipe", "--machine=ipsecwatch-bed",
-            f"--bind={self.shared}:/host",
-            *([] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]),
-            "/bed-init",
-        ]  # fmt: skip
-
-    def _memory(self) -> Path:
-        """Find a folder for the guest's memory, which is mapped executable."""
-        fast = Path("/dev/shm")
-        with suppress(OSError):
-            room = os.statvfs(fast)
-            free = room.f_bavail * room.f_frsize >> 20
-            if not room.f_flag & os.ST_NOEXEC and free > 2 * MEMORY:
-                return fast
-        return self._folder
-
-    def _await(self, file: Path, patience: float) -> None:
-        assert self._process is not None
-        give_up = time.monotonic() + patience
+    def _await(self, file: Path) -> None:
+        give_up = time.monotonic() + PATIENCE
         while not file.exists():
-            if self._process.poll() is not None or time.monotonic() > give_up:
-                said = self._console.read_text(errors="replace").strip().splitlines()
-                raise UnbootableError(f"the bed didn't boot: {said[-1] if said else 'no word'}")
+            if not self._running or time.monotonic() > give_up:
+                raise UnbootableError(f"the bed didn't boot: {last_word(self._console)}")
             time.sleep(0.05)
 
     def _look(self) -> None:
@@ -131,6 +94,10 @@ class Bed:
             if self.try_("systemctl", "is-active", "--quiet", unit).code != 0:
                 raise UnbootableError(f"libreswan ({unit}.service) doesn't start in the bed")
 
+    @property
+    def _running(self) -> bool:
+        return self._host is not None and self._host.running
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -138,12 +105,8 @@ class Bed:
         trace: TracebackType | None,
     ) -> None:
         """Switch it off; what was written to its disk is dropped."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(PATIENCE)
-        with suppress(OSError):
-            (self._folder / "changes").unlink()
+        if self._host is not None:
+            self._host.stop()
 
     # --- what is done there ---------------------------------------------------------------
 
@@ -160,7 +123,7 @@ class Bed:
         file = self.shared / "desk" / f"{number}.answer"
         give_up = time.monotonic() + patience
         while not file.exists():
-            if self._process is None or self._process.poll() is not None:
+            if not self._running:
                 raise UnbootableError("the bed has gone")
             if time.monotonic() > give_up:
                 raise UnbootableError(f"the bed gives no answer within {patience:.0f} s")

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from tests.support.machine import UnbootableError
+from tests.support.container import UnbootableError
 
 LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 """The releases of Debian that there are beds of, and their libreswans."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import journal
+from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """When pluto logged what a step brought about, and when the signal of it came."""
+    """When what a step brought about was logged, or else begun, and when the signal of it came."""
 
     scenario: str
     tunnel: str
@@ -54,7 +54,7 @@ class Row:
     logged: float
     signal: float
     delay: float
-    blind: bool
+    within: float
 
     @property
     def late(self) -> float:
@@ -68,7 +68,26 @@ def install(bed: Bed, deb: Path) -> None:
     bed.run("dpkg", "--install", "/host/ipsecwatch.deb", patience=120)
     assert bed.run("systemctl", "is-active", "ipsecwatch") == "active\n"
     bed.run("systemd-run", "--quiet", "--unit=subscriber", "/opt/bed/subscriber")
-    _until(lambda: "subscribed" in bed.run("journalctl", "--unit=subscriber", "--output=cat"))
+    until(lambda: "subscribed" in bed.run("journalctl", "--unit=subscriber", "--output=cat"))
+
+
+def choose(bed: Bed, way: Way) -> None:
+    """Have the service woken in some way, or by nobody. It is restarted for that."""
+    unit = "ipsec.service" if way is Way.WOKEN else "nobody.service"
+    kernel = "cp /usr/share/ipsecwatch/xfrm.conf $drop_in" if way is Way.KERNEL else ":"
+    bed.sh(
+        f"""
+        new=/etc/ipsecwatch/ipsecwatch.toml.d/way.toml
+        drop_in=/run/systemd/system/ipsecwatch.service.d
+        grep -qs "# {way}" $new && exit
+        echo '# {way}\nunit = "{unit}"' >$new
+        rm -rf $drop_in
+        mkdir -p $drop_in
+        {kernel}
+        systemctl daemon-reload
+        systemctl restart ipsecwatch
+        """
+    )
 
 
 def manager(bed: Bed, verb: str, *words: str) -> Any:  # noqa: ANN401 - as JSON is
@@ -89,10 +108,10 @@ def settle(bed: Bed) -> None:
         state = manager(bed, "get-property", "PlutoState")
         return state == "running" and bool(counts) and {s for s, n in counts.items() if n} <= _QUIET
 
-    _until(quiet)
+    until(quiet)
 
 
-def _until(true: Any, patience: float = PATIENCE) -> None:  # noqa: ANN401
+def until(true: Any, patience: float = PATIENCE) -> None:  # noqa: ANN401
     give_up = time.monotonic() + patience
     while not true():
         assert time.monotonic() < give_up, f"not so within {patience} s"
@@ -118,22 +137,28 @@ def changes(bed: Bed) -> list[Change]:
 class Play:
     """One scenario, from a bed that is settled."""
 
-    def __init__(self, bed: Bed, scenario: Scenario) -> None:
+    def __init__(self, bed: Bed, scenario: Scenario, way: Way) -> None:
         self.bed = bed
         self.scenario = scenario
+        self.way = way
         self.rows: list[Row] = []
         self._heard = 0
         self._first = 0
+        self._began = 0.0
         self._due: list[tuple[Step, float, Change]] = []
         self._expected: list[tuple[str, str]] = []
 
     def run(self) -> None:
         """Play it, and check all but how late the signals were: see ``rows``."""
+        choose(self.bed, self.way)
         settle(self.bed)
         cursor = self._cursor()
         self._first = self._heard = len(changes(self.bed))
         for step in self.scenario.steps:
-            self._step(step)
+            if not (step.brief and self.way is Way.POLLED):
+                self._step(step)
+            elif step.do:
+                self._began = self.bed.answer(self.bed.ask("/bin/sh", "-c", step.do)).began
         heard = changes(self.bed)[self._first :]
         manager(self.bed, "call", "Refresh")  # the entry comes after the signal
         self.bed.run("journalctl", "--sync")
@@ -147,21 +172,26 @@ class Play:
         return said.rpartition("cursor: ")[2].strip()
 
     def _step(self, step: Step) -> None:
-        number = self.bed.ask("/bin/sh", "-c", step.do)
-        if step.state:
-            change = self._wait(step)
+        number = self.bed.ask("/bin/sh", "-c", step.do) if step.do else 0
+        change = self._wait(step) if step.state else None
+        said = ""
+        if number:
             done = self.bed.answer(number)
-            self._due.append((step, done.began, change))
-            assert change.told == (step.told or None), (step, change)
+            self._began, said = done.began, done.said
+            assert step.state or done.code == 0, f"{step.do}: {said}"
+        assert re.search(step.says, said), f"{step.do}: {said}"
+        if change is not None:
+            self._take(step, change)
+        elif step.cause:
+            until(lambda: re.search(step.cause, self._log(), re.MULTILINE))
+
+    def _take(self, step: Step, change: Change) -> None:
+        self._due.append((step, self._began, change))
+        assert change.told == (step.told or None), (step, change)
+        if self.way is Way.WOKEN:
             assert step.reason in ("", change.reason), (step, change, self._log())
-            if step.told:
-                self._expected.append((step.tunnel, step.told))
-        else:
-            done = self.bed.answer(number)
-            assert done.code == 0, f"{step.do}: {done.said}"
-            if step.cause:
-                _until(lambda: re.search(step.cause, self._log(), re.MULTILINE))
-        assert re.search(step.says, done.said), f"{step.do}: {done.said}"
+        if step.told:
+            self._expected.append((step.tunnel, step.told))
 
     def _wait(self, step: Step) -> Change:
         give_up = time.monotonic() + PATIENCE
@@ -178,7 +208,10 @@ class Play:
 
     def _log(self) -> str:
         said = self.bed.run("journalctl", "--unit=ipsec", "--output=cat", "--lines=60")
-        return "\n".join(line for line in said.splitlines() if "proposals" not in line)
+        loading = re.compile(
+            r'proposals|^"[^"]*":   \d:|adding (UDP )?interface|has been replaced by'
+        )
+        return "\n".join(line for line in said.splitlines() if not loading.search(line))
 
     # --- the three stories ----------------------------------------------------------------
 
@@ -211,23 +244,25 @@ class Play:
             if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
         ]
         for step, began, change in self._due:
-            if not step.cause:
-                continue
-            # A waker of the kernel's can be ahead of pluto's log, by a part of a second.
-            cause, end = re.compile(step.cause, re.MULTILINE), change.at + 1
             logged = [
-                at for at, e in lines if began - 0.1 <= at <= end and cause.search(e["MESSAGE"])
+                at
+                for at, entry in lines
+                # A waker of the kernel's can be ahead of pluto's log, by a part of a second.
+                if began - 0.1 <= at <= change.at + 1
+                and step.cause
+                and re.search(step.cause, entry["MESSAGE"], re.MULTILINE)
             ]
-            assert logged, f"{shlex.quote(step.cause)} was not logged:\n{self._log()}"
+            assert logged or not step.cause, f"{step.cause} was not logged:\n{self._log()}"
+            before = [at for at in logged if at <= change.at] or logged[:1] or [began]
             self.rows.append(
                 Row(
                     self.scenario.name,
                     step.tunnel,
                     change.new,
-                    logged[-1 if step.last else 0],
+                    before[-1 if step.last else 0],
                     change.at,
                     step.delay,
-                    step.blind,
+                    step.within or self.way.within,
                 )
             )
 

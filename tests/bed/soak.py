@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.bed.bed import WHACK, Bed
 from tests.bed.image import LIBRESWAN
 from tests.bed.play import changes, install, manager, settle, transition_entry, transition_signal
-from tests.support.machine import UnbootableError
+from tests.support.container import UnbootableError
 
 if TYPE_CHECKING:
     from tests.bed.play import Change
