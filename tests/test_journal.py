@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from ipsecwatch import journal as journal_module
 from ipsecwatch import journald as journald_module
+from ipsecwatch.cli.main import VERBS
 from ipsecwatch.journal import DOWN, OTHER, STUCK, UP, Journal, describe
 from ipsecwatch.journald import LogHandler, Sender, encode, harmless, log_to
 from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel, TunnelState
@@ -517,6 +518,12 @@ def test_the_catalog_names_only_fields_that_the_entry_has(name: str) -> None:
         for field, value in entry.items():
             assert re.fullmatch("[A-Z][A-Z_]*", field)
             assert type(value) is str or isinstance(value, (Reason, TunnelState, PlutoState))
+
+
+def test_the_catalog_sends_people_to_verbs_that_there_are() -> None:
+    named = set(re.findall(r"^.*(?::  |\| )ipsecwatch (\w+)", CATALOG.read_text(), re.MULTILINE))
+    assert "status" in named
+    assert named <= set(VERBS)
 
 
 @needs_journald
