@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""File systems to boot a bed from: Debian, libreswan, and nothing of ipsecwatch.
+"""What is made of a Debian's packages: images to boot a bed from, and our own packages.
 
-Made once, and kept outside the checkout. What is ours comes at each boot: see guest/.
+Images hold libreswan, and nothing of ipsecwatch. They are made once and kept outside the checkout;
+what is ours comes at each boot: see guest/.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -23,9 +25,19 @@ LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 PATIENCE: Final = 200
 """Seconds that making one may take."""
 
+TOP: Final = Path(__file__).resolve().parents[2]
+_SOURCE: Final = (
+    "CHANGELOG.md", "LICENSE", "README.md", "build/wheels", "ipsecwatch", "packaging",
+    "pyproject.toml", "systemd", "tests",
+)  # fmt: skip
+
 _PACKAGES: Final = (
     "dbus", "iproute2", "iputils-ping", "kmod", "libnss3-tools", "libreswan", "polkitd", "python3",
     "python3-systemd", "systemd-sysv",
+)  # fmt: skip
+
+_BUILD: Final = (
+    "build-essential", "debhelper", "dh-python", "lintian", "python3-pip", "python3-systemd",
 )  # fmt: skip
 
 _INIT: Final = """#!/bin/sh
@@ -113,6 +125,29 @@ def _make(suite: str, path: Path) -> None:
         features = "^has_journal,^metadata_csum"
         _run("mke2fs", "-q", "-t", "ext4", "-O", features, "-d", str(root), str(new), "1200M")
         new.rename(path)
+
+
+def package(suite: str, folder: Path) -> Path:
+    """Build our packages on a Debian, and have lintian look; answers where the service's is.
+
+    Raises UnbootableError where there is no such Debian to be had.
+    """
+    source = folder / "source.tar"
+    with tarfile.open(source, "w") as tar:
+        for name in _SOURCE:
+            tar.add(TOP / name, f"src/{name}")
+    script = "sh /src/packaging/deb /out && lintian --allow-root --fail-on=error /out/*.changes"
+    log = folder / "log"
+    _run(
+        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_BUILD)}",
+        f"--customize-hook=tar-in {source} /",
+        f"--customize-hook=chroot $1 sh -c '{script}' >{log} 2>&1 || touch $1/out/failed",
+        f"--customize-hook=copy-out /out {folder}",
+        suite, "/dev/null", *mirror(),
+    )  # fmt: skip
+    assert not (folder / "out/failed").exists(), log.read_text()
+    [deb] = (folder / "out").glob("ipsecwatch_*_all.deb")
+    return deb
 
 
 def mirror() -> list[str]:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The installed package beside a real libreswan: what signals, journal and pluto's log tell.
 
-The test command plays a short form, ``packaging/dev bed`` all of it, on each Debian.
+The test command plays a short form; ``packaging/dev bed`` all of it, with a package that was built
+on the Debian where it is installed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bed.bed import Bed
-from tests.bed.image import LIBRESWAN
+from tests.bed.image import LIBRESWAN, package
 from tests.bed.play import Play, install
 from tests.bed.scenarios import SCENARIOS, Scenario, Way
 from tests.support.container import UnbootableError
@@ -44,12 +45,16 @@ def bed(
     debs: dict[str, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Bed]:
+    suite = request.param
     try:
-        with Bed(request.param, tmp_path_factory.mktemp("bed")) as booted:
-            install(booted, debs["ipsecwatch"])
+        # After debs, which has fetched what is needed for it.
+        whole = request.config.getoption("--bed") == "full"
+        deb = package(suite, tmp_path_factory.mktemp(suite)) if whole else debs["ipsecwatch"]
+        with Bed(suite, tmp_path_factory.mktemp("bed")) as booted:
+            install(booted, deb)
             yield booted
     except UnbootableError as e:
-        pytest.skip(f"no bed of {request.param} here: {e}")
+        pytest.skip(f"no bed of {suite} here: {e}")
 
 
 def test_what_happens_is_told_on_the_bus_and_in_the_journal(
