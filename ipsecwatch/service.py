@@ -112,6 +112,7 @@ class Service:
         self._kernel = KernelWatch(self.wake)
         self._whole: Report | None = None
         self._last_poll = 0.0
+        self._heard_at = float("-inf")
         self._last_report = Report()
         self._pluto: PlutoState | None = None
         self._strange: set[str] = set()
@@ -201,10 +202,10 @@ class Service:
         await self._log.settle(asked)
         if isinstance(answer, AskError):
             self._tiers.whole()
-            inactive = self._system.inactive is True
+            inactive = self._system.was_inactive(self._heard_at)
             poll = Poll(at, mono, None, answer.pluto, why=str(answer), unit_inactive=inactive)
         else:
-            self._last_poll = at
+            self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
         changes = await self._study.observe(poll)
         if self._log.count and any(unexplained(c) for c in changes):

@@ -36,6 +36,28 @@ async def test_a_unit_that_stops_or_starts_wakes_and_is_known(bus: PrivateBus) -
         await watch.close()
 
 
+async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
+    bus: PrivateBus,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        before = clock()
+        assert not watch.was_inactive(before)
+        for state in ("failed", "activating"):
+            manager.become(state)
+        await until(lambda: len(woken) == 2)
+        assert watch.inactive is False
+        assert watch.was_inactive(before)
+        assert not watch.was_inactive(clock())
+        manager.become("inactive")
+        await until(lambda: watch.was_inactive(clock()))
+        await watch.close()
+
+
 async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd() as manager:

@@ -39,6 +39,14 @@ class SystemWatch:
         self._owners: dict[str, str] = {}
         self._path = ""
         self.inactive: bool | None = None
+        self._inactive_at = float("-inf")
+
+    def was_inactive(self, since: float) -> bool:
+        """Tell whether the unit was inactive at some time ``since`` (loop's clock).
+
+        A unit that is restarted is so for some milliseconds, less than it takes to look.
+        """
+        return self.inactive is True or self._inactive_at > since
 
     def open(self) -> None:
         """Begin to follow; where there is no bus, that is tried again, for ever."""
@@ -111,6 +119,8 @@ class SystemWatch:
 
     def _note(self, state: object) -> None:
         was, self.inactive = self.inactive, state in _AWAY
+        if was or self.inactive:
+            self._inactive_at = asyncio.get_running_loop().time()
         if was is not None and was != self.inactive:
             self._wake()
 
