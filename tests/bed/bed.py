@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -148,7 +149,15 @@ class Bed:
 
     def signals(self) -> list[dict[str, Any]]:
         """List what the subscriber was told, in order."""
-        file = self.shared / "signals"
+        return self._lines("signals")
+
+    def scripts(self) -> list[tuple[float, float]]:
+        """List from when to when pluto ran a script, as the subscriber saw it."""
+        seen = self._lines("busy")
+        return [(a["at"], b["at"]) for a, b in pairwise(seen) if a["busy"]]
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        file = self.shared / name
         if not file.exists():
             return []
         whole = file.read_bytes().rpartition(b"\n")[0]

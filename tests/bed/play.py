@@ -51,15 +51,29 @@ class Row:
     scenario: str
     tunnel: str
     state: str
-    logged: float
+    due: float
+    """When it was logged, or so many seconds after that."""
+    free: float
+    """When pluto could be asked, from then on: it answers nobody while it waits for a script."""
     signal: float
-    delay: float
     within: float
 
     @property
     def late(self) -> float:
-        """Seconds between when the signal was due and when it came."""
-        return self.signal - self.logged - self.delay
+        """Seconds from then until the signal."""
+        return self.signal - self.free
+
+
+NEXT: Final = 0.1
+"""Seconds in which pluto begins another script, rather than looks who asks."""
+
+
+def free(due: float, scripts: list[tuple[float, float]]) -> float:
+    """Find when pluto had no script to wait for, ``due`` or later."""
+    for begin, end in scripts:
+        if begin <= due + NEXT and due < end:
+            due = end
+    return due
 
 
 def install(bed: Bed, deb: Path) -> None:
@@ -243,6 +257,7 @@ class Play:
             for e in entries
             if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
         ]
+        scripts = self.bed.scripts()
         for step, began, change in self._due:
             logged = [
                 at
@@ -254,15 +269,16 @@ class Play:
             ]
             assert logged or not step.cause, f"{step.cause} was not logged:\n{self._log()}"
             before = [at for at in logged if at <= change.at] or logged[:1] or [began]
+            due = before[-1 if step.last else 0] + step.delay
             self.rows.append(
                 Row(
                     self.scenario.name,
                     step.tunnel,
                     change.new,
-                    before[-1 if step.last else 0],
+                    due,
+                    min(free(due, scripts), max(due, change.at)),
                     change.at,
-                    step.delay,
-                    step.within or self.way.within,
+                    max(step.within, self.way.within),
                 )
             )
 

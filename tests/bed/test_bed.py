@@ -78,7 +78,7 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
 def _line(bed: Bed, way: Way, row: Row) -> str:
     cells = (
         LIBRESWAN[bed.suite], way, row.scenario, f"{row.tunnel} {row.state}",
-        f"{row.logged:.2f}", f"{row.signal:.2f}", f"{row.late:+.2f}",
+        f"{row.due:.2f}", f"{row.signal:.2f}", f"{row.signal - row.due:+.2f}", f"{row.late:+.2f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |\n"
 
