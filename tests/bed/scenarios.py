@@ -62,8 +62,8 @@ class Step:
     """Seconds after it is due within which it is to come, where the way's are too few."""
     says: str = ""
     """What the line of shell is to print, as a regular expression."""
-    brief: bool = False
-    """It may be over before the next tick."""
+    ways: tuple[Way, ...] = tuple(Way)
+    """The ways in which it is waited for; its line of shell is run in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +222,12 @@ SCENARIOS: Final = (
         (
             _up("site"),
             Step("systemctl kill --signal=KILL --kill-who=main ipsec", "unknown", "site", "",
-                 "pluto-stopped", "Main process exited", brief=True),
-            # Where systemd begins anew without a word, the next pluto's first line tells.
-            Step("", "down|waiting", "site", "TunnelDown", "pluto-stopped",
-                 f"Stopped ipsec|{_named('site')}: "),
+                 "pluto-stopped", "Main process exited", ways=(Way.WOKEN,)),
+            Step("", "down", "site", "TunnelDown", "pluto-stopped", "Failed with result",
+                 ways=(Way.WOKEN,)),
+            # Without systemd's word it is the next pluto that shows that this one is no more.
+            Step("", "down", "site", "TunnelDown", cause=f"{_named('site')}: ",
+                 ways=(Way.POLLED,)),
             _up("site"),
         ),
     ),

@@ -98,12 +98,20 @@ def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
     )
     print("operations:", dict(done))
     print("signals:", dict(Counter(c.told or "TunnelStateChanged alone" for c in told)))
+    print("unknown:", dict(Counter(c.reason for c in told if c.new == "unknown")))
     print(f"process, KiB, descriptors: {first} after {WARM}, {last} at the end; states: {counts}")
     if first[0] != last[0]:
         wrong.append(f"the service was process {first[0]}, and is {last[0]}")
+    wrong += [f"{c}: {text}" for c in told if c.reason == "bad-output" for text in details(bed, c)]
     if last[1] > first[1] + GROWTH or last[2] > first[2] + 2:
         wrong.append(f"the service grew: {first}, {last}")
     return wrong
+
+
+def details(bed: Bed, change: Change) -> list[str]:
+    """Look up what was wrong with an answer."""
+    name = f"IPSECWATCH_SERIAL={change.serial}"
+    return [e.get("IPSECWATCH_DETAIL", "") for e in bed.journal(name)]
 
 
 def log(bed: Bed) -> list[tuple[float, str]]:
