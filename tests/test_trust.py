@@ -22,6 +22,11 @@ CHILD = '#2: "a":500 STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); newes
 OTHER_CHILD = CHILD.replace("#2", "#4").replace('"a"', '"b"')
 LARVAL = '#7: "b":500 STATE_V2_NEW_CHILD_I1 (sent CREATE_CHILD_SA request for new IPsec SA); idle;'
 HALF_OPEN = '#3: "b":500 STATE_V2_PARENT_I1 (sent IKE_SA_INIT request); RETRANSMIT in 1s; idle;'
+UNSENT = '#3: "b":500 STATE_V2_PARENT_I0 (waiting for KE to finish); EXPIRE in 60s; idle;'
+UNSENT_LATER = '#3: "b":500 (waiting for KE to finish); DISCARD in 60s; idle;'
+LEASING = (
+    '#3: "b":500 STATE_MODE_CFG_R0 (received ModeCfg request, reply sent); REPLACE in 9s; idle;'
+)
 STRANGE = '#9: "b":500 wonderfully established Child SA; IKE SA #1; idle;'
 
 
@@ -62,6 +67,16 @@ STATES = {
     "an IKE SA too many": ([IKE, CHILD, HALF_OPEN], (1, 1), 2, [1, 2], [2], None),
     "a larval Child that is not counted": ([IKE, CHILD, LARVAL], (1, 1), 2, [1, 2], [2], None),
     "one in front of any user name": ([IKE, CHILD, LARVAL], (1, 1), None, [1, 2, 7], [], None),
+    "an IKE SA of which nothing was sent yet": (
+        [IKE, CHILD, UNSENT], (1, 1), None, [1, 2, 3], [], None,
+    ),
+    "the same in other releases, which is counted": (
+        [IKE, CHILD, UNSENT_LATER], (2, 1), None, [1, 2, 3], [], None,
+    ),
+    "an IKE SA that gives an address": ([IKE, CHILD, LEASING], (1, 1), None, [1, 2, 3], [], None),
+    "an IKE SA of which nothing was sent, behind a user name": (
+        [IKE, CHILD, UNSENT], (1, 1), 2, [1, 2], [2], None,
+    ),
     "a larval Child that is counted as an IKE SA": (
         [IKE, CHILD, LARVAL], (2, 1), 2, [1, 2, 7], [], None,
     ),

@@ -44,6 +44,8 @@ class Story:
     meaning: str
     sticks: str = ""
     """What is likely wrong if it stays for more than some seconds."""
+    counted: bool = True
+    """False: pluto's totals may leave it out (its category is "ignore" or "informational")."""
 
 
 def _w(*texts: tuple[str, str, str]) -> tuple[Wording, ...]:
@@ -195,6 +197,7 @@ STORIES: Final[tuple[Story, ...]] = (
         _w(("ModeCfg Reply sent", *_OLD), ("received ModeCfg request, reply sent", *_NEW)),
         1, _R, _IKE, Stage.CONFIG,
         "We (the server) answered the client's request for an address.",
+        counted=False,
     ),
     Story(
         _w(("STATE_MODE_CFG_R1", *_V1)),
@@ -288,6 +291,7 @@ STORIES: Final[tuple[Story, ...]] = (
         2, _I, _IKE, Stage.HALF_OPEN,
         "Our key for the exchange is being computed.",
         "The machine is overloaded.",
+        counted=False,
     ),
     Story(
         _w(("STATE_PARENT_I1", "3.18", "4.4"), ("STATE_V2_PARENT_I1", "4.5", "5.0"),
@@ -563,6 +567,7 @@ STORIES: Final[tuple[Story, ...]] = (
         2, _I, _IKE, Stage.HALF_OPEN,
         "A ticket for resuming an earlier IKE SA is prepared.",
         "The machine is overloaded.",
+        counted=False,
     ),
     Story(
         _w(("IKE_SESSION_RESUME_I", "5.2", "5.3.2")),
@@ -628,6 +633,9 @@ STORIES: Final[tuple[Story, ...]] = (
     ),
 )
 # fmt: on
+
+UNCOUNTED: Final = frozenset(w.text for s in STORIES if not s.counted for w in s.stories)
+"""What is printed of an SA that pluto's totals may leave out, though it is an IKE SA."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.model import Kind, Stage, State
 from ipsecwatch.status import connections
 from ipsecwatch.status.runs import runs
+from ipsecwatch.status.stories import UNCOUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -250,8 +251,11 @@ def _lack(found: Sequence[State], totals: Totals) -> str | None:
 def _counted(s: State) -> Kind | None:
     """Say under which total every release counts a state; None: some releases under none.
 
-    A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all.
+    A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all; an IKE SA of which
+    nothing was sent yet, for some milliseconds, not (4.10).
     """
+    if s.story in UNCOUNTED:
+        return None
     if s.ike_version == 1:
         return s.kind
     if s.kind is Kind.CHILD:

@@ -75,6 +75,17 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
             assert row.late <= row.within, row
 
 
+def test_the_package_is_purged_without_a_trace_and_pluto_goes_on(bed: Bed) -> None:
+    pluto = "systemctl show --value --property=MainPID ipsec"
+    before = bed.sh(pluto)
+    bed.run("dpkg", "--purge", "ipsecwatch")
+    left = "find /etc /run /usr /var/lib -xdev -name '*ipsecwatch*' ! -path '*/ipsecwatch.toml.d*'"
+    assert bed.sh(f"systemctl daemon-reload; {left} -type f") == ""
+    assert bed.try_("systemctl", "cat", "ipsecwatch").code != 0
+    assert "ipsecwatch1" not in bed.run("busctl", "list", "--no-legend")
+    assert bed.sh(pluto) == before != "0\n"
+
+
 def _line(bed: Bed, way: Way, row: Row) -> str:
     cells = (
         LIBRESWAN[bed.suite], way, row.scenario, f"{row.tunnel} {row.state}",
