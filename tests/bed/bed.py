@@ -125,9 +125,9 @@ class Bed:
         give_up = time.monotonic() + patience
         while not file.exists():
             if not self._running:
-                raise UnbootableError("the bed has gone")
+                raise TimeoutError(f"the bed has gone: {last_word(self._console)}")
             if time.monotonic() > give_up:
-                raise UnbootableError(f"the bed gives no answer within {patience:.0f} s")
+                raise TimeoutError(f"the bed gives no answer within {patience:.0f} s")
             time.sleep(0.005)
         found = json.loads(file.read_text(encoding="utf-8"))
         file.unlink()

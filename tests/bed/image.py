@@ -141,7 +141,8 @@ def package(suite: str, folder: Path) -> Path:
     _run(
         "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_BUILD)}",
         f"--customize-hook=tar-in {source} /",
-        f"--customize-hook=chroot $1 sh -c '{script}' >{log} 2>&1 || touch $1/out/failed",
+        f"--customize-hook=chroot $1 sh -c '{script}' >{log} 2>&1 ||"
+        " { mkdir -p $1/out; touch $1/out/failed; }",
         f"--customize-hook=copy-out /out {folder}",
         suite, "/dev/null", *mirror(),
     )  # fmt: skip

@@ -56,7 +56,8 @@ class Row:
     due: float
     """When it was logged, or so many seconds after that."""
     free: float
-    """When pluto could be asked, from then on: it answers nobody while it waits for a script."""
+    """When pluto could be asked, from then on: it answers nobody while it waits for a script. Where
+    systemd tells of it, nobody has to."""
     signal: float
     within: float
 
@@ -255,35 +256,37 @@ class Play:
             assert "@IPSECWATCH" not in explained, explained
 
     def _time(self, entries: list[dict[str, Any]]) -> None:
-        lines = [
-            (int(e.get("_SOURCE_REALTIME_TIMESTAMP") or e["__REALTIME_TIMESTAMP"]) / 1e6, e)
-            for e in entries
-            if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
-        ]
         scripts = self.bed.scripts()
         for step, began, change in self._due:
             logged = [
-                at
-                for at, entry in lines
+                (logged_at(e), scripts if e.get("_SYSTEMD_UNIT") == "ipsec.service" else [])
+                for e in entries
+                if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
                 # A waker of the kernel's can be ahead of pluto's log, by a part of a second.
-                if began - 0.1 <= at <= change.at + 1
+                and began - 0.1 <= logged_at(e) <= change.at + 1
                 and step.cause
-                and re.search(step.cause, entry["MESSAGE"], re.MULTILINE)
+                and re.search(step.cause, e["MESSAGE"], re.MULTILINE)
             ]
             assert logged or not step.cause, f"{step.cause} was not logged:\n{self._log()}"
-            before = [at for at in logged if at <= change.at] or logged[:1] or [began]
-            due = before[-1 if step.last else 0] + step.delay
+            before = [(at, busy) for at, busy in logged if at <= change.at] or logged[:1]
+            at, busy = (before or [(began, [])])[-1 if step.last else 0]
+            due = at + step.delay
             self.rows.append(
                 Row(
                     self.scenario.name,
                     step.tunnel,
                     change.new,
                     due,
-                    min(free(due, scripts), max(due, change.at)),
+                    min(free(due, busy), max(due, change.at)),
                     change.at,
                     max(step.within, self.way.within),
                 )
             )
+
+
+def logged_at(entry: dict[str, Any]) -> float:
+    """When an entry was handed to journald, by the clock of its machine."""
+    return int(entry.get("_SOURCE_REALTIME_TIMESTAMP") or entry["__REALTIME_TIMESTAMP"]) / 1e6
 
 
 def transition_signal(c: Change) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class Way(StrEnum):
     KERNEL = "kernel"
     """By the kernel's XFRM events alone: the drop-in, and no log."""
     POLLED = "polled"
-    """By nobody: at every tick."""
+    """By nobody, but for pluto's socket when that comes or goes: at every tick."""
 
     @property
     def within(self) -> float:

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.bed.bed import WHACK, Bed
 from tests.bed.image import LIBRESWAN
-from tests.bed.play import changes, install, manager, settle, transition_entry, transition_signal
+from tests.bed.play import (
+    changes,
+    install,
+    logged_at,
+    manager,
+    settle,
+    transition_entry,
+    transition_signal,
+)
 from tests.support.container import UnbootableError
 
 if TYPE_CHECKING:
@@ -117,11 +125,7 @@ def details(bed: Bed, change: Change) -> list[str]:
 def log(bed: Bed) -> list[tuple[float, str]]:
     """List what pluto logged, and systemd of it, with the time of each."""
     entries = bed.journal("_SYSTEMD_UNIT=ipsec.service", "+", "UNIT=ipsec.service")
-    return [
-        (int(e.get("_SOURCE_REALTIME_TIMESTAMP") or e["__REALTIME_TIMESTAMP"]) / 1e6, e["MESSAGE"])
-        for e in entries
-        if isinstance(e.get("MESSAGE"), str)
-    ]
+    return [(logged_at(e), e["MESSAGE"]) for e in entries if isinstance(e.get("MESSAGE"), str)]
 
 
 def disagreements(
