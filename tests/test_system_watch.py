@@ -58,6 +58,26 @@ async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
         await watch.close()
 
 
+async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None:
+    async with systemd("") as manager:
+        watch = SystemWatch("ipsec.service", lambda: None)
+        watch.open()
+        await asyncio.wait_for(manager.subscribed.wait(), 30)
+        manager.become("activating")  # it is installed now
+        await until(lambda: watch.inactive is False)
+        assert not watch.was_inactive(float("-inf"))
+        await watch.close()
+
+
+async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd("inactive"):
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: woken)
+        await watch.close()
+
+
 async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd() as manager:

@@ -29,7 +29,7 @@ _RETRY: Final = (1.0, 5.0, 30.0)
 class SystemWatch:
     """Follows pluto's unit and the machine's sleep on a connection of its own.
 
-    ``inactive`` tells what systemd said last of the unit; None: it didn't.
+    ``inactive`` tells what systemd said last of the unit; None: it didn't, or knows no such unit.
     """
 
     def __init__(self, unit: str, wake: Callable[[], None]) -> None:
@@ -101,10 +101,13 @@ class SystemWatch:
             f"interface='{_PROPERTIES}',member='PropertiesChanged'",
         )
         await wire.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
-        reply = await wire.call(
-            _SYSTEMD, self._path, _PROPERTIES, "Get", "ss", [_UNIT, "ActiveState"]
-        )
-        self._note(reply.body[0].value)
+        if await self._get(wire, "LoadState") != "not-found":  # its unit may have another name
+            self._note(await self._get(wire, "ActiveState"))
+
+    async def _get(self, wire: Wire, name: str) -> object:
+        reply = await wire.call(_SYSTEMD, self._path, _PROPERTIES, "Get", "ss", [_UNIT, name])
+        value: object = reply.body[0].value
+        return value
 
     def _heard(self, signal: Signal) -> None:
         if signal.member == "PrepareForSleep" and signal.sender == self._owners.get(_LOGIND):
@@ -121,7 +124,7 @@ class SystemWatch:
         was, self.inactive = self.inactive, state in _AWAY
         if was or self.inactive:
             self._inactive_at = asyncio.get_running_loop().time()
-        if was is not None and was != self.inactive:
+        if bool(was) is not self.inactive:
             self._wake()
 
 

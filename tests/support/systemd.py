@@ -18,7 +18,7 @@ UNIT_PATH = "/org/freedesktop/systemd1/unit/ipsec_2eservice"
 
 
 class FakeSystemd:
-    """One unit and its state; and the machine's sleep."""
+    """One unit and its state ("": there is none); and the machine's sleep."""
 
     def __init__(self, wire: Wire, state: str) -> None:
         self._wire = wire
@@ -46,7 +46,9 @@ class FakeSystemd:
         if call.member == "LoadUnit":
             wire.reply(call, "o", [UNIT_PATH])
         elif call.member == "Get":
-            wire.reply(call, "v", [Variant("s", self._state)])
+            load = "loaded" if self._state else "not-found"
+            values = {"LoadState": load, "ActiveState": self._state or "inactive"}
+            wire.reply(call, "v", [Variant("s", values[call.body[1]])])
             self.subscribed.set()
         else:
             wire.reply(call, "", [])
