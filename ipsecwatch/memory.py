@@ -64,6 +64,8 @@ class Life:
     """Connections in the last report."""
     grew: float = 0.0
     """When it last had more than before."""
+    gone: bool = False
+    """It is over, for so long or so surely that its tunnels are down."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ def dump(past: Past) -> dict[str, Any]:
             "ikes": [[serial, name, list(i)] for serial, (name, i) in (life.ikes or {}).items()],
             "quiet": sorted(life.quiet),
             "loaded": life.loaded,
+            "gone": life.gone,
         },
     }
 
@@ -133,6 +136,7 @@ def _load(data: Any) -> Past:  # noqa: ANN401 - it comes from a file
         },
         quiet=_serials(pluto["quiet"]),
         loaded=_number(pluto["loaded"]),
+        gone=bool(pluto["gone"]),
     )
     memories = [_load_memory(row) for row in data["tunnels"]]
     return Past({m.tunnel.key: m for m in memories}, life)

@@ -351,7 +351,8 @@ class Poll:
     pid: int | None = None
     """pluto's process id, where the kernel told it."""
     unit_inactive: bool = False
-    """systemd says that pluto's unit doesn't run: no need to wait whether it comes back."""
+    """systemd says that pluto's unit hasn't run all the time since the last answer: no need to wait
+    whether it comes back."""
     why: str | None = None
     """What went wrong, in one line, where ``report`` is None."""
 

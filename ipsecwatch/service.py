@@ -70,6 +70,10 @@ class _Told:
 
     news: News
     poll: Poll
+    asked: float
+    """When the question was asked, on the wall clock."""
+    known: bool
+    """How things are then is known, and worth keeping."""
 
 
 class Service:
@@ -180,7 +184,7 @@ class Service:
         await self._bus.stop()
 
     def _remember(self) -> float | None:
-        """Take up what the service before us knew, if it went just now; answers up to when."""
+        """Take up what the service before us knew, if it went just now; answers of when that is."""
         saved = self._kept.read()
         if saved is None:
             return None
@@ -215,7 +219,7 @@ class Service:
             changes = await self._study.explain(changes)
         if any(c.announced for c in changes):
             self._seen()
-        self._outbox.put_nowait(self._told(poll, changes))
+        self._outbox.put_nowait(self._told(poll, changes, asked))
         self._set_alarm()
         return self._tracker.connecting
 
@@ -229,7 +233,7 @@ class Service:
         # No SA has moved, or it is not known yet what that means: all is as it was.
         return Poll(at, mono, self._whole)
 
-    def _told(self, poll: Poll, changes: list[Transition]) -> _Told:
+    def _told(self, poll: Poll, changes: list[Transition], asked: float) -> _Told:
         numbered = []
         for change in changes:
             if change.announced:
@@ -237,16 +241,17 @@ class Service:
                 numbered.append((self._serial, change))
         if poll.report is not None:
             self._last_report = poll.report
+        complete = poll.report is not None and poll.report.complete
         news = News(
             tunnels=tuple(self._tracker.tunnels.values()),
             transitions=tuple(numbered),
             pluto=self._tracker.pluto,
             pluto_version=self._tracker.version,
-            complete=poll.report is not None and poll.report.complete,
+            complete=complete,
             unrecognised=self._last_report.unrecognised_count,
             last_poll=self._last_poll,
         )
-        return _Told(news, poll)
+        return _Told(news, poll, asked, known=complete or self._tracker.gone)
 
     async def _refresh(self) -> None:
         self._tiers.whole()
@@ -267,8 +272,9 @@ class Service:
 
     def _look_again(self) -> None:
         self._poller.wake()
-        if self._echo is None:
-            self._echo_after(0)
+        if self._echo is not None:
+            self._echo.cancel()
+        self._echo_after(0)
 
     def _echo_after(self, n: int) -> None:
         before = ECHOES[n - 1] if n else 0.0
@@ -313,7 +319,7 @@ class Service:
 
     async def _keep(self, told: _Told) -> None:
         self._unsaved = self._unsaved or bool(told.news.transitions)
-        if told.poll.report is None or not told.poll.report.complete:
+        if not told.known:
             return  # what we don't know just now is nothing to remember
         # Between two transitions only serials change, and those may be a little old.
         if not self._unsaved and told.poll.mono - self._saved_at <= SAVE_EVERY:
@@ -322,7 +328,7 @@ class Service:
         saved = await self._study.save()
         if self._outbox.empty():  # or it would hold what nobody was told yet
             self._saved_at, self._unsaved = told.poll.mono, False
-            await asyncio.to_thread(self._kept.write, saved)
+            await asyncio.to_thread(self._kept.write, saved, told.asked)
 
     async def _write(self, told: _Told) -> None:
         for n, (serial, change) in enumerate(told.news.transitions, 1):

@@ -29,7 +29,7 @@ class Saved:
 
     data: object
     at: float
-    """Until when it held, on the wall clock."""
+    """When pluto was asked for it, on the wall clock: what was logged later isn't in it."""
 
 
 class StateFile:
@@ -54,10 +54,11 @@ class StateFile:
                 age = time.time() - about.st_mtime
                 if not -1.0 <= age < FRESH or about.st_size > MAX_SIZE:
                     return None
-                return Saved(json.loads(f.read()), about.st_mtime)
+                content = json.loads(f.read())
+                return Saved(content["data"], float(content["at"]))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError) as e:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as e:
             self.put_aside(str(e))
             return None
 
@@ -70,15 +71,15 @@ class StateFile:
             except OSError as e:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
-    def write(self, data: object) -> None:
-        """Keep values, whole or not at all. That it fails is logged, and ends nothing."""
+    def write(self, data: object, at: float) -> None:
+        """Keep values of some moment, whole or not at all. That it fails is logged, no more."""
         if self._path is None:
             return
         new = self._path.with_suffix(".new")
         try:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as f:
-                json.dump(data, f)
+                json.dump({"at": at, "data": data}, f)
             new.replace(self._path)
         except OSError as e:
             logger.warning("%s can't be written: %s", self._path, e.strerror)

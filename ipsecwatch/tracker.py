@@ -62,8 +62,6 @@ class Tracker:
         self._looked = False
         self._reborn = False
         self._stopped_since: float | None = None
-        self._gone = False
-        """pluto has been away for so long, or so surely, that its tunnels are down."""
         self._witness = Witness()
         self._heard: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
         self._report: Report | None = None
@@ -87,13 +85,21 @@ class Tracker:
         return any(m.trying_since is not None for m in self._past.memories.values())
 
     @property
+    def gone(self) -> bool:
+        """Whether pluto is away, for so long or so surely that its tunnels are down."""
+        return self._past.life.gone
+
+    @property
     def due(self) -> float | None:
         """When the passing of time alone will next change a state, on the monotonic clock.
 
         For somebody to look then: nothing changes but by a poll.
         """
         if self._stopped_since is not None:
-            return None if self._gone else self._stopped_since + self.stopped_after
+            return None if self.gone else self._stopped_since + self.stopped_after
+        loaded = self._loaded_by()
+        if loaded is not None and len(self._sights) != len(self._past.memories):
+            return loaded  # those that are missing are no longer waited for
         trying = (m for m in self._past.memories.values() if not m.overdue)
         begun = [m.trying_since for m in trying if m.trying_since is not None]
         return min(begun) + self.stuck_after if begun else None
@@ -109,6 +115,7 @@ class Tracker:
         """
         self._past = past.load(saved)
         self._looked = True
+        self._reborn = self.gone
 
     def hear(self, line: LogLine) -> None:
         """Take note of what pluto logged, or systemd about its unit."""
@@ -119,7 +126,7 @@ class Tracker:
         self._solve(poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
-            self._stopped_since, self._gone = None, False
+            self._stopped_since = None
         elif self._stopped_since is None:
             self._stopped_since = poll.mono
         report = poll.report
@@ -173,14 +180,16 @@ class Tracker:
         if self._stopped_since is not None:
             self._reborn = True  # whatever answers next is another pluto
             away = poll.mono - self._stopped_since
-            # Once it is known to be gone, a unit that starts again takes nothing back.
-            self._gone = self._gone or poll.unit_inactive or away >= self.stopped_after
+            # A unit that starts again takes nothing back before somebody has answered.
+            life = self._past.life
+            life.gone = life.gone or poll.unit_inactive or away >= self.stopped_after
         why = poll.why if poll.report is None else poll.report.why
         detail = clean(why) if why and reason is Reason.BAD_OUTPUT else None
         out: list[Transition] = []
+        gone = self.gone and self._stopped_since is not None
         for memory in self._past.memories.values():
-            new = TunnelState.DOWN if self._gone else TunnelState.UNKNOWN
-            if self._gone:
+            new = TunnelState.DOWN if gone else TunnelState.UNKNOWN
+            if gone:
                 self._forget(memory)
             out += self._move(memory, new, (reason, detail), poll)
         return out
@@ -208,6 +217,7 @@ class Tracker:
                 memory.orphan = True
         self._reborn = False
         life = self._past.life
+        life.gone = False
         if len(report.connections) > life.loaded:
             life.grew = poll.mono
         life.loaded = len(report.connections)
@@ -250,12 +260,16 @@ class Tracker:
 
     def _loading(self, poll: Poll) -> bool:
         """Tell whether pluto has started so recently that it may still load connections."""
-        started = self._past.life.started
-        if started is None:
-            return False
-        age = poll.mono - started
-        growing = poll.mono - self._past.life.grew < START_GRACE
-        return age < START_GRACE or (growing and age < LOADING_GRACE)
+        by = self._loaded_by()
+        return by is not None and poll.mono < by
+
+    def _loaded_by(self) -> float | None:
+        """Say by when a pluto that was seen to start has loaded all, on the monotonic clock."""
+        life = self._past.life
+        if life.started is None:
+            return None
+        grown = min(life.grew + START_GRACE, life.started + LOADING_GRACE)
+        return max(life.started + START_GRACE, grown)
 
     def _note_quiet(self, report: Report) -> None:
         """Learn which IKE SAs are no sign of trying."""

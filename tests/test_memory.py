@@ -11,10 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.statefile import StateFile
+from ipsecwatch import recording
+from ipsecwatch.model import LogLine
+from ipsecwatch.service import SAVE_EVERY
+from ipsecwatch.statefile import Saved, StateFile
+from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
 from tests.support.model_pluto import ModelPluto
-from tests.support.plutos import child, connection, ike, poll
+from tests.support.plutos import child, connection, ike, no_answer, poll
+from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +54,49 @@ def test_a_pluto_that_was_restarted_meanwhile_is_noticed() -> None:
     tracker.observe(poll(0, [SITE], UP, pid=7))
     changes = again(tracker).observe(poll(5, [SITE], UP, pid=8))
     assert [(c.goes_down, c.goes_up) for c in changes] == [(True, False), (False, True)]
+
+
+def test_a_pluto_that_has_gone_is_not_told_of_again() -> None:
+    tracker = Tracker(stopped_after=15)
+    tracker.observe(poll(0, [SITE], UP))
+    gone = []
+    for second in (5, 20):
+        tracker.observe(no_answer(second))
+        gone.append(tracker.gone)
+    assert gone == [False, True]
+    other = again(tracker)
+    assert other.observe(no_answer(25)) == []
+    (change,) = other.observe(poll(30, [SITE], UP))
+    assert change.goes_up
+
+
+@pytest.mark.parametrize("release", ["4.10", "5.4"])
+def test_a_service_that_takes_over_anywhere_in_rekeys_tells_nothing(release: str) -> None:
+    """The file may be 30 s old: between two transitions it is written no more often."""
+    entries = list(recording.settled(recording.read(ROOT / release / "rekey.jsonl.gz")[1]))
+    lines = [e for e in entries if isinstance(e, LogLine)]
+    answers = [e for e in entries if isinstance(e, recording.Answer) and e.command == "status"]
+    reader = Reader()
+    polls = [recording.poll(answer, reader) for answer in answers]
+    tracker, heard, restarts = Tracker(), 0, 0
+    saved_at, saved = float("-inf"), ""
+    for n, look in enumerate(polls[:-3]):
+        while heard < len(lines) and lines[heard].at <= look.at:
+            tracker.hear(lines[heard])
+            heard += 1
+        if any(c.announced for c in tracker.observe(look)) or look.at - saved_at > SAVE_EVERY:
+            saved_at, saved = look.at, json.dumps(tracker.save())
+        if not tracker.tunnels["rekey"].last_state.carries:
+            continue
+        later = polls[n + 2 : n + 4]
+        other = Tracker()
+        other.restore(json.loads(saved))
+        for line in lines:
+            if saved_at <= line.at <= later[-1].at:
+                other.hear(line)
+        assert [told for poll in later for told in other.observe(poll)] == [], look.at
+        restarts += 1
+    assert restarts > 90
 
 
 def test_the_time_of_trying_goes_on() -> None:
@@ -107,11 +155,8 @@ def test_a_corrupt_file_is_put_aside_with_a_warning(
 
 def test_what_is_old_is_worth_nothing_and_a_touch_keeps_it_fresh(tmp_path: Path) -> None:
     kept = StateFile(tmp_path)
-    kept.write({"a": 1})
-    saved = kept.read()
-    assert saved is not None
-    assert saved.data == {"a": 1}
-    assert saved.at == pytest.approx(time.time(), abs=30)
+    kept.write({"a": 1}, 1e9)
+    assert kept.read() == Saved({"a": 1}, 1e9)
     assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
     old = time.time() - 61
     os.utime(tmp_path / "state.json", (old, old))
@@ -123,6 +168,6 @@ def test_what_is_old_is_worth_nothing_and_a_touch_keeps_it_fresh(tmp_path: Path)
 def test_where_nothing_can_be_kept_nothing_ends(tmp_path: Path) -> None:
     for folder in (None, tmp_path / "missing"):
         kept = StateFile(folder)
-        kept.write({"a": 1})
+        kept.write({"a": 1}, 1e9)
         kept.touch()
         assert kept.read() is None

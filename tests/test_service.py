@@ -21,7 +21,7 @@ from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
-from ipsecwatch.pluto import Answer, Command, Via
+from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.status import parse
@@ -325,7 +325,7 @@ async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path
     state = tmp_path / "state.json"
     service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
     first, second = (
-        service._told(look, service._tracker.observe(look))
+        service._told(look, service._tracker.observe(look), look.at)
         for look in (Poll(0.0, 0.0, parse(DOWN)), Poll(1.0, 1.0, parse(UP)))
     )
     service._outbox.put_nowait(second)
@@ -354,9 +354,33 @@ async def test_a_waker_has_it_look_some_times_until_what_pluto_logged_is_seen(
     service._seen()  # of the kernel's word only a part may have been seen
     assert service._echo is not None
     await until(lambda: len(wakes) == 4)
+    wakes.clear()
+    service.logged()
+    await until(lambda: len(wakes) == 3)
+    service.logged()  # not what is left for the one before
+    await until(lambda: len(wakes) == 7)
     service.logged()
     service._seen()
     assert service._echo is None
+
+
+@pytest.mark.parametrize("inactive", [True, False])
+async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
+    *, inactive: bool, tmp_path: Path
+) -> None:
+    service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
+    mono = asyncio.get_running_loop().time()
+    up = Answer(Command.STATUS, UP, 0.001, 0.0, Via.SOCKET, 1)
+    await service._polled(up, time.time(), mono)
+    if inactive:
+        service._system._note("inactive")
+    service._system._note("activating")
+    await service._polled(AskError(Trouble.STOPPED, "nobody listens"), time.time(), mono + 1)
+    (tunnel,) = service._tracker.tunnels.values()
+    assert tunnel.state is (TunnelState.DOWN if inactive else TunnelState.UNKNOWN)
+    # That it is down is known, and worth remembering; that nothing is known isn't.
+    assert service._outbox.get_nowait().known
+    assert service._outbox.get_nowait().known is inactive
 
 
 async def test_it_looks_at_the_moment_at_which_a_tunnel_gets_stuck() -> None:

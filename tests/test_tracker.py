@@ -258,6 +258,15 @@ def test_tunnels_of_a_pluto_that_is_gone_stay_down_while_its_unit_starts_again()
     assert history(no_answer(10), tracker=tracker) == ["down>unknown:pluto-stopped"]
 
 
+def test_a_pluto_that_starts_and_does_not_answer_is_unknown_and_still_another_one() -> None:
+    away = Poll(START + 5, 5.0, pluto=PlutoState.STOPPED, unit_inactive=True)
+    hangs = no_answer(6, PlutoState.UNREACHABLE)
+    assert history(poll(0, [SITE], UP), away, hangs, no_answer(7), poll(8, [SITE], UP)) == [
+        "->up", "up>down:pluto-stopped", "down>unknown:pluto-unreachable",
+        "unknown>down:pluto-stopped", "down>up",
+    ]  # fmt: skip
+
+
 def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
     tracker = Tracker(stuck_after=30, stopped_after=15)
     other = connection("other", policy="UP")
@@ -270,6 +279,15 @@ def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
         tracker.observe(look)
         due.append(tracker.due)
     assert due == [None, 35, 35, 39, None, 65, None]
+
+
+def test_the_moment_is_told_at_which_a_missing_connection_is_no_longer_waited_for() -> None:
+    tracker = Tracker()
+    other = connection("other")
+    history(poll(0, [SITE, other], UP, pid=1), no_answer(5), tracker=tracker)
+    assert history(poll(6, [SITE], pid=2), tracker=tracker) == ["unknown>down:pluto-stopped"]
+    assert tracker.due == 9
+    assert history(poll(9, [SITE], pid=2), tracker=tracker) == ["unknown>gone:unloaded"]
 
 
 def test_an_empty_list_just_after_a_start_is_starting_and_later_the_truth() -> None:
