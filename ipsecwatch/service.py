@@ -30,6 +30,7 @@ from ipsecwatch.journal import Journal
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto import Answer, Asker, AskError, Command
 from ipsecwatch.poller import Poller, PollerEndedError
+from ipsecwatch.reminders import Reminders
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import Study
 from ipsecwatch.tiers import Tiers
@@ -59,9 +60,6 @@ MAX_STRANGE: Final = 1000
 
 LOG_LAG: Final = 0.05
 """Seconds that a loss without a cause waits for the log, before it is told of as it is."""
-
-ECHOES: Final = (0.25, 0.5, 1.0)
-"""Seconds after a waker until the next looks: kernel and log may be ahead of pluto's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +108,11 @@ class Service:
             timeout=settings.timeout,
         )
         self._asker.on_recovered = self._poller.wake
-        self._log = PlutoLog(settings.unit, self.hear, self.logged)
-        self._socket = SocketWatch(Path(settings.control_socket), self.wake)
-        self._system = SystemWatch(settings.unit, self.wake)
-        self._kernel = KernelWatch(self.wake)
+        self.reminders = Reminders(self._poller.wake)
+        self._log = PlutoLog(settings.unit, self.hear, self.reminders.logged)
+        self._socket = SocketWatch(Path(settings.control_socket), self.reminders.wake)
+        self._system = SystemWatch(settings.unit, self.reminders.wake)
+        self._kernel = KernelWatch(self.reminders.wake)
         self._whole: Report | None = None
         self._last_poll = 0.0
         self._heard_at = float("-inf")
@@ -123,9 +122,6 @@ class Service:
         self._saved_at = float("-inf")
         self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
-        self._echo: asyncio.TimerHandle | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._needs_echo = False
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine) -> None:
@@ -173,13 +169,11 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        for timer in (self._echo, self._alarm):
-            if timer is not None:
-                timer.cancel()
         self._log.close()
         self._socket.close()
         self._kernel.close()
         await self._system.close()
+        self.reminders.close()
         await self._asker.close()
         await self._bus.stop()
 
@@ -218,9 +212,9 @@ class Service:
             await self._log.settle(asked)
             changes = await self._study.explain(changes)
         if any(c.announced for c in changes):
-            self._seen()
+            self.reminders.seen()
         self._outbox.put_nowait(self._told(poll, changes, asked))
-        self._set_alarm()
+        self.reminders.set_alarm(self._tracker.due)
         return self._tracker.connecting
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
@@ -260,51 +254,6 @@ class Service:
         except PollerEndedError as e:  # we end: nobody is answered any more
             raise asyncio.CancelledError from e
         await self._outbox.join()
-
-    def wake(self) -> None:
-        """Look now, and some more times soon."""
-        self._needs_echo = True
-        self._look_again()
-
-    def logged(self) -> None:
-        """Look now; and some more times soon, until what pluto logged is seen."""
-        self._look_again()
-
-    def _look_again(self) -> None:
-        self._poller.wake()
-        if self._echo is not None:
-            self._echo.cancel()
-        self._echo_after(0)
-
-    def _echo_after(self, n: int) -> None:
-        before = ECHOES[n - 1] if n else 0.0
-        loop = asyncio.get_running_loop()
-        self._echo = loop.call_later(ECHOES[n] - before, self._echoed, n)
-
-    def _echoed(self, n: int) -> None:
-        self._poller.wake()
-        if n + 1 < len(ECHOES):
-            self._echo_after(n + 1)
-        else:
-            self._echo, self._needs_echo = None, False
-
-    def _seen(self) -> None:
-        if self._echo is not None and not self._needs_echo:
-            self._echo.cancel()
-            self._echo = None
-
-    def _set_alarm(self) -> None:
-        """Have a look at the moment at which a tunnel has been tried, or pluto away, for too long.
-
-        The tick alone would find it up to a second late, or five.
-        """
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        loop, due = asyncio.get_running_loop(), self._tracker.due
-        # What is overdue already waits for an answer, and asking more often brings none.
-        if due is not None and due > loop.time():
-            self._alarm = loop.call_at(due, self._poller.wake)
 
     # --- telling ------------------------------------------------------------------------
 

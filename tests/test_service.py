@@ -22,6 +22,7 @@ from ipsecwatch.journald import Sender
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
 from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
+from ipsecwatch.reminders import Reminders
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.status import parse
@@ -336,34 +337,6 @@ async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path
     assert state.exists()
 
 
-async def test_a_waker_has_it_look_some_times_until_what_pluto_logged_is_seen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("ipsecwatch.service.ECHOES", (0.01, 0.02, 0.04))
-    service = Service(Settings(), Sender(None, io.StringIO()))
-    wakes: list[int] = []
-    service._poller.wake = lambda: wakes.append(1)  # type: ignore[method-assign]
-    for waker in (service.wake, service.logged):
-        waker()
-        waker()
-        await until(lambda: len(wakes) == 5)
-        await asyncio.sleep(0.05)
-        assert len(wakes) == 5
-        wakes.clear()
-    service.wake()
-    service._seen()  # of the kernel's word only a part may have been seen
-    assert service._echo is not None
-    await until(lambda: len(wakes) == 4)
-    wakes.clear()
-    service.logged()
-    await until(lambda: len(wakes) == 3)
-    service.logged()  # not what is left for the one before
-    await until(lambda: len(wakes) == 7)
-    service.logged()
-    service._seen()
-    assert service._echo is None
-
-
 @pytest.mark.parametrize("inactive", [True, False])
 async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
     *, inactive: bool, tmp_path: Path
@@ -386,7 +359,7 @@ async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
 async def test_it_looks_at_the_moment_at_which_a_tunnel_gets_stuck() -> None:
     service = Service(Settings(stuck_after=1.0), Sender(None, io.StringIO()))
     wakes: list[float] = []
-    service._poller.wake = lambda: wakes.append(time.monotonic())  # type: ignore[method-assign]
+    service.reminders = Reminders(lambda: wakes.append(time.monotonic()))
 
     async def polled() -> None:
         answer = Answer(Command.STATUS, TRIED, 0.001, 0.0, Via.SOCKET, 1)
