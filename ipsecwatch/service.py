@@ -31,10 +31,11 @@ from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto import Answer, Asker, AskError, Command
 from ipsecwatch.poller import Poller, PollerEndedError
 from ipsecwatch.reminders import Reminders
+from ipsecwatch.riddles import unexplained
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import Study
 from ipsecwatch.tiers import Tiers
-from ipsecwatch.tracker import Tracker, unexplained
+from ipsecwatch.tracker import Tracker
 from ipsecwatch.wakers.kernel import KernelWatch
 from ipsecwatch.wakers.log import PlutoLog
 from ipsecwatch.wakers.socket import SocketWatch

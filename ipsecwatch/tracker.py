@@ -9,7 +9,7 @@ never `down`.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import memory as past
@@ -17,6 +17,7 @@ from ipsecwatch.folding import Group, Sort
 from ipsecwatch.memory import Life, Memory, Past
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, Transition, Tunnel, TunnelState
 from ipsecwatch.reasons import by_stage
+from ipsecwatch.riddles import Riddle, Riddles
 from ipsecwatch.survey import Sight, is_child, is_ike, survey, tries
 from ipsecwatch.text import clean
 from ipsecwatch.witness import Witness
@@ -36,21 +37,6 @@ LOADING_GRACE: Final = 60.0
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
 
-LOG_LATE: Final = 3.0
-"""Seconds by which it may come after that poll: journald may be busy."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Riddle:
-    """A loss of which the log hasn't told the cause yet."""
-
-    names: frozenset[str]
-    serials: frozenset[int]
-    after: int
-    """What the witness had heard some seconds before."""
-    since: float
-    """When it was seen, on the monotonic clock."""
-
 
 class Tracker:
     """Follows all tunnels."""
@@ -67,8 +53,7 @@ class Tracker:
         self._report: Report | None = None
         self._sights: dict[str, Sight] = {}
         """What the last poll with an answer showed, and what was seen in it."""
-        self._riddles: dict[str, _Riddle] = {}
-        """Losses without a cause, by the tunnel's key."""
+        self._riddles = Riddles(self._witness)
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -123,7 +108,7 @@ class Tracker:
 
     def observe(self, poll: Poll) -> list[Transition]:
         """Take one poll and say what has changed since the last one, in order."""
-        self._solve(poll.mono)
+        self._riddles.solve(self._past.memories, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
             self._stopped_since = None
@@ -141,31 +126,7 @@ class Tracker:
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
         """Tell what observe() told again, with causes of losses that the log has told since."""
-        return [self._explained(c) for c in changes]
-
-    def _explained(self, change: Transition) -> Transition:
-        riddle = self._riddles.get(change.tunnel.key)
-        if riddle is None or change.mono != riddle.since or not unexplained(change):
-            return change
-        reason, detail = self._witness.loss(riddle.names, riddle.serials, riddle.after)
-        if reason is Reason.OTHER:
-            return change
-        tunnel = replace(change.tunnel, reason=reason, detail=detail)
-        return replace(change, tunnel=tunnel, reason=reason, detail=detail)
-
-    def _solve(self, now: float) -> None:
-        """Give those that were lost without a cause the one that the log has told since.
-
-        That is news of the tunnel, and no transition.
-        """
-        for key, riddle in list(self._riddles.items()):
-            memory = self._past.memories.get(key)
-            reason, detail = self._witness.loss(riddle.names, riddle.serials, riddle.after)
-            if reason is not Reason.OTHER or now - riddle.since > LOG_LATE:
-                del self._riddles[key]
-            if memory is not None and memory.tunnel.reason is Reason.OTHER is not reason:
-                memory.why = reason, detail
-                memory.tunnel = replace(memory.tunnel, reason=reason, detail=detail)
+        return [self._riddles.explained(c) for c in changes]
 
     # --- without a trustworthy answer -----------------------------------------------------
 
@@ -493,8 +454,8 @@ class Tracker:
         names, serials = frozenset(_own_names(memory.tunnel)), memory.children | memory.parents
         why = self._witness.loss(names, serials, self._heard_before())
         if why[0] is Reason.OTHER:
-            riddle = _Riddle(names, serials, self._heard_before(), poll.mono)
-            self._riddles[memory.tunnel.key] = riddle
+            riddle = Riddle(names, serials, self._heard_before(), poll.mono)
+            self._riddles.pose(memory.tunnel.key, riddle)
         return why
 
     def _was_lost(self, memory: Memory) -> bool:
@@ -532,11 +493,6 @@ class Tracker:
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
-
-
-def unexplained(change: Transition) -> bool:
-    """Tell whether something was lost, and the log doesn't tell (yet) how."""
-    return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)
 
 
 def _same(memory: Memory, seen: Sight) -> bool:

@@ -10,8 +10,9 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.model import LogLine, TunnelState
+from ipsecwatch.riddles import unexplained
 from ipsecwatch.status import Reader
-from ipsecwatch.tracker import Tracker, unexplained
+from ipsecwatch.tracker import Tracker
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:
