@@ -45,6 +45,11 @@ OPERATIONS: Final[dict[str, int]] = {
 }  # fmt: skip
 """What is done, and how often of a hundred."""
 
+LONGEST: Final = 60
+"""Seconds that an operation may take."""
+_TIMED_OUT: Final = 124
+"""timeout(1)'s exit code."""
+
 SLACK: Final = 20.0
 """Seconds between two stories about one thing; pluto is asked rarely when it answers slowly."""
 
@@ -84,22 +89,27 @@ def soak(bed: Bed, operations: int, seed: int, limit: float) -> list[str]:
     """Do it; answers what doesn't agree."""
     dice = random.Random(seed)
     done: Counter[str] = Counter()
+    late: list[str] = []
     first: tuple[str, int, int] = ("", 0, 0)
     settle(bed)
     began = time.monotonic()
     while done.total() < operations and time.monotonic() - began < limit:
         [what] = dice.choices(list(OPERATIONS), list(OPERATIONS.values()))
-        bed.try_("/bin/sh", "-c", command(what, dice.choice(TUNNELS)))
+        line = command(what, dice.choice(TUNNELS))
+        if bed.try_("timeout", str(LONGEST), "/bin/sh", "-c", line).code == _TIMED_OUT:
+            late.append(f"not done within {LONGEST} s: {line}")
         time.sleep(dice.uniform(0, 1.5))
         done[what] += 1
         if done.total() == WARM:
             first = size(bed)
+        if done.total() % 100 == 0:
+            print(f"{done.total()} operations, {size(bed)}", flush=True)
     took = time.monotonic() - began
     last = size(bed)
     settle(bed)
     bed.run("journalctl", "--sync")
     told = changes(bed)
-    wrong = disagreements(told, bed.journal("--unit=ipsecwatch"), log(bed))
+    wrong = late + disagreements(told, bed.journal("--unit=ipsecwatch"), log(bed))
     counts = manager(bed, "get-property", "Counts")
     print(
         f"libreswan {LIBRESWAN[bed.suite]}, seed {seed}: {done.total()} operations in {took:.0f} s"
