@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tests.bed import uml
 from tests.bed.image import image
 from tests.bed.uml import UserModeLinux
 from tests.support.container import Container, UnbootableError, last_word
@@ -74,13 +75,13 @@ class Bed:
         return self
 
     def _choose(self) -> Container | UserModeLinux:
-        disk = image(self.suite)
         if self._contained or has_esp():
             return Container(
-                self._folder / "container", disk, f"--bind={self.shared}:/host",
+                self._folder / "container", image(self.suite), f"--bind={self.shared}:/host",
                 "--capability=all", "/bed-init",
             )  # fmt: skip
-        return UserModeLinux(self._folder, disk, self.shared)
+        uml.require()  # before an image is made for nothing
+        return UserModeLinux(self._folder, image(self.suite), self.shared)
 
     def _await(self, file: Path) -> None:
         give_up = time.monotonic() + PATIENCE

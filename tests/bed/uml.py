@@ -18,6 +18,12 @@ MEMORY: Final = 512
 """MiB that it has."""
 
 
+def require() -> None:
+    """Raise UnbootableError where there is none."""
+    if shutil.which(KERNEL) is None:
+        raise UnbootableError("this kernel has no ESP, and user-mode-linux isn't installed")
+
+
 class UserModeLinux:
     """Boots from an image; what is written there goes to ``folder``. ``shared`` is seen there."""
 
@@ -35,9 +41,7 @@ class UserModeLinux:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, console: Path) -> None:
-        """Begin to boot; what it says goes to a file. Raises UnbootableError."""
-        if shutil.which(KERNEL) is None:
-            raise UnbootableError("this kernel has no ESP, and user-mode-linux isn't installed")
+        """Begin to boot; what it says goes to a file."""
         with console.open("wb") as out:
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
