@@ -82,12 +82,12 @@ class Tracker:
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
+        trying = (m for m in self._past.memories.values() if not m.overdue)
+        moments = [m.trying_since + self.stuck_after for m in trying if m.trying_since is not None]
         loaded = self._loaded_by()
         if loaded is not None and len(self._sights) != len(self._past.memories):
-            return loaded  # those that are missing are no longer waited for
-        trying = (m for m in self._past.memories.values() if not m.overdue)
-        begun = [m.trying_since for m in trying if m.trying_since is not None]
-        return min(begun) + self.stuck_after if begun else None
+            moments.append(loaded)  # those that are missing are no longer waited for
+        return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
         """Give what is to be remembered while the service is away, as plain values."""
