@@ -76,10 +76,13 @@ def command(what: str, name: str) -> str:
 
 
 def size(bed: Bed) -> tuple[str, int, int]:
-    """Look at the service: its process id, KiB of memory, and file descriptors."""
+    """Look at the service: its process id, KiB of memory, and file descriptors.
+
+    Of its memory what is its own: the journal that it reads is mapped, and grows with all it did.
+    """
     said = bed.sh(
         "pid=$(systemctl show --value --property=MainPID ipsecwatch); echo $pid;"
-        " sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$pid/status; ls /proc/$pid/fd | wc -l"
+        " sed -n 's/^RssAnon:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$pid/status; ls /proc/$pid/fd | wc -l"
     )
     pid, memory, files = said.split()
     return pid, int(memory), int(files)
