@@ -200,8 +200,11 @@ class Play:
         assert re.search(step.says, said), f"{step.do}: {said}"
         if change is not None:
             self._take(step, change)
-        elif step.cause:
+            return
+        if step.cause:
             until(lambda: re.search(step.cause, self._log(), re.MULTILINE))
+        ours = {name for name, _ in self._expected}
+        assert not [c for c in changes(self.bed)[self._heard :] if c.name in ours], step
 
     def _take(self, step: Step, change: Change) -> None:
         self._due.append((step, self._began, change))
@@ -239,6 +242,7 @@ class Play:
         assert told[: len(self._expected)] == self._expected, heard
         # What pluto brings back by itself later is its affair.
         assert all(t == "TunnelUp" for _, t in told[len(self._expected) :]), heard
+        assert not [c for c in heard if c.reason == "bad-output"], heard
 
     def _check_journal(self, heard: list[Change], entries: list[dict[str, Any]]) -> None:
         ours = [e for e in entries if "IPSECWATCH_SERIAL" in e]
