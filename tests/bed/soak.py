@@ -81,8 +81,8 @@ def size(bed: Bed) -> tuple[str, int, int]:
     Of its memory what is its own: the journal that it reads is mapped, and grows with all it did.
     """
     said = bed.sh(
-        "pid=$(systemctl show --value --property=MainPID ipsecwatch); echo $pid;"
-        " sed -n 's/^RssAnon:[^0-9]*\\([0-9]*\\).*/\\1/p' /proc/$pid/status; ls /proc/$pid/fd | wc -l"
+        "cd /proc/$(systemctl show --value --property=MainPID ipsecwatch); basename $PWD;"
+        " sed -n 's/^RssAnon:[^0-9]*\\([0-9]*\\).*/\\1/p' status; ls fd | wc -l"
     )
     pid, memory, files = said.split()
     return pid, int(memory), int(files)
