@@ -44,6 +44,8 @@ class Evidence:
     line: str
     counts: bool = False
     """An ATTEMPT that is one of its own, not the second half of one."""
+    at: float = 0.0
+    """When it was logged, on the wall clock."""
 
 
 @dataclass(slots=True)
@@ -226,7 +228,7 @@ class Witness:
         counts = finding.clue is Clue.ATTEMPT and _begins(past, said, finding)
         evidence = Evidence(
             self.order, finding.clue, finding.reason, finding.weight, serial,
-            line.text[:MAX_KEPT], counts,
+            line.text[:MAX_KEPT], counts, line.at,
         )  # fmt: skip
         self._add(past, evidence)
         if said.base != said.name and finding.clue in (Clue.ATTEMPT, Clue.FAILURE):
@@ -331,6 +333,11 @@ class Witness:
         """
         pasts = (self._by_name.get(name) for name in names)
         return max((_attempts(past, after) for past in pasts if past is not None), default=0)
+
+    def tried(self, names: Collection[str], after: int) -> float | None:
+        """Say when the first negotiation after ``after`` was begun, on the wall clock."""
+        heard = self._after(names, (), after)
+        return next((e.at for e in heard if e.clue is Clue.ATTEMPT), None)
 
     def _after(
         self, names: Collection[str], serials: Collection[int], after: int

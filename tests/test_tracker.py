@@ -267,6 +267,26 @@ def test_a_pluto_that_starts_and_does_not_answer_is_unknown_and_still_another_on
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("tried", "stuck_at"),
+    [
+        (None, 40),  # nothing logged: since the poll that shows it
+        (START + 7.5, 37.5),
+        (START + 2, 35),  # before the last poll, which didn't show it: another try, or a clock
+        (START + 900, 40),
+    ],
+)
+def test_the_time_of_trying_counts_from_what_the_log_tells(
+    tried: float | None, stuck_at: float
+) -> None:
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [SITE]), poll(5, [SITE]), tracker=tracker)
+    if tried is not None:
+        tracker.hear(LogLine(tried, '"site" #1: initiating IKEv2 connection'))
+    tracker.observe(poll(10, [WANTED]))
+    assert tracker.due == stuck_at
+
+
 def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
     tracker = Tracker(stuck_after=30, stopped_after=15)
     other = connection("other", policy="UP")
