@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import journal
+from ipsecwatch.poller import BUDGET
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ class Play:
         self.scenario = scenario
         self.way = way
         self.rows: list[Row] = []
+        self.peace = 0.0
+        """Seconds that the service leaves pluto in peace after an answer, whatever happens."""
         self._heard = 0
         self._first = 0
         self._began = 0.0
@@ -169,6 +172,7 @@ class Play:
         """Play it, and check all but how late the signals were: see ``rows``."""
         choose(self.bed, self.way)
         settle(self.bed)
+        self.peace = BUDGET * float(self.bed.run("/opt/bed/cost"))
         time.sleep(REST)
         cursor = self._cursor()
         self._first = self._heard = len(changes(self.bed))
