@@ -374,7 +374,7 @@ class Tracker:
             memory.tunnel = replace(memory.tunnel, attempts=0)
         if seen.trying:
             if memory.trying_since is None:
-                memory.trying_since = self._begun(seen, poll)
+                memory.trying_since = self._begun(memory, seen, poll)
                 memory.trying_order = self._heard_before()
             memory.overdue = poll.mono - memory.trying_since >= self.stuck_after
             self._count(memory, seen)
@@ -382,13 +382,14 @@ class Tracker:
                 return TunnelState.STUCK
         return seen.state
 
-    def _begun(self, seen: Sight, poll: Poll) -> float:
+    def _begun(self, memory: Memory, seen: Sight, poll: Poll) -> float:
         """Say since when a tunnel is tried that wasn't in the last poll, on the monotonic clock.
 
-        Where the log doesn't tell, since now.
+        Where the log doesn't tell, since now; nor where it carried traffic, and may have rekeyed.
         """
         last, order = self._heard[-1]
-        tried = self._witness.tried(_names(seen.group), order)
+        carried = memory.tunnel.last_state.carries
+        tried = None if carried else self._witness.tried(_names(seen.group), order)
         if tried is None or last == float("-inf"):
             return poll.mono
         return min(max(last, poll.mono - (poll.at - tried)), poll.mono)

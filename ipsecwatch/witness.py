@@ -335,9 +335,17 @@ class Witness:
         return max((_attempts(past, after) for past in pasts if past is not None), default=0)
 
     def tried(self, names: Collection[str], after: int) -> float | None:
-        """Say when the first negotiation after ``after`` was begun, on the wall clock."""
-        heard = self._after(names, (), after)
-        return next((e.at for e in heard if e.clue is Clue.ATTEMPT), None)
+        """Say when the first negotiation after ``after`` was begun, on the wall clock.
+
+        One that was taken back, or lost what it had brought, is none of those that came later.
+        """
+        first = None
+        for e in self._after(names, (), after):
+            if e.clue is Clue.LOSS:
+                first = None
+            elif e.clue is Clue.ATTEMPT and first is None:
+                first = e.at
+        return first
 
     def _after(
         self, names: Collection[str], serials: Collection[int], after: int

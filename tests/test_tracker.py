@@ -287,6 +287,26 @@ def test_the_time_of_trying_counts_from_what_the_log_tells(
     assert tracker.due == stuck_at
 
 
+def test_a_rekey_before_a_loss_is_no_try_of_what_comes_after_it() -> None:
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [WANTED], UP), poll(5, [WANTED], UP), tracker=tracker)
+    line = '"site" #3: initiating Child SA using IKE SA #1'
+    tracker.hear(LogLine(START + 6, line))
+    assert history(poll(30, [WANTED]), tracker=tracker) == ["up>connecting:other"]
+    assert tracker.due == 60
+
+
+def test_a_try_that_was_taken_back_is_none_of_the_next_one() -> None:
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [SITE]), poll(5, [SITE]), tracker=tracker)
+    for at, what in ((6, " #1: initiating IKEv2 connection"),
+                     (8, ": terminating SAs using this connection"),
+                     (28, " #3: initiating IKEv2 connection")):  # fmt: skip
+        tracker.hear(LogLine(START + at, f'"site"{what}'))
+    tracker.observe(poll(30, [WANTED]))
+    assert tracker.due == 58
+
+
 def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
     tracker = Tracker(stuck_after=30, stopped_after=15)
     other = connection("other", policy="UP")
