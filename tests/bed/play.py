@@ -14,6 +14,7 @@ from ipsecwatch.poller import BUDGET
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.bed.bed import Bed
@@ -129,7 +130,7 @@ def settle(bed: Bed) -> None:
     until(quiet)
 
 
-def until(true: Any, patience: float = PATIENCE) -> None:  # noqa: ANN401
+def until(true: Callable[[], object], patience: float = PATIENCE) -> None:
     give_up = time.monotonic() + patience
     while not true():
         assert time.monotonic() < give_up, f"not so within {patience} s"
