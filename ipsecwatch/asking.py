@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.introspection import MANAGER, PROPERTIES
-from ipsecwatch.objects import NAME, ROOT
+from ipsecwatch.names import NAME, ROOT
 from ipsecwatch.text import clean
 from ipsecwatch.views import Snapshot, pluto_state, view, word
 from ipsecwatch.wire import ErrorReplyError, NoReplyError, WireError

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.answers import Answers
-from ipsecwatch.objects import NAME, News, Objects
+from ipsecwatch.names import NAME
+from ipsecwatch.objects import News, Objects
 from ipsecwatch.wire import ErrorReplyError, WireError, connect
 
 if TYPE_CHECKING:

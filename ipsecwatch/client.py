@@ -21,7 +21,7 @@ from ipsecwatch.asking import (
 )
 from ipsecwatch.follower import follow
 from ipsecwatch.introspection import MANAGER
-from ipsecwatch.objects import NAME, ROOT
+from ipsecwatch.names import NAME, ROOT
 from ipsecwatch.views import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.wire import Variant, WireError, connect, unpack_variants
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
 from ipsecwatch.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
-from ipsecwatch.objects import NAME, ROOT
+from ipsecwatch.names import NAME, ROOT
 from ipsecwatch.text import clean
 from ipsecwatch.views import (
     Change,

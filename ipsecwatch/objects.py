@@ -23,6 +23,7 @@ from ipsecwatch.introspection import (
 )
 from ipsecwatch.marshalling import array, entry, followed, joined, marshal
 from ipsecwatch.model import PlutoState
+from ipsecwatch.names import ROOT
 from ipsecwatch.text import clean, path_element
 from ipsecwatch.wire import Variant
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from ipsecwatch.model import Transition, Tunnel
 
-NAME: Final = "org.ipsecwatch1"
-ROOT: Final = "/org/ipsecwatch1"
 TUNNELS: Final = "/org/ipsecwatch1/tunnel"
 
 _MANAGER_HAS: Final = (MANAGER, OBJECT_MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
