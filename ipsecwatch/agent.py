@@ -15,11 +15,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
+from ipsecwatch.dbus.connection import Wire, WireError, connect
 from ipsecwatch.herald import Herald
 from ipsecwatch.outbox import Outbox, to_terminal
 from ipsecwatch.text import clean
 from ipsecwatch.views import Lost
-from ipsecwatch.wire import Wire, WireError, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

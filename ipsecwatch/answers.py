@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import polkit
-from ipsecwatch.details import details
-from ipsecwatch.introspection import (
+from ipsecwatch.dbus.connection import LostError, TooLargeError, Variant, WireError
+from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
     OBJECT_MANAGER,
@@ -26,19 +26,19 @@ from ipsecwatch.introspection import (
     describe,
     interfaces,
 )
-from ipsecwatch.marshalling import array, entry, joined, marshal
+from ipsecwatch.dbus.marshal import array, entry, joined, marshal
+from ipsecwatch.details import details
 from ipsecwatch.model import PlutoState
 from ipsecwatch.polkit import Verdict
 from ipsecwatch.text import clean
 from ipsecwatch.turns import Turns
-from ipsecwatch.wire import LostError, TooLargeError, Variant, WireError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
+    from ipsecwatch.dbus.connection import Call, Wire
     from ipsecwatch.details import Entry
     from ipsecwatch.objects import Objects
-    from ipsecwatch.wire import Call, Wire
 
 logger = logging.getLogger(__name__)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.introspection import MANAGER, PROPERTIES
-from ipsecwatch.names import NAME, ROOT
+from ipsecwatch.dbus.connection import ErrorReplyError, NoReplyError, WireError
+from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
+from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.text import clean
 from ipsecwatch.views import Snapshot, pluto_state, view, word
-from ipsecwatch.wire import ErrorReplyError, NoReplyError, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.wire import Reply, Wire
+    from ipsecwatch.dbus.connection import Reply, Wire
 
 _STANDARD: Final = "org.freedesktop.DBus.Error."
 _OURS: Final = "org.ipsecwatch1.Error."

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.answers import Answers
-from ipsecwatch.names import NAME
+from ipsecwatch.dbus.connection import ErrorReplyError, WireError, connect
+from ipsecwatch.dbus.names import NAME
 from ipsecwatch.objects import News, Objects
-from ipsecwatch.wire import ErrorReplyError, WireError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ipsecwatch.wire import Wire
+    from ipsecwatch.dbus.connection import Wire
 
 __all__ = ["Bus", "News", "RefusedError"]
 

@@ -19,16 +19,16 @@ from ipsecwatch.asking import (
     client_error,
     take_snapshot,
 )
+from ipsecwatch.dbus.connection import Variant, WireError, connect, unpack_variants
+from ipsecwatch.dbus.introspection import MANAGER
+from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.follower import follow
-from ipsecwatch.introspection import MANAGER
-from ipsecwatch.names import NAME, ROOT
 from ipsecwatch.views import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
-from ipsecwatch.wire import Variant, WireError, connect, unpack_variants
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from ipsecwatch.wire import Wire
+    from ipsecwatch.dbus.connection import Wire
 
 __all__ = [
     "Change",

@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 from desktop_notifier.common import Icon, Notification, Urgency
 
+from ipsecwatch.dbus.connection import (
+    BUS,
+    BUS_PATH,
+    ErrorReplyError,
+    NoReplyError,
+    Reply,
+    Variant,
+    Wire,
+)
 from ipsecwatch.text import escape_markup
-from ipsecwatch.wire import BUS, BUS_PATH, ErrorReplyError, NoReplyError, Reply, Variant, Wire
 
 if TYPE_CHECKING:
     from ipsecwatch.notices import Notice

@@ -16,8 +16,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
-from ipsecwatch.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
-from ipsecwatch.names import NAME, ROOT
+from ipsecwatch.dbus.connection import BUS, LostError, WireError, connect
+from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
+from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.text import clean
 from ipsecwatch.views import (
     Change,
@@ -31,14 +32,13 @@ from ipsecwatch.views import (
     view,
     word,
 )
-from ipsecwatch.wire import BUS, LostError, WireError, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ipsecwatch.dbus.connection import Reply, Signal, Wire
     from ipsecwatch.model import PlutoState
     from ipsecwatch.views import Event, Snapshot, Told, View
-    from ipsecwatch.wire import Reply, Signal, Wire
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""

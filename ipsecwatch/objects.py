@@ -12,7 +12,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.introspection import (
+from ipsecwatch.dbus.connection import Variant
+from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
     OBJECT_MANAGER,
@@ -21,11 +22,10 @@ from ipsecwatch.introspection import (
     TUNNEL,
     interfaces,
 )
-from ipsecwatch.marshalling import array, entry, followed, joined, marshal
+from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
+from ipsecwatch.dbus.names import ROOT
 from ipsecwatch.model import PlutoState
-from ipsecwatch.names import ROOT
 from ipsecwatch.text import clean, path_element
-from ipsecwatch.wire import Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch import notices
+from ipsecwatch.dbus.connection import WireError
 from ipsecwatch.notices import Notice, Withdrawal
 from ipsecwatch.text import clean
-from ipsecwatch.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

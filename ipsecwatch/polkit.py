@@ -12,12 +12,12 @@ from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.wire import NoReplyError, Variant, WireError
+from ipsecwatch.dbus.connection import NoReplyError, Variant, WireError
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ipsecwatch.wire import Wire
+    from ipsecwatch.dbus.connection import Wire
 
 logger = logging.getLogger(__name__)
 

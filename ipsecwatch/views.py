@@ -15,7 +15,7 @@ from ipsecwatch.model import PlutoState, Reason, TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ipsecwatch.wire import Variant
+    from ipsecwatch.dbus.connection import Variant
 
 Told = Literal["up", "down", "stuck"]
 

@@ -15,7 +15,7 @@ import textwrap
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-FILES = Path(__file__).parents[1] / "ipsecwatch/interfaces"
+FILES = Path(__file__).parents[1] / "ipsecwatch/dbus/interfaces"
 INTERFACES = ("org.ipsecwatch1.Manager", "org.ipsecwatch1.Tunnel")
 EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 ANNOUNCED = {"true": "", "const": ", never changes", "false": ", not announced"}

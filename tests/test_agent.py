@@ -17,8 +17,8 @@ from ipsecwatch import agent
 from ipsecwatch import outbox as outbox_module
 from ipsecwatch.cli import agent as cli
 from ipsecwatch.config import AgentSettings
+from ipsecwatch.dbus.connection import connect
 from ipsecwatch.model import Reason, TunnelState
-from ipsecwatch.wire import connect
 from tests.support.notifications import EXCESS, notification_server
 from tests.support.service import serving
 from tests.support.story import Story
@@ -28,8 +28,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ipsecwatch.dbus.connection import Call, Wire
     from ipsecwatch.views import Event
-    from ipsecwatch.wire import Call, Wire
     from tests.support.bus import PrivateBus
     from tests.support.service import Service
 

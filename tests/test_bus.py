@@ -16,9 +16,9 @@ from dbus_fast import Message, MessageFlag, MessageType
 
 from ipsecwatch import __version__, answers
 from ipsecwatch.bus import Bus, RefusedError
-from ipsecwatch.introspection import FILES, interfaces
+from ipsecwatch.dbus.connection import Call, ErrorReplyError, Variant, connect
+from ipsecwatch.dbus.introspection import FILES, interfaces
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.wire import Call, ErrorReplyError, Variant, connect
 from tests.support.bus import POLICY, PrivateBus
 from tests.support.service import (
     INTROSPECTABLE,
@@ -38,7 +38,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.wire import Wire
+    from ipsecwatch.dbus.connection import Wire
 
 UP, DOWN, PARTIAL = TunnelState.UP, TunnelState.DOWN, TunnelState.PARTIAL
 STUCK, CONNECTING, UNKNOWN = TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN
@@ -378,7 +378,7 @@ async def test_details_come_in_pages_and_in_order_of_name() -> None:
 
 
 async def test_an_answer_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ipsecwatch.wire.MAX_MESSAGE", 20_000)
+    monkeypatch.setattr("ipsecwatch.dbus.connection.MAX_MESSAGE", 20_000)
     async with serving() as service, calling() as caller:
         await service.look(*(tunnel(f"tunnel-{n}", detail="x" * 200) for n in range(100)))
         assert await caller.error("GetDetails", "asa{sv}", [], {}) == "LimitsExceeded"

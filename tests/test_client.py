@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ipsecwatch import client, follower
 from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update
+from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.wire import Call, Variant, Wire, connect
 from tests.support.service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
 from tests.support.tunnels import SINCE, SINCE_MONO, tunnel
 from tests.support.waiting import until

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.dbus.connection import ErrorReplyError, LostError, NoReplyError, WireError, connect
 from ipsecwatch.notices import Notice, Urgency
-from ipsecwatch.wire import ErrorReplyError, LostError, NoReplyError, WireError, connect
 from tests.support.notifications import EXCESS, notification_server
 
 desktop = pytest.importorskip("ipsecwatch.desktop", reason="desktop-notifier isn't installed")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import recording
+from ipsecwatch.dbus.connection import Variant
+from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.details import Entry, details
-from ipsecwatch.introspection import FILES, MANAGER
 from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
 from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
-from ipsecwatch.wire import Variant
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 

@@ -56,7 +56,7 @@ FLOORS: Final = (
         room("pluto", "pluto whack drain poller tiers reminders wakers"),
     ),
     (
-        room("dbus", "wire sockets marshalling introspection names"),
+        room("dbus"),
         room("reasons", pure=True),
     ),
     (

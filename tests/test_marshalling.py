@@ -8,7 +8,7 @@ from dbus_fast import Message, MessageType, Variant
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsecwatch.marshalling import (
+from ipsecwatch.dbus.marshal import (
     METHOD_RETURN,
     SIGNAL,
     array,

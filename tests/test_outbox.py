@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import outbox as module
+from ipsecwatch.dbus.connection import NoReplyError
 from ipsecwatch.notices import Notice, Withdrawal
 from ipsecwatch.outbox import Outbox
-from ipsecwatch.wire import NoReplyError
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

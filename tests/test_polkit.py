@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import client, polkit
-from ipsecwatch.wire import ErrorReplyError, Variant, connect
+from ipsecwatch.dbus.connection import ErrorReplyError, Variant, connect
 from tests.support import bus as buses
 from tests.support import polkit as polkits
 from tests.support.bus import PrivateBus
@@ -27,8 +27,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ipsecwatch.dbus.connection import Call, Wire
     from ipsecwatch.polkit import Verdict
-    from ipsecwatch.wire import Call, Wire
 
 Outcome = list[str] | str
 """Paths of the tunnels that were told of, or the name of the error."""

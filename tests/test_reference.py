@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ipsecwatch.introspection import MANAGER, TUNNEL, interfaces
+from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
 
 TOP = Path(__file__).parents[1]
 README = (TOP / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import notices
+from ipsecwatch.dbus.connection import Wire, connect
 from ipsecwatch.model import Reason
 from ipsecwatch.notices import Kind, News, Notice
-from ipsecwatch.wire import Wire, connect
 from tests.support import screens
 from tests.support.story import view
 from tests.support.waiting import until

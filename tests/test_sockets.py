@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsecwatch.sockets import PORTION, Frames, PatientSocket
+from ipsecwatch.dbus.throttled_socket import PORTION, Frames, PatientSocket
 from tests.support import raw
 
 LARGEST = 100

@@ -8,12 +8,12 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.wire import Signal, WireError, connect
+from ipsecwatch.dbus.connection import Signal, WireError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.wire import Wire
+    from ipsecwatch.dbus.connection import Wire
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from ipsecwatch.dbus.connection import connect
 from ipsecwatch.model import TunnelState
-from ipsecwatch.wire import connect
 from tests.support.bus import PrivateBus
 from tests.support.resident import Resident
 from tests.support.service import MANAGER, NAME, ROOT, Caller, calling

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipsecwatch.wire import Variant
+from ipsecwatch.dbus.connection import Variant
 from tests.bench import gateway
 from tests.support.bus import PrivateBus
 from tests.support.service import MANAGER, NAME, ROOT, calling

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
-from ipsecwatch.wire import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from tests.support import raw
 from tests.support.raw import CALL, SIGNAL, RawBus
 from tests.support.service import MANAGER, NAME, OBJECT_MANAGER, PROPERTIES, ROOT, TUNNEL

@@ -7,7 +7,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ipsecwatch.wire import Call, Variant, Wire, connect
+from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

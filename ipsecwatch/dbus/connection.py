@@ -30,8 +30,8 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusFastError
 from dbus_fast.unpack import unpack_variants
 
-from ipsecwatch.marshalling import METHOD_RETURN, SIGNAL, assembled, header_fields, signal_fields
-from ipsecwatch.sockets import PatientSocket
+from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, assembled, header_fields, signal_fields
+from ipsecwatch.dbus.throttled_socket import PatientSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
