@@ -18,7 +18,7 @@ from ipsecwatch import client
 from ipsecwatch.dbus.connection import Wire, WireError, connect
 from ipsecwatch.herald import Herald
 from ipsecwatch.outbox import Outbox, to_terminal
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 from ipsecwatch.views import Lost
 
 if TYPE_CHECKING:

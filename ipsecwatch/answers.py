@@ -30,7 +30,7 @@ from ipsecwatch.dbus.marshal import array, entry, joined, marshal
 from ipsecwatch.details import details
 from ipsecwatch.model import PlutoState
 from ipsecwatch.polkit import Verdict
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 from ipsecwatch.turns import Turns
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.dbus.connection import ErrorReplyError, NoReplyError, WireError
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.names import NAME, ROOT
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 from ipsecwatch.views import Snapshot, pluto_state, view, word
 
 if TYPE_CHECKING:

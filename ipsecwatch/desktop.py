@@ -29,7 +29,7 @@ from ipsecwatch.dbus.connection import (
     Variant,
     Wire,
 )
-from ipsecwatch.text import escape_markup
+from ipsecwatch.sanitize import escape_markup
 
 if TYPE_CHECKING:
     from ipsecwatch.notices import Notice

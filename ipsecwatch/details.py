@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.sanitize import clean
 from ipsecwatch.status import details as keys_of
-from ipsecwatch.text import clean
 
 if TYPE_CHECKING:
     from ipsecwatch.model import Connection, State, Topology, Tunnel

@@ -19,7 +19,7 @@ from ipsecwatch.asking import ChangedHandsError, client_error, nobody_there, tak
 from ipsecwatch.dbus.connection import BUS, LostError, WireError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
 from ipsecwatch.dbus.names import NAME, ROOT
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 from ipsecwatch.views import (
     Change,
     Lost,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.model import PlutoState, Reason, TunnelState
 from ipsecwatch.reasons import WORDS
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from ipsecwatch.journald import Sender

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.model import Reason, TunnelState
 from ipsecwatch.reasons import WORDS, Words
-from ipsecwatch.text import MAX_SHOWN, clean
+from ipsecwatch.sanitize import MAX_SHOWN, clean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

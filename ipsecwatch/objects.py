@@ -25,7 +25,7 @@ from ipsecwatch.dbus.introspection import (
 from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
 from ipsecwatch.dbus.names import ROOT
 from ipsecwatch.model import PlutoState
-from ipsecwatch.text import clean, path_element
+from ipsecwatch.sanitize import clean, path_element
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

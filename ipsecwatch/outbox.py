@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ipsecwatch import notices
 from ipsecwatch.dbus.connection import WireError
 from ipsecwatch.notices import Notice, Withdrawal
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

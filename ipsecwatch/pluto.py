@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch import whack
 from ipsecwatch.drain import ENDLESS, Drain
 from ipsecwatch.model import PlutoState
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 from ipsecwatch.whack import Versions
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from ipsecwatch.memory import Life, Memory, Past
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, Transition, Tunnel, TunnelState
 from ipsecwatch.reasons import by_stage
 from ipsecwatch.riddles import Riddle, Riddles
+from ipsecwatch.sanitize import clean
 from ipsecwatch.survey import Sight, is_child, is_ike, survey, tries
-from ipsecwatch.text import clean
 from ipsecwatch.witness import Witness
 
 if TYPE_CHECKING:

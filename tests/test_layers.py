@@ -60,7 +60,7 @@ FLOORS: Final = (
         room("reasons", pure=True),
     ),
     (
-        room("words", "model text __init__", pure=True),
+        room("words", "model sanitize __init__", pure=True),
         room("config"),
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.text import MAX_SHOWN, clean, escape_markup, path_element
+from ipsecwatch.sanitize import MAX_SHOWN, clean, escape_markup, path_element
 
 unhurried = settings(deadline=None)
 """How long an example takes says nothing on a machine that does other things, too."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.text import clean
+from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     import argparse

@@ -20,8 +20,8 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
 from ipsecwatch.reasons import WORDS, Words
+from ipsecwatch.sanitize import clean
 from ipsecwatch.status import briefs, pools, setup
-from ipsecwatch.text import clean
 from ipsecwatch.tracker import Tracker
 
 if TYPE_CHECKING:

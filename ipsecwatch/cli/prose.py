@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import table
 from ipsecwatch.model import Kind, Reason, Role, Stage, TunnelState
 from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.sanitize import clean
 from ipsecwatch.status import ON_DEMAND, details, glossary, stories
-from ipsecwatch.text import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -15,8 +15,8 @@ from ipsecwatch import config, recording
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble, Via
 from ipsecwatch.redaction import Redactor
+from ipsecwatch.sanitize import clean
 from ipsecwatch.status import parse
-from ipsecwatch.text import clean
 from ipsecwatch.wakers.log import PlutoLog
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.reasons import WORDS
+from ipsecwatch.sanitize import clean
 from ipsecwatch.status import parse
-from ipsecwatch.text import clean
 from ipsecwatch.tracker import Tracker
 
 if TYPE_CHECKING:
