@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan.status import details as keys_of
 from ipsecwatch.sanitize import clean
-from ipsecwatch.status import details as keys_of
 
 if TYPE_CHECKING:
+    from ipsecwatch.libreswan.status.connection_fields import Details as Keys
     from ipsecwatch.model import Connection, State, Topology, Tunnel
-    from ipsecwatch.status.details import Details as Keys
 
 Typed = tuple[str, object]
 """A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import recording
+from ipsecwatch.libreswan.status import sections
 from ipsecwatch.model import LogLine
-from ipsecwatch.status import sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from ipsecwatch.status import Reader
+    from ipsecwatch.libreswan.status import Reader
 
 KIND: Final = "ipsecwatch-recording"
 FORMAT: Final = 1

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status import parse
+from ipsecwatch.libreswan.status import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

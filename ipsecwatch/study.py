@@ -12,8 +12,8 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.pluto import Command
-from ipsecwatch.status import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipsecwatch.folding import Group, Sort, fold
+from ipsecwatch.libreswan.status import ON_DEMAND
 from ipsecwatch.model import Kind, Report, Role, Stage, State, TunnelState
-from ipsecwatch.status import ON_DEMAND
 
 if TYPE_CHECKING:
     from collections.abc import Collection

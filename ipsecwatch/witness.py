@@ -12,8 +12,8 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan.log_lines import Clue, End, Finding, Said, Weight, parse, read
 from ipsecwatch.model import LogLine, Reason
-from ipsecwatch.wordings import Clue, End, Finding, Said, Weight, parse, read
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.cli.parse import to_json
-from ipsecwatch.status import parse
+from ipsecwatch.libreswan.status import parse
 
 if TYPE_CHECKING:
     from ipsecwatch.model import Report
@@ -26,7 +26,7 @@ COMMANDS = {
 }  # fmt: skip
 
 LISTS = COMMANDS - {"status", "briefstatus", "fipsstatus"}
-"""What may lose lines at its end, and nothing tells: see status/whole.py."""
+"""What may lose lines at its end, and nothing tells: see completeness.py."""
 
 
 @dataclass(frozen=True)

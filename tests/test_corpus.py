@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli.parse import to_json
-from ipsecwatch.status import parse
+from ipsecwatch.libreswan.status import parse
 from tests.support.corpus import CORPUS, needs_corpus, outputs
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ipsecwatch import recording
 from ipsecwatch.dbus.connection import Variant
 from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.details import Entry, details
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
-from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch.cli.parse import to_json
-from ipsecwatch.status import Reader, parse, runs, states, topology
+from ipsecwatch.libreswan.status import Reader, blocks, parse, states, topology
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def test_a_run_is_found_by_leaps_as_line_by_line(lines: list[str], likely: int, 
     text = "\n".join(lines) + ("" if cut else "\n")
     at = 0
     while (stop := text.find("\n", at)) >= 0:
-        plain, leapt = runs.take(text, at, stop), runs.take(text, at, stop, likely)
+        plain, leapt = blocks.take(text, at, stop), blocks.take(text, at, stop, likely)
         if plain is None or leapt is None:
             assert plain is leapt
         elif any("\n" in line for line in leapt.lines):
@@ -235,7 +235,7 @@ def test_a_run_is_found_by_leaps_as_line_by_line(lines: list[str], likely: int, 
 @pytest.mark.parametrize("nth", range(0, len(RECORDINGS), 5))
 def test_runs_and_what_lies_between_are_the_whole_text(nth: int) -> None:
     text = polls(nth)[-1]
-    for run in runs.runs(text):
+    for run in blocks.runs(text):
         assert text[run.at : run.at + len(run.text)] == run.text
         assert "\n".join(run.begin + line for line in run.lines) == run.text
         assert not text[run.end :].startswith(run.begin)

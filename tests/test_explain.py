@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from ipsecwatch.cli import explain, main, prose
 from ipsecwatch.cli.table import Paint, width
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Poll, TunnelState
-from ipsecwatch.status import parse
 from ipsecwatch.tracker import Tracker
 from tests.bench import gateway
 from tests.support.corpus import needs_corpus, outputs

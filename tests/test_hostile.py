@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipsecwatch.libreswan.status import Reader, parse
 from ipsecwatch.model import Poll, TunnelState
-from ipsecwatch.status import Reader, parse
 from ipsecwatch.tracker import Tracker
 from tests.support.hostile import (
     DIALECTS,

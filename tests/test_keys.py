@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.status import details, parse, setup
-from ipsecwatch.status.details import NAMES
+from ipsecwatch.libreswan.status import daemon_info, details, parse
+from ipsecwatch.libreswan.status.connection_fields import NAMES
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 from tests.test_answers import FOLDER
@@ -16,7 +16,7 @@ from tests.test_answers import FOLDER
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.status.values import Value
+    from ipsecwatch.libreswan.status.values import Value
 
 
 def connection(*lines: str) -> dict[str, Value]:
@@ -218,7 +218,7 @@ SETTINGS: dict[str, dict[str, Value]] = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_have_one_name_and_one_type_in_all_releases(name: str) -> None:
-    found = setup.settings(parse((FOLDER / f"{name}.txt").read_text()))
+    found = daemon_info.settings(parse((FOLDER / f"{name}.txt").read_text()))
     assert {key: found[key] for key in SETTINGS[name]} == SETTINGS[name]
 
 
@@ -237,16 +237,16 @@ INTERFACES = {
 
 @pytest.mark.parametrize("line", INTERFACES)
 def test_interfaces_are_read_in_every_releases_wording(line: str) -> None:
-    (i,) = setup.interfaces(parse(f"using kernel interface: xfrm\n{line}\n"))
+    (i,) = daemon_info.interfaces(parse(f"using kernel interface: xfrm\n{line}\n"))
     assert (i.device, i.address, i.port, i.protocol, i.nat) == INTERFACES[line]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_algorithms_are_of_four_kinds_with_sizes_as_numbers(name: str) -> None:
     report = parse((FOLDER / f"{name}.txt").read_text())
-    found = setup.algorithms(report)
+    found = daemon_info.algorithms(report)
     assert {a["kind"] for a in found} == {"encryption", "integrity", "prf", "key_exchange"}
     for a in found:
         assert a["protocol"] in ("ESP", "AH/ESP", "IKE")
         assert all(isinstance(v, int) for k, v in a.items() if "keysize" in k or k == "bits")
-    assert setup.database(report) == {"context": [0] * 3, "trans": [0] * 3, "attrs": [0] * 3}
+    assert daemon_info.database(report) == {"context": [0] * 3, "trans": [0] * 3, "attrs": [0] * 3}

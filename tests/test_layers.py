@@ -52,7 +52,7 @@ FLOORS: Final = (
         room("recording", "recording redaction playback ensemble"),
     ),
     (
-        room("libreswan", "status wordings", pure=True),
+        room("libreswan", pure=True),
         room("pluto", "pluto whack drain poller tiers reminders wakers"),
     ),
     (
@@ -172,9 +172,9 @@ def test_every_room_is_there() -> None:
             "tracker imports client, which isn't below it",
         ),
         (
-            "status/states.py",
+            "libreswan/status/states.py",
             "from ipsecwatch import pluto",
-            "status.states imports pluto, which isn't below it",
+            "libreswan.status.states imports pluto, which isn't below it",
         ),
         (
             "reasons.py",

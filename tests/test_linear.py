@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ipsecwatch import wordings
 from ipsecwatch.cli.parse import to_json
+from ipsecwatch.libreswan import log_lines
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import LogLine
 from ipsecwatch.redaction import Redactor
-from ipsecwatch.status import parse
 from ipsecwatch.witness import Witness
 from tests.support.recordings import ROOT, statuses
 
@@ -96,10 +96,10 @@ LOG = {
 
 
 def hear(line: str) -> None:
-    said = wordings.parse(line)
+    said = log_lines.parse(line)
     if said is not None:
-        wordings.read(said)
-        wordings.read(said, phase1=True)
+        log_lines.read(said)
+        log_lines.read(said, phase1=True)
     witness = Witness()
     witness.hear(LogLine(0.0, line))
     witness.loss({"site"}, {1, 2}, 0)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import recording
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
 from ipsecwatch.service import SAVE_EVERY
 from ipsecwatch.statefile import Saved, StateFile
-from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
 from tests.support.model_pluto import ModelPluto
 from tests.support.plutos import child, connection, ike, no_answer, poll

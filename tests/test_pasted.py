@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch.cli import explain, pasted
-from ipsecwatch.status import parse
+from ipsecwatch.libreswan.status import parse
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.mangling import MANGLED
 from tests.support.recordings import ROOT, statuses

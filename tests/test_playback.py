@@ -14,9 +14,9 @@ import pytest
 
 from ipsecwatch import playback as playback_module
 from ipsecwatch import recording
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.playback import Playback, Silence, Timeline, on_the_wire
 from ipsecwatch.pluto import Asker, AskError, Command, Trouble
-from ipsecwatch.status import parse
 from tests.support.harm import descriptors, no_harm
 from tests.support.pluto import LINE, STATUS
 from tests.support.recordings import ROOT, statuses

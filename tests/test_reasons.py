@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Kind, Reason, Role, Stage, State
 from ipsecwatch.reasons import WORDS, by_stage
-from ipsecwatch.status import parse
 from tests.support.plutos import child, ike
 from tests.support.recordings import ROOT, statuses
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import recording
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
 from ipsecwatch.redaction import Redactor
-from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
 from tests.support.recordings import ROOT
 

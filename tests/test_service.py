@@ -19,13 +19,13 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
 from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.reminders import Reminders
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
-from ipsecwatch.status import parse
 from ipsecwatch.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording, find, meaning
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Kind, Role, Stage
-from ipsecwatch.status import parse
-from ipsecwatch.status.stories import MAIN, STORIES, Story, Wording, find, meaning
 from tests.support.corpus import CORPUS, SHARED, needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, Poll, Reason
 from ipsecwatch.pluto import Answer, Command, Via
-from ipsecwatch.status import Reader
 from ipsecwatch.study import MANY, Study
 from ipsecwatch.tracker import Tracker
 from tests.bench import gateway

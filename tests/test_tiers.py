@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.playback import Playback
 from ipsecwatch.pluto import Answer, Asker, Command, Via
-from ipsecwatch.status import parse
 from ipsecwatch.tiers import LONGEST, Tiers
 from tests.support.recordings import ROOT, statuses
 

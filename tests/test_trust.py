@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from ipsecwatch.libreswan.status import consistency, parse, states
 from ipsecwatch.model import Connection, State, Totals
-from ipsecwatch.status import parse, states, trust
 
 # --- States -----------------------------------------------------------------------------------
 
@@ -102,7 +102,7 @@ STATES = {
 def test_which_states_are_believed(case: str) -> None:
     lines, (ike, child), tainted, serials, strangers, doubt = STATES[case]
     totals = Totals(ike={"total": ike}, ipsec={"total": child})
-    believed = trust.sift_states([state(x) for x in lines], totals, listed(), tainted)
+    believed = consistency.sift_states([state(x) for x in lines], totals, listed(), tainted)
     assert [s.serial for s in believed.states] == serials
     assert list(believed.strangers) == strangers
     assert (believed.doubt is None) == (doubt is None), believed.doubt
@@ -112,7 +112,7 @@ def test_which_states_are_believed(case: str) -> None:
 def test_where_pluto_counts_nothing_all_states_are_believed() -> None:
     found = [state(x) for x in (IKE, CHILD, OTHER_CHILD)]
     for tainted in (None, 0):
-        assert trust.sift_states(found, Totals(), listed(), tainted).states == found
+        assert consistency.sift_states(found, Totals(), listed(), tainted).states == found
 
 
 def test_from_5_0_on_the_list_bears_out_a_larval_child() -> None:
@@ -125,9 +125,9 @@ def test_from_5_0_on_the_list_bears_out_a_larval_child() -> None:
     )
     found = [state(x) for x in (IKE, CHILD, LARVAL.replace('"b"', '"a"'))]
     totals = Totals(ike={"total": 1}, ipsec={"total": 1})
-    assert trust.sift_states(found, totals, connections, 2).states == found
+    assert consistency.sift_states(found, totals, connections, 2).states == found
     forged = [*found[:2], state(LARVAL)]
-    assert trust.sift_states(forged, totals, connections, 2).states == found[:2]
+    assert consistency.sift_states(forged, totals, connections, 2).states == found[:2]
 
 
 # --- Connections ------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ LISTS = {
 def test_which_connections_are_believed(case: str, prefix: str) -> None:
     lines, loaded, names, strangers, doubt = LISTS[case]
     text = "".join(f"{prefix}{line}\n" for line in lines)
-    sifted = trust.sift_connections(text, loaded)
+    sifted = consistency.sift_connections(text, loaded)
     assert (sifted.doubt is None) == (doubt is None), sifted.doubt
     assert (doubt or "") in (sifted.doubt or "")
     if names is not None:
@@ -187,6 +187,6 @@ def test_which_connections_are_believed(case: str, prefix: str) -> None:
 
 def test_a_connection_that_closes_twice_doesn_t_agree() -> None:
     text = "".join(f"{line}\n" for line in [*A, A[3]])
-    sifted = trust.sift_connections(text, 1)
-    assert not trust.agree(sifted.listed, sifted.odd, 1)
-    assert trust.agree(sifted.listed, sifted.odd, None)
+    sifted = consistency.sift_connections(text, 1)
+    assert not consistency.agree(sifted.listed, sifted.odd, 1)
+    assert consistency.agree(sifted.listed, sifted.odd, None)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.libreswan.log_lines import Clue, Finding, Said, Weight, parse, read
 from ipsecwatch.model import Reason
-from ipsecwatch.wordings import Clue, Finding, Said, Weight, parse, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

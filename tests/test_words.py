@@ -8,10 +8,11 @@ import re
 import pytest
 
 from ipsecwatch.cli import table, words
+from ipsecwatch.libreswan import glossary
+from ipsecwatch.libreswan.state_table import STORIES
+from ipsecwatch.libreswan.status import parse
+from ipsecwatch.libreswan.status.topology import ROUTINGS
 from ipsecwatch.model import Stage
-from ipsecwatch.status import glossary, parse
-from ipsecwatch.status.stories import STORIES
-from ipsecwatch.status.topology import ROUTINGS
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 

@@ -18,18 +18,18 @@ from ipsecwatch.cli.common import (
     read_input,
     verb,
 )
+from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
 from ipsecwatch.reasons import WORDS, Words
 from ipsecwatch.sanitize import clean
-from ipsecwatch.status import briefs, pools, setup
 from ipsecwatch.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse
 
+    from ipsecwatch.libreswan.status.address_pools import Lease, Pool
+    from ipsecwatch.libreswan.status.brief_connections import Brief
     from ipsecwatch.model import Report, Shunt, State, Traffic
-    from ipsecwatch.status.briefs import Brief
-    from ipsecwatch.status.pools import Lease, Pool
 
 _GIVE: Final = "Give a file, - for stdin, or a state's name"
 
@@ -257,9 +257,9 @@ def _others(
         found["bare shunts"] = [("are", listed + (f"\nand {more} more" if more > 0 else ""))]
     if report.command in ("briefstatus", "globalstatus"):
         found["counts"] = _counts(report)
-    for b in briefs.briefs(report.other):
+    for b in brief_connections.briefs(report.other):
         found.setdefault(_name(b), []).append(("is", _brief(b)))
-    for pool in pools.pools(report.other):
+    for pool in address_pools.pools(report.other):
         found[f"pool {clean(pool.range)}"] = _pool(pool)
     return found
 
@@ -306,7 +306,7 @@ _FATES: Final = {
 def _counts(report: Report) -> prose.Facts:
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
-    counters = setup.counters(report)
+    counters = daemon_info.counters(report)
     busy = [f"{name} {n}" for name, n in counters.items() if n and name.startswith("current.")]
     return [*told, ("counters", f"{len(counters)}: see `ipsecwatch parse`" if counters else ""),
             ("now", "\n".join(busy[:20]))]  # fmt: skip

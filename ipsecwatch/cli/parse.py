@@ -9,10 +9,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli.common import EXIT_OK, read_input, verb
+from ipsecwatch.libreswan.status import (
+    address_pools,
+    brief_connections,
+    daemon_info,
+    details,
+    parse,
+)
+from ipsecwatch.libreswan.status.states import remarks
+from ipsecwatch.libreswan.status.values import amount
 from ipsecwatch.model import Connection, IkeVersion, Report, SaLine, State
-from ipsecwatch.status import briefs, details, parse, pools, setup
-from ipsecwatch.status.states import remarks
-from ipsecwatch.status.values import amount
 
 if TYPE_CHECKING:
     import argparse
@@ -38,9 +44,9 @@ def to_json(report: Report) -> dict[str, Any]:
 
     Bytes that are no UTF-8 stand in its strings as lone surrogates, U+DC80 to U+DCFF. Beside what
     decides about tunnels there is everything else that was printed: ``details`` of a connection
-    (status/details.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the counters
-    of ``globalstatus`` (status/setup.py), the ``pools`` of ``addresspoolstatus`` and the lines of
-    ``briefconnectionstatus`` as ``briefs``.
+    (connection_fields.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the
+    counters of ``globalstatus`` (daemon_info.py), the ``pools`` of ``addresspoolstatus`` and the
+    lines of ``briefconnectionstatus`` as ``briefs``.
     """
     totals = report.totals
     return {
@@ -65,13 +71,13 @@ def to_json(report: Report) -> dict[str, Any]:
             "ike": totals.ike,
             "ipsec": totals.ipsec,
         },
-        "settings": setup.settings(report),
-        "interfaces": [asdict(i) for i in setup.interfaces(report)],
-        "algorithms": setup.algorithms(report),
-        "db_ops": setup.database(report),
-        "globalstatus": setup.counters(report),
-        "pools": [asdict(p) for p in pools.pools(report.other)],
-        "briefs": [asdict(b) for b in briefs.briefs(report.other)],
+        "settings": daemon_info.settings(report),
+        "interfaces": [asdict(i) for i in daemon_info.interfaces(report)],
+        "algorithms": daemon_info.algorithms(report),
+        "db_ops": daemon_info.database(report),
+        "globalstatus": daemon_info.counters(report),
+        "pools": [asdict(p) for p in address_pools.pools(report.other)],
+        "briefs": [asdict(b) for b in brief_connections.briefs(report.other)],
         "unrecognised": [asdict(u) for u in report.unrecognised],
         "unrecognised_count": report.unrecognised_count,
     }

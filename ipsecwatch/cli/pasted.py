@@ -16,7 +16,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.status import connections, details, parse, sections, stories
+from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan.status import connections, details, parse, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,7 +111,7 @@ def _damage(report: Report) -> tuple[int, int]:
 
 def _lacks(report: Report) -> int:
     """Count what is missing in records that could be read."""
-    strange = sum(s.guessed + len(s.extra) + (not stories.find(s.story)) for s in report.states)
+    strange = sum(s.guessed + len(s.extra) + (not state_table.find(s.story)) for s in report.states)
     return strange + sum(not c.topologies for c in report.connections)
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.cli import table
+from ipsecwatch.libreswan import glossary, state_table
+from ipsecwatch.libreswan.status import ON_DEMAND, details
 from ipsecwatch.model import Kind, Reason, Role, Stage, TunnelState
 from ipsecwatch.reasons import WORDS, by_stage
 from ipsecwatch.sanitize import clean
-from ipsecwatch.status import ON_DEMAND, details, glossary, stories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -240,8 +241,8 @@ def _meaning(s: State, *, lower: bool = False) -> str:
     return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
 
 
-def _story(s: State) -> stories.Story | None:
-    found = stories.find(s.state_name or s.story)
+def _story(s: State) -> state_table.Story | None:
+    found = state_table.find(s.state_name or s.story)
     fitting = [x for x in found if x.ike_version in (s.ike_version, None) and x.kind is s.kind]
     return next(iter(fitting or found), None)
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config, recording
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble, Via
 from ipsecwatch.redaction import Redactor
 from ipsecwatch.sanitize import clean
-from ipsecwatch.status import parse
 from ipsecwatch.wakers.log import PlutoLog
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from ipsecwatch import recording
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, colour_wanted, verb
+from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, Transition
-from ipsecwatch.status import Reader
 from ipsecwatch.tracker import Tracker
 
 if TYPE_CHECKING:

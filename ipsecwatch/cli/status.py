@@ -23,10 +23,10 @@ from ipsecwatch.cli.common import (
     read_input,
     verb,
 )
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.reasons import WORDS
 from ipsecwatch.sanitize import clean
-from ipsecwatch.status import parse
 from ipsecwatch.tracker import Tracker
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import layout, table
+from ipsecwatch.libreswan import glossary
+from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording
 from ipsecwatch.model import Kind, Role
-from ipsecwatch.status import glossary
-from ipsecwatch.status.stories import MAIN, STORIES, Story, Wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

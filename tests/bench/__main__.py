@@ -17,8 +17,8 @@ import tracemalloc
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status import Reader, details
-from ipsecwatch.status.states import remarks
+from ipsecwatch.libreswan.status import Reader, details
+from ipsecwatch.libreswan.status.states import remarks
 from tests.bench import gateway
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from typing import Final
 
 import atheris
 
-with atheris.instrument_imports(include=["ipsecwatch.status"]):
+with atheris.instrument_imports(include=["ipsecwatch.libreswan.status"]):
     from ipsecwatch.cli.parse import to_json
+    from ipsecwatch.libreswan.status import Reader, parse, states, topology
     from ipsecwatch.model import MAX_UNRECOGNISED
-    from ipsecwatch.status import Reader, parse, states, topology
 
 from ipsecwatch import recording
 from tests.support.hostile import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan.status import address_pools, sections
 from ipsecwatch.model import Kind, Stage
-from ipsecwatch.status import pools, sections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ipsecwatch.libreswan.status.partial_report import Answer
     from ipsecwatch.model import State
-    from ipsecwatch.status.answer import Answer
 
 _MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
 """Commands whose whole answer is nothing where nothing is established, or no pool is in use."""
@@ -100,7 +100,7 @@ def _missing(asked: str, answer: Answer, states: Sequence[State], text: str) -> 
         return f"cut off behind “{sections.SHUNT_LIST}”"
     if asked == "trafficstatus" and _is_blank(text[: text.find("\n")]) and not ends_blank:
         return "cut off within the list"  # 3.18 puts it between two blank lines
-    if asked == "addresspoolstatus" and not pools.is_whole(answer.other):
+    if asked == "addresspoolstatus" and not address_pools.is_whole(answer.other):
         return "cut off within the leases"
     if asked == "globalstatus" and not answer.other[0].startswith(("~", "#")):  # from 3.22 on
         last = answer.other[-1].startswith(_LAST_COUNTER)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.status import address_pools, brief_connections
 from ipsecwatch.model import Shunt, Totals
-from ipsecwatch.status import briefs, pools
 
 STATUS_HEAD: Final = "using kernel interface:"
 CONNECTION_LIST: Final = "Connection list:"
@@ -62,7 +62,7 @@ def known(line: str) -> bool:
     """Tell whether some release of pluto prints lines like this one."""
     if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
         return True
-    return pools.is_lease(line) or briefs.is_brief(line)
+    return address_pools.is_lease(line) or brief_connections.is_brief(line)
 
 
 _COMMANDS: Final = (
@@ -76,7 +76,7 @@ _COMMANDS: Final = (
 
 def command(line: str) -> str | None:
     """Tell by a line that stands in no status which command it answers."""
-    if briefs.is_brief(line):
+    if brief_connections.is_brief(line):
         return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)
 

@@ -3,7 +3,7 @@
 
 A connection is a run of lines that begin with ``"NAME"[I]:``. The first has the topology and the
 routing word; the rest are ``key: value`` lines whose separators vary. Here is read what tells how
-a tunnel is; the text is kept, and details.py reads everything else.
+a tunnel is; the text is kept, and connection_fields.py reads everything else.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from functools import lru_cache
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipsecwatch.libreswan.status import states, topology
+from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.model import Connection, IkeVersion
-from ipsecwatch.status import states, topology
-from ipsecwatch.status.making import draft
 
 if TYPE_CHECKING:
+    from ipsecwatch.libreswan.status.blocks import Run
     from ipsecwatch.model import Topology
-    from ipsecwatch.status.runs import Run
 
 _KEYS: Final = (
     "host:", "oriented;", "unoriented;", "mycert=", "peercert=", "hiscert=", "my_updown",

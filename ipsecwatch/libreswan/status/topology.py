@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.model import Topology
-from ipsecwatch.status.making import draft
 
 ROUTINGS: Final = frozenset(
     {

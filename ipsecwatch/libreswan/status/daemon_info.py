@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status.values import NOTHING, Value, guess, items, number
+from ipsecwatch.libreswan.status.values import NOTHING, Value, guess, items, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -2,7 +2,7 @@
 """Other words of pluto's, in plain ones: routing, timers and policy.
 
 Routing: programs/pluto/routing.c (up to 4.15 connections.c); timers: timer.c; policy: lswlog of
-policy bits, lib/libswan/constants.c. States are in stories.py.
+policy bits, lib/libswan/constants.c. States are in state_table.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status.states import instance
+from ipsecwatch.libreswan.status.states import instance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

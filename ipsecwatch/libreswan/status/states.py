@@ -16,9 +16,9 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.model import Event, Kind, Pending, Role, SaLine, Stage, State
-from ipsecwatch.status import stories
-from ipsecwatch.status.making import draft
 
 _HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
 # The suffix of an instance's name is at most three words. A comma at the end of one, or an @ in
@@ -133,7 +133,7 @@ def _words(text: str) -> _Words | None:
     if named is None and ("(" in text) != (")" in text):
         return None
     name, story = (named[1], named[2]) if named else (None, text)
-    means = stories.meaning(name, story)
+    means = state_table.meaning(name, story)
     return story, means.kind, means.role, means.stage, means.ike_version, means.guessed, name
 
 

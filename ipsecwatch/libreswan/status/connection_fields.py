@@ -12,7 +12,7 @@ import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.status.values import (
+from ipsecwatch.libreswan.status.values import (
     Value,
     amount,
     boolean,

@@ -11,14 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan.status import (
+    blocks,
+    completeness,
+    connections,
+    consistency,
+    sections,
+    states,
+)
+from ipsecwatch.libreswan.status.partial_report import Answer
+from ipsecwatch.libreswan.status.traffic import traffic
 from ipsecwatch.model import Report
-from ipsecwatch.status import connections, runs, sections, states, trust, whole
-from ipsecwatch.status.answer import Answer
-from ipsecwatch.status.traffic import traffic
 
 if TYPE_CHECKING:
+    from ipsecwatch.libreswan.status.blocks import Run
     from ipsecwatch.model import Connection, Pending, State
-    from ipsecwatch.status.runs import Run
 
 _HEADS: Final = (
     sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
@@ -92,10 +99,10 @@ class Reader:
         early: list[tuple[int, str]] = []
         at, number, length = 0, 1, 0
         while (end := text.find("\n", at)) >= 0:
-            run = runs.take(text, at, end, length)
+            run = blocks.take(text, at, end, length)
             if run is not None:
                 if not self._connection(run, number, answer):  # other lines are among its own
-                    run = runs.take(text, at, end) or run
+                    run = blocks.take(text, at, end) or run
                     self._connection(run, number, answer)
                 length = len(run.text)
                 at += length + 1
@@ -248,8 +255,8 @@ class Reader:
             heads.get(sections.IKE_TOTAL), heads.get(sections.IPSEC_TOTAL),
         )  # fmt: skip
         loaded = answer.totals.loaded if sections.BRIEF_TOTAL not in heads else None
-        if answer.tangled or not trust.agree(answer.listed, answer.odd, loaded):
-            sifted = trust.sift_connections(text, loaded)
+        if answer.tangled or not consistency.agree(answer.listed, answer.odd, loaded):
+            sifted = consistency.sift_connections(text, loaded)
             answer.listed, answer.odd, answer.doubt = sifted.listed, sifted.odd, sifted.doubt
             for number, line in sifted.strangers:
                 answer.unrecognised(number, line)
@@ -261,10 +268,10 @@ class Reader:
         answer.connections = tuple(answer.listed.values())
 
     def _report(self, text: str, answer: Answer, command: str | None) -> Report:
-        told = whole.command(answer)
+        told = completeness.command(answer)
         asked = command or told
         found = self._states(text, answer, told)
-        why = whole.incomplete(asked, answer, found, text)
+        why = completeness.incomplete(asked, answer, found, text)
         return Report(
             asked, answer.version, why is None, why, answer.connections, found,
             tuple(answer.pending), tuple(answer.traffic.values()), tuple(answer.shunts),
@@ -278,7 +285,7 @@ class Reader:
         if told != "status":
             answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)
             return tuple(found)
-        sifted = trust.sift_states(found, answer.totals, answer.connections, answer.tainted)
+        sifted = consistency.sift_states(found, answer.totals, answer.connections, answer.tainted)
         answer.doubt = answer.doubt or sifted.doubt
         if sifted.strangers:
             believed = {s.serial for s in sifted.states}

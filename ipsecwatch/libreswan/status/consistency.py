@@ -15,17 +15,17 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipsecwatch.libreswan.state_table import UNCOUNTED
+from ipsecwatch.libreswan.status import connections
+from ipsecwatch.libreswan.status.blocks import runs
 from ipsecwatch.model import Kind, Stage, State
-from ipsecwatch.status import connections
-from ipsecwatch.status.runs import runs
-from ipsecwatch.status.stories import UNCOUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ipsecwatch.libreswan.status.blocks import Run
+    from ipsecwatch.libreswan.status.connections import Odd
     from ipsecwatch.model import Connection, Totals
-    from ipsecwatch.status.connections import Odd
-    from ipsecwatch.status.runs import Run
 
 
 # --- Connections ------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.status.states import instance
-from ipsecwatch.status.values import amount
+from ipsecwatch.libreswan.status.states import instance
+from ipsecwatch.libreswan.status.values import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
