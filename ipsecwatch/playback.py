@@ -17,7 +17,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.pluto import QUESTION
+from ipsecwatch.pluto.query import QUESTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -28,18 +28,18 @@ from ipsecwatch.bus import Bus, News
 from ipsecwatch.config import ConfigError, Settings
 from ipsecwatch.journal import Journal
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
-from ipsecwatch.pluto import Answer, Asker, AskError, Command
-from ipsecwatch.poller import Poller, PollerEndedError
-from ipsecwatch.reminders import Reminders
+from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.poller import Poller, PollerEndedError
+from ipsecwatch.pluto.probe import Tiers
+from ipsecwatch.pluto.query import Answer, Asker, AskError, Command
+from ipsecwatch.pluto.wakers.inotify import SocketWatch
+from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.systemd import SystemWatch
+from ipsecwatch.pluto.wakers.xfrm import KernelWatch
 from ipsecwatch.riddles import unexplained
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import Study
-from ipsecwatch.tiers import Tiers
 from ipsecwatch.tracker import Tracker
-from ipsecwatch.wakers.kernel import KernelWatch
-from ipsecwatch.wakers.log import PlutoLog
-from ipsecwatch.wakers.socket import SocketWatch
-from ipsecwatch.wakers.system import SystemWatch
 
 if TYPE_CHECKING:
     from ipsecwatch.journald import Sender

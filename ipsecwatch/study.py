@@ -13,13 +13,13 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.pluto import Command
+from ipsecwatch.pluto.query import Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipsecwatch.model import LogLine, Poll, Report, Transition
-    from ipsecwatch.pluto import Answer
+    from ipsecwatch.pluto.query import Answer
     from ipsecwatch.tracker import Tracker
 
 LARGE: Final = 256 << 10

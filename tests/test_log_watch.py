@@ -18,9 +18,9 @@ from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
 from ipsecwatch.model import LogLine, Reason
+from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
-from ipsecwatch.wakers.log import PlutoLog
 from tests.support import journald
 from tests.support.journald import PrivateJournald
 from tests.support.pluto import FakePluto
@@ -122,8 +122,8 @@ async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, sa
 async def test_what_settling_leaves_is_read_after_it(
     logs: PrivateJournald, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ipsecwatch.wakers.log.TURN", 0.0)  # a line at a time
-    monkeypatch.setattr("ipsecwatch.wakers.log.PATIENCE", 0.0)
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.TURN", 0.0)  # a line at a time
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.PATIENCE", 0.0)
     async with listening(logs) as (listener, log):
         asyncio.get_running_loop().remove_reader(log._reader.fileno())  # type: ignore[union-attr]
         lines = [f"left {n}" for n in range(20)]

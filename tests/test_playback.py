@@ -16,7 +16,7 @@ from ipsecwatch import playback as playback_module
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.playback import Playback, Silence, Timeline, on_the_wire
-from ipsecwatch.pluto import Asker, AskError, Command, Trouble
+from ipsecwatch.pluto.query import Asker, AskError, Command, Trouble
 from tests.support.harm import descriptors, no_harm
 from tests.support.pluto import LINE, STATUS
 from tests.support.recordings import ROOT, statuses

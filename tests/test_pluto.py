@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ipsecwatch import pluto as pluto_module
 from ipsecwatch.model import PlutoState
-from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble, Via, judge
-from ipsecwatch.whack import Run
+from ipsecwatch.pluto import query
+from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via, judge
+from ipsecwatch.pluto.whack import Run
 from tests.support.harm import no_harm
 from tests.support.pluto import LINE, STATUS, FakePluto
 
@@ -190,7 +190,7 @@ async def test_a_pluto_that_takes_too_long_is_given_up(path: Path, how: str, pac
 async def test_an_unanswered_question_is_given_up_in_the_end(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pluto_module, "LATE", 0.2)
+    monkeypatch.setattr(query, "LATE", 0.2)
     with FakePluto(path, "leave_open") as pluto:
         async with no_harm():
             asker = Asker(str(path), timeout=0.1)

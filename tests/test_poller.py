@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
-from ipsecwatch.poller import SAMPLES, Poller, PollerEndedError, Situation, next_delay
+from ipsecwatch.pluto.poller import SAMPLES, Poller, PollerEndedError, Situation, next_delay
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from tests.support import virtual
 
 if TYPE_CHECKING:

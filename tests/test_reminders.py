@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.reminders import Reminders
+from ipsecwatch.pluto.followups import Reminders
 from tests.support import virtual
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from ipsecwatch.journald import Sender
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.playback import Playback, Said, Silence
-from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
-from ipsecwatch.reminders import Reminders
+from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.tracker import Tracker

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.model import Report, Totals
-from ipsecwatch.pluto import Answer, AskError, Command, Trouble, Via
-from ipsecwatch.poller import Poller
-from ipsecwatch.tiers import LONGEST, Tiers
+from ipsecwatch.pluto.poller import Poller
+from ipsecwatch.pluto.probe import LONGEST, Tiers
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from tests.support import virtual
 from tests.support.plutos import child
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from ipsecwatch.wakers.socket import SocketWatch
+from ipsecwatch.pluto.wakers.inotify import SocketWatch
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ import pytest
 
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, Poll, Reason
-from ipsecwatch.pluto import Answer, Command, Via
+from ipsecwatch.pluto.query import Answer, Command, Via
 from ipsecwatch.study import MANY, Study
 from ipsecwatch.tracker import Tracker
 from tests.bench import gateway

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.dbus.connection import Variant, connect
-from ipsecwatch.wakers.system import SystemWatch
+from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from tests.support.systemd import SYSTEMD, UNIT_PATH, systemd
 from tests.support.waiting import until
 

@@ -9,8 +9,8 @@ import pytest
 
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.playback import Playback
-from ipsecwatch.pluto import Answer, Asker, Command, Via
-from ipsecwatch.tiers import LONGEST, Tiers
+from ipsecwatch.pluto.probe import LONGEST, Tiers
+from ipsecwatch.pluto.query import Answer, Asker, Command, Via
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch import config, recording
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble, Via
+from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via
+from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.redaction import Redactor
 from ipsecwatch.sanitize import clean
-from ipsecwatch.wakers.log import PlutoLog
 
 if TYPE_CHECKING:
     import argparse

@@ -11,7 +11,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ipsecwatch import client, config, pluto
+from ipsecwatch import client, config
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import (
     EXIT_NO,
@@ -25,6 +25,7 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
+from ipsecwatch.pluto import query
 from ipsecwatch.reasons import WORDS
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracker import Tracker
@@ -106,7 +107,7 @@ async def _ask_pluto() -> Found:
         settings = config.load_service()
     except config.ConfigError as e:
         raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
-    asker = pluto.Asker(
+    asker = query.Asker(
         settings.control_socket,
         whack=settings.whack,
         timeout=settings.timeout,
@@ -114,7 +115,7 @@ async def _ask_pluto() -> Found:
     )
     try:
         answer = await asker.ask()
-    except pluto.AskError as e:
+    except query.AskError as e:
         raise Failure(str(e), e.hint) from e
     finally:
         await asker.close()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import journal
-from ipsecwatch.poller import BUDGET
+from ipsecwatch.pluto.poller import BUDGET
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.pluto import Answer, AskError, Command, Trouble
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.pluto import Answer, Asker, AskError, Command, Trouble
-from ipsecwatch.poller import BUDGET
+from ipsecwatch.pluto.poller import BUDGET
+from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble
 
 if TYPE_CHECKING:
     from ipsecwatch.model import Report

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch import whack
-from ipsecwatch.drain import ENDLESS, Drain
 from ipsecwatch.model import PlutoState
+from ipsecwatch.pluto import whack
+from ipsecwatch.pluto.bounded_reader import ENDLESS, Drain
+from ipsecwatch.pluto.whack import Versions
 from ipsecwatch.sanitize import clean
-from ipsecwatch.whack import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

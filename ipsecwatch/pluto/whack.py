@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.drain import ENDLESS, Drain
+from ipsecwatch.pluto.bounded_reader import ENDLESS, Drain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Asking pluto, libreswan's daemon: how, what, and when."""
