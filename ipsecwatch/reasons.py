@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Why a tunnel isn't up: in words for people, and as far as the stage of its states tells.
 
-What pluto logged tells more: witness.py remembers it, log_lines.py reads it.
+What pluto logged tells more: log_evidence.py remembers it, log_lines.py reads it.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from ipsecwatch.pluto.wakers.xfrm import KernelWatch
-from ipsecwatch.riddles import unexplained
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.study import Study
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.late_reasons import unexplained
+from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from ipsecwatch.journald import Sender

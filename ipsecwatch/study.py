@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.model import LogLine, Poll, Report, Transition
     from ipsecwatch.pluto.query import Answer
-    from ipsecwatch.tracker import Tracker
+    from ipsecwatch.tracking.tracker import Tracker
 
 LARGE: Final = 256 << 10
 """Characters of an answer from which on it is read in a thread."""

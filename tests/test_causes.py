@@ -11,8 +11,8 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, TunnelState
-from ipsecwatch.riddles import unexplained
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.late_reasons import unexplained
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:

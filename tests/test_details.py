@@ -13,7 +13,7 @@ from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.details import Entry, details
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 

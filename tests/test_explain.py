@@ -19,7 +19,7 @@ from ipsecwatch.cli import explain, main, prose
 from ipsecwatch.cli.table import Paint, width
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Poll, TunnelState
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.bench import gateway
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses

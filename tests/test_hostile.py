@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ipsecwatch.libreswan.status import Reader, parse
 from ipsecwatch.model import Poll, TunnelState
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.hostile import (
     DIALECTS,
     FORGED,

@@ -17,7 +17,7 @@ from ipsecwatch.libreswan import log_lines
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import LogLine
 from ipsecwatch.redaction import Redactor
-from ipsecwatch.witness import Witness
+from ipsecwatch.tracking.log_evidence import Witness
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:

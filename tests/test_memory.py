@@ -16,7 +16,7 @@ from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
 from ipsecwatch.service import SAVE_EVERY
 from ipsecwatch.statefile import Saved, StateFile
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.model_pluto import ModelPluto
 from tests.support.plutos import child, connection, ike, no_answer, poll
 from tests.support.recordings import ROOT

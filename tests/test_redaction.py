@@ -10,7 +10,7 @@ from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
 from ipsecwatch.redaction import Redactor
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.model import PlutoState, TunnelState
-from ipsecwatch.tracker import LOADING_GRACE, START_GRACE, Tracker
+from ipsecwatch.tracking.tracker import LOADING_GRACE, START_GRACE, Tracker
 from tests.support.model_pluto import ModelPluto
 from tests.support.plutos import cut, no_answer
 

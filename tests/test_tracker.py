@@ -18,7 +18,7 @@ from ipsecwatch.model import (
     Transition,
     TunnelState,
 )
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support.plutos import START, child, connection, cut, ike, no_answer, poll
 
 if TYPE_CHECKING:

@@ -13,7 +13,13 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.log_lines import Clue, parse, read
 from ipsecwatch.model import LogLine, Reason
-from ipsecwatch.witness import MAX_EVIDENCE, MAX_NAMES, MAX_PIECES, MAX_SERIALS, Witness
+from ipsecwatch.tracking.log_evidence import (
+    MAX_EVIDENCE,
+    MAX_NAMES,
+    MAX_PIECES,
+    MAX_SERIALS,
+    Witness,
+)
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon
 from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
 from ipsecwatch.reasons import WORDS, Words
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse

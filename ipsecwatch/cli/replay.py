@@ -15,7 +15,7 @@ from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, colour_wanted, verb
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, Transition
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse

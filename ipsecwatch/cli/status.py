@@ -28,7 +28,7 @@ from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto import query
 from ipsecwatch.reasons import WORDS
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracker import Tracker
+from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.survey import survey
+from ipsecwatch.tracking.observation import survey
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:

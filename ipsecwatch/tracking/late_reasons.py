@@ -11,8 +11,8 @@ from ipsecwatch.model import Reason, Transition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ipsecwatch.memory import Memory, Why
-    from ipsecwatch.witness import Witness
+    from ipsecwatch.tracking.log_evidence import Witness
+    from ipsecwatch.tracking.records import Memory, Why
 
 LOG_LATE: Final = 3.0
 """Seconds by which a log line may come after the poll that shows what it tells."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipsecwatch.folding import Group, Sort, fold
 from ipsecwatch.libreswan.status import ON_DEMAND
 from ipsecwatch.model import Kind, Report, Role, Stage, State, TunnelState
+from ipsecwatch.tracking.grouping import Group, Sort, fold
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ipsecwatch.memory import Key
+    from ipsecwatch.tracking.records import Key
 
 __all__ = ["Sight", "is_child", "is_ike", "survey", "tries"]
 

@@ -12,21 +12,21 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import memory as past
-from ipsecwatch.folding import Group, Sort
-from ipsecwatch.memory import Life, Memory, Past
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, Transition, Tunnel, TunnelState
 from ipsecwatch.reasons import by_stage
-from ipsecwatch.riddles import Riddle, Riddles
 from ipsecwatch.sanitize import clean
-from ipsecwatch.survey import Sight, is_child, is_ike, survey, tries
-from ipsecwatch.witness import Witness
+from ipsecwatch.tracking import records as past
+from ipsecwatch.tracking.grouping import Group, Sort
+from ipsecwatch.tracking.late_reasons import Riddle, Riddles
+from ipsecwatch.tracking.log_evidence import Witness
+from ipsecwatch.tracking.observation import Sight, is_child, is_ike, survey, tries
+from ipsecwatch.tracking.records import Life, Memory, Past
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.memory import Key, Why
     from ipsecwatch.model import LogLine
+    from ipsecwatch.tracking.records import Key, Why
 
 START_GRACE: Final = 3.0
 """Seconds after a start of pluto in which a missing connection is one that isn't loaded yet."""
