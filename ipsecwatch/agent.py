@@ -15,18 +15,18 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
+from ipsecwatch.client.events import Lost
 from ipsecwatch.dbus.connection import Wire, WireError, connect
 from ipsecwatch.herald import Herald
 from ipsecwatch.outbox import Outbox, to_terminal
 from ipsecwatch.sanitize import clean
-from ipsecwatch.views import Lost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from ipsecwatch.client.events import Event
     from ipsecwatch.config import AgentSettings
     from ipsecwatch.outbox import Display
-    from ipsecwatch.views import Event
 
 logger = logging.getLogger(__name__)
 

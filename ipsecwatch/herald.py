@@ -21,10 +21,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import notices
+from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.digest import Digest
 from ipsecwatch.model import PlutoState, Reason, TunnelState
 from ipsecwatch.notices import DELIBERATE, Kind, News, Notice, Withdrawal
-from ipsecwatch.views import Change, Event, Lost, Pluto, Snapshot, Update, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from ipsecwatch.sanitize import MAX_SHOWN, clean
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ipsecwatch.views import Lost, View
+    from ipsecwatch.client.events import Lost, View
 
 PLUTO: Final = "pluto"
 """Key of the notice that the IPsec service stopped. Keys of tunnels are object paths."""

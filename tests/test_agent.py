@@ -28,8 +28,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ipsecwatch.client.events import Event
     from ipsecwatch.dbus.connection import Call, Wire
-    from ipsecwatch.views import Event
     from tests.support.bus import PrivateBus
     from tests.support.service import Service
 

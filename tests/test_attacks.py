@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.client.events import Change, Lost, Snapshot
 from ipsecwatch.model import TunnelState
-from ipsecwatch.views import Change, Lost, Snapshot
 from tests.support import attacks, broker, bus
 from tests.support.broker import PrivateBroker
 from tests.support.bus import PrivateBus

@@ -18,8 +18,8 @@ from tests.support.tunnels import tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from ipsecwatch.client.events import View
     from ipsecwatch.model import Tunnel
-    from ipsecwatch.views import View
     from tests.support.bus import PrivateBus
     from tests.support.subscriber import Knowledge
 

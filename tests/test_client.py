@@ -10,8 +10,8 @@ from dbus_fast import Message, MessageType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch import client, follower
-from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update
+from ipsecwatch import client
+from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, requests, subscription
 from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
 from ipsecwatch.model import PlutoState, Reason, TunnelState
 from tests.support.service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
@@ -183,7 +183,7 @@ async def test_a_bus_that_restarts_is_followed_again_by_both_sides(system_bus: P
 async def test_a_follower_that_is_too_slow_gets_a_snapshot_instead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follower, "MAX_UNREAD", 50)
+    monkeypatch.setattr(subscription, "MAX_UNREAD", 50)
     async with serving() as service, following() as follow:
         await service.look(tunnel("office", DOWN))
         await follow.seen(Snapshot)
@@ -249,7 +249,7 @@ async def test_signals_of_others_are_not_believed(monkeypatch: pytest.MonkeyPatc
         wires.append(await connect(*args, **more))
         return wires[-1]
 
-    monkeypatch.setattr(follower, "connect", connecting)
+    monkeypatch.setattr(subscription, "connect", connecting)
     async with serving() as service, following() as follow:
         await service.look(tunnel("office", UP))
         await follow.seen(Snapshot)
@@ -404,7 +404,7 @@ async def test_a_service_that_does_not_answer_is_given_up() -> None:
 async def test_a_follower_waits_for_a_service_that_refuses_or_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(follower, "ANSWER_LIMIT", 0.1)
+    monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.1)
     async with odd_service() as service, following() as follow:
         await follow.seen(Snapshot)
         service.silent = True
@@ -437,7 +437,7 @@ async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
 
 
 async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "PAGE", 2)
+    monkeypatch.setattr(requests, "PAGE", 2)
     async with serving() as service:
         await service.look(*(tunnel(n, peer=f"192.0.2.{i}") for i, n in enumerate("abcd")))
         told = await client.details()

@@ -15,7 +15,7 @@ from ipsecwatch.notices import Notice, Urgency
 from tests.support.story import Audience, Story, path, view
 
 if TYPE_CHECKING:
-    from ipsecwatch.views import Event
+    from ipsecwatch.client.events import Event
 
 # Each row: the first look's state; what happens, as (second, state[, reason]); what is said, as
 # (second, title). Losses wait for 3 s to settle; all that is told waits 0.3 s for company.

@@ -48,7 +48,7 @@ FLOORS: Final = (
     ),
     (
         room("tracking", pure=True),
-        room("client", "client asking follower views"),
+        room("client"),
         room("recording", "recording redaction playback ensemble"),
     ),
     (

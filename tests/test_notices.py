@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch import notices
+from ipsecwatch.client.events import Lost
 from ipsecwatch.model import Reason
 from ipsecwatch.notices import Kind, News, Urgency, line, pluto_stopped, single, summary, unwatched
 from ipsecwatch.reasons import WORDS
-from ipsecwatch.views import Lost
 from tests.support.story import view
 
 STATES = {Kind.DOWN: "down", Kind.STUCK: "stuck", Kind.PARTIAL: "partial"}

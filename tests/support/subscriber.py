@@ -11,8 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from ipsecwatch import follower
-from ipsecwatch.client import Change, Pluto, Snapshot, Update, View, follow
+from ipsecwatch.client import Change, Pluto, Snapshot, Update, View, follow, subscription
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -114,7 +113,7 @@ class Subscriber:
 
 def _live(parents_end: Connection, pipe: Connection, slow: bool) -> None:
     parents_end.close()
-    follower.MAX_UNREAD = MAX_UNREAD  # type: ignore[misc]
+    subscription.MAX_UNREAD = MAX_UNREAD  # type: ignore[misc]
     asyncio.run(_follow(pipe, slow=slow))
 
 

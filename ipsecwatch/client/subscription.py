@@ -15,12 +15,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
-from ipsecwatch.dbus.connection import BUS, LostError, WireError, connect
-from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
-from ipsecwatch.dbus.names import NAME, ROOT
-from ipsecwatch.sanitize import clean
-from ipsecwatch.views import (
+from ipsecwatch.client.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
+from ipsecwatch.client.events import (
     Change,
     Lost,
     Pluto,
@@ -32,13 +28,17 @@ from ipsecwatch.views import (
     view,
     word,
 )
+from ipsecwatch.dbus.connection import BUS, LostError, WireError, connect
+from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
+from ipsecwatch.dbus.names import NAME, ROOT
+from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ipsecwatch.client.events import Event, Snapshot, Told, View
     from ipsecwatch.dbus.connection import Reply, Signal, Wire
     from ipsecwatch.model import PlutoState
-    from ipsecwatch.views import Event, Snapshot, Told, View
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.client.events import Snapshot, pluto_state, view, word
 from ipsecwatch.dbus.connection import ErrorReplyError, NoReplyError, WireError
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.sanitize import clean
-from ipsecwatch.views import Snapshot, pluto_state, view, word
 
 if TYPE_CHECKING:
     from collections.abc import Callable

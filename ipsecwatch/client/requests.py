@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service as agent, monitor, status and wait meet it: following it, or asking it once.
+"""Asking the service once.
 
 Nothing here starts the service: a watcher that was stopped stays stopped.
 """
@@ -10,45 +10,16 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.asking import (
-    ClientError,
-    NoSuchTunnelError,
-    NotAllowedError,
-    PlutoUnavailableError,
-    ServiceUnavailableError,
-    client_error,
-    take_snapshot,
-)
+from ipsecwatch.client.asking import client_error, take_snapshot
 from ipsecwatch.dbus.connection import Variant, WireError, connect, unpack_variants
 from ipsecwatch.dbus.introspection import MANAGER
 from ipsecwatch.dbus.names import NAME, ROOT
-from ipsecwatch.follower import follow
-from ipsecwatch.views import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
+    from ipsecwatch.client.events import Snapshot
     from ipsecwatch.dbus.connection import Wire
-
-__all__ = [
-    "Change",
-    "ClientError",
-    "Event",
-    "Lost",
-    "NoSuchTunnelError",
-    "NotAllowedError",
-    "Pluto",
-    "PlutoUnavailableError",
-    "ServiceUnavailableError",
-    "Snapshot",
-    "Told",
-    "Update",
-    "View",
-    "details",
-    "follow",
-    "refresh",
-    "snapshot",
-]
 
 PAGE: Final = 500
 """Tunnels whose details are asked for at a time."""

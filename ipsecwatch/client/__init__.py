@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The public Python API for other programs: ask the service once, or follow it.
+
+Nothing here starts the service: a watcher that was stopped stays stopped.
+
+    async with contextlib.aclosing(client.follow()) as events:
+        async for event in events:
+            ...
+
+What is listed in ``__all__`` stays as it is; the modules of this package may change.
+"""
+
+from __future__ import annotations
+
+from ipsecwatch.client.asking import (
+    ClientError,
+    NoSuchTunnelError,
+    NotAllowedError,
+    PlutoUnavailableError,
+    ServiceUnavailableError,
+)
+from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.requests import details, refresh, snapshot
+from ipsecwatch.client.subscription import follow
+
+__all__ = [
+    "Change",
+    "ClientError",
+    "Event",
+    "Lost",
+    "NoSuchTunnelError",
+    "NotAllowedError",
+    "Pluto",
+    "PlutoUnavailableError",
+    "ServiceUnavailableError",
+    "Snapshot",
+    "Told",
+    "Update",
+    "View",
+    "details",
+    "follow",
+    "refresh",
+    "snapshot",
+]
