@@ -49,7 +49,7 @@ FLOORS: Final = (
     (
         room("tracking", pure=True),
         room("client"),
-        room("recording", "recording redaction playback ensemble"),
+        room("recording"),
     ),
     (
         room("libreswan", pure=True),

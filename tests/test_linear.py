@@ -16,7 +16,7 @@ from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan import log_lines
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import LogLine
-from ipsecwatch.redaction import Redactor
+from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.tracking.log_evidence import Witness
 from tests.support.recordings import ROOT, statuses
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch import playback as playback_module
-from ipsecwatch import recording
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.playback import Playback, Silence, Timeline, on_the_wire
 from ipsecwatch.pluto.query import Asker, AskError, Command, Trouble
+from ipsecwatch.recording import fake_pluto as playback_module
+from ipsecwatch.recording.fake_pluto import Playback, Silence, Timeline, on_the_wire
 from tests.support.harm import descriptors, no_harm
 from tests.support.pluto import LINE, STATUS
 from tests.support.recordings import ROOT, statuses
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ipsecwatch import recording
     from ipsecwatch.model import Report
-    from ipsecwatch.playback import Said
+    from ipsecwatch.recording.fake_pluto import Said
 
 
 class Clock:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipsecwatch.cli.replay import transitions
-from ipsecwatch.playback import Playback, Said, Silence
+from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 

@@ -9,7 +9,7 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
-from ipsecwatch.redaction import Redactor
+from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT
 

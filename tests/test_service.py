@@ -21,9 +21,9 @@ from ipsecwatch.config import Settings
 from ipsecwatch.journald import Sender
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, TunnelState
-from ipsecwatch.playback import Playback, Said, Silence
 from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
+from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
 from ipsecwatch.service import Service
 from ipsecwatch.statefile import StateFile
 from ipsecwatch.tracking.tracker import Tracker

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.playback import Playback
 from ipsecwatch.pluto.probe import LONGEST, Tiers
 from ipsecwatch.pluto.query import Answer, Asker, Command, Via
+from ipsecwatch.recording.fake_pluto import Playback
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:

@@ -23,11 +23,11 @@ from ipsecwatch import agent, client
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, colour_wanted, verb
 from ipsecwatch.config import AgentSettings, Settings
-from ipsecwatch.ensemble import Ensemble, load
 from ipsecwatch.journald import Sender
 from ipsecwatch.model import Reason
-from ipsecwatch.playback import Playback
 from ipsecwatch.reasons import WORDS
+from ipsecwatch.recording.composite import Ensemble, load
+from ipsecwatch.recording.fake_pluto import Playback
 from ipsecwatch.service import Service
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 HELP = "show it at work on recorded tunnels: no root, no libreswan"
 
-RECORDINGS: Final = Path(__file__).parent.parent / "recordings"
+RECORDINGS: Final = Path(__file__).parent.parent / "recording/demo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via
 from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.redaction import Redactor
+from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

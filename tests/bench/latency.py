@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipsecwatch import client
-from ipsecwatch.ensemble import compose
+from ipsecwatch.recording.composite import compose
 from tests.support.bus import PrivateBus
 from tests.support.recordings import ROOT, statuses
 from tests.support.watched import Watched

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from ipsecwatch.model import LogLine
-from ipsecwatch.playback import Playback, Timeline
-from ipsecwatch.recording import Answer, read
+from ipsecwatch.recording.fake_pluto import Playback, Timeline
+from ipsecwatch.recording.format import Answer, read
 
 
 async def play(file: Path, path: str, moment: Path) -> None:

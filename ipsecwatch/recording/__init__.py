@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""Recordings: what pluto said and logged over time, to be read, written, redacted and played."""
+
+from __future__ import annotations
+
+from ipsecwatch.recording.format import (
+    FORMAT,
+    KIND,
+    Answer,
+    Entry,
+    Head,
+    Note,
+    RecordingError,
+    Writer,
+    poll,
+    read,
+    settled,
+    with_stdout,
+)
+
+__all__ = [
+    "FORMAT",
+    "KIND",
+    "Answer",
+    "Entry",
+    "Head",
+    "Note",
+    "RecordingError",
+    "Writer",
+    "poll",
+    "read",
+    "settled",
+    "with_stdout",
+]
