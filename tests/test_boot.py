@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.config import Settings
-from ipsecwatch.journal import DOWN, UP
+from ipsecwatch.service.journal import DOWN, UP
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine
 

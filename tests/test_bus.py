@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dbus_fast import Message, MessageFlag, MessageType
 
-from ipsecwatch import __version__, answers
-from ipsecwatch.bus import Bus, RefusedError
+from ipsecwatch import __version__
 from ipsecwatch.dbus.connection import Call, ErrorReplyError, Variant, connect
 from ipsecwatch.dbus.introspection import FILES, interfaces
 from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.service import methods
+from ipsecwatch.service.bus import Bus, RefusedError
 from tests.support.bus import POLICY, PrivateBus
 from tests.support.service import (
     INTROSPECTABLE,
@@ -326,7 +327,7 @@ async def test_refresh_fails_where_pluto_cannot_be_asked() -> None:
 
 
 async def test_refresh_fails_after_its_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "REFRESH_LIMIT", 0.1)
+    monkeypatch.setattr(methods, "REFRESH_LIMIT", 0.1)
     async with serving() as service, calling() as caller:
         service.may_refresh.clear()
         assert await caller.error("Refresh") == "org.ipsecwatch1.Error.PlutoUnavailable"
@@ -338,7 +339,7 @@ async def test_one_caller_cannot_have_many_calls_waiting() -> None:
         service.may_refresh.clear()
         asked = [asyncio.create_task(greedy.error("Refresh")) for _ in range(20)]
         done, _ = await asyncio.wait(asked, timeout=1.0)
-        assert len(done) == 20 - answers.MAX_WAITING_EACH
+        assert len(done) == 20 - methods.MAX_WAITING_EACH
         assert {t.result() for t in done} == {"LimitsExceeded"}
         assert (await modest.call("GetSnapshot"))[1] == 0
         mine = asyncio.create_task(modest.call("Refresh"))
@@ -705,10 +706,10 @@ def test_every_member_is_explained_in_the_xml() -> None:
 async def his_greed() -> int:
     """Have as many calls wait as one user may, and more; how many were refused at once."""
     async with AsyncExitStack() as stack:
-        each = answers.MAX_WAITING_EACH
+        each = methods.MAX_WAITING_EACH
         callers = [
             await stack.enter_async_context(calling())
-            for _ in range(answers.MAX_WAITING_USER // each + 2)
+            for _ in range(methods.MAX_WAITING_USER // each + 2)
         ]
         asked = [asyncio.create_task(c.error("Refresh")) for c in callers for _ in range(each)]
         done, waiting = await asyncio.wait(asked, timeout=1.5)
@@ -724,10 +725,10 @@ async def test_one_user_cannot_keep_others_out(stranger: Stranger) -> None:
         service.may_refresh.clear()
         asking = asyncio.create_task(stranger.run(his_greed))
         waiting = service.bus._answers._tasks
-        await until(lambda: len(waiting) >= answers.MAX_WAITING_USER)
+        await until(lambda: len(waiting) >= methods.MAX_WAITING_USER)
         assert (await root.call("GetSnapshot"))[1] == 0
         mine = asyncio.create_task(root.call("Refresh"))
-        assert await asking == 2 * answers.MAX_WAITING_EACH
+        assert await asking == 2 * methods.MAX_WAITING_EACH
         service.may_refresh.set()
         assert await mine == 0
         await until(lambda: not waiting)

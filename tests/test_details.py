@@ -10,9 +10,9 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.dbus.connection import Variant
 from ipsecwatch.dbus.introspection import FILES, MANAGER
-from ipsecwatch.details import Entry, details
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
+from ipsecwatch.service.details import Entry, details
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel

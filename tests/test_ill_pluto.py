@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.config import Settings
-from ipsecwatch.journald import Sender
-from ipsecwatch.service import Service
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
 from tests.support.pluto import LINE, FakePluto
 from tests.support.recordings import ROOT, statuses
 from tests.support.resident import Gauge

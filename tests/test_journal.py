@@ -21,12 +21,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsecwatch import journal as journal_module
-from ipsecwatch import journald as journald_module
 from ipsecwatch.cli.main import VERBS
-from ipsecwatch.journal import DOWN, OTHER, STUCK, UP, Journal, describe
-from ipsecwatch.journald import LogHandler, Sender, encode, harmless, log_to
 from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel, TunnelState
+from ipsecwatch.service import journal as journal_module
+from ipsecwatch.service import journald as journald_module
+from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP, Journal, describe
+from ipsecwatch.service.journald import LogHandler, Sender, encode, harmless, log_to
 from tests.support.harm import no_harm
 from tests.support.journald import PrivateJournald, missing
 

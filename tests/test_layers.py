@@ -40,10 +40,7 @@ def room(name: str, modules: str = "", *, pure: bool = False) -> Room:
 FLOORS: Final = (
     (room("cli", "cli __main__"),),
     (
-        room(
-            "service",
-            "service study statefile bus objects answers turns polkit details journal journald",
-        ),
+        room("service"),
         room("agent", "agent herald digest notices outbox desktop"),
     ),
     (

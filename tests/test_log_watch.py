@@ -16,11 +16,11 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.journald import Sender
 from ipsecwatch.model import LogLine, Reason
 from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.service import Service
-from ipsecwatch.statefile import StateFile
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.state_file import StateFile
 from tests.support import journald
 from tests.support.journald import PrivateJournald
 from tests.support.pluto import FakePluto

@@ -14,8 +14,8 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine
-from ipsecwatch.service import SAVE_EVERY
-from ipsecwatch.statefile import Saved, StateFile
+from ipsecwatch.service.daemon import SAVE_EVERY
+from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.model_pluto import ModelPluto
 from tests.support.plutos import child, connection, ike, no_answer, poll

@@ -18,7 +18,7 @@ import pytest
 from ipsecwatch import __version__
 from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
-from ipsecwatch.journal import UP
+from ipsecwatch.service.journal import UP
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine
 from tests.support.packages import build

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch import client, polkit
+from ipsecwatch import client
 from ipsecwatch.dbus.connection import ErrorReplyError, Variant, connect
+from ipsecwatch.service import polkit
 from tests.support import bus as buses
 from tests.support import polkit as polkits
 from tests.support.bus import PrivateBus
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ipsecwatch.dbus.connection import Call, Wire
-    from ipsecwatch.polkit import Verdict
+    from ipsecwatch.service.polkit import Verdict
 
 Outcome = list[str] | str
 """Paths of the tunnels that were told of, or the name of the error."""

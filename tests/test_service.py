@@ -18,14 +18,14 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.journald import Sender
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
-from ipsecwatch.service import Service
-from ipsecwatch.statefile import StateFile
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from ipsecwatch.bus import News
+    from ipsecwatch.service.bus import News
     from tests.support.bus import PrivateBus
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")

@@ -13,7 +13,7 @@ import pytest
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.model import LogLine, Poll, Reason
 from ipsecwatch.pluto.query import Answer, Command, Via
-from ipsecwatch.study import MANY, Study
+from ipsecwatch.service.worker import MANY, Study
 from ipsecwatch.tracking.tracker import Tracker
 from tests.bench import gateway
 from tests.support.plutos import START, child, connection, ike, poll

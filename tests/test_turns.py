@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ipsecwatch.turns import Turns
+from ipsecwatch.service.fair_lock import Turns
 
 
 async def order_of(*waiting: tuple[int, str]) -> str:

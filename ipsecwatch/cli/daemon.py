@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsecwatch import config
-from ipsecwatch.bus import RefusedError
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure, verb
-from ipsecwatch.journald import Sender, log_to
-from ipsecwatch.service import Service
-from ipsecwatch.statefile import StateFile
-from ipsecwatch.study import share_the_processor
+from ipsecwatch.service.bus import RefusedError
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender, log_to
+from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.service.worker import share_the_processor
 
 if TYPE_CHECKING:
     import argparse

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import journal
 from ipsecwatch.pluto.poller import BUDGET
+from ipsecwatch.service import journal
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.bus import Bus, News
 from ipsecwatch.dbus.connection import ErrorReplyError, Signal, Wire, connect, unpack_variants
 from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel
+from ipsecwatch.service.bus import Bus, News
 from tests.support.tunnels import becomes
 
 if TYPE_CHECKING:

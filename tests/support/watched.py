@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ipsecwatch.config import Settings
-from ipsecwatch.journald import Sender
 from ipsecwatch.model import LogLine
-from ipsecwatch.service import Service
-from ipsecwatch.statefile import StateFile
-from ipsecwatch.study import share_the_processor
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.service.worker import share_the_processor
 from tests.support.pluto import FakePluto
 from tests.support.resident import Gauge
 

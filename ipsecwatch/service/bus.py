@@ -12,10 +12,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.answers import Answers
 from ipsecwatch.dbus.connection import ErrorReplyError, WireError, connect
 from ipsecwatch.dbus.names import NAME
-from ipsecwatch.objects import News, Objects
+from ipsecwatch.service.methods import Answers
+from ipsecwatch.service.object_tree import News, Objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

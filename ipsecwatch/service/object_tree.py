@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The objects on the bus as data: which there are, how they are, and what a poll changed of them.
 
-Pure: no connection, no clock. answers.py and bus.py show them to whoever asks.
+Pure: no connection, no clock. methods.py and bus.py show them to whoever asks.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from ipsecwatch.reasons import WORDS
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from ipsecwatch.journald import Sender
     from ipsecwatch.model import Transition
+    from ipsecwatch.service.journald import Sender
 
 UP: Final = "3024d706a9f9496286630ede1357bc8c"
 DOWN: Final = "62fd06d71a8645748a8778e475f6e0bc"

@@ -3,7 +3,7 @@
 
 All calls come through one door rather than the library's ServiceInterface, whose every signal and
 introspection walks through all exports, and which hides who is calling: with thousands of tunnels
-that is no service. What there is to tell is in objects.py.
+that is no service. What there is to tell is in object_tree.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import polkit
 from ipsecwatch.dbus.connection import LostError, TooLargeError, Variant, WireError
 from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
@@ -27,18 +26,19 @@ from ipsecwatch.dbus.introspection import (
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, joined, marshal
-from ipsecwatch.details import details
 from ipsecwatch.model import PlutoState
-from ipsecwatch.polkit import Verdict
 from ipsecwatch.sanitize import clean
-from ipsecwatch.turns import Turns
+from ipsecwatch.service import polkit
+from ipsecwatch.service.details import details
+from ipsecwatch.service.fair_lock import Turns
+from ipsecwatch.service.polkit import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from ipsecwatch.dbus.connection import Call, Wire
-    from ipsecwatch.details import Entry
-    from ipsecwatch.objects import Objects
+    from ipsecwatch.service.details import Entry
+    from ipsecwatch.service.object_tree import Objects
 
 logger = logging.getLogger(__name__)
 

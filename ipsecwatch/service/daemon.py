@@ -24,9 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from systemd import daemon
 
 from ipsecwatch import config
-from ipsecwatch.bus import Bus, News
 from ipsecwatch.config import ConfigError, Settings
-from ipsecwatch.journal import Journal
 from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
@@ -36,14 +34,16 @@ from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from ipsecwatch.pluto.wakers.xfrm import KernelWatch
-from ipsecwatch.statefile import StateFile
-from ipsecwatch.study import Study
+from ipsecwatch.service.bus import Bus, News
+from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.service.worker import Study
 from ipsecwatch.tracking.late_reasons import unexplained
 from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from ipsecwatch.journald import Sender
     from ipsecwatch.model import LogLine, Transition
+    from ipsecwatch.service.journald import Sender
 
 logger = logging.getLogger(__name__)
 
