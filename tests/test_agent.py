@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch import agent
-from ipsecwatch import outbox as outbox_module
+from ipsecwatch.agent import delivery as outbox_module
+from ipsecwatch.agent import session
 from ipsecwatch.cli import agent as cli
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.dbus.connection import connect
@@ -42,7 +42,7 @@ TOP = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for long in these tests."""
-    monkeypatch.setattr(agent, "RETRY", (0.1,))
+    monkeypatch.setattr(session, "RETRY", (0.1,))
     monkeypatch.setattr(outbox_module, "RETRY", (0.1,))
 
 
@@ -75,7 +75,7 @@ class Running:
 
     def start(self) -> None:
         self.task = asyncio.create_task(
-            agent.run(QUICK, follow=self.script.follow, write=self.lines.append)
+            session.run(QUICK, follow=self.script.follow, write=self.lines.append)
         )
 
     async def result(self) -> int:
@@ -155,7 +155,7 @@ async def test_without_a_server_the_terminal_is_told_until_there_is_one() -> Non
 async def test_a_server_that_refuses_or_hangs_is_no_reason_to_be_silent_or_to_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ipsecwatch.desktop.ANSWER_LIMIT", 0.2)
+    monkeypatch.setattr("ipsecwatch.agent.desktop.ANSWER_LIMIT", 0.2)
     story = Story()
     async with notification_server(refuses=EXCESS) as server, running() as ours:
         ours.script.say(story.look(site="down"), story.become("site", "up"))
@@ -190,7 +190,7 @@ async def is_there() -> bool:
     """Whether there is an agent on the session's bus."""
     wire = await connect("session")
     try:
-        return bool((await wire.call_bus("NameHasOwner", "s", agent.NAME)).body[0])
+        return bool((await wire.call_bus("NameHasOwner", "s", session.NAME)).body[0])
     finally:
         await wire.close()
 
@@ -223,7 +223,7 @@ async def test_a_nameless_agent_minds_no_other() -> None:
     async with notification_server() as server, running():
         await until_there()
         nameless = asyncio.create_task(
-            agent.work(QUICK, follow=script.follow, write=print, name="")
+            session.work(QUICK, follow=script.follow, write=print, name="")
         )
         script.say(story.look(site="down"), story.become("site", "up"))
         await server.shows("site is up")
@@ -247,7 +247,7 @@ async def test_a_signal_ends_it_well(number: signal.Signals) -> None:
 async def test_without_the_library_for_it_the_terminal_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ipsecwatch.desktop", None)
+    monkeypatch.setitem(sys.modules, "ipsecwatch.agent.desktop", None)
     story = Story()
     async with notification_server() as server, running() as ours:
         ours.script.say(story.look(site="down"), story.become("site", "up"))

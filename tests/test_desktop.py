@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.agent.notifications import Notice, Urgency
 from ipsecwatch.dbus.connection import ErrorReplyError, LostError, NoReplyError, WireError, connect
-from ipsecwatch.notices import Notice, Urgency
 from tests.support.notifications import EXCESS, notification_server
 
-desktop = pytest.importorskip("ipsecwatch.desktop", reason="desktop-notifier isn't installed")
+desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ipsecwatch.desktop import Screen
+    from ipsecwatch.agent.desktop import Screen
     from tests.support.bus import PrivateBus
 
 pytestmark = pytest.mark.usefixtures("session_bus")

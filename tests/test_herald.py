@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ipsecwatch.agent.notifications import Notice, Urgency
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.notices import Notice, Urgency
 from tests.support.story import Audience, Story, path, view
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import asyncio, subprocess, sys
-from ipsecwatch.wakers.kernel import KernelWatch
+from ipsecwatch.pluto.wakers.xfrm import KernelWatch
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
@@ -56,7 +56,7 @@ def test_a_change_of_the_kernels_policies_wakes_once_however_many_there_are() ->
 def test_without_rights_it_opens_nothing_and_does_no_harm() -> None:
     program = (
         "import asyncio\n"
-        "from ipsecwatch.wakers.kernel import KernelWatch\n"
+        "from ipsecwatch.pluto.wakers.xfrm import KernelWatch\n"
         "async def main():\n"
         "    watch = KernelWatch(lambda: None)\n"
         "    print(watch.open())\n"

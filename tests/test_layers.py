@@ -41,7 +41,7 @@ FLOORS: Final = (
     (room("cli", "cli __main__"),),
     (
         room("service"),
-        room("agent", "agent herald digest notices outbox desktop"),
+        room("agent"),
     ),
     (
         room("tracking", pure=True),

@@ -10,10 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch import notices
+from ipsecwatch.agent import notifications
+from ipsecwatch.agent.notifications import (
+    Kind,
+    News,
+    Urgency,
+    line,
+    pluto_stopped,
+    single,
+    summary,
+    unwatched,
+)
 from ipsecwatch.client.events import Lost
 from ipsecwatch.model import Reason
-from ipsecwatch.notices import Kind, News, Urgency, line, pluto_stopped, single, summary, unwatched
 from ipsecwatch.reasons import WORDS
 from tests.support.story import view
 
@@ -101,7 +110,7 @@ def test_every_reason_is_told_with_what_to_do_about_it(reason: Reason) -> None:
         body = single(news(kind, reason=reason)).body
         assert WORDS[reason].sentence in body
         assert body.endswith(WORDS[reason].advice)
-        assert len(body) < notices.MAX_BODY
+        assert len(body) < notifications.MAX_BODY
 
 
 def test_what_asks_for_nothing_is_quiet_or_goes_by_itself() -> None:
@@ -134,7 +143,7 @@ def test_a_summary_tells_the_worst_first_and_names_a_few() -> None:
             *[news(Kind.DOWN, f"branch-{n}", Reason.PEER_DEAD) for n in range(9)],
         ]
     )
-    assert told.key == notices.SUMMARY
+    assert told.key == notifications.SUMMARY
     assert told.title == "9 tunnels are down, 1 up"
     assert told.body.split("\n") == [
         "Down: branch-0, branch-1, branch-2, branch-3, branch-4 and 4 more.",
@@ -215,7 +224,7 @@ def test_no_name_gets_out_of_its_place(name: str, kind: Kind, reason: Reason) ->
     for notice in (single(told), summary([told] * 30), pluto_stopped([told] * 30)):
         assert harmless(notice.title)
         assert len(notice.title) <= 60
-        assert len(notice.body) <= notices.MAX_BODY
+        assert len(notice.body) <= notifications.MAX_BODY
         assert all(map(harmless, notice.body.split("\n")))
         assert notice.body.count("\n") <= 4
         assert harmless(line(notice, 0.0))
@@ -227,4 +236,4 @@ def test_no_error_message_gets_out_of_its_place(why: str, hint: str) -> None:
     notice = unwatched(Lost(why, hint))
     assert all(map(harmless, notice.body.split("\n")))
     assert notice.body.count("\n") <= 1
-    assert len(notice.body) <= notices.MAX_BODY
+    assert len(notice.body) <= notifications.MAX_BODY

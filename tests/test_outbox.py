@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch import outbox as module
+from ipsecwatch.agent import delivery as module
+from ipsecwatch.agent.delivery import Outbox
+from ipsecwatch.agent.notifications import Notice, Withdrawal
 from ipsecwatch.dbus.connection import NoReplyError
-from ipsecwatch.notices import Notice, Withdrawal
-from ipsecwatch.outbox import Outbox
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ async def test_waiting_for_a_screen_costs_nothing(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_terminal_that_was_closed_ends_nothing() -> None:
-    program = "from ipsecwatch.outbox import to_terminal as t; input(); t('a'); t('b')"
+    program = "from ipsecwatch.agent.delivery import to_terminal as t; input(); t('a'); t('b')"
     read, write = os.pipe()
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=write, stderr=subprocess.PIPE
@@ -190,8 +190,9 @@ def test_a_terminal_that_was_closed_ends_nothing() -> None:
     ("encoding", "printed"), [("ascii", b"m\\xfcnchen\\u2026\n"), ("utf-8", "münchen…\n".encode())]
 )
 def test_a_terminal_that_lacks_letters_gets_what_it_can_show(encoding: str, printed: bytes) -> None:
+    program = "from ipsecwatch.agent.delivery import to_terminal as t; t('münchen…')"
     process = subprocess.run(
-        [sys.executable, "-c", "from ipsecwatch.outbox import to_terminal as t; t('münchen…')"],
+        [sys.executable, "-c", program],
         env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=True,
     )  # fmt: skip
     assert (process.stdout, process.stderr) == (printed, b"")

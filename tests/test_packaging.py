@@ -83,7 +83,7 @@ def test_the_settings_file_names_every_setting_with_its_default(tmp_path: Path) 
 
 def test_notifications_find_a_name_and_an_icon_under_the_agents_name() -> None:
     pytest.importorskip("desktop_notifier", reason="the extra agent isn't installed")
-    from ipsecwatch.desktop import APP_NAME
+    from ipsecwatch.agent.desktop import APP_NAME
 
     entry = read(PACKAGING / f"{APP_NAME}.desktop")
     assert f"\nIcon={APP_NAME}\n" in entry

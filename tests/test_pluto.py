@@ -112,7 +112,7 @@ async def test_a_socket_that_a_killed_pluto_left_means_that_it_is_stopped(path: 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody else")
 def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
     script = (
-        "import asyncio\nfrom ipsecwatch.pluto import Asker, AskError\n"
+        "import asyncio\nfrom ipsecwatch.pluto.query import Asker, AskError\n"
         "try: asyncio.run(Asker({!r}).ask())\n"
         "except AskError as e: print(e.trouble, e, e.hint, sep='|')\n"
     )

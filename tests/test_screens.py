@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch import notices
+from ipsecwatch.agent import notifications
+from ipsecwatch.agent.notifications import Kind, News, Notice
 from ipsecwatch.dbus.connection import Wire, connect
 from ipsecwatch.model import Reason
-from ipsecwatch.notices import Kind, News, Notice
 from tests.support import screens
 from tests.support.story import view
 from tests.support.waiting import until
 
-desktop = pytest.importorskip("ipsecwatch.desktop", reason="desktop-notifier isn't installed")
+desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ EVIL = '<b>evil</b> & <img src="file:///dev/zero">'
 
 
 def news(kind: Kind, name: str, reason: Reason = Reason.NONE) -> Notice:
-    return notices.single(News(kind, view(name), reason))
+    return notifications.single(News(kind, view(name), reason))
 
 
 @pytest.fixture
@@ -57,7 +57,9 @@ async def test_dunst_shows_one_notification_a_tunnel_and_no_markup_of_others(
         screen = desktop.Screen(wire)
         await screen.show(news(Kind.STUCK, "site", Reason.NO_ANSWER))
         await screen.show(news(Kind.UP, "site"))
-        await screen.show(notices.summary([News(Kind.DOWN, view(EVIL)), News(Kind.UP, view("b"))]))
+        await screen.show(
+            notifications.summary([News(Kind.DOWN, view(EVIL)), News(Kind.UP, view("b"))])
+        )
         await until(lambda: screens.windows(display, "dunst"))
         await wire.close()
         dunst.terminate()

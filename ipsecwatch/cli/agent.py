@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipsecwatch import agent
+from ipsecwatch.agent import session
 from ipsecwatch.cli.common import EXIT_USAGE, Failure, verb
 from ipsecwatch.config import ConfigError, load_agent
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     except ConfigError as e:
         raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
     logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
-    return asyncio.run(agent.run(settings))
+    return asyncio.run(session.run(settings))
 
 
 def _settings_file() -> Path:

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from ipsecwatch import agent, client
+from ipsecwatch import client
+from ipsecwatch.agent import session
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, colour_wanted, verb
 from ipsecwatch.config import AgentSettings, Settings
@@ -115,14 +116,12 @@ async def _perform(stage: _Stage, ensemble: Ensemble, control: str) -> int:
     )
     stop = asyncio.Event()
     stage.open(ensemble)
+    told = AgentSettings(settle=3.0 / speed, burst=20)
     tasks = [
         asyncio.create_task(service.run(), name="service"),
         asyncio.create_task(_speak(stage, ensemble, service), name="log"),
         asyncio.create_task(_monitor(stage), name="monitor"),
-        asyncio.create_task(
-            agent.work(AgentSettings(settle=3.0 / speed, burst=20), write=stage.notified, name=""),
-            name="agent",
-        ),
+        asyncio.create_task(session.work(told, write=stage.notified, name=""), name="agent"),
         asyncio.create_task(asyncio.sleep(ensemble.length / speed + 1.0), name="end"),
         asyncio.create_task(stop.wait(), name="interrupted"),
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ipsecwatch.agent.notifications import Notice, Withdrawal
+from ipsecwatch.agent.policy import Herald
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.config import AgentSettings
-from ipsecwatch.herald import Herald
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.notices import Notice, Withdrawal
 
 WORDS = {state.value: state for state in TunnelState}
 """States by their word, which is shorter to write in a table."""

@@ -32,7 +32,7 @@ from ipsecwatch.dbus.connection import (
 from ipsecwatch.sanitize import escape_markup
 
 if TYPE_CHECKING:
-    from ipsecwatch.notices import Notice
+    from ipsecwatch.agent.notifications import Notice
 
 SERVER: Final = "org.freedesktop.Notifications"
 """Name and interface of the notification server."""

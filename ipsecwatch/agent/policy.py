@@ -9,7 +9,7 @@ Floods are what people dislike most in such an agent, so:
 
 * a loss waits for ``settle``; where the tunnel is back by then, that is one quiet line;
 * a tunnel that keeps being lost has to stay away twice as long each time;
-* many tunnels at once become one summary (digest.py).
+* many tunnels at once become one summary (batching.py).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from enum import IntEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch import notices
+from ipsecwatch.agent import notifications
+from ipsecwatch.agent.batching import Digest
+from ipsecwatch.agent.notifications import DELIBERATE, Kind, News, Notice, Withdrawal
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Update, View
-from ipsecwatch.digest import Digest
 from ipsecwatch.model import PlutoState, Reason, TunnelState
-from ipsecwatch.notices import DELIBERATE, Kind, News, Notice, Withdrawal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -284,10 +284,10 @@ class Herald:
         if self._lost is None:
             if self._unwatched:
                 self._unwatched = False
-                yield Withdrawal(notices.SERVICE)
+                yield Withdrawal(notifications.SERVICE)
         elif self._lost_due is not None and now >= self._lost_due:
             self._lost_due, self._unwatched = None, True
-            yield notices.unwatched(self._lost)
+            yield notifications.unwatched(self._lost)
 
     def _tell_of_tunnels(self, now: float) -> Iterator[Notice | Withdrawal]:
         waiting = [(t.due, t) for t in self._tunnels.values() if t.due is not None]

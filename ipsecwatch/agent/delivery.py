@@ -17,9 +17,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ipsecwatch import notices
+from ipsecwatch.agent import notifications
+from ipsecwatch.agent.notifications import Notice, Withdrawal
 from ipsecwatch.dbus.connection import WireError
-from ipsecwatch.notices import Notice, Withdrawal
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Outbox:
     def _print(self, item: _Item) -> None:
         if isinstance(item.what, Notice) and not item.printed:
             item.printed = True
-            self._write(notices.line(item.what, time.time()))
+            self._write(notifications.line(item.what, time.time()))
 
 
 def to_terminal(line: str) -> None:

@@ -10,9 +10,9 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch import notices
+from ipsecwatch.agent import notifications
+from ipsecwatch.agent.notifications import Kind, News, Notice, Withdrawal
 from ipsecwatch.model import PlutoState, Reason
-from ipsecwatch.notices import Kind, News, Notice, Withdrawal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +63,7 @@ class Digest:
         """Withdraw what was said of pluto's stop, once it runs again."""
         if self._stopped and state is PlutoState.RUNNING:
             self._stopped = {}
-            yield Withdrawal(notices.PLUTO)
+            yield Withdrawal(notifications.PLUTO)
 
     def withdraw(self, path: str) -> Iterator[Withdrawal]:
         """Withdraw a tunnel's own notice, if there may be one."""
@@ -79,7 +79,7 @@ class Digest:
         for n in stopped:
             yield from self.withdraw(n.view.path)
             self._stopped[n.view.path] = n
-        yield notices.pluto_stopped(list(self._stopped.values()))
+        yield notifications.pluto_stopped(list(self._stopped.values()))
 
     def _sum_up(self, news: Sequence[News], now: float) -> Iterator[Notice | Withdrawal]:
         if now - self._summed_at >= WINDOW:
@@ -88,20 +88,20 @@ class Digest:
         self._summed.update((n.view.path, n) for n in news)
         if len(self._summed) == 1:
             self._shown.add(news[0].view.path)
-            yield notices.single(news[0])
+            yield notifications.single(news[0])
             return
         for path in self._summed:
             yield from self.withdraw(path)
-        yield notices.summary(list(self._summed.values()))
+        yield notifications.summary(list(self._summed.values()))
 
     def _tell_singly(self, news: Sequence[News], now: float) -> Iterator[Notice | Withdrawal]:
         for n in news:
             self._singles.append(now)
             self._shown.add(n.view.path)
-            yield notices.single(n)
+            yield notifications.single(n)
             # When each of those in the summary has had news of its own, it tells only old ones.
             if self._summed.pop(n.view.path, None) and not self._summed:
-                yield Withdrawal(notices.SUMMARY)
+                yield Withdrawal(notifications.SUMMARY)
 
 
 def _went_with_pluto(news: News) -> bool:

@@ -15,18 +15,18 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
+from ipsecwatch.agent.delivery import Outbox, to_terminal
+from ipsecwatch.agent.policy import Herald
 from ipsecwatch.client.events import Lost
 from ipsecwatch.dbus.connection import Wire, WireError, connect
-from ipsecwatch.herald import Herald
-from ipsecwatch.outbox import Outbox, to_terminal
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from ipsecwatch.agent.delivery import Display
     from ipsecwatch.client.events import Event
     from ipsecwatch.config import AgentSettings
-    from ipsecwatch.outbox import Display
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def _display(wire: Wire) -> Display | None:
     try:
         # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
         # asyncio for what Python 3.16 will no longer have.
-        from ipsecwatch.desktop import Screen
+        from ipsecwatch.agent.desktop import Screen
     except (ImportError, AttributeError) as e:
         logger.warning(
             "no notifications on the desktop: %s. "
