@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.cli import explain, main, prose
+from ipsecwatch.cli import explain, main
+from ipsecwatch.cli.explain import describe
 from ipsecwatch.cli.table import Paint, width
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Poll, TunnelState
@@ -192,7 +193,7 @@ def test_a_peer_has_been_silent_for_as_long_as_is_said() -> None:
             report = parse(answer.stdout)
             for s in report.states:
                 began = since.setdefault((s.serial, s.story), answer.at)
-                sentence = prose.sa(s, report.connections[0])
+                sentence = describe.sa(s, report.connections[0])
                 if m := re.search(r"unanswered for (?:(\d+)m )?(\d+)s", sentence):
                     said += 1
                     waited = int(m[1] or 0) * 60 + int(m[2])

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.cli import explain, pasted
+from ipsecwatch.cli import explain
+from ipsecwatch.cli.explain import repair
 from ipsecwatch.libreswan.status import parse
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.mangling import MANGLED
@@ -66,7 +67,7 @@ def test_a_mangled_status_says_what_it_said_before(how: str) -> None:
     # Each text is mangled in some ways, and each way has some texts of each recording.
     nth = list(MANGLED).index(how)
     for text in recorded()[nth % 5 :: 5]:
-        report = pasted.read(MANGLED[how](text))
+        report = repair.read(MANGLED[how](text))
         assert said(report) == said(parse(text)), text
         assert "fence" in how or report.unrecognised == ()
 
@@ -78,7 +79,7 @@ def test_any_release_that_was_mangled_says_what_it_said_before(how: str) -> None
     for output in outputs()[nth % 41 :: 41]:
         if output.command != "globalstatus":
             report = parse(output.text)
-            assert said(pasted.read(MANGLED[how](output.text))) == said(report), output.path
+            assert said(repair.read(MANGLED[how](output.text))) == said(report), output.path
 
 
 @settings(
@@ -91,7 +92,7 @@ def test_it_does_not_matter_which_line_ends_were_lost(data: st.DataObject) -> No
     seen = len(lines) - text.count("algorithm ")
     lost = data.draw(st.sets(st.integers(0, len(lines) - 2), min_size=1, max_size=seen))
     joined = "".join(f"{line}{' ' if i in lost else chr(10)}" for i, line in enumerate(lines))
-    assert said(pasted.read(joined)) == said(parse(text))
+    assert said(repair.read(joined)) == said(parse(text))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -99,12 +100,12 @@ def test_it_does_not_matter_which_line_ends_were_lost(data: st.DataObject) -> No
 def test_it_does_not_matter_how_wide_the_terminal_was(text: str, width: int) -> None:
     lines = text.split("\n")
     wrapped = [x[i : i + width] for x in lines for i in range(0, max(1, len(x)), width)]
-    assert said(pasted.read("\n".join(wrapped))) == said(parse(text))
+    assert said(repair.read("\n".join(wrapped))) == said(parse(text))
 
 
 def test_counters_that_were_pasted_behind_a_status_are_taken_for_its_sas() -> None:
     counters = '006 #2: "site", type=ESP, add_time=1700000000, inBytes=1840, outBytes=840\n'
-    report = pasted.read(UP + counters)
+    report = repair.read(UP + counters)
     assert [t.bytes_in for t in report.traffic] == [1840]
     assert said(report)[0] == said(parse(UP))[0]
 
@@ -116,13 +117,13 @@ FORGED = '#9: "other":500 established Child SA; newest; eroute owner; IKE SA #1;
 def test_a_peers_words_in_a_text_that_is_as_it_was_make_no_state(text: str) -> None:
     forged = text.replace("@east", f"@e {FORGED}").replace("their id=@east", "their id=@e")
     assert forged != text
-    assert {s.serial for s in pasted.read(forged).states} == {1, 2}
+    assert {s.serial for s in repair.read(forged).states} == {1, 2}
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.binary(max_size=400), st.sampled_from([UP, UP_54, ""]), st.integers(0, 8000))
 def test_whatever_is_pasted_is_no_exception(noise: bytes, text: str, at: int) -> None:
-    pasted.read(text[:at] + noise.decode("utf-8", "surrogateescape") + text[at:])
+    repair.read(text[:at] + noise.decode("utf-8", "surrogateescape") + text[at:])
 
 
 WORST = {
@@ -149,7 +150,7 @@ def test_a_long_line_of_the_worst_kind_takes_no_more_than_linear_time(what: str)
         runs = []
         for _ in range(3):
             start = time.process_time()
-            pasted.read(f"{UP}{line}\n")
+            repair.read(f"{UP}{line}\n")
             runs.append(time.process_time() - start)
         took.append(min(runs))
     assert took[1] < 6 * took[0] + 0.1

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from ipsecwatch.cli import table, words
+from ipsecwatch.cli import table
+from ipsecwatch.cli.explain import lookup
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import STORIES
 from ipsecwatch.libreswan.status import parse
@@ -22,29 +23,29 @@ OTHERS = sorted({*glossary.ROUTING, *glossary.POLICY, *glossary.MARKS, *glossary
 
 
 def told(word: str) -> str:
-    return words.told(word, table.Paint(False), 80)
+    return lookup.told(word, table.Paint(False), 80)
 
 
 def test_every_state_is_told_by_each_of_its_names() -> None:
     for name in NAMES:
         plain = name.removeprefix("STATE_").removeprefix("V2_")
         for word in (name, name.lower(), plain, f"{name} (whatever it says)"):
-            assert any(name == w.text for s in words.states(word) for w in s.names), word
+            assert any(name == w.text for s in lookup.states(word) for w in s.names), word
             assert "means" in told(word), word
 
 
 def test_every_state_is_told_by_each_of_its_stories() -> None:
     for text in TEXTS:
         for word in (text, text.upper()):
-            assert words.states(word), word
+            assert lookup.states(word), word
             unwrapped = told(word).replace("\n" + " " * 15, " ")
-            assert all(s.meaning in unwrapped for s in words.states(word))
+            assert all(s.meaning in unwrapped for s in lookup.states(word))
 
 
 @pytest.mark.parametrize("word", OTHERS)
 def test_every_other_word_is_told_in_any_case(word: str) -> None:
     for spelt in (word, word.lower(), word.upper()):
-        assert any(printed == word for _, printed, _ in words.other(spelt))
+        assert any(printed == word for _, printed, _ in lookup.other(spelt))
     assert "means" in told(word)
 
 
@@ -97,14 +98,14 @@ def test_every_routing_that_is_read_is_told() -> None:
 )
 def test_a_word_that_is_nearly_one_is_told_what_was_meant(word: str, meant: str) -> None:
     assert told(word) == ""
-    assert meant in words.similar(word)
+    assert meant in lookup.similar(word)
 
 
 @pytest.mark.parametrize("word", ["foo", "12", "(", "STATE_", "", "\x1b[31m", "a" * 10_000])
 def test_a_word_that_is_none_is_told_nothing(word: str) -> None:
     assert told(word) == ""
-    assert words.as_json(word) == []
-    assert words.similar(word) == []
+    assert lookup.as_json(word) == []
+    assert lookup.similar(word) == []
 
 
 MARK = re.compile(r"; ?([a-z_/]+(?: [a-z]+)?)(?=;)")

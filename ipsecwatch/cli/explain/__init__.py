@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import layout, pasted, prose, table, words
+from ipsecwatch.cli import layout, table
 from ipsecwatch.cli.common import (
     EXIT_OK,
     EXIT_USAGE,
@@ -18,6 +18,7 @@ from ipsecwatch.cli.common import (
     read_input,
     verb,
 )
+from ipsecwatch.cli.explain import describe, lookup, repair
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
 from ipsecwatch.reasons import WORDS, Words
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if args.what == "-" and sys.stdin.isatty():
         print("Paste the output of `ipsec status`, then press Ctrl-D.", file=sys.stderr)
-    report = pasted.read(read_input(args.what).decode("utf-8", "surrogateescape"))
+    report = repair.read(read_input(args.what).decode("utf-8", "surrogateescape"))
     tunnels = tunnels_of(report)
     _check(report, tunnels)
     if args.json:
@@ -69,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _word(word: str, *, as_json: bool) -> str:
-    found = words.as_json(word)
+    found = lookup.as_json(word)
     if found:
         paint = table.Paint(colour_wanted())
-        return json.dumps(found) if as_json else words.told(word, paint, layout.columns())
+        return json.dumps(found) if as_json else lookup.told(word, paint, layout.columns())
     if "/" in word or "." in word:
         shown = clean(word, 200)
         raise Failure(f"cannot read {shown}: no such file", "Give a file, or - for stdin")
-    meant = " or ".join(words.similar(word))
+    meant = " or ".join(lookup.similar(word))
     hint = f"Did you mean {meant}?" if meant else _GIVE
     raise Failure(f"{clean(word, 80)} is neither a file nor a word of pluto's", hint)
 
@@ -159,7 +160,7 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: in
     for t in tunnels:
         if t.key not in summed:
             out.append(f"{paint.state(t.state, table.mark(t.state))} {paint.bold(t.name)}")
-            out += [*layout.facts(prose.tunnel(t, counters), paint, wide), ""]
+            out += [*layout.facts(describe.tunnel(t, counters), paint, wide), ""]
     for group, told in alike:
         state, count = group[0].state, len(group)
         more = f"{count} more" if count < len(tunnels) else f"all {count}"
@@ -177,8 +178,8 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: in
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
     """List the tunnels of which there is nothing to tell one by one, and what to tell of all."""
     groups = (
-        ([t for t in tunnels if prose.is_well(t)], _FEW_WELL, _WELL),
-        ([t for t in tunnels if prose.is_idle(t)], _FEW_IDLE, _IDLE),
+        ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
+        ([t for t in tunnels if describe.is_idle(t)], _FEW_IDLE, _IDLE),
     )
     return [(group, told) for group, few, told in groups if len(group) > few]
 
@@ -241,16 +242,16 @@ _REFUSALS: Final = (
 
 def _others(
     report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
-) -> dict[str, prose.Facts]:
+) -> dict[str, describe.Facts]:
     """Tell of SAs and counters that belong to no connection of the text, by their names."""
     told = {s.serial for t in tunnels for s in t.states}
-    found: dict[str, prose.Facts] = {}
+    found: dict[str, describe.Facts] = {}
     for s in (s for s in report.states if s.serial not in told):
         label = "Child SA" if s.kind == "child" else "IKE SA"
-        found.setdefault(_name(s), []).append((label, prose.sa(s, None, counters.get(s.serial))))
+        found.setdefault(_name(s), []).append((label, describe.sa(s, None, counters.get(s.serial))))
         told.add(s.serial)
     for t in (t for t in report.traffic if t.serial not in told):
-        found.setdefault(_name(t), []).append(("Child SA", prose.traffic(t)))
+        found.setdefault(_name(t), []).append(("Child SA", describe.traffic(t)))
     if report.shunts:
         listed = "\n".join(_shunt(x) for x in report.shunts[:_FEW_SHUNTS])
         more = len(report.shunts) - _FEW_SHUNTS
@@ -269,11 +270,11 @@ def _brief(b: Brief) -> str:
     ends = f"{clean(b.local_client)} and {clean(b.remote_client)}"
     hosts = f"{clean(b.local_host)} to {clean(b.remote_host)}"
     carried = [(b.bytes_in, "in"), (b.bytes_out, "out")]
-    counts = [f"{prose.amount(n)} {way}" for n, way in carried if n is not None]
+    counts = [f"{describe.amount(n)} {way}" for n, way in carried if n is not None]
     return "; ".join([f"up between {ends}", f"from {hosts}", ", ".join(counts)]).rstrip("; ")
 
 
-def _pool(pool: Pool) -> prose.Facts:
+def _pool(pool: Pool) -> describe.Facts:
     """Tell of the addresses that pluto lends."""
     free = pool.addresses - pool.in_use
     rows = [("has", f"{pool.addresses} addresses: {pool.in_use} in use, {free} free")]
@@ -303,7 +304,7 @@ _FATES: Final = {
 }  # fmt: skip
 
 
-def _counts(report: Report) -> prose.Facts:
+def _counts(report: Report) -> describe.Facts:
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
     counters = daemon_info.counters(report)
@@ -323,10 +324,10 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append(_refusal(report).advice)
     elif report.why is not None and report.command in (None, "status"):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
-    idle = [t for t in tunnels if prose.is_idle(t)]
+    idle = [t for t in tunnels if describe.is_idle(t)]
     if idle:
         name = idle[0].name if len(idle) == 1 else "NAME"
-        out.append(f"To bring one up: {prose.how_to_start(name, report.version)}")
+        out.append(f"To bring one up: {describe.how_to_start(name, report.version)}")
     totals = report.totals
     if totals.accepting is False:
         out.append("pluto takes no new negotiations at the moment (NOT ACCEPTING).")
@@ -359,8 +360,8 @@ def _json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
             {
                 "name": t.name,
                 "state": t.state,
-                "reason": prose.why(t),
-                "facts": [[a, b] for a, b in prose.tunnel(t, counters) if b],
+                "reason": describe.why(t),
+                "facts": [[a, b] for a, b in describe.tunnel(t, counters) if b],
             }
             for t in tunnels
         ],
