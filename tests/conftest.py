@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.bus import PrivateBus, missing
+from tests.support.dbus_daemon import PrivateBus, missing
 from tests.support.packages import DEB_TOOLS, build
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.model import Kind, Reason, Role, Stage, State
 from ipsecwatch.reasons import WORDS, by_stage
-from tests.support.plutos import child, ike
 from tests.support.recordings import ROOT, statuses
+from tests.support.reports import child, ike
 
 
 def test_every_reason_has_words() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.container import UnbootableError
+from tests.support.paths import TOP
 
 LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 """The releases of Debian that there are beds of, and their libreswans."""
@@ -25,7 +26,6 @@ LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 PATIENCE: Final = 200
 """Seconds that making one may take."""
 
-TOP: Final = Path(__file__).resolve().parents[2]
 _SOURCE: Final = (
     "CHANGELOG.md", "LICENSE", "README.md", "build/wheels", "ipsecwatch", "packaging",
     "pyproject.toml", "systemd", "tests",

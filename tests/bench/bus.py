@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.model import TunnelState
-from tests.support.bus import PrivateBus
-from tests.support.resident import Resident
-from tests.support.service import MANAGER, NAME, ROOT, Caller, calling
+from tests.support.bus_process import Resident
+from tests.support.bus_service import MANAGER, NAME, ROOT, Caller, calling
+from tests.support.dbus_daemon import PrivateBus
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from tests.support.resident import Figures
+    from tests.support.bus_process import Figures
 
 SIGNALS = 3
 """Signals that one transition of a tunnel takes."""

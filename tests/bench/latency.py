@@ -24,9 +24,9 @@ from pathlib import Path
 
 from ipsecwatch import client
 from ipsecwatch.recording.composite import compose
-from tests.support.bus import PrivateBus
+from tests.support.dbus_daemon import PrivateBus
 from tests.support.recordings import ROOT, statuses
-from tests.support.watched import Watched
+from tests.support.service_process import Watched
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout

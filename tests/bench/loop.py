@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.dbus.connection import Variant
 from tests.bench import gateway
-from tests.support.bus import PrivateBus
-from tests.support.service import MANAGER, NAME, ROOT, calling
+from tests.support.bus_service import MANAGER, NAME, ROOT, calling
+from tests.support.dbus_daemon import PrivateBus
+from tests.support.service_process import Watched
 from tests.support.waiting import until
-from tests.support.watched import Watched
 
 if TYPE_CHECKING:
-    from tests.support.service import Caller
+    from tests.support.bus_service import Caller
 
 LIMIT = 120.0
 PAGE = 1000

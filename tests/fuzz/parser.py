@@ -25,16 +25,17 @@ from typing import Final
 
 import atheris
 
+from tests.support.paths import TESTS
+
 with atheris.instrument_imports(include=["ipsecwatch.libreswan.status"]):
     from ipsecwatch.cli.parse import to_json
     from ipsecwatch.libreswan.status import Reader, parse, states, topology
     from ipsecwatch.model import MAX_UNRECOGNISED
 
 from ipsecwatch import recording
-from tests.support.hostile import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts
+from tests.support.hostile_text import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts
 from tests.support.recordings import ROOT
 
-TESTS = Path(__file__).parent.parent
 COMMANDS = (
     None, "status", "trafficstatus", "showstates", "connectionstatus", "shuntstatus",
     "briefstatus", "globalstatus", "addresspoolstatus", "briefconnectionstatus", "processstatus",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from dbus_fast import Variant
 
 from ipsecwatch.dbus.connection import ErrorReplyError, connect
-from tests.support import raw
-from tests.support.raw import CALL, SIGNAL, RawBus
-from tests.support.service import MANAGER, NAME, OBJECT_MANAGER, PROPERTIES, ROOT, TUNNEL
+from tests.support import raw_bus
+from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, PROPERTIES, ROOT, TUNNEL
+from tests.support.raw_bus import CALL, SIGNAL, RawBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -42,20 +42,38 @@ async def steal_the_name(_victim: str) -> None:
 
 async def forge_signals(victim: str) -> None:
     """Say as the service, and as the bus, what isn't so: to all, to a client, to the service."""
-    up = raw.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
+    up = raw_bus.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
     change = [TUNNEL_0, "tunnel-0", "up", "down", "operator", 1, 1, {}]
     changed = [TUNNEL, {"State": Variant("s", "down")}, []]
     signals = [
         (ROOT, MANAGER, "TunnelUp", "osta{sv}", up),
-        (ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", raw.body("osssstta{sv}", *change)),
-        (TUNNEL_0, PROPERTIES, "PropertiesChanged", "sa{sv}as", raw.body("sa{sv}as", *changed)),
-        (ROOT, OBJECT_MANAGER, "InterfacesRemoved", "oas", raw.body("oas", TUNNEL_0, [TUNNEL])),
+        (
+            ROOT,
+            MANAGER,
+            "TunnelStateChanged",
+            "osssstta{sv}",
+            raw_bus.body("osssstta{sv}", *change),
+        ),
+        (
+            TUNNEL_0,
+            PROPERTIES,
+            "PropertiesChanged",
+            "sa{sv}as",
+            raw_bus.body("sa{sv}as", *changed),
+        ),
+        (
+            ROOT,
+            OBJECT_MANAGER,
+            "InterfacesRemoved",
+            "oas",
+            raw_bus.body("oas", TUNNEL_0, [TUNNEL]),
+        ),
         (
             "/org/freedesktop/DBus",
             "org.freedesktop.DBus",
             "NameOwnerChanged",
             "sss",
-            raw.body("sss", NAME, victim, ":1.999"),
+            raw_bus.body("sss", NAME, victim, ":1.999"),
         ),
     ]
     with RawBus() as bus:
@@ -63,7 +81,7 @@ async def forge_signals(victim: str) -> None:
             for path, interface, member, signature, body in signals:
                 fields = {"path": path, "interface": interface, "member": member, **destination}
                 fields["signature"] = signature
-                bus.send(raw.message(bus.next(), fields, kind=SIGNAL, body=body))
+                bus.send(raw_bus.message(bus.next(), fields, kind=SIGNAL, body=body))
         bus.drain_until_quiet(0.2)
 
 
@@ -74,7 +92,7 @@ async def send_oddities(_victim: str) -> None:
         for flags in (0, 1, 4, 0x80, 0xFE, 0xFF):
             for odd in (True, False):
                 with RawBus() as bus:
-                    bus.send(raw.message(bus.next(), fields, kind=kind, flags=flags, odd=odd))
+                    bus.send(raw_bus.message(bus.next(), fields, kind=kind, flags=flags, odd=odd))
                     bus.drain_until_quiet(0.01)
 
 
@@ -105,14 +123,14 @@ async def call_with_wrong_signatures(_victim: str) -> None:
                     fields = {**SERVICE, "member": member}
                     fields |= {"interface": interface} if interface else {}
                     fields |= {"signature": signature} if signature else {}
-                    data = raw.message(bus.next(), fields, body=raw.body(signature, *body))
+                    data = raw_bus.message(bus.next(), fields, body=raw_bus.body(signature, *body))
                     bus.send(data)
         bus.drain_until_quiet(0.3)
 
 
 def _pipelined(bus: RawBus, count: int, interface: str, member: str) -> bytes:
     fields = {**SERVICE, "interface": interface, "member": member}
-    return b"".join(raw.message(bus.next(), fields) for _ in range(count))
+    return b"".join(raw_bus.message(bus.next(), fields) for _ in range(count))
 
 
 async def pipeline_snapshots(_victim: str) -> None:
@@ -125,10 +143,10 @@ async def pipeline_snapshots(_victim: str) -> None:
 async def pipeline_small_calls(_victim: str) -> None:
     with RawBus() as bus:
         ping = _pipelined(bus, PIPELINED // 2, "org.freedesktop.DBus.Peer", "Ping")
-        body = raw.body("s", MANAGER)
+        body = raw_bus.body("s", MANAGER)
         fields = {**SERVICE, "interface": PROPERTIES, "member": "GetAll", "signature": "s"}
         properties = b"".join(
-            raw.message(bus.next(), fields, body=body) for _ in range(PIPELINED // 2)
+            raw_bus.message(bus.next(), fields, body=body) for _ in range(PIPELINED // 2)
         )
         bus.send(ping + properties)
         bus.drain_until_quiet(0.5)
@@ -161,7 +179,7 @@ async def send_huge_strings(_victim: str) -> None:
     for size in (1 << 20, 8 << 20, 30 << 20, 40 << 20):
         with RawBus() as bus:
             fields = {**SERVICE, "interface": MANAGER, "member": "GetTunnel", "signature": "s"}
-            data = raw.message(bus.next(), fields, body=raw.body("s", "A" * size))
+            data = raw_bus.message(bus.next(), fields, body=raw_bus.body("s", "A" * size))
             bus.send(data, within=5.0)
             bus.drain_until_quiet(0.2)
 
@@ -176,7 +194,7 @@ async def call_what_does_not_exist(_victim: str) -> None:
                 "interface": TUNNEL,
                 "member": "A" * (n % 200 + 1),
             }
-            calls += raw.message(bus.next(), fields)
+            calls += raw_bus.message(bus.next(), fields)
         bus.send(calls)
         bus.drain_until_quiet(0.3)
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-SHARED: Final = Path(__file__).parent.parent.parent.parent / "shared"
+from tests.support.paths import TOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARED: Final = TOP.parent / "shared"
 CORPUS: Final = SHARED / "corpus"
 
 needs_corpus = pytest.mark.skipif(

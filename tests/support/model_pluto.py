@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ipsecwatch.model import LogLine, Role, Stage
-from tests.support.plutos import START, child, connection, ike, poll
+from tests.support.reports import START, child, connection, ike, poll
 
 if TYPE_CHECKING:
     import random

@@ -6,11 +6,16 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-PACKAGING = Path(__file__).resolve().parent.parent.parent / "packaging"
+from tests.support.paths import TOP
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKAGING = TOP / "packaging"
 DEB_TOOLS = ("dpkg-buildpackage", "dh", "dh_python3")
 
 

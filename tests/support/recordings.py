@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import recording
 from ipsecwatch.cli.replay import transitions
+from tests.support.paths import TESTS
 
-ROOT: Final = Path(__file__).parent.parent / "recordings"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT: Final = TESTS / "recordings"
 
 Timeline = list[tuple[float, str]]
 """When a state began (seconds), and which."""

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""The command line as its users meet it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.cli import table
+from ipsecwatch.model import Reason, TunnelState
+from tests.support.bus_service import serving
+from tests.support.recordings import ROOT, statuses
+from tests.support.tunnels import tunnel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.dbus_daemon import PrivateBus
+
+UP = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
+DOWN = statuses(ROOT / "4.10/site.jsonl.gz")[0].stdout
+
+
+def ipsecwatch(
+    *arguments: str | Path, text: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ipsecwatch", *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+    )
+
+
+def test_a_saved_status_is_shown_as_a_table() -> None:
+    done = ipsecwatch("status", "--file", "-", text=UP)
+    assert done.returncode == 0
+    head, row, count = done.stdout.splitlines()
+    assert head.split() == ["TUNNEL", "STATE", "SINCE", "WHY"]
+    assert row.split() == ["●", "site", "up", "-"]
+    assert count == "1 tunnel: 1 up"
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(("text", "code"), [(UP, 0), (DOWN, 1)], ids=["up", "down"])
+def test_status_of_a_named_tunnel_answers_by_its_exit_code(text: str, code: int) -> None:
+    done = ipsecwatch("status", "--file", "-", "site", text=text)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[0] == "site"
+
+
+def test_status_of_an_unknown_tunnel_says_which_there_are() -> None:
+    done = ipsecwatch("status", "--file", "-", "sight", text=UP)
+    assert done.returncode == 3
+    assert done.stderr == "ipsecwatch: no such tunnel: sight. There are: site\n"
+
+
+def test_status_prints_json() -> None:
+    done = ipsecwatch("status", "--file", "-", "--json", text=UP)
+    found = json.loads(done.stdout)
+    assert found["source"] == "file"
+    assert [(t["name"], t["state"], t["children_up"]) for t in found["tunnels"]] == [
+        ("site", "up", 1)
+    ]
+
+
+BAD = {
+    "empty": ("", "empty"),
+    "garbage": ("\x00\x1b[31mhello\n", "not a status text"),
+    "traffic": ("#1: \"a\", type=ESP, add_time=1, inBytes=0, id='b'\n", "trafficstatus"),
+    "no pluto": ("whack: Pluto is not running (no \"/run/pluto/pluto.ctl\")\n", "not running"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_file_that_is_no_status_is_a_one_line_error_with_a_hint(case: str) -> None:
+    text, word = BAD[case]
+    done = ipsecwatch("status", "--file", "-", text=text)
+    assert done.returncode == 3
+    assert word in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+    assert "ipsec whack --status" in done.stderr
+
+
+def test_a_cut_status_shows_what_there_is_and_says_so() -> None:
+    done = ipsecwatch("status", "--file", "-", text=UP[: UP.index("State Information")])
+    assert done.returncode == 0
+    assert "site" in done.stdout
+    assert "not complete" in done.stderr
+
+
+def test_without_service_and_pluto_the_error_says_what_to_do(tmp_path: Path) -> None:
+    done = ipsecwatch("status", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/none")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "systemctl start" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["status", "--nonsense"], ["dance"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert ipsecwatch(*arguments).returncode == 2
+
+
+def test_output_into_a_closed_pipe_ends_quietly() -> None:
+    words = ["bash", "-o", "pipefail", "-c", '"$1" -m ipsecwatch replay "$2" | head -1', "bash"]
+    words += [sys.executable, f"{ROOT}/4.10/daemon.jsonl.gz"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
+    done = ipsecwatch("status", "--file", "-", text=UP, LC_ALL="C", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "\\u25cf site" in done.stdout
+
+
+async def test_status_and_monitor_show_what_the_service_says(system_bus: PrivateBus) -> None:
+    async with serving() as service:
+        stuck = tunnel("b", TunnelState.STUCK, reason=Reason.NO_ANSWER, attempts=3)
+        await service.look(tunnel("a", TunnelState.UP), stuck)
+        status = await asyncio.to_thread(ipsecwatch, "status")
+        assert status.returncode == 0
+        assert [line.split()[1:3] for line in status.stdout.splitlines()[1:3]] == [
+            ["a", "up"],
+            ["b", "stuck"],
+        ]
+        assert "The peer does not answer; 3 attempts" in status.stdout
+        assert (await asyncio.to_thread(ipsecwatch, "status", "a")).returncode == 0
+        assert (await asyncio.to_thread(ipsecwatch, "status", "a", "b")).returncode == 1
+        monitor = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ipsecwatch", "monitor", "--json", stdout=asyncio.subprocess.PIPE
+        )
+        assert monitor.stdout is not None
+        first = json.loads(await asyncio.wait_for(monitor.stdout.readline(), 20))
+        assert first["tunnels"] == {"a": "up", "b": "stuck"}
+        await service.become(tunnel("a", TunnelState.DOWN), reason=Reason.OPERATOR)
+        second = json.loads(await asyncio.wait_for(monitor.stdout.readline(), 20))
+        assert (second["tunnel"], second["old"], second["new"]) == ("a", "up", "down")
+        assert (second["told"], second["serial"]) == ("down", 1)
+        monitor.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(monitor.wait(), 10) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.flaky(reruns=2)
+def test_the_demo_ends_by_itself_and_shows_up_stuck_lost_and_back() -> None:
+    done = ipsecwatch("demo", "--speed", "10")
+    assert done.returncode == 0, done.stderr
+    for told in ("TunnelUp", "TunnelDown", "TunnelStuck", "journal", "notice"):
+        assert told in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("were shown.")
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+@pytest.mark.flaky(reruns=2)
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "ipsecwatch", "demo"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    assert any("TunnelUp" in line for line in iter(demo.stdout.readline, ""))
+    (folder,) = tmp_path.glob("ipsecwatch-demo-*")
+    demo.send_signal(signal.SIGINT)
+    _, err = demo.communicate(timeout=20)
+    assert demo.returncode == 0
+    assert err == ""
+    assert list(tmp_path.iterdir()) == []
+    running = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
+    assert str(folder) not in running
+
+
+DURATIONS = {0: "0s", 42: "42s", 310: "5m 10s", 11100: "3h 05m", 1051200: "12d 4h", -5: "0s"}
+
+
+@pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
+def test_durations_are_written_in_two_units(seconds: int, text: str) -> None:
+    assert table.ago(seconds) == text
+
+
+def test_wide_characters_keep_columns_aligned() -> None:
+    assert table.width("東京") == 4
+    assert table.width("é") == 1
+    assert table.pad("東京", 6) == "東京  "

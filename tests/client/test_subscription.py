@@ -1,0 +1,535 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dbus_fast import Message, MessageType
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ipsecwatch import client
+from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, requests, subscription
+from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
+from ipsecwatch.model import PlutoState, Reason, TunnelState
+from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
+from tests.support.tunnels import SINCE, SINCE_MONO, tunnel
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ipsecwatch.client import Event
+    from tests.support.dbus_daemon import PrivateBus
+
+UP, DOWN, STUCK = TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK
+OFFICE = f"{ROOT}/tunnel/office"
+
+pytestmark = pytest.mark.usefixtures("system_bus")
+
+
+class Following:
+    """A follower in a task of its own, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+
+    async def run(self) -> None:
+        async with aclosing(client.follow()) as events:
+            async for event in events:
+                self.events.append(event)
+                await self.may_read.wait()
+
+    async def seen(self, kind: type[Event], count: int = 1) -> None:
+        await until(lambda: len(self.of(kind)) >= count)
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kind)]
+
+    def kinds(self) -> list[str]:
+        return [type(e).__name__ for e in self.events]
+
+
+@asynccontextmanager
+async def following() -> AsyncGenerator[Following]:
+    made = Following()
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5.0)
+        assert done, "the follower didn't end"
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+# --- Following ----------------------------------------------------------------------------------
+
+
+async def test_a_follower_sees_how_things_are_and_then_what_happens() -> None:
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", DOWN))
+        await follow.seen(Snapshot)
+        follow.events.clear()
+        await service.become(tunnel("office", UP, children=1, children_up=1))
+        await service.become(tunnel("office", DOWN), reason=Reason.PEER_DEAD)
+        await service.become(tunnel("office", STUCK, reason=Reason.NO_ANSWER, attempts=4))
+        await follow.seen(Change, 3)
+        up, down, stuck = follow.of(Change)
+    assert (up.old, up.new, up.told, up.serial, up.at) == (DOWN, UP, "up", 1, SINCE)
+    assert (down.old, down.new, down.told, down.reason) == (UP, DOWN, "down", Reason.PEER_DEAD)
+    assert (stuck.new, stuck.told, stuck.serial) == (STUCK, "stuck", 3)
+    assert up.view == client.View(
+        OFFICE, "office", UP, UP, Reason.NONE, SINCE, SINCE_MONO, children_up=1, children=1
+    )
+    assert (stuck.view.attempts, stuck.view.reason) == (4, Reason.NO_ANSWER)
+    assert follow.kinds() == ["Change"] * 3, "the properties came with it: no news"
+
+
+async def test_the_snapshot_tells_of_pluto_and_of_every_tunnel() -> None:
+    async with serving() as service:
+        service.pluto = PlutoState.UNREACHABLE
+        await service.look(tunnel("office", UP), tunnel("home", DOWN))
+        async with following() as follow:
+            await follow.seen(Snapshot)
+            snapshot = await client.snapshot()
+            assert follow.events == [snapshot]
+    assert (snapshot.run_id, snapshot.serial) == ("run-1", 0)
+    assert snapshot.pluto_state is PlutoState.UNREACHABLE
+    assert {v.name: v.state for v in snapshot.tunnels.values()} == {"office": UP, "home": DOWN}
+
+
+async def test_news_without_a_transition_are_told_as_such() -> None:
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", UP))
+        await follow.seen(Snapshot)
+        follow.events.clear()
+        service.pluto = PlutoState.STARTING
+        await service.look(tunnel("office", UP, reason=Reason.OTHER), tunnel("home"))
+        await service.look(tunnel("home"))
+        await until(lambda: len(follow.events) == 4)
+    added, pluto, changed, gone = follow.events
+    assert isinstance(added, Update)
+    assert added.view
+    assert added.view.name == "home"
+    assert pluto == Pluto(PlutoState.STARTING)
+    assert isinstance(changed, Update)
+    assert changed.view
+    assert changed.view.reason is Reason.OTHER
+    assert gone == Update(OFFICE, None)
+
+
+async def test_a_tunnel_that_goes_goes_down_first() -> None:
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", UP))
+        await follow.seen(Snapshot)
+        await service.become(gone=("office",), reason=Reason.UNLOADED)
+        await follow.seen(Update)
+    change, update = follow.events[-2:]
+    assert isinstance(change, Change)
+    assert (change.new, change.told, change.reason) == (DOWN, "down", Reason.UNLOADED)
+    assert update == Update(OFFICE, None)
+
+
+async def test_without_a_service_it_says_so_once_and_waits() -> None:
+    async with following() as follow:
+        await follow.seen(Lost)
+        await asyncio.sleep(0.3)
+        assert follow.events == [
+            Lost("ipsecwatch isn't running", "Start it with: systemctl start ipsecwatch")
+        ]
+        async with serving():
+            await follow.seen(Snapshot)
+        await follow.seen(Lost, 2)
+    assert follow.kinds() == ["Lost", "Snapshot", "Lost"]
+
+
+async def test_a_service_that_is_started_again_is_followed_with_a_new_snapshot() -> None:
+    async with following() as follow:
+        async with serving("run-1") as service:
+            await service.look(tunnel("office", UP))
+            await follow.seen(Snapshot)
+            await service.become(tunnel("office", DOWN))
+            await follow.seen(Change)
+        async with serving("run-2") as service:
+            await service.look(tunnel("office", UP))
+            await until(lambda: follow.of(Snapshot)[-1].run_id == "run-2")
+            await service.become(tunnel("office", DOWN))
+            await follow.seen(Change, 2)
+    assert [c.serial for c in follow.of(Change)] == [1, 1]
+
+
+async def test_a_bus_that_restarts_is_followed_again_by_both_sides(system_bus: PrivateBus) -> None:
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", DOWN))
+        await follow.seen(Snapshot)
+        system_bus.stop()
+        await asyncio.sleep(1.0)
+        assert len(follow.of(Lost)) == 2, "lost, can't be reached; and that not at every attempt"
+        await service.become(tunnel("office", UP))
+        system_bus.start()
+        await until(lambda: follow.of(Snapshot)[-1].serial == 1)
+        await service.become(tunnel("office", DOWN))
+        await follow.seen(Change)
+        assert follow.of(Change)[0].serial == 2
+        assert follow.of(Snapshot)[-1].tunnels[OFFICE].state is UP
+
+
+async def test_a_follower_that_is_too_slow_gets_a_snapshot_instead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscription, "MAX_UNREAD", 50)
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", DOWN))
+        await follow.seen(Snapshot)
+        follow.may_read.clear()
+        for _ in range(50):
+            await service.become(tunnel("office", UP))
+            await service.become(tunnel("office", DOWN))
+        await asyncio.sleep(0.1)
+        follow.may_read.set()
+        await until(lambda: follow.of(Snapshot)[-1].serial == 100)
+        await service.become(tunnel("office", UP))
+        await until(lambda: follow.of(Change)[-1].serial == 101)
+    assert_consistent(follow.events)
+    assert len(follow.of(Change)) < 100
+
+
+def assert_consistent(events: list[Event]) -> None:
+    """Every serial follows the one before, or a snapshot."""
+    serial = None
+    for event in events:
+        if isinstance(event, Snapshot):
+            serial = event.serial
+        elif isinstance(event, Change):
+            assert serial is not None
+            assert event.serial == serial + 1
+            serial = event.serial
+
+
+async def test_a_paused_bus_costs_a_follower_nothing(system_bus: PrivateBus) -> None:
+    names = [f"t{n}" for n in range(1000)]
+    async with serving() as service, following() as follow:
+        await service.look(*(tunnel(n, UP) for n in names))
+        await follow.seen(Snapshot)
+        system_bus.pause()
+        await service.become(*(tunnel(n, DOWN) for n in names))
+        await asyncio.sleep(0.2)
+        system_bus.resume()
+        await follow.seen(Change, 1000)
+    assert_consistent(follow.events)
+    assert [c.name for c in follow.of(Change)] == names
+    assert len(follow.of(Snapshot)) == 1
+
+
+# --- Whom to believe ----------------------------------------------------------------------------
+
+
+def signal(destination: str | None, member: str, signature: str, body: list[Any]) -> Message:
+    return Message(
+        destination=destination,
+        path=ROOT,
+        interface=OBJECT_MANAGER if member.startswith("Interfaces") else MANAGER,
+        member=member,
+        message_type=MessageType.SIGNAL,
+        signature=signature,
+        body=body,
+    )
+
+
+async def test_signals_of_others_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    wires: list[Wire] = []
+
+    async def connecting(*args: Any, **more: Any) -> Wire:  # noqa: ANN401
+        wires.append(await connect(*args, **more))
+        return wires[-1]
+
+    monkeypatch.setattr(subscription, "connect", connecting)
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("office", UP))
+        await follow.seen(Snapshot)
+        forger = await connect("system")
+        for destination in None, wires[0].unique_name:
+            body = [OFFICE, "office", "up", "down", "operator", 1, 1, {}]
+            for message in (
+                signal(destination, "TunnelDown", "ossta{sv}", [OFFICE, "office", "x", 1, {}]),
+                signal(destination, "TunnelStateChanged", "osssstta{sv}", body),
+                signal(destination, "InterfacesRemoved", "oas", [OFFICE, [TUNNEL]]),
+            ):
+                forger._send(message)
+            fake = Message(
+                destination=destination,
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
+                member="NameOwnerChanged",
+                message_type=MessageType.SIGNAL,
+                signature="sss",
+                body=[NAME, "", forger.unique_name],
+            )
+            forger._send(fake)
+        await forger.call_bus("GetId", "")
+        await service.become(tunnel("office", DOWN))
+        await follow.seen(Change)
+        await forger.close()
+    assert follow.kinds() == ["Snapshot", "Change"]
+    assert follow.of(Change)[0].told == "down"
+
+
+class OddService:
+    """Owns the name and answers like the service, but with whatever a test makes up."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.serial = 0
+        self.manager: dict[str, Variant] = {"PlutoState": Variant("s", "running")}
+        self.tunnels: dict[str, dict[str, Variant]] = {}
+        self.refuse: str | None = None
+        self.silent = False
+        wire.on_call = self._answer
+
+    def _answer(self, wire: Wire, call: Call) -> None:
+        if self.silent:
+            return
+        if self.refuse:
+            wire.error(call, self.refuse, "no,\x1b[2J no")
+        elif call.member == "GetAll":
+            wire.reply(call, "a{sv}", [self.manager])
+        else:
+            wire.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
+
+    def change(self, serial: int, new: str = "up", why: str = "none", **more: Variant) -> None:
+        self.serial = serial
+        body = [OFFICE, "office", "down", new, why, serial, 1_000_000, more]
+        self.wire.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
+
+
+@asynccontextmanager
+async def odd_service() -> AsyncGenerator[OddService]:
+    wire = await connect("system")
+    await wire.call_bus("RequestName", "su", NAME, 4)
+    try:
+        yield OddService(wire)
+    finally:
+        await wire.close()
+
+
+async def test_a_gap_in_the_serials_leads_to_a_snapshot() -> None:
+    async with odd_service() as service, following() as follow:
+        await follow.seen(Snapshot)
+        service.change(1)
+        service.change(3)
+        service.change(4)
+        await until(lambda: len(follow.of(Snapshot)) == 2)
+        service.change(5)
+        await follow.seen(Change, 2)
+    assert_consistent(follow.events)
+    assert [c.serial for c in follow.of(Change)] == [1, 5]
+    assert follow.of(Snapshot)[1].serial == 4
+
+
+async def test_signals_that_the_snapshot_includes_are_ignored() -> None:
+    async with odd_service() as service, following() as follow:
+        service.serial = 7
+        await follow.seen(Snapshot)
+        service.change(6)
+        service.change(7)
+        service.change(8)
+        await follow.seen(Change)
+        await asyncio.sleep(0.05)
+    assert [c.serial for c in follow.of(Change)] == [8]
+
+
+async def test_words_of_a_newer_service_end_nobodys_program() -> None:
+    async with odd_service() as service, following() as follow:
+        service.manager = {"PlutoState": Variant("s", "hibernating"), "New": Variant("ai", [1])}
+        service.tunnels = {
+            OFFICE: {
+                "Name": Variant("s", "office"),
+                "State": Variant("s", "superposed"),
+                "Reason": Variant("s", "gremlins"),
+                "Since": Variant("s", "yesterday"),
+                "Colour": Variant("(ss)", ["red", "green"]),
+            }
+        }
+        await follow.seen(Snapshot)
+        service.change(1, "superposed", "gremlins", State=Variant("s", "entangled"))
+        service.wire.signal(ROOT, MANAGER, "TunnelPainted", "os", [OFFICE, "red"])
+        service.wire.signal(ROOT, MANAGER, "TunnelStateChanged", "o", [OFFICE])
+        service.wire.signal(f"{ROOT}/x", MANAGER, "TunnelStateChanged", "o", [OFFICE])
+        service.change(2)
+        await follow.seen(Change, 2)
+    snapshot, first, _ = follow.events
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.pluto_state is PlutoState.UNREACHABLE
+    view = snapshot.tunnels[OFFICE]
+    assert (view.state, view.reason, view.since) == (TunnelState.UNKNOWN, Reason.OTHER, 0.0)
+    assert isinstance(first, Change)
+    assert (first.new, first.reason) == (TunnelState.UNKNOWN, Reason.OTHER)
+    assert first.view.name == "office"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "hint"),
+    [
+        ("org.freedesktop.DBus.Error.AccessDenied", client.NotAllowedError, "root"),
+        ("org.ipsecwatch1.Error.NoSuchTunnel", client.NoSuchTunnelError, "ipsecwatch status"),
+        ("org.ipsecwatch1.Error.PlutoUnavailable", client.PlutoUnavailableError, "ipsec"),
+        ("org.example.Whatever", client.ServiceUnavailableError, "systemctl status ipsecwatch"),
+    ],
+)
+async def test_refusals_become_words_with_a_hint(
+    error: str, kind: type[client.ClientError], hint: str
+) -> None:
+    async with odd_service() as service:
+        service.refuse = error
+        for question in client.snapshot(), client.refresh(), client.details(["x"]):
+            with pytest.raises(kind) as caught:
+                await question
+            assert str(caught.value).isprintable()
+            assert hint in caught.value.hint
+
+
+async def test_a_service_that_does_not_answer_is_given_up() -> None:
+    async with odd_service() as service:
+        service.silent = True
+        with pytest.raises(client.ServiceUnavailableError, match="doesn't answer"):
+            await client.snapshot(within=0.1)
+
+
+async def test_a_follower_waits_for_a_service_that_refuses_or_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.1)
+    async with odd_service() as service, following() as follow:
+        await follow.seen(Snapshot)
+        service.silent = True
+        service.change(5)
+        await follow.seen(Lost)
+        service.silent = False
+        service.refuse = "org.example.Busy"
+        await follow.seen(Lost, 2)
+        service.refuse = None
+        await follow.seen(Snapshot, 2)
+    assert follow.kinds() == ["Snapshot", "Lost", "Lost", "Snapshot"]
+    assert [e.why for e in follow.of(Lost)] == [
+        "ipsecwatch doesn't answer",
+        "ipsecwatch can't answer: no,\\x1b[2J no",
+    ]
+
+
+# --- Asking once --------------------------------------------------------------------------------
+
+
+async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
+    system_bus: PrivateBus,
+) -> None:
+    with pytest.raises(client.ServiceUnavailableError, match="isn't running") as caught:
+        await client.snapshot()
+    assert caught.value.hint == "Start it with: systemctl start ipsecwatch"
+    system_bus.stop()
+    with pytest.raises(client.ServiceUnavailableError, match="system bus can't be reached"):
+        await client.refresh()
+
+
+async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "PAGE", 2)
+    async with serving() as service:
+        await service.look(*(tunnel(n, peer=f"192.0.2.{i}") for i, n in enumerate("abcd")))
+        told = await client.details()
+        assert {name: d["PeerAddress"] for name, d in told.items()} == {
+            n: f"192.0.2.{i}" for i, n in enumerate("abcd")
+        }
+        assert list(await client.details(["c", "a", "d"])) == ["c", "a", "d"]
+        with pytest.raises(client.NoSuchTunnelError):
+            await client.details(["x"])
+
+
+async def test_refresh_answers_the_serial() -> None:
+    async with serving() as service:
+        await service.look(tunnel("office"))
+        await service.become(tunnel("office", UP))
+        assert await client.refresh() == 1
+
+
+# --- All together -------------------------------------------------------------------------------
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("become"), st.sampled_from("abc"), st.sampled_from(TunnelState)),
+        st.tuples(st.just("reason"), st.sampled_from("abc"), st.sampled_from(Reason)),
+        st.tuples(st.just("go"), st.sampled_from("abc")),
+        st.tuples(st.just("slow"), st.booleans()),
+        st.tuples(st.just("restart bus")),
+        st.tuples(st.just("breathe")),
+    ),
+    max_size=15,
+)
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(steps=STEPS)
+def test_whatever_happens_a_follower_ends_with_what_the_service_knows(
+    system_bus: PrivateBus, steps: list[tuple[Any, ...]]
+) -> None:
+    asyncio.run(live_through(system_bus, steps))
+
+
+async def live_through(system_bus: PrivateBus, steps: list[tuple[Any, ...]]) -> None:
+    async with serving() as service, following() as follow:
+        await service.look(tunnel("a", UP), tunnel("b"))
+        for what, *how in steps:
+            match what:
+                case "become":
+                    await service.become(tunnel(how[0], how[1]))
+                case "reason" if how[0] in service.tunnels:
+                    state = service.tunnels[how[0]].state
+                    service.tunnels[how[0]] = tunnel(how[0], state, reason=how[1])
+                    await service.publish([])
+                case "go" if how[0] in service.tunnels:
+                    await service.become(gone=(how[0],))
+                case "slow":
+                    (follow.may_read.clear if how[0] else follow.may_read.set)()
+                case "restart bus":
+                    system_bus.stop()
+                    system_bus.start()
+                case "breathe":
+                    await asyncio.sleep(0.02)
+        follow.may_read.set()
+        expected = await snapshot_when_there()
+        await until(lambda: replayed(follow.events) == expected.tunnels)
+    assert_consistent(follow.events)
+
+
+async def snapshot_when_there() -> Snapshot:
+    async with asyncio.timeout(10.0):
+        while True:
+            try:
+                return await client.snapshot()
+            except client.ServiceUnavailableError:
+                await asyncio.sleep(0.05)
+
+
+def replayed(events: list[Event]) -> dict[str, client.View]:
+    """What one knows who believed all events."""
+    known: dict[str, client.View] = {}
+    for event in events:
+        match event:
+            case Snapshot(tunnels=tunnels):
+                known = dict(tunnels)
+            case Change(path=path, view=view) if path in known:
+                known[path] = view
+            case Update(path=path, view=None):
+                del known[path]
+            case Update(path=path, view=client.View() as view):
+                known[path] = view
+    return known

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.libreswan.log_lines import Clue, Finding, Said, Weight, parse, read
+from ipsecwatch.model import Reason
+from tests.support.paths import FIXTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def find(line: str, *, phase1: bool = False) -> Finding | None:
+    said = parse(line)
+    return read(said, phase1=phase1) if said else None
+
+
+PREFIXES = {
+    '"site": x': ("site", None),
+    '"site" #12: x': ("site", 12),
+    '"multi/2x1" #3: x': ("multi/2x1", 3),
+    '"rw"[7] 192.0.2.9 #3: x': ("rw[7]", 3),
+    '"rw"[7] 2001:db8::9 #3: x': ("rw[7]", 3),
+    '"rw"[7] <address> #3: x': ("rw[7]", 3),
+    '"rw"[7] 192.0.2.9: x': ("rw[7]", None),
+    '"lab"[1][2] 192.0.2.9 #5: x': ("lab[1][2]", 5),
+    '"private#192.0.2.0/24"[1] ...192.0.2.7 #4: x': ("private#192.0.2.0/24[1]", 4),
+    '"private#192.0.2.0/24"[1] 10.0.0.1/32=== ...192.0.2.7 #4: x': (
+        "private#192.0.2.0/24[1]",
+        4,
+    ),
+    '"p#192.0.2.0/24"[2] 10.0.0.1/32=== ...192.0.2.7===10.9.0.0/16 #4: x': (
+        "p#192.0.2.0/24[2]",
+        4,
+    ),
+    '"site" #2 IKE_AUTH_I: x': ("site", 2),  # with --debug add-prefix
+    'ERROR: "site" #2: x': ("site", 2),  # 5.x
+    '"site" #2: ERROR: x': ("site", 2),  # to 4.10
+    '"a b, {c}: #9" #2: x': ("a b, {c}: #9", 2),
+}
+
+
+@pytest.mark.parametrize("line", PREFIXES)
+def test_a_line_is_of_the_connection_at_its_start(line: str) -> None:
+    name, serial = PREFIXES[line]
+    assert parse(line) == Said(name, name.partition("[")[0], serial, "x")
+
+
+KNOCKS, OURS = "packet from 192.0.2.7:500", "192.0.2.1:500"
+
+NOBODYS = (
+    "",
+    "listening for IKE messages",
+    "shutting down interface eth1 192.0.2.1:500",
+    "packet from 192.0.2.7:500: sending unencrypted notification v2N_INVALID_IKE_SPI to 192.0.2.7",
+    'packet from 192.0.2.7:500: "site" #1: liveness action - restarting',
+    # Somebody knocks, under an address that anybody can write as the sender's. It is no evidence
+    # about a tunnel, not even about one to that address.
+    f"{KNOCKS}: initial Main Mode message received on {OURS} but no connection has been authorized",
+    f"{KNOCKS}: initial parent SA message received on {OURS} but no connection has been authorized",
+    f"{KNOCKS}: ISAKMP_v2_IKE_SA_INIT message received on {OURS} but no suitable connection found",
+    f"{KNOCKS}: IKE_SA_INIT request received on {OURS} but no suitable connection found",
+    f"{KNOCKS}: no suitable connection for peer '@east'",
+    "packet from 192.0.2.7:4500: received Delete SA payload via #2",
+    "packet from 192.0.2.7:500: AUTHENTICATION_FAILED",
+    'expire unused parent SA #1 "site"',
+    "initiating all conns with alias='site'",
+    '| "site" #1: liveness action - restarting all connections that share this peer',
+    ' "site" #1: terminating SAs using this connection',
+    "'site' #1: terminating SAs using this connection",
+)
+
+
+@pytest.mark.parametrize("line", NOBODYS)
+def test_a_line_that_begins_with_no_connection_is_nobodys(line: str) -> None:
+    assert parse(line) is None
+
+
+Row = tuple[str, str, str]
+"""What a line is evidence of, the release, and the text behind the connection's name."""
+
+
+def rows() -> Iterator[Row]:
+    """Read the table of wordings."""
+    section = ""
+    for line in (FIXTURES / "wordings.txt").read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            release, text = line.split(maxsplit=1)
+            yield section, release, text
+
+
+TABLE = tuple(rows())
+
+
+def meaning(found: Finding | None) -> str:
+    """Write a finding as the table's sections are named."""
+    if found is None:
+        return "nothing"
+    clue = found.clue.name.lower()
+    return clue if found.reason is Reason.NONE else f"{clue} {found.reason}"
+
+
+@pytest.mark.parametrize(("section", "release", "text"), TABLE)
+def test_each_wording_means_what_the_table_says(section: str, release: str, text: str) -> None:
+    assert meaning(find(f'"site"[3] 192.0.2.7 #3: {text}')) == section
+
+
+def test_the_table_speaks_of_every_reason_that_a_log_can_tell() -> None:
+    told = {section.partition(" ")[2] for section, _, _ in TABLE} - {""}
+    silent = {"none", "unloaded", "bad-output"} | {r for r in Reason if r.startswith("pluto-")}
+    assert told == {str(r) for r in Reason} - silent
+
+
+def test_serials_that_a_line_tells_are_taken() -> None:
+    def serials(text: str) -> tuple[int | None, int | None, int | None]:
+        found = find(f'"site" #9: {text}')
+        assert found is not None
+        return found.using, found.rekeyed, found.ended
+
+    assert serials("initiator established Child SA using #1; IPsec tunnel") == (1, None, None)
+    assert serials("responder rekeyed Child SA #4 using #2; IPsec tunnel") == (2, None, None)
+    assert serials("initiator rekeyed IKE SA #1 {cipher=x}") == (None, 1, None)
+    assert serials("initiating Child SA using IKE SA #1") == (1, None, None)
+    assert serials("initiating Quick Mode PSK to replace #2 {using isakmp#1 msgid:0}") == (
+        1,
+        None,
+        None,
+    )
+    assert serials("received Delete SA(0x1) payload: deleting IPSEC State #7") == (None, None, 7)
+    assert serials("deleting other state #8 (STATE_V2_IPSEC_I) and NOT sending notification") == (
+        None,
+        None,
+        8,
+    )
+
+
+def test_5x_names_an_error_before_the_connection() -> None:
+    for line in (
+        'ERROR: "site" #2: netlink response for Add SA esp.1@192.0.2.7: Protocol not supported',
+        '"site" #2: ERROR: netlink response for Add SA esp.1@192.0.2.7 included errno 93: x',
+    ):
+        found = find(line)
+        assert found is not None
+        assert (found.reason, found.weight) == (Reason.OTHER, Weight.LOCAL)
+
+
+def test_what_ikev1_calls_an_invalid_id_depends_on_the_phase() -> None:
+    line = '"site" #1: ignoring secured informational payload INVALID_ID_INFORMATION, msgid=1'
+    phase1, phase2 = find(line), find(line, phase1=True)
+    assert phase1 is not None
+    assert phase2 is not None
+    assert (phase1.reason, phase2.reason) == (Reason.AUTHENTICATION, Reason.TRAFFIC_SELECTORS)
+
+
+def test_a_malformed_payload_tells_of_the_secret_before_phase_1_is_done_and_in_ikev1_alone() -> (
+    None
+):
+    line = '"site" #1: ignoring informational payload PAYLOAD_MALFORMED, msgid=00000000, length=12'
+    early, late = find(line), find(line, phase1=True)
+    v2 = find('"site" #1: CHILD SA failed: PAYLOAD_MALFORMED')
+    assert early is not None
+    assert late is not None
+    assert v2 is not None
+    assert (early.reason, late.reason, v2.reason) == (
+        Reason.AUTHENTICATION, Reason.OTHER, Reason.OTHER,
+    )  # fmt: skip
+
+
+PEERS = (
+    "AUTHENTICATION_FAILED",
+    "x' AUTHENTICATION_FAILED 'y",
+    "x' mismatched on first found connection and no better connection found'",
+    "liveness action - clearing",
+    '"site" #1: terminating SAs using this connection',
+    "x: Authentication Failed: Incorrect Username or Password",
+    "x' FAILED after 1 seconds'",
+    "x' ABORTED (y",
+    "x failed verification",
+)
+
+PEERS_WORDS = (
+    "Peer ID is ID_DER_ASN1_DN: 'C=NL, CN={}'",
+    "IKEv2 mode peer ID is ID_FQDN: '@{}'",
+    "Peer ID '{}' expects us to have ID_NULL and connection allows AUTH_NULL - allowing",
+    "initiator established IKE SA; authenticated peer certificate 'CN={}' and 2048-bit RSA",
+    "requested CA: 'CN={}'",
+    "Certificate CN={} is fine",
+    "XAUTH: User {}: Authentication Successful",
+    "XAUTH: authentication for {} failed, but policy is set to soft fail",
+    "XAUTH: Answering XAUTH challenge with user='{}'",
+    "XAUTH Message: {}",
+    "PAM: authentication of user '{}' SUCCEEDED after 0.1 seconds",
+    "received INTERNAL_DNS_DOMAIN: {}",
+    "ignoring unknown Vendor ID payload [{}]",
+    "up-client output: {}",
+)
+
+
+@pytest.mark.parametrize("words", PEERS_WORDS)
+@pytest.mark.parametrize("peer", PEERS)
+def test_what_a_peer_chose_is_no_evidence(words: str, peer: str) -> None:
+    found = find(f'"rw"[1] 192.0.2.7 #1: {words.format(peer)}')
+    assert found is None or found.clue in (Clue.KNOCK, Clue.CAME)
+
+
+def test_a_peers_address_cannot_end_the_name() -> None:
+    assert parse('"rw"[1] "site": x') is None
+    assert parse('"rw"[1] a b c d e #3: x') is None
+
+
+HOSTILE = {
+    "quotes": '"' * 10_000,
+    "name": '"' + "a" * 10_000,
+    "instances": '"a"' + "[1]" * 3_000,
+    "words": '"a"' + " a" * 5_000 + ": x",
+    "addresses": '"a"[1] ' + "." * 10_000 + " #1: x",
+    "user": '"a" #1: XAUTH: User ' + ": Authentication Failed" * 500 + "x",
+    "pam": '"a" #1: PAM: authentication of user \'' + "' ABORTED (" * 1_000,
+    "id": '"a" #1: Peer ID \'' + "' mismatched on first found" * 400,
+    "responding": '"a" #1: responding to ' + "a with encrypted notification " * 400,
+    "async": '"a" #1: asynchronous network error report on ' + "Message too lon " * 700,
+    "quick": '"a" #1: initiating Quick Mode ' + "{using isakmp" * 800,
+    "delete": '"a" #1: deleting state (STATE_V2_ESTABLISHED_IKE_SA)' + " and sending" * 900,
+    "state": '"a" #1: ' + "A_" * 5_000 + ": 60 second timeout",
+    "serial": '"a" #' + "1" * 10_000 + ": x",
+    "route": '"a" #1: cannot route -- route already in use for ' + "- but allowing " * 700,
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_line_costs_little(case: str) -> None:
+    line = HOSTILE[case]
+    best = min(_timed(line) for _ in range(5))
+    assert best < 0.005, f"{best * 1000:.1f} ms for {len(line)} characters"
+
+
+def _timed(line: str) -> float:
+    begin = time.perf_counter()
+    find(line)
+    return time.perf_counter() - begin

@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: MIT
+"""Asking pluto: real sockets, real processes, and plutos of every bad kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ipsecwatch.model import PlutoState
+from ipsecwatch.pluto import query
+from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via, judge
+from ipsecwatch.pluto.whack import Run
+from tests.support.bad_pluto import LINE, STATUS, FakePluto
+from tests.support.loop_watch import no_harm
+from tests.support.paths import TOP
+
+SHORT = 0.3
+"""Seconds; a time limit that is to run out."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pluto.ctl"
+
+
+async def refusal(asker: Asker, command: Command = Command.STATUS, **more: str) -> AskError:
+    with pytest.raises(AskError) as caught:
+        await asker.ask(command, **more)
+    text = str(caught.value)
+    assert text
+    assert "\n" not in text
+    return caught.value
+
+
+# --- A good pluto ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
+async def test_a_good_pluto_is_asked_over_its_socket(path: Path, packets: bool) -> None:
+    with FakePluto(path, packets=packets) as pluto:
+        asker = Asker(str(path))
+        async with no_harm():
+            first, second = await asker.ask(), await asker.ask()
+        assert first.text == second.text == STATUS
+        assert (first.via, first.exit, first.pid) == (Via.SOCKET, None, pluto.pid)
+        assert 0 <= first.waited <= first.took < 5
+        met = pluto.end()
+    question = bytes.fromhex(met[0]["question"])
+    assert question == int.to_bytes(0x77686B19, 4, sys.byteorder) + b"\1" + bytes(59)
+    assert [m["error"] for m in met] == ["", ""]
+
+
+async def test_bytes_that_are_no_utf_8_survive(path: Path) -> None:
+    text = STATUS + "000 id=\udcff\udcfeé\n"
+    with FakePluto(path, text=text):
+        assert (await Asker(str(path)).ask()).text == text
+
+
+@pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
+async def test_a_long_answer_arrives_whole(path: Path, packets: bool) -> None:
+    text = "".join(f"000 é {i} {LINE}" for i in range(20_000))
+    with FakePluto(path, text=text, packets=packets):
+        async with no_harm():
+            answer = await Asker(str(path)).ask()
+    assert answer.text == text
+
+
+async def test_a_pluto_that_was_upgraded_is_asked_the_way_it_wants_it(path: Path) -> None:
+    asker = Asker(str(path))
+    for packets in (False, True, True, False):  # packets from 5.4 on
+        with FakePluto(path, packets=packets) as pluto:
+            assert (await asker.ask()).pid == pluto.pid
+        os.unlink(path)
+        assert (await refusal(asker)).trouble is Trouble.STOPPED
+
+
+async def test_questions_wait_here_and_not_at_plutos(path: Path) -> None:
+    with FakePluto(path, "slow", pause=0.2) as pluto:
+        asker = Asker(str(path))
+        began = time.monotonic()
+        answers = await asyncio.gather(asker.ask(), asker.ask(), asker.ask())
+        assert time.monotonic() - began >= 0.6
+        assert all(0.2 <= a.took < 0.6 for a in answers)
+        assert len(pluto.end()) == 3
+
+
+# --- No pluto --------------------------------------------------------------------------------
+
+
+async def test_no_socket_means_that_pluto_is_stopped(path: Path) -> None:
+    async with no_harm():
+        e = await refusal(Asker(str(path)))
+    assert (e.trouble, e.pluto) == (Trouble.STOPPED, PlutoState.STOPPED)
+    assert "systemctl start ipsec" in e.hint
+
+
+async def test_a_socket_that_a_killed_pluto_left_means_that_it_is_stopped(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    e = await refusal(Asker(str(path)))
+    assert e.trouble is Trouble.STOPPED
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody else")
+def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
+    script = (
+        "import asyncio\nfrom ipsecwatch.pluto.query import Asker, AskError\n"
+        "try: asyncio.run(Asker({!r}).ask())\n"
+        "except AskError as e: print(e.trouble, e, e.hint, sep='|')\n"
+    )
+    with FakePluto(tmp_path / "pluto.ctl") as pluto:
+        tmp_path.chmod(0o700)
+        run = subprocess.run(
+            ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c",
+             script.format(pluto.path)],
+            cwd=TOP, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert run.stdout.startswith("unreachable|not allowed to ask pluto"), run.stderr
+    assert "Only root" in run.stdout
+
+
+async def test_a_path_that_is_no_socket_is_an_error_in_one_line(tmp_path: Path) -> None:
+    script(tmp_path, "")
+    # The kernel refuses: no socket, nobody who listens.
+    assert (await refusal(Asker(str(tmp_path / "whack")))).trouble is Trouble.STOPPED
+    assert (await refusal(Asker(f"/{'x' * 200}"))).trouble is Trouble.UNREACHABLE
+
+
+# --- Bad plutos ------------------------------------------------------------------------------
+
+
+async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None:
+    with FakePluto(path, text=LINE * 5000) as pluto:
+        pluto.hang()
+        async with no_harm():
+            asker, recovered = Asker(str(path), timeout=SHORT), asyncio.Event()
+            asker.on_recovered = recovered.set
+            began = time.monotonic()
+            first = await refusal(asker)
+            assert SHORT <= time.monotonic() - began < SHORT + 1
+            assert (first.trouble, first.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
+            # Its queue has six places. It is not filled up with questions of ours.
+            for _ in range(10):
+                began = time.monotonic()
+                assert (await refusal(asker)).trouble is Trouble.UNREACHABLE
+                assert time.monotonic() - began < 0.1
+            pluto.go_on()
+            await asyncio.wait_for(recovered.wait(), 5)
+            assert (await asker.ask()).text == LINE * 5000
+        met = pluto.end()
+    # Nobody had gone away when it answered: a real one logs a line for every one it can't write.
+    assert [(m["sent"], m["error"]) for m in met] == [(len(LINE) * 5000, "")] * 2
+
+
+async def test_a_pluto_that_stalls_after_any_line_is_given_up(path: Path) -> None:
+    lines = STATUS.splitlines(keepends=True)
+    with FakePluto(path, "stall") as pluto:
+        async with no_harm():
+            for said in range(len(lines) + 1):
+                asker = Asker(str(path), timeout=0.3)
+                e = await refusal(asker)
+                assert e.trouble is Trouble.UNREACHABLE
+                assert ("finished" if said else "answered") in str(e)
+                await asker.close(grace=0)
+        assert pluto.pid
+
+
+@pytest.mark.parametrize("how", ["trickle", "leave_open", "slow"])
+@pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
+async def test_a_pluto_that_takes_too_long_is_given_up(path: Path, how: str, packets: bool) -> None:
+    with FakePluto(path, how, packets=packets):
+        async with no_harm():
+            asker = Asker(str(path), timeout=SHORT)
+            began = time.monotonic()
+            e = await refusal(asker)
+            assert e.trouble is Trouble.UNREACHABLE
+            assert SHORT <= time.monotonic() - began < SHORT + 1
+            assert (await refusal(asker)).trouble is Trouble.UNREACHABLE
+            await asker.close(grace=0)
+
+
+async def test_an_unanswered_question_is_given_up_in_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "LATE", 0.2)
+    with FakePluto(path, "leave_open") as pluto:
+        async with no_harm():
+            asker = Asker(str(path), timeout=0.1)
+            await refusal(asker)
+            await asyncio.sleep(0.2)
+            assert "finished" in str(await refusal(asker))  # asked again
+            await asker.close(grace=0)
+        assert pluto.pid
+
+
+@pytest.mark.parametrize("how", ["half", "reset"])
+@pytest.mark.parametrize("size", [1, 4, 70, len(STATUS) - 1])
+async def test_half_an_answer_is_none(path: Path, how: str, size: int) -> None:
+    with FakePluto(path, how, size=size):
+        async with no_harm():
+            e = await refusal(Asker(str(path)))
+    assert (e.trouble, e.pluto) == (Trouble.CUT, PlutoState.RUNNING)
+    assert e.partial == STATUS[:size]
+
+
+async def test_a_whole_answer_that_ends_in_a_reset_is_not_trusted(path: Path) -> None:
+    with FakePluto(path, "reset", size=len(STATUS)):
+        e = await refusal(Asker(str(path)))
+    assert (e.trouble, e.partial) == (Trouble.CUT, STATUS)
+
+
+async def test_no_word_at_all_is_no_answer(path: Path) -> None:
+    with FakePluto(path, "close"):
+        e = await refusal(Asker(str(path)))
+    assert (e.trouble, e.partial) == (Trouble.CUT, "")
+
+
+async def test_garbage_is_handed_on_as_it_came(path: Path) -> None:
+    garbage = "".join(chr(0xDC80 + i % 128) for i in range(300_000)) + "\0\x1b[2J\n"
+    with FakePluto(path, text=garbage[-100_000:]):
+        async with no_harm():
+            assert (await Asker(str(path)).ask()).text == garbage[-100_000:]
+
+
+@pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
+async def test_an_answer_of_200_mb_is_read_to_its_end_and_dropped(
+    path: Path, packets: bool
+) -> None:
+    with FakePluto(path, "pour", size=200_000_000 if not packets else 20_000_000) as pluto:
+        async with no_harm():
+            asker = Asker(str(path), timeout=60, max_answer=(64 << 20) if not packets else 1 << 23)
+            e = await refusal(asker)
+            assert e.trouble is Trouble.TOO_LONG
+            assert "max_answer" in e.hint
+            assert e.busy > 0
+        (met,) = pluto.end()
+    assert met["error"] == ""
+
+
+async def test_an_answer_without_end_is_given_up(path: Path) -> None:
+    with FakePluto(path, "pour", size=1 << 40) as pluto:
+        async with no_harm():
+            e = await refusal(Asker(str(path), timeout=60, max_answer=1 << 20))
+            assert e.trouble is Trouble.TOO_LONG
+        (met,) = pluto.end()
+    assert met["error"] in ("BrokenPipeError", "ConnectionResetError")
+
+
+async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
+    with FakePluto(path, "deaf"):
+        async with no_harm():
+            others = [socket.socket(socket.AF_UNIX) for _ in range(6)]
+            for other in others:
+                other.connect(str(path))
+            e = await refusal(Asker(str(path), timeout=SHORT))
+            assert e.trouble is Trouble.UNREACHABLE
+            assert "others" in str(e)
+            for other in others:
+                other.close()
+
+
+async def test_who_is_cancelled_leaves_pluto_nobody_to_wait_for(path: Path) -> None:
+    with FakePluto(path, "slow", text=LINE * 5000, pause=0.2) as pluto:
+        async with no_harm():
+            asker = Asker(str(path))
+            question = asyncio.create_task(asker.ask())
+            await asyncio.sleep(0.1)
+            question.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await question
+            await asker.close(grace=5)
+        assert [m["error"] for m in pluto.end()] == [""]
+
+
+# --- whack -----------------------------------------------------------------------------------
+
+
+def script(tmp_path: Path, body: str) -> str:
+    """Write a program that stands in for whack."""
+    file = tmp_path / "whack"
+    file.write_text(f"#!/bin/sh\necho run $* >> {tmp_path}/runs\n{body}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def runs(tmp_path: Path) -> list[str]:
+    file = tmp_path / "runs"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def alive(pid: str) -> bool:
+    """Tell whether a process runs; one that only waits to be reaped doesn't."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+SAY = f"cat <<'END'\n{STATUS}END"
+
+
+def over_whack(
+    tmp_path: Path, body: str, timeout: float = 10.0, max_answer: int = 1 << 20
+) -> Asker:
+    return Asker(
+        str(tmp_path / "no.ctl"),
+        whack=script(tmp_path, body),
+        timeout=timeout,
+        max_answer=max_answer,
+    )
+
+
+@pytest.mark.parametrize("code", [0, 1, 3])
+async def test_whack_is_asked_where_there_is_no_socket(tmp_path: Path, code: int) -> None:
+    # Up to 3.23 whack exits with 1 or 3 after a good answer.
+    async with no_harm():
+        answer = await over_whack(tmp_path, f"{SAY}\nexit {code}").ask()
+    assert (answer.text, answer.via, answer.exit) == (STATUS, Via.WHACK, code)
+    assert runs(tmp_path) == ["run --status"]
+
+
+async def test_whack_gets_a_clean_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD_NOT", "x")
+    answer = await over_whack(tmp_path, "env; pwd; readlink /proc/$$/fd/0").ask()
+    lines = set(answer.text.splitlines())
+    assert {"LC_ALL=C", "/", "/dev/null"} <= lines
+    assert not any(line.startswith(("LD_", "HOME=", "PYTHON")) for line in lines)
+
+
+async def test_whack_that_knows_no_more_than_the_socket_rests(tmp_path: Path) -> None:
+    body = 'echo "whack: Pluto is not running (no \\"/run/pluto/pluto.ctl\\")" >&2; exit 33'
+    asker = over_whack(tmp_path, body)
+    for _ in range(3):
+        assert (await refusal(asker)).trouble is Trouble.STOPPED
+    assert len(runs(tmp_path)) == 1
+    # Once the socket has answered, whack may be asked again.
+    with FakePluto(tmp_path / "no.ctl"):
+        await asker.ask()
+    (tmp_path / "no.ctl").unlink()
+    await refusal(asker)
+    assert len(runs(tmp_path)) == 2
+
+
+async def test_whack_isnt_asked_for_another_pluto_than_ours(path: Path) -> None:
+    e = await refusal(Asker(str(path)), Command.TRAFFIC, version="5.2")
+    assert e.trouble is Trouble.UNAVAILABLE
+
+
+async def test_a_whack_that_hangs_is_killed_with_all_its_children(tmp_path: Path) -> None:
+    body = f"sleep 1000 & echo $! > {tmp_path}/child\nsleep 1000"
+    async with no_harm():
+        began = time.monotonic()
+        e = await refusal(over_whack(tmp_path, body, timeout=SHORT))
+        assert SHORT <= time.monotonic() - began < SHORT + 1
+    assert e.trouble is Trouble.STOPPED  # what the socket says stands
+    assert not alive((tmp_path / "child").read_text().strip())
+
+
+async def test_a_child_of_whacks_that_keeps_the_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    asker = over_whack(tmp_path, f"sleep 1000 &\n{SAY}", timeout=SHORT)
+    async with no_harm():
+        e = await refusal(asker, Command.TRAFFIC, version="x")
+        assert e.trouble is Trouble.UNAVAILABLE
+
+
+async def test_both_pipes_of_whacks_are_drained(tmp_path: Path) -> None:
+    flood = (
+        "head -c 1000000 /dev/zero | tr '\\0' e >&2; head -c 500000 /dev/zero | tr '\\0' o; echo"
+    )
+    async with no_harm():
+        answer = await over_whack(tmp_path, flood).ask()
+    assert len(answer.text) == 500_001
+    assert len(answer.stderr) == 64 << 10
+
+
+async def test_a_whack_that_never_ends_its_answer_is_killed(tmp_path: Path) -> None:
+    async with no_harm():
+        asker = over_whack(tmp_path, "exec yes", timeout=30, max_answer=1 << 16)
+        began = time.monotonic()
+        await refusal(asker)
+        assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("tool", ["5.0", "4.1", "4.10rc1", ""])
+async def test_a_whack_of_another_version_is_never_asked_what_could_stop_pluto(
+    tmp_path: Path, tool: str
+) -> None:
+    asker = over_whack(tmp_path, f'[ "$1" = --version ] && echo "Libreswan {tool}" && exit; {SAY}')
+    for command in (Command.TRAFFIC, Command.STATES):
+        e = await refusal(asker, command, version="4.10")
+        assert e.trouble is Trouble.UNAVAILABLE
+    with pytest.raises(AskError):
+        await asker.ask(Command.TRAFFIC)  # nobody knows what runs
+    assert set(runs(tmp_path)) == {"run --version"}
+
+
+async def test_a_whack_of_the_same_version_is_asked_and_its_version_remembered(
+    tmp_path: Path,
+) -> None:
+    body = '[ "$1" = --version ] && echo "Libreswan 4.10" && exit; echo "006 #2: said $1"'
+    asker = over_whack(tmp_path, body)
+    async with no_harm():
+        for command in (Command.TRAFFIC, Command.STATES):
+            answer = await asker.ask(command, version="4.10")
+            assert (answer.text, answer.command) == (f"006 #2: said --{command}\n", command)
+    assert runs(tmp_path) == ["run --version", "run --trafficstatus", "run --showstates"]
+    # An upgrade of the package: another file.
+    script(tmp_path, 'echo "Libreswan 5.2"')
+    await refusal(asker, Command.TRAFFIC, version="4.10")
+    assert runs(tmp_path)[3:] == ["run --version"]
+
+
+async def test_nothing_up_is_an_empty_answer(tmp_path: Path) -> None:
+    body = '[ "$1" = --version ] && echo "Libreswan 5.2"; exit 0'
+    answer = await over_whack(tmp_path, body).ask(Command.TRAFFIC, version="5.2")
+    assert answer.text == ""
+
+
+async def test_a_pluto_that_hangs_is_not_asked_through_whack_either(
+    tmp_path: Path, path: Path
+) -> None:
+    asker = Asker(str(path), whack=script(tmp_path, 'echo "Libreswan 5.2"'), timeout=0.1)
+    with FakePluto(path, "leave_open"):
+        for command in (Command.STATUS, Command.TRAFFIC, Command.STATES):
+            e = await refusal(asker, command, version="5.2")
+            assert e.trouble is Trouble.UNREACHABLE
+        await asker.close(grace=0)
+    assert not runs(tmp_path)
+
+
+@pytest.mark.parametrize("what", ["missing", "no program", "a folder"])
+async def test_a_whack_that_cannot_be_run_is_no_way(tmp_path: Path, what: str) -> None:
+    file = tmp_path / "whack"
+    if what == "no program":
+        file.write_text("not a program")
+        file.chmod(0o755)
+    elif what == "a folder":
+        file.mkdir()
+    asker = Asker(str(tmp_path / "no.ctl"), whack=str(file))
+    async with no_harm():
+        assert (await refusal(asker)).trouble is Trouble.STOPPED
+        assert (await refusal(asker, Command.TRAFFIC, version="5.2")).trouble is Trouble.UNAVAILABLE
+
+
+CTL = '"/run/pluto/pluto.ctl"'
+NOT_RUNNING = [
+    f"whack: Pluto is not running (no {CTL})",
+    f"whack: is Pluto running?  connect() for {CTL} failed (111 Connection refused)",
+    f"ERROR: ipsec whack: Pluto is not running (no {CTL}): No such file or directory (errno 2)",
+    "ERROR: ipsec whack: connect(pluto_ctl) failed: Connection refused (errno 111)",
+    f"ipsec whack: ERROR: Pluto is not running (no {CTL}): No such file or directory (errno 2)",
+]
+NO_RIGHT = f"no right to communicate with pluto (access({CTL}))"
+NOT_ALLOWED = [
+    f"whack: {NO_RIGHT}",
+    f"ERROR: ipsec whack: {NO_RIGHT}: Permission denied (errno 13)",
+    f"ipsec whack: ERROR: {NO_RIGHT}: Permission denied (errno 13)",
+]
+BROKEN = [
+    "whack: read() failed (104 Connection reset by peer)",
+    "ipsec whack: ERROR: read() failed: Connection reset by peer (errno 104)",
+    "whack: last line from pluto too long or unterminated",
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "trouble"),
+    [
+        *((s, Trouble.STOPPED) for s in NOT_RUNNING),
+        *((s, Trouble.UNREACHABLE) for s in NOT_ALLOWED),
+        *((s, Trouble.CUT) for s in BROKEN),
+        ("whack: socket() failed (24 Too many open files)", Trouble.UNREACHABLE),
+        ("", Trouble.UNREACHABLE),
+    ],
+)
+@pytest.mark.parametrize("code", [1, 33])
+def test_what_whack_says_on_stderr_is_told_apart_by_its_words(
+    said: str, trouble: Trouble, code: int
+) -> None:
+    with pytest.raises(AskError) as caught:
+        judge(Command.STATUS, Run("", said + "\n" if said else "", code, 0.1, 0.1))
+    assert caught.value.trouble is trouble
+    if said in NOT_ALLOWED:
+        assert "root" in caught.value.hint
+
+
+@pytest.mark.parametrize("said", BROKEN)
+@pytest.mark.parametrize("code", [0, 1, 33])
+def test_half_an_answer_through_whack_is_none(said: str, code: int) -> None:
+    with pytest.raises(AskError) as caught:
+        judge(Command.STATUS, Run(STATUS, said, code, 0.2, 0.1))
+    assert (caught.value.trouble, caught.value.partial) == (Trouble.CUT, STATUS)
+    assert caught.value.busy == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("code", [-9, -11])
+def test_a_whack_that_was_killed_has_not_answered(code: int) -> None:
+    for stdout, trouble in ((STATUS, Trouble.CUT), ("", Trouble.UNREACHABLE)):
+        with pytest.raises(AskError) as caught:
+            judge(Command.STATUS, Run(stdout, "", code, 0.1, 0.1))
+        assert caught.value.trouble is trouble
+
+
+def test_what_whack_says_is_fit_to_be_shown() -> None:
+    with pytest.raises(AskError) as caught:
+        judge(Command.STATUS, Run("", "whack: \x1b[31mred\nmore\n", 33, 0.1, 0.1))
+    assert str(caught.value) == r"whack: \x1b[31mred"
+
+
+def test_an_answer_remembers_how_it_came() -> None:
+    answer = judge(Command.STATUS, Run(STATUS, "", 3, 0.5, 0.2))
+    assert answer == Answer(Command.STATUS, STATUS, 0.5, 0.2, Via.WHACK, None, 3, "")

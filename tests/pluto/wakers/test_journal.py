@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""pluto's lines as they come out of a real journal: who is believed, and what a storm does."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import os
+import time
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import client
+from ipsecwatch.config import Settings
+from ipsecwatch.model import LogLine, Reason
+from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.state_file import StateFile
+from tests.support import journald
+from tests.support.bad_pluto import FakePluto
+from tests.support.bus_process import Gauge
+from tests.support.journald import PrivateJournald
+from tests.support.recordings import ROOT, statuses
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.support.dbus_daemon import PrivateBus
+
+    Say = Callable[[Sequence[str]], None]
+
+why = journald.unable_to_be_units()
+pytestmark = pytest.mark.skipif(why is not None, reason=str(why))
+
+UNIT = f"ipsecwatch-test-{os.getpid()}.service"
+OTHER = f"ipsecwatch-test-{os.getpid()}-other.service"
+SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
+DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateJournald]:
+    with PrivateJournald(tmp_path_factory.mktemp("journal") / "run") as made:
+        with made.unit(UNIT) as log:
+            log(["is it told whose this is?"])
+            found = made.wait_for(1, "MESSAGE=is it told whose this is?")
+        if not found or found[0].get("_SYSTEMD_UNIT") != UNIT:
+            pytest.skip("journald doesn't see control groups here")
+        yield made
+
+
+@pytest.fixture
+def say(logs: PrivateJournald) -> Iterator[Say]:
+    with logs.unit(UNIT) as log:
+        yield log
+
+
+class Listener:
+    """What a reader of the log passes on."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+        self.woken = 0
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def texts(self) -> list[str]:
+        return [line.text for line in self.lines]
+
+
+@asynccontextmanager
+async def listening(logs: PrivateJournald) -> AsyncGenerator[tuple[Listener, PlutoLog]]:
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    assert log.open()
+    try:
+        yield listener, log
+    finally:
+        log.close()
+
+
+async def test_the_lines_of_the_unit_are_heard_and_nobody_elses(
+    logs: PrivateJournald, say: Say
+) -> None:
+    say(["before"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=before")
+    async with listening(logs) as (listener, log):
+        forger = Sender(logs.socket)
+        for fields in ({}, {"_SYSTEMD_UNIT": UNIT, "_UID": "0"}, {"UNIT": UNIT}):
+            forger.send({"MESSAGE": "forged", "PRIORITY": "5", **fields})
+        forger.close()
+        with logs.unit(OTHER) as other:
+            other(["of another unit"])
+            await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=of another unit")
+        say(["one", "two"])
+        await until(lambda: listener.texts == ["one", "two"], within=30.0)
+        assert {line.identifier for line in listener.lines} == {"pluto"}
+        assert abs(listener.lines[0].at - time.time()) < 60
+        assert listener.woken > 0
+        assert log.count == 2
+
+
+async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, say: Say) -> None:
+    async with listening(logs) as (listener, log):
+        lines = [f"line {n}" for n in range(1000)]
+        say(lines)
+        await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=line 999")
+        while listener.texts[-1:] != ["line 999"]:
+            await log.settle(since=float("inf"))
+        assert listener.texts == lines
+
+
+async def test_what_settling_leaves_is_read_after_it(
+    logs: PrivateJournald, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.TURN", 0.0)  # a line at a time
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.PATIENCE", 0.0)
+    async with listening(logs) as (listener, log):
+        asyncio.get_running_loop().remove_reader(log._reader.fileno())  # type: ignore[union-attr]
+        lines = [f"left {n}" for n in range(20)]
+        say(lines)
+        await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=left 19")
+        await log.settle(since=float("inf"))
+        assert listener.texts == lines[:1]
+        await until(lambda: listener.texts == lines, within=30.0)
+
+
+async def test_what_was_logged_after_an_answer_wakes_and_what_was_before_does_not(
+    logs: PrivateJournald, say: Say
+) -> None:
+    async with listening(logs) as (listener, log):
+        asyncio.get_running_loop().remove_reader(log._reader.fileno())  # type: ignore[union-attr]
+        for since, woken in ((float("inf"), 0), (0.0, 1)):
+            say([f"since {since}"])
+            await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE=since {since}")
+            while listener.texts[-1:] != [f"since {since}"]:
+                await log.settle(since)
+            assert listener.woken == woken
+
+
+async def test_what_was_logged_since_some_moment_is_heard_where_that_is_asked_for(
+    logs: PrivateJournald, say: Say
+) -> None:
+    say(["long ago"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=long ago")
+    moment = time.time()
+    say(["since then"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=since then")
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    assert log.open(since=moment)
+    say(["now"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=now")
+    await until(lambda: listener.texts == ["since then", "now"], within=30.0)
+    log.close()
+
+
+async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
+    logs: PrivateJournald, say: Say, tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    said, written = tmp_path / "said", io.StringIO()
+    said.write_text(UP)
+    with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+
+        async def serve(until_what: Callable[[], object]) -> None:
+            kept = StateFile(tmp_path)
+            settings = Settings(control_socket=pluto.path, interval=0.2)
+            service = Service(settings, Sender(None, written), kept=kept)
+            service._log = PlutoLog(UNIT, service.hear, service.reminders.logged, logs.logs)
+            running = asyncio.create_task(service.run())
+            await until(until_what, within=30.0)
+            service.stop()
+            await running
+
+        await serve((tmp_path / "state.json").exists)
+        say([CAUSE])
+        await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE={CAUSE}")
+        said.write_text(DOWN)
+        await serve(lambda: "is down" in written.getvalue())
+    assert written.getvalue() == "<6>Tunnel site is down: It was taken down by hand.\n"
+
+
+async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None:
+    log = PlutoLog(UNIT, lambda _: None, lambda: None, tmp_path / "none")
+    assert not log.open()
+    await log.settle(0.0)
+    log.close()
+
+
+# --- A storm ---------------------------------------------------------------------------------
+
+SECONDS = 4
+RATE = 1000
+SLICE = 0.02
+CAUSE = '"site": terminating SAs using this connection'
+
+
+@pytest.fixture
+def gauge() -> Iterator[Gauge]:
+    gc.collect()
+    gc.freeze()  # what other tests left is not the service's
+    made = Gauge()
+    yield made
+    made.remove()
+    gc.unfreeze()
+
+
+async def storm(say: Say) -> None:
+    """Log a thousand lines a second about anything and everything."""
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    for n in range(int(SECONDS / SLICE)):
+        serials = range(n * int(RATE * SLICE), (n + 1) * int(RATE * SLICE))
+        say([f'"rw"[{s}] 192.0.2.7 #{s + 100}: responding to IKE_SA_INIT message' for s in serials])
+        await asyncio.sleep(begin + (n + 1) * SLICE - loop.time())
+
+
+@pytest.mark.slow
+async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
+    logs: PrivateJournald, say: Say, gauge: Gauge, tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    said = tmp_path / "said"
+    said.write_text(UP)
+    polls, told = deque[float](), list[client.Event]()
+    with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+        service = Service(Settings(control_socket=pluto.path), Sender(None, io.StringIO()))
+        service._log = PlutoLog(UNIT, service.hear, service.reminders.logged, logs.logs)
+        ask = service._poller._ask
+
+        async def noted() -> object:
+            polls.append(asyncio.get_running_loop().time())
+            return await ask()
+
+        service._poller._ask = noted  # type: ignore[assignment]
+        tasks = [asyncio.create_task(service.run()), asyncio.create_task(follow(told))]
+        await until(lambda: any(isinstance(e, client.Snapshot) for e in told), within=30.0)
+        gauge.busy = 0.0
+        polls.clear()
+        pouring = asyncio.create_task(storm(say))
+        await asyncio.sleep(SECONDS / 2)
+        say([CAUSE])
+        await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE={CAUSE}")
+        said.write_text(DOWN)
+        await pouring
+        await until(lambda: changes(told), within=30.0)
+        # Nothing is left to be read, and the last word has been looked at.
+        await until(lambda: service._log.count == SECONDS * RATE + 1, within=30.0)
+        tasks[1].cancel()
+        service.stop()
+        await asyncio.wait(tasks)
+    ((old, new, reason),) = changes(told)
+    assert (old, new, reason) == ("up", "down", Reason.OPERATOR)
+    for begin in polls:
+        assert sum(begin <= t < begin + 0.999 for t in polls) <= 5 + 1  # one may be a tick's
+    assert len(polls) > 1
+    assert gauge.busy < 0.05
+
+
+def changes(told: list[client.Event]) -> list[tuple[str, str, Reason]]:
+    return [(e.old, e.new, e.reason) for e in told if isinstance(e, client.Change)]
+
+
+async def follow(told: list[client.Event]) -> None:
+    async for event in client.follow():
+        told.append(event)  # noqa: PERF401 - it is looked at meanwhile

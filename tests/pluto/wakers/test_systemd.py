@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.dbus.connection import Variant, connect
+from ipsecwatch.pluto.wakers.systemd import SystemWatch
+from tests.support.fake_systemd import SYSTEMD, UNIT_PATH, systemd
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from tests.support.dbus_daemon import PrivateBus
+
+
+@pytest.fixture
+def bus(session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> PrivateBus:
+    """A bus on which anybody may be systemd, taken for the system's."""
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", session_bus.address)
+    return session_bus
+
+
+async def test_a_unit_that_stops_or_starts_wakes_and_is_known(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        assert woken == []
+        for state, inactive in (("deactivating", False), ("inactive", True), ("active", False)):
+            manager.become(state)
+            await until(lambda inactive=inactive: watch.inactive is inactive)  # type: ignore[misc]
+        assert len(woken) == 2
+        await watch.close()
+
+
+async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
+    bus: PrivateBus,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        before = clock()
+        assert not watch.was_inactive(before)
+        for state in ("failed", "activating"):
+            manager.become(state)
+        await until(lambda: len(woken) == 2)
+        assert watch.inactive is False
+        assert watch.was_inactive(before)
+        assert not watch.was_inactive(clock())
+        manager.become("inactive")
+        await until(lambda: watch.was_inactive(clock()))
+        await watch.close()
+
+
+async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None:
+    async with systemd("") as manager:
+        watch = SystemWatch("ipsec.service", lambda: None)
+        watch.open()
+        await asyncio.wait_for(manager.subscribed.wait(), 30)
+        manager.become("activating")  # it is installed now
+        await until(lambda: watch.inactive is False)
+        assert not watch.was_inactive(float("-inf"))
+        await watch.close()
+
+
+async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd("inactive"):
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: woken)
+        await watch.close()
+
+
+async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        manager.sleep(begins=True)
+        manager.sleep(begins=False)
+        await until(lambda: woken)
+        assert woken == [1]
+        await watch.close()
+
+
+async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) -> None:
+    woken: list[int] = []
+    async with systemd() as manager:
+        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch.open()
+        await until(lambda: watch.inactive is False)
+        forger = await connect("system")
+        forger.signal(
+            UNIT_PATH,
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+            "sa{sv}as",
+            [f"{SYSTEMD}.Unit", {"ActiveState": Variant("s", "failed")}, []],
+        )
+        await forger.flush(1.0)
+        manager.sleep(begins=False)
+        await until(lambda: woken)
+        assert watch.inactive is False
+        await forger.close()
+        await watch.close()
+
+
+async def test_a_bus_that_is_lost_is_found_again(bus: PrivateBus) -> None:
+    watch = SystemWatch("ipsec.service", lambda: None)
+    watch.open()
+    async with systemd("inactive"):
+        await until(lambda: watch.inactive is True, within=20)
+    bus.stop()
+    await until(lambda: watch.inactive is None)
+    bus.start()
+    async with systemd("active"):
+        await until(lambda: watch.inactive is False, within=20)
+    await watch.close()
+    assert len(asyncio.all_tasks()) == 1

@@ -1,0 +1,406 @@
+# SPDX-License-Identifier: MIT
+"""The daemon as a whole: a played pluto, a real bus, systemd's notifications."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import client
+from ipsecwatch.config import Settings
+from ipsecwatch.libreswan.status import parse
+from ipsecwatch.model import PlutoState, Poll, TunnelState
+from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
+from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
+from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.tracking.tracker import Tracker
+from tests.support.recordings import ROOT, statuses
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ipsecwatch.service.bus import News
+    from tests.support.dbus_daemon import PrivateBus
+
+SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
+DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
+TRIED = statuses(ROOT / "5.4/wrongpsk.jsonl.gz")[20].stdout
+NO_TUNNELS = "".join(
+    line + "\n" for line in DOWN.splitlines() if '"site"' not in line and "Total IPsec" not in line
+)
+
+
+@dataclass
+class World:
+    """A service and what is around it."""
+
+    folder: Path
+    says: Said = DOWN
+    told: list[client.Event] = field(default_factory=list)
+    entries: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def control(self) -> str:
+        return str(self.folder / "pluto.ctl")
+
+    @property
+    def changes(self) -> list[str]:
+        return [f"{e.old}>{e.new}" for e in self.told if isinstance(e, client.Change)]
+
+    def settings(self) -> Settings:
+        return Settings(control_socket=self.control, interval=0.2, fast_interval=0.1, timeout=1.0)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, system_bus: PrivateBus) -> AsyncIterator[World]:
+    """A service in this process, on a pluto that says what the test wants, and a follower."""
+    world = World(tmp_path)
+    service = Service(world.settings(), Sender(None, world.entries))
+    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+        running = asyncio.create_task(service.run())
+        following = asyncio.create_task(follow(world))
+        try:
+            await until(lambda: any(isinstance(e, client.Snapshot) for e in world.told))
+            yield world
+        finally:
+            following.cancel()
+            service.stop()
+            await running
+
+
+async def follow(world: World) -> None:
+    async with contextlib.aclosing(client.follow()) as events:
+        async for event in events:
+            world.told.append(event)
+
+
+async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> None:
+    await until(lambda: tunnels(world) == {"site": "down"})
+    world.says = UP
+    await until(lambda: world.changes == ["down>up"])
+    world.says = DOWN
+    await until(lambda: world.changes == ["down>up", "up>down"])
+    told = [e for e in world.told if isinstance(e, client.Change)]
+    assert [(e.told, e.serial) for e in told] == [("up", 1), ("down", 2)]
+    await until(lambda: world.entries.getvalue().count("\n") == 2)
+    assert world.entries.getvalue().startswith("<5>Tunnel site is up.\n<4>Tunnel site is down")
+
+
+def tunnels(world: World) -> dict[str, str]:
+    """What the follower has been told of, by snapshot and since."""
+    seen: dict[str, str] = {}
+    for event in world.told:
+        if isinstance(event, client.Snapshot):
+            seen = {v.name: v.state.value for v in event.tunnels.values()}
+        elif isinstance(event, client.Change) or (
+            isinstance(event, client.Update) and event.view is not None
+        ):
+            assert event.view is not None
+            seen[event.view.name] = event.view.state.value
+    return seen
+
+
+BAD: dict[str, Said] = {
+    "half an answer": UP[: len(UP) // 2],
+    "an answer that contradicts itself": UP.replace("IPsec SAs: total(1)", "IPsec SAs: total(3)"),
+    "garbage": "\x00\x1b[31m\xff\n" * 50,
+    "another answer": "006 #2: \"site\", type=ESP, add_time=1, inBytes=0, outBytes=0, id='@east'\n",
+    "a hanging pluto": Silence.HANGING,
+    "a pluto that is gone": Silence.STOPPED,
+    "a killed pluto": Silence.KILLED,
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_what_is_no_answer_makes_tunnels_unknown_and_never_down(
+    world: World, case: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.says = UP
+    await until(lambda: tunnels(world) == {"site": "up"})
+    before = len(world.changes)
+    world.says = BAD[case]
+    await until(lambda: world.changes[before:] == ["up>unknown"])
+    world.says = UP
+    back = ["up>unknown", "unknown>up"]
+    if BAD[case] in (Silence.STOPPED, Silence.KILLED):
+        back = ["up>unknown", "unknown>down", "down>up"]  # another pluto, other SAs
+    await until(lambda: world.changes[before:] == back)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_machine_without_libreswan_is_stopped_and_has_no_tunnels(world: World) -> None:
+    world.says = Silence.STOPPED
+    await until(lambda: any(isinstance(e, client.Pluto) for e in world.told))
+    last = [e for e in world.told if isinstance(e, client.Pluto)][-1]
+    assert last.state is PlutoState.STOPPED
+    await until(lambda: "The IPsec service is not running" in world.entries.getvalue())
+
+
+async def test_refresh_answers_when_its_poll_has_been_announced(world: World) -> None:
+    await until(lambda: tunnels(world) == {"site": "down"})
+    world.says = UP
+    serial = await client.refresh()
+    assert serial == 1
+    seen = await client.snapshot()
+    assert [v.state for v in seen.tunnels.values()] == [TunnelState.UP]
+
+
+async def test_refresh_says_that_pluto_cannot_be_asked(world: World) -> None:
+    world.says = Silence.STOPPED
+    with pytest.raises(client.PlutoUnavailableError):
+        await client.refresh()
+
+
+async def test_a_bus_that_comes_back_finds_the_same_service(
+    world: World, system_bus: PrivateBus
+) -> None:
+    await until(lambda: tunnels(world) == {"site": "down"})
+    first = next(e for e in world.told if isinstance(e, client.Snapshot))
+    system_bus.stop()
+    world.says = UP
+    await until(lambda: any(isinstance(e, client.Lost) for e in world.told))
+    await until(lambda: "site is up" in world.entries.getvalue())
+    system_bus.start()
+    await until(lambda: isinstance(world.told[-1], client.Snapshot), within=20)
+    again = world.told[-1]
+    assert isinstance(again, client.Snapshot)
+    assert again.run_id == first.run_id
+    assert [v.state for v in again.tunnels.values()] == [TunnelState.UP]
+
+
+async def test_unknown_lines_are_told_of_once_a_kind(world: World) -> None:
+    strange = "000 A brave new section: 17\n000 Connection list:"
+    world.says = DOWN.replace("000 Connection list:", strange)
+    await until(lambda: "not recognised" in world.entries.getvalue())
+    polls = len(world.told)
+    for number in range(18, 22):
+        world.says = DOWN.replace("000 Connection list:", strange.replace("17", str(number)))
+        await client.refresh()
+    assert world.entries.getvalue().count("not recognised") == 1
+    assert polls <= len(world.told)
+
+
+# --- as a process ---------------------------------------------------------------------------
+
+
+class Systemd:
+    """What systemd is told by a service that it starts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket.bind(self.path)
+        self._said: list[str] = []
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def said(self) -> list[str]:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._said += self._socket.recv(4096).decode().split("\n")
+        return self._said
+
+
+@dataclass
+class Daemon:
+    """`ipsecwatch daemon`, run as systemd runs it."""
+
+    process: asyncio.subprocess.Process
+    systemd: Systemd
+    settings: Path
+
+
+@pytest.fixture
+async def daemon(tmp_path: Path, system_bus: PrivateBus) -> AsyncIterator[Daemon]:
+    settings = tmp_path / "ipsecwatch.toml"
+    settings.write_text(f'control_socket = "{tmp_path}/pluto.ctl"\ninterval = 1.0\n')
+    systemd = Systemd(tmp_path)
+    environment = {**os.environ, "NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "600000"}
+    arguments = ["-m", "ipsecwatch", "daemon", "--config", str(settings)]
+    async with Playback(f"{tmp_path}/pluto.ctl", lambda _: UP, lambda: 0.0):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            await until(lambda: "READY=1" in systemd.said())
+            yield Daemon(process, systemd, settings)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            systemd.close()
+
+
+async def test_systemd_is_told_that_it_is_ready_and_how_it_goes(daemon: Daemon) -> None:
+    await until(lambda: "STATUS=libreswan 4.10: 1 up" in daemon.systemd.said())
+    beats = daemon.systemd.said().count("WATCHDOG=1")
+    await until(lambda: daemon.systemd.said().count("WATCHDOG=1") >= beats + 2)
+
+
+async def test_sigterm_ends_it_cleanly(daemon: Daemon) -> None:
+    daemon.process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(daemon.process.wait(), 10) == 0
+    assert daemon.systemd.said()[-1] == "STOPPING=1"
+    assert daemon.process.stderr is not None
+    assert b"Traceback" not in await daemon.process.stderr.read()
+
+
+async def test_sighup_reads_the_settings_again_and_survives_bad_ones(daemon: Daemon) -> None:
+    for text, word in (("interval = 2.0\n", "read again"), ("intervall = 2\n", "not read again")):
+        daemon.settings.write_text(text)
+        daemon.process.send_signal(signal.SIGHUP)
+        assert daemon.process.stderr is not None
+        line = ""
+        while word not in line:
+            line = (await asyncio.wait_for(daemon.process.stderr.readline(), 10)).decode()
+            assert line
+    assert "ipsecwatch.toml:1: unknown setting 'intervall'" in line
+    assert daemon.process.returncode is None
+
+
+async def test_a_second_daemon_leaves_with_a_hint(daemon: Daemon) -> None:
+    arguments = ["-m", "ipsecwatch", "daemon", "--config", str(daemon.settings)]
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await asyncio.wait_for(second.communicate(), 20)
+    assert second.returncode == 3
+    assert err.decode().splitlines()[-1].startswith("ipsecwatch: somebody else is org.ipsecwatch1")
+
+
+async def test_bad_settings_are_a_one_line_error(tmp_path: Path) -> None:
+    settings = tmp_path / "ipsecwatch.toml"
+    settings.write_text("interval = 'often'\n")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ipsecwatch", "daemon", "--config", settings,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 2
+    assert err.decode().count("\n") == 1
+    assert "ipsecwatch.toml:1: interval must be a number" in err.decode()
+
+
+async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twice(
+    tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    world = World(tmp_path, says=UP)
+    kept = StateFile(tmp_path)
+
+    async def serve() -> asyncio.Task[None]:
+        service = Service(world.settings(), Sender(None, world.entries), kept=kept)
+        running = asyncio.create_task(service.run())
+        await until(lambda: len(list(tmp_path.glob("state.json"))))
+        await asyncio.sleep(0.5)
+        service.stop()
+        await running
+        return running
+
+    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+        await serve()
+        await serve()
+        assert world.entries.getvalue() == ""
+        world.says = DOWN
+        await serve()
+        assert world.entries.getvalue().startswith("<4>Tunnel site is down")
+        assert world.entries.getvalue().count("\n") == 1
+
+
+async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
+    first, second = (
+        service._told(look, service._tracker.observe(look), look.at)
+        for look in (Poll(0.0, 0.0, parse(DOWN)), Poll(1.0, 1.0, parse(UP)))
+    )
+    service._outbox.put_nowait(second)
+    await service._keep(first)
+    assert not state.exists()
+    assert service._outbox.get_nowait() is second
+    await service._keep(second)
+    assert state.exists()
+
+
+@pytest.mark.parametrize("inactive", [True, False])
+async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
+    *, inactive: bool, tmp_path: Path
+) -> None:
+    service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
+    mono = asyncio.get_running_loop().time()
+    up = Answer(Command.STATUS, UP, 0.001, 0.0, Via.SOCKET, 1)
+    await service._polled(up, time.time(), mono)
+    if inactive:
+        service._system._note("inactive")
+    service._system._note("activating")
+    await service._polled(AskError(Trouble.STOPPED, "nobody listens"), time.time(), mono + 1)
+    (tunnel,) = service._tracker.tunnels.values()
+    assert tunnel.state is (TunnelState.DOWN if inactive else TunnelState.UNKNOWN)
+    # That it is down is known, and worth remembering; that nothing is known isn't.
+    assert service._outbox.get_nowait().known
+    assert service._outbox.get_nowait().known is inactive
+
+
+async def test_it_looks_at_the_moment_at_which_a_tunnel_gets_stuck() -> None:
+    service = Service(Settings(stuck_after=1.0), Sender(None, io.StringIO()))
+    wakes: list[float] = []
+    service.reminders = Reminders(lambda: wakes.append(time.monotonic()))
+
+    async def polled() -> None:
+        answer = Answer(Command.STATUS, TRIED, 0.001, 0.0, Via.SOCKET, 1)
+        await service._polled(answer, time.time(), time.monotonic())
+
+    await polled()
+    begun = time.monotonic()
+    await until(lambda: wakes)
+    assert wakes[0] - begun == pytest.approx(1.0, abs=0.3)
+    await polled()
+    assert [t.state for t in service._tracker.tunnels.values()] == [TunnelState.STUCK]
+
+
+async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
+    tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    world = World(tmp_path)
+    kept = StateFile(tmp_path)
+    service = Service(world.settings(), Sender(None, world.entries), kept=kept)
+    publish = service._bus.publish
+    telling, may_tell = asyncio.Event(), asyncio.Event()
+
+    async def slowly(news: News) -> None:
+        if news.transitions:
+            telling.set()
+            await may_tell.wait()
+        await publish(news)
+
+    service._bus.publish = slowly  # type: ignore[method-assign]
+    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+        running = asyncio.create_task(service.run())
+        await until(lambda: service._tracker.tunnels, within=30.0)
+        world.says = UP
+        await asyncio.wait_for(telling.wait(), 30.0)
+        service.stop()
+        await asyncio.sleep(0.05)
+        may_tell.set()
+        await asyncio.wait_for(running, 30.0)
+    assert world.entries.getvalue().startswith("<5>Tunnel site is up.")
+    tracker = Tracker()
+    saved = kept.read()
+    assert saved is not None
+    tracker.restore(saved.data)
+    assert [t.state for t in tracker.tunnels.values()] == [TunnelState.UP]

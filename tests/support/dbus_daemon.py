@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Private dbus-daemons: one that is what a distribution's system bus is, one like a session's.
+
+The system bus runs /usr/share/dbus-1/system.conf itself, with only what ties it to the machine
+changed (user, fork, pidfile, listen, included directories), and the project's own policy file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from tests.support.paths import TOP
+
+SYSTEM_CONF = Path("/usr/share/dbus-1/system.conf")
+SESSION_CONF = Path("/usr/share/dbus-1/session.conf")
+POLICY = TOP / "systemd/org.ipsecwatch1.conf"
+
+
+def missing() -> str | None:
+    """Say in one line why there can't be a private bus, or None."""
+    if shutil.which("dbus-daemon") is None:
+        return "dbus-daemon isn't installed"
+    for conf in (SYSTEM_CONF, SESSION_CONF):
+        if not conf.exists():
+            return f"{conf} is missing"
+    return None
+
+
+class PrivateBus:
+    """A dbus-daemon of our own. Always at the same address, however often it is started."""
+
+    def __init__(
+        self,
+        *,
+        system: bool,
+        policies: tuple[Path, ...] = (POLICY,),
+        limits: dict[str, int] | None = None,
+    ) -> None:
+        # Not pytest's tmp_path: other users must be able to get here.
+        self._directory = Path(tempfile.mkdtemp(prefix="ipsecwatch-bus-"))
+        self._directory.chmod(0o755)
+        self.address = f"unix:path={self._directory}/bus"
+        self._process: subprocess.Popen[bytes] | None = None
+        conf = self._system_conf(policies) if system else self._session_conf()
+        for name, value in (limits or {}).items():
+            limit = f'<limit name="{name}">{value}</limit></busconfig>'
+            conf = conf.replace("</busconfig>", limit)
+        self._conf = self._directory / "bus.conf"
+        self._conf.write_text(conf)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        shutil.rmtree(self._directory)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it accepts connections."""
+        assert self._process is None
+        self._process = subprocess.Popen(
+            [
+                shutil.which("dbus-daemon") or "",
+                f"--config-file={self._conf}",
+                "--nofork",
+                "--nopidfile",
+                "--nosyslog",
+                "--print-address=1",
+            ],
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "dbus-daemon didn't start"
+
+    def stop(self) -> None:
+        """End it, as a crash would: everybody is cut off."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stdout is not None
+            self._process.stdout.close()
+            self._process = None
+
+    def pause(self) -> None:
+        """Stop it from reading and writing (SIGSTOP)."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _system_conf(self, policies: tuple[Path, ...]) -> str:
+        conf = self._adapted(SYSTEM_CONF)
+        folder = self._directory / "system.d"
+        folder.mkdir()
+        for policy in policies:
+            text = policy.read_text()
+            if os.getuid() != 0:  # the service's user is then who runs the tests
+                text = text.replace('user="root"', f'user="{os.getuid()}"')
+            (folder / policy.name).write_text(text)
+        return conf.replace("</busconfig>", f"<includedir>{folder}</includedir></busconfig>")
+
+    def _session_conf(self) -> str:
+        return self._adapted(SESSION_CONF)
+
+    def _adapted(self, conf: Path) -> str:
+        text = re.sub(r"<!--.*?-->", "", conf.read_text(), flags=re.DOTALL)
+        ours = (
+            "user|fork|pidfile|syslog|listen|include|includedir|servicehelper|keep_umask|"
+            "standard_system_servicedirs|standard_session_servicedirs"
+        )
+        text = re.sub(rf"<({ours})\b[^>]*/>", "", text)
+        text = re.sub(rf"<({ours})\b[^>]*>[^<]*</\1>", "", text)
+        return text.replace("</busconfig>", f"<listen>{self.address}</listen></busconfig>")

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""What stands for ipsec.service in a machine of our own: a recorded pluto with its clock stopped.
+
+    python -m tests.support.recorded_pluto RECORDING SOCKET MOMENT
+
+MOMENT is a file that says how many seconds into the recording it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from ipsecwatch.model import LogLine
+from ipsecwatch.recording.fake_pluto import Playback, Timeline
+from ipsecwatch.recording.format import Answer, read
+
+
+async def play(file: Path, path: str, moment: Path) -> None:
+    entries = list(read(file)[1])
+    answers = [e for e in entries if isinstance(e, Answer) and e.exit == 0]
+    start = answers[0].at
+    says = Timeline((a.at - start, a.stdout) for a in answers)
+    lines = [e for e in entries if isinstance(e, LogLine)]
+
+    def now() -> float:
+        second = float(moment.read_text())
+        # The log first, as pluto does; what it prints goes to the journal.
+        while lines and lines[0].at - start <= second:
+            print(lines.pop(0).text, flush=True)
+        return second
+
+    async with Playback(path, says, now):
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(play(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

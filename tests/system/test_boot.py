@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""The service as it is installed: under its own unit, a real systemd, bus and journal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ipsecwatch.config import Settings
+from ipsecwatch.service.journal import DOWN, UP
+from tests.support.container import UnbootableError
+from tests.support.machine import Machine
+from tests.support.paths import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOCKET = Settings().control_socket
+INSIDE = "/opt/checkout"
+"""Where the checkout is seen: the unit hides /root, /home and /tmp, where it may really be."""
+PYTHON = sys.executable.replace(f"{TOP}/", f"{INSIDE}/")
+RECORDING = f"{INSIDE}/tests/recordings/4.10/site.jsonl.gz"
+DOWN_AT, UP_AT, DOWN_AGAIN_AT = 3, 10, 22
+"""Seconds into the recording (truth.json: down from 0 on, up from 6 to 19)."""
+
+PLUTO = f"""
+[Service]
+Type=exec
+ExecStart={PYTHON} -m tests.support.recorded_pluto {RECORDING} {SOCKET} /run/moment
+Environment=PYTHONPATH={INSIDE} PYTHONUNBUFFERED=1
+WorkingDirectory={INSIDE}
+RuntimeDirectory=pluto
+RuntimeDirectoryMode=0700
+"""
+
+TARGET = """
+[Unit]
+Requires=basic.target dbus.socket
+After=basic.target dbus.socket
+"""
+
+pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    folder = tmp_path_factory.mktemp("machine")
+    files, units = folder / "files", folder / "units"
+    installed = {
+        TOP / "systemd/org.ipsecwatch1.conf": "usr/share/dbus-1/system.d",
+        TOP / "systemd/ipsecwatch.catalog": "usr/lib/systemd/catalog",
+    }
+    for source, where in installed.items():
+        (files / where).mkdir(parents=True)
+        shutil.copy(source, files / where)
+    command = files / "usr/bin/ipsecwatch"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={INSIDE} exec {PYTHON} -m ipsecwatch "$@"\n')
+    command.chmod(0o755)
+    settings = files / "etc/ipsecwatch/ipsecwatch.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("interval = 1\nstopped_after = 0\n")
+    units.mkdir()
+    shutil.copy(TOP / "systemd/ipsecwatch.service", units)
+    (units / "ipsec.service").write_text(PLUTO)
+    (units / "machine.target").write_text(TARGET)
+    try:
+        with Machine(folder / "disk", files, units, {TOP: INSIDE}) as booted:
+            booted.path("/run/moment").write_text(str(DOWN_AT))
+            yield booted
+    except UnbootableError as e:
+        pytest.skip(str(e))
+
+
+def run(machine: Machine, *argv: str) -> str:
+    done = machine.run(*argv)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}{log(machine)}"
+    return done.stdout
+
+
+def log(machine: Machine) -> str:
+    return machine.run("journalctl", "--unit=ipsecwatch", "--no-pager", "--lines=30").stdout
+
+
+def property_of(machine: Machine, name: str) -> str:
+    unit = run(machine, "systemctl", "show", "--value", f"--property={name}", "ipsecwatch")
+    return unit.strip()
+
+
+def tunnels(machine: Machine) -> dict[str, Any]:
+    found = json.loads(run(machine, "ipsecwatch", "status", "--json"))
+    assert found["source"] == "service"
+    return {t["name"]: t["state"] for t in found["tunnels"]}
+
+
+def wait_for(machine: Machine, what: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60  # a slow pluto is asked less often: 2 % of its time
+    while not what():
+        assert time.monotonic() < give_up, log(machine)
+        time.sleep(0.1)
+
+
+def written(machine: Machine, message_id: str, pid: int) -> dict[str, Any]:
+    """Wait for an entry, which comes after the signal, and answer the newest one."""
+    ask = ("journalctl", f"MESSAGE_ID={message_id}", f"_PID={pid}", "--output=json", "--lines=1")
+    wait_for(machine, lambda: run(machine, *ask) != "")
+    entry: dict[str, Any] = json.loads(run(machine, *ask))
+    return entry
+
+
+@pytest.fixture
+def service(machine: Machine) -> Iterator[int]:
+    """Start the service before libreswan, and answer its process id."""
+    machine.path("/run/moment").write_text(str(DOWN_AT))
+    run(machine, "systemctl", "start", "ipsecwatch")
+    run(machine, "systemctl", "start", "ipsec")
+    wait_for(machine, lambda: tunnels(machine) == {"site": "down"})
+    yield int(property_of(machine, "MainPID"))
+    run(machine, "systemctl", "stop", "ipsecwatch", "ipsec")
+    assert property_of(machine, "Result") == "success"
+
+
+def test_a_tunnel_that_comes_up_is_told_on_the_bus_and_in_the_journal(
+    machine: Machine, service: int
+) -> None:
+    machine.path("/run/moment").write_text(str(UP_AT))
+    wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
+    entry = written(machine, UP, service)
+    assert entry["IPSECWATCH_TUNNEL"] == "site"
+    assert entry["_SYSTEMD_UNIT"] == "ipsecwatch.service"
+    assert entry["SYSLOG_IDENTIFIER"] == "ipsecwatch"
+
+
+def test_what_pluto_logs_is_the_reason_for_a_loss(machine: Machine, service: int) -> None:
+    machine.path("/run/moment").write_text(str(UP_AT))
+    wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
+    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    wait_for(machine, lambda: tunnels(machine) == {"site": "waiting"})
+    entry = written(machine, DOWN, service)
+    assert entry["IPSECWATCH_REASON"] == "operator"
+    assert entry["IPSECWATCH_DETAIL"] == '"site": terminating SAs using this connection'
+
+
+@pytest.mark.usefixtures("service")
+def test_libreswan_may_be_restarted_and_its_new_socket_is_found(machine: Machine) -> None:
+    # This time libreswan is there first, and so is the folder of its socket.
+    run(machine, "systemctl", "restart", "ipsecwatch")
+    pid = property_of(machine, "MainPID")
+    folder = machine.path("/run/pluto").stat().st_ino
+    run(machine, "systemctl", "stop", "ipsec")
+    wait_for(machine, lambda: "pluto is stopped" in property_of(machine, "StatusText"))
+    machine.path("/run/moment").write_text(str(UP_AT))
+    run(machine, "systemctl", "start", "ipsec")
+    assert machine.path("/run/pluto").stat().st_ino != folder
+    wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
+    assert property_of(machine, "MainPID") == pid
+
+
+def test_settings_are_read_again_on_a_reload_and_the_service_stays(
+    machine: Machine, service: int
+) -> None:
+    run(machine, "systemctl", "reload", "ipsecwatch")
+    wait_for(machine, lambda: "settings read again" in log(machine))
+    assert property_of(machine, "ActiveState") == "active"
+    assert property_of(machine, "MainPID") == str(service)
+
+
+@pytest.mark.usefixtures("service")
+def test_what_a_restart_is_to_find_again_stays_and_a_stop_clears_it(machine: Machine) -> None:
+    (machine.path("/run/ipsecwatch") / "kept").touch()
+    run(machine, "systemctl", "restart", "ipsecwatch")
+    assert (machine.path("/run/ipsecwatch") / "kept").exists()
+    run(machine, "systemctl", "stop", "ipsecwatch")
+    assert not machine.path("/run/ipsecwatch").exists()
+
+
+def test_the_service_may_do_nothing_that_another_root_may(machine: Machine, service: int) -> None:
+    status = dict(
+        line.split(":\t", 1)
+        for line in machine.path(f"/proc/{service}/status").read_text().splitlines()
+    )
+    assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    mounts = machine.path(f"/proc/{service}/mountinfo").read_text().splitlines()
+    writable = {m.split()[4] for m in mounts if m.split()[5].startswith("rw")}
+    assert "/run/ipsecwatch" in writable
+    assert not writable & {"/", "/run", "/etc", "/usr", "/var", "/home", "/sys", "/run/systemd"}
+    networks = [machine.path(f"/proc/{pid}/ns/net").readlink() for pid in (1, service)]
+    assert networks[0] != networks[1]

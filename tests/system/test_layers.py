@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""The direction of imports, and the purity of the core.
+
+Rooms lie on floors. A module imports from its own room and from lower floors only: never from a
+higher one, and never from another room of its own floor. A pure room does no I/O and reads no
+clock, so it imports only pure rooms and the few modules of the standard library that are listed
+here. Every module must belong to a room.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.support.paths import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PACKAGE: Final = TOP / "ipsecwatch"
+
+
+@dataclass(frozen=True)
+class Room:
+    """Modules that belong together, each named without ``ipsecwatch.``, a package for all of it."""
+
+    name: str
+    modules: frozenset[str]
+    pure: bool
+
+
+def room(name: str, modules: str = "", *, pure: bool = False) -> Room:
+    """Make a room; without ``modules`` it is the module, or the package, of its name."""
+    return Room(name, frozenset(modules.split() or [name]), pure)
+
+
+FLOORS: Final = (
+    (room("cli", "cli __main__"),),
+    (
+        room("service"),
+        room("agent"),
+    ),
+    (
+        room("tracking", pure=True),
+        room("client"),
+        room("recording"),
+    ),
+    (
+        room("libreswan", pure=True),
+        room("pluto"),
+    ),
+    (
+        room("dbus"),
+        room("reasons", pure=True),
+    ),
+    (
+        room("words", "model sanitize __init__", pure=True),
+        room("config"),
+    ),
+)  # fmt: skip
+"""All rooms, from the highest floor down."""
+
+HARMLESS: Final = frozenset(
+    {
+        "__future__", "abc", "bisect", "collections", "contextlib", "dataclasses", "difflib",
+        "enum", "fnmatch", "functools", "html", "itertools", "math", "operator", "re", "string",
+        "textwrap", "typing", "unicodedata",
+    }
+)  # fmt: skip
+"""What of the standard library a pure room may import."""
+WORLDLY: Final = frozenset({"open", "print", "input", "__import__", "exec", "eval"})
+"""Functions that are there without an import and that a pure room doesn't call."""
+
+
+def findings(package: Path) -> list[str]:
+    """Say in a line each what is wrong with a package."""
+    files = {_name(package, file): file for file in sorted(package.rglob("*.py"))}
+    found: list[str] = []
+    for name, file in files.items():
+        homes = [(floor, r) for floor, rooms in enumerate(FLOORS) for r in rooms if _in(name, r)]
+        if len(homes) != 1:
+            found.append(f"{name} belongs to {len(homes)} rooms: give it one in FLOORS")
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for imported in _imports(tree, files):
+            found += _judge(name, *homes[0], imported)
+        if homes[0][1].pure:
+            found += [f"{name} is pure and calls {call}()" for call in _calls(tree)]
+    return found
+
+
+def _judge(name: str, floor: int, home: Room, imported: str) -> list[str]:
+    """Say what is wrong with one import; ours begin with a dot."""
+    if not imported.startswith("."):
+        outside = imported.partition(".")[0]
+        if home.pure and outside not in HARMLESS:
+            return [f"{name} is pure and imports {outside}"]
+        return []
+    for at, rooms in enumerate(FLOORS):
+        for other in rooms:
+            if not _in(imported[1:], other) or other is home:
+                continue
+            if at <= floor:
+                return [f"{name} imports {imported[1:]}, which isn't below it"]
+            if home.pure and not other.pure:
+                return [f"{name} is pure and imports {imported[1:]}, which isn't"]
+    return []
+
+
+def _name(package: Path, file: Path) -> str:
+    """Name a module without ``ipsecwatch.``; a package by its own name."""
+    parts = list(file.relative_to(package).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
+
+
+def _in(name: str, r: Room) -> bool:
+    return any(name == m or name.startswith(f"{m}.") for m in r.modules)
+
+
+def _imports(tree: ast.Module, files: dict[str, Path]) -> Iterator[str]:
+    """List all that a module imports, for types alone as well."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            ours = name.removeprefix("ipsecwatch.")
+            if ours == name:
+                yield name
+            elif ours in files:
+                yield f".{ours}"
+            else:
+                yield f".{ours.rpartition('.')[0] or '__init__'}"
+
+
+def _calls(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in WORLDLY:
+                yield name
+
+
+def test_imports_run_one_way_and_the_core_is_pure() -> None:
+    assert findings(PACKAGE) == []
+
+
+def test_every_room_is_there() -> None:
+    names = [_name(PACKAGE, file) for file in PACKAGE.rglob("*.py")]
+    rooms = [r for floor in FLOORS for r in floor]
+    assert [m for r in rooms for m in r.modules if m not in names] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "finding"),
+    [
+        ("tracking/tracker.py", "import asyncio", "tracking.tracker is pure and imports asyncio"),
+        (
+            "tracking/tracker.py",
+            "from time import time",
+            "tracking.tracker is pure and imports time",
+        ),
+        ("tracking/tracker.py", "open('x')", "tracking.tracker is pure and calls open()"),
+        (
+            "tracking/tracker.py",
+            "from ipsecwatch.client import follow",
+            "tracking.tracker imports client, which isn't below it",
+        ),
+        (
+            "libreswan/status/states.py",
+            "from ipsecwatch import pluto",
+            "libreswan.status.states imports pluto, which isn't below it",
+        ),
+        (
+            "reasons.py",
+            "def f():\n    from ipsecwatch import config",
+            "reasons is pure and imports config, which isn't",
+        ),
+        (
+            "pluto/poller.py",
+            "from ipsecwatch.service import Service",
+            "pluto.poller imports service, which isn't below it",
+        ),
+        ("attic.py", "", "attic belongs to 0 rooms: give it one in FLOORS"),
+    ],
+)
+def test_what_breaks_the_rule_is_found(file: str, line: str, finding: str, tmp_path: Path) -> None:
+    package = shutil.copytree(PACKAGE, tmp_path / "ipsecwatch")
+    with (package / file).open("a", encoding="utf-8") as f:
+        f.write(f"\n{line}\n")
+    assert findings(package) == [finding]

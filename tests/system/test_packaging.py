@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""The packages: that they agree with the code and each other, and what they do to a system."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import __version__
+from ipsecwatch.cli.main import VERBS
+from ipsecwatch.config import Settings, load_service
+from ipsecwatch.service.journal import UP
+from tests.support.container import UnbootableError
+from tests.support.machine import Machine
+from tests.support.packages import build
+from tests.support.paths import TOP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PACKAGING = TOP / "packaging"
+DEBIAN = PACKAGING / "debian"
+SPEC = PACKAGING / "rpm/ipsecwatch.spec"
+PRIVATE = "/usr/share/ipsecwatch/python"
+TARGET = """
+[Unit]
+Requires=basic.target dbus.socket
+After=basic.target dbus.socket
+"""
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def run(*argv: str | Path, **env: str) -> str:
+    done = subprocess.run(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **env},
+    )  # fmt: skip
+    assert done.returncode == 0, f"{argv}: {done.stdout}"
+    return done.stdout
+
+
+# --- The sources of the packages ------------------------------------------------------------
+
+
+def test_every_package_has_the_programs_version() -> None:
+    assert read(DEBIAN / "changelog").startswith(f"ipsecwatch ({__version__}) ")
+    assert re.search(rf"^Version: +{re.escape(__version__)}$", read(SPEC), re.MULTILINE)
+    assert f"- {__version__}-1\n" in read(SPEC)
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", read(path), re.MULTILINE))
+
+
+def test_the_libraries_that_come_along_are_the_tested_ones_and_are_all_named() -> None:
+    vendored, tested = pins(PACKAGING / "vendor.txt"), pins(PACKAGING / "constraints.txt")
+    assert vendored == {name: tested[name] for name in vendored}
+    for name, version in vendored.items():
+        assert f"bundled(python3dist({name})) = {version}\n" in read(SPEC)
+        assert f"vendor/{name.replace('-', '_')}/*\n" in read(DEBIAN / "copyright")
+
+
+def test_the_settings_file_names_every_setting_with_its_default(tmp_path: Path) -> None:
+    text = read(PACKAGING / "ipsecwatch.toml")
+    assert tomllib.loads(text) == {}
+    active = tmp_path / "ipsecwatch.toml"
+    active.write_text(re.sub(r"^#(\w+ = )", r"\1", text, flags=re.MULTILINE), encoding="utf-8")
+    assert load_service(active) == Settings()
+    assert tomllib.loads(read(active)).keys() == {f.name for f in fields(Settings)}
+
+
+def test_notifications_find_a_name_and_an_icon_under_the_agents_name() -> None:
+    pytest.importorskip("desktop_notifier", reason="the extra agent isn't installed")
+    from ipsecwatch.agent.desktop import APP_NAME
+
+    entry = read(PACKAGING / f"{APP_NAME}.desktop")
+    assert f"\nIcon={APP_NAME}\n" in entry
+    ET.parse(PACKAGING / f"icons/{APP_NAME}.svg")
+    if shutil.which("desktop-file-validate"):
+        assert run("desktop-file-validate", PACKAGING / f"{APP_NAME}.desktop") == ""
+
+
+def test_the_manual_page_tells_of_every_verb(tmp_path: Path) -> None:
+    page = tmp_path / "ipsecwatch.1"
+    page.write_text(run(sys.executable, PACKAGING / "manpage.py"), encoding="utf-8")
+    for verb in VERBS:
+        assert re.search(rf"^\.TP\n\.B {verb}\b", read(page), re.MULTILINE)
+    if shutil.which("groff"):
+        assert run("groff", "-man", "-ww", "-z", "-Tutf8", page) == ""
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze isn't installed")
+def test_with_xfrm_events_the_service_is_exposed_to_1_7_of_10_at_most(tmp_path: Path) -> None:
+    unit = tmp_path / "ipsecwatch.service"
+    shutil.copy(TOP / "systemd" / unit.name, unit)
+    drop_ins = unit.with_name(unit.name + ".d")
+    drop_ins.mkdir()
+    shutil.copy(TOP / "systemd/xfrm.conf", drop_ins)
+    said = run("systemd-analyze", "--no-pager", "security", "--offline=true", unit)
+    level = re.search(r"exposure level for ipsecwatch\.service: ([0-9.]+)", said)
+    assert level, said
+    assert 1.0 < float(level[1]) <= 1.7, said  # less, and the drop-in wasn't looked at
+
+
+# --- The packages themselves ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return build(tmp_path_factory.mktemp("rpm"), "rpm/build", "*.noarch.rpm", "rpmbuild")
+
+
+@pytest.mark.slow
+def test_lintian_finds_nothing(debs: dict[str, Path]) -> None:
+    if shutil.which("lintian") is None:
+        pytest.skip("lintian isn't installed")
+    [changes] = debs["ipsecwatch"].parent.glob("*.changes")
+    said = run("lintian", "--allow-root", "--fail-on=error", changes)
+    assert not re.findall(r"^[EW]: .*", said, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_rpmlint_finds_no_error(rpms: dict[str, Path]) -> None:
+    if shutil.which("rpmlint") is None:
+        pytest.skip("rpmlint isn't installed")
+    done = subprocess.run(
+        ["rpmlint", "-r", PACKAGING / "rpm/rpmlintrc", *rpms.values(), SPEC],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert not re.findall(r".*: E: .*", done.stdout), done.stdout + done.stderr
+
+
+def comparable(paths: list[str]) -> set[str]:
+    """Leave out what distributions do in their own ways: documentation, licences, compiled files.
+
+    Debian 12 has units of the system in /lib, which is a link to /usr/lib; rpm doesn't compress
+    manual pages on Debian.
+    """
+    own = re.compile("/usr/share/(doc|licenses|lintian|python3)/|__pycache__")
+    paths = [re.sub("^/lib/", "/usr/lib/", p).removesuffix(".gz") for p in paths]
+    return {p for p in paths if not own.search(p)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ipsecwatch", "ipsecwatch-agent"])
+def test_the_packages_of_both_families_hold_the_same_files(
+    name: str, debs: dict[str, Path], rpms: dict[str, Path]
+) -> None:
+    in_deb = [
+        line.split(maxsplit=5)[5].removeprefix(".")
+        for line in run("dpkg-deb", "--contents", debs[name]).splitlines()
+        if line.startswith("-")
+    ]
+    listed = run("rpm", "--query", "--package", "--list", "--verbose", rpms[name]).splitlines()
+    in_rpm = [line.split(maxsplit=8)[8] for line in listed if line.startswith("-")]
+    assert comparable(in_deb) ^ comparable(in_rpm) == set()
+    assert len(comparable(in_deb)) > 20
+
+
+@pytest.mark.slow
+def test_the_agents_libraries_find_all_they_need(debs: dict[str, Path], tmp_path: Path) -> None:
+    for deb in debs.values():
+        run("dpkg-deb", "--extract", deb, tmp_path)
+    missing = [
+        package
+        for package, module in {
+            "python3-packaging": "packaging.version",
+            "python3-typing-extensions": "typing_extensions",
+        }.items()
+        if subprocess.run(
+            ["/usr/bin/python3", "-Ic", f"import {module}"], capture_output=True, check=False
+        ).returncode
+    ]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} isn't installed")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path) + PRIVATE!r}); import ipsecwatch.desktop"
+    assert run("/usr/bin/python3", "-IBc", code) == ""
+
+
+# --- What they do to a system ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def machine(debs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    folder = tmp_path_factory.mktemp("machine")
+    files, units = folder / "files", folder / "units"
+    (files / "opt").mkdir(parents=True)
+    for name, deb in debs.items():
+        shutil.copy(deb, files / "opt" / f"{name}.deb")
+    # In images for containers it forbids the start of services.
+    policy = files / "usr/sbin/policy-rc.d"
+    policy.parent.mkdir(parents=True)
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    policy.chmod(0o755)
+    units.mkdir()
+    (units / "machine.target").write_text(TARGET)
+    try:
+        with Machine(folder / "disk", files, units, {}) as booted:
+            # What is enabled is written there.
+            inside(booted, "mount", "-t", "tmpfs", "units", "/etc/systemd/system")
+            # The index of manual pages would be made anew each time, in some 15 s.
+            inside(booted, "rm", "-f", "/var/lib/man-db/auto-update")
+            yield booted
+    except UnbootableError as e:
+        pytest.skip(str(e))
+
+
+def inside(machine: Machine, *argv: str) -> str:
+    done = machine.run(*argv)
+    assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def dpkg(machine: Machine, *argv: str) -> None:
+    # The agent's dependencies may be missing here, and it isn't started.
+    options = ("--force-unsafe-io", "--force-depends", "--force-confdef")
+    inside(machine, "env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *options, *argv)
+
+
+def imported(said: str) -> set[str]:
+    """Find the files in what python3 -v says."""
+    found = re.findall(r"# code object from '([^']+\.py)'|# \S+ matches (\S+\.py)", said)
+    return {source or compiled for source, compiled in found}
+
+
+@pytest.mark.slow
+def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) -> None:
+    inside(machine, "sh", "-c", "rm -rf /etc/ipsecwatch")  # the host's, if it has one
+    dpkg(machine, "--install", "/opt/ipsecwatch.deb", "/opt/ipsecwatch-agent.deb")
+    assert inside(machine, "systemctl", "is-enabled", "ipsecwatch") == "enabled"
+    assert inside(machine, "systemctl", "is-active", "ipsecwatch") == "active"
+    assert inside(machine, "systemctl", "--global", "is-enabled", "ipsecwatch-agent") == "enabled"
+    # Whatever libreswan does here, the service has a word for it.
+    assert '"source": "service"' in inside(machine, "ipsecwatch", "status", "--json")
+    assert "is up" in inside(machine, "journalctl", "--list-catalog", UP)
+
+    # The service runs on what is its own, and nobody else sees it.
+    launcher = inside(machine, "head", "-n1", "/usr/bin/ipsecwatch")
+    assert launcher == read(PACKAGING / "launcher").splitlines()[0] == "#!/usr/bin/python3 -IB"
+    nothing = machine.run("/usr/bin/python3", "-IBv", "-c", "pass").stderr
+    start = ("/usr/bin/python3", "-IBv", "/usr/bin/ipsecwatch", "daemon", "--help")
+    files = imported(machine.run(*start).stderr) - imported(nothing)
+    assert any(f.startswith(f"{PRIVATE}/dbus_fast/") for f in files)
+    standard = re.compile(r"/usr/lib/python3\.\d+/|/usr/lib(64)?/python3.*-packages/systemd/")
+    assert {f for f in files if not standard.match(f) and not f.startswith(PRIVATE)} == set()
+    assert machine.run("/usr/bin/python3", "-Ic", "import ipsecwatch").returncode == 1
+
+    inside(machine, "sh", "-c", "echo '# mine' >>/etc/ipsecwatch/ipsecwatch.toml")
+    before = inside(machine, "systemctl", "show", "--value", "--property=MainPID", "ipsecwatch")
+    dpkg(machine, "--install", "/opt/ipsecwatch.deb")
+    after = inside(machine, "systemctl", "show", "--value", "--property=MainPID", "ipsecwatch")
+    assert before != after != "0"
+    assert "# mine" in inside(machine, "cat", "/etc/ipsecwatch/ipsecwatch.toml")
+
+    inside(machine, "systemctl", "disable", "--now", "ipsecwatch")
+    dpkg(machine, "--install", "/opt/ipsecwatch.deb")
+    assert machine.run("systemctl", "is-active", "ipsecwatch").stdout == "inactive\n"
+    inside(machine, "systemctl", "enable", "--now", "ipsecwatch")
+
+    dpkg(machine, "--remove", "ipsecwatch-agent", "ipsecwatch")
+    assert machine.run("systemctl", "is-active", "ipsecwatch").stdout == "inactive\n"
+    assert "# mine" in inside(machine, "cat", "/etc/ipsecwatch/ipsecwatch.toml")
+    dpkg(machine, "--purge", "ipsecwatch-agent", "ipsecwatch")
+    left = inside(machine, "sh", "-c", "find /etc /run /usr /var/lib -xdev -name '*ipsecwatch*'")
+    assert left == ""

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""What people read about the D-Bus API agrees with the XML that is its source."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
+from tests.support.paths import TOP
+
+README = (TOP / "README.md").read_text(encoding="utf-8")
+MARK = "<!-- packaging/reference.py --brief -->"
+"""Where the README has such lines, what is between them is the script's output."""
+
+
+def reference(*options: str) -> str:
+    command = [sys.executable, str(TOP / "packaging/reference.py"), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def types(arguments: str) -> str:
+    """The signature in arguments as people read them: "(s name, t serial)"."""
+    return "".join(a.split()[0] for a in arguments.strip("()").split(", ") if a)
+
+
+@pytest.mark.parametrize("options", [(), ("--brief",)])
+def test_the_reference_has_every_member_with_its_signature_and_says_what_it_is(
+    options: tuple[str, ...],
+) -> None:
+    told = reference(*options)
+    for interface in (MANAGER, TUNNEL):
+        described = interfaces()[interface]
+        for name, signature in described.signals.items():
+            [arguments] = re.findall(rf"signal `{name}\((.*)\)`", told)
+            assert types(arguments) == signature
+        for name, method in described.methods.items():
+            [(takes, answers)] = re.findall(rf"method `{name}\((.*?)\) → \((.*)\)`", told)
+            assert (types(takes), types(answers)) == (method.takes, method.answers)
+        for name, described_property in described.properties.items():
+            assert f"property `{name} {described_property.signature}`" in told
+    for row in re.findall(r"^\| (?:method|signal|property) .*$", told, re.MULTILINE):
+        assert re.search(r"\| [^|]{10,300} \|$", row), row
+
+
+def test_the_readme_names_every_member() -> None:
+    for interface in (MANAGER, TUNNEL):
+        described = interfaces()[interface]
+        for name in [*described.signals, *described.methods]:
+            assert f"`{name}" in README
+    for name in interfaces()[TUNNEL].properties:
+        assert f"`{name}" in README
+
+
+def test_the_readmes_signatures_are_those_of_the_xml() -> None:
+    described = interfaces()[MANAGER]
+    seen = set()
+    for name, takes, answers in re.findall(r"`(\w+)\((.*?)\)(?: → ([^`]*))?`", README):
+        if name in described.signals:
+            assert types(takes) == described.signals[name], name
+        elif name in described.methods:
+            method = described.methods[name]
+            assert types(takes) == method.takes, name
+            assert not answers or types(answers) == method.answers, name
+        seen.add(name)
+    assert {*described.signals, *described.methods} <= seen
+
+
+def test_what_the_readme_has_of_the_script_is_what_the_script_prints() -> None:
+    for part in README.split(MARK)[1::2]:
+        assert part.strip() == reference("--brief").strip()

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The systemd units: what systemd itself says of them, and that they agree with the code."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from ipsecwatch.cli.common import EXIT_USAGE
+from ipsecwatch.cli.main import VERBS
+from ipsecwatch.config import Settings
+from tests.support.paths import TOP
+
+SERVICE = TOP / "systemd/ipsecwatch.service"
+AGENT = TOP / "systemd/ipsecwatch-agent.service"
+
+needs_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze isn't installed"
+)
+
+
+def options(unit: Path) -> dict[str, list[str]]:
+    """Read the settings of a unit, each with all its values in order."""
+    found: dict[str, list[str]] = {}
+    for line in unit.read_text(encoding="utf-8").splitlines():
+        if "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+def analyze(*args: str | Path, runtime: Path) -> str:
+    """Ask systemd-analyze. A complaint doesn't always change its exit code: read the answer."""
+    run = subprocess.run(
+        ["systemd-analyze", "--no-pager", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        # Without a session it has no folder for the user's manager.
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+    )
+    return run.stdout
+
+
+@needs_analyze
+@pytest.mark.parametrize(("unit", "scope"), [(SERVICE, "--system"), (AGENT, "--user")])
+def test_systemd_has_nothing_to_say_against_the_unit(
+    unit: Path, scope: str, tmp_path: Path
+) -> None:
+    # The program isn't installed where the unit expects it; any program that is will do.
+    text = unit.read_text(encoding="utf-8").replace("/usr/bin/ipsecwatch", "/bin/true")
+    (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    assert analyze("verify", scope, "--man=no", tmp_path / unit.name, runtime=tmp_path) == ""
+
+
+@needs_analyze
+def test_the_service_is_exposed_to_1_0_of_10_at_most(tmp_path: Path) -> None:
+    said = analyze("security", "--offline=true", SERVICE, runtime=tmp_path)
+    if "unrecognized option" in said:
+        pytest.skip("systemd-analyze before 250 cannot judge a file")
+    level = re.search(r"exposure level for ipsecwatch\.service: ([0-9.]+)", said)
+    assert level, said
+    assert float(level[1]) <= 1.0, said
+
+
+@pytest.mark.parametrize("unit", [SERVICE, AGENT])
+def test_the_unit_starts_a_verb_of_the_installed_command(unit: Path) -> None:
+    [command] = options(unit)["ExecStart"]
+    path, verb = command.split()
+    scripts = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert Path(path).parent == Path("/usr/bin")
+    assert Path(path).name in scripts["scripts"]
+    assert verb in VERBS
+
+
+@pytest.mark.parametrize("unit", [SERVICE, AGENT])
+def test_settings_that_cannot_be_used_are_no_reason_to_start_over_and_over(unit: Path) -> None:
+    assert options(unit)["Restart"] == ["on-failure"]
+    assert options(unit)["RestartPreventExitStatus"] == [str(EXIT_USAGE)]
+
+
+def test_the_service_neither_starts_nor_stops_libreswan_nor_goes_with_it() -> None:
+    service = options(SERVICE)
+    assert {k for k, v in service.items() if any(Settings().unit in w.split() for w in v)} == {
+        "After"
+    }
+
+
+def test_the_service_is_root_without_capabilities_and_without_a_network() -> None:
+    service = options(SERVICE)
+    assert "User" not in service
+    assert service["CapabilityBoundingSet"] == [""]
+    assert "AmbientCapabilities" not in service
+    assert service["NoNewPrivileges"] == ["yes"]
+    assert service["PrivateNetwork"] == ["yes"]
+    assert service["RestrictAddressFamilies"] == ["AF_UNIX"]
+
+
+def test_no_mount_option_of_the_service_stands_between_it_and_plutos_socket() -> None:
+    mounts = "Bind|Inaccessible|ReadOnly|ReadWrite|Exec|NoExec"
+    named = [
+        path.lstrip("-+")
+        for key, values in options(SERVICE).items()
+        if re.fullmatch(rf"(?:{mounts})Paths|BindReadOnlyPaths|TemporaryFileSystem", key)
+        for value in values
+        for path in value.split()
+    ]
+    assert "/run" in named  # ProtectSystem=strict forgets it; see the unit
+    assert [path for path in named if path.startswith("/run/")] == []
+    assert not Settings().control_socket.startswith(tuple(set(named) - {"/run"}))
+
+
+def test_the_watchdog_waits_longer_than_one_answer_of_plutos_may_take() -> None:
+    [seconds] = options(SERVICE)["WatchdogSec"]
+    assert float(seconds) > 2 * Settings().timeout
+
+
+def test_nothing_starts_the_service_by_a_message_on_the_bus() -> None:
+    assert "BusName" not in options(SERVICE)
+    units = [*TOP.glob("systemd/**/*.service"), *TOP.glob("packaging/**/*.service")]
+    assert SERVICE in units
+    assert [u for u in units if "[D-BUS Service]" in u.read_text(encoding="utf-8")] == []
+
+
+def test_the_agent_comes_and_goes_with_a_persons_graphical_session() -> None:
+    agent = options(AGENT)
+    for key in ("PartOf", "After", "WantedBy"):
+        assert agent[key] == ["graphical-session.target"]
+    assert agent["ConditionUser"] == ["!@system"]
+
+
+def test_the_agents_unit_asks_for_nothing_that_takes_a_user_namespace() -> None:
+    # A user's own manager can't mount; where it may not make a user namespace either, such options
+    # keep the unit from starting, or do nothing and say so at each start.
+    mounting = re.compile("Protect|PrivateTmp|PrivateDevices|PrivateNetwork|PrivateUsers|.*Paths")
+    assert [key for key in options(AGENT) if mounting.match(key)] == []
