@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.model import Kind, Reason, Role, Stage, State
+from ipsecwatch.report import Kind, Role, Stage, State
+from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import Kind, Reason, Role, Stage, State
 from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.report import Kind, Role, Stage, State
+from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT, statuses
 from tests.support.reports import child, ike
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.notifications import Kind, News, Notice, Withdrawal
-from ipsecwatch.model import PlutoState, Reason
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

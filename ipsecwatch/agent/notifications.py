@@ -12,9 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.model import Reason, TunnelState
 from ipsecwatch.reasons import WORDS, Words
 from ipsecwatch.sanitize import MAX_SHOWN, clean
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,7 +24,8 @@ from ipsecwatch.agent import notifications
 from ipsecwatch.agent.batching import Digest
 from ipsecwatch.agent.notifications import DELIBERATE, Kind, News, Notice, Withdrawal
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Update, View
-from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,12 +24,12 @@ from ipsecwatch.agent import session
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, colour_wanted, verb
 from ipsecwatch.config import AgentSettings, Settings
-from ipsecwatch.model import Reason
 from ipsecwatch.reasons import WORDS
 from ipsecwatch.recording.composite import Ensemble, load
 from ipsecwatch.recording.fake_pluto import Playback
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
+from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
     import argparse

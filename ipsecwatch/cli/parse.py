@@ -18,7 +18,7 @@ from ipsecwatch.libreswan.status import (
 )
 from ipsecwatch.libreswan.status.states import remarks
 from ipsecwatch.libreswan.status.values import amount
-from ipsecwatch.model import Connection, IkeVersion, Report, SaLine, State
+from ipsecwatch.report import Connection, IkeVersion, Report, SaLine, State
 
 if TYPE_CHECKING:
     import argparse

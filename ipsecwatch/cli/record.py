@@ -22,7 +22,7 @@ from ipsecwatch.sanitize import clean
 if TYPE_CHECKING:
     import argparse
 
-    from ipsecwatch.model import LogLine
+    from ipsecwatch.report import LogLine
 
 HELP = "record what pluto says and logs, until interrupted"
 

@@ -14,12 +14,14 @@ from ipsecwatch import recording
 from ipsecwatch.cli import table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, colour_wanted, verb
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import LogLine, Transition
+from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+
+    from ipsecwatch.tunnel import Transition
 
 HELP = "play a recording through the tracker and print each transition"
 

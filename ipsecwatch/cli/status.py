@@ -24,11 +24,12 @@ from ipsecwatch.cli.common import (
     verb,
 )
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto import query
 from ipsecwatch.reasons import WORDS
+from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     import argparse

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.client.events import Event, Snapshot, Told, View
     from ipsecwatch.dbus.connection import Reply, Signal, Wire
-    from ipsecwatch.model import PlutoState
+    from ipsecwatch.report import PlutoState
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""

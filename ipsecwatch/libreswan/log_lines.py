@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import Final
 
-from ipsecwatch.model import Reason
+from ipsecwatch.tunnel import Reason
 
 
 class Clue(Enum):

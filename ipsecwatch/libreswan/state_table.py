@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ipsecwatch.model import Kind, Role, Stage
+from ipsecwatch.report import Kind, Role, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -15,7 +15,7 @@ from ipsecwatch.pluto.poller import BUDGET
 from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 logger = logging.getLogger(__name__)
 

@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.model import PlutoState
 from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.bounded_reader import ENDLESS, Drain
 from ipsecwatch.pluto.whack import Versions
+from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import sections
-from ipsecwatch.model import LogLine
+from ipsecwatch.report import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from ipsecwatch.model import LogLine, PlutoState, Poll
+from ipsecwatch.report import LogLine, PlutoState, Poll
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -25,7 +25,6 @@ from systemd import daemon
 
 from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
-from ipsecwatch.model import PlutoState, Poll, Reason, Report, TunnelState
 from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Tiers
@@ -34,16 +33,19 @@ from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from ipsecwatch.pluto.wakers.xfrm import KernelWatch
+from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, News
 from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.service.worker import Study
 from ipsecwatch.tracking.late_reasons import unexplained
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import LogLine, Transition
+    from ipsecwatch.report import LogLine
     from ipsecwatch.service.journald import Sender
+    from ipsecwatch.tunnel import Transition
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.connection_fields import Details as Keys
-    from ipsecwatch.model import Connection, State, Topology, Tunnel
+    from ipsecwatch.report import Connection, State, Topology
+    from ipsecwatch.tunnel import Tunnel
 
 Typed = tuple[str, object]
 """A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""

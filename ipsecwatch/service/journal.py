@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.model import PlutoState, Reason, TunnelState
 from ipsecwatch.reasons import WORDS
+from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Transition
     from ipsecwatch.service.journald import Sender
+    from ipsecwatch.tunnel import Transition
 
 UP: Final = "3024d706a9f9496286630ede1357bc8c"
 DOWN: Final = "62fd06d71a8645748a8778e475f6e0bc"

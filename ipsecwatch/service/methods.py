@@ -26,7 +26,7 @@ from ipsecwatch.dbus.introspection import (
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, joined, marshal
-from ipsecwatch.model import PlutoState
+from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit
 from ipsecwatch.service.details import details

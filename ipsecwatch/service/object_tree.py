@@ -24,13 +24,13 @@ from ipsecwatch.dbus.introspection import (
 )
 from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
 from ipsecwatch.dbus.names import ROOT
-from ipsecwatch.model import PlutoState
+from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean, path_element
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ipsecwatch.model import Transition, Tunnel
+    from ipsecwatch.tunnel import Transition, Tunnel
 
 TUNNELS: Final = "/org/ipsecwatch1/tunnel"
 

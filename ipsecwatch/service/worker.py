@@ -18,9 +18,10 @@ from ipsecwatch.pluto.query import Command
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.model import LogLine, Poll, Report, Transition
     from ipsecwatch.pluto.query import Answer
+    from ipsecwatch.report import LogLine, Poll, Report
     from ipsecwatch.tracking.tracker import Tracker
+    from ipsecwatch.tunnel import Transition
 
 LARGE: Final = 256 << 10
 """Characters of an answer from which on it is read in a thread."""

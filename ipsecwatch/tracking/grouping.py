@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.model import Connection
+    from ipsecwatch.report import Connection
 
 ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual", "%dns")
 """How a peer that isn't one known host is printed."""

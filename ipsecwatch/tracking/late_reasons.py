@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.model import Reason, Transition
+from ipsecwatch.tunnel import Reason, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

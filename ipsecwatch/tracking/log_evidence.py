@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan.log_lines import Clue, End, Finding, Said, Weight, parse, read
-from ipsecwatch.model import LogLine, Reason
+from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ipsecwatch.report import LogLine
 
 MAX_NAMES: Final = 20_000
 """Connections of which evidence is kept; more than any pluto is known to have loaded."""

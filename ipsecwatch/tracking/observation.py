@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipsecwatch.libreswan.status import ON_DEMAND
-from ipsecwatch.model import Kind, Report, Role, Stage, State, TunnelState
+from ipsecwatch.report import Kind, Report, Role, Stage, State
 from ipsecwatch.tracking.grouping import Group, Sort, fold
+from ipsecwatch.tunnel import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Collection

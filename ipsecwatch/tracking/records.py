@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ipsecwatch.model import Reason, Tunnel, TunnelState
+from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 FORMAT: Final = 1
 

@@ -12,8 +12,8 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.model import PlutoState, Poll, Reason, Report, Transition, Tunnel, TunnelState
 from ipsecwatch.reasons import by_stage
+from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records as past
 from ipsecwatch.tracking.grouping import Group, Sort
@@ -21,11 +21,12 @@ from ipsecwatch.tracking.late_reasons import Riddle, Riddles
 from ipsecwatch.tracking.log_evidence import Witness
 from ipsecwatch.tracking.observation import Sight, is_child, is_ike, survey, tries
 from ipsecwatch.tracking.records import Life, Memory, Past
+from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.model import LogLine
+    from ipsecwatch.report import LogLine
     from ipsecwatch.tracking.records import Key, Why
 
 START_GRACE: Final = 3.0

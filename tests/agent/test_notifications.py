@@ -22,8 +22,8 @@ from ipsecwatch.agent.notifications import (
     unwatched,
 )
 from ipsecwatch.client.events import Lost
-from ipsecwatch.model import Reason
 from ipsecwatch.reasons import WORDS
+from ipsecwatch.tunnel import Reason
 from tests.support.fake_events import view
 
 STATES = {Kind.DOWN: "down", Kind.STUCK: "stuck", Kind.PARTIAL: "partial"}

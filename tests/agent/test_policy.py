@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch.agent.notifications import Notice, Urgency
-from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.fake_events import Audience, Story, path, view
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from ipsecwatch.agent import session
 from ipsecwatch.cli import agent as cli
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.dbus.connection import connect
-from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.fake_events import Story
 from tests.support.fake_notification_server import EXCESS, notification_server

@@ -24,7 +24,7 @@ from tests.bench import gateway
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 CONNECTION: Final = re.compile(r'"(.*)": [0-9a-f]+.*(===|\.\.\.).*')
 STATE: Final = re.compile(r'#\d+: .*"(.*)".*esp[.:][0-9a-f]+@.*')

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ipsecwatch.dbus.connection import connect
-from ipsecwatch.model import TunnelState
+from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_process import Resident
 from tests.support.bus_service import MANAGER, NAME, ROOT, Caller, calling
 from tests.support.dbus_daemon import PrivateBus

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli import table
-from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel

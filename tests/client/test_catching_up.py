@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import Service, serving
 from tests.support.subscriber_process import Subscriber
 from tests.support.tunnels import tunnel
@@ -19,7 +20,7 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from ipsecwatch.client.events import View
-    from ipsecwatch.model import Tunnel
+    from ipsecwatch.tunnel import Tunnel
     from tests.support.dbus_daemon import PrivateBus
     from tests.support.subscriber_process import Knowledge
 

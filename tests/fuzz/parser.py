@@ -30,7 +30,7 @@ from tests.support.paths import TESTS
 with atheris.instrument_imports(include=["ipsecwatch.libreswan.status"]):
     from ipsecwatch.cli.parse import to_json
     from ipsecwatch.libreswan.status import Reader, parse, states, topology
-    from ipsecwatch.model import MAX_UNRECOGNISED
+    from ipsecwatch.report import MAX_UNRECOGNISED
 
 from ipsecwatch import recording
 from tests.support.hostile_text import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts

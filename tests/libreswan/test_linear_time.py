@@ -15,8 +15,8 @@ import pytest
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan import log_lines
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import LogLine
 from ipsecwatch.recording.redaction import Redactor
+from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.log_evidence import Witness
 from tests.support.recordings import ROOT, statuses
 

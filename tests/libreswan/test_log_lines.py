@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.log_lines import Clue, Finding, Said, Weight, parse, read
-from ipsecwatch.model import Reason
+from ipsecwatch.tunnel import Reason
 from tests.support.paths import FIXTURES
 
 if TYPE_CHECKING:

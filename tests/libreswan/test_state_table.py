@@ -10,14 +10,14 @@ import pytest
 
 from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording, find, meaning
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import Kind, Role, Stage
+from ipsecwatch.report import Kind, Role, Stage
 from tests.support.corpus import CORPUS, SHARED, needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.model import State
+    from ipsecwatch.report import State
 
 LAST_NAMED: Final = "5.3.2"
 """The last release that prints names of states."""

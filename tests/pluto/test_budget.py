@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.model import Report, Totals
 from ipsecwatch.pluto.poller import Poller
 from ipsecwatch.pluto.probe import LONGEST, Tiers
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
+from ipsecwatch.report import Report, Totals
 from tests.support import virtual_clock
 from tests.support.reports import child
 

@@ -16,7 +16,7 @@ from tests.support.recordings import ROOT, statuses
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ipsecwatch.model import PlutoState
 from ipsecwatch.pluto import query
 from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via, judge
 from ipsecwatch.pluto.whack import Run
+from ipsecwatch.report import PlutoState
 from tests.support.bad_pluto import LINE, STATUS, FakePluto
 from tests.support.loop_watch import no_harm
 from tests.support.paths import TOP

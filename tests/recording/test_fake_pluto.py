@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ipsecwatch import recording
-    from ipsecwatch.model import Report
     from ipsecwatch.recording.fake_pluto import Said
+    from ipsecwatch.report import Report
 
 
 class Clock:

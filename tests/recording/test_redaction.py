@@ -8,8 +8,8 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import LogLine
 from ipsecwatch.recording.redaction import Redactor
+from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT
 

@@ -17,9 +17,10 @@ from dbus_fast import Message, MessageFlag, MessageType
 from ipsecwatch import __version__
 from ipsecwatch.dbus.connection import Call, ErrorReplyError, Variant, connect
 from ipsecwatch.dbus.introspection import FILES, interfaces
-from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.report import PlutoState
 from ipsecwatch.service import methods
 from ipsecwatch.service.bus import Bus, RefusedError
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import (
     INTROSPECTABLE,
     MANAGER,

@@ -19,14 +19,15 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import PlutoState, Poll, TunnelState
 from ipsecwatch.pluto.followups import Reminders
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
+from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import TunnelState
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 

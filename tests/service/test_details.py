@@ -11,7 +11,7 @@ from ipsecwatch import recording
 from ipsecwatch.dbus.connection import Variant
 from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import Connection, Kind, SaLine, Stage, State, Topology
+from ipsecwatch.report import Connection, Kind, SaLine, Stage, State, Topology
 from ipsecwatch.service.details import Entry, details
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
@@ -20,7 +20,7 @@ from tests.support.tunnels import tunnel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.model import Tunnel
+    from ipsecwatch.tunnel import Tunnel
 
 SECTIONS = {"Of a tunnel:": "", "Of each in Children:": "Children", "Of each in SAs:": "SAs"}
 

@@ -21,11 +21,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsecwatch.cli.main import VERBS
-from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel, TunnelState
+from ipsecwatch.report import PlutoState
 from ipsecwatch.service import journal as journal_module
 from ipsecwatch.service import journald as journald_module
 from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP, Journal, describe
 from ipsecwatch.service.journald import LogHandler, Sender, encode, harmless, log_to
+from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 from tests.support.journald import PrivateJournald, missing
 from tests.support.loop_watch import no_harm
 from tests.support.paths import TOP

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import LogLine, Poll, Reason
 from ipsecwatch.pluto.query import Answer, Command, Via
+from ipsecwatch.report import LogLine, Poll
 from ipsecwatch.service.worker import MANY, Study
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason
 from tests.bench import gateway
 from tests.support.bus_service import calling
 from tests.support.reports import START, child, connection, ike, poll
@@ -24,7 +25,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ipsecwatch.model import Transition
+    from ipsecwatch.tunnel import Transition
 
 TUNNELS = 3000
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import Service, serving
 from tests.support.tunnels import tunnel
 

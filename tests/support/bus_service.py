@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.dbus.connection import ErrorReplyError, Signal, Wire, connect, unpack_variants
-from ipsecwatch.model import PlutoState, Reason, Transition, Tunnel
+from ipsecwatch.report import PlutoState
 from ipsecwatch.service.bus import Bus, News
+from ipsecwatch.tunnel import Reason, Transition, Tunnel
 from tests.support.tunnels import becomes
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from ipsecwatch.agent.notifications import Notice, Withdrawal
 from ipsecwatch.agent.policy import Herald
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.config import AgentSettings
-from ipsecwatch.model import PlutoState, Reason, TunnelState
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason, TunnelState
 
 WORDS = {state.value: state for state in TunnelState}
 """States by their word, which is shorter to write in a table."""

@@ -16,7 +16,7 @@ from tests.support.recordings import ROOT, statuses
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 DIALECTS: Final = ("3.20", "3.32", "4.10", "5.2", "5.4")
 HOSTILE: Final = "mallory"

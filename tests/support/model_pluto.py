@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.model import LogLine, Role, Stage
+from ipsecwatch.report import LogLine, Role, Stage
 from tests.support.reports import START, child, connection, ike, poll
 
 if TYPE_CHECKING:
     import random
 
-    from ipsecwatch.model import Poll, State
+    from ipsecwatch.report import Poll, State
 
 
 @dataclass

@@ -12,9 +12,9 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ipsecwatch.model import LogLine
 from ipsecwatch.recording.fake_pluto import Playback, Timeline
 from ipsecwatch.recording.format import Answer, read
+from ipsecwatch.report import LogLine
 
 
 async def play(file: Path, path: str, moment: Path) -> None:

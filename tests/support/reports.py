@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.model import (
+from ipsecwatch.report import (
     Connection,
     Kind,
     Pending,

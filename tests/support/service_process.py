@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ipsecwatch.config import Settings
-from ipsecwatch.model import LogLine
+from ipsecwatch.report import LogLine
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile

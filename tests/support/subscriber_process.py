@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from ipsecwatch.client import Event
-    from ipsecwatch.model import PlutoState
+    from ipsecwatch.report import PlutoState
 
 MAX_UNREAD = 30
 """Signals that it keeps: few, so that it loses some of a burst."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ipsecwatch.model import Reason, Transition, Tunnel, TunnelState
+from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 SINCE = 1_700_000_000.25
 SINCE_MONO = 5.5

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.client.events import Change, Lost, Snapshot
-from ipsecwatch.model import TunnelState
+from ipsecwatch.tunnel import TunnelState
 from tests.client.test_subscription import Following, assert_consistent, following
 from tests.support import attacks, dbus_broker, dbus_daemon
 from tests.support.bus_process import Resident

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.model import Reason, TunnelState
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support import raw_bus
 from tests.support.bus_service import MANAGER, ROOT, serving
 from tests.support.paths import TOP

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsecwatch.libreswan.status import Reader, parse
-from ipsecwatch.model import Poll, TunnelState
+from ipsecwatch.report import Poll
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import TunnelState
 from tests.support.hostile_text import (
     DIALECTS,
     FORGED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipsecwatch.model import TunnelState
+from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_process import Resident
 from tests.support.bus_service import calling
 from tests.support.waiting import until

@@ -12,7 +12,7 @@ import pytest
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.notifications import Kind, News, Notice
 from ipsecwatch.dbus.connection import Wire, connect
-from ipsecwatch.model import Reason
+from ipsecwatch.tunnel import Reason
 from tests.support import x_screen
 from tests.support.fake_events import view
 from tests.support.waiting import until

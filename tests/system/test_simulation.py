@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.model import PlutoState, TunnelState
+from ipsecwatch.report import PlutoState
 from ipsecwatch.tracking.tracker import LOADING_GRACE, START_GRACE, Tracker
+from ipsecwatch.tunnel import TunnelState
 from tests.support.model_pluto import ModelPluto
 from tests.support.reports import cut, no_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.model import Transition
+    from ipsecwatch.tunnel import Transition
 
 HISTORIES = 10_000
 STEPS = 25

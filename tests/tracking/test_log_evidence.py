@@ -12,7 +12,7 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.log_lines import Clue, parse, read
-from ipsecwatch.model import LogLine, Reason
+from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.log_evidence import (
     MAX_EVIDENCE,
     MAX_NAMES,
@@ -20,6 +20,7 @@ from ipsecwatch.tracking.log_evidence import (
     MAX_SERIALS,
     Witness,
 )
+from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:

@@ -10,15 +10,17 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import LogLine, TunnelState
+from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.late_reasons import unexplained
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import TunnelState
 from tests.support.recordings import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.model import Poll, Transition
+    from ipsecwatch.report import Poll
+    from ipsecwatch.tunnel import Transition
 
 # For what is lost, and for what gets stuck. The same in every release.
 CAUSES: dict[str, tuple[set[str], set[str]]] = {

@@ -13,7 +13,7 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.model import LogLine
+from ipsecwatch.report import LogLine
 from ipsecwatch.service.daemon import SAVE_EVERY
 from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.tracking.tracker import Tracker

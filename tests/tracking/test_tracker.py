@@ -6,19 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.model import (
-    Connection,
-    LogLine,
-    Pending,
-    PlutoState,
-    Poll,
-    Reason,
-    Role,
-    Stage,
-    Transition,
-    TunnelState,
-)
+from ipsecwatch.report import Connection, LogLine, Pending, PlutoState, Poll, Role, Stage
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason, Transition, TunnelState
 from tests.support.reports import START, child, connection, cut, ike, no_answer, poll
 
 if TYPE_CHECKING:

@@ -20,17 +20,18 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.cli.explain import describe, lookup, repair
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
-from ipsecwatch.model import Kind, Poll, Reason, Role, Tunnel, TunnelState
 from ipsecwatch.reasons import WORDS, Words
+from ipsecwatch.report import Kind, Poll, Role
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 if TYPE_CHECKING:
     import argparse
 
     from ipsecwatch.libreswan.status.address_pools import Lease, Pool
     from ipsecwatch.libreswan.status.brief_connections import Brief
-    from ipsecwatch.model import Report, Shunt, State, Traffic
+    from ipsecwatch.report import Report, Shunt, State, Traffic
 
 _GIVE: Final = "Give a file, - for stdin, or a state's name"
 

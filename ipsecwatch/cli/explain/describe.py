@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import table
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import ON_DEMAND, details
-from ipsecwatch.model import Kind, Reason, Role, Stage, TunnelState
 from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.report import Kind, Role, Stage
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ipsecwatch.model import Connection, State, Topology, Traffic, Tunnel
+    from ipsecwatch.report import Connection, State, Topology, Traffic
+    from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
 """Labels and paragraphs, in the order in which to tell them."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.cli import layout, table
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording
-from ipsecwatch.model import Kind, Role
+from ipsecwatch.report import Kind, Role
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from ipsecwatch.libreswan.status import connections, details, parse, sections
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 _COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
 _QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\xa0": " "})

@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan.status import address_pools, sections
-from ipsecwatch.model import Kind, Stage
+from ipsecwatch.report import Kind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipsecwatch.libreswan.status.partial_report import Answer
-    from ipsecwatch.model import State
+    from ipsecwatch.report import State
 
 _MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
 """Commands whose whole answer is nothing where nothing is established, or no pool is in use."""

@@ -30,7 +30,7 @@ from ipsecwatch.libreswan.status.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ipsecwatch.model import Connection
+    from ipsecwatch.report import Connection
 
 
 class _Key(NamedTuple):

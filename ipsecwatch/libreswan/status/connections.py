@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan.status import states, topology
 from ipsecwatch.libreswan.status.making import draft
-from ipsecwatch.model import Connection, IkeVersion
+from ipsecwatch.report import Connection, IkeVersion
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.blocks import Run
-    from ipsecwatch.model import Topology
+    from ipsecwatch.report import Topology
 
 _KEYS: Final = (
     "host:", "oriented;", "unoriented;", "mycert=", "peercert=", "hiscert=", "my_updown",

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.libreswan.state_table import UNCOUNTED
 from ipsecwatch.libreswan.status import connections
 from ipsecwatch.libreswan.status.blocks import runs
-from ipsecwatch.model import Kind, Stage, State
+from ipsecwatch.report import Kind, Stage, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ipsecwatch.libreswan.status.blocks import Run
     from ipsecwatch.libreswan.status.connections import Odd
-    from ipsecwatch.model import Connection, Totals
+    from ipsecwatch.report import Connection, Totals
 
 
 # --- Connections ------------------------------------------------------------------------------

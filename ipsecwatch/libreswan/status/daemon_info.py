@@ -15,7 +15,7 @@ from ipsecwatch.libreswan.status.values import NOTHING, Value, guess, items, num
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 # --- Settings -------------------------------------------------------------------------------
 

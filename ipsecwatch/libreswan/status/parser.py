@@ -21,11 +21,11 @@ from ipsecwatch.libreswan.status import (
 )
 from ipsecwatch.libreswan.status.partial_report import Answer
 from ipsecwatch.libreswan.status.traffic import traffic
-from ipsecwatch.model import Report
+from ipsecwatch.report import Report
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.blocks import Run
-    from ipsecwatch.model import Connection, Pending, State
+    from ipsecwatch.report import Connection, Pending, State
 
 _HEADS: Final = (
     sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,

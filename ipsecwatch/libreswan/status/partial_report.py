@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.model import MAX_UNRECOGNISED, Totals, Unrecognised
+from ipsecwatch.report import MAX_UNRECOGNISED, Totals, Unrecognised
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.connections import Odd
-    from ipsecwatch.model import Connection, Pending, Shunt, State, Traffic
+    from ipsecwatch.report import Connection, Pending, Shunt, State, Traffic
 
 MAX_TEXT: Final = 1024
 """Characters of an unrecognised line that are kept; pluto's own lines are no longer."""

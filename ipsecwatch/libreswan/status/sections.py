@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from ipsecwatch.libreswan.status import address_pools, brief_connections
-from ipsecwatch.model import Shunt, Totals
+from ipsecwatch.report import Shunt, Totals
 
 STATUS_HEAD: Final = "using kernel interface:"
 CONNECTION_LIST: Final = "Connection list:"

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ipsecwatch.libreswan import state_table
 from ipsecwatch.libreswan.status.making import draft
-from ipsecwatch.model import Event, Kind, Pending, Role, SaLine, Stage, State
+from ipsecwatch.report import Event, Kind, Pending, Role, SaLine, Stage, State
 
 _HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
 # The suffix of an instance's name is at most three words. A comma at the end of one, or an @ in

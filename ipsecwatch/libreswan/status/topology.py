@@ -11,7 +11,7 @@ import re
 from typing import Final
 
 from ipsecwatch.libreswan.status.making import draft
-from ipsecwatch.model import Topology
+from ipsecwatch.report import Topology
 
 ROUTINGS: Final = frozenset(
     {

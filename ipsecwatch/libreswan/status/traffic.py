@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from ipsecwatch.libreswan.status.states import head, peer
-from ipsecwatch.model import Traffic
+from ipsecwatch.report import Traffic
 
 _TYPED: Final = re.compile(
     r", type=(?P<type>[A-Z]{1,10})(?:\(nic-offload=(?P<offload>\w{1,20})\))?"

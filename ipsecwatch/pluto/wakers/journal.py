@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from systemd import journal
 
-from ipsecwatch.model import LogLine
+from ipsecwatch.report import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from ipsecwatch.cli import explain, main
 from ipsecwatch.cli.explain import describe
 from ipsecwatch.cli.table import Paint, width
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.model import Poll, TunnelState
+from ipsecwatch.report import Poll
 from ipsecwatch.tracking.tracker import Tracker
 from tests.bench import gateway
 from tests.support.corpus import needs_corpus, outputs
@@ -27,6 +27,8 @@ from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ipsecwatch.tunnel import TunnelState
 
 
 @cache

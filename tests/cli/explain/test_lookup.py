@@ -13,7 +13,7 @@ from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import STORIES
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.libreswan.status.topology import ROUTINGS
-from ipsecwatch.model import Stage
+from ipsecwatch.report import Stage
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 

@@ -19,7 +19,7 @@ from tests.support.mangled_text import MANGLED
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 UP = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
 UP_54 = statuses(ROOT / "5.4/site.jsonl.gz")[10].stdout

@@ -16,7 +16,7 @@ from tests.support.paths import FIXTURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 FOLDER = FIXTURES / "answers"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ipsecwatch.libreswan.status import consistency, parse, states
-from ipsecwatch.model import Connection, State, Totals
+from ipsecwatch.report import Connection, State, Totals
 
 # --- States -----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan.status import Reader, parse
-from ipsecwatch.model import Kind, Stage
+from ipsecwatch.report import Kind, Stage
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:

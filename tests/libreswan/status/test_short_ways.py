@@ -15,7 +15,7 @@ from ipsecwatch.libreswan.status import Reader, blocks, parse, states, topology
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
-    from ipsecwatch.model import Report
+    from ipsecwatch.report import Report
 
 RECORDINGS = sorted(ROOT.glob("*/*.gz"))
 

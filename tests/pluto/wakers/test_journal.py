@@ -16,11 +16,11 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.model import LogLine, Reason
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.tunnel import Reason
 from tests.support import journald
 from tests.support.bad_pluto import FakePluto
 from tests.support.bus_process import Gauge
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from pathlib import Path
 
+    from ipsecwatch.report import LogLine
     from tests.support.dbus_daemon import PrivateBus
 
     Say = Callable[[Sequence[str]], None]
