@@ -20,15 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 from desktop_notifier.common import Icon, Notification, Urgency
 
-from ipsecwatch.dbus.connection import (
-    BUS,
-    BUS_PATH,
-    ErrorReplyError,
-    NoReplyError,
-    Reply,
-    Variant,
-    Wire,
-)
+from ipsecwatch.dbus.connection import BUS, BUS_PATH, ErrorReplyError, NoReplyError, Wire
+from ipsecwatch.dbus.messages import Reply, Variant
 from ipsecwatch.sanitize import escape_markup
 
 if TYPE_CHECKING:

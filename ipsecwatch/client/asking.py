@@ -14,7 +14,8 @@ from ipsecwatch.sanitize import clean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.dbus.connection import Reply, Wire
+    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Reply
 
 _STANDARD: Final = "org.freedesktop.DBus.Error."
 _OURS: Final = "org.ipsecwatch1.Error."

@@ -16,7 +16,7 @@ from ipsecwatch.tunnel import Reason, TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ipsecwatch.dbus.connection import Variant
+    from ipsecwatch.dbus.messages import Variant
 
 Told = Literal["up", "down", "stuck"]
 

@@ -11,8 +11,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.client.asking import client_error, take_snapshot
-from ipsecwatch.dbus.connection import Variant, WireError, connect, unpack_variants
+from ipsecwatch.dbus.connection import WireError, connect
 from ipsecwatch.dbus.introspection import MANAGER
+from ipsecwatch.dbus.messages import Variant, unpack_variants
 from ipsecwatch.dbus.names import NAME, ROOT
 
 if TYPE_CHECKING:

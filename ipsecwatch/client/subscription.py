@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from ipsecwatch.client.events import Event, Snapshot, Told, View
-    from ipsecwatch.dbus.connection import Reply, Signal, Wire
+    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Reply, Signal
     from ipsecwatch.report import PlutoState
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)

@@ -21,36 +21,19 @@ import asyncio
 import logging
 import os
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
-from dbus_fast import Message, MessageFlag, MessageType, Variant
+from dbus_fast import Message, MessageFlag, MessageType
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusFastError
-from dbus_fast.unpack import unpack_variants
 
-from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, assembled, header_fields, signal_fields
+from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, header_fields, signal_fields
+from ipsecwatch.dbus.messages import Call, MarshalledMessage, Reply, Signal, read_call, read_signal
 from ipsecwatch.dbus.throttled_socket import PatientSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-__all__ = [
-    "Call",
-    "ErrorReplyError",
-    "LostError",
-    "NoReplyError",
-    "Reply",
-    "Signal",
-    "TooLargeError",
-    "UnreachableError",
-    "Variant",
-    "Wire",
-    "WireError",
-    "connect",
-    "unpack_variants",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -98,43 +81,6 @@ class ErrorReplyError(WireError):
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text or name)
         self.name = name
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A method call that somebody makes of us. The bus vouches for ``sender``."""
-
-    sender: str
-    serial: int
-    path: str
-    interface: str | None
-    member: str
-    signature: str
-    body: list[Any]
-    wants_reply: bool
-    interactive: bool
-    """Whether a person may be asked for a password; the caller waits that long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """A signal. Anybody may send any: compare ``sender`` with whom you mean to believe."""
-
-    sender: str
-    path: str
-    interface: str
-    member: str
-    signature: str
-    body: list[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer to a call of ours, and the unique name of who gave it."""
-
-    sender: str
-    signature: str
-    body: list[Any]
 
 
 def address(kind: Kind) -> str:
@@ -198,7 +144,7 @@ class Wire:
         writer: Any = bus._writer  # noqa: SLF001 - see the head of this file
         writer.sock.written = self._queue.written
         writer.messages = self._queue
-        self._schedule: Callable[[Message | _Made, asyncio.Future[None]], None]
+        self._schedule: Callable[[Message | MarshalledMessage, asyncio.Future[None]], None]
         self._schedule = writer.schedule_write
         bus.add_message_handler(self._receive)
         end = bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
@@ -327,7 +273,7 @@ class Wire:
             fields = signal_fields(
                 path=path, interface=interface, member=member, signature=signature
             )
-            self._send(_Made(SIGNAL, fields, body))
+            self._send(MarshalledMessage(SIGNAL, fields, body))
 
     def reply(self, call: Call, signature: str, body: list[Any] | bytes) -> None:
         """Answer a call, unless the caller doesn't want to know. Raises TooLargeError."""
@@ -337,7 +283,7 @@ class Wire:
             fields = header_fields(
                 destination=call.sender, reply_serial=call.serial, signature=signature
             )
-            self._send(_Made(METHOD_RETURN, fields, body))
+            self._send(MarshalledMessage(METHOD_RETURN, fields, body))
         else:
             self._send(
                 Message(
@@ -363,7 +309,7 @@ class Wire:
                 )
             )
 
-    def _send(self, message: Message | _Made) -> None:
+    def _send(self, message: Message | MarshalledMessage) -> None:
         if not self.alive:
             return
         message.serial = message.serial or self._bus.next_serial()
@@ -389,10 +335,10 @@ class Wire:
             # Peer is about the connection rather than any object of ours: the library's part.
             if self.on_call is None or message.interface == "org.freedesktop.DBus.Peer":
                 return False
-            self.on_call(self, _call(message))
+            self.on_call(self, read_call(message))
         elif kind is MessageType.SIGNAL:
             if self.on_signal is not None:
-                self.on_signal(_signal(message))
+                self.on_signal(read_signal(message))
         else:
             return self._replied(message)
         return True
@@ -473,45 +419,6 @@ class _Bus(MessageBus):
         return ours, ours.makefile("rwb"), where
 
 
-@dataclass(slots=True)
-class _Made:
-    """A message whose body is marshalled already; to the library's writer it is like its own."""
-
-    kind: int
-    fields: bytes
-    body: bytes
-    serial: int = 0
-    unix_fds: tuple[()] = ()
-
-    def _marshall(self, _negotiate_unix_fd: bool) -> bytes:  # noqa: FBT001 - the library's
-        return assembled(self.kind, self.serial, self.fields, self.body)
-
-
 def _look_at(sent: asyncio.Future[Any]) -> None:
     if not sent.cancelled():
         sent.exception()
-
-
-def _call(message: Message) -> Call:
-    return Call(
-        sender=message.sender or "",
-        serial=message.serial,
-        path=message.path or "",
-        interface=message.interface,
-        member=message.member or "",
-        signature=message.signature,
-        body=message.body,
-        wants_reply=not message.flags & MessageFlag.NO_REPLY_EXPECTED,
-        interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
-    )
-
-
-def _signal(message: Message) -> Signal:
-    return Signal(
-        sender=message.sender or "",
-        path=message.path or "",
-        interface=message.interface or "",
-        member=message.member or "",
-        signature=message.signature,
-        body=message.body,
-    )

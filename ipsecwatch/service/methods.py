@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import LostError, TooLargeError, Variant, WireError
+from ipsecwatch.dbus.connection import LostError, TooLargeError, WireError
 from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
@@ -26,6 +26,7 @@ from ipsecwatch.dbus.introspection import (
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, joined, marshal
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit
@@ -36,7 +37,8 @@ from ipsecwatch.service.polkit import Verdict
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
-    from ipsecwatch.dbus.connection import Call, Wire
+    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Call
     from ipsecwatch.service.details import Entry
     from ipsecwatch.service.object_tree import Objects
 

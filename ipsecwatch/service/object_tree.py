@@ -12,7 +12,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import Variant
 from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
@@ -23,6 +22,7 @@ from ipsecwatch.dbus.introspection import (
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.dbus.names import ROOT
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean, path_element

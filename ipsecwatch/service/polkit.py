@@ -12,7 +12,8 @@ from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import NoReplyError, Variant, WireError
+from ipsecwatch.dbus.connection import NoReplyError, WireError
+from ipsecwatch.dbus.messages import Variant
 
 if TYPE_CHECKING:
     from typing import Any

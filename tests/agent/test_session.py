@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ipsecwatch.client.events import Event
-    from ipsecwatch.dbus.connection import Call, Wire
+    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Call
     from tests.support.bus_service import Service
     from tests.support.dbus_daemon import PrivateBus
 

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipsecwatch.dbus.connection import Variant
+from ipsecwatch.dbus.messages import Variant
 from tests.bench import gateway
 from tests.support.bus_service import MANAGER, NAME, ROOT, calling
 from tests.support.dbus_daemon import PrivateBus

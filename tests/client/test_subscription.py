@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ipsecwatch import client
 from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, requests, subscription
-from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
+from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.messages import Call, Variant
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving

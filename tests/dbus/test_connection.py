@@ -14,7 +14,6 @@ from ipsecwatch.dbus.connection import (
     ErrorReplyError,
     LostError,
     NoReplyError,
-    Signal,
     TooLargeError,
     UnreachableError,
     Wire,
@@ -26,6 +25,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from ipsecwatch.dbus.messages import Signal
 
 
 @asynccontextmanager

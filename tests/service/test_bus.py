@@ -15,8 +15,9 @@ import pytest
 from dbus_fast import Message, MessageFlag, MessageType
 
 from ipsecwatch import __version__
-from ipsecwatch.dbus.connection import Call, ErrorReplyError, Variant, connect
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.dbus.introspection import FILES, interfaces
+from ipsecwatch.dbus.messages import Call, Variant
 from ipsecwatch.report import PlutoState
 from ipsecwatch.service import methods
 from ipsecwatch.service.bus import Bus, RefusedError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import recording
-from ipsecwatch.dbus.connection import Variant
 from ipsecwatch.dbus.introspection import FILES, MANAGER
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import Connection, Kind, SaLine, Stage, State, Topology
 from ipsecwatch.service.details import Entry, details

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import client
-from ipsecwatch.dbus.connection import ErrorReplyError, Variant, connect
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.service import polkit
 from tests.support import dbus_daemon as buses
 from tests.support import polkitd as polkits
@@ -28,7 +29,8 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.dbus.connection import Call, Wire
+    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Call
     from ipsecwatch.service.polkit import Verdict
 
 Outcome = list[str] | str

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.dbus.connection import ErrorReplyError, Signal, Wire, connect, unpack_variants
+from ipsecwatch.dbus.connection import ErrorReplyError, Wire, connect
+from ipsecwatch.dbus.messages import Signal, unpack_variants
 from ipsecwatch.report import PlutoState
 from ipsecwatch.service.bus import Bus, News
 from ipsecwatch.tunnel import Reason, Transition, Tunnel

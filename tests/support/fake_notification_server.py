@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ipsecwatch.dbus.connection import Call, Wire, connect, unpack_variants
+from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.messages import Call, unpack_variants
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

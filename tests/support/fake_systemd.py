@@ -7,7 +7,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ipsecwatch.dbus.connection import Call, Variant, Wire, connect
+from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.messages import Call, Variant
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

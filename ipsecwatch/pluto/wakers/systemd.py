@@ -8,12 +8,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import Signal, WireError, connect
+from ipsecwatch.dbus.connection import WireError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.messages import Signal
 
 logger = logging.getLogger(__name__)
 

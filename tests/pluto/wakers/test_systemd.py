@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.dbus.connection import Variant, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from tests.support.fake_systemd import SYSTEMD, UNIT_PATH, systemd
 from tests.support.waiting import until

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Messages as the rooms above see them: calls, signals and replies, without the library's types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dbus_fast import MessageFlag, Variant
+from dbus_fast.unpack import unpack_variants
+
+from ipsecwatch.dbus.marshal import assembled
+
+if TYPE_CHECKING:
+    from dbus_fast import Message
+
+__all__ = [
+    "Call",
+    "MarshalledMessage",
+    "Reply",
+    "Signal",
+    "Variant",
+    "read_call",
+    "read_signal",
+    "unpack_variants",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A method call that somebody makes of us. The bus vouches for ``sender``."""
+
+    sender: str
+    serial: int
+    path: str
+    interface: str | None
+    member: str
+    signature: str
+    body: list[Any]
+    wants_reply: bool
+    interactive: bool
+    """Whether a person may be asked for a password; the caller waits that long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal. Anybody may send any: compare ``sender`` with whom you mean to believe."""
+
+    sender: str
+    path: str
+    interface: str
+    member: str
+    signature: str
+    body: list[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a call of ours, and the unique name of who gave it."""
+
+    sender: str
+    signature: str
+    body: list[Any]
+
+
+@dataclass(slots=True)
+class MarshalledMessage:
+    """A message whose body is marshalled already; to the library's writer it is like its own."""
+
+    kind: int
+    fields: bytes
+    body: bytes
+    serial: int = 0
+    unix_fds: tuple[()] = ()
+
+    def _marshall(self, _negotiate_unix_fd: bool) -> bytes:  # noqa: FBT001 - the library's
+        return assembled(self.kind, self.serial, self.fields, self.body)
+
+
+def read_call(message: Message) -> Call:
+    """Return a method call as the library read it."""
+    return Call(
+        sender=message.sender or "",
+        serial=message.serial,
+        path=message.path or "",
+        interface=message.interface,
+        member=message.member or "",
+        signature=message.signature,
+        body=message.body,
+        wants_reply=not message.flags & MessageFlag.NO_REPLY_EXPECTED,
+        interactive=bool(message.flags & MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION),
+    )
+
+
+def read_signal(message: Message) -> Signal:
+    """Return a signal as the library read it."""
+    return Signal(
+        sender=message.sender or "",
+        path=message.path or "",
+        interface=message.interface or "",
+        member=message.member or "",
+        signature=message.signature,
+        body=message.body,
+    )
