@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.notifications import Notice, Withdrawal
-from ipsecwatch.dbus.connection import WireError
+from ipsecwatch.backoff import Backoff
+from ipsecwatch.dbus.connection import BusError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ FRESH: Final = 60.0
 
 
 class Display(Protocol):
-    """What shows notices. Both methods raise WireError."""
+    """What shows notices. Both methods raise BusError."""
 
     async def show(self, notice: Notice) -> None:
         """Show a notice in place of the last one with its key."""
@@ -58,7 +59,7 @@ class Outbox:
         self._items: dict[str, _Item] = {}
         self._stirred = asyncio.Event()
         self._display: Display | None = None
-        self._failures = 0
+        self._backoff = Backoff(RETRY)
         self._retry_at = 0.0
 
     def put(self, what: Notice | Withdrawal) -> None:
@@ -70,7 +71,8 @@ class Outbox:
     def use(self, display: Display | None) -> None:
         """Show on this from now on; None: there is no screen."""
         self._display = display
-        self._failures, self._retry_at = 0, 0.0
+        self._backoff.reset()
+        self._retry_at = 0.0
         self._stirred.set()
 
     async def run(self) -> None:
@@ -108,14 +110,12 @@ class Outbox:
                 await display.withdraw(what.key)
             else:
                 await display.show(what)
-        except WireError as e:
-            if self._failures == 0:
+        except BusError as e:
+            if self._backoff.failures == 0:
                 logger.warning("no notifications on the desktop: %s", clean(str(e)))
-            wait = RETRY[min(self._failures, len(RETRY) - 1)]
-            self._failures += 1
-            self._retry_at = asyncio.get_running_loop().time() + wait
+            self._retry_at = asyncio.get_running_loop().time() + self._backoff.next()
             return False
-        self._failures = 0
+        self._backoff.reset()
         return True
 
     def _print(self, item: _Item) -> None:

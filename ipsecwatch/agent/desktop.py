@@ -8,8 +8,8 @@ A subclass of its D-Bus back end, for what that (6.2) lacks:
 * where there is no server, or one that hangs, send() says nothing, or never returns;
 * it keeps a connection of its own, and none any more once the session's bus was started again.
 
-So notifications go over our own Wire, with deadlines. What is taken from the library is its model
-of a notification, its urgencies and its table of the server's numbers.
+So notifications go over our own BusConnection, with deadlines. What is taken from the library is
+its model of a notification, its urgencies and its table of the server's numbers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 from desktop_notifier.common import Icon, Notification, Urgency
 
-from ipsecwatch.dbus.connection import BUS, BUS_PATH, ErrorReplyError, NoReplyError, Wire
+from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusConnection, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.messages import Reply, Variant
 from ipsecwatch.sanitize import escape_markup
 
@@ -58,15 +58,15 @@ class _Hinted(Notification):
 class Screen(DBusDesktopNotifier):
     """The notification server, over one connection to the session's bus."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, connection: BusConnection) -> None:
         super().__init__(APP_NAME)
-        self._wire = wire
+        self._connection = connection
         self._server = ""
         """The unique name of the server that the numbers are from."""
         self._markup = False
 
     async def show(self, notice: Notice) -> None:
-        """Show a notice in place of the last one with its key. Raises WireError."""
+        """Show a notice in place of the last one with its key. Raises BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
         await self._send(
@@ -82,7 +82,7 @@ class Screen(DBusDesktopNotifier):
         )
 
     async def withdraw(self, key: str) -> None:
-        """Take the notice with this key off the screen, if it is there. Raises WireError."""
+        """Take the notice with this key off the screen, if it is there. Raises BusError."""
         await self._clear(key)
 
     async def _send(self, notification: Notification) -> None:
@@ -143,7 +143,7 @@ class Screen(DBusDesktopNotifier):
         except ErrorReplyError as e:
             if e.name not in _NOBODY:
                 raise
-            await self._wire.call(
+            await self._connection.call(
                 BUS, BUS_PATH, BUS, "StartServiceByName", "su", [SERVER, 0], within=START_LIMIT
             )
             reply = await self._ask("GetCapabilities", destination=SERVER)
@@ -160,8 +160,8 @@ class Screen(DBusDesktopNotifier):
         *,
         destination: str | None = None,
     ) -> Reply:
-        """Call the server, and nobody else than whom we met. Raises WireError."""
-        reply = await self._wire.call(
+        """Call the server, and nobody else than whom we met. Raises BusError."""
+        reply = await self._connection.call(
             destination or self._server, SERVER_PATH, SERVER, member, signature, body or [],
             within=ANSWER_LIMIT,
         )  # fmt: skip

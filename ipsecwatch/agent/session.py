@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch import client
 from ipsecwatch.agent.delivery import Outbox, to_terminal
 from ipsecwatch.agent.policy import Herald
+from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import Lost
-from ipsecwatch.dbus.connection import Wire, WireError, connect
+from ipsecwatch.dbus.connection import BusConnection, BusError, connect
+from ipsecwatch.dbus.names import request_name
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -34,9 +36,6 @@ NAME: Final = "org.ipsecwatch1.Agent"
 """Owned on the session's bus: one agent a session is enough."""
 RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to reach the session's bus; the last one for ever."""
-
-_DO_NOT_QUEUE: Final = 4
-_EXISTS: Final = 3
 
 
 async def run(
@@ -141,45 +140,38 @@ class _Agent:
 
     async def _keep_session(self) -> None:
         """Stay on the session's bus, whenever there is one. Raises _SecondAgent."""
-        attempt, said = 0, ""
+        backoff, said = Backoff(RETRY), ""
         while True:
             try:
                 logger.info("the session's bus was lost: %s", await self._attend())
-                attempt, said = 0, ""
-            except WireError as e:
+                said = ""
+                backoff.reset()
+            except BusError as e:
                 if str(e) != said:
                     said = str(e)
                     why = ". ".join(filter(None, (clean(said), e.hint)))
                     logger.warning("no notifications on the desktop: %s", why)
             self._settled.set()
-            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
-            attempt += 1
+            await asyncio.sleep(backoff.next())
 
     async def _attend(self) -> str:
         """Show notices over the session's bus until it is lost; answers why it was.
 
-        Raises _SecondAgent, WireError.
+        Raises _SecondAgent, BusError.
         """
-        wire = await connect("session")
+        connection = await connect("session")
         try:
-            if self._name:
-                await _claim(wire, self._name)
-            self._outbox.use(_display(wire))
+            if self._name and not await request_name(connection, self._name):
+                raise _SecondAgent
+            self._outbox.use(_display(connection))
             self._settled.set()
-            return await wire.lost()
+            return await connection.lost()
         finally:
             self._outbox.use(None)
-            await wire.close()
+            await connection.close()
 
 
-async def _claim(wire: Wire, name: str) -> None:
-    """Become this session's agent. Raises _SecondAgent, WireError."""
-    reply = await wire.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
-    if reply.body[0] == _EXISTS:
-        raise _SecondAgent
-
-
-def _display(wire: Wire) -> Display | None:
+def _display(connection: BusConnection) -> Display | None:
     """Make the screen; None where the library for it isn't installed."""
     try:
         # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
@@ -192,4 +184,4 @@ def _display(wire: Wire) -> Display | None:
             e,
         )
         return None
-    return Screen(wire)
+    return Screen(connection)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Asking the service over a wire: its answers as views, its refusals in words."""
+"""Asking the service over a connection: its answers as views, its refusals in words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.client.events import Snapshot, pluto_state, view, word
-from ipsecwatch.dbus.connection import ErrorReplyError, NoReplyError, WireError
+from ipsecwatch.dbus.connection import BusError, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.sanitize import clean
@@ -14,7 +14,7 @@ from ipsecwatch.sanitize import clean
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply
 
 _STANDARD: Final = "org.freedesktop.DBus.Error."
@@ -47,16 +47,16 @@ class PlutoUnavailableError(ClientError):
     """The service is there, but pluto couldn't be asked."""
 
 
-class ChangedHandsError(WireError):
+class ChangedHandsError(BusError):
     """The service was started again between two questions."""
 
 
-def nobody_there(error: WireError) -> bool:
+def nobody_there(error: BusError) -> bool:
     """Tell whether an error means that nobody is ipsecwatch on this bus."""
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
-def client_error(error: WireError) -> ClientError:
+def client_error(error: BusError) -> ClientError:
     """Put into words why there is no answer."""
     text = clean(str(error))
     if nobody_there(error):
@@ -76,19 +76,19 @@ def client_error(error: WireError) -> ClientError:
 
 
 async def take_snapshot(
-    wire: Wire,
+    connection: BusConnection,
     within: float,
     began: Callable[[Reply], None] | None = None,
     ended: Callable[[Reply], None] | None = None,
 ) -> Snapshot:
     """Ask for pluto's state and for all tunnels. The callbacks run as the two answers arrive.
 
-    Raises WireError.
+    Raises BusError.
     """
-    first = await wire.call(
+    first = await connection.call(
         NAME, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
     )
-    reply = await wire.call(NAME, ROOT, MANAGER, "GetSnapshot", within=within, arrived=ended)
+    reply = await connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=within, arrived=ended)
     if reply.sender != first.sender:
         raise ChangedHandsError("ipsecwatch was started again just now", "Ask again")
     run_id, serial, tunnels = reply.body

@@ -11,7 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.client.asking import client_error, take_snapshot
-from ipsecwatch.dbus.connection import WireError, connect
+from ipsecwatch.dbus.connection import BusError, connect
 from ipsecwatch.dbus.introspection import MANAGER
 from ipsecwatch.dbus.messages import Variant, unpack_variants
 from ipsecwatch.dbus.names import NAME, ROOT
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ipsecwatch.client.events import Snapshot
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
 
 PAGE: Final = 500
 """Tunnels whose details are asked for at a time."""
@@ -30,8 +30,8 @@ ASKING_LIMIT: Final = 130.0
 
 async def snapshot(within: float = 5.0) -> Snapshot:
     """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
-    async with _asking(within) as wire:
-        return await take_snapshot(wire, within)
+    async with _asking(within) as connection:
+        return await take_snapshot(connection, within)
 
 
 async def refresh(within: float = 60.0) -> int:
@@ -39,8 +39,8 @@ async def refresh(within: float = 60.0) -> int:
 
     Raises ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
     """
-    async with _asking(within) as wire:
-        reply = await wire.call(NAME, ROOT, MANAGER, "Refresh", within=within)
+    async with _asking(within) as connection:
+        reply = await connection.call(NAME, ROOT, MANAGER, "Refresh", within=within)
         serial: int = reply.body[0]
         return serial
 
@@ -55,11 +55,11 @@ async def details(
     Raises ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
     """
     found: dict[str, dict[str, object]] = {}
-    async with _asking(within) as wire:
+    async with _asking(within) as connection:
         for offset in count(0, PAGE):
             page = {"offset": Variant("u", offset), "limit": Variant("u", PAGE)}
             body = [list(names), page]
-            reply = await wire.call(
+            reply = await connection.call(
                 NAME,
                 ROOT,
                 MANAGER,
@@ -77,14 +77,14 @@ async def details(
 
 
 @asynccontextmanager
-async def _asking(within: float) -> AsyncGenerator[Wire]:
+async def _asking(within: float) -> AsyncGenerator[BusConnection]:
     """Connect for one question; what goes wrong becomes a ClientError."""
-    wire: Wire | None = None
+    connection: BusConnection | None = None
     try:
-        wire = await connect("system", within=within)
-        yield wire
-    except WireError as e:
+        connection = await connect("system", within=within)
+        yield connection
+    except BusError as e:
         raise client_error(e) from e
     finally:
-        if wire is not None:
-            await wire.close()
+        if connection is not None:
+            await connection.close()

@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
 from ipsecwatch.client.events import (
     Change,
@@ -28,7 +29,7 @@ from ipsecwatch.client.events import (
     view,
     word,
 )
-from ipsecwatch.dbus.connection import BUS, LostError, WireError, connect
+from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
 from ipsecwatch.dbus.names import NAME, ROOT
 from ipsecwatch.sanitize import clean
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from ipsecwatch.client.events import Event, Snapshot, Told, View
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply, Signal
     from ipsecwatch.report import PlutoState
 
@@ -74,28 +75,23 @@ async def follow() -> AsyncGenerator[Event]:
 
 
 async def _through_all_buses() -> AsyncGenerator[Event]:
-    attempt = 0
+    backoff = Backoff(RETRY)
     while True:
         try:
-            wire = await connect("system")
-        except WireError as e:
+            connection = await connect("system")
+        except BusError as e:
             yield Lost(clean(str(e)), e.hint)
         else:
             try:
-                async with aclosing(_Follower(wire).events()) as events:
+                async with aclosing(_Follower(connection).events()) as events:
                     async for event in events:
                         yield event
-                        attempt = 0
-            except WireError as e:
+                        backoff.reset()
+            except BusError as e:
                 yield Lost(clean(str(e)), e.hint)
             finally:
-                await wire.close()
-        await asyncio.sleep(_delay(attempt))
-        attempt += 1
-
-
-def _delay(attempt: int) -> float:
-    return RETRY[min(attempt, len(RETRY) - 1)]
+                await connection.close()
+        await asyncio.sleep(backoff.next())
 
 
 class _Gap(Exception):  # noqa: N818 - a turn in the plot
@@ -105,8 +101,8 @@ class _Gap(Exception):  # noqa: N818 - a turn in the plot
 class _Follower:
     """Follows the service over one connection to the bus."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: BusConnection) -> None:
+        self._connection = connection
         self._owner: str | None = None
         self._unread: deque[Signal] = deque()
         self._overflowed = False
@@ -115,15 +111,15 @@ class _Follower:
         self._pluto: PlutoState | None = None
         self._serial = 0
         self._told: tuple[int, Told] | None = None
-        wire.on_signal = self._hear
+        connection.on_signal = self._hear
 
     async def events(self) -> AsyncGenerator[Event]:
-        """Follow until the bus is lost. Raises WireError."""
-        end = asyncio.ensure_future(self._wire.lost())
+        """Follow until the bus is lost. Raises BusError."""
+        end = asyncio.ensure_future(self._connection.lost())
         end.add_done_callback(lambda _: self._stirred.set())
         try:
             for rule in _RULES:
-                await self._wire.call_bus("AddMatch", "s", rule)
+                await self._connection.call_bus("AddMatch", "s", rule)
             async with aclosing(self._through_all_owners()) as events:
                 async for event in events:
                     yield event
@@ -131,22 +127,21 @@ class _Follower:
             end.cancel()
 
     async def _through_all_owners(self) -> AsyncGenerator[Event]:
-        attempt = 0
+        backoff = Backoff(RETRY)
         while True:
             try:
                 yield await self._begin()
-                attempt = 0
+                backoff.reset()
                 while True:
                     yield await self._next()
             except (_Gap, ChangedHandsError):
                 continue
             except LostError:
                 raise
-            except WireError as e:
+            except BusError as e:
                 error = client_error(e)
                 yield Lost(str(error), error.hint)
-                await self._pause(None if nobody_there(e) else _delay(attempt))
-                attempt += 1
+                await self._pause(None if nobody_there(e) else backoff.next())
 
     async def _pause(self, limit: float | None) -> None:
         """Wait until the name gets an owner, or the bus is lost; else for ``limit`` seconds."""
@@ -159,7 +154,7 @@ class _Follower:
     async def _begin(self) -> Snapshot:
         self._owner = None
         self._stirred.clear()
-        snapshot = await take_snapshot(self._wire, ANSWER_LIMIT, self._found, self._caught_up)
+        snapshot = await take_snapshot(self._connection, ANSWER_LIMIT, self._found, self._caught_up)
         if self._pluto is not None:
             snapshot = replace(snapshot, pluto_state=self._pluto)
         self._pluto = snapshot.pluto_state
@@ -201,8 +196,8 @@ class _Follower:
                     return event
             if self._overflowed or self._owner is None:
                 raise _Gap
-            if not self._wire.alive:
-                raise LostError(await self._wire.lost())
+            if not self._connection.alive:
+                raise LostError(await self._connection.lost())
             self._stirred.clear()
             await self._stirred.wait()
 

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One connection to a message bus: the only room that leans on dbus-fast's insides.
+"""One connection to a message bus, and what dbus-fast needs for that.
+
+Private names of the library that are used: ``MessageBus._writer`` with its ``sock``, ``messages``
+and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``Message._marshall`` (here
+and in messages.py), and its marshaller (marshal.py). Hence the pinned major version.
 
 What the library (5.2) lacks, and what is done about it here:
 
@@ -12,7 +16,8 @@ What the library (5.2) lacks, and what is done about it here:
   would cut us off for, and past a limit the connection is given up: who listens reads afresh.
 * A call that timed out leaves its handler behind, and its own table of calls is private. Replies
   are therefore matched here, in the message handler that runs before the library's.
-* It doesn't reconnect. Neither does this: a Wire lives once, the rooms above make another one.
+* It doesn't reconnect. Neither does this: a BusConnection lives once, and the rooms above make
+  another one.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ from dbus_fast.errors import DBusFastError
 
 from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, header_fields, signal_fields
 from ipsecwatch.dbus.messages import Call, MarshalledMessage, Reply, Signal, read_call, read_signal
-from ipsecwatch.dbus.throttled_socket import PatientSocket
+from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,10 +53,10 @@ ROOM: Final = 1 << 20
 MAX_MESSAGE: Final = 16 << 20
 """Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
 
-Kind = Literal["system", "session"]
+BusKind = Literal["system", "session"]
 
 
-class WireError(Exception):
+class BusError(Exception):
     """A bus, or somebody on it, can't be talked to. One line; ``hint`` says what to do, or ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -59,23 +64,23 @@ class WireError(Exception):
         self.hint = hint
 
 
-class UnreachableError(WireError):
+class UnreachableError(BusError):
     """There is no connection to the bus to be had."""
 
 
-class LostError(WireError):
+class LostError(BusError):
     """The connection to the bus is gone."""
 
 
-class NoReplyError(WireError):
+class NoReplyError(BusError):
     """Nobody answered in time."""
 
 
-class TooLargeError(WireError):
+class TooLargeError(BusError):
     """A message is larger than the bus takes. It wasn't sent; the connection is all right."""
 
 
-class ErrorReplyError(WireError):
+class ErrorReplyError(BusError):
     """Somebody answered with an error. ``name`` is for programs, the text is theirs."""
 
     def __init__(self, name: str, text: str) -> None:
@@ -83,7 +88,7 @@ class ErrorReplyError(WireError):
         self.name = name
 
 
-def address(kind: Kind) -> str:
+def address(kind: BusKind) -> str:
     """Find the address of a bus. dbus-fast itself doesn't know the session's usual place."""
     if kind == "system":
         given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
@@ -94,14 +99,16 @@ def address(kind: Kind) -> str:
     return "unix:path=" + quote(f"{runtime}/bus").replace("~", "%7E")
 
 
-async def connect(kind: Kind, *, within: float = 10.0, largest: int = MAX_MESSAGE) -> Wire:
+async def connect(
+    kind: BusKind, *, within: float = 10.0, largest: int = MAX_MESSAGE
+) -> BusConnection:
     """Connect to a bus and greet it. Raises UnreachableError, after ``within`` seconds at most.
 
     Messages with a body of more than ``largest`` bytes come in without it.
     """
     where = f"the {kind} bus"
     try:
-        bus = _Bus(address(kind), within, largest)
+        bus = _ThrottledBus(address(kind), within, largest)
         async with asyncio.timeout(within):
             await bus.connect()
     except TimeoutError as e:
@@ -116,7 +123,7 @@ async def connect(kind: Kind, *, within: float = 10.0, largest: int = MAX_MESSAG
     if not (bus.unique_name or "").startswith(":"):
         bus.disconnect()
         raise UnreachableError(f"{where} turned us away: {bus.unique_name}", _HINTS[kind])
-    return Wire(bus, where)
+    return BusConnection(bus, where)
 
 
 _HINTS: Final = {
@@ -125,7 +132,7 @@ _HINTS: Final = {
 }
 
 
-class Wire:
+class BusConnection:
     """A living connection. ``on_call`` and ``on_signal`` are called as messages come in, in order.
 
     They must not raise, and must not take long: nothing else is read meanwhile.
@@ -133,11 +140,11 @@ class Wire:
 
     def __init__(self, bus: MessageBus, where: str) -> None:
         self.unique_name: Final = bus.unique_name or ""
-        self.on_call: Callable[[Wire, Call], None] | None = None
+        self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self._bus = bus
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
-        self._queue = _Queue()
+        self._queue = _SendQueue()
         self._last: asyncio.Future[None] | None = None
         self._where = where
         self._why = f"{where} hung up"
@@ -375,7 +382,7 @@ class _OverflowError(Exception):
     """The bus doesn't read what we send."""
 
 
-class _Queue(deque[Any]):
+class _SendQueue(deque[Any]):
     """The library's queue of marshalled messages, made to know how many bytes wait."""
 
     def __init__(self) -> None:
@@ -401,7 +408,7 @@ class _Queue(deque[Any]):
             self.room.set()
 
 
-class _Bus(MessageBus):
+class _ThrottledBus(MessageBus):
     """The library's bus, with our socket."""
 
     def __init__(self, bus_address: str, auth_timeout: float, largest: int) -> None:
@@ -410,9 +417,9 @@ class _Bus(MessageBus):
 
     def _create_socket_for_transport(  # type: ignore[override]
         self, transport: str, options: dict[str, str]
-    ) -> tuple[PatientSocket, Any, Any]:
+    ) -> tuple[ThrottledSocket, Any, Any]:
         made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
-        ours = PatientSocket(made.family, made.type, made.proto)
+        ours = ThrottledSocket(made.family, made.type, made.proto)
         ours.largest = self._largest
         stream.close()
         made.close()

@@ -1,9 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""What the service is called on the bus, for itself and for its clients."""
+"""Names on the bus: what the service is called, and how a program gets a name."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ipsecwatch.dbus.connection import BusConnection
 
 NAME: Final = "org.ipsecwatch1"
 ROOT: Final = "/org/ipsecwatch1"
+
+# D-Bus specification, "org.freedesktop.DBus.RequestName"
+_DO_NOT_QUEUE: Final = 4
+_PRIMARY_OWNER: Final = 1
+
+
+async def request_name(connection: BusConnection, name: str) -> bool:
+    """Ask the bus for a name; return False if somebody else has it. Raise BusError."""
+    reply = await connection.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
+    return reply.body == [_PRIMARY_OWNER]

@@ -18,7 +18,7 @@ _HEADER: Final = 16
 """Bytes with which every message begins; they tell how long it is."""
 
 
-class PatientSocket(socket.socket):
+class ThrottledSocket(socket.socket):
     """Writes nothing rather than to say that it would block, and reads in portions.
 
     The library reads for as long as there is something to read: whoever sends us thousands of calls

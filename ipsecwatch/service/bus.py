@@ -12,15 +12,16 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.dbus.connection import ErrorReplyError, WireError, connect
-from ipsecwatch.dbus.names import NAME
+from ipsecwatch.backoff import Backoff
+from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.names import NAME, request_name
 from ipsecwatch.service.methods import Answers
 from ipsecwatch.service.object_tree import News, Objects
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
 
 __all__ = ["Bus", "News", "RefusedError"]
 
@@ -36,8 +37,6 @@ BATCH: Final = 100
 """Signals that are sent before others get their turn."""
 
 _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
-_DO_NOT_QUEUE: Final = 4
-_PRIMARY_OWNER: Final = 1
 
 
 class RefusedError(Exception):
@@ -58,14 +57,14 @@ class Bus:
     def __init__(self, run_id: str, refresh: Callable[[], Awaitable[None]]) -> None:
         self._objects = Objects(__version__, run_id)
         self._answers = Answers(self._objects, refresh)
-        self._wire: Wire | None = None
+        self._connection: BusConnection | None = None
         self._named = False
         self._keeper: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
         """Whether we are on the bus, under our name."""
-        return self._named and self._wire is not None and self._wire.alive
+        return self._named and self._connection is not None and self._connection.alive
 
     async def start(self) -> None:
         """Take our name on the bus, and from then on see to it that we keep it.
@@ -76,7 +75,7 @@ class Bus:
         why = ""
         try:
             await self._enter()
-        except WireError as e:
+        except BusError as e:
             why = str(e)
             logger.warning("%s; trying again. %s", e, e.hint)
         self._keeper = asyncio.create_task(self._keep(why))
@@ -87,10 +86,10 @@ class Bus:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
         self._answers.forget()
-        if self._wire is not None:
-            await self._wire.flush(within=1.0)
-            await self._wire.close()
-            self._wire = None
+        if self._connection is not None:
+            await self._connection.flush(within=1.0)
+            await self._connection.close()
+            self._connection = None
 
     async def publish(self, news: News) -> None:
         """Take over what a poll brought, and announce it. One at a time, in order.
@@ -99,44 +98,44 @@ class Bus:
         their turn between them. Returns when all are on their way to the bus.
         """
         announcements = self._objects.apply(news)
-        wire = self._wire
-        if wire is None:
+        connection = self._connection
+        if connection is None:
             return
         for n, a in enumerate(announcements, 1):
-            if not wire.alive:
+            if not connection.alive:
                 return
-            wire.signal(a.path, a.interface, a.member, a.signature, a.body)
+            connection.signal(a.path, a.interface, a.member, a.signature, a.body)
             if n % BATCH == 0:
                 await asyncio.sleep(0)
 
     async def _enter(self) -> None:
-        wire = await connect("system", largest=LARGEST_CALL)
-        wire.on_call = self._answers.called
+        connection = await connect("system", largest=LARGEST_CALL)
+        connection.on_call = self._answers.called
         # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
         # everything that comes after it.
-        self._wire, self._named = wire, False
+        self._connection, self._named = connection, False
         try:
-            await _own_name(wire)
+            await _own_name(connection)
             self._named = True
         except BaseException:
-            self._wire = None
-            await wire.close()
+            self._connection = None
+            await connection.close()
             raise
 
     async def _keep(self, why: str) -> None:
         """Come back whenever the bus is lost. ``why`` was logged already."""
-        attempt = 0
+        backoff = Backoff(RETRY)
         while True:
-            if self._wire is not None:
-                logger.warning("%s; connecting again", await self._wire.lost())
-                self._wire = None
+            if self._connection is not None:
+                logger.warning("%s; connecting again", await self._connection.lost())
+                self._connection = None
                 self._answers.forget()
-                attempt, why = 0, ""
-            await asyncio.sleep(RETRY[min(attempt, len(RETRY) - 1)])
-            attempt += 1
+                why = ""
+                backoff.reset()
+            await asyncio.sleep(backoff.next())
             try:
                 await self._enter()
-            except (WireError, RefusedError) as e:
+            except (BusError, RefusedError) as e:
                 if str(e) != why:
                     why = str(e)
                     logger.warning("%s; trying again. %s", e, e.hint)
@@ -144,13 +143,13 @@ class Bus:
                 logger.info("on the bus again as %s", NAME)
 
 
-async def _own_name(wire: Wire) -> None:
-    """Take our name, or be told why not. Raises RefusedError, WireError.
+async def _own_name(connection: BusConnection) -> None:
+    """Take our name, or be told why not. Raises RefusedError, BusError.
 
     Whoever had it before us may have hung up already, and the bus not have noticed yet.
     """
     for pause in (*PREDECESSOR, None):
-        if await _asks_for_name(wire):
+        if await _asks_for_name(connection):
             return
         if pause is not None:
             await asyncio.sleep(pause)
@@ -158,9 +157,9 @@ async def _own_name(wire: Wire) -> None:
     raise RefusedError(f"somebody else is {NAME} on the system bus", hint)
 
 
-async def _asks_for_name(wire: Wire) -> bool:
+async def _asks_for_name(connection: BusConnection) -> bool:
     try:
-        reply = await wire.call_bus("RequestName", "su", NAME, _DO_NOT_QUEUE)
+        return await request_name(connection, NAME)
     except ErrorReplyError as e:
         if e.name != _ACCESS_DENIED:
             raise
@@ -168,4 +167,3 @@ async def _asks_for_name(wire: Wire) -> bool:
             f"the system bus doesn't let us be {NAME}",
             "Only root may, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
         ) from e
-    return reply.body == [_PRIMARY_OWNER]

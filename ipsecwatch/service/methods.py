@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import LostError, TooLargeError, WireError
+from ipsecwatch.dbus.connection import BusError, LostError, TooLargeError
 from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
@@ -37,7 +37,7 @@ from ipsecwatch.service.polkit import Verdict
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Call
     from ipsecwatch.service.details import Entry
     from ipsecwatch.service.object_tree import Objects
@@ -81,7 +81,7 @@ class _GoneError(Exception):
 class _Asked:
     """A call that takes its time to answer, and whose it is."""
 
-    wire: Wire
+    connection: BusConnection
     call: Call
     uid: int
     turn: AsyncExitStack
@@ -131,22 +131,22 @@ class Answers:
             (MANAGER, "Refresh"): self._do_refresh,
         }
 
-    def called(self, wire: Wire, call: Call) -> None:
+    def called(self, connection: BusConnection, call: Call) -> None:
         """Answer a call, or have it answered. Raises nothing."""
         if not call.wants_reply and call.member != "Refresh":
             return
         try:
             interface = self._interface_of(call)
             if (interface, call.member) in self._slow:
-                self._spawn(wire, call, interface)
+                self._spawn(connection, call, interface)
             else:
                 answers = interfaces()[interface].methods[call.member].answers
-                wire.reply(call, answers, self._quick[interface, call.member](call))
+                connection.reply(call, answers, self._quick[interface, call.member](call))
         except _No as e:
-            wire.error(call, e.name, str(e))
+            connection.error(call, e.name, str(e))
         except Exception:
             logger.exception("answering %s", call.member)
-            _internal_error(wire, call)
+            _internal_error(connection, call)
 
     def forget(self) -> None:
         """Give up what is being answered: the callers' bus is gone, and so are its names."""
@@ -172,7 +172,7 @@ class Answers:
         text = f"{call.interface or clean(call.path)} has no method {call.member}"
         raise _No(_STANDARD + "UnknownMethod", text)
 
-    def _spawn(self, wire: Wire, call: Call, interface: str) -> None:
+    def _spawn(self, connection: BusConnection, call: Call, interface: str) -> None:
         sender = call.sender
         if self._waiting[sender] >= MAX_WAITING_EACH:
             raise _too_many()
@@ -180,22 +180,24 @@ class Answers:
             raise _too_many()
         if uid is not None:
             self._waiting[sender] += 1
-            self._begin(wire, call, interface, uid)
+            self._begin(connection, call, interface, uid)
         elif sender in self._strangers or len(self._strangers) < MAX_STRANGERS:
             self._waiting[sender] += 1
-            self._look_up(wire, call, interface)
+            self._look_up(connection, call, interface)
         else:
             raise _too_many()
 
-    def _look_up(self, wire: Wire, call: Call, interface: str) -> None:
+    def _look_up(self, connection: BusConnection, call: Call, interface: str) -> None:
         """Find out whose call it is; until then it is nothing but kept."""
         sender = call.sender
         if (stranger := self._strangers.get(sender)) is None:
-            stranger = self._strangers[sender] = _Stranger(asyncio.create_task(_uid(wire, sender)))
-            stranger.lookup.add_done_callback(lambda _: self._known(wire, sender))
+            stranger = self._strangers[sender] = _Stranger(
+                asyncio.create_task(_uid(connection, sender))
+            )
+            stranger.lookup.add_done_callback(lambda _: self._known(connection, sender))
         stranger.calls.append((call, interface))
 
-    def _known(self, wire: Wire, sender: str) -> None:
+    def _known(self, connection: BusConnection, sender: str) -> None:
         """Begin to answer a caller whose user is known now; nobody where there is no user."""
         stranger = self._strangers.pop(sender)
         lookup = stranger.lookup
@@ -209,10 +211,10 @@ class Answers:
             if uid is None:
                 self._count_down(sender)
             else:
-                self._begin(wire, call, interface, uid)
+                self._begin(connection, call, interface, uid)
 
-    def _begin(self, wire: Wire, call: Call, interface: str, uid: int) -> None:
-        task = asyncio.create_task(self._serve(wire, call, interface, uid))
+    def _begin(self, connection: BusConnection, call: Call, interface: str, uid: int) -> None:
+        task = asyncio.create_task(self._serve(connection, call, interface, uid))
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._served(task, call.sender))
 
@@ -225,33 +227,35 @@ class Answers:
         if not self._waiting[who]:
             del self._waiting[who]
 
-    async def _serve(self, wire: Wire, call: Call, interface: str, uid: int) -> None:
+    async def _serve(self, connection: BusConnection, call: Call, interface: str, uid: int) -> None:
         try:
             # No await between making the answer and sending it: so a snapshot is in its place among
             # the signals.
-            async with self._admitted(wire, call, uid) as asked:
+            async with self._admitted(connection, call, uid) as asked:
                 body = await self._slow[interface, call.member](asked)
-                wire.reply(call, interfaces()[interface].methods[call.member].answers, body)
+                connection.reply(call, interfaces()[interface].methods[call.member].answers, body)
         except _No as e:
-            wire.error(call, e.name, str(e))
+            connection.error(call, e.name, str(e))
         except TooLargeError:
             text = "the answer is too large for one message; ask for less, with offset and limit"
-            wire.error(call, _STANDARD + "LimitsExceeded", text)
+            connection.error(call, _STANDARD + "LimitsExceeded", text)
         except (LostError, _GoneError):
             logger.debug("the caller of %s is gone", call.member)
         except Exception:
             logger.exception("answering %s", call.member)
-            _internal_error(wire, call)
+            _internal_error(connection, call)
 
     @asynccontextmanager
-    async def _admitted(self, wire: Wire, call: Call, uid: int) -> AsyncGenerator[_Asked]:
+    async def _admitted(
+        self, connection: BusConnection, call: Call, uid: int
+    ) -> AsyncGenerator[_Asked]:
         """Count a call among its user's. Raises _No."""
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise _too_many()
         self._waiting[uid] += 1
         try:
             async with AsyncExitStack() as turn:
-                yield _Asked(wire, call, uid, turn)
+                yield _Asked(connection, call, uid, turn)
         finally:
             self._count_down(uid)
 
@@ -264,9 +268,9 @@ class Answers:
         sender = asked.call.sender
         began = time.monotonic()
         await asked.turn.enter_async_context(self._turns.turn(asked.uid, sender))
-        if time.monotonic() - began > LONG and await _uid(asked.wire, sender) is None:
+        if time.monotonic() - began > LONG and await _uid(asked.connection, sender) is None:
             raise _GoneError
-        await asked.wire.room()
+        await asked.connection.room()
         await asyncio.sleep(0)
 
     async def _ready(self, asked: _Asked) -> None:
@@ -367,7 +371,7 @@ async def _authorize(asked: _Asked) -> None:
         return
     call = asked.call
     verdict = await polkit.check(
-        asked.wire, call.sender, polkit.READ_DETAILS, interactive=call.interactive
+        asked.connection, call.sender, polkit.READ_DETAILS, interactive=call.interactive
     )
     if verdict is Verdict.ASK:
         text = "details are for administrators; allow interactive authorization to be asked"
@@ -376,11 +380,11 @@ async def _authorize(asked: _Asked) -> None:
         raise _No(_STANDARD + "AccessDenied", "polkit doesn't let you read details of tunnels")
 
 
-async def _uid(wire: Wire, sender: str) -> int | None:
+async def _uid(connection: BusConnection, sender: str) -> int | None:
     """Ask the bus whose connection that is. None where it doesn't say: nobody's any more."""
     try:
-        reply = await wire.call_bus("GetConnectionUnixUser", "s", sender)
-    except WireError:
+        reply = await connection.call_bus("GetConnectionUnixUser", "s", sender)
+    except BusError:
         return None
     uid = reply.body[0]
     return uid if isinstance(uid, int) else None
@@ -418,6 +422,6 @@ def _too_many() -> _No:
     return _No(_STANDARD + "LimitsExceeded", text)
 
 
-def _internal_error(wire: Wire, call: Call) -> None:
+def _internal_error(connection: BusConnection, call: Call) -> None:
     """Tell the caller nothing: traces name paths and values."""
-    wire.error(call, _STANDARD + "Failed", "internal error; the service's log tells more")
+    connection.error(call, _STANDARD + "Failed", "internal error; the service's log tells more")

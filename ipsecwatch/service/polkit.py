@@ -12,13 +12,13 @@ from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import NoReplyError, WireError
+from ipsecwatch.dbus.connection import BusError, NoReplyError
 from ipsecwatch.dbus.messages import Variant
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,9 @@ class Verdict(StrEnum):
     """Not without a password, and the caller didn't say that a person may be asked for it."""
 
 
-async def check(wire: Wire, sender: str, action: str, *, interactive: bool) -> Verdict:
+async def check(
+    connection: BusConnection, sender: str, action: str, *, interactive: bool
+) -> Verdict:
     """Ask whether ``sender`` may do ``action``. Raises nothing; when cancelled, so is the check.
 
     ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT for it.
@@ -57,7 +59,7 @@ async def check(wire: Wire, sender: str, action: str, *, interactive: bool) -> V
     subject = ["system-bus-name", {"name": Variant("s", sender)}]
     question = [subject, action, {}, flags, cancellation]
     try:
-        reply = await wire.call(
+        reply = await connection.call(
             _NAME,
             _PATH,
             _AUTHORITY,
@@ -67,13 +69,13 @@ async def check(wire: Wire, sender: str, action: str, *, interactive: bool) -> V
             within=within,
             starts=True,
         )
-    except WireError as e:
+    except BusError as e:
         logger.debug("polkit was asked about %s in vain: %s", action, e)
         if isinstance(e, NoReplyError):
-            _cancel(wire, cancellation)
+            _cancel(connection, cancellation)
         return Verdict.NO
     except BaseException:
-        _cancel(wire, cancellation)
+        _cancel(connection, cancellation)
         raise
     return _verdict(reply.signature, reply.body, interactive=interactive)
 
@@ -87,6 +89,6 @@ def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
     return Verdict.ASK if challenge and not interactive else Verdict.NO
 
 
-def _cancel(wire: Wire, cancellation: str) -> None:
+def _cancel(connection: BusConnection, cancellation: str) -> None:
     """Have polkit take away the question, and the dialog that it may have opened."""
-    wire.tell(_NAME, _PATH, _AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])
+    connection.tell(_NAME, _PATH, _AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.agent.notifications import Notice, Urgency
-from ipsecwatch.dbus.connection import ErrorReplyError, LostError, NoReplyError, WireError, connect
+from ipsecwatch.dbus.connection import BusError, ErrorReplyError, LostError, NoReplyError, connect
 from tests.support.fake_notification_server import EXCESS, notification_server
 
 desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
@@ -34,11 +34,11 @@ def notice(key: str = "site", title: str = "site is up", body: str = "", **more:
 
 @asynccontextmanager
 async def screen() -> AsyncGenerator[Screen]:
-    wire = await connect("session")
+    connection = await connect("session")
     try:
-        yield desktop.Screen(wire)
+        yield desktop.Screen(connection)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def test_a_notice_arrives_with_its_icon_and_hints() -> None:
@@ -149,8 +149,8 @@ async def test_a_lost_bus_is_an_error(session_bus: PrivateBus) -> None:
 
 async def test_a_strange_answer_is_an_error() -> None:
     async with notification_server() as server, screen() as ours:
-        server.wire.on_call = lambda wire, call: wire.reply(call, "s", ["what?"])
-        with pytest.raises(WireError, match="strange answer"):
+        server.connection.on_call = lambda connection, call: connection.reply(call, "s", ["what?"])
+        with pytest.raises(BusError, match="strange answer"):
             await ours.show(notice())
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ipsecwatch.client.events import Event
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Call
     from tests.support.bus_service import Service
     from tests.support.dbus_daemon import PrivateBus
@@ -189,11 +189,11 @@ async def test_a_session_bus_may_be_absent_come_and_be_started_again(
 
 async def is_there() -> bool:
     """Whether there is an agent on the session's bus."""
-    wire = await connect("session")
+    connection = await connect("session")
     try:
-        return bool((await wire.call_bus("NameHasOwner", "s", session.NAME)).body[0])
+        return bool((await connection.call_bus("NameHasOwner", "s", session.NAME)).body[0])
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def until_there() -> None:
@@ -300,18 +300,18 @@ async def end(started: asyncio.subprocess.Process, number: signal.Signals) -> tu
 
 def snapshots(service: Service) -> list[str]:
     """Count who takes a snapshot of a service from now on."""
-    wire = service.bus._wire
-    assert wire is not None
-    answer = wire.on_call
+    connection = service.bus._connection
+    assert connection is not None
+    answer = connection.on_call
     assert answer is not None
     takers: list[str] = []
 
-    def called(wire: Wire, call: Call) -> None:
-        answer(wire, call)
+    def called(connection: BusConnection, call: Call) -> None:
+        answer(connection, call)
         if call.member == "GetSnapshot":
             takers.append(call.sender)
 
-    wire.on_call = called
+    connection.on_call = called
     return takers
 
 

@@ -46,7 +46,7 @@ def line(what: str, took: float, heard: float | None, figures: Figures | None) -
 async def snapshots(client: Caller, service: Resident) -> None:
     for which in "first", "second":
         began = time.perf_counter()
-        await client.wire.call(NAME, ROOT, MANAGER, "GetSnapshot", within=LIMIT)
+        await client.connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=LIMIT)
         line(f"{which} snapshot", time.perf_counter() - began, None, await service.figures())
 
 
@@ -66,7 +66,7 @@ def _since(began: float) -> float:
 
 async def floor(client: Caller, count: int) -> None:
     """Have another process send bare signals."""
-    await client.wire.call_bus("AddMatch", "s", "type='signal',interface='org.example.Bare'")
+    await client.connection.call_bus("AddMatch", "s", "type='signal',interface='org.example.Bare'")
     client.heard.clear()
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
@@ -85,16 +85,16 @@ def _send_bare(pipe: Connection, count: int) -> None:
 
 async def _bare(count: int) -> float:
     """Send signals that the library makes; with its own socket it takes itself for cut off."""
-    wire = await connect("system")
+    connection = await connect("system")
     began = time.perf_counter()
     for n in range(count):
         body = [f"{ROOT}/tunnel/tunnel_2d{n}", f"tunnel-{n}", n, {}]
-        wire.signal(ROOT, "org.example.Bare", "Up", "osta{sv}", body)
+        connection.signal(ROOT, "org.example.Bare", "Up", "osta{sv}", body)
         if n % 100 == 0:
             await asyncio.sleep(0)
     took = _since(began)
-    await wire.flush(LIMIT)
-    await wire.close()
+    await connection.flush(LIMIT)
+    await connection.close()
     return took
 
 

@@ -44,7 +44,7 @@ async def line(what: str, began: float, service: Watched) -> None:
 
 async def ask(client: Caller, member: str, signature: str = "", *body: object) -> None:
     """Call a method; what it answers doesn't matter."""
-    await client.wire.call(NAME, ROOT, MANAGER, member, signature, list(body), within=LIMIT)
+    await client.connection.call(NAME, ROOT, MANAGER, member, signature, list(body), within=LIMIT)
 
 
 async def measure(count: int, folder: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ipsecwatch import client
 from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, requests, subscription
-from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Call, Variant
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -245,9 +245,9 @@ def signal(destination: str | None, member: str, signature: str, body: list[Any]
 
 
 async def test_signals_of_others_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    wires: list[Wire] = []
+    wires: list[BusConnection] = []
 
-    async def connecting(*args: Any, **more: Any) -> Wire:  # noqa: ANN401
+    async def connecting(*args: Any, **more: Any) -> BusConnection:  # noqa: ANN401
         wires.append(await connect(*args, **more))
         return wires[-1]
 
@@ -285,39 +285,39 @@ async def test_signals_of_others_are_not_believed(monkeypatch: pytest.MonkeyPatc
 class OddService:
     """Owns the name and answers like the service, but with whatever a test makes up."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, connection: BusConnection) -> None:
+        self.connection = connection
         self.serial = 0
         self.manager: dict[str, Variant] = {"PlutoState": Variant("s", "running")}
         self.tunnels: dict[str, dict[str, Variant]] = {}
         self.refuse: str | None = None
         self.silent = False
-        wire.on_call = self._answer
+        connection.on_call = self._answer
 
-    def _answer(self, wire: Wire, call: Call) -> None:
+    def _answer(self, connection: BusConnection, call: Call) -> None:
         if self.silent:
             return
         if self.refuse:
-            wire.error(call, self.refuse, "no,\x1b[2J no")
+            connection.error(call, self.refuse, "no,\x1b[2J no")
         elif call.member == "GetAll":
-            wire.reply(call, "a{sv}", [self.manager])
+            connection.reply(call, "a{sv}", [self.manager])
         else:
-            wire.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
+            connection.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
 
     def change(self, serial: int, new: str = "up", why: str = "none", **more: Variant) -> None:
         self.serial = serial
         body = [OFFICE, "office", "down", new, why, serial, 1_000_000, more]
-        self.wire.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
+        self.connection.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
 
 
 @asynccontextmanager
 async def odd_service() -> AsyncGenerator[OddService]:
-    wire = await connect("system")
-    await wire.call_bus("RequestName", "su", NAME, 4)
+    connection = await connect("system")
+    await connection.call_bus("RequestName", "su", NAME, 4)
     try:
-        yield OddService(wire)
+        yield OddService(connection)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def test_a_gap_in_the_serials_leads_to_a_snapshot() -> None:
@@ -360,9 +360,9 @@ async def test_words_of_a_newer_service_end_nobodys_program() -> None:
         }
         await follow.seen(Snapshot)
         service.change(1, "superposed", "gremlins", State=Variant("s", "entangled"))
-        service.wire.signal(ROOT, MANAGER, "TunnelPainted", "os", [OFFICE, "red"])
-        service.wire.signal(ROOT, MANAGER, "TunnelStateChanged", "o", [OFFICE])
-        service.wire.signal(f"{ROOT}/x", MANAGER, "TunnelStateChanged", "o", [OFFICE])
+        service.connection.signal(ROOT, MANAGER, "TunnelPainted", "os", [OFFICE, "red"])
+        service.connection.signal(ROOT, MANAGER, "TunnelStateChanged", "o", [OFFICE])
+        service.connection.signal(f"{ROOT}/x", MANAGER, "TunnelStateChanged", "o", [OFFICE])
         service.change(2)
         await follow.seen(Change, 2)
     snapshot, first, _ = follow.events

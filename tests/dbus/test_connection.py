@@ -11,12 +11,12 @@ import pytest
 from ipsecwatch.dbus import connection
 from ipsecwatch.dbus.connection import (
     BUS,
+    BusConnection,
     ErrorReplyError,
     LostError,
     NoReplyError,
     TooLargeError,
     UnreachableError,
-    Wire,
     connect,
 )
 from tests.support.dbus_daemon import PrivateBus
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def connected() -> AsyncGenerator[Wire]:
+async def connected() -> AsyncGenerator[BusConnection]:
     made = await connect("session")
     try:
         yield made
@@ -38,11 +38,11 @@ async def connected() -> AsyncGenerator[Wire]:
         await made.close()
 
 
-def send(sender: Wire, n: int, text: str = "") -> None:
+def send(sender: BusConnection, n: int, text: str = "") -> None:
     sender.signal("/org/example", "org.example.Test", "Happened", "ts", [n, text])
 
 
-async def hear(listener: Wire, heard: list[Signal]) -> None:
+async def hear(listener: BusConnection, heard: list[Signal]) -> None:
     def note(signal: Signal) -> None:
         if signal.interface == "org.example.Test":  # and not the bus's NameAcquired
             heard.append(signal)

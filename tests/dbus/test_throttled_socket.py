@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsecwatch.dbus.throttled_socket import PORTION, Frames, PatientSocket
+from ipsecwatch.dbus.throttled_socket import PORTION, Frames, ThrottledSocket
 from tests.support import raw_bus
 
 LARGEST = 100
@@ -61,7 +61,7 @@ def test_the_other_byte_order_is_understood() -> None:
 
 def test_a_full_socket_takes_nothing_and_is_no_error() -> None:
     one, other = socket.socketpair()
-    with PatientSocket(fileno=one.detach()) as ours, other:
+    with ThrottledSocket(fileno=one.detach()) as ours, other:
         ours.setblocking(False)
         written: list[int] = []
         ours.written = written.append
@@ -73,7 +73,7 @@ def test_a_full_socket_takes_nothing_and_is_no_error() -> None:
 
 def test_it_reads_a_portion_at_a_time() -> None:
     one, other = socket.socketpair()
-    with PatientSocket(fileno=one.detach()) as ours, other:
+    with ThrottledSocket(fileno=one.detach()) as ours, other:
         ours.setblocking(False)
         other.setblocking(False)
         sent = other.send(bytes(3 * PORTION))

@@ -41,7 +41,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
 
 UP, DOWN, PARTIAL = TunnelState.UP, TunnelState.DOWN, TunnelState.PARTIAL
 STUCK, CONNECTING, UNKNOWN = TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN
@@ -442,9 +442,9 @@ async def test_who_wants_no_reply_gets_none_not_even_an_error(
     async with serving() as service, calling() as caller:
         await service.look(tunnel("office"))
         # The bus itself drops an answer that nobody waits for: look where it would be sent.
-        assert service.bus._wire is not None
+        assert service.bus._connection is not None
         sent: list[Message] = []
-        send = service.bus._wire._send
+        send = service.bus._connection._send
 
         def note(message: Message) -> None:
             if getattr(message, "message_type", None) is MessageType.METHOD_CALL:
@@ -452,10 +452,10 @@ async def test_who_wants_no_reply_gets_none_not_even_an_error(
             else:
                 sent.append(message)
 
-        monkeypatch.setattr(service.bus._wire, "_send", note)
+        monkeypatch.setattr(service.bus._connection, "_send", note)
         for member in "GetSnapshot", "Refresh", "Nonsense":
             flags = MessageFlag.NO_REPLY_EXPECTED
-            await caller.wire._bus.send(Message(NAME, ROOT, MANAGER, member, flags=flags))
+            await caller.connection._bus.send(Message(NAME, ROOT, MANAGER, member, flags=flags))
         await until(lambda: service.refreshes == 1)
         await asyncio.sleep(0.05)
     assert sent == []
@@ -592,11 +592,11 @@ async def test_another_user_may_ask_and_listen_but_not_for_details(stranger: Str
 
 
 async def his_crimes(victim: str) -> dict[str, str]:
-    wire = await connect("system")
+    connection = await connect("system")
     outcome = {}
     for name, what in {
-        "own": wire.call_bus("RequestName", "su", NAME, 0),
-        "own below": wire.call_bus("RequestName", "su", f"{NAME}.Other", 0),
+        "own": connection.call_bus("RequestName", "su", NAME, 0),
+        "own below": connection.call_bus("RequestName", "su", f"{NAME}.Other", 0),
     }.items():
         try:
             await what
@@ -604,7 +604,7 @@ async def his_crimes(victim: str) -> dict[str, str]:
         except Exception as e:
             outcome[name] = getattr(e, "name", repr(e))
     for destination in None, victim:
-        wire._send(
+        connection._send(
             Message(
                 destination=destination,
                 path=ROOT,
@@ -615,15 +615,15 @@ async def his_crimes(victim: str) -> dict[str, str]:
                 body=[OFFICE, "office", 1, {}],
             )
         )
-    await wire.call_bus("GetId", "")
-    await wire.close()
+    await connection.call_bus("GetId", "")
+    await connection.close()
     return outcome
 
 
 async def test_another_user_can_neither_take_our_name_nor_speak_for_us(stranger: Stranger) -> None:
     async with serving() as service, calling() as caller:
-        await caller.wire.call_bus("AddMatch", "s", f"type='signal',interface='{MANAGER}'")
-        outcome = await stranger.run(his_crimes, caller.wire.unique_name)
+        await caller.connection.call_bus("AddMatch", "s", f"type='signal',interface='{MANAGER}'")
+        outcome = await stranger.run(his_crimes, caller.connection.unique_name)
         await service.look(tunnel("office"))
         await service.become(tunnel("office", UP))
         await until(lambda: caller.heard)
@@ -634,11 +634,11 @@ async def test_another_user_can_neither_take_our_name_nor_speak_for_us(stranger:
 async def his_oddities(unique: str) -> None:
     """Send what the bus may let pass and libraries have choked on."""
     async with calling() as caller:
-        sock = caller.wire._bus._sock
+        sock = caller.connection._bus._sock
         assert sock is not None
         for destination in NAME, unique:
             for kind, flags in (5, 0), (200, 0), (1, 0x80), (1, 0xFE), (4, 0xFE):
-                serial = 0xF000_0000 + caller.wire._bus.next_serial()
+                serial = 0xF000_0000 + caller.connection._bus.next_serial()
                 sock.sendall(odd_message(destination, kind, flags, serial))
         await caller.call("GetSnapshot")
 
@@ -671,20 +671,20 @@ async def test_what_no_library_knows_does_not_drive_the_service_off_the_bus(
 ) -> None:
     async with serving() as service, calling() as caller:
         await service.look(tunnel("office"))
-        owner = (await caller.wire.call_bus("GetNameOwner", "s", NAME)).body
+        owner = (await caller.connection.call_bus("GetNameOwner", "s", NAME)).body
         calls: list[str] = []
         answer = service.bus._answers.called
-        assert service.bus._wire is not None
+        assert service.bus._connection is not None
 
-        def called(wire: Wire, call: Call) -> None:
+        def called(connection: BusConnection, call: Call) -> None:
             calls.append(call.member)
-            answer(wire, call)
+            answer(connection, call)
 
-        service.bus._wire.on_call = called
+        service.bus._connection.on_call = called
         await stranger.run(his_oddities, *owner)
         assert calls == ["GetSnapshot"] * 5, "the bus passes four of the odd ones on"
         await caller.call("GetSnapshot")
-        assert (await caller.wire.call_bus("GetNameOwner", "s", NAME)).body == owner
+        assert (await caller.connection.call_bus("GetNameOwner", "s", NAME)).body == owner
 
 
 def test_the_policy_speaks_of_every_interface_that_the_service_has() -> None:
@@ -740,10 +740,10 @@ async def test_one_user_cannot_keep_others_out(stranger: Stranger) -> None:
 async def test_whoever_has_hung_up_costs_no_answer() -> None:
     async with serving() as service, calling() as caller:
         await service.look(tunnel("office"))
-        assert service.bus._wire is not None
+        assert service.bus._connection is not None
         gone = Call(":1.999", 1, ROOT, MANAGER, "GetSnapshot", "", [], True, False)
         for _ in range(5):
-            service.bus._answers.called(service.bus._wire, gone)
+            service.bus._answers.called(service.bus._connection, gone)
         assert not service.bus._answers._tasks
         assert len(service.bus._answers._strangers[":1.999"].calls) == 5
         assert (await caller.call("GetSnapshot"))[1] == 0
@@ -759,7 +759,7 @@ async def test_a_call_in_vain_leaves_nothing_to_the_collector() -> None:
         try:
             for _ in range(10):
                 with pytest.raises(ErrorReplyError):
-                    await caller.wire.call_bus("GetConnectionUnixUser", "s", ":1.999")
+                    await caller.connection.call_bus("GetConnectionUnixUser", "s", ":1.999")
             gc.set_debug(gc.DEBUG_SAVEALL)
             gc.collect()
             left = [e for e in gc.garbage if isinstance(e, ErrorReplyError)]

@@ -29,7 +29,7 @@ from tests.support.waiting import until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Call
     from ipsecwatch.service.polkit import Verdict
 
@@ -61,10 +61,10 @@ def stranger(bus: PrivateBus) -> Iterator[Stranger]:
         yield made
 
 
-async def ask(wire: Wire, *, interactive: bool = False) -> Outcome:
+async def ask(connection: BusConnection, *, interactive: bool = False) -> Outcome:
     """Call GetDetails; the names told of, or the error's name."""
     try:
-        reply = await wire.call(
+        reply = await connection.call(
             NAME, ROOT, MANAGER, "GetDetails", "asa{sv}", [[], {}], interactive=interactive
         )
     except ErrorReplyError as e:
@@ -73,11 +73,11 @@ async def ask(wire: Wire, *, interactive: bool = False) -> Outcome:
 
 
 async def his_details(*, interactive: bool = False) -> Outcome:
-    wire = await connect("system")
+    connection = await connect("system")
     try:
-        return await ask(wire, interactive=interactive)
+        return await ask(connection, interactive=interactive)
     finally:
-        await wire.close()
+        await connection.close()
 
 
 async def his_interactive_details() -> Outcome:
@@ -90,9 +90,11 @@ async def test_whom_polkit_lets_gets_details_after_one_check(
     checks: list[tuple[str, bool]] = []
     check = polkit.check
 
-    async def counted(wire: Wire, sender: str, action: str, *, interactive: bool) -> Verdict:
+    async def counted(
+        connection: BusConnection, sender: str, action: str, *, interactive: bool
+    ) -> Verdict:
         checks.append((action, interactive))
-        return await check(wire, sender, action, interactive=interactive)
+        return await check(connection, sender, action, interactive=interactive)
 
     monkeypatch.setattr(polkit, "check", counted)
     with PrivatePolkit(bus, YES):
@@ -110,7 +112,7 @@ async def test_whom_polkit_refuses_gets_nothing_asked_or_not(
             await service.look(tunnel("office"))
             assert await stranger.run(his_details) == "AccessDenied"
             assert await stranger.run(his_interactive_details) == "AccessDenied"
-            assert await ask(root.wire) == [OFFICE]
+            assert await ask(root.connection) == [OFFICE]
 
 
 async def test_who_is_in_no_session_needs_an_administrators_password(
@@ -122,7 +124,7 @@ async def test_who_is_in_no_session_needs_an_administrators_password(
             assert await stranger.run(his_details) == "InteractiveAuthorizationRequired"
             # Nobody of his session shows a dialog.
             assert await stranger.run(his_interactive_details) == "AccessDenied"
-            assert await ask(root.wire) == [OFFICE]
+            assert await ask(root.connection) == [OFFICE]
 
 
 async def his_words() -> tuple[str, str]:
@@ -163,7 +165,7 @@ async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
             began = time.monotonic()
             asking = asyncio.create_task(stranger.run(his_details))
             await until(lambda: service.bus._answers._tasks)
-            assert await ask(root.wire) == [OFFICE]
+            assert await ask(root.connection) == [OFFICE]
             assert len(await root.call("GetSnapshot")) == 3
             assert time.monotonic() - began < 0.5
             assert await asking == "AccessDenied"
@@ -194,23 +196,23 @@ def started() -> int:
 
 async def his_dialog() -> tuple[list[str], Outcome]:
     """Be the agent that shows the dialog, in which nobody types; and ask."""
-    wire, calls = await connect("system"), []
+    connection, calls = await connect("system"), []
 
-    def called(wire: Wire, call: Call) -> None:
+    def called(connection: BusConnection, call: Call) -> None:
         calls.append(call.member)
         if call.member == "BeginAuthentication":
             calls.append(call.body[0])
         else:
-            wire.reply(call, "", [])
+            connection.reply(call, "", [])
 
-    wire.on_call = called
+    connection.on_call = called
     process = {
         "pid": Variant("u", os.getpid()),
         "start-time": Variant("t", started()),
         "uid": Variant("i", os.getuid()),
     }
     body = [["unix-process", process], "C.UTF-8", "/agent"]
-    await wire.call(
+    await connection.call(
         POLKIT,
         AUTHORITY_PATH,
         AUTHORITY,
@@ -218,9 +220,9 @@ async def his_dialog() -> tuple[list[str], Outcome]:
         "(sa{sv})ss",
         body,
     )
-    outcome = await ask(wire, interactive=True)
+    outcome = await ask(connection, interactive=True)
     await until(lambda: "CancelAuthentication" in calls, within=3.0)
-    await wire.close()
+    await connection.close()
     return calls, outcome
 
 
@@ -283,18 +285,18 @@ async def test_every_answer_but_yes_is_a_no(
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
 
-    def answer(wire: Wire, call: Call) -> None:
+    def answer(connection: BusConnection, call: Call) -> None:
         if signature == "error":
-            wire.error(call, f"{POLKIT}.Error.Failed", "no")
+            connection.error(call, f"{POLKIT}.Error.Failed", "no")
         else:
-            wire.reply(call, signature, body)
+            connection.reply(call, signature, body)
 
     with bus_with_odd_polkit(tmp_path) as odd:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", odd.address)
         with Stranger() as stranger:
             async with serving(), calling() as fake:
-                fake.wire.on_call = answer
-                await fake.wire.call_bus("RequestName", "su", POLKIT, 4)
+                fake.connection.on_call = answer
+                await fake.connection.call_bus("RequestName", "su", POLKIT, 4)
                 assert await stranger.run(his_details) == "AccessDenied"
 
 
@@ -314,9 +316,11 @@ def test_the_policy_lets_the_active_user_and_asks_others_for_a_password() -> Non
 
 async def test_polkit_takes_the_policy_file(bus: PrivateBus) -> None:
     with PrivatePolkit(bus):
-        wire = await connect("system")
-        reply = await wire.call(POLKIT, AUTHORITY_PATH, AUTHORITY, "EnumerateActions", "s", ["C"])
-        await wire.close()
+        connection = await connect("system")
+        reply = await connection.call(
+            POLKIT, AUTHORITY_PATH, AUTHORITY, "EnumerateActions", "s", ["C"]
+        )
+        await connection.close()
     [action] = [a for a in reply.body[0] if a[0] == polkit.READ_DETAILS]
     assert "addresses" in action[2]
     # polkit's numbers: 4 is an administrator's password that is kept for a while, 5 is yes.

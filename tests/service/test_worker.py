@@ -49,12 +49,12 @@ async def test_thousands_of_tunnels_keep_the_loop_from_nobody(tmp_path: Path) ->
             for text in (down, up):
                 client.heard.clear()
                 service.say(text)
-                await client.wire.call(*REFRESH, within=60.0)
+                await client.connection.call(*REFRESH, within=60.0)
                 await until(lambda: len(client.heard) >= 3 * TUNNELS, within=60.0)
                 busy.append((await service.figures()).busy)
-            await client.wire.call(*REFRESH, within=60.0)
+            await client.connection.call(*REFRESH, within=60.0)
             busy.append((await service.figures()).busy)
-            reply = await client.wire.call(*DETAILS, within=60.0)
+            reply = await client.connection.call(*DETAILS, within=60.0)
             assert len(reply.body[0]) == TUNNELS
             busy.append((await service.figures()).busy)
     # All at once it would be three times that; on an idle machine it is a twentieth of it.

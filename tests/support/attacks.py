@@ -27,17 +27,17 @@ SECONDS = 2.0
 
 async def steal_the_name(_victim: str) -> None:
     """Ask the bus for the name in every way there is."""
-    wire = await connect("system")
+    connection = await connect("system")
     for flags in (0, 1, 2, 3, 4, 7):
         for name in (NAME, f"{NAME}.Other"):
             try:
-                reply = await wire.call_bus("RequestName", "su", name, flags)
+                reply = await connection.call_bus("RequestName", "su", name, flags)
             except ErrorReplyError:
                 continue
             # Root may ask; the owner doesn't let go of it.
             assert reply.body != [1] or name != NAME, "the name was given away"
-            await wire.call_bus("ReleaseName", "s", name)
-    await wire.close()
+            await connection.call_bus("ReleaseName", "s", name)
+    await connection.close()
 
 
 async def forge_signals(victim: str) -> None:

@@ -123,8 +123,8 @@ async def _serve(pipe: Connection) -> None:
             began = time.perf_counter()
             await _do(service, *what)
             took = time.perf_counter() - began
-            wire = service.bus._wire
-            backlog = wire.backlog if wire else 0
+            connection = service.bus._connection
+            backlog = connection.backlog if connection else 0
             pipe.send(Figures(_memory(), gauge.blocked, gauge.busy, took, service.serial, backlog))
             gauge.blocked = gauge.busy = 0.0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.dbus.connection import ErrorReplyError, Wire, connect
+from ipsecwatch.dbus.connection import BusConnection, ErrorReplyError, connect
 from ipsecwatch.dbus.messages import Signal, unpack_variants
 from ipsecwatch.report import PlutoState
 from ipsecwatch.service.bus import Bus, News
@@ -91,17 +91,17 @@ async def serving(run_id: str = "run-1") -> AsyncGenerator[Service]:
 class Caller:
     """Somebody on the bus who calls the service and listens to it."""
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
+    def __init__(self, connection: BusConnection) -> None:
+        self.connection = connection
         self.heard: list[Signal] = []
-        wire.on_signal = self._hear
+        connection.on_signal = self._hear
 
     def _hear(self, signal: Signal) -> None:
         if signal.sender != "org.freedesktop.DBus":
             self.heard.append(signal)
 
     async def listen(self) -> None:
-        await self.wire.call_bus("AddMatch", "s", f"type='signal',sender='{NAME}'")
+        await self.connection.call_bus("AddMatch", "s", f"type='signal',sender='{NAME}'")
 
     def members(self) -> list[str]:
         return [s.member for s in self.heard]
@@ -115,7 +115,7 @@ class Caller:
         path: str = ROOT,
     ) -> Any:  # noqa: ANN401
         """Call a method; its one value, or the list of them, without variants."""
-        reply = await self.wire.call(NAME, path, interface, member, signature, body)
+        reply = await self.connection.call(NAME, path, interface, member, signature, body)
         values = unpack_variants(reply.body)
         return values[0] if len(values) == 1 else values
 
@@ -139,11 +139,11 @@ class Caller:
 
 @asynccontextmanager
 async def calling(*, listen: bool = False) -> AsyncGenerator[Caller]:
-    wire = await connect("system")
+    connection = await connect("system")
     try:
-        caller = Caller(wire)
+        caller = Caller(connection)
         if listen:
             await caller.listen()
         yield caller
     finally:
-        await wire.close()
+        await connection.close()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Call, unpack_variants
 from tests.support.waiting import until
 
@@ -40,7 +40,7 @@ class Shown:
 class Server:
     """org.freedesktop.Notifications 1.2: as much of it as a client of ours may call."""
 
-    wire: Wire
+    connection: BusConnection
     capabilities: tuple[str, ...] = USUAL
     refuses: str = ""
     """The name of the error that it answers Notify with."""
@@ -61,17 +61,17 @@ class Server:
         except TimeoutError:
             raise AssertionError(f"{self.titles()} instead of {list(titles)}") from None
 
-    def called(self, _wire: Wire, call: Call) -> None:
+    def called(self, _connection: BusConnection, call: Call) -> None:
         self.calls.append(call.member)
         if self.hangs:
             return
         match call.member:
             case "GetCapabilities":
-                self.wire.reply(call, "as", [list(self.capabilities)])
+                self.connection.reply(call, "as", [list(self.capabilities)])
             case "Notify" if self.refuses:
-                self.wire.error(call, self.refuses, "not now")
+                self.connection.error(call, self.refuses, "not now")
             case "Notify":
-                self.wire.reply(call, "u", [self._notify(*call.body)])
+                self.connection.reply(call, "u", [self._notify(*call.body)])
             case "CloseNotification":
                 self._close(call)
 
@@ -93,21 +93,21 @@ class Server:
     def _close(self, call: Call) -> None:
         (number,) = call.body
         if self.notices.pop(number, None) is None:
-            self.wire.error(call, "org.freedesktop.DBus.Error.Failed", "no such notification")
+            self.connection.error(call, "org.freedesktop.DBus.Error.Failed", "no such notification")
         else:
             self.closed.append(number)
-            self.wire.reply(call, "", [])
+            self.connection.reply(call, "", [])
 
 
 @asynccontextmanager
 async def notification_server(**how: Any) -> AsyncGenerator[Server]:  # noqa: ANN401
     """Serve on the session's bus. Entered again, it is another process as far as others see."""
-    wire = await connect("session")
-    server = Server(wire, **how)
-    wire.on_call = server.called
+    connection = await connect("session")
+    server = Server(connection, **how)
+    connection.on_call = server.called
     try:
-        await wire.call_bus("RequestName", "su", NAME, 4)
+        await connection.call_bus("RequestName", "su", NAME, 4)
         yield server
     finally:
-        await wire.close()
+        await connection.close()
         await asyncio.sleep(0)

@@ -7,7 +7,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Call, Variant
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ UNIT_PATH = "/org/freedesktop/systemd1/unit/ipsec_2eservice"
 class FakeSystemd:
     """One unit and its state ("": there is none); and the machine's sleep."""
 
-    def __init__(self, wire: Wire, state: str) -> None:
-        self._wire = wire
+    def __init__(self, connection: BusConnection, state: str) -> None:
+        self._connection = connection
         self._state = state
         self.subscribed = asyncio.Event()
-        wire.on_call = self._called
+        connection.on_call = self._called
 
     def become(self, state: str) -> None:
         self._state = state
         changed = {"ActiveState": Variant("s", state), "SubState": Variant("s", "x")}
-        self._wire.signal(
+        self._connection.signal(
             UNIT_PATH,
             "org.freedesktop.DBus.Properties",
             "PropertiesChanged",
@@ -39,29 +39,29 @@ class FakeSystemd:
         )
 
     def sleep(self, *, begins: bool) -> None:
-        self._wire.signal(
+        self._connection.signal(
             "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", "b", [begins]
         )
 
-    def _called(self, wire: Wire, call: Call) -> None:
+    def _called(self, connection: BusConnection, call: Call) -> None:
         if call.member == "LoadUnit":
-            wire.reply(call, "o", [UNIT_PATH])
+            connection.reply(call, "o", [UNIT_PATH])
         elif call.member == "Get":
             load = "loaded" if self._state else "not-found"
             values = {"LoadState": load, "ActiveState": self._state or "inactive"}
-            wire.reply(call, "v", [Variant("s", values[call.body[1]])])
+            connection.reply(call, "v", [Variant("s", values[call.body[1]])])
             self.subscribed.set()
         else:
-            wire.reply(call, "", [])
+            connection.reply(call, "", [])
 
 
 @asynccontextmanager
 async def systemd(state: str = "active") -> AsyncGenerator[FakeSystemd]:
     """Own both names on what this process takes for the system bus."""
-    wire = await connect("system")
+    connection = await connect("system")
     try:
         for name in (SYSTEMD, LOGIND):
-            await wire.call_bus("RequestName", "su", name, 4)
-        yield FakeSystemd(wire, state)
+            await connection.call_bus("RequestName", "su", name, 4)
+        yield FakeSystemd(connection, state)
     finally:
-        await wire.close()
+        await connection.close()

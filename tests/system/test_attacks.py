@@ -72,7 +72,7 @@ class Scene:
     async def ask(self) -> None:
         """Ask as a normal client does."""
         began = time.monotonic()
-        reply = await self.client.wire.call(
+        reply = await self.client.connection.call(
             NAME, "/org/ipsecwatch1", "org.ipsecwatch1.Manager", "GetSnapshot", within=30.0
         )
         assert len(reply.body[2]) == TUNNELS
@@ -119,7 +119,7 @@ async def attack(what: Attack, uid: int, attackers: int) -> None:
         strangers = [stack.enter_context(Stranger(uid)) for _ in range(attackers)]
         async with scene() as (made, before):
             living = asyncio.create_task(made.live_on())
-            victim = made.client.wire.unique_name
+            victim = made.client.connection.unique_name
             await asyncio.gather(*(s.run(what, victim) for s in strangers))
             living.cancel()
             await asyncio.wait([living])

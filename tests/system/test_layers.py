@@ -62,6 +62,7 @@ FLOORS: Final = (
         room("report", "report tunnel sanitize __init__", pure=True),
         room("config"),
     ),
+    (room("backoff", pure=True),),
 )  # fmt: skip
 """All rooms, from the highest floor down."""
 

@@ -27,7 +27,7 @@ async def test_10000_tunnels_come_and_all_go_down_and_up_again() -> None:
             for state in (TunnelState.DOWN, TunnelState.UP):
                 client.heard.clear()
                 figures.append(await service.become(state))
-                reply = await client.wire.call(
+                reply = await client.connection.call(
                     "org.ipsecwatch1",
                     "/org/ipsecwatch1",
                     "org.ipsecwatch1.Manager",

@@ -11,7 +11,7 @@ import pytest
 
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.notifications import Kind, News, Notice
-from ipsecwatch.dbus.connection import Wire, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.tunnel import Reason
 from tests.support import x_screen
 from tests.support.fake_events import view
@@ -40,9 +40,9 @@ def display() -> Iterator[str]:
         yield name
 
 
-async def until_served(wire: Wire) -> None:
+async def until_served(connection: BusConnection) -> None:
     async with asyncio.timeout(20):
-        while not (await wire.call_bus("NameHasOwner", "s", desktop.SERVER)).body[0]:  # noqa: ASYNC110
+        while not (await connection.call_bus("NameHasOwner", "s", desktop.SERVER)).body[0]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -51,17 +51,17 @@ async def test_dunst_shows_one_notification_a_tunnel_and_no_markup_of_others(
 ) -> None:
     if why := x_screen.missing("dunst"):
         pytest.skip(why)
-    wire = await connect("session")
+    connection = await connect("session")
     with x_screen.server(["dunst", "-print"], display, tmp_path) as dunst:
-        await until_served(wire)
-        screen = desktop.Screen(wire)
+        await until_served(connection)
+        screen = desktop.Screen(connection)
         await screen.show(news(Kind.STUCK, "site", Reason.NO_ANSWER))
         await screen.show(news(Kind.UP, "site"))
         await screen.show(
             notifications.summary([News(Kind.DOWN, view(EVIL)), News(Kind.UP, view("b"))])
         )
         await until(lambda: x_screen.windows(display, "dunst"))
-        await wire.close()
+        await connection.close()
         dunst.terminate()
         printed = dunst.stdout.read() if dunst.stdout else ""
     first, second, third = re.findall(r"^\tid: (\d+)$", printed, re.MULTILINE)
@@ -81,10 +81,10 @@ async def test_xfce_replaces_a_tunnels_notification_in_its_place(
 ) -> None:
     if why := x_screen.missing(x_screen.XFCE):
         pytest.skip(why)
-    wire = await connect("session")
+    connection = await connect("session")
     with x_screen.server([x_screen.XFCE], display, tmp_path):
-        await until_served(wire)
-        screen = desktop.Screen(wire)
+        await until_served(connection)
+        screen = desktop.Screen(connection)
         await screen.show(news(Kind.DOWN, "site", Reason.PEER_DEAD))
         await screen.show(news(Kind.UP, EVIL))
         await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 2)
@@ -93,4 +93,4 @@ async def test_xfce_replaces_a_tunnels_notification_in_its_place(
         assert len(x_screen.windows(display, "xfce4-notifyd")) == 2
         await screen.withdraw(news(Kind.UP, "site").key)
         await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 1)
-    await wire.close()
+    await connection.close()

@@ -8,12 +8,13 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import WireError, connect
+from ipsecwatch.backoff import Backoff
+from ipsecwatch.dbus.connection import BusError, connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.dbus.connection import Wire
+    from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Signal
 
 logger = logging.getLogger(__name__)
@@ -61,52 +62,53 @@ class SystemWatch:
                 await self._task
 
     async def _keep(self) -> None:
-        attempt = 0
+        backoff = Backoff(_RETRY)
         while True:
             try:
-                wire = await connect("system")
-            except WireError:
-                wire = None
-            if wire is not None:
-                attempt = 0
+                connection = await connect("system")
+            except BusError:
+                connection = None
+            if connection is not None:
+                backoff.reset()
                 try:
-                    await self._follow(wire)
-                    await wire.lost()
-                except WireError as e:
+                    await self._follow(connection)
+                    await connection.lost()
+                except BusError as e:
                     logger.debug("systemd can't be followed: %s", e)
                 finally:
                     self.inactive = None
-                    await wire.close()
-            await asyncio.sleep(_RETRY[min(attempt, len(_RETRY) - 1)])
-            attempt += 1
+                    await connection.close()
+            await asyncio.sleep(backoff.next())
 
-    async def _follow(self, wire: Wire) -> None:
+    async def _follow(self, connection: BusConnection) -> None:
         """Subscribe first, then look, so that nothing falls between."""
-        wire.on_signal = self._heard
-        with contextlib.suppress(WireError):
-            self._owners[_LOGIND] = await _owner(wire, _LOGIND)
-            await wire.call_bus(
+        connection.on_signal = self._heard
+        with contextlib.suppress(BusError):
+            self._owners[_LOGIND] = await _owner(connection, _LOGIND)
+            await connection.call_bus(
                 "AddMatch",
                 "s",
                 f"type='signal',sender='{_LOGIND}',member='PrepareForSleep'",
             )
-        self._owners[_SYSTEMD] = await _owner(wire, _SYSTEMD)
-        reply = await wire.call(
+        self._owners[_SYSTEMD] = await _owner(connection, _SYSTEMD)
+        reply = await connection.call(
             _SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "LoadUnit", "s", [self._unit]
         )
         self._path = reply.body[0]
-        await wire.call_bus(
+        await connection.call_bus(
             "AddMatch",
             "s",
             f"type='signal',sender='{_SYSTEMD}',path='{self._path}',"
             f"interface='{_PROPERTIES}',member='PropertiesChanged'",
         )
-        await wire.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
-        if await self._get(wire, "LoadState") != "not-found":  # its unit may have another name
-            self._note(await self._get(wire, "ActiveState"))
+        await connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
+        if (
+            await self._get(connection, "LoadState") != "not-found"
+        ):  # its unit may have another name
+            self._note(await self._get(connection, "ActiveState"))
 
-    async def _get(self, wire: Wire, name: str) -> object:
-        reply = await wire.call(_SYSTEMD, self._path, _PROPERTIES, "Get", "ss", [_UNIT, name])
+    async def _get(self, connection: BusConnection, name: str) -> object:
+        reply = await connection.call(_SYSTEMD, self._path, _PROPERTIES, "Get", "ss", [_UNIT, name])
         value: object = reply.body[0].value
         return value
 
@@ -129,7 +131,7 @@ class SystemWatch:
             self._wake()
 
 
-async def _owner(wire: Wire, name: str) -> str:
-    reply = await wire.call_bus("GetNameOwner", "s", name)
+async def _owner(connection: BusConnection, name: str) -> str:
+    reply = await connection.call_bus("GetNameOwner", "s", name)
     owner = reply.body[0]
     return owner if isinstance(owner, str) else ""
