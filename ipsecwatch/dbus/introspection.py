@@ -12,8 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dbus_fast.introspection import Node
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from dbus_fast import introspection
 
 MANAGER: Final = "org.ipsecwatch1.Manager"
 TUNNEL: Final = "org.ipsecwatch1.Tunnel"
@@ -32,42 +36,27 @@ _EMITS: Final = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """What a method takes and answers, as signatures."""
-
-    takes: str
-    answers: str
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """A property's signature, and whether PropertiesChanged tells of it: true, const or false."""
-
-    signature: str
-    emits: str
-
-
-@dataclass(frozen=True, slots=True)
 class Interface:
     """One interface: its members by name, and its XML without comments."""
 
     name: str
-    methods: dict[str, Method]
-    properties: dict[str, Property]
+    methods: dict[str, introspection.Method]
+    properties: dict[str, introspection.Property]
     signals: dict[str, str]
+    """Signatures."""
     xml: str
 
 
 @cache
 def interfaces() -> dict[str, Interface]:
     """Read all interfaces, by name."""
-    found = {}
-    for file in sorted(FILES.glob("*.xml")):
-        # S314 is about XML from strangers; these files are part of the program.
-        for element in ET.parse(file).getroot().iter("interface"):  # noqa: S314
-            interface = _interface(element)
-            found[interface.name] = interface
-    return found
+    nodes = [Node.parse(file.read_text(encoding="utf-8")) for file in sorted(FILES.glob("*.xml"))]
+    return {i.name: _interface(i) for node in nodes for i in node.interfaces}
+
+
+def emits(prop: introspection.Property) -> str:
+    """Return whether PropertiesChanged tells of a property: ``true``, ``const`` or ``false``."""
+    return prop.annotations.get(_EMITS, "true")
 
 
 def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
@@ -77,30 +66,13 @@ def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
     return f"{_DOCTYPE}<node>\n{body}{nodes}</node>\n"
 
 
-def _interface(element: ET.Element) -> Interface:
+def _interface(parsed: introspection.Interface) -> Interface:
+    element = parsed.to_xml()
     ET.indent(element, level=1)
-    element.tail = "\n"
     return Interface(
-        name=element.attrib["name"],
-        methods={
-            m.attrib["name"]: Method(_signature(m, "in"), _signature(m, "out"))
-            for m in element.iter("method")
-        },
-        properties={p.attrib["name"]: _property(p) for p in element.iter("property")},
-        signals={s.attrib["name"]: _signature(s) for s in element.iter("signal")},
-        xml="  " + ET.tostring(element, encoding="unicode"),
+        name=parsed.name,
+        methods={m.name: m for m in parsed.methods},
+        properties={p.name: p for p in parsed.properties},
+        signals={s.name: s.signature for s in parsed.signals},
+        xml=f"  {ET.tostring(element, encoding='unicode')}\n",
     )
-
-
-def _signature(member: ET.Element, direction: str | None = None) -> str:
-    return "".join(
-        arg.attrib["type"]
-        for arg in member.iter("arg")
-        if direction is None or arg.attrib["direction"] == direction
-    )
-
-
-def _property(element: ET.Element) -> Property:
-    assert element.attrib["access"] == "read", "nothing can be set: it watches"
-    emits = [a.attrib["value"] for a in element.iter("annotation") if a.attrib["name"] == _EMITS]
-    return Property(element.attrib["type"], emits[0] if emits else "true")

@@ -140,7 +140,7 @@ class Answers:
             if (interface, call.member) in self._slow:
                 self._spawn(connection, call, interface)
             else:
-                answers = interfaces()[interface].methods[call.member].answers
+                answers = interfaces()[interface].methods[call.member].out_signature
                 connection.reply(call, answers, self._quick[interface, call.member](call))
         except _No as e:
             connection.error(call, e.name, str(e))
@@ -165,8 +165,8 @@ class Answers:
         for interface in (call.interface,) if call.interface else offered:
             if (method := interfaces()[interface].methods.get(call.member)) is None:
                 continue
-            if call.signature != method.takes:
-                text = f"{call.member} takes ({method.takes}), not ({call.signature})"
+            if call.signature != method.in_signature:
+                text = f"{call.member} takes ({method.in_signature}), not ({call.signature})"
                 raise _No(_STANDARD + "InvalidArgs", text)
             return interface
         text = f"{call.interface or clean(call.path)} has no method {call.member}"
@@ -233,7 +233,9 @@ class Answers:
             # the signals.
             async with self._admitted(connection, call, uid) as asked:
                 body = await self._slow[interface, call.member](asked)
-                connection.reply(call, interfaces()[interface].methods[call.member].answers, body)
+                connection.reply(
+                    call, interfaces()[interface].methods[call.member].out_signature, body
+                )
         except _No as e:
             connection.error(call, e.name, str(e))
         except TooLargeError:

@@ -19,6 +19,7 @@ from ipsecwatch.dbus.introspection import (
     PEER,
     PROPERTIES,
     TUNNEL,
+    emits,
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
@@ -272,7 +273,7 @@ _shared: Final = lru_cache(maxsize=1 << 10)(entry)
 _OWN: Final = frozenset({"Name", "Since", "SinceMonotonic"})
 _TYPES: Final = {n: p.signature for n, p in interfaces()[TUNNEL].properties.items()}
 _ANNOUNCED: Final = {
-    i: {n: p.signature for n, p in interfaces()[i].properties.items() if p.emits == "true"}
+    i: {n: p.signature for n, p in interfaces()[i].properties.items() if emits(p) == "true"}
     for i in (MANAGER, TUNNEL)
 }
 

@@ -57,8 +57,10 @@ pytestmark = pytest.mark.usefixtures("system_bus")
 def shape(element: ET.Element) -> object:
     """What an interface is, whatever its layout and order."""
     parts = sorted((shape(e) for e in element if e.tag != "arg"), key=repr)
-    arguments = [shape(e) for e in element if e.tag == "arg"]
-    return element.tag, sorted(element.attrib.items()), arguments, parts
+    # A signal's arguments go out; the specification lets the attribute be left out.
+    arguments = [(e.attrib.get("direction", "out"), shape(e)) for e in element if e.tag == "arg"]
+    attributes = sorted(item for item in element.attrib.items() if item[0] != "direction")
+    return element.tag, attributes, arguments, parts
 
 
 def by_name(root: ET.Element) -> dict[str, object]:

@@ -39,7 +39,7 @@ def test_the_reference_has_every_member_with_its_signature_and_says_what_it_is(
             assert types(arguments) == signature
         for name, method in described.methods.items():
             [(takes, answers)] = re.findall(rf"method `{name}\((.*?)\) → \((.*)\)`", told)
-            assert (types(takes), types(answers)) == (method.takes, method.answers)
+            assert (types(takes), types(answers)) == (method.in_signature, method.out_signature)
         for name, described_property in described.properties.items():
             assert f"property `{name} {described_property.signature}`" in told
     for row in re.findall(r"^\| (?:method|signal|property) .*$", told, re.MULTILINE):
@@ -63,8 +63,8 @@ def test_the_readmes_signatures_are_those_of_the_xml() -> None:
             assert types(takes) == described.signals[name], name
         elif name in described.methods:
             method = described.methods[name]
-            assert types(takes) == method.takes, name
-            assert not answers or types(answers) == method.answers, name
+            assert types(takes) == method.in_signature, name
+            assert not answers or types(answers) == method.out_signature, name
         seen.add(name)
     assert {*described.signals, *described.methods} <= seen
 
