@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.report import Kind, Role, Stage, State
+from ipsecwatch.report import Role, SaKind, SaState, Stage
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ WORDS: Final[dict[Reason, Words]] = {
 """What to tell a person, for each code; a test holds it complete."""
 
 
-def by_stage(states: Iterable[State], *, wanted: bool, oriented: bool = True) -> Reason:
+def by_stage(states: Iterable[SaState], *, wanted: bool, oriented: bool = True) -> Reason:
     """Say what a tunnel that is trying waits for, as far as its states tell.
 
     The honest guess where there is no log: an exchange that nobody answers, a proof of who we are
@@ -100,7 +100,7 @@ def by_stage(states: Iterable[State], *, wanted: bool, oriented: bool = True) ->
     begun = [
         s for s in states
         if (s.role is Role.INITIATOR and s.stage not in (Stage.ESTABLISHED, Stage.DELETING))
-        or (s.kind is Kind.IKE and s.stage is Stage.ESTABLISHED)
+        or (s.kind is SaKind.IKE and s.stage is Stage.ESTABLISHED)
     ]  # fmt: skip
     if not begun:
         return Reason.OTHER if wanted else Reason.NONE
@@ -116,9 +116,9 @@ _FURTHEST: Final = (
 """What a negotiation waits for, in order."""
 
 
-def _waits_for(s: State) -> Reason:
+def _waits_for(s: SaState) -> Reason:
     """Say what one negotiation waits for."""
-    if s.kind is not Kind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
+    if s.kind is not SaKind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
         return Reason.CHILD_MISSING
     if s.stage is not Stage.AUTHENTICATING:
         return Reason.NO_ANSWER

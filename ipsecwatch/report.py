@@ -15,7 +15,7 @@ MAX_UNRECOGNISED: Final = 100
 """How many unrecognised lines a report keeps; all of them are counted."""
 
 
-class Kind(StrEnum):
+class SaKind(StrEnum):
     """Which of the two sorts of SA a state is."""
 
     IKE = "ike"
@@ -53,7 +53,7 @@ class IkeVersion(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Timer:
     """A timer of a state: ``seconds`` may be negative (it is due), or None (not printed)."""
 
     name: str
@@ -61,7 +61,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class SaState:
     """One state line: an IKE SA or a Child SA, established or on its way.
 
     ``serial`` (#12) is unique within one life of pluto and starts again at 1 in the next.
@@ -72,7 +72,7 @@ class State:
     name: str
     instance: tuple[int, ...]
     story: str
-    kind: Kind | None
+    kind: SaKind | None
     role: Role | None
     stage: Stage
     ike_version: int | None
@@ -82,7 +82,7 @@ class State:
     transport: str = "udp"
     local_client: str | None = None
     remote_client: str | None = None
-    events: tuple[Event, ...] = ()
+    timers: tuple[Timer, ...] = ()
     newest: bool = False
     eroute_owner: bool = False
     parent_serial: int | None = None
@@ -100,11 +100,11 @@ class State:
         """Whether this SA is in use: both directions, all exchanges done."""
         return self.stage is Stage.ESTABLISHED
 
-    def event(self, name: str) -> Event | None:
+    def timer(self, name: str) -> Timer | None:
         """Find a timer by the name that libreswan has used since 4.5 ("RETRANSMIT")."""
-        for event in self.events:
-            if event.name.endswith(name):
-                return event
+        for timer in self.timers:
+            if timer.name.endswith(name):
+                return timer
         return None
 
 
@@ -264,7 +264,7 @@ class Report:
     complete: bool = False
     why: str | None = None
     connections: tuple[Connection, ...] = ()
-    states: tuple[State, ...] = ()
+    states: tuple[SaState, ...] = ()
     pending: tuple[Pending, ...] = ()
     traffic: tuple[Traffic, ...] = ()
     shunts: tuple[Shunt, ...] = ()

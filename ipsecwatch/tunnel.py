@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipsecwatch.report import Connection, State
+    from ipsecwatch.report import Connection, SaState
 
 
 class TunnelState(StrEnum):
@@ -76,7 +76,7 @@ class Tunnel:
     detail: str | None = None
     """pluto's log line behind ``reason``."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
-    states: tuple[State, ...] = field(default=(), repr=False, compare=False)
+    states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import pytest
 
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.reasons import WORDS, by_stage
-from ipsecwatch.report import Kind, Role, Stage, State
+from ipsecwatch.report import Role, SaKind, SaState, Stage
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT, statuses
 from tests.support.reports import child, ike
@@ -29,8 +29,8 @@ def test_words_are_a_sentence_and_a_next_step(reason: Reason) -> None:
     assert len(words.advice) <= 120
 
 
-def begun(stage: Stage, kind: Kind = Kind.IKE, story: str = "") -> State:
-    make = ike(1, "site") if kind is Kind.IKE else child(1, "site", None)
+def begun(stage: Stage, kind: SaKind = SaKind.IKE, story: str = "") -> SaState:
+    make = ike(1, "site") if kind is SaKind.IKE else child(1, "site", None)
     return replace(make, role=Role.INITIATOR, stage=stage, story=story)
 
 
@@ -44,7 +44,7 @@ STAGES = {
     ),
     "no address comes": ((begun(Stage.CONFIG),), Reason.CHILD_MISSING),
     "phase 2 gets no answer": (
-        (ike(1, "site"), begun(Stage.NEGOTIATING_CHILD, Kind.CHILD)),
+        (ike(1, "site"), begun(Stage.NEGOTIATING_CHILD, SaKind.CHILD)),
         Reason.CHILD_MISSING,
     ),
     "an IKE SA without a Child": ((ike(1, "site"),), Reason.CHILD_MISSING),

@@ -12,13 +12,13 @@ from ipsecwatch.cli.common import EXIT_OK, read_input, verb
 from ipsecwatch.libreswan.status import (
     address_pools,
     brief_connections,
+    connection_fields,
     daemon_info,
-    details,
     parse,
 )
 from ipsecwatch.libreswan.status.states import remarks
 from ipsecwatch.libreswan.status.values import amount
-from ipsecwatch.report import Connection, IkeVersion, Report, SaLine, State
+from ipsecwatch.report import Connection, IkeVersion, Report, SaLine, SaState
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +83,7 @@ def to_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _state(s: State) -> dict[str, Any]:
+def _state(s: SaState) -> dict[str, Any]:
     sa = s.sa or SaLine()
     return {
         "serial": s.serial,
@@ -102,7 +102,7 @@ def _state(s: State) -> dict[str, Any]:
         "stage": s.stage,
         "established": s.established,
         "guessed": s.guessed,
-        "events": [{"event": e.name, "seconds": e.seconds} for e in s.events],
+        "events": [{"event": e.name, "seconds": e.seconds} for e in s.timers],
         "newest": s.newest,
         "eroute_owner": s.eroute_owner,
         "parent_serial": s.parent_serial,
@@ -156,7 +156,7 @@ def _connection(c: Connection) -> dict[str, Any]:
         "instantiated_from": c.instantiated_from,
         "nm_configured": c.nm_configured,
         "topologies": [asdict(t) for t in c.topologies],
-        "details": details(c),
+        "details": connection_fields(c),
     }
 
 

@@ -18,16 +18,16 @@ from typing import Final
 from ipsecwatch.tunnel import Reason
 
 
-class Clue(Enum):
+class LogEvent(Enum):
     """What a log line is evidence of."""
 
     ATTEMPT = auto()
     """A negotiation begins, by us."""
-    KNOCK = auto()
+    PEER_IDENTIFIED = auto()
     """A peer shows who it is."""
-    CAME = auto()
+    IKE_ESTABLISHED = auto()
     """An IKE SA is established (a new one, or a rekeyed one)."""
-    UP = auto()
+    CHILD_ESTABLISHED = auto()
     """A Child SA is established (a new one, or a rekeyed one)."""
     FAILURE = auto()
     """A negotiation fails or goes unanswered."""
@@ -50,19 +50,19 @@ class Weight(IntEnum):
     """Our own kernel, configuration or secrets are in the way, whatever the peer says."""
 
 
-class End(Enum):
+class LossKind(Enum):
     """What ended, where a line is of a LOSS."""
 
     ANY = auto()
     """All that the connection has, or the SA that the line names."""
-    TRACE = auto()
+    UNEXPLAINED = auto()
     """The SA that the line names, without a cause: the line before may tell one."""
-    BURST = auto()
+    AMBIGUOUS = auto()
     """All that the connection has; the words are the same for several causes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ConnectionLine:
     """A log line, taken apart."""
 
     name: str
@@ -78,10 +78,10 @@ class Said:
 class Finding:
     """What one line is evidence of."""
 
-    clue: Clue
+    event: LogEvent
     reason: Reason = Reason.NONE
     weight: Weight = Weight.SILENCE
-    end: End = End.ANY
+    end: LossKind = LossKind.ANY
     ended: int | None = None
     """The SA that ends, where it isn't the one that the line is about."""
     using: int | None = None
@@ -101,14 +101,14 @@ _LINE: Final = re.compile(
 )
 
 
-def parse(line: str) -> Said | None:
+def parse_line(line: str) -> ConnectionLine | None:
     """Take a line apart; None where it is about no connection."""
     if not line.startswith(('"', 'ERROR: "')):
         return None
     m = _LINE.match(line)
     if m is None:
         return None
-    return Said(m[1] + m[2], m[1], int(m[3]) if m[3] else None, m[4])
+    return ConnectionLine(m[1] + m[2], m[1], int(m[3]) if m[3] else None, m[4])
 
 
 _AUTH: Final = Reason.AUTHENTICATION
@@ -159,7 +159,7 @@ _USING: Final = r"(?: #\d{1,10})?(?: using #(?P<using>\d{1,10}))?"
 
 _PROGRESS: Final[_Rows] = (
     (
-        Finding(Clue.ATTEMPT),
+        Finding(LogEvent.ATTEMPT),
         (
             "initiating IKEv2 (?:connection|IKE SA)\\b",  # 4.5; 3.26
             "initiating v2 parent SA",  # to 3.25
@@ -167,15 +167,15 @@ _PROGRESS: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.ATTEMPT, version=1),
+        Finding(LogEvent.ATTEMPT, version=1),
         (r"initiating Quick Mode .{0,400}?\{using (?:isakmp|ISAKMP SA )#(?P<using>\d{1,10})",),
     ),
     (
-        Finding(Clue.ATTEMPT, version=2),
+        Finding(LogEvent.ATTEMPT, version=2),
         (r"initiating Child SA using IKE SA #(?P<using>\d{1,10})",),  # 5.0
     ),
     (
-        Finding(Clue.KNOCK),
+        Finding(LogEvent.PEER_IDENTIFIED),
         (
             "processing (?:decrypted )?IKE_AUTH re",  # 4.0
             "Peer ID is [A-Z]",
@@ -183,14 +183,14 @@ _PROGRESS: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.CAME, version=2),
+        Finding(LogEvent.IKE_ESTABLISHED, version=2),
         (
             r"initiator|responder established IKE SA",  # 4.5
             r"initiator|responder rekeyed IKE SA #(?P<rekeyed>\d{1,10})",
         ),
     ),
     (
-        Finding(Clue.CAME, version=1),
+        Finding(LogEvent.IKE_ESTABLISHED, version=1),
         (
             r"ISAKMP SA established\b",  # 5.0
             r"IKE SA established\b(?! but)",  # 4.0 to 4.15
@@ -198,7 +198,7 @@ _PROGRESS: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.UP),
+        Finding(LogEvent.CHILD_ESTABLISHED),
         (
             rf"initiator|responder (?:established|rekeyed) Child SA{_USING}",  # 4.5
             "IPsec SA established\\b",  # 4.0, and IKEv1 ever since
@@ -220,7 +220,7 @@ _UPDOWN: Final = "|".join(
 
 _FAILURES: Final[_Rows] = (
     (
-        Finding(Clue.FAILURE, Reason.CREDENTIALS, Weight.REFUSAL),
+        Finding(LogEvent.FAILURE, Reason.CREDENTIALS, Weight.REFUSAL),
         (
             # As a server. A name can be anything: the line has to end as a failure does. Where
             # xauthfail=soft, "XAUTH: User ...: Authentication Successful" is what follows.
@@ -233,7 +233,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.CREDENTIALS, Weight.LOCAL),
+        Finding(LogEvent.FAILURE, Reason.CREDENTIALS, Weight.LOCAL),
         (
             "XAUTH (?:username|password) (?:prompt failed|requested, but no file descriptor)",
             "no (?:Username|Password) entered, aborted",
@@ -242,12 +242,12 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, _AUTH, Weight.ECHO),
+        Finding(LogEvent.FAILURE, _AUTH, Weight.ECHO),
         # 4.10; 3.25. Else the name of another notification follows: see below
         ("IKE SA authentication request rejected(?: by peer)?: (?:AUTH|unrecognized)",),
     ),
     (
-        Finding(Clue.FAILURE, _AUTH, Weight.REFUSAL),
+        Finding(LogEvent.FAILURE, _AUTH, Weight.REFUSAL),
         (
             "authentication|FIPS:|X509: (?:authentication )?(?:failed|aborted)[:;] ",
             "X509: [Cc]ertificate (?:payload )?rejected for this connection",
@@ -279,7 +279,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, _AUTH, Weight.LOCAL),
+        Finding(LogEvent.FAILURE, _AUTH, Weight.LOCAL),
         (
             "Can't authenticate: no preshared key found for ",
             "Failed to find our (?:PreShared|RSA) [Kk]ey",
@@ -289,7 +289,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, _TS, Weight.REFUSAL),
+        Finding(LogEvent.FAILURE, _TS, Weight.REFUSAL),
         (
             "No|no IKEv2 connection found with compatible Traffic Selectors",  # 3.2x; 5.0
             "proposed Traffic Selectors do not match labeled IKEv2 connection",
@@ -299,7 +299,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, _PROPOSAL, Weight.REFUSAL),
+        Finding(LogEvent.FAILURE, _PROPOSAL, Weight.REFUSAL),
         (
             # "Oakley Transform [...] refused" is said of one that didn't fit; another may
             "no acceptable (?:Oakley Transform|Proposal in IPsec SA)",
@@ -314,7 +314,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.UNREACHABLE, Weight.NETWORK),
+        Finding(LogEvent.FAILURE, Reason.UNREACHABLE, Weight.NETWORK),
         (
             # errno 90 is a message too long: fragments will do
             rf"asynchronous network error report on (?!{_PLAIN}Message too long){_PLAIN}\[errno ",
@@ -323,18 +323,18 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.UNREACHABLE, Weight.LOCAL),
+        Finding(LogEvent.FAILURE, Reason.UNREACHABLE, Weight.LOCAL),
         (
             "We|we cannot identify ourselves with either end of this connection",  # 3.x; 4.0
             "cannot initiate connection without resolved dynamic peer IP address",
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.OTHER, Weight.REFUSAL),
+        Finding(LogEvent.FAILURE, Reason.OTHER, Weight.REFUSAL),
         ("IKE_SA_INIT|IKE_AUTH redirect (?:exceeds limit|loop)",),
     ),
     (
-        Finding(Clue.FAILURE, Reason.OTHER, Weight.LOCAL),
+        Finding(LogEvent.FAILURE, Reason.OTHER, Weight.LOCAL),
         (
             "cannot initiate connection (?:\\(serial \\$\\d+\\) )?without knowing peer IP address",
             "netlink response for Add SA ",
@@ -347,7 +347,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.CHILD_MISSING, Weight.GUESS),
+        Finding(LogEvent.FAILURE, Reason.CHILD_MISSING, Weight.GUESS),
         (
             "IKE SA established but initiator rejected Child SA response",
             "IKE_AUTH response missing v2SA, v2TSi or v2TSr: not attempting to setup",
@@ -358,19 +358,19 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, _AUTH, Weight.GUESS),
+        Finding(LogEvent.FAILURE, _AUTH, Weight.GUESS),
         (
             r"STATE: \w+: \d+ second timeout exceeded after \d+ retransmits?\.  Possible authent",
             r"max number of retransmissions \(\d+\) reached \w+\.  Possible authentication failure",
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.PEER_DELETED, Weight.GUESS),
+        Finding(LogEvent.FAILURE, Reason.PEER_DELETED, Weight.GUESS),
         # Phase 1 alone: an IKEv1 Child outlives it
         (r"received Delete SA payload: (?:self-)?deleting ISAKMP State #\d",),
     ),
     (
-        Finding(Clue.FAILURE, Reason.NONE, Weight.ECHO),  # the reason is the notification's
+        Finding(LogEvent.FAILURE, Reason.NONE, Weight.ECHO),  # the reason is the notification's
         (
             rf"IKE_AUTH|AUTH response {_REJECTED} {_NOTE}",  # 4.5, 3.28; before
             rf"IKE SA authentication request rejected(?: by peer)?: {_NOTE}",
@@ -386,7 +386,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.NONE, Weight.ECHO, version=1),
+        Finding(LogEvent.FAILURE, Reason.NONE, Weight.ECHO, version=1),
         (
             rf"ignoring (?:secured |unsecured )?informational payload,?(?: type)? {_NOTE}",
             rf"received and ignored notification payload: {_NOTE}",
@@ -394,7 +394,7 @@ _FAILURES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.FAILURE, Reason.NO_ANSWER, Weight.SILENCE),
+        Finding(LogEvent.FAILURE, Reason.NO_ANSWER, Weight.SILENCE),
         (
             r"STATE: \w+: \d+ second timeout exceeded after \d+ retransmits",
             r"max number of retransmissions \(\d+\) reached ",  # to 3.22
@@ -417,7 +417,7 @@ _DONE: Final = r"(?:already )?(?:delet|replac|expir)(?:e|ing) (?:IPSEC State|IPs
 
 _LOSSES: Final[_Rows] = (
     (
-        Finding(Clue.LOSS, Reason.PEER_DEAD),
+        Finding(LogEvent.LOSS, Reason.PEER_DEAD),
         (
             "liveness|DPD action - ",  # 4.0
             "IKEv2 (?:liveness action|peer liveness)\\b",  # 3.2x; to 3.22
@@ -428,7 +428,7 @@ _LOSSES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.LOSS, Reason.OPERATOR),
+        Finding(LogEvent.LOSS, Reason.OPERATOR),
         (
             "initiating delete of connection's ",  # 5.0
             "received whack to delete ",
@@ -439,11 +439,11 @@ _LOSSES: Final[_Rows] = (
     (
         # By hand; but a liveness action, an interface that went, or a peer that comes anew
         # from elsewhere are followed by it too
-        Finding(Clue.LOSS, Reason.OPERATOR, end=End.BURST),
+        Finding(LogEvent.LOSS, Reason.OPERATOR, end=LossKind.AMBIGUOUS),
         ("terminating SAs using this connection",),
     ),
     (
-        Finding(Clue.LOSS, Reason.PEER_DELETED),
+        Finding(LogEvent.LOSS, Reason.PEER_DELETED),
         (
             # IKEv1: to 3.32 IPSEC, to 4.15 IPsec; replace where it is to be up again
             rf"received Delete SA(?:\(0x[0-9a-f]+\))? payload: {_DONE} #(?P<ended>\d{{1,10}})",
@@ -451,7 +451,7 @@ _LOSSES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.LOSS, Reason.OTHER),
+        Finding(LogEvent.LOSS, Reason.OTHER),
         (
             r"ISAKMP|IPsec|IKE|CHILD|Child SA expired \((?:LATEST!|--dontrekey)\)",
             "received hard EXPIRE for (?!.{0,300}; (?:already hard expired|deleting old SA))",
@@ -460,7 +460,7 @@ _LOSSES: Final[_Rows] = (
         ),
     ),
     (
-        Finding(Clue.LOSS, Reason.OTHER, end=End.TRACE),  # by us, whyever
+        Finding(LogEvent.LOSS, Reason.OTHER, end=LossKind.UNEXPLAINED),  # by us, whyever
         (
             rf"deleting state {_GOES}{_OURS}",
             rf"{_OTHER} {_GOES}{_OURS}",
@@ -471,7 +471,7 @@ _LOSSES: Final[_Rows] = (
     ),
     (
         # Nobody here said why: the peer did it
-        Finding(Clue.LOSS, Reason.PEER_DELETED, Weight.ECHO, end=End.TRACE),
+        Finding(LogEvent.LOSS, Reason.PEER_DELETED, Weight.ECHO, end=LossKind.UNEXPLAINED),
         (
             rf"deleting state {_GOES}",
             rf"{_OTHER} {_GOES}",
@@ -480,7 +480,7 @@ _LOSSES: Final[_Rows] = (
     ),
     (
         # The counters at the end: from 5.0 on all that is said of an IKEv2 Child
-        Finding(Clue.LOSS, Reason.PEER_DELETED, end=End.TRACE),
+        Finding(LogEvent.LOSS, Reason.PEER_DELETED, end=LossKind.UNEXPLAINED),
         ("ESP|AH traffic information: ",),
     ),
 )
@@ -504,7 +504,7 @@ def _index(*tables: _Rows) -> _Index:
 _WORDINGS: Final = _index(_PROGRESS, _LOSSES, _FAILURES)
 
 
-def read(said: Said, *, phase1: bool = False) -> Finding | None:
+def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
     """Class a line; None: it is no evidence.
 
     ``phase1``: the line is about an IKEv1 SA (phase 1) that is established, so that what is

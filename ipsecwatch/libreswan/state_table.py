@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ipsecwatch.report import Kind, Role, Stage
+from ipsecwatch.report import Role, SaKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,14 +32,14 @@ class Wording:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class StateInfo:
     """One of pluto's states: how it is printed, and what it means."""
 
     names: tuple[Wording, ...]
     stories: tuple[Wording, ...]
     ike_version: int | None
     role: Role | None
-    kind: Kind | None
+    kind: SaKind | None
     stage: Stage
     meaning: str
     sticks: str = ""
@@ -54,24 +54,24 @@ def _w(*texts: tuple[str, str, str]) -> tuple[Wording, ...]:
 
 _I: Final = Role.INITIATOR
 _R: Final = Role.RESPONDER
-_IKE: Final = Kind.IKE
-_CHILD: Final = Kind.CHILD
+_IKE: Final = SaKind.IKE
+_CHILD: Final = SaKind.CHILD
 
 _V1: Final = ("3.18", "5.3.2")
 _OLD: Final = ("3.18", "3.32")
 _NEW: Final = ("4.0", MAIN)
 
 # fmt: off
-STORIES: Final[tuple[Story, ...]] = (
+STATE_TABLE: Final[tuple[StateInfo, ...]] = (
     # --- IKEv1, phase 1 -----------------------------------------------------------------
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_R0", *_V1)),
         _w(("expecting MI1", *_OLD), ("expecting Main Mode request", *_NEW)),
         1, _R, _IKE, Stage.HALF_OPEN,
         "The peer's first Main Mode message is being worked on.",
         "pluto is busy: it waits for its crypto helpers or for DNS.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_I1", *_V1)),
         _w(("sent MI1, expecting MR1", *_OLD), ("sent Main Mode request", *_NEW)),
         1, _I, _IKE, Stage.HALF_OPEN,
@@ -79,21 +79,21 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer is down or its address wrong, UDP 500 is blocked, or it does not speak IKEv1 "
         "or like any of our proposals, and says nothing.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_R1", *_V1)),
         _w(("sent MR1, expecting MI2", *_OLD), ("sent Main Mode R1", *_NEW)),
         1, _R, _IKE, Stage.HALF_OPEN,
         "We answered the peer's first message and wait for its key exchange.",
         "Our packets do not reach the peer (return path, firewall), or it was a scanner.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_I2", *_V1)),
         _w(("sent MI2, expecting MR2", *_OLD), ("sent Main Mode I2", *_NEW)),
         1, _I, _IKE, Stage.OPEN,
         "Our key exchange is on its way; the peer's is awaited.",
         "A NAT device changed ports, packets are lost, or the peer forgot us.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_R2", *_V1)),
         _w(("sent MR2, expecting MI3", *_OLD), ("sent Main Mode R2", *_NEW)),
         1, _R, _IKE, Stage.OPEN,
@@ -101,7 +101,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "UDP 4500 is blocked, a large certificate was lost in fragments, or the peer could not "
         "read us (another preshared key) and gave up.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_I3", *_V1)),
         _w(("sent MI3, expecting MR3", *_OLD), ("sent Main Mode I3", *_NEW)),
         1, _I, _IKE, Stage.AUTHENTICATING,
@@ -109,7 +109,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer refuses our key, certificate or identity without a word, UDP 4500 is blocked, "
         "or fragments of a certificate are dropped.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_R3", *_V1)),
         _w(("sent MR3, ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
            ("ISAKMP SA established", "5.0", MAIN)),
@@ -117,7 +117,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "Phase 1 is up; the peer began it.",
         "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not asked for.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MAIN_I4", *_V1)),
         _w(("ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
            ("ISAKMP SA established", "5.0", MAIN)),
@@ -125,21 +125,21 @@ STORIES: Final[tuple[Story, ...]] = (
         "Phase 1 is up; we began it.",
         "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not asked for.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_AGGR_R0", *_V1)),
         _w(("expecting AI1", *_OLD), ("expecting Aggressive Mode request", *_NEW)),
         1, _R, _IKE, Stage.HALF_OPEN,
         "The peer's first Aggressive Mode message is being worked on.",
         "pluto is busy: it waits for its crypto helpers or for DNS.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_AGGR_I1", *_V1)),
         _w(("sent AI1, expecting AR1", *_OLD), ("sent Aggressive Mode request", *_NEW)),
         1, _I, _IKE, Stage.HALF_OPEN,
         "We proposed Aggressive Mode and have no usable answer yet.",
         "The peer is down, UDP 500 is blocked, or it does not know our group name or proposal.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_AGGR_R1", *_V1)),
         _w(("sent AR1, expecting AI2", *_OLD),
            ("sent Aggressive Mode response, expecting confirmation", *_NEW)),
@@ -147,14 +147,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "We answered Aggressive Mode; the peer's proof is awaited.",
         "The keys differ, our answer does not reach the peer, or UDP 4500 is blocked.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_AGGR_I2", *_V1)),
         _w(("sent AI2, ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
            ("ISAKMP SA established", "5.0", MAIN)),
         1, _I, _IKE, Stage.ESTABLISHED,
         "Phase 1 is up; we began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_AGGR_R2", *_V1)),
         _w(("ISAKMP SA established", *_OLD), ("IKE SA established", "4.0", "4.15"),
            ("ISAKMP SA established", "5.0", MAIN)),
@@ -162,21 +162,21 @@ STORIES: Final[tuple[Story, ...]] = (
         "Phase 1 is up; the peer began it.",
     ),
     # --- IKEv1, XAUTH and ModeCfg: after phase 1, before phase 2 --------------------------
-    Story(
+    StateInfo(
         _w(("STATE_XAUTH_R0", *_V1)),
         _w(("XAUTH responder - optional CFG exchange", "3.18", MAIN)),
         1, _R, _IKE, Stage.AUTHENTICATING,
         "We (the server) ask the client for user name and password.",
         "The user has not answered, the client does not do XAUTH, or PAM is slow.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_XAUTH_R1", *_V1)),
         _w(("XAUTH status sent, expecting Ack", "3.18", MAIN)),
         1, _R, _IKE, Stage.AUTHENTICATING,
         "We (the server) told the client whether its password was right.",
         "It was not, or the client's acknowledgement is lost.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_XAUTH_I0", *_V1)),
         _w(("XAUTH client - awaiting CFG_request", "3.18", "3.21"),
            ("XAUTH client - possibly awaiting CFG_request", "3.22", MAIN)),
@@ -184,7 +184,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "Phase 1 is done; the server's question for user name and password is awaited.",
         "The server never asks (XAUTH configured here alone), or the credentials are missing here.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_XAUTH_I1", *_V1)),
         _w(("XAUTH client - awaiting CFG_set", "3.18", "3.21"),
            ("XAUTH client - possibly awaiting CFG_set", "3.22", MAIN)),
@@ -192,14 +192,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "User name and password are sent; the server's verdict is awaited.",
         "They are wrong, or the server's user database (PAM, RADIUS) is slow.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_R0", *_V1)),
         _w(("ModeCfg Reply sent", *_OLD), ("received ModeCfg request, reply sent", *_NEW)),
         1, _R, _IKE, Stage.CONFIG,
         "We (the server) answered the client's request for an address.",
         counted=False,
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_R1", *_V1)),
         _w(("ModeCfg Set sent, expecting Ack", *_OLD),
            ("sent ModeCfg reply, expecting Ack", *_NEW)),
@@ -207,41 +207,41 @@ STORIES: Final[tuple[Story, ...]] = (
         "We (the server) pushed an address and wait for the acknowledgement.",
         "The client expects to ask for it itself: compare modecfgpull on both sides.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_R2", *_V1)),
         _w(("ModeCfg R2", *_OLD), ("received ModeCfg Ack", *_NEW)),
         1, _R, _IKE, Stage.CONFIG,
         "The client acknowledged the address that we pushed.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_I1", *_V1)),
         _w(("ModeCfg inititator - awaiting CFG_reply", *_OLD), ("sent ModeCfg request", *_NEW)),
         1, _I, _IKE, Stage.CONFIG,
         "We asked the server for an address.",
         "Its address pool is empty or missing, or it wants to push: compare modecfgpull.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_SERVER_WAITING_FOR_ACK", "5.2", "5.3.2")),
         _w(("server sent MODE_CFG SET, waiting for MODE_CFG ACK", "5.2", MAIN)),
         1, _R, _IKE, Stage.CONFIG,
         "We (the server) pushed an address and wait for the acknowledgement.",
         "The client expects to ask for it itself: compare modecfgpull on both sides.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_MODE_CFG_CLIENT_RESPONDING", "5.2", "5.3.2")),
         _w(("non-pull client received MODE_CFG", "5.2", MAIN)),
         1, _I, _IKE, Stage.CONFIG,
         "The server pushed an address; we acknowledge it.",
     ),
     # --- IKEv1, phase 2 -----------------------------------------------------------------
-    Story(
+    StateInfo(
         _w(("STATE_QUICK_R0", *_V1)),
         _w(("expecting QI1", *_OLD), ("expecting Quick Mode request", *_NEW)),
         1, _R, _CHILD, Stage.NEGOTIATING_CHILD,
         "The peer's Quick Mode request is being worked on.",
         "pluto is busy with its crypto helpers.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_QUICK_I1", *_V1)),
         _w(("sent QI1, expecting QR1", *_OLD), ("sent Quick Mode request", *_NEW)),
         1, _I, _CHILD, Stage.NEGOTIATING_CHILD,
@@ -249,7 +249,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "Phase 2 does not match: leftsubnet and rightsubnet, esp=, or pfs=. Or the peer forgot "
         "phase 1.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_QUICK_R1", *_V1)),
         _w(("sent QR1, inbound IPsec SA installed, expecting QI2", *_OLD),
            ("sent Quick Mode reply, inbound IPsec SA installed, expecting confirmation", *_NEW)),
@@ -257,26 +257,26 @@ STORIES: Final[tuple[Story, ...]] = (
         "We agreed and can receive; the peer's last message, after which we send, is awaited.",
         "Our answer or the peer's third packet is lost. It has SPIs and counters but is not up.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_QUICK_I2", *_V1)),
         _w(("sent QI2, IPsec SA established", *_OLD), ("IPsec SA established", *_NEW)),
         1, _I, _CHILD, Stage.ESTABLISHED,
         "The tunnel is up in both directions; we began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_QUICK_R2", *_V1)),
         _w(("IPsec SA established", "3.18", MAIN)),
         1, _R, _CHILD, Stage.ESTABLISHED,
         "The tunnel is up in both directions; the peer began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_INFO", *_V1)),
         _w(("got Informational Message in clear", *_OLD),
            ("received unencrypted Informational Exchange message", *_NEW)),
         1, None, None, Stage.INFORMATIONAL,
         "A notice of the peer's, unencrypted, is being read.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_INFO_PROTECTED", *_V1)),
         _w(("got encrypted Informational Message", *_OLD),
            ("received encrypted Informational Exchange message", *_NEW)),
@@ -284,7 +284,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "A notice of the peer's is being read.",
     ),
     # --- IKEv2, IKE SA ------------------------------------------------------------------
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_I0", "3.25", "4.4"), ("STATE_V2_PARENT_I0", "4.5", "5.0"),
            ("IKE_SA_INIT_I0", "5.1", "5.3.2")),
         _w(("waiting for KE to finish", "3.25", MAIN)),
@@ -293,7 +293,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "The machine is overloaded.",
         counted=False,
     ),
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_I1", "3.18", "4.4"), ("STATE_V2_PARENT_I1", "4.5", "5.0"),
            ("IKE_SA_INIT_I", "5.1", "5.3.2")),
         _w(("sent v2I1, expected v2R1", *_OLD), ("sent IKE_SA_INIT request", *_NEW)),
@@ -302,7 +302,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer is down or its address wrong, UDP 500 is blocked, or it has no connection "
         "for us (or speaks only IKEv1) and says nothing.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_R0", "3.25", "4.4"), ("STATE_V2_PARENT_R0", "4.5", "5.0"),
            ("IKE_SA_INIT_R0", "5.1", "5.1")),
         _w(("processing SA_INIT request", "3.25", "3.32"),
@@ -311,14 +311,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer's first request is being worked on.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("UNSECURED_R", "5.2", "5.3.2")),
         _w(("larval unsecured IKE SA responder", "5.2", MAIN)),
         2, _R, _IKE, Stage.HALF_OPEN,
         "Somebody knocked; nothing is checked yet.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_R1", "3.18", "4.4"), ("STATE_V2_PARENT_R1", "4.5", "5.0"),
            ("IKE_SA_INIT_R", "5.1", "5.3.2")),
         _w(("received v2I1, sent v2R1", *_OLD), ("sent IKE_SA_INIT reply", "4.0", "4.15"),
@@ -330,7 +330,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "We answered a caller and wait for it to prove who it is.",
         "Our answer does not reach it, UDP 4500 is blocked, or it was a scanner. A timer ends it.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_SA_INIT_IR", "5.1", "5.3.2")),
         _w(("processed IKE_SA_INIT response, preparing IKE_INTERMEDIATE or IKE_AUTH request",
             "5.1", "5.3.2"),
@@ -339,14 +339,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer answered; our proof of identity is being made.",
         "The machine is overloaded.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_INTERMEDIATE_I", "5.1", "5.3.2")),
         _w(("sent IKE_INTERMEDIATE request", "5.1", MAIN)),
         2, _I, _IKE, Stage.OPEN,
         "A further key exchange is on its way to the peer.",
         "The peer does not do it, or its large packets are lost.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_INTERMEDIATE_R", "5.1", "5.3.2")),
         _w(("sent IKE_INTERMEDIATE response, waiting for IKE_INTERMEDIATE or IKE_AUTH request",
             "5.1", "5.3.2"),
@@ -355,7 +355,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "A further key exchange was answered; the peer's next request is awaited.",
         "Our answer does not reach the peer, or large packets are lost.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_INTERMEDIATE_IR", "5.1", "5.3.2")),
         _w(("processed IKE_INTERMEDIATE response, initiating IKE_INTERMEDIATE or IKE_AUTH",
             "5.1", "5.3.2"),
@@ -364,7 +364,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "A further key exchange is done; the next request is being made.",
         "The machine is overloaded.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_I2", "3.18", "4.4"), ("STATE_V2_PARENT_I2", "4.5", "5.0"),
            ("IKE_AUTH_I", "5.1", "5.3.2")),
         _w(("sent v2I2, expected v2R2", *_OLD), ("sent IKE_AUTH request", *_NEW)),
@@ -373,14 +373,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "UDP 4500 is blocked, fragments of a certificate are dropped, or the peer is slow to "
         "check us. A refusal would end this state at once.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_AUTH_IR", "5.1", "5.3.2")),
         _w(("processed IKE_AUTH response", "5.1", MAIN)),
         2, _I, _IKE, Stage.AUTHENTICATING,
         "The peer's verdict is being read.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_PARENT_R_EAP", "4.7", "5.0"), ("IKE_AUTH_EAP_R", "5.1", "5.3.2")),
         _w(("sent EAP request", "4.7", "5.0"),
            ("sent IKE_AUTH(EAP) response, waiting for IKE_AUTH(EAP) request", "5.1", "5.3.2"),
@@ -390,33 +390,33 @@ STORIES: Final[tuple[Story, ...]] = (
         "The client waits for its user, or uses another EAP method.",
     ),
     # Up to 3.19 these two stand for the Child SA as well: then a parent serial is printed.
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_I3", "3.18", "3.32")),
         _w(("PARENT SA established", "3.18", "3.32")),
         2, _I, _IKE, Stage.ESTABLISHED,
         "The IKE SA is up; we began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_PARENT_R2", "3.18", "3.32")),
         _w(("received v2I2, PARENT SA established", "3.18", "3.32")),
         2, _R, _IKE, Stage.ESTABLISHED,
         "The IKE SA is up; the peer began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_ESTABLISHED_IKE_SA", "4.0", "5.0"), ("ESTABLISHED_IKE_SA", "5.1", "5.3.2")),
         _w(("established IKE SA", "4.0", MAIN)),
         2, None, _IKE, Stage.ESTABLISHED,
         "The IKE SA is up. By itself it carries no traffic.",
         "If no Child SA stands beside it, the Child was refused, deleted or not asked for.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_IKESA_DEL", "3.18", "4.4"), ("STATE_V2_IKE_SA_DELETE", "4.5", "5.0")),
         _w(("STATE_IKESA_DEL", "3.18", "5.0")),
         2, None, _IKE, Stage.DELETING,
         "We told the peer that the IKE SA ends; its answer is awaited.",
         "The peer is gone; the state ends when retransmission does.",
     ),
-    Story(
+    StateInfo(
         _w(("ZOMBIE", "5.1", "5.3.2")),
         _w(("deleted state", "5.1", MAIN)),
         2, None, None, Stage.DELETING,
@@ -424,40 +424,40 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer is gone; the state ends when retransmission does.",
     ),
     # --- IKEv2, Child SA ----------------------------------------------------------------
-    Story(
+    StateInfo(
         _w(("STATE_V2_IPSEC_I", "3.20", "3.32")),
         _w(("IPsec SA established", "3.20", "3.32")),
         2, _I, _CHILD, Stage.ESTABLISHED,
         "The tunnel is up; we began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_IPSEC_R", "3.20", "3.32")),
         _w(("IPsec SA established", "3.20", "3.32")),
         2, _R, _CHILD, Stage.ESTABLISHED,
         "The tunnel is up; the peer began it.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_ESTABLISHED_CHILD_SA", "4.0", "5.0"),
            ("ESTABLISHED_CHILD_SA", "5.1", "5.3.2")),
         _w(("IPsec SA established", "4.0", "4.4"), ("established Child SA", "4.5", MAIN)),
         2, None, _CHILD, Stage.ESTABLISHED,
         "The tunnel is up.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_IKE_AUTH_CHILD_I0", "4.0", "5.0")),
         _w(("ephemeral: initiator creating child from IKE exchange", "4.0", "5.0")),
         2, _I, _CHILD, Stage.NEGOTIATING_CHILD,
         "The first Child SA, negotiated along with our proof of identity.",
         "Look at the IKE SA beside it: the same cause.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_IKE_AUTH_CHILD_R0", "4.0", "5.0")),
         _w(("ephemeral: responder creating child from IKE exchange", "4.0", "5.0")),
         2, _R, _CHILD, Stage.NEGOTIATING_CHILD,
         "The first Child SA, negotiated along with the peer's proof of identity.",
         "Look at the IKE SA beside it: the same cause.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_CREATE_I0", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_I0", "4.0", "5.0"),
            ("NEW_CHILD_I0", "5.1", "5.3.2")),
         _w(("STATE_V2_CREATE_I0", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_I0", *_NEW)),
@@ -465,7 +465,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "A further Child SA is prepared, its request not yet sent.",
         "Another request of the same IKE SA is unanswered (RETRANSMIT on its line).",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_CREATE_I", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_I1", "4.0", "5.0"),
            ("NEW_CHILD_I1", "5.1", "5.3.2")),
         _w(("sent IPSec Child req wait response", "3.20", "3.20"),
@@ -475,7 +475,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "We asked for a further Child SA; no answer yet.",
         "The peer is gone (RETRANSMIT on the IKE SA's line) or slow.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_CREATE_R", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_R0", "4.0", "5.0"),
            ("NEW_CHILD_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_CREATE_R", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_R0", *_NEW)),
@@ -483,14 +483,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer's request for a further Child SA is being worked on.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_CHILD_I0", "3.20", "5.0"), ("REKEY_CHILD_I0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_CHILD_I0", "3.20", MAIN)),
         2, _I, _CHILD, Stage.REKEYING,
         "New keys for a Child SA are prepared; the old one carries the traffic.",
         "Another request of the same IKE SA is unanswered (RETRANSMIT on its line).",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_CHILD_I", "3.20", "3.32"), ("STATE_V2_REKEY_CHILD_I1", "4.0", "5.0"),
            ("REKEY_CHILD_I1", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_CHILD_I", "3.20", "3.32"),
@@ -499,7 +499,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "We asked for new keys for a Child SA; the old one carries the traffic.",
         "The peer is gone; the tunnel ends with the old Child SA's lifetime.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_CHILD_R", "3.20", "3.32"), ("STATE_V2_REKEY_CHILD_R0", "4.0", "5.0"),
            ("REKEY_CHILD_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_CHILD_R", "3.20", "3.32"), ("STATE_V2_REKEY_CHILD_R0", *_NEW)),
@@ -507,7 +507,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer's request for new keys of a Child SA is being worked on.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_CHILDSA_DEL", "3.18", "4.4"), ("STATE_V2_CHILD_SA_DELETE", "4.5", "5.0")),
         _w(("STATE_CHILDSA_DEL", "3.18", "5.0")),
         2, None, _CHILD, Stage.DELETING,
@@ -515,14 +515,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer is gone; the state ends when retransmission does.",
     ),
     # --- IKEv2, rekeying the IKE SA -------------------------------------------------------
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_IKE_I0", "3.20", "5.0"), ("REKEY_IKE_I0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_IKE_I0", "3.20", MAIN)),
         2, _I, _IKE, Stage.REKEYING,
         "New keys for the IKE SA are prepared; the old one goes on.",
         "Another request of the IKE SA is unanswered (RETRANSMIT on its line).",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_IKE_I", "3.20", "3.32"), ("STATE_V2_REKEY_IKE_I1", "4.0", "5.0"),
            ("REKEY_IKE_I1", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_IKE_I", "3.20", "3.32"),
@@ -531,7 +531,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "We asked for new keys for the IKE SA; the old one goes on.",
         "The peer is gone.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_V2_REKEY_IKE_R", "3.20", "3.32"), ("STATE_V2_REKEY_IKE_R0", "4.0", "5.0"),
            ("REKEY_IKE_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_IKE_R", "3.20", "3.32"), ("STATE_V2_REKEY_IKE_R0", *_NEW)),
@@ -539,21 +539,21 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer's request for new keys of the IKE SA is being worked on.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         (),
         _w(("STATE_V2_REKEY_IKE_FOLLOWUP_KE_I0", "5.4", MAIN)),
         2, _I, _IKE, Stage.REKEYING,
         "A further key exchange of the IKE SA's rekey is prepared.",
         "Another request of the IKE SA is unanswered (RETRANSMIT on its line).",
     ),
-    Story(
+    StateInfo(
         (),
         _w(("sent IKE_FOLLOWUP_KE request to rekey IKE SA", "5.4", MAIN)),
         2, _I, _IKE, Stage.REKEYING,
         "A further key exchange of the IKE SA's rekey is on its way to the peer.",
         "The peer is gone, or large packets are lost.",
     ),
-    Story(
+    StateInfo(
         (),
         _w(("process IKE_FOLLOWUP_KE rekey IKE SA request (larval)", "5.4", MAIN)),
         2, _R, _IKE, Stage.REKEYING,
@@ -561,7 +561,7 @@ STORIES: Final[tuple[Story, ...]] = (
         "pluto is busy.",
     ),
     # --- IKEv2, session resumption (RFC 5723) ---------------------------------------------
-    Story(
+    StateInfo(
         _w(("IKE_SESSION_RESUME_I0", "5.2", "5.3.2")),
         _w(("waiting for KE to finish", "5.2", MAIN)),
         2, _I, _IKE, Stage.HALF_OPEN,
@@ -569,14 +569,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The machine is overloaded.",
         counted=False,
     ),
-    Story(
+    StateInfo(
         _w(("IKE_SESSION_RESUME_I", "5.2", "5.3.2")),
         _w(("sent IKE_SESSION_RESUME request", "5.2", MAIN)),
         2, _I, _IKE, Stage.HALF_OPEN,
         "We asked the peer to resume an earlier IKE SA.",
         "The peer is down, or has forgotten the ticket.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_SESSION_RESUME_IR", "5.2", "5.3.2")),
         _w(("processed IKE_SESSION_RESUME response, preparing IKE_AUTH request", "5.2", "5.3.2"),
            ("processed IKE_SESSION_RESUME response", "5.4", MAIN)),
@@ -584,14 +584,14 @@ STORIES: Final[tuple[Story, ...]] = (
         "The peer resumes an earlier IKE SA; our proof of identity is being made.",
         "The machine is overloaded.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_SESSION_RESUME_R0", "5.2", "5.3.2")),
         _w(("processing IKE_SESSION_RESUME request", "5.2", MAIN)),
         2, _R, _IKE, Stage.HALF_OPEN,
         "The peer's wish to resume an earlier IKE SA is being worked on.",
         "pluto is busy.",
     ),
-    Story(
+    StateInfo(
         _w(("IKE_SESSION_RESUME_R", "5.2", "5.3.2")),
         _w(("sent IKE_SESSION_RESUME response, waiting for IKE_AUTH request", "5.2", "5.3.2"),
            ("sent IKE_SESSION_RESUME response", "5.4", MAIN)),
@@ -600,32 +600,32 @@ STORIES: Final[tuple[Story, ...]] = (
         "Our answer does not reach it, or UDP 4500 is blocked.",
     ),
     # --- Placeholders of the source: in the tables, never in a list -------------------------
-    Story(
+    StateInfo(
         _w(("STATE_UNDEFINED", "3.18", "3.29")),
         _w(("not defined and probably dead (internal)", "3.18", "3.29")),
         None, None, None, Stage.UNKNOWN, "Internal to pluto.",
     ),
-    Story(
+    StateInfo(
         _w(("OPPO_ACQUIRE", "3.18", "3.22")),
         _w(("got an ACQUIRE message for this pair (internal)", "3.18", "3.22")),
         None, None, None, Stage.UNKNOWN, "Internal to pluto.",
     ),
-    Story(
+    StateInfo(
         _w(("OPPO_GW_DISCOVERED", "3.18", "3.22")),
         _w(("got TXT specifying gateway (internal)", "3.18", "3.22")),
         None, None, None, Stage.UNKNOWN, "Internal to pluto.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_IKE_ROOF", "3.18", "3.21"), ("STATE_IKEv1_ROOF", "3.22", "3.29")),
         _w(("invalid state - IKE roof", "3.18", "3.29")),
         None, None, None, Stage.UNKNOWN, "Internal to pluto.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_UNUSED_1", "3.23", "3.29"), ("STATE_UNUSED_2", "3.23", "3.29")),
         _w(("STATE_UNUSED_1", "3.23", "3.29"), ("STATE_UNUSED_2", "3.23", "3.29")),
         None, None, None, Stage.UNKNOWN, "Internal to pluto.",
     ),
-    Story(
+    StateInfo(
         _w(("STATE_IKEv2_BASE", "3.18", "3.27"), ("STATE_IKEv2_ROOF", "3.18", "3.29")),
         _w(("invalid state - IKEv2 base", "3.18", "3.23"), ("", "3.25", "3.27"),
            ("invalid state - IKEv2 roof", "3.18", "3.29")),
@@ -634,7 +634,7 @@ STORIES: Final[tuple[Story, ...]] = (
 )
 # fmt: on
 
-UNCOUNTED: Final = frozenset(w.text for s in STORIES if not s.counted for w in s.stories)
+UNCOUNTED: Final = frozenset(w.text for s in STATE_TABLE if not s.counted for w in s.stories)
 """What is printed of an SA that pluto's totals may leave out, though it is an IKE SA."""
 
 
@@ -644,22 +644,22 @@ class Meaning:
 
     ike_version: int | None
     role: Role | None
-    kind: Kind | None
+    kind: SaKind | None
     stage: Stage
     guessed: bool = False
 
 
-def find(name_or_story: str) -> tuple[Story, ...]:
+def find(name_or_story: str) -> tuple[StateInfo, ...]:
     """Find the states that are printed with this name, or with this story, in any release."""
     return tuple(
         s
-        for s in STORIES
+        for s in STATE_TABLE
         if any(w.text == name_or_story for w in s.names)
         or any(w.text == name_or_story for w in s.stories)
     )
 
 
-def _agreement(stories: Iterable[Story]) -> Meaning:
+def _agreement(stories: Iterable[StateInfo]) -> Meaning:
     """Say what all of these states have in common."""
     return Meaning(
         _common(s.ike_version for s in stories),
@@ -675,9 +675,9 @@ def _common(values: Iterable[T]) -> T | None:
 
 
 def _index() -> tuple[dict[str, Meaning], dict[str, Meaning]]:
-    names: dict[str, list[Story]] = {}
-    nameless: dict[str, list[Story]] = {}
-    for story in STORIES:
+    names: dict[str, list[StateInfo]] = {}
+    nameless: dict[str, list[StateInfo]] = {}
+    for story in STATE_TABLE:
         for wording in story.names:
             names.setdefault(wording.text, []).append(story)
         for wording in story.stories:
@@ -727,7 +727,7 @@ def _guess(words: str) -> Meaning:
         stage = Stage.HALF_OPEN
     else:
         stage = Stage.UNKNOWN
-    kind = Kind.CHILD if child and "ike sa" not in words else Kind.IKE
+    kind = SaKind.CHILD if child and "ike sa" not in words else SaKind.IKE
     if stage is Stage.UNKNOWN:
         return Meaning(None, None, None, stage, guessed=True)
     return Meaning(1 if v1 else 2, role, kind, stage, guessed=True)

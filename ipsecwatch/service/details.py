@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.status import details as keys_of
+from ipsecwatch.libreswan.status import connection_fields
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from ipsecwatch.libreswan.status.connection_fields import Details as Keys
-    from ipsecwatch.report import Connection, State, Topology
+    from ipsecwatch.libreswan.status.connection_fields import Fields
+    from ipsecwatch.report import Connection, SaState, Topology
     from ipsecwatch.tunnel import Tunnel
 
 Typed = tuple[str, object]
@@ -31,7 +31,7 @@ def details(tunnel: Tunnel) -> Entry:
     version = next((c.ike_version for c in connections if c.ike_version), None)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
     policy = frozenset(word for c in connections for word in c.policy)
-    keys = [keys_of(c) for c in connections]
+    keys = [connection_fields(c) for c in connections]
     return _known(
         Name=("s", tunnel.name),
         PeerAddress=_text(tunnel.peer or (ends.remote_host if ends else None)),
@@ -51,7 +51,7 @@ def details(tunnel: Tunnel) -> Entry:
     )
 
 
-def _children(connection: Connection, keys: Keys) -> list[Entry]:
+def _children(connection: Connection, keys: Fields) -> list[Entry]:
     same = _known(
         IkeAlgorithms=_word(keys["ike_algorithm"]),
         ChildAlgorithms=_word(keys["esp_algorithm"] or keys["ah_algorithm"]),
@@ -77,7 +77,7 @@ def _child(connection: Connection, topology: Topology) -> Entry:
 _HOST: Final = ("/32", "/128")
 
 
-def _lease(connection: Connection, keys: Keys) -> str | None:
+def _lease(connection: Connection, keys: Fields) -> str | None:
     """Find the address that one end gave the other, by Mode Config or a configuration payload.
 
     Who gives is said by ``modecfg info: us:server``, what was given by the subnet of the other end:
@@ -92,9 +92,9 @@ def _lease(connection: Connection, keys: Keys) -> str | None:
     return None
 
 
-def _sa(state: State) -> Entry:
+def _sa(state: SaState) -> Entry:
     sa = state.sa
-    timers = {clean(e.name): e.seconds for e in state.events if e.seconds is not None}
+    timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
     return _known(
         Serial=_number("u", state.serial),
         Parent=_number("u", state.parent_serial),
@@ -103,7 +103,7 @@ def _sa(state: State) -> Entry:
         Role=_text(state.role),
         Stage=("s", str(state.stage)),
         Established=("b", state.established),
-        State=_text(state.state_name),
+        SaState=_text(state.state_name),
         Story=_text(state.story),
         PeerAddress=_text(state.remote_address),
         PeerPort=_number("q", state.remote_port),

@@ -12,7 +12,15 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.log_lines import Clue, End, Finding, Said, Weight, parse, read
+from ipsecwatch.libreswan.log_lines import (
+    ConnectionLine,
+    Finding,
+    LogEvent,
+    LossKind,
+    Weight,
+    interpret,
+    parse_line,
+)
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ MAX_SERIALS: Final = 20_000
 """SAs of which something is kept."""
 MAX_KEPT: Final = 400
 """Characters of a line that are kept, for people to read."""
-BURST: Final = 2.0
+AMBIGUOUS: Final = 2.0
 """Seconds within which one cause takes down the next connection after the last."""
 
 
@@ -39,7 +47,7 @@ class Evidence:
     """What one log line says about one connection. ``order`` counts the lines that were heard."""
 
     order: int
-    clue: Clue
+    event: LogEvent
     reason: Reason
     weight: Weight
     serial: int | None
@@ -113,11 +121,11 @@ class Witness:
             if _SYSTEMD_STOP.match(line.text):
                 self._stopping = self.order
             return
-        said = parse(line.text)
+        said = parse_line(line.text)
         if said is None:
             self._note_pluto(line)
             return
-        finding = read(said, phase1=said.serial in self._phase1)
+        finding = interpret(said, phase1=said.serial in self._phase1)
         if finding is not None:
             self._take(line, said, finding)
 
@@ -128,22 +136,22 @@ class Witness:
         elif line.text.startswith(_UNPLUGGED):
             self._burst = (Reason.UNREACHABLE, line.at)
 
-    def _take(self, line: LogLine, said: Said, finding: Finding) -> None:
-        match finding.clue:
-            case Clue.KNOCK:
+    def _take(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
+        match finding.event:
+            case LogEvent.PEER_IDENTIFIED:
                 self._knock = (said.base, said.name, line.at)
-            case Clue.CAME:
+            case LogEvent.IKE_ESTABLISHED:
                 self._knock = (said.base, said.name, line.at)
                 self._note_ike(said, finding)
-            case Clue.UP:
+            case LogEvent.CHILD_ESTABLISHED:
                 self._note_child(said, finding)
                 self._keep(line, said, finding, said.serial)
-            case Clue.ATTEMPT | Clue.FAILURE:
+            case LogEvent.ATTEMPT | LogEvent.FAILURE:
                 self._keep(line, said, finding, said.serial)
-            case Clue.LOSS:
+            case LogEvent.LOSS:
                 self._note_loss(line, said, finding)
 
-    def _note_ike(self, said: Said, finding: Finding) -> None:
+    def _note_ike(self, said: ConnectionLine, finding: Finding) -> None:
         """Learn of an IKE SA that is established."""
         if said.serial is None:
             return
@@ -163,7 +171,7 @@ class Witness:
             self.keep(())
         self._fresh.add(serial)
 
-    def _note_child(self, said: Said, finding: Finding) -> None:
+    def _note_child(self, said: ConnectionLine, finding: Finding) -> None:
         """Learn of a Child SA that is established."""
         if finding.using is not None:
             self._note_fresh(finding.using)
@@ -176,12 +184,12 @@ class Witness:
         if len(self._children) > MAX_SERIALS:
             self._children.popitem(last=False)
 
-    def _note_loss(self, line: LogLine, said: Said, finding: Finding) -> None:
+    def _note_loss(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
         """Take note of an end, unless another SA had taken its place before."""
         serial = finding.ended or said.serial
         if serial is not None and self._replaced(serial, said.name, finding):
             return
-        if finding.end is End.BURST:
+        if finding.end is LossKind.AMBIGUOUS:
             finding = self._cause(line, said, finding)
         elif finding.reason is Reason.PEER_DEAD:
             self._burst = (Reason.PEER_DEAD, line.at)
@@ -199,19 +207,19 @@ class Witness:
         if serial in self._children and past.child > serial:
             return True
         # A peer that comes anew (INITIAL_CONTACT): the old SAs go, then the new Child comes.
-        return finding.end is End.TRACE and past.ike > serial
+        return finding.end is LossKind.UNEXPLAINED and past.ike > serial
 
-    def _cause(self, line: LogLine, said: Said, finding: Finding) -> Finding:
+    def _cause(self, line: LogLine, said: ConnectionLine, finding: Finding) -> Finding:
         """Say what takes a connection down where the words are the same for several causes."""
         reason, at = self._burst
-        if reason is not Reason.NONE and abs(line.at - at) <= BURST:
+        if reason is not Reason.NONE and abs(line.at - at) <= AMBIGUOUS:
             self._burst = (reason, line.at)
         else:
             base, name, at = self._knock
-            another = base == said.base and name != said.name and abs(line.at - at) <= BURST
+            another = base == said.base and name != said.name and abs(line.at - at) <= AMBIGUOUS
             # From 5.0 on an instance goes so when its peer comes anew, as another instance.
             reason = Reason.OTHER if another else finding.reason
-        return Finding(finding.clue, reason)
+        return Finding(finding.event, reason)
 
     # --- keeping --------------------------------------------------------------------------
 
@@ -225,18 +233,20 @@ class Witness:
             self._pieces -= len(old.evidence)
         return past
 
-    def _keep(self, line: LogLine, said: Said, finding: Finding, serial: int | None) -> None:
+    def _keep(
+        self, line: LogLine, said: ConnectionLine, finding: Finding, serial: int | None
+    ) -> None:
         past = self._past(said.name)
-        counts = finding.clue is Clue.ATTEMPT and _begins(past, said, finding)
+        counts = finding.event is LogEvent.ATTEMPT and _begins(past, said, finding)
         evidence = Evidence(
-            self.order, finding.clue, finding.reason, finding.weight, serial,
+            self.order, finding.event, finding.reason, finding.weight, serial,
             line.text[:MAX_KEPT], counts, line.at,
         )  # fmt: skip
         self._add(past, evidence)
-        if said.base != said.name and finding.clue in (Clue.ATTEMPT, Clue.FAILURE):
+        if said.base != said.name and finding.event in (LogEvent.ATTEMPT, LogEvent.FAILURE):
             # An instance goes with its failure; the template is what stays to be asked about.
             self._add(self._past(said.base), evidence)
-        if serial is not None and finding.clue in (Clue.UP, Clue.LOSS):
+        if serial is not None and finding.event in (LogEvent.CHILD_ESTABLISHED, LogEvent.LOSS):
             self._by_serial.setdefault(serial, deque(maxlen=4)).append(evidence)
             self._by_serial.move_to_end(serial)
             if len(self._by_serial) > MAX_SERIALS:
@@ -246,7 +256,7 @@ class Witness:
         """Add evidence; a failure that is only said again takes the place of the last."""
         kept = past.evidence
         past.attempts += evidence.counts
-        if kept and evidence.clue is Clue.FAILURE and _same(kept[-1], evidence):
+        if kept and evidence.event is LogEvent.FAILURE and _same(kept[-1], evidence):
             kept[-1] = evidence
             return
         self._pieces += len(kept) < MAX_EVIDENCE
@@ -290,9 +300,9 @@ class Witness:
             return Reason.PLUTO_STOPPED, None
         cause: Evidence | None = None
         for e in self._after(names, serials, after):
-            if e.clue is Clue.UP and e.serial in serials:
+            if e.event is LogEvent.CHILD_ESTABLISHED and e.serial in serials:
                 cause = None
-            elif e.clue is Clue.LOSS and _concerns(e, serials) and _explains(e, cause):
+            elif e.event is LogEvent.LOSS and _concerns(e, serials) and _explains(e, cause):
                 cause = e
         return (cause.reason, cause.line) if cause else (Reason.OTHER, None)
 
@@ -305,11 +315,15 @@ class Witness:
         """
         lost = False
         for e in self._after(names, serials, after):
-            if e.clue is Clue.UP and e.serial not in serials and e.order > since:
+            if (
+                e.event is LogEvent.CHILD_ESTABLISHED
+                and e.serial not in serials
+                and e.order > since
+            ):
                 return lost
-            if e.clue is Clue.LOSS and _concerns(e, serials):
+            if e.event is LogEvent.LOSS and _concerns(e, serials):
                 lost = True
-            elif e.clue is Clue.UP:
+            elif e.event is LogEvent.CHILD_ESTABLISHED:
                 lost = False
         return lost
 
@@ -321,9 +335,9 @@ class Witness:
         best: Evidence | None = None
         current: Evidence | None = None
         for e in self._after(names, (), after):
-            if e.clue is Clue.ATTEMPT:
+            if e.event is LogEvent.ATTEMPT:
                 current = None
-            elif e.clue is Clue.FAILURE and (current is None or e.weight >= current.weight):
+            elif e.event is LogEvent.FAILURE and (current is None or e.weight >= current.weight):
                 best = current = e
         return (best.reason, best.line) if best else (Reason.NONE, None)
 
@@ -343,9 +357,9 @@ class Witness:
         """
         first = None
         for e in self._after(names, (), after):
-            if e.clue is Clue.LOSS:
+            if e.event is LogEvent.LOSS:
                 first = None
-            elif e.clue is Clue.ATTEMPT and first is None:
+            elif e.event is LogEvent.ATTEMPT and first is None:
                 first = e.at
         return first
 
@@ -359,7 +373,7 @@ class Witness:
         return [found[order] for order in sorted(found)]
 
 
-def _begins(past: _Past, said: Said, finding: Finding) -> bool:
+def _begins(past: _Past, said: ConnectionLine, finding: Finding) -> bool:
     """Tell whether this is an attempt of its own: a phase 2 isn't that follows its phase 1."""
     if finding.using is None:
         past.begun = said.serial
@@ -377,7 +391,7 @@ def _attempts(past: _Past, after: int) -> int:
 
 
 def _same(a: Evidence, b: Evidence) -> bool:
-    return (a.clue, a.reason, a.weight, a.serial) == (b.clue, b.reason, b.weight, b.serial)
+    return (a.event, a.reason, a.weight, a.serial) == (b.event, b.reason, b.weight, b.serial)
 
 
 def _explains(e: Evidence, cause: Evidence | None) -> bool:

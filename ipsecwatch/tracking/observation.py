@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipsecwatch.libreswan.status import ON_DEMAND
-from ipsecwatch.report import Kind, Report, Role, Stage, State
+from ipsecwatch.report import Report, Role, SaKind, SaState, Stage
 from ipsecwatch.tracking.grouping import Group, Sort, fold
 from ipsecwatch.tunnel import TunnelState
 
@@ -32,7 +32,7 @@ class Sight:
     """Something that isn't up is being tried, or is meant to be."""
     up: int
     """Children that are up."""
-    states: tuple[State, ...]
+    states: tuple[SaState, ...]
     children: frozenset[int]
     """Serials of the established Child SAs."""
     parents: frozenset[int]
@@ -54,7 +54,7 @@ def survey(report: Report, quiet: Collection[int], known: Collection[str]) -> di
     ``quiet`` are the IKE SAs that are no sign of trying. An instance that isn't among the
     ``known`` keys counts only once it is a tunnel.
     """
-    states: dict[Key, list[State]] = {}
+    states: dict[Key, list[SaState]] = {}
     for s in report.states:
         states.setdefault((s.name, s.instance), []).append(s)
     wishes = {(p.name, p.instance) for p in report.pending}
@@ -67,9 +67,9 @@ def survey(report: Report, quiet: Collection[int], known: Collection[str]) -> di
 
 
 def _look(
-    group: Group, states: dict[Key, list[State]], wishes: set[Key], quiet: Collection[int]
+    group: Group, states: dict[Key, list[SaState]], wishes: set[Key], quiet: Collection[int]
 ) -> Sight:
-    mine: list[State] = []
+    mine: list[SaState] = []
     children: list[int] = []
     up = 0
     trying = False
@@ -104,22 +104,22 @@ def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
     return TunnelState.DOWN
 
 
-def tries(s: State, quiet: Collection[int]) -> bool:
+def tries(s: SaState, quiet: Collection[int]) -> bool:
     """Tell whether a state is a sign that we try to bring a Child up."""
     if is_ike(s):
         return s.serial not in quiet
-    if s.stage is Stage.REKEYING and s.kind is Kind.IKE:
+    if s.stage is Stage.REKEYING and s.kind is SaKind.IKE:
         return False
     return s.role is Role.INITIATOR and s.stage not in (
         Stage.ESTABLISHED, Stage.DELETING, Stage.INFORMATIONAL, Stage.UNKNOWN
     )  # fmt: skip
 
 
-def is_child(s: State) -> bool:
+def is_child(s: SaState) -> bool:
     """Tell whether a state is an established Child SA."""
-    return s.kind is Kind.CHILD and s.stage is Stage.ESTABLISHED
+    return s.kind is SaKind.CHILD and s.stage is Stage.ESTABLISHED
 
 
-def is_ike(s: State) -> bool:
+def is_ike(s: SaState) -> bool:
     """Tell whether a state is an established IKE SA."""
-    return s.kind is Kind.IKE and s.stage is Stage.ESTABLISHED
+    return s.kind is SaKind.IKE and s.stage is Stage.ESTABLISHED

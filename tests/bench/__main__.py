@@ -17,7 +17,7 @@ import tracemalloc
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.status import Reader, details
+from ipsecwatch.libreswan.status import Reader, connection_fields
 from ipsecwatch.libreswan.status.states import remarks
 from tests.bench import gateway
 
@@ -53,9 +53,9 @@ def everything(report: Report) -> None:
     """Look at every key of every line as a value."""
     needs(report)
     for s in report.states:
-        _ = (s.events, s.sa, remarks(s))
+        _ = (s.timers, s.sa, remarks(s))
     for c in report.connections:
-        details(c)
+        connection_fields(c)
 
 
 class Turns:

@@ -96,10 +96,10 @@ LOG = {
 
 
 def hear(line: str) -> None:
-    said = log_lines.parse(line)
+    said = log_lines.parse_line(line)
     if said is not None:
-        log_lines.read(said)
-        log_lines.read(said, phase1=True)
+        log_lines.interpret(said)
+        log_lines.interpret(said, phase1=True)
     witness = Witness()
     witness.hear(LogLine(0.0, line))
     witness.loss({"site"}, {1, 2}, 0)

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.libreswan.log_lines import Clue, Finding, Said, Weight, parse, read
+from ipsecwatch.libreswan.log_lines import (
+    ConnectionLine,
+    Finding,
+    LogEvent,
+    Weight,
+    interpret,
+    parse_line,
+)
 from ipsecwatch.tunnel import Reason
 from tests.support.paths import FIXTURES
 
@@ -15,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def find(line: str, *, phase1: bool = False) -> Finding | None:
-    said = parse(line)
-    return read(said, phase1=phase1) if said else None
+    said = parse_line(line)
+    return interpret(said, phase1=phase1) if said else None
 
 
 PREFIXES = {
@@ -47,7 +54,7 @@ PREFIXES = {
 @pytest.mark.parametrize("line", PREFIXES)
 def test_a_line_is_of_the_connection_at_its_start(line: str) -> None:
     name, serial = PREFIXES[line]
-    assert parse(line) == Said(name, name.partition("[")[0], serial, "x")
+    assert parse_line(line) == ConnectionLine(name, name.partition("[")[0], serial, "x")
 
 
 KNOCKS, OURS = "packet from 192.0.2.7:500", "192.0.2.1:500"
@@ -77,7 +84,7 @@ NOBODYS = (
 
 @pytest.mark.parametrize("line", NOBODYS)
 def test_a_line_that_begins_with_no_connection_is_nobodys(line: str) -> None:
-    assert parse(line) is None
+    assert parse_line(line) is None
 
 
 Row = tuple[str, str, str]
@@ -102,8 +109,8 @@ def meaning(found: Finding | None) -> str:
     """Write a finding as the table's sections are named."""
     if found is None:
         return "nothing"
-    clue = found.clue.name.lower()
-    return clue if found.reason is Reason.NONE else f"{clue} {found.reason}"
+    event = found.event.name.lower().replace("_", " ")
+    return event if found.reason is Reason.NONE else f"{event} {found.reason}"
 
 
 @pytest.mark.parametrize(("section", "release", "text"), TABLE)
@@ -112,7 +119,11 @@ def test_each_wording_means_what_the_table_says(section: str, release: str, text
 
 
 def test_the_table_speaks_of_every_reason_that_a_log_can_tell() -> None:
-    told = {section.partition(" ")[2] for section, _, _ in TABLE} - {""}
+    told = {section.partition(" ")[2] for section, _, _ in TABLE} - {
+        "",
+        "identified",
+        "established",
+    }
     silent = {"none", "unloaded", "bad-output"} | {r for r in Reason if r.startswith("pluto-")}
     assert told == {str(r) for r in Reason} - silent
 
@@ -206,12 +217,12 @@ PEERS_WORDS = (
 @pytest.mark.parametrize("peer", PEERS)
 def test_what_a_peer_chose_is_no_evidence(words: str, peer: str) -> None:
     found = find(f'"rw"[1] 192.0.2.7 #1: {words.format(peer)}')
-    assert found is None or found.clue in (Clue.KNOCK, Clue.CAME)
+    assert found is None or found.event in (LogEvent.PEER_IDENTIFIED, LogEvent.IKE_ESTABLISHED)
 
 
 def test_a_peers_address_cannot_end_the_name() -> None:
-    assert parse('"rw"[1] "site": x') is None
-    assert parse('"rw"[1] a b c d e #3: x') is None
+    assert parse_line('"rw"[1] "site": x') is None
+    assert parse_line('"rw"[1] a b c d e #3: x') is None
 
 
 HOSTILE = {

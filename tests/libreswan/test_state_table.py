@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording, find, meaning
+from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording, find, meaning
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.report import Kind, Role, Stage
+from ipsecwatch.report import Role, SaKind, Stage
 from tests.support.corpus import CORPUS, SHARED, needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.report import State
+    from ipsecwatch.report import SaState
 
 LAST_NAMED: Final = "5.3.2"
 """The last release that prints names of states."""
@@ -33,7 +33,7 @@ def prints(wordings: Iterable[Wording], text: str | None, tag: str) -> bool:
     return any(w.text == text and order(w.first) <= order(tag) <= order(w.last) for w in wordings)
 
 
-def known(s: State, tag: str) -> bool:
+def known(s: SaState, tag: str) -> bool:
     """Whether the table has this name and this story, of that release and on one row."""
     return any(
         prints(row.stories, s.story, tag)
@@ -76,7 +76,7 @@ def source() -> list[tuple[str, int, str, str]]:
 def test_every_state_of_every_releases_source_is_on_the_table_with_that_range() -> None:
     missing = []
     for tag, ike, name, story in source():
-        rows = [r for r in STORIES if prints(r.stories, story, tag)]
+        rows = [r for r in STATE_TABLE if prints(r.stories, story, tag)]
         if order(tag) <= order(LAST_NAMED):
             rows = [r for r in rows if prints(r.names, name, tag)]
         if not any(r.ike_version in (ike, None) or r.stage is Stage.UNKNOWN for r in rows):
@@ -92,8 +92,8 @@ def test_nothing_is_on_the_table_that_no_release_prints() -> None:
     invented = [
         (w.text, tag)
         for texts, wordings in (
-            (printed, [w for row in STORIES for w in row.stories]),
-            (named, [w for row in STORIES for w in row.names]),
+            (printed, [w for row in STATE_TABLE for w in row.stories]),
+            (named, [w for row in STATE_TABLE for w in row.names]),
         )
         for w in wordings
         for tag in tags
@@ -134,11 +134,13 @@ def wordings(cell: str) -> list[tuple[str, str, str]]:
     return out
 
 
-def rows_of(cells: list[str]) -> list[Story]:
+def rows_of(cells: list[str]) -> list[StateInfo]:
     """The rows of ours that have a name, or where none is printed a story, of one of theirs."""
     names = [text for text, _, _ in wordings(cells[0])]
     texts = names or [text for text, _, _ in wordings(cells[1])]
-    return [r for r in STORIES if {w.text for w in (r.names if names else r.stories)} & set(texts)]
+    return [
+        r for r in STATE_TABLE if {w.text for w in (r.names if names else r.stories)} & set(texts)
+    ]
 
 
 @needs_format
@@ -168,7 +170,7 @@ def test_each_row_of_the_appendix_means_the_same(cells: list[str]) -> None:
         if role.split(" ")[0] in ROLES:
             assert row.role is ROLES[role.split(" ")[0]]
         if kind in ("IKE", "CHILD"):
-            assert row.kind is Kind(kind.lower())
+            assert row.kind is SaKind(kind.lower())
         fits = [mine for word, mine in STAGES.items() if re.search(rf"\b{word}\b", stage)]
         assert row.stage in fits or not fits, stage
 
@@ -176,18 +178,18 @@ def test_each_row_of_the_appendix_means_the_same(cells: list[str]) -> None:
 # --- The look-up ------------------------------------------------------------------------------
 
 GUESSES = {
-    "splendidly established Child SA": (Kind.CHILD, None, Stage.ESTABLISHED, 2),
-    "established a new kind of IKE SA": (Kind.IKE, None, Stage.ESTABLISHED, 2),
-    "sent IKE_FANCY request": (Kind.IKE, Role.INITIATOR, Stage.HALF_OPEN, 2),
+    "splendidly established Child SA": (SaKind.CHILD, None, Stage.ESTABLISHED, 2),
+    "established a new kind of IKE SA": (SaKind.IKE, None, Stage.ESTABLISHED, 2),
+    "sent IKE_FANCY request": (SaKind.IKE, Role.INITIATOR, Stage.HALF_OPEN, 2),
     "sent CREATE_CHILD_SA request for new Child SA": (
-        Kind.CHILD, Role.INITIATOR, Stage.NEGOTIATING_CHILD, 2,
+        SaKind.CHILD, Role.INITIATOR, Stage.NEGOTIATING_CHILD, 2,
     ),
-    "sent IKE_AUTH_TWICE response": (Kind.IKE, Role.RESPONDER, Stage.AUTHENTICATING, 2),
+    "sent IKE_AUTH_TWICE response": (SaKind.IKE, Role.RESPONDER, Stage.AUTHENTICATING, 2),
     "sent CREATE_CHILD_SA request to rekey Child SA": (
-        Kind.CHILD, Role.INITIATOR, Stage.REKEYING, 2,
+        SaKind.CHILD, Role.INITIATOR, Stage.REKEYING, 2,
     ),
-    "sent Quick Mode III request": (Kind.CHILD, Role.INITIATOR, Stage.NEGOTIATING_CHILD, 1),
-    "deleting IKE SA": (Kind.IKE, None, Stage.DELETING, 2),
+    "sent Quick Mode III request": (SaKind.CHILD, Role.INITIATOR, Stage.NEGOTIATING_CHILD, 1),
+    "deleting IKE SA": (SaKind.IKE, None, Stage.DELETING, 2),
     "having a rest": (None, None, Stage.UNKNOWN, None),
 }  # fmt: skip
 
@@ -202,12 +204,12 @@ def test_an_unknown_story_is_classed_by_its_words(story: str) -> None:
 def test_of_a_story_that_states_share_only_what_they_agree_on_is_said() -> None:
     # Main and Aggressive Mode, both roles; 5.4 prints no more.
     m = meaning(None, "ISAKMP SA established")
-    assert (m.ike_version, m.kind, m.role, m.stage) == (1, Kind.IKE, None, Stage.ESTABLISHED)
+    assert (m.ike_version, m.kind, m.role, m.stage) == (1, SaKind.IKE, None, Stage.ESTABLISHED)
     assert not m.guessed
 
 
 def test_ranges_are_in_order_and_names_end_with_the_release_that_dropped_them() -> None:
-    for row in STORIES:
+    for row in STATE_TABLE:
         for w in (*row.names, *row.stories):
             assert order(w.first) <= order(w.last), w
         assert all(order(w.last) <= order(LAST_NAMED) for w in row.names)

@@ -11,7 +11,7 @@ from ipsecwatch import recording
 from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.report import Connection, Kind, SaLine, Stage, State, Topology
+from ipsecwatch.report import Connection, SaKind, SaLine, SaState, Stage, Topology
 from ipsecwatch.service.details import Entry, details
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
@@ -114,12 +114,12 @@ def full() -> Tunnel:
         "", "erouted", "10.0.0.0/8", "192.0.2.1", "@us", "192.0.2.2", "C=DE, CN=x\x1b[2J", None
     )
     sa = SaLine(bytes_in=10, bytes_out=1 << 40, username="mallory\n\u202egnp.exe")
-    state = State(
+    state = SaState(
         serial=7,
         name="office",
         instance=(1,),
         story="established",
-        kind=Kind.CHILD,
+        kind=SaKind.CHILD,
         role=None,
         stage=Stage.ESTABLISHED,
         ike_version=2,

@@ -16,14 +16,14 @@ from tests.support.reports import START, child, connection, ike, poll
 if TYPE_CHECKING:
     import random
 
-    from ipsecwatch.report import Poll, State
+    from ipsecwatch.report import Poll, SaState
 
 
 @dataclass
 class Sa:
     """An SA that pluto holds."""
 
-    line: State
+    line: SaState
     carried: bool = False
     """An IKE SA that has had a Child."""
 

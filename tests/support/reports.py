@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.report import (
     Connection,
-    Kind,
     Pending,
     PlutoState,
     Poll,
     Report,
     Role,
+    SaKind,
+    SaState,
     Stage,
-    State,
     Topology,
 )
 
@@ -56,9 +56,9 @@ def ike(
     instance: tuple[int, ...] = (),
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
-) -> State:
+) -> SaState:
     """An IKE SA, established unless said otherwise."""
-    return State(serial, name, instance, "", Kind.IKE, role, stage, 2)
+    return SaState(serial, name, instance, "", SaKind.IKE, role, stage, 2)
 
 
 def child(
@@ -69,15 +69,15 @@ def child(
     instance: tuple[int, ...] = (),
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
-) -> State:
+) -> SaState:
     """A Child SA, established unless said otherwise."""
-    return State(serial, name, instance, "", Kind.CHILD, role, stage, 2, parent_serial=parent)
+    return SaState(serial, name, instance, "", SaKind.CHILD, role, stage, 2, parent_serial=parent)
 
 
 def poll(
     second: float,
     connections: Iterable[Connection] = (),
-    states: Iterable[State] = (),
+    states: Iterable[SaState] = (),
     *,
     pending: Iterable[Pending] = (),
     pid: int | None = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import recording
-from ipsecwatch.libreswan.log_lines import Clue, parse, read
+from ipsecwatch.libreswan.log_lines import LogEvent, interpret, parse_line
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.log_evidence import (
     MAX_EVIDENCE,
@@ -707,6 +707,6 @@ def test_a_line_costs_little() -> None:
 def test_where_all_goes_well_nothing_fails(name: str) -> None:
     for path in ROOT.glob(f"*/{name}.jsonl.gz"):
         for line in recorded(path):
-            said = parse(line.text)
-            found = read(said) if said else None
-            assert found is None or found.clue is not Clue.FAILURE, line.text
+            said = parse_line(line.text)
+            found = interpret(said) if said else None
+            assert found is None or found.event is not LogEvent.FAILURE, line.text

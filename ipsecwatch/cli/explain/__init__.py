@@ -21,7 +21,7 @@ from ipsecwatch.cli.common import (
 from ipsecwatch.cli.explain import describe, lookup, repair
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import WORDS, Words
-from ipsecwatch.report import Kind, Poll, Role
+from ipsecwatch.report import Poll, Role, SaKind
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.libreswan.status.address_pools import Lease, Pool
     from ipsecwatch.libreswan.status.brief_connections import Brief
-    from ipsecwatch.report import Report, Shunt, State, Traffic
+    from ipsecwatch.report import Report, SaState, Shunt, Traffic
 
 _GIVE: Final = "Give a file, - for stdin, or a state's name"
 
@@ -112,14 +112,14 @@ _UP: Final = ("erouted", "routed-tunnel")
 
 def _by_states(report: Report) -> dict[str, Tunnel]:
     """Tell tunnels by their SAs alone, where the text has no connection list."""
-    named: dict[str, list[State]] = {}
+    named: dict[str, list[SaState]] = {}
     for s in report.states:
         named.setdefault(_name(s), []).append(s)
     return {name: _by_its_states(name, states) for name, states in named.items()}
 
 
-def _by_its_states(name: str, states: list[State]) -> Tunnel:
-    up = sum(s.kind is Kind.CHILD and s.established for s in states)
+def _by_its_states(name: str, states: list[SaState]) -> Tunnel:
+    up = sum(s.kind is SaKind.CHILD and s.established for s in states)
     state = TunnelState.UP if up else TunnelState.DOWN
     if not up and any(s.role is Role.INITIATOR and not s.established for s in states):
         state = TunnelState.CONNECTING
@@ -314,7 +314,7 @@ def _counts(report: Report) -> describe.Facts:
             ("now", "\n".join(busy[:20]))]  # fmt: skip
 
 
-def _name(of: State | Traffic | Brief | Lease) -> str:
+def _name(of: SaState | Traffic | Brief | Lease) -> str:
     return clean(of.name or "") + "".join(f"[{n}]" for n in of.instance)
 
 

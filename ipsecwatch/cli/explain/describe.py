@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.cli import table
 from ipsecwatch.libreswan import glossary, state_table
-from ipsecwatch.libreswan.status import ON_DEMAND, details
+from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
 from ipsecwatch.reasons import WORDS, by_stage
-from ipsecwatch.report import Kind, Role, Stage
+from ipsecwatch.report import Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ipsecwatch.report import Connection, State, Topology, Traffic
+    from ipsecwatch.report import Connection, SaState, Topology, Traffic
     from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
@@ -127,7 +127,7 @@ def _waiting(t: Tunnel) -> str:
 
 
 def _down(t: Tunnel) -> str:
-    if any(s.kind is Kind.IKE and s.established for s in t.states):
+    if any(s.kind is SaKind.IKE and s.established for s in t.states):
         return "down: the IKE SA is up and by itself carries nothing; no Child SA is asked for"
     routing = next((c.routing for c in t.connections if c.routing), None)
     if routing in ("fail erouted", "routed-failure", "eroute eclipsed"):
@@ -139,7 +139,7 @@ def _trying(t: Tunnel) -> str:
     state = _furthest(t.states)
     if state is not None:
         return f"on its way. {_meaning(state)}"
-    if any(s.kind is Kind.IKE and s.established for s in t.states):
+    if any(s.kind is SaKind.IKE and s.established for s in t.states):
         return "on its way: the IKE SA is up, and no Child SA has come of it"
     pauses = (
         "on its way: it is to be up, but at this moment nothing is being negotiated. pluto pauses "
@@ -150,7 +150,7 @@ def _trying(t: Tunnel) -> str:
     return f"{pauses}. It was up before" if was_up else pauses
 
 
-def _furthest(states: Sequence[State]) -> State | None:
+def _furthest(states: Sequence[SaState]) -> SaState | None:
     """Pick the negotiation of ours that has come furthest."""
     begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
     return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
@@ -209,7 +209,7 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     told = _furthest(t.states) if _is_trying(t) else None
     found: Facts = []
     for s in t.states[:_FEW]:
-        label = "Child SA" if s.kind is Kind.CHILD else "IKE SA"
+        label = "Child SA" if s.kind is SaKind.CHILD else "IKE SA"
         connection = by_name.get((s.name, s.instance))
         found.append((label, sa(s, connection, counters.get(s.serial), known=s is told)))
     if len(t.states) > len(found):
@@ -218,7 +218,11 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
 
 
 def sa(
-    s: State, connection: Connection | None, counted: Traffic | None = None, *, known: bool = False
+    s: SaState,
+    connection: Connection | None,
+    counted: Traffic | None = None,
+    *,
+    known: bool = False,
 ) -> str:
     """Tell of one SA; ``known``: what its state means has been told already."""
     parts = [f"#{s.serial} {_standing(s, known=known)}"]
@@ -230,33 +234,33 @@ def sa(
     return "; ".join(filter(None, parts))
 
 
-def _standing(s: State, *, known: bool) -> str:
+def _standing(s: SaState, *, known: bool) -> str:
     if s.established:
         return "is established" + ("" if s.newest else ", and has a successor")
     said = clean(s.state_name or s.story, 80)
     return f"is at “{said}”" if known else f"is at “{said}”: {_meaning(s, lower=True)}"
 
 
-def _meaning(s: State, *, lower: bool = False) -> str:
+def _meaning(s: SaState, *, lower: bool = False) -> str:
     known = _story(s)
     told = known.meaning.rstrip(".") if known is not None else "a state that this program is new to"
     return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
 
 
-def _story(s: State) -> state_table.Story | None:
+def _story(s: SaState) -> state_table.StateInfo | None:
     found = state_table.find(s.state_name or s.story)
     fitting = [x for x in found if x.ike_version in (s.ike_version, None) and x.kind is s.kind]
     return next(iter(fitting or found), None)
 
 
-def _age(s: State, connection: Connection | None, counted: Traffic | None) -> str:
+def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> str:
     """Say since when it has been there: rekeying makes a new SA, so a tunnel may be older."""
     if counted is not None and counted.add_time:
         return f"since {table.moment(counted.add_time)}"
-    end = s.event("REPLACE") or s.event("EXPIRE")
+    end = s.timer("REPLACE") or s.timer("EXPIRE")
     if connection is None or end is None or end.seconds is None:
         return ""
-    life = details(connection)["ipsec_life" if s.kind is Kind.CHILD else "ike_life"]
+    life = connection_fields(connection)["ipsec_life" if s.kind is SaKind.CHILD else "ike_life"]
     # IKEv1 plans the successor some minutes before the end, nobody can say how many.
     if not isinstance(life, int) or (s.ike_version == 1 and not end.name.endswith("EXPIRE")):
         return ""
@@ -264,16 +268,18 @@ def _age(s: State, connection: Connection | None, counted: Traffic | None) -> st
     return f"{table.ago(age)} old" if 0 <= age <= life else ""
 
 
-def _patience(s: State, connection: Connection | None) -> str:
+def _patience(s: SaState, connection: Connection | None) -> str:
     """Say for how long a request has been unanswered at least.
 
     pluto asks again after its retransmit-interval, and then each time after twice as long as the
     last time: the time left tells which time this is.
     """
-    event = s.event("RETRANSMIT")
+    event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
         return ""
-    interval = details(connection)["retransmit_interval"] if connection is not None else 0.5
+    interval = (
+        connection_fields(connection)["retransmit_interval"] if connection is not None else 0.5
+    )
     if not isinstance(interval, int | float) or not 0.1 <= interval <= 10:
         return ""
     pause = interval
@@ -287,8 +293,8 @@ _LONG: Final = 10
 """Seconds without an answer that are worth a word."""
 
 
-def _carried(s: State, counted: Traffic | None) -> str:
-    if s.kind is not Kind.CHILD:
+def _carried(s: SaState, counted: Traffic | None) -> str:
+    if s.kind is not SaKind.CHILD:
         return ""
     got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
     sent = counted.bytes_out if counted else s.sa.bytes_out if s.sa else None
@@ -318,7 +324,7 @@ def traffic(t: Traffic) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _user(s: State) -> str:
+def _user(s: SaState) -> str:
     return f"user {clean(s.sa.username, 80)}" if s.sa is not None and s.sa.username else ""
 
 
@@ -332,18 +338,18 @@ def amount(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
-def _next(s: State) -> str:
+def _next(s: SaState) -> str:
     """Say what comes next, and when."""
-    for event in s.events:
+    for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
             return f"{told} in {table.ago(event.seconds)}" if event.seconds > 0 else f"{told} now"
     return ""
 
 
-def _silence(s: State) -> str:
+def _silence(s: SaState) -> str:
     """Say that an established SA waits for an answer, which its peer should give at once."""
-    waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.events)
+    waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer owes an answer: it is silent if this lasts for seconds" if waits else ""
 
 
@@ -362,5 +368,5 @@ _NEXT: Final = {
 }  # fmt: skip
 
 
-def _is_child(s: State) -> bool:
-    return s.kind is Kind.CHILD and s.established
+def _is_child(s: SaState) -> bool:
+    return s.kind is SaKind.CHILD and s.established

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import layout, table
 from ipsecwatch.libreswan import glossary
-from ipsecwatch.libreswan.state_table import MAIN, STORIES, Story, Wording
-from ipsecwatch.report import Kind, Role
+from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording
+from ipsecwatch.report import Role, SaKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ _PREFIXES: Final = ("STATE_V2_", "STATE_")
 _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
-def states(word: str) -> list[Story]:
+def states(word: str) -> list[StateInfo]:
     """Find the states of this name or story; names with or without STATE_, in any case.
 
     ``NAME (story)``, as a state line has it, is told by its name.
@@ -29,10 +29,10 @@ def states(word: str) -> list[Story]:
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
     plain = _plain(word)
-    by_name = [s for s in STORIES if any(_plain(w.text) == plain for w in s.names)]
+    by_name = [s for s in STATE_TABLE if any(_plain(w.text) == plain for w in s.names)]
     if by_name or not plain:
         return by_name
-    return [s for s in STORIES if any(w.text.lower() == word.lower() for w in s.stories)]
+    return [s for s in STATE_TABLE if any(w.text.lower() == word.lower() for w in s.stories)]
 
 
 def other(word: str) -> list[tuple[str, str, str]]:
@@ -52,7 +52,7 @@ _TABLES: Final = (
 
 def similar(word: str) -> list[str]:
     """Find words that somebody may have meant."""
-    known = {_plain(w.text): w.text for s in STORIES for w in (*s.names, *s.stories) if w.text}
+    known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
     return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
@@ -74,7 +74,7 @@ def told(word: str, paint: table.Paint, wide: int) -> str:
     return "\n\n".join(parts)
 
 
-def _state(s: Story, paint: table.Paint, wide: int) -> str:
+def _state(s: StateInfo, paint: table.Paint, wide: int) -> str:
     names = s.names or s.stories
     rows = [
         ("name", _wordings(s.names)),
@@ -86,10 +86,10 @@ def _state(s: Story, paint: table.Paint, wide: int) -> str:
     return "\n".join([title, *layout.facts(rows, paint, wide)])
 
 
-def _class(s: Story) -> str:
+def _class(s: StateInfo) -> str:
     """Say in a few words what kind of state it is."""
     version = f"IKEv{s.ike_version}" if s.ike_version else ""
-    kind = {Kind.IKE: "IKE SA", Kind.CHILD: "Child SA", None: ""}[s.kind]
+    kind = {SaKind.IKE: "IKE SA", SaKind.CHILD: "Child SA", None: ""}[s.kind]
     role = {Role.INITIATOR: "we began", Role.RESPONDER: "the peer began", None: ""}[s.role]
     return ", ".join(filter(None, (version, kind, role, s.stage.value.replace("-", " "))))
 

@@ -17,7 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan import state_table
-from ipsecwatch.libreswan.status import connections, details, parse, sections
+from ipsecwatch.libreswan.status import connection_fields, connections, parse, sections
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,7 +89,7 @@ def _is_whole(report: Report, text: str) -> bool:
     """Tell whether a text can be read as it is."""
     if not report.complete or report.unrecognised_count or _lacks(report):
         return False
-    if any(details(c)["unread"] for c in report.connections):
+    if any(connection_fields(c)["unread"] for c in report.connections):
         return False
     # The words of a peer's, at the end of a line of trafficstatus, hide the records behind them.
     return not report.traffic or all(len(_RECORD.findall(x)) < 2 for x in text.split("\n"))
@@ -100,7 +100,7 @@ def _damage(report: Report) -> tuple[int, int]:
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
     counters += [s.sa.bytes_in for s in report.states if s.sa is not None]
     read = (
-        sum(len(s.events) + s.newest + (s.parent_serial is not None) for s in report.states)
+        sum(len(s.timers) + s.newest + (s.parent_serial is not None) for s in report.states)
         + sum(count is not None for count in counters)
         + sum(t.id is not None for t in report.traffic)
         + sum(n is not None for n in (report.totals.loaded, report.totals.active))

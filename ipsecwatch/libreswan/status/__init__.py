@@ -8,8 +8,8 @@ their shape. What is not recognised is kept and counted, never guessed at in sil
 
 from __future__ import annotations
 
-from ipsecwatch.libreswan.status.connection_fields import details
+from ipsecwatch.libreswan.status.connection_fields import connection_fields
 from ipsecwatch.libreswan.status.parser import Reader, parse
 from ipsecwatch.libreswan.status.topology import ON_DEMAND
 
-__all__ = ["ON_DEMAND", "Reader", "details", "parse"]
+__all__ = ["ON_DEMAND", "Reader", "connection_fields", "parse"]

@@ -16,7 +16,7 @@ _BEGIN: Final = re.compile(r'(?:\d{3} )?"([^"\n]*)"((?:\[\d{1,10}\])*):', re.ASC
 
 
 @dataclass(slots=True)
-class Run:
+class Block:
     """Lines that follow each other and begin with the same connection's name."""
 
     begin: str
@@ -42,7 +42,7 @@ class Run:
         return self.at + len(self.text) + 1
 
 
-def take(text: str, at: int, end: int, likely: int = 0) -> Run | None:
+def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
     """Take the run that begins at ``at``; None: the line there is none of a connection's.
 
     ``end`` is where that line ends. With ``likely``, how long the run may well be (the last one
@@ -64,10 +64,10 @@ def take(text: str, at: int, end: int, likely: int = 0) -> Run | None:
     block = text[at:end]
     lines = block.split(again)
     lines[0] = lines[0][len(begin) :]
-    return Run(begin, name, instance, block, lines, at)
+    return Block(begin, name, instance, block, lines, at)
 
 
-def runs(text: str) -> Iterator[Run]:
+def split(text: str) -> Iterator[Block]:
     """List all runs of a text."""
     at = 0
     while (end := text.find("\n", at)) >= 0:

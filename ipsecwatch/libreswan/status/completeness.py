@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan.status import address_pools, sections
-from ipsecwatch.report import Kind, Stage
+from ipsecwatch.report import SaKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ipsecwatch.libreswan.status.partial_report import Answer
-    from ipsecwatch.report import State
+    from ipsecwatch.libreswan.status.partial_report import PartialReport
+    from ipsecwatch.report import SaState
 
 _MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
 """Commands whose whole answer is nothing where nothing is established, or no pool is in use."""
@@ -38,7 +38,7 @@ _LAST_COUNTER: Final = (
 _NOT_OURS: Final = "not a status text of libreswan's"
 
 
-def command(answer: Answer) -> str | None:
+def command(answer: PartialReport) -> str | None:
     """Tell by the text which command it answers; None: nothing tells."""
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
@@ -63,7 +63,9 @@ def command(answer: Answer) -> str | None:
 # lines of connectionstatus with a name, and its head alone, which is all where nothing is loaded.
 # What is read of such an answer is there, but there may be more. A status says how many
 # connections and SAs it has, and ends with a list's head.
-def incomplete(asked: str | None, answer: Answer, states: Sequence[State], text: str) -> str | None:
+def incomplete(
+    asked: str | None, answer: PartialReport, states: Sequence[SaState], text: str
+) -> str | None:
     """Say why this isn't the whole answer to what was asked; None: it is."""
     if answer.error is not None:
         return f"pluto did not answer: {answer.error[:200]}"
@@ -83,7 +85,7 @@ def incomplete(asked: str | None, answer: Answer, states: Sequence[State], text:
     return _missing(asked, answer, states, text) or answer.doubt
 
 
-def _missing(asked: str, answer: Answer, states: Sequence[State], text: str) -> str | None:
+def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text: str) -> str | None:
     """Name the section that should be there and isn't."""
     for head in _NEEDS.get(asked, ()):
         if head not in answer.heads:
@@ -114,7 +116,7 @@ def _is_blank(line: str) -> bool:
     return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
 
 
-def _cut_connections(answer: Answer, *, ends_blank: bool) -> bool:
+def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
     """Tell whether the connection list ends too soon.
 
     Without connections it has no total. ``connectionstatus NAME`` has neither head nor total;
@@ -129,16 +131,16 @@ def _cut_connections(answer: Answer, *, ends_blank: bool) -> bool:
     )
 
 
-def _cut_states(states: Sequence[State]) -> bool:
+def _cut_states(states: Sequence[SaState]) -> bool:
     """Tell whether the states end too soon: each established Child has a line of its own."""
     if not states:
         return False
     last = states[-1]
-    child = last.kind is Kind.CHILD and last.stage is Stage.ESTABLISHED
+    child = last.kind is SaKind.CHILD and last.stage is Stage.ESTABLISHED
     return child and last.sa is None and not last.guessed
 
 
-def _without_shunts(answer: Answer, *, ends_blank: bool) -> str | None:
+def _without_shunts(answer: PartialReport, *, ends_blank: bool) -> str | None:
     """Judge a status that ends without a shunt list, as some builds up to 3.23 print it."""
     if not ends_blank:
         return "cut off within the states"

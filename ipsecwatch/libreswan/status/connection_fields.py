@@ -287,18 +287,18 @@ NAMES: Final = (
 )  # fmt: skip
 """Every key of details(), each present in all answers."""
 
-Details = dict[str, Value]
+Fields = dict[str, Value]
 
 _MANY: Final = (words, items, numbers)
 """What reads a value that may have commas in it."""
 
 
-def details(connection: Connection) -> Details:
+def connection_fields(connection: Connection) -> Fields:
     """Read every key of a connection; those that aren't printed are None.
 
     What a line has beyond the keys that are known is listed in ``unread``, as printed.
     """
-    found: Details = dict.fromkeys(NAMES)
+    found: Fields = dict.fromkeys(NAMES)
     unread: list[str] = []
     for line in connection.lines:
         if line.startswith(("   ", " banner:")):
@@ -312,7 +312,7 @@ def details(connection: Connection) -> Details:
 _LONG: Final = 400
 """Characters of the longest line that is remembered; what connections share is shorter."""
 
-_Read = tuple[Details, tuple[str, ...]]
+_Read = tuple[Fields, tuple[str, ...]]
 
 
 def _read(line: str) -> _Read:
@@ -323,7 +323,7 @@ def _read(line: str) -> _Read:
         return {"our_ca": text(ours), "their_ca": text(theirs)}, ()
     if start is None:
         return {}, (line,)
-    found: Details = {}
+    found: Fields = {}
     unread: list[str] = []
     if start in ("oriented;", "unoriented;", "host:"):
         found["oriented"] = line.startswith(("oriented;", "host: oriented"))

@@ -18,7 +18,7 @@ from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.report import Connection, IkeVersion
 
 if TYPE_CHECKING:
-    from ipsecwatch.libreswan.status.blocks import Run
+    from ipsecwatch.libreswan.status.blocks import Block
     from ipsecwatch.report import Topology
 
 _KEYS: Final = (
@@ -98,7 +98,7 @@ Read = tuple[Connection, Odd | None]
 """A connection, and what is odd about it."""
 
 
-def read(run: Run, dull: set[str]) -> Read | None:
+def read(block: Block, dull: set[str]) -> Read | None:
     """Read one connection from its lines; None: there are other lines among them.
 
     ``dull`` is a set of known lines of which nothing is read here; those that are found are put
@@ -108,7 +108,7 @@ def read(run: Run, dull: set[str]) -> Read | None:
     strange: list[str] = []
     found: dict[str, str] = {}
     closings = 0
-    for line in filterfalse(dull.__contains__, run.lines):
+    for line in filterfalse(dull.__contains__, block.lines):
         if "\n" in line:
             return None
         starts = _STARTS.get(line[:_SHORT])
@@ -127,10 +127,10 @@ def read(run: Run, dull: set[str]) -> Read | None:
                 break
         else:
             strange.append(line)
-    connection = _connection(run, topologies, found)
+    connection = _connection(block, topologies, found)
     if closings == 1 and not strange:
         return connection, None
-    indices = tuple(i for i, line in enumerate(run.lines) if line in strange)
+    indices = tuple(i for i, line in enumerate(block.lines) if line in strange)
     return connection, Odd(indices, closings)
 
 
@@ -146,7 +146,7 @@ def _unkeyed(line: str, topologies: list[Topology]) -> bool:
     return found is not None
 
 
-def _connection(run: Run, topologies: list[Topology], found: dict[str, str]) -> Connection:
+def _connection(block: Block, topologies: list[Topology], found: dict[str, str]) -> Connection:
     ike = child = owner = serial = origin = None
     routing = topologies[0].routing if topologies else None
     if topologies:
@@ -161,10 +161,10 @@ def _connection(run: Run, topologies: list[Topology], found: dict[str, str]) -> 
         serial, origin = _number(m[1]), _number(m[2])
     policy, version = _policy(found.get("policy:", ""))
     connection = _Draft(
-        run.name, states.instance(run.instance), tuple(topologies), policy,
+        block.name, states.instance(block.instance), tuple(topologies), policy,
         tuple(found["aliases:"].split()) if "aliases:" in found else (),
         _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
-        "nm-configured: yes" in found.get("cisco-split:", ""), run.text,
+        "nm-configured: yes" in found.get("cisco-split:", ""), block.text,
     )  # fmt: skip
     connection.__class__ = Connection
     return connection  # type: ignore[no-any-return]

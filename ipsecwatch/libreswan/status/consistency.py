@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan.state_table import UNCOUNTED
 from ipsecwatch.libreswan.status import connections
-from ipsecwatch.libreswan.status.blocks import runs
-from ipsecwatch.report import Kind, Stage, State
+from ipsecwatch.libreswan.status.blocks import split
+from ipsecwatch.report import SaKind, SaState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ipsecwatch.libreswan.status.blocks import Run
+    from ipsecwatch.libreswan.status.blocks import Block
     from ipsecwatch.libreswan.status.connections import Odd
     from ipsecwatch.report import Connection, Totals
 
@@ -54,7 +54,7 @@ def agree(
 
 def sift_connections(text: str, loaded: int | None) -> Sifted:
     """Put connections together whose lines don't all follow each other, or are too many."""
-    found = list(runs(text))
+    found = list(split(text))
     listed, odd = _merge(text, found)
     if loaded is None or (agree(listed, odd, loaded) and _in_one_piece(found, len(listed))):
         return Sifted(listed, odd, [])
@@ -62,9 +62,9 @@ def sift_connections(text: str, loaded: int | None) -> Sifted:
     believed, believed_odd = _merge(text, own)
     if agree(believed, believed_odd, loaded) and _in_one_piece(own, len(believed)):
         lines = [
-            (_number(text, run) + i, run.key + line)
-            for run in strangers
-            for i, line in enumerate(run.lines)
+            (_number(text, block) + i, block.key + line)
+            for block in strangers
+            for i, line in enumerate(block.lines)
         ]
         return Sifted(believed, believed_odd, lines)
     doubt = "the connection list contradicts itself"
@@ -74,12 +74,12 @@ def sift_connections(text: str, loaded: int | None) -> Sifted:
 
 
 def _merge(
-    text: str, found: Iterable[Run]
+    text: str, found: Iterable[Block]
 ) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
     """Read each connection; one that comes in several runs is read from all of them."""
-    together: dict[str, list[Run]] = {}
-    for run in found:
-        together.setdefault(run.key, []).append(run)
+    together: dict[str, list[Block]] = {}
+    for block in found:
+        together.setdefault(block.key, []).append(block)
     listed: dict[str, Connection] = {}
     odd: dict[str, tuple[int, Odd]] = {}
     dull: set[str] = set()
@@ -93,36 +93,36 @@ def _merge(
     return listed, odd
 
 
-def _number(text: str, run: Run) -> int:
-    return text.count("\n", 0, run.at) + 1
+def _number(text: str, block: Block) -> int:
+    return text.count("\n", 0, block.at) + 1
 
 
-def _joined(mine: Sequence[Run]) -> Run:
+def _joined(mine: Sequence[Block]) -> Block:
     """Join runs of one connection, whose lines may begin in two ways."""
-    lines = [line for run in mine for line in run.lines]
+    lines = [line for block in mine for line in block.lines]
     text = "\n".join([mine[0].begin + line for line in lines])
     return replace(mine[0], text=text, lines=lines)
 
 
-def _in_one_piece(found: Sequence[Run], count: int) -> bool:
+def _in_one_piece(found: Sequence[Block], count: int) -> bool:
     return sum(a.key != b.key for a, b in pairwise(found)) + bool(found) == count
 
 
-def _untangle(found: Iterable[Run]) -> tuple[list[Run], list[Run]]:
+def _untangle(found: Iterable[Block]) -> tuple[list[Block], list[Block]]:
     """Leave out what stands within a connection that isn't over, or comes back to one that is."""
-    own: list[Run] = []
-    strangers: list[Run] = []
+    own: list[Block] = []
+    strangers: list[Block] = []
     within: str | None = None
     over: set[str] = set()
-    for run in found:
-        if run.key in over or within not in (None, run.key):
-            strangers.append(run)
+    for block in found:
+        if block.key in over or within not in (None, block.key):
+            strangers.append(block)
             continue
-        own.append(run)
-        within = run.key
-        read = connections.read(run, set())
+        own.append(block)
+        within = block.key
+        read = connections.read(block, set())
         if read is not None and (read[1] is None or read[1].closings):
-            over.add(run.key)
+            over.add(block.key)
             within = None
     return own, strangers
 
@@ -133,13 +133,13 @@ def _untangle(found: Iterable[Run]) -> tuple[list[Run], list[Run]]:
 class Believed(NamedTuple):
     """The states that are believed, the indices of those that aren't, and a doubt about it all."""
 
-    states: list[State]
+    states: list[SaState]
     strangers: Sequence[int] = ()
     doubt: str | None = None
 
 
 def sift_states(
-    found: Sequence[State], totals: Totals, listed: Iterable[Connection], tainted: int | None
+    found: Sequence[SaState], totals: Totals, listed: Iterable[Connection], tainted: int | None
 ) -> Believed:
     """Choose the states of a status that are believed.
 
@@ -172,7 +172,9 @@ def sift_states(
 _MORE: Final = "there are more SAs than pluto counts"
 
 
-def _once(found: Sequence[State], owners: Mapping[int, set[Owner]]) -> tuple[set[int], str | None]:
+def _once(
+    found: Sequence[SaState], owners: Mapping[int, set[Owner]]
+) -> tuple[set[int], str | None]:
     """Choose of two with one serial the one that the connection list bears out.
 
     Both or neither is borne out: whatever the one says of its tunnel, the other may belie.
@@ -209,32 +211,32 @@ def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
     return owners
 
 
-def _borne_out(s: State, owners: Mapping[int, set[Owner]]) -> bool:
+def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
     """Tell whether the connection list names an SA; an IKE SA may be listed with another name."""
     own = owners.get(s.serial)
-    return own is not None and (s.kind is not Kind.CHILD or (s.name, s.instance) in own)
+    return own is not None and (s.kind is not SaKind.CHILD or (s.name, s.instance) in own)
 
 
-def _all_up(found: Sequence[State], totals: Totals) -> bool:
+def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
     """Tell whether all is established, and as many as pluto counts; mostly it is."""
     kinds = [s.kind for s in found if s.stage is Stage.ESTABLISHED]
-    children = kinds.count(Kind.CHILD)
+    children = kinds.count(SaKind.CHILD)
     return len(kinds) == len(found) and (
         (totals.ipsec.get("total"), totals.ike.get("total")) == (children, len(kinds) - children)
     )
 
 
-def _excess(found: Sequence[State], totals: Totals) -> dict[Kind, int]:
+def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
     """Say how many SAs of each kind there are more than pluto counts; those that are too many.
 
     Words that we don't know may be counted in a way that we don't know.
     """
     counts = Counter(_counted(s) for s in found if not s.guessed)
-    known = ((Kind.IKE, totals.ike.get("total")), (Kind.CHILD, totals.ipsec.get("total")))
+    known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
 
 
-def _surplus(found: Sequence[State], totals: Totals) -> bool:
+def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
     """Tell whether there are more SAs than pluto counts of both kinds.
 
     That alone means nothing: from 5.0 on it counts no Child before it is established.
@@ -243,12 +245,12 @@ def _surplus(found: Sequence[State], totals: Totals) -> bool:
     return None not in counted and len(found) > sum(n or 0 for n in counted)
 
 
-def _lack(found: Sequence[State], totals: Totals) -> str | None:
+def _lack(found: Sequence[SaState], totals: Totals) -> str | None:
     counted = totals.ike.get("total", 0) + totals.ipsec.get("total", 0)
     return "cut off within the states" if len(found) < counted else None
 
 
-def _counted(s: State) -> Kind | None:
+def _counted(s: SaState) -> SaKind | None:
     """Say under which total every release counts a state; None: some releases under none.
 
     A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all; an IKE SA of which
@@ -258,6 +260,6 @@ def _counted(s: State) -> Kind | None:
         return None
     if s.ike_version == 1:
         return s.kind
-    if s.kind is Kind.CHILD:
-        return Kind.CHILD if s.stage is Stage.ESTABLISHED else None
+    if s.kind is SaKind.CHILD:
+        return SaKind.CHILD if s.stage is Stage.ESTABLISHED else None
     return None if s.stage in (Stage.REKEYING, Stage.DELETING) else s.kind

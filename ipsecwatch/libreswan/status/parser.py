@@ -19,13 +19,13 @@ from ipsecwatch.libreswan.status import (
     sections,
     states,
 )
-from ipsecwatch.libreswan.status.partial_report import Answer
+from ipsecwatch.libreswan.status.partial_report import PartialReport
 from ipsecwatch.libreswan.status.traffic import traffic
 from ipsecwatch.report import Report
 
 if TYPE_CHECKING:
-    from ipsecwatch.libreswan.status.blocks import Run
-    from ipsecwatch.report import Connection, Pending, State
+    from ipsecwatch.libreswan.status.blocks import Block
+    from ipsecwatch.report import Connection, Pending, SaState
 
 _HEADS: Final = (
     sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
@@ -47,7 +47,7 @@ def parse(text: str | bytes, command: str | None = None) -> Report:
 
 
 @dataclass(slots=True)
-class _Past:
+class _Prefix:
     """The part of an answer in front of its states, which most polls have in common."""
 
     text: str
@@ -56,7 +56,7 @@ class _Past:
     """Where the states begin in it."""
     number: int
     """The number of the line that begins there."""
-    answer: Answer
+    answer: PartialReport
     """What was read up to there."""
 
     def begins(self, text: str) -> bool:
@@ -73,7 +73,7 @@ class Reader:
         self._listed: dict[str, Connection] = {}
         self._odd: dict[str, tuple[int, connections.Odd]] = {}
         self._dull: set[str] = set()
-        self._past = _Past("", 0, 0, Answer())
+        self._past = _Prefix("", 0, 0, PartialReport())
 
     def read(self, text: str | bytes, command: str | None = None) -> Report:
         """As parse()."""
@@ -93,20 +93,20 @@ class Reader:
 
     # --- gathering ------------------------------------------------------------------------
 
-    def _gather(self, text: str) -> Answer:
+    def _gather(self, text: str) -> PartialReport:
         """Take in every line."""
-        answer = Answer()
+        answer = PartialReport()
         early: list[tuple[int, str]] = []
         at, number, length = 0, 1, 0
         while (end := text.find("\n", at)) >= 0:
-            run = blocks.take(text, at, end, length)
-            if run is not None:
-                if not self._connection(run, number, answer):  # other lines are among its own
-                    run = blocks.take(text, at, end) or run
-                    self._connection(run, number, answer)
-                length = len(run.text)
+            block = blocks.take(text, at, end, length)
+            if block is not None:
+                if not self._connection(block, number, answer):  # other lines are among its own
+                    block = blocks.take(text, at, end) or block
+                    self._connection(block, number, answer)
+                length = len(block.text)
                 at += length + 1
-                number += len(run.lines)
+                number += len(block.lines)
                 continue
             line = text[at:end]
             if self._line(number, line, answer):
@@ -117,13 +117,13 @@ class Reader:
                 # In a status the states stand behind this line; what looks like one before is none.
                 answer = self._without_states(answer, early)
                 self._settle(text, answer)
-                self._past = past = _Past(text, at, number, answer.copy())
+                self._past = past = _Prefix(text, at, number, answer.copy())
                 self._after(text, past, answer)
                 return answer
         self._settle(text, answer)
         return answer
 
-    def _after(self, text: str, past: _Past, answer: Answer) -> None:
+    def _after(self, text: str, past: _Prefix, answer: PartialReport) -> None:
         """Take in what stands behind the totals: the states, and the shunts."""
         at, number = past.end, past.number
         while (end := text.find("\n", at)) >= 0:  # what stands behind the last one was cut
@@ -141,9 +141,9 @@ class Reader:
                 if answer.tainted is None and states.USERNAME in state.text:
                     answer.tainted = len(answer.states)
 
-    def _without_states(self, answer: Answer, early: list[tuple[int, str]]) -> Answer:
+    def _without_states(self, answer: PartialReport, early: list[tuple[int, str]]) -> PartialReport:
         """Drop what was taken in about SAs."""
-        kept = Answer(
+        kept = PartialReport(
             answer.listed, answer.odd, answer.tangled, shunts=answer.shunts, other=answer.other,
             heads=answer.heads, version=answer.version, error=answer.error,
             doubled=answer.doubled, strange=answer.strange, strange_count=answer.strange_count,
@@ -152,17 +152,17 @@ class Reader:
             kept.unrecognised(number, line)
         return kept
 
-    def _connection(self, run: Run, number: int, answer: Answer) -> bool:
+    def _connection(self, block: Block, number: int, answer: PartialReport) -> bool:
         """Take in lines of one connection, which aren't read if they are as in the last answer.
 
         False: there are other lines among them.
         """
-        key = run.key
+        key = block.key
         connection = self._listed.get(key)
-        if connection is not None and connection.text == run.text:
+        if connection is not None and connection.text == block.text:
             odd = self._odd[key][1] if key in self._odd else None
         else:
-            read = connections.read(run, self._dull)
+            read = connections.read(block, self._dull)
             if read is None:
                 return False
             connection, odd = read
@@ -173,7 +173,7 @@ class Reader:
             answer.odd[key] = number, odd
         return True
 
-    def _line(self, number: int, line: str, answer: Answer) -> bool:
+    def _line(self, number: int, line: str, answer: PartialReport) -> bool:
         """Take in any other line; True: it is about an SA."""
         if line[:3].isdigit() and line[3:4] in (" ", ""):
             line = line[4:]
@@ -187,7 +187,7 @@ class Reader:
             self._other(number, line, answer)
         return False
 
-    def _sa(self, number: int, line: str, answer: Answer) -> bool:
+    def _sa(self, number: int, line: str, answer: PartialReport) -> bool:
         """Take in a line about an SA; False: it is none, or not where it should be."""
         if states.TRAFFIC in line:
             if self._spis(line, answer):
@@ -207,7 +207,7 @@ class Reader:
         answer.pending.append(wish)
         return True
 
-    def _may_wish(self, wish: Pending, answer: Answer) -> bool:
+    def _may_wish(self, wish: Pending, answer: PartialReport) -> bool:
         """Tell whether a wish stands where one can: behind the IKE SA that it waits for.
 
         So it does in every release, and never behind a user name, which only a Child has.
@@ -215,7 +215,7 @@ class Reader:
         last = answer.states[-1] if answer.states else None
         return last is None or (last.serial == wish.serial and states.USERNAME not in last.text)
 
-    def _spis(self, line: str, answer: Answer) -> bool:
+    def _spis(self, line: str, answer: PartialReport) -> bool:
         """Take in an SA's SPIs and counters, which follow its state line in every release."""
         if not answer.states:
             return False
@@ -227,7 +227,7 @@ class Reader:
             answer.tainted = len(answer.states)
         return True
 
-    def _other(self, number: int, line: str, answer: Answer) -> None:
+    def _other(self, number: int, line: str, answer: PartialReport) -> None:
         """Take in a line that is about no connection and no SA."""
         if sections.error(line):
             answer.error = answer.error or line
@@ -246,7 +246,7 @@ class Reader:
 
     # --- judging --------------------------------------------------------------------------
 
-    def _settle(self, text: str, answer: Answer) -> None:
+    def _settle(self, text: str, answer: PartialReport) -> None:
         """Put the connections together, and read the totals."""
         heads = answer.heads
         answer.totals = sections.totals(
@@ -267,7 +267,7 @@ class Reader:
         self._listed, self._odd = answer.listed, answer.odd
         answer.connections = tuple(answer.listed.values())
 
-    def _report(self, text: str, answer: Answer, command: str | None) -> Report:
+    def _report(self, text: str, answer: PartialReport, command: str | None) -> Report:
         told = completeness.command(answer)
         asked = command or told
         found = self._states(text, answer, told)
@@ -279,7 +279,7 @@ class Reader:
             tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count,
         )  # fmt: skip
 
-    def _states(self, text: str, answer: Answer, told: str | None) -> tuple[State, ...]:
+    def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
         """Put the states together, and leave out those that aren't believed."""
         found = answer.states
         if told != "status":

@@ -10,14 +10,14 @@ from ipsecwatch.report import MAX_UNRECOGNISED, Totals, Unrecognised
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.connections import Odd
-    from ipsecwatch.report import Connection, Pending, Shunt, State, Traffic
+    from ipsecwatch.report import Connection, Pending, SaState, Shunt, Traffic
 
 MAX_TEXT: Final = 1024
 """Characters of an unrecognised line that are kept; pluto's own lines are no longer."""
 
 
 @dataclass(slots=True)
-class Answer:
+class PartialReport:
     """What has been gathered so far of one answer."""
 
     listed: dict[str, Connection] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Answer:
     connections: tuple[Connection, ...] = ()
     """Those that are believed."""
 
-    states: list[State] = field(default_factory=list)
+    states: list[SaState] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
     """The numbers of their lines."""
     tainted: int | None = None
@@ -59,8 +59,8 @@ class Answer:
         if len(self.strange) < MAX_UNRECOGNISED:
             self.strange.append(Unrecognised(number, line[:MAX_TEXT]))
 
-    def copy(self) -> Answer:
+    def copy(self) -> PartialReport:
         """Copy it, so that the one can grow without the other."""
         values = [getattr(self, f.name) for f in fields(self)]
         copies: list[Any] = [v.copy() if isinstance(v, (list, dict)) else v for v in values]
-        return Answer(*copies)
+        return PartialReport(*copies)

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from ipsecwatch.libreswan import state_table
 from ipsecwatch.libreswan.status.making import draft
-from ipsecwatch.report import Event, Kind, Pending, Role, SaLine, Stage, State
+from ipsecwatch.report import Pending, Role, SaKind, SaLine, SaState, Stage, Timer
 
 _HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
 # The suffix of an instance's name is at most three words. A comma at the end of one, or an @ in
@@ -96,7 +96,7 @@ _NOBODY: Final = Peer(None, None, None)
 # --- States ---------------------------------------------------------------------------------
 
 
-def state(line: str) -> State | None:
+def state(line: str) -> SaState | None:
     """Read a state line; None: it is none, or not whole."""
     told, _, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
@@ -110,7 +110,7 @@ def state(line: str) -> State | None:
     story, kind, role, stage, version, guessed, state_name = means
     newest, eroute_owner, parent, extra = marks(tail)
     if parent is not None and stage is Stage.ESTABLISHED:
-        kind = Kind.CHILD
+        kind = SaKind.CHILD
     state = _Draft(
         int(serial), name, instance(numbers), story, kind, role, stage, version, guessed,
         state_name, remote, int(port) if port else None, "tcp" if tcp else "udp", ours, theirs,
@@ -123,7 +123,7 @@ def state(line: str) -> State | None:
 _MAX_WORDS: Final = 200
 """Characters of name and story that are remembered; no release prints as many."""
 
-_Words = tuple[str, Kind | None, Role | None, Stage, int | None, bool, str | None]
+_Words = tuple[str, SaKind | None, Role | None, Stage, int | None, bool, str | None]
 
 
 @lru_cache(maxsize=256)
@@ -152,7 +152,7 @@ _USUAL: Final = re.compile(
 )
 
 
-def usual(text: str, at: int) -> tuple[State, int] | None:
+def usual(text: str, at: int) -> tuple[SaState, int] | None:
     """Read the state line that begins at ``at``, and its SPIs, if they read as most do.
 
     With the state comes where the next line begins. None: state() and add_sa() may know better.
@@ -169,7 +169,7 @@ def usual(text: str, at: int) -> tuple[State, int] | None:
     remote, ours, theirs = peer(suffix) if suffix else _NOBODY
     story, kind, role, stage, version, guessed, state_name = means
     if parent is not None and stage is Stage.ESTABLISHED:
-        kind = Kind.CHILD
+        kind = SaKind.CHILD
     state = _Draft(
         int(serial), name, instance(numbers) if numbers else (), story, kind, role, stage, version,
         guessed, state_name, remote, int(port), "tcp" if tcp else "udp", ours, theirs,
@@ -198,12 +198,12 @@ def marks(tail: str) -> Marks:
     return newest, eroute_owner, parent, tuple(extra)
 
 
-def add_sa(state: State, line: str) -> None:
+def add_sa(state: SaState, line: str) -> None:
     """Give a state that was just read the line with its SPIs and counters."""
     object.__setattr__(state, "text", f"{state.text}\n{line}")
 
 
-class _StateLine(State):
+class _StateLine(SaState):
     """A state whose timers, SPIs and counters are read when somebody asks for them.
 
     In most polls nobody does, and they are what changes from poll to poll.
@@ -213,8 +213,8 @@ class _StateLine(State):
 
     def __getattr__(self, name: str) -> object:
         tail, _, sa = self.text.partition("\n")
-        if name == "events":
-            object.__setattr__(self, name, _events(tail))
+        if name == "timers":
+            object.__setattr__(self, name, _timers(tail))
         elif name == "sa":
             object.__setattr__(self, name, read_sa(sa) if sa else None)
         else:
@@ -223,7 +223,7 @@ class _StateLine(State):
 
 
 _Draft: Final = draft(
-    State,
+    SaState,
     "serial",
     "name",
     "instance",
@@ -247,10 +247,10 @@ _Draft: Final = draft(
 )
 
 
-def _events(tail: str) -> tuple[Event, ...]:
+def _timers(tail: str) -> tuple[Timer, ...]:
     timers = [_TIMER.fullmatch(field.strip()) for field in tail.split(";")]
     return tuple(
-        Event(m[1], None if m[2][0] == "X" else int(m[2]))
+        Timer(m[1], None if m[2][0] == "X" else int(m[2]))
         for m in timers
         if m is not None and m[1] != "none"  # up to 4.4, "none in -1s"
     )
@@ -263,7 +263,7 @@ _LAST_LIVE: Final = re.compile(r"lastlive=(-?\d{1,10})s", re.ASCII)
 _BUSY: Final = ("crypto_calculating", "crypto/dns-lookup")
 
 
-def remarks(s: State) -> dict[str, bool | int | str | None]:
+def remarks(s: SaState) -> dict[str, bool | int | str | None]:
     """Read what else a state line says: whether the peer lives, what pluto works at.
 
     ``last_dpd`` and ``last_live`` are the seconds since the peer gave a sign, ``dpd_in`` and

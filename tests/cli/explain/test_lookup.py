@@ -10,15 +10,15 @@ import pytest
 from ipsecwatch.cli import table
 from ipsecwatch.cli.explain import lookup
 from ipsecwatch.libreswan import glossary
-from ipsecwatch.libreswan.state_table import STORIES
+from ipsecwatch.libreswan.state_table import STATE_TABLE
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.libreswan.status.topology import ROUTINGS
 from ipsecwatch.report import Stage
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.recordings import ROOT, statuses
 
-NAMES = sorted({w.text for s in STORIES for w in s.names})
-TEXTS = sorted({w.text for s in STORIES for w in s.stories if w.text})
+NAMES = sorted({w.text for s in STATE_TABLE for w in s.names})
+TEXTS = sorted({w.text for s in STATE_TABLE for w in s.stories if w.text})
 OTHERS = sorted({*glossary.ROUTING, *glossary.POLICY, *glossary.MARKS, *glossary.SHUNTS})
 
 
@@ -72,7 +72,7 @@ def test_every_timer_is_told_by_all_its_names(timer: str) -> None:
 
 def test_meanings_are_sentences_in_our_own_words() -> None:
     passing = (Stage.ESTABLISHED, Stage.UNKNOWN, Stage.CONFIG, Stage.INFORMATIONAL)
-    for s in STORIES:
+    for s in STATE_TABLE:
         assert s.meaning.endswith("."), s
         assert not s.sticks or s.sticks.endswith("."), s
         assert not any(w.text == s.meaning.rstrip(".") for w in s.stories), s
@@ -117,7 +117,7 @@ def printed(texts: list[str]) -> dict[str, set[str]]:
     for text in texts:
         report = parse(text)
         found["routing"] |= {c.routing for c in report.connections if c.routing}
-        found["timer"] |= {e.name for s in report.states for e in s.events}
+        found["timer"] |= {e.name for s in report.states for e in s.timers}
         found["shunt"] |= {word for x in report.shunts for word in (x.action, x.why)}
         tails = [s.text.split("\n")[0] for s in report.states]
         found["mark"] |= {m for t in tails for m in MARK.findall(t)}

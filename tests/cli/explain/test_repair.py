@@ -45,7 +45,7 @@ def said(report: Report) -> list[Any]:
     return [
         [(t.name, t.state, t.children_up, t.children) for t in explain.tunnels_of(report)],
         [
-            (s.serial, s.name, s.instance, s.story, s.state_name, s.events, s.newest)
+            (s.serial, s.name, s.instance, s.story, s.state_name, s.timers, s.newest)
             for s in report.states
         ],
         [(s.serial, s.parent_serial, s.sa and (s.sa.said, s.sa.bytes_in)) for s in report.states],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.libreswan.status import daemon_info, details, parse
+from ipsecwatch.libreswan.status import connection_fields, daemon_info, parse
 from ipsecwatch.libreswan.status.connection_fields import NAMES
 from tests.libreswan.status.test_completeness import FOLDER
 from tests.support.corpus import needs_corpus, outputs
@@ -23,7 +23,7 @@ def connection(*lines: str) -> dict[str, Value]:
     """What is read of a connection with these lines."""
     first = '"x": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
     (found,) = parse(first + "".join(f'"x":{line}\n' for line in lines)).connections
-    return details(found)
+    return connection_fields(found)
 
 
 LINES: dict[str, tuple[str, dict[str, Value]]] = {
@@ -152,7 +152,7 @@ def kinds(texts: Iterable[str]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for text in texts:
         for c in parse(text).connections:
-            for key, value in details(c).items():
+            for key, value in connection_fields(c).items():
                 # libreswan's test suite prints REQID for a number.
                 assert key != "unread" or value in ([], ["reqid:REQID"]), (c.name, value)
                 if value is not None and value != []:

@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from ipsecwatch.libreswan.status import consistency, parse, states
-from ipsecwatch.report import Connection, State, Totals
+from ipsecwatch.report import Connection, SaState, Totals
 
 # --- States -----------------------------------------------------------------------------------
 
 
-def state(line: str) -> State:
+def state(line: str) -> SaState:
     found = states.state(line)
     assert found is not None
     return found

@@ -8,7 +8,7 @@ import pytest
 
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan.status import Reader, parse
-from ipsecwatch.report import Kind, Stage
+from ipsecwatch.report import SaKind, Stage
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -53,7 +53,10 @@ def test_a_name_that_is_no_utf8_is_kept_byte_for_byte() -> None:
 def test_an_established_child_is_told_from_its_ike_sa_with_and_without_state_names() -> None:
     for text in (UP, UP_54):
         kinds = {s.kind: (s.stage, s.parent_serial) for s in parse(text).states}
-        assert kinds == {Kind.IKE: (Stage.ESTABLISHED, None), Kind.CHILD: (Stage.ESTABLISHED, 1)}
+        assert kinds == {
+            SaKind.IKE: (Stage.ESTABLISHED, None),
+            SaKind.CHILD: (Stage.ESTABLISHED, 1),
+        }
 
 
 @pytest.mark.parametrize("text", [UP, UP_54], ids=["4.10", "5.4"])
@@ -115,7 +118,7 @@ def test_unknown_lines_are_kept_and_counted() -> None:
 
 def test_an_unknown_story_is_classed_by_its_words_and_marked() -> None:
     text = UP_54.replace("established Child SA;", "splendidly established Child SA;")
-    (child,) = [s for s in parse(text).states if s.kind is Kind.CHILD]
+    (child,) = [s for s in parse(text).states if s.kind is SaKind.CHILD]
     assert child.guessed
     assert child.established
 

@@ -30,7 +30,7 @@ def polls(nth: int) -> list[str]:
 def said(report: Report) -> list[Any]:
     """All that a report says."""
     return [
-        to_json(report), report.totals, [(s.text, s.events, s.sa) for s in report.states],
+        to_json(report), report.totals, [(s.text, s.timers, s.sa) for s in report.states],
         [(c.text, c.topologies) for c in report.connections], report.traffic, report.other,
     ]  # fmt: skip
 
@@ -187,7 +187,7 @@ def test_a_state_line_that_is_read_in_one_go_is_read_as_step_by_step(
     else:
         assert usual[1] == len(text) - len(sa)
     assert usual[0] == known
-    assert (usual[0].events, usual[0].sa) == (known.events, known.sa)
+    assert (usual[0].timers, usual[0].sa) == (known.timers, known.sa)
 
 
 def test_most_recorded_state_lines_from_4_6_on_are_read_in_one_go() -> None:
@@ -235,7 +235,7 @@ def test_a_run_is_found_by_leaps_as_line_by_line(lines: list[str], likely: int, 
 @pytest.mark.parametrize("nth", range(0, len(RECORDINGS), 5))
 def test_runs_and_what_lies_between_are_the_whole_text(nth: int) -> None:
     text = polls(nth)[-1]
-    for run in blocks.runs(text):
+    for run in blocks.split(text):
         assert text[run.at : run.at + len(run.text)] == run.text
         assert "\n".join(run.begin + line for line in run.lines) == run.text
         assert not text[run.end :].startswith(run.begin)
