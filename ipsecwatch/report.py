@@ -52,6 +52,15 @@ class IkeVersion(StrEnum):
     BOTH = "both"
 
 
+ConnectionKey = tuple[str, tuple[int, ...]]
+"""Name and instance of a connection, as the lines about its SAs give them."""
+
+
+def instance_name(name: str, instance: tuple[int, ...]) -> str:
+    """Return a connection's name as pluto's log gives it: ``rw[3]``."""
+    return name + "".join(f"[{n}]" for n in instance) if instance else name
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """A timer of a state: ``seconds`` may be negative (it is due), or None (not printed)."""
@@ -94,6 +103,11 @@ class SaState:
     """The line with SPIs and counters that follows, where one did."""
     text: str = field(default="", repr=False)
     """What pluto printed of it behind the story, and on a second line its SPIs and counters."""
+
+    @property
+    def key(self) -> ConnectionKey:
+        """The connection that it belongs to."""
+        return self.name, self.instance
 
     @property
     def established(self) -> bool:
@@ -209,6 +223,16 @@ class Connection:
     nm_configured: bool = False
     text: str = field(default="", repr=False)
     """What pluto printed of it; status.details() reads all the rest."""
+
+    @property
+    def key(self) -> ConnectionKey:
+        """Name and instance."""
+        return self.name, self.instance
+
+    @property
+    def full_name(self) -> str:
+        """The name with its instance, as pluto's log gives it."""
+        return instance_name(self.name, self.instance)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from ipsecwatch.service.bus import Bus, News
 from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.service.worker import Study
-from ipsecwatch.tracking.late_reasons import unexplained
+from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -209,7 +209,7 @@ class Service:
             self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
         changes = await self._study.observe(poll)
-        if self._log.count and any(unexplained(c) for c in changes):
+        if self._log.count and any(is_unexplained(c) for c in changes):
             # pluto logs before it answers, and journald passes it on in its own time.
             await asyncio.sleep(LOG_LAG)
             await self._log.settle(asked)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan.status import connection_fields
+from ipsecwatch.report import instance_name
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _children(connection: Connection, keys: Fields) -> list[Entry]:
 
 def _child(connection: Connection, topology: Topology) -> Entry:
     return _known(
-        Connection=("s", _label(connection.name, connection.instance)),
+        Connection=("s", instance_name(clean(connection.name), connection.instance)),
         Routing=_text(topology.routing or connection.routing),
         LocalSubnet=_text(topology.local_client),
         PeerSubnet=_text(topology.remote_client),
@@ -98,12 +99,12 @@ def _sa(state: SaState) -> Entry:
     return _known(
         Serial=_number("u", state.serial),
         Parent=_number("u", state.parent_serial),
-        Connection=("s", _label(state.name, state.instance)),
+        Connection=("s", instance_name(clean(state.name), state.instance)),
         Kind=_text(state.kind),
         Role=_text(state.role),
         Stage=("s", str(state.stage)),
         Established=("b", state.established),
-        SaState=_text(state.state_name),
+        State=_text(state.state_name),
         Story=_text(state.story),
         PeerAddress=_text(state.remote_address),
         PeerPort=_number("q", state.remote_port),
@@ -140,8 +141,3 @@ def _number(signature: str, value: int | None) -> Typed | None:
     if value is None or not 0 <= value < _LIMITS[signature]:
         return None
     return signature, value
-
-
-def _label(name: str, instance: tuple[int, ...]) -> str:
-    """Write a connection's name as pluto does: "rw"[1], with the brackets outside the name."""
-    return clean(name) + "".join(f"[{n}]" for n in instance)

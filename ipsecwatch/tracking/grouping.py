@@ -24,7 +24,7 @@ ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual", "%dns")
 _SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
 
 
-class Sort(Enum):
+class GroupKind(Enum):
     """What a group of connections is to people."""
 
     TUNNEL = auto()
@@ -43,7 +43,7 @@ class Group:
 
     key: str
     name: str
-    sort: Sort
+    sort: GroupKind
     children: dict[str, list[Connection]] = field(default_factory=dict)
     instances: int = 0
 
@@ -53,7 +53,7 @@ class Group:
             yield from members
 
 
-def fold(connections: Iterable[Connection]) -> dict[str, Group]:
+def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
     """Fold connections into groups, by key; pass and drop rules are left out.
 
     A key is the name as pluto prints it; an instance's has its connection serial behind it where
@@ -64,30 +64,29 @@ def fold(connections: Iterable[Connection]) -> dict[str, Group]:
     templates = {c.name: c for c in listed if not c.instance}
     for c in listed:
         sort, base, shown = _place(c, templates.get(c.name))
-        key = f"{shown}${c.conn_serial}" if sort is Sort.INSTANCE and c.conn_serial else shown
+        key = f"{shown}${c.conn_serial}" if sort is GroupKind.INSTANCE and c.conn_serial else shown
         group = groups.setdefault(key, Group(key, shown, sort))
         group.children.setdefault(base, []).append(c)
-        if sort is Sort.INSTANCE and (template := templates.get(c.name)) is not None:
+        if sort is GroupKind.INSTANCE and (template := templates.get(c.name)) is not None:
             owner = groups.get(_place(template, None)[2])
             if owner is not None:
                 owner.instances += 1
-        elif sort is Sort.OPPORTUNISTIC and c.instance:
+        elif sort is GroupKind.OPPORTUNISTIC and c.instance:
             group.instances += 1
     return groups
 
 
-def _place(c: Connection, template: Connection | None) -> tuple[Sort, str, str]:
+def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, str]:
     """Say what a connection is, which child of its tunnel, and the tunnel's name."""
     name = _tunnel_name(c)
     if "OPPORTUNISTIC" in c.policy or "GROUP" in c.policy or "GROUPINSTANCE" in c.policy:
         group = c.name.partition("#")[0]
-        return Sort.OPPORTUNISTIC, group, group
+        return GroupKind.OPPORTUNISTIC, group, group
     if not c.instance:
-        return (Sort.TEMPLATE if _for_anybody(c) else Sort.TUNNEL), c.name, name
+        return (GroupKind.TEMPLATE if _for_anybody(c) else GroupKind.TUNNEL), c.name, name
     if template is not None and not _for_anybody(template):
-        return Sort.TUNNEL, c.name, name
-    shown = c.name + "".join(f"[{n}]" for n in c.instance)
-    return Sort.INSTANCE, c.name, shown
+        return GroupKind.TUNNEL, c.name, name
+    return GroupKind.INSTANCE, c.name, c.full_name
 
 
 def _tunnel_name(c: Connection) -> str:

@@ -59,7 +59,7 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class _Past:
+class _ConnectionLog:
     """What is kept of one connection."""
 
     evidence: deque[Evidence] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
@@ -85,11 +85,11 @@ _PLUTO_STOP: Final = frozenset({"shutting down", "Pluto is shutting down"})  # t
 _UNPLUGGED: Final = "shutting down interface "
 
 
-class Witness:
+class LogEvidence:
     """Remembers what pluto logged about each connection."""
 
     def __init__(self) -> None:
-        self._by_name: OrderedDict[str, _Past] = OrderedDict()
+        self._by_name: OrderedDict[str, _ConnectionLog] = OrderedDict()
         self._by_serial: OrderedDict[int, deque[Evidence]] = OrderedDict()
         self._children: OrderedDict[int, str] = OrderedDict()
         """Child SAs that were established, with the name of their connection."""
@@ -223,10 +223,10 @@ class Witness:
 
     # --- keeping --------------------------------------------------------------------------
 
-    def _past(self, name: str) -> _Past:
+    def _past(self, name: str) -> _ConnectionLog:
         past = self._by_name.get(name)
         if past is None:
-            past = self._by_name[name] = _Past()
+            past = self._by_name[name] = _ConnectionLog()
         self._by_name.move_to_end(name)
         while len(self._by_name) > MAX_NAMES or self._pieces > MAX_PIECES:
             _, old = self._by_name.popitem(last=False)
@@ -252,7 +252,7 @@ class Witness:
             if len(self._by_serial) > MAX_SERIALS:
                 self._by_serial.popitem(last=False)
 
-    def _add(self, past: _Past, evidence: Evidence) -> None:
+    def _add(self, past: _ConnectionLog, evidence: Evidence) -> None:
         """Add evidence; a failure that is only said again takes the place of the last."""
         kept = past.evidence
         past.attempts += evidence.counts
@@ -373,7 +373,7 @@ class Witness:
         return [found[order] for order in sorted(found)]
 
 
-def _begins(past: _Past, said: ConnectionLine, finding: Finding) -> bool:
+def _begins(past: _ConnectionLog, said: ConnectionLine, finding: Finding) -> bool:
     """Tell whether this is an attempt of its own: a phase 2 isn't that follows its phase 1."""
     if finding.using is None:
         past.begun = said.serial
@@ -383,7 +383,7 @@ def _begins(past: _Past, said: ConnectionLine, finding: Finding) -> bool:
     return not follows
 
 
-def _attempts(past: _Past, after: int) -> int:
+def _attempts(past: _ConnectionLog, after: int) -> int:
     if past.since[0] != after:
         later = sum(e.counts for e in past.evidence if e.order > after)
         past.since = (after, past.attempts - later)

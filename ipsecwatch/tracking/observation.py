@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.libreswan.status import ON_DEMAND
 from ipsecwatch.report import Report, Role, SaKind, SaState, Stage
-from ipsecwatch.tracking.grouping import Group, Sort, fold
+from ipsecwatch.tracking.grouping import Group, GroupKind, group_connections
 from ipsecwatch.tunnel import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ipsecwatch.tracking.records import Key
+    from ipsecwatch.report import ConnectionKey
 
-__all__ = ["Sight", "is_child", "is_ike", "survey", "tries"]
+__all__ = ["Observation", "is_child", "is_ike", "observe_tunnels", "tries"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What one report says of one tunnel."""
 
     group: Group
@@ -48,33 +48,38 @@ class Sight:
         )
 
 
-def survey(report: Report, quiet: Collection[int], known: Collection[str]) -> dict[str, Sight]:
+def observe_tunnels(
+    report: Report, idle: Collection[int], known: Collection[str]
+) -> dict[str, Observation]:
     """Look at all tunnels of a report, by key.
 
-    ``quiet`` are the IKE SAs that are no sign of trying. An instance that isn't among the
+    ``idle`` are the IKE SAs that are no sign of trying. An instance that isn't among the
     ``known`` keys counts only once it is a tunnel.
     """
-    states: dict[Key, list[SaState]] = {}
+    states: dict[ConnectionKey, list[SaState]] = {}
     for s in report.states:
-        states.setdefault((s.name, s.instance), []).append(s)
+        states.setdefault(s.key, []).append(s)
     wishes = {(p.name, p.instance) for p in report.pending}
     seen = {}
-    for key, group in fold(report.connections).items():
-        sight = _look(group, states, wishes, quiet)
-        if group.sort is not Sort.INSTANCE or key in known or sight.counts:
-            seen[key] = sight
+    for key, group in group_connections(report.connections).items():
+        observed = _observe(group, states, wishes, idle)
+        if group.sort is not GroupKind.INSTANCE or key in known or observed.counts:
+            seen[key] = observed
     return seen
 
 
-def _look(
-    group: Group, states: dict[Key, list[SaState]], wishes: set[Key], quiet: Collection[int]
-) -> Sight:
+def _observe(
+    group: Group,
+    states: dict[ConnectionKey, list[SaState]],
+    wishes: set[ConnectionKey],
+    idle: Collection[int],
+) -> Observation:
     mine: list[SaState] = []
     children: list[int] = []
     up = 0
     trying = False
     for members in group.children.values():
-        keys = [(c.name, c.instance) for c in members]
+        keys = [c.key for c in members]
         own = [s for key in keys for s in states.get(key, ())]
         mine += own
         if carrying := [s.serial for s in own if is_child(s)]:
@@ -83,15 +88,15 @@ def _look(
         elif (
             any(c.wanted_up for c in members)
             or any(key in wishes for key in keys)
-            or any(tries(s, quiet) for s in own)
+            or any(tries(s, idle) for s in own)
         ):
             trying = True
-    if group.sort in (Sort.TEMPLATE, Sort.OPPORTUNISTIC):
+    if group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC):
         state, trying = TunnelState.WAITING, False
     else:
         state = _state(group, up, trying=trying)
     parents = frozenset([s.parent_serial for s in mine if s.parent_serial is not None])
-    return Sight(group, state, trying, up, tuple(mine), frozenset(children), parents)
+    return Observation(group, state, trying, up, tuple(mine), frozenset(children), parents)
 
 
 def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
@@ -104,10 +109,10 @@ def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
     return TunnelState.DOWN
 
 
-def tries(s: SaState, quiet: Collection[int]) -> bool:
+def tries(s: SaState, idle: Collection[int]) -> bool:
     """Tell whether a state is a sign that we try to bring a Child up."""
     if is_ike(s):
-        return s.serial not in quiet
+        return s.serial not in idle
     if s.stage is Stage.REKEYING and s.kind is SaKind.IKE:
         return False
     return s.role is Role.INITIATOR and s.stage not in (

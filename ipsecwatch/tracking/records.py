@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 FORMAT: Final = 1
@@ -17,12 +18,9 @@ FORMAT: Final = 1
 Why = tuple[Reason, str | None]
 """A reason, and pluto's line behind it."""
 
-Key = tuple[str, tuple[int, ...]]
-"""Name and instance of a connection, as state lines name it."""
-
 
 @dataclass(slots=True)
-class Memory:
+class TunnelRecord:
     """What must be remembered of one tunnel, beside how it is."""
 
     tunnel: Tunnel
@@ -33,7 +31,7 @@ class Memory:
     trying_since: float | None = None
     """When this episode of trying began, on the monotonic clock."""
     trying_order: int = 0
-    """What the witness had heard by then."""
+    """How many log lines had been heard by then."""
     last_try: int = 0
     """The highest serial of a negotiation that was counted."""
     orphan: bool = False
@@ -46,65 +44,42 @@ class Memory:
 
 
 @dataclass(slots=True)
-class Life:
-    """What must be remembered of one life of pluto."""
-
-    started: float | None = None
-    """When it was first seen, if it was seen to start; None: it ran before we looked."""
-    pid: int | None = None
-    top: int = 0
-    """The highest serial seen."""
-    serials: frozenset[int] = frozenset()
-    """Those of the last report."""
-    ikes: dict[int, Key] | None = None
-    """The established IKE SAs of the last report; None: there was none yet."""
-    quiet: frozenset[int] = frozenset()
-    """IKE SAs that are no sign of trying: they have carried a Child, or were there before us."""
-    loaded: int = 0
-    """Connections in the last report."""
-    grew: float = 0.0
-    """When it last had more than before."""
-    gone: bool = False
-    """It is over, for so long or so surely that its tunnels are down."""
-
-
-@dataclass(slots=True)
-class Past:
+class Records:
     """All that a tracker remembers."""
 
-    memories: dict[str, Memory] = field(default_factory=dict)
-    life: Life = field(default_factory=Life)
+    tunnels: dict[str, TunnelRecord] = field(default_factory=dict)
+    run: PlutoRun = field(default_factory=PlutoRun)
 
 
-def dump(past: Past) -> dict[str, Any]:
-    """Turn a past into plain values."""
-    life = past.life
+def dump(records: Records) -> dict[str, Any]:
+    """Turn records into plain values."""
+    run = records.run
     return {
         "format": FORMAT,
-        "tunnels": [_dump_memory(m) for m in past.memories.values()],
+        "tunnels": [_dump_record(m) for m in records.tunnels.values()],
         "pluto": {
-            "pid": life.pid,
-            "top": life.top,
-            "serials": sorted(life.serials),
-            "ikes": [[serial, name, list(i)] for serial, (name, i) in (life.ikes or {}).items()],
-            "quiet": sorted(life.quiet),
-            "loaded": life.loaded,
-            "gone": life.gone,
+            "pid": run.pid,
+            "top": run.top,
+            "serials": sorted(run.serials),
+            "ikes": [[serial, name, list(i)] for serial, (name, i) in (run.ikes or {}).items()],
+            "quiet": sorted(run.idle),
+            "loaded": run.loaded,
+            "gone": run.gone,
         },
     }
 
 
-def _dump_memory(memory: Memory) -> dict[str, Any]:
-    t = memory.tunnel
+def _dump_record(record: TunnelRecord) -> dict[str, Any]:
+    t = record.tunnel
     kept = {name: getattr(t, name) for name in _KEPT}
     return {
         **kept,
-        "held_children": sorted(memory.children),
-        "held_parents": sorted(memory.parents),
-        "trying_since": memory.trying_since,
-        "last_try": memory.last_try,
-        "told_stuck": memory.told_stuck,
-        "why": list(memory.why),
+        "held_children": sorted(record.children),
+        "held_parents": sorted(record.parents),
+        "trying_since": record.trying_since,
+        "last_try": record.last_try,
+        "told_stuck": record.told_stuck,
+        "why": list(record.why),
     }
 
 
@@ -114,19 +89,19 @@ _KEPT: Final = (
 )  # fmt: skip
 
 
-def load(data: object) -> Past:
-    """Turn plain values back into a past. Raises ValueError where they are none."""
+def load(data: object) -> Records:
+    """Turn plain values back into records. Raises ValueError where they are none."""
     try:
         return _load(data)
     except (KeyError, TypeError, IndexError) as e:
         raise ValueError(f"not what was kept: {e!r}") from e
 
 
-def _load(data: Any) -> Past:  # noqa: ANN401 - it comes from a file
+def _load(data: Any) -> Records:  # noqa: ANN401 - it comes from a file
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']!r}")
     pluto = data["pluto"]
-    life = Life(
+    run = PlutoRun(
         pid=_whole(pluto["pid"]),
         top=_number(pluto["top"]),
         serials=_serials(pluto["serials"]),
@@ -134,15 +109,15 @@ def _load(data: Any) -> Past:  # noqa: ANN401 - it comes from a file
             _number(serial): (_text(name), tuple(_number(n) for n in instance))
             for serial, name, instance in pluto["ikes"]
         },
-        quiet=_serials(pluto["quiet"]),
+        idle=_serials(pluto["quiet"]),
         loaded=_number(pluto["loaded"]),
         gone=bool(pluto["gone"]),
     )
-    memories = [_load_memory(row) for row in data["tunnels"]]
-    return Past({m.tunnel.key: m for m in memories}, life)
+    tunnels = [_load_record(row) for row in data["tunnels"]]
+    return Records({m.tunnel.key: m for m in tunnels}, run)
 
 
-def _load_memory(row: dict[str, Any]) -> Memory:
+def _load_record(row: dict[str, Any]) -> TunnelRecord:
     reason, line = row["why"]
     tunnel = Tunnel(
         key=_text(row["key"]),
@@ -161,7 +136,7 @@ def _load_memory(row: dict[str, Any]) -> Memory:
         detail=None if row["detail"] is None else _text(row["detail"]),
     )
     since = row["trying_since"]
-    return Memory(
+    return TunnelRecord(
         tunnel,
         children=_serials(row["held_children"]),
         parents=_serials(row["held_parents"]),

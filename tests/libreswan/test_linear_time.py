@@ -17,7 +17,7 @@ from ipsecwatch.libreswan import log_lines
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.report import LogLine
-from ipsecwatch.tracking.log_evidence import Witness
+from ipsecwatch.tracking.log_evidence import LogEvidence
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ def hear(line: str) -> None:
     if said is not None:
         log_lines.interpret(said)
         log_lines.interpret(said, phase1=True)
-    witness = Witness()
-    witness.hear(LogLine(0.0, line))
-    witness.loss({"site"}, {1, 2}, 0)
+    log = LogEvidence()
+    log.hear(LogLine(0.0, line))
+    log.loss({"site"}, {1, 2}, 0)
 
 
 @pytest.mark.parametrize("kind", LOG)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.tracking.observation import survey
+from ipsecwatch.tracking.observation import observe_tunnels
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def forged(dialect: str, what: str) -> str:
 
 def verdicts(report: Report) -> dict[str, tuple[str, bool, frozenset[int]]]:
     """Say how each tunnel but the hostile one is: its state, whether it is tried, its Children."""
-    seen = survey(report, frozenset(), frozenset())
+    seen = observe_tunnels(report, frozenset(), frozenset())
     return {
         key: (seen[key].state.value, seen[key].trying, seen[key].children)
         if key in seen

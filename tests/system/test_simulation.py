@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.report import PlutoState
-from ipsecwatch.tracking.tracker import LOADING_GRACE, START_GRACE, Tracker
+from ipsecwatch.tracking.pluto_run import LOADING_GRACE, START_GRACE
+from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import TunnelState
 from tests.support.model_pluto import ModelPluto
 from tests.support.reports import cut, no_answer

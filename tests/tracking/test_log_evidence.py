@@ -18,7 +18,7 @@ from ipsecwatch.tracking.log_evidence import (
     MAX_NAMES,
     MAX_PIECES,
     MAX_SERIALS,
-    Witness,
+    LogEvidence,
 )
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
@@ -36,17 +36,17 @@ CLOSED = (
 )
 
 
-def told(*lines: str, at: float = AT, witness: Witness | None = None) -> Witness:
-    """Let a witness hear lines; those that begin with # or : are of the connection "site"."""
-    witness = witness or Witness()
+def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvidence:
+    """Have lines heard; those that begin with # or : are of the connection "site"."""
+    log = log or LogEvidence()
     for line in lines:
         short = {"#": '"site" ', ":": '"site"'}.get(line[:1], "")
-        witness.hear(LogLine(at, short + line))
-    return witness
+        log.hear(LogLine(at, short + line))
+    return log
 
 
-def loss(witness: Witness, serials: Iterable[int] = (1, 2), after: int = 0) -> Reason:
-    return witness.loss({"site"}, frozenset(serials), after)[0]
+def loss(log: LogEvidence, serials: Iterable[int] = (1, 2), after: int = 0) -> Reason:
+    return log.loss({"site"}, frozenset(serials), after)[0]
 
 
 V2_UP = (
@@ -238,21 +238,21 @@ def test_an_end_has_its_cause(end: str) -> None:
 def test_a_cause_of_before_the_sas_were_up_is_none(end: str) -> None:
     _, lines = ENDS[end]
     again = ("#4: initiator established Child SA using #3; IPsec tunnel [10.0.0.0/8===x]",)
-    witness = told(*V2_UP, *lines, *again, "#4: ESP traffic information: in=0B out=0B")
-    assert loss(witness, (3, 4)) is Reason.PEER_DELETED
+    log = told(*V2_UP, *lines, *again, "#4: ESP traffic information: in=0B out=0B")
+    assert loss(log, (3, 4)) is Reason.PEER_DELETED
 
 
 def test_the_line_of_a_cause_is_the_one_that_says_most() -> None:
-    witness = told(*V2_UP, *ENDS["5.4 the peer"][1])
-    assert witness.loss({"site"}, {1, 2}, 0) == (
+    log = told(*V2_UP, *ENDS["5.4 the peer"][1])
+    assert log.loss({"site"}, {1, 2}, 0) == (
         Reason.PEER_DELETED,
         '"site" #1: deleting IKE SA (established IKE SA)',
     )
 
 
 def test_what_was_heard_before_is_no_cause() -> None:
-    witness = told(*V2_UP, ": terminating SAs using this connection")
-    assert loss(witness, after=witness.order) is Reason.OTHER
+    log = told(*V2_UP, ": terminating SAs using this connection")
+    assert loss(log, after=log.order) is Reason.OTHER
 
 
 def test_systemd_tells_of_a_stop_of_pluto_and_other_units_do_not_count() -> None:
@@ -266,55 +266,55 @@ def test_systemd_tells_of_a_stop_of_pluto_and_other_units_do_not_count() -> None
         "ipsec.service: Sent signal SIGCONT to main process 15 (pluto) on client request.": False,
         "Started ipsec.service - Internet Key Exchange (IKE) Protocol Daemon for IPsec.": False,
     }.items():
-        witness = told(*V2_UP)
-        witness.hear(LogLine(AT, text, "systemd"))
-        assert (loss(witness) is Reason.PLUTO_STOPPED) == reason, text
+        log = told(*V2_UP)
+        log.hear(LogLine(AT, text, "systemd"))
+        assert (loss(log) is Reason.PLUTO_STOPPED) == reason, text
 
 
 def test_pluto_cannot_be_stopped_by_what_a_connection_logs() -> None:
-    witness = told(*V2_UP, "#1: Pluto is shutting down", ": shutting down")
-    assert loss(witness) is Reason.OTHER
+    log = told(*V2_UP, "#1: Pluto is shutting down", ": shutting down")
+    assert loss(log) is Reason.OTHER
 
 
 def test_a_dead_peer_takes_down_all_connections_that_share_it() -> None:
-    witness = told(
+    log = told(
         '"a" #1: liveness action - restarting all connections that share this peer',
         '"a": terminating SAs using this connection',
         '"b": terminating SAs using this connection',
     )
-    told(": terminating SAs using this connection", at=AT + 1.5, witness=witness)
-    assert loss(witness, (9, 10)) is Reason.PEER_DEAD
-    told('"c": terminating SAs using this connection', at=AT + 60, witness=witness)
-    assert witness.loss({"c"}, {11}, 0)[0] is Reason.OPERATOR
+    told(": terminating SAs using this connection", at=AT + 1.5, log=log)
+    assert loss(log, (9, 10)) is Reason.PEER_DEAD
+    told('"c": terminating SAs using this connection', at=AT + 60, log=log)
+    assert log.loss({"c"}, {11}, 0)[0] is Reason.OPERATOR
 
 
 def test_a_client_that_comes_anew_from_elsewhere_is_not_taken_down_by_hand() -> None:
-    witness = told(
+    log = told(
         '"rw"[1] 192.0.2.7 #2: responder established Child SA using #1; IPsec tunnel',
         '"rw"[2] 192.0.2.8 #3: responder established IKE SA; authenticated peer',
         '"rw"[1] 192.0.2.7: terminating SAs using this connection',
         '"rw"[1] 192.0.2.7 #2: ESP traffic information: in=0B out=0B',
         '"rw"[1] 192.0.2.7: deleting connection instance with peer 192.0.2.7',
     )
-    assert witness.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OTHER
+    assert log.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OTHER
 
 
 def test_an_instance_taken_down_by_hand_is() -> None:
-    witness = told(
+    log = told(
         '"rw"[1] 192.0.2.7 #1: responder established IKE SA; authenticated peer',
         '"rw"[1] 192.0.2.7 #2: responder established Child SA using #1; IPsec tunnel',
         '"rw"[1] 192.0.2.7: terminating SAs using this connection',
     )
-    assert witness.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OPERATOR
+    assert log.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OPERATOR
 
 
 def test_the_sa_of_another_connection_counts_by_its_serial() -> None:
-    witness = told(
+    log = told(
         '"multi/2x2" #1: ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No',
         '"multi/1x1" #2: ESP traffic information: in=0B out=0B',
     )
-    assert witness.loss({"multi/1x1"}, {1, 2}, 0)[0] is Reason.PEER_DEAD
-    assert witness.loss({"multi/1x1"}, {2}, 0)[0] is Reason.PEER_DELETED
+    assert log.loss({"multi/1x1"}, {1, 2}, 0)[0] is Reason.PEER_DEAD
+    assert log.loss({"multi/1x1"}, {2}, 0)[0] is Reason.PEER_DELETED
 
 
 # What must not look like a loss: the new Child comes first, whatever ends then.
@@ -388,12 +388,12 @@ SUCCESSIONS: dict[str, tuple[tuple[str, ...], frozenset[int], frozenset[int]]] =
 @pytest.mark.parametrize("case", SUCCESSIONS)
 def test_a_succession_is_no_loss(case: str) -> None:
     lines, before, after = SUCCESSIONS[case]
-    witness = told(*(V1_UP if "IKEv1" in case else V2_UP))
-    polled = witness.order
-    told(*lines, witness=witness)
-    assert not witness.lost_between({"site"}, before, 0, polled)
-    told(": initiating delete of connection's IKE SA", witness=witness)
-    assert loss(witness, before | after) is Reason.OPERATOR
+    log = told(*(V1_UP if "IKEv1" in case else V2_UP))
+    polled = log.order
+    told(*lines, log=log)
+    assert not log.lost_between({"site"}, before, 0, polled)
+    told(": initiating delete of connection's IKE SA", log=log)
+    assert loss(log, before | after) is Reason.OPERATOR
 
 
 BREAKS = {
@@ -419,10 +419,10 @@ BREAKS = {
 
 @pytest.mark.parametrize("case", BREAKS)
 def test_a_break_between_two_polls_is_a_loss(case: str) -> None:
-    witness = told(*V2_UP)
-    polled = witness.order
-    told(*BREAKS[case], witness=witness)
-    assert witness.lost_between({"site"}, {1, 2}, 0, polled)
+    log = told(*V2_UP)
+    polled = log.order
+    told(*BREAKS[case], log=log)
+    assert log.lost_between({"site"}, {1, 2}, 0, polled)
 
 
 def failure(*lines: str, names: Iterable[str] = ("site",)) -> Reason:
@@ -547,113 +547,113 @@ def test_of_an_attempt_the_line_counts_that_explains_most(case: str) -> None:
 
 
 def test_the_detail_is_the_explanation_and_not_its_echo() -> None:
-    witness = told(
+    log = told(
         "#1: initiating IKEv1 Main Mode connection",
         "#1: X509: authentication failed; peer certificate subjectAltName extension does not match",
         "#1: sending encrypted notification INVALID_ID_INFORMATION to 192.0.2.7:500",
     )
-    _, line = witness.failure({"site"}, 0)
+    _, line = log.failure({"site"}, 0)
     assert line is not None
     assert "subjectAltName" in line
 
 
 def test_the_failure_of_an_instance_that_went_is_its_templates() -> None:
     line = '"cp"[1] 192.0.2.7 #1: IKE SA authentication request rejected by peer: AUTHENTICATION_F'
-    witness = told('"cp"[1] 192.0.2.7 #1: initiating IKEv2 connection', line)
-    assert witness.failure({"cp"}, 0) == (Reason.AUTHENTICATION, line)
-    assert witness.failure({"cp", "cp[1]"}, 0) == (Reason.AUTHENTICATION, line)
-    assert witness.attempts({"cp"}, 0) == witness.attempts({"cp", "cp[1]"}, 0) == 1
-    assert witness.failure({"c"}, 0) == (Reason.NONE, None)
+    log = told('"cp"[1] 192.0.2.7 #1: initiating IKEv2 connection', line)
+    assert log.failure({"cp"}, 0) == (Reason.AUTHENTICATION, line)
+    assert log.failure({"cp", "cp[1]"}, 0) == (Reason.AUTHENTICATION, line)
+    assert log.attempts({"cp"}, 0) == log.attempts({"cp", "cp[1]"}, 0) == 1
+    assert log.failure({"c"}, 0) == (Reason.NONE, None)
 
 
 @pytest.mark.parametrize("tries", [1, 3, 200])
 def test_attempts_are_counted_however_many(tries: int) -> None:
-    witness = told("#1: initiating IKEv2 connection")
-    begun = witness.order
-    assert witness.attempts({"site"}, begun) == 0
+    log = told("#1: initiating IKEv2 connection")
+    begun = log.order
+    assert log.attempts({"site"}, begun) == 0
     for n in range(tries):
         serial = 2 * n + 3
         told(
             f"#{serial}: initiating IKEv2 connection",
             f"#{serial}: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
-            witness=witness,
+            log=log,
         )
-    assert witness.attempts({"site"}, begun) == tries
+    assert log.attempts({"site"}, begun) == tries
 
 
 def test_phase_1_and_its_first_phase_2_are_one_attempt() -> None:
-    witness = told(
+    log = told(
         "#1: initiating IKEv1 Main Mode connection",
         "#2: initiating Quick Mode PSK+UP {using isakmp#1 msgid:1}",
     )
-    assert witness.attempts({"site"}, 0) == 1
-    told("#3: initiating Quick Mode PSK+UP to replace #2 {using isakmp#1 msgid:2}", witness=witness)
-    assert witness.attempts({"site"}, 0) == 2
+    assert log.attempts({"site"}, 0) == 1
+    told("#3: initiating Quick Mode PSK+UP to replace #2 {using isakmp#1 msgid:2}", log=log)
+    assert log.attempts({"site"}, 0) == 2
 
 
 def test_a_child_tried_again_under_an_ike_sa_is_an_attempt() -> None:
-    witness = told(
+    log = told(
         "#1: initiating IKEv2 connection to 192.0.2.7 using UDP",
         "#2: IKE_AUTH response rejected Child SA with NO_PROPOSAL_CHOSEN",
         "#3: initiating Child SA using IKE SA #1",
         "#4: initiating Child SA using IKE SA #1",
     )
-    assert witness.attempts({"site"}, 0) == 3
+    assert log.attempts({"site"}, 0) == 3
 
 
 def test_several_connections_that_try_together_try_once() -> None:
-    witness = told(
+    log = told(
         '"m/1x1" #1: initiating IKEv2 connection to 192.0.2.7 using UDP',
         '"m/1x2" #3: initiating Child SA using IKE SA #1',
         '"m/2x1" #4: initiating Child SA using IKE SA #1',
     )
-    assert witness.attempts({"m/1x1", "m/1x2", "m/2x1"}, 0) == 1
+    assert log.attempts({"m/1x1", "m/1x2", "m/2x1"}, 0) == 1
 
 
 def test_ike_sas_are_known_as_new_or_rekeyed_until_they_are_gone() -> None:
-    witness = told(*V2_UP, "#3: initiator rekeyed IKE SA #1 {cipher=AES_GCM_16_256}")
-    assert witness.origins == {1: 1, 3: 1}
-    assert witness.carriers == {1}
-    witness.keep({1})  # a report that was made before #3 came
-    assert witness.origins == {1: 1, 3: 1}
-    witness.keep({3})
-    assert witness.origins == {3: 1}
-    assert witness.carriers == set()
+    log = told(*V2_UP, "#3: initiator rekeyed IKE SA #1 {cipher=AES_GCM_16_256}")
+    assert log.origins == {1: 1, 3: 1}
+    assert log.carriers == {1}
+    log.keep({1})  # a report that was made before #3 came
+    assert log.origins == {1: 1, 3: 1}
+    log.keep({3})
+    assert log.origins == {3: 1}
+    assert log.carriers == set()
 
 
 def test_another_pluto_begins_with_a_clean_sheet_of_serials() -> None:
-    witness = told(*V2_UP, "#3: initiator rekeyed Child SA #2 using #1; IPsec tunnel")
-    witness.forget()
-    told("#2: ESP traffic information: in=0B out=0B", witness=witness)
-    assert loss(witness, (1, 2), after=3) is Reason.PEER_DELETED
-    assert (witness.carriers, witness.origins) == (set(), {})
+    log = told(*V2_UP, "#3: initiator rekeyed Child SA #2 using #1; IPsec tunnel")
+    log.forget()
+    told("#2: ESP traffic information: in=0B out=0B", log=log)
+    assert loss(log, (1, 2), after=3) is Reason.PEER_DELETED
+    assert (log.carriers, log.origins) == (set(), {})
 
 
 def test_the_stop_of_the_last_pluto_is_no_cause_in_the_next() -> None:
-    witness = told(*V2_UP, "Pluto is shutting down")
-    assert loss(witness) is Reason.PLUTO_STOPPED
-    witness.forget()
-    told(*V2_UP, "#1: deleting IKE SA (established IKE SA)", witness=witness)
-    assert loss(witness) is Reason.PEER_DELETED
+    log = told(*V2_UP, "Pluto is shutting down")
+    assert loss(log) is Reason.PLUTO_STOPPED
+    log.forget()
+    told(*V2_UP, "#1: deleting IKE SA (established IKE SA)", log=log)
+    assert loss(log) is Reason.PEER_DELETED
 
 
 def test_what_is_kept_of_a_connection_is_bounded() -> None:
-    witness = Witness()
+    log = LogEvidence()
     for n in range(1000):
         told(f"#{n}: initiating IKEv2 connection", f"#{n}: no acceptable Oakley Transform",
-             witness=witness)  # fmt: skip
-    assert len(witness._by_name["site"].evidence) == MAX_EVIDENCE
-    assert len(witness._by_serial) <= MAX_SERIALS
+             log=log)  # fmt: skip
+    assert len(log._by_name["site"].evidence) == MAX_EVIDENCE
+    assert len(log._by_serial) <= MAX_SERIALS
 
 
 def test_a_failure_said_again_and_again_pushes_nothing_out() -> None:
-    witness = told("#1: initiating IKEv2 connection", "#1: no acceptable Oakley Transform")
+    log = told("#1: initiating IKEv2 connection", "#1: no acceptable Oakley Transform")
     for _ in range(100):
-        told(f"#1: {CLOSED}", witness=witness)
-    assert witness.failure({"site"}, 0)[0] is Reason.PROPOSAL
+        told(f"#1: {CLOSED}", log=log)
+    assert log.failure({"site"}, 0)[0] is Reason.PROPOSAL
 
 
-def flood(witness: Witness, lines: int) -> None:
+def flood(log: LogEvidence, lines: int) -> None:
     """Let peers make pluto log as much as they can, about ever new instances."""
     rng = random.Random(7)
     for n in range(lines):
@@ -669,19 +669,19 @@ def flood(witness: Witness, lines: int) -> None:
                 "no local proposal matches remote proposals " + "1:IKE:ENCR=AES;" * 500,
             )
         )
-        witness.hear(LogLine(AT, f"{name}: {text}"))
+        log.hear(LogLine(AT, f"{name}: {text}"))
 
 
 @pytest.mark.slow
 def test_peers_that_make_pluto_log_cannot_fill_the_memory() -> None:
-    witness = Witness()
-    flood(witness, 200_000)
-    kept = [e for past in witness._by_name.values() for e in past.evidence]
-    assert len(kept) == witness._pieces <= MAX_PIECES
-    assert len(witness._by_name) <= MAX_NAMES
-    assert len(witness._by_serial) <= MAX_SERIALS
-    assert len(witness._children) <= MAX_SERIALS
-    for serials in (witness.carriers, witness.origins, witness._phase1, witness._rekeyed):
+    log = LogEvidence()
+    flood(log, 200_000)
+    kept = [e for past in log._by_name.values() for e in past.evidence]
+    assert len(kept) == log._pieces <= MAX_PIECES
+    assert len(log._by_name) <= MAX_NAMES
+    assert len(log._by_serial) <= MAX_SERIALS
+    assert len(log._children) <= MAX_SERIALS
+    for serials in (log.carriers, log.origins, log._phase1, log._rekeyed):
         assert len(serials) <= 2 * MAX_SERIALS
     gc.collect()
     assert sum(sys.getsizeof(line) for line in {e.line for e in kept}) < 40 << 20
@@ -694,11 +694,11 @@ def recorded(path: Path) -> list[LogLine]:
 
 def test_a_line_costs_little() -> None:
     lines = [line for path in sorted(ROOT.glob("*/*.jsonl.gz")) for line in recorded(path)]
-    witness = Witness()
+    log = LogEvidence()
     costs = []
     for line in lines:
         begin = time.perf_counter_ns()
-        witness.hear(line)
+        log.hear(line)
         costs.append(time.perf_counter_ns() - begin)
     assert statistics.median(costs) < 20_000
 

@@ -11,7 +11,7 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
-from ipsecwatch.tracking.late_reasons import unexplained
+from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import TunnelState
 from tests.support.recordings import ROOT
@@ -90,7 +90,7 @@ def changes(name: str, tick: int = 1, first: int = 0, late: float = 0.0) -> Iter
             tracker.hear(entry)
             continue
         told = tracker.observe(entry)
-        if any(unexplained(c) for c in told):  # the service waits a little for the log
+        if any(is_unexplained(c) for c in told):  # the service waits a little for the log
             for line in [e for t, e in played if t <= at + PATIENCE and isinstance(e, LogLine)]:
                 tracker.hear(line)
                 played = [(t, e) for t, e in played if e is not line]

@@ -21,7 +21,7 @@ from ipsecwatch.cli.common import (
 from ipsecwatch.cli.explain import describe, lookup, repair
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import WORDS, Words
-from ipsecwatch.report import Poll, Role, SaKind
+from ipsecwatch.report import Poll, Role, SaKind, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.libreswan.status.address_pools import Lease, Pool
     from ipsecwatch.libreswan.status.brief_connections import Brief
-    from ipsecwatch.report import Report, SaState, Shunt, Traffic
+from ipsecwatch.report import Report, SaState, Shunt, Traffic
 
 _GIVE: Final = "Give a file, - for stdin, or a state's name"
 
@@ -315,7 +315,7 @@ def _counts(report: Report) -> describe.Facts:
 
 
 def _name(of: SaState | Traffic | Brief | Lease) -> str:
-    return clean(of.name or "") + "".join(f"[{n}]" for n in of.instance)
+    return instance_name(clean(of.name or ""), of.instance)
 
 
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:

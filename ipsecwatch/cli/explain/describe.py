@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import table
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
-from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.reasons import WORDS
 from ipsecwatch.report import Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def why(t: Tunnel) -> Reason:
     if t.reason is not Reason.NONE or not _is_trying(t):
         return t.reason
     wanted = any(c.wanted_up for c in t.connections)
-    return by_stage(t.states, wanted=wanted, oriented=not _unoriented(t))
+    return reason_by_stage(t.states, wanted=wanted, oriented=not _unoriented(t))
 
 
 # --- What it joins --------------------------------------------------------------------------

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.reasons import WORDS, by_stage
+from ipsecwatch.reasons import WORDS
 from ipsecwatch.report import Role, SaKind, SaState, Stage
+from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT, statuses
 from tests.support.reports import child, ike
@@ -64,15 +65,15 @@ STAGES = {
 @pytest.mark.parametrize("case", STAGES)
 def test_a_stage_says_what_is_waited_for(case: str) -> None:
     states, reason = STAGES[case]
-    assert by_stage(states, wanted=False) is reason
+    assert reason_by_stage(states, wanted=False) is reason
 
 
 def test_what_is_wanted_up_and_has_no_state_fails_for_a_cause_that_no_stage_tells() -> None:
-    assert by_stage((), wanted=True) is Reason.OTHER
+    assert reason_by_stage((), wanted=True) is Reason.OTHER
 
 
 def test_without_an_address_of_this_machine_no_stage_matters() -> None:
-    assert by_stage((), wanted=True, oriented=False) is Reason.UNREACHABLE
+    assert reason_by_stage((), wanted=True, oriented=False) is Reason.UNREACHABLE
 
 
 RECORDED = {
@@ -94,6 +95,6 @@ def test_without_a_log_a_recorded_failure_has_the_reason_of_its_stage(name: str)
     for answer in statuses(ROOT / f"{name}.jsonl.gz"):
         report = parse(answer.stdout)
         mine = [s for s in report.states if s.name == name.partition("/")[2]]
-        told.add(by_stage(mine, wanted=False))
+        told.add(reason_by_stage(mine, wanted=False))
     assert RECORDED[name] in told
     assert told <= {RECORDED[name], Reason.NONE, Reason.NO_ANSWER}

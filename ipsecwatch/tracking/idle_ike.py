@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""Which IKE SAs are idle: established, and yet no sign that anybody tries to bring a Child up.
+
+An IKE SA that was left behind by a Child that was taken down, or that was there at the first look,
+says nothing. One that was seen to come, and has carried no Child yet, is an attempt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipsecwatch.tracking.observation import is_child, is_ike
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.report import ConnectionKey, Report
+    from ipsecwatch.tracking.log_evidence import LogEvidence
+    from ipsecwatch.tracking.pluto_run import PlutoRun
+    from ipsecwatch.tracking.records import TunnelRecord
+
+
+def note_ikes(
+    run: PlutoRun, log: LogEvidence, report: Report, records: Iterable[TunnelRecord]
+) -> None:
+    """Bring ``run.ikes`` and ``run.idle`` up to date, by a report and by what pluto logged."""
+    ikes = {s.serial: s.key for s in report.states if is_ike(s)}
+    idle = {serial for serial in ikes if _was_idle(serial, run, log)}
+    carrying = [s for s in report.states if is_child(s)]
+    idle.update(s.parent_serial for s in carrying if s.parent_serial is not None)
+    if run.ikes is None:  # found at the first look
+        idle.update(ikes)
+    else:
+        new = [serial for serial in ikes if serial not in run.ikes and serial not in log.origins]
+        idle.update(_rekeyed_idle(run, ikes, new, records) if new else ())
+    run.ikes, run.idle = ikes, frozenset(idle)
+    log.keep(ikes.keys())
+
+
+def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
+    """Return whether an IKE SA, or the one in whose place it came, was known to be idle."""
+    seen: set[int] = set()
+    while serial not in seen:
+        if serial in run.idle or serial in log.carriers:
+            return True
+        seen.add(serial)
+        serial = log.origins.get(serial, serial)
+    return False
+
+
+def _rekeyed_idle(
+    run: PlutoRun,
+    ikes: dict[int, ConnectionKey],
+    new: list[int],
+    records: Iterable[TunnelRecord],
+) -> list[int]:
+    """Return those new IKE SAs that replace one that nobody asked for a Child.
+
+    Only where the log doesn't tell: one childless IKE SA after another is a rekey.
+    """
+    idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}
+    busy = {c.key for r in records if r.children for c in r.tunnel.connections}
+    quiet = idle - busy
+    return [serial for serial in new if ikes[serial] in quiet]

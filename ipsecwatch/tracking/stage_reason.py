@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+"""Why a tunnel isn't up, as far as the stage of its states tells.
+
+What pluto logged tells more: log_evidence.py remembers it, log_lines.py reads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.report import Role, SaKind, Stage
+from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.report import SaState
+
+
+def reason_by_stage(states: Iterable[SaState], *, wanted: bool, oriented: bool = True) -> Reason:
+    """Say what a tunnel that is trying waits for, as far as its states tell.
+
+    The honest guess where there is no log: an exchange that nobody answers, a proof of who we are
+    that the peer doesn't take, or an IKE SA to which no Child SA comes. ``wanted``: it is to be
+    up, but there may be no state at all (from 5.0 on pluto pauses between attempts, and a refusal
+    leaves no trace). ``oriented``: one of its ends is an address of this machine.
+    """
+    if not oriented:
+        return Reason.UNREACHABLE
+    begun = [
+        s for s in states
+        if (s.role is Role.INITIATOR and s.stage not in (Stage.ESTABLISHED, Stage.DELETING))
+        or (s.kind is SaKind.IKE and s.stage is Stage.ESTABLISHED)
+    ]  # fmt: skip
+    if not begun:
+        return Reason.OTHER if wanted else Reason.NONE
+    return max((_waits_for(s) for s in begun), key=_FURTHEST.index)
+
+
+_FURTHEST: Final = (
+    Reason.NO_ANSWER,
+    Reason.AUTHENTICATION,
+    Reason.CREDENTIALS,
+    Reason.CHILD_MISSING,
+)
+"""What a negotiation waits for, in order."""
+
+
+def _waits_for(s: SaState) -> Reason:
+    """Say what one negotiation waits for."""
+    if s.kind is not SaKind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
+        return Reason.CHILD_MISSING
+    if s.stage is not Stage.AUTHENTICATING:
+        return Reason.NO_ANSWER
+    # IKEv1's XAUTH comes behind phase 1. Before it, and in IKEv2's IKE_AUTH, the peer has
+    # answered until it was to believe us: pluto calls that a possible authentication failure.
+    return Reason.CREDENTIALS if "XAUTH" in s.story else Reason.AUTHENTICATION
