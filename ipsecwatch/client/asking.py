@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.client.events import Snapshot, pluto_state, view, word
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
-from ipsecwatch.dbus.names import NAME, ROOT
+from ipsecwatch.dbus.names import NAME, OUR_ERROR, ROOT, STANDARD_ERROR
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply
 
-_STANDARD: Final = "org.freedesktop.DBus.Error."
-_OURS: Final = "org.ipsecwatch1.Error."
-_NOBODY: Final = (_STANDARD + "ServiceUnknown", _STANDARD + "NameHasNoOwner")
+_NOBODY: Final = (STANDARD_ERROR + "ServiceUnknown", STANDARD_ERROR + "NameHasNoOwner")
 _LOOK: Final = "Look at it with: systemctl status ipsecwatch"
 
 
@@ -66,11 +64,14 @@ def client_error(error: BusError) -> ClientError:
         return ServiceUnavailableError("ipsecwatch doesn't answer", _LOOK)
     if not isinstance(error, ErrorReplyError):
         return ServiceUnavailableError(text, error.hint)
-    if error.name in (_STANDARD + "AccessDenied", _STANDARD + "InteractiveAuthorizationRequired"):
+    if error.name in (
+        STANDARD_ERROR + "AccessDenied",
+        STANDARD_ERROR + "InteractiveAuthorizationRequired",
+    ):
         return NotAllowedError(text, "Try it as root")
-    if error.name == _OURS + "NoSuchTunnel":
+    if error.name == OUR_ERROR + "NoSuchTunnel":
         return NoSuchTunnelError(text, "Names are those of: ipsecwatch status")
-    if error.name == _OURS + "PlutoUnavailable":
+    if error.name == OUR_ERROR + "PlutoUnavailable":
         return PlutoUnavailableError(text, "Is libreswan running? systemctl status ipsec")
     return ServiceUnavailableError(f"ipsecwatch can't answer: {text}", _LOOK)
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
 NAME: Final = "org.ipsecwatch1"
 ROOT: Final = "/org/ipsecwatch1"
+STANDARD_ERROR: Final = "org.freedesktop.DBus.Error."
+OUR_ERROR: Final = "org.ipsecwatch1.Error."
+"""What names of errors begin with."""
 
 # D-Bus specification, "org.freedesktop.DBus.RequestName"
 _DO_NOT_QUEUE: Final = 4

@@ -15,15 +15,15 @@ from ipsecwatch import __version__
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
 from ipsecwatch.dbus.names import NAME, request_name
-from ipsecwatch.service.methods import Answers
-from ipsecwatch.service.object_tree import News, Objects
+from ipsecwatch.service.methods import Methods
+from ipsecwatch.service.object_tree import ObjectTree, Publication
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ipsecwatch.dbus.connection import BusConnection
 
-__all__ = ["Bus", "News", "RefusedError"]
+__all__ = ["Bus", "Publication", "RefusedError"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,8 +55,8 @@ class Bus:
     """
 
     def __init__(self, run_id: str, refresh: Callable[[], Awaitable[None]]) -> None:
-        self._objects = Objects(__version__, run_id)
-        self._answers = Answers(self._objects, refresh)
+        self._objects = ObjectTree(__version__, run_id)
+        self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._named = False
         self._keeper: asyncio.Task[None] | None = None
@@ -85,13 +85,13 @@ class Bus:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        self._answers.forget()
+        self._methods.forget()
         if self._connection is not None:
             await self._connection.flush(within=1.0)
             await self._connection.close()
             self._connection = None
 
-    async def publish(self, news: News) -> None:
+    async def publish(self, news: Publication) -> None:
         """Take over what a poll brought, and announce it. One at a time, in order.
 
         From the first step on every answer tells the new state; the signals follow, and others get
@@ -110,7 +110,7 @@ class Bus:
 
     async def _enter(self) -> None:
         connection = await connect("system", largest=LARGEST_CALL)
-        connection.on_call = self._answers.called
+        connection.on_call = self._methods.called
         # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
         # everything that comes after it.
         self._connection, self._named = connection, False
@@ -129,7 +129,7 @@ class Bus:
             if self._connection is not None:
                 logger.warning("%s; connecting again", await self._connection.lost())
                 self._connection = None
-                self._answers.forget()
+                self._methods.forget()
                 why = ""
                 backoff.reset()
             await asyncio.sleep(backoff.next())

@@ -34,10 +34,10 @@ from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemWatch
 from ipsecwatch.pluto.wakers.xfrm import KernelWatch
 from ipsecwatch.report import PlutoState, Poll, Report
-from ipsecwatch.service.bus import Bus, News
+from ipsecwatch.service.bus import Bus, Publication
 from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.state_file import StateFile
-from ipsecwatch.service.worker import Study
+from ipsecwatch.service.worker import Worker
 from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -69,7 +69,7 @@ LOG_LAG: Final = 0.05
 class _Told:
     """One poll's news, on its way to bus and journal."""
 
-    news: News
+    news: Publication
     poll: Poll
     asked: float
     """When the question was asked, on the wall clock."""
@@ -92,7 +92,7 @@ class Service:
         self.run_id: Final = uuid.uuid4().hex
         self._serial = 0
         self._tracker = Tracker(settings.stuck_after, settings.stopped_after)
-        self._study = Study(self._tracker)
+        self._worker = Worker(self._tracker)
         self._kept = kept or StateFile(None)
         self._journal = Journal(sender, self.run_id)
         self._bus = Bus(self.run_id, self._refresh)
@@ -129,7 +129,7 @@ class Service:
 
     def hear(self, line: LogLine) -> None:
         """Take note of a line that pluto logged."""
-        self._study.hear(line)
+        self._worker.hear(line)
 
     def stop(self) -> None:
         """Have run() end."""
@@ -208,12 +208,12 @@ class Service:
         else:
             self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
-        changes = await self._study.observe(poll)
+        changes = await self._worker.observe(poll)
         if self._log.count and any(is_unexplained(c) for c in changes):
             # pluto logs before it answers, and journald passes it on in its own time.
             await asyncio.sleep(LOG_LAG)
             await self._log.settle(asked)
-            changes = await self._study.explain(changes)
+            changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
             self.reminders.seen()
         self._outbox.put_nowait(self._told(poll, changes, asked))
@@ -221,7 +221,7 @@ class Service:
         return self._tracker.connecting
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
-        report = await self._study.read(answer)
+        report = await self._worker.read(answer)
         if not self._tiers.learn(answer, report, mono):
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
@@ -239,7 +239,7 @@ class Service:
         if poll.report is not None:
             self._last_report = poll.report
         complete = poll.report is not None and poll.report.complete
-        news = News(
+        news = Publication(
             tunnels=tuple(self._tracker.tunnels.values()),
             transitions=tuple(numbered),
             pluto=self._tracker.pluto,
@@ -277,7 +277,7 @@ class Service:
         if not self._unsaved and told.poll.mono - self._saved_at <= SAVE_EVERY:
             self._kept.touch()
             return
-        saved = await self._study.save()
+        saved = await self._worker.save()
         if self._outbox.empty():  # or it would hold what nobody was told yet
             self._saved_at, self._unsaved = told.poll.mono, False
             await asyncio.to_thread(self._kept.write, saved, told.asked)
@@ -347,7 +347,7 @@ _ILL: Final = {
 _FIXED: Final = ("control_socket", "whack", "unit", "timeout", "max_answer")
 
 
-def status_line(news: News) -> str:
+def status_line(news: Publication) -> str:
     """Say in a line for `systemctl status` how it goes."""
     if news.pluto is not PlutoState.RUNNING:
         return f"pluto is {news.pluto}"

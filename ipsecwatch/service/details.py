@@ -24,7 +24,7 @@ Typed = tuple[str, object]
 Entry = dict[str, Typed]
 
 
-def details(tunnel: Tunnel) -> Entry:
+def tunnel_details(tunnel: Tunnel) -> Entry:
     """Tell all that the last report said of a tunnel."""
     connections = tunnel.connections
     topologies = [t for c in connections for t in c.topologies]

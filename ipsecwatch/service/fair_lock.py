@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose large answer is made next: users take turns, and so do the connections of one user.
+"""A lock whose holders take turns: users, and the connections of one user.
 
 First come, first served would let whoever asks most be served most: a few programs of one user that
 ask without a pause, and root waits for seconds.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Queue = deque[asyncio.Future[None]]
 
 
-class Turns:
+class FairLock:
     """A lock that is handed round among users, and among the connections of each."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Turns:
         self._waiting: OrderedDict[int, OrderedDict[str, _Queue]] = OrderedDict()
 
     @asynccontextmanager
-    async def turn(self, uid: int, sender: str) -> AsyncGenerator[None]:
+    async def hold(self, uid: int, sender: str) -> AsyncGenerator[None]:
         """Wait for one's turn; it ends with the context."""
         await self._wait(uid, sender)
         try:

@@ -44,7 +44,7 @@ Properties = dict[str, Variant]
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class Publication:
     """All that the service knows after a poll, and what happened in it."""
 
     tunnels: Iterable[Tunnel] = ()
@@ -75,7 +75,7 @@ class Announcement:
         return interfaces()[self.interface].signals[self.member]
 
 
-class Objects:
+class ObjectTree:
     """The tree of objects, as of the last poll."""
 
     def __init__(self, version: str, run_id: str) -> None:
@@ -88,7 +88,7 @@ class Objects:
         self._made: dict[str, bytes] = {}
         """The marshalled properties of tunnels by object path, as far as they are made."""
         self._manager: dict[str, Any] = {"Version": version, "RunId": run_id}
-        self._take(News())
+        self._take(Publication())
 
     def interfaces_of(self, path: str) -> tuple[str, ...]:
         """Tell which interfaces an object has: none where there is no object."""
@@ -144,7 +144,7 @@ class Objects:
         """Find a tunnel's object by name. Whoever asks may make that up: it isn't encoded here."""
         return self._paths.get(name)
 
-    def apply(self, news: News) -> Iterator[Announcement]:
+    def apply(self, news: Publication) -> Iterator[Announcement]:
         """Take over what a poll brought, at once, and tell what to announce, in order.
 
         New objects first, then what happened, then how things are, and last the objects that went:
@@ -154,7 +154,7 @@ class Objects:
         self._take(news)
         return self._announcements(old, old_manager, self.tunnels, self._manager, news.transitions)
 
-    def _take(self, news: News) -> None:
+    def _take(self, news: Publication) -> None:
         old = self.tunnels
         self.tunnels = {_path(t.name): t for t in news.tunnels}
         self._paths = {tunnel.name: path for path, tunnel in self.tunnels.items()}

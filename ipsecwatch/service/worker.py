@@ -38,7 +38,7 @@ tunnels are made of takes it long, holds up everybody, and has no cycles."""
 T = TypeVar("T")
 
 
-class Study:
+class Worker:
     """A tracker and its readers, for whom only one thing happens at a time."""
 
     def __init__(self, tracker: Tracker) -> None:

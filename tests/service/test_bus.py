@@ -19,7 +19,7 @@ from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.dbus.introspection import FILES, interfaces
 from ipsecwatch.dbus.messages import Call, Variant
 from ipsecwatch.report import PlutoState
-from ipsecwatch.service import methods
+from ipsecwatch.service import admission, methods
 from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import (
@@ -343,7 +343,7 @@ async def test_one_caller_cannot_have_many_calls_waiting() -> None:
         service.may_refresh.clear()
         asked = [asyncio.create_task(greedy.error("Refresh")) for _ in range(20)]
         done, _ = await asyncio.wait(asked, timeout=1.0)
-        assert len(done) == 20 - methods.MAX_WAITING_EACH
+        assert len(done) == 20 - admission.MAX_WAITING_EACH
         assert {t.result() for t in done} == {"LimitsExceeded"}
         assert (await modest.call("GetSnapshot"))[1] == 0
         mine = asyncio.create_task(modest.call("Refresh"))
@@ -675,7 +675,7 @@ async def test_what_no_library_knows_does_not_drive_the_service_off_the_bus(
         await service.look(tunnel("office"))
         owner = (await caller.connection.call_bus("GetNameOwner", "s", NAME)).body
         calls: list[str] = []
-        answer = service.bus._answers.called
+        answer = service.bus._methods.called
         assert service.bus._connection is not None
 
         def called(connection: BusConnection, call: Call) -> None:
@@ -710,10 +710,10 @@ def test_every_member_is_explained_in_the_xml() -> None:
 async def his_greed() -> int:
     """Have as many calls wait as one user may, and more; how many were refused at once."""
     async with AsyncExitStack() as stack:
-        each = methods.MAX_WAITING_EACH
+        each = admission.MAX_WAITING_EACH
         callers = [
             await stack.enter_async_context(calling())
-            for _ in range(methods.MAX_WAITING_USER // each + 2)
+            for _ in range(admission.MAX_WAITING_USER // each + 2)
         ]
         asked = [asyncio.create_task(c.error("Refresh")) for c in callers for _ in range(each)]
         done, waiting = await asyncio.wait(asked, timeout=1.5)
@@ -728,15 +728,15 @@ async def test_one_user_cannot_keep_others_out(stranger: Stranger) -> None:
         await service.look(tunnel("office"))
         service.may_refresh.clear()
         asking = asyncio.create_task(stranger.run(his_greed))
-        waiting = service.bus._answers._tasks
-        await until(lambda: len(waiting) >= methods.MAX_WAITING_USER)
+        waiting = service.bus._methods._admission._tasks
+        await until(lambda: len(waiting) >= admission.MAX_WAITING_USER)
         assert (await root.call("GetSnapshot"))[1] == 0
         mine = asyncio.create_task(root.call("Refresh"))
-        assert await asking == 2 * methods.MAX_WAITING_EACH
+        assert await asking == 2 * admission.MAX_WAITING_EACH
         service.may_refresh.set()
         assert await mine == 0
         await until(lambda: not waiting)
-        assert not service.bus._answers._waiting
+        assert not service.bus._methods._admission._waiting
 
 
 async def test_whoever_has_hung_up_costs_no_answer() -> None:
@@ -745,13 +745,13 @@ async def test_whoever_has_hung_up_costs_no_answer() -> None:
         assert service.bus._connection is not None
         gone = Call(":1.999", 1, ROOT, MANAGER, "GetSnapshot", "", [], True, False)
         for _ in range(5):
-            service.bus._answers.called(service.bus._connection, gone)
-        assert not service.bus._answers._tasks
-        assert len(service.bus._answers._strangers[":1.999"].calls) == 5
+            service.bus._methods.called(service.bus._connection, gone)
+        assert not service.bus._methods._admission._tasks
+        assert len(service.bus._methods._admission._unknown[":1.999"].calls) == 5
         assert (await caller.call("GetSnapshot"))[1] == 0
-        await until(lambda: not service.bus._answers._strangers)
-        await until(lambda: not service.bus._answers._tasks)
-        assert not service.bus._answers._waiting
+        await until(lambda: not service.bus._methods._admission._unknown)
+        await until(lambda: not service.bus._methods._admission._tasks)
+        assert not service.bus._methods._admission._waiting
 
 
 async def test_a_call_in_vain_leaves_nothing_to_the_collector() -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from ipsecwatch.service.bus import News
+    from ipsecwatch.service.bus import Publication
     from tests.support.dbus_daemon import PrivateBus
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
@@ -383,7 +383,7 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
     publish = service._bus.publish
     telling, may_tell = asyncio.Event(), asyncio.Event()
 
-    async def slowly(news: News) -> None:
+    async def slowly(news: Publication) -> None:
         if news.transitions:
             telling.set()
             await may_tell.wait()

@@ -12,7 +12,7 @@ from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import Connection, SaKind, SaLine, SaState, Stage, Topology
-from ipsecwatch.service.details import Entry, details
+from ipsecwatch.service.details import Entry, tunnel_details
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
@@ -74,7 +74,7 @@ def test_every_key_of_real_tunnels_is_documented_and_of_its_type() -> None:
         "5.4/v1main",
     ):
         for each in tunnels(f"{name}.jsonl.gz"):
-            seen.update(check(details(each), "", known))
+            seen.update(check(tunnel_details(each), "", known))
     all_keys = {f"{section}.{key}" for section, keys in known.items() for key in keys}
     rare = {".LogLine", "SAs.LocalSubnet", "SAs.PeerSubnet"}
     assert all_keys - seen <= rare
@@ -91,12 +91,12 @@ LEASES = {
 
 @pytest.mark.parametrize(("name", "leases"), LEASES.items())
 def test_an_address_that_was_given_is_told_on_both_sides(name: str, leases: set[str]) -> None:
-    entries = [values(details(t)) for t in tunnels(f"{name}.jsonl.gz")]
+    entries = [values(tunnel_details(t)) for t in tunnels(f"{name}.jsonl.gz")]
     assert {e["Lease"] for e in entries if "Lease" in e} == leases
 
 
 def test_what_is_configured_and_in_use_is_told_of_each_child() -> None:
-    [child] = values(details(list(tunnels("4.10/dpd-cut.jsonl.gz"))[12]))["Children"]
+    [child] = values(tunnel_details(list(tunnels("4.10/dpd-cut.jsonl.gz"))[12]))["Children"]
     told = values(child)
     assert (told["DpdDelay"], told["DpdTimeout"], told["DpdAction"]) == (5.0, 15.0, "restart")
     assert (told["IkeLifetime"], told["ChildLifetime"]) == (28800.0, 28800.0)
@@ -105,7 +105,7 @@ def test_what_is_configured_and_in_use_is_told_of_each_child() -> None:
 
 
 def test_a_tunnel_of_which_nothing_is_known_has_no_more_than_its_name() -> None:
-    entry = details(tunnel("office"))
+    entry = tunnel_details(tunnel("office"))
     assert entry == {"Name": ("s", "office"), "Children": ("aa{sv}", []), "SAs": ("aa{sv}", [])}
 
 
@@ -136,14 +136,14 @@ def values(entry: Entry) -> dict[str, Any]:
 
 
 def test_what_the_peer_chose_is_cleaned() -> None:
-    entry = values(details(full()))
+    entry = values(tunnel_details(full()))
     assert entry["PeerIdentity"] == "C=DE, CN=x\\x1b[2J"
     assert entry["Username"] == "mallory\\x0a\\u202egnp.exe"
     assert entry["LogLine"] == "bad\\x07 news"
 
 
 def test_a_tunnels_children_and_sas_are_told() -> None:
-    entry = values(details(full()))
+    entry = values(tunnel_details(full()))
     assert (entry["PeerAddress"], entry["LocalAddress"], entry["Policy"]) == (
         "192.0.2.2",
         "192.0.2.1",
@@ -164,6 +164,6 @@ def test_a_tunnels_children_and_sas_are_told() -> None:
 def test_a_number_that_does_not_fit_is_left_out(number: int) -> None:
     one = full()
     state = replace(one.states[0], sa=SaLine(bytes_in=number), serial=number)
-    sa = values(details(replace(one, states=(state,))))["SAs"][0]
+    sa = values(tunnel_details(replace(one, states=(state,))))["SAs"][0]
     assert "BytesIn" not in sa
     assert "Serial" not in sa

@@ -3,19 +3,19 @@ from __future__ import annotations
 
 import asyncio
 
-from ipsecwatch.service.fair_lock import Turns
+from ipsecwatch.service.fair_lock import FairLock
 
 
 async def order_of(*waiting: tuple[int, str]) -> str:
     """In which order those are served who ask while somebody has the turn."""
-    turns, served = Turns(), []
+    lock, served = FairLock(), []
 
     async def ask(uid: int, sender: str) -> None:
-        async with turns.turn(uid, sender):
+        async with lock.hold(uid, sender):
             served.append(sender)
             await asyncio.sleep(0)
 
-    async with turns.turn(9, "somebody"):
+    async with lock.hold(9, "somebody"):
         tasks = []
         for uid, sender in waiting:
             tasks.append(asyncio.create_task(ask(uid, sender)))
@@ -37,14 +37,14 @@ async def test_more_connections_are_no_more_turns() -> None:
 
 
 async def test_who_gives_up_waiting_costs_nobody_a_turn() -> None:
-    turns = Turns()
+    lock = FairLock()
     served = []
 
     async def ask(sender: str) -> None:
-        async with turns.turn(1, sender):
+        async with lock.hold(1, sender):
             served.append(sender)
 
-    async with turns.turn(0, "root"):
+    async with lock.hold(0, "root"):
         tasks = [asyncio.create_task(ask(s)) for s in "abc"]
         await asyncio.sleep(0)
         tasks[0].cancel()
@@ -53,4 +53,4 @@ async def test_who_gives_up_waiting_costs_nobody_a_turn() -> None:
     await asyncio.wait(tasks)
     assert served == ["c"]
     await asyncio.wait_for(ask("d"), 1.0)
-    assert not turns._waiting
+    assert not lock._waiting

@@ -164,7 +164,7 @@ async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
             hanging.hang()
             began = time.monotonic()
             asking = asyncio.create_task(stranger.run(his_details))
-            await until(lambda: service.bus._answers._tasks)
+            await until(lambda: service.bus._methods._admission._tasks)
             assert await ask(root.connection) == [OFFICE]
             assert len(await root.call("GetSnapshot")) == 3
             assert time.monotonic() - began < 0.5
@@ -181,7 +181,7 @@ async def test_a_polkit_that_ends_in_the_middle_is_a_no(
         with PrivatePolkit(bus, YES) as ending:
             ending.hang()
             asking = asyncio.create_task(stranger.run(his_details))
-            await until(lambda: service.bus._answers._tasks)
+            await until(lambda: service.bus._methods._admission._tasks)
         assert await asking == "AccessDenied"
 
 
@@ -243,7 +243,7 @@ async def test_a_service_that_ends_takes_its_dialogs_away(
     with PrivatePolkit(bus):
         async with serving() as service:
             asking = asyncio.create_task(stranger.run(his_dialog))
-            await until(lambda: service.bus._answers._tasks)
+            await until(lambda: service.bus._methods._admission._tasks)
             await asyncio.sleep(0.3)
         calls, outcome = await asking
     assert calls[:3] == ["BeginAuthentication", polkit.READ_DETAILS, "CancelAuthentication"]

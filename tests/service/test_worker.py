@@ -13,7 +13,7 @@ import pytest
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.pluto.query import Answer, Command, Via
 from ipsecwatch.report import LogLine, Poll
-from ipsecwatch.service.worker import MANY, Study
+from ipsecwatch.service.worker import MANY, Worker
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason
 from tests.bench import gateway
@@ -96,13 +96,13 @@ LINE = LogLine(START, '"c1" #1: initiating IKEv2 connection')
 
 async def test_few_tunnels_are_looked_through_on_the_spot() -> None:
     tracker = Slow()
-    await Study(tracker).observe(poll(0, [connection("site")]))
+    await Worker(tracker).observe(poll(0, [connection("site")]))
     assert tracker.threads == [threading.main_thread()]
 
 
 async def test_lines_of_the_log_are_kept_until_many_tunnels_have_been_looked_through() -> None:
     tracker = Slow()
-    study = Study(tracker)
+    study = Worker(tracker)
     observing = asyncio.create_task(study.observe(large(0)))
     await until(lambda: tracker.threads, within=30.0)
     study.hear(LINE)
@@ -120,7 +120,7 @@ async def test_lines_of_the_log_are_kept_until_many_tunnels_have_been_looked_thr
 
 async def test_what_fails_in_a_thread_fails_here_and_no_line_is_lost() -> None:
     tracker = Slow()
-    study = Study(tracker)
+    study = Worker(tracker)
     observing = asyncio.create_task(study.observe(Poll(0.0, 0.0, large(0).report)))
     tracker.observe = None  # type: ignore[assignment,method-assign]
     study.hear(LINE)
@@ -131,7 +131,7 @@ async def test_what_fails_in_a_thread_fails_here_and_no_line_is_lost() -> None:
 
 @pytest.mark.parametrize("count", [1, 3 * MANY])
 async def test_an_answer_is_read_whatever_its_size(count: int) -> None:
-    study = Study(Tracker())
+    study = Worker(Tracker())
     text = gateway.status(count)
     report = await study.read(Answer(Command.STATUS, text, 0.1, 0.0, Via.SOCKET))
     assert (report.complete, len(report.connections)) == (True, count)

@@ -13,7 +13,7 @@ import pytest
 from ipsecwatch.dbus.connection import BusConnection, ErrorReplyError, connect
 from ipsecwatch.dbus.messages import Signal, unpack_variants
 from ipsecwatch.report import PlutoState
-from ipsecwatch.service.bus import Bus, News
+from ipsecwatch.service.bus import Bus, Publication
 from ipsecwatch.tunnel import Reason, Transition, Tunnel
 from tests.support.tunnels import becomes
 
@@ -61,7 +61,7 @@ class Service:
         for transition in transitions:
             self.serial += 1
             counted.append((self.serial, transition))
-        news = News(
+        news = Publication(
             tunnels=list(self.tunnels.values()),
             transitions=counted,
             pluto=self.pluto,

@@ -185,7 +185,8 @@ def test_the_agents_libraries_find_all_they_need(debs: dict[str, Path], tmp_path
     ]
     if missing:
         pytest.skip(f"{', '.join(missing)} isn't installed")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path) + PRIVATE!r}); import ipsecwatch.agent.desktop"
+    path = f"import sys; sys.path.insert(0, {str(tmp_path) + PRIVATE!r})"
+    code = f"{path}; import ipsecwatch.agent.desktop"
     assert run("/usr/bin/python3", "-IBc", code) == ""
 
 
