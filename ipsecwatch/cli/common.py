@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -71,10 +70,3 @@ def read_input(file: str) -> bytes:
     if len(data) > MAX_INPUT:
         raise Failure(f"{clean(file)} is larger than {MAX_INPUT >> 20} MiB")
     return data
-
-
-def colour_wanted() -> bool:
-    """Tell whether stdout takes colour (no-color.org, TERM=dumb)."""
-    return (
-        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    )

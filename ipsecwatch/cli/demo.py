@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from ipsecwatch import client
 from ipsecwatch.agent import session
-from ipsecwatch.cli import table
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, colour_wanted, verb
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.reasons import WORDS
 from ipsecwatch.recording.composite import Ensemble, load
@@ -95,7 +95,7 @@ async def _play(speed: float) -> int:
         ensemble = Ensemble(
             [load(RECORDINGS / f"{c.name}.jsonl.gz", c.delay, c.until) for c in CAST]
         )
-        stage = _Stage(speed, table.Paint(colour_wanted()))
+        stage = _Stage(speed, terminal.Paint(terminal.colour_wanted()))
         async with _bus(folder):
             control = str(folder / "pluto.ctl")
             async with Playback(control, ensemble.status, stage.second):
@@ -206,7 +206,7 @@ class _Stage:
     """Where it all is shown, by the clock of the recordings."""
 
     speed: float
-    paint: table.Paint
+    paint: terminal.Paint
     began: float = field(default_factory=time.monotonic)
     signals: int = 0
     entries: int = 0
@@ -235,11 +235,11 @@ class _Stage:
         """Show a transition as it came over the bus."""
         self.signals += 1
         told = f"Tunnel{change.told.capitalize()}" if change.told else "TunnelStateChanged"
-        old = table.pad(change.old.value, 10)
-        new = self.paint.state(change.new, table.pad(change.new.value, 10))
-        sign = self.paint.state(change.new, table.mark(change.new))
+        old = terminal.pad(change.old.value, 10)
+        new = self.paint.state(change.new, terminal.pad(change.new.value, 10))
+        sign = self.paint.state(change.new, terminal.mark(change.new))
         self._say(
-            f"{sign} {table.pad(change.name, 9)} {old} → {new}  "
+            f"{sign} {terminal.pad(change.name, 9)} {old} → {new}  "
             + self.paint.dim(f"{told} #{change.serial}")
         )
         if change.reason is not Reason.NONE and change.told in ("down", "stuck"):
@@ -270,4 +270,4 @@ class _Stage:
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        print(f"        {self.paint.dim(table.pad(kind, 8))} {text}", flush=True)
+        print(f"        {self.paint.dim(terminal.pad(kind, 8))} {text}", flush=True)

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
-from ipsecwatch.cli import table
-from ipsecwatch.cli.common import EXIT_OK, colour_wanted, verb
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import EXIT_OK, verb
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def follow(*, as_json: bool) -> None:
     """Print what happens, for ever."""
-    paint = table.Paint(colour_wanted() and not as_json)
+    paint = terminal.Paint(terminal.colour_wanted() and not as_json)
     async with contextlib.aclosing(client.follow()) as events:
         async for event in events:
             line = _json(event) if as_json else _text(event, paint)
@@ -40,20 +40,20 @@ async def follow(*, as_json: bool) -> None:
                 print(line, flush=True)
 
 
-def _text(event: client.Event, paint: table.Paint) -> str | None:
-    now = table.clock(time.time())
+def _text(event: client.Event, paint: terminal.Paint) -> str | None:
+    now = terminal.clock(time.time())
     match event:
         case client.Snapshot():
             rows = [
-                table.Row(
+                terminal.Row(
                     v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
                     v.instances,
                 )
                 for v in event.tunnels.values()
             ]  # fmt: skip
-            return paint.dim(f"{now}   {table.count(rows) if rows else 'no tunnels'}")
+            return paint.dim(f"{now}   {terminal.count(rows) if rows else 'no tunnels'}")
         case client.Change():
-            return table.transition(
+            return terminal.transition(
                 event.at, event.name, event.old.value, event.new, event.reason, paint
             )
         case client.Pluto():

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsecwatch import recording
-from ipsecwatch.cli import table
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, colour_wanted, verb
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, verb
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
@@ -39,7 +39,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     clock = _Clock(args.speed)
-    paint = table.Paint(colour_wanted())
+    paint = terminal.Paint(terminal.colour_wanted())
     try:
         for change in transitions(args.recording, clock):
             line = as_json(change) if args.json else _line(change, paint)
@@ -93,6 +93,6 @@ def as_json(change: Transition) -> str:
     )
 
 
-def _line(change: Transition, paint: table.Paint) -> str:
+def _line(change: Transition, paint: terminal.Paint) -> str:
     old = "" if change.old is None else change.old.value
-    return table.transition(change.at, change.tunnel.name, old, change.new, change.reason, paint)
+    return terminal.transition(change.at, change.tunnel.name, old, change.new, change.reason, paint)

@@ -12,14 +12,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client, config
-from ipsecwatch.cli import table
+from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
     EXIT_UNKNOWN,
     EXIT_USAGE,
     Failure,
-    colour_wanted,
     read_input,
     verb,
 )
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 class Found:
     """All tunnels, and where that is known from."""
 
-    rows: list[table.Row]
+    rows: list[terminal.Row]
     source: str
     pluto: PlutoState | None = None
     remark: str = ""
@@ -86,7 +85,7 @@ async def _ask() -> Found:
             raise Failure(str(e), hint) from e
         return await _ask_pluto()
     rows = [
-        table.Row(
+        terminal.Row(
             v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
             v.instances, v.managed, v.attempts,
         )
@@ -143,7 +142,7 @@ def _found(report: Report, source: str) -> Found:
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, whole))
     rows = [
-        table.Row(
+        terminal.Row(
             t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
             t.managed, t.attempts, clean(t.peer) if t.peer else None,
         )
@@ -161,7 +160,7 @@ def _fields(report: Report) -> dict[str, Any]:
     return {name: getattr(report, name) for name in report.__dataclass_fields__}
 
 
-def _json(found: Found, rows: Sequence[table.Row]) -> dict[str, Any]:
+def _json(found: Found, rows: Sequence[terminal.Row]) -> dict[str, Any]:
     return {
         "source": found.source,
         "pluto": found.pluto,
@@ -170,22 +169,25 @@ def _json(found: Found, rows: Sequence[table.Row]) -> dict[str, Any]:
     }
 
 
-def _print(found: Found, rows: Sequence[table.Row], *, detailed: bool) -> None:
-    paint = table.Paint(colour_wanted())
+def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> None:
+    paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
     if detailed:
         print("\n".join(_details(row, now, paint) for row in rows), end="")
     else:
-        print(table.table(rows, now, paint), end="")
+        print(terminal.table(rows, now, paint), end="")
     if found.remark:
         print(found.remark, file=sys.stderr)
 
 
-def _details(row: table.Row, now: float, paint: table.Paint) -> str:
+def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
     told = WORDS[row.reason]
     facts = [
         ("state", paint.state(row.state)),
-        ("since", f"{table.moment(row.since)}, {table.ago(now - row.since)}" if row.since else ""),
+        (
+            "since",
+            f"{terminal.moment(row.since)}, {terminal.ago(now - row.since)}" if row.since else "",
+        ),
         ("last known", row.last_state.value if row.state is TunnelState.UNKNOWN else ""),
         ("peer", row.peer or ""),
         ("subnets", f"{row.children_up} of {row.children} up" if row.children > 1 else ""),
@@ -195,5 +197,5 @@ def _details(row: table.Row, now: float, paint: table.Paint) -> str:
         ("why", told.sentence if row.reason is not Reason.NONE else ""),
         ("what to do", told.advice if row.reason is not Reason.NONE else ""),
     ]
-    lines = [f"  {table.pad(name, 10)}  {value}" for name, value in facts if value]
+    lines = [f"  {terminal.pad(name, 10)}  {value}" for name, value in facts if value]
     return "\n".join([paint.bold(row.name), *lines]) + "\n"

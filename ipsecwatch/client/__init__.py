@@ -12,15 +12,17 @@ What is listed in ``__all__`` stays as it is; the modules of this package may ch
 
 from __future__ import annotations
 
-from ipsecwatch.client.asking import (
+from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.requests import (
     ClientError,
     NoSuchTunnelError,
     NotAllowedError,
     PlutoUnavailableError,
     ServiceUnavailableError,
+    details,
+    refresh,
+    snapshot,
 )
-from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
-from ipsecwatch.client.requests import details, refresh, snapshot
 from ipsecwatch.client.subscription import follow
 
 __all__ = [

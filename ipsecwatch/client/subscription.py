@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.client.asking import ChangedHandsError, client_error, nobody_there, take_snapshot
 from ipsecwatch.client.events import (
     Change,
     Lost,
@@ -29,6 +28,7 @@ from ipsecwatch.client.events import (
     view,
     word,
 )
+from ipsecwatch.client.requests import ChangedHandsError, client_error, nobody_there, take_snapshot
 from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
 from ipsecwatch.dbus.names import NAME, ROOT
@@ -83,7 +83,7 @@ async def _through_all_buses() -> AsyncGenerator[Event]:
             yield Lost(clean(str(e)), e.hint)
         else:
             try:
-                async with aclosing(_Follower(connection).events()) as events:
+                async with aclosing(_Subscription(connection).events()) as events:
                     async for event in events:
                         yield event
                         backoff.reset()
@@ -98,7 +98,7 @@ class _Gap(Exception):  # noqa: N818 - a turn in the plot
     """What is known ends here: signals are missing, or the owner of the name is another one."""
 
 
-class _Follower:
+class _Subscription:
     """Follows the service over one connection to the bus."""
 
     def __init__(self, connection: BusConnection) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli import table
+from ipsecwatch.cli import terminal
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.recordings import ROOT, statuses
@@ -191,10 +191,10 @@ DURATIONS = {0: "0s", 42: "42s", 310: "5m 10s", 11100: "3h 05m", 1051200: "12d 4
 
 @pytest.mark.parametrize(("seconds", "text"), DURATIONS.items())
 def test_durations_are_written_in_two_units(seconds: int, text: str) -> None:
-    assert table.ago(seconds) == text
+    assert terminal.ago(seconds) == text
 
 
 def test_wide_characters_keep_columns_aligned() -> None:
-    assert table.width("東京") == 4
-    assert table.width("é") == 1
-    assert table.pad("東京", 6) == "東京  "
+    assert terminal.width("東京") == 4
+    assert terminal.width("é") == 1
+    assert terminal.pad("東京", 6) == "東京  "

@@ -9,12 +9,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import layout, table
+from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import (
     EXIT_OK,
     EXIT_USAGE,
     Failure,
-    colour_wanted,
     read_input,
     verb,
 )
@@ -62,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_json(report, tunnels)))
     else:
-        lines = lines_of(report, tunnels, table.Paint(colour_wanted()), layout.columns())
+        lines = lines_of(
+            report, tunnels, terminal.Paint(terminal.colour_wanted()), terminal.columns()
+        )
         print("\n".join(lines))
     return EXIT_OK
 
@@ -73,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 def _word(word: str, *, as_json: bool) -> str:
     found = lookup.as_json(word)
     if found:
-        paint = table.Paint(colour_wanted())
-        return json.dumps(found) if as_json else lookup.told(word, paint, layout.columns())
+        paint = terminal.Paint(terminal.colour_wanted())
+        return json.dumps(found) if as_json else lookup.told(word, paint, terminal.columns())
     if "/" in word or "." in word:
         shown = clean(word, 200)
         raise Failure(f"cannot read {shown}: no such file", "Give a file, or - for stdin")
@@ -153,24 +154,24 @@ def _answers_not(report: Report) -> bool:
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
-def lines_of(report: Report, tunnels: list[Tunnel], paint: table.Paint, wide: int) -> list[str]:
-    out = [*map(paint.bold, layout.wrap(_heading(report, tunnels), wide)), ""]
+def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
+    out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     alike = _alike(tunnels)
     summed = {t.key for group, _ in alike for t in group}
     for t in tunnels:
         if t.key not in summed:
-            out.append(f"{paint.state(t.state, table.mark(t.state))} {paint.bold(t.name)}")
-            out += [*layout.facts(describe.tunnel(t, counters), paint, wide), ""]
+            out.append(f"{paint.state(t.state, terminal.mark(t.state))} {paint.bold(t.name)}")
+            out += [*terminal.facts(describe.tunnel(t, counters), paint, wide), ""]
     for group, told in alike:
         state, count = group[0].state, len(group)
         more = f"{count} more" if count < len(tunnels) else f"all {count}"
-        out.append(f"{paint.state(state, table.mark(state))} {paint.bold(more)}")
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(more)}")
         names = ", ".join(t.name for t in group)
-        out += [*layout.facts([("named", names), ("are", told)], paint, wide), ""]
+        out += [*terminal.facts([("named", names), ("are", told)], paint, wide), ""]
     for name, rows in _others(report, tunnels, counters).items():
-        out += [f"  {paint.bold(name)}", *layout.facts(rows, paint, wide), ""]
-    out += layout.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
+        out += [f"  {paint.bold(name)}", *terminal.facts(rows, paint, wide), ""]
+    out += terminal.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
     while out and not out[-1]:
         out.pop()
     return out

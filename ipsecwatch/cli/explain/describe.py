@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.cli import table
+from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
 from ipsecwatch.reasons import WORDS
@@ -257,7 +257,7 @@ def _story(s: SaState) -> state_table.StateInfo | None:
 def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> str:
     """Say since when it has been there: rekeying makes a new SA, so a tunnel may be older."""
     if counted is not None and counted.add_time:
-        return f"since {table.moment(counted.add_time)}"
+        return f"since {terminal.moment(counted.add_time)}"
     end = s.timer("REPLACE") or s.timer("EXPIRE")
     if connection is None or end is None or end.seconds is None:
         return ""
@@ -266,7 +266,7 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
     if not isinstance(life, int) or (s.ike_version == 1 and not end.name.endswith("EXPIRE")):
         return ""
     age = life - end.seconds
-    return f"{table.ago(age)} old" if 0 <= age <= life else ""
+    return f"{terminal.ago(age)} old" if 0 <= age <= life else ""
 
 
 def _patience(s: SaState, connection: Connection | None) -> str:
@@ -287,7 +287,7 @@ def _patience(s: SaState, connection: Connection | None) -> str:
     while pause < event.seconds:
         pause *= 2
     waited = (pause - interval) + (pause - event.seconds) - 1  # seconds left are rounded down
-    return f"unanswered for {table.ago(waited)} or longer" if waited >= _LONG else ""
+    return f"unanswered for {terminal.ago(waited)} or longer" if waited >= _LONG else ""
 
 
 _LONG: Final = 10
@@ -312,7 +312,7 @@ def traffic(t: Traffic) -> str:
     who = t.username or t.id
     parts = [
         f"#{t.serial}",
-        f"since {table.moment(t.add_time)}" if t.add_time else "",
+        f"since {terminal.moment(t.add_time)}" if t.add_time else "",
         carried or "the kernel knows no counters of it",
         f"peer {clean(t.remote_address)}" if t.remote_address else "",
         f"user {clean(t.username, 80)}"
@@ -344,7 +344,9 @@ def _next(s: SaState) -> str:
     for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
-            return f"{told} in {table.ago(event.seconds)}" if event.seconds > 0 else f"{told} now"
+            return (
+                f"{told} in {terminal.ago(event.seconds)}" if event.seconds > 0 else f"{told} now"
+            )
     return ""
 
 

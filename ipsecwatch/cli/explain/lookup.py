@@ -7,7 +7,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import layout, table
+from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording
 from ipsecwatch.report import Role, SaKind
@@ -65,16 +65,16 @@ def _plain(word: str) -> str:
     return word.lower()
 
 
-def told(word: str, paint: table.Paint, wide: int) -> str:
+def told(word: str, paint: terminal.Paint, wide: int) -> str:
     """Tell what a word means; empty: it is none of pluto's."""
     parts = [_state(s, paint, wide) for s in states(word)]
     for kind, printed, meaning in other(word):
         title = f"{paint.bold(printed)}   {paint.dim(kind)}"
-        parts.append("\n".join([title, *layout.facts([("means", meaning)], paint, wide)]))
+        parts.append("\n".join([title, *terminal.facts([("means", meaning)], paint, wide)]))
     return "\n\n".join(parts)
 
 
-def _state(s: StateInfo, paint: table.Paint, wide: int) -> str:
+def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
     names = s.names or s.stories
     rows = [
         ("name", _wordings(s.names)),
@@ -83,7 +83,7 @@ def _state(s: StateInfo, paint: table.Paint, wide: int) -> str:
         ("if it stays", s.sticks),
     ]
     title = f"{paint.bold(names[-1].text)}   {paint.dim(_class(s))}"
-    return "\n".join([title, *layout.facts(rows, paint, wide)])
+    return "\n".join([title, *terminal.facts(rows, paint, wide)])
 
 
 def _class(s: StateInfo) -> str:
@@ -97,9 +97,9 @@ def _class(s: StateInfo) -> str:
 def _wordings(wordings: Sequence[Wording]) -> str:
     """List texts, one a line, behind the releases that print them."""
     spans = [_span(w) for w in wordings]
-    widest = max(map(table.width, spans), default=0)
+    widest = max(map(terminal.width, spans), default=0)
     return "\n".join(
-        f"{table.pad(x, widest)}   {w.text}" for x, w in zip(spans, wordings, strict=True)
+        f"{terminal.pad(x, widest)}   {w.text}" for x, w in zip(spans, wordings, strict=True)
     )
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ipsecwatch.cli import explain, main
 from ipsecwatch.cli.explain import describe
-from ipsecwatch.cli.table import Paint, width
+from ipsecwatch.cli.terminal import Paint, width
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Poll
 from ipsecwatch.tracking.tracker import Tracker

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ipsecwatch.cli import table
+from ipsecwatch.cli import terminal
 from ipsecwatch.cli.explain import lookup
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import STATE_TABLE
@@ -23,7 +23,7 @@ OTHERS = sorted({*glossary.ROUTING, *glossary.POLICY, *glossary.MARKS, *glossary
 
 
 def told(word: str) -> str:
-    return lookup.told(word, table.Paint(False), 80)
+    return lookup.told(word, terminal.Paint(False), 80)
 
 
 def test_every_state_is_told_by_each_of_its_names() -> None:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Tunnels as people like to read them on a terminal: aligned, coloured, in plain words."""
+"""What verbs print on a terminal: tables, colours, labelled paragraphs, times."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import textwrap
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +16,11 @@ from ipsecwatch.reasons import WORDS
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+_LABEL: Final = 11
+_WIDEST: Final = 100
+"""Columns; longer lines are hard to read."""
 
 _COLOURS: Final = {
     TunnelState.UP: "32",
@@ -160,3 +168,39 @@ def transition(
     why = "" if reason is Reason.NONE else f"  {WORDS[reason].sentence}"
     gap = " " * max(0, 10 - len("gone" if new is None else new.value))
     return f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"
+
+
+def columns() -> int:
+    """Tell how wide a line may be; not a terminal: as wide as is good to read."""
+    if not sys.stdout.isatty():
+        return _WIDEST
+    return max(40, min(_WIDEST, shutil.get_terminal_size().columns))
+
+
+def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:
+    """Write labelled paragraphs, one below the other; those without text are left out.
+
+    A line end within a text stays one; a line that is too long is broken at blanks.
+    """
+    out: list[str] = []
+    for label, text in rows:
+        for i, line in enumerate(text.split("\n") if text else ()):
+            first = paint.dim(pad(label, _LABEL)) if i == 0 else " " * _LABEL
+            pieces = wrap(line, wide - _LABEL - 4)
+            out += [f"  {first}  {pieces[0]}", *(f"{' ' * (_LABEL + 4)}{p}" for p in pieces[1:])]
+    return [line.rstrip() for line in out]
+
+
+def wrap(line: str, wide: int) -> list[str]:
+    """Break a line at blanks, as width() counts cells."""
+    if width(line) <= wide:
+        return [line]
+    narrower = max(20, wide - (width(line) - len(line)))
+    return textwrap.wrap(line, narrower, break_on_hyphens=False) or [""]
+
+
+def colour_wanted() -> bool:
+    """Tell whether stdout takes colour (no-color.org, TERM=dumb)."""
+    return (
+        sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
