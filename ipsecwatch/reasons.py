@@ -10,69 +10,69 @@ from ipsecwatch.tunnel import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ReasonText:
     """A reason in plain words: a sentence, and a next step (empty where there is none)."""
 
     sentence: str
     advice: str = ""
 
 
-WORDS: Final[dict[Reason, Words]] = {
-    Reason.NONE: Words("Nothing is wrong."),
-    Reason.NO_ANSWER: Words(
+REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
+    Reason.NONE: ReasonText("Nothing is wrong."),
+    Reason.NO_ANSWER: ReasonText(
         "The peer does not answer.",
         "Check its address, that UDP 500 and 4500 pass in both directions, and that it runs IPsec.",
     ),
-    Reason.UNREACHABLE: Words(
+    Reason.UNREACHABLE: ReasonText(
         "The peer cannot be reached from here.",
         "Check this machine's address, network and DNS, the route to the peer, and that the peer "
         "runs IPsec.",
     ),
-    Reason.AUTHENTICATION: Words(
+    Reason.AUTHENTICATION: ReasonText(
         "The key, certificate or identity was refused.",
         "Compare leftid, rightid and the secret or certificate on both sides. "
         "A certificate may have expired.",
     ),
-    Reason.PROPOSAL: Words(
+    Reason.PROPOSAL: ReasonText(
         "The two sides have no algorithms in common.",
         "Compare ike=, esp= and pfs= on both sides.",
     ),
-    Reason.TRAFFIC_SELECTORS: Words(
+    Reason.TRAFFIC_SELECTORS: ReasonText(
         "The two sides do not agree on the subnets.",
         "Compare leftsubnet and rightsubnet on both sides: they must mirror each other.",
     ),
-    Reason.CREDENTIALS: Words(
+    Reason.CREDENTIALS: ReasonText(
         "The user name or password was refused.",
         "Check the user name and password here, and that the server knows them.",
     ),
-    Reason.CHILD_MISSING: Words(
+    Reason.CHILD_MISSING: ReasonText(
         "The peers know each other, but no tunnel came of it.",
         "Compare leftsubnet, rightsubnet, esp= and pfs= on both sides.",
     ),
-    Reason.PEER_DELETED: Words(
+    Reason.PEER_DELETED: ReasonText(
         "The peer closed the tunnel.",
         "Ask its administrator why, if it does not come back by itself.",
     ),
-    Reason.PEER_DEAD: Words(
+    Reason.PEER_DEAD: ReasonText(
         "The peer stopped answering.",
         "Check the network between the two sides, and whether the peer is running.",
     ),
-    Reason.OPERATOR: Words("It was taken down by hand."),
-    Reason.PLUTO_STOPPED: Words(
+    Reason.OPERATOR: ReasonText("It was taken down by hand."),
+    Reason.PLUTO_STOPPED: ReasonText(
         "The IPsec service is not running.",
         "Start it: systemctl start ipsec",
     ),
-    Reason.PLUTO_STARTING: Words("The IPsec service is starting.", "Wait some seconds."),
-    Reason.PLUTO_UNREACHABLE: Words(
+    Reason.PLUTO_STARTING: ReasonText("The IPsec service is starting.", "Wait some seconds."),
+    Reason.PLUTO_UNREACHABLE: ReasonText(
         "The IPsec service does not answer.",
         "See whether it hangs: systemctl status ipsec",
     ),
-    Reason.BAD_OUTPUT: Words(
+    Reason.BAD_OUTPUT: ReasonText(
         "The IPsec service's answer cannot be trusted.",
         "It is asked again; if this stays, report it with a recording: ipsecwatch record",
     ),
-    Reason.UNLOADED: Words("It was removed from the configuration."),
-    Reason.OTHER: Words(
+    Reason.UNLOADED: ReasonText("It was removed from the configuration."),
+    Reason.OTHER: ReasonText(
         "It is none of the usual causes.",
         "See what the IPsec service says: journalctl -u ipsec",
     ),

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.notifications import Kind, News, Notice, Withdrawal
+from ipsecwatch.agent.notifications import News, NewsKind, Notification, Withdrawal
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason
 
@@ -24,7 +24,7 @@ HOLD: Final = 2.0
 """Seconds between two summaries of one burst."""
 
 
-class Digest:
+class Batching:
     """Tells of tunnels one by one, up to ``burst`` within WINDOW; then all at once."""
 
     def __init__(self, burst: int) -> None:
@@ -46,7 +46,7 @@ class Digest:
 
     def tell(
         self, news: Sequence[News], now: float, *, together: bool = False
-    ) -> Iterator[Notice | Withdrawal]:
+    ) -> Iterator[Notification | Withdrawal]:
         """Tell of tunnels; ``together``: several of them are one matter, however few."""
         if stopped := [n for n in news if _went_with_pluto(n)]:
             yield from self._tell_of_stop(stopped)
@@ -76,13 +76,13 @@ class Digest:
         """Let a tunnel's last notice stand for good: the tunnel is gone."""
         self._shown.discard(path)
 
-    def _tell_of_stop(self, stopped: Sequence[News]) -> Iterator[Notice | Withdrawal]:
+    def _tell_of_stop(self, stopped: Sequence[News]) -> Iterator[Notification | Withdrawal]:
         for n in stopped:
             yield from self.withdraw(n.view.path)
             self._stopped[n.view.path] = n
         yield notifications.pluto_stopped(list(self._stopped.values()))
 
-    def _sum_up(self, news: Sequence[News], now: float) -> Iterator[Notice | Withdrawal]:
+    def _sum_up(self, news: Sequence[News], now: float) -> Iterator[Notification | Withdrawal]:
         if now - self._summed_at >= WINDOW:
             self._summed = {}
         self._summed_at = now
@@ -95,7 +95,7 @@ class Digest:
             yield from self.withdraw(path)
         yield notifications.summary(list(self._summed.values()))
 
-    def _tell_singly(self, news: Sequence[News], now: float) -> Iterator[Notice | Withdrawal]:
+    def _tell_singly(self, news: Sequence[News], now: float) -> Iterator[Notification | Withdrawal]:
         for n in news:
             self._singles.append(now)
             self._shown.add(n.view.path)
@@ -106,4 +106,4 @@ class Digest:
 
 
 def _went_with_pluto(news: News) -> bool:
-    return news.kind is Kind.DOWN and news.reason is Reason.PLUTO_STOPPED
+    return news.kind is NewsKind.DOWN and news.reason is Reason.PLUTO_STOPPED

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.notifications import Notice, Withdrawal
+from ipsecwatch.agent.notifications import Notification, Withdrawal
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError
 from ipsecwatch.sanitize import clean
@@ -37,7 +37,7 @@ FRESH: Final = 60.0
 class Display(Protocol):
     """What shows notices. Both methods raise BusError."""
 
-    async def show(self, notice: Notice) -> None:
+    async def show(self, notice: Notification) -> None:
         """Show a notice in place of the last one with its key."""
 
     async def withdraw(self, key: str) -> None:
@@ -45,27 +45,27 @@ class Display(Protocol):
 
 
 @dataclass(slots=True)
-class _Item:
-    what: Notice | Withdrawal
+class _Pending:
+    what: Notification | Withdrawal
     since: float
     printed: bool = False
 
 
-class Outbox:
+class Delivery:
     """Delivers notices, one at a time."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._items: dict[str, _Item] = {}
+        self._items: dict[str, _Pending] = {}
         self._stirred = asyncio.Event()
         self._display: Display | None = None
         self._backoff = Backoff(RETRY)
         self._retry_at = 0.0
 
-    def put(self, what: Notice | Withdrawal) -> None:
+    def put(self, what: Notification | Withdrawal) -> None:
         """Deliver this in place of what waits with the same key."""
         self._items.pop(what.key, None)
-        self._items[what.key] = _Item(what, asyncio.get_running_loop().time())
+        self._items[what.key] = _Pending(what, asyncio.get_running_loop().time())
         self._stirred.set()
 
     def use(self, display: Display | None) -> None:
@@ -87,11 +87,11 @@ class Outbox:
                 if self._items.get(key) is item and await self._deliver(item):
                     self._drop(key, item)
 
-    def _drop(self, key: str, item: _Item) -> None:
+    def _drop(self, key: str, item: _Pending) -> None:
         if self._items.get(key) is item:  # nothing newer came meanwhile
             del self._items[key]
 
-    async def _deliver(self, item: _Item) -> bool:
+    async def _deliver(self, item: _Pending) -> bool:
         """Show a notice, or at least print it; says whether that is all that can be done."""
         now = asyncio.get_running_loop().time()
         if item.printed and now - item.since > FRESH:
@@ -104,7 +104,7 @@ class Outbox:
             self._print(item)
         return shown or isinstance(item.what, Withdrawal)
 
-    async def _show(self, display: Display, what: Notice | Withdrawal) -> bool:
+    async def _show(self, display: Display, what: Notification | Withdrawal) -> bool:
         try:
             if isinstance(what, Withdrawal):
                 await display.withdraw(what.key)
@@ -118,8 +118,8 @@ class Outbox:
         self._backoff.reset()
         return True
 
-    def _print(self, item: _Item) -> None:
-        if isinstance(item.what, Notice) and not item.printed:
+    def _print(self, item: _Pending) -> None:
+        if isinstance(item.what, Notification) and not item.printed:
             item.printed = True
             self._write(notifications.line(item.what, time.time()))
 

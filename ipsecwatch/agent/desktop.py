@@ -17,15 +17,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from desktop_notifier import common
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
-from desktop_notifier.common import Icon, Notification, Urgency
 
 from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusConnection, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.messages import Reply, Variant
 from ipsecwatch.sanitize import escape_markup
 
 if TYPE_CHECKING:
-    from ipsecwatch.agent.notifications import Notice
+    from ipsecwatch.agent.notifications import Notification
 
 SERVER: Final = "org.freedesktop.Notifications"
 """Name and interface of the notification server."""
@@ -48,14 +48,14 @@ _NOBODY: Final = (
 
 
 @dataclass(frozen=True)
-class _Hinted(Notification):
+class _Hinted(common.Notification):
     """A notification with the hints that the library doesn't know."""
 
     category: str = ""
     transient: bool = False
 
 
-class Screen(DBusDesktopNotifier):
+class NotificationServer(DBusDesktopNotifier):
     """The notification server, over one connection to the session's bus."""
 
     def __init__(self, connection: BusConnection) -> None:
@@ -65,7 +65,7 @@ class Screen(DBusDesktopNotifier):
         """The unique name of the server that the numbers are from."""
         self._markup = False
 
-    async def show(self, notice: Notice) -> None:
+    async def show(self, notice: Notification) -> None:
         """Show a notice in place of the last one with its key. Raises BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
@@ -73,8 +73,8 @@ class Screen(DBusDesktopNotifier):
             _Hinted(
                 title=notice.title,
                 message=notice.body,
-                urgency=Urgency(notice.urgency.value),
-                icon=Icon(name=notice.icon),
+                urgency=common.Urgency(notice.urgency.value),
+                icon=common.Icon(name=notice.icon),
                 identifier=notice.key,
                 category=notice.category,
                 transient=notice.transient,
@@ -85,7 +85,7 @@ class Screen(DBusDesktopNotifier):
         """Take the notice with this key off the screen, if it is there. Raises BusError."""
         await self._clear(key)
 
-    async def _send(self, notification: Notification) -> None:
+    async def _send(self, notification: common.Notification) -> None:
         await self._meet_server()
         icon = notification.icon.as_name() if notification.icon else ""
         numbers = self._platform_to_interface_notification_identifier
@@ -107,7 +107,7 @@ class Screen(DBusDesktopNotifier):
         if len(numbers) > MAX_KEPT:
             del numbers[next(iter(numbers))]
 
-    def _hints(self, notification: Notification) -> dict[str, Variant]:
+    def _hints(self, notification: common.Notification) -> dict[str, Variant]:
         hints = {
             "urgency": self.to_native_urgency[notification.urgency],
             "desktop-entry": Variant("s", APP_NAME),

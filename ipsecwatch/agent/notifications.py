@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import WORDS, Words
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -57,7 +57,7 @@ class Urgency(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """Something to show. It takes the place of an earlier one with the same key."""
 
     key: str
@@ -79,7 +79,7 @@ class Withdrawal:
     key: str
 
 
-class Kind(StrEnum):
+class NewsKind(StrEnum):
     """What there is to tell of a tunnel."""
 
     UP = "up"
@@ -94,7 +94,7 @@ class Kind(StrEnum):
 class News:
     """What there is to tell of one tunnel."""
 
-    kind: Kind
+    kind: NewsKind
     view: View
     reason: Reason = Reason.NONE
     away: float | None = None
@@ -113,38 +113,38 @@ class _Look:
 # and Papirus have all the same. Those that end in -symbolic are dark on a dark ground where the
 # server doesn't recolour them (dunst).
 _LOOKS: Final = {
-    Kind.UP: _Look("network-vpn", "network.connected"),
-    Kind.BLIP: _Look("network-vpn", "network.connected"),
-    Kind.DOWN: _Look("network-offline", "network.disconnected"),
-    Kind.STUCK: _Look("dialog-warning", "network.error"),
-    Kind.PARTIAL: _Look("dialog-warning", "network.error"),
+    NewsKind.UP: _Look("network-vpn", "network.connected"),
+    NewsKind.BLIP: _Look("network-vpn", "network.connected"),
+    NewsKind.DOWN: _Look("network-offline", "network.disconnected"),
+    NewsKind.STUCK: _Look("dialog-warning", "network.error"),
+    NewsKind.PARTIAL: _Look("dialog-warning", "network.error"),
 }
 
 DELIBERATE: Final = frozenset({Reason.OPERATOR, Reason.UNLOADED})
 """Somebody of this machine's did it, and knows."""
 
 
-def single(news: News) -> Notice:
+def single(news: News) -> Notification:
     """Tell of one tunnel."""
     name = shown(news.view.name, MAX_SHOWN)
     long = len(name) > MAX_TITLE_NAME
-    quiet = news.kind is Kind.BLIP or news.reason in DELIBERATE
-    return Notice(
+    quiet = news.kind is NewsKind.BLIP or news.reason in DELIBERATE
+    return Notification(
         key=news.view.path,
         title=f"{_short(name, CUT_NAME) if long else name} is {news.kind.value}",
         body=_bounded(f"{shown(name, MAX_WHOLE_NAME)}\n{_body(news)}" if long else _body(news)),
         icon=_LOOKS[news.kind].icon,
         category=_LOOKS[news.kind].category,
         urgency=Urgency.LOW if quiet else Urgency.NORMAL,
-        transient=news.kind in (Kind.UP, Kind.BLIP),
+        transient=news.kind in (NewsKind.UP, NewsKind.BLIP),
     )
 
 
-def summary(many: Sequence[News]) -> Notice:
+def summary(many: Sequence[News]) -> Notification:
     """Tell of several tunnels at once, the worst first."""
     groups = [
         (kind, [n for n in many if n.kind is kind])
-        for kind in (Kind.DOWN, Kind.STUCK, Kind.PARTIAL, Kind.UP, Kind.BLIP)
+        for kind in (NewsKind.DOWN, NewsKind.STUCK, NewsKind.PARTIAL, NewsKind.UP, NewsKind.BLIP)
     ]
     groups = [(kind, group) for kind, group in groups if group]
     (worst, first), *rest = groups
@@ -155,38 +155,38 @@ def summary(many: Sequence[News]) -> Notice:
         lines = [f"{kind.value.capitalize()}: {_names(group)}." for kind, group in groups]
     else:
         lines = [f"{_names(first)}."]
-    bad = {n.reason for n in many if n.kind not in (Kind.UP, Kind.BLIP)}
+    bad = {n.reason for n in many if n.kind not in (NewsKind.UP, NewsKind.BLIP)}
     if len(bad) == 1 and bad != {Reason.NONE}:
         lines.append(_why(bad.pop(), ""))
-    calm = all(n.kind is Kind.BLIP or n.reason in DELIBERATE for n in many)
-    return Notice(
+    calm = all(n.kind is NewsKind.BLIP or n.reason in DELIBERATE for n in many)
+    return Notification(
         key=SUMMARY,
         title=title,
         body=_bounded("\n".join(lines)),
         icon=_LOOKS[worst].icon,
         category=_LOOKS[worst].category,
         urgency=Urgency.LOW if calm else Urgency.NORMAL,
-        transient=worst in (Kind.UP, Kind.BLIP),
+        transient=worst in (NewsKind.UP, NewsKind.BLIP),
     )
 
 
-def pluto_stopped(lost: Sequence[News]) -> Notice:
+def pluto_stopped(lost: Sequence[News]) -> Notification:
     """Tell that libreswan stopped, and which tunnels with it."""
     are = "is" if len(lost) == 1 else "are"
-    return Notice(
+    return Notification(
         key=PLUTO,
         title="The IPsec service stopped",
-        body=_bounded(f"{_names(lost)} {are} down.\n{WORDS[Reason.PLUTO_STOPPED].advice}"),
+        body=_bounded(f"{_names(lost)} {are} down.\n{REASON_TEXTS[Reason.PLUTO_STOPPED].advice}"),
         icon="network-offline",
         category="network.disconnected",
     )
 
 
-def unwatched(lost: Lost) -> Notice:
+def unwatched(lost: Lost) -> Notification:
     """Tell that the service is away, so that silence isn't taken for good news."""
     why, hint = shown(lost.why, MAX_MESSAGE), shown(lost.hint, MAX_MESSAGE)
     stop = "" if why.endswith((".", "!", "?")) else "."
-    return Notice(
+    return Notification(
         key=SERVICE,
         title="Tunnels are not watched",
         body=_bounded(f"{why}{stop}\n{hint}".strip()),
@@ -196,7 +196,7 @@ def unwatched(lost: Lost) -> Notice:
     )
 
 
-def line(notice: Notice, at: float) -> str:
+def line(notice: Notification, at: float) -> str:
     """Write a notice as one line for a terminal; ``at`` in seconds since the epoch."""
     body = " ".join(shown(part, MAX_BODY) for part in notice.body.split("\n"))
     told = f"{shown(notice.title, MAX_BODY)}: {body}" if body else shown(notice.title, MAX_BODY)
@@ -215,19 +215,19 @@ def shown(text: str, limit: int) -> str:
 def _body(news: News) -> str:
     view = news.view
     match news.kind:
-        case Kind.UP:
+        case NewsKind.UP:
             if news.away is not None:
                 return f"It was down for {_duration(news.away)}."
             return _subnets(view) or "The tunnel is established."
-        case Kind.BLIP:
+        case NewsKind.BLIP:
             often = f" It happened {news.times} times lately." if news.times > 1 else ""
             return f"It was lost for {_duration(news.away or 0)}.{often}"
-        case Kind.PARTIAL:
+        case NewsKind.PARTIAL:
             some = "Some of its subnets are not connected."
             return _why(news.reason, "", before=_subnets(view) or some)
-        case Kind.STUCK:
+        case NewsKind.STUCK:
             return _why(news.reason, "It has been trying to connect, without success so far.")
-        case Kind.DOWN:
+        case NewsKind.DOWN:
             return _why(news.reason, "The tunnel was lost.", after=_OUTLOOK.get(view.state, ""))
 
 
@@ -240,7 +240,7 @@ _OUTLOOK: Final = {
 
 def _why(reason: Reason, unknown: str, *, before: str = "", after: str = "") -> str:
     """Give the reason on a line, and what to do about it on the next."""
-    words = WORDS[reason] if reason is not Reason.NONE else Words(unknown)
+    words = REASON_TEXTS[reason] if reason is not Reason.NONE else ReasonText(unknown)
     facts = " ".join(filter(None, (before, words.sentence, after)))
     return "\n".join(filter(None, (facts, words.advice)))
 

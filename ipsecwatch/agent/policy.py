@@ -21,8 +21,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.batching import Digest
-from ipsecwatch.agent.notifications import DELIBERATE, Kind, News, Notice, Withdrawal
+from ipsecwatch.agent.batching import Batching
+from ipsecwatch.agent.notifications import DELIBERATE, News, NewsKind, Notification, Withdrawal
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -65,11 +65,11 @@ _STANDING: Final = {
     TunnelState.STUCK: _Standing.STUCK,
 }
 _KIND: Final = {
-    _Standing.UP: Kind.UP,
-    _Standing.PARTIAL: Kind.PARTIAL,
-    _Standing.HINDERED: Kind.PARTIAL,
-    _Standing.STUCK: Kind.STUCK,
-    _Standing.DOWN: Kind.DOWN,
+    _Standing.UP: NewsKind.UP,
+    _Standing.PARTIAL: NewsKind.PARTIAL,
+    _Standing.HINDERED: NewsKind.PARTIAL,
+    _Standing.STUCK: NewsKind.STUCK,
+    _Standing.DOWN: NewsKind.DOWN,
 }
 
 
@@ -107,12 +107,12 @@ class _Tunnel:
         return self.view.last_state if unknown else self.view.state
 
 
-class Herald:
+class NotificationPolicy:
     """Hears what the service says, and says what the user should hear. Times are monotonic."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self._settings = settings
-        self._digest = Digest(settings.burst)
+        self._batching = Batching(settings.burst)
         self._tunnels: dict[str, _Tunnel] = {}
         self._pluto = PlutoState.RUNNING
         self._listening = False
@@ -242,7 +242,7 @@ class Herald:
 
     def _forget(self, tunnel: _Tunnel) -> None:
         del self._tunnels[tunnel.view.path]
-        self._digest.forget(tunnel.view.path)
+        self._batching.forget(tunnel.view.path)
 
     def _patience(self, tunnel: _Tunnel, standing: _Standing, now: float) -> float:
         """Say for how many seconds a tunnel has to be like this before it is told."""
@@ -268,20 +268,20 @@ class Herald:
         """When tell() will have something to say, if nothing else is heard before."""
         return None if self._next == math.inf else self._next
 
-    def tell(self, now: float) -> list[Notice | Withdrawal]:
+    def tell(self, now: float) -> list[Notification | Withdrawal]:
         """Say what is due by now."""
         if now < self._next:
             return []
-        told = [*self._tell_of_service(now), *self._digest.pluto_is(self._pluto)]
-        if now >= self._digest.hold:
+        told = [*self._tell_of_service(now), *self._batching.pluto_is(self._pluto)]
+        if now >= self._batching.hold:
             told += self._tell_of_tunnels(now)
         waiting = [t.due for t in self._tunnels.values() if t.due is not None]
-        self._next = max(min(waiting), self._digest.hold) if waiting else math.inf
+        self._next = max(min(waiting), self._batching.hold) if waiting else math.inf
         if self._lost_due is not None:
             self._next = min(self._next, self._lost_due)
         return told
 
-    def _tell_of_service(self, now: float) -> Iterator[Notice | Withdrawal]:
+    def _tell_of_service(self, now: float) -> Iterator[Notification | Withdrawal]:
         if self._lost is None:
             if self._unwatched:
                 self._unwatched = False
@@ -290,7 +290,7 @@ class Herald:
             self._lost_due, self._unwatched = None, True
             yield notifications.unwatched(self._lost)
 
-    def _tell_of_tunnels(self, now: float) -> Iterator[Notice | Withdrawal]:
+    def _tell_of_tunnels(self, now: float) -> Iterator[Notification | Withdrawal]:
         waiting = [(t.due, t) for t in self._tunnels.values() if t.due is not None]
         if all(due > now for due, _ in waiting):
             return
@@ -304,8 +304,8 @@ class Herald:
             if found is not None:
                 news.append(found)
             elif self._is_stale(tunnel, was):
-                yield from self._digest.withdraw(tunnel.view.path)
-        yield from self._digest.tell(news, now, together=together)
+                yield from self._batching.withdraw(tunnel.view.path)
+        yield from self._batching.tell(news, now, together=together)
         for tunnel in ripe:
             if tunnel.gone:
                 self._forget(tunnel)
@@ -322,16 +322,16 @@ class Herald:
             often = tunnel.losses & (tunnel.losses - 1)  # 0 for the 1st, 2nd, 4th, 8th ... time
             if lost is None or often or not self._settings.down:
                 return None
-            return News(Kind.BLIP, tunnel.view, away=now - lost, times=tunnel.losses)
+            return News(NewsKind.BLIP, tunnel.view, away=now - lost, times=tunnel.losses)
         if standing is _Standing.STUCK:
             return self._trouble(tunnel, lost, now)
         if standing is _Standing.UP:
             away = None if tunnel.down_since is None else now - tunnel.down_since
             tunnel.down_since, tunnel.trouble = None, (-math.inf, Reason.NONE)
-            return News(Kind.UP, tunnel.view, away=away) if self._settings.up else None
+            return News(NewsKind.UP, tunnel.view, away=away) if self._settings.up else None
         if lost is None:  # it got better, or gave up trying
             better = standing.carries and self._settings.up
-            return News(Kind.PARTIAL, tunnel.view, tunnel.view.reason) if better else None
+            return News(NewsKind.PARTIAL, tunnel.view, tunnel.view.reason) if better else None
         if not standing.carries:
             tunnel.down_since = lost
         wanted = self._settings.down or standing is _Standing.HINDERED
@@ -345,7 +345,7 @@ class Herald:
         if lost is None and told is reason and now - told_at < REPEAT:
             return None
         tunnel.trouble = now, reason
-        return News(Kind.STUCK, tunnel.view, reason)
+        return News(NewsKind.STUCK, tunnel.view, reason)
 
     def _cause(self, tunnel: _Tunnel) -> Reason:
         if tunnel.why is Reason.PLUTO_STOPPED and self._pluto is not PlutoState.STOPPED:

@@ -15,8 +15,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.agent.delivery import Outbox, to_terminal
-from ipsecwatch.agent.policy import Herald
+from ipsecwatch.agent.delivery import Delivery, to_terminal
+from ipsecwatch.agent.policy import NotificationPolicy
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import Lost
 from ipsecwatch.dbus.connection import BusConnection, BusError, connect
@@ -96,9 +96,9 @@ class _Agent:
         self._follow = follow
         self._write = write
         self._name = name
-        self._herald = Herald(settings)
+        self._policy = NotificationPolicy(settings)
         self._heard = asyncio.Event()
-        self._outbox = Outbox(write)
+        self._delivery = Delivery(write)
         self._settled = asyncio.Event()
         """Whether there is a bus, and another agent on it, is known."""
 
@@ -110,7 +110,7 @@ class _Agent:
                 await self._settled.wait()
                 tasks.create_task(self._hear())
                 tasks.create_task(self._tell())
-                tasks.create_task(self._outbox.run())
+                tasks.create_task(self._delivery.run())
         except* _SecondAgent:
             self._write("ipsecwatch: another agent runs in this session; leaving it to that one")
 
@@ -125,18 +125,18 @@ class _Agent:
                     logger.log(level, "%s", ". ".join(filter(None, (event.why, event.hint))))
                 else:
                     listening = True
-                self._herald.hear(event, clock())
+                self._policy.hear(event, clock())
                 self._heard.set()
 
     async def _tell(self) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._herald.due):
+                async with asyncio.timeout_at(self._policy.due):
                     await self._heard.wait()
             self._heard.clear()
-            for what in self._herald.tell(clock()):
-                self._outbox.put(what)
+            for what in self._policy.tell(clock()):
+                self._delivery.put(what)
 
     async def _keep_session(self) -> None:
         """Stay on the session's bus, whenever there is one. Raises _SecondAgent."""
@@ -163,11 +163,11 @@ class _Agent:
         try:
             if self._name and not await request_name(connection, self._name):
                 raise _SecondAgent
-            self._outbox.use(_display(connection))
+            self._delivery.use(_display(connection))
             self._settled.set()
             return await connection.lost()
         finally:
-            self._outbox.use(None)
+            self._delivery.use(None)
             await connection.close()
 
 
@@ -176,7 +176,7 @@ def _display(connection: BusConnection) -> Display | None:
     try:
         # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
         # asyncio for what Python 3.16 will no longer have.
-        from ipsecwatch.agent.desktop import Screen
+        from ipsecwatch.agent.desktop import NotificationServer
     except (ImportError, AttributeError) as e:
         logger.warning(
             "no notifications on the desktop: %s. "
@@ -184,4 +184,4 @@ def _display(connection: BusConnection) -> Display | None:
             e,
         )
         return None
-    return Screen(connection)
+    return NotificationServer(connection)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsecwatch.agent import session
-from ipsecwatch.cli.common import EXIT_USAGE, Failure, verb
-from ipsecwatch.config import ConfigError, load_agent
+from ipsecwatch.cli.common import load_settings, verb
+from ipsecwatch.config import load_agent
 
 if TYPE_CHECKING:
     import argparse
@@ -28,10 +28,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    try:
-        settings = load_agent(args.config or _settings_file())
-    except ConfigError as e:
-        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    settings = load_settings(lambda: load_agent(args.config or _settings_file()))
     logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
     return asyncio.run(session.run(settings))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from ipsecwatch.config import ConfigError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ EXIT_UNKNOWN: Final = 3
 
 MAX_INPUT: Final = 256 << 20
 """Bytes of a file or a pipe that are read; the largest status that pluto can give is smaller."""
+
+
+S = TypeVar("S")
 
 
 class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
@@ -53,6 +57,14 @@ def verb(
     parser = verbs.add_parser(name, help=help_, description=help_[:1].upper() + help_[1:] + ".")
     parser.set_defaults(run=run)
     return parser
+
+
+def load_settings(load: Callable[[], S]) -> S:
+    """Return what ``load`` reads from a settings file. Raise Failure where that can't be used."""
+    try:
+        return load()
+    except ConfigError as e:
+        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
 
 
 def read_input(file: str) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, load_settings, verb
 from ipsecwatch.service.bus import RefusedError
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender, log_to
@@ -29,10 +29,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    try:
-        settings = config.load_service(args.config)
-    except config.ConfigError as e:
-        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    settings = load_settings(lambda: config.load_service(args.config))
     sender = Sender()
     log_to(sender)
     share_the_processor()

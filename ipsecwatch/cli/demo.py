@@ -24,9 +24,9 @@ from ipsecwatch.agent import session
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.config import AgentSettings, Settings
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.recording.composite import Ensemble, load
-from ipsecwatch.recording.fake_pluto import Playback
+from ipsecwatch.recording.fake_pluto import FakePluto
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.tunnel import Reason
@@ -98,7 +98,7 @@ async def _play(speed: float) -> int:
         stage = _Stage(speed, terminal.Paint(terminal.colour_wanted()))
         async with _bus(folder):
             control = str(folder / "pluto.ctl")
-            async with Playback(control, ensemble.status, stage.second):
+            async with FakePluto(control, ensemble.status, stage.second):
                 return await _perform(stage, ensemble, control)
 
 
@@ -243,7 +243,7 @@ class _Stage:
             + self.paint.dim(f"{told} #{change.serial}")
         )
         if change.reason is not Reason.NONE and change.told in ("down", "stuck"):
-            words = WORDS[change.reason]
+            words = REASON_TEXTS[change.reason]
             self._more("why", words.sentence)
             if words.advice:
                 self._more("", words.advice)

@@ -44,13 +44,7 @@ def _text(event: client.Event, paint: terminal.Paint) -> str | None:
     now = terminal.clock(time.time())
     match event:
         case client.Snapshot():
-            rows = [
-                terminal.Row(
-                    v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
-                    v.instances,
-                )
-                for v in event.tunnels.values()
-            ]  # fmt: skip
+            rows = [terminal.Row.of_view(v) for v in event.tunnels.values()]
             return paint.dim(f"{now}   {terminal.count(rows) if rows else 'no tunnels'}")
         case client.Change():
             return terminal.transition(

@@ -9,12 +9,13 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import config, recording
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, load_settings, verb
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via
+from ipsecwatch.pluto.poller import BUDGET
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.sanitize import clean
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 HELP = "record what pluto says and logs, until interrupted"
-
-SHARE: Final = 49
-"""How many times as long as pluto took to answer it is left alone: 2 % of its time."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,10 +46,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     if not 0.2 <= args.interval <= 3600:
         raise Failure("--interval must be from 0.2 to 3600", "1 is a good one", EXIT_USAGE)
-    try:
-        settings = config.load_service(args.config)
-    except config.ConfigError as e:
-        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+    settings = load_settings(lambda: config.load_service(args.config))
     try:
         out = recording.Writer(args.out)
     except OSError as e:
@@ -78,12 +73,7 @@ class _Recorder:
         self._interval = interval
         self._redactor = redactor
         self._log = PlutoLog(settings.unit, self._heard, lambda: None)
-        self._asker = Asker(
-            settings.control_socket,
-            whack=settings.whack,
-            timeout=settings.timeout,
-            max_answer=settings.max_answer,
-        )
+        self._pluto_client = PlutoClient.of(settings)
         self._version: str | None = None
         self.answers = 0
         self.lines = 0
@@ -111,7 +101,7 @@ class _Recorder:
         finally:
             await self._log.settle(float("inf"))
             self._log.close()
-            await self._asker.close()
+            await self._pluto_client.close()
 
     async def _round(self) -> float:
         """Ask what there is to ask; answers how long to leave pluto alone."""
@@ -123,14 +113,14 @@ class _Recorder:
         return max(self._interval, self._rest(status) + self._rest(traffic))
 
     def _rest(self, entry: dict[str, Any] | None) -> float:
-        return SHARE * float(entry["took"]) if entry else 0.0
+        return BUDGET * float(entry["took"]) if entry else 0.0
 
     async def _ask(self, command: Command) -> dict[str, Any] | None:
         """Ask once; answers an entry of the recording, or None where this can't be asked."""
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
         try:
-            answer = await self._asker.ask(command, self._version)
+            answer = await self._pluto_client.ask(command, self._version)
         except AskError as e:
             if e.trouble is Trouble.UNAVAILABLE:
                 return None

@@ -60,7 +60,7 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
             clock.wait(entry.at)
         if isinstance(entry, LogLine):
             tracker.hear(entry)
-        elif isinstance(entry, recording.Answer) and entry.command == "status":
+        elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             yield from tracker.observe(recording.poll(entry, reader))
 
 

@@ -17,17 +17,17 @@ from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
     EXIT_UNKNOWN,
-    EXIT_USAGE,
     Failure,
+    load_settings,
     read_input,
     verb,
 )
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto import query
-from ipsecwatch.reasons import WORDS
-from ipsecwatch.report import PlutoState, Poll, Report
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.report import PlutoState, Report
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tracking.tracker import tunnels_of
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -84,41 +84,27 @@ async def _ask() -> Found:
             hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
             raise Failure(str(e), hint) from e
         return await _ask_pluto()
-    rows = [
-        terminal.Row(
-            v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
-            v.instances, v.managed, v.attempts,
-        )
-        for v in seen.tunnels.values()
-    ]  # fmt: skip
+    rows = [terminal.Row.of_view(v) for v in seen.tunnels.values()]
     remark = "" if seen.pluto_state is PlutoState.RUNNING else _ILL[seen.pluto_state]
     return Found(sorted(rows, key=lambda r: r.name), "service", seen.pluto_state, remark)
 
 
 _ILL = {
-    PlutoState.STARTING: WORDS[Reason.PLUTO_STARTING].sentence,
-    PlutoState.STOPPED: WORDS[Reason.PLUTO_STOPPED].sentence,
-    PlutoState.UNREACHABLE: WORDS[Reason.PLUTO_UNREACHABLE].sentence,
+    PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
+    PlutoState.STOPPED: REASON_TEXTS[Reason.PLUTO_STOPPED].sentence,
+    PlutoState.UNREACHABLE: REASON_TEXTS[Reason.PLUTO_UNREACHABLE].sentence,
 }
 
 
 async def _ask_pluto() -> Found:
+    settings = load_settings(config.load_service)
+    pluto_client = query.PlutoClient.of(settings)
     try:
-        settings = config.load_service()
-    except config.ConfigError as e:
-        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
-    asker = query.Asker(
-        settings.control_socket,
-        whack=settings.whack,
-        timeout=settings.timeout,
-        max_answer=settings.max_answer,
-    )
-    try:
-        answer = await asker.ask()
+        answer = await pluto_client.ask()
     except query.AskError as e:
         raise Failure(str(e), e.hint) from e
     finally:
-        await asker.close()
+        await pluto_client.close()
     return _found(parse(answer.text, "status"), "pluto")
 
 
@@ -138,26 +124,13 @@ def _found(report: Report, source: str) -> Found:
             "Save one with: ipsec whack --status > FILE",
         )
     # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
-    whole = Report(**{**_fields(report), "complete": True})
-    tracker = Tracker()
-    tracker.observe(Poll(0.0, 0.0, whole))
-    rows = [
-        terminal.Row(
-            t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
-            t.managed, t.attempts, clean(t.peer) if t.peer else None,
-        )
-        for t in tracker.tunnels.values()
-    ]  # fmt: skip
+    rows = [terminal.Row.of_tunnel(t) for t in tunnels_of(report).values()]
     remarks = []
     if not report.complete:
         remarks.append(f"The text is not complete: {clean(report.why or '')}.")
     if report.unrecognised_count:
         remarks.append(f"{report.unrecognised_count} lines were not recognised.")
     return Found(sorted(rows, key=lambda r: r.name), source, None, " ".join(remarks))
-
-
-def _fields(report: Report) -> dict[str, Any]:
-    return {name: getattr(report, name) for name in report.__dataclass_fields__}
 
 
 def _json(found: Found, rows: Sequence[terminal.Row]) -> dict[str, Any]:
@@ -181,7 +154,7 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
 
 
 def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
-    told = WORDS[row.reason]
+    told = REASON_TEXTS[row.reason]
     facts = [
         ("state", paint.state(row.state)),
         (

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from ipsecwatch.client import View
+    from ipsecwatch.tunnel import Tunnel
 
 _LABEL: Final = 11
 _WIDEST: Final = 100
@@ -49,6 +53,22 @@ class Row:
     managed: str = ""
     attempts: int = 0
     peer: str | None = None
+
+    @classmethod
+    def of_view(cls, v: View) -> Row:
+        """Return the row of a tunnel that the service told of."""
+        return cls(
+            v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
+            v.instances, v.managed, v.attempts,
+        )  # fmt: skip
+
+    @classmethod
+    def of_tunnel(cls, t: Tunnel) -> Row:
+        """Return the row of a tunnel of one status, which says nothing of the time before it."""
+        return cls(
+            t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
+            t.managed, t.attempts, clean(t.peer) if t.peer else None,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +142,7 @@ def words(row: Row) -> str:
     if row.state is TunnelState.UNKNOWN:
         parts.append(f"last known: {row.last_state.value}")
     if row.reason is not Reason.NONE:
-        parts.append(WORDS[row.reason].sentence.rstrip("."))
+        parts.append(REASON_TEXTS[row.reason].sentence.rstrip("."))
     if row.attempts > 1:
         parts.append(f"{row.attempts} attempts")
     if row.managed:
@@ -165,7 +185,7 @@ def transition(
     """Write a transition as one line; ``new`` is None for a tunnel that is gone."""
     told = paint.dim("gone") if new is None else paint.state(new)
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
-    why = "" if reason is Reason.NONE else f"  {WORDS[reason].sentence}"
+    why = "" if reason is Reason.NONE else f"  {REASON_TEXTS[reason].sentence}"
     gap = " " * max(0, 10 - len("gone" if new is None else new.value))
     return f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"
 

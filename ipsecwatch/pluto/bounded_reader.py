@@ -25,7 +25,7 @@ ENDLESS: Final = 4
 """How many times what is kept of an answer is read, before it counts as endless."""
 
 
-class Drain:
+class BoundedReader:
     """Reads a non-blocking descriptor until its end, an error, or ``most`` bytes (None: no limit).
 
     The first ``keep`` bytes are kept, as text with undecodable bytes as surrogate escapes. The

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ECHOES: Final = (0.25, 0.5, 1.0)
+PAUSES: Final = (0.25, 0.5, 1.0)
 """Seconds after a waker until the next looks."""
 
 
-class Reminders:
+class Followups:
     """Calls ``look`` when it is time; how often pluto is asked is another's affair."""
 
     def __init__(self, look: Callable[[], None]) -> None:
@@ -64,13 +64,13 @@ class Reminders:
                 timer.cancel()
 
     def _echo_after(self, n: int) -> None:
-        before = ECHOES[n - 1] if n else 0.0
+        before = PAUSES[n - 1] if n else 0.0
         loop = asyncio.get_running_loop()
-        self._echo = loop.call_later(ECHOES[n] - before, self._echoed, n)
+        self._echo = loop.call_later(PAUSES[n] - before, self._echoed, n)
 
     def _echoed(self, n: int) -> None:
         self._look()
-        if n + 1 < len(ECHOES):
+        if n + 1 < len(PAUSES):
             self._echo_after(n + 1)
         else:
             self._echo, self._insists = None, False

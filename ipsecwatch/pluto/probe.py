@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.pluto.poller import BUDGET
-from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble
 
 if TYPE_CHECKING:
     from ipsecwatch.report import Report
@@ -37,11 +37,11 @@ def moves(report: Report) -> Moves:
     return frozenset((s.serial, s.name, s.story, s.parent_serial, s.newest) for s in report.states)
 
 
-class Tiers:
+class Probe:
     """Chooses each question. ``interval`` is the tick that the whole status would have to keep."""
 
-    def __init__(self, asker: Asker, interval: float) -> None:
-        self._asker = asker
+    def __init__(self, pluto_client: PlutoClient, interval: float) -> None:
+        self._pluto_client = pluto_client
         self.interval = interval
         self._version: str | None = None
         self._cost = 0.0
@@ -54,13 +54,13 @@ class Tiers:
         """Ask the question that is due. ``now`` is monotonic. Raises AskError."""
         if self._cheap_will_do(now):
             try:
-                return await self._asker.ask(Command.STATES, self._version)
+                return await self._pluto_client.ask(Command.STATES, self._version)
             except AskError as e:
                 if e.trouble is not Trouble.UNAVAILABLE:
                     raise
                 logger.info("large status, and no cheap question: %s", e)
                 self._useless_until = now + REST
-        return await self._asker.ask()
+        return await self._pluto_client.ask()
 
     def whole(self) -> None:
         """Have the whole status asked for next."""

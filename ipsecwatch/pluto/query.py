@@ -23,13 +23,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.pluto import whack
-from ipsecwatch.pluto.bounded_reader import ENDLESS, Drain
+from ipsecwatch.pluto.bounded_reader import ENDLESS, BoundedReader
 from ipsecwatch.pluto.whack import Versions
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ipsecwatch.config import Settings
 
 CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
 MAX_ANSWER: Final = 64 << 20
@@ -140,17 +142,17 @@ class _Asked:
     """A question under way."""
 
     sock: socket.socket
-    drain: Drain
+    reader: BoundedReader
     pid: int | None
     at: float
 
     def close(self) -> None:
-        self.drain.on_end = None
-        self.drain.close()
+        self.reader.on_end = None
+        self.reader.close()
         self.sock.close()
 
 
-class Asker:
+class PlutoClient:
     """Asks one pluto. ``timeout`` is for a whole question; ``max_answer`` bytes are kept."""
 
     def __init__(
@@ -172,6 +174,16 @@ class Asker:
         self._whack_rests_until = float("-inf")
         self.on_recovered: Callable[[], None] | None = None
         """Called when a question that was given up is over: pluto can be asked again."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> PlutoClient:
+        """Return one for the pluto that the settings name."""
+        return cls(
+            settings.control_socket,
+            whack=settings.whack,
+            timeout=settings.timeout,
+            max_answer=settings.max_answer,
+        )
 
     async def ask(self, command: Command = Command.STATUS, version: str | None = None) -> Answer:
         """Ask, and give up after the time limit. Questions queue up here, not at pluto's.
@@ -196,8 +208,8 @@ class Asker:
         """End. A question under way has ``grace`` seconds to be answered."""
         late = self._late
         if late is not None:
-            late.drain.on_end = None
-            await late.drain.wait(asyncio.get_running_loop().time() + grace)
+            late.reader.on_end = None
+            await late.reader.wait(asyncio.get_running_loop().time() + grace)
             late.close()
             self._late = None
 
@@ -206,9 +218,9 @@ class Asker:
     async def _ask_socket(self, deadline: float) -> Answer:
         asked = await self._connect(deadline)
         try:
-            await asked.drain.wait(deadline)
+            await asked.reader.wait(deadline)
         finally:
-            if asked.drain.ended:
+            if asked.reader.ended:
                 asked.close()
             else:
                 self._leave(asked)
@@ -248,10 +260,10 @@ class Asker:
         raise AssertionError("unreachable: the last kind returns or raises")
 
     def _begin(self, sock: socket.socket) -> _Asked:
-        drain = Drain(sock.fileno(), sock.recv_into, self._max, self._max * ENDLESS)
+        reader = BoundedReader(sock.fileno(), sock.recv_into, self._max, self._max * ENDLESS)
         creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         pid = struct.unpack("3i", creds)[0] or None  # 0: it lives in a PID namespace elsewhere
-        return _Asked(sock, drain, pid, asyncio.get_running_loop().time())
+        return _Asked(sock, reader, pid, asyncio.get_running_loop().time())
 
     def _explain(self, e: OSError) -> AskError:
         if e.errno == errno.ENOENT:
@@ -269,16 +281,16 @@ class Asker:
         return _NoSocketError(Trouble.UNREACHABLE, text, _HANGS)
 
     def _judge(self, asked: _Asked) -> Answer:
-        drain, took = asked.drain, asyncio.get_running_loop().time() - asked.at
-        waited = took if drain.first is None else drain.first - asked.at
-        if not drain.ended:
-            what = "has not answered" if drain.first is None else "has not finished its answer"
+        reader, took = asked.reader, asyncio.get_running_loop().time() - asked.at
+        waited = took if reader.first is None else reader.first - asked.at
+        if not reader.ended:
+            what = "has not answered" if reader.first is None else "has not finished its answer"
             text = f"pluto {what} within {self._timeout:g} s"
             raise AskError(Trouble.UNREACHABLE, text, _HANGS)
-        if drain.overflowed:
+        if reader.overflowed:
             raise self._too_long(took - waited, Via.SOCKET)
-        text = drain.text
-        if drain.error is not None or not text.endswith("\n"):
+        text = reader.text
+        if reader.error is not None or not text.endswith("\n"):
             what = "broke off its answer" if text else "hung up without an answer"
             raise AskError(Trouble.CUT, f"pluto {what}", _AGAIN, partial=text, busy=took - waited)
         return Answer(Command.STATUS, text, took, waited, Via.SOCKET, asked.pid)
@@ -289,8 +301,8 @@ class Asker:
         return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
 
     def _leave(self, asked: _Asked) -> None:
-        asked.drain.forget()
-        asked.drain.on_end = self._late_ended
+        asked.reader.forget()
+        asked.reader.on_end = self._late_ended
         self._late = asked
 
     def _late_ended(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.pluto.bounded_reader import ENDLESS, Drain
+from ipsecwatch.pluto.bounded_reader import ENDLESS, BoundedReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +66,8 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
     process = _start(argv)
     assert process.stdout is not None
     assert process.stderr is not None
-    out = _drain(process.stdout.fileno(), keep, keep * ENDLESS)
-    err = _drain(process.stderr.fileno(), KEEP_STDERR, None)
+    out = _reader_of(process.stdout.fileno(), keep, keep * ENDLESS)
+    err = _reader_of(process.stderr.fileno(), KEEP_STDERR, None)
     done = False
     try:
         done = (
@@ -109,8 +109,8 @@ def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _drain(fd: int, keep: int, most: int | None) -> Drain:
-    return Drain(fd, partial(_read_into, fd), keep, most)
+def _reader_of(fd: int, keep: int, most: int | None) -> BoundedReader:
+    return BoundedReader(fd, partial(_read_into, fd), keep, most)
 
 
 def _read_into(fd: int, view: memoryview) -> int:

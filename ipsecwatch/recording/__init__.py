@@ -6,10 +6,10 @@ from __future__ import annotations
 from ipsecwatch.recording.format import (
     FORMAT,
     KIND,
-    Answer,
     Entry,
     Head,
     Note,
+    RecordedAnswer,
     RecordingError,
     Writer,
     poll,
@@ -21,10 +21,10 @@ from ipsecwatch.recording.format import (
 __all__ = [
     "FORMAT",
     "KIND",
-    "Answer",
     "Entry",
     "Head",
     "Note",
+    "RecordedAnswer",
     "RecordingError",
     "Writer",
     "poll",

@@ -60,7 +60,11 @@ def load(path: Path, delay: float = 0.0, until: float = float("inf")) -> Part:
             break
         if isinstance(entry, LogLine):
             log.append((second, entry))
-        elif isinstance(entry, recording.Answer) and entry.command == "status" and entry.stdout:
+        elif (
+            isinstance(entry, recording.RecordedAnswer)
+            and entry.command == "status"
+            and entry.stdout
+        ):
             answers.append((second, entry.stdout))
     if not answers:
         raise recording.RecordingError(f"{path}: no status in it")

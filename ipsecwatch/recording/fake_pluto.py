@@ -76,7 +76,7 @@ def _lines(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-class Playback:
+class FakePluto:
     """Plays a pluto at ``path`` while its context lasts.
 
     ``says`` tells what pluto says at a time in seconds, ``clock`` what time it is by that count; a
@@ -100,7 +100,7 @@ class Playback:
         self.asked = 0
         """How many questions have been answered."""
 
-    async def __aenter__(self) -> Playback:
+    async def __aenter__(self) -> FakePluto:
         """Begin; the socket is there on return, if it is to be there at all."""
         self._remove()
         self._follow()

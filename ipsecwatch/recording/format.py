@@ -41,7 +41,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RecordedAnswer:
     """One question and what came of it. ``exit`` is None for an answer from the socket."""
 
     at: float
@@ -64,7 +64,7 @@ class Note:
     text: str
 
 
-Entry = Answer | LogLine | Note
+Entry = RecordedAnswer | LogLine | Note
 
 
 def read(path: Path) -> tuple[Head, Iterator[Entry]]:
@@ -125,9 +125,9 @@ def _entries(
             yield Note(float(at), _text(data["note"]))
 
 
-def _answer(at: float, data: dict[str, Any]) -> Answer:
+def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
     exit_, mono = data.get("exit"), data.get("mono")
-    return Answer(
+    return RecordedAnswer(
         at=at,
         command=_text(data["command"]),
         stdout=_text(data.get("stdout")),
@@ -149,7 +149,7 @@ def _number(value: object, default: float) -> float:
     return float(value) if isinstance(value, (int, float)) else default
 
 
-def with_stdout(answer: Answer, text: str) -> Answer:
+def with_stdout(answer: RecordedAnswer, text: str) -> RecordedAnswer:
     """Give the same answer with another text."""
     return replace(answer, stdout=text)
 
@@ -159,14 +159,14 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
 
     In the file it stands where it was asked for.
     """
-    waiting: Answer | None = None
+    waiting: RecordedAnswer | None = None
     for entry in entries:
         if waiting is not None and (
-            isinstance(entry, Answer) or entry.at > waiting.at + waiting.took
+            isinstance(entry, RecordedAnswer) or entry.at > waiting.at + waiting.took
         ):
             yield waiting
             waiting = None
-        if isinstance(entry, Answer):
+        if isinstance(entry, RecordedAnswer):
             waiting = entry
         else:
             yield entry
@@ -174,7 +174,7 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
         yield waiting
 
 
-def poll(answer: Answer, reader: Reader) -> Poll:
+def poll(answer: RecordedAnswer, reader: Reader) -> Poll:
     """Read a recorded answer to ``status`` as the service reads a live one."""
     mono = answer.at if answer.mono is None else answer.mono
     if answer.timed_out or answer.exit == _TIMED_OUT:

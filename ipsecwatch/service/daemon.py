@@ -25,14 +25,14 @@ from systemd import daemon
 
 from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
-from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
-from ipsecwatch.pluto.probe import Tiers
-from ipsecwatch.pluto.query import Answer, Asker, AskError, Command
+from ipsecwatch.pluto.probe import Probe
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient
 from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.pluto.wakers.systemd import SystemWatch
-from ipsecwatch.pluto.wakers.xfrm import KernelWatch
+from ipsecwatch.pluto.wakers.systemd import SystemdWatch
+from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, Publication
 from ipsecwatch.service.journal import Journal
@@ -96,13 +96,8 @@ class Service:
         self._kept = kept or StateFile(None)
         self._journal = Journal(sender, self.run_id)
         self._bus = Bus(self.run_id, self._refresh)
-        self._asker = Asker(
-            settings.control_socket,
-            whack=settings.whack,
-            timeout=settings.timeout,
-            max_answer=settings.max_answer,
-        )
-        self._tiers = Tiers(self._asker, settings.interval)
+        self._pluto_client = PlutoClient.of(settings)
+        self._probe = Probe(self._pluto_client, settings.interval)
         self._poller = Poller(
             self._ask,
             self._polled,
@@ -110,12 +105,12 @@ class Service:
             fast_interval=settings.fast_interval,
             timeout=settings.timeout,
         )
-        self._asker.on_recovered = self._poller.wake
-        self.reminders = Reminders(self._poller.wake)
-        self._log = PlutoLog(settings.unit, self.hear, self.reminders.logged)
-        self._socket = SocketWatch(Path(settings.control_socket), self.reminders.wake)
-        self._system = SystemWatch(settings.unit, self.reminders.wake)
-        self._kernel = KernelWatch(self.reminders.wake)
+        self._pluto_client.on_recovered = self._poller.wake
+        self.followups = Followups(self._poller.wake)
+        self._log = PlutoLog(settings.unit, self.hear, self.followups.logged)
+        self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
+        self._system = SystemdWatch(settings.unit, self.followups.wake)
+        self._kernel = XfrmWatch(self.followups.wake)
         self._whole: Report | None = None
         self._last_poll = 0.0
         self._heard_at = float("-inf")
@@ -176,8 +171,8 @@ class Service:
         self._socket.close()
         self._kernel.close()
         await self._system.close()
-        self.reminders.close()
-        await self._asker.close()
+        self.followups.close()
+        await self._pluto_client.close()
         await self._bus.stop()
 
     def _remember(self) -> float | None:
@@ -195,14 +190,14 @@ class Service:
     # --- polls --------------------------------------------------------------------------
 
     async def _ask(self) -> Answer:
-        return await self._tiers.ask(time.monotonic())
+        return await self._probe.ask(time.monotonic())
 
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
         """Take what a poll brought; says whether the next one should come soon."""
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
         await self._log.settle(asked)
         if isinstance(answer, AskError):
-            self._tiers.whole()
+            self._probe.whole()
             inactive = self._system.was_inactive(self._heard_at)
             poll = Poll(at, mono, None, answer.pluto, why=str(answer), unit_inactive=inactive)
         else:
@@ -215,14 +210,14 @@ class Service:
             await self._log.settle(asked)
             changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
-            self.reminders.seen()
+            self.followups.seen()
         self._outbox.put_nowait(self._told(poll, changes, asked))
-        self.reminders.set_alarm(self._tracker.due)
+        self.followups.set_alarm(self._tracker.due)
         return self._tracker.connecting
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
         report = await self._worker.read(answer)
-        if not self._tiers.learn(answer, report, mono):
+        if not self._probe.learn(answer, report, mono):
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
             self._whole = report
@@ -251,7 +246,7 @@ class Service:
         return _Told(news, poll, asked, known=complete or self._tracker.gone)
 
     async def _refresh(self) -> None:
-        self._tiers.whole()
+        self._probe.whole()
         try:
             await self._poller.refresh()
         except PollerEndedError as e:  # we end: nobody is answered any more
@@ -326,7 +321,7 @@ class Service:
         except ConfigError as e:
             logger.error("settings not read again: %s", e)
         else:
-            self._poller.interval = self._tiers.interval = new.interval
+            self._poller.interval = self._probe.interval = new.interval
             self._poller.fast_interval = new.fast_interval
             self._poller.wake()
             self._tracker.stuck_after = new.stuck_after

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -53,12 +53,12 @@ class Journal:
             AT=str(round(t.at * 1_000_000)),
             PEER=clean(t.tunnel.peer or ""),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            ADVICE=WORDS[t.reason].advice,
+            ADVICE=REASON_TEXTS[t.reason].advice,
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
         """Write that pluto can't be asked any more, or isn't there; ``why`` in one line."""
-        words = WORDS[reason]
+        words = REASON_TEXTS[reason]
         self._write(
             PLUTO_LOST,
             4,
@@ -126,4 +126,4 @@ def describe(t: Transition) -> str:
         words = f"{stays} only partly up ({tunnel.children_up} of {tunnel.children})"
     if t.becomes is TunnelState.UP or t.reason is Reason.NONE:
         return f"Tunnel {tunnel.name} {words}."
-    return f"Tunnel {tunnel.name} {words}: {WORDS[t.reason].sentence}"
+    return f"Tunnel {tunnel.name} {words}: {REASON_TEXTS[t.reason].sentence}"

@@ -436,6 +436,13 @@ class Tracker:
         return told, None
 
 
+def tunnels_of(report: Report) -> dict[str, Tunnel]:
+    """Return the tunnels that one report alone shows, by key, whether or not it is whole."""
+    tracker = Tracker()
+    tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
+    return tracker.tunnels
+
+
 def _same(record: TunnelRecord, observed: Observation) -> bool:
     """Tell whether nothing happened to a tunnel that nobody tries to bring up.
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.agent import delivery as module
-from ipsecwatch.agent.delivery import Outbox
-from ipsecwatch.agent.notifications import Notice, Withdrawal
+from ipsecwatch.agent.delivery import Delivery
+from ipsecwatch.agent.notifications import Notification, Withdrawal
 from ipsecwatch.dbus.connection import NoReplyError
 from tests.support.waiting import until
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
 
-def notice(key: str = "site", title: str = "site is up") -> Notice:
-    return Notice(key, title, "And so on.", "network-vpn", "network.connected")
+def notice(key: str = "site", title: str = "site is up") -> Notification:
+    return Notification(key, title, "And so on.", "network-vpn", "network.connected")
 
 
 class Display:
@@ -36,7 +36,7 @@ class Display:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def show(self, notice: Notice) -> None:
+    async def show(self, notice: Notification) -> None:
         self.attempts += 1
         await self.gate.wait()
         if not self.works:
@@ -53,8 +53,8 @@ class Display:
 @asynccontextmanager
 async def delivering(
     write: Callable[[str], Any], display: Display | None = None
-) -> AsyncGenerator[Outbox]:
-    outbox = Outbox(write)
+) -> AsyncGenerator[Delivery]:
+    outbox = Delivery(write)
     outbox.use(display)
     running = asyncio.create_task(outbox.run())
     try:
@@ -161,13 +161,13 @@ async def test_a_screen_that_comes_later_shows_what_is_still_fresh() -> None:
 async def test_waiting_for_a_screen_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, turns = list[str](), 0
 
-    async def counted(outbox: Outbox, item: Any) -> bool:  # noqa: ANN401
+    async def counted(outbox: Delivery, item: Any) -> bool:  # noqa: ANN401
         nonlocal turns
         turns += 1
         return await deliver(outbox, item)
 
-    deliver = Outbox._deliver
-    monkeypatch.setattr(Outbox, "_deliver", counted)
+    deliver = Delivery._deliver
+    monkeypatch.setattr(Delivery, "_deliver", counted)
     async with delivering(lines.append) as outbox:
         outbox.put(notice())
         await asyncio.sleep(0.3)

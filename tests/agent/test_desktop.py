@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.agent.notifications import Notice, Urgency
+from ipsecwatch.agent.notifications import Notification, Urgency
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, LostError, NoReplyError, connect
 from tests.support.fake_notification_server import EXCESS, notification_server
 
@@ -19,7 +19,7 @@ desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifi
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ipsecwatch.agent.desktop import Screen
+    from ipsecwatch.agent.desktop import NotificationServer
     from tests.support.dbus_daemon import PrivateBus
 
 pytestmark = pytest.mark.usefixtures("session_bus")
@@ -27,16 +27,18 @@ pytestmark = pytest.mark.usefixtures("session_bus")
 EVIL = '<b>evil</b> & <img src="file:///dev/zero"> <a href="x">y</a>'
 
 
-def notice(key: str = "site", title: str = "site is up", body: str = "", **more: object) -> Notice:
-    made = Notice(key, title, body, "network-vpn", "network.connected")
+def notice(
+    key: str = "site", title: str = "site is up", body: str = "", **more: object
+) -> Notification:
+    made = Notification(key, title, body, "network-vpn", "network.connected")
     return replace(made, **more)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def screen() -> AsyncGenerator[Screen]:
+async def screen() -> AsyncGenerator[NotificationServer]:
     connection = await connect("session")
     try:
-        yield desktop.Screen(connection)
+        yield desktop.NotificationServer(connection)
     finally:
         await connection.close()
 

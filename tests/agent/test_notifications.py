@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.notifications import (
-    Kind,
     News,
+    NewsKind,
     Urgency,
     line,
     pluto_stopped,
@@ -22,15 +22,15 @@ from ipsecwatch.agent.notifications import (
     unwatched,
 )
 from ipsecwatch.client.events import Lost
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason
 from tests.support.fake_events import view
 
-STATES = {Kind.DOWN: "down", Kind.STUCK: "stuck", Kind.PARTIAL: "partial"}
+STATES = {NewsKind.DOWN: "down", NewsKind.STUCK: "stuck", NewsKind.PARTIAL: "partial"}
 
 
 def news(
-    kind: Kind,
+    kind: NewsKind,
     name: str = "site",
     reason: Reason = Reason.NONE,
     *,
@@ -53,49 +53,49 @@ Ask its administrator why, if it does not come back by itself."""
 @pytest.mark.parametrize(
     ("told", "title", "body"),
     [
-        (news(Kind.UP), "site is up", "The tunnel is established."),
-        (news(Kind.UP, away=42.4), "site is up", "It was down for 42 s."),
-        (news(Kind.UP, away=3600 * 3 + 300), "site is up", "It was down for 3 h 5 min."),
-        (news(Kind.UP, away=86400 * 2.5), "site is up", "It was down for 2 d 12 h."),
-        (news(Kind.UP, away=3599), "site is up", "It was down for 1 h."),
+        (news(NewsKind.UP), "site is up", "The tunnel is established."),
+        (news(NewsKind.UP, away=42.4), "site is up", "It was down for 42 s."),
+        (news(NewsKind.UP, away=3600 * 3 + 300), "site is up", "It was down for 3 h 5 min."),
+        (news(NewsKind.UP, away=86400 * 2.5), "site is up", "It was down for 2 d 12 h."),
+        (news(NewsKind.UP, away=3599), "site is up", "It was down for 1 h."),
         (
-            news(Kind.UP, children=3, children_up=3),
+            news(NewsKind.UP, children=3, children_up=3),
             "site is up",
             "3 of 3 subnets are connected.",
         ),
-        (news(Kind.BLIP, away=0.2), "site is up again", "It was lost for 1 s."),
+        (news(NewsKind.BLIP, away=0.2), "site is up again", "It was lost for 1 s."),
         (
-            news(Kind.BLIP, away=2.0, times=4),
+            news(NewsKind.BLIP, away=2.0, times=4),
             "site is up again",
             "It was lost for 2 s. It happened 4 times lately.",
         ),
         (
-            news(Kind.DOWN, reason=Reason.PEER_DEAD),
+            news(NewsKind.DOWN, reason=Reason.PEER_DEAD),
             "site is down",
             PEER_DEAD,
         ),
-        (news(Kind.DOWN), "site is down", "The tunnel was lost."),
+        (news(NewsKind.DOWN), "site is down", "The tunnel was lost."),
         (
-            news(Kind.DOWN, state="waiting"),
+            news(NewsKind.DOWN, state="waiting"),
             "site is down",
             "The tunnel was lost. It comes back when it is needed.",
         ),
         (
-            news(Kind.DOWN, reason=Reason.PEER_DELETED, state="connecting"),
+            news(NewsKind.DOWN, reason=Reason.PEER_DELETED, state="connecting"),
             "site is down",
             TRYING_AGAIN,
         ),
         (
-            news(Kind.STUCK),
+            news(NewsKind.STUCK),
             "site is stuck",
             "It has been trying to connect, without success so far.",
         ),
         (
-            news(Kind.PARTIAL, children=2, children_up=1),
+            news(NewsKind.PARTIAL, children=2, children_up=1),
             "site is partly up",
             "1 of 2 subnets is connected.",
         ),
-        (news(Kind.PARTIAL), "site is partly up", "Some of its subnets are not connected."),
+        (news(NewsKind.PARTIAL), "site is partly up", "Some of its subnets are not connected."),
     ],
 )
 def test_each_thing_that_happens_has_its_words(told: News, title: str, body: str) -> None:
@@ -106,10 +106,10 @@ def test_each_thing_that_happens_has_its_words(told: News, title: str, body: str
 
 @pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.NONE])
 def test_every_reason_is_told_with_what_to_do_about_it(reason: Reason) -> None:
-    for kind in (Kind.DOWN, Kind.STUCK, Kind.PARTIAL):
+    for kind in (NewsKind.DOWN, NewsKind.STUCK, NewsKind.PARTIAL):
         body = single(news(kind, reason=reason)).body
-        assert WORDS[reason].sentence in body
-        assert body.endswith(WORDS[reason].advice)
+        assert REASON_TEXTS[reason].sentence in body
+        assert body.endswith(REASON_TEXTS[reason].advice)
         assert len(body) < notifications.MAX_BODY
 
 
@@ -118,29 +118,29 @@ def test_what_asks_for_nothing_is_quiet_or_goes_by_itself() -> None:
         notice = single(told)
         return notice.urgency, notice.transient
 
-    assert manner(news(Kind.UP)) == (Urgency.NORMAL, True)
-    assert manner(news(Kind.BLIP, away=1)) == (Urgency.LOW, True)
-    assert manner(news(Kind.DOWN, reason=Reason.PEER_DEAD)) == (Urgency.NORMAL, False)
-    assert manner(news(Kind.DOWN, reason=Reason.OPERATOR)) == (Urgency.LOW, False)
-    assert manner(news(Kind.STUCK)) == (Urgency.NORMAL, False)
+    assert manner(news(NewsKind.UP)) == (Urgency.NORMAL, True)
+    assert manner(news(NewsKind.BLIP, away=1)) == (Urgency.LOW, True)
+    assert manner(news(NewsKind.DOWN, reason=Reason.PEER_DEAD)) == (Urgency.NORMAL, False)
+    assert manner(news(NewsKind.DOWN, reason=Reason.OPERATOR)) == (Urgency.LOW, False)
+    assert manner(news(NewsKind.STUCK)) == (Urgency.NORMAL, False)
 
 
 def test_categories_and_icons_tell_up_from_down_from_trouble() -> None:
-    looks = {k: (single(news(k)).category, single(news(k)).icon) for k in Kind}
+    looks = {k: (single(news(k)).category, single(news(k)).icon) for k in NewsKind}
     assert looks == {
-        Kind.UP: ("network.connected", "network-vpn"),
-        Kind.BLIP: ("network.connected", "network-vpn"),
-        Kind.DOWN: ("network.disconnected", "network-offline"),
-        Kind.STUCK: ("network.error", "dialog-warning"),
-        Kind.PARTIAL: ("network.error", "dialog-warning"),
+        NewsKind.UP: ("network.connected", "network-vpn"),
+        NewsKind.BLIP: ("network.connected", "network-vpn"),
+        NewsKind.DOWN: ("network.disconnected", "network-offline"),
+        NewsKind.STUCK: ("network.error", "dialog-warning"),
+        NewsKind.PARTIAL: ("network.error", "dialog-warning"),
     }
 
 
 def test_a_summary_tells_the_worst_first_and_names_a_few() -> None:
     told = summary(
         [
-            news(Kind.UP, "office"),
-            *[news(Kind.DOWN, f"branch-{n}", Reason.PEER_DEAD) for n in range(9)],
+            news(NewsKind.UP, "office"),
+            *[news(NewsKind.DOWN, f"branch-{n}", Reason.PEER_DEAD) for n in range(9)],
         ]
     )
     assert told.key == notifications.SUMMARY
@@ -155,20 +155,22 @@ def test_a_summary_tells_the_worst_first_and_names_a_few() -> None:
 
 
 def test_a_summary_of_one_kind_needs_no_headings() -> None:
-    told = summary([news(Kind.UP, "a"), news(Kind.UP, "b"), news(Kind.UP, "c")])
+    told = summary([news(NewsKind.UP, "a"), news(NewsKind.UP, "b"), news(NewsKind.UP, "c")])
     assert (told.title, told.body) == ("3 tunnels are up", "a, b and c.")
 
 
 def test_a_summary_gives_no_reason_where_there_are_several() -> None:
-    told = summary([news(Kind.DOWN, "a", Reason.PEER_DEAD), news(Kind.STUCK, "b", Reason.PROPOSAL)])
+    told = summary(
+        [news(NewsKind.DOWN, "a", Reason.PEER_DEAD), news(NewsKind.STUCK, "b", Reason.PROPOSAL)]
+    )
     assert told.body == "Down: a.\nStuck: b."
 
 
 def test_the_end_of_pluto_names_what_went_with_it() -> None:
-    told = pluto_stopped([news(Kind.DOWN, "site"), news(Kind.DOWN, "office")])
+    told = pluto_stopped([news(NewsKind.DOWN, "site"), news(NewsKind.DOWN, "office")])
     assert told.title == "The IPsec service stopped"
     assert told.body == "site and office are down.\nStart it: systemctl start ipsec"
-    assert pluto_stopped([news(Kind.DOWN)]).body.startswith("site is down.\n")
+    assert pluto_stopped([news(NewsKind.DOWN)]).body.startswith("site is down.\n")
 
 
 def test_that_nobody_watches_says_what_to_do() -> None:
@@ -179,12 +181,12 @@ def test_that_nobody_watches_says_what_to_do() -> None:
 
 def test_a_long_name_is_cut_in_its_middle_and_told_in_full_below() -> None:
     name = "headquarters-to-branch-office-munich-2"
-    notice = single(news(Kind.DOWN, name))
+    notice = single(news(NewsKind.DOWN, name))
     assert notice.title == "headquar…unich-2 is down"
     assert notice.body == f"{name}\nThe tunnel was lost."
-    listed = summary([news(Kind.DOWN, name), news(Kind.DOWN, "site")]).body
+    listed = summary([news(NewsKind.DOWN, name), news(NewsKind.DOWN, "site")]).body
     assert listed == "headquarters-t…fice-munich-2 and site."
-    longer = single(news(Kind.DOWN, "x" * 10 + "y" * 200 + "z" * 10))
+    longer = single(news(NewsKind.DOWN, "x" * 10 + "y" * 200 + "z" * 10))
     assert longer.title == "xxxxxxxx…zzzzzzz is down"
 
 
@@ -192,7 +194,7 @@ def test_a_notice_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     try:
-        told = line(single(news(Kind.DOWN, reason=Reason.PEER_DELETED)), 1_700_000_000.0)
+        told = line(single(news(NewsKind.DOWN, reason=Reason.PEER_DELETED)), 1_700_000_000.0)
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -203,7 +205,7 @@ def test_a_notice_is_one_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_name_that_was_cleaned_keeps_its_escapes_as_they_are() -> None:
-    assert single(news(Kind.UP, r"evil\u202elive")).title == r"evil\u202elive is up"
+    assert single(news(NewsKind.UP, r"evil\u202elive")).title == r"evil\u202elive is up"
 
 
 HOSTILE = st.text(max_size=300) | st.sampled_from(
@@ -218,8 +220,8 @@ def harmless(text: str) -> bool:
 
 
 @settings(deadline=None)
-@given(HOSTILE, st.sampled_from(list(Kind)), st.sampled_from(list(Reason)))
-def test_no_name_gets_out_of_its_place(name: str, kind: Kind, reason: Reason) -> None:
+@given(HOSTILE, st.sampled_from(list(NewsKind)), st.sampled_from(list(Reason)))
+def test_no_name_gets_out_of_its_place(name: str, kind: NewsKind, reason: Reason) -> None:
     told = news(kind, name, reason)
     for notice in (single(told), summary([told] * 30), pluto_stopped([told] * 30)):
         assert harmless(notice.title)

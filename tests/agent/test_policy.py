@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.agent.notifications import Notice, Urgency
+from ipsecwatch.agent.notifications import Notification, Urgency
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.fake_events import Audience, Story, path, view
@@ -518,7 +518,7 @@ def test_in_the_end_the_screen_says_nothing_that_isnt_so(
     screen = {n.key: n for _, n in audience.notices}
     for name in NAMES:
         told = screen.get(path(name))
-        if isinstance(told, Notice) and name in story.views:
+        if isinstance(told, Notification) and name in story.views:
             known = story.views[name].last_state
             up = told.title.endswith((" is up", " is up again"))
             assert not up or known is TunnelState.UP
@@ -533,8 +533,8 @@ def test_guests_that_come_and_go_leave_nothing_behind() -> None:
         audience.hears(100 * n, story.listed(name), story.become(name, "up"))
         audience.hears(100 * n + 50, story.become(name, "down", "unloaded"), story.gone(name))
     assert len(audience.said(20_000)) == 200
-    assert audience.herald._tunnels == {}
-    assert audience.herald._digest._shown == set()
+    assert audience.policy._tunnels == {}
+    assert audience.policy._batching._shown == set()
 
 
 def test_ten_thousand_tunnels_that_flap_cost_little() -> None:

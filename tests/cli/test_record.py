@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipsecwatch.cli.replay import transitions
-from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
+from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -32,7 +32,7 @@ async def record(
     def says(_: float) -> Said:
         return SAMPLES[10].stdout if comes_up else first
 
-    async with Playback(f"{folder}/pluto.ctl", says, lambda: 0.0) as pluto:
+    async with FakePluto(f"{folder}/pluto.ctl", says, lambda: 0.0) as pluto:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ipsecwatch", "record", "--config", settings, "--interval", "0.2",
             *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

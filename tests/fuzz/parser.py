@@ -117,7 +117,7 @@ def seeds(folder: Path) -> None:
     for path in sorted(ROOT.glob("*/*.gz")):
         kinds: set[tuple[str, int]] = set()
         for entry in recording.read(path)[1]:
-            if not isinstance(entry, recording.Answer) or entry.command not in COMMANDS:
+            if not isinstance(entry, recording.RecordedAnswer) or entry.command not in COMMANDS:
                 continue
             kind = entry.command, entry.stdout.count("\n")
             if kind in kinds or len(kinds) > 8:

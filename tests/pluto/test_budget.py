@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.pluto.poller import Poller
-from ipsecwatch.pluto.probe import LONGEST, Tiers
+from ipsecwatch.pluto.probe import LONGEST, Probe
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.report import Report, Totals
 from tests.support import virtual_clock
@@ -72,7 +72,7 @@ class Watch:
 
     def __init__(self, pluto: Pluto) -> None:
         self._pluto = pluto
-        self.tiers = Tiers(pluto, 5.0)  # type: ignore[arg-type]
+        self.tiers = Probe(pluto, 5.0)  # type: ignore[arg-type]
         self.poller = Poller(self._ask, self._polled)
 
     async def _ask(self) -> Answer:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.followups import Followups
 from tests.support import virtual_clock
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ def played(*acts: Act) -> list[float]:
     async def play() -> None:
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        reminders = Reminders(lambda: looks.append(round(loop.time() - begun, 3)))
+        followups = Followups(lambda: looks.append(round(loop.time() - begun, 3)))
         do: dict[str, Callable[[], None]] = {
-            "wake": reminders.wake, "logged": reminders.logged, "seen": reminders.seen,
-            "close": reminders.close, "due at 9": lambda: reminders.set_alarm(begun + 9),
-            "nothing is due": lambda: reminders.set_alarm(None),
-            "was due at 1": lambda: reminders.set_alarm(begun + 1),
+            "wake": followups.wake, "logged": followups.logged, "seen": followups.seen,
+            "close": followups.close, "due at 9": lambda: followups.set_alarm(begun + 9),
+            "nothing is due": lambda: followups.set_alarm(None),
+            "was due at 1": lambda: followups.set_alarm(begun + 1),
         }  # fmt: skip
         for at, what in acts:
             await asyncio.sleep(begun + at - loop.time())

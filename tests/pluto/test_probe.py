@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto.probe import LONGEST, Tiers
-from ipsecwatch.pluto.query import Answer, Asker, Command, Via
-from ipsecwatch.recording.fake_pluto import Playback
+from ipsecwatch.pluto.probe import LONGEST, Probe
+from ipsecwatch.pluto.query import Answer, Command, PlutoClient, Via
+from ipsecwatch.recording.fake_pluto import FakePluto
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -60,9 +60,11 @@ def whack(tmp_path: Path) -> Whack:
 
 async def asked(whack: Whack, cost: float, now: float = 1.0) -> Command:
     """Answer what is asked after a status that cost so much."""
-    asker = Asker(str(whack.path.parent / "pluto.ctl"), whack=str(whack.path), timeout=5.0)
-    tiers = Tiers(asker, interval=5.0)
-    async with Playback(str(whack.path.parent / "pluto.ctl"), lambda _: UP, lambda: 0.0):
+    pluto_client = PlutoClient(
+        str(whack.path.parent / "pluto.ctl"), whack=str(whack.path), timeout=5.0
+    )
+    tiers = Probe(pluto_client, interval=5.0)
+    async with FakePluto(str(whack.path.parent / "pluto.ctl"), lambda _: UP, lambda: 0.0):
         tiers.learn(*status(UP, cost=cost), 0.0)
         return (await tiers.ask(now)).command
 
@@ -88,7 +90,7 @@ async def test_a_whack_of_another_version_is_never_asked(tmp_path: Path) -> None
 
 
 async def test_a_refresh_asks_for_the_whole_status(whack: Whack) -> None:
-    tiers = Tiers(Asker(whack=str(whack.path)), interval=5.0)
+    tiers = Probe(PlutoClient(whack=str(whack.path)), interval=5.0)
     tiers.learn(*status(UP, cost=0.5), 0.0)
     assert tiers._cheap_will_do(1.0)
     tiers.whole()
@@ -97,7 +99,7 @@ async def test_a_refresh_asks_for_the_whole_status(whack: Whack) -> None:
 
 def test_timers_and_counters_are_no_move() -> None:
     assert UP != LATER
-    tiers = Tiers(Asker(), interval=5.0)
+    tiers = Probe(PlutoClient(), interval=5.0)
     tiers.learn(*status(UP, cost=0.5), 0.0)
     assert tiers.learn(*cheap(states(LATER)), 5.0)
 
@@ -112,7 +114,7 @@ MOVED = {
 
 @pytest.mark.parametrize("case", MOVED)
 def test_whatever_else_changes_is_a_move(case: str) -> None:
-    tiers = Tiers(Asker(), interval=5.0)
+    tiers = Probe(PlutoClient(), interval=5.0)
     tiers.learn(*status(UP, cost=0.5), 0.0)
     assert not tiers.learn(*cheap(MOVED[case]), 5.0)
     assert not tiers._cheap_will_do(6.0)

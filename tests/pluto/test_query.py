@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ipsecwatch.pluto import query
-from ipsecwatch.pluto.query import Answer, Asker, AskError, Command, Trouble, Via, judge
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via, judge
 from ipsecwatch.pluto.whack import Run
 from ipsecwatch.report import PlutoState
 from tests.support.bad_pluto import LINE, STATUS, FakePluto
@@ -30,9 +30,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "pluto.ctl"
 
 
-async def refusal(asker: Asker, command: Command = Command.STATUS, **more: str) -> AskError:
+async def refusal(
+    pluto_client: PlutoClient, command: Command = Command.STATUS, **more: str
+) -> AskError:
     with pytest.raises(AskError) as caught:
-        await asker.ask(command, **more)
+        await pluto_client.ask(command, **more)
     text = str(caught.value)
     assert text
     assert "\n" not in text
@@ -45,9 +47,9 @@ async def refusal(asker: Asker, command: Command = Command.STATUS, **more: str) 
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
 async def test_a_good_pluto_is_asked_over_its_socket(path: Path, packets: bool) -> None:
     with FakePluto(path, packets=packets) as pluto:
-        asker = Asker(str(path))
+        pluto_client = PlutoClient(str(path))
         async with no_harm():
-            first, second = await asker.ask(), await asker.ask()
+            first, second = await pluto_client.ask(), await pluto_client.ask()
         assert first.text == second.text == STATUS
         assert (first.via, first.exit, first.pid) == (Via.SOCKET, None, pluto.pid)
         assert 0 <= first.waited <= first.took < 5
@@ -60,7 +62,7 @@ async def test_a_good_pluto_is_asked_over_its_socket(path: Path, packets: bool) 
 async def test_bytes_that_are_no_utf_8_survive(path: Path) -> None:
     text = STATUS + "000 id=\udcff\udcfeé\n"
     with FakePluto(path, text=text):
-        assert (await Asker(str(path)).ask()).text == text
+        assert (await PlutoClient(str(path)).ask()).text == text
 
 
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
@@ -68,24 +70,24 @@ async def test_a_long_answer_arrives_whole(path: Path, packets: bool) -> None:
     text = "".join(f"000 é {i} {LINE}" for i in range(20_000))
     with FakePluto(path, text=text, packets=packets):
         async with no_harm():
-            answer = await Asker(str(path)).ask()
+            answer = await PlutoClient(str(path)).ask()
     assert answer.text == text
 
 
 async def test_a_pluto_that_was_upgraded_is_asked_the_way_it_wants_it(path: Path) -> None:
-    asker = Asker(str(path))
+    pluto_client = PlutoClient(str(path))
     for packets in (False, True, True, False):  # packets from 5.4 on
         with FakePluto(path, packets=packets) as pluto:
-            assert (await asker.ask()).pid == pluto.pid
+            assert (await pluto_client.ask()).pid == pluto.pid
         os.unlink(path)
-        assert (await refusal(asker)).trouble is Trouble.STOPPED
+        assert (await refusal(pluto_client)).trouble is Trouble.STOPPED
 
 
 async def test_questions_wait_here_and_not_at_plutos(path: Path) -> None:
     with FakePluto(path, "slow", pause=0.2) as pluto:
-        asker = Asker(str(path))
+        pluto_client = PlutoClient(str(path))
         began = time.monotonic()
-        answers = await asyncio.gather(asker.ask(), asker.ask(), asker.ask())
+        answers = await asyncio.gather(pluto_client.ask(), pluto_client.ask(), pluto_client.ask())
         assert time.monotonic() - began >= 0.6
         assert all(0.2 <= a.took < 0.6 for a in answers)
         assert len(pluto.end()) == 3
@@ -96,7 +98,7 @@ async def test_questions_wait_here_and_not_at_plutos(path: Path) -> None:
 
 async def test_no_socket_means_that_pluto_is_stopped(path: Path) -> None:
     async with no_harm():
-        e = await refusal(Asker(str(path)))
+        e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.pluto) == (Trouble.STOPPED, PlutoState.STOPPED)
     assert "systemctl start ipsec" in e.hint
 
@@ -104,15 +106,15 @@ async def test_no_socket_means_that_pluto_is_stopped(path: Path) -> None:
 async def test_a_socket_that_a_killed_pluto_left_means_that_it_is_stopped(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    e = await refusal(Asker(str(path)))
+    e = await refusal(PlutoClient(str(path)))
     assert e.trouble is Trouble.STOPPED
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become somebody else")
 def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
     script = (
-        "import asyncio\nfrom ipsecwatch.pluto.query import Asker, AskError\n"
-        "try: asyncio.run(Asker({!r}).ask())\n"
+        "import asyncio\nfrom ipsecwatch.pluto.query import PlutoClient, AskError\n"
+        "try: asyncio.run(PlutoClient({!r}).ask())\n"
         "except AskError as e: print(e.trouble, e, e.hint, sep='|')\n"
     )
     with FakePluto(tmp_path / "pluto.ctl") as pluto:
@@ -129,8 +131,8 @@ def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
 async def test_a_path_that_is_no_socket_is_an_error_in_one_line(tmp_path: Path) -> None:
     script(tmp_path, "")
     # The kernel refuses: no socket, nobody who listens.
-    assert (await refusal(Asker(str(tmp_path / "whack")))).trouble is Trouble.STOPPED
-    assert (await refusal(Asker(f"/{'x' * 200}"))).trouble is Trouble.UNREACHABLE
+    assert (await refusal(PlutoClient(str(tmp_path / "whack")))).trouble is Trouble.STOPPED
+    assert (await refusal(PlutoClient(f"/{'x' * 200}"))).trouble is Trouble.UNREACHABLE
 
 
 # --- Bad plutos ------------------------------------------------------------------------------
@@ -140,20 +142,20 @@ async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None
     with FakePluto(path, text=LINE * 5000) as pluto:
         pluto.hang()
         async with no_harm():
-            asker, recovered = Asker(str(path), timeout=SHORT), asyncio.Event()
-            asker.on_recovered = recovered.set
+            pluto_client, recovered = PlutoClient(str(path), timeout=SHORT), asyncio.Event()
+            pluto_client.on_recovered = recovered.set
             began = time.monotonic()
-            first = await refusal(asker)
+            first = await refusal(pluto_client)
             assert SHORT <= time.monotonic() - began < SHORT + 1
             assert (first.trouble, first.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
             # Its queue has six places. It is not filled up with questions of ours.
             for _ in range(10):
                 began = time.monotonic()
-                assert (await refusal(asker)).trouble is Trouble.UNREACHABLE
+                assert (await refusal(pluto_client)).trouble is Trouble.UNREACHABLE
                 assert time.monotonic() - began < 0.1
             pluto.go_on()
             await asyncio.wait_for(recovered.wait(), 5)
-            assert (await asker.ask()).text == LINE * 5000
+            assert (await pluto_client.ask()).text == LINE * 5000
         met = pluto.end()
     # Nobody had gone away when it answered: a real one logs a line for every one it can't write.
     assert [(m["sent"], m["error"]) for m in met] == [(len(LINE) * 5000, "")] * 2
@@ -164,11 +166,11 @@ async def test_a_pluto_that_stalls_after_any_line_is_given_up(path: Path) -> Non
     with FakePluto(path, "stall") as pluto:
         async with no_harm():
             for said in range(len(lines) + 1):
-                asker = Asker(str(path), timeout=0.3)
-                e = await refusal(asker)
+                pluto_client = PlutoClient(str(path), timeout=0.3)
+                e = await refusal(pluto_client)
                 assert e.trouble is Trouble.UNREACHABLE
                 assert ("finished" if said else "answered") in str(e)
-                await asker.close(grace=0)
+                await pluto_client.close(grace=0)
         assert pluto.pid
 
 
@@ -177,13 +179,13 @@ async def test_a_pluto_that_stalls_after_any_line_is_given_up(path: Path) -> Non
 async def test_a_pluto_that_takes_too_long_is_given_up(path: Path, how: str, packets: bool) -> None:
     with FakePluto(path, how, packets=packets):
         async with no_harm():
-            asker = Asker(str(path), timeout=SHORT)
+            pluto_client = PlutoClient(str(path), timeout=SHORT)
             began = time.monotonic()
-            e = await refusal(asker)
+            e = await refusal(pluto_client)
             assert e.trouble is Trouble.UNREACHABLE
             assert SHORT <= time.monotonic() - began < SHORT + 1
-            assert (await refusal(asker)).trouble is Trouble.UNREACHABLE
-            await asker.close(grace=0)
+            assert (await refusal(pluto_client)).trouble is Trouble.UNREACHABLE
+            await pluto_client.close(grace=0)
 
 
 async def test_an_unanswered_question_is_given_up_in_the_end(
@@ -192,11 +194,11 @@ async def test_an_unanswered_question_is_given_up_in_the_end(
     monkeypatch.setattr(query, "LATE", 0.2)
     with FakePluto(path, "leave_open") as pluto:
         async with no_harm():
-            asker = Asker(str(path), timeout=0.1)
-            await refusal(asker)
+            pluto_client = PlutoClient(str(path), timeout=0.1)
+            await refusal(pluto_client)
             await asyncio.sleep(0.2)
-            assert "finished" in str(await refusal(asker))  # asked again
-            await asker.close(grace=0)
+            assert "finished" in str(await refusal(pluto_client))  # asked again
+            await pluto_client.close(grace=0)
         assert pluto.pid
 
 
@@ -205,20 +207,20 @@ async def test_an_unanswered_question_is_given_up_in_the_end(
 async def test_half_an_answer_is_none(path: Path, how: str, size: int) -> None:
     with FakePluto(path, how, size=size):
         async with no_harm():
-            e = await refusal(Asker(str(path)))
+            e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.pluto) == (Trouble.CUT, PlutoState.RUNNING)
     assert e.partial == STATUS[:size]
 
 
 async def test_a_whole_answer_that_ends_in_a_reset_is_not_trusted(path: Path) -> None:
     with FakePluto(path, "reset", size=len(STATUS)):
-        e = await refusal(Asker(str(path)))
+        e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.partial) == (Trouble.CUT, STATUS)
 
 
 async def test_no_word_at_all_is_no_answer(path: Path) -> None:
     with FakePluto(path, "close"):
-        e = await refusal(Asker(str(path)))
+        e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.partial) == (Trouble.CUT, "")
 
 
@@ -226,7 +228,7 @@ async def test_garbage_is_handed_on_as_it_came(path: Path) -> None:
     garbage = "".join(chr(0xDC80 + i % 128) for i in range(300_000)) + "\0\x1b[2J\n"
     with FakePluto(path, text=garbage[-100_000:]):
         async with no_harm():
-            assert (await Asker(str(path)).ask()).text == garbage[-100_000:]
+            assert (await PlutoClient(str(path)).ask()).text == garbage[-100_000:]
 
 
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
@@ -235,8 +237,10 @@ async def test_an_answer_of_200_mb_is_read_to_its_end_and_dropped(
 ) -> None:
     with FakePluto(path, "pour", size=200_000_000 if not packets else 20_000_000) as pluto:
         async with no_harm():
-            asker = Asker(str(path), timeout=60, max_answer=(64 << 20) if not packets else 1 << 23)
-            e = await refusal(asker)
+            pluto_client = PlutoClient(
+                str(path), timeout=60, max_answer=(64 << 20) if not packets else 1 << 23
+            )
+            e = await refusal(pluto_client)
             assert e.trouble is Trouble.TOO_LONG
             assert "max_answer" in e.hint
             assert e.busy > 0
@@ -247,7 +251,7 @@ async def test_an_answer_of_200_mb_is_read_to_its_end_and_dropped(
 async def test_an_answer_without_end_is_given_up(path: Path) -> None:
     with FakePluto(path, "pour", size=1 << 40) as pluto:
         async with no_harm():
-            e = await refusal(Asker(str(path), timeout=60, max_answer=1 << 20))
+            e = await refusal(PlutoClient(str(path), timeout=60, max_answer=1 << 20))
             assert e.trouble is Trouble.TOO_LONG
         (met,) = pluto.end()
     assert met["error"] in ("BrokenPipeError", "ConnectionResetError")
@@ -259,7 +263,7 @@ async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
             others = [socket.socket(socket.AF_UNIX) for _ in range(6)]
             for other in others:
                 other.connect(str(path))
-            e = await refusal(Asker(str(path), timeout=SHORT))
+            e = await refusal(PlutoClient(str(path), timeout=SHORT))
             assert e.trouble is Trouble.UNREACHABLE
             assert "others" in str(e)
             for other in others:
@@ -269,13 +273,13 @@ async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
 async def test_who_is_cancelled_leaves_pluto_nobody_to_wait_for(path: Path) -> None:
     with FakePluto(path, "slow", text=LINE * 5000, pause=0.2) as pluto:
         async with no_harm():
-            asker = Asker(str(path))
-            question = asyncio.create_task(asker.ask())
+            pluto_client = PlutoClient(str(path))
+            question = asyncio.create_task(pluto_client.ask())
             await asyncio.sleep(0.1)
             question.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await question
-            await asker.close(grace=5)
+            await pluto_client.close(grace=5)
         assert [m["error"] for m in pluto.end()] == [""]
 
 
@@ -306,8 +310,8 @@ SAY = f"cat <<'END'\n{STATUS}END"
 
 def over_whack(
     tmp_path: Path, body: str, timeout: float = 10.0, max_answer: int = 1 << 20
-) -> Asker:
-    return Asker(
+) -> PlutoClient:
+    return PlutoClient(
         str(tmp_path / "no.ctl"),
         whack=script(tmp_path, body),
         timeout=timeout,
@@ -336,20 +340,20 @@ async def test_whack_gets_a_clean_environment(
 
 async def test_whack_that_knows_no_more_than_the_socket_rests(tmp_path: Path) -> None:
     body = 'echo "whack: Pluto is not running (no \\"/run/pluto/pluto.ctl\\")" >&2; exit 33'
-    asker = over_whack(tmp_path, body)
+    pluto_client = over_whack(tmp_path, body)
     for _ in range(3):
-        assert (await refusal(asker)).trouble is Trouble.STOPPED
+        assert (await refusal(pluto_client)).trouble is Trouble.STOPPED
     assert len(runs(tmp_path)) == 1
     # Once the socket has answered, whack may be asked again.
     with FakePluto(tmp_path / "no.ctl"):
-        await asker.ask()
+        await pluto_client.ask()
     (tmp_path / "no.ctl").unlink()
-    await refusal(asker)
+    await refusal(pluto_client)
     assert len(runs(tmp_path)) == 2
 
 
 async def test_whack_isnt_asked_for_another_pluto_than_ours(path: Path) -> None:
-    e = await refusal(Asker(str(path)), Command.TRAFFIC, version="5.2")
+    e = await refusal(PlutoClient(str(path)), Command.TRAFFIC, version="5.2")
     assert e.trouble is Trouble.UNAVAILABLE
 
 
@@ -364,9 +368,9 @@ async def test_a_whack_that_hangs_is_killed_with_all_its_children(tmp_path: Path
 
 
 async def test_a_child_of_whacks_that_keeps_the_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    asker = over_whack(tmp_path, f"sleep 1000 &\n{SAY}", timeout=SHORT)
+    pluto_client = over_whack(tmp_path, f"sleep 1000 &\n{SAY}", timeout=SHORT)
     async with no_harm():
-        e = await refusal(asker, Command.TRAFFIC, version="x")
+        e = await refusal(pluto_client, Command.TRAFFIC, version="x")
         assert e.trouble is Trouble.UNAVAILABLE
 
 
@@ -382,9 +386,9 @@ async def test_both_pipes_of_whacks_are_drained(tmp_path: Path) -> None:
 
 async def test_a_whack_that_never_ends_its_answer_is_killed(tmp_path: Path) -> None:
     async with no_harm():
-        asker = over_whack(tmp_path, "exec yes", timeout=30, max_answer=1 << 16)
+        pluto_client = over_whack(tmp_path, "exec yes", timeout=30, max_answer=1 << 16)
         began = time.monotonic()
-        await refusal(asker)
+        await refusal(pluto_client)
         assert time.monotonic() - began < 10
 
 
@@ -392,12 +396,14 @@ async def test_a_whack_that_never_ends_its_answer_is_killed(tmp_path: Path) -> N
 async def test_a_whack_of_another_version_is_never_asked_what_could_stop_pluto(
     tmp_path: Path, tool: str
 ) -> None:
-    asker = over_whack(tmp_path, f'[ "$1" = --version ] && echo "Libreswan {tool}" && exit; {SAY}')
+    pluto_client = over_whack(
+        tmp_path, f'[ "$1" = --version ] && echo "Libreswan {tool}" && exit; {SAY}'
+    )
     for command in (Command.TRAFFIC, Command.STATES):
-        e = await refusal(asker, command, version="4.10")
+        e = await refusal(pluto_client, command, version="4.10")
         assert e.trouble is Trouble.UNAVAILABLE
     with pytest.raises(AskError):
-        await asker.ask(Command.TRAFFIC)  # nobody knows what runs
+        await pluto_client.ask(Command.TRAFFIC)  # nobody knows what runs
     assert set(runs(tmp_path)) == {"run --version"}
 
 
@@ -405,15 +411,15 @@ async def test_a_whack_of_the_same_version_is_asked_and_its_version_remembered(
     tmp_path: Path,
 ) -> None:
     body = '[ "$1" = --version ] && echo "Libreswan 4.10" && exit; echo "006 #2: said $1"'
-    asker = over_whack(tmp_path, body)
+    pluto_client = over_whack(tmp_path, body)
     async with no_harm():
         for command in (Command.TRAFFIC, Command.STATES):
-            answer = await asker.ask(command, version="4.10")
+            answer = await pluto_client.ask(command, version="4.10")
             assert (answer.text, answer.command) == (f"006 #2: said --{command}\n", command)
     assert runs(tmp_path) == ["run --version", "run --trafficstatus", "run --showstates"]
     # An upgrade of the package: another file.
     script(tmp_path, 'echo "Libreswan 5.2"')
-    await refusal(asker, Command.TRAFFIC, version="4.10")
+    await refusal(pluto_client, Command.TRAFFIC, version="4.10")
     assert runs(tmp_path)[3:] == ["run --version"]
 
 
@@ -426,12 +432,14 @@ async def test_nothing_up_is_an_empty_answer(tmp_path: Path) -> None:
 async def test_a_pluto_that_hangs_is_not_asked_through_whack_either(
     tmp_path: Path, path: Path
 ) -> None:
-    asker = Asker(str(path), whack=script(tmp_path, 'echo "Libreswan 5.2"'), timeout=0.1)
+    pluto_client = PlutoClient(
+        str(path), whack=script(tmp_path, 'echo "Libreswan 5.2"'), timeout=0.1
+    )
     with FakePluto(path, "leave_open"):
         for command in (Command.STATUS, Command.TRAFFIC, Command.STATES):
-            e = await refusal(asker, command, version="5.2")
+            e = await refusal(pluto_client, command, version="5.2")
             assert e.trouble is Trouble.UNREACHABLE
-        await asker.close(grace=0)
+        await pluto_client.close(grace=0)
     assert not runs(tmp_path)
 
 
@@ -443,10 +451,12 @@ async def test_a_whack_that_cannot_be_run_is_no_way(tmp_path: Path, what: str) -
         file.chmod(0o755)
     elif what == "a folder":
         file.mkdir()
-    asker = Asker(str(tmp_path / "no.ctl"), whack=str(file))
+    pluto_client = PlutoClient(str(tmp_path / "no.ctl"), whack=str(file))
     async with no_harm():
-        assert (await refusal(asker)).trouble is Trouble.STOPPED
-        assert (await refusal(asker, Command.TRAFFIC, version="5.2")).trouble is Trouble.UNAVAILABLE
+        assert (await refusal(pluto_client)).trouble is Trouble.STOPPED
+        assert (
+            await refusal(pluto_client, Command.TRAFFIC, version="5.2")
+        ).trouble is Trouble.UNAVAILABLE
 
 
 CTL = '"/run/pluto/pluto.ctl"'

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto.query import Asker, AskError, Command, Trouble
+from ipsecwatch.pluto.query import AskError, Command, PlutoClient, Trouble
 from ipsecwatch.recording import fake_pluto as playback_module
-from ipsecwatch.recording.fake_pluto import Playback, Silence, Timeline, on_the_wire
+from ipsecwatch.recording.fake_pluto import FakePluto, Silence, Timeline, on_the_wire
 from tests.support.bad_pluto import LINE, STATUS
 from tests.support.loop_watch import descriptors, no_harm
 from tests.support.recordings import ROOT, statuses
@@ -45,7 +45,7 @@ def path(tmp_path: Path) -> str:
 both_kinds = pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
 
 
-async def trouble(asker: Asker) -> Trouble:
+async def trouble(asker: PlutoClient) -> Trouble:
     with pytest.raises(AskError) as caught:
         await asker.ask()
     return caught.value.trouble
@@ -68,8 +68,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_it_answers_what_was_said_at_that_time(path: str, packets: bool) -> None:
     clock = Clock()
     said = Timeline([(0, STATUS), (10, STATUS + LINE), (20, "000 the last\n")])
-    async with no_harm(), Playback(path, said, clock, packets=packets) as playback:
-        asker = Asker(path)
+    async with no_harm(), FakePluto(path, said, clock, packets=packets) as playback:
+        asker = PlutoClient(path)
         for now, text in [(-5, STATUS), (0, STATUS), (9.9, STATUS), (10, STATUS + LINE)]:
             clock.now = now
             assert (await asker.ask()).text == text
@@ -81,8 +81,8 @@ async def test_it_answers_what_was_said_at_that_time(path: str, packets: bool) -
 @both_kinds
 async def test_every_line_has_its_prefix_as_on_the_wire(path: str, packets: bool) -> None:
     whack_5 = 'using kernel interface: xfrm\n \n"a": x\x0b\u2028y\n006 #2: kept\n'
-    async with Playback(path, lambda _: whack_5, Clock(), packets=packets):
-        text = (await Asker(path).ask()).text
+    async with FakePluto(path, lambda _: whack_5, Clock(), packets=packets):
+        text = (await PlutoClient(path).ask()).text
     assert text == (
         '000 using kernel interface: xfrm\n000  \n000 "a": x\x0b\u2028y\n006 #2: kept\n'
     )
@@ -120,8 +120,8 @@ async def test_while_pluto_was_away_there_is_nobody(
     path: str, tmp_path: Path, packets: bool
 ) -> None:
     clock = Clock()
-    async with no_harm(), Playback(path, AWAY, clock, packets=packets):
-        asker = Asker(path)
+    async with no_harm(), FakePluto(path, AWAY, clock, packets=packets):
+        asker = PlutoClient(path)
         for clock.now in range(6):
             await moment()
             if clock.now in (1, 3):
@@ -134,8 +134,8 @@ async def test_while_pluto_was_away_there_is_nobody(
 async def test_while_pluto_hung_questions_wait(path: str) -> None:
     clock = Clock()
     said = Timeline([(0, Silence.HANGING), (1, STATUS)])
-    async with no_harm(), Playback(path, said, clock) as playback:
-        asker, well = Asker(path, timeout=0.1), asyncio.Event()
+    async with no_harm(), FakePluto(path, said, clock) as playback:
+        asker, well = PlutoClient(path, timeout=0.1), asyncio.Event()
         asker.on_recovered = well.set
         assert await trouble(asker) is Trouble.UNREACHABLE
         assert await trouble(asker) is Trouble.UNREACHABLE
@@ -148,20 +148,20 @@ async def test_while_pluto_hung_questions_wait(path: str) -> None:
 async def test_a_pluto_that_is_killed_while_it_hangs_lets_go(path: str) -> None:
     clock = Clock()
     said = Timeline([(0, Silence.HANGING), (1, Silence.KILLED)])
-    async with no_harm(), Playback(path, said, clock):
-        question = asyncio.create_task(trouble(Asker(path)))
+    async with no_harm(), FakePluto(path, said, clock):
+        question = asyncio.create_task(trouble(PlutoClient(path)))
         await moment()
         clock.now = 1
         assert await question is Trouble.CUT
         await moment()
-        assert await trouble(Asker(path)) is Trouble.STOPPED
+        assert await trouble(PlutoClient(path)) is Trouble.STOPPED
 
 
 # --- Manners ---------------------------------------------------------------------------------
 
 
 async def test_only_its_owner_may_ask(path: str, tmp_path: Path) -> None:
-    async with Playback(path, lambda _: STATUS, Clock()):
+    async with FakePluto(path, lambda _: STATUS, Clock()):
         mode = (tmp_path / "pluto.ctl").stat().st_mode
         assert stat.S_ISSOCK(mode)
         assert stat.S_IMODE(mode) & 0o077 == 0
@@ -170,8 +170,8 @@ async def test_only_its_owner_may_ask(path: str, tmp_path: Path) -> None:
 async def test_it_takes_its_socket_away(path: str, tmp_path: Path) -> None:
     before = descriptors()
     for _ in range(3):
-        async with Playback(path, lambda _: STATUS, Clock()):
-            await Asker(path).ask()
+        async with FakePluto(path, lambda _: STATUS, Clock()):
+            await PlutoClient(path).ask()
     assert not os.listdir(tmp_path)
     assert descriptors() == before
 
@@ -183,7 +183,7 @@ async def test_what_the_script_raises_is_not_hidden(path: str) -> None:
         return STATUS
 
     clock = Clock()
-    playback = await Playback(path, says, clock).__aenter__()
+    playback = await FakePluto(path, says, clock).__aenter__()
     clock.now = 1
     await moment()
     with pytest.raises(ZeroDivisionError):
@@ -201,7 +201,7 @@ def connected(path: str, question: bytes) -> Iterator[socket.socket]:
 
 
 async def test_another_message_than_the_basic_one_is_refused(path: str) -> None:
-    async with Playback(path, lambda _: STATUS, Clock()):
+    async with FakePluto(path, lambda _: STATUS, Clock()):
         with connected(path, b"x" * 64) as client:
             said = await asyncio.get_running_loop().sock_recv(client, 4096)
     assert said.startswith(b"030 ignoring message from whack with bad magic")
@@ -213,15 +213,15 @@ async def test_who_dawdles_holds_up_the_next_one_only_for_a_while(
 ) -> None:
     monkeypatch.setattr(playback_module, "PATIENCE", 0.1)
     monkeypatch.setattr(playback_module, "_BAD_MAGIC", "x" * 10_000_000)
-    async with no_harm(), Playback(path, lambda _: STATUS, Clock()):
+    async with no_harm(), FakePluto(path, lambda _: STATUS, Clock()):
         with connected(path, question):
-            assert (await Asker(path, timeout=5).ask()).text == STATUS
+            assert (await PlutoClient(path, timeout=5).ask()).text == STATUS
 
 
 # --- Real recordings -------------------------------------------------------------------------
 
 
-def said_in(answer: recording.Answer) -> Said:
+def said_in(answer: recording.RecordedAnswer) -> Said:
     """Say what pluto did when this was recorded."""
     if answer.timed_out:
         return Silence.HANGING
@@ -243,8 +243,8 @@ async def test_a_recorded_pluto_tells_what_it_told_then(path: str, release: str)
     recorded = statuses(ROOT / release / "site.jsonl.gz")
     clock = Clock()
     said = Timeline((a.at, said_in(a)) for a in recorded)
-    async with no_harm(), Playback(path, said, clock, packets=release == "5.4"):
-        asker = Asker(path)
+    async with no_harm(), FakePluto(path, said, clock, packets=release == "5.4"):
+        asker = PlutoClient(path)
         for answer in recorded[::7]:
             clock.now = answer.at
             report = parse((await asker.ask()).text)
@@ -259,8 +259,8 @@ async def test_a_recorded_restart_crash_hang_and_stop_are_felt(path: str, releas
     clock.now = recorded[0].at
     said = Timeline((a.at, said_in(a)) for a in recorded)
     felt: list[Trouble | bool] = []
-    async with no_harm(), Playback(path, said, clock, packets=release == "5.4"):
-        asker = Asker(path, timeout=0.1)
+    async with no_harm(), FakePluto(path, said, clock, packets=release == "5.4"):
+        asker = PlutoClient(path, timeout=0.1)
         for answer in recorded:
             clock.now = answer.at
             await moment()

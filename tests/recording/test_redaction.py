@@ -32,7 +32,7 @@ def story(path: Path, redactor: Redactor | None) -> tuple[list[tuple[object, ...
         if isinstance(entry, LogLine):
             text = redactor.line(entry.text) if redactor else entry.text
             tracker.hear(LogLine(entry.at, text, entry.identifier))
-        elif isinstance(entry, recording.Answer) and entry.command == "status":
+        elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             text = redactor.status(entry.stdout) if redactor else entry.stdout
             found = recording.poll(recording.with_stdout(entry, text), reader)
             told += [(c.at, c.old, c.new, c.reason) for c in tracker.observe(found)]

@@ -19,9 +19,9 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto.followups import Reminders
+from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
-from ipsecwatch.recording.fake_pluto import Playback, Said, Silence
+from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
 from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
@@ -72,7 +72,7 @@ async def world(tmp_path: Path, system_bus: PrivateBus) -> AsyncIterator[World]:
     """A service in this process, on a pluto that says what the test wants, and a follower."""
     world = World(tmp_path)
     service = Service(world.settings(), Sender(None, world.entries))
-    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
         running = asyncio.create_task(service.run())
         following = asyncio.create_task(follow(world))
         try:
@@ -234,7 +234,7 @@ async def daemon(tmp_path: Path, system_bus: PrivateBus) -> AsyncIterator[Daemon
     systemd = Systemd(tmp_path)
     environment = {**os.environ, "NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "600000"}
     arguments = ["-m", "ipsecwatch", "daemon", "--config", str(settings)]
-    async with Playback(f"{tmp_path}/pluto.ctl", lambda _: UP, lambda: 0.0):
+    async with FakePluto(f"{tmp_path}/pluto.ctl", lambda _: UP, lambda: 0.0):
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, env=environment, stderr=asyncio.subprocess.PIPE
         )
@@ -313,7 +313,7 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
         await running
         return running
 
-    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
         await serve()
         await serve()
         assert world.entries.getvalue() == ""
@@ -360,7 +360,7 @@ async def test_a_unit_that_was_inactive_for_a_moment_has_its_tunnels_down(
 async def test_it_looks_at_the_moment_at_which_a_tunnel_gets_stuck() -> None:
     service = Service(Settings(stuck_after=1.0), Sender(None, io.StringIO()))
     wakes: list[float] = []
-    service.reminders = Reminders(lambda: wakes.append(time.monotonic()))
+    service.followups = Followups(lambda: wakes.append(time.monotonic()))
 
     async def polled() -> None:
         answer = Answer(Command.STATUS, TRIED, 0.001, 0.0, Via.SOCKET, 1)
@@ -390,7 +390,7 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
         await publish(news)
 
     service._bus.publish = slowly  # type: ignore[method-assign]
-    async with Playback(world.control, lambda _: world.says, lambda: 0.0):
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
         running = asyncio.create_task(service.run())
         await until(lambda: service._tracker.tunnels, within=30.0)
         world.says = UP

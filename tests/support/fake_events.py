@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ipsecwatch.agent.notifications import Notice, Withdrawal
-from ipsecwatch.agent.policy import Herald
+from ipsecwatch.agent.notifications import Notification, Withdrawal
+from ipsecwatch.agent.policy import NotificationPolicy
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.report import PlutoState
@@ -80,22 +80,22 @@ class Audience:
     """A herald, and what it said when, on a clock of the test's own."""
 
     def __init__(self, **settings: object) -> None:
-        self.herald = Herald(AgentSettings(**settings))  # type: ignore[arg-type]
+        self.policy = NotificationPolicy(AgentSettings(**settings))  # type: ignore[arg-type]
         self.now = 0.0
-        self.notices: list[tuple[float, Notice | Withdrawal]] = []
+        self.notices: list[tuple[float, Notification | Withdrawal]] = []
 
     def hears(self, at: float, *events: Event) -> None:
         """Let time pass, and the herald hear these then."""
         self.waits(at)
         for event in events:
-            self.herald.hear(event, at)
+            self.policy.hear(event, at)
 
     def waits(self, until: float) -> None:
         """Let time pass; what is due is said when it is due."""
-        while (due := self.herald.due) is not None and due <= until:
+        while (due := self.policy.due) is not None and due <= until:
             self.now = max(self.now, due)
-            self.notices += [(self.now, n) for n in self.herald.tell(self.now)]
-            again = self.herald.due
+            self.notices += [(self.now, n) for n in self.policy.tell(self.now)]
+            again = self.policy.due
             assert again is None or again > self.now, "the herald would be asked for ever"
         self.now = until
 
@@ -108,13 +108,13 @@ class Audience:
         self.waits(until)
         return [(round(at, 1), _said(n)) for at, n in self.notices]
 
-    def last(self) -> Notice:
+    def last(self) -> Notification:
         """The last notice, ten minutes on."""
         self.waits(self.now + 600)
         notice = self.notices[-1][1]
-        assert isinstance(notice, Notice)
+        assert isinstance(notice, Notification)
         return notice
 
 
-def _said(what: Notice | Withdrawal) -> str:
-    return what.title if isinstance(what, Notice) else f"-{what.key.rpartition('/')[2]}"
+def _said(what: Notification | Withdrawal) -> str:
+    return what.title if isinstance(what, Notification) else f"-{what.key.rpartition('/')[2]}"

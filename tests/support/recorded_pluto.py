@@ -12,14 +12,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from ipsecwatch.recording.fake_pluto import Playback, Timeline
-from ipsecwatch.recording.format import Answer, read
+from ipsecwatch.recording.fake_pluto import FakePluto, Timeline
+from ipsecwatch.recording.format import RecordedAnswer, read
 from ipsecwatch.report import LogLine
 
 
 async def play(file: Path, path: str, moment: Path) -> None:
     entries = list(read(file)[1])
-    answers = [e for e in entries if isinstance(e, Answer) and e.exit == 0]
+    answers = [e for e in entries if isinstance(e, RecordedAnswer) and e.exit == 0]
     start = answers[0].at
     says = Timeline((a.at - start, a.stdout) for a in answers)
     lines = [e for e in entries if isinstance(e, LogLine)]
@@ -31,7 +31,7 @@ async def play(file: Path, path: str, moment: Path) -> None:
             print(lines.pop(0).text, flush=True)
         return second
 
-    async with Playback(path, says, now):
+    async with FakePluto(path, says, now):
         await asyncio.Event().wait()
 
 

@@ -49,12 +49,12 @@ def replayed(path: Path, start: float) -> dict[str, Timeline]:
     return out
 
 
-def statuses(path: Path) -> list[recording.Answer]:
+def statuses(path: Path) -> list[recording.RecordedAnswer]:
     """List the answers to ``status`` of a recording."""
     return [
         entry
         for entry in recording.read(path)[1]
-        if isinstance(entry, recording.Answer) and entry.command == "status"
+        if isinstance(entry, recording.RecordedAnswer) and entry.command == "status"
     ]
 
 

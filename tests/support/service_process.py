@@ -111,7 +111,7 @@ async def _serve(pipe: Connection, settings: Settings, folder: Path) -> None:
             return
         if isinstance(what, LogLine):
             service.hear(what)
-            service.reminders.logged()
+            service.followups.logged()
             return
         poller = service._poller
         pipe.send(Figures(gauge.busy, gauge.blocked, poller.polls, service._serial))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.notifications import Kind, News, Notice
+from ipsecwatch.agent.notifications import News, NewsKind, Notification
 from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.tunnel import Reason
 from tests.support import x_screen
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("session_bus")]
 EVIL = '<b>evil</b> & <img src="file:///dev/zero">'
 
 
-def news(kind: Kind, name: str, reason: Reason = Reason.NONE) -> Notice:
+def news(kind: NewsKind, name: str, reason: Reason = Reason.NONE) -> Notification:
     return notifications.single(News(kind, view(name), reason))
 
 
@@ -54,11 +54,11 @@ async def test_dunst_shows_one_notification_a_tunnel_and_no_markup_of_others(
     connection = await connect("session")
     with x_screen.server(["dunst", "-print"], display, tmp_path) as dunst:
         await until_served(connection)
-        screen = desktop.Screen(connection)
-        await screen.show(news(Kind.STUCK, "site", Reason.NO_ANSWER))
-        await screen.show(news(Kind.UP, "site"))
+        screen = desktop.NotificationServer(connection)
+        await screen.show(news(NewsKind.STUCK, "site", Reason.NO_ANSWER))
+        await screen.show(news(NewsKind.UP, "site"))
         await screen.show(
-            notifications.summary([News(Kind.DOWN, view(EVIL)), News(Kind.UP, view("b"))])
+            notifications.summary([News(NewsKind.DOWN, view(EVIL)), News(NewsKind.UP, view("b"))])
         )
         await until(lambda: x_screen.windows(display, "dunst"))
         await connection.close()
@@ -84,13 +84,13 @@ async def test_xfce_replaces_a_tunnels_notification_in_its_place(
     connection = await connect("session")
     with x_screen.server([x_screen.XFCE], display, tmp_path):
         await until_served(connection)
-        screen = desktop.Screen(connection)
-        await screen.show(news(Kind.DOWN, "site", Reason.PEER_DEAD))
-        await screen.show(news(Kind.UP, EVIL))
+        screen = desktop.NotificationServer(connection)
+        await screen.show(news(NewsKind.DOWN, "site", Reason.PEER_DEAD))
+        await screen.show(news(NewsKind.UP, EVIL))
         await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 2)
-        await screen.show(news(Kind.UP, "site"))
+        await screen.show(news(NewsKind.UP, "site"))
         await asyncio.sleep(1)
         assert len(x_screen.windows(display, "xfce4-notifyd")) == 2
-        await screen.withdraw(news(Kind.UP, "site").key)
+        await screen.withdraw(news(NewsKind.UP, "site").key)
         await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 1)
     await connection.close()

@@ -66,7 +66,7 @@ def entries(name: str) -> tuple[tuple[float, Poll | LogLine], ...]:
     for entry in recording.settled(recording.read(ROOT / f"{name}.jsonl.gz")[1]):
         if isinstance(entry, LogLine):
             found.append((entry.at, entry))
-        elif isinstance(entry, recording.Answer) and entry.command == "status":
+        elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             found.append((entry.at + entry.took, recording.poll(entry, reader)))
     return tuple(found)
 

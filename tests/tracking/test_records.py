@@ -75,7 +75,9 @@ def test_a_service_that_takes_over_anywhere_in_rekeys_tells_nothing(release: str
     """The file may be 30 s old: between two transitions it is written no more often."""
     entries = list(recording.settled(recording.read(ROOT / release / "rekey.jsonl.gz")[1]))
     lines = [e for e in entries if isinstance(e, LogLine)]
-    answers = [e for e in entries if isinstance(e, recording.Answer) and e.command == "status"]
+    answers = [
+        e for e in entries if isinstance(e, recording.RecordedAnswer) and e.command == "status"
+    ]
     reader = Reader()
     polls = [recording.poll(answer, reader) for answer in answers]
     tracker, heard, restarts = Tracker(), 0, 0

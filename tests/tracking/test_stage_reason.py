@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role, SaKind, SaState, Stage
 from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason
@@ -15,12 +15,12 @@ from tests.support.reports import child, ike
 
 
 def test_every_reason_has_words() -> None:
-    assert WORDS.keys() == set(Reason)
+    assert REASON_TEXTS.keys() == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_words_are_a_sentence_and_a_next_step(reason: Reason) -> None:
-    words = WORDS[reason]
+    words = REASON_TEXTS[reason]
     assert words.sentence[0].isupper()
     assert words.sentence.endswith(".")
     assert words.sentence.count(". ") == 0

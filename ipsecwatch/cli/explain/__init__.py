@@ -19,10 +19,10 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.cli.explain import describe, lookup, repair
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
-from ipsecwatch.reasons import WORDS, Words
-from ipsecwatch.report import Poll, Role, SaKind, instance_name
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
+from ipsecwatch.report import Role, SaKind, instance_name
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tracking import tracker
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 if TYPE_CHECKING:
@@ -89,9 +89,7 @@ def _word(word: str, *, as_json: bool) -> str:
 
 def tunnels_of(report: Report) -> list[Tunnel]:
     """Say how the tunnels of a status are, whether or not all of it is there."""
-    tracker = Tracker()
-    tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
-    found = tracker.tunnels or _by_states(report)
+    found = tracker.tunnels_of(report) or _by_states(report)
     if report.command == "connectionstatus" or not report.complete:
         found = {key: _by_its_list(t) for key, t in found.items()}
     return sorted(found.values(), key=lambda t: (_ORDER.index(t.state), t.name))
@@ -212,30 +210,30 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
     return f"{of}: the answer to {report.command or 'some command'}"
 
 
-def _refusal(report: Report) -> Words:
+def _refusal(report: Report) -> ReasonText:
     """Say why there is no answer, and what to do."""
     why = report.why or ""
     known = (told for said, told in _REFUSALS if said in why)
-    return next(known, WORDS[Reason.PLUTO_UNREACHABLE])
+    return next(known, REASON_TEXTS[Reason.PLUTO_UNREACHABLE])
 
 
-_NO_SUCH: Final = Words(
+_NO_SUCH: Final = ReasonText(
     "pluto knows no connection of that name.", "See which there are: ipsec status"
 )
 
 _REFUSALS: Final = (
-    ("not running", WORDS[Reason.PLUTO_STOPPED]),
-    ("Connection refused", WORDS[Reason.PLUTO_STOPPED]),
-    ("no right to communicate", Words(
+    ("not running", REASON_TEXTS[Reason.PLUTO_STOPPED]),
+    ("Connection refused", REASON_TEXTS[Reason.PLUTO_STOPPED]),
+    ("no right to communicate", ReasonText(
         "Whoever asked may not ask the IPsec service.", "Ask as root: sudo ipsec status > FILE",
     )),
     ("connection named", _NO_SUCH),
     ("connection or alias named", _NO_SUCH),
-    ("need --listen", Words(
+    ("need --listen", ReasonText(
         "The IPsec service has started, and doesn't listen yet.",
         "Wait a moment; if it stays so: systemctl status ipsec",
     )),
-    ("bad magic", Words(
+    ("bad magic", ReasonText(
         "The ipsec command and the running IPsec service are of different releases.",
         "Restart the service, so that both are of one: systemctl restart ipsec",
     )),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
-from ipsecwatch.reasons import WORDS
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.stage_reason import reason_by_stage
@@ -30,7 +30,7 @@ _FEW: Final = 6
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
     reason = why(t)
-    told = WORDS[reason]
+    told = REASON_TEXTS[reason]
     return [
         ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
         ("there", _end([_Side(x.remote_host, x.remote_id, x.remote_client) for x in _pairs(t)])),
@@ -176,7 +176,7 @@ def _advice(t: Tunnel, reason: Reason) -> str:
     if _unoriented(t):
         return "Check that the interface of left= is up, and that left= or right= is its address."
     if reason is not Reason.NONE:
-        return WORDS[reason].advice
+        return REASON_TEXTS[reason].advice
     return ""
 
 

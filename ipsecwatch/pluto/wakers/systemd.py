@@ -28,7 +28,7 @@ _AWAY: Final = frozenset({"inactive", "failed"})
 _RETRY: Final = (1.0, 5.0, 30.0)
 
 
-class SystemWatch:
+class SystemdWatch:
     """Follows pluto's unit and the machine's sleep on a connection of its own.
 
     ``inactive`` tells what systemd said last of the unit; None: it didn't, or knows no such unit.

@@ -24,7 +24,7 @@ _GROUPS: Final = sum(1 << (group - 1) for group in (1, 2, 3, 4))
 _BATCH: Final = 256
 
 
-class KernelWatch:
+class XfrmWatch:
     """Calls ``wake`` when the kernel's IPsec state changes."""
 
     def __init__(self, wake: Callable[[], None]) -> None:

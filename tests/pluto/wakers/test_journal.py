@@ -176,7 +176,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
             kept = StateFile(tmp_path)
             settings = Settings(control_socket=pluto.path, interval=0.2)
             service = Service(settings, Sender(None, written), kept=kept)
-            service._log = PlutoLog(UNIT, service.hear, service.reminders.logged, logs.logs)
+            service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
             running = asyncio.create_task(service.run())
             await until(until_what, within=30.0)
             service.stop()
@@ -234,7 +234,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
     polls, told = deque[float](), list[client.Event]()
     with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
         service = Service(Settings(control_socket=pluto.path), Sender(None, io.StringIO()))
-        service._log = PlutoLog(UNIT, service.hear, service.reminders.logged, logs.logs)
+        service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
         ask = service._poller._ask
 
         async def noted() -> object:

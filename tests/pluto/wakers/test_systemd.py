@@ -8,7 +8,7 @@ import pytest
 
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.pluto.wakers.systemd import SystemWatch
+from ipsecwatch.pluto.wakers.systemd import SystemdWatch
 from tests.support.fake_systemd import SYSTEMD, UNIT_PATH, systemd
 from tests.support.waiting import until
 
@@ -26,7 +26,7 @@ def bus(session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch) -> PrivateBus:
 async def test_a_unit_that_stops_or_starts_wakes_and_is_known(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd() as manager:
-        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: watch.inactive is False)
         assert woken == []
@@ -43,7 +43,7 @@ async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
     clock = asyncio.get_running_loop().time
     woken: list[int] = []
     async with systemd() as manager:
-        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: watch.inactive is False)
         before = clock()
@@ -61,7 +61,7 @@ async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
 
 async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None:
     async with systemd("") as manager:
-        watch = SystemWatch("ipsec.service", lambda: None)
+        watch = SystemdWatch("ipsec.service", lambda: None)
         watch.open()
         await asyncio.wait_for(manager.subscribed.wait(), 30)
         manager.become("activating")  # it is installed now
@@ -73,7 +73,7 @@ async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None
 async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd("inactive"):
-        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: woken)
         await watch.close()
@@ -82,7 +82,7 @@ async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateB
 async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd() as manager:
-        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: watch.inactive is False)
         manager.sleep(begins=True)
@@ -95,7 +95,7 @@ async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) ->
 async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd() as manager:
-        watch = SystemWatch("ipsec.service", lambda: woken.append(1))
+        watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: watch.inactive is False)
         forger = await connect("system")
@@ -115,7 +115,7 @@ async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) ->
 
 
 async def test_a_bus_that_is_lost_is_found_again(bus: PrivateBus) -> None:
-    watch = SystemWatch("ipsec.service", lambda: None)
+    watch = SystemdWatch("ipsec.service", lambda: None)
     watch.open()
     async with systemd("inactive"):
         await until(lambda: watch.inactive is True, within=20)

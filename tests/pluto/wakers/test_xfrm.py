@@ -10,14 +10,14 @@ import pytest
 
 PROGRAM = """
 import asyncio, subprocess, sys
-from ipsecwatch.pluto.wakers.xfrm import KernelWatch
+from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
 async def main():
     woken = []
-    watch = KernelWatch(lambda: woken.append(1))
+    watch = XfrmWatch(lambda: woken.append(1))
     if not watch.open():
         sys.exit("the kernel has no XFRM")
     await asyncio.sleep(0.05)
@@ -56,9 +56,9 @@ def test_a_change_of_the_kernels_policies_wakes_once_however_many_there_are() ->
 def test_without_rights_it_opens_nothing_and_does_no_harm() -> None:
     program = (
         "import asyncio\n"
-        "from ipsecwatch.pluto.wakers.xfrm import KernelWatch\n"
+        "from ipsecwatch.pluto.wakers.xfrm import XfrmWatch\n"
         "async def main():\n"
-        "    watch = KernelWatch(lambda: None)\n"
+        "    watch = XfrmWatch(lambda: None)\n"
         "    print(watch.open())\n"
         "    watch.close()\n"
         "asyncio.run(main())\n"
