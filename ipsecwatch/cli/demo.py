@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
-from ipsecwatch import client
+from ipsecwatch import client, recording
 from ipsecwatch.agent import session
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.recording.composite import Ensemble, load
-from ipsecwatch.recording.fake_pluto import FakePluto
+from ipsecwatch.recording.fake_pluto import FakePluto, Timeline
+from ipsecwatch.report import LogLine
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.tunnel import Reason
@@ -37,24 +37,8 @@ if TYPE_CHECKING:
 
 HELP = "show it at work on recorded tunnels: no root, no libreswan"
 
-RECORDINGS: Final = Path(__file__).parent.parent / "recording/demo"
+RECORDING: Final = Path(recording.__file__).parent / "demo/four-tunnels.jsonl.gz"
 
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """A recording that is played: when it begins, and up to which of its own seconds."""
-
-    name: str
-    delay: float
-    until: float
-
-
-CAST: Final = (
-    Role("site", 0.0, 30.0),
-    Role("multi", 10.0, 24.0),
-    Role("wrongpsk", 4.0, 60.0),
-    Role("dpd-killed", 2.0, 79.0),
-)
 
 BUS: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -89,20 +73,41 @@ def run(args: argparse.Namespace) -> int:
     return asyncio.run(_play(args.speed))
 
 
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """What is played, by seconds since its start."""
+
+    status: Timeline
+    log: list[tuple[float, LogLine]]
+    length: float
+
+    @classmethod
+    def load(cls, path: Path) -> _Played:
+        """Read a recording. Raise recording.RecordingError."""
+        statuses: list[tuple[float, str]] = []
+        log: list[tuple[float, LogLine]] = []
+        start: float | None = None
+        for entry in recording.settled(recording.read(path)[1]):
+            start = entry.at if start is None else start
+            if isinstance(entry, LogLine):
+                log.append((entry.at - start, entry))
+            elif isinstance(entry, recording.RecordedAnswer):
+                statuses.append((entry.at - start, entry.stdout))
+        return cls(Timeline(statuses), log, statuses[-1][0])
+
+
 async def _play(speed: float) -> int:
     with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
         folder = Path(name)
-        ensemble = Ensemble(
-            [load(RECORDINGS / f"{c.name}.jsonl.gz", c.delay, c.until) for c in CAST]
-        )
+        played = _Played.load(RECORDING)
         stage = _Stage(speed, terminal.Paint(terminal.colour_wanted()))
         async with _bus(folder):
             control = str(folder / "pluto.ctl")
-            async with FakePluto(control, ensemble.status, stage.second):
-                return await _perform(stage, ensemble, control)
+            async with FakePluto(control, played.status, stage.second):
+                return await _perform(stage, played, control)
 
 
-async def _perform(stage: _Stage, ensemble: Ensemble, control: str) -> int:
+async def _perform(stage: _Stage, played: _Played, control: str) -> int:
     speed = stage.speed
     service = Service(
         Settings(
@@ -115,14 +120,14 @@ async def _perform(stage: _Stage, ensemble: Ensemble, control: str) -> int:
         Sender(None, cast("TextIO", _Entries(stage))),
     )
     stop = asyncio.Event()
-    stage.open(ensemble)
+    stage.open(played)
     told = AgentSettings(settle=3.0 / speed, burst=20)
     tasks = [
         asyncio.create_task(service.run(), name="service"),
-        asyncio.create_task(_speak(stage, ensemble, service), name="log"),
+        asyncio.create_task(_speak(stage, played, service), name="log"),
         asyncio.create_task(_monitor(stage), name="monitor"),
         asyncio.create_task(session.work(told, write=stage.notified, name=""), name="agent"),
-        asyncio.create_task(asyncio.sleep(ensemble.length / speed + 1.0), name="end"),
+        asyncio.create_task(asyncio.sleep(played.length / speed + 1.0), name="end"),
         asyncio.create_task(stop.wait(), name="interrupted"),
     ]
     await asyncio.sleep(0)  # service and agent take the signals for themselves; here they are ours
@@ -157,9 +162,9 @@ class _Entries:
         """Nothing is kept back."""
 
 
-async def _speak(stage: _Stage, ensemble: Ensemble, service: Service) -> None:
+async def _speak(stage: _Stage, played: _Played, service: Service) -> None:
     """Hand the service what pluto logged, as the journal would."""
-    for second, line in ensemble.log():
+    for second, line in played.log:
         await asyncio.sleep((second - stage.second()) / stage.speed)
         service.hear(line)
 
@@ -216,12 +221,12 @@ class _Stage:
         """Tell the time, in seconds of the recordings."""
         return (time.monotonic() - self.began) * self.speed
 
-    def open(self, ensemble: Ensemble) -> None:
+    def open(self, played: _Played) -> None:
         """Begin, and say what is to be seen."""
         self.began = time.monotonic()
-        length = ensemble.length
+        length = played.length
         print(
-            f"{len(ensemble.parts)} recorded tunnels, {length:.0f} s of them in "
+            f"Four recorded tunnels, {length:.0f} s of them in "
             f"{length / self.speed:.0f} s. Real: libreswan's texts, the service, D-Bus, journal\n"
             "entries and the agent. Played: libreswan itself. Ctrl-C ends it.\n"
         )

@@ -15,7 +15,6 @@ from ipsecwatch.recording.format import (
     poll,
     read,
     settled,
-    with_stdout,
 )
 
 __all__ = [
@@ -30,5 +29,4 @@ __all__ = [
     "poll",
     "read",
     "settled",
-    "with_stdout",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from ipsecwatch.report import LogLine, PlutoState, Poll
@@ -147,11 +147,6 @@ def _text(value: object) -> str:
 
 def _number(value: object, default: float) -> float:
     return float(value) if isinstance(value, (int, float)) else default
-
-
-def with_stdout(answer: RecordedAnswer, text: str) -> RecordedAnswer:
-    """Give the same answer with another text."""
-    return replace(answer, stdout=text)
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:

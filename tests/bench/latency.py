@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipsecwatch import client
-from ipsecwatch.recording.composite import compose
+from tests.bench.compose import compose
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.recordings import ROOT, statuses
 from tests.support.service_process import Watched

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +35,7 @@ def story(path: Path, redactor: Redactor | None) -> tuple[list[tuple[object, ...
             tracker.hear(LogLine(entry.at, text, entry.identifier))
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             text = redactor.status(entry.stdout) if redactor else entry.stdout
-            found = recording.poll(recording.with_stdout(entry, text), reader)
+            found = recording.poll(replace(entry, stdout=text), reader)
             told += [(c.at, c.old, c.new, c.reason) for c in tracker.observe(found)]
         else:
             continue
