@@ -69,7 +69,9 @@ class Timer:
     seconds: int | None
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen dataclass sets each field by way of object.__setattr__, which takes longer
+# than to read the line. Nothing changes one once it has been read.
+@dataclass(slots=True)
 class SaState:
     """One state line: an IKE SA or a Child SA, established or on its way.
 
@@ -188,7 +190,7 @@ class Shunt:
     conn_serial: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as SaState
 class Topology:
     """One ``LEFT...RIGHT`` of a connection: ours first, whatever ipsec.conf calls left."""
 
@@ -203,7 +205,7 @@ class Topology:
     owner: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as SaState
 class Connection:
     """One connection of ``ipsec status``, or one instance of a template."""
 

@@ -14,7 +14,6 @@ from itertools import filterfalse
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan.status import states, topology
-from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.report import Connection, IkeVersion
 
 if TYPE_CHECKING:
@@ -75,9 +74,6 @@ _NEWEST: Final = re.compile(
 _OWNER: Final = re.compile(r"; owner: (?:Child|IPsec|IKE|ISAKMP) SA #(\d{1,10})", re.ASCII)
 _IKE: Final = re.compile(r"; established (?:IKE|ISAKMP) SA: #(\d{1,10})", re.ASCII)
 _CHILD: Final = re.compile(r"; established (?:Child|IPsec) SA: #(\d{1,10})", re.ASCII)
-
-
-_Draft: Final = draft(Connection)
 
 
 def is_keyed(text: str) -> bool:
@@ -160,14 +156,12 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
     if "conn serial:" in found and (m := _SERIAL.match(found["conn serial:"])) is not None:
         serial, origin = _number(m[1]), _number(m[2])
     policy, version = _policy(found.get("policy:", ""))
-    connection = _Draft(
+    return Connection(
         block.name, states.instance(block.instance), tuple(topologies), policy,
         tuple(found["aliases:"].split()) if "aliases:" in found else (),
         _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
         "nm-configured: yes" in found.get("cisco-split:", ""), block.text,
     )  # fmt: skip
-    connection.__class__ = Connection
-    return connection  # type: ignore[no-any-return]
 
 
 def _number(text: str | None) -> int | None:

@@ -13,11 +13,11 @@ Most state lines are read in one go with the line behind them (``usual``), all o
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ipsecwatch.libreswan import state_table
-from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.report import Pending, Role, SaKind, SaLine, SaState, Stage, Timer
 
 _HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
@@ -96,6 +96,28 @@ _NOBODY: Final = Peer(None, None, None)
 # --- States ---------------------------------------------------------------------------------
 
 
+@dataclass(eq=False, repr=False)
+class _StateLine(SaState):
+    """A state whose timers, SPIs and counters are read when somebody asks for them.
+
+    In most polls nobody does, and they are what changes from poll to poll.
+    """
+
+    __slots__ = ()
+    timers: tuple[Timer, ...] = field(init=False)
+    sa: SaLine | None = field(init=False)
+
+    def __getattr__(self, name: str) -> object:
+        tail, _, sa = self.text.partition("\n")
+        if name == "timers":
+            self.timers = _timers(tail)
+        elif name == "sa":
+            self.sa = read_sa(sa) if sa else None
+        else:
+            raise AttributeError(name)
+        return getattr(self, name)
+
+
 def state(line: str) -> SaState | None:
     """Read a state line; None: it is none, or not whole."""
     told, _, tail = line.partition(";")
@@ -111,13 +133,11 @@ def state(line: str) -> SaState | None:
     newest, eroute_owner, parent, extra = marks(tail)
     if parent is not None and stage is Stage.ESTABLISHED:
         kind = SaKind.CHILD
-    state = _Draft(
-        int(serial), name, instance(numbers), story, kind, role, stage, version, guessed,
+    return _StateLine(
+        int(serial), name, instance(numbers), story, kind, role, stage, version,
         state_name, remote, int(port) if port else None, "tcp" if tcp else "udp", ours, theirs,
-        newest, eroute_owner, parent, extra, tail,
+        newest, eroute_owner, parent, guessed, extra, tail,
     )  # fmt: skip
-    state.__class__ = _StateLine
-    return state  # type: ignore[no-any-return]
 
 
 _MAX_WORDS: Final = 200
@@ -170,13 +190,12 @@ def usual(text: str, at: int) -> tuple[SaState, int] | None:
     story, kind, role, stage, version, guessed, state_name = means
     if parent is not None and stage is Stage.ESTABLISHED:
         kind = SaKind.CHILD
-    state = _Draft(
+    state = _StateLine(
         int(serial), name, instance(numbers) if numbers else (), story, kind, role, stage, version,
-        guessed, state_name, remote, int(port), "tcp" if tcp else "udp", ours, theirs,
-        newest is not None, eroute_owner is not None, int(parent) if parent else None, (),
+        state_name, remote, int(port), "tcp" if tcp else "udp", ours, theirs,
+        newest is not None, eroute_owner is not None, int(parent) if parent else None, guessed, (),
         tail if sa is None else f"{tail}\n{sa}",
     )  # fmt: skip
-    state.__class__ = _StateLine
     return state, m.end()
 
 
@@ -185,8 +204,8 @@ def marks(tail: str) -> Marks:
     newest = eroute_owner = False
     parent: int | None = None
     extra: list[str] = []
-    for field in tail.split(";"):
-        word = field.strip()
+    for part in tail.split(";"):
+        word = part.strip()
         if word in ("newest", "newest ISAKMP", "newest IPSEC"):
             newest = True
         elif word == "eroute owner":
@@ -200,51 +219,7 @@ def marks(tail: str) -> Marks:
 
 def add_sa(state: SaState, line: str) -> None:
     """Give a state that was just read the line with its SPIs and counters."""
-    object.__setattr__(state, "text", f"{state.text}\n{line}")
-
-
-class _StateLine(SaState):
-    """A state whose timers, SPIs and counters are read when somebody asks for them.
-
-    In most polls nobody does, and they are what changes from poll to poll.
-    """
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> object:
-        tail, _, sa = self.text.partition("\n")
-        if name == "timers":
-            object.__setattr__(self, name, _timers(tail))
-        elif name == "sa":
-            object.__setattr__(self, name, read_sa(sa) if sa else None)
-        else:
-            raise AttributeError(name)
-        return getattr(self, name)
-
-
-_Draft: Final = draft(
-    SaState,
-    "serial",
-    "name",
-    "instance",
-    "story",
-    "kind",
-    "role",
-    "stage",
-    "ike_version",
-    "guessed",
-    "state_name",
-    "remote_address",
-    "remote_port",
-    "transport",
-    "local_client",
-    "remote_client",
-    "newest",
-    "eroute_owner",
-    "parent_serial",
-    "extra",
-    "text",
-)
+    state.text = f"{state.text}\n{line}"
 
 
 def _timers(tail: str) -> tuple[Timer, ...]:

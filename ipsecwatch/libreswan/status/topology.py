@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ipsecwatch.libreswan.status.making import draft
 from ipsecwatch.report import Topology
 
 ROUTINGS: Final = frozenset(
@@ -43,8 +42,6 @@ _OPTIONS: Final = re.compile(
 )
 
 
-_Draft: Final = draft(Topology)
-
 _Side = tuple[str | None, str | None, str | None]
 """Client, host and identity of one end."""
 
@@ -72,12 +69,10 @@ def read(line: str) -> Topology | None:
         ours = _identity(ours)
     if theirs and theirs[-1] in _OPTIONS_END:
         theirs = _identity(theirs)
-    found = _Draft(
+    return Topology(
         text, routing, client, host, ours, their_host, theirs, their_client,
         (int(owner) or None) if owner else None,
     )  # fmt: skip
-    found.__class__ = Topology
-    return found  # type: ignore[no-any-return]
 
 
 def read_any(line: str) -> Topology | None:
