@@ -116,6 +116,12 @@ class Container:
 
 
 def last_word(console: Path) -> str:
-    """Quote the last line of what a machine said that didn't boot."""
+    """Quote the last line of what a machine said that didn't boot.
+
+    Where its kernel panicked, quote the panic and the line before it, which tells the cause.
+    """
     said = console.read_text(errors="replace").strip().splitlines() if console.exists() else []
+    for number, line in enumerate(said):
+        if line.startswith("Kernel panic"):
+            return "; ".join(said[max(0, number - 1) : number + 1])
     return said[-1] if said else "no word"
