@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.tunnel import TunnelState
-from tests.support.bus_process import Resident
+from tests.support.bus_process import BusProcess
 from tests.support.bus_service import MANAGER, NAME, ROOT, Caller, calling
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.waiting import until
@@ -43,14 +43,14 @@ def line(what: str, took: float, heard: float | None, figures: Figures | None) -
     print(told, flush=True)
 
 
-async def snapshots(client: Caller, service: Resident) -> None:
+async def snapshots(client: Caller, service: BusProcess) -> None:
     for which in "first", "second":
         began = time.perf_counter()
         await client.connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=LIMIT)
         line(f"{which} snapshot", time.perf_counter() - began, None, await service.figures())
 
 
-async def flap(client: Caller, service: Resident, state: TunnelState, count: int) -> None:
+async def flap(client: Caller, service: BusProcess, state: TunnelState, count: int) -> None:
     client.heard.clear()
     began = time.perf_counter()
     figures = await service.become(state)
@@ -101,7 +101,7 @@ async def _bare(count: int) -> float:
 async def measure(count: int) -> None:
     """Measure one number of tunnels."""
     print(f"{count} tunnels{'':<24} {'sent':>8}    {'heard':>8}      step   with others  memory")
-    with Resident() as service:
+    with BusProcess() as service:
         async with calling(listen=True) as client:
             began = time.perf_counter()
             figures = await service.look(count)

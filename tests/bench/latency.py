@@ -26,7 +26,7 @@ from ipsecwatch import client
 from tests.bench.compose import compose
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.recordings import ROOT, statuses
-from tests.support.service_process import Watched
+from tests.support.service_process import ServiceProcess
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
@@ -62,7 +62,7 @@ async def measure(size: int, seconds: float, *, wakers: bool, folder: Path) -> l
     took: list[float] = []
     cost = COSTS.get(size, size * 0.0001)
     rest = (0.3, 1.5) if wakers else (0.3, 6.0)
-    with Watched(folder, says[up], cost) as service:
+    with ServiceProcess(folder, says[up], cost) as service:
         following = asyncio.create_task(listener.follow())
         await listener.heard.wait()
         end = time.perf_counter() + seconds

@@ -21,7 +21,7 @@ from ipsecwatch.dbus.messages import Variant
 from tests.bench import gateway
 from tests.support.bus_service import MANAGER, NAME, ROOT, calling
 from tests.support.dbus_daemon import PrivateBus
-from tests.support.service_process import Watched
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PAGE = 1000
 """Tunnels of which details are asked for at a time; those of 10,000 don't fit a message."""
 
 
-async def line(what: str, began: float, service: Watched) -> None:
+async def line(what: str, began: float, service: ServiceProcess) -> None:
     """Print a row."""
     took, figures = time.perf_counter() - began, await service.figures()
     print(
@@ -53,7 +53,7 @@ async def measure(count: int, folder: Path) -> None:
     down = gateway.status(count, up=False)
     print(f"{count} tunnels{'':<24} {'took':>8}    {'busiest':>8}    {'blocked':>8}")
     began = time.perf_counter()
-    with Watched(folder, up, interval=3600.0) as service:
+    with ServiceProcess(folder, up, interval=3600.0) as service:
         async with calling(listen=True) as client:
             await until(lambda: len(client.heard) >= count, within=LIMIT)
             await line("the first look", began, service)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import Service, serving
-from tests.support.subscriber_process import Subscriber
+from tests.support.subscriber_process import SubscriberProcess
 from tests.support.tunnels import tunnel
 from tests.support.waiting import until
 
@@ -66,7 +66,7 @@ def facts(t: Tunnel | View) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-async def settles(subscriber: Subscriber, service: Service, run_id: str) -> Knowledge:
+async def settles(subscriber: SubscriberProcess, service: Service, run_id: str) -> Knowledge:
     """Wait until a subscriber knows what the service knows."""
     async with asyncio.timeout(60.0):
         while True:
@@ -79,7 +79,7 @@ async def settles(subscriber: Subscriber, service: Service, run_id: str) -> Know
 class Life:
     """A service that is started again and again, and its two subscribers."""
 
-    def __init__(self, bus: PrivateBus, subscribers: list[Subscriber]) -> None:
+    def __init__(self, bus: PrivateBus, subscribers: list[SubscriberProcess]) -> None:
         self.bus = bus
         self.subscribers = subscribers
         self.runs = 0
@@ -146,7 +146,7 @@ class Life:
 
 
 async def live_through(bus: PrivateBus, steps: list[tuple[Any, ...]]) -> None:
-    with Subscriber(slow=False) as one, Subscriber(slow=True) as other:
+    with SubscriberProcess(slow=False) as one, SubscriberProcess(slow=True) as other:
         await Life(bus, [one, other]).live(steps)
 
 
@@ -166,7 +166,7 @@ def test_whatever_becomes_of_a_subscriber_it_ends_with_what_the_service_knows(
 
 @pytest.mark.usefixtures("system_bus")
 async def test_a_subscriber_that_was_stopped_in_a_burst_takes_a_snapshot() -> None:
-    with Subscriber(slow=False) as subscriber:
+    with SubscriberProcess(slow=False) as subscriber:
         async with serving() as service:
             await service.look(*(tunnel(f"t{n}") for n in range(50)))
             await settles(subscriber, service, "run-1")

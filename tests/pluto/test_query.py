@@ -17,7 +17,7 @@ from ipsecwatch.pluto import query
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via, judge
 from ipsecwatch.pluto.whack import Run
 from ipsecwatch.report import PlutoState
-from tests.support.bad_pluto import LINE, STATUS, FakePluto
+from tests.support.bad_pluto import LINE, STATUS, BadPluto
 from tests.support.loop_watch import no_harm
 from tests.support.paths import TOP
 
@@ -46,7 +46,7 @@ async def refusal(
 
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
 async def test_a_good_pluto_is_asked_over_its_socket(path: Path, packets: bool) -> None:
-    with FakePluto(path, packets=packets) as pluto:
+    with BadPluto(path, packets=packets) as pluto:
         pluto_client = PlutoClient(str(path))
         async with no_harm():
             first, second = await pluto_client.ask(), await pluto_client.ask()
@@ -61,14 +61,14 @@ async def test_a_good_pluto_is_asked_over_its_socket(path: Path, packets: bool) 
 
 async def test_bytes_that_are_no_utf_8_survive(path: Path) -> None:
     text = STATUS + "000 id=\udcff\udcfeé\n"
-    with FakePluto(path, text=text):
+    with BadPluto(path, text=text):
         assert (await PlutoClient(str(path)).ask()).text == text
 
 
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
 async def test_a_long_answer_arrives_whole(path: Path, packets: bool) -> None:
     text = "".join(f"000 é {i} {LINE}" for i in range(20_000))
-    with FakePluto(path, text=text, packets=packets):
+    with BadPluto(path, text=text, packets=packets):
         async with no_harm():
             answer = await PlutoClient(str(path)).ask()
     assert answer.text == text
@@ -77,14 +77,14 @@ async def test_a_long_answer_arrives_whole(path: Path, packets: bool) -> None:
 async def test_a_pluto_that_was_upgraded_is_asked_the_way_it_wants_it(path: Path) -> None:
     pluto_client = PlutoClient(str(path))
     for packets in (False, True, True, False):  # packets from 5.4 on
-        with FakePluto(path, packets=packets) as pluto:
+        with BadPluto(path, packets=packets) as pluto:
             assert (await pluto_client.ask()).pid == pluto.pid
         os.unlink(path)
         assert (await refusal(pluto_client)).trouble is Trouble.STOPPED
 
 
 async def test_questions_wait_here_and_not_at_plutos(path: Path) -> None:
-    with FakePluto(path, "slow", pause=0.2) as pluto:
+    with BadPluto(path, "slow", pause=0.2) as pluto:
         pluto_client = PlutoClient(str(path))
         began = time.monotonic()
         answers = await asyncio.gather(pluto_client.ask(), pluto_client.ask(), pluto_client.ask())
@@ -117,7 +117,7 @@ def test_who_may_not_ask_is_told_so(tmp_path: Path) -> None:
         "try: asyncio.run(PlutoClient({!r}).ask())\n"
         "except AskError as e: print(e.trouble, e, e.hint, sep='|')\n"
     )
-    with FakePluto(tmp_path / "pluto.ctl") as pluto:
+    with BadPluto(tmp_path / "pluto.ctl") as pluto:
         tmp_path.chmod(0o700)
         run = subprocess.run(
             ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c",
@@ -139,7 +139,7 @@ async def test_a_path_that_is_no_socket_is_an_error_in_one_line(tmp_path: Path) 
 
 
 async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None:
-    with FakePluto(path, text=LINE * 5000) as pluto:
+    with BadPluto(path, text=LINE * 5000) as pluto:
         pluto.hang()
         async with no_harm():
             pluto_client, recovered = PlutoClient(str(path), timeout=SHORT), asyncio.Event()
@@ -163,7 +163,7 @@ async def test_a_stopped_process_is_given_up_and_found_again(path: Path) -> None
 
 async def test_a_pluto_that_stalls_after_any_line_is_given_up(path: Path) -> None:
     lines = STATUS.splitlines(keepends=True)
-    with FakePluto(path, "stall") as pluto:
+    with BadPluto(path, "stall") as pluto:
         async with no_harm():
             for said in range(len(lines) + 1):
                 pluto_client = PlutoClient(str(path), timeout=0.3)
@@ -177,7 +177,7 @@ async def test_a_pluto_that_stalls_after_any_line_is_given_up(path: Path) -> Non
 @pytest.mark.parametrize("how", ["trickle", "leave_open", "slow"])
 @pytest.mark.parametrize("packets", [False, True], ids=["stream", "packets"])
 async def test_a_pluto_that_takes_too_long_is_given_up(path: Path, how: str, packets: bool) -> None:
-    with FakePluto(path, how, packets=packets):
+    with BadPluto(path, how, packets=packets):
         async with no_harm():
             pluto_client = PlutoClient(str(path), timeout=SHORT)
             began = time.monotonic()
@@ -192,7 +192,7 @@ async def test_an_unanswered_question_is_given_up_in_the_end(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query, "LATE", 0.2)
-    with FakePluto(path, "leave_open") as pluto:
+    with BadPluto(path, "leave_open") as pluto:
         async with no_harm():
             pluto_client = PlutoClient(str(path), timeout=0.1)
             await refusal(pluto_client)
@@ -205,7 +205,7 @@ async def test_an_unanswered_question_is_given_up_in_the_end(
 @pytest.mark.parametrize("how", ["half", "reset"])
 @pytest.mark.parametrize("size", [1, 4, 70, len(STATUS) - 1])
 async def test_half_an_answer_is_none(path: Path, how: str, size: int) -> None:
-    with FakePluto(path, how, size=size):
+    with BadPluto(path, how, size=size):
         async with no_harm():
             e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.pluto) == (Trouble.CUT, PlutoState.RUNNING)
@@ -213,20 +213,20 @@ async def test_half_an_answer_is_none(path: Path, how: str, size: int) -> None:
 
 
 async def test_a_whole_answer_that_ends_in_a_reset_is_not_trusted(path: Path) -> None:
-    with FakePluto(path, "reset", size=len(STATUS)):
+    with BadPluto(path, "reset", size=len(STATUS)):
         e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.partial) == (Trouble.CUT, STATUS)
 
 
 async def test_no_word_at_all_is_no_answer(path: Path) -> None:
-    with FakePluto(path, "close"):
+    with BadPluto(path, "close"):
         e = await refusal(PlutoClient(str(path)))
     assert (e.trouble, e.partial) == (Trouble.CUT, "")
 
 
 async def test_garbage_is_handed_on_as_it_came(path: Path) -> None:
     garbage = "".join(chr(0xDC80 + i % 128) for i in range(300_000)) + "\0\x1b[2J\n"
-    with FakePluto(path, text=garbage[-100_000:]):
+    with BadPluto(path, text=garbage[-100_000:]):
         async with no_harm():
             assert (await PlutoClient(str(path)).ask()).text == garbage[-100_000:]
 
@@ -235,7 +235,7 @@ async def test_garbage_is_handed_on_as_it_came(path: Path) -> None:
 async def test_an_answer_of_200_mb_is_read_to_its_end_and_dropped(
     path: Path, packets: bool
 ) -> None:
-    with FakePluto(path, "pour", size=200_000_000 if not packets else 20_000_000) as pluto:
+    with BadPluto(path, "pour", size=200_000_000 if not packets else 20_000_000) as pluto:
         async with no_harm():
             pluto_client = PlutoClient(
                 str(path), timeout=60, max_answer=(64 << 20) if not packets else 1 << 23
@@ -249,7 +249,7 @@ async def test_an_answer_of_200_mb_is_read_to_its_end_and_dropped(
 
 
 async def test_an_answer_without_end_is_given_up(path: Path) -> None:
-    with FakePluto(path, "pour", size=1 << 40) as pluto:
+    with BadPluto(path, "pour", size=1 << 40) as pluto:
         async with no_harm():
             e = await refusal(PlutoClient(str(path), timeout=60, max_answer=1 << 20))
             assert e.trouble is Trouble.TOO_LONG
@@ -258,7 +258,7 @@ async def test_an_answer_without_end_is_given_up(path: Path) -> None:
 
 
 async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
-    with FakePluto(path, "deaf"):
+    with BadPluto(path, "deaf"):
         async with no_harm():
             others = [socket.socket(socket.AF_UNIX) for _ in range(6)]
             for other in others:
@@ -271,7 +271,7 @@ async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
 
 
 async def test_who_is_cancelled_leaves_pluto_nobody_to_wait_for(path: Path) -> None:
-    with FakePluto(path, "slow", text=LINE * 5000, pause=0.2) as pluto:
+    with BadPluto(path, "slow", text=LINE * 5000, pause=0.2) as pluto:
         async with no_harm():
             pluto_client = PlutoClient(str(path))
             question = asyncio.create_task(pluto_client.ask())
@@ -345,7 +345,7 @@ async def test_whack_that_knows_no_more_than_the_socket_rests(tmp_path: Path) ->
         assert (await refusal(pluto_client)).trouble is Trouble.STOPPED
     assert len(runs(tmp_path)) == 1
     # Once the socket has answered, whack may be asked again.
-    with FakePluto(tmp_path / "no.ctl"):
+    with BadPluto(tmp_path / "no.ctl"):
         await pluto_client.ask()
     (tmp_path / "no.ctl").unlink()
     await refusal(pluto_client)
@@ -435,7 +435,7 @@ async def test_a_pluto_that_hangs_is_not_asked_through_whack_either(
     pluto_client = PlutoClient(
         str(path), whack=script(tmp_path, 'echo "Libreswan 5.2"'), timeout=0.1
     )
-    with FakePluto(path, "leave_open"):
+    with BadPluto(path, "leave_open"):
         for command in (Command.STATUS, Command.TRAFFIC, Command.STATES):
             e = await refusal(pluto_client, command, version="5.2")
             assert e.trouble is Trouble.UNREACHABLE

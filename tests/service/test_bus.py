@@ -34,7 +34,7 @@ from tests.support.bus_service import (
     serving,
 )
 from tests.support.dbus_daemon import POLICY, PrivateBus
-from tests.support.other_user import Stranger
+from tests.support.other_user import OtherUser
 from tests.support.tunnels import SINCE, SINCE_MONO, becomes, tunnel
 from tests.support.waiting import until
 
@@ -556,10 +556,10 @@ async def test_what_was_announced_is_sent_before_the_service_leaves() -> None:
 
 
 @pytest.fixture
-def stranger(system_bus: PrivateBus) -> Iterator[Stranger]:
+def stranger(system_bus: PrivateBus) -> Iterator[OtherUser]:
     if os.getuid() != 0:
         pytest.skip("only root can become another user")
-    with Stranger() as made:
+    with OtherUser() as made:
         yield made
 
 
@@ -580,7 +580,7 @@ async def his_calls() -> dict[str, Any]:
         return told
 
 
-async def test_another_user_may_ask_and_listen_but_not_for_details(stranger: Stranger) -> None:
+async def test_another_user_may_ask_and_listen_but_not_for_details(stranger: OtherUser) -> None:
     async with serving() as service:
         await service.look(tunnel("office", peer="192.0.2.99"))
         asking = asyncio.create_task(stranger.run(his_calls))
@@ -622,7 +622,7 @@ async def his_crimes(victim: str) -> dict[str, str]:
     return outcome
 
 
-async def test_another_user_can_neither_take_our_name_nor_speak_for_us(stranger: Stranger) -> None:
+async def test_another_user_can_neither_take_our_name_nor_speak_for_us(stranger: OtherUser) -> None:
     async with serving() as service, calling() as caller:
         await caller.connection.call_bus("AddMatch", "s", f"type='signal',interface='{MANAGER}'")
         outcome = await stranger.run(his_crimes, caller.connection.unique_name)
@@ -669,7 +669,7 @@ def odd_message(destination: str, kind: int, flags: int, serial: int) -> bytes:
 
 
 async def test_what_no_library_knows_does_not_drive_the_service_off_the_bus(
-    stranger: Stranger,
+    stranger: OtherUser,
 ) -> None:
     async with serving() as service, calling() as caller:
         await service.look(tunnel("office"))
@@ -723,7 +723,7 @@ async def his_greed() -> int:
         return len(done)
 
 
-async def test_one_user_cannot_keep_others_out(stranger: Stranger) -> None:
+async def test_one_user_cannot_keep_others_out(stranger: OtherUser) -> None:
     async with serving() as service, calling() as root:
         await service.look(tunnel("office"))
         service.may_refresh.clear()

@@ -21,7 +21,7 @@ from tests.support import dbus_daemon as buses
 from tests.support import polkitd as polkits
 from tests.support.bus_service import MANAGER, NAME, ROOT, calling, serving
 from tests.support.dbus_daemon import PrivateBus
-from tests.support.other_user import Stranger
+from tests.support.other_user import OtherUser
 from tests.support.polkitd import PrivatePolkit
 from tests.support.tunnels import tunnel
 from tests.support.waiting import until
@@ -56,8 +56,8 @@ def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
 
 
 @pytest.fixture
-def stranger(bus: PrivateBus) -> Iterator[Stranger]:
-    with Stranger() as made:
+def stranger(bus: PrivateBus) -> Iterator[OtherUser]:
+    with OtherUser() as made:
         yield made
 
 
@@ -85,7 +85,7 @@ async def his_interactive_details() -> Outcome:
 
 
 async def test_whom_polkit_lets_gets_details_after_one_check(
-    bus: PrivateBus, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+    bus: PrivateBus, stranger: OtherUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checks: list[tuple[str, bool]] = []
     check = polkit.check
@@ -105,7 +105,7 @@ async def test_whom_polkit_lets_gets_details_after_one_check(
 
 
 async def test_whom_polkit_refuses_gets_nothing_asked_or_not(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     with PrivatePolkit(bus, NO):
         async with serving() as service, calling() as root:
@@ -116,7 +116,7 @@ async def test_whom_polkit_refuses_gets_nothing_asked_or_not(
 
 
 async def test_who_is_in_no_session_needs_an_administrators_password(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     with PrivatePolkit(bus):
         async with serving() as service, calling() as root:
@@ -134,7 +134,7 @@ async def his_words() -> tuple[str, str]:
 
 
 async def test_a_person_is_told_in_words_what_is_missing(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     with PrivatePolkit(bus):
         async with serving():
@@ -144,7 +144,7 @@ async def test_a_person_is_told_in_words_what_is_missing(
 
 
 async def test_the_rules_see_the_caller_and_not_the_service(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     with PrivatePolkit(bus, 'if (subject.user == "nobody") return polkit.Result.YES;'):
         async with serving():
@@ -155,7 +155,7 @@ async def test_the_rules_see_the_caller_and_not_the_service(
 
 
 async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
-    bus: PrivateBus, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+    bus: PrivateBus, stranger: OtherUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polkit, "LIMIT", 0.5)
     with PrivatePolkit(bus, YES) as hanging:
@@ -175,7 +175,7 @@ async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
 
 
 async def test_a_polkit_that_ends_in_the_middle_is_a_no(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     async with serving() as service:
         with PrivatePolkit(bus, YES) as ending:
@@ -227,7 +227,7 @@ async def his_dialog() -> tuple[list[str], Outcome]:
 
 
 async def test_a_dialog_that_nobody_answers_is_taken_away(
-    bus: PrivateBus, stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+    bus: PrivateBus, stranger: OtherUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(polkit, "INTERACTIVE_LIMIT", 0.5)
     with PrivatePolkit(bus):
@@ -238,7 +238,7 @@ async def test_a_dialog_that_nobody_answers_is_taken_away(
 
 
 async def test_a_service_that_ends_takes_its_dialogs_away(
-    bus: PrivateBus, stranger: Stranger
+    bus: PrivateBus, stranger: OtherUser
 ) -> None:
     with PrivatePolkit(bus):
         async with serving() as service:
@@ -293,7 +293,7 @@ async def test_every_answer_but_yes_is_a_no(
 
     with bus_with_odd_polkit(tmp_path) as odd:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", odd.address)
-        with Stranger() as stranger:
+        with OtherUser() as stranger:
             async with serving(), calling() as fake:
                 fake.connection.on_call = answer
                 await fake.connection.call_bus("RequestName", "su", POLKIT, 4)

@@ -19,7 +19,7 @@ from ipsecwatch.tunnel import Reason
 from tests.bench import gateway
 from tests.support.bus_service import calling
 from tests.support.reports import START, child, connection, ike, poll
-from tests.support.service_process import Watched
+from tests.support.service_process import ServiceProcess
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def work(text: str) -> float:
 async def test_thousands_of_tunnels_keep_the_loop_from_nobody(tmp_path: Path) -> None:
     up, down = gateway.status(TUNNELS), gateway.status(TUNNELS, up=False)
     busy = []
-    with Watched(tmp_path, up, interval=3600.0) as service:
+    with ServiceProcess(tmp_path, up, interval=3600.0) as service:
         async with calling(listen=True) as client:
             await until(lambda: len(client.heard) >= TUNNELS, within=60.0)
             busy.append((await service.figures()).busy)

@@ -36,7 +36,7 @@ STATUS = (
 )
 
 
-class FakePluto:
+class BadPluto:
     """Runs one while its context lasts. ``how`` is the name of one of the functions below."""
 
     def __init__(
@@ -59,7 +59,7 @@ class FakePluto:
             "size": size,
         }
 
-    def __enter__(self) -> FakePluto:
+    def __enter__(self) -> BadPluto:
         self._process = subprocess.Popen(
             [sys.executable, "-SE", __file__],
             stdin=subprocess.PIPE,

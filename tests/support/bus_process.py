@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-import multiprocessing
 import os
 import time
-from asyncio.events import Handle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import Service, serving
+from tests.support.forked import ForkedProcess
+from tests.support.loop_gauge import Gauge
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+    from tests.support.forked import Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,8 @@ class Figures:
     backlog: int
 
 
-class Resident:
+class BusProcess(ForkedProcess):
     """Runs while its context lasts, on the bus that this process takes for the system bus."""
-
-    def __init__(self) -> None:
-        fork = multiprocessing.get_context("fork")
-        self._pipe, theirs = fork.Pipe()
-        self._process = fork.Process(target=_live, args=(self._pipe, theirs), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._pipe.recv()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pipe.close()
-        self._process.join(5)
-        self._process.kill()
-        self._process.join()
-        self._process.close()
 
     async def look(self, count: int) -> Figures:
         """Have the first look show so many tunnels, all up."""
@@ -73,59 +56,26 @@ class Resident:
         return await self._ask("rest")
 
     async def _ask(self, *what: object) -> Figures:
-        self._pipe.send(what)
-        figures: Figures = await asyncio.to_thread(self._pipe.recv)
+        figures: Figures = await self.ask(*what)
         return figures
 
-
-class Gauge:
-    """Measures each step of a loop."""
-
-    def __init__(self) -> None:
-        self.blocked = self.busy = 0.0
-        self._run = Handle._run
-
-        def measured(handle: Handle) -> None:
-            wall, processor = time.perf_counter(), time.thread_time()
-            self._run(handle)
-            self.blocked = max(self.blocked, time.perf_counter() - wall)
-            self.busy = max(self.busy, time.thread_time() - processor)
-
-        Handle._run = measured  # type: ignore[assignment,method-assign]
-
-    def remove(self) -> None:
-        """Measure no more."""
-        Handle._run = self._run  # type: ignore[method-assign]
+    def live(self, requests: Requests) -> None:
+        asyncio.run(_serve(requests))
 
 
-def _live(parents_end: Connection, pipe: Connection) -> None:
-    parents_end.close()
-    asyncio.run(_serve(pipe))
-
-
-async def _serve(pipe: Connection) -> None:
+async def _serve(requests: Requests) -> None:
     gc.freeze()  # what the test's process has is not the service's
     gauge = Gauge()
-    loop = asyncio.get_running_loop()
-    asked: asyncio.Queue[Any] = asyncio.Queue()
-
-    def read() -> None:
-        try:
-            asked.put_nowait(pipe.recv())
-        except EOFError:
-            loop.remove_reader(pipe.fileno())
-            asked.put_nowait(None)
-
     async with serving() as service:
-        loop.add_reader(pipe.fileno(), read)
-        pipe.send(None)
-        while (what := await asked.get()) is not None:
+        async for what, *how in requests:
             began = time.perf_counter()
-            await _do(service, *what)
+            await _do(service, what, *how)
             took = time.perf_counter() - began
             connection = service.bus._connection
             backlog = connection.backlog if connection else 0
-            pipe.send(Figures(_memory(), gauge.blocked, gauge.busy, took, service.serial, backlog))
+            requests.answer(
+                Figures(_memory(), gauge.blocked, gauge.busy, took, service.serial, backlog)
+            )
             gauge.blocked = gauge.busy = 0.0
 
 

@@ -4,20 +4,19 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import os
 import signal
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from ipsecwatch.client import Change, Pluto, Snapshot, Update, View, follow, subscription
+from tests.support.forked import ForkedProcess
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-
     from ipsecwatch.client import Event
     from ipsecwatch.report import PlutoState
+    from tests.support.forked import Requests
 
 MAX_UNREAD = 30
 """Signals that it keeps: few, so that it loses some of a burst."""
@@ -66,78 +65,44 @@ class Knowledge:
                 self.tunnels[path] = view
 
 
-class Subscriber:
+class SubscriberProcess(ForkedProcess):
     """Follows the service while its context lasts, on what is the system bus when it starts."""
+
+    patience = 0.0  # it may have been stopped
 
     def __init__(self, *, slow: bool) -> None:
         self._slow = slow
-        self._start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end()
-
-    def _start(self) -> None:
-        fork = multiprocessing.get_context("fork")
-        self._pipe, theirs = fork.Pipe()
-        args = (self._pipe, theirs, self._slow)
-        self._process = fork.Process(target=_live, args=args, daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def _end(self) -> None:
-        self._pipe.close()
-        self._process.kill()
-        self._process.join()
-        self._process.close()
 
     def stop(self) -> None:
         """Stop it from doing anything (SIGSTOP)."""
-        os.kill(self._process.pid or 0, signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
-        os.kill(self._process.pid or 0, signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
         """Kill it, and start another one in its place."""
-        self._end()
-        self._start()
+        self.end()
+        self.start()
 
     async def knowledge(self) -> Knowledge:
-        self._pipe.send(None)
-        known: Knowledge = await asyncio.to_thread(self._pipe.recv)
+        known: Knowledge = await self.ask()
         return known
 
+    def live(self, requests: Requests) -> None:
+        subscription.MAX_UNREAD = MAX_UNREAD  # type: ignore[misc]
+        asyncio.run(self._follow(requests))
 
-def _live(parents_end: Connection, pipe: Connection, slow: bool) -> None:
-    parents_end.close()
-    subscription.MAX_UNREAD = MAX_UNREAD  # type: ignore[misc]
-    asyncio.run(_follow(pipe, slow=slow))
+    async def _follow(self, requests: Requests) -> None:
+        known = Knowledge()
+        async with asyncio.TaskGroup() as tasks:
+            learning = tasks.create_task(self._learn(known))
+            async for _ in requests:
+                requests.answer(known)
+            learning.cancel()
 
-
-async def _follow(pipe: Connection, *, slow: bool) -> None:
-    known = Knowledge()
-    ended = asyncio.Event()
-
-    def answer() -> None:
-        try:
-            pipe.recv()
-            pipe.send(known)
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(pipe.fileno())
-            ended.set()
-
-    async def learn() -> None:
+    async def _learn(self, known: Knowledge) -> None:
         async with aclosing(follow()) as events:
             async for event in events:
                 known.learn(event)
-                await asyncio.sleep(PAUSE if slow else 0)
-
-    asyncio.get_running_loop().add_reader(pipe.fileno(), answer)
-    tasks: list[asyncio.Task[Any]] = [
-        asyncio.create_task(learn()),
-        asyncio.create_task(ended.wait()),
-    ]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(PAUSE if self._slow else 0)

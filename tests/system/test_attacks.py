@@ -19,11 +19,11 @@ from ipsecwatch.client.events import Change, Lost, Snapshot
 from ipsecwatch.tunnel import TunnelState
 from tests.client.test_subscription import Following, assert_consistent, following
 from tests.support import attacks, dbus_broker, dbus_daemon
-from tests.support.bus_process import Resident
+from tests.support.bus_process import BusProcess
 from tests.support.bus_service import NAME, calling
 from tests.support.dbus_broker import PrivateBroker
 from tests.support.dbus_daemon import PrivateBus
-from tests.support.other_user import NOBODY, Stranger
+from tests.support.other_user import NOBODY, OtherUser
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def any_bus(
 class Scene:
     """The service, a client that follows it, one that asks it now and then, and what they saw."""
 
-    def __init__(self, service: Resident, client: Caller, follow: Following) -> None:
+    def __init__(self, service: BusProcess, client: Caller, follow: Following) -> None:
         self.service = service
         self.client = client
         self.follow = follow
@@ -102,7 +102,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene() -> AsyncGenerator[tuple[Scene, Figures]]:
-    with Resident() as service:
+    with BusProcess() as service:
         await service.look(TUNNELS)
         async with calling() as client, following() as follow:
             await follow.seen(Snapshot)
@@ -116,7 +116,7 @@ async def scene() -> AsyncGenerator[tuple[Scene, Figures]]:
 
 async def attack(what: Attack, uid: int, attackers: int) -> None:
     with ExitStack() as stack:
-        strangers = [stack.enter_context(Stranger(uid)) for _ in range(attackers)]
+        strangers = [stack.enter_context(OtherUser(uid)) for _ in range(attackers)]
         async with scene() as (made, before):
             living = asyncio.create_task(made.live_on())
             victim = made.client.connection.unique_name

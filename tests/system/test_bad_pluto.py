@@ -14,9 +14,9 @@ import pytest
 from ipsecwatch.config import Settings
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
-from tests.support.bad_pluto import LINE, FakePluto
-from tests.support.bus_process import Gauge
+from tests.support.bad_pluto import LINE, BadPluto
 from tests.support.bus_service import calling
+from tests.support.loop_gauge import Gauge
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -90,7 +90,7 @@ async def test_whatever_pluto_does_the_loop_goes_on(
 ) -> None:
     options, told = ILL[case]
     timeout = 30.0 if "MB" in case else 0.3
-    with FakePluto(tmp_path / "pluto.ctl", packets=packets, **options) as pluto:
+    with BadPluto(tmp_path / "pluto.ctl", packets=packets, **options) as pluto:
         await asyncio.sleep(0)  # what it took to make that text up isn't the service's
         gauge.busy = 0.0
         async with serving(pluto.path, timeout=timeout) as service:
@@ -105,7 +105,7 @@ async def test_whatever_pluto_does_the_loop_goes_on(
 async def test_a_pluto_that_is_stopped_and_goes_on_is_found_again(
     gauge: Gauge, tmp_path: Path, system_bus: object
 ) -> None:
-    with FakePluto(tmp_path / "pluto.ctl", text=DOWN) as pluto:
+    with BadPluto(tmp_path / "pluto.ctl", text=DOWN) as pluto:
         async with serving(pluto.path, timeout=0.3) as service:
             await until(lambda: service._tracker.tunnels, within=30.0)
             assert await state() == ("running", 1)

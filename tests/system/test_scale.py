@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from ipsecwatch.tunnel import TunnelState
-from tests.support.bus_process import Resident
+from tests.support.bus_process import BusProcess
 from tests.support.bus_service import calling
 from tests.support.waiting import until
 
@@ -19,7 +19,7 @@ BLOCKED = 0.2
 @pytest.mark.usefixtures("system_bus")
 async def test_10000_tunnels_come_and_all_go_down_and_up_again() -> None:
     figures = []
-    with Resident() as service:
+    with BusProcess() as service:
         async with calling(listen=True) as client:
             figures.append(await service.look(TUNNELS))
             await until(lambda: len(client.heard) == TUNNELS + 1, within=60.0)

@@ -22,9 +22,9 @@ from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tunnel import Reason
 from tests.support import journald
-from tests.support.bad_pluto import FakePluto
-from tests.support.bus_process import Gauge
+from tests.support.bad_pluto import BadPluto
 from tests.support.journald import PrivateJournald
+from tests.support.loop_gauge import Gauge
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -170,7 +170,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
 ) -> None:
     said, written = tmp_path / "said", io.StringIO()
     said.write_text(UP)
-    with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+    with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
 
         async def serve(until_what: Callable[[], object]) -> None:
             kept = StateFile(tmp_path)
@@ -232,7 +232,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
     said = tmp_path / "said"
     said.write_text(UP)
     polls, told = deque[float](), list[client.Event]()
-    with FakePluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+    with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
         service = Service(Settings(control_socket=pluto.path), Sender(None, io.StringIO()))
         service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
         ask = service._poller._ask

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""A process of a test's own that does what the test asks of it: the base of several.
+
+It is forked rather than started anew. So it starts at once, with all that the test has loaded and
+set, and as another user it need not be able to read the project or its libraries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from multiprocessing.connection import Connection
+
+
+class ForkedProcess:
+    """Runs while its context lasts. A subclass says in live() what the process does."""
+
+    patience: ClassVar[float] = 5.0
+    """Seconds that it has to end by itself, before it is killed."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(self) -> None:
+        """Start it and wait until it takes requests. Raises EOFError if it ends instead."""
+        fork = multiprocessing.get_context("fork")
+        self._pipe, theirs = fork.Pipe()
+        self._process = fork.Process(target=self._run, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._pipe.recv()
+
+    def end(self) -> None:
+        self._pipe.close()
+        self._process.join(self.patience)
+        self._process.kill()
+        self._process.join()
+        self._process.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def tell(self, *request: Any) -> None:  # noqa: ANN401
+        """Send a request that gets no answer."""
+        self._pipe.send(request)
+
+    async def ask(self, *request: Any) -> Any:  # noqa: ANN401
+        """Send a request and return its answer. Raises EOFError if the process ends instead."""
+        self._pipe.send(request)
+        return await asyncio.to_thread(self._pipe.recv)
+
+    # --- in the process -----------------------------------------------------------------------
+
+    def _run(self, theirs: Connection) -> None:
+        self._pipe.close()  # the test's end: as long as we had it open, we couldn't see it closed
+        self.live(Requests(theirs))
+
+    def live(self, requests: Requests) -> None:
+        """Do all that the process is for, and return when there are no more requests."""
+        raise NotImplementedError
+
+
+class Requests:
+    """What the test asks, one request after the other, until it is done. Iterate it, sync or async.
+
+    In the loop of an async one there is nothing to do for it while a request is being answered.
+    """
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+
+    def answer(self, answer: object) -> None:
+        """Answer the last request."""
+        with suppress(ConnectionError):  # the test is done, and waits for no answer
+            self._pipe.send(answer)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        self._say_ready()
+        while (request := self._receive()) is not None:
+            yield request
+
+    async def __aiter__(self) -> AsyncIterator[tuple[Any, ...]]:
+        self._say_ready()
+        await self._readable()
+        while (request := self._receive()) is not None:
+            yield request
+            await self._readable()
+
+    def _say_ready(self) -> None:
+        self.answer(None)
+
+    def _receive(self) -> tuple[Any, ...] | None:
+        try:
+            request: tuple[Any, ...] = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            return None
+        return request
+
+    async def _readable(self) -> None:
+        loop, readable = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._pipe.fileno(), readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(self._pipe.fileno())

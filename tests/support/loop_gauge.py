@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""How long each step of a process's event loops takes."""
+
+from __future__ import annotations
+
+import time
+from asyncio.events import Handle
+
+
+class Gauge:
+    """Measures each step of a loop."""
+
+    def __init__(self) -> None:
+        self.blocked = self.busy = 0.0
+        self._run = Handle._run
+
+        def measured(handle: Handle) -> None:
+            wall, processor = time.perf_counter(), time.thread_time()
+            self._run(handle)
+            self.blocked = max(self.blocked, time.perf_counter() - wall)
+            self.busy = max(self.busy, time.thread_time() - processor)
+
+        Handle._run = measured  # type: ignore[assignment,method-assign]
+
+    def remove(self) -> None:
+        """Measure no more."""
+        Handle._run = self._run  # type: ignore[method-assign]
