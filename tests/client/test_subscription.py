@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,66 +10,29 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch import client
-from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, requests, subscription
+from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, subscription
 from ipsecwatch.dbus.connection import BusConnection, connect
-from ipsecwatch.dbus.messages import Call, Variant
+from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
+from tests.support.following import assert_consistent, following
+from tests.support.odd_service import odd_service
 from tests.support.tunnels import SINCE, SINCE_MONO, tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from ipsecwatch.client import Event
     from tests.support.dbus_daemon import PrivateBus
 
 UP, DOWN, STUCK = TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK
+
 OFFICE = f"{ROOT}/tunnel/office"
 
 pytestmark = pytest.mark.usefixtures("system_bus")
 
 
-class Following:
-    """A follower in a task of its own, and what it has seen."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.may_read = asyncio.Event()
-        self.may_read.set()
-
-    async def run(self) -> None:
-        async with aclosing(client.follow()) as events:
-            async for event in events:
-                self.events.append(event)
-                await self.may_read.wait()
-
-    async def seen(self, kind: type[Event], count: int = 1) -> None:
-        await until(lambda: len(self.of(kind)) >= count)
-
-    def of(self, kind: type[Event]) -> list[Any]:
-        return [e for e in self.events if isinstance(e, kind)]
-
-    def kinds(self) -> list[str]:
-        return [type(e).__name__ for e in self.events]
-
-
-@asynccontextmanager
-async def following() -> AsyncGenerator[Following]:
-    made = Following()
-    task = asyncio.create_task(made.run())
-    try:
-        yield made
-    finally:
-        task.cancel()
-        done, _ = await asyncio.wait([task], timeout=5.0)
-        assert done, "the follower didn't end"
-        if not task.cancelled() and (error := task.exception()):
-            raise error
-
-
-# --- Following ----------------------------------------------------------------------------------
+# --- Following -----------------------------------------------------------------------------------
 
 
 async def test_a_follower_sees_how_things_are_and_then_what_happens() -> None:
@@ -202,18 +164,6 @@ async def test_a_follower_that_is_too_slow_gets_a_snapshot_instead(
     assert len(follow.of(Change)) < 100
 
 
-def assert_consistent(events: list[Event]) -> None:
-    """Every serial follows the one before, or a snapshot."""
-    serial = None
-    for event in events:
-        if isinstance(event, Snapshot):
-            serial = event.serial
-        elif isinstance(event, Change):
-            assert serial is not None
-            assert event.serial == serial + 1
-            serial = event.serial
-
-
 async def test_a_paused_bus_costs_a_follower_nothing(system_bus: PrivateBus) -> None:
     names = [f"t{n}" for n in range(1000)]
     async with serving() as service, following() as follow:
@@ -229,7 +179,7 @@ async def test_a_paused_bus_costs_a_follower_nothing(system_bus: PrivateBus) -> 
     assert len(follow.of(Snapshot)) == 1
 
 
-# --- Whom to believe ----------------------------------------------------------------------------
+# --- Whom to believe -----------------------------------------------------------------------------
 
 
 def signal(destination: str | None, member: str, signature: str, body: list[Any]) -> Message:
@@ -280,44 +230,6 @@ async def test_signals_of_others_are_not_believed(monkeypatch: pytest.MonkeyPatc
         await forger.close()
     assert follow.kinds() == ["Snapshot", "Change"]
     assert follow.of(Change)[0].told == "down"
-
-
-class OddService:
-    """Owns the name and answers like the service, but with whatever a test makes up."""
-
-    def __init__(self, connection: BusConnection) -> None:
-        self.connection = connection
-        self.serial = 0
-        self.manager: dict[str, Variant] = {"PlutoState": Variant("s", "running")}
-        self.tunnels: dict[str, dict[str, Variant]] = {}
-        self.refuse: str | None = None
-        self.silent = False
-        connection.on_call = self._answer
-
-    def _answer(self, connection: BusConnection, call: Call) -> None:
-        if self.silent:
-            return
-        if self.refuse:
-            connection.error(call, self.refuse, "no,\x1b[2J no")
-        elif call.member == "GetAll":
-            connection.reply(call, "a{sv}", [self.manager])
-        else:
-            connection.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
-
-    def change(self, serial: int, new: str = "up", why: str = "none", **more: Variant) -> None:
-        self.serial = serial
-        body = [OFFICE, "office", "down", new, why, serial, 1_000_000, more]
-        self.connection.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
-
-
-@asynccontextmanager
-async def odd_service() -> AsyncGenerator[OddService]:
-    connection = await connect("system")
-    await connection.call_bus("RequestName", "su", NAME, 4)
-    try:
-        yield OddService(connection)
-    finally:
-        await connection.close()
 
 
 async def test_a_gap_in_the_serials_leads_to_a_snapshot() -> None:
@@ -375,34 +287,6 @@ async def test_words_of_a_newer_service_end_nobodys_program() -> None:
     assert first.view.name == "office"
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "hint"),
-    [
-        ("org.freedesktop.DBus.Error.AccessDenied", client.NotAllowedError, "root"),
-        ("org.ipsecwatch1.Error.NoSuchTunnel", client.NoSuchTunnelError, "ipsecwatch status"),
-        ("org.ipsecwatch1.Error.PlutoUnavailable", client.PlutoUnavailableError, "ipsec"),
-        ("org.example.Whatever", client.ServiceUnavailableError, "systemctl status ipsecwatch"),
-    ],
-)
-async def test_refusals_become_words_with_a_hint(
-    error: str, kind: type[client.ClientError], hint: str
-) -> None:
-    async with odd_service() as service:
-        service.refuse = error
-        for question in client.snapshot(), client.refresh(), client.details(["x"]):
-            with pytest.raises(kind) as caught:
-                await question
-            assert str(caught.value).isprintable()
-            assert hint in caught.value.hint
-
-
-async def test_a_service_that_does_not_answer_is_given_up() -> None:
-    async with odd_service() as service:
-        service.silent = True
-        with pytest.raises(client.ServiceUnavailableError, match="doesn't answer"):
-            await client.snapshot(within=0.1)
-
-
 async def test_a_follower_waits_for_a_service_that_refuses_or_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -424,41 +308,7 @@ async def test_a_follower_waits_for_a_service_that_refuses_or_does_not_answer(
     ]
 
 
-# --- Asking once --------------------------------------------------------------------------------
-
-
-async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
-    system_bus: PrivateBus,
-) -> None:
-    with pytest.raises(client.ServiceUnavailableError, match="isn't running") as caught:
-        await client.snapshot()
-    assert caught.value.hint == "Start it with: systemctl start ipsecwatch"
-    system_bus.stop()
-    with pytest.raises(client.ServiceUnavailableError, match="system bus can't be reached"):
-        await client.refresh()
-
-
-async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "PAGE", 2)
-    async with serving() as service:
-        await service.look(*(tunnel(n, peer=f"192.0.2.{i}") for i, n in enumerate("abcd")))
-        told = await client.details()
-        assert {name: d["PeerAddress"] for name, d in told.items()} == {
-            n: f"192.0.2.{i}" for i, n in enumerate("abcd")
-        }
-        assert list(await client.details(["c", "a", "d"])) == ["c", "a", "d"]
-        with pytest.raises(client.NoSuchTunnelError):
-            await client.details(["x"])
-
-
-async def test_refresh_answers_the_serial() -> None:
-    async with serving() as service:
-        await service.look(tunnel("office"))
-        await service.become(tunnel("office", UP))
-        assert await client.refresh() == 1
-
-
-# --- All together -------------------------------------------------------------------------------
+# --- All together --------------------------------------------------------------------------------
 
 
 STEPS = st.lists(

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from ipsecwatch.dbus.connection import (
     UnreachableError,
     connect,
 )
+from tests.support.bus_service import calling
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.waiting import until
 
@@ -222,3 +224,22 @@ async def test_the_session_bus_is_found_in_its_usual_place(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     async with connected() as made:
         assert made.unique_name.startswith(":")
+
+
+@pytest.mark.usefixtures("system_bus")
+async def test_a_call_in_vain_leaves_nothing_to_the_collector() -> None:
+    async with calling() as caller:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                with pytest.raises(ErrorReplyError):
+                    await caller.connection.call_bus("GetConnectionUnixUser", "s", ":1.999")
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [e for e in gc.garbage if isinstance(e, ErrorReplyError)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+        assert not left

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -83,6 +85,9 @@ def missing() -> str | None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return tried.stderr.strip() or "no namespaces here" if tried.returncode else None
+
+
+needs_journald = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 
 class PrivateJournald:

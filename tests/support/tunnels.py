@@ -36,3 +36,24 @@ def becomes(
         at=shown.since,
         mono=shown.since_mono,
     )
+
+
+def transition(
+    old: TunnelState | None,
+    new: TunnelState | None,
+    reason: Reason = Reason.NONE,
+    *,
+    known: TunnelState | None = None,
+    sticks: bool = False,
+    name: str = "site",
+    peer: str | None = "192.0.2.7",
+    detail: str | None = None,
+) -> Transition:
+    state = TunnelState.DOWN if new is None else new
+    tunnel = Tunnel(
+        name, name, state, state, 1e9, 1.0, reason, children_up=1, children=4, peer=peer
+    )
+    known = known or old or TunnelState.DOWN
+    return Transition(
+        tunnel, old, new, known, reason, 1e9 + 0.25, 1.0, detail=detail, sticks=sticks
+    )

@@ -17,12 +17,12 @@ import pytest
 
 from ipsecwatch.client.events import Change, Lost, Snapshot
 from ipsecwatch.tunnel import TunnelState
-from tests.client.test_subscription import Following, assert_consistent, following
 from tests.support import attacks, dbus_broker, dbus_daemon
 from tests.support.bus_process import BusProcess
 from tests.support.bus_service import NAME, calling
 from tests.support.dbus_broker import PrivateBroker
 from tests.support.dbus_daemon import PrivateBus
+from tests.support.following import Following, assert_consistent, following
 from tests.support.other_user import NOBODY, OtherUser
 from tests.support.waiting import until
 

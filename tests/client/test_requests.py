@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import client
+from ipsecwatch.client import requests
+from ipsecwatch.tunnel import TunnelState
+from tests.support.bus_service import serving
+from tests.support.odd_service import odd_service
+from tests.support.tunnels import tunnel
+
+if TYPE_CHECKING:
+    from tests.support.dbus_daemon import PrivateBus
+
+UP = TunnelState.UP
+
+pytestmark = pytest.mark.usefixtures("system_bus")
+
+
+async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
+    system_bus: PrivateBus,
+) -> None:
+    with pytest.raises(client.ServiceUnavailableError, match="isn't running") as caught:
+        await client.snapshot()
+    assert caught.value.hint == "Start it with: systemctl start ipsecwatch"
+    system_bus.stop()
+    with pytest.raises(client.ServiceUnavailableError, match="system bus can't be reached"):
+        await client.refresh()
+
+
+async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "PAGE", 2)
+    async with serving() as service:
+        await service.look(*(tunnel(n, peer=f"192.0.2.{i}") for i, n in enumerate("abcd")))
+        told = await client.details()
+        assert {name: d["PeerAddress"] for name, d in told.items()} == {
+            n: f"192.0.2.{i}" for i, n in enumerate("abcd")
+        }
+        assert list(await client.details(["c", "a", "d"])) == ["c", "a", "d"]
+        with pytest.raises(client.NoSuchTunnelError):
+            await client.details(["x"])
+
+
+async def test_refresh_answers_the_serial() -> None:
+    async with serving() as service:
+        await service.look(tunnel("office"))
+        await service.become(tunnel("office", UP))
+        assert await client.refresh() == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "hint"),
+    [
+        ("org.freedesktop.DBus.Error.AccessDenied", client.NotAllowedError, "root"),
+        ("org.ipsecwatch1.Error.NoSuchTunnel", client.NoSuchTunnelError, "ipsecwatch status"),
+        ("org.ipsecwatch1.Error.PlutoUnavailable", client.PlutoUnavailableError, "ipsec"),
+        ("org.example.Whatever", client.ServiceUnavailableError, "systemctl status ipsecwatch"),
+    ],
+)
+async def test_refusals_become_words_with_a_hint(
+    error: str, kind: type[client.ClientError], hint: str
+) -> None:
+    async with odd_service() as service:
+        service.refuse = error
+        for question in client.snapshot(), client.refresh(), client.details(["x"]):
+            with pytest.raises(kind) as caught:
+                await question
+            assert str(caught.value).isprintable()
+            assert hint in caught.value.hint
+
+
+async def test_a_service_that_does_not_answer_is_given_up() -> None:
+    async with odd_service() as service:
+        service.silent = True
+        with pytest.raises(client.ServiceUnavailableError, match="doesn't answer"):
+            await client.snapshot(within=0.1)

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""A follower of the service, and what it has seen."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch import client
+from ipsecwatch.client import Change, Snapshot
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ipsecwatch.client import Event
+
+
+class Following:
+    """A follower in a task of its own, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.may_read = asyncio.Event()
+        self.may_read.set()
+
+    async def run(self) -> None:
+        async with aclosing(client.follow()) as events:
+            async for event in events:
+                self.events.append(event)
+                await self.may_read.wait()
+
+    async def seen(self, kind: type[Event], count: int = 1) -> None:
+        await until(lambda: len(self.of(kind)) >= count)
+
+    def of(self, kind: type[Event]) -> list[Any]:
+        return [e for e in self.events if isinstance(e, kind)]
+
+    def kinds(self) -> list[str]:
+        return [type(e).__name__ for e in self.events]
+
+
+@asynccontextmanager
+async def following() -> AsyncGenerator[Following]:
+    made = Following()
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=5.0)
+        assert done, "the follower didn't end"
+        if not task.cancelled() and (error := task.exception()):
+            raise error
+
+
+def assert_consistent(events: list[Event]) -> None:
+    """Every serial follows the one before, or a snapshot."""
+    serial = None
+    for event in events:
+        if isinstance(event, Snapshot):
+            serial = event.serial
+        elif isinstance(event, Change):
+            assert serial is not None
+            assert event.serial == serial + 1
+            serial = event.serial

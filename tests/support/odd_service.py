@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""A service that says whatever a test makes up."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ipsecwatch.dbus.connection import BusConnection, connect
+from ipsecwatch.dbus.messages import Call, Variant
+from tests.support.bus_service import MANAGER, NAME, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+OFFICE = f"{ROOT}/tunnel/office"
+
+
+class OddService:
+    """Owns the name and answers like the service, but with whatever a test makes up."""
+
+    def __init__(self, connection: BusConnection) -> None:
+        self.connection = connection
+        self.serial = 0
+        self.manager: dict[str, Variant] = {"PlutoState": Variant("s", "running")}
+        self.tunnels: dict[str, dict[str, Variant]] = {}
+        self.refuse: str | None = None
+        self.silent = False
+        connection.on_call = self._answer
+
+    def _answer(self, connection: BusConnection, call: Call) -> None:
+        if self.silent:
+            return
+        if self.refuse:
+            connection.error(call, self.refuse, "no,\x1b[2J no")
+        elif call.member == "GetAll":
+            connection.reply(call, "a{sv}", [self.manager])
+        else:
+            connection.reply(call, "sta{oa{sv}}", ["odd", self.serial, self.tunnels])
+
+    def change(self, serial: int, new: str = "up", why: str = "none", **more: Variant) -> None:
+        self.serial = serial
+        body = [OFFICE, "office", "down", new, why, serial, 1_000_000, more]
+        self.connection.signal(ROOT, MANAGER, "TunnelStateChanged", "osssstta{sv}", body)
+
+
+@asynccontextmanager
+async def odd_service() -> AsyncGenerator[OddService]:
+    connection = await connect("system")
+    await connection.call_bus("RequestName", "su", NAME, 4)
+    try:
+        yield OddService(connection)
+    finally:
+        await connection.close()
