@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class TunnelState(StrEnum):
-    """How a tunnel is. DESIGN: the first that fits, in this order."""
+    """How a tunnel is: the first that fits, in this order."""
 
     UNKNOWN = "unknown"
     UP = "up"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The journal: one structured entry for each transition, and what happens to pluto itself.
 
-Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id, and
-``history`` reads the entries.
+Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id.
 """
 
 from __future__ import annotations

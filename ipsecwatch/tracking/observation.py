@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How each tunnel is by one report alone, in the order of DESIGN's table of states.
+"""How each tunnel is by one report alone: the first state that fits, in the order of TunnelState.
 
 All that needs the past (how long it has been trying, whether it was lost) is the tracker's.
 """

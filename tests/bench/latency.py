@@ -33,7 +33,7 @@ DOWN, UP = SAMPLES[0].stdout, SAMPLES[10].stdout
 LULL = 100
 """Times what a status costs: changes come without regard to when there was a poll."""
 COSTS = {1: 0.0005, 50: 0.004, 1000: 0.07, 5000: 0.5}
-"""Seconds that a status takes pluto, by connections (DESIGN 8)."""
+"""Seconds that a status takes pluto, by connections (measured)."""
 
 
 def texts(size: int) -> dict[bool, str]:

@@ -23,7 +23,7 @@ SPAN = 1800.0
 SHARE = 0.02
 
 # By the number of connections: seconds that a status takes, and `showstates` of as many tunnels
-# that are up (DESIGN 8; the second one measured with 400).
+# that are up (measured; the second one with 400).
 COSTS = {1: (0.001, 0.002), 50: (0.004, 0.003), 1000: (0.07, 0.04), 2000: (0.15, 0.08)}
 COSTS |= {5000: (0.5, 0.19)}
 

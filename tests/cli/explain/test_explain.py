@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.cli import explain, main
-from ipsecwatch.cli.explain import describe
+from ipsecwatch.cli import main
+from ipsecwatch.cli.explain import describe, overview
 from ipsecwatch.cli.terminal import Paint, width
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Poll
@@ -42,7 +42,7 @@ UP = recorded("4.10/site", 10)
 def told(text: str, wide: int = 100) -> str:
     """What explain prints of a text, with wrapped lines joined again."""
     report = parse(text)
-    lines = explain.lines_of(report, explain.tunnels_of(report), Paint(False), wide)
+    lines = overview.lines_of(report, overview.tunnels_of(report), Paint(False), wide)
     return re.sub(r"\n {15}(?=\S)", " ", "\n".join(lines))
 
 
@@ -75,7 +75,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def verdicts(text: str) -> list[tuple[str, TunnelState]]:
     """How explain finds the tunnels of a text."""
-    return sorted((t.name, t.state) for t in explain.tunnels_of(parse(text)))
+    return sorted((t.name, t.state) for t in overview.tunnels_of(parse(text)))
 
 
 def tracked(text: str) -> list[tuple[str, TunnelState]]:
@@ -444,7 +444,7 @@ def test_json_of_a_text_that_says_little_is_an_object_too(run: Run) -> None:
 def test_lines_are_no_wider_than_the_terminal(wide: int) -> None:
     for name, nth, _ in SITUATIONS.values():
         report = parse(recorded(name, nth))
-        for line in explain.lines_of(report, explain.tunnels_of(report), Paint(False), wide):
+        for line in overview.lines_of(report, overview.tunnels_of(report), Paint(False), wide):
             assert width(line) <= wide or " " not in line.strip(), line
 
 

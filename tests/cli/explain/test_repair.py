@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.cli import explain
-from ipsecwatch.cli.explain import repair
+from ipsecwatch.cli.explain import overview, repair
 from ipsecwatch.libreswan.status import parse
 from tests.support.corpus import needs_corpus, outputs
 from tests.support.mangled_text import MANGLED
@@ -43,7 +42,7 @@ def recorded() -> list[str]:
 def said(report: Report) -> list[Any]:
     """What a report says that decides about tunnels, and more."""
     return [
-        [(t.name, t.state, t.children_up, t.children) for t in explain.tunnels_of(report)],
+        [(t.name, t.state, t.children_up, t.children) for t in overview.tunnels_of(report)],
         [
             (s.serial, s.name, s.instance, s.story, s.state_name, s.timers, s.newest)
             for s in report.states

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""A whole status in plain words: its tunnels, what belongs to none of them, and remarks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.explain import describe
+from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
+from ipsecwatch.report import Role, SaKind, instance_name
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking import tracker
+from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
+
+if TYPE_CHECKING:
+    from ipsecwatch.libreswan.status.address_pools import Lease, Pool
+    from ipsecwatch.libreswan.status.brief_connections import Brief
+    from ipsecwatch.report import Report, SaState, Shunt, Traffic
+
+
+def tunnels_of(report: Report) -> list[Tunnel]:
+    """Say how the tunnels of a status are, whether or not all of it is there."""
+    found = tracker.tunnels_of(report) or _by_states(report)
+    if report.command == "connectionstatus" or not report.complete:
+        found = {key: _by_its_list(t) for key, t in found.items()}
+    return sorted(found.values(), key=lambda t: (_ORDER.index(t.state), t.name))
+
+
+def _by_its_list(t: Tunnel) -> Tunnel:
+    """Tell by the connection list which children are up, where the text has no SAs of a tunnel."""
+    if t.states or t.state is TunnelState.UP or t.instances:
+        return t
+    up = sum(c.newest_child is not None or c.routing in _UP for c in t.connections)
+    if not up:
+        return t
+    state = TunnelState.UP if up == len(t.connections) else TunnelState.PARTIAL
+    return replace(t, state=state, last_state=state, children_up=up)
+
+
+_UP: Final = ("erouted", "routed-tunnel")
+
+
+def _by_states(report: Report) -> dict[str, Tunnel]:
+    """Tell tunnels by their SAs alone, where the text has no connection list."""
+    named: dict[str, list[SaState]] = {}
+    for s in report.states:
+        named.setdefault(_name(s), []).append(s)
+    return {name: _by_its_states(name, states) for name, states in named.items()}
+
+
+def _by_its_states(name: str, states: list[SaState]) -> Tunnel:
+    up = sum(s.kind is SaKind.CHILD and s.established for s in states)
+    state = TunnelState.UP if up else TunnelState.DOWN
+    if not up and any(s.role is Role.INITIATOR and not s.established for s in states):
+        state = TunnelState.CONNECTING
+    return Tunnel(name, name, state, state, 0.0, 0.0, children_up=up, states=tuple(states))
+
+
+_ORDER: Final = (
+    TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN, TunnelState.PARTIAL,
+    TunnelState.UP, TunnelState.WAITING, TunnelState.DOWN,
+)  # fmt: skip
+"""Trouble first."""
+
+
+def check(report: Report, tunnels: list[Tunnel]) -> None:
+    """Raise Failure where there is nothing to tell of."""
+    if tunnels or report.states or report.traffic or report.shunts or report.other:
+        return
+    if _answers_not(report):
+        return
+    if report.why == "empty":
+        raise Failure(
+            "there is nothing in it",
+            "Where nothing is established, trafficstatus and showstates answer nothing; "
+            "save more with: ipsec status > FILE",
+        )
+    raise Failure("this is no status text of libreswan's", "Save one with: ipsec status > FILE")
+
+
+def _answers_not(report: Report) -> bool:
+    """Tell whether whack, or pluto, says that there is no answer."""
+    return report.why is not None and report.why.startswith("pluto did not answer")
+
+
+def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
+    out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
+    counters = {t.serial: t for t in report.traffic}
+    alike = _alike(tunnels)
+    summed = {t.key for group, _ in alike for t in group}
+    for t in tunnels:
+        if t.key not in summed:
+            out.append(f"{paint.state(t.state, terminal.mark(t.state))} {paint.bold(t.name)}")
+            out += [*terminal.facts(describe.tunnel(t, counters), paint, wide), ""]
+    for group, told in alike:
+        state, count = group[0].state, len(group)
+        more = f"{count} more" if count < len(tunnels) else f"all {count}"
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(more)}")
+        names = ", ".join(t.name for t in group)
+        out += [*terminal.facts([("named", names), ("are", told)], paint, wide), ""]
+    for name, rows in _others(report, tunnels, counters).items():
+        out += [f"  {paint.bold(name)}", *terminal.facts(rows, paint, wide), ""]
+    out += terminal.facts((("note", remark) for remark in _remarks(report, tunnels)), paint, wide)
+    while out and not out[-1]:
+        out.pop()
+    return out
+
+
+def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
+    """List the tunnels of which there is nothing to tell one by one, and what to tell of all."""
+    groups = (
+        ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
+        ([t for t in tunnels if describe.is_idle(t)], _FEW_IDLE, _IDLE),
+    )
+    return [(group, told) for group, few, told in groups if len(group) > few]
+
+
+_FEW_WELL: Final = 12
+"""As many tunnels that are up, and well, are told of one by one."""
+
+_WELL: Final = "up, and nothing is the matter with them (each one's SAs: with --json)"
+
+_FEW_IDLE: Final = 2
+"""As many tunnels of which nothing but their being down can be told are told of one by one."""
+
+_IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
+
+
+def _heading(report: Report, tunnels: list[Tunnel]) -> str:
+    of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
+    if tunnels:
+        numbers = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
+        told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
+        return f"{of}, {len(tunnels)} tunnel{'s' if len(tunnels) > 1 else ''}: {told}"
+    if _answers_not(report):
+        return _refusal(report).sentence
+    if report.command in ("status", "connectionstatus"):
+        return f"{of}: no tunnels are configured"
+    if report.traffic:
+        return f"{of}, {len(report.traffic)} Child SA{'s' * (len(report.traffic) > 1)} with traffic"
+    return f"{of}: the answer to {report.command or 'some command'}"
+
+
+def _refusal(report: Report) -> ReasonText:
+    """Say why there is no answer, and what to do."""
+    why = report.why or ""
+    known = (told for said, told in _REFUSALS if said in why)
+    return next(known, REASON_TEXTS[Reason.PLUTO_UNREACHABLE])
+
+
+_NO_SUCH: Final = ReasonText(
+    "pluto knows no connection of that name.", "See which there are: ipsec status"
+)
+
+_REFUSALS: Final = (
+    ("not running", REASON_TEXTS[Reason.PLUTO_STOPPED]),
+    ("Connection refused", REASON_TEXTS[Reason.PLUTO_STOPPED]),
+    ("no right to communicate", ReasonText(
+        "Whoever asked may not ask the IPsec service.", "Ask as root: sudo ipsec status > FILE",
+    )),
+    ("connection named", _NO_SUCH),
+    ("connection or alias named", _NO_SUCH),
+    ("need --listen", ReasonText(
+        "The IPsec service has started, and doesn't listen yet.",
+        "Wait a moment; if it stays so: systemctl status ipsec",
+    )),
+    ("bad magic", ReasonText(
+        "The ipsec command and the running IPsec service are of different releases.",
+        "Restart the service, so that both are of one: systemctl restart ipsec",
+    )),
+)  # fmt: skip
+
+
+def _others(
+    report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
+) -> dict[str, describe.Facts]:
+    """Tell of SAs and counters that belong to no connection of the text, by their names."""
+    told = {s.serial for t in tunnels for s in t.states}
+    found: dict[str, describe.Facts] = {}
+    for s in (s for s in report.states if s.serial not in told):
+        label = "Child SA" if s.kind == "child" else "IKE SA"
+        found.setdefault(_name(s), []).append((label, describe.sa(s, None, counters.get(s.serial))))
+        told.add(s.serial)
+    for t in (t for t in report.traffic if t.serial not in told):
+        found.setdefault(_name(t), []).append(("Child SA", describe.traffic(t)))
+    if report.shunts:
+        listed = "\n".join(_shunt(x) for x in report.shunts[:_FEW_SHUNTS])
+        more = len(report.shunts) - _FEW_SHUNTS
+        found["bare shunts"] = [("are", listed + (f"\nand {more} more" if more > 0 else ""))]
+    if report.command in ("briefstatus", "globalstatus"):
+        found["counts"] = _counts(report)
+    for b in brief_connections.briefs(report.other):
+        found.setdefault(_name(b), []).append(("is", _brief(b)))
+    for pool in address_pools.pools(report.other):
+        found[f"pool {clean(pool.range)}"] = _pool(pool)
+    return found
+
+
+def _brief(b: Brief) -> str:
+    """Tell of a line of ``briefconnectionstatus``."""
+    ends = f"{clean(b.local_client)} and {clean(b.remote_client)}"
+    hosts = f"{clean(b.local_host)} to {clean(b.remote_host)}"
+    carried = [(b.bytes_in, "in"), (b.bytes_out, "out")]
+    counts = [f"{describe.amount(n)} {way}" for n, way in carried if n is not None]
+    return "; ".join([f"up between {ends}", f"from {hosts}", ", ".join(counts)]).rstrip("; ")
+
+
+def _pool(pool: Pool) -> describe.Facts:
+    """Tell of the addresses that pluto lends."""
+    free = pool.addresses - pool.in_use
+    rows = [("has", f"{pool.addresses} addresses: {pool.in_use} in use, {free} free")]
+    rows += [("lent", _lease(x)) for x in pool.listed if not x.free]
+    return rows
+
+
+def _lease(lease: Lease) -> str:
+    whose = _name(lease) if lease.name is not None else "a connection that is gone"
+    who = f", whose peer is {clean(lease.reusable_name, 80)}" if lease.reusable_name else ""
+    return f"{clean(lease.address)} to {whose}{who}"
+
+
+_FEW_SHUNTS: Final = 10
+
+
+def _shunt(x: Shunt) -> str:
+    """Tell of a kernel policy that belongs to no connection."""
+    fate = _FATES.get(x.action, "are treated as " + clean(x.action))
+    return f"packets from {clean(x.ours)} to {clean(x.theirs)} {fate} ({clean(x.why)})"
+
+
+_FATES: Final = {
+    "%pass": "pass in the clear", "%drop": "are dropped", "%reject": "are rejected",
+    "%hold": "are held while pluto negotiates", "%trap": "start a negotiation",
+    "%none": "are let alone",
+}  # fmt: skip
+
+
+def _counts(report: Report) -> describe.Facts:
+    rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
+    told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
+    counters = daemon_info.counters(report)
+    busy = [f"{name} {n}" for name, n in counters.items() if n and name.startswith("current.")]
+    return [*told, ("counters", f"{len(counters)}: see `ipsecwatch parse`" if counters else ""),
+            ("now", "\n".join(busy[:20]))]  # fmt: skip
+
+
+def _name(of: SaState | Traffic | Brief | Lease) -> str:
+    return instance_name(clean(of.name or ""), of.instance)
+
+
+def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
+    """Say what else one should know of pluto, and of the text."""
+    out = []
+    if _answers_not(report):
+        out.append(_refusal(report).advice)
+    elif report.why is not None and report.command in (None, "status"):
+        out.append(f"The text is not a whole status: {clean(report.why)}.")
+    idle = [t for t in tunnels if describe.is_idle(t)]
+    if idle:
+        name = idle[0].name if len(idle) == 1 else "NAME"
+        out.append(f"To bring one up: {describe.how_to_start(name, report.version)}")
+    totals = report.totals
+    if totals.accepting is False:
+        out.append("pluto takes no new negotiations at the moment (NOT ACCEPTING).")
+    if totals.ddos_cookies:
+        out.append("pluto defends itself against a flood of negotiations (DDoS cookies).")
+    knocking = sum(s.role == "responder" and not s.established for s in report.states)
+    if knocking:
+        out.append(
+            f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
+        )
+    if tunnels and not report.states and report.command == "connectionstatus":
+        out.append("connectionstatus shows no SAs: whether a tunnel is on its way can't be told.")
+    elif tunnels and not report.complete and not report.totals.ipsec:
+        out.append("Its SAs aren't there: a tunnel that seems to be down may be on its way, or up.")
+    if report.unrecognised_count:
+        lines = "line was" if report.unrecognised_count == 1 else "lines were"
+        example = clean(report.unrecognised[0].text, 60)
+        out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
+    return out
+
+
+def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
+    counters = {t.serial: t for t in report.traffic}
+    return {
+        "version": report.version,
+        "command": report.command,
+        "complete": report.complete,
+        "why": report.why,
+        "tunnels": [
+            {
+                "name": t.name,
+                "state": t.state,
+                "reason": describe.why(t),
+                "facts": [[a, b] for a, b in describe.tunnel(t, counters) if b],
+            }
+            for t in tunnels
+        ],
+        "others": _others(report, tunnels, counters),
+        "remarks": _remarks(report, tunnels),
+    }
