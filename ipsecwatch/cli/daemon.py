@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from ipsecwatch import config
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, load_settings, verb
 from ipsecwatch.service.bus import RefusedError
-from ipsecwatch.service.daemon import Service
+from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender, log_to
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.service.worker import share_the_processor
 
 if TYPE_CHECKING:
     import argparse
+
+EXIT_FAILED = 1
+"""A fault of ours ended the service: systemd's Restart=on-failure starts it again."""
 
 HELP = "watch pluto and announce what happens; systemd starts this"
 
@@ -37,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         asyncio.run(_serve(settings, sender, args.config))
     except RefusedError as e:
         raise Failure(str(e), e.hint, EXIT_UNKNOWN) from e
+    except CoreEndedError:  # it was logged; systemd starts the service again
+        return EXIT_FAILED
     finally:
         sender.close()
     return EXIT_OK

@@ -16,10 +16,10 @@ from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
 from ipsecwatch.dbus.names import NAME, request_name
 from ipsecwatch.service.methods import Methods
-from ipsecwatch.service.object_tree import ObjectTree, Publication
+from ipsecwatch.service.object_tree import Announcement, ObjectTree, Publication
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from ipsecwatch.dbus.connection import BusConnection
 
@@ -59,32 +59,32 @@ class Bus:
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._named = False
-        self._keeper: asyncio.Task[None] | None = None
+        self._said = ""
+        """Why we are not on the bus, as it was logged last."""
 
     @property
     def connected(self) -> bool:
         """Whether we are on the bus, under our name."""
         return self._named and self._connection is not None and self._connection.alive
 
-    async def start(self) -> None:
-        """Take our name on the bus, and from then on see to it that we keep it.
+    async def start(self, first: Publication) -> None:
+        """Take our name on the bus, for whoever asks then to be told of ``first``.
 
-        Where there is no bus (yet), that is logged and tried again, for ever. Raises RefusedError
+        What has changed since the service before us is announced as soon as the name is ours.
+        Where there is no bus (yet), that is logged, and keep() tries again. Raise RefusedError
         where there is one and it won't have us.
         """
-        why = ""
+        announcements = self._objects.apply(first)
         try:
             await self._enter()
         except BusError as e:
-            why = str(e)
+            self._said = str(e)
             logger.warning("%s; trying again. %s", e, e.hint)
-        self._keeper = asyncio.create_task(self._keep(why))
+        else:
+            await self._announce(announcements)
 
     async def stop(self) -> None:
         """Leave the bus, after what was announced has been sent (a second at most)."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
         self._methods.forget()
         if self._connection is not None:
             await self._connection.flush(within=1.0)
@@ -97,7 +97,9 @@ class Bus:
         From the first step on every answer tells the new state; the signals follow, and others get
         their turn between them. Returns when all are on their way to the bus.
         """
-        announcements = self._objects.apply(news)
+        await self._announce(self._objects.apply(news))
+
+    async def _announce(self, announcements: Iterable[Announcement]) -> None:
         connection = self._connection
         if connection is None:
             return
@@ -122,22 +124,22 @@ class Bus:
             await connection.close()
             raise
 
-    async def _keep(self, why: str) -> None:
-        """Come back whenever the bus is lost. ``why`` was logged already."""
+    async def keep(self) -> None:
+        """Come back whenever the bus is lost, until cancelled. To be run once start() returned."""
         backoff = Backoff(RETRY)
         while True:
             if self._connection is not None:
                 logger.warning("%s; connecting again", await self._connection.lost())
                 self._connection = None
                 self._methods.forget()
-                why = ""
+                self._said = ""
                 backoff.reset()
             await asyncio.sleep(backoff.next())
             try:
                 await self._enter()
             except (BusError, RefusedError) as e:
-                if str(e) != why:
-                    why = str(e)
+                if str(e) != self._said:
+                    self._said = str(e)
                     logger.warning("%s; trying again. %s", e, e.hint)
             else:
                 logger.info("on the bus again as %s", NAME)

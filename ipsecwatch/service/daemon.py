@@ -34,8 +34,10 @@ from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemdWatch
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.report import PlutoState, Poll, Report
-from ipsecwatch.service.bus import Bus, Publication
+from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.object_tree import Publication
+from ipsecwatch.service.optional import OptionalPart
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.service.worker import Worker
 from ipsecwatch.tracking.late_reasons import is_unexplained
@@ -43,6 +45,9 @@ from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.pluto.wakers.waker import Waker
     from ipsecwatch.report import LogLine
     from ipsecwatch.service.journald import Sender
     from ipsecwatch.tunnel import Transition
@@ -51,6 +56,9 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
 """Journal entries that are written before others get their turn."""
+
+FIRST_LOOK: Final = 4.5
+"""Seconds within which the first answer is waited for, before the bus name is taken without."""
 
 FAREWELL: Final = 5.0
 """Seconds in which a service that is stopped tells and keeps what it has found out."""
@@ -111,6 +119,14 @@ class Service:
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
+        self._log_since: float | None = None
+        """The log is read from then on (wall clock): it tells the reason of what was lost."""
+        self._parts = [
+            _part("reading pluto's log", self._log, self._open_log),
+            _part("watching pluto's socket", self._socket),
+            _part("watching pluto's unit", self._system),
+            _part("listening to XFRM", self._kernel),
+        ]
         self._whole: Report | None = None
         self._last_poll = 0.0
         self._heard_at = float("-inf")
@@ -120,6 +136,8 @@ class Service:
         self._saved_at = float("-inf")
         self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
+        self._started = asyncio.Event()
+        """We are on the bus, or know why we aren't."""
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine) -> None:
@@ -136,22 +154,19 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
-        since = self._remember()
-        await self._bus.start()
-        self._log.open(since)  # it tells the reason of what was lost meanwhile
-        self._socket.open()
-        self._system.open()
-        self._kernel.open()
+        self._log_since = self._remember()
+        for part in self._parts:
+            part.start()
         poller = asyncio.create_task(self._poller.run(), name="poller")
         publisher = asyncio.create_task(self._publish(), name="publisher")
         watchdog = asyncio.create_task(self._watchdog(), name="watchdog")
-        stop = asyncio.create_task(self._stop.wait())
-        tasks: list[asyncio.Task[Any]] = [poller, publisher, watchdog, stop]
+        keeper = asyncio.create_task(self._keep_bus(), name="bus keeper")
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        tasks: list[asyncio.Task[Any]] = [poller, publisher, watchdog, keeper, stop]
         try:
-            _notify("READY=1")
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
-                task.result()  # it was not to end: what ended it ends us
+                _end_with(task)
         finally:
             _notify("STOPPING=1")
             poller.cancel()
@@ -167,6 +182,8 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        for part in self._parts:
+            part.stop()
         self._log.close()
         self._socket.close()
         self._kernel.close()
@@ -174,6 +191,9 @@ class Service:
         self.followups.close()
         await self._pluto_client.close()
         await self._bus.stop()
+
+    def _open_log(self) -> None:
+        self._log.open(self._log.last or self._log_since)
 
     def _remember(self) -> float | None:
         """Take up what the service before us knew, if it went just now; answers of when that is."""
@@ -255,10 +275,39 @@ class Service:
 
     # --- telling ------------------------------------------------------------------------
 
+    async def _first_look(self) -> _Told:
+        """Wait for the first poll, so that nobody is told "no tunnels" before it is known.
+
+        A pluto that doesn't answer for long counts as unreachable, until it does.
+        """
+        try:
+            async with asyncio.timeout(FIRST_LOOK):
+                return await self._outbox.get()
+        except TimeoutError:
+            at, mono = time.time(), time.monotonic()
+            why = f"pluto has not answered for {FIRST_LOOK:g} s"
+            poll = Poll(at, mono, None, PlutoState.UNREACHABLE, why=why)
+            changes = await self._worker.observe(poll)
+            self._outbox.put_nowait(self._told(poll, changes, at))
+            return await self._outbox.get()
+
+    async def _keep_bus(self) -> None:
+        await self._started.wait()
+        await self._bus.keep()
+
     async def _publish(self) -> None:
+        """Publish what polls bring, one after the other. Raise bus.RefusedError."""
+        first = True
         while True:
-            told = await self._outbox.get()
-            await self._bus.publish(told.news)
+            if first:
+                told = await self._first_look()
+                await self._bus.start(told.news)
+                self._started.set()
+                _notify("READY=1")
+            else:
+                told = await self._outbox.get()
+                await self._bus.publish(told.news)
+            first = False
             await self._write(told)
             _notify(f"STATUS={status_line(told.news)}")
             await self._keep(told)
@@ -332,6 +381,29 @@ class Service:
             self._settings = new
             logger.info("settings read again")
         _notify("READY=1")
+
+
+class CoreEndedError(Exception):
+    """A task ended that the service can't do without. It was logged, with its traceback."""
+
+
+def _end_with(task: asyncio.Task[Any]) -> None:
+    """Raise what a core task ended with, which was not to end. Raise RefusedError, CoreEndedError.
+
+    systemd starts the service anew.
+    """
+    error = None if task.cancelled() else task.exception()
+    if isinstance(error, RefusedError):
+        raise error
+    logger.critical("the %s ended unexpectedly", task.get_name(), exc_info=error)
+    raise CoreEndedError(task.get_name())
+
+
+def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:
+    """Make an optional part of a waker."""
+    part = OptionalPart(name, open_ or waker.open)
+    waker.on_error = part.failed
+    return part
 
 
 _ILL: Final = {

@@ -43,6 +43,11 @@ class Tracker:
         self.stopped_after = stopped_after
         self._records = Records()
         self._looked = False
+        """Whether the tunnels are known: by a complete report, or from the tracker before us."""
+        self._first = True
+        """No poll has been observed yet."""
+        self._saw_stopped = False
+        """pluto was seen stopped before its first report: what comes then comes from down."""
         self._reborn = False
         self._stopped_since: float | None = None
         self._log = LogEvidence()
@@ -116,6 +121,7 @@ class Tracker:
             changes = self._apply_no_report(poll)
         else:
             changes = self._apply_report(poll, report)
+        self._first = False
         self._heard.append((poll.mono, self._log.order))
         while len(self._heard) > 1 and self._heard[1][0] <= poll.mono - LOG_SLACK:
             self._heard.popleft()
@@ -135,6 +141,7 @@ class Tracker:
             PlutoState.RUNNING: Reason.BAD_OUTPUT,
         }[poll.pluto]
         self._report = None
+        self._saw_stopped = self._saw_stopped or poll.pluto is PlutoState.STOPPED
         if self._stopped_since is not None:
             self._reborn = True  # whatever answers next is another pluto
             away = poll.mono - self._stopped_since
@@ -150,7 +157,8 @@ class Tracker:
             if gone:
                 self._forget(record)
             out += self._set_state(record, new, (reason, detail), poll)
-        return out
+        # What is restored and not known (yet) is shown so, and isn't news: nothing happened.
+        return [replace(c, silent=True) for c in out] if self._first and not gone else out
 
     def _forget(self, record: TunnelRecord) -> None:
         """Drop what only held while pluto ran."""
@@ -243,7 +251,7 @@ class Tracker:
         )
         return Transition(
             record.tunnel, None, state, TunnelState.DOWN, reason, poll.at, poll.mono,
-            silent=not self._looked, detail=detail,
+            silent=not (self._looked or self._saw_stopped), detail=detail,
         )  # fmt: skip
 
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:

@@ -13,6 +13,7 @@ from dbus_fast import Message, MessageType
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.dbus.introspection import interfaces
 from ipsecwatch.service.bus import Bus, RefusedError
+from ipsecwatch.service.object_tree import Publication
 from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_service import (
     MANAGER,
@@ -117,14 +118,14 @@ async def test_a_second_service_is_refused_and_told_why() -> None:
     async with serving():
         second = Bus("run-2", lambda: asyncio.sleep(0))
         with pytest.raises(RefusedError, match="somebody else is org") as caught:
-            await second.start()
+            await second.start(Publication())
         assert "another ipsecwatch" in caught.value.hint
 
 
 async def test_a_service_that_follows_another_one_waits_until_that_has_let_go() -> None:
     successor = Bus("run-2", lambda: asyncio.sleep(0))
     async with serving():
-        starting = asyncio.create_task(successor.start())
+        starting = asyncio.create_task(successor.start(Publication()))
         await asyncio.sleep(0.3)
         assert not starting.done()
     await starting
@@ -138,7 +139,7 @@ async def test_a_bus_without_our_policy_is_refused_and_told_why(
     with PrivateBus(system=True, policies=()) as bare:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bare.address)
         with pytest.raises(RefusedError, match="doesn't let us be org") as caught:
-            await Bus("run", lambda: asyncio.sleep(0)).start()
+            await Bus("run", lambda: asyncio.sleep(0)).start(Publication())
     assert "org.ipsecwatch1.conf" in caught.value.hint
 
 

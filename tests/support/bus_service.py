@@ -81,10 +81,13 @@ class Service:
 @asynccontextmanager
 async def serving(run_id: str = "run-1") -> AsyncGenerator[Service]:
     service = Service(run_id)
-    await service.bus.start()
+    await service.bus.start(Publication())
+    keeper = asyncio.create_task(service.bus.keep())
     try:
         yield service
     finally:
+        keeper.cancel()
+        await asyncio.wait([keeper])
         await service.bus.stop()
 
 

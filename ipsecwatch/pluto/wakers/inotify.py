@@ -15,6 +15,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.pluto.wakers.waker import Waker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -29,10 +31,11 @@ _OVERFLOW: Final = 0x4000
 _EVENT: Final = struct.Struct("iIII")
 
 
-class SocketWatch:
+class SocketWatch(Waker):
     """Calls ``wake`` when the socket, or the directory it lies in, appears or goes."""
 
     def __init__(self, path: Path, wake: Callable[[], None]) -> None:
+        super().__init__()
         self._path = path
         self._wake = wake
         self._fd = -1
@@ -51,7 +54,7 @@ class SocketWatch:
         self._libc = libc
         self._watch(self._path.parent.parent)
         self._watch(self._path.parent)
-        asyncio.get_running_loop().add_reader(self._fd, self._ready)
+        asyncio.get_running_loop().add_reader(self._fd, self.guard, self._ready)
         return True
 
     def close(self) -> None:

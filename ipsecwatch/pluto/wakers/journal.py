@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from systemd import journal
 
+from ipsecwatch.pluto.wakers.waker import Waker
 from ipsecwatch.report import LogLine
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ MAX_LINE: Final = 4096
 _FIELDS: Final = ("MESSAGE", "SYSLOG_IDENTIFIER")
 
 
-class PlutoLog:
+class PlutoLog(Waker):
     """Reads on from where the journal ends when it is opened, or from an earlier moment.
 
     ``hear`` is called with each line, then ``wake`` once for all that came together.
@@ -50,6 +51,7 @@ class PlutoLog:
         wake: Callable[[], None],
         path: Path | None = None,
     ) -> None:
+        super().__init__()
         self._unit = unit
         self._hear = hear
         self._wake = wake
@@ -59,6 +61,11 @@ class PlutoLog:
         self._last = 0.0
         self.count = 0
         """Lines so far. None at all: the unit may log elsewhere."""
+
+    @property
+    def last(self) -> float | None:
+        """When the last line was logged that was read, on the wall clock; None: there was none."""
+        return self._last or None
 
     def open(self, since: float | None = None) -> bool:
         """Begin to read, with what was logged ``since`` (wall clock) if that is told.
@@ -78,7 +85,7 @@ class PlutoLog:
             else:
                 reader.seek_realtime(since)
             loop = asyncio.get_running_loop()
-            loop.add_reader(reader.fileno(), self._ready)
+            loop.add_reader(reader.fileno(), self.guard, self._ready)
         except (OSError, ValueError) as e:
             logger.info("pluto's log can't be read (%s); reasons will be fewer", e)
             return False
@@ -91,6 +98,7 @@ class PlutoLog:
         """Read no more."""
         if self._more is not None:
             self._more.cancel()
+            self._more = None
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader.fileno())
             self._reader.close()
@@ -101,6 +109,13 @@ class PlutoLog:
 
         Wakes where something was logged after ``since`` (wall clock): no answer tells of that yet.
         """
+        try:
+            await self._settle(since)
+        except Exception as e:
+            self.close()
+            self.on_error(e)
+
+    async def _settle(self, since: float) -> None:
         if self._reader is None:
             return
         self._reader.process()
@@ -128,7 +143,7 @@ class PlutoLog:
 
     def _come_back(self) -> None:
         if self._more is None:
-            self._more = asyncio.get_running_loop().call_soon(self._again)
+            self._more = asyncio.get_running_loop().call_soon(self.guard, self._again)
 
     def _read(self) -> bool:
         """Read lines for one turn; says whether there may be more."""

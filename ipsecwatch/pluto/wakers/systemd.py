@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError, connect
+from ipsecwatch.pluto.wakers.waker import Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,13 +29,14 @@ _AWAY: Final = frozenset({"inactive", "failed"})
 _RETRY: Final = (1.0, 5.0, 30.0)
 
 
-class SystemdWatch:
+class SystemdWatch(Waker):
     """Follows pluto's unit and the machine's sleep on a connection of its own.
 
     ``inactive`` tells what systemd said last of the unit; None: it didn't, or knows no such unit.
     """
 
     def __init__(self, unit: str, wake: Callable[[], None]) -> None:
+        super().__init__()
         self._unit = unit
         self._wake = wake
         self._task: asyncio.Task[None] | None = None
@@ -50,16 +52,21 @@ class SystemdWatch:
         """
         return self.inactive is True or self._inactive_at > since
 
-    def open(self) -> None:
+    def open(self) -> bool:
         """Begin to follow; where there is no bus, that is tried again, for ever."""
-        self._task = asyncio.create_task(self._keep())
+        self._task = asyncio.create_task(self._keep(), name="systemd watch")
+        self._task.add_done_callback(self._ended)
+        return True
 
     async def close(self) -> None:
         """Follow no more."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self.on_error(error)
 
     async def _keep(self) -> None:
         backoff = Backoff(_RETRY)

@@ -13,6 +13,8 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.pluto.wakers.waker import Waker
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,10 +26,11 @@ _GROUPS: Final = sum(1 << (group - 1) for group in (1, 2, 3, 4))
 _BATCH: Final = 256
 
 
-class XfrmWatch:
+class XfrmWatch(Waker):
     """Calls ``wake`` when the kernel's IPsec state changes."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
+        super().__init__()
         self._wake = wake
         self._socket: socket.socket | None = None
 
@@ -46,7 +49,7 @@ class XfrmWatch:
             sock.close()
             return False
         self._socket = sock
-        asyncio.get_running_loop().add_reader(sock, self._ready)
+        asyncio.get_running_loop().add_reader(sock, self.guard, self._ready)
         return True
 
     def close(self) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Parts that the service can do without: what goes wrong in one is logged, and tried again later.
+
+A task that the service can't do without (poller, publisher, bus keeper) ends the process instead,
+for systemd to start it anew: see daemon.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.backoff import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+PAUSES: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
+"""Seconds until a part that failed is opened again; the last one for ever."""
+STEADY: Final = 600.0
+"""Seconds after which a part that didn't fail again begins with the first pause."""
+
+
+class OptionalPart:
+    """Opens a part, and opens it again after it failed. ``name`` is for the log."""
+
+    def __init__(self, name: str, open_: Callable[[], object]) -> None:
+        self._name = name
+        self._open = open_
+        self._backoff = Backoff(PAUSES)
+        self._timer: asyncio.TimerHandle | None = None
+        self._failed_at = float("-inf")
+        self._said = ""
+
+    def start(self) -> None:
+        """Open the part. Raise nothing."""
+        self._timer = None
+        try:
+            self._open()
+        except Exception as e:
+            self.failed(e)
+
+    def failed(self, error: Exception) -> None:
+        """Log an error of the part, which has closed itself, and open it again later."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._failed_at > STEADY:
+            self._backoff.reset()
+        self._failed_at = loop.time()
+        pause = self._backoff.next()
+        said = f"{type(error).__name__}: {error}"
+        # The trace once for each error; the same one comes with each attempt.
+        trace = error if said != self._said else None
+        self._said = said
+        logger.error("%s failed; trying again in %g s", self._name, pause, exc_info=trace)
+        if self._timer is None:
+            self._timer = loop.call_later(pause, self.start)
+
+    def stop(self) -> None:
+        """Open it no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
