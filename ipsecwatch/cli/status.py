@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(found, rows, detailed=bool(args.names))
     if not args.names:
-        return EXIT_OK
+        return EXIT_OK if found.known else EXIT_UNKNOWN
     if any(row.state is TunnelState.UNKNOWN for row in rows):
         return EXIT_UNKNOWN
     return EXIT_OK if all(row.state is TunnelState.UP for row in rows) else EXIT_NO
@@ -73,6 +73,13 @@ class Found:
     source: str
     pluto: PlutoState | None = None
     remark: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the state of pluto, or of one tunnel, is known, whatever it is."""
+        if self.pluto is not PlutoState.UNREACHABLE:
+            return True
+        return any(row.state is not TunnelState.UNKNOWN for row in self.rows)
 
 
 async def _ask() -> Found:
@@ -147,7 +154,7 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
     now = time.time()
     if detailed:
         print("\n".join(_details(row, now, paint) for row in rows), end="")
-    else:
+    elif rows or not found.remark:  # without an answer it isn't known whether there are tunnels
         print(terminal.table(rows, now, paint), end="")
     if found.remark:
         print(found.remark, file=sys.stderr)

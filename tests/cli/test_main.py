@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli import terminal
+from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.recordings import ROOT, statuses
@@ -150,6 +151,29 @@ async def test_status_and_monitor_show_what_the_service_says(system_bus: Private
         assert (second["told"], second["serial"]) == ("down", 1)
         monitor.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(monitor.wait(), 10) == 0
+
+
+@pytest.mark.parametrize(
+    ("pluto", "states", "code", "said"),
+    [
+        (PlutoState.RUNNING, [], 0, "No tunnels are configured."),
+        (PlutoState.STOPPED, [], 0, "The IPsec service is not running."),
+        (PlutoState.STARTING, [], 0, "The IPsec service is starting."),
+        (PlutoState.UNREACHABLE, [], 3, "The IPsec service does not answer."),
+        (PlutoState.UNREACHABLE, [TunnelState.UNKNOWN], 3, "The IPsec service does not answer."),
+        (PlutoState.UNREACHABLE, [TunnelState.DOWN], 0, "The IPsec service does not answer."),
+    ],
+)
+async def test_status_ends_with_3_where_nothing_is_known(
+    pluto: PlutoState, states: list[TunnelState], code: int, said: str, system_bus: PrivateBus
+) -> None:
+    async with serving() as service:
+        service.pluto = pluto
+        await service.look(*(tunnel(f"t{n}", state) for n, state in enumerate(states)))
+        status = await asyncio.to_thread(ipsecwatch, "status")
+    assert status.returncode == code
+    assert said in status.stdout + status.stderr
+    assert ("No tunnels" in status.stdout) == (pluto is PlutoState.RUNNING)
 
 
 @pytest.mark.slow
