@@ -6,14 +6,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch.cli import terminal
+from ipsecwatch.config import Settings
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
@@ -21,8 +24,6 @@ from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.dbus_daemon import PrivateBus
 
 UP = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout
@@ -100,11 +101,30 @@ def test_a_cut_status_shows_what_there_is_and_says_so() -> None:
     assert "not complete" in done.stderr
 
 
-def test_without_service_and_pluto_the_error_says_what_to_do(tmp_path: Path) -> None:
+no_pluto = pytest.mark.skipif(
+    os.getuid() == 0 and Path(Settings().control_socket).exists(), reason="a pluto runs here"
+)
+"""Where there is no service, root asks pluto itself."""
+
+
+@no_pluto
+@pytest.mark.usefixtures("system_bus")
+def test_without_service_and_pluto_the_error_says_what_to_start() -> None:
+    done = ipsecwatch("status")
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    name = "ipsec" if os.getuid() == 0 else "ipsecwatch"
+    assert re.search(rf"systemctl start {name}\b", done.stderr)
+
+
+@no_pluto
+def test_without_a_bus_and_pluto_the_error_says_what_to_do(tmp_path: Path) -> None:
     done = ipsecwatch("status", DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={tmp_path}/none")
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-    assert "systemctl start" in done.stderr
+    # The bus is for everybody to ask, pluto for root alone.
+    hint = "systemctl start ipsec" if os.getuid() == 0 else "systemctl status dbus"
+    assert hint in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["status", "--nonsense"], ["dance"]])
