@@ -32,6 +32,8 @@ mount --make-rprivate /
 mount -t proc proc /proc
 mount --bind "$1" /run
 mkdir -p /run/systemd/journal
+# What it dies of goes to the console otherwise.
+export SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=err
 exec /lib/systemd/systemd-journald
 """
 
@@ -80,6 +82,8 @@ def missing() -> str | None:
             return f"{tool} is not installed"
     if not Path("/etc/machine-id").exists():
         return "there is no /etc/machine-id, and no journald without"
+    if not Path("/sys/fs/cgroup").exists():
+        return "there is no /sys/fs/cgroup, and no journald without"
     tried = subprocess.run(
         ["unshare", "--mount", "--pid", "--ipc", "--fork", "true"],
         capture_output=True, text=True, check=False,

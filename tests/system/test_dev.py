@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -98,3 +99,16 @@ def test_every_package_that_is_needed_is_pinned_at_the_version_that_is_tested() 
     pinned = pins()
     assert {"dbus-fast", "desktop-notifier", "pytest", "mypy"} <= found.keys()
     assert found == {name: pinned.get(name) for name in found}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to hide /sys")
+def test_in_a_root_without_sys_what_needs_a_journald_is_skipped_with_a_reason() -> None:
+    ask = "import tests.support.journald as j; print(j.missing())"
+    run = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys && exec "$@"', "sh",
+         sys.executable, "-c", ask],
+        capture_output=True, text=True, check=False, cwd=TOP,
+    )  # fmt: skip
+    if "unshare" in run.stderr or "mount:" in run.stderr:
+        pytest.skip(f"no mount namespaces here: {run.stderr.strip()}")
+    assert run.stdout == "there is no /sys/fs/cgroup, and no journald without\n", run.stderr
