@@ -35,7 +35,7 @@ def options(unit: Path) -> dict[str, list[str]]:
     return found
 
 
-def analyze(*args: str | Path, runtime: Path) -> str:
+def analyze(*args: str | Path, runtime: Path, **env: str) -> str:
     """Ask systemd-analyze. A complaint doesn't always change its exit code: read the answer."""
     run = subprocess.run(
         ["systemd-analyze", "--no-pager", *args],
@@ -44,20 +44,63 @@ def analyze(*args: str | Path, runtime: Path) -> str:
         text=True,
         check=False,
         # Without a session it has no folder for the user's manager.
-        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime)},
+        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), **env},
     )
     return run.stdout
 
 
+def verify(unit: Path, scope: str, tmp_path: Path, more: str = "") -> str:
+    """Return what systemd says of a unit of ours among those that systemd itself brings.
+
+    Nothing that is enabled here is looked at: of two notification servers that are, systemd says
+    that both want one name, and says it whichever unit it is asked about.
+    """
+    known = tmp_path / "known"
+    known.mkdir()
+    for theirs in Path(f"/usr/lib/systemd/{scope}").iterdir():
+        if theirs.is_file():
+            (known / theirs.name).symlink_to(theirs)
+    # The program isn't installed where the unit expects it; any program that is will do.
+    text = unit.read_text(encoding="utf-8").replace("/usr/bin/ipsecwatch", "/bin/true") + more
+    (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    return analyze(
+        "verify", f"--{scope}", "--man=no", tmp_path / unit.name,
+        runtime=tmp_path, SYSTEMD_UNIT_PATH=f"{tmp_path}:{known}",
+    )  # fmt: skip
+
+
+SCOPES = pytest.mark.parametrize(("unit", "scope"), [(SERVICE, "system"), (AGENT, "user")])
+
+
 @needs_analyze
-@pytest.mark.parametrize(("unit", "scope"), [(SERVICE, "--system"), (AGENT, "--user")])
+@SCOPES
 def test_systemd_has_nothing_to_say_against_the_unit(
     unit: Path, scope: str, tmp_path: Path
 ) -> None:
-    # The program isn't installed where the unit expects it; any program that is will do.
-    text = unit.read_text(encoding="utf-8").replace("/usr/bin/ipsecwatch", "/bin/true")
-    (tmp_path / unit.name).write_text(text, encoding="utf-8")
-    assert analyze("verify", scope, "--man=no", tmp_path / unit.name, runtime=tmp_path) == ""
+    assert verify(unit, scope, tmp_path) == ""
+
+
+@needs_analyze
+@SCOPES
+def test_what_systemd_has_to_say_against_a_unit_is_seen(
+    unit: Path, scope: str, tmp_path: Path
+) -> None:
+    assert "Nonsense" in verify(unit, scope, tmp_path, more="\nNonsense=yes\n")
+
+
+@needs_analyze
+def test_two_notification_servers_that_quarrel_are_not_held_against_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    units = tmp_path / "config/systemd/user"
+    wanted = units / "graphical-session.target.wants"
+    wanted.mkdir(parents=True)
+    server = "[Service]\nType=dbus\nBusName=org.freedesktop.Notifications\nExecStart=/bin/true\n"
+    for name in ("one.service", "another.service"):
+        (units / name).write_text(server, encoding="utf-8")
+        (wanted / name).symlink_to(units / name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert verify(AGENT, "user", tmp_path) == ""
 
 
 @needs_analyze
