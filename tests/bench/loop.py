@@ -72,6 +72,9 @@ async def measure(count: int, folder: Path) -> None:
             began = time.perf_counter()
             await ask(client, "GetSnapshot")
             await line("a snapshot", began, service)
+            if os.getuid() != 0:
+                print("all details: only root may read them")
+                return
             began = time.perf_counter()
             for offset in range(0, count, PAGE):
                 page = {"offset": Variant("u", offset), "limit": Variant("u", PAGE)}

@@ -8,7 +8,7 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.client import requests
 from ipsecwatch.tunnel import TunnelState
-from tests.support.bus_service import serving
+from tests.support.bus_service import asks_for_details, serving
 from tests.support.odd_service import odd_service
 from tests.support.tunnels import tunnel
 
@@ -31,6 +31,7 @@ async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
         await client.refresh()
 
 
+@asks_for_details
 async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "PAGE", 2)
     async with serving() as service:

@@ -20,6 +20,7 @@ from tests.support.bus_service import (
     PROPERTIES,
     ROOT,
     TUNNEL,
+    asks_for_details,
     calling,
     serving,
 )
@@ -67,6 +68,7 @@ async def test_refresh_fails_after_its_time_limit(monkeypatch: pytest.MonkeyPatc
         assert await caller.error("Refresh") == "org.ipsecwatch1.Error.PlutoUnavailable"
 
 
+@asks_for_details
 async def test_details_come_in_pages_and_in_order_of_name() -> None:
     async with serving() as service, calling() as caller:
         await service.look(*(tunnel(n, peer=f"192.0.2.{i}") for i, n in enumerate("cab")))
@@ -89,6 +91,7 @@ async def test_details_come_in_pages_and_in_order_of_name() -> None:
         assert nobody == "org.ipsecwatch1.Error.NoSuchTunnel"
 
 
+@asks_for_details
 async def test_an_answer_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ipsecwatch.dbus.connection.MAX_MESSAGE", 20_000)
     async with serving() as service, calling() as caller:

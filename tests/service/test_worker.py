@@ -17,7 +17,7 @@ from ipsecwatch.service.worker import MANY, Worker
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason
 from tests.bench import gateway
-from tests.support.bus_service import calling
+from tests.support.bus_service import asks_for_details, calling
 from tests.support.reports import START, child, connection, ike, poll
 from tests.support.service_process import ServiceProcess
 from tests.support.waiting import until
@@ -38,6 +38,7 @@ def work(text: str) -> float:
 
 
 @pytest.mark.slow
+@asks_for_details
 @pytest.mark.usefixtures("system_bus")
 async def test_thousands_of_tunnels_keep_the_loop_from_nobody(tmp_path: Path) -> None:
     up, down = gateway.status(TUNNELS), gateway.status(TUNNELS, up=False)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,10 @@ TUNNEL = "org.ipsecwatch1.Tunnel"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 INTROSPECTABLE = "org.freedesktop.DBus.Introspectable"
+
+asks_for_details = pytest.mark.skipif(
+    os.getuid() != 0, reason="only root may read details of tunnels, and there is no polkit to ask"
+)
 
 
 class Service:
