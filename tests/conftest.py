@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.support.dbus_daemon import PrivateBus, missing
 from tests.support.packages import DEB_TOOLS, build
+from tests.support.paths import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +25,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bed", "two hosts with libreswan")
     group.addoption("--bed", choices=["short", "full"], default="short", help="how much is played")
     group.addoption("--bed-table", metavar="FILE", help="write when each signal came")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the linters and Hypothesis write elsewhere where the checkout can't be written to."""
+    if os.access(TOP, os.W_OK):
+        return
+    caches = tempfile.mkdtemp(prefix="ipsecwatch-caches-")
+    config.add_cleanup(lambda: shutil.rmtree(caches))
+    os.environ["MYPY_CACHE_DIR"] = os.environ["RUFF_CACHE_DIR"] = caches
+    set_hypothesis_home_dir(caches)
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,7 @@ def read_status(line: str) -> None:
     to_json(parse(f"{line}\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STATUS)
 def test_a_status_is_read_in_linear_time(kind: str) -> None:
     begin, *fills = STATUS[kind]
@@ -116,6 +117,7 @@ PRIVATE = (", id='", "', lease=", "our id=", "X: '", "'a", '"a', ":", "1.", "f:"
            "username=", "domain:", "CAs: ", "   aliases: ", "0123456")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fill", PRIVATE)
 def test_a_line_is_redacted_in_linear_time(fill: str) -> None:
     assert grows_with_the_length(Redactor().line, "", fill)

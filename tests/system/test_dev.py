@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 DEV = TOP / "packaging/dev"
 
 
-def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def dev(*args: str, script: Path = DEV, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/bin/sh", DEV, *args],
+        ["/bin/sh", script, *args],
         capture_output=True,
         text=True,
         check=False,
@@ -34,27 +34,50 @@ def dev(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+VERBS = {"demo", "check", "test", "bed", "bench"}
+
+
 def test_its_help_names_every_verb() -> None:
     run = dev("help")
     assert run.returncode == 0
-    for verb in ("demo", "test", "check", "bed"):
-        assert f"sh packaging/dev {verb} " in run.stdout
+    assert set(re.findall(r"^  sh packaging/dev (\w+) ", run.stdout, re.MULTILINE)) == VERBS
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_what_people_read_names_verbs_that_there_are(page: str) -> None:
+    named = set(re.findall(r"packaging/dev (\w+)", (TOP / page).read_text(encoding="utf-8")))
+    assert named <= VERBS
+    if page == "CONTRIBUTING.md":
+        assert named == VERBS
 
 
 def test_an_unknown_verb_is_wrong_usage() -> None:
     run = dev("tset")
     assert run.returncode == 2
-    assert run.stderr == "packaging/dev: no verb 'tset': demo, test, check or bed\n"
+    assert run.stderr == "packaging/dev: no verb 'tset': demo, check, test, bed or bench\n"
+
+
+def test_an_unknown_benchmark_is_wrong_usage() -> None:
+    run = dev("bench", "laetncy")
+    assert run.returncode == 2
+    assert run.stderr == ("packaging/dev: no benchmark 'laetncy': parser, loop, bus or latency\n")
 
 
 def tools(folder: Path, *names: str, **stubs: str) -> str:
     """Make a PATH with a few programs of this system's and some of our own."""
+    folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).symlink_to(shutil.which(name) or "/nonexistent")
     for name, script in stubs.items():
-        (folder / name.replace("_", "-")).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-        (folder / name.replace("_", "-")).chmod(0o755)
+        stub = folder / name.replace("_", "-")
+        # Through a link to one of the system's programs, root would overwrite the program itself.
+        stub.touch(exist_ok=False)
+        stub.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        stub.chmod(0o755)
     return str(folder)
+
+
+SHELL_NEEDS = ("dirname", "cat", "stat", "flock", "mktemp", "rm", "readlink", "cksum", "uname")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +87,116 @@ def tools(folder: Path, *names: str, **stubs: str) -> str:
 def test_where_it_may_not_install_it_says_what_root_has_to_type(
     manager: str, command: str, tmp_path: Path
 ) -> None:
-    needed = ("dirname", "cat", "stat", "flock", "mktemp", "rm", "readlink", "cksum", "uname")
-    path = tools(tmp_path, *needed, id="echo 1000", **{manager: "exit 1"})
+    path = tools(tmp_path, *SHELL_NEEDS, id="echo 1000", **{manager: "exit 1"})
     run = dev("demo", PATH=path)
     assert run.returncode == 1
     [line] = run.stderr.splitlines()
     assert "As root: " + command in line
     assert line.endswith(" dbus-daemon")  # the one thing that this PATH lacks
+
+
+PRINTS = '#!/bin/sh\necho "$*"\n'
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of which all is set up, with a Python that prints its arguments."""
+    parts = (
+        "pyproject.toml",
+        "ipsecwatch/__init__.py",
+        "packaging/constraints.txt",
+        "packaging/dev",
+    )
+    top = tmp_path / "checkout"
+    for part in (*parts, ".venv/bin/python"):
+        (top / part).parent.mkdir(parents=True, exist_ok=True)
+    for part in parts:
+        shutil.copy(TOP / part, top / part)
+    python = top / ".venv/bin/python"
+    python.write_text(PRINTS, encoding="utf-8")
+    python.chmod(0o755)
+    content = b"".join((top / part).read_bytes() for part in parts)
+    found = subprocess.run(["cksum"], input=content, capture_output=True, check=True).stdout
+    place = f"{top} with {os.path.realpath('/usr/bin/python3')}\n"
+    (top / ".venv/set-up").write_text(f"{place}{found.decode()}test\n", encoding="utf-8")
+    return top
+
+
+def test_a_check_and_a_benchmark_want_none_of_the_packages_that_tests_do(
+    checkout: Path, tmp_path: Path
+) -> None:
+    never = "echo installing; exit 1"
+    path = tools(tmp_path / "bin", *SHELL_NEEDS, "id", dbus_daemon="exit 1", apt_get=never)
+    script = checkout / "packaging/dev"
+    check = dev("check", "-x", script=script, PATH=path)
+    assert (check.returncode, check.stderr) == (0, "")
+    assert "tests/system/test_linters.py" in check.stdout
+    assert check.stdout.endswith(" -x\n")
+    bench = dev("bench", "parser", "--rounds", "1", script=script, PATH=path)
+    assert (bench.stdout, bench.stderr) == ("-m tests.bench --rounds 1\n", "")
+    every = dev("bench", script=script, PATH=path).stdout.splitlines()
+    modules = ["tests.bench", "tests.bench.loop", "tests.bench.bus", "tests.bench.latency"]
+    assert every[1::2] == [f"-m {module}" for module in modules]
+
+
+def test_where_it_may_not_install_what_only_tests_need_the_others_run(
+    checkout: Path, tmp_path: Path
+) -> None:
+    path = tools(
+        tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1", apt_get="exit 1"
+    )
+    run = dev("test", "-x", script=checkout / "packaging/dev", PATH=path)
+    assert (run.returncode, run.stdout) == (0, "-m pytest -x\n")
+    [line] = run.stderr.splitlines()
+    assert "tests that lack a package are skipped. As root: apt-get update" in line
+    assert " xvfb" in line
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/sbin/mke2fs"), reason="e2fsprogs isn't installed")
+def test_a_program_that_an_ordinary_users_path_lacks_is_found(
+    checkout: Path, tmp_path: Path
+) -> None:
+    path = tools(
+        tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1", apt_get="exit 1"
+    )
+    run = dev("test", script=checkout / "packaging/dev", PATH=path)
+    assert " mmdebstrap" in run.stderr
+    assert " e2fsprogs" not in run.stderr
+
+
+def test_in_a_checkout_that_cannot_be_written_to_the_hint_is_to_copy_it(
+    checkout: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(checkout / ".venv")
+    path = tools(tmp_path / "bin", *SHELL_NEEDS, "id", dbus_daemon="exit 1")
+    script = checkout / "packaging/dev"
+    if os.getuid() != 0:
+        checkout.chmod(0o555)
+        run = dev("demo", script=script, PATH=path)
+        checkout.chmod(0o755)
+    else:
+        mount = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"'
+        run = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", f'{mount} && PATH=$3 exec /bin/sh "$2" demo', "sh",
+             checkout, script, path],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if "unshare" in run.stderr or "mount:" in run.stderr:
+            pytest.skip(f"no mount namespaces here: {run.stderr.strip()}")
+    assert run.returncode == 1
+    [line] = run.stderr.splitlines()
+    assert line.endswith(f"Try: cp -r '{checkout}' ~/ipsecwatch")
+
+
+def test_an_environment_of_somebody_elses_is_to_be_removed(checkout: Path, tmp_path: Path) -> None:
+    (checkout / ".venv/set-up").write_text("under way\n", encoding="utf-8")
+    path = tools(
+        tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1", mkdir="exit 1"
+    )
+    run = dev("demo", script=checkout / "packaging/dev", PATH=path)
+    assert run.returncode == 1
+    [line] = run.stderr.splitlines()
+    assert line.endswith(f"Try: sudo rm -rf '{checkout}/.venv'")
 
 
 def pins() -> dict[str, str]:

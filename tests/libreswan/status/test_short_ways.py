@@ -72,6 +72,7 @@ def altered(draw: st.DrawFn, text: str) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.data())
 def test_a_reader_of_altered_polls_says_what_a_new_one_says(data: st.DataObject) -> None:
@@ -163,6 +164,7 @@ SAS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None, derandomize=True)
 @given(
     st.sampled_from(["", "000 ", "00 "]), st.sampled_from(HEADS), st.sampled_from(STORIES),
