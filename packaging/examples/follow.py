@@ -1,8 +1,13 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Print how each IPsec tunnel is and every change of it, with none left out. Needs dbus-fast."""
 
 import asyncio
+import sys
+from importlib.util import find_spec
+
+if not find_spec("dbus_fast"):  # ipsecwatch's packages have it where no other program looks
+    sys.path.insert(0, "/usr/share/ipsecwatch/python")
 
 from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus

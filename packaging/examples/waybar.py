@@ -1,11 +1,16 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Print a line of JSON for waybar, or i3status-rust's custom block, at each change of a tunnel."""
 # "custom/vpn": {"exec": "/usr/share/doc/ipsecwatch/examples/waybar.py", "return-type": "json"}
 
 import asyncio
 import json
+import sys
 from html import escape
+from importlib.util import find_spec
+
+if not find_spec("ipsecwatch"):  # the packages have it where no other program looks
+    sys.path.insert(0, "/usr/share/ipsecwatch/python")
 
 from ipsecwatch.client import Change, Lost, Snapshot, Update, View, follow
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import tomllib
 import xml.etree.ElementTree as ET
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,20 +19,25 @@ import pytest
 from ipsecwatch import __version__
 from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
+from ipsecwatch.model import TunnelState
 from ipsecwatch.service.journal import UP
+from tests.support.bus_service import serving
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine
 from tests.support.packages import build
 from tests.support.paths import TOP
+from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from tests.support.dbus_daemon import PrivateBus
 
 PACKAGING = TOP / "packaging"
 DEBIAN = PACKAGING / "debian"
 SPEC = PACKAGING / "rpm/ipsecwatch.spec"
 PRIVATE = "/usr/share/ipsecwatch/python"
+EXAMPLES = "/usr/share/doc/ipsecwatch/examples"
 TARGET = """
 [Unit]
 Requires=basic.target dbus.socket
@@ -58,6 +65,12 @@ def test_every_package_has_the_programs_version() -> None:
     assert read(DEBIAN / "changelog").startswith(f"ipsecwatch ({__version__}) ")
     assert re.search(rf"^Version: +{re.escape(__version__)}$", read(SPEC), re.MULTILINE)
     assert f"- {__version__}-1\n" in read(SPEC)
+
+
+def test_a_notification_server_is_recommended_and_not_a_desktop() -> None:
+    # The first of several alternatives is what a bare server gets: GNOME is 1,000 packages.
+    recommended = re.findall(r"^Recommends: (.+)$", read(DEBIAN / "control"), re.MULTILINE)
+    assert recommended == ["notification-daemon"]
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -151,6 +164,46 @@ def comparable(paths: list[str]) -> set[str]:
     own = re.compile("/usr/share/(doc|licenses|lintian|python3)/|__pycache__")
     paths = [re.sub("^/lib/", "/usr/lib/", p).removesuffix(".gz") for p in paths]
     return {p for p in paths if not own.search(p)}
+
+
+@pytest.mark.slow
+def test_the_packages_of_both_families_hold_the_examples(
+    debs: dict[str, Path], rpms: dict[str, Path]
+) -> None:
+    examples = {path.name for path in (PACKAGING / "examples").iterdir()}
+    in_deb = re.findall(
+        rf"^-rwxr-xr-x .* \.{EXAMPLES}/(\S+)$",
+        run("dpkg-deb", "--contents", debs["ipsecwatch"]), re.MULTILINE,
+    )  # fmt: skip
+    # Where rpm is on Debian, its folders of documentation have the version in their names.
+    in_rpm = re.findall(
+        r"^-rwxr-xr-x .* /usr/share/doc/ipsecwatch[-.\d]*/examples/(\S+)$",
+        run("rpm", "--query", "--package", "--list", "--verbose", rpms["ipsecwatch"]), re.MULTILINE,
+    )  # fmt: skip
+    assert set(in_deb) == set(in_rpm) == examples
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["follow.py", "waybar.py"])
+async def test_an_example_finds_the_libraries_of_the_package(
+    name: str, debs: dict[str, Path], tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    run("dpkg-deb", "--extract", debs["ipsecwatch"], tmp_path)
+    where = str(tmp_path) + PRIVATE
+    example = tmp_path / name
+    text = read(Path(f"{tmp_path}{EXAMPLES}/{name}"))
+    assert text.count(f'"{PRIVATE}"') == 1
+    example.write_text(text.replace(PRIVATE, where), encoding="utf-8")
+    async with serving() as service:
+        await service.look(tunnel("office", TunnelState.UP))
+        process = await asyncio.create_subprocess_exec(
+            "/usr/bin/python3", "-IB", example, stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        said = await asyncio.wait_for(process.stdout.readline(), 20)
+        process.kill()
+        await process.wait()
+    assert said.decode().startswith({"follow.py": "office up", "waybar.py": "{"}[name])
 
 
 @pytest.mark.slow
@@ -257,6 +310,14 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     standard = re.compile(r"/usr/lib/python3\.\d+/|/usr/lib(64)?/python3.*-packages/systemd/")
     assert {f for f in files if not standard.match(f) and not f.startswith(PRIVATE)} == set()
     assert machine.run("/usr/bin/python3", "-Ic", "import ipsecwatch").returncode == 1
+
+    # The examples run as they are, on what the package brought along, and find the service.
+    example = f"timeout 20 {EXAMPLES}/waybar.py | head -n1"
+    assert '{"text": "VPN ' in inside(machine, "sh", "-c", example)
+    for name, *arguments in ("follow.py",), ("on-down.sh", "true"):
+        command = ("timeout", "3", f"{EXAMPLES}/{name}", *arguments)
+        done = machine.run("env", "--chdir=/", *command)
+        assert (done.returncode, done.stderr) == (124, ""), name
 
     inside(machine, "sh", "-c", "echo '# mine' >>/etc/ipsecwatch/ipsecwatch.toml")
     before = inside(machine, "systemctl", "show", "--value", "--property=MainPID", "ipsecwatch")
