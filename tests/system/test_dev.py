@@ -139,16 +139,16 @@ def test_a_check_and_a_benchmark_want_none_of_the_packages_that_tests_do(
     assert every[1::2] == [f"-m {module}" for module in modules]
 
 
+@pytest.mark.parametrize("sudo", [{}, {"sudo": "exit 1"}], ids=["no sudo", "sudo says no"])
 def test_where_it_may_not_install_what_only_tests_need_the_others_run(
-    checkout: Path, tmp_path: Path
+    sudo: dict[str, str], checkout: Path, tmp_path: Path
 ) -> None:
-    path = tools(
-        tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1", apt_get="exit 1"
-    )
+    stubs = {"id": "echo 1000", "dbus_daemon": "exit 1", "apt_get": "exit 1", **sudo}
+    path = tools(tmp_path / "bin", *SHELL_NEEDS, **stubs)
     run = dev("test", "-x", script=checkout / "packaging/dev", PATH=path)
     assert (run.returncode, run.stdout) == (0, "-m pytest -x\n")
     [line] = run.stderr.splitlines()
-    assert "tests that lack a package are skipped. As root: apt-get update" in line
+    assert "tests that need them are skipped. As root: apt-get update" in line
     assert " xvfb" in line
 
 
