@@ -23,8 +23,11 @@ What the library (5.2) lacks, and what is done about it here:
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
+import termios
+from array import array
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
@@ -33,12 +36,15 @@ from dbus_fast import Message, MessageFlag, MessageType
 from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusFastError
 
+from ipsecwatch.dbus.frames import by_size
 from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, header_fields, signal_fields
 from ipsecwatch.dbus.messages import Call, MarshalledMessage, Reply, Signal, read_call, read_signal
 from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ipsecwatch.dbus.frames import Handling, Header
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +56,8 @@ MAX_BACKLOG: Final = 32 << 20
 """Bytes that may wait for the bus to read them; enough for 10,000 tunnels that go down at once."""
 ROOM: Final = 1 << 20
 """Bytes of backlog below which there is room for an answer of any size."""
+_SOON: Final = 0.01
+"""Seconds between two looks at what the bus has read."""
 MAX_MESSAGE: Final = 16 << 20
 """Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
 
@@ -81,11 +89,15 @@ class TooLargeError(BusError):
 
 
 class ErrorReplyError(BusError):
-    """Somebody answered with an error. ``name`` is for programs, the text is theirs."""
+    """Somebody answered with an error. ``name`` is for programs, the text is theirs.
 
-    def __init__(self, name: str, text: str) -> None:
+    ``sender`` is who answered: the bus itself, where there was nobody to ask.
+    """
+
+    def __init__(self, name: str, text: str, sender: str = "") -> None:
         super().__init__(text or name)
         self.name = name
+        self.sender = sender
 
 
 def address(kind: BusKind) -> str:
@@ -100,15 +112,16 @@ def address(kind: BusKind) -> str:
 
 
 async def connect(
-    kind: BusKind, *, within: float = 10.0, largest: int = MAX_MESSAGE
+    kind: BusKind, *, within: float = 10.0, judge: Callable[[Header], Handling] | None = None
 ) -> BusConnection:
     """Connect to a bus and greet it. Raises UnreachableError, after ``within`` seconds at most.
 
-    Messages with a body of more than ``largest`` bytes come in without it.
+    ``judge`` says what becomes of each message that comes in; without one, bodies of more than
+    MAX_MESSAGE bytes are left out.
     """
     where = f"the {kind} bus"
     try:
-        bus = _ThrottledBus(address(kind), within, largest)
+        bus = _ThrottledBus(address(kind), within, judge or by_size(MAX_MESSAGE))
         async with asyncio.timeout(within):
             await bus.connect()
     except TimeoutError as e:
@@ -142,6 +155,8 @@ class BusConnection:
         self.unique_name: Final = bus.unique_name or ""
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
+        self.on_sent: Callable[[str, int], None] | None = None
+        """Told of each answer: to whom it goes, and how many bytes it has."""
         self._bus = bus
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
         self._queue = _SendQueue()
@@ -149,7 +164,8 @@ class BusConnection:
         self._where = where
         self._why = f"{where} hung up"
         writer: Any = bus._writer  # noqa: SLF001 - see the head of this file
-        writer.sock.written = self._queue.written
+        self._socket: ThrottledSocket = writer.sock
+        self._socket.written = self._queue.written
         writer.messages = self._queue
         self._schedule: Callable[[Message | MarshalledMessage, asyncio.Future[None]], None]
         self._schedule = writer.schedule_write
@@ -168,9 +184,30 @@ class BusConnection:
         """Bytes that wait for the bus to read them."""
         return self._queue.size
 
-    async def room(self) -> None:
-        """Wait until the bus has read what we sent, but for a little. Raises LostError."""
+    @property
+    def in_flight(self) -> int:
+        """Bytes that the bus hasn't read: in our queue, and in the kernel's (unix(7), SIOCOUTQ).
+
+        A bus that others keep busy may read but some kilobytes a second from us.
+        """
+        held = array("i", [0])
+        try:
+            fcntl.ioctl(self._socket, termios.TIOCOUTQ, held)
+        except (OSError, ValueError):  # it is closed
+            return self._queue.size
+        return self._queue.size + held[0]
+
+    def stalled(self) -> float:
+        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits."""
+        if not self._queue.size:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._queue.moved_at
+
+    async def room(self, most: int = ROOM) -> None:
+        """Wait until the bus has read all that we sent but ``most`` bytes. Raise LostError."""
         await self._queue.room.wait()
+        while self.alive and self.in_flight > most:  # noqa: ASYNC110 - the kernel doesn't tell
+            await asyncio.sleep(_SOON)
         if not self.alive:
             raise LostError(self._why)
 
@@ -204,7 +241,7 @@ class BusConnection:
         signature: str = "",
         body: Sequence[Any] = (),
         *,
-        within: float = 5.0,
+        within: float | None = 5.0,
         arrived: Callable[[Reply], None] | None = None,
         starts: bool = False,
         interactive: bool = False,
@@ -237,7 +274,7 @@ class BusConnection:
             async with asyncio.timeout(within):
                 return await future
         except TimeoutError as e:
-            raise NoReplyError(f"{destination} didn't answer {member} in {within:g} s") from e
+            raise NoReplyError(f"{destination} didn't answer {member} in {within} s") from e
         finally:
             self._pending.pop(message.serial, None)
             # Its error's traceback has this frame: whoever makes us ask in vain would leave
@@ -290,7 +327,7 @@ class BusConnection:
             fields = header_fields(
                 destination=call.sender, reply_serial=call.serial, signature=signature
             )
-            self._send(MarshalledMessage(METHOD_RETURN, fields, body))
+            self._send(MarshalledMessage(METHOD_RETURN, fields, body, destination=call.sender))
         else:
             self._send(
                 Message(
@@ -324,6 +361,7 @@ class BusConnection:
         try:
             # bus.send(), but with a future that is in our hands whatever happens.
             self._schedule(message, sent)
+            self._tell_sent(message)
         except _OverflowError:
             self.drop(f"{self._where} has left {MAX_BACKLOG >> 20} MiB unread")
         except OSError:
@@ -335,12 +373,15 @@ class BusConnection:
         else:
             sent.add_done_callback(_look_at)
 
+    def _tell_sent(self, message: Message | MarshalledMessage) -> None:
+        if self.on_sent is not None and message.destination:
+            self.on_sent(message.destination, self._queue.last)
+
     def _receive(self, message: Message) -> bool:
         """Take a message before the library does; False leaves it to the library."""
         kind = message.message_type
         if kind is MessageType.METHOD_CALL:
-            # Peer is about the connection rather than any object of ours: the library's part.
-            if self.on_call is None or message.interface == "org.freedesktop.DBus.Peer":
+            if self.on_call is None:  # we offer nothing; the library answers for Peer
                 return False
             self.on_call(self, read_call(message))
         elif kind is MessageType.SIGNAL:
@@ -357,8 +398,10 @@ class BusConnection:
         if future.done():
             return True
         if message.message_type is MessageType.ERROR:
-            text = message.body[0] if message.signature.startswith("s") else ""
-            future.set_exception(ErrorReplyError(message.error_name or "", text))
+            # The body may have been left out (frames.py).
+            text = message.body[0] if message.body and message.signature.startswith("s") else ""
+            error = ErrorReplyError(message.error_name or "", text, message.sender or "")
+            future.set_exception(error)
             return True
         reply = Reply(message.sender or "", message.signature, message.body)
         if arrived is not None:
@@ -388,6 +431,10 @@ class _SendQueue(deque[Any]):
     def __init__(self) -> None:
         super().__init__()
         self.size = 0
+        self.last = 0
+        """Bytes of the message that was put into it last."""
+        self.moved_at = 0.0
+        """When it last got shorter, or longer from nothing, on the loop's clock."""
         self.room = asyncio.Event()
         self.room.set()
 
@@ -397,13 +444,18 @@ class _SendQueue(deque[Any]):
             raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")
         if self.size + size > MAX_BACKLOG:
             raise _OverflowError
+        if not self.size:
+            self.moved_at = asyncio.get_running_loop().time()
         self.size += size
+        self.last = size
         if self.size > ROOM:
             self.room.clear()
         super().append(item)
 
     def written(self, size: int) -> None:
         self.size -= size
+        if size:
+            self.moved_at = asyncio.get_running_loop().time()
         if self.size <= ROOM:
             self.room.set()
 
@@ -411,16 +463,18 @@ class _SendQueue(deque[Any]):
 class _ThrottledBus(MessageBus):
     """The library's bus, with our socket."""
 
-    def __init__(self, bus_address: str, auth_timeout: float, largest: int) -> None:
+    def __init__(
+        self, bus_address: str, auth_timeout: float, judge: Callable[[Header], Handling]
+    ) -> None:
         super().__init__(bus_address=bus_address, auth_timeout=auth_timeout)
-        self._largest = largest
+        self._judge = judge
 
     def _create_socket_for_transport(  # type: ignore[override]
         self, transport: str, options: dict[str, str]
     ) -> tuple[ThrottledSocket, Any, Any]:
         made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
         ours = ThrottledSocket(made.family, made.type, made.proto)
-        ours.largest = self._largest
+        ours.judge = self._judge
         stream.close()
         made.close()
         return ours, ours.makefile("rwb"), where

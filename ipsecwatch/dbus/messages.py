@@ -71,6 +71,7 @@ class MarshalledMessage:
     fields: bytes
     body: bytes
     serial: int = 0
+    destination: str | None = None
     unix_fds: tuple[()] = ()
 
     def _marshall(self, _negotiate_unix_fd: bool) -> bytes:  # noqa: FBT001 - the library's

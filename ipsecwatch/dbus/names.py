@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +20,15 @@ OUR_ERROR: Final = "org.ipsecwatch1.Error."
 # D-Bus specification, "org.freedesktop.DBus.RequestName"
 _DO_NOT_QUEUE: Final = 4
 _PRIMARY_OWNER: Final = 1
+
+
+@cache
+def machine_id() -> str:
+    """Return what Peer.GetMachineId answers; empty where this machine has no id."""
+    for file in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        with suppress(OSError):
+            return Path(file).read_text(encoding="ascii", errors="replace").strip()
+    return ""
 
 
 async def request_name(connection: BusConnection, name: str) -> bool:

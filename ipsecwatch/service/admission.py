@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import BusError, LostError, TooLargeError
+from ipsecwatch.dbus.connection import (
+    BUS,
+    ROOM,
+    BusError,
+    ErrorReplyError,
+    LostError,
+    TooLargeError,
+)
+from ipsecwatch.dbus.introspection import PEER
 from ipsecwatch.dbus.names import STANDARD_ERROR
 from ipsecwatch.service.fair_lock import FairLock
+from ipsecwatch.service.unread import Unread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -36,6 +44,16 @@ MAX_WAITING_EACH: Final = 8
 """The same for one caller. The bus itself bounds how many connections one user has."""
 MAX_UNKNOWN: Final = 1024
 """Callers whose user the bus may be asked for at a time; and how many of them are remembered."""
+MAX_KEPT: Final = 128
+"""Calls of one caller that are kept until his user is known; dbus-daemon passes no more of one."""
+CALM: Final = 16 << 10
+"""Bytes in flight up to which other users but root are sent large answers: signals come behind
+them, and a bus that is kept busy reads slowly from us."""
+BUSY: Final = 64 << 10
+"""Bytes in flight past which other users but root are sent no refusals any more."""
+MAX_QUESTIONS: Final = 32
+"""Users that may be asked at a time to show that they read. The bus bounds how many answers we wait
+for (dbus-daemon: 128), and polkit's are among them."""
 LONG: Final = 0.1
 """Seconds of waiting after which a caller may well have hung up."""
 
@@ -67,12 +85,16 @@ Serve = Callable[[Request], Coroutine[Any, Any, None]]
 """What answers a request."""
 
 
+Answer = Callable[[int], None]
+"""What answers a call at once, or begins to, for the user with this id."""
+
+
 @dataclass(frozen=True, slots=True)
 class _UnknownCaller:
     """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
 
     lookup: asyncio.Task[int | None]
-    calls: list[tuple[Call, Serve]] = field(default_factory=list)
+    calls: list[tuple[Call, Answer]] = field(default_factory=list)
     """With what answers each of them."""
 
 
@@ -80,93 +102,162 @@ class Admission:
     """Admits calls. Bus errors that it meets are the callers' loss, and nobody else's."""
 
     def __init__(self) -> None:
+        self.unread = Unread()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: Counter[str | int] = Counter()
         self._lock = FairLock()
         self._users: OrderedDict[str, int] = OrderedDict()
         self._unknown: dict[str, _UnknownCaller] = {}
+        self._questions: set[asyncio.Task[None]] = set()
 
-    def submit(
-        self,
-        connection: BusConnection,
-        call: Call,
-        serve: Serve,
-    ) -> None:
-        """Have ``serve`` answer a call as soon as it is admitted. Raise Refusal."""
+    def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
+        """Have ``answer`` called once the caller's user is known, if he may be answered.
+
+        Calls of one caller keep their order. What goes wrong in ``answer`` is told to the caller.
+        """
+        uid = self._users.get(call.sender)
+        if uid is not None and call.sender not in self._unknown:
+            self._admit(connection, call, answer, uid)
+        elif not self._look_up(connection, call, answer):
+            error = too_many()
+            connection.error(call, error.name, str(error))
+
+    def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
+        """Have ``serve`` answer a call in a task of its own. Raise Refusal."""
         sender = call.sender
         if self._waiting[sender] >= MAX_WAITING_EACH:
             raise too_many()
-        if (uid := self._users.get(sender)) != 0 and len(self._tasks) >= MAX_WAITING:
+        if uid != 0 and len(self._tasks) >= MAX_WAITING:
             raise too_many()
-        if uid is not None:
-            self._waiting[sender] += 1
-            self._begin(connection, call, serve, uid)
-        elif sender in self._unknown or len(self._unknown) < MAX_UNKNOWN:
-            self._waiting[sender] += 1
-            self._look_up(connection, call, serve)
-        else:
-            raise too_many()
+        self._waiting[sender] += 1
+        task = asyncio.create_task(self._serve(connection, call, serve, uid))
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._served(task, sender))
 
-    def forget(self) -> None:
-        """Give up what is being answered: the callers' bus is gone, and so are its names."""
-        for task in (*self._tasks, *(c.lookup for c in self._unknown.values())):
+    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+        """Take note of an answer that was sent, and see to it that its receiver reads."""
+        if uid := self._users.get(to):  # neither unknown, nor root
+            self.unread.sent(uid, to, size, _now())
+            self._ask_to_read(connection, uid)
+
+    def forget(self, *, debts: bool = True) -> None:
+        """Give up what is being answered: the callers' bus is gone, and so are its names.
+
+        Without ``debts`` what was sent stays counted: it is the same bus, and we are new on it.
+        """
+        lookups = (c.lookup for c in self._unknown.values())
+        for task in (*self._tasks, *lookups, *self._questions):
             task.cancel()
         self._users.clear()
+        if debts:
+            self.unread.clear()
 
     async def wait_for_room(self, request: Request) -> None:
         """Wait for one's turn to make a large answer; it lasts until the answer is sent.
 
         Until there is room for it, or a few callers could fill our memory; and until others had
-        their turn, or they could keep us busy with nothing else.
+        their turn, or they could keep us busy with nothing else. Raise Refusal, CallerGoneError.
         """
-        sender = request.call.sender
-        began = time.monotonic()
-        await request.held.enter_async_context(self._lock.hold(request.uid, sender))
-        if time.monotonic() - began > LONG and await _user_of(request.connection, sender) is None:
+        connection, uid = request.connection, request.uid
+        most = ROOM if uid == 0 else CALM
+        began = _now()
+        while True:
+            # Not with the lock in hand: root must not wait for room that others have to have.
+            await connection.room(most)
+            await request.held.enter_async_context(self._lock.hold(uid, request.call.sender))
+            if connection.in_flight <= most:
+                break
+            await request.held.aclose()
+        if _now() - began > LONG and await _user_of(connection, request.call.sender) is None:
             raise CallerGoneError
-        await request.connection.room()
+        if uid != 0 and not self.unread.may_answer(uid, _now()):
+            raise owes_too_much()  # by now: it had several answers made at once
         await asyncio.sleep(0)
 
-    def _look_up(
-        self,
-        connection: BusConnection,
-        call: Call,
-        serve: Serve,
-    ) -> None:
-        """Find out whose call it is; until then it is nothing but kept."""
+    def _admit(self, connection: BusConnection, call: Call, answer: Answer, uid: int) -> None:
+        if uid == 0 or self.unread.may_answer(uid, _now()):
+            with self._refusing(connection, call, uid):
+                answer(uid)
+        else:
+            self._refuse(connection, call, uid, owes_too_much())
+
+    @contextmanager
+    def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
+        """Tell the caller what goes wrong in the context. No trace: those name paths and values."""
+        try:
+            yield
+        except Refusal as e:
+            self._refuse(connection, call, uid, e)
+        except TooLargeError:
+            text = "the answer is too large for one message; ask for less, with offset and limit"
+            self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "LimitsExceeded", text))
+        except (LostError, CallerGoneError):
+            logger.debug("the caller of %s is gone", call.member)
+        except Exception:
+            logger.exception("answering %s", call.member)
+            text = "internal error; the service's log tells more"
+            self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
+
+    def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
+        """Tell a caller of a refusal, unless he had enough of them, or the bus is far behind."""
+        if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
+            connection.error(call, refusal.name, str(refusal))
+        self._ask_to_read(connection, uid)
+
+    def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> bool:
+        """Find out whose call it is; until then it is kept. Return False where it can't be."""
         sender = call.sender
         if (caller := self._unknown.get(sender)) is None:
+            if len(self._unknown) >= MAX_UNKNOWN:
+                return False
             lookup = asyncio.create_task(_user_of(connection, sender))
             caller = self._unknown[sender] = _UnknownCaller(lookup)
             lookup.add_done_callback(lambda _: self._looked_up(connection, sender))
-        caller.calls.append((call, serve))
+        if len(caller.calls) >= MAX_KEPT:
+            return False
+        caller.calls.append((call, answer))
+        return True
 
     def _looked_up(self, connection: BusConnection, sender: str) -> None:
         """Begin to answer a caller whose user is known now; nobody where there is no user."""
         caller = self._unknown.pop(sender)
-        lookup = caller.lookup
-        uid = None if lookup.cancelled() else lookup.result()
-        if uid is not None:
-            # A unique name is nobody else's as long as the bus lives.
-            self._users[sender] = uid
-            if len(self._users) > MAX_UNKNOWN:
-                self._users.popitem(last=False)
-        for call, serve in caller.calls:
-            if uid is None:
-                self._count_down(sender)
-            else:
-                self._begin(connection, call, serve, uid)
+        uid = None if caller.lookup.cancelled() else caller.lookup.result()
+        if uid is None:
+            return
+        # A unique name is nobody else's as long as the bus lives.
+        self._users[sender] = uid
+        if len(self._users) > MAX_UNKNOWN:
+            self._users.popitem(last=False)
+        for call, answer in caller.calls:
+            self._admit(connection, call, answer, uid)
 
-    def _begin(
-        self,
-        connection: BusConnection,
-        call: Call,
-        serve: Serve,
-        uid: int,
-    ) -> None:
-        task = asyncio.create_task(self._serve(connection, call, serve, uid))
-        self._tasks.add(task)
-        task.add_done_callback(lambda task: self._served(task, call.sender))
+    # --- unread answers -------------------------------------------------------------------
+
+    def _ask_to_read(self, connection: BusConnection, uid: int) -> None:
+        """Have a connection of a user's show that it reads, if he owes enough."""
+        if len(self._questions) >= MAX_QUESTIONS:
+            return
+        if (to := self.unread.to_ask(uid)) is not None:
+            task = asyncio.create_task(self._ping(connection, to, uid), name=f"ping {to}")
+            self._questions.add(task)
+            task.add_done_callback(self._questions.discard)
+
+    async def _ping(self, connection: BusConnection, to: str, uid: int) -> None:
+        """Wait for an answer, for as long as it takes: the bus counts the question that long."""
+        try:
+            await connection.call(to, "/", PEER, "Ping", within=None)
+        except ErrorReplyError as e:
+            if e.sender != BUS:
+                self.unread.answered(uid)  # an answer, too
+            elif e.name == STANDARD_ERROR + "AccessDenied":
+                logger.debug("the bus lets us ask nobody whether he reads: %s", e)
+                # It stays asked; what is owed is forgiven in time.
+            else:
+                self.unread.answered(uid, gone=True)
+        except BusError:
+            self.unread.not_asked(uid)
+        else:
+            self.unread.answered(uid)
 
     def _served(self, task: asyncio.Task[None], sender: str) -> None:
         self._tasks.discard(task)
@@ -184,12 +275,9 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        with refusing(connection, call):
-            try:
-                async with self._admitted(connection, call, uid) as request:
-                    await serve(request)
-            except (LostError, CallerGoneError):
-                logger.debug("the caller of %s is gone", call.member)
+        with self._refusing(connection, call, uid):
+            async with self._admitted(connection, call, uid) as request:
+                await serve(request)
 
     @asynccontextmanager
     async def _admitted(
@@ -206,26 +294,20 @@ class Admission:
             self._count_down(uid)
 
 
-@contextmanager
-def refusing(connection: BusConnection, call: Call) -> Iterator[None]:
-    """Tell the caller what goes wrong in the context. No trace: those name paths and values."""
-    try:
-        yield
-    except Refusal as e:
-        connection.error(call, e.name, str(e))
-    except TooLargeError:
-        text = "the answer is too large for one message; ask for less, with offset and limit"
-        connection.error(call, STANDARD_ERROR + "LimitsExceeded", text)
-    except Exception:
-        logger.exception("answering %s", call.member)
-        text = "internal error; the service's log tells more"
-        connection.error(call, STANDARD_ERROR + "Failed", text)
-
-
 def too_many() -> Refusal:
     """Return what a caller is told who asks for more than is admitted."""
     text = "too many calls wait for their answer already; try again later"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
+
+
+def owes_too_much() -> Refusal:
+    """Return what a caller is told whose user doesn't read what he is sent."""
+    text = "you have not read what you were sent; wait 1 to 5 s, then try again"
+    return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _user_of(connection: BusConnection, sender: str) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
@@ -31,8 +32,12 @@ RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to get back onto the bus; the last one for ever."""
 PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
 """Seconds between attempts to get our name while somebody else has it."""
-LARGEST_CALL: Final = 1 << 20
-"""Bytes of arguments of a call; with more it is as if there were none."""
+STALLED: Final = 5.0
+"""Seconds without the bus reading anything of what waits, after which a new connection is tried."""
+STUCK: Final = 30.0
+"""Seconds of the same on a new connection, after which the fault may well be ours."""
+GLANCE: Final = 1.0
+"""Seconds between two looks at whether the bus reads."""
 BATCH: Final = 100
 """Signals that are sent before others get their turn."""
 
@@ -59,6 +64,10 @@ class Bus:
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._named = False
+        self._new = False
+        """The connection is in the place of one from which the bus read nothing any more."""
+        self.on_blocked: Callable[[int | None], None] = lambda _: None
+        """Called when the bus read nothing any more, with the user that is likely to blame."""
         self._said = ""
         """Why we are not on the bus, as it was logged last."""
 
@@ -111,8 +120,11 @@ class Bus:
                 await asyncio.sleep(0)
 
     async def _enter(self) -> None:
-        connection = await connect("system", largest=LARGEST_CALL)
+        await self._use(await connect("system", judge=self._methods.judge))
+
+    async def _use(self, connection: BusConnection) -> None:
         connection.on_call = self._methods.called
+        connection.on_sent = partial(self._methods.sent, connection)
         # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
         # everything that comes after it.
         self._connection, self._named = connection, False
@@ -129,11 +141,11 @@ class Bus:
         backoff = Backoff(RETRY)
         while True:
             if self._connection is not None:
-                logger.warning("%s; connecting again", await self._connection.lost())
-                self._connection = None
-                self._methods.forget()
+                await self._until_lost(self._connection)
                 self._said = ""
                 backoff.reset()
+                if self._connection is not None:
+                    continue  # it is a new one already
             await asyncio.sleep(backoff.next())
             try:
                 await self._enter()
@@ -143,6 +155,56 @@ class Bus:
                     logger.warning("%s; trying again. %s", e, e.hint)
             else:
                 logger.info("on the bus again as %s", NAME)
+
+    async def _until_lost(self, connection: BusConnection) -> None:
+        """Return once a connection is lost, or was replaced since the bus reads nothing from it."""
+        lost = asyncio.ensure_future(connection.lost())
+        try:
+            while not lost.done():
+                await asyncio.wait([lost], timeout=GLANCE)
+                if not connection.stalled():
+                    self._new = False
+                elif connection.stalled() > STALLED and await self._replaced(connection):
+                    return
+        finally:
+            lost.cancel()
+        logger.warning("%s; connecting again", await connection.lost())
+        self._connection, self._new = None, False
+        self._methods.forget()
+
+    async def _replaced(self, old: BusConnection) -> bool:
+        """Take a new connection in the place of one that the bus doesn't read from any more.
+
+        dbus-daemon does so where too much of what we sent lies unread with others, and a new
+        connection cures it at once. A bus that is stopped gives none: then nothing is given up.
+        """
+        if self._new and old.stalled() < STUCK:
+            return False
+        try:
+            connection = await connect("system", judge=self._methods.judge)
+        except BusError:
+            return False
+        if not old.alive or not old.stalled():  # it moves again
+            await connection.close()
+            return False
+        uid = self._methods.worst_reader
+        logger.warning("the system bus has read nothing for %.0f s; connecting again", STALLED)
+        self._methods.forget(debts=False)
+        self._connection, self._new = None, True
+        old.drop("the bus read nothing any more")
+        await old.lost()
+        self.on_blocked(uid)
+        try:
+            await self._use(connection)
+        except (BusError, RefusedError) as e:
+            logger.warning("%s; trying again. %s", e, e.hint)
+        return True
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing goes out although the bus gave us a new connection: a fault of ours."""
+        connection = self._connection
+        return self._new and connection is not None and connection.stalled() > STUCK
 
 
 async def _own_name(connection: BusConnection) -> None:

@@ -104,6 +104,7 @@ class Service:
         self._kept = kept or StateFile(None)
         self._journal = Journal(sender, self.run_id)
         self._bus = Bus(self.run_id, self._refresh)
+        self._bus.on_blocked = self._journal.blocked
         self._pluto_client = PlutoClient.of(settings)
         self._probe = Probe(self._pluto_client, settings.interval)
         self._poller = Poller(
@@ -356,7 +357,7 @@ class Service:
         if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             await asyncio.Event().wait()
         while True:
-            if self._poller.moving:
+            if self._poller.moving and not self._bus.stuck:
                 _notify("WATCHDOG=1")
             await asyncio.sleep(limit / 3)
 

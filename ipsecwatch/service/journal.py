@@ -24,6 +24,7 @@ OTHER: Final = "f711044d80864fd790dd5c5b83a02039"
 PLUTO_LOST: Final = "9e391dea4ce74d8ab24556cf5889e267"
 PLUTO_BACK: Final = "e8395d17085e4ab9b6b9145d4af71b98"
 UNRECOGNISED: Final = "3e1ffa05e3c9429a99375d59663eefaf"
+BLOCKED: Final = "ad80a0b1bcb44f81b3da2f47693308b2"
 
 MAX_DETAIL: Final = 1024
 """Characters of a line of pluto's, which prints no longer ones."""
@@ -84,6 +85,13 @@ class Journal:
             DETAIL=clean(example, MAX_DETAIL),
             VERSION=clean(version or ""),
         )
+
+    def blocked(self, uid: int | None) -> None:
+        """Write that the bus read nothing from us any more; ``uid`` is likely to blame."""
+        user = "" if uid is None else str(uid)
+        who = f"user {uid} asked" if user else "somebody listened"
+        text = f"The system bus was blocked: {who} and did not read. The service connected anew."
+        self._write(BLOCKED, 4, text, USER=user)
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
         ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()}

@@ -12,21 +12,24 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ipsecwatch.dbus.connection import BUS
+from ipsecwatch.dbus.frames import METHOD_CALL, NO_REPLY_EXPECTED, SIGNAL, Handling
 from ipsecwatch.dbus.introspection import (
     INTROSPECTABLE,
     MANAGER,
     OBJECT_MANAGER,
+    PEER,
     PROPERTIES,
     describe,
     interfaces,
 )
 from ipsecwatch.dbus.marshal import array, entry, joined, marshal
 from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.dbus.names import OUR_ERROR, STANDARD_ERROR
+from ipsecwatch.dbus.names import OUR_ERROR, STANDARD_ERROR, machine_id
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit
-from ipsecwatch.service.admission import Admission, Refusal, Request, refusing
+from ipsecwatch.service.admission import Admission, Refusal, Request
 from ipsecwatch.service.details import tunnel_details
 from ipsecwatch.service.polkit import Verdict
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from ipsecwatch.dbus.connection import BusConnection
+    from ipsecwatch.dbus.frames import Header
     from ipsecwatch.dbus.messages import Call
     from ipsecwatch.service.details import Entry
     from ipsecwatch.service.object_tree import ObjectTree
@@ -49,8 +53,14 @@ _Body = list[Any] | bytes
 """What is answered, or that marshalled already."""
 
 
+_LIMITS: Final = {"": 0, "s": 4 << 10, "ss": 4 << 10, "ssv": 4 << 10, "asa{sv}": 16 << 10}
+"""Bytes of the arguments that methods take, by signature. The longest name has 1 KiB."""
+_LARGEST_REPLY: Final = 1 << 20
+"""Bytes of what the bus, or polkit, answers us at most."""
+
+
 class Methods:
-    """Answers calls of all interfaces but Peer.
+    """Answers calls of all interfaces.
 
     ``refresh`` is called for each call of Refresh. It returns when a poll that began after this
     call has been published; callers at the same time are to share one. It may be cancelled.
@@ -65,6 +75,8 @@ class Methods:
             (PROPERTIES, "Set"): self._set,
             (PROPERTIES, "GetAll"): self._get_all,
             (MANAGER, "GetTunnel"): self._get_tunnel,
+            (PEER, "Ping"): lambda _: [],
+            (PEER, "GetMachineId"): lambda _: [machine_id()],
         }
         # What may be large, or take its time. Answered in a task, which knows the caller's user.
         self._slow: dict[tuple[str, str], Callable[[Request], Coroutine[Any, Any, _Body]]] = {
@@ -75,21 +87,44 @@ class Methods:
             (MANAGER, "Refresh"): self._do_refresh,
         }
 
+    def judge(self, header: Header) -> Handling:
+        """Say by a message's header whether it is worth unpacking."""
+        if header.kind == METHOD_CALL:
+            if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
+                return Handling.SKIP
+            limit = _LIMITS.get(header.signature, -1) if header.plain else -1
+            return Handling.PASS if header.body <= limit else Handling.WITHOUT_BODY
+        if header.kind == SIGNAL:  # we listen to nobody but the bus
+            return Handling.PASS if header.sender == BUS else Handling.SKIP
+        return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
+
     def called(self, connection: BusConnection, call: Call) -> None:
         """Answer a call, or have it answered. Raise nothing."""
         if not call.wants_reply and call.member != "Refresh":
             return
-        with refusing(connection, call):
-            interface = self._interface_of(call)
-            if (interface, call.member) in self._slow:
-                self._admission.submit(connection, call, partial(self._serve, interface))
-            else:
-                body = self._quick[interface, call.member](call)
-                connection.reply(call, _answers(interface, call), body)
+        self._admission.unread.snapshot = self._objects.snapshot_size
+        self._admission.admit(connection, call, partial(self._answer, connection, call))
 
-    def forget(self) -> None:
-        """Give up what is being answered: the callers' bus is gone."""
-        self._admission.forget()
+    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+        """Take note of an answer that was sent."""
+        self._admission.sent(connection, to, size)
+
+    def forget(self, *, debts: bool = True) -> None:
+        """Give up what is being answered; without ``debts`` remember who hasn't read."""
+        self._admission.forget(debts=debts)
+
+    @property
+    def worst_reader(self) -> int | None:
+        """The user that has read least of what he was sent; None: all was read."""
+        return self._admission.unread.worst()
+
+    def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
+        interface = self._interface_of(call)
+        if (interface, call.member) in self._slow:
+            self._admission.spawn(connection, call, partial(self._serve, interface), uid)
+        else:
+            body = self._quick[interface, call.member](call)
+            connection.reply(call, _answers(interface, call), body)
 
     async def _serve(self, interface: str, request: Request) -> None:
         # No await between making the answer and sending it: so a snapshot is in its place among
@@ -101,6 +136,8 @@ class Methods:
     def _interface_of(self, call: Call) -> str:
         """Find out which interface is meant, and check that the call fits it. Raise Refusal."""
         offered = self._objects.interfaces_of(call.path)
+        if call.interface == PEER:  # it is about the connection, whatever the path
+            offered = (PEER,)
         if not offered:
             raise Refusal(
                 STANDARD_ERROR + "UnknownObject", f"there is no object {clean(call.path)}"
@@ -114,6 +151,8 @@ class Methods:
             if call.signature != method.in_signature:
                 text = f"{call.member} takes ({method.in_signature}), not ({call.signature})"
                 raise Refusal(STANDARD_ERROR + "InvalidArgs", text)
+            if call.signature and not call.body:  # it was left out: see judge()
+                raise Refusal(STANDARD_ERROR + "InvalidArgs", "the arguments are too large")
             return interface
         text = f"{call.interface or clean(call.path)} has no method {call.member}"
         raise Refusal(STANDARD_ERROR + "UnknownMethod", text)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition, Tunnel
 
 TUNNELS: Final = "/org/ipsecwatch1/tunnel"
+TYPICAL: Final = 512
+"""Bytes of a tunnel in a snapshot, whose name isn't unusually long."""
 
 _MANAGER_HAS: Final = (MANAGER, OBJECT_MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
 _TUNNEL_HAS: Final = (TUNNEL, PROPERTIES, INTROSPECTABLE, PEER)
@@ -121,6 +123,11 @@ class ObjectTree:
         for path in list(missing):
             self._properties_of(path)
         return len(self._made) == len(self.tunnels)
+
+    @property
+    def snapshot_size(self) -> int:
+        """How many bytes GetSnapshot answers, roughly."""
+        return TYPICAL * (len(self.tunnels) + 1)
 
     def snapshot(self) -> bytes:
         """Answer GetSnapshot, at once where make() said that all is ready."""

@@ -183,7 +183,7 @@ def test_journalctl_takes_the_catalog_and_every_id_has_an_entry(catalog_root: Pa
         ["journalctl", "--dump-catalog", "--no-pager", f"--root={catalog_root}"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert len(IDS) == 7
+    assert len(IDS) == 8
     assert sorted(re.findall(r"^-- ([0-9a-f]{32})$", dump, re.MULTILINE)) == sorted(IDS.values())
     for header in ("Subject: ", "Defined-By: ipsecwatch", "Support: "):
         assert len(re.findall(rf"^{header}", dump, re.MULTILINE)) == len(IDS)
@@ -204,6 +204,7 @@ def written(message_id: str) -> list[dict[str, str]]:
     journal.pluto_lost(PlutoState.UNREACHABLE, Reason.PLUTO_UNREACHABLE, "hangs")
     journal.pluto_back(None)
     journal.unrecognised(1, "x", None)
+    journal.blocked(65534)
     return [entry for entry in sent if entry["MESSAGE_ID"] == message_id]
 
 

@@ -134,7 +134,8 @@ async def test_the_machine_and_the_connection_are_answered_for() -> None:
         (ROOT, PROPERTIES, "Set", "ssv", [MANAGER, "RunId", Variant("s", "x")], "PropertyReadOnly"),
         (OFFICE, PROPERTIES, "Set", "ssv", [TUNNEL, "Name", Variant("u", 1)], "PropertyReadOnly"),
         (ROOT, PROPERTIES, "Set", "ssv", [MANAGER, "X", Variant("s", "x")], "UnknownProperty"),
-        (ROOT, MANAGER, "GetTunnel", "s", ["x" * 1_000_000], "org.ipsecwatch1.Error.NoSuchTunnel"),
+        (ROOT, MANAGER, "GetTunnel", "s", ["x" * 3_000], "org.ipsecwatch1.Error.NoSuchTunnel"),
+        (ROOT, MANAGER, "GetTunnel", "s", ["x" * 1_000_000], "InvalidArgs"),
         (ROOT, MANAGER, "GetTunnel", "s", ["\x1b[2J\n"], "org.ipsecwatch1.Error.NoSuchTunnel"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SERVICE = {"path": ROOT, "destination": NAME}
 TUNNEL_0 = f"{ROOT}/tunnel/tunnel_2d0"
 PIPELINED = 10_000
+MIB = 1 << 20
 SECONDS = 2.0
 
 
@@ -205,3 +207,43 @@ async def come_and_go(_victim: str) -> None:
     while time.monotonic() < give_up:
         with RawBus() as bus:
             bus.send(_pipelined(bus, 8, MANAGER, "GetSnapshot"))
+
+
+async def introspect_and_never_read(_victim: str, connections: int, seconds: float) -> int:
+    """Ask for introspection data 2,000 times a second on each connection; count the calls.
+
+    What is asked for is some ten times as large as the question, and lies unread in the bus.
+    """
+    count = 0
+    give_up = time.monotonic() + seconds
+    with ExitStack() as stack:
+        buses = [stack.enter_context(RawBus()) for _ in range(connections)]
+        while time.monotonic() < give_up:
+            began = time.monotonic()
+            for bus in buses:
+                calls = _pipelined(bus, 100, "org.freedesktop.DBus.Introspectable", "Introspect")
+                if bus.send(calls, read=False, within=0.05):
+                    count += 100
+            await asyncio.sleep(max(0.0, 0.05 - (time.monotonic() - began)))
+    return count
+
+
+def _nested(depth: int) -> Variant:
+    made = Variant("y", 0)
+    for _ in range(depth):
+        made = Variant("v", made)
+    return made
+
+
+async def send_costly_bodies(_victim: str, seconds: float) -> int:
+    """Send nested variants by the megabyte, that take long to unpack; count the messages."""
+    made = raw_bus.body("av", [_nested(20)] * (MIB // len(raw_bus.body("av", [_nested(20)]))))
+    count = 0
+    give_up = time.monotonic() + seconds
+    with RawBus() as bus:
+        fields = {**SERVICE, "interface": MANAGER, "member": "GetTunnel", "signature": "av"}
+        while time.monotonic() < give_up:
+            if not bus.send(raw_bus.message(bus.next(), fields, body=made), within=5.0):
+                break
+            count += 1
+    return count

@@ -21,6 +21,7 @@ _FIELDS = {
     "interface": (2, "s"),
     "member": (3, "s"),
     "destination": (6, "s"),
+    "sender": (7, "s"),
     "signature": (8, "g"),
 }
 

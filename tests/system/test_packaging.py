@@ -19,8 +19,8 @@ import pytest
 from ipsecwatch import __version__
 from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
-from ipsecwatch.model import TunnelState
 from ipsecwatch.service.journal import UP
+from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_service import serving
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine

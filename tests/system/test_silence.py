@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""One local user can neither silence the service for others nor make them wait.
+
+What a user asked for and never reads lies in the bus on the service's account (unread.py); what
+takes long to unpack isn't unpacked (frames.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import client
+from ipsecwatch.client.events import Change, Snapshot
+from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.tunnel import TunnelState
+from tests.support import attacks, dbus_broker, dbus_daemon
+from tests.support.bus_process import BusProcess
+from tests.support.bus_service import MANAGER, NAME, ROOT, calling
+from tests.support.dbus_broker import PrivateBroker
+from tests.support.dbus_daemon import PrivateBus
+from tests.support.following import Following, following
+from tests.support.other_user import NOBODY, OtherUser
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+UP, DOWN = TunnelState.UP, TunnelState.DOWN
+TUNNELS = 100
+BYSTANDER = 1
+"""Another user (daemon), who does nothing wrong. The bus takes none that no passwd knows."""
+LEARNT = 10.0
+"""Seconds within which every subscriber learns of a transition."""
+
+pytestmark = [
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user"),
+    pytest.mark.slow,
+]
+
+
+@pytest.fixture
+def seconds(request: pytest.FixtureRequest) -> float:
+    """For how long one attack goes on: ten minutes with --bed=full."""
+    return 600.0 if request.config.getoption("--bed") == "full" else 20.0
+
+
+@pytest.fixture(params=["dbus-daemon", "dbus-broker"])
+def bus(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrivateBus]:
+    brokered = request.param == "dbus-broker"
+    if why := dbus_broker.missing() if brokered else dbus_daemon.missing():
+        pytest.skip(why)
+    with PrivateBroker() if brokered else PrivateBus(system=True) as made:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", made.address)
+        yield made
+
+
+async def wait_of_a_bystander() -> float:
+    """How long another user waits for a snapshot, on a connection of his own."""
+    began = time.monotonic()
+    while True:
+        try:
+            await client.snapshot(within=30.0)
+        except client.ServiceUnavailableError:  # it takes a new connection just now
+            if time.monotonic() - began > 30:
+                raise
+            await asyncio.sleep(0.1)
+        else:
+            return time.monotonic() - began
+
+
+@asynccontextmanager
+async def life(waits: dict[str, list[float]]) -> AsyncIterator[BusProcess]:
+    """Have tunnels come and go, and measure how long a subscriber, root and a bystander wait."""
+    with BusProcess() as service, OtherUser(BYSTANDER) as bystander:
+        await service.look(TUNNELS)
+        async with following() as follow:
+            await follow.seen(Snapshot)
+
+            async def live() -> None:
+                while True:
+                    for state in (DOWN, UP):
+                        began = time.monotonic()
+                        told = await service.become(state, 1)
+                        await until(lambda: newest(follow) >= told.serial)  # noqa: B023
+                        waits["learnt"].append(time.monotonic() - began)
+                        began = time.monotonic()
+                        await answered_to_root()
+                        waits["root"].append(time.monotonic() - began)
+                        waits["bystander"].append(await bystander.run(wait_of_a_bystander))
+                        await asyncio.sleep(0.2)
+
+            living = asyncio.create_task(live())
+            try:
+                yield service
+            finally:
+                await asyncio.sleep(1.0)
+                living.cancel()
+                await asyncio.wait([living])
+                if not living.cancelled():
+                    living.result()
+
+
+def newest(follow: Following) -> int:
+    changes, snapshots = follow.of(Change), follow.of(Snapshot)
+    return max([0, *(c.serial for c in changes[-1:]), *(s.serial for s in snapshots[-1:])])
+
+
+async def answered_to_root() -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                # A bus that so many keep busy reads some kilobytes a second from each.
+                async with calling() as caller:
+                    await caller.connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=30.0)
+                    return
+            except BusError:
+                await asyncio.sleep(0.1)
+
+
+def report(what: str, count: int, seconds: float, waits: dict[str, list[float]]) -> None:
+    told = ", ".join(f"{who} {max(w):.2f} s of {len(w)}" for who, w in waits.items())
+    print(f"{what}: {count} messages in {seconds:.0f} s; longest waits: {told}")
+
+
+@pytest.mark.parametrize("connections", [2, 120])
+async def test_whoever_asks_and_never_reads_silences_nobody(
+    bus: PrivateBus, connections: int, seconds: float
+) -> None:
+    if isinstance(bus, PrivateBroker) and seconds < 60:
+        seconds = 5.0  # it cuts off who doesn't read
+    waits: dict[str, list[float]] = {"learnt": [], "root": [], "bystander": []}
+    with OtherUser(NOBODY) as attacker:
+        async with life(waits) as service:
+            before = await service.figures()
+            count = await attacker.run(attacks.introspect_and_never_read, "", connections, seconds)
+            after = await service.figures()
+    report(f"{connections} connections that never read", count, seconds, waits)
+    assert max(waits["learnt"]) < LEARNT
+    # To read a snapshot takes a bus that so many keep busy its time, whoever sends it.
+    answered = LEARNT if connections == 2 else 3 * LEARNT
+    assert max(waits["root"] + waits["bystander"]) < answered
+    if isinstance(bus, PrivateBroker):
+        assert max(waits["bystander"]) < 2.0
+    assert after.memory - before.memory < 20 << 20
+
+
+async def test_bodies_that_take_long_to_unpack_make_nobody_wait(bus: PrivateBus) -> None:
+    waits: dict[str, list[float]] = {"learnt": [], "root": [], "bystander": []}
+    with OtherUser(NOBODY) as attacker:
+        async with life(waits) as service:
+            count = await attacker.run(attacks.send_costly_bodies, "", 5.0)
+            figures = await service.figures()
+    report("costly bodies", count, 5.0, waits)
+    assert count > 20
+    assert max(waits["root"] + waits["bystander"] + waits["learnt"]) < 3.0
+    assert figures.busy < 0.2
