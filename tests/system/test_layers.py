@@ -62,7 +62,10 @@ FLOORS: Final = (
         room("report", "report tunnel sanitize __init__", pure=True),
         room("config"),
     ),
-    (room("backoff", pure=True),),
+    (
+        room("backoff", pure=True),
+        room("jsonutil", pure=True),
+    ),
 )  # fmt: skip
 """All rooms, from the highest floor down."""
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""Typed getters for values that were read from JSON: each by its type and its range.
+
+A check takes a value and returns it, or raises JsonError. Checks are made by the functions here and
+put together in tables; an error says where in the data the value is. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Check = Callable[[object], T]
+"""Returns the value as what it is, or raises JsonError."""
+
+MAX_QUOTED: Final = 40
+"""Characters of a wrong value that an error quotes."""
+
+_NEVER_TEXT: Final = re.compile(r"[\0\ud800-\udfff]")
+_NEVER_RAW: Final = re.compile(r"[\0\ud800-\udc7f\udd00-\udfff]")
+
+
+class JsonError(ValueError):
+    """A value isn't what it should be. The text says in one line which one, and why."""
+
+    def __init__(self, problem: str, where: str = "") -> None:
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.problem = problem
+        self.where = where
+
+    def inside(self, container: str) -> JsonError:
+        """Return the same error as seen from one level up."""
+        dot = "." if self.where and not self.where.startswith("[") else ""
+        return JsonError(self.problem, f"{container}{dot}{self.where}")
+
+
+# --- Single values ---------------------------------------------------------------------------
+
+
+def any_text(value: object) -> str:
+    """Return a text of any length, with anything in it."""
+    if not isinstance(value, str):
+        raise JsonError(f"{_quoted(value)} is no text")
+    return value
+
+
+def text(most: int, *, raw: bool = False) -> Check[str]:
+    """Check for a text of at most so many characters, without NUL and lone surrogates.
+
+    ``raw``: bytes that aren't UTF-8 may be in it as surrogate escapes, U+DC80 to U+DCFF (PEP 383).
+    """
+    never = _NEVER_RAW if raw else _NEVER_TEXT
+
+    def check(value: object) -> str:
+        found = any_text(value)
+        if len(found) > most:
+            raise JsonError(f"{len(found)} characters are more than {most}")
+        if (m := never.search(found)) is not None:
+            raise JsonError(f"{_quoted(found)} has U+{ord(m[0]):04X} in it")
+        return found
+
+    return check
+
+
+def whole(low: int | None = None, high: int | None = None) -> Check[int]:
+    """Check for a whole number between bounds, both included."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise JsonError(f"{_quoted(value)} is no whole number")
+        if (low is not None and value < low) or (high is not None and value > high):
+            raise JsonError(f"{_quoted(value)} isn't between {low} and {high}")
+        return value
+
+    return check
+
+
+def number(low: float | None = None, high: float | None = None) -> Check[float]:
+    """Check for a finite number between bounds, both included."""
+
+    def check(value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise JsonError(f"{_quoted(value)} is no number")
+        try:
+            found = float(value)
+        except OverflowError:
+            found = math.inf
+        if not math.isfinite(found):
+            raise JsonError(f"{_quoted(value)} is no finite number")
+        if (low is not None and found < low) or (high is not None and found > high):
+            raise JsonError(f"{_quoted(value)} isn't between {low} and {high}")
+        return found
+
+    return check
+
+
+def flag(value: object) -> bool:
+    """Return true or false."""
+    if not isinstance(value, bool):
+        raise JsonError(f"{_quoted(value)} is neither true nor false")
+    return value
+
+
+def one_of(known: Iterable[T]) -> Check[T]:
+    """Check for one of some texts; an enum's texts become its members."""
+    members = {str(member): member for member in known}
+
+    def check(value: object) -> T:
+        if not isinstance(value, str) or value not in members:
+            raise JsonError(f"{_quoted(value)} is none of the {len(members)} known words")
+        return members[value]
+
+    return check
+
+
+# --- What they are put together to ---------------------------------------------------------------
+
+
+def optional(check: Check[T]) -> Check[T | None]:
+    """Check for a value, or null."""
+    return lambda value: None if value is None else check(value)
+
+
+def otherwise(check: Check[T], default: U) -> Check[T | U]:
+    """Return ``default`` for whatever doesn't pass a check, a value that isn't there included."""
+
+    def lenient(value: object) -> T | U:
+        try:
+            return check(value)
+        except JsonError:
+            return default
+
+    return lenient
+
+
+def each(check: Check[T]) -> Check[tuple[T, ...]]:
+    """Check for a list, and each of its items."""
+
+    def check_all(value: object) -> tuple[T, ...]:
+        return tuple([_inside(f"[{n}]", check, item) for n, item in enumerate(_list(value))])
+
+    return check_all
+
+
+def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
+    """Check for a list of just so many items, each by its own check."""
+
+    def check(value: object) -> tuple[Any, ...]:
+        items = _list(value)
+        if len(items) != len(checks):
+            raise JsonError(f"{len(items)} items instead of {len(checks)}")
+        pairs = zip(checks, items, strict=True)
+        return tuple([_inside(f"[{n}]", c, item) for n, (c, item) in enumerate(pairs)])
+
+    return check
+
+
+def fields(table: Mapping[str, Check[Any]]) -> Check[dict[str, Any]]:
+    """Check for an object that has at least these keys, each value by its own check.
+
+    Only these keys are returned: a later release may write more.
+    """
+
+    def check(value: object) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise JsonError(f"{_quoted(value)} is no object")
+        missing = next((name for name in table if name not in value), None)
+        if missing is not None:
+            raise JsonError("missing", missing)
+        return {name: _inside(name, c, value[name]) for name, c in table.items()}
+
+    return check
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise JsonError(f"{_quoted(value)} is no list")
+    return value
+
+
+def _inside(where: str, check: Check[T], value: object) -> T:
+    try:
+        return check(value)
+    except JsonError as e:
+        raise e.inside(where) from None
+
+
+def _quoted(value: object) -> str:
+    """Quote a value, whatever it is, in a few plain characters."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    if isinstance(value, int) and value.bit_length() > 128:  # Python refuses to print 2^20000
+        return "a huge number"
+    if isinstance(value, str) and len(value) > MAX_QUOTED:
+        return ascii(value[:MAX_QUOTED]) + "…"
+    return ascii(value)
