@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from ipsecwatch import jsonutil
 from ipsecwatch.report import LogLine, PlutoState, Poll
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ KIND: Final = "ipsecwatch-recording"
 FORMAT: Final = 1
 MAX_LINE: Final = 512 << 20
 """Characters of one line; more is no answer of pluto's."""
+
+
+# What isn't as it should be counts as absent, so that an odd line doesn't spoil a whole recording.
+_text: Final = jsonutil.otherwise(jsonutil.any_text, "")
+_whole: Final = jsonutil.otherwise(jsonutil.whole(), None)
+_number: Final = jsonutil.otherwise(jsonutil.number(), None)
+_interval: Final = jsonutil.otherwise(jsonutil.number(), 1.0)
 
 
 class RecordingError(Exception):
@@ -78,7 +86,7 @@ def read(path: Path) -> tuple[Head, Iterator[Entry]]:
         raise RecordingError(f"{path}: not a recording of ipsecwatch's")
     if first.get("format") != FORMAT:
         raise RecordingError(f"{path}: format {first.get('format')!r} is newer than this program")
-    head = Head(_text(first.get("libreswan")) or None, _number(first.get("interval"), 1.0), first)
+    head = Head(_text(first.get("libreswan")) or None, _interval(first.get("interval")), first)
     return head, _entries(path, lines, number)
 
 
@@ -114,39 +122,30 @@ def _entries(
     path: Path, lines: Iterator[tuple[int, dict[str, Any]]], number: int
 ) -> Iterator[Entry]:
     for number, data in lines:
-        at = data.get("at")
-        if not isinstance(at, (int, float)) or isinstance(at, bool):
+        at = _number(data.get("at"))
+        if at is None:
             raise RecordingError(f"{path}:{number}: no time (“at”)")
         if "journal" in data:
-            yield LogLine(float(at), _text(data["journal"]), _text(data.get("identifier")))
+            yield LogLine(at, _text(data["journal"]), _text(data.get("identifier")))
         elif "command" in data:
-            yield _answer(float(at), data)
+            yield _answer(at, data)
         elif "note" in data:
-            yield Note(float(at), _text(data["note"]))
+            yield Note(at, _text(data["note"]))
 
 
 def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
-    exit_, mono = data.get("exit"), data.get("mono")
     return RecordedAnswer(
         at=at,
         command=_text(data["command"]),
         stdout=_text(data.get("stdout")),
         stderr=_text(data.get("stderr")),
-        exit=exit_ if isinstance(exit_, int) else None,
-        mono=float(mono) if isinstance(mono, (int, float)) else None,
-        took=max(0.0, _number(data.get("took"), 0.0)),
+        exit=_whole(data.get("exit")),
+        mono=_number(data.get("mono")),
+        took=max(0.0, _number(data.get("took")) or 0.0),
         timed_out=bool(data.get("timed_out")),
         error=_text(data.get("error")) or None,
         raw=data,
     )
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object, default: float) -> float:
-    return float(value) if isinstance(value, (int, float)) else default
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
