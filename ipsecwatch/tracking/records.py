@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What must be remembered between two polls, and how it is kept while the service is away.
 
-Pure: to and from plain values that JSON can hold. What is read back is checked: it decides what
-people are told.
+Pure: to and from plain values that JSON can hold. What is read back is checked, each value by the
+tables below: it decides what people are told, and a number that doesn't fit its D-Bus type would
+end the service at its first signal, at each start.
 """
 
 from __future__ import annotations
@@ -10,6 +11,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ipsecwatch.jsonutil import (
+    Check,
+    JsonError,
+    each,
+    fields,
+    flag,
+    number,
+    one_of,
+    optional,
+    row,
+    text,
+    whole,
+)
+from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
@@ -51,6 +66,70 @@ class Records:
     run: PlutoRun = field(default_factory=PlutoRun)
 
 
+# --- What is kept: each value with its type and its range -----------------------------------------
+
+MAX_TIME: Final = 2.0**33
+"""Seconds on either clock: until the year 2242."""
+MAX_COUNT: Final = 1 << 31
+"""Half of what D-Bus's u holds: what is kept is counted further."""
+MAX_SERIAL: Final = 10**10 - 1
+"""pluto's serials and instances have ten digits at most, and are read so from its status."""
+MAX_PID: Final = (1 << 31) - 1
+MAX_TEXT: Final = 4096
+"""Characters of a text of pluto's, which prints no line longer than 1,024."""
+
+_TIME: Final = number(0.0, MAX_TIME)
+_COUNT: Final = whole(0, MAX_COUNT)
+_SERIAL: Final = whole(0, MAX_SERIAL)
+_SERIALS: Final = each(_SERIAL)
+_AS_PRINTED: Final = text(MAX_TEXT, raw=True)
+"""A text as pluto printed or logged it: whoever shows it cleans it first."""
+_STATE: Final = one_of(TunnelState)
+_REASON: Final = one_of(Reason)
+
+_TUNNEL: Final[dict[str, Check[Any]]] = {
+    "key": _AS_PRINTED,
+    "name": text(MAX_SHOWN),
+    "state": _STATE,
+    "last_state": _STATE,
+    "since": _TIME,
+    "since_mono": _TIME,
+    "reason": _REASON,
+    "children_up": _COUNT,
+    "children": _COUNT,
+    "instances": _COUNT,
+    "managed": one_of(("", "NetworkManager")),
+    "attempts": _COUNT,
+    "peer": optional(_AS_PRINTED),
+    "detail": optional(_AS_PRINTED),
+}
+"""What is kept of a Tunnel."""
+
+_RECORD: Final[dict[str, Check[Any]]] = {
+    **_TUNNEL,
+    "held_children": _SERIALS,
+    "held_parents": _SERIALS,
+    "trying_since": optional(_TIME),
+    "last_try": _SERIAL,
+    "told_stuck": flag,
+    "why": row(_REASON, optional(_AS_PRINTED)),
+}
+
+_RUN: Final[dict[str, Check[Any]]] = {
+    "pid": optional(whole(0, MAX_PID)),
+    "top": _SERIAL,
+    "serials": _SERIALS,
+    "ikes": each(row(_SERIAL, _AS_PRINTED, each(_SERIAL))),
+    "quiet": _SERIALS,
+    "loaded": _COUNT,
+    "gone": flag,
+}
+
+_RECORDS: Final = fields(
+    {"format": whole(FORMAT, FORMAT), "tunnels": each(fields(_RECORD)), "pluto": fields(_RUN)}
+)
+
+
 def dump(records: Records) -> dict[str, Any]:
     """Turn records into plain values."""
     run = records.run
@@ -71,7 +150,7 @@ def dump(records: Records) -> dict[str, Any]:
 
 def _dump_record(record: TunnelRecord) -> dict[str, Any]:
     t = record.tunnel
-    kept = {name: getattr(t, name) for name in _KEPT}
+    kept = {name: getattr(t, name) for name in _TUNNEL}
     return {
         **kept,
         "held_children": sorted(record.children),
@@ -83,85 +162,62 @@ def _dump_record(record: TunnelRecord) -> dict[str, Any]:
     }
 
 
-_KEPT: Final = (
-    "key", "name", "state", "last_state", "since", "since_mono", "reason", "children_up",
-    "children", "instances", "managed", "attempts", "peer", "detail",
-)  # fmt: skip
-
-
 def load(data: object) -> Records:
-    """Turn plain values back into records. Raises ValueError where they are none."""
-    try:
-        return _load(data)
-    except (KeyError, TypeError, IndexError) as e:
-        raise ValueError(f"not what was kept: {e!r}") from e
+    """Turn plain values back into records. Raise JsonError where dump() can't have made them."""
+    kept = _RECORDS(data)
+    records = Records(run=_load_run(kept["pluto"]))
+    for n, values in enumerate(kept["tunnels"]):
+        record = _load_record(values)
+        wrong = _contradiction(record)
+        if record.tunnel.key in records.tunnels:
+            wrong = "the same key again"
+        if wrong is not None:
+            raise JsonError(wrong, f"tunnels[{n}]")
+        records.tunnels[record.tunnel.key] = record
+    return records
 
 
-def _load(data: Any) -> Records:  # noqa: ANN401 - it comes from a file
-    if data["format"] != FORMAT:
-        raise ValueError(f"format {data['format']!r}")
-    pluto = data["pluto"]
+def _load_run(kept: dict[str, Any]) -> PlutoRun:
     run = PlutoRun(
-        pid=_whole(pluto["pid"]),
-        top=_number(pluto["top"]),
-        serials=_serials(pluto["serials"]),
-        ikes={
-            _number(serial): (_text(name), tuple(_number(n) for n in instance))
-            for serial, name, instance in pluto["ikes"]
-        },
-        idle=_serials(pluto["quiet"]),
-        loaded=_number(pluto["loaded"]),
-        gone=bool(pluto["gone"]),
+        pid=kept["pid"],
+        top=kept["top"],
+        serials=frozenset(kept["serials"]),
+        ikes={serial: (name, instance) for serial, name, instance in kept["ikes"]},
+        idle=frozenset(kept["quiet"]),
+        loaded=kept["loaded"],
+        gone=kept["gone"],
     )
-    tunnels = [_load_record(row) for row in data["tunnels"]]
-    return Records({m.tunnel.key: m for m in tunnels}, run)
+    if max(run.serials, default=0) > run.top:
+        raise JsonError("less than the highest serial", "pluto.top")
+    if len(run.ikes or ()) != len(kept["ikes"]):
+        raise JsonError("the same IKE SA again", "pluto.ikes")
+    return run
 
 
-def _load_record(row: dict[str, Any]) -> TunnelRecord:
-    reason, line = row["why"]
-    tunnel = Tunnel(
-        key=_text(row["key"]),
-        name=_text(row["name"]),
-        state=TunnelState(row["state"]),
-        last_state=TunnelState(row["last_state"]),
-        since=float(row["since"]),
-        since_mono=float(row["since_mono"]),
-        reason=Reason(row["reason"]),
-        children_up=_number(row["children_up"]),
-        children=_number(row["children"]),
-        instances=_number(row["instances"]),
-        managed=_text(row["managed"]),
-        attempts=_number(row["attempts"]),
-        peer=None if row["peer"] is None else _text(row["peer"]),
-        detail=None if row["detail"] is None else _text(row["detail"]),
-    )
-    since = row["trying_since"]
+def _load_record(kept: dict[str, Any]) -> TunnelRecord:
     return TunnelRecord(
-        tunnel,
-        children=_serials(row["held_children"]),
-        parents=_serials(row["held_parents"]),
-        trying_since=None if since is None else float(since),
-        last_try=_number(row["last_try"]),
-        told_stuck=bool(row["told_stuck"]),
-        why=(Reason(reason), None if line is None else _text(line)),
+        Tunnel(**{name: kept[name] for name in _TUNNEL}),
+        children=frozenset(kept["held_children"]),
+        parents=frozenset(kept["held_parents"]),
+        trying_since=kept["trying_since"],
+        last_try=kept["last_try"],
+        told_stuck=kept["told_stuck"],
+        why=kept["why"],
     )
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"{value!r} is no number")
-    return value
-
-
-def _whole(value: object) -> int | None:
-    return None if value is None else _number(value)
-
-
-def _serials(values: list[object]) -> frozenset[int]:
-    return frozenset(_number(v) for v in values)
+def _contradiction(record: TunnelRecord) -> str | None:
+    """Say which of a tunnel's values can't be true together; None: they all can."""
+    t = record.tunnel
+    # An instance's key has its connection serial behind the name: grouping.py.
+    base, dollar, serial = t.key.rpartition("$")
+    if t.name != clean(t.key) and not (dollar and serial.isdecimal() and t.name == clean(base)):
+        return "the name isn't the key's"
+    if t.last_state is TunnelState.UNKNOWN or t.state not in (TunnelState.UNKNOWN, t.last_state):
+        return f"{t.state} after {t.last_state}"
+    if not 0 <= t.children_up <= min(t.children, len(record.children)):
+        return f"{t.children_up} of {t.children} children up, with {len(record.children)} SAs"
+    up = t.last_state is TunnelState.UP
+    if t.last_state.carries != bool(t.children_up) or up != (0 < t.children == t.children_up):
+        return f"{t.last_state} with {t.children_up} of {t.children} children up"
+    return None

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pytest
 
@@ -15,14 +13,11 @@ from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
 from ipsecwatch.service.daemon import SAVE_EVERY
-from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import TunnelState
 from tests.support.model_pluto import ModelPluto
 from tests.support.recordings import ROOT
-from tests.support.reports import child, connection, ike, no_answer, poll
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.reports import child, connection, cut, ike, no_answer, poll
 
 SITE = connection("site")
 UP = (ike(1, "site"), child(2, "site", 1))
@@ -129,47 +124,55 @@ def test_random_histories_go_on_as_if_there_had_been_no_restart() -> None:
             other = again(other)
 
 
-BAD = {
-    "no object": "[]",
-    "another format": '{"format": 2}',
-    "a number where a name should be": '{"format": 1, "tunnels": [{"key": 7}], "pluto": {}}',
-    "half of it": '{"format": 1, "tunnels": [',
-    "nothing": "",
-    "a lone surrogate": '{"format": "\\udc80"}',
-    "deep": "[" * 100_000,
-}
+def test_whatever_a_tracker_saves_is_taken_back() -> None:
+    """In any release, at any moment, however odd: else each restart would begin afresh."""
+    saves, states = 0, set[TunnelState]()
+    for path in sorted(ROOT.glob("*/*.jsonl.gz")):
+        tracker, reader = Tracker(), Reader()
+        for entry in recording.settled(recording.read(path)[1]):
+            if isinstance(entry, LogLine):
+                tracker.hear(entry)
+            elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
+                tracker.observe(recording.poll(entry, reader))
+                assert again(tracker).save() == tracker.save(), path
+                saves += 1
+                states |= {t.state for t in tracker.tunnels.values()}
+    assert saves > 2000
+    assert states == set(TunnelState)
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_a_corrupt_file_is_put_aside_with_a_warning(
-    case: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "state.json").write_text(BAD[case])
-    kept = StateFile(tmp_path)
-    saved = kept.read()
-    if saved is not None:
-        with pytest.raises(ValueError, match=r".") as why:
-            Tracker().restore(saved.data)
-        kept.put_aside(str(why.value))
-    assert [p.name for p in tmp_path.iterdir()] == ["state.bad"]
-    assert "beginning afresh" in caplog.text
+NAMES = ["a$5", "$", "$7", "rw[1]", "\\", "caf\udce9", "\u202e", "x" * 300, "x" * 1000, "²$²", ""]
 
 
-def test_what_is_old_is_worth_nothing_and_a_touch_keeps_it_fresh(tmp_path: Path) -> None:
-    kept = StateFile(tmp_path)
-    kept.write({"a": 1}, 1e9)
-    assert kept.read() == Saved({"a": 1}, 1e9)
-    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
-    old = time.time() - 61
-    os.utime(tmp_path / "state.json", (old, old))
-    assert kept.read() is None
-    kept.touch()
-    assert kept.read() is not None
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tunnel_of_any_name_is_taken_back(name: str) -> None:
+    tracker = Tracker()
+    client = connection(name, peer="192.0.2.7", serial=9, instance=(1,), policy="UP")
+    tracker.observe(poll(0, [connection(name, peer="%any", serial=7), client]))
+    assert len(tracker.tunnels) == 2
+    assert again(tracker).save() == tracker.save()
 
 
-def test_where_nothing_can_be_kept_nothing_ends(tmp_path: Path) -> None:
-    for folder in (None, tmp_path / "missing"):
-        kept = StateFile(folder)
-        kept.write({"a": 1}, 1e9)
-        kept.touch()
-        assert kept.read() is None
+def test_random_histories_are_taken_back_whether_pluto_answers_or_not() -> None:
+    for seed in range(200):
+        rng = random.Random(seed)
+        pluto, tracker = ModelPluto(rng, tells_pid=seed % 2 == 0), Tracker()
+        for step in range(20):
+            for conns in pluto.tunnels.values():
+                c = rng.choice(conns)
+                if rng.random() < 0.5:
+                    pluto.answer(c, child_too=rng.random() < 0.8)
+                elif rng.random() < 0.4:
+                    pluto.take_down(c, all_of_it=rng.random() < 0.5)
+            good = pluto.report(step * 7.0)
+            bad = rng.choice((cut(good), no_answer(step * 7.0), replace(good, pid=step)))
+            tracker.observe(bad if rng.random() < 0.3 else good)
+            assert again(tracker).save() == tracker.save(), (seed, step)
+
+
+def test_a_later_release_may_keep_more() -> None:
+    tracker, other = Tracker(), Tracker()
+    tracker.observe(poll(0, [SITE], UP))
+    saved = tracker.save()
+    other.restore({**saved, "more": 1, "tunnels": [{**t, "more": 1} for t in saved["tunnels"]]})
+    assert other.save() == saved
