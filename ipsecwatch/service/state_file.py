@@ -3,6 +3,9 @@
 
 Not needed for truth, which the next poll brings; but whoever was told that a tunnel is up should
 not be told again because of an upgrade, and what happened meanwhile should not be lost.
+
+Whatever is in the way of the file, or in it, the service runs without: it is never waited for,
+never followed to another place, and each value is checked (here and in tracking/records.py).
 """
 
 from __future__ import annotations
@@ -10,17 +13,27 @@ from __future__ import annotations
 import json
 import logging
 import os
+import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
+
+from ipsecwatch.jsonutil import JsonError, fields, number
 
 logger = logging.getLogger(__name__)
 
 NAME: Final = "state.json"
 FRESH: Final = 60.0
 """Seconds for which what was kept is still worth anything."""
-MAX_SIZE: Final = 64 << 20
+OLDEST: Final = 600.0
+"""Seconds between the moment that a file tells of and the last time that it was said to hold. With
+more the clock was set meanwhile, or the file is damaged: the log since then is another one."""
+CLOCK_SLACK: Final = 1.0
+"""Seconds by which a file's time may be ahead; the kernel's clock for files is a coarse one."""
+MAX_SIZE: Final = 16 << 20
+"""Bytes; ten thousand tunnels take 6 MB. What JSON of this size may become fits our MemoryMax."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,10 @@ class StateFile:
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / NAME
+        self._holds = False
+        """The file has what was last to be kept."""
+        self._trouble = ""
+        """Why it couldn't be written the last time."""
 
     @classmethod
     def of_unit(cls) -> StateFile:
@@ -45,25 +62,23 @@ class StateFile:
         return cls(Path(folder) if folder.startswith("/") else None)
 
     def read(self) -> Saved | None:
-        """Give what was kept, if it is fresh. What can't be read is put aside."""
+        """Return what was kept, if it is fresh. What can't be read is put aside."""
         if self._path is None:
             return None
         try:
-            with self._path.open("rb") as f:
-                about = os.fstat(f.fileno())
-                age = time.time() - about.st_mtime
-                if not -1.0 <= age < FRESH or about.st_size > MAX_SIZE:
-                    return None
-                content = json.loads(f.read())
-                return Saved(content["data"], float(content["at"]))
+            return _read(self._path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError) as e:
+        except OSError as e:
+            self.put_aside(e.strerror or repr(e))
+        except RecursionError:
+            self.put_aside("nested too deeply")
+        except ValueError as e:
             self.put_aside(str(e))
-            return None
+        return None
 
     def put_aside(self, why: str) -> None:
-        """Move a file that is no good out of the way, and say so."""
+        """Move a file that is no good out of the way, and log it."""
         if self._path is not None:
             logger.warning("%s is no good (%s): beginning afresh", self._path, why)
             try:
@@ -72,23 +87,90 @@ class StateFile:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
     def write(self, data: object, at: float) -> None:
-        """Keep values of some moment, whole or not at all. That it fails is logged, no more."""
+        """Keep values of some moment, whole or not at all.
+
+        That it fails is logged once. The next values are tried again: a full disk may have room.
+        """
         if self._path is None:
             return
         new = self._path.with_suffix(".new")
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as f:
-                json.dump({"at": at, "data": data}, f)
+            _write(new, {"at": at, "data": data})
             new.replace(self._path)
-        except OSError as e:
-            logger.warning("%s can't be written: %s", self._path, e.strerror)
-            self._path = None
+        except (OSError, ValueError) as e:
+            with suppress(OSError):
+                new.unlink()
+            self._holds = False
+            trouble = (e.strerror if isinstance(e, OSError) else None) or str(e)
+            if trouble != self._trouble:
+                logger.warning("%s can't be written: %s; trying again", self._path, trouble)
+            self._trouble = trouble
+        else:
+            self._holds = True
+            if self._trouble:
+                logger.info("%s can be written again", self._path)
+            self._trouble = ""
 
     def touch(self) -> None:
-        """Say that what was kept still holds."""
-        if self._path is not None:
+        """Say that what was kept still holds, if it could be written."""
+        if self._path is not None and self._holds:
             try:
-                os.utime(self._path)
+                os.utime(self._path, follow_symlinks=False)
             except OSError:
                 logger.debug("%s is gone", self._path)
+
+
+def _read(path: Path) -> Saved | None:
+    """Return what a file holds, or None if it is too old. Raise OSError or ValueError."""
+    # Opening a pipe would wait for a writer, and a link may lead to anything that root can read.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("not a regular file")
+        if about.st_uid != os.geteuid():
+            raise ValueError(f"it belongs to user {about.st_uid}")
+        if not -CLOCK_SLACK <= time.time() - about.st_mtime < FRESH:
+            return None
+        content = _content(descriptor)
+    finally:
+        os.close(descriptor)
+    kept = _FILE(json.loads(content.decode("ascii"), parse_constant=_refuse))
+    lag = about.st_mtime - kept["at"]
+    if not -CLOCK_SLACK <= lag <= OLDEST:
+        raise JsonError(f"{lag:.0f} seconds before the file was written", "at")
+    return Saved(kept["data"], kept["at"])
+
+
+def _content(descriptor: int) -> bytes:
+    """Read to the end, however large the file was said to be. Raise ValueError for too much."""
+    content = bytearray()
+    while piece := os.read(descriptor, 1 << 20):
+        content += piece
+        if len(content) > MAX_SIZE:
+            raise ValueError(f"more than {MAX_SIZE} bytes")
+    return bytes(content)
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse what Python's reader takes and JSON doesn't have: NaN and Infinity."""
+    raise ValueError(f"{constant} is no number")
+
+
+def _anything(value: object) -> object:
+    return value
+
+
+_FILE: Final = fields({"at": number(), "data": _anything})
+
+
+def _write(path: Path, content: object) -> None:
+    """Make a new file, never through a link in its place. Raise OSError or ValueError."""
+    with suppress(FileNotFoundError):
+        path.unlink()  # a service that was killed while it wrote has left it
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="ascii") as f:
+        json.dump(content, f, allow_nan=False)
+        if f.tell() > MAX_SIZE:
+            raise ValueError(f"more than {MAX_SIZE} bytes")
