@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import io
 import os
@@ -13,10 +14,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from systemd import journal
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.journal import MAX_DAMAGED, PlutoLog
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile
@@ -25,6 +27,7 @@ from tests.support import journald
 from tests.support.bad_pluto import BadPluto
 from tests.support.journald import PrivateJournald
 from tests.support.loop_gauge import Gauge
+from tests.support.loop_watch import descriptors
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -89,6 +92,72 @@ async def listening(logs: PrivateJournald) -> AsyncGenerator[tuple[Listener, Plu
         log.close()
 
 
+@pytest.fixture
+def own(tmp_path: Path, logs: PrivateJournald) -> Iterator[tuple[PrivateJournald, Say]]:
+    """A journald for one test alone, which may damage its file. ``logs``: that there can be one."""
+    with PrivateJournald(tmp_path / "run") as made, made.unit(UNIT) as log:
+        yield made, log
+
+
+def patch(logs: PrivateJournald, change: Callable[[bytearray], None]) -> None:
+    """Change the journal's file in place, as a bad disk or a crash would."""
+    (path,) = logs.logs.glob("*.journal")
+    with path.open("r+b") as f:
+        content = bytearray(f.read())
+        change(content)
+        f.seek(0)
+        f.write(content)
+
+
+def field_name(field: bytes) -> Callable[[bytearray], None]:
+    """Make the name of a field no UTF-8, with which systemd-python doesn't cope."""
+
+    def change(content: bytearray) -> None:
+        content[content.index(field) + 1] = 0xFF
+
+    return change
+
+
+def equals_sign(field: bytes) -> Callable[[bytearray], None]:
+    """Leave a field without the sign behind its name: an OSError."""
+
+    def change(content: bytearray) -> None:
+        at = content.index(field)
+        content[at : at + len(field)] = b"x" * len(field)
+
+    return change
+
+
+def all_fields(field: bytes) -> Callable[[bytearray], None]:
+    """Have the entry with a field refer to nothing: it seems to be the journal's end."""
+
+    def change(content: bytearray) -> None:
+        begin, entry = content.index(field), 3
+        while content[begin] != entry:  # what journald writes next behind its last data
+            begin += 8 - begin % 8
+        size = int.from_bytes(content[begin + 8 : begin + 16], "little")
+        content[begin + 64 : begin + size] = b"\xff" * (size - 64)
+
+    return change
+
+
+def read_plainly(logs: PrivateJournald) -> int:
+    """Read all of the unit's entries with nothing but systemd-python."""
+    with journal.Reader(path=str(logs.logs)) as reader:
+        reader.add_match(_SYSTEMD_UNIT=UNIT)
+        return sum(1 for _ in reader)
+
+
+@pytest.fixture
+def gauge() -> Iterator[Gauge]:
+    gc.collect()
+    gc.freeze()  # what other tests left is not the service's
+    made = Gauge()
+    yield made
+    made.remove()
+    gc.unfreeze()
+
+
 async def test_the_lines_of_the_unit_are_heard_and_nobody_elses(
     logs: PrivateJournald, say: Say
 ) -> None:
@@ -108,6 +177,12 @@ async def test_the_lines_of_the_unit_are_heard_and_nobody_elses(
         assert abs(listener.lines[0].at - time.time()) < 60
         assert listener.woken > 0
         assert log.count == 2
+
+
+async def test_a_line_ends_at_a_nul(logs: PrivateJournald, say: Say) -> None:
+    async with listening(logs) as (listener, _):
+        say(["before\0behind", "after"])
+        await until(lambda: listener.texts == ["before", "after"], within=30.0)
 
 
 async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, say: Say) -> None:
@@ -165,9 +240,11 @@ async def test_what_was_logged_since_some_moment_is_heard_where_that_is_asked_fo
     log.close()
 
 
+@pytest.mark.parametrize("damaged", [False, True])
 async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
-    logs: PrivateJournald, say: Say, tmp_path: Path, system_bus: PrivateBus
+    own: tuple[PrivateJournald, Say], tmp_path: Path, system_bus: PrivateBus, *, damaged: bool
 ) -> None:
+    logs, say = own
     said, written = tmp_path / "said", io.StringIO()
     said.write_text(UP)
     with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
@@ -183,8 +260,12 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
             await running
 
         await serve((tmp_path / "state.json").exists)
-        say([CAUSE])
+        others = [f"something else {n}" for n in range(3)]
+        say([*others, CAUSE])
         await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE={CAUSE}")
+        if damaged:
+            for other in others:
+                patch(logs, field_name(f"MESSAGE={other}".encode()))
         said.write_text(DOWN)
         await serve(lambda: "is down" in written.getvalue())
     assert written.getvalue() == "<6>Tunnel site is down: It was taken down by hand.\n"
@@ -197,22 +278,167 @@ async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None
     log.close()
 
 
+# --- A journal that is damaged ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("damage", "trouble"),
+    [(field_name, UnicodeDecodeError), (equals_sign, OSError), (all_fields, None)],
+)
+async def test_a_damaged_entry_is_skipped_and_what_is_behind_it_is_heard(
+    damage: Callable[[bytes], Callable[[bytearray], None]],
+    trouble: type[Exception] | None,
+    own: tuple[PrivateJournald, Say],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logs, say = own
+    caplog.set_level("INFO")
+    begin = time.time()
+    say(["one", "a damaged line", "two", "three"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=three")
+    patch(logs, damage(b"MESSAGE=a damaged line"))
+    if trouble is None:
+        assert read_plainly(logs) == 1
+    else:
+        with pytest.raises(trouble):
+            read_plainly(logs)
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    assert log.open(since=begin)
+    await log.settle(0.0)
+    assert listener.texts == ["one", "two", "three"]
+    say(["four"])
+    await until(lambda: listener.texts[3:] == ["four"], within=30.0)
+    log.close()
+    assert len(caplog.records) == (trouble is not None)
+
+
+async def test_a_log_whose_last_entry_is_damaged_is_read_from_there_on(
+    own: tuple[PrivateJournald, Say],
+) -> None:
+    logs, say = own
+    say(["one", "a damaged line"])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=a damaged line")
+    patch(logs, field_name(b"MESSAGE=a damaged line"))
+    async with listening(logs) as (listener, _):
+        say(["two"])
+        await until(lambda: listener.texts == ["two"], within=30.0)
+
+
+class Faults:
+    """What fails in all readers, again and again without getting on; what was asked of them."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.what: tuple[str, ...] = ()
+        self.failed = self.made = self.asked = 0
+        for name in ("__init__", "get_next", "process", "seek_tail"):
+            self._wrap(patch, name, getattr(journal.Reader, name))
+
+    def _wrap(self, patch: pytest.MonkeyPatch, name: str, do: Callable[..., object]) -> None:
+        def wrapped(reader: object, *args: object, **more: object) -> object:
+            self.made += name == "__init__"
+            self.asked += name == "get_next"
+            if name in self.what:
+                self.failed += 1
+                raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
+            found = do(reader, *args, **more)
+            if isinstance(found, dict) and found and "moment" in self.what:
+                self.failed += 1
+                del found["__REALTIME_TIMESTAMP"]
+            return found
+
+        patch.setattr(journal.Reader, name, wrapped)
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.REOPEN", (0.1, 0.2))
+    return Faults(monkeypatch)
+
+
+async def test_a_journal_full_of_damaged_entries_is_read_once_and_in_turns(
+    own: tuple[PrivateJournald, Say],
+    gauge: Gauge,
+    faults: Faults,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logs, say = own
+    caplog.set_level("INFO")
+    begin, count = time.time(), MAX_DAMAGED - 100
+    say([f"line {n}" for n in range(count)])
+    await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE=line {count - 1}")
+    patch(logs, field_name(b"SYSLOG_IDENTIFIER=pluto"))  # all of them have it in common
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    faults.asked, gauge.busy = 0, 0.0
+    assert log.open(since=begin)
+    await until(lambda: faults.asked >= count, within=30.0)
+    say(["good"])
+    await until(lambda: listener.texts == ["good"], within=30.0)
+    log.close()
+    assert faults.asked < count + 50
+    assert gauge.busy < 0.05
+    assert [r.levelname for r in caplog.records] == ["INFO"]
+
+
+@pytest.mark.parametrize("what", ["get_next", "process", "get_next seek_tail", "process seek_tail"])
+async def test_a_reader_that_does_not_get_on_is_made_anew_after_pauses_until_it_does(
+    what: str,
+    logs: PrivateJournald,
+    say: Say,
+    faults: Faults,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    before = descriptors()
+    async with listening(logs) as (listener, log):
+        faults.what = tuple(what.split())
+        say([f"lost {what}"])
+        await until(lambda: faults.failed, within=30.0)
+        end = asyncio.get_running_loop().time() + 1.0
+        while asyncio.get_running_loop().time() < end:
+            await log.settle(0.0)
+            await asyncio.sleep(0.02)
+        assert 2 < faults.made < 12
+        assert faults.failed < 12 * MAX_DAMAGED
+        faults.what = ()
+        await asyncio.sleep(0.5)
+        say([f"heard {what}"])
+        await until(lambda: listener.texts[-1:] == [f"heard {what}"], within=30.0)
+    assert descriptors() == before
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
+
+
+async def test_an_entry_without_a_moment_is_skipped(
+    logs: PrivateJournald, say: Say, faults: Faults
+) -> None:
+    async with listening(logs) as (listener, _):
+        faults.what = ("moment",)
+        say(["no moment"])
+        await until(lambda: faults.failed, within=30.0)
+        faults.what = ()
+        say(["a moment"])
+        await until(lambda: listener.texts == ["a moment"], within=30.0)
+
+
+async def test_a_log_that_is_closed_while_it_waits_is_not_opened_again(
+    logs: PrivateJournald, say: Say, faults: Faults
+) -> None:
+    async with listening(logs):
+        faults.what = ("process",)
+        say(["lost"])
+        await until(lambda: faults.failed, within=30.0)
+        faults.made = 0
+    await asyncio.sleep(0.3)
+    assert faults.made == 0
+
+
 # --- A storm ---------------------------------------------------------------------------------
 
 SECONDS = 4
 RATE = 1000
 SLICE = 0.02
 CAUSE = '"site": terminating SAs using this connection'
-
-
-@pytest.fixture
-def gauge() -> Iterator[Gauge]:
-    gc.collect()
-    gc.freeze()  # what other tests left is not the service's
-    made = Gauge()
-    yield made
-    made.remove()
-    gc.unfreeze()
 
 
 async def storm(say: Say) -> None:
