@@ -49,6 +49,10 @@ class NoSuchTunnelError(ClientError):
     """The service doesn't know a tunnel of that name."""
 
 
+class RefusedForNowError(ClientError):
+    """The service was asked for more than it answers a user who doesn't read, or at a time."""
+
+
 class PlutoUnavailableError(ClientError):
     """The service is there, but pluto couldn't be asked."""
 
@@ -77,6 +81,9 @@ def client_error(error: BusError) -> ClientError:
         STANDARD_ERROR + "InteractiveAuthorizationRequired",
     ):
         return NotAllowedError(text, "Try it as root")
+    if error.name == STANDARD_ERROR + "LimitsExceeded":
+        hint = "Wait some seconds, then try again; does a program of yours ask without reading?"
+        return RefusedForNowError(text, hint)
     if error.name == OUR_ERROR + "NoSuchTunnel":
         return NoSuchTunnelError(text, "Names are those of: ipsecwatch status")
     if error.name == OUR_ERROR + "PlutoUnavailable":

@@ -10,6 +10,7 @@ on.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from contextlib import aclosing
 from dataclasses import replace
@@ -28,7 +29,13 @@ from ipsecwatch.client.events import (
     view,
     word,
 )
-from ipsecwatch.client.requests import ChangedHandsError, client_error, nobody_there, take_snapshot
+from ipsecwatch.client.requests import (
+    ChangedHandsError,
+    RefusedForNowError,
+    client_error,
+    nobody_there,
+    take_snapshot,
+)
 from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
 from ipsecwatch.dbus.names import NAME, ROOT
@@ -44,6 +51,8 @@ if TYPE_CHECKING:
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""
+REFUSED: Final = (1.0, 5.0)
+"""Seconds, of which some number is waited after a refusal, before the service is asked again."""
 MAX_UNREAD: Final = 10_000
 """Signals kept for a consumer that is slow; past it, a fresh snapshot is cheaper."""
 ANSWER_LIMIT: Final = 10.0
@@ -140,6 +149,10 @@ class _Subscription:
                 raise
             except BusError as e:
                 error = client_error(e)
+                if isinstance(error, RefusedForNowError):
+                    # Others were refused as well: not all of them are to come back at once.
+                    await self._pause(random.uniform(*REFUSED))  # noqa: S311 - no secret
+                    continue
                 yield Lost(str(error), error.hint)
                 await self._pause(None if nobody_there(e) else backoff.next())
 

@@ -166,6 +166,9 @@ class BusConnection:
         writer: Any = bus._writer  # noqa: SLF001 - see the head of this file
         self._socket: ThrottledSocket = writer.sock
         self._socket.written = self._queue.written
+        self._glance = 0, 0, asyncio.get_running_loop().time()
+        """Of the last time that stalled() was asked: bytes that the kernel held, bytes that it had
+        taken in all, and when the bus had last read anything."""
         writer.messages = self._queue
         self._schedule: Callable[[Message | MarshalledMessage, asyncio.Future[None]], None]
         self._schedule = writer.schedule_write
@@ -190,18 +193,30 @@ class BusConnection:
 
         A bus that others keep busy may read but some kilobytes a second from us.
         """
+        return self._queue.size + self._held()
+
+    def stalled(self) -> float:
+        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits.
+
+        To be asked again and again: what it read is told by comparing with the last time.
+        """
+        now, held, taken = asyncio.get_running_loop().time(), self._held(), self._queue.taken
+        before, taken_before, _ = self._glance
+        # What was put into the kernel's queue since is there in full, if the bus has read nothing.
+        if not held + self._queue.size or held < before + taken - taken_before:
+            self._glance = held, taken, now
+        else:
+            self._glance = held, taken, self._glance[2]
+        return now - self._glance[2]
+
+    def _held(self) -> int:
+        """Return how many bytes the kernel holds that the bus hasn't read."""
         held = array("i", [0])
         try:
             fcntl.ioctl(self._socket, termios.TIOCOUTQ, held)
         except (OSError, ValueError):  # it is closed
-            return self._queue.size
-        return self._queue.size + held[0]
-
-    def stalled(self) -> float:
-        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits."""
-        if not self._queue.size:
-            return 0.0
-        return asyncio.get_running_loop().time() - self._queue.moved_at
+            return 0
+        return held[0]
 
     async def room(self, most: int = ROOM) -> None:
         """Wait until the bus has read all that we sent but ``most`` bytes. Raise LostError."""
@@ -433,8 +448,8 @@ class _SendQueue(deque[Any]):
         self.size = 0
         self.last = 0
         """Bytes of the message that was put into it last."""
-        self.moved_at = 0.0
-        """When it last got shorter, or longer from nothing, on the loop's clock."""
+        self.taken = 0
+        """Bytes that the kernel has taken in all."""
         self.room = asyncio.Event()
         self.room.set()
 
@@ -444,8 +459,6 @@ class _SendQueue(deque[Any]):
             raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")
         if self.size + size > MAX_BACKLOG:
             raise _OverflowError
-        if not self.size:
-            self.moved_at = asyncio.get_running_loop().time()
         self.size += size
         self.last = size
         if self.size > ROOM:
@@ -454,8 +467,7 @@ class _SendQueue(deque[Any]):
 
     def written(self, size: int) -> None:
         self.size -= size
-        if size:
-            self.moved_at = asyncio.get_running_loop().time()
+        self.taken += size
         if self.size <= ROOM:
             self.room.set()
 

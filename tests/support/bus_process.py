@@ -39,6 +39,8 @@ class Figures:
     """Seconds that what was asked for took."""
     serial: int
     backlog: int
+    blamed: tuple[int | None, ...] = ()
+    """The users that the bus read nothing any more because of, since the start."""
 
 
 class BusProcess(ForkedProcess):
@@ -66,7 +68,9 @@ class BusProcess(ForkedProcess):
 async def _serve(requests: Requests) -> None:
     gc.freeze()  # what the test's process has is not the service's
     gauge = Gauge()
+    blamed: list[int | None] = []
     async with serving() as service:
+        service.bus.on_blocked = blamed.append
         async for what, *how in requests:
             began = time.perf_counter()
             await _do(service, what, *how)
@@ -74,8 +78,11 @@ async def _serve(requests: Requests) -> None:
             connection = service.bus._connection
             backlog = connection.backlog if connection else 0
             requests.answer(
-                Figures(_memory(), gauge.blocked, gauge.busy, took, service.serial, backlog)
-            )
+                Figures(
+                    _memory(), gauge.blocked, gauge.busy, took, service.serial, backlog,
+                    tuple(blamed),
+                )
+            )  # fmt: skip
             gauge.blocked = gauge.busy = 0.0
 
 
