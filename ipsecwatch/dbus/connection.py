@@ -34,7 +34,6 @@ from urllib.parse import quote
 
 from dbus_fast import Message, MessageFlag, MessageType
 from dbus_fast.aio import MessageBus
-from dbus_fast.errors import DBusFastError
 
 from ipsecwatch.dbus.frames import by_size
 from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, header_fields, signal_fields
@@ -129,13 +128,14 @@ async def connect(
     except OSError as e:
         reason = e.strerror or str(e)
         raise UnreachableError(f"{where} can't be reached: {reason}", _HINTS[kind]) from e
-    except (DBusFastError, EOFError, LookupError, ValueError) as e:
+    except Exception as e:  # whatever the library makes of an answer that it doesn't expect
         reason = str(e) or "it hung up"
         raise UnreachableError(f"{where} turned us away: {reason}", _HINTS[kind]) from e
-    # The library takes an error in reply to Hello (too many connections, say) for our name.
-    if not (bus.unique_name or "").startswith(":"):
+    # The library takes whatever answers Hello for our name: an error (too many connections, say),
+    # or nonsense.
+    if not str(bus.unique_name).startswith(":"):
         bus.disconnect()
-        raise UnreachableError(f"{where} turned us away: {bus.unique_name}", _HINTS[kind])
+        raise UnreachableError(f"{where} turned us away: {bus.unique_name!r:.200}", _HINTS[kind])
     return BusConnection(bus, where)
 
 

@@ -3,6 +3,7 @@
 """Print how each IPsec tunnel is and every change of it, with none left out. Needs dbus-fast."""
 
 import asyncio
+import random
 import sys
 from importlib.util import find_spec
 
@@ -14,7 +15,12 @@ from dbus_fast.aio import MessageBus
 
 SIGNAL = MessageType.SIGNAL
 NAME, BUS, PATH = "org.ipsecwatch1", "org.freedesktop.DBus", "/org/freedesktop/DBus"
-RULES = f"sender='{NAME}',member='TunnelStateChanged'", f"sender='{BUS}',arg0='{NAME}'"
+RULES = f"sender='{NAME}',path='/org/ipsecwatch1'", f"sender='{BUS}',arg0='{NAME}'"
+
+
+def show(*found: dict) -> None:
+    for tunnel in found:
+        print(tunnel["Name"].value, tunnel["State"].value, flush=True)
 
 
 async def follow(bus: MessageBus) -> None:
@@ -25,15 +31,20 @@ async def follow(bus: MessageBus) -> None:
     while True:
         reply = await bus.call(Message(NAME, "/org/ipsecwatch1", f"{NAME}.Manager", "GetSnapshot"))
         owner, (serial, tunnels) = reply.sender, reply.body[1:] or (0, {})
-        for tunnel in tunnels.values():
-            print(tunnel["Name"].value, tunnel["State"].value, flush=True)
+        show(*tunnels.values())
+        if (reply.error_name or "").endswith("LimitsExceeded"):
+            await asyncio.sleep(random.uniform(1, 5))  # noqa: S311 - not all at once
+            continue
         # Until another one is the service, or something was missed: then look again.
         while (signal := await news.get()).member != "NameOwnerChanged" or signal.sender != BUS:
-            if signal.sender == owner and signal.body[5] > serial + 1:
-                break
-            if signal.sender == owner and signal.body[5] > serial:  # not one of the snapshot's
-                serial += 1
-                print(signal.body[1], signal.body[3], signal.body[4], flush=True)
+            if signal.sender == owner and signal.member == "InterfacesAdded":
+                show(*signal.body[1].values())
+            elif signal.sender == owner and signal.member == "TunnelStateChanged":
+                if signal.body[5] > serial + 1:
+                    break
+                if signal.body[5] > serial:  # not one of the snapshot's
+                    serial += 1
+                    print(signal.body[1], signal.body[3], signal.body[4], flush=True)
 
 
 async def main() -> None:

@@ -20,6 +20,7 @@ from ipsecwatch.dbus.connection import (
     UnreachableError,
     connect,
 )
+from tests.support import raw_bus
 from tests.support.bus_service import calling
 from tests.support.dbus_daemon import PrivateBus
 from tests.support.waiting import until
@@ -202,6 +203,46 @@ async def test_something_else_than_a_bus_is_an_error(
         UnreachableError, match=r"the session bus (turned us away|can't be reached)"
     ):
         await connect("session", within=2.0)
+    server.close()
+    await server.wait_closed()
+
+
+REPLY: dict[str, object] = {"reply_serial": 1, "sender": "org.freedesktop.DBus"}
+NONSENSE = {
+    "a number for a name": raw_bus.message(
+        1, REPLY | {"signature": "u"}, kind=2, body=raw_bus.body("u", 7)
+    ),
+    "no name at all": raw_bus.message(1, REPLY, kind=2),
+    "an array": raw_bus.message(
+        1, REPLY | {"signature": "as"}, kind=2, body=raw_bus.body("as", [])
+    ),
+    "an error without a text": raw_bus.message(1, REPLY | {"error_name": "a.b"}, kind=3),
+    "a call": raw_bus.message(1, {"path": "/", "member": "X"}),
+    "a message of no version": b"l\2\0\x09" + bytes(12),
+    "garbage": b"\xff" * 100,
+}
+
+
+@pytest.mark.parametrize("answer", NONSENSE)
+async def test_nonsense_in_answer_to_hello_is_an_error(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = NONSENSE[answer]
+
+    async def answering(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            if line == b"BEGIN\r\n":
+                break
+            writer.write(b"OK 0123456789abcdef0123456789abcdef\r\n")
+        await reader.read(16)
+        writer.write(made)
+        await asyncio.sleep(0.5)
+        writer.close()
+
+    server = await asyncio.start_unix_server(answering, tmp_path / "bus")
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
+    with pytest.raises(UnreachableError, match="the session bus"):
+        await connect("session", within=1.0)
     server.close()
     await server.wait_closed()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import struct
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 from dbus_fast import Message, MessageType
 
-from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.dbus.introspection import interfaces
 from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.service.object_tree import Publication
 from ipsecwatch.tunnel import TunnelState
+from tests.support import dbus_broker, dbus_daemon
 from tests.support.bus_service import (
     MANAGER,
     NAME,
@@ -22,14 +24,18 @@ from tests.support.bus_service import (
     calling,
     serving,
 )
+from tests.support.dbus_broker import PrivateBroker
 from tests.support.dbus_daemon import POLICY, PrivateBus
+from tests.support.other_user import NOBODY, OtherUser
+from tests.support.paths import TOP
 from tests.support.tunnels import tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Call
-    from tests.support.other_user import OtherUser
 
 UP, DOWN = TunnelState.UP, TunnelState.DOWN
 OFFICE = f"{ROOT}/tunnel/office"
@@ -258,3 +264,39 @@ def test_the_policy_speaks_of_every_interface_that_the_service_has() -> None:
     }
     methods = {i.name for i in interfaces().values() if i.methods}
     assert allowed == methods
+
+
+GROUP = TOP / "packaging/restrict-to-group.conf"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("brokered", [False, True], ids=["dbus-daemon", "dbus-broker"])
+async def test_with_the_snippet_only_root_and_a_group_may_ask(
+    brokered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why := dbus_broker.missing() if brokered else dbus_daemon.missing():
+        pytest.skip(why)
+    ours = tmp_path / "zz-group.conf"
+    ours.write_text(GROUP.read_text().replace('group="adm"', 'group="daemon"'))
+    policies = (dbus_daemon.POLICY, ours)
+    bus = PrivateBroker(policies) if brokered else PrivateBus(system=True, policies=policies)
+    with bus as made:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", made.address)
+        async with serving() as service:
+            await service.look(tunnel("office"))
+            with OtherUser(1) as member, OtherUser(NOBODY) as outsider:  # daemon, nobody
+                assert await member.run(names_of_tunnels) == ["office"]
+                assert await outsider.run(names_of_tunnels) == "AccessDenied"
+            assert await names_of_tunnels() == ["office"]
+
+
+async def names_of_tunnels() -> list[str] | str:
+    """Ask for a snapshot: its names, or the error's."""
+    connection = await connect("system")
+    try:
+        reply = await connection.call(NAME, ROOT, MANAGER, "GetSnapshot")
+    except ErrorReplyError as e:
+        return e.name.rpartition(".")[2]
+    finally:
+        await connection.close()
+    return [p["Name"].value for p in reply.body[2].values()]

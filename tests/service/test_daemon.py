@@ -23,8 +23,10 @@ from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
 from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
 from ipsecwatch.report import PlutoState, Poll
-from ipsecwatch.service.daemon import Service
+from ipsecwatch.service import optional
+from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.optional import OptionalPart
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import TunnelState
@@ -405,3 +407,76 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
     assert saved is not None
     tracker.restore(saved.data)
     assert [t.state for t in tracker.tunnels.values()] == [TunnelState.UP]
+
+
+# --- Tasks of two kinds -----------------------------------------------------------------------
+
+CORE = {
+    "poller": "_worker.observe",
+    "publisher": "_write",
+    "bus keeper": "_bus.keep",
+}
+
+
+@pytest.mark.parametrize("task", CORE)
+async def test_a_core_task_that_ends_is_logged_once_and_ends_the_service(
+    task: str,
+    tmp_path: Path,
+    system_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(tmp_path)
+    service = Service(world.settings(), Sender(None, world.entries))
+    owner, _, name = CORE[task].rpartition(".")
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(getattr(service, owner) if owner else service, name, broken)
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
+        with pytest.raises(CoreEndedError, match=task):
+            await asyncio.wait_for(service.run(), 20)
+    (record,) = [r for r in caplog.records if r.levelname == "CRITICAL"]
+    assert record.getMessage() == f"the {task} ended unexpectedly"
+    assert record.exc_info is not None
+    assert "a fault of ours" in str(record.exc_info[1])
+
+
+WAKERS = ("_log", "_socket", "_system", "_kernel")
+
+
+@pytest.mark.parametrize("waker", WAKERS)
+async def test_a_waker_that_fails_is_logged_and_opened_again_and_ends_nothing(
+    waker: str,
+    tmp_path: Path,
+    system_bus: PrivateBus,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(optional, "PAUSES", (0.1,))
+    world = World(tmp_path)
+    service = Service(world.settings(), Sender(None, world.entries))
+    part = getattr(service, waker)
+    opened: list[float] = []
+
+    def open_() -> None:
+        opened.append(time.monotonic())
+
+    service._parts = [OptionalPart("this part", open_)]
+    part.on_error = service._parts[0].failed
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
+        running = asyncio.create_task(service.run())
+        await until(lambda: opened)
+        before = len(opened)
+        part.guard(_raise)
+        await until(lambda: len(opened) > before)
+        assert not running.done()
+        assert (await client.snapshot()).tunnels
+        service.stop()
+        await running
+    assert any("failed; trying again" in m for m in caplog.messages)
+
+
+def _raise() -> None:
+    raise RuntimeError("what nobody expected")

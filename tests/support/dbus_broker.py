@@ -17,7 +17,7 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from tests.support.dbus_daemon import PrivateBus
+from tests.support.dbus_daemon import POLICY, PrivateBus
 from tests.support.dbus_daemon import missing as bus_missing
 
 START = """
@@ -48,8 +48,8 @@ def missing() -> str | None:
 class PrivateBroker(PrivateBus):
     """A dbus-broker of our own, as a system bus."""
 
-    def __init__(self) -> None:
-        super().__init__(system=True)
+    def __init__(self, policies: tuple[Path, ...] = (POLICY,)) -> None:
+        super().__init__(system=True, policies=policies)
         self._parts = ExitStack()
 
     @property

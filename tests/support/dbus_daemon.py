@@ -104,14 +104,17 @@ class PrivateBus:
 
     def _system_conf(self, policies: tuple[Path, ...]) -> str:
         conf = self._adapted(SYSTEM_CONF)
-        folder = self._directory / "system.d"
-        folder.mkdir()
-        for policy in policies:
+        # A folder each, read in order, as /usr/share/dbus-1/system.d and /etc/dbus-1/system.d are.
+        for n, policy in enumerate(policies):
+            folder = self._directory / f"system{n}.d"
+            folder.mkdir()
             text = policy.read_text()
             if os.getuid() != 0:  # the service's user is then who runs the tests
                 text = text.replace('user="root"', f'user="{os.getuid()}"')
             (folder / policy.name).write_text(text)
-        return conf.replace("</busconfig>", f"<includedir>{folder}</includedir></busconfig>")
+            include = f"<includedir>{folder}</includedir></busconfig>"
+            conf = conf.replace("</busconfig>", include)
+        return conf
 
     def _session_conf(self) -> str:
         return self._adapted(SESSION_CONF)

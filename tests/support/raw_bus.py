@@ -8,10 +8,13 @@ import select
 import socket
 import time
 from contextlib import suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dbus_fast import Variant
 from dbus_fast._private.marshaller import Marshaller
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CALL, SIGNAL = 1, 4
 ODD = (77, "s", "from the future")
@@ -20,6 +23,8 @@ _FIELDS = {
     "path": (1, "o"),
     "interface": (2, "s"),
     "member": (3, "s"),
+    "error_name": (4, "s"),
+    "reply_serial": (5, "u"),
     "destination": (6, "s"),
     "sender": (7, "s"),
     "signature": (8, "g"),
@@ -28,7 +33,7 @@ _FIELDS = {
 
 def message(
     serial: int,
-    fields: dict[str, str],
+    fields: Mapping[str, object],
     *,
     kind: int = CALL,
     flags: int = 0,

@@ -58,10 +58,14 @@ class SystemdWatch(Waker):
         self._task.add_done_callback(self._ended)
         return True
 
-    async def close(self) -> None:
-        """Follow no more."""
+    def close(self) -> None:
+        """Follow no more. wait_closed() waits until the connection is closed, too."""
         if self._task is not None:
             self._task.cancel()
+
+    async def wait_closed(self) -> None:
+        """Wait until all is over after close()."""
+        if self._task is not None:
             await asyncio.wait([self._task])
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -25,7 +25,7 @@ class Waker(ABC):
         """Begin to listen; return False where that can't be."""
 
     @abstractmethod
-    def close(self) -> object:
+    def close(self) -> None:
         """Listen no more."""
 
     def guard(self, work: Callable[[], object]) -> None:

@@ -34,7 +34,8 @@ async def test_a_unit_that_stops_or_starts_wakes_and_is_known(bus: PrivateBus) -
             manager.become(state)
             await until(lambda inactive=inactive: watch.inactive is inactive)  # type: ignore[misc]
         assert len(woken) == 2
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
@@ -56,7 +57,8 @@ async def test_a_unit_that_was_inactive_for_a_moment_is_known_to_have_been(
         assert not watch.was_inactive(clock())
         manager.become("inactive")
         await until(lambda: watch.was_inactive(clock()))
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None:
@@ -67,7 +69,8 @@ async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None
         manager.become("activating")  # it is installed now
         await until(lambda: watch.inactive is False)
         assert not watch.was_inactive(float("-inf"))
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:
@@ -76,7 +79,8 @@ async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateB
         watch = SystemdWatch("ipsec.service", lambda: woken.append(1))
         watch.open()
         await until(lambda: woken)
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) -> None:
@@ -89,7 +93,8 @@ async def test_the_end_of_sleep_wakes_and_its_begin_does_not(bus: PrivateBus) ->
         manager.sleep(begins=False)
         await until(lambda: woken)
         assert woken == [1]
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) -> None:
@@ -111,7 +116,8 @@ async def test_a_signal_that_is_not_systemds_is_not_believed(bus: PrivateBus) ->
         await until(lambda: woken)
         assert watch.inactive is False
         await forger.close()
-        await watch.close()
+        watch.close()
+        await watch.wait_closed()
 
 
 async def test_a_bus_that_is_lost_is_found_again(bus: PrivateBus) -> None:
@@ -124,5 +130,6 @@ async def test_a_bus_that_is_lost_is_found_again(bus: PrivateBus) -> None:
     bus.start()
     async with systemd("active"):
         await until(lambda: watch.inactive is False, within=20)
-    await watch.close()
+    watch.close()
+    await watch.wait_closed()
     assert len(asyncio.all_tasks()) == 1
