@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, IntEnum, auto
 from typing import Final
 
+from ipsecwatch.libreswan import grammar
 from ipsecwatch.tunnel import Reason
 
 
@@ -92,12 +93,13 @@ class Finding:
     """IKE's, where the words tell."""
 
 
+_NAME: Final = grammar.name(length="{1,512}")
 # `"name"[1] 192.0.2.1 #2: text`; an opportunistic instance has `10.0.0.1/32=== ...192.0.2.1` for
 # the address; errors begin with "ERROR: ", in 5.x before the name; debugging adds the state's
 # name to #2.
 _LINE: Final = re.compile(
-    r'(?:ERROR: )?"([^"]{1,512})"((?:\[\d{1,10}\]){0,3})(?: [^#" ]{1,200}){0,3}?'
-    r"(?: #(\d{1,10})(?: [A-Z][A-Z0-9_]{2,40})?)?: (?:ERROR: )?(.*)"
+    rf'(?:ERROR: )?"({_NAME})"({grammar.instances(3)})(?: [^#" ]{{1,200}}){{0,3}}?'
+    rf"(?: #({grammar.NUMBER})(?: [A-Z][A-Z0-9_]{{2,40}})?)?: (?:ERROR: )?(.*)"
 )
 
 

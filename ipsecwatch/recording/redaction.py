@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan import grammar
 from ipsecwatch.libreswan.status import parse
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _IPV4: Final = re.compile(r"(?<!\w)(?<!\d\.)(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)")
 _IPV6: Final = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
 _SPI: Final = re.compile(r"(?<=[.:=><(])(?:0x)?[0-9a-f]{7,8}(?=@|\b)")
-_NAME: Final = re.compile(r'"([^"\n]{1,256})"')
+_QUOTED: Final = grammar.name(without="\n", length="{1,256}")
+_NAME: Final = re.compile(f'"({_QUOTED})"')
 _ALIASES: Final = re.compile(r"(?<=   aliases: )[^\n]*\S")
 _BARE_NAME: Final = re.compile(r"'([^'\n]{1,256})'")
 _USER: Final = re.compile(r"(?<=username=)[^,\s}\n]+|(?<=user=')[^'\n]+|(?<=XAUTHuser=)\S+")

@@ -16,7 +16,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan import grammar, state_table
+from ipsecwatch.libreswan.grammar import NUMBER, PREFIX, PROTOCOL, SELECTOR
 from ipsecwatch.libreswan.status import connection_fields, connections, parse, sections
 
 if TYPE_CHECKING:
@@ -53,17 +54,19 @@ _HEADS: Final = "|".join(
 
 # Where a record begins, at the begin of a line or behind a blank. What has a prefix begins with
 # it; a name that no colon and blank follow is part of another record.
-_NAME: Final = r'"[^"\n]{1,200}"(?:\[\d{1,10}\]){0,4}'
-_SHUNT: Final = r"[0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})? -\d{1,3}-> "
+_WORD: Final = grammar.name(without="\n", length="{1,200}")
+_NAME: Final = f'"{_WORD}"{grammar.instances(4)}'
+_SHUNT: Final = f"{SELECTOR} -{PROTOCOL}-> "
+_WISH: Final = f"{NUMBER}: pending "
 _RECORD: Final = re.compile(
     rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s)"
-    rf'|#\d{{1,10}}: "|#?\d{{1,10}}: pending |{_HEADS}|{_SHUNT})'
+    rf'|#{NUMBER}: "|#?{_WISH}|{_HEADS}|{_SHUNT})'
     r"|(?:(?<=\s)|^)0\d\d (?=\S)",
     re.MULTILINE | re.ASCII,
 )
-_KEYED: Final = re.compile(rf"((?:\d{{3}} )?{_NAME}:)\s+(.*)", re.DOTALL | re.ASCII)
+_KEYED: Final = re.compile(rf"({PREFIX}{_NAME}:)\s+(.*)", re.DOTALL | re.ASCII)
 _BARE_SHUNT: Final = re.compile(
-    rf"((?:\d{{3}} )?{_SHUNT})\s*(\S+)\s+=>\s+(%\w+)\s+(?:(\d{{1,10}})\s+)?(\S.*)", re.ASCII
+    rf"({PREFIX}{_SHUNT})\s*(\S+)\s+=>\s+(%\w+)\s+(?:(\d{{1,10}})\s+)?(\S.*)", re.ASCII
 )
 _SEPARATORS: Final = re.compile(r"(?<=\S)(?:\s{1,8}000){1,8}\s{0,8}$", re.ASCII)
 _BARE_PREFIX: Final = re.compile(r"0\d\d", re.ASCII)
@@ -233,4 +236,4 @@ def _is_sa(record: str) -> bool:
     return _SA.match(record) is not None
 
 
-_SA: Final = re.compile(r"(?:\d{3} )?(?:#|\d{1,10}: pending )", re.ASCII)  # 3.20 may lose the #
+_SA: Final = re.compile(f"{PREFIX}(?:#|{_WISH})", re.ASCII)  # 3.20 may lose the #

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan import grammar
 from ipsecwatch.libreswan.status.states import instance
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ _LEASE: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _OWNER: Final = re.compile(
-    r' {5,80}(?:"([^"]*)"((?:\[\d{1,10}\])*).*|connection \$\d{1,20} does not exist\s*)',
+    rf' {{5,80}}(?:"({grammar.name()})"({grammar.instances()}).*'
+    r"|connection \$\d{1,20} does not exist\s*)",
     re.ASCII | re.DOTALL,
 )
 

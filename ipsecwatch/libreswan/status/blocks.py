@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan import grammar
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# How a line of a connection begins: perhaps with a prefix of three digits (whack's up to 4.15, or
-# the socket's in every release), then name and instance.
-_BEGIN: Final = re.compile(r'(?:\d{3} )?"([^"\n]*)"((?:\[\d{1,10}\])*):', re.ASCII)
+_NAME: Final = grammar.name(without="\n")
+_BEGIN: Final = re.compile(f'{grammar.PREFIX}"({_NAME})"({grammar.instances()}):', re.ASCII)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan import grammar
 from ipsecwatch.libreswan.status.states import instance
 from ipsecwatch.libreswan.status.values import amount
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _BRIEF: Final = re.compile(
     r"([^\s\"]{1,200}) <==> ([^\s\"]{1,200})\s{1,8}from ([^\s\"]{1,300}) to ([^\s\"]{1,300}) "
     r"\(([\w^]{1,30})/([\w^]{1,30})\)\s{1,8}"
-    r'"([^"]*)"((?:\[\d{1,10}\])*), reqid=(\d{1,10})\s*',
+    rf'"({grammar.name()})"({grammar.instances()}), reqid=(\d{{1,10}})\s*',
     re.ASCII,
 )
 

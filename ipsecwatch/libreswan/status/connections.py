@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import filterfalse
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipsecwatch.libreswan.grammar import NUMBER
 from ipsecwatch.libreswan.status import states, topology
 from ipsecwatch.report import Connection, IkeVersion
 
@@ -66,14 +67,14 @@ def _starts() -> dict[str, tuple[tuple[str, str], ...]]:
 _SHORT: Final = 7
 _STARTS: Final = _starts()
 
-_CONN_SERIAL: Final = r" \$(\d{1,10})(?:, instantiated from: \$(\d{1,10}))?"
+_CONN_SERIAL: Final = rf" \$({NUMBER})(?:, instantiated from: \$({NUMBER}))?"
 _SERIAL: Final = re.compile(_CONN_SERIAL, re.ASCII)
 _NEWEST: Final = re.compile(
-    r" #(\d{1,10}); newest IPsec SA: #(\d{1,10});(?: conn serial:" + _CONN_SERIAL + ")?", re.ASCII
+    f" #({NUMBER}); newest IPsec SA: #({NUMBER});(?: conn serial:{_CONN_SERIAL})?", re.ASCII
 )
-_OWNER: Final = re.compile(r"; owner: (?:Child|IPsec|IKE|ISAKMP) SA #(\d{1,10})", re.ASCII)
-_IKE: Final = re.compile(r"; established (?:IKE|ISAKMP) SA: #(\d{1,10})", re.ASCII)
-_CHILD: Final = re.compile(r"; established (?:Child|IPsec) SA: #(\d{1,10})", re.ASCII)
+_OWNER: Final = re.compile(f"; owner: (?:Child|IPsec|IKE|ISAKMP) SA #({NUMBER})", re.ASCII)
+_IKE: Final = re.compile(f"; established (?:IKE|ISAKMP) SA: #({NUMBER})", re.ASCII)
+_CHILD: Final = re.compile(f"; established (?:Child|IPsec) SA: #({NUMBER})", re.ASCII)
 
 
 def is_keyed(text: str) -> bool:

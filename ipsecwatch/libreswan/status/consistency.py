@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ipsecwatch.libreswan.grammar import NUMBER
 from ipsecwatch.libreswan.state_table import UNCOUNTED
 from ipsecwatch.libreswan.status import connections
 from ipsecwatch.libreswan.status.blocks import split
@@ -195,7 +196,7 @@ def _once(
 Owner = tuple[str, tuple[int, ...]]
 """A connection's name and instance."""
 
-_SERIALS: Final = re.compile(r"\bSA:? #(\d{1,10});", re.ASCII)
+_SERIALS: Final = re.compile(rf"\bSA:? #({NUMBER});", re.ASCII)
 
 
 def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.grammar import NUMBER, PROTOCOL, SELECTOR
 from ipsecwatch.libreswan.status import address_pools, brief_connections
 from ipsecwatch.report import Shunt, Totals
 
@@ -48,10 +49,9 @@ _ERRORS: Final = (
 _NOTES: Final = ("WARNING: ipsec auto has been deprecated",)
 
 _SHUNT: Final = re.compile(
-    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?) -(\d{1,3})-> "
-    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?) => (%\w{1,20})(?: (\d{1,10}))?    (.{0,200})"
+    rf"({SELECTOR}) -({PROTOCOL})-> ({SELECTOR}) => (%\w{{1,20}})(?: (\d{{1,10}}))?    (.{{0,200}})"
 )
-_CONN_SERIAL: Final = re.compile(r" \$(\d{1,10})$")
+_CONN_SERIAL: Final = re.compile(rf" \$({NUMBER})$")
 _COUNT: Final = re.compile(r"([\w-]{1,20})\((\d{1,10})\)")
 _LOADED: Final = re.compile(r"\b(loaded|routed|active) (\d{1,10})")
 _PROCESS: Final = re.compile(r" {0,4}\d{1,10}  [\w./-]{1,60}", re.ASCII)  # processstatus

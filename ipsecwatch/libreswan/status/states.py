@@ -17,29 +17,27 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan import grammar, state_table
+from ipsecwatch.libreswan.grammar import NUMBER, PORT, PREFIX, TCP
 from ipsecwatch.report import Pending, Role, SaKind, SaLine, SaState, Stage, Timer
 
-_HEAD: Final = re.compile(r'#?(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
-# The suffix of an instance's name is at most three words. A comma at the end of one, or an @ in
-# it, stands in the other kinds of lines. libreswan's own test suite prints EPHEM.
+_NAME: Final = f'"({grammar.name()})"({grammar.instances()})'
+_HEAD: Final = re.compile(f"#?({NUMBER}): {_NAME}", re.ASCII)
+# libreswan's own test suite prints EPHEM for a port.
 _SUBJECT: Final = re.compile(
-    r'#(\d{1,10}): "([^"]*)"((?:\[\d{1,10}\])*)((?: [^ @]*[^ @,]){0,3}?)'
-    r":(?:(\d{1,5})|EPHEM)(\(tcp\))? (.*)",
+    f"#({NUMBER}): {_NAME}({grammar.suffix()}):(?:({PORT})|EPHEM)({TCP})? (.*)",
     re.ASCII | re.DOTALL,
 )
-_INSTANCE: Final = re.compile(r"\[(\d{1,10})\]", re.ASCII)
+_NUMBER: Final = re.compile(NUMBER, re.ASCII)
 _NAMED_STORY: Final = re.compile(r"([A-Z][A-Z0-9_a-z]*) \((.*)\)")
-_PENDING: Final = re.compile(
-    r'#?(\d{1,10}): pending ([\w ]{1,20}) for "([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII
-)
-_REPLACING: Final = re.compile(r" replacing #(\d{1,10})$", re.ASCII)
+_PENDING: Final = re.compile(rf"#?({NUMBER}): pending ([\w ]{{1,20}}) for {_NAME}", re.ASCII)
+_REPLACING: Final = re.compile(f" replacing #({NUMBER})$", re.ASCII)
 _TIMER: Final = re.compile(r"(\w{1,60}) in +(-?\d{1,10}|X+)s", re.ASCII)
 _COUNTERS: Final = re.compile(r"[A-Z]{2,6}(in|out|max)=(\S*)", re.ASCII)
 _BYTES: Final = re.compile(r"(\d{1,20})(B|KB|MB|GB|TB)!?", re.ASCII)
 _SCALE: Final = {"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
 _IDLE: Final = frozenset({"idle", "crypto_calculating", "crypto/dns-lookup", "none in -1s", ""})
-_PARENT: Final = re.compile(r"(?:IKE SA |ISAKMP SA |isakmp)#(\d{1,10})", re.ASCII)
+_PARENT: Final = re.compile(f"(?:IKE SA |ISAKMP SA |isakmp)#({NUMBER})", re.ASCII)
 _KNOWN_EXTRA: Final = ("nodpd", "lastdpd=", "lastlive=", "import:")
 _PROTOCOL: Final = re.compile(r"(?:esp|ah|comp|tun)[.:]")
 
@@ -72,7 +70,7 @@ def head(line: str) -> Head | None:
 
 def instance(text: str) -> tuple[int, ...]:
     """Read ``[1][2]``."""
-    return tuple(int(n) for n in _INSTANCE.findall(text)) if text else ()
+    return tuple(int(n) for n in _NUMBER.findall(text)) if text else ()
 
 
 def peer(suffix: str) -> Peer:
@@ -161,13 +159,14 @@ Marks = tuple[bool, bool, int | None, tuple[str, ...]]
 """Behind a story, but for timers: newest, eroute owner, serial of the parent, and what is new."""
 
 
+_STOPS: Final = ";\n"
 # A whole state line from 4.6 on, up to its line feed, and the one with its SPIs where one follows.
 _USUAL: Final = re.compile(
-    r'(?:\d{3} )?#(\d{1,10}): "([^";\n]*)"((?:\[\d{1,10}\])*)((?: [^ @;\n]*[^ @,;\n]){0,3}?)'
-    r":(\d{1,5})(\(tcp\))? ([^;\n]*);"
+    rf'{PREFIX}#({NUMBER}): "({grammar.name(without=_STOPS)})"({grammar.instances()})'
+    rf"({grammar.suffix(without=_STOPS)}):({PORT})({TCP})? ([^{_STOPS}]*);"
     r"((?: \w{1,60} in -?\d{1,10}s;)*"
     r"(?: (newest);)?(?: (eroute owner);)?(?: (?:IKE|ISAKMP) SA #([1-9]\d{0,9});)?(?: idle;)?)\n"
-    r'(?:(?:\d{3} )?(#\1: ".* Traffic:.*)\n)?',
+    rf'(?:{PREFIX}(#\1: ".* Traffic:.*)\n)?',
     re.ASCII,
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.grammar import NUMBER
 from ipsecwatch.report import Topology
 
 ROUTINGS: Final = frozenset(
@@ -51,7 +52,7 @@ _Side = tuple[str | None, str | None, str | None]
 _USUAL: Final = re.compile(
     r"((?:([\w:/]+(?:\.[\w:/]+)*)===)?([\w%]+(?:\.[\w%]+)*)(?:\[([^\[\]]+)\])?\.\.\."
     r"([\w%]+(?:\.[\w%]+)*)(?:\[([^\[\]]+)\])?(?:===([\w.:/]+))?); ([a-zHOLD -]+); "
-    r"(?:eroute owner: #(\d{1,10})|my_ip=[\w.:]+; their_ip=[\w.:]+;)",
+    rf"(?:eroute owner: #({NUMBER})|my_ip=[\w.:]+; their_ip=[\w.:]+;)",
     re.ASCII,
 )
 

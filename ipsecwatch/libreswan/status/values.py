@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.grammar import NUMBER
+
 NOTHING: Final = frozenset(
     {
         "", "unset", "none", "(none)", "<none>", "<unset>", "<unset-subnet>", "[any]", "%none",
@@ -22,7 +24,7 @@ Value = bool | int | float | str | list[str] | list[int] | None
 _SECONDS: Final = re.compile(r"(-?\d{1,15}(?:\.\d{1,9})?)(ms|s)?", re.ASCII)
 _COUNT: Final = re.compile(r"(?:2\^(\d{1,2})|(\d{1,20}))((?:[KMGTPE]i)?B?)", re.ASCII)
 _SCALE: Final = {"": 0, "Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-_SERIAL: Final = re.compile(r"(?:[\w ]{0,20} )?[#$](\d{1,10})", re.ASCII)
+_SERIAL: Final = re.compile(rf"(?:[\w ]{{0,20}} )?[#$]({NUMBER})", re.ASCII)
 
 
 def text(value: str) -> str | None:
