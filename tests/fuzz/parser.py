@@ -8,7 +8,7 @@ The first byte of an input chooses what it is. Most are an answer, or two that f
 of which must hold: no exception, complete or a reason why not, each SA once, a bounded count of
 what is kept of strange lines, no more time than a text of that size may take, and a reader that
 remembers says what a fresh one says. The others are what a hostile peer says at one place in a
-status with other tunnels: those must be as they were, or the answer is not believed.
+status with other tunnels, or at two: those must be as they were, or the answer is not believed.
 
 Without a CORPUS folder it begins with parts of recorded answers of each release and command.
 """
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import atheris
 
@@ -35,6 +35,9 @@ with atheris.instrument_imports(include=["ipsecwatch.libreswan.status"]):
 from ipsecwatch import recording
 from tests.support.hostile_text import DIALECTS, FORGED, NASTY, SLOTS, forged, status, verdicts
 from tests.support.recordings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMANDS = (
     None, "status", "trafficstatus", "showstates", "connectionstatus", "shuntstatus",
@@ -64,18 +67,21 @@ def check(data: bytes) -> None:
     if not data:
         return
     kind, text = data[0], data[1:]
-    if kind < 2 * len(PLACES):
-        check_hostile(*PLACES[kind % len(PLACES)], text, lines=kind < len(PLACES))
+    if kind < 3 * len(PLACES):
+        dialect, slot = PLACES[kind % len(PLACES)]
+        one, _, other = text.partition(TURN) if kind >= 2 * len(PLACES) else (text, b"", b"")
+        said = {"sa-user": other, slot: one} if other else {slot: one}
+        check_hostile(dialect, said, lines=not len(PLACES) <= kind < 2 * len(PLACES))
     else:
         check_answers(text, COMMANDS[kind % len(COMMANDS)])
 
 
-def check_hostile(dialect: str, slot: str, said: bytes, *, lines: bool) -> None:
-    """Have a peer say something, in one line or in several."""
-    text = said.decode("utf-8", "surrogateescape")
+def check_hostile(dialect: str, said: Mapping[str, bytes], *, lines: bool) -> None:
+    """Have a peer say something, in one line or in several, in one place or in two."""
+    texts = {slot: text.decode("utf-8", "surrogateescape") for slot, text in said.items()}
     if not lines:
-        text = text.replace("\n", " ").replace("\r", " ")
-    report = parse(_short(status(dialect, {slot: text})), "status")
+        texts = {slot: re.sub("[\r\n]", " ", text) for slot, text in texts.items()}
+    report = parse(_short(status(dialect, texts)), "status")
     assert report.complete or lines, report.why
     assert not report.complete or verdicts(report) == EXPECTED[dialect]
 
@@ -133,7 +139,9 @@ def seeds(folder: Path) -> None:
         parts[bytes([i % len(PLACES)]) + text[:64].encode("utf-8", "surrogateescape")] = None
     for i, (dialect, _) in enumerate(PLACES):
         for what in FORGED:
-            parts[bytes([i]) + f"x\n{forged(dialect, what)}\n".encode()] = None
+            line = f"x\n{forged(dialect, what)}\n".encode()
+            parts[bytes([i]) + line] = None
+            parts[bytes([2 * len(PLACES) + i]) + line + TURN + line] = None
     for i, seed in enumerate(parts):
         (folder / f"{i:04}").write_bytes(seed)
 
