@@ -60,18 +60,40 @@ FORGED: Final = {
     "words that nobody knows": '#81: "papa":500 gloriously established Child SA; IKE SA #3; idle;',
     "the end of one that is up": '#6: "november":500 {child}; EVENT_SA_EXPIRE in 0s; idle;',
     "a wish of one that is down": '#4: pending {wish} for "papa"',
+    "an attempt that isn't counted": '#85: "papa":500 {unsent}; idle;',
+    "a wish behind the serial of another": '#2: "mallory":500 {child}; {parent} #3; idle;\n'
+    '{0}#2: pending {wish} for "papa"',
     "an attempt, and a wish": '#82: "mallory":500 {tries}\n{0}#82: pending {wish} for "papa"',
     "counters of another": '#6: "november" esp.1@1.2.3.4 Traffic: ESPin=0B ESPout=0B ESPmax=0B ',
     "a line of trafficstatus": '#6: "november", type=ESP, add_time=1, inBytes=0, outBytes=0',
     "a policy of another": '"november":   policy: IKEv2+PSK+UP;\n{0}"papa":   policy: PSK+UP;',
     "a bar on another": '"november":   policy: PSK+NEVER_NEGOTIATE;',
     "a routing of another": '"papa": 1.2.3.4...5.6.7.8; prospective erouted; eroute owner: #0',
+    "a routing of its own, with a serial of another": '"mallory": 1.2.3.4...5.6.7.8; '
+    "erouted; eroute owner: #9",
     "serials of another": '"november":   newest IKE SA: #0; newest IPsec SA: #0;',
     "a tunnel that isn't": '"zulu": 1.2.3.4...5.6.7.8; erouted; eroute owner: #9',
     "an end of the list": "\n{0}Total IPsec connections: loaded 1, active 1\n{0}\n",
     "all totals": "State Information: DDoS cookies not required, Accepting new IKE connections\n"
     "{0}IKE SAs: total(0), half-open(0), open(0), authenticated(0), anonymous(0)\n"
     "{0}IPsec SAs: total(0), authenticated(0), anonymous(0)\n",
+    "a total of another command": "# Total IPsec connections: loaded 9, active 9",
+    "a policy of another, and a total of another command": '"papa":   policy: PSK+UP;\n'
+    "{0}# Total IPsec connections: loaded 9, active 9",
+    "what closes its own connection": '"mallory":   {closing}',
+    "its own end, and all of another": '"mallory":   {closing}\n{0}"papa": 1.2.3.4...5.6.7.8; '
+    'unrouted; eroute owner: #0\n{0}"papa":   policy: PSK+UP;\n{0}"papa":   {closing}',
+    "its own end, and the beginning of another": '"mallory":   {closing}\n'
+    '{0}"zulu": 1.2.3.4...5.6.7.8; unrouted; eroute owner: #0',
+    "its own end, and the end of the list": '"mallory":   {closing}\n{0}\n'
+    "{0}Total IPsec connections: loaded 2, active 2\n{0}\n"
+    "{0}State Information: DDoS cookies not required, Accepting new IKE connections\n"
+    "{0}IKE SAs: total(1), half-open(0), open(0), authenticated(1), anonymous(0)\n"
+    "{0}IPsec SAs: total(1), authenticated(1), anonymous(0)\n{0}\n"
+    "{0}Bare Shunt list:\n{0}\n",
+    "SAs that its own connection has": '"mallory":   host: oriented; established IKE SA: #85;\n'
+    '{0}"mallory":   newest ISAKMP SA: #85; newest IPsec SA: #86;\n'
+    '{0}#85: "papa":500 {unsent}; idle;',
     "the totals of IPsec": "IPsec SAs: total(1), authenticated(1), anonymous(0)",
     "the beginning": "using kernel interface: xfrm",
     "a list": "Connection list:",
@@ -80,6 +102,7 @@ FORGED: Final = {
     "an error": 'whack: Pluto is not running (no "/run/pluto/pluto.ctl")',
     "a counter": "total.ipsec.type.all=0",
     "a setting": "debug none",
+    "a file for the log": "logfile='/etc/shadow', logappend=yes, logip=yes, audit-log=no",
     "nothing that is known": "out of cheese",
 }
 """Lines of pluto's own that a peer may forge, for each dialect's words and prefix."""
@@ -87,6 +110,8 @@ FORGED: Final = {
 _NEW = {"larval": "NEW_CHILD_I1 (sent CREATE_CHILD_SA request for new IPsec SA)"}
 WORDS: Final = {
     "3.20": {
+        "closing": "newest ISAKMP SA: #3; newest IPsec SA: #4;",
+        "unsent": "STATE_PARENT_I0 (waiting for KE to finish); EVENT_RETRANSMIT in 9s",
         "child": "STATE_V2_IPSEC_I (IPsec SA established); EVENT_SA_REPLACE in 9s",
         "ike": "STATE_PARENT_I3 (PARENT SA established); EVENT_SA_REPLACE in 9s",
         "tries": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_v2_RETRANSMIT in 1s; idle;",
@@ -94,6 +119,8 @@ WORDS: Final = {
         "parent": "isakmp", "wish": "Phase 2",
     },
     "3.32": {
+        "closing": "newest ISAKMP SA: #3; newest IPsec SA: #4;",
+        "unsent": "STATE_PARENT_I0 (waiting for KE to finish); EVENT_RETRANSMIT in 9s",
         "child": "STATE_V2_IPSEC_I (IPsec SA established); EVENT_SA_REKEY in 9s",
         "ike": "STATE_PARENT_I3 (PARENT SA established); EVENT_SA_REKEY in 9s",
         "tries": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_RETRANSMIT in 1s; idle;",
@@ -101,18 +128,24 @@ WORDS: Final = {
         "parent": "isakmp", "wish": "CHILD SA",
     },
     "4.10": {
+        "closing": "newest ISAKMP SA: #3; newest IPsec SA: #4;",
+        "unsent": "STATE_V2_PARENT_I0 (waiting for KE to finish); EXPIRE in 9s",
         "child": "STATE_V2_ESTABLISHED_CHILD_SA (established Child SA); REKEY in 9s",
         "ike": "STATE_V2_ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s",
         "tries": "STATE_V2_PARENT_I1 (sent IKE_SA_INIT request); RETRANSMIT in 1s; idle;",
         "larval": f"STATE_V2_{_NEW['larval']}", "parent": "IKE SA", "wish": "CHILD SA",
     },
     "5.2": {
+        "closing": "routing: unrouted;",
+        "unsent": "IKE_SA_INIT_I0 (waiting for KE to finish); EXPIRE in 9s",
         "child": "ESTABLISHED_CHILD_SA (established Child SA); REKEY in 9s",
         "ike": "ESTABLISHED_IKE_SA (established IKE SA); REKEY in 9s",
         "tries": "IKE_SA_INIT_I (sent IKE_SA_INIT request); RETRANSMIT in 1s; idle;",
         **_NEW, "parent": "IKE SA", "wish": "Child SA",
     },
     "5.4": {
+        "closing": "routing: unrouted;",
+        "unsent": "waiting for KE to finish; EXPIRE in 9s",
         "child": "established Child SA; REKEY in 9s",
         "ike": "established IKE SA; REKEY in 9s",
         "tries": "sent IKE_SA_INIT request; RETRANSMIT in 1s; idle;",
@@ -128,15 +161,21 @@ def forged(dialect: str, what: str) -> str:
     return prefix + FORGED[what].format(prefix, **WORDS[dialect])
 
 
-def verdicts(report: Report) -> dict[str, tuple[str, bool, frozenset[int]]]:
-    """Say how each tunnel but the hostile one is: its state, whether it is tried, its Children."""
+Verdict = tuple[str, bool, frozenset[int], frozenset[int]]
+
+
+def verdicts(report: Report) -> dict[str, Verdict]:
+    """Say how each tunnel but the hostile one is: its state, whether it is tried, its SAs."""
     seen = observe_tunnels(report, frozenset(), frozenset())
     return {
-        key: (seen[key].state.value, seen[key].trying, seen[key].children)
+        key: (
+            seen[key].state.value, seen[key].trying, seen[key].children,
+            frozenset(s.serial for s in seen[key].states),
+        )
         if key in seen
-        else ("gone", False, frozenset())
+        else ("gone", False, frozenset(), frozenset())
         for key in OTHERS
-    }
+    }  # fmt: skip
 
 
 def status(dialect: str, said: Mapping[str, str] | None = None) -> str:

@@ -62,6 +62,38 @@ def test_a_forged_line_moves_no_other_tunnel(dialect: str, what: str) -> None:
             held(dialect, {slot: text}, lines=True)
 
 
+def closes(line: str) -> bool:
+    return "newest ISAKMP SA:" in line or "   routing:" in line or "newest IKE SA:" in line
+
+
+@pytest.mark.parametrize("what", FORGED)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_forged_within_a_connection_doesn_t_make_an_answer_doubtful(
+    dialect: str, what: str
+) -> None:
+    """But for the line that closes one: where there are two, nobody can say which is pluto's."""
+    line = forged(dialect, what)
+    for slot in SLOTS:
+        text = status(dialect, {slot: f"x\n{line}\n"})
+        if slot != "sa-user" and text != status(dialect):  # 3.20 doesn't print all of them
+            assert parse(text, "status").complete != closes(line), slot
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_forged_in_two_places_moves_no_other_tunnel(dialect: str) -> None:
+    """The one bears out the other."""
+    for what in FORGED:
+        for other in FORGED:
+            held(
+                dialect,
+                {
+                    "topology": f"x\n{forged(dialect, what)}\n",
+                    "sa-user": f"\n{forged(dialect, other)}\n",
+                },
+                lines=True,
+            )
+
+
 said = st.lists(
     st.one_of(
         st.sampled_from(NASTY[:-4]),

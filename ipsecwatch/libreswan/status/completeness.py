@@ -91,22 +91,23 @@ def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text:
         if head not in answer.heads:
             begins = head in (sections.STATUS_HEAD, sections.SHUNT_LIST)
             return "the beginning is missing" if begins else f"cut off before “{head}”"
-    ends_blank = _is_blank(text[text.rfind("\n", 0, -1) + 1 :])
+    last = text[text.rfind("\n", 0, -1) + 1 : -1]
+    ends_blank = _is_blank(last)
     if asked in ("status", "connectionstatus") and _cut_connections(answer, ends_blank=ends_blank):
         return "cut off within the connection list"
     if asked in ("status", "showstates") and _cut_states(states):
         return "cut off within the states"
     if asked == "status" and sections.SHUNT_LIST not in answer.heads:
         return _without_shunts(answer, ends_blank=ends_blank)
-    if asked in ("status", "shuntstatus") and not (answer.shunts or ends_blank):
+    if asked in ("status", "shuntstatus") and not (ends_blank or _is_shunt(last)):
         return f"cut off behind “{sections.SHUNT_LIST}”"
     if asked == "trafficstatus" and _is_blank(text[: text.find("\n")]) and not ends_blank:
         return "cut off within the list"  # 3.18 puts it between two blank lines
     if asked == "addresspoolstatus" and not address_pools.is_whole(answer.other):
         return "cut off within the leases"
     if asked == "globalstatus" and not answer.other[0].startswith(("~", "#")):  # from 3.22 on
-        last = answer.other[-1].startswith(_LAST_COUNTER)
-        return None if last else "cut off within the counters"
+        is_last = answer.other[-1].startswith(_LAST_COUNTER)
+        return None if is_last else "cut off within the counters"
     return None
 
 
@@ -114,6 +115,10 @@ def _is_blank(line: str) -> bool:
     """Tell whether a line has nothing but pluto's prefix."""
     words = line.split()
     return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
+
+
+def _is_shunt(line: str) -> bool:
+    return sections.shunt(line[4:] if line[:3].isdigit() else line) is not None
 
 
 def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:

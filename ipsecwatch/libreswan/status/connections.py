@@ -45,6 +45,9 @@ _CLOSING: Final = frozenset({"newest ISAKMP SA:", "newest IKE SA:", "routing:"})
 """The line that each connection has exactly one of, behind all that a peer may have chosen."""
 
 
+_ONCE: Final = frozenset(_WANTED) - {"oriented;", "unoriented;"}
+"""Those that no connection has twice; up to 4.15 the others come with each topology."""
+
 _OWN: Final = ("our idtype:",)
 """Those that no two connections have in common, and which it doesn't pay to remember."""
 
@@ -89,6 +92,8 @@ class Odd(NamedTuple):
     """Indices of lines that no release is known to print."""
     closings: int
     """How many lines of the one kind it has that there is exactly one of; 0: it may be cut."""
+    twice: bool
+    """Something stands there twice that no release prints twice."""
 
 
 Read = tuple[Connection, Odd | None]
@@ -105,6 +110,7 @@ def read(block: Block, dull: set[str]) -> Read | None:
     strange: list[str] = []
     found: dict[str, str] = {}
     closings = 0
+    twice = False
     for line in filterfalse(dull.__contains__, block.lines):
         if "\n" in line:
             return None
@@ -121,14 +127,16 @@ def read(block: Block, dull: set[str]) -> Read | None:
                     dull.add(line)
                 elif key not in found:
                     found[key] = line[len(start) :]
+                elif key in _ONCE:
+                    twice = True
                 break
         else:
             strange.append(line)
     connection = _connection(block, topologies, found)
-    if closings == 1 and not strange:
+    if closings == 1 and not (strange or twice):
         return connection, None
     indices = tuple(i for i, line in enumerate(block.lines) if line in strange)
-    return connection, Odd(indices, closings)
+    return connection, Odd(indices, closings, twice)
 
 
 def _unkeyed(line: str, topologies: list[Topology]) -> bool:

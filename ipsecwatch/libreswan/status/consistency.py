@@ -2,9 +2,10 @@
 """What of an answer can be believed, where a peer's text may have been taken for pluto's.
 
 pluto prints no newline that a peer sent, in any release; but nobody promises it. Text that forges
-whole lines stands where a peer's text does: in the middle of its own connection, or behind its
-user name. There pluto's own counts tell that there is too much, and what is too much is left out.
-An answer that still doesn't agree with itself is not believed at all.
+whole lines stands where a peer's text does: within its own connection, whose last lines are
+pluto's, or behind its user name. What stands within a connection is none of the others', whatever
+it looks like, and is left out. Behind a user name pluto's own counts tell that there is too much,
+and what is too much is left out. An answer that still doesn't agree with itself is not believed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.libreswan.grammar import NUMBER
+from ipsecwatch.libreswan.grammar import NUMBER, PREFIX
 from ipsecwatch.libreswan.state_table import UNCOUNTED
-from ipsecwatch.libreswan.status import connections
-from ipsecwatch.libreswan.status.blocks import split
-from ipsecwatch.report import SaKind, SaState, Stage
+from ipsecwatch.libreswan.status import connections, sections
+from ipsecwatch.libreswan.status.blocks import split, take
+from ipsecwatch.report import Role, SaKind, SaState, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,70 +32,121 @@ if TYPE_CHECKING:
 # --- Connections ------------------------------------------------------------------------------
 
 
-class Sifted(NamedTuple):
-    """The connections that are believed, the lines that are not, and a doubt about it all."""
+CONTRADICTION: Final = "the connection list contradicts itself"
 
-    listed: dict[str, Connection]
-    odd: dict[str, tuple[int, Odd]]
-    strangers: list[tuple[int, str]]
+
+def disagreement(
+    listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
+) -> str | None:
+    """Say what speaks against a connection list; None: nothing does.
+
+    It has as many connections as pluto counts, and each has what it has once but once. Where pluto
+    doesn't say how many there are, all is taken as it comes.
+    """
+    if loaded is None:
+        return None
+    if len(listed) < loaded:
+        return "cut off within the connection list"
+    if len(listed) > loaded or any(o.closings != 1 or o.twice for _, o in odd.values()):
+        return CONTRADICTION
+    return None
+
+
+class Sifted(NamedTuple):
+    """A text without the lines that aren't believed, what these are, and a doubt about the rest."""
+
+    text: str
+    numbers: Sequence[int] = ()
+    """The numbers that its lines had; empty: all are there."""
+    strangers: Sequence[tuple[int, str]] = ()
     doubt: str | None = None
 
 
-def agree(
-    listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
-) -> bool:
-    """Tell whether there are as many connections as pluto counts, each with one end.
+_LIST_END: Final = re.compile(PREFIX + re.escape(sections.IPSEC_TOTAL), re.ASCII)
 
-    Where pluto doesn't say how many there are, all is taken as it comes.
+
+def sift_connections(text: str) -> Sifted:
+    """Leave out what stands within a connection and isn't its own.
+
+    In every release the lines of a connection follow each other, and the one that closes it stands
+    behind all that its peer may have chosen. So what a peer forges stands in front of the line that
+    closes its own connection, unless it forges that one, too. Then there are two of them, and
+    nobody can say what is whose. The same goes for lines of one connection in two places.
     """
-    if loaded is None:
-        return True
-    return len(listed) == loaded and all(o.closings == 1 for _, o in odd.values())
+    within = last = ""
+    ends = 0
+    gaps: list[tuple[int, int]] = []
+    own: set[str] = set()
+    closings: Counter[str] = Counter()
+    scattered = False
+    at = 0
+    while (end := text.find("\n", at)) >= 0:
+        block = take(text, at, end)
+        if block is None:
+            if not within and _LIST_END.match(text, at):
+                break
+            at = end + 1
+            continue
+        key, at = block.key, block.end
+        closings[key] += _closings(block)
+        if within and key != within:
+            continue
+        if within and text[ends : block.at].strip():
+            gaps.append((ends, block.at))
+        scattered = scattered or (key in own and key != last)
+        own.add(key)
+        last, ends = key, at
+        within = "" if closings[key] else key
+    unclear = any(n > 1 for n in closings.values()) or any(closings[key] != 1 for key in own)
+    if scattered or (gaps and unclear):
+        return Sifted(text, doubt=CONTRADICTION)
+    return _without(text, gaps)
 
 
-def sift_connections(text: str, loaded: int | None) -> Sifted:
-    """Put connections together whose lines don't all follow each other, or are too many."""
-    found = list(split(text))
-    listed, odd = _merge(text, found)
-    if loaded is None or (agree(listed, odd, loaded) and _in_one_piece(found, len(listed))):
-        return Sifted(listed, odd, [])
-    own, strangers = _untangle(found)
-    believed, believed_odd = _merge(text, own)
-    if agree(believed, believed_odd, loaded) and _in_one_piece(own, len(believed)):
-        lines = [
-            (_number(text, block) + i, block.key + line)
-            for block in strangers
-            for i, line in enumerate(block.lines)
-        ]
-        return Sifted(believed, believed_odd, lines)
-    doubt = "the connection list contradicts itself"
-    if len(listed) < loaded:
-        doubt = "cut off within the connection list"
-    return Sifted(listed, odd, [], doubt)
+def _closings(block: Block) -> int:
+    read = connections.read(block, set())
+    return 1 if read is None or read[1] is None else read[1].closings
 
 
-def _merge(
-    text: str, found: Iterable[Block]
-) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
-    """Read each connection; one that comes in several runs is read from all of them."""
+def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
+    """Cut some lines out of a text."""
+    parts: list[str] = []
+    numbers: list[int] = []
+    strangers: list[tuple[int, str]] = []
+    at, number = 0, 1
+    for begin, end in gaps:
+        parts.append(text[at:begin])
+        own = range(number, number + parts[-1].count("\n"))
+        numbers += own
+        cut = text[begin:end].split("\n")[:-1]
+        strangers += enumerate(cut, own.stop)
+        at, number = end, own.stop + len(cut)
+    if not parts:
+        return Sifted(text)
+    parts.append(text[at:])
+    numbers += range(number, number + parts[-1].count("\n") + 1)
+    return Sifted("".join(parts), numbers, strangers)
+
+
+def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
+    """Read each connection of a text; one that comes in several runs is read from all of them."""
     together: dict[str, list[Block]] = {}
-    for block in found:
+    for block in split(text):
         together.setdefault(block.key, []).append(block)
     listed: dict[str, Connection] = {}
     odd: dict[str, tuple[int, Odd]] = {}
     dull: set[str] = set()
+    at, number = 0, 1
     for key, mine in together.items():
         read = connections.read(_joined(mine), dull)
         if read is None:
             continue
         listed[key], what = read
+        number += text.count("\n", at, mine[0].at)
+        at = mine[0].at
         if what is not None:
-            odd[key] = _number(text, mine[0]), what
+            odd[key] = number, what
     return listed, odd
-
-
-def _number(text: str, block: Block) -> int:
-    return text.count("\n", 0, block.at) + 1
 
 
 def _joined(mine: Sequence[Block]) -> Block:
@@ -103,29 +154,6 @@ def _joined(mine: Sequence[Block]) -> Block:
     lines = [line for block in mine for line in block.lines]
     text = "\n".join([mine[0].begin + line for line in lines])
     return replace(mine[0], text=text, lines=lines)
-
-
-def _in_one_piece(found: Sequence[Block], count: int) -> bool:
-    return sum(a.key != b.key for a, b in pairwise(found)) + bool(found) == count
-
-
-def _untangle(found: Iterable[Block]) -> tuple[list[Block], list[Block]]:
-    """Leave out what stands within a connection that isn't over, or comes back to one that is."""
-    own: list[Block] = []
-    strangers: list[Block] = []
-    within: str | None = None
-    over: set[str] = set()
-    for block in found:
-        if block.key in over or within not in (None, block.key):
-            strangers.append(block)
-            continue
-        own.append(block)
-        within = block.key
-        read = connections.read(block, set())
-        if read is not None and (read[1] is None or read[1].closings):
-            over.add(block.key)
-            within = None
-    return own, strangers
 
 
 # --- States -----------------------------------------------------------------------------------
@@ -157,12 +185,17 @@ def sift_states(
     doubtful = {
         i for i in keep if tainted is not None and i >= tainted and not _borne_out(found[i], owners)
     }
-    for kind, excess in _excess([found[i] for i in keep], totals).items():
-        forged = {i for i in doubtful if not found[i].guessed and _counted(found[i]) is kind}
+    kept = [found[i] for i in keep]
+    # Somebody who knocks, as half the internet does, moves no tunnel.
+    kinds = {_counted(found[i]) for i in doubtful if found[i].role is not Role.RESPONDER}
+    if any(_hides(kept, kind, totals) for kind in kinds):
+        doubt = _MORE
+    for kind, excess in _excess(kept, totals).items():
+        forged = {i for i in doubtful if _counted(found[i]) is kind}
         if len(forged) == excess:
             keep -= forged
     if _surplus([found[i] for i in keep], totals):
-        keep -= {i for i in doubtful if found[i].guessed or _counted(found[i]) is None}
+        keep -= {i for i in doubtful if _counted(found[i]) is None}
     kept = [found[i] for i in sorted(keep)]
     if _excess(kept, totals):
         doubt = _MORE
@@ -203,19 +236,25 @@ def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
     """Say to which connections, by the connection list, each SA belongs."""
     owners: dict[int, set[Owner]] = {}
     for c in listed:
-        told = [n for n in (c.newest_ike, c.newest_child, c.owner) if n is not None]
-        for line in c.lines:
-            if line.startswith(("   routing:", "   host:")):  # from 5.0 on; larval ones, too
-                told += map(int, _SERIALS.findall(line))
+        # Not the owner up to 4.15: it stands in a line with the peer's text.
+        told = [n for n in (c.newest_ike, c.newest_child) if n is not None]
+        lines = [line for line in c.lines if line.startswith(("   routing:", "   host:"))]
+        if any(line.startswith("   routing:") for line in lines):  # from 5.0 on; larval ones, too
+            told += [int(n) for line in lines for n in _SERIALS.findall(line)]
         for serial in told:
             owners.setdefault(serial, set()).add((c.name, c.instance))
     return owners
 
 
 def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
-    """Tell whether the connection list names an SA; an IKE SA may be listed with another name."""
+    """Tell whether the connection list names an SA.
+
+    An IKE SA may be listed with another name: it may have been found to be another connection's.
+    """
     own = owners.get(s.serial)
-    return own is not None and (s.kind is not SaKind.CHILD or (s.name, s.instance) in own)
+    if own is None:
+        return False
+    return (s.name, s.instance) in own or _counted(s) is SaKind.IKE
 
 
 def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
@@ -228,13 +267,24 @@ def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
 
 
 def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
-    """Say how many SAs of each kind there are more than pluto counts; those that are too many.
-
-    Words that we don't know may be counted in a way that we don't know.
-    """
-    counts = Counter(_counted(s) for s in found if not s.guessed)
+    """Say how many SAs of each kind there are more than pluto counts; those that are too many."""
+    counts = Counter(_counted(s) for s in found)
     known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
+
+
+def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool:
+    """Tell whether one of a kind that is too many may hide behind one that we count as none.
+
+    With a larval Child, which up to 4.x is an IKE SA to pluto's total, there can be an IKE SA more
+    than there is, and as many as pluto counts.
+    """
+    if kind is None:
+        return False
+    counted = totals.ike if kind is SaKind.IKE else totals.ipsec
+    certain = sum(_counted(s) is kind for s in kept)
+    perhaps = sum(_counted(s) is None and (s.guessed or kind is SaKind.IKE) for s in kept)
+    return certain <= counted.get("total", 0) < certain + perhaps
 
 
 def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
@@ -255,9 +305,10 @@ def _counted(s: SaState) -> SaKind | None:
     """Say under which total every release counts a state; None: some releases under none.
 
     A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all; an IKE SA of which
-    nothing was sent yet, for some milliseconds, not (4.10).
+    nothing was sent yet, for some milliseconds, not (4.10). Of words that we
+    don't know nobody knows.
     """
-    if s.story in UNCOUNTED:
+    if s.guessed or s.story in UNCOUNTED:
         return None
     if s.ike_version == 1:
         return s.kind

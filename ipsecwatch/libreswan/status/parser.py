@@ -19,9 +19,10 @@ from ipsecwatch.libreswan.status import (
     sections,
     states,
 )
+from ipsecwatch.libreswan.status.consistency import Sifted
 from ipsecwatch.libreswan.status.partial_report import PartialReport
 from ipsecwatch.libreswan.status.traffic import traffic
-from ipsecwatch.report import Report
+from ipsecwatch.report import Report, Unrecognised
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.blocks import Block
@@ -66,6 +67,11 @@ class _Prefix:
         return bool(self.end) and text.startswith(self.text)
 
 
+def _plain(line: str) -> str:
+    """Take the prefix off a line."""
+    return line[4:] if line[:3].isdigit() and line[3:4] in (" ", "") else line
+
+
 class Reader:
     """Reads one answer after the other, and remembers what need not be read again."""
 
@@ -89,7 +95,13 @@ class Reader:
             self._after(text, past, answer)
         else:
             answer = self._gather(text)
-        return self._report(text, answer, command)
+        if not answer.tangled:
+            return self._report(Sifted(text), answer, command)
+        sifted = consistency.sift_connections(text)
+        if sifted.strangers:
+            answer = self._gather(sifted.text)
+        answer.doubt = sifted.doubt or answer.doubt
+        return self._report(sifted, answer, command)
 
     # --- gathering ------------------------------------------------------------------------
 
@@ -116,7 +128,7 @@ class Reader:
             if sections.IPSEC_TOTAL in answer.heads:
                 # In a status the states stand behind this line; what looks like one before is none.
                 answer = self._without_states(answer, early)
-                self._settle(text, answer)
+                self._settle(text[:at] if answer.tangled else "", answer)
                 self._past = past = _Prefix(text, at, number, answer.copy())
                 self._after(text, past, answer)
                 return answer
@@ -175,8 +187,7 @@ class Reader:
 
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
         """Take in any other line; True: it is about an SA."""
-        if line[:3].isdigit() and line[3:4] in (" ", ""):
-            line = line[4:]
+        line = _plain(line)
         first = line[:1]
         is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
         if is_sa or (first.isdigit() and ": pending " in line[:24]):
@@ -197,7 +208,7 @@ class Reader:
             answer.numbers.append(number)
             return True
         counted = traffic(line)
-        if counted is not None:
+        if counted is not None and self._may_stand(line, answer):
             answer.doubled = answer.doubled or counted.serial in answer.traffic
             answer.traffic.setdefault(counted.serial, counted)
             return True
@@ -205,6 +216,7 @@ class Reader:
         if wish is None or not self._may_wish(wish, answer):
             return False
         answer.pending.append(wish)
+        answer.behind.append(len(answer.states))
         return True
 
     def _may_wish(self, wish: Pending, answer: PartialReport) -> bool:
@@ -227,9 +239,27 @@ class Reader:
             answer.tainted = len(answer.states)
         return True
 
+    def _may_stand(self, line: str, answer: PartialReport) -> bool:
+        """Tell whether a line that is no state and no wish may stand where it does.
+
+        Behind the totals of a status nothing else follows but its last section, which has shunts
+        alone; behind a user name, which is the peer's text, it is held to that.
+        """
+        heads = answer.heads
+        if line.startswith(sections.BRIEF_TOTAL):  # of another command
+            return sections.STATUS_HEAD not in heads
+        if answer.tainted is None or sections.IPSEC_TOTAL not in heads or line.startswith(_HEADS):
+            return True
+        of_a_list = line[0] == "#" or sections.shunt(line) is not None
+        return of_a_list and sections.SHUNT_LIST in heads
+
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
         """Take in a line that is about no connection and no SA."""
-        if sections.error(line):
+        if line[0] == '"' and sections.IPSEC_TOTAL in answer.heads:
+            answer.tangled = True
+        if not self._may_stand(line, answer):
+            answer.unrecognised(number, line)
+        elif sections.error(line):
             answer.error = answer.error or line
         elif (shunt := sections.shunt(line)) is not None:
             answer.shunts.append(shunt)
@@ -247,19 +277,20 @@ class Reader:
     # --- judging --------------------------------------------------------------------------
 
     def _settle(self, text: str, answer: PartialReport) -> None:
-        """Put the connections together, and read the totals."""
+        """Put the connections together, and read the totals.
+
+        The text, up to these, matters only where the lines of some connection are scattered.
+        """
         heads = answer.heads
         answer.totals = sections.totals(
             heads.get(sections.CONNECTION_TOTAL) or heads.get(sections.BRIEF_TOTAL),
             heads.get(sections.STATE_INFORMATION),
             heads.get(sections.IKE_TOTAL), heads.get(sections.IPSEC_TOTAL),
         )  # fmt: skip
-        loaded = answer.totals.loaded if sections.BRIEF_TOTAL not in heads else None
-        if answer.tangled or not consistency.agree(answer.listed, answer.odd, loaded):
-            sifted = consistency.sift_connections(text, loaded)
-            answer.listed, answer.odd, answer.doubt = sifted.listed, sifted.odd, sifted.doubt
-            for number, line in sifted.strangers:
-                answer.unrecognised(number, line)
+        if answer.tangled:
+            answer.listed, answer.odd = consistency.merged(text)
+        loaded = answer.totals.loaded if sections.CONNECTION_TOTAL in heads else None
+        answer.doubt = consistency.disagreement(answer.listed, answer.odd, loaded)
         for key, (number, odd) in answer.odd.items():
             lines = answer.listed[key].lines
             for i in odd.strange:
@@ -267,17 +298,27 @@ class Reader:
         self._listed, self._odd = answer.listed, answer.odd
         answer.connections = tuple(answer.listed.values())
 
-    def _report(self, text: str, answer: PartialReport, command: str | None) -> Report:
+    def _report(self, sifted: Sifted, answer: PartialReport, command: str | None) -> Report:
         told = completeness.command(answer)
         asked = command or told
-        found = self._states(text, answer, told)
-        why = completeness.incomplete(asked, answer, found, text)
+        found = self._states(sifted.text, answer, told)
+        if sifted.strangers:
+            self._number(sifted, answer)
+        why = completeness.incomplete(asked, answer, found, sifted.text)
         return Report(
             asked, answer.version, why is None, why, answer.connections, found,
             tuple(answer.pending), tuple(answer.traffic.values()), tuple(answer.shunts),
             answer.totals, tuple(answer.other),
             tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count,
         )  # fmt: skip
+
+    def _number(self, sifted: Sifted, answer: PartialReport) -> None:
+        """Give strange lines the numbers that they have in the whole text, with those cut out."""
+        answer.strange = [Unrecognised(sifted.numbers[u.line - 1], u.text) for u in answer.strange]
+        for number, line in sifted.strangers:
+            plain = _plain(line)
+            if plain and not plain.isspace():
+                answer.unrecognised(number, plain)
 
     def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
         """Put the states together, and leave out those that aren't believed."""
@@ -288,8 +329,12 @@ class Reader:
         sifted = consistency.sift_states(found, answer.totals, answer.connections, answer.tainted)
         answer.doubt = answer.doubt or sifted.doubt
         if sifted.strangers:
-            believed = {s.serial for s in sifted.states}
-            answer.pending = [wish for wish in answer.pending if wish.serial in believed]
+            believed = set(range(len(found))) - set(sifted.strangers)
+            answer.pending = [
+                wish
+                for wish, behind in zip(answer.pending, answer.behind, strict=True)
+                if behind == 0 or behind - 1 in believed
+            ]
             lines = text.split("\n")
             for number in (answer.numbers[i] for i in sifted.strangers):
                 answer.unrecognised(number, lines[number - 1])

@@ -25,7 +25,7 @@ class PartialReport:
     odd: dict[str, tuple[int, Odd]] = field(default_factory=dict)
     """The numbers of their first lines, and what is odd about them."""
     tangled: bool = False
-    """The lines of some connection don't all follow each other."""
+    """The lines of some connection don't all follow each other, or stand behind the totals."""
     connections: tuple[Connection, ...] = ()
     """Those that are believed."""
 
@@ -36,6 +36,8 @@ class PartialReport:
     """States from this index on stand behind a user name, which is the peer's text."""
 
     pending: list[Pending] = field(default_factory=list)
+    behind: list[int] = field(default_factory=list)
+    """How many states stand in front of each wish."""
     traffic: dict[int, Traffic] = field(default_factory=dict)
     shunts: list[Shunt] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
