@@ -65,6 +65,7 @@ STATUS = {
     "settings": ("nssdir=", "pluto_version=", "a=b, ", "=", ", "),
     "algorithm": ("algorithm ESP encrypt: ", "name=", "algorithm ", ": ", ", "),
     "interface": ("interface ", "eth0 ", "[", "]:", "UDP/", ":"),
+    "lines": ('"site":   x\n', 'x\n"site":   x\n', '"zulu":   policy: UP;\n"site":   x\n'),
     "anything": ("", '"', '"a": ', '#1: "', "000 ", "[1]", "#", " ", "1", "\u202e", "\udcff", "~"),
 }
 """How a line of each kind begins, and with what it is filled."""

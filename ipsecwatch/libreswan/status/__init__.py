@@ -3,7 +3,8 @@
 
 The text is unstable and its makers say so; nothing here counts on order, on the ``NNN`` prefix
 (printed or not depending on release and way), or on a line being there. Lines are recognised by
-their shape. What is not recognised is kept and counted, never guessed at in silence.
+their shape. What is not recognised is kept and counted, never guessed at in silence. Where a line
+stands matters only for what is believed of an answer (consistency.py).
 """
 
 from __future__ import annotations
