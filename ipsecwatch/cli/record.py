@@ -145,7 +145,7 @@ class _Recorder:
 
     def _heard(self, line: LogLine) -> None:
         self.lines += 1
-        text = self._redactor.line(line.text) if self._redactor else line.text
+        text = self._redactor.text(line.text) if self._redactor else line.text
         self._out.write(
             {
                 "at": round(line.at, 3),
@@ -163,7 +163,7 @@ class _Recorder:
             return
         self.answers += 1
         if self._redactor is not None:
-            entry["stdout"] = self._redactor.status(entry["stdout"])
+            entry["stdout"] = self._redactor.text(entry["stdout"])
             if "error" in entry:
-                entry["error"] = self._redactor.line(entry["error"])
+                entry["error"] = self._redactor.text(entry["error"])
         self._out.write(entry)

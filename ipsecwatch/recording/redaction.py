@@ -1,141 +1,236 @@
 # SPDX-License-Identifier: MIT
-"""Taking what is private out of a recording, so that it can be shown to strangers.
+"""Taking what is private out of a text of libreswan's, so that it can be shown to strangers.
 
-Addresses, identities, user names and connection names become others of the same form, the same one
-always the same other, so that the recording still tells its story. Serials, times, algorithms and
-libreswan's own words stay. SPIs go, too: they are no secret, but tell machines apart.
+Public is what a grammar says to be libreswan's own, by where it stands: status_lines.py for the
+answers of pluto, messages.py for its log. Everything else is replaced, the same value by the same
+placeholder (placeholders.py). Of a line that no grammar knows, libreswan's own words stay unless
+one of them is a private value that was met before (words.py); so a text that is read twice, first
+to learn what is private in it, hides more than one that is read but once.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.libreswan import grammar
-from ipsecwatch.libreswan.status import parse
+from ipsecwatch.recording import addresses, messages, status_fields, status_lines, words
+from ipsecwatch.recording.format import KIND
+from ipsecwatch.recording.messages import Field
+from ipsecwatch.recording.placeholders import Kind, Placeholders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from ipsecwatch.recording.messages import Piece
 
-_IPV4: Final = re.compile(r"(?<!\w)(?<!\d\.)(?:\d{1,3}\.){3}\d{1,3}(?!\w|\.\d)")
-_IPV6: Final = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(?![\w:])")
-_SPI: Final = re.compile(r"(?<=[.:=><(])(?:0x)?[0-9a-f]{7,8}(?=@|\b)")
-_QUOTED: Final = grammar.name(without="\n", length="{1,256}")
-_NAME: Final = re.compile(f'"({_QUOTED})"')
-_ALIASES: Final = re.compile(r"(?<=   aliases: )[^\n]*\S")
-_BARE_NAME: Final = re.compile(r"'([^'\n]{1,256})'")
-_USER: Final = re.compile(r"(?<=username=)[^,\s}\n]+|(?<=user=')[^'\n]+|(?<=XAUTHuser=)\S+")
-_ID: Final = re.compile(
-    r"(?<=our id=)[^;\n]+|(?<=their id=)[^;\n]+|(?<=, id=')(?P<listed>[^\n]+)"
-    r"|(?<=[A-Z] ')[^'\n]+|(?<=[A-Z]: ')[^'\n]+|(?<=[\['\s])@[A-Za-z][\w.-]*"
-)
-_CA: Final = re.compile(r"(?<=CAs: )[^\n]+|(?<=mycert=)[^;\n]+|(?<=peercert=)[^;\n]+")
-_DOMAIN: Final = re.compile(
-    r"(?<=domains:)(?!unset)[^,;\n]+|(?<=domain:)(?!unset)[^,;\n]+|(?<=Domain: )\S+"
-    r"|(?<=banner:)(?!unset)[^,;\n]+"
-)
+MAX_REMEMBERED: Final = 20_000
+"""Lines of which the redacted form is remembered: most lines of an answer are in the next, too."""
+_LONG: Final = 1024
+"""Characters of the longest line that is remembered."""
 
-KEPT: Final = frozenset(
-    {"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"}  # noqa: S104 - text, not a socket
+# What may stand in front of a line of pluto's: marks of a mail that quotes it, a date, the machine
+# and the program, whack's code, debugging.
+_QUOTE: Final = re.compile(r"(?:> ?){1,8}")
+_DATE: Final = re.compile(
+    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):? ",
+    re.ASCII,
 )
-"""Addresses that tell nothing."""
+_PROGRAM: Final = re.compile(r"(\S{1,255}) (\w[\w.-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII)
+_CODE: Final = re.compile(r"(?:[0-2]\d\d|1v[12])(?: |$)", re.ASCII)
+_SUBJECT: Final = re.compile(
+    r'((?:ERROR: )?")([^"]{1,512})("(?:\[\d{1,10}\]){0,3})((?: [^#" ]{1,200}){0,3}?)'
+    r"((?: #\d{1,10}(?: [A-Z][A-Z0-9_]{2,40})?)?: (?:ERROR: )?)",
+    re.ASCII,
+)
+_PACKET: Final = re.compile(r"(packet from )(\S{2,100})(: )")
+_ALIASES: Final = re.compile(r"[^\s,]+")
+_PROGRAMS: Final = frozenset({"pluto", "ipsec", "systemd", "whack", "addconn", "kernel", "_updown"})
+_UNITS: Final = frozenset({"ipsec.service", "pluto.service", "ipsec@.service"})
+_OWN_USERS: Final = frozenset({"", "[any]"})
 
 
 @dataclass(slots=True)
 class Redactor:
-    """Replaces private words, the same by the same for as long as it lives."""
+    """Redacts one text, or one recording, in which the same stands for the same."""
 
-    _addresses: dict[str, str] = field(default_factory=dict)
-    _names: dict[str, str] = field(default_factory=dict)
-    _words: dict[str, str] = field(default_factory=dict)
+    known: Placeholders = field(default_factory=Placeholders)
+    _lines: dict[str, str] = field(default_factory=dict)
 
-    def status(self, text: str) -> str:
-        """Redact an answer of pluto's."""
-        report = parse(text)
-        identities = {
-            identity
-            for c in report.connections
-            for t in c.topologies
-            for identity in (t.local_id, t.remote_id)
-            if identity and not identity.startswith("%")
+    def text(self, text: str) -> str:
+        """Redact any number of lines: an answer of pluto's, log lines, or a mix."""
+        return "\n".join([self.line(line) for line in text.split("\n")])
+
+    def line(self, line: str) -> str:
+        """Redact one line."""
+        done = self._lines.get(line)
+        if done is None:
+            done = self._rendered(pieces(line))
+            if len(line) < _LONG:
+                if len(self._lines) >= MAX_REMEMBERED:
+                    self._lines.clear()
+                self._lines[line] = done
+        return done
+
+    def head(self, head: dict[str, Any]) -> dict[str, Any]:
+        """Redact the first line of a recording. Keys that nobody knows are left out."""
+        out = {k: v for k, v in head.items() if k in _HEAD and _is_number(v)}
+        version = head.get("libreswan")
+        out |= {"kind": KIND, "libreswan": self._version(version), "redacted": True}
+        if isinstance(title := head.get("title"), str):
+            out["title"] = self.text(title)
+        return out
+
+    def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Redact an entry of a recording. Keys that nobody knows are left out."""
+        out: dict[str, Any] = {}
+        for key, value in entry.items():
+            if key in _NUMBERS and (value is None or _is_number(value)):
+                out[key] = value
+            elif key in _CLOSED and isinstance(value, str):
+                known = value in _CLOSED[key]
+                out[key] = value if known else words.value(value, self.known)
+            elif key in _TEXTS and isinstance(value, str):
+                out[key] = self.text(value)
+            elif key == "unit" and isinstance(value, str):
+                out[key] = self.unit(value)
+        return out
+
+    def _version(self, version: object) -> str | None:
+        if not isinstance(version, str):
+            return None
+        own = status_fields.VERSION.fullmatch(version) or version == "main"
+        return version if own else words.value(version, self.known)
+
+    def again(self) -> None:
+        """Begin the same text again, with all that has been learnt; count anew."""
+        self._lines.clear()
+        self.known.recount()
+
+    def counts(self) -> dict[Kind, int]:
+        """Return how many different values were replaced, by kind."""
+        return self.known.counts()
+
+    def _rendered(self, found: list[Piece]) -> str:
+        return "".join(
+            text if kind is Field.OWN else self._render(kind, text) for kind, text in found
+        )
+
+    def _render(self, kind: Field, text: str) -> str:
+        """Return what stands for one piece."""
+        if kind is Field.TEXT:
+            return words.read(text, self.known)
+        if kind is Field.ADDRESSES:
+            return addresses.ends(text, self.known)
+        core = text.strip()
+        if not core:
+            return text
+        at = text.index(core)
+        return f"{text[:at]}{self._one(kind, core)}{text[at + len(core) :]}"
+
+    def _one(self, kind: Field, text: str) -> str:
+        """Return what stands for one value."""
+        known = self.known
+        match kind:
+            case Field.CONNECTION:
+                return words.connection(text, known)
+            case Field.CONNECTIONS:
+                return _ALIASES.sub(lambda m: words.connection(m[0], known), text)
+            case Field.HOSTS:
+                return _ALIASES.sub(lambda m: known.get(Kind.HOST, m[0]), text)
+            case Field.IDENTITY:
+                return addresses.identity(text, known)
+            case Field.USER:
+                return text if text in _OWN_USERS else known.get(Kind.USER, text)
+            case Field.INTERFACE:
+                return "@".join(self._interface(name) for name in text.split("@"))
+            case Field.UNIT:
+                return self.unit(text)
+            case Field.SPI:
+                return self._spi(text)
+            case Field.PRIVATE:
+                return words.value(text, known)
+        return known.get(_KINDS[kind], text)
+
+    def _interface(self, name: str) -> str:
+        return name if name in ("", "NONE") else self.known.get(Kind.INTERFACE, name)
+
+    def _spi(self, text: str) -> str:
+        begin = "0x" if text.startswith("0x") else ""
+        rest = text[len(begin) :]
+        return text if not rest.strip("0") else begin + self.known.get(Kind.SPI, rest)
+
+    def unit(self, name: str) -> str:
+        """Return what stands for a systemd unit; libreswan's own is none that has to be hidden."""
+        if name in _UNITS:
+            return name
+        hidden = self.known.get(Kind.UNIT, name)
+        # By these words the stop of pluto is told from that of another (log_evidence.py).
+        return f"ipsec-{hidden}" if re.search("ipsec|pluto|swan", name, re.IGNORECASE) else hidden
+
+
+_KINDS: Final = {
+    Field.HOST: Kind.HOST, Field.CERTIFICATE: Kind.CERTIFICATE, Field.PATH: Kind.PATH,
+    Field.URI: Kind.URI, Field.LABEL: Kind.LABEL, Field.BANNER: Kind.BANNER,
+    Field.PID: Kind.PROCESS,
+}  # fmt: skip
+
+
+_HEAD: Final = frozenset({"format", "interval"})
+_NUMBERS: Final = frozenset({"at", "mono", "took", "exit", "timed_out"})
+_TEXTS: Final = frozenset({"stdout", "stderr", "error", "journal", "note"})
+_CLOSED: Final = {
+    "command": frozenset(
+        {
+            "status", "trafficstatus", "showstates", "connectionstatus", "briefstatus",
+            "briefconnectionstatus", "shuntstatus", "globalstatus", "fipsstatus", "processstatus",
+            "addresspoolstatus",
         }
-        self._learn(c.name for c in report.connections)
-        return self._redact(text, identities)
-
-    def line(self, text: str) -> str:
-        """Redact a log line, or a note."""
-        return self._redact(text, ())
-
-    def _learn(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._name(name)
-
-    def _name(self, name: str) -> str:
-        """Give a connection another name; what leftsubnets= appended stays."""
-        base, slash, pair = name.rpartition("/")
-        if not (slash and re.fullmatch(r"\d+x\d+", pair)):
-            base, slash, pair = name, "", ""
-        base, hash_, group = base.partition("#")
-        other = self._names.setdefault(base, f"conn{len(self._names) + 1}")
-        return f"{other}{hash_}{group}{slash}{pair}"
-
-    def _redact(self, text: str, identities: Iterable[str]) -> str:
-        for identity in sorted(identities, key=len, reverse=True):
-            if _address(identity) is None:
-                text = text.replace(f"[{identity}", f"[{self._word(identity)}")
-        text = _ID.sub(self._by_identity, text)
-        text = _USER.sub(self._by_word, text)
-        text = _CA.sub(self._by_word, text)
-        text = _DOMAIN.sub(self._by_word, text)
-        text = _NAME.sub(lambda m: f'"{self._name(m[1])}"', text)
-        text = _ALIASES.sub(self._aliases, text)
-        text = _BARE_NAME.sub(lambda m: f"'{self._names.get(m[1], m[1])}'", text)
-        text = _SPI.sub("5b1c0de5", text)
-        text = _IPV4.sub(self._by_address, text)
-        return _IPV6.sub(self._by_address, text)
-
-    def _aliases(self, m: re.Match[str]) -> str:
-        return " ".join(self._name(alias) for alias in m[0].split(" ") if alias)
-
-    def _by_identity(self, m: re.Match[str]) -> str:
-        if m.lastgroup != "listed":
-            return self._word(m[0])
-        identity, quote, after = m[0].rpartition("'")  # behind it a lease, which holds none
-        return f"{self._word(identity)}{quote}{after}" if quote else self._word(after)
-
-    def _by_word(self, m: re.Match[str]) -> str:
-        return self._word(m[0])
-
-    def _word(self, word: str) -> str:
-        if word.startswith("%") or word == "ID_NULL" or _address(word) is not None:
-            return word
-        number = f"{len(self._words) + 1}"
-        form: Callable[[str], str] = "user{}".format
-        if word.startswith("@"):
-            form = "@host{}.example".format
-        elif "=" in word:
-            form = "CN=host{}.example".format
-        return self._words.setdefault(word, form(number))
-
-    def _by_address(self, m: re.Match[str]) -> str:
-        given = m[0]
-        address = _address(given)
-        if address is None or given in KEPT:
-            return given
-        # RFC 5737 and 3849 keep these for documentation; a /16's worth of hosts each.
-        if given not in self._addresses:
-            n = len(self._addresses) + 1
-            if address.version == 4:
-                self._addresses[given] = f"198.{18 + n // 65536}.{n // 256 % 256}.{n % 256}"
-            else:
-                self._addresses[given] = f"2001:db8::{n:x}"
-        return self._addresses[given]
+    ),
+    "via": frozenset({"socket", "whack"}),
+    "identifier": _PROGRAMS,
+}  # fmt: skip
+"""What is libreswan's own, or ours, of an entry (format.py)."""
 
 
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+def pieces(line: str) -> list[Piece]:
+    """Cut a line into what is libreswan's and what isn't."""
+    out: list[Piece] = []
+    end = "\r" if line.endswith("\r") else ""
+    line = line[: len(line) - len(end)]
+    for pattern in (_QUOTE, _DATE):
+        if m := pattern.match(line):
+            out.append((Field.OWN, m[0]))
+            line = line[m.end() :]
+            if pattern is _DATE and (m := _PROGRAM.match(line)):
+                out += _program(m)
+                line = line[m.end() :]
+    if m := _CODE.match(line):
+        out.append((Field.OWN, m[0]))
+        line = line[m.end() :]
+    out += status_lines.read(line) or _logged(line)
+    return [*out, (Field.OWN, end)]
+
+
+def _program(m: re.Match[str]) -> list[Piece]:
+    """Read ``host program[pid]: ``."""
+    program = (Field.OWN if m[2] in _PROGRAMS else Field.PRIVATE, m[2])
+    pid = [(Field.OWN, "["), (Field.PID, m[3]), (Field.OWN, "]")] if m[3] else []
+    return [(Field.HOST, m[1]), (Field.OWN, " "), program, *pid, (Field.OWN, ": ")]
+
+
+def _logged(line: str) -> list[Piece]:
+    """Read a line of pluto's log."""
+    m = _SUBJECT.match(line)
+    if m is not None:
+        out = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]
+        out += [(Field.ADDRESSES, m[4]), (Field.OWN, m[5])]
+    elif m := _PACKET.match(line):
+        out = [(Field.OWN, m[1]), (Field.ADDRESSES, m[2]), (Field.OWN, m[3])]
+    else:
+        return messages.read(line) or [(Field.TEXT, line)]
+    rest = line[m.end() :]
+    return [*out, *(messages.read(rest) or [(Field.TEXT, rest)])]

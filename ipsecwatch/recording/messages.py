@@ -1,0 +1,762 @@
+# SPDX-License-Identifier: MIT
+"""What pluto logs, message by message: which of it are pluto's words, and what stands between them.
+
+A message is written as pluto's source has it, with the name of a Field in ``{}`` for each value
+(``{{`` and ``}}`` are braces of pluto's own). Only what a message has between its fields is
+pluto's. A peer's text that has the same words in it is cut behind the last of them, so that it is
+private as a whole, and so is what comes behind a message that should have ended.
+
+Messages that have no private value in them need no row here but where a reason is read from them
+(log_lines.py): words.py keeps pluto's words one by one. There, a word that is somebody's name goes.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from string import Formatter
+from typing import Final, NamedTuple
+
+from ipsecwatch.libreswan.state_table import STATE_TABLE
+
+
+class Field(Enum):
+    """What a value is, by where it stands."""
+
+    OWN = auto()
+    """pluto's own text."""
+    CONNECTION = auto()
+    ADDRESSES = auto()
+    """Addresses, subnets, ranges, host names, with ports, and what pluto puts between them."""
+    IDENTITY = auto()
+    USER = auto()
+    HOST = auto()
+    CERTIFICATE = auto()
+    INTERFACE = auto()
+    PATH = auto()
+    URI = auto()
+    LABEL = auto()
+    BANNER = auto()
+    UNIT = auto()
+    SPI = auto()
+    PID = auto()
+    CONNECTIONS = auto()
+    HOSTS = auto()
+    """Several, with blanks or commas between them."""
+    PRIVATE = auto()
+    """What is none of these, and never pluto's."""
+    TEXT = auto()
+    """What nobody knows: pluto's words in it stay (words.py)."""
+
+
+Piece = tuple[Field, str]
+"""A part of a line. All parts of a line together are the line."""
+
+_PRIVATE: Final = {
+    "conn": Field.CONNECTION, "addr": Field.ADDRESSES, "id": Field.IDENTITY, "user": Field.USER,
+    "host": Field.HOST, "cert": Field.CERTIFICATE, "iface": Field.INTERFACE, "path": Field.PATH,
+    "uri": Field.URI, "label": Field.LABEL, "banner": Field.BANNER, "unit": Field.UNIT,
+    "private": Field.PRIVATE, "any": Field.TEXT,
+}  # fmt: skip
+
+FREE: Final = frozenset(
+    {
+        Field.IDENTITY, Field.USER, Field.HOST, Field.CERTIFICATE, Field.URI, Field.LABEL,
+        Field.BANNER, Field.PATH, Field.PRIVATE,
+    }
+)  # fmt: skip
+"""Values that may have anything in them, pluto's own words too."""
+
+_OWN: Final = {
+    "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
+    "name": re.compile(r"(?:v[12]N_)?[A-Z][A-Za-z0-9_]{1,60}", re.ASCII),  # a notification, a state
+    "amount": re.compile(r"\d{1,20}(?:[KMGTPE]i?)?B", re.ASCII),
+    "serial": re.compile(r"[#$]\d{1,10}", re.ASCII),
+}
+"""Values that are pluto's own, if they look like it."""
+_SPI: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{1,8}", re.ASCII)
+
+_EXCHANGE: Final = ("IKE_SA_INIT", "IKE_AUTH", "CREATE_CHILD_SA", "INFORMATIONAL")
+
+_WHACK: Final = ("whack: ", "ERROR: ipsec whack: ", "ipsec whack: ERROR: ")
+
+_MESSAGES: Final = (
+    # --- whack, and what pluto/query.py says of it ------------------------------------------
+    *(
+        begin + body
+        for begin in _WHACK
+        for body in (
+            'Pluto is not running (no "{path}"){any}',
+            'no right to communicate with pluto (access("{path}")){any}',
+            'is Pluto running?  connect() for "{path}" failed ({n} Connection refused)',
+            'is Pluto running?  connect() for "{path}" failed ({any})',
+            "connect(pluto_ctl) failed: Connection refused (errno {n})",
+            "connect(pluto_ctl) failed: {any}",
+            "read() failed: Connection reset by peer (errno {n})",
+            "read() failed ({n} Connection reset by peer)",
+            "read() failed{any}",
+            "last line from pluto too long or unterminated",
+            "{any}",
+        )
+    ),
+    "whack error: {any}",
+    "{path}: unrecognized option '{any}'",
+    "pluto is not running: there is no {path}",
+    "pluto is not running: nobody listens on {path}",
+    "not allowed to ask pluto: {path}",
+    "pluto cannot be asked over {path}: {any}",
+    "pluto hung up before it was asked",
+    "pluto hung up without an answer",
+    "pluto broke off its answer",
+    "pluto has not answered within {n} s",
+    "pluto has not finished its answer within {n} s",
+    "pluto has not answered for {n} s",
+    "pluto's answer is longer than {n} KiB",
+    "too many others wait for pluto's answer",
+    "whack has not finished within {n} s",
+    "whack failed with exit code {n}",
+    "{path} cannot be run: {any}",
+    # --- beginning -----------------------------------------------------------------------
+    "initiating v2 parent SA to replace {serial}",
+    "initiating v2 parent SA",
+    "initiating IKEv2 IKE SA",
+    "initiating IKEv2 connection to replace establishing IKE SA {serial}",
+    "initiating IKEv2 connection to {addr} using UDP",
+    "initiating IKEv2 connection to {addr} using TCP",
+    "initiating IKEv2 connection",
+    "initiating Main Mode to replace {serial}",
+    "initiating Main Mode",
+    'initiating Aggressive Mode {serial}, connection "{conn}"',
+    "initiating IKEv1 Main Mode connection to replace {serial}",
+    "initiating IKEv1 Main Mode connection",
+    "initiating IKEv1 Aggressive Mode connection",
+    "initiating Aggressive Mode",
+    "initiating Quick Mode {any} {{using isakmp{serial} msgid:{spi} {any}",
+    "initiating Quick Mode {any} {{using ISAKMP SA {serial} msgid:{spi} {any}",
+    "initiating Quick Mode {any} {{using isakmp{serial} {any}",
+    "initiating Quick Mode {any} {{using ISAKMP SA {serial} {any}",
+    "initiating Child SA using IKE SA {serial}",
+    "initiating rekey to replace Child SA {serial} using IKE SA {serial}",
+    "initiating rekey to replace IKE SA {serial}",
+    "initiating rekey to replace Child SA {serial}",
+    ("initiating connection '{conn}' with serial {serial} which received a Delete/Notify but must "
+    "remain up per local policy"),
+    "initiating all conns with alias='{conn}'",
+    'initiating all connections with alias "{conn}"',
+    'terminating all connections with alias "{conn}"',
+    "initiating {n} connections",
+    "terminated {n} connections from aliased connection \"{conn}\"",
+    "terminated {n} connections",
+    "starting keying attempt {n} of an unlimited number",
+    "starting keying attempt {n} of at most {n}",
+    "connection is supposed to remain up; revival attempt {n} scheduled in {n} seconds",
+    "deleting IKE SA but connection is supposed to remain up; schedule EVENT_REVIVE_CONNS",
+    "deleting ISAKMP SA but connection is supposed to remain up; schedule EVENT_REVIVE_CONNS",
+    "reviving connection which {any} but must remain up per local policy (serial {serial})",
+    "initiate on-demand for packet {addr}",
+    "queuing pending IPsec SA negotiating with {addr} IKE SA {serial} \"{conn}\"",
+    "queue Child SA; waiting on IKE SA \"{conn}\" {serial} negotiating with {addr}",
+    "switching CHILD {serial} to pending connection \"{conn}\"",
+    "instantiated connection",
+    # --- who the peer is ------------------------------------------------------------------
+    "Main mode peer ID is {name}: '{id}'",
+    "Aggressive mode peer ID is {name}: '{id}'",
+    "IKEv2 mode peer ID is {name}: '{id}'",
+    "Peer ID is {name}: '{id}'",
+    "processing decrypted IKE_AUTH request: {any}",
+    "processing decrypted IKE_AUTH response: {any}",
+    "processing IKE_AUTH request from {addr} containing {any}",
+    "processing IKE_AUTH response from {addr} containing {any}",
+    "processing IKE_SA_INIT request from {addr} containing {any}",
+    "sent IKE_AUTH request to {addr} with {any} and {name} '{id}'; Child SA {serial} {{{any}",
+    "sent IKE_AUTH request to {addr} with {any} and {name} '{id}'",
+    "authenticated peer using {any} and {name} '{id}'",
+    "initiator established IKE SA; authenticated peer using {any} and {name} '{id}'",
+    "responder established IKE SA; authenticated peer using {any} and {name} '{id}'",
+    *(
+        f"{role} established IKE SA; authenticated peer {how}"
+        for role in ("initiator", "responder")
+        for how in (
+            "certificate '{id}' and {any} signature issued by '{id}'",
+            "certificate '{id}' and {any}",
+            "'{any}' signature using {any} certificate '{id}'",
+            "{any} signature using {any} '{id}'",
+            "{any} issued by '{id}'",
+        )
+    ),
+    "initiator established IKE SA; authenticated peer {any}",
+    "responder established IKE SA; authenticated peer {any}",
+    "initiator established IKE SA",
+    "responder established IKE SA",
+    "initiator rekeyed IKE SA {serial}",
+    "responder rekeyed IKE SA {serial}",
+    "initiator established Child SA using {serial}",
+    "responder established Child SA using {serial}",
+    "initiator rekeyed Child SA {serial} using {serial}",
+    "responder rekeyed Child SA {serial} using {serial}",
+    "initiator established Child SA",
+    "responder established Child SA",
+    "initiator rekeyed Child SA",
+    "responder rekeyed Child SA",
+    "switched to \"{conn}\"[{n}] {addr}",
+    "switched to \"{conn}\"",
+    "switched from \"{conn}\" to \"{conn}\"",
+    "ISAKMP SA established",
+    "IKE SA established but initiator rejected Child SA response",
+    "IKE SA established",
+    "IPsec SA established tunnel mode",
+    "IPsec SA established transport mode",
+    "IPsec SA established",
+    "negotiated connection [",
+    "the peer proposed: {addr}",
+    "Received IPv4 address: {addr}",
+    "received IPv4 lease {addr}, updating source IP address",
+    "received INTERNAL_IP4_ADDRESS {addr}",
+    "received INTERNAL_IP6_ADDRESS {addr}",
+    "Received Domain: {host}",
+    "received INTERNAL_DNS_DOMAIN '{host}'",
+    "received INTERNAL_DNS_DOMAIN: {host}",
+    "Received DNS server {addr}",
+    "received INTERNAL_IP4_DNS server address {addr}",
+    "received INTERNAL_IP6_DNS server address {addr}",
+    "Received Banner: {banner}",
+    "received Banner: {banner}",
+    "Banner: {banner}",
+    "Received subnet {addr}",
+    # --- refused: identities, keys, certificates --------------------------------------------
+    "IKE SA authentication request rejected by peer: {name}",
+    "IKE SA authentication request rejected by peer: unrecognized response",
+    "IKE SA authentication request rejected: {name}",
+    "AUTH mismatch: Received AUTH != computed AUTH",
+    "authentication failed: no PSK found for '{id}'",
+    "authentication failed: using {any} for '{id}' tried {private}",
+    "authentication failed: no certificate matched {any} and '{id}'",
+    "authentication failed: '{id}' PSK length of {n} bytes is too short",
+    "authentication failed: {any}",
+    "authentication aborted: problem with '{private}': {any}",
+    "authentication aborted: {any}",
+    "FIPS: authentication failed: '{id}' PSK length of {n} bytes is too short",
+    "FIPS: authentication failed: {any}",
+    "FIPS: authentication aborted: {any}",
+    ("X509: authentication failed; peer certificate subjectAltName extension does not match "
+    "{name} '{id}'"),
+    "X509: authentication failed; peer {name} '{id}' does not match expected {private}",
+    "X509: authentication failed; peer {name} '{id}' does not match expected",
+    "X509: authentication failed{any}",
+    "X509: authentication aborted{any}",
+    "X509: failed{any}",
+    "X509: CERT payload bogus or revoked",
+    "X509: certificate rejected for this connection",
+    "X509: certificate payload rejected for this connection",
+    "X509: Certificate rejected for this connection",
+    "X509: no EE-cert in chain",
+    "X509: connection failed due to unmatched IKE ID in certificate SAN",
+    "Peer public key SubjectAltName does not match peer ID for this connection",
+    "Peer CERT payload SubjectAltName does not match peer ID for this connection",
+    "peer ID_DER_ASN1_DN '{id}' does not match expected {private}",
+    "peer ID_DER_ASN1_DN '{private}",
+    "NSS: ERROR: IPsec certificate {id} invalid: {name}: {any}",
+    "NSS: ERROR: IPsec certificate {id} invalid: {name}",
+    "NSS: ERROR: IPsec certificate {private}",
+    "NSS: end certificate invalid",
+    "Certificate {id} failed verification",
+    "probable authentication failure (mismatch of preshared secrets?): {any}",
+    "received Hash Payload does not match computed value",
+    "received message SIG_I data did not match computed value",
+    "received message SIG_R data did not match computed value",
+    "Peer mismatch on first found connection and no better connection found",
+    "Peer ID '{id}' mismatched on first found connection and no better connection found",
+    "Peer ID '{id}' is not specified on any matching connection",
+    "we require IKEv1 peer to have ID '{id}', but peer declares '{id}'",
+    "we require IKEv2 peer to have ID '{id}', but peer declares '{id}'",
+    "we require peer to have ID '{id}', but peer declares '{id}'",
+    "no suitable connection for peer '{id}'",
+    ("initial Aggressive Mode packet claiming to be from {id} on {addr} but no connection has been "
+    "authorized"),
+    "no RSA public key known for '{id}'",
+    "no ECDSA public key known for '{id}'",
+    "Signature check (on {id}) failed {any}; tried {private}",
+    "RSA Signature check (on {id}) failed {any}; tried {private}",
+    "ECDSA Signature check (on {id}) failed {any}; tried {private}",
+    "Signature check (on {private}",
+    "RSA Signature check (on {private}",
+    "ECDSA Signature check (on {private}",
+    "private key matching CKAID '{private}' not found: {any}",
+    "private key matching CKAID {private}",
+    "private key for connection not found",
+    "unable to locate my private key for RSA Signature",
+    "unable to locate my private key for {any}",
+    "Can't authenticate: no preshared key found for `{id}' and `{id}'.  Attribute{any}",
+    "Can't authenticate: no preshared key found for {private}",
+    "Failed to find our PreShared Key",
+    "Failed to find our PreShared key",
+    "Failed to find our RSA key",
+    "Failed to find our RSA Key",
+    "connection requires PPK, but we didn't find one",
+    "connection has ppk=insist but peer does not support PPK",
+    "Requested PPK_ID not found and connection requires a valid PPK",
+    "failed to receive PPK confirmation and connection has ppk=insist",
+    "failed to find PPK and PPK_ID, continuing without PPK",
+    "Peer attempted EAP authentication, but {any}",
+    "failed to add connection: left certificate '{cert}' not found in the NSS database",
+    "failed to add connection: right certificate '{cert}' not found in the NSS database",
+    "left certificate '{cert}' {any}",
+    "right certificate '{cert}' {any}",
+    "certificate verified OK: {id}",
+    # --- user names -------------------------------------------------------------------------
+    "XAUTH: User {user}: Authentication Failed: Incorrect Username or Password",
+    "XAUTH: User {user}: Authentication Failed (Retried {n} times)",
+    "XAUTH: User {user}: Authentication Failed (retry {n})",
+    "XAUTH: User {user}: Authentication Successful",
+    "XAUTH: User {user}: Attempting to login",
+    "XAUTH: User {user}: {any}",
+    "XAUTH: User {user}",
+    "XAUTH: user {user}: {any}",
+    "XAUTH: Answering XAUTH challenge with user='{user}'",
+    "XAUTH: authentication for {user} failed, but policy is set to soft fail",
+    "XAUTH: failure user({user}:{conn})",
+    "XAUTH: success user({user}:{conn})",
+    "XAUTH: checking user({user}:{conn})",
+    "XAUTH: password file authentication method requested to authenticate user '{user}'",
+    "XAUTH: PAM authentication method requested to authenticate user '{user}'",
+    "XAUTH: pam authentication method requested to authenticate user '{user}'",
+    "XAUTH: authentication method 'always ok' requested to authenticate user '{user}'",
+    "XAUTH: nested {any}",
+    "XAUTH: #{n}: {any}",
+    "XAUTH: aborting entire IKE Exchange",
+    "XAUTH: Unsuccessfully Authenticated",
+    "XAUTH: Successfully Authenticated",
+    "XAUTH: Username or password request was received, but XAUTH client mode not enabled",
+    "XAUTH: Username or password request received",
+    "XAUTH: unable to open password file ({path}) for verification",
+    "XAUTH: unable to open password file {private}",
+    "XAUTH: Sending Username/Password request",
+    "XAUTH: Sending XAUTH Login/Password Request",
+    "XAUTH username prompt failed",
+    "XAUTH password prompt failed",
+    "XAUTH username requested, but no file descriptor available for prompt",
+    "XAUTH password requested, but no file descriptor available for prompt",
+    "no Username entered, aborted",
+    "no Password entered, aborted",
+    "Received Cisco XAUTH status: FAIL",
+    "Received Cisco XAUTH type: {any}",
+    "Received Cisco XAUTH username",
+    "Received Cisco XAUTH password",
+    "Received Cisco {any}",
+    "EAP AUTH failed",
+    "PAM: authentication of user '{user}' SUCCEEDED after {n} seconds",
+    "PAM: authentication of user '{user}' FAILED after {n} seconds",
+    "PAM: authentication of user '{user}' ABORTED (timeout) after {n} seconds",
+    "PAM: authentication of user '{user}' ABORTED ({any}) after {n} seconds",
+    "PAM: {any} user '{user}' {any}",
+    "PAM: {any} '{user}'{any}",
+    "xauth_inR1(STF_OK){any}",
+    "ESP traffic information: in={amount} out={amount} XAUTHuser={user}",
+    "AH traffic information: in={amount} out={amount} XAUTHuser={user}",
+    "IPCOMP traffic information: in={amount} out={amount} XAUTHuser={user}",
+    "ESP traffic information: in={amount} out={amount}",
+    "AH traffic information: in={amount} out={amount}",
+    "IPCOMP traffic information: in={amount} out={amount}",
+    "ESP traffic information: {any}",
+    "AH traffic information: {any}",
+    # --- proposals and selectors -------------------------------------------------------------
+    "no IKEv2 connection found with compatible Traffic Selectors",
+    "No IKEv2 connection found with compatible Traffic Selectors",
+    "proposed Traffic Selectors do not match labeled IKEv2 connection",
+    "cannot respond to IPsec SA request because no connection is known for {addr}",
+    "peer proposal was rejected in a virtual connection policy: {any}",
+    "our client ID returned doesn't match my proposal - us: {addr} vs them: {addr}",
+    "peer client ID returned doesn't match my proposal - us: {addr} vs them: {addr}",
+    "our client subnet returned doesn't match my proposal - us: {addr} vs them: {addr}",
+    "peer client subnet returned doesn't match my proposal - us: {addr} vs them: {addr}",
+    "our client ID returned doesn't match my proposal",
+    "peer client ID returned doesn't match my proposal",
+    "our client subnet returned doesn't match my proposal",
+    "peer client subnet returned doesn't match my proposal",
+    "no acceptable Oakley Transform",
+    "no acceptable Proposal in IPsec SA",
+    "no local proposal matches remote proposals {any}",
+    "no local proposal matches {any}",
+    "remote accepted the invalid proposal {any}",
+    "IKE initiator proposed an unsupported algorithm",
+    "IKE responder accepted an unsupported algorithm",
+    "Discarding unauthenticated INVALID_KE_PAYLOAD response {any}",
+    "ignoring received INVALID_KE packets - received too many (DoS?)",
+    "we require PFS but Quick I1 SA specifies no GROUP_DESCRIPTION",
+    "policy dictates Transport Mode, but peer requested {any}",
+    "policy dictates Tunnel Mode, but peer requested {any}",
+    "policy dictates {any}, but peer requested {any}",
+    "local policy requires Tunnel Mode but peer requires {any}",
+    "local policy requires Transport Mode but peer requires {any}",
+    "IKE_AUTH response missing v2SA, v2TSi or v2TSr: not attempting to setup {any}",
+    "missing v2SA, v2TSi or v2TSr: not attempting to setup child SA",
+    "missing v2CP reply, not attempting to setup child SA",
+    # --- the network -----------------------------------------------------------------------
+    (
+        "asynchronous network error report on {iface} ({addr}), complainant {addr}: "
+        "Message too long [errno {n}, {any}"
+    ),
+    ("asynchronous network error report on {iface} ({addr}), complainant {addr}: {any} "
+    "[errno {n}, {any}"),
+    "sendto on {iface} to {addr} failed in {any}. Errno {n}: {any}",
+    "send on {iface} from {addr} to {addr} using UDP failed in delete notification: {any}",
+    "send on {iface} from {addr} to {addr} using UDP failed in {any} (errno {n})",
+    "send on {iface} from {addr} to {addr} using TCP failed in {any} (errno {n})",
+    "send on {iface} from {addr} to {addr} using UDP failed in {any}",
+    "send on {iface} from {addr} to {addr} using TCP failed in {any}",
+    "TCP: socket {n}: connecting to {addr}: {any}",
+    "TCP: connect({n}) failed{any}",
+    ("We cannot identify ourselves with either end of this connection.  {addr} or {addr} are not "
+    "usable"),
+    ("we cannot identify ourselves with either end of this connection.  {addr} or {addr} are not "
+    "usable"),
+    "We cannot identify ourselves with either end of this connection{any}",
+    "we cannot identify ourselves with either end of this connection{any}",
+    ("cannot initiate connection without resolved dynamic peer IP address, will keep retrying "
+    "(kind={name})"),
+    "cannot initiate connection without resolved dynamic peer IP address{any}",
+    "cannot initiate connection without knowing peer IP address (kind={name})",
+    "cannot initiate connection (serial {serial}) without knowing peer IP address{any}",
+    "cannot initiate connection without knowing peer IP address{any}",
+    "failed to convert '{host}' at load time: {any}",
+    "IKE_SA_INIT redirect exceeds limit{any}",
+    "IKE_AUTH redirect exceeds limit{any}",
+    "IKE_SA_INIT redirect loop{any}",
+    "IKE_AUTH redirect loop{any}",
+    "adding interface {iface} {addr}:UDP/{n} (NAT)",
+    "adding interface {iface} {addr}",
+    "adding interface {iface}/{iface} {addr}",
+    "adding UDP interface {iface} {addr}",
+    "adding TCP interface {iface} {addr}",
+    "shutting down interface {iface}/{iface} {addr}",
+    "shutting down interface {iface} {addr}",
+    "forgetting secrets",
+    "loading secrets from \"{path}\"",
+    "secrets file: {path}",
+    "core dump dir: {path}",
+    # --- our own kernel and scripts -----------------------------------------------------------
+    "netlink response for Add SA {any}",
+    "netlink response for Del SA {any}",
+    "cannot install kernel policy {addr}; in use by negotiating Child SA \"{conn}\" {serial}",
+    "cannot install kernel policy {addr}; it is in use by the {any} connection \"{conn}\"{any}",
+    "cannot install kernel policy {any}",
+    "cannot install eroute {any}",
+    "cannot route -- route already in use for \"{conn}\" - but allowing anyway",
+    "cannot route -- route already in use for \"{conn}\"",
+    "leasing IPv4 address failed: {any}",
+    "leasing IPv6 address failed: {any}",
+    "ikev2 lease_an_address failure {any}",
+    "Quick Mode request rejected, peer requested lease of {addr} but it is unavailable{any}",
+    "Quick Mode request rejected, peer requested lease of {addr}",
+    "command \"{any}\" output: {private}",
+    # --- notifications --------------------------------------------------------------------------
+    "IKE_AUTH response rejected Child SA with {name}",
+    "AUTH response rejected Child SA with {name}",
+    "IKE_AUTH response contained the error notification {name}",
+    "AUTH response contained the error notification {name}",
+    "IKE_AUTH response contained the CHILD SA error notification '{name}'",
+    "AUTH response contained the status notification {name}",
+    "CREATE_CHILD_SA failed with error notification {name}",
+    "CHILD SA failed: {name}",
+    "CHILD SA encountered fatal error: {name}",
+    "encountered fatal error in state {name}",
+    "responding to {any} message (ID {n}) from {addr} with encrypted notification {name}",
+    "responding to {any} message (ID {n}) from {addr} with unencrypted notification {name}",
+    "responding to {any} with encrypted notification {name}",
+    "responding to {any} with unencrypted notification {name}",
+    "received unauthenticated {name}",
+    *(
+        f"{verb}{protocol}{exchange} {sort} containing {{name}} notification"
+        for verb in ("ignoring unexpected ", "ignoring ", "dropping unexpected ", "unexpected ")
+        for protocol in ("ISAKMP_v2_", "")
+        for exchange in _EXCHANGE
+        for sort in ("response", "request", "message")
+    ),
+    "ignoring informational payload, type {name} msgid={spi}",
+    "ignoring informational payload {name}, msgid={spi}, length={n}",
+    "ignoring secured informational payload {name}, msgid={spi}, length={n}",
+    "ignoring secured informational payload {name}, msgid={spi}, len={n}",
+    "ignoring unsecured informational payload {name}, length={n}",
+    "ignoring informational payload, type {name}",
+    "ignoring informational payload {name}",
+    "ignoring secured informational payload {name}",
+    "ignoring unsecured informational payload {name}",
+    "received and ignored notification payload: {name}",
+    "sending notification {name} to {addr}",
+    "sending encrypted notification {name} to {addr}",
+    "sending unencrypted notification {name} to {addr}",
+    "IKE_AUTH response redirects to new gateway {addr}",
+    # --- silence --------------------------------------------------------------------------------
+    ("{n} second timeout exceeded after {n} retransmits.  No response (or no acceptable response) "
+    "to our {any}"),
+    ("{n} second timeout exceeded after {n} retransmits.  No acceptable response to our first "
+    "Quick Mode message: perhaps peer likes no proposal"),
+    ("{n} second timeout exceeded after {n} retransmits.  No acceptable response to our first "
+    "Quick Mode message{any}"),
+    ("{n} second timeout exceeded after {n} retransmits.  Possible authentication failure: no "
+    "acceptable{any}"),
+    "{n} second timeout exceeded after {n} retransmits",
+    "{n} second timeout exceeded after {n} retransmit.  {any}",
+    ("max number of retransmissions ({n}) reached {name}.  No response (or no acceptable response) "
+    "to our {any}"),
+    ("max number of retransmissions ({n}) reached {name}.  No acceptable response to our first "
+    "Quick Mode message{any}"),
+    ("max number of retransmissions ({n}) reached {name}.  Possible authentication failure: no "
+    "acceptable{any}"),
+    "max number of retransmissions ({n}) reached {name}",
+    "retransmission; will wait {n} seconds for response",
+    "retransmitting {any}; will wait {n} seconds for response",
+    # --- ends -----------------------------------------------------------------------------------
+    "terminating SAs using this connection",
+    "initiating delete of connection's IKE SA {serial} (and Child SA {serial})",
+    "initiating delete of connection's Child SA {serial} using IKE SA {serial}",
+    "initiating delete of connection's IPsec SA {serial} and ISAKMP SA {serial}",
+    "initiating delete of connection's {any}",
+    "received whack to delete {any} state {serial} {name}",
+    "received whack to delete {any}",
+    "suspending connection - deleting states",
+    "deleting connection \"{conn}\"[{n}] instance with peer {addr} {{isakmp=#{n}/ipsec=#{n}}}",
+    "deleting connection instance with peer {addr} {{isakmp=#{n}/ipsec=#{n}}}",
+    "deleting connection \"{conn}\"{any}",
+    "deleting non-instance connection",
+    "deleting connection",
+    "deleting state ({state}) aged {n}s and sending notification",
+    "deleting state ({state}) aged {n}s and NOT sending notification",
+    "deleting state ({state}) and sending notification",
+    "deleting state ({state}) and NOT sending notification",
+    "deleting state ({state})",
+    ("deleting other state {serial} connection ({state}) \"{conn}\" aged {n}s and sending "
+    "notification"),
+    ("deleting other state {serial} connection ({state}) \"{conn}\" aged {n}s and NOT sending "
+    "notification"),
+    "deleting other state {serial} connection ({state}) \"{conn}\" and sending notification",
+    "deleting other state {serial} connection ({state}) \"{conn}\" and NOT sending notification",
+    "deleting other state {serial} connection ({state}) \"{conn}\"",
+    "deleting other state {serial} ({state}) \"{conn}\" and sending notification",
+    "deleting other state {serial} ({state}) \"{conn}\"",
+    "deleting other state {serial} ({state})",
+    *(
+        f"deleting {sa} SA ({{state}}){aged}{sends}{using}"
+        for sa in ("IKE", "IPsec", "Child", "ISAKMP")
+        for aged in (" aged {n}s", "")
+        for sends in (" and sending notification", " and NOT sending notification", "")
+        for using in (" using ISAKMP SA {serial}", " using IKE SA {serial}", "")
+    ),
+    "deleting established Child SA using IKE SA {serial}",
+    "sent INFORMATIONAL request to delete established Child SA using IKE SA {serial}",
+    "sent INFORMATIONAL request to delete larval Child SA using IKE SA {serial}",
+    "sent INFORMATIONAL request to delete IKE SA",
+    "received Delete SA({spi}) payload: deleting IPSEC State {serial}",
+    "received Delete SA({spi}) payload: deleting IPsec State {serial}",
+    "received Delete SA payload: deleting ISAKMP State {serial}",
+    "received Delete SA payload: self-deleting ISAKMP State {serial}",
+    "received Delete SA payload via {serial}",
+    *(
+        f"received Delete SA payload: {verb} {sa} {{serial}}{when}"
+        for verb in (
+            "already replacing", "already deleting", "already expiring", "already delete",
+            "replace", "delete", "expire", "replacing", "deleting", "expiring",
+        )
+        for sa in ("IPSEC State", "IPsec State", "CHILD SA")
+        for when in (" in {n} seconds", "{any}")
+    ),
+    "{name} SA expired (LATEST!)",
+    "IPsec SA expired (--dontrekey)",
+    "Child SA expired (LATEST!)",
+    "IPsec SA expired (LATEST!)",
+    "CHILD SA expired (LATEST!)",
+    "ISAKMP SA expired (LATEST!)",
+    "received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; deleting old SA",
+    ("received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; already hard "
+    "expired"),
+    "received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=no",
+    "received soft EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; replacing",
+    "received hard EXPIRE for {any}",
+    "initiating active session redirect to new gateway (address: {addr})",
+    "INFORMATIONAL request redirects to new gateway {addr}",
+    "INFORMATIONAL response redirects to new gateway {addr}",
+    "scheduling redirect {n} to {addr}",
+    # --- the peer is dead -----------------------------------------------------------------------
+    "liveness action - restarting all connections that share this peer",
+    "liveness action - clearing connection kind {name}",
+    "liveness action - putting connection into hold",
+    "liveness action - {any}",
+    "DPD action - restarting all connections that share this peer",
+    "DPD action - putting connection into hold",
+    "DPD action - {any}",
+    "IKEv2 liveness action: clearing connection kind {name}",
+    "IKEv2 liveness action{any}",
+    "IKEv2 peer liveness - clearing connection",
+    "IKEv2 peer liveness - restarting all connections that share this peer",
+    "IKEv2 peer liveness{any}",
+    "DPD: No response from peer - declaring peer dead",
+    "DPD: Clearing Connection",
+    "DPD: Restarting Connection",
+    "DPD: Restarting all connections that share this peer",
+    "DPD: Putting connection into %trap",
+    "DPD: Clearing {any}",
+    "DPD: Restarting {any}",
+    "DPD: Putting {any}",
+    # --- pluto and its unit ---------------------------------------------------------------------
+    "Pluto is shutting down",
+    "Pluto is up",
+    "shutting down",
+    *(
+        f"{verb} {{unit}} - Internet Key Exchange (IKE) Protocol Daemon for IPsec{dots}"
+        for verb in ("Starting", "Started", "Stopping", "Stopped", "Reloading", "Reloaded")
+        for dots in ("...", ".", "")
+    ),
+    *(
+        f"{verb} {{unit}} - {{any}}"
+        for verb in ("Starting", "Started", "Stopping", "Stopped", "Reloading", "Reloaded",
+                     "Finished")
+    ),
+    "{unit}: Main process exited, code={any}, status={n}/{any}",
+    "{unit}: Main process exited{any}",
+    "{unit}: Killing process {n} ({any}) with signal {any}",
+    "{unit}: Sent signal SIGKILL to main process {private} (pluto) on client request.",
+    "{unit}: Sent signal SIGKILL{any}",
+    "{unit}: Stopped {any}",
+    "{unit}: Stopping {any}",
+    "{unit}: Deactivated successfully.",
+    "{unit}: Failed with result '{any}'.",
+    "{unit}: Scheduled restart job, restart counter is at {n}.",
+    "{unit}: Consumed {n}s CPU time.",
+    "{unit}: {any}",
+    *sorted(w.text for s in STATE_TABLE for w in s.stories if " " in w.text),
+)  # fmt: skip
+"""The most telling first: the first that fits is taken."""
+
+UPDOWN_VERBS: Final = tuple(
+    f"{verb}-{end}"
+    for verb in ("prepare", "route", "unroute", "up", "down")
+    for end in ("client-v6", "host-v6", "client", "host")
+)
+"""What the updown script is asked for, in front of what it says."""
+
+_STATES: Final = frozenset(
+    form
+    for s in STATE_TABLE
+    for w in (*s.names, *s.stories)
+    for form in (w.text, w.text.removeprefix("STATE_"), w.text.removeprefix("STATE_V2_"))
+)
+_STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*(?:_[A-Za-z0-9]{1,40}){1,8}: ", re.ASCII)
+_UNIT: Final = re.compile(r"[\w@\\.:-]{1,200}\.(?:service|mount|scope|slice|timer|socket): ")
+
+
+class _Hole(NamedTuple):
+    name: str
+
+
+def _parse(message: str) -> tuple[str | _Hole, ...]:
+    parts: list[str | _Hole] = []
+    for text, name, _, _ in Formatter().parse(message):
+        if text and parts and isinstance(parts[-1], str):
+            parts[-1] += text
+        elif text:
+            parts.append(text)
+        if name is not None:
+            parts.append(_Hole(name))
+    return tuple(parts)
+
+
+def _index() -> dict[str, list[tuple[str | _Hole, ...]]]:
+    """Order the messages by their first word, empty where that is a value."""
+    index: dict[str, list[tuple[str | _Hole, ...]]] = {}
+    for parts in map(_parse, _MESSAGES):
+        first = parts[0]
+        word = "" if isinstance(first, _Hole) else first.split(" ", 1)[0]
+        whole = word and isinstance(first, str) and (" " in first or len(parts) == 1)
+        index.setdefault(word if whole else "", []).append(parts)
+    return index
+
+
+_BY_WORD: Final = _index()
+
+
+def literals() -> list[str]:
+    """Return what the messages have between their fields."""
+    parts = (part for message in _MESSAGES for part in _parse(message))
+    return [part for part in parts if isinstance(part, str)]
+
+
+def read(text: str) -> list[Piece] | None:
+    """Take a message apart; None: it is none of those that are known here."""
+    state = _STATE.match(text)
+    begin = state[0] if state else ""
+    rest = text[len(begin) :]
+    found = _updown(rest) or _first(rest)
+    if found is None:
+        return [(Field.OWN, begin), (Field.TEXT, rest)] if begin else None
+    return [(Field.OWN, begin), *found] if begin else found
+
+
+def _first(text: str) -> list[Piece] | None:
+    for word in (text.partition(" ")[0], ""):
+        for parts in _BY_WORD.get(word, ()):
+            if (found := _match(parts, text)) is not None:
+                return found
+    return None
+
+
+def _updown(text: str) -> list[Piece] | None:
+    """Read what the updown script is told of: what it prints may be anything."""
+    verb, _, rest = text.partition(" ")
+    if verb not in UPDOWN_VERBS:
+        return None
+    exited = re.fullmatch(r"command exited with (?:status|signal) \d{1,3}", rest, re.ASCII)
+    if exited:
+        return [(Field.OWN, text)]
+    said, colon, output = rest.partition(": ")
+    if said in ("output", "command exited with status"):
+        return [(Field.OWN, f"{verb} {said}{colon}"), (Field.PRIVATE, output)]
+    return [(Field.OWN, f"{verb} "), (Field.TEXT, rest)]
+
+
+def _match(parts: tuple[str | _Hole, ...], text: str) -> list[Piece] | None:
+    """Find one part behind the other."""
+    found: list[Piece] = []
+    at, rest = 0, Field.TEXT
+    for i, part in enumerate(parts):
+        if isinstance(part, str):
+            if not text.startswith(part, at):
+                return None
+            found.append((Field.OWN, part))
+            at += len(part)
+        else:
+            end = _end(part, parts[i + 1 :], text, at)
+            if end is None:
+                return None
+            field = _field(part, text[at:end])
+            found.append((field, text[at:end]))
+            if field in FREE:
+                rest = Field.PRIVATE
+            at = end
+    if at < len(text):
+        found.append((rest, text[at:]))
+    return found
+
+
+def _field(hole: _Hole, value: str = "") -> Field:
+    if hole.name == "state":
+        return Field.OWN if value in _STATES else Field.TEXT
+    if hole.name == "spi":
+        return Field.SPI
+    return Field.OWN if hole.name in _OWN else _PRIVATE[hole.name]
+
+
+def _end(hole: _Hole, behind: tuple[str | _Hole, ...], text: str, at: int) -> int | None:
+    """Find where a value ends; None: nothing there is one."""
+    own = _SPI if hole.name == "spi" else _OWN.get(hole.name)
+    if own is not None:
+        m = own.match(text, at)
+        return m.end() if m else None
+    if hole.name == "unit" and at == 0:
+        m = _UNIT.match(text)
+        return m.end() - 2 if m else None
+    if not behind:
+        return len(text)
+    literal = behind[0]
+    assert isinstance(literal, str)
+    end = text.rfind(literal, at) if _field(hole) in FREE else text.find(literal, at)
+    return end if end >= 0 else None

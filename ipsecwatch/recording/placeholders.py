@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""What stands in a redacted text for what was private: the same for the same, its kind told.
+
+The addresses are RFC 2544's (198.18.0.0/15) and RFC 3849's (2001:db8::/32), which no network has.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a private value is; the word that people are told."""
+
+    IPV4 = "IPv4 address"
+    IPV6 = "IPv6 address"
+    HOST = "host or domain name"
+    CONNECTION = "connection name"
+    UUID = "connection UUID"
+    USER = "user name"
+    DN = "distinguished name"
+    MAIL = "e-mail-like identity"
+    KEY_ID = "key identity"
+    IDENTITY = "other identity"
+    CERTIFICATE = "certificate nickname"
+    INTERFACE = "interface"
+    PATH = "path"
+    URI = "URI"
+    LABEL = "security label"
+    BANNER = "banner"
+    UNIT = "systemd unit"
+    SPI = "SPI"
+    PROCESS = "process number"
+    NUMBER = "number"
+    WORD = "other text"
+
+
+_FORMS: Final = {
+    Kind.IPV6: "2001:db8::{:x}",
+    Kind.HOST: "host{}.example",
+    Kind.CONNECTION: "conn{}",
+    Kind.UUID: "00000000-0000-4000-8000-{:012x}",
+    Kind.USER: "user{}",
+    Kind.DN: "CN=dn{}",
+    Kind.MAIL: "mail{}@mail.example",
+    Kind.KEY_ID: "key{}",
+    Kind.IDENTITY: "id{}",
+    Kind.CERTIFICATE: "cert{}",
+    Kind.INTERFACE: "if{}",
+    Kind.PATH: "/path{}",
+    Kind.URI: "http://uri{}.example",
+    Kind.LABEL: "label{}",
+    Kind.BANNER: "banner{}",
+    Kind.UNIT: "unit{}.service",
+    Kind.SPI: "5b1c{:04x}",
+    Kind.PROCESS: "{}",
+    Kind.NUMBER: "num{}",
+    Kind.WORD: "text{}",
+}
+
+KEPT: Final = frozenset(
+    {"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"}  # noqa: S104 - text, not a socket
+)
+"""Addresses that every machine has, and that tell nothing."""
+
+# What separates words where a value has several; a name with a dot or a hyphen in it is one word.
+_BETWEEN: Final = re.compile(r"[\s,;\"']+")
+_BY_WORD: Final = frozenset(
+    {Kind.USER, Kind.DN, Kind.IDENTITY, Kind.MAIL, Kind.KEY_ID, Kind.CERTIFICATE, Kind.LABEL}
+)
+"""Kinds of which each word is private for itself, too; a banner is prose."""
+_FORGOTTEN: Final = frozenset({Kind.SPI, Kind.PROCESS, Kind.NUMBER})
+"""Kinds that aren't recognised elsewhere: one number is as good as another."""
+MANY: Final = 64
+"""Words of one value that are remembered each for itself."""
+
+
+@dataclass(slots=True)
+class Placeholders:
+    """Gives each private value its placeholder, and remembers both while it lives."""
+
+    _by_kind: dict[Kind, dict[str, str]] = field(default_factory=dict)
+    _by_value: dict[str, str] = field(default_factory=dict)
+    _words: set[str] = field(default_factory=set)
+    _next: Counter[Kind] = field(default_factory=Counter)
+    _seen: dict[Kind, set[str]] = field(default_factory=dict)
+
+    def get(self, kind: Kind, value: str) -> str:
+        """Return what stands for a value of this kind."""
+        self._seen.setdefault(kind, set()).add(value)
+        known = self._by_kind.setdefault(kind, {})
+        if value not in known:
+            known[value] = self._make(kind, value)
+            self._learn(kind, value, known[value])
+        return known[value]
+
+    def address(self, text: str) -> str | None:
+        """Return what stands for an address; None: it is none."""
+        version = ip_version(text)
+        if version is None:
+            return None
+        if text in KEPT:
+            return text
+        return self.get(Kind.IPV4 if version == 4 else Kind.IPV6, text)
+
+    def known(self, text: str) -> str | None:
+        """Return what stands for a value of whatever kind, if it has been met."""
+        return self._by_value.get(text)
+
+    def is_private(self, word: str) -> bool:
+        """Return whether a word is a private value that was met, or one of the words of one."""
+        return word.casefold() in self._words
+
+    def counts(self) -> dict[Kind, int]:
+        """Return how many values of each kind were replaced since the last recount()."""
+        return {kind: len(self._seen[kind]) for kind in Kind if self._seen.get(kind)}
+
+    def recount(self) -> None:
+        """Count from here on."""
+        self._seen.clear()
+
+    def _make(self, kind: Kind, value: str) -> str:
+        """Return a new placeholder, which isn't the value itself by accident."""
+        while True:
+            self._next[kind] += 1
+            made = _form(kind, self._next[kind])
+            if made != value and not self.is_private(made):
+                return made
+
+    def _learn(self, kind: Kind, value: str, placeholder: str) -> None:
+        if kind in _FORGOTTEN:
+            return
+        self._by_value.setdefault(value, placeholder)
+        self._words.add(value.casefold())
+        if kind not in _BY_WORD:
+            return
+        for word in _BETWEEN.split(value, MANY)[:MANY]:
+            key, mark, rest = word.partition("=")  # a DN's CN= is no secret
+            self._words.add((rest if mark else key).casefold())
+
+
+def _form(kind: Kind, n: int) -> str:
+    if kind is Kind.IPV4:
+        return f"198.{18 + n // 65536}.{n // 256 % 256}.{n % 256}"
+    return _FORMS[kind].format(n)
+
+
+def ip_version(text: str) -> int | None:
+    """Return 4 or 6 for an address; None: it is none."""
+    if len(text) > 60 or not (":" in text or "." in text):
+        return None
+    try:
+        return ipaddress.ip_address(text).version
+    except ValueError:
+        return None

@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""Text that no grammar knows: of it stay libreswan's own words, unless one is somebody's name.
+
+A private value is recognised by what it is (an address, a path, what stands in quotes), by having
+been met before, or by not being one of libreswan's words. A number stays only beside a word that
+says what it counts. What follows a word like ``user`` is private whatever it is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.recording import addresses
+from ipsecwatch.recording.placeholders import Kind
+from ipsecwatch.recording.vocabulary import WORDS, is_algorithm, words_of
+
+if TYPE_CHECKING:
+    from ipsecwatch.recording.placeholders import Placeholders
+
+NAMERS: Final = words_of(
+    """
+    user User USER username Username userid login account person member owner name Name named
+    called hostname host Host fqdn domain Domain realm label nickname subject issuer email
+    mail file path directory folder device identity XAUTHuser xauthuser uid gid secret
+    password passphrase banner Banner phone site location company department --name
+    --xauthname --xauthpass
+    """
+)
+"""Words behind which stands a name or a secret, whatever it looks like."""
+
+_UNITS: Final = words_of(
+    """
+    second seconds secs usecs ms minutes retransmits retransmit bytes octets packets times addresses
+    leases connections connection payloads payload helper helpers bits fragments
+    """
+)
+"""Words behind a number that say what it counts."""
+
+_COUNTED: Final = words_of(
+    """
+    errno errno= attempt fragment length len code type Errno depth status maximum minimum limit
+    bytes packets
+    """
+)
+"""Words before a number that say what it counts."""
+
+_SA: Final = words_of("SA State state serial sa using")
+"""Words in front of a serial."""
+
+_PIECE: Final = re.compile(
+    r"(?P<quoted>\"[^\"]*\"?)|(?P<quote>['`])|(?P<word>[^\s\"'`(){}\[\]<>,;|]+)"
+    r"|(?P<gap>[\s(){}\[\]<>,;|]+)"
+)
+_DN: Final = re.compile(
+    r"(?:CN|OU|O|C|L|ST|SN|E|DC|UID|GN|T|D|emailAddress|serialNumber|street|STREET)=", re.ASCII
+)
+_NUMBER: Final = re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII)
+_TIMED: Final = re.compile(r"\d{1,10}(?:\.\d{1,9})?s", re.ASCII)
+_SERIAL: Final = re.compile(r"[#$]\d{1,10}(?:'s)?", re.ASCII)
+_PORT: Final = re.compile(r":(?:(?:UDP|TCP)/)?\d{1,5}", re.ASCII)
+_COUNTERS: Final = re.compile(r"(?:ESP|AH)?(?:in|out)=\d{1,20}(?:[KMGT]i?)?B", re.ASCII)
+_SPI: Final = re.compile(r"0x[0-9a-fA-F]{1,8}|[0-9a-f]{8}", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_HOST: Final = re.compile(r"(?:[\w-]{1,63}\.){1,20}[A-Za-z][\w-]{1,62}")
+_SPLIT: Final = re.compile(r"([:=+])")
+_END: Final = re.compile(r"[.!?:]{1,4}$")
+
+
+class _Reader:
+    """Reads one text from its beginning to its end."""
+
+    def __init__(self, text: str, known: Placeholders) -> None:
+        self._text = text
+        self._known = known
+        self._out: list[str] = []
+        self._before = ""
+        """The last word, as it was."""
+        self._earlier = ""
+        """The one before it."""
+        self._was_address = False
+
+    def read(self) -> str:
+        at = 0
+        while at < len(self._text):
+            m = _PIECE.match(self._text, at)
+            assert m is not None
+            at = m.end()
+            if m.lastgroup == "gap":
+                self._out.append(m[0])
+            elif m.lastgroup == "quoted":
+                self._put(quoted(m[0], self._known))
+            elif m.lastgroup == "quote":
+                at = self._single(m.start())
+            elif _DN.match(m[0]):
+                at = self._distinguished(m.start())
+            else:
+                self._word(m[0], m.end())
+        return "".join(self._out)
+
+    def _put(self, text: str, word: str = "", *, is_address: bool = False) -> None:
+        self._out.append(text)
+        self._earlier, self._before, self._was_address = self._before, word, is_address
+
+    def _single(self, at: int) -> int:
+        """Take what stands in single quotes: all up to the last one, since it may have some."""
+        text = self._text
+        if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
+            self._out.append("'")
+            return at + 1
+        close = text.rfind("'")
+        inside = text[at + 1 : close] if close > at else text[at + 1 :]
+        closing = "'" if close > at else ""
+        self._put(f"{text[at]}{value(inside, self._known)}{closing}")
+        return close + 1 if close > at else len(text)
+
+    def _distinguished(self, at: int) -> int:
+        """Take a DN, of which nobody can tell where it ends."""
+        self._put(self._known.get(Kind.DN, self._text[at:].rstrip()))
+        return len(self._text)
+
+    def _word(self, word: str, at: int) -> None:
+        core = word.rstrip(":.")
+        found = addresses.address(core, self._known)
+        if found is not None:
+            self._put(found + word[len(core) :], is_address=True)
+        elif "===" in word:
+            self._put(addresses.joined(word, self._known), is_address=True)
+        elif self._stays(word, at):
+            self._put(word, word.rstrip(":="))
+        elif self._was_address and _is_port(word, self._text, at):
+            self._put(word)
+        else:
+            self._put(self._hidden(word), word.rstrip(":="))
+
+    def _stays(self, word: str, at: int) -> bool:
+        """Return whether a word is libreswan's as a whole."""
+        if self._before in NAMERS:
+            return False
+        if _SERIAL.fullmatch(word):
+            return self._before in _SA
+        if _COUNTERS.fullmatch(word):
+            return True
+        if _NUMBER.fullmatch(word.rstrip(".:")):
+            return self._counts() or _next(self._text, at) in _UNITS
+        if _TIMED.fullmatch(word):
+            return self._before in ("aged", "in", "after")
+        return is_own(word, self._known)
+
+    def _counts(self) -> bool:
+        """Return whether the words before a number say what it counts."""
+        before, earlier = self._before, self._earlier
+        return (
+            before in _COUNTED
+            or (earlier, before) == ("Message", "ID")
+            or (before == "of" and _NUMBER.fullmatch(earlier) is not None)
+            or is_algorithm(before)
+        )
+
+    def _hidden(self, word: str) -> str:
+        """Redact a word, or the parts of one that are private."""
+        if self._before in NAMERS or "://" in word:
+            return value(word, self._known)
+        known = self._known.known(word)
+        if known is not None:
+            return known
+        if "@" in word or word.startswith(("/", "~", ".")):
+            return value(word, self._known)
+        return self._parts(word)
+
+    def _parts(self, word: str) -> str:
+        """Redact ``key=value``, ``a:b`` or ``a+b`` part by part."""
+        out, before = [], ""
+        proposal = _PROPOSAL.match(word)
+        if proposal:
+            out.append(proposal[0])
+            word = word[proposal.end() :]
+        for part in _SPLIT.split(word):
+            own = before not in NAMERS and all(is_own(p, self._known) for p in part.split("/"))
+            out.append(part if own or is_own(part, self._known) else value(part, self._known))
+            before = before if part in ("=", ":") else part
+        return "".join(out)
+
+
+_PROPOSAL: Final = re.compile(r"\d{1,3}(?=:(?:IKE|ESP|AH)\b)", re.ASCII)
+
+
+def _is_port(word: str, text: str, at: int) -> bool:
+    """Return whether this is the port of an address in brackets, or a protocol behind ports."""
+    last = text[at : at + 1] == "]"
+    return bool(_PORT.fullmatch(word)) or (last and word.isdigit() and len(word) < 4)
+
+
+def _next(text: str, at: int) -> str:
+    m = _FOLLOWS.match(text, at)
+    return m[1] if m else ""
+
+
+_FOLLOWS: Final = re.compile(r" ([A-Za-z]{1,20})\b")
+
+
+def is_own(word: str, known: Placeholders) -> bool:
+    """Return whether a word is one of libreswan's, and nobody's name."""
+    end = _END.search(word, max(0, len(word) - 4))
+    core = word[: end.start()] if end else word
+    if not core:
+        return True
+    if known.is_private(core) or known.is_private(word):
+        return False
+    if not any(c.isalnum() for c in core):
+        return len(core) <= 3
+    return core in WORDS or word in WORDS or is_algorithm(core)
+
+
+def quoted(text: str, known: Placeholders) -> str:
+    """Redact ``"…"``: a connection's name, or a path."""
+    closed = len(text) > 1 and text.endswith('"')
+    inside = text[1:-1] if closed else text[1:]
+    if inside.startswith("/") or " " in inside or "://" in inside:
+        hidden = value(inside, known)
+    else:
+        hidden = connection(inside, known)
+    return f'"{hidden}"' if closed else f'"{hidden}'
+
+
+_PAIR: Final = re.compile(r"\d{1,9}x\d{1,9}", re.ASCII)
+
+
+def connection(name: str, known: Placeholders) -> str:
+    """Give a connection another name; what leftsubnets= and groups append keeps its form."""
+    base, slash, pair = name.rpartition("/")
+    if not (slash and _PAIR.fullmatch(pair)):
+        base, slash, pair = name, "", ""
+    base, mark, group = base.partition("#")
+    if not base:
+        return f"{mark}{addresses.end(group, known)}{slash}{pair}"
+    kind = Kind.UUID if _UUID.fullmatch(base) else Kind.CONNECTION
+    return f"{known.get(kind, base)}{mark}{addresses.end(group, known)}{slash}{pair}"
+
+
+def value(text: str, known: Placeholders) -> str:
+    """Replace a private value of which nothing is known but its form."""
+    core = text.strip()
+    if not core:
+        return text
+    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return f"{before}{_value(core, known)}{after}"
+
+
+def _value(text: str, known: Placeholders) -> str:
+    met = known.known(text)
+    if met is not None:
+        return met
+    if (found := addresses.address(text, known)) is not None:
+        return found
+    core = text.rstrip(".!?:") or text
+    end = text[len(core) :]
+    if core.startswith("0x") and _SPI.fullmatch(core):
+        return f"0x{known.get(Kind.SPI, core[2:])}{end}"
+    if core.startswith("@") and len(core) > 1:
+        return addresses.identity(core, known) + end
+    return (known.known(core) or known.get(_kind(core), core)) + end
+
+
+def _kind(text: str) -> Kind:
+    """Guess by its form what a value is."""
+    if "://" in text:
+        return Kind.URI
+    if text.startswith(("/", "~/", "./")):
+        return Kind.PATH
+    if _DN.match(text):
+        return Kind.DN
+    if _UUID.fullmatch(text):
+        return Kind.UUID
+    if text.isdigit():
+        return Kind.NUMBER
+    if _SPI.fullmatch(text):
+        return Kind.SPI
+    if "@" in text and " " not in text:
+        return Kind.MAIL
+    return Kind.HOST if len(text) < 254 and _HOST.fullmatch(text) else Kind.WORD
+
+
+def read(text: str, known: Placeholders) -> str:
+    """Redact text that no grammar knows."""
+    return _Reader(text, known).read()
