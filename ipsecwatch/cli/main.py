@@ -18,7 +18,8 @@ from ipsecwatch import __version__
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, fail
 
 VERBS: Final = (
-    "status", "monitor", "explain", "parse", "record", "replay", "daemon", "agent", "demo",
+    "status", "monitor", "explain", "parse", "record", "redact", "replay", "daemon", "agent",
+    "demo",
 )  # fmt: skip
 
 

@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import config, recording
+from ipsecwatch.cli import redact, terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, load_settings, verb
-from ipsecwatch.libreswan.status import parse
+from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.poller import BUDGET
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.recording.redaction import Redactor
+from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +42,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="F",
         help="the service's settings",
     )
-    parser.add_argument("--redact", action="store_true", help="hide addresses, names, identities")
+    parser.add_argument(
+        "--redact", action="store_true", help="hide what is private, as the verb redact does"
+    )
     parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="default: 1")
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
 
@@ -47,16 +53,21 @@ def run(args: argparse.Namespace) -> int:
     if not 0.2 <= args.interval <= 3600:
         raise Failure("--interval must be from 0.2 to 3600", "1 is a good one", EXIT_USAGE)
     settings = load_settings(lambda: config.load_service(args.config))
+    out = redact.create(lambda: recording.Writer(args.out), args.out)
+    redactor = Redactor() if args.redact else None
     try:
-        out = recording.Writer(args.out)
-    except OSError as e:
-        raise Failure(
-            f"cannot write {clean(str(args.out))}: {e.strerror}", "Give a new file", EXIT_USAGE
-        ) from e
-    with out:
-        recorder = _Recorder(out, settings, args.interval, Redactor() if args.redact else None)
-        asyncio.run(recorder.run(args.duration))
-    print(f"{recorder.answers} answers and {recorder.lines} log lines in {clean(str(args.out))}")
+        with out:
+            recorder = _Recorder(out, settings, args.interval, redactor)
+            asyncio.run(recorder.run(args.duration))
+    except Failure:
+        args.out.unlink()  # there is nothing in it
+        raise
+    name = clean(str(args.out))
+    print(f"{recorder.answers} answers and {recorder.lines} log lines in {name}")
+    if redactor is not None:
+        print(redact.told(redactor.counts()))
+    else:
+        print(f"Before you show it to anybody: ipsecwatch redact {name} NEW")
     return EXIT_OK
 
 
@@ -75,33 +86,41 @@ class _Recorder:
         self._log = PlutoLog(settings.unit, self._heard, lambda: None)
         self._pluto_client = PlutoClient.of(settings)
         self._version: str | None = None
+        self._reader = Reader()
+        self._screen = _Screen()
         self.answers = 0
         self.lines = 0
 
     async def run(self, duration: float | None) -> None:
-        """Record until the time is over, or a signal comes."""
+        """Record until the time is over, or a signal comes. Raise Failure where nobody can be."""
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        first = await self._ask(Command.STATUS)
-        self._head()
-        self._write(first)
-        if not self._log.open():
-            print("The journal cannot be read: there will be no log lines.", file=sys.stderr)
         end = float("inf") if duration is None else loop.time() + duration
-        rest = self._rest(first)
         try:
-            while not stop.is_set() and loop.time() < end:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(rest, end - loop.time())):
-                        await stop.wait()
-                    return
-                rest = await self._round()
+            first = await self._ask(Command.STATUS, first=True)
+            self._head()
+            self._write(first)
+            if not self._log.open():
+                self._screen.say("The journal cannot be read: there will be no log lines.")
+            await self._rounds(self._rest(first), stop, end)
         finally:
             await self._log.settle(float("inf"))
             self._log.close()
             await self._pluto_client.close()
+            self._screen.close()
+
+    async def _rounds(self, rest: float, stop: asyncio.Event, end: float) -> None:
+        """Ask again and again, and leave pluto alone in between."""
+        loop = asyncio.get_running_loop()
+        while not stop.is_set() and loop.time() < end:
+            self._screen.show(f"{self.answers} answers, {self.lines} log lines")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(rest, end - loop.time())):
+                    await stop.wait()
+                return
+            rest = await self._round()
 
     async def _round(self) -> float:
         """Ask what there is to ask; answers how long to leave pluto alone."""
@@ -115,41 +134,32 @@ class _Recorder:
     def _rest(self, entry: dict[str, Any] | None) -> float:
         return BUDGET * float(entry["took"]) if entry else 0.0
 
-    async def _ask(self, command: Command) -> dict[str, Any] | None:
+    async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
         """Ask once; answers an entry of the recording, or None where this can't be asked."""
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
         try:
             answer = await self._pluto_client.ask(command, self._version)
         except AskError as e:
+            if first:
+                _refuse(e, self._settings)
             if e.trouble is Trouble.UNAVAILABLE:
                 return None
-            took = round(time.monotonic() - mono, 3)
-            entry |= {"exit": None, "stdout": e.partial, "stderr": "", "took": took}
-            entry |= {"via": e.via, "error": str(e)}
-            if e.trouble is Trouble.UNREACHABLE and "within" in str(e):
-                entry["timed_out"] = True
-            return entry
+            if command is Command.STATUS:
+                self._screen.look(Poll(at, mono, pluto=e.pluto, why=str(e)))
+            return entry | _failed(e, round(time.monotonic() - mono, 3))
         if command is Command.STATUS:
-            self._version = parse(answer.text).version or self._version
-        return entry | self._fields(answer)
-
-    def _fields(self, answer: Answer) -> dict[str, Any]:
-        return {
-            "exit": answer.exit if answer.via is Via.WHACK else None,
-            "stdout": answer.text,
-            "stderr": answer.stderr,
-            "took": round(answer.took, 4),
-            "via": answer.via,
-        }
+            report = self._reader.read(answer.text, "status")
+            self._version = report.version or self._version
+            self._screen.look(Poll(at, mono, report))
+        return entry | _answered(answer)
 
     def _heard(self, line: LogLine) -> None:
         self.lines += 1
-        text = self._redactor.text(line.text) if self._redactor else line.text
-        self._out.write(
+        self._put(
             {
                 "at": round(line.at, 3),
-                "journal": text,
+                "journal": line.text,
                 "identifier": line.identifier,
                 "unit": self._settings.unit,
             }
@@ -159,11 +169,79 @@ class _Recorder:
         self._out.head(self._version, self._interval, redacted=self._redactor is not None)
 
     def _write(self, entry: dict[str, Any] | None) -> None:
-        if entry is None:
-            return
-        self.answers += 1
-        if self._redactor is not None:
-            entry["stdout"] = self._redactor.text(entry["stdout"])
-            if "error" in entry:
-                entry["error"] = self._redactor.text(entry["error"])
-        self._out.write(entry)
+        if entry is not None:
+            self.answers += 1
+            self._put(entry)
+
+    def _put(self, entry: dict[str, Any]) -> None:
+        self._out.write(self._redactor.entry(entry) if self._redactor else entry)
+
+
+def _refuse(e: AskError, settings: config.Settings) -> None:
+    """Raise Failure where recording on and on would record nothing."""
+    if e.forbidden:
+        raise Failure(str(e), e.hint)
+    never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
+    if e.trouble is Trouble.STOPPED and never:
+        raise Failure(
+            "libreswan isn't here: neither its control socket nor whack is where it should be",
+            "If it lies elsewhere, set control_socket and whack in the settings",
+        )
+
+
+def _failed(e: AskError, took: float) -> dict[str, Any]:
+    fields = {"exit": None, "stdout": e.partial, "stderr": "", "took": took, "via": e.via}
+    hangs = e.trouble is Trouble.UNREACHABLE and "within" in str(e)
+    return {**fields, "error": str(e), **({"timed_out": True} if hangs else {})}
+
+
+def _answered(answer: Answer) -> dict[str, Any]:
+    return {
+        "exit": answer.exit if answer.via is Via.WHACK else None,
+        "stdout": answer.text,
+        "stderr": answer.stderr,
+        "took": round(answer.took, 4),
+        "via": answer.via,
+    }
+
+
+class _Screen:
+    """Says on stderr, once each, how pluto is; at a terminal, in one line, what there is so far."""
+
+    def __init__(self) -> None:
+        self._tracker = Tracker()
+        self._is_terminal = sys.stderr.isatty()
+        self._said = ""
+
+    def look(self, poll: Poll) -> None:
+        """Take note of how pluto and its tunnels are."""
+        self._tracker.observe(poll)
+        how = _how(self._tracker.pluto if poll.report else poll.pluto, poll)
+        if how != self._said and (how or self._said):
+            self.say(how or "pluto answers.")
+        self._said = how
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        self.close()
+        print(clean(text), file=sys.stderr, flush=True)
+
+    def show(self, counts: str) -> None:
+        """Print what there is so far, in place of what was printed so last."""
+        if self._is_terminal:
+            rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
+            tunnels = terminal.count(rows) if rows else "no tunnels"
+            print(f"\r\x1b[K{counts}; {tunnels}. Ctrl-C ends it.", end="", file=sys.stderr)
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave the line free."""
+        if self._is_terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _how(pluto: PlutoState, poll: Poll) -> str:
+    """Say how pluto is; empty: well."""
+    if pluto is PlutoState.STARTING:
+        return "pluto is starting, which is recorded."
+    return f"{poll.why}, which is recorded." if poll.report is None else ""

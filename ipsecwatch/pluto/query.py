@@ -124,6 +124,11 @@ class AskError(Exception):
         self.via = via
 
     @property
+    def forbidden(self) -> bool:
+        """Whether it is for rights that there is no answer: it won't be better by itself."""
+        return self.hint == _ROOT
+
+    @property
     def pluto(self) -> PlutoState:
         """How pluto is, then. One that breaks off is running: its answer can't be trusted."""
         return {

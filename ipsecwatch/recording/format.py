@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -190,10 +191,13 @@ def _pluto(why: str) -> PlutoState:
     return PlutoState.UNREACHABLE
 
 
-def _create(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return gzip.open(path, "xt", encoding="utf-8")
-    return path.open("x", encoding="utf-8")
+def create(path: Path) -> IO[bytes]:
+    """Make a new file that its owner alone may read: what pluto says is for root alone, too.
+
+    Raises OSError where it can't be made, or is there already.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 class Writer:
@@ -203,13 +207,17 @@ class Writer:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = _create(path)
+        self._raw = create(path)
+        # A name in gzip's head would tell what the file was called when it was made.
+        packed = path.suffix == ".gz"
+        self._file = gzip.GzipFile("", "wb", fileobj=self._raw, mtime=0) if packed else self._raw
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._raw.close()
 
     def head(self, libreswan: str | None, interval: float, **more: object) -> None:
         """Write the first line."""
@@ -218,5 +226,5 @@ class Writer:
 
     def write(self, entry: dict[str, Any]) -> None:
         """Write an entry. Lone surrogates (bytes that are no UTF-8) are kept as escapes."""
-        self._file.write(json.dumps(entry) + "\n")
+        self._file.write((json.dumps(entry) + "\n").encode("ascii"))
         self._file.flush()

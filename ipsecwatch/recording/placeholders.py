@@ -85,7 +85,7 @@ class Placeholders:
     """Gives each private value its placeholder, and remembers both while it lives."""
 
     _by_kind: dict[Kind, dict[str, str]] = field(default_factory=dict)
-    _by_value: dict[str, str] = field(default_factory=dict)
+    _by_value: dict[str, Kind] = field(default_factory=dict)
     _words: set[str] = field(default_factory=set)
     _next: Counter[Kind] = field(default_factory=Counter)
     _seen: dict[Kind, set[str]] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Placeholders:
         known = self._by_kind.setdefault(kind, {})
         if value not in known:
             known[value] = self._make(kind, value)
-            self._learn(kind, value, known[value])
+            self._learn(kind, value)
         return known[value]
 
     def address(self, text: str) -> str | None:
@@ -110,7 +110,8 @@ class Placeholders:
 
     def known(self, text: str) -> str | None:
         """Return what stands for a value of whatever kind, if it has been met."""
-        return self._by_value.get(text)
+        kind = self._by_value.get(text)
+        return None if kind is None else self.get(kind, text)
 
     def is_private(self, word: str) -> bool:
         """Return whether a word is a private value that was met, or one of the words of one."""
@@ -132,10 +133,10 @@ class Placeholders:
             if made != value and not self.is_private(made):
                 return made
 
-    def _learn(self, kind: Kind, value: str, placeholder: str) -> None:
+    def _learn(self, kind: Kind, value: str) -> None:
         if kind in _FORGOTTEN:
             return
-        self._by_value.setdefault(value, placeholder)
+        self._by_value.setdefault(value, kind)
         self._words.add(value.casefold())
         if kind not in _BY_WORD:
             return

@@ -30,10 +30,7 @@ NAMERS: Final = words_of(
 """Words behind which stands a name or a secret, whatever it looks like."""
 
 _UNITS: Final = words_of(
-    """
-    second seconds secs usecs ms minutes retransmits retransmit bytes octets packets times addresses
-    leases connections connection payloads payload helper helpers bits fragments
-    """
+    "second seconds secs usecs ms bytes octets packets bits retransmits retransmit"
 )
 """Words behind a number that say what it counts."""
 
@@ -142,6 +139,8 @@ class _Reader:
         if _COUNTERS.fullmatch(word):
             return True
         if _NUMBER.fullmatch(word.rstrip(".:")):
+            if self._known.is_private(word):
+                return False
             return self._counts() or _next(self._text, at) in _UNITS
         if _TIMED.fullmatch(word):
             return self._before in ("aged", "in", "after")

@@ -4,9 +4,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import os
+import pty
 import signal
+import stat
 import sys
+import tempfile
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,27 +21,39 @@ from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 
 
 async def record(
-    folder: Path, *arguments: str, first: Said = SAMPLES[0].stdout, until_it_ends: bool = False
+    folder: Path,
+    *arguments: str,
+    first: Said = SAMPLES[0].stdout,
+    until_it_ends: bool = False,
+    said: Sequence[Said] = (),
+    stderr: int = asyncio.subprocess.PIPE,
 ) -> tuple[int, str]:
     """Record a pluto whose tunnel comes up; answers exit code and stderr.
 
-    The recorder is interrupted once it has seen both, unless it is to end by itself.
+    The recorder is interrupted once it has seen both, unless it is to end by itself. With
+    ``said`` pluto says one thing after the other, a second long each.
     """
     settings = folder / "ipsecwatch.toml"
     settings.write_text(f'control_socket = "{folder}/pluto.ctl"\nunit = "no-such.service"\n')
     comes_up = False
 
-    def says(_: float) -> Said:
+    def says(t: float) -> Said:
+        if said:
+            return said[min(int(t), len(said) - 1)]
         return SAMPLES[10].stdout if comes_up else first
 
-    async with FakePluto(f"{folder}/pluto.ctl", says, lambda: 0.0) as pluto:
+    start = time.monotonic()
+    async with FakePluto(f"{folder}/pluto.ctl", says, lambda: time.monotonic() - start) as pluto:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "ipsecwatch", "record", "--config", settings, "--interval", "0.2",
-            *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            *arguments, stdout=asyncio.subprocess.PIPE, stderr=stderr,
         )  # fmt: skip
         if not until_it_ends:
             if isinstance(first, Silence):
@@ -47,7 +65,20 @@ async def record(
             await until(lambda: pluto.asked >= asked + 3, 60)
             process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, err.decode()
+        return process.returncode or 0, (err or b"").decode()
+
+
+NOBODY = 65534
+
+
+async def run(*arguments: str, user: int | None = None) -> tuple[int, str]:
+    """Run the command, perhaps as another user; answers exit code and stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ipsecwatch", *arguments, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, user=user,
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode or 0, err.decode()
 
 
 def read(file: Path) -> str:
@@ -110,3 +141,78 @@ async def test_an_interval_out_of_bounds_is_wrong_usage(interval: str, tmp_path:
         tmp_path, str(tmp_path / "o"), "--interval", interval, until_it_ends=True
     )
     assert code == 2, err
+
+
+async def test_a_recording_is_its_owner_s_alone(tmp_path: Path) -> None:
+    for name in ("out.jsonl", "out.jsonl.gz"):
+        code, err = await record(tmp_path, str(tmp_path / name), "--duration", "0.2",
+                                 until_it_ends=True)  # fmt: skip
+        assert code == 0, err
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+SILENT = {Silence.STOPPED: "pluto is not running: there is no ", Silence.KILLED: "nobody listens"}
+
+
+@pytest.mark.parametrize("silence", SILENT)
+async def test_that_pluto_is_away_is_said_once(silence: Silence, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    code, err = await record(tmp_path, str(out), "--duration", "1.5", first=silence,
+                             until_it_ends=True)  # fmt: skip
+    assert code == 0, err
+    assert out.read_text().count("not running") >= 2
+    assert err.count(SILENT[silence]) == 1
+
+
+async def test_a_pluto_that_starts_is_recorded_as_starting(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    empty = "".join(
+        line for line in SAMPLES[0].stdout.splitlines(keepends=True)
+        if '"site"' not in line and "Total IPsec" not in line
+    )  # fmt: skip
+    said: list[Said] = [Silence.STOPPED, Silence.STOPPED, empty, SAMPLES[0].stdout]
+    code, err = await record(tmp_path, str(out), "--duration", "4", said=said, until_it_ends=True)
+    assert code == 0, err
+    told = [line for line in err.splitlines() if "pluto" in line]
+    assert [t.partition(",")[0].partition(":")[0] for t in told] == [
+        "pluto is not running", "pluto is starting", "pluto answers.",
+    ]  # fmt: skip
+
+
+async def test_where_libreswan_never_was_recording_fails_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    settings = tmp_path / "ipsecwatch.toml"
+    settings.write_text(f'control_socket = "{tmp_path}/never/pluto.ctl"\n')
+    code, err = await run("record", "--config", str(settings), str(out))
+    assert code == 3
+    assert err.count("\n") == 1
+    assert "libreswan isn't here" in err
+    assert not out.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+async def test_who_may_not_ask_is_told_at_once(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own is closed to others
+        theirs = Path(name)
+        os.chown(theirs, NOBODY, NOBODY)
+        settings = theirs / "ipsecwatch.toml"
+        settings.write_text(f'control_socket = "{tmp_path}/pluto.ctl"\n')
+        code, err = await run("record", "--config", str(settings), f"{theirs}/o", user=NOBODY)
+        assert code == 3, err
+        assert "Only root may ask pluto." in err
+        assert err.count("\n") == 1
+        assert not (theirs / "o").exists()
+
+
+async def test_at_a_terminal_it_shows_what_it_has(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        await record(tmp_path, str(tmp_path / "o"), "--duration", "1", until_it_ends=True,
+                     stderr=theirs)  # fmt: skip
+        os.close(theirs)
+        shown = await asyncio.to_thread(os.read, ours, 65536)
+    finally:
+        os.close(ours)
+    assert b"\r\x1b[K1 answers, 0 log lines; " in shown
+    assert b"1 down" in shown
+    assert shown.endswith(b"\r\x1b[K")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch redact``: a recording, or a text, without what is private."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ipsecwatch import recording
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, MAX_INPUT, Failure, read_input, verb
+from ipsecwatch.recording.redaction import Redactor
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ipsecwatch.recording.placeholders import Kind
+
+HELP = "hide what is private in a recording or a text, so that it can be shown to strangers"
+GZIP: Final = b"\x1f\x8b"
+
+T = TypeVar("T")
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "redact", HELP, run)
+    parser.add_argument(
+        "input", metavar="IN",
+        help="a recording, a status or a piece of pluto's log, also *.gz; - is stdin",
+    )  # fmt: skip
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="a new file; *.gz is compressed; - is stdout"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    data = _unpacked(read_input(args.input), args.input)
+    redactor = Redactor()
+    is_recording = _is_recording(data)
+    if is_recording:
+        # What is private is learnt from the whole before anything is written.
+        for _ in _entries(data, redactor):
+            pass
+        redactor.again()
+        _write(args.out, _entries(data, redactor, said=True))
+    else:
+        text = data.decode("utf-8", "surrogateescape")
+        redactor.text(text)
+        redactor.again()
+        _write(args.out, iter([redactor.text(text).encode("utf-8", "surrogateescape")]))
+    what = "a recording" if is_recording else "a text"
+    print(f"{what.capitalize()}. {told(redactor.counts())}", file=sys.stderr)
+    print("Look at it once before you send it: what is no name to us may be one to you.",
+          file=sys.stderr)  # fmt: skip
+    return EXIT_OK
+
+
+def told(counts: Mapping[Kind, int]) -> str:
+    """Say how much was replaced."""
+    listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
+    return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."
+
+
+def create(make: Callable[[], T], path: Path) -> T:
+    """Return what ``make`` returns. Raise Failure where the file can't be made."""
+    try:
+        return make()
+    except OSError as e:
+        reason = f"cannot write {clean(str(path))}: {e.strerror}"
+        raise Failure(reason, "Give a new file", EXIT_USAGE) from e
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    if not data.startswith(GZIP):
+        return data
+    unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    out = b""
+    try:
+        while data and len(out) <= MAX_INPUT:
+            out += unpack.decompress(data, MAX_INPUT + 1 - len(out))
+            data = unpack.unconsumed_tail or unpack.unused_data
+            if unpack.eof and data:
+                unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    except zlib.error as e:
+        if not out:
+            raise Failure(f"cannot read {clean(name)}: {e}", "Is it a gzip file?") from e
+    if len(out) > MAX_INPUT:
+        raise Failure(f"{clean(name)} is larger than {MAX_INPUT >> 20} MiB")
+    return out
+
+
+def _is_recording(data: bytes) -> bool:
+    head = _object(data[: data.find(b"\n") + 1 or len(data)])
+    return head is not None and head.get("kind") == recording.KIND
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the object that a line is; None: it is none."""
+    try:
+        found = json.loads(line.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
+    """Redact a recording line by line. What is no entry is left out; ``said``: and counted."""
+    at, number, lost = 0, 0, 0
+    while at < len(data):
+        end = data.find(b"\n", at) + 1 or len(data)
+        line, at = data[at:end], end
+        entry = _object(line)
+        if entry is None:
+            lost += bool(line.strip())
+            continue
+        number += 1
+        hidden = redactor.head(entry) if number == 1 else redactor.entry(entry)
+        yield json.dumps(hidden).encode("ascii") + b"\n"
+    if lost and said:
+        lines = "line was" if lost == 1 else "lines were"
+        print(f"{lost} damaged {lines} left out.", file=sys.stderr)
+
+
+def _write(path: Path, parts: Iterator[bytes]) -> None:
+    if str(path) == "-":
+        for part in parts:
+            sys.stdout.buffer.write(part)
+        return
+    raw = create(lambda: recording.create(path), path)
+    with raw:
+        if path.suffix != ".gz":
+            raw.writelines(parts)
+            return
+        with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            packed.writelines(parts)
