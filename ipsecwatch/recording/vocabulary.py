@@ -111,6 +111,10 @@ _PROSE: Final = """
     --up --down --add --delete --replace --route --unroute --initiate --terminate --name
     --asynchronous --listen --shutdown --trafficstatus --showstates --globalstatus --shuntstatus
     --connectionstatus --briefstatus --xauthname --xauthpass systemctl reload stop kill
+    ACCEPT_REDIRECT_YES ALLOW_NARROWING AUTHNULL AUTH_NEVER DECAP_DSCP DONT_ENCAP_DSCP DONTREKEY
+    IKEPAD_NO IKEPAD_YES IKEV1_ALLOW IKEV1_DISABLE IKEV2_ALLOW IKEV2_ALLOW_NARROWING IKEV2_PROPOSE
+    INTERMEDIATE NOPMTUDISC PPK_ALLOW PPK_INSIST RESUME SAREF_TRACK SHA2_TRUNCBUG failureDROP
+    failurePASS FAILURE KILL TERM SIGKILL SIGTERM SIGSTOP SIGCONT killed numeric performed
 """
 """Words of messages that are written nowhere else here."""
 

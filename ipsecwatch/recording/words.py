@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NAMERS: Final = words_of(
     """
-    user User USER username Username userid login account person member owner name Name named
+    user User USER username Username userid login account person member name Name named
     called hostname host Host fqdn domain Domain realm label nickname subject issuer email
     mail file path directory folder device identity XAUTHuser xauthuser uid gid secret
     password passphrase banner Banner phone site location company department --name
@@ -42,11 +42,12 @@ _COUNTED: Final = words_of(
 )
 """Words before a number that say what it counts."""
 
-_SA: Final = words_of("SA State state serial sa using")
+_SA: Final = words_of("SA State state serial sa using owner")
 """Words in front of a serial."""
 
 _PIECE: Final = re.compile(
-    r"(?P<quoted>\"[^\"]*\"?)|(?P<quote>['`])|(?P<word>[^\s\"'`(){}\[\]<>,;|]+)"
+    r"(?P<dump>[0-9a-fA-F]{2}(?: {1,2}[0-9a-fA-F]{2}){3,}(?!\S))"
+    r"|(?P<quoted>\"[^\"]*\"?)|(?P<quote>['`])|(?P<word>[^\s\"'`(){}\[\]<>,;|]+)"
     r"|(?P<gap>[\s(){}\[\]<>,;|]+)"
 )
 _DN: Final = re.compile(
@@ -87,6 +88,8 @@ class _Reader:
                 self._out.append(m[0])
             elif m.lastgroup == "quoted":
                 self._put(quoted(m[0], self._known))
+            elif m.lastgroup == "dump":  # bytes one by one would show which are alike
+                self._put(value(m[0], self._known))
             elif m.lastgroup == "quote":
                 at = self._single(m.start())
             elif _DN.match(m[0]):
@@ -163,7 +166,7 @@ class _Reader:
         known = self._known.known(word)
         if known is not None:
             return known
-        if "@" in word or word.startswith(("/", "~", ".")):
+        if ("@" in word and "=" not in word) or word.startswith(("/", "~", ".")):
             return value(word, self._known)
         return self._parts(word)
 

@@ -281,7 +281,11 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         lines = "line was" if report.unrecognised_count == 1 else "lines were"
         example = clean(report.unrecognised[0].text, 60)
         out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
+        out.append(_REPORT)
     return out
+
+
+_REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE NEW"
 
 
 def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:

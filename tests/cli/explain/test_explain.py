@@ -471,3 +471,14 @@ def test_a_peers_64_kib_are_cut_short(run: Run) -> None:
 def test_whatever_is_in_a_text_there_is_something_to_tell(data: bytes, at: int, cut: int) -> None:
     noise = data.decode("utf-8", "surrogateescape")
     told(UP[:at] + noise + UP[at + cut :])
+
+
+def test_whoever_reports_a_line_is_asked_for_a_redacted_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "status.txt"
+    text = statuses(ROOT / "5.4/site.jsonl.gz")[10].stdout
+    for strange, asked in (("", False), ("nothing that anybody knows\n", True)):
+        file.write_text(text + strange)
+        assert main.run(["explain", str(file)]) == 0
+        assert ("ipsecwatch redact FILE NEW" in capsys.readouterr().out) is asked
