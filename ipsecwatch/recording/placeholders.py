@@ -115,7 +115,7 @@ class Placeholders:
 
     def is_private(self, word: str) -> bool:
         """Return whether a word is a private value that was met, or one of the words of one."""
-        return word.casefold() in self._words
+        return word in self._by_value or word.casefold() in self._words
 
     def counts(self) -> dict[Kind, int]:
         """Return how many values of each kind were replaced since the last recount()."""
@@ -137,6 +137,8 @@ class Placeholders:
         if kind in _FORGOTTEN:
             return
         self._by_value.setdefault(value, kind)
+        if kind is Kind.WORD:  # it may be libreswan's all the same, and nobody's in another case
+            return
         self._words.add(value.casefold())
         if kind not in _BY_WORD:
             return

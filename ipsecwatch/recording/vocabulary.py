@@ -114,7 +114,17 @@ _PROSE: Final = """
     ACCEPT_REDIRECT_YES ALLOW_NARROWING AUTHNULL AUTH_NEVER DECAP_DSCP DONT_ENCAP_DSCP DONTREKEY
     IKEPAD_NO IKEPAD_YES IKEV1_ALLOW IKEV1_DISABLE IKEV2_ALLOW IKEV2_ALLOW_NARROWING IKEV2_PROPOSE
     INTERMEDIATE NOPMTUDISC PPK_ALLOW PPK_INSIST RESUME SAREF_TRACK SHA2_TRUNCBUG failureDROP
-    failurePASS FAILURE KILL TERM SIGKILL SIGTERM SIGSTOP SIGCONT killed numeric performed
+    failurePASS FAILURE KILL TERM SIGKILL SIGTERM SIGSTOP SIGCONT killed numeric performed Broken
+    pipe Encrypting block blocks key-length spds corresponding create probe probes library daemon
+    Algorithm Hashing Integrity Pseudorandom Function KDF Compression Sequence watchdog action
+    threads test case input vector vectors derivation testing libevent headers esp-hw-offload
+    supports seccomp selinux leak detective leak-detective leaks position share shared-key-mac
+    defaults ESPinUDP libcap-ng FORK PTHREAD_SETSCHEDPRIO SYSTEMD_WATCHDOG LABELED_IPSEC SELINUX
+    LIBCAP_NG LINUX_AUDIT AUTH_PAM NETWORKMANAGER CURL LDAP XFRMI NSS-KDF profile Libreswan Version
+    read-write read-only limiting OFF expire-lifetime compiled dnssec CAVP RFC AEAD GCM CBC native
+    online cores CPU NIC keep-alive ping limits issuing refreshed directional ext_ack Unsupported
+    argument Protocol INVALID_IKE_SPI v2N_INVALID_IKE_SPI negotiating_ike_sa unroute routing+kind
+    WHACK ACQUIRE initiate_connection
 """
 """Words of messages that are written nowhere else here."""
 

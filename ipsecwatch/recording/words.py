@@ -42,7 +42,7 @@ _COUNTED: Final = words_of(
 )
 """Words before a number that say what it counts."""
 
-_SA: Final = words_of("SA State state serial sa using owner")
+_SA: Final = words_of("SA State state serial sa using owner replace replacing connection")
 """Words in front of a serial."""
 
 _PIECE: Final = re.compile(
