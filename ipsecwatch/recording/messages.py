@@ -204,6 +204,8 @@ _MESSAGES: Final = (
     "ISAKMP SA established",
     "IKE SA established but initiator rejected Child SA response",
     "IKE SA established",
+    "IPsec SA established tunnel mode {{{any} username={user}}}",
+    "IPsec SA established transport mode {{{any} username={user}}}",
     "IPsec SA established tunnel mode",
     "IPsec SA established transport mode",
     "IPsec SA established",
@@ -640,7 +642,8 @@ _STATES: Final = frozenset(
     for w in (*s.names, *s.stories)
     for form in (w.text, w.text.removeprefix("STATE_"), w.text.removeprefix("STATE_V2_"))
 )
-_STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*(?:_[A-Za-z0-9]{1,40}){1,8}: ", re.ASCII)
+_STATE: Final = re.compile(r"([A-Z][A-Za-z0-9_]{1,60}): ", re.ASCII)
+_NEW_STATE: Final = re.compile(r"STATE_[A-Z0-9_]{1,60}", re.ASCII)
 _UNIT: Final = re.compile(r"[\w@\\.:-]{1,200}\.(?:service|mount|scope|slice|timer|socket): ")
 
 
@@ -683,12 +686,17 @@ def literals() -> list[str]:
 def read(text: str) -> list[Piece] | None:
     """Take a message apart; None: it is none of those that are known here."""
     state = _STATE.match(text)
-    begin = state[0] if state else ""
+    begin = state[0] if state and is_state(state[1]) else ""
     rest = text[len(begin) :]
     found = _updown(rest) or _first(rest)
     if found is None:
         return [(Field.OWN, begin), (Field.TEXT, rest)] if begin else None
     return [(Field.OWN, begin), *found] if begin else found
+
+
+def is_state(name: str) -> bool:
+    """Return whether this is the name of a state, of a later release perhaps."""
+    return name in _STATES or _NEW_STATE.fullmatch(name) is not None
 
 
 def _first(text: str) -> list[Piece] | None:

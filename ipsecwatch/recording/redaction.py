@@ -22,7 +22,7 @@ from ipsecwatch.recording.placeholders import Kind, Placeholders
 if TYPE_CHECKING:
     from ipsecwatch.recording.messages import Piece
 
-MAX_REMEMBERED: Final = 20_000
+MAX_REMEMBERED: Final = 50_000
 """Lines of which the redacted form is remembered: most lines of an answer are in the next, too."""
 _LONG: Final = 1024
 """Characters of the longest line that is remembered."""
@@ -39,7 +39,7 @@ _PROGRAM: Final = re.compile(r"(\S{1,255}) (\w[\w.-]{0,60})(?:\[(\d{1,10})\])?: 
 _CODE: Final = re.compile(r"(?:[0-2]\d\d|1v[12])(?: |$)", re.ASCII)
 _SUBJECT: Final = re.compile(
     r'((?:ERROR: )?")([^"]{1,512})("(?:\[\d{1,10}\]){0,3})((?: [^#" ]{1,200}){0,3}?)'
-    r"((?: #\d{1,10}(?: [A-Z][A-Z0-9_]{2,40})?)?: (?:ERROR: )?)",
+    r"((?: #\d{1,10})?)((?: [A-Z][A-Z0-9_]{2,40})?)(: (?:ERROR: )?)",
     re.ASCII,
 )
 _PACKET: Final = re.compile(r"(packet from )(\S{2,100})(: )")
@@ -227,7 +227,8 @@ def _logged(line: str) -> list[Piece]:
     m = _SUBJECT.match(line)
     if m is not None:
         out = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]
-        out += [(Field.ADDRESSES, m[4]), (Field.OWN, m[5])]
+        state = Field.OWN if messages.is_state(m[6].strip()) else Field.PRIVATE  # debugging has it
+        out += [(Field.ADDRESSES, m[4]), (Field.OWN, m[5]), (state, m[6]), (Field.OWN, m[7])]
     elif m := _PACKET.match(line):
         out = [(Field.OWN, m[1]), (Field.ADDRESSES, m[2]), (Field.OWN, m[3])]
     else:

@@ -217,12 +217,14 @@ def _authorities(line: str) -> Iterator[Piece]:
 
 # --- config setup ---------------------------------------------------------------------------
 
+_UNSET: Final = r"unset|<unset>|<none>|none|<any>|\(none\)|'<syslog>'|'<stderr>'|"
 _SETTING: Final = re.compile(
     r"yes|no|auto|unlimited|busy|get|post|accept|drop|reject|enabled|disabled|tolerant|unsupported"
-    r"|unknown|OFF|off|on|enforcing|permissive|indeterminate|X{1,9}|-?\d{1,20}(?:s|ms|B)?|unset"
-    r"|<unset>|<none>|none|<any>|\(none\)|'<syslog>'|'<stderr>'|file|file,|systemd|",
+    r"|unknown|OFF|off|on|enforcing|permissive|indeterminate|X{1,9}|-?\d{1,20}(?:s|ms|B)?"
+    rf"|file|file,|systemd|{_UNSET}",
     re.ASCII,
 )
+_NOTHING: Final = re.compile(_UNSET)
 VERSION: Final = re.compile(
     r"(?:OE-Libreswan-)?v?\d{1,2}(?:\.\d{1,3}){1,3}(?:rc\d{1,2}|dr\d{1,2})?"
     r"(?:-\d{1,5}-g[0-9a-f]{6,12})?(?:-\w{0,12})?(?:-dirty)?",
@@ -280,7 +282,7 @@ def _setting(text: str) -> Iterator[Piece]:
         yield Field.TEXT, text
         return
     core = value.rstrip(" ;,")
-    own = VERSION if key in _VERSIONED else _SETTING
+    own = VERSION if key in _VERSIONED else _SETTING if field is Field.TEXT else _NOTHING
     yield Field.OWN, key + equals
     if own.fullmatch(core):
         yield Field.OWN, core

