@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 import time
@@ -231,8 +232,9 @@ class _Screen:
         if self._is_terminal:
             rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
             tunnels = terminal.count(rows) if rows else "no tunnels"
-            print(f"\r\x1b[K{counts}; {tunnels}. Ctrl-C ends it.", end="", file=sys.stderr)
-            sys.stderr.flush()
+            line = f"{counts}; {tunnels}. Ctrl-C ends it."
+            wide = max(20, shutil.get_terminal_size().columns - 1)
+            print(f"\r\x1b[K{line[:wide]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Leave the line free."""

@@ -124,7 +124,12 @@ _PROSE: Final = """
     read-write read-only limiting OFF expire-lifetime compiled dnssec CAVP RFC AEAD GCM CBC native
     online cores CPU NIC keep-alive ping limits issuing refreshed directional ext_ack Unsupported
     argument Protocol INVALID_IKE_SPI v2N_INVALID_IKE_SPI negotiating_ike_sa unroute routing+kind
-    WHACK ACQUIRE initiate_connection YES NO ENABLED DISABLED
+    WHACK ACQUIRE initiate_connection YES NO ENABLED DISABLED EVENT_v1_RETRANSMIT
+    EVENT_v2_RETRANSMIT EVENT_RETRANSMIT EVENT_SA_REPLACE EVENT_SA_REKEY EVENT_SA_EXPIRE
+    EVENT_SA_REPLACE_IF_USED EVENT_v1_SA_REPLACE_IF_USED EVENT_v2_SA_REPLACE_IF_USED
+    EVENT_SO_DISCARD EVENT_v2_RESPONDER_TIMEOUT EVENT_v2_LIVENESS EVENT_v1_SEND_XAUTH
+    EVENT_CRYPTO_FAILED EVENT_CRYPTO_TIMEOUT EVENT_v2_RELEASE_WHACK EVENT_v2_INITIATE_CHILD
+    EVENT_v2_SEND_NEXT_IKE EVENT_v2_ADDR_CHANGE EVENT_v2_REDIRECT
 """
 """Words of messages that are written nowhere else here."""
 
