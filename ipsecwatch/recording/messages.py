@@ -71,6 +71,7 @@ _OWN: Final = {
     "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
     "name": re.compile(r"(?:v[12]N_)?[A-Z][A-Za-z0-9_]{1,60}", re.ASCII),  # a notification, a state
     "amount": re.compile(r"\d{1,20}(?:[KMGTPE]i?)?B", re.ASCII),
+    "policy": re.compile(r"[A-Z][A-Za-z0-9_]{0,40}(?:\+[A-Z][A-Za-z0-9_]{0,40}){0,60}", re.ASCII),
     "serial": re.compile(r"[#$]\d{1,10}", re.ASCII),
 }
 """Values that are pluto's own, if they look like it."""
@@ -100,6 +101,7 @@ _MESSAGES: Final = (
         )
     ),
     "whack error: {any}",
+    "WARNING: ipsec auto has been deprecated{any}",
     "{path}: unrecognized option '{any}'",
     "pluto is not running: there is no {path}",
     "pluto is not running: nobody listens on {path}",
@@ -131,10 +133,10 @@ _MESSAGES: Final = (
     "initiating IKEv1 Main Mode connection",
     "initiating IKEv1 Aggressive Mode connection",
     "initiating Aggressive Mode",
-    "initiating Quick Mode {any} {{using isakmp{serial} msgid:{spi} {any}",
-    "initiating Quick Mode {any} {{using ISAKMP SA {serial} msgid:{spi} {any}",
-    "initiating Quick Mode {any} {{using isakmp{serial} {any}",
-    "initiating Quick Mode {any} {{using ISAKMP SA {serial} {any}",
+    "initiating Quick Mode {policy} {{using isakmp{serial} msgid:{spi} {any}",
+    "initiating Quick Mode {policy} {{using ISAKMP SA {serial} msgid:{spi} {any}",
+    "initiating Quick Mode {policy} {{using isakmp{serial} {any}",
+    "initiating Quick Mode {policy} {{using ISAKMP SA {serial} {any}",
     "initiating Child SA using IKE SA {serial}",
     "initiating rekey to replace Child SA {serial} using IKE SA {serial}",
     "initiating rekey to replace IKE SA {serial}",
@@ -506,6 +508,8 @@ _MESSAGES: Final = (
     ("max number of retransmissions ({n}) reached {name}.  Possible authentication failure: no "
     "acceptable{any}"),
     "max number of retransmissions ({n}) reached {name}",
+    "retransmitting in response to duplicate packet; already {name}",
+    "discarding duplicate packet -- exhausted retransmission; already {name}",
     "retransmission; will wait {n} seconds for response",
     "retransmitting {any}; will wait {n} seconds for response",
     # --- ends -----------------------------------------------------------------------------------

@@ -309,6 +309,7 @@ PASTED = {
     "user main is up, says 4711": "user text1 is text2, text3 num1",
     "| PSK: 63 6f 72 72 65 63 74": "| PSK: text1",
     '"a" #1: ACME_paula_main: no': '"conn1" #1: text1: no',
+    "WARNING: ipsec auto has been deprecated": "WARNING: ipsec auto has been deprecated",
     "rightid=@bank leftid=paula@acme.de": "rightid=@host1.example leftid=mail1@mail.example",
     "ocsp-uri=http://ocsp.acme.de, ocsp-trust-name=auto":
         "ocsp-uri=http://uri1.example, ocsp-trust-name=cert1",
