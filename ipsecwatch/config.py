@@ -7,6 +7,7 @@ watcher that ignores a typing mistake watches something else than its owner beli
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field, fields
@@ -81,8 +82,14 @@ def load_service(path: Path = SERVICE_FILE) -> Settings:
 
     Raises ConfigError.
     """
-    drop_ins = sorted(path.with_name(path.name + ".d").glob("*.toml"))
-    return _load([path, *drop_ins], Settings)
+    folder = path.with_name(path.name + ".d")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
+    except FileNotFoundError:
+        names = []
+    except OSError as e:
+        raise ConfigError(f"{folder}: cannot be read: {e}") from e
+    return _load([path, *(folder / name for name in names)], Settings)
 
 
 def load_agent(path: Path) -> AgentSettings:

@@ -160,6 +160,13 @@ def test_a_mistake_in_a_drop_in_is_told_with_the_drop_ins_name(file: Path) -> No
         load_service(file)
 
 
+def test_a_folder_of_drop_ins_that_cannot_be_read_is_an_error_and_no_default(file: Path) -> None:
+    folder = file.with_name("ipsecwatch.toml.d")
+    folder.symlink_to(folder)
+    with pytest.raises(ConfigError, match=r"^/.*/ipsecwatch\.toml\.d: cannot be read: "):
+        load_service(file)
+
+
 def test_a_file_that_cannot_be_read_is_an_error_and_no_default(file: Path) -> None:
     file.mkdir()
     with pytest.raises(ConfigError, match="cannot be read: "):
