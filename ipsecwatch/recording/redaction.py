@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ipsecwatch.libreswan import grammar
 from ipsecwatch.recording import addresses, messages, status_fields, status_lines, words
 from ipsecwatch.recording.format import KIND
 from ipsecwatch.recording.messages import Field
@@ -38,8 +39,9 @@ _DATE: Final = re.compile(
 _PROGRAM: Final = re.compile(r"(\S{1,255}) (\w[\w.-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII)
 _CODE: Final = re.compile(r"(?:[0-2]\d\d|1v[12])(?: |$)", re.ASCII)
 _SUBJECT: Final = re.compile(
-    r'((?:ERROR: )?")([^"]{1,512})("(?:\[\d{1,10}\]){0,3})((?: [^#" ]{1,200}){0,3}?)'
-    r"((?: #\d{1,10})?)((?: [A-Z][A-Z0-9_]{2,40})?)(: (?:ERROR: )?)",
+    rf'((?:ERROR: )?")({grammar.name(length="{1,512}")})("{grammar.instances(3)})'
+    rf'((?: [^#" ]{{1,200}}){{0,3}}?)((?: #{grammar.NUMBER})?)((?: [A-Z][A-Z0-9_]{{2,40}})?)'
+    r"(: (?:ERROR: )?)",
     re.ASCII,
 )
 _PACKET: Final = re.compile(r"(packet from )(\S{2,100})(: )")

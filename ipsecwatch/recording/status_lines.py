@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan import grammar, state_table
+from ipsecwatch.libreswan.grammar import NUMBER, PORT, PROTOCOL, SELECTOR, TCP
 from ipsecwatch.libreswan.status.topology import LOG_WIDTH, ROUTINGS
 from ipsecwatch.recording.messages import Field, Piece
 from ipsecwatch.recording.status_fields import keyed, setup
@@ -44,19 +45,17 @@ def read(line: str) -> Pieces | None:
 
 # --- SAs ------------------------------------------------------------------------------------
 
-_HEAD: Final = re.compile(r'(#?\d{1,10}: )"([^"]*)"((?:\[\d{1,10}\])*)', re.ASCII)
+_NAME: Final = f'"({grammar.name()})"({grammar.instances()})'
+_HEAD: Final = re.compile(f"(#?{NUMBER}: ){_NAME}", re.ASCII)
 _SUBJECT: Final = re.compile(
-    r'(#\d{1,10}: )"([^"]*)"((?:\[\d{1,10}\])*)((?: [^ @]*[^ @,]){0,3}?)'
-    r"(:(?:\d{1,5}|EPHEM)(?:\(tcp\))? )(.*)",
+    f"(#{NUMBER}: ){_NAME}({grammar.suffix()})(:(?:{PORT}|EPHEM)(?:{TCP})? )(.*)",
     re.ASCII | re.DOTALL,
 )
 _TYPED: Final = re.compile(
     r", type=[A-Z]{1,10}(?:\(nic-offload=\w{1,20}\))?, add_time=\d{1,20}", re.ASCII
 )
 _PENDING: Final = re.compile(
-    r'(#?\d{1,10}: pending (?:Phase 2|CHILD SA|Child SA|IPsec SA) for )"([^"]*)"'
-    r"((?:\[\d{1,10}\])*)",
-    re.ASCII,
+    f"(#?{NUMBER}: pending (?:Phase 2|CHILD SA|Child SA|IPsec SA) for ){_NAME}", re.ASCII
 )
 _REPLACING: Final = re.compile(r" replacing #\d{1,10}$", re.ASCII)
 _TRAFFIC: Final = " Traffic:"
@@ -222,7 +221,7 @@ def _wish(line: str) -> Pieces | None:
 
 # --- Connections ----------------------------------------------------------------------------
 
-_BEGIN: Final = re.compile(r'(")([^"\n]*)("(?:\[\d{1,10}\])*:)', re.ASCII)
+_BEGIN: Final = re.compile(rf'(")({grammar.name()})("{grammar.instances()}:)', re.ASCII)
 _BANNER: Final = " banner:"
 
 
@@ -405,8 +404,7 @@ def _subnets(line: str) -> Pieces:
 
 
 _SHUNT: Final = re.compile(
-    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?)( -\d{1,3}-> )"
-    r"([0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?)( => %\w{1,20}(?: [\d,]{1,20})?    )(.*)"
+    rf"({SELECTOR})( -{PROTOCOL}-> )({SELECTOR})( => %\w{{1,20}}(?: [\d,]{{1,20}})?    )(.*)"
 )
 _WHY: Final = re.compile(
     r"(?:oe-failing|oe-failed|oe-negotiating|acquire|%?hold|)(?: \$\d{1,10})? *", re.ASCII
@@ -426,7 +424,8 @@ def _shunt(line: str) -> Pieces | None:
 
 _BRIEF: Final = re.compile(
     r"([^\s\"]{1,200})( <==> )([^\s\"]{1,200})(\s{1,8}from )([^\s\"]{1,300})( to )([^\s\"]{1,300})"
-    r"( \([\w^]{1,30}/[\w^]{1,30}\)\s{1,8}\")([^\"]*)(\"(?:\[\d{1,10}\])*, reqid=\d{1,10}\s*)",
+    r"( \([\w^]{1,30}/[\w^]{1,30}\)\s{1,8}\")"
+    rf"({grammar.name()})(\"{grammar.instances()}, reqid=\d{{1,10}}\s*)",
     re.ASCII,
 )
 
@@ -449,7 +448,7 @@ _LEASE: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _POOL_OWNER: Final = re.compile(
-    r' {5,80}(?:"([^"]*)"((?:\[\d{1,10}\])*)(.*)|connection \$\d{1,20} does not exist\s*)',
+    rf" {{5,80}}(?:{_NAME}(.*)|connection \$\d{{1,20}} does not exist\s*)",
     re.ASCII | re.DOTALL,
 )
 
