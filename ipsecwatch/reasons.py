@@ -69,7 +69,8 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     ),
     Reason.BAD_OUTPUT: ReasonText(
         "The IPsec service's answer cannot be trusted.",
-        "It is asked again; if this stays, report it with a recording: ipsecwatch record",
+        "It is asked again; if this stays, report it with what this writes: "
+        "ipsecwatch record --redact FILE",
     ),
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
     Reason.OTHER: ReasonText(
