@@ -41,7 +41,9 @@ async def record(
     ``said`` pluto says one thing after the other, a second long each.
     """
     settings = folder / "ipsecwatch.toml"
-    settings.write_text(f'control_socket = "{folder}/pluto.ctl"\nunit = "no-such.service"\n')
+    settings.write_text(
+        f'control_socket = "{folder}/pluto.ctl"\nunit = "no-such.service"\ntimeout = 1\n'
+    )
     comes_up = False
 
     def says(t: float) -> Said:
@@ -162,6 +164,17 @@ async def test_that_pluto_is_away_is_said_once(silence: Silence, tmp_path: Path)
     assert code == 0, err
     assert out.read_text().count("not running") >= 2
     assert err.count(SILENT[silence]) == 1
+
+
+async def test_a_pluto_that_hangs_is_recorded_as_such_and_said_once(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    code, err = await record(tmp_path, str(out), "--duration", "3.5", first=Silence.HANGING,
+                             until_it_ends=True)  # fmt: skip
+    assert code == 0, err
+    hung = [e for e in map(json.loads, out.read_text().splitlines()) if e.get("timed_out")]
+    assert len(hung) >= 1
+    assert all(e["stdout"] == "" and "within" in e["error"] for e in hung)
+    assert err.count(" within ") == 1, err
 
 
 async def test_a_pluto_that_starts_is_recorded_as_starting(tmp_path: Path) -> None:
