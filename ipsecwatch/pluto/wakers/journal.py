@@ -87,12 +87,13 @@ class PlutoLog(Waker):
     def open(self, since: float | None = None) -> bool:
         """Begin to read, with what was logged ``since`` (wall clock) if that is told.
 
-        False where there is no journal, or none that we may read.
+        False where there is no journal, or none that we may read; that is tried again now and then.
         """
         try:
             self._reader = self._opened(since)
         except Exception as e:  # systemd-python's own, and what reading a damaged journal raises
             logger.info("pluto's log can't be read (%s); reasons will be fewer", e)
+            self._reopen_later()
             return False
         if since is not None:
             self._come_back()

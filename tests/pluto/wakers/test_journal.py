@@ -278,6 +278,24 @@ async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None
     log.close()
 
 
+async def test_a_journal_that_comes_later_is_read_then(
+    logs: PrivateJournald, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.REOPEN", (0.05,))
+    later, listener = tmp_path / "later", Listener()
+    log = PlutoLog(UNIT, listener.lines.append, listener.wake, later)
+    assert not log.open()
+    later.symlink_to(logs.logs)
+
+    for _ in range(100):
+        say(["it is here"])
+        await asyncio.sleep(0.2)
+        if listener.texts:
+            break
+    assert set(listener.texts) == {"it is here"}
+    log.close()
+
+
 # --- A journal that is damaged ----------------------------------------------------------------
 
 
