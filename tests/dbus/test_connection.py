@@ -236,13 +236,18 @@ async def test_nonsense_in_answer_to_hello_is_an_error(
             writer.write(b"OK 0123456789abcdef0123456789abcdef\r\n")
         await reader.read(16)
         writer.write(made)
-        await asyncio.sleep(0.5)
+        while await reader.read(4096):  # until the other side hangs up, which it must
+            pass
         writer.close()
+        await writer.wait_closed()
+        hung_up.set()
 
+    hung_up = asyncio.Event()
     server = await asyncio.start_unix_server(answering, tmp_path / "bus")
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/bus")
     with pytest.raises(UnreachableError, match="the session bus"):
         await connect("session", within=1.0)
+    await asyncio.wait_for(hung_up.wait(), 10)
     server.close()
     await server.wait_closed()
 
