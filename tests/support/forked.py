@@ -34,6 +34,7 @@ class ForkedProcess:
         """Start it and wait until it takes requests. Raises EOFError if it ends instead."""
         fork = multiprocessing.get_context("fork")
         self._pipe, theirs = fork.Pipe()
+        self._asking = asyncio.Lock()
         self._process = fork.Process(target=self._run, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
@@ -56,9 +57,13 @@ class ForkedProcess:
         self._pipe.send(request)
 
     async def ask(self, *request: Any) -> Any:  # noqa: ANN401
-        """Send a request and return its answer. Raises EOFError if the process ends instead."""
-        self._pipe.send(request)
-        return await asyncio.to_thread(self._pipe.recv)
+        """Send a request and return its answer. Raises EOFError if the process ends instead.
+
+        One request at a time: who asks meanwhile waits.
+        """
+        async with self._asking:
+            self._pipe.send(request)
+            return await asyncio.to_thread(self._pipe.recv)
 
     # --- in the process -----------------------------------------------------------------------
 
