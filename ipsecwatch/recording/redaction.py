@@ -31,12 +31,23 @@ _LONG: Final = 1024
 # What may stand in front of a line of pluto's: marks of a mail that quotes it, a date, the machine
 # and the program, whack's code, debugging.
 _QUOTE: Final = re.compile(r"(?:> ?){1,8}")
+_DAY: Final = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
+_SYSLOG: Final = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+_ISO: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
 _DATE: Final = re.compile(
-    r"(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
-    r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?):? ",
+    rf"(?:<\d{{1,3}}>)?(?:{_DAY}{_SYSLOG} 20\d\d|(?:{_DAY})?{_SYSLOG}"
+    rf"|{_DAY}{_ISO} [A-Z]{{3,5}}|{_ISO}(?:Z|[+-]\d\d:?\d\d)?"
+    r"|\d{10}\.\d{6}|\[ {0,8}\d{1,10}\.\d{6}\])(:)? "
+    r"(?:(?:kern|user|daemon|auth|authpriv|syslog|local[0-7])"
+    r"\.(?:emerg|alert|crit|err|warn|warning|notice|info|debug) )?",
     re.ASCII,
 )
-_PROGRAM: Final = re.compile(r"(\S{1,255}) (\w[\w.-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII)
+"""As syslog, logread and ``journalctl -o short-…`` write it. A colon behind it has pluto's own log
+file, in which no machine and no program follow. A year and a time zone are taken for such only
+where a day of the week says that there is one: a machine may be called so."""
+_PROGRAM: Final = re.compile(
+    r"(\S{0,254}[^\s:]) ([\w(/][\w./()@-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII
+)
 _CODE: Final = re.compile(r"(?:[0-2]\d\d|1v[12])(?: |$)", re.ASCII)
 _SUBJECT: Final = re.compile(
     rf'((?:ERROR: )?")({grammar.name(length="{1,512}")})("{grammar.instances(3)})'
@@ -207,7 +218,7 @@ def pieces(line: str) -> list[Piece]:
         if m := pattern.match(line):
             out.append((Field.OWN, m[0]))
             line = line[m.end() :]
-            if pattern is _DATE and (m := _PROGRAM.match(line)):
+            if pattern is _DATE and not m[1] and (m := _PROGRAM.match(line)):
                 out += _program(m)
                 line = line[m.end() :]
     if m := _CODE.match(line):

@@ -323,6 +323,38 @@ def test_a_pasted_line_is_redacted_behind_whatever_was_put_in_front_of_it(line: 
     assert Redactor().line(line) == wanted
 
 
+HEADS = {
+    "syslog": "Nov  2 10:00:01 {} pluto[12]: ",
+    "syslog with its priority": "<30>Nov  2 10:00:01 {} pluto[12]: ",
+    "logread of a router": "Mon Nov  2 10:00:01 2026 daemon.warn {} pluto[12]: ",
+    "journalctl -o short-iso": "2026-11-02T10:00:01+0100 {} pluto[12]: ",
+    "journalctl -o short-full": "Mon 2026-11-02 10:00:01 CET {} pluto[12]: ",
+    "journalctl -o short-unix": "1793613601.123456 {} pluto[12]: ",
+    "journalctl -o short-monotonic": "[  813.123456] {} pluto[12]: ",
+    "a program in a folder": "Nov  2 10:00:01 {} postfix/smtpd[12]: ",
+    "a program in parentheses": "Nov  2 10:00:01 {} (systemd)[12]: ",
+}
+
+
+@pytest.mark.parametrize("machine", ["acme", "gateway", "4711", "FWZH", "server.acme.example"])
+@pytest.mark.parametrize("head", HEADS)
+def test_a_machine_is_hidden_where_a_log_names_it_though_it_is_called_like_a_word_of_pluto_s(
+    head: str, machine: str
+) -> None:
+    line = Redactor().line(f'{HEADS[head].format(machine)}"acme" #1: initiating Main Mode')
+    before, _, behind = HEADS[head].partition("{}")
+    assert line.startswith(f"{before}host1.example ")
+    if " pluto" in behind:
+        assert line.endswith('pluto[1]: "conn1" #1: initiating Main Mode')
+
+
+@pytest.mark.parametrize("said", ["FIPS Mode: NO", "EXPECTATION FAILED: 1 == 2"])
+def test_pluto_s_own_log_file_names_no_machine(said: str) -> None:
+    redactor = Redactor()
+    redactor.line(f"Nov  2 10:00:01.123456: {said}")
+    assert redactor.known.counts().get(Kind.HOST) is None
+
+
 def test_a_name_may_end_in_subnet_pairs_without_end() -> None:
     assert Redactor().line(f'"{"/1x1" * 64}" #1: x').startswith('"conn1/1x1" #1: ')
     text = f'"a{"/1x1" * 5000}": 1.2.3.4...5.6.7.8; unrouted; eroute owner: #0\n'
