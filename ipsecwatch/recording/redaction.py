@@ -2,10 +2,11 @@
 """Taking what is private out of a text of libreswan's, so that it can be shown to strangers.
 
 Public is what a grammar says to be libreswan's own, by where it stands: status_lines.py for the
-answers of pluto, messages.py for its log. Everything else is replaced, the same value by the same
-placeholder (placeholders.py). Of a line that no grammar knows, libreswan's own words stay unless
-one of them is a private value that was met before (words.py); so a text that is read twice, first
-to learn what is private in it, hides more than one that is read but once.
+answers of pluto, messages.py for its log, typed.py for commands and ipsec.conf. Everything else is
+replaced, the same value by the same placeholder (placeholders.py). Of a line that no grammar knows,
+libreswan's own words stay unless one of them is a private value that was met before (words.py); so
+a text that is read twice, first to learn what is private in it, hides more than one that is read
+but once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.libreswan import grammar
-from ipsecwatch.recording import addresses, messages, status_fields, status_lines, words
+from ipsecwatch.recording import addresses, messages, status_fields, status_lines, typed, words
 from ipsecwatch.recording.format import KIND
 from ipsecwatch.recording.messages import Field
 from ipsecwatch.recording.placeholders import Kind, Placeholders
@@ -245,6 +246,6 @@ def _logged(line: str) -> list[Piece]:
     elif m := _PACKET.match(line):
         out = [(Field.OWN, m[1]), (Field.ADDRESSES, m[2]), (Field.OWN, m[3])]
     else:
-        return messages.read(line) or [(Field.TEXT, line)]
+        return messages.read(line) or typed.read(line) or [(Field.TEXT, line)]
     rest = line[m.end() :]
     return [*out, *(messages.read(rest) or [(Field.TEXT, rest)])]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.recording import addresses
 from ipsecwatch.recording.placeholders import Kind
+from ipsecwatch.recording.typed import SETTINGS
 from ipsecwatch.recording.vocabulary import WORDS, is_algorithm, words_of
 
 if TYPE_CHECKING:
@@ -172,15 +173,25 @@ class _Reader:
 
     def _parts(self, word: str) -> str:
         """Redact ``key=value``, ``a:b`` or ``a+b`` part by part."""
-        out, before = [], ""
+        out = []
         proposal = _PROPOSAL.match(word)
         if proposal:
             out.append(proposal[0])
             word = word[proposal.end() :]
+        before, secret = "", False
         for part in _SPLIT.split(word):
-            own = before not in NAMERS and all(is_own(p, self._known) for p in part.split("/"))
-            out.append(part if own or is_own(part, self._known) else value(part, self._known))
-            before = before if part in ("=", ":") else part
+            if part in (":", "=", "+"):
+                if part != "+":  # what is behind a key stays its value, whatever is in it
+                    secret |= before in NAMERS or (part == "=" and before in SETTINGS)
+                out.append(part)
+                continue
+            own = is_own(part, self._known) or (
+                "/" in part and all(is_own(p, self._known) for p in part.split("/"))
+            )
+            out.append(
+                part if own and (not secret or part[:1] == "%") else value(part, self._known)
+            )
+            before = part
         return "".join(out)
 
 

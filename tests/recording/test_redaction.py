@@ -355,6 +355,55 @@ def test_pluto_s_own_log_file_names_no_machine(said: str) -> None:
     assert redactor.known.counts().get(Kind.HOST) is None
 
 
+TYPED = {
+    "conn {}": "conn conn1",
+    "conn {} # ours": "conn conn1 # text1",
+    "    also={}": "    also=conn1",
+    "# ipsec auto --up {}": "# ipsec auto --up conn1",
+    "# ipsec auto --add --asynchronous {}": "# ipsec auto --add --asynchronous conn1",
+    "# ipsec up {}": "# ipsec up conn1",
+    "# /usr/sbin/ipsec down {}; exit": None,
+    "# ipsec whack --name {} --initiate": "# ipsec whack --name conn1 --initiate",
+    "# ipsec whack --initiate --name {}": "# ipsec whack --initiate --name conn1",
+    "    left={}": "    left=host1.example",
+    "    rightid={}": "    rightid=id1",
+    '    rightid="CN={}"': '    rightid="CN=dn1"',
+    "    leftcert = {}": "    leftcert = cert1",
+    "    leftxauthusername={}": "    leftxauthusername=user1",
+    "    modecfgdomains={}": "    modecfgdomains=host1.example",
+    "    interface={}": "    interface=if1",
+    "leftid={} rightid=@{}": None,
+}
+
+
+@pytest.mark.parametrize("name", ["acme", "server", "gateway", "secret", "tunnel"])
+@pytest.mark.parametrize("line", TYPED)
+def test_a_name_that_is_a_word_of_pluto_s_is_hidden_where_somebody_typed_it(
+    line: str, name: str
+) -> None:
+    hidden = Redactor().line(line.replace("{}", name))
+    assert hidden == (TYPED[line] or hidden)
+    assert name not in hidden
+
+
+@pytest.mark.parametrize("name", ["server", "gateway", "secret", "tunnel"])
+@pytest.mark.parametrize("key", ["user=", "XAUTHuser=", "password:", "a:username=", "uid=x="])
+def test_a_value_is_hidden_behind_a_key_of_names_though_it_is_a_word_of_pluto_s(
+    key: str, name: str
+) -> None:
+    assert name not in Redactor().line(f'"a" #1: unheard-of {key}{name}')
+    assert name not in Redactor().line(f'"a" #1: unheard-of {key}x+{name}')
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["conn %default", "    right=%any", "    rightid=%fromcert", "# ipsec auto --status",
+     "# ipsec whack --status", "ipsec start", "    auto=start"],
+)  # fmt: skip
+def test_what_libreswan_reads_stays_where_somebody_typed_it(line: str) -> None:
+    assert Redactor().line(line) == line
+
+
 def test_a_name_may_end_in_subnet_pairs_without_end() -> None:
     assert Redactor().line(f'"{"/1x1" * 64}" #1: x').startswith('"conn1/1x1" #1: ')
     text = f'"a{"/1x1" * 5000}": 1.2.3.4...5.6.7.8; unrouted; eroute owner: #0\n'
