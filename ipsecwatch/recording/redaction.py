@@ -31,7 +31,9 @@ _LONG: Final = 1024
 
 # What may stand in front of a line of pluto's: marks of a mail that quotes it, a date, the machine
 # and the program, whack's code, debugging.
-_QUOTE: Final = re.compile(r"(?:> ?){1,8}")
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;?]{0,40}[@-~]")
+_QUOTE: Final = re.compile(r"(?:[ \t]{0,8}[>│|][ \t]?){1,20}")
+_INDENT: Final = re.compile(r"[ \t]{1,80}(?=\S)")
 _DAY: Final = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
 _SYSLOG: Final = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
 _ISO: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?"
@@ -215,13 +217,20 @@ def pieces(line: str) -> list[Piece]:
     out: list[Piece] = []
     end = "\r" if line.endswith("\r") else ""
     line = line[: len(line) - len(end)]
-    for pattern in (_QUOTE, _DATE):
-        if m := pattern.match(line):
-            out.append((Field.OWN, m[0]))
+    if "\x1b" in line:
+        line = _COLOUR.sub("", line)
+    if m := _QUOTE.match(line):
+        out.append((Field.OWN, m[0]))
+        line = line[m.end() :]
+    if (m := _INDENT.match(line)) and status_lines.read(line) is None:
+        out.append((Field.OWN, m[0]))
+        line = line[m.end() :]
+    if m := _DATE.match(line):
+        out.append((Field.OWN, m[0]))
+        line = line[m.end() :]
+        if not m[1] and (m := _PROGRAM.match(line)):
+            out += _program(m)
             line = line[m.end() :]
-            if pattern is _DATE and not m[1] and (m := _PROGRAM.match(line)):
-                out += _program(m)
-                line = line[m.end() :]
     if m := _CODE.match(line):
         out.append((Field.OWN, m[0]))
         line = line[m.end() :]

@@ -448,7 +448,8 @@ _LEASE: Final = re.compile(
     re.ASCII | re.DOTALL,
 )
 _POOL_OWNER: Final = re.compile(
-    rf" {{5,80}}(?:{_NAME}(.*)|connection \$\d{{1,20}} does not exist\s*)",
+    rf" {{5,80}}(?:{_NAME}(?!:|.{{0,200}} #{NUMBER}: )(.*)"  # else a line that was indented
+    r"|connection \$\d{1,20} does not exist\s*)",
     re.ASCII | re.DOTALL,
 )
 

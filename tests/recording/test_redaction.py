@@ -323,6 +323,29 @@ def test_a_pasted_line_is_redacted_behind_whatever_was_put_in_front_of_it(line: 
     assert Redactor().line(line) == wanted
 
 
+FRAMES = ["    ", "\t", "        ", "> ", "> > ", "> \t", "  | ", "│ ", "  > > ", "\x1b[0;1m"]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("dialect", UP)
+def test_a_status_is_redacted_alike_however_it_is_indented_or_quoted(
+    dialect: str, frame: str
+) -> None:
+    lines = UP[dialect].split("\n")
+    framed = "\n".join(frame + line for line in lines)
+    kept = "" if "\x1b" in frame else frame
+    assert twice(framed).split("\n") == [
+        kept + line for line in twice("\n".join(lines)).split("\n")
+    ]
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_log_is_redacted_alike_however_it_is_indented_or_quoted(frame: str) -> None:
+    line = 'Nov  2 10:00:01 gateway pluto[12]: "server"[1] 192.0.2.7 #1: initiating Main Mode'
+    for log in (line, line[35:]):
+        assert twice(frame + log).endswith(twice(log))
+
+
 HEADS = {
     "syslog": "Nov  2 10:00:01 {} pluto[12]: ",
     "syslog with its priority": "<30>Nov  2 10:00:01 {} pluto[12]: ",
