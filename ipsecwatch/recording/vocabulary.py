@@ -130,6 +130,8 @@ _PROSE: Final = """
     EVENT_SO_DISCARD EVENT_v2_RESPONDER_TIMEOUT EVENT_v2_LIVENESS EVENT_v1_SEND_XAUTH
     EVENT_CRYPTO_FAILED EVENT_CRYPTO_TIMEOUT EVENT_v2_RELEASE_WHACK EVENT_v2_INITIATE_CHILD
     EVENT_v2_SEND_NEXT_IKE EVENT_v2_ADDR_CHANGE EVENT_v2_REDIRECT
+    Information cookies REQUIRED Accepting ACCEPTING IGNORING half-open anonymous encrypt keysizemin
+    keysizemax blocksize keydeflen
 """
 """Words of messages that are written nowhere else here."""
 

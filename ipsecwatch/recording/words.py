@@ -51,6 +51,8 @@ _PIECE: Final = re.compile(
     r"|(?P<quoted>\"[^\"]*\"?)|(?P<quote>['`])|(?P<word>[^\s\"'`(){}\[\]<>,;|]+)"
     r"|(?P<gap>[\s(){}\[\]<>,;|]+)"
 )
+_THEIRS: Final = re.compile(r"\.\.\.(?:%[a-z]|[\da-fA-F]{0,4}[.:][\da-fA-F.:])", re.ASCII)
+"""The other end of a connection, behind our identity; no ellipsis."""
 _DN: Final = re.compile(
     r"(?:CN|OU|O|C|L|ST|SN|E|DC|UID|GN|T|D|emailAddress|serialNumber|street|STREET)=", re.ASCII
 )
@@ -125,7 +127,7 @@ class _Reader:
         found = addresses.address(core, self._known)
         if found is not None:
             self._put(found + word[len(core) :], is_address=True)
-        elif "===" in word:
+        elif "===" in word or _THEIRS.match(word):
             self._put(addresses.joined(word, self._known), is_address=True)
         elif self._stays(word, at):
             self._put(word, word.rstrip(":="))
@@ -178,19 +180,19 @@ class _Reader:
         if proposal:
             out.append(proposal[0])
             word = word[proposal.end() :]
-        before, secret = "", False
+        before, secret, named = "", False, False
         for part in _SPLIT.split(word):
             if part in (":", "=", "+"):
                 if part != "+":  # what is behind a key stays its value, whatever is in it
                     secret |= before in NAMERS or (part == "=" and before in SETTINGS)
+                    named = before == "name"
                 out.append(part)
                 continue
             own = is_own(part, self._known) or (
                 "/" in part and all(is_own(p, self._known) for p in part.split("/"))
             )
-            out.append(
-                part if own and (not secret or part[:1] == "%") else value(part, self._known)
-            )
+            stays = not secret or part[:1] == "%" or (named and is_algorithm(part))
+            out.append(part if own and stays else value(part, self._known))
             before = part
         return "".join(out)
 

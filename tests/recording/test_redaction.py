@@ -309,6 +309,11 @@ PASTED = {
     "user main is up, says 4711": "user text1 is text2, text3 num1",
     "| PSK: 63 6f 72 72 65 63 74": "| PSK: text1",
     '"a" #1: ACME_paula_main: no': '"conn1" #1: text1: no',
+    "192.0.2.45[@west]...192.0.2.23[@east]===10.2.0.0/24; erouted;":  # wrapped off its head
+        "198.18.0.1[@host1.example]...198.18.0.2[@host2.example]===198.18.0.3/24; erouted;",
+    "000 algorithm ESP encrypt: name=AES_CBC,":  # wrapped, as the next
+        "000 algorithm ESP encrypt: text1=AES_CBC,",
+    "000 State Information: DDoS cookies not required, Accepting new IKE": None,
     "WARNING: ipsec auto has been deprecated": "WARNING: ipsec auto has been deprecated",
     "rightid=@bank leftid=paula@acme.de": "rightid=@host1.example leftid=mail1@mail.example",
     "ocsp-uri=http://ocsp.acme.de, ocsp-trust-name=auto":
