@@ -112,10 +112,9 @@ class Redactor:
         return out
 
     def _version(self, version: object) -> str | None:
-        if not isinstance(version, str):
-            return None
-        own = status_fields.VERSION.fullmatch(version) or version == "main"
-        return version if own else words.value(version, self.known)
+        if not isinstance(version, str) or version == "main":
+            return version if isinstance(version, str) else None
+        return self._rendered(status_fields.version(version) or [(Field.PRIVATE, version)])
 
     def again(self) -> None:
         """Begin the same text again, with all that has been learnt; count anew."""

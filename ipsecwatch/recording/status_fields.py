@@ -227,9 +227,20 @@ _SETTING: Final = re.compile(
 _NOTHING: Final = re.compile(_UNSET)
 VERSION: Final = re.compile(
     r"(?:OE-Libreswan-)?v?\d{1,2}(?:\.\d{1,3}){1,3}(?:rc\d{1,2}|dr\d{1,2})?"
-    r"(?:-\d{1,5}-g[0-9a-f]{6,12})?(?:-\w{0,12})?(?:-dirty)?",
+    r"(?:-\d{1,5}-g[0-9a-f]{6,12})?(?:-main|-master)?(?:-dirty)?(?![\w.])",
     re.ASCII,
 )
+
+
+def version(text: str) -> list[Piece] | None:
+    """Read a version. What a packager put behind it may be his name; None: it is none."""
+    m = VERSION.match(text)
+    if m is None:
+        return None
+    end = m.end()
+    return [(Field.OWN, text[: end + 1]), (Field.PRIVATE, text[end + 1 :])]
+
+
 _SETTINGS: Final = {
     **dict.fromkeys(
         words_of(
@@ -282,9 +293,12 @@ def _setting(text: str) -> Iterator[Piece]:
         yield Field.TEXT, text
         return
     core = value.rstrip(" ;,")
-    own = VERSION if key in _VERSIONED else _SETTING if field is Field.TEXT else _NOTHING
+    told = version(core) if key in _VERSIONED else None
+    own = _SETTING if field is Field.TEXT else _NOTHING
     yield Field.OWN, key + equals
-    if own.fullmatch(core):
+    if told is not None:
+        yield from told
+    elif own.fullmatch(core):
         yield Field.OWN, core
     elif field is Field.PATH and core[:1] == "'" == core[-1:] and len(core) > 1:
         yield Field.OWN, "'"

@@ -254,6 +254,20 @@ def test_of_a_recording_all_fields_are_redacted_and_unknown_ones_left_out() -> N
     assert "host" not in entry
 
 
+VERSIONS = {
+    "5.4": "5.4", "v4.0rc1": "v4.0rc1", "5.4-59-g0c4e3eccfb": "5.4-59-g0c4e3eccfb",
+    "v5.3-12-g0c4e3eccfb-main-dirty": "v5.3-12-g0c4e3eccfb-main-dirty",
+    "5.0-acme": "5.0-text1", "5.0~acme+3": "5.0~text1", "acme-5.0": "text1",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_of_a_version_stays_what_libreswan_made(version: str) -> None:
+    assert Redactor().head({"libreswan": version})["libreswan"] == VERSIONS[version]
+    hidden = Redactor().line(f"pluto_version={version}, audit-log=yes")
+    assert hidden == f"pluto_version={VERSIONS[version]}, audit-log=yes"
+
+
 # --- What stands for what ---------------------------------------------------------------------
 
 SAME = {
