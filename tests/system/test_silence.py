@@ -163,7 +163,7 @@ async def test_bodies_that_take_long_to_unpack_make_nobody_wait(bus: PrivateBus)
             figures = await service.figures()
     report("costly bodies", count, 5.0, waits)
     assert count > 20
-    # A megabyte of somebody's in the bus's own queue takes it up to 3 s; reading faster helps nobody.
+    # Megabytes of others in the bus's own queue take it up to 3 s; reading faster helps nobody.
     assert max(waits["root"] + waits["bystander"]) < 6.0
     assert max(waits["learnt"]) < 1.0
     assert figures.busy < 0.2
