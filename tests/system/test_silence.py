@@ -138,7 +138,7 @@ async def test_whoever_asks_and_never_reads_silences_nobody(
     bus: PrivateBus, connections: int, seconds: float, request: pytest.FixtureRequest
 ) -> None:
     if isinstance(bus, PrivateBroker) and connections == 120:
-        why = "the first call stands for 10 s and more behind what they sent before they are cut off"
+        why = "the first call stands for 10 s or more behind what was sent before they are cut off"
         request.node.add_marker(pytest.mark.xfail(reason=why, strict=False))
     waits: dict[str, list[float]] = {"learnt": [], "root": [], "bystander": []}
     with OtherUser(NOBODY) as attacker:
