@@ -353,7 +353,7 @@ class NotificationPolicy:
         return tunnel.why
 
     def _is_stale(self, tunnel: _Tunnel, was: _Standing) -> bool:
-        """Tell whether the last notice of a tunnel isn't true any more, though nothing follows."""
+        """Return whether the last notice of a tunnel is stale, though nothing follows."""
         if tunnel.believed is was or tunnel.believed is _Standing.STUCK:
             return False
         if was is _Standing.STUCK and tunnel.believed is _Standing.DOWN:

@@ -243,7 +243,7 @@ class _Screen:
 
 
 def _how(pluto: PlutoState, poll: Poll) -> str:
-    """Say how pluto is; empty: well."""
+    """Return in words how pluto is; empty where it is well."""
     if pluto is PlutoState.STARTING:
         return "pluto is starting, which is recorded."
     return f"{poll.why}, which is recorded." if poll.report is None else ""

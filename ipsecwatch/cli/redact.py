@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def told(counts: Mapping[Kind, int]) -> str:
-    """Say how much was replaced."""
+    """Return in words how much was replaced."""
     listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
     return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."
 

@@ -191,7 +191,7 @@ def transition(
 
 
 def columns() -> int:
-    """Tell how wide a line may be; not a terminal: as wide as is good to read."""
+    """Return how wide a line may be; not a terminal: as wide as is good to read."""
     if not sys.stdout.isatty():
         return _WIDEST
     return max(40, min(_WIDEST, shutil.get_terminal_size().columns))
@@ -220,7 +220,7 @@ def wrap(line: str, wide: int) -> list[str]:
 
 
 def colour_wanted() -> bool:
-    """Tell whether stdout takes colour (no-color.org, TERM=dumb)."""
+    """Return whether stdout takes colour (no-color.org, TERM=dumb)."""
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )

@@ -62,12 +62,12 @@ class ChangedHandsError(BusError):
 
 
 def nobody_there(error: BusError) -> bool:
-    """Tell whether an error means that nobody is ipsecwatch on this bus."""
+    """Return whether an error means that nobody is ipsecwatch on this bus."""
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
 def client_error(error: BusError) -> ClientError:
-    """Put into words why there is no answer."""
+    """Return in words why there is no answer."""
     text = clean(str(error))
     if nobody_there(error):
         hint = "Start it with: systemctl start ipsecwatch"
@@ -119,7 +119,7 @@ async def snapshot(within: float = 5.0) -> Snapshot:
 
 
 async def refresh(within: float = 60.0) -> int:
-    """Have pluto asked now; answers the serial afterwards.
+    """Have pluto asked now, and return the serial afterwards.
 
     Raises ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
     """

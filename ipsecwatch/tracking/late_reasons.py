@@ -75,5 +75,5 @@ class LateReasons:
 
 
 def is_unexplained(change: Transition) -> bool:
-    """Tell whether something was lost, and the log doesn't tell (yet) how."""
+    """Return whether something was lost, and the log doesn't tell (yet) how."""
     return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)

@@ -196,7 +196,7 @@ class LogEvidence:
         self._keep(line, said, finding, serial)
 
     def _replaced(self, serial: int, name: str, finding: Finding) -> bool:
-        """Tell whether an SA that ends is no loss, because its successor is there."""
+        """Return whether an SA that ends is no loss, because its successor is there."""
         if serial in self._rekeyed:
             return True
         if serial in self._phase1 and finding.reason is Reason.OTHER:
@@ -309,7 +309,7 @@ class LogEvidence:
     def lost_between(
         self, names: Collection[str], serials: Collection[int], after: int, since: int
     ) -> bool:
-        """Tell whether the Child SAs ``serials`` ended before their successors came.
+        """Return whether the Child SAs ``serials`` ended before their successors came.
 
         The successors came after ``since``; what is older than ``after`` doesn't count.
         """
@@ -374,7 +374,7 @@ class LogEvidence:
 
 
 def _begins(past: _ConnectionLog, said: ConnectionLine, finding: Finding) -> bool:
-    """Tell whether this is an attempt of its own: a phase 2 isn't that follows its phase 1."""
+    """Return whether this is an attempt of its own: a phase 2 isn't that follows its phase 1."""
     if finding.using is None:
         past.begun = said.serial
         return True
@@ -395,7 +395,7 @@ def _same(a: Evidence, b: Evidence) -> bool:
 
 
 def _explains(e: Evidence, cause: Evidence | None) -> bool:
-    """Tell whether a loss is the first cause, or a better word for it."""
+    """Return whether a loss is the first cause, or a better word for it."""
     return cause is None or (e.reason is cause.reason and e.weight > cause.weight)
 
 

@@ -110,7 +110,7 @@ def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
 
 
 def tries(s: SaState, idle: Collection[int]) -> bool:
-    """Tell whether a state is a sign that we try to bring a Child up."""
+    """Return whether a state is a sign that we try to bring a Child up."""
     if is_ike(s):
         return s.serial not in idle
     if s.stage is Stage.REKEYING and s.kind is SaKind.IKE:
@@ -121,10 +121,10 @@ def tries(s: SaState, idle: Collection[int]) -> bool:
 
 
 def is_child(s: SaState) -> bool:
-    """Tell whether a state is an established Child SA."""
+    """Return whether a state is an established Child SA."""
     return s.kind is SaKind.CHILD and s.stage is Stage.ESTABLISHED
 
 
 def is_ike(s: SaState) -> bool:
-    """Tell whether a state is an established IKE SA."""
+    """Return whether a state is an established IKE SA."""
     return s.kind is SaKind.IKE and s.stage is Stage.ESTABLISHED

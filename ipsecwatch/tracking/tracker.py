@@ -197,7 +197,7 @@ class Tracker:
         return out
 
     def _is_unchanged(self, poll: Poll, report: Report) -> bool:
-        """Tell whether it is the last report again, and nothing was heard since."""
+        """Return whether it is the last report again, and nothing was heard since."""
         return (
             report is self._report
             and self._heard[-1][1] == self._log.order
@@ -452,7 +452,7 @@ def tunnels_of(report: Report) -> dict[str, Tunnel]:
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
-    """Tell whether nothing happened to a tunnel that nobody tries to bring up.
+    """Return whether nothing happened to a tunnel that nobody tries to bring up.
 
     The way that most tunnels take in most polls.
     """

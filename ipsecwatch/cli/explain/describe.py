@@ -181,12 +181,12 @@ def _advice(t: Tunnel, reason: Reason) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Tell whether a tunnel is down and nothing is the matter with it."""
+    """Return whether a tunnel is down and nothing is the matter with it."""
     return t.state is TunnelState.DOWN and not t.states and not _unoriented(t)
 
 
 def is_well(t: Tunnel) -> bool:
-    """Tell whether a tunnel is up, its peer answers, and nothing is being renewed."""
+    """Return whether a tunnel is up, its peer answers, and nothing is being renewed."""
     settled = all(s.established and s.newest and not _silence(s) for s in t.states)
     return t.state is TunnelState.UP and bool(t.states) and settled
 

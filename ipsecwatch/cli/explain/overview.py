@@ -83,7 +83,7 @@ def check(report: Report, tunnels: list[Tunnel]) -> None:
 
 
 def _answers_not(report: Report) -> bool:
-    """Tell whether whack, or pluto, says that there is no answer."""
+    """Return whether whack, or pluto, says that there is no answer."""
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 

@@ -89,7 +89,7 @@ def read(text: str) -> Report:
 
 
 def _is_whole(report: Report, text: str) -> bool:
-    """Tell whether a text can be read as it is."""
+    """Return whether a text can be read as it is."""
     if not report.complete or report.unrecognised_count or _lacks(report):
         return False
     if any(connection_fields(c)["unread"] for c in report.connections):
@@ -166,7 +166,7 @@ def _pieces(lines: list[str]) -> list[list[str]]:
 
 
 def _begins(line: str) -> bool:
-    """Tell whether a record begins here, perhaps behind blank lines that were joined to it."""
+    """Return whether a record begins here, perhaps behind blank lines that were joined to it."""
     m = _EMPTY.match(line)
     rest = line[m.end() :] if m else line
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})

@@ -42,7 +42,7 @@ class Brief:
 
 
 def is_brief(line: str) -> bool:
-    """Tell whether a line is one of these."""
+    """Return whether a line is one of these."""
     return " <==> " in line[:420] and _BRIEF.fullmatch(line) is not None
 
 

@@ -112,7 +112,7 @@ def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text:
 
 
 def _is_blank(line: str) -> bool:
-    """Tell whether a line has nothing but pluto's prefix."""
+    """Return whether a line has nothing but pluto's prefix."""
     words = line.split()
     return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
 
@@ -122,7 +122,7 @@ def _is_shunt(line: str) -> bool:
 
 
 def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
-    """Tell whether the connection list ends too soon.
+    """Return whether the connection list ends too soon.
 
     Without connections it has no total. ``connectionstatus NAME`` has neither head nor total;
     there each one's serial stands near its end.
@@ -137,7 +137,7 @@ def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
 
 
 def _cut_states(states: Sequence[SaState]) -> bool:
-    """Tell whether the states end too soon: each established Child has a line of its own."""
+    """Return whether the states end too soon: each established Child has a line of its own."""
     if not states:
         return False
     last = states[-1]

@@ -81,7 +81,7 @@ _CHILD: Final = re.compile(f"; established (?:Child|IPsec) SA: #({NUMBER})", re.
 
 
 def is_keyed(text: str) -> bool:
-    """Tell whether this is one of the lines behind the topology, without its blanks."""
+    """Return whether this is one of the lines behind the topology, without its blanks."""
     return text.startswith(_KEYS)
 
 

@@ -247,7 +247,7 @@ def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
 
 
 def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
-    """Tell whether the connection list names an SA.
+    """Return whether the connection list names an SA.
 
     An IKE SA may be listed with another name: it may have been found to be another connection's.
     """
@@ -258,7 +258,7 @@ def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
 
 
 def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
-    """Tell whether all is established, and as many as pluto counts; mostly it is."""
+    """Return whether all is established, and as many as pluto counts; mostly it is."""
     kinds = [s.kind for s in found if s.stage is Stage.ESTABLISHED]
     children = kinds.count(SaKind.CHILD)
     return len(kinds) == len(found) and (
@@ -274,7 +274,7 @@ def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
 
 
 def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool:
-    """Tell whether one of a kind that is too many may hide behind one that we count as none.
+    """Return whether one of a kind that is too many may hide behind one that we count as none.
 
     With a larval Child, which up to 4.x is an IKE SA to pluto's total, there can be an IKE SA more
     than there is, and as many as pluto counts.
@@ -288,7 +288,7 @@ def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool
 
 
 def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
-    """Tell whether there are more SAs than pluto counts of both kinds.
+    """Return whether there are more SAs than pluto counts of both kinds.
 
     That alone means nothing: from 5.0 on it counts no Child before it is established.
     """

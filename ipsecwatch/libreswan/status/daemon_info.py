@@ -84,7 +84,7 @@ def _setting(key: str, value: str) -> Value:
 
 
 def _is_old(report: Report, found: dict[str, Value]) -> bool:
-    """Tell whether this is a release up to 3.32, by its version or by a line that went then."""
+    """Return whether this is a release up to 3.32, by its version or by a line that went then."""
     version = (report.version or "").split(".")[0]
     return version == "3" or (not version and "ikeport" in found)
 

@@ -61,7 +61,7 @@ class _Prefix:
     """What was read up to there."""
 
     def begins(self, text: str) -> bool:
-        """Tell whether another answer begins with the same."""
+        """Return whether another answer begins with the same."""
         if len(self.text) > self.end:  # not cut to size before it is asked for: most are large
             self.text = self.text[: self.end]
         return bool(self.end) and text.startswith(self.text)
@@ -220,7 +220,7 @@ class Reader:
         return True
 
     def _may_wish(self, wish: Pending, answer: PartialReport) -> bool:
-        """Tell whether a wish stands where one can: behind the IKE SA that it waits for.
+        """Return whether a wish stands where one can: behind the IKE SA that it waits for.
 
         So it does in every release, and never behind a user name, which only a Child has.
         """
@@ -240,7 +240,7 @@ class Reader:
         return True
 
     def _may_stand(self, line: str, answer: PartialReport) -> bool:
-        """Tell whether a line that is no state and no wish may stand where it does.
+        """Return whether a line that is no state and no wish may stand where it does.
 
         Behind the totals of a status nothing else follows but its last section, which has shunts
         alone; behind a user name, which is the peer's text, it is held to that.

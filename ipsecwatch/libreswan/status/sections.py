@@ -59,7 +59,7 @@ _VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
 
 
 def known(line: str) -> bool:
-    """Tell whether some release of pluto prints lines like this one."""
+    """Return whether some release of pluto prints lines like this one."""
     if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
         return True
     return address_pools.is_lease(line) or brief_connections.is_brief(line)
@@ -82,12 +82,12 @@ def command(line: str) -> str | None:
 
 
 def error(line: str) -> bool:
-    """Tell whether this is whack's or pluto's way to say that there is no answer."""
+    """Return whether this is whack's or pluto's way to say that there is no answer."""
     return line.startswith(_ERRORS)
 
 
 def note(line: str) -> bool:
-    """Tell whether this is a remark of the ``ipsec`` command that says nothing about the answer."""
+    """Return whether this is a remark of ``ipsec`` that says nothing about the answer."""
     return line.startswith(_NOTES)
 
 

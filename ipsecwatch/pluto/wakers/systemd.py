@@ -46,7 +46,7 @@ class SystemdWatch(Waker):
         self._inactive_at = float("-inf")
 
     def was_inactive(self, since: float) -> bool:
-        """Tell whether the unit was inactive at some time ``since`` (loop's clock).
+        """Return whether the unit was inactive at some time ``since`` (loop's clock).
 
         A unit that is restarted is so for some milliseconds, less than it takes to look.
         """
