@@ -203,6 +203,8 @@ class Topology:
     remote_id: str | None
     remote_client: str | None
     owner: int | None = None
+    unresolved: str | None = None
+    """The peer's DNS name, which doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
 
 
 @dataclass(slots=True)  # not frozen, as SaState
@@ -229,6 +231,8 @@ class Connection:
     """The line is there that names its newest or established SAs."""
     text: str = field(default="", repr=False)
     """What pluto printed of it; status.details() reads all the rest."""
+    names_no_child: bool = False
+    """The lines that would name an established Child SA are there, and name none."""
 
     @property
     def key(self) -> ConnectionKey:
@@ -253,6 +257,11 @@ class Connection:
     def wanted_up(self) -> bool:
         """Whether pluto is to bring it up and keep it up."""
         return "UP" in self.policy
+
+    @property
+    def unresolved(self) -> str | None:
+        """The peer's DNS name, where it doesn't resolve (yet)."""
+        return next((t.unresolved for t in self.topologies if t.unresolved), None)
 
     @property
     def never_negotiates(self) -> bool:

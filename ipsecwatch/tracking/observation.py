@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ipsecwatch.report import ConnectionKey
     from ipsecwatch.tunnel import Tunnel
 
-__all__ = ["Observation", "is_child", "is_ike", "observe_tunnels", "refresh_fields", "tries"]
+__all__ = [
+    "Observation", "is_child", "is_ike", "left_over", "observe_tunnels", "refresh_fields", "tries",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class _Evidence:
     """Those of which a line of another command than ``status`` shows a Child SA."""
     idle: Collection[int]
     """IKE SAs that are no sign of trying."""
+    serials: frozenset[int]
+    """Those of all SAs that are there."""
     all_states: bool
     """Every SA is there: what has none is not up."""
 
@@ -95,7 +99,18 @@ class _Evidence:
             states.setdefault(s.key, []).append(s)
         wishes = frozenset([(p.name, p.instance) for p in report.pending])
         whole = report.knowledge.states is Extent.WHOLE
-        return cls(states, wishes, frozenset() if whole else _carrying(report), idle, whole)
+        carrying = frozenset() if whole else _carrying(report)
+        serials = frozenset([s.serial for s in report.states])
+        return cls(states, wishes, carrying, idle, serials, whole)
+
+    def children(self, members: Sequence[Connection]) -> list[int]:
+        """List the established Child SAs of these connections that count, by serial."""
+        return [
+            s.serial
+            for c in members
+            for s in self.states.get(c.key, ())
+            if is_child(s) and not left_over(s, c, self.serials)
+        ]
 
 
 def _carrying(report: Report) -> frozenset[ConnectionKey]:
@@ -140,12 +155,15 @@ class _Child(Enum):
 
 def _observe(group: Group, evidence: _Evidence) -> Observation:
     mine: list[SaState] = []
+    carrying: list[int] = []
     children: list[_Child] = []
     missing: dict[Part, None] = {}
     for members in group.children.values():
         own = [s for c in members for s in evidence.states.get(c.key, ())]
         mine += own
-        child, part = _judge(members, own, evidence)
+        established = evidence.children(members)
+        carrying += established
+        child, part = _judge(members, own, evidence, has_child=bool(established))
         children.append(child)
         if part is not None:
             missing[part] = None
@@ -156,17 +174,17 @@ def _observe(group: Group, evidence: _Evidence) -> Observation:
         state = _state(group, children)
     return Observation(
         group, state, trying, children.count(_Child.UP), tuple(mine),
-        frozenset([s.serial for s in mine if is_child(s)]),
+        frozenset(carrying),
         frozenset([s.parent_serial for s in mine if s.parent_serial is not None]),
         tuple(missing),
     )  # fmt: skip
 
 
 def _judge(
-    members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence
+    members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence, *, has_child: bool
 ) -> tuple[_Child, Part | None]:
     """Judge one child of a tunnel, and name the part of the answer that would tell more."""
-    up = _is_up(members, own, evidence)
+    up = has_child or _is_listed_as_up(members, evidence)
     if up is None:
         return _Child.UNCLEAR, Part.STATES
     if up:
@@ -180,15 +198,11 @@ def _judge(
     return _Child.IDLE, None
 
 
-def _is_up(
-    members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence
-) -> bool | None:
-    """Return whether one child of a tunnel has an established Child SA; None: nothing tells.
+def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool | None:
+    """Return whether one child of a tunnel, which has no state, is up; None: nothing tells.
 
     Where the states aren't all there, what the connection list says of a Child stands for them.
     """
-    if any(is_child(s) for s in own):
-        return True
     if evidence.all_states:
         return False
     if any(c.key in evidence.carrying or _is_listed_up(c) for c in members):
@@ -285,6 +299,21 @@ def tries(s: SaState, idle: Collection[int]) -> bool:
 def is_child(s: SaState) -> bool:
     """Return whether a state is an established Child SA."""
     return s.kind is SaKind.CHILD and s.stage is Stage.ESTABLISHED
+
+
+def left_over(child: SaState, connection: Connection, serials: Collection[int]) -> bool:
+    """Return whether an established Child SA carries nothing, because its connection let it go.
+
+    Seen in 5.4 and main, where both sides began an IKEv1 exchange at once. Each sign alone is
+    found in Child SAs that carry traffic: the older of two in a rekey owns nothing, an IKEv1 Child
+    outlives its phase 1. ``serials`` are those of all SAs that are listed.
+    """
+    return (
+        connection.names_no_child
+        and not (child.newest or child.eroute_owner)
+        and child.parent_serial is not None
+        and child.parent_serial not in serials
+    )
 
 
 def is_ike(s: SaState) -> bool:
