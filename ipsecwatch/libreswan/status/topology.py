@@ -57,7 +57,7 @@ _USUAL: Final = re.compile(
 )
 
 
-# What no message of pluto's begins with: an address, its name or its identity, a client, a next hop.
+# What no message of pluto's begins with: an address, its name, its identity, a client, a hop.
 _BEGIN: Final = re.compile(
     r"[%\d]|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
 )
