@@ -328,7 +328,6 @@ _MESSAGES: Final = (
     "XAUTH: nested {any}",
     "XAUTH: #{n}: {any}",
     "XAUTH: aborting entire IKE Exchange",
-    "XAUTH: Unsuccessfully Authenticated",
     "XAUTH: Successfully Authenticated",
     "XAUTH: Username or password request was received, but XAUTH client mode not enabled",
     "XAUTH: Username or password request received",

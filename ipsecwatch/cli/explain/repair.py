@@ -11,13 +11,13 @@ be read as it is isn't touched.
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan import grammar, state_table
 from ipsecwatch.libreswan.grammar import NUMBER, PREFIX, PROTOCOL, SELECTOR
+from ipsecwatch.libreswan.pasted_text import plain
 from ipsecwatch.libreswan.status import connection_fields, connections, parse, sections
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     from ipsecwatch.report import Report
 
-_COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
-_QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\xa0": " "})
-_ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 _QUOTED: Final = re.compile(r"(?:[ \t]{0,8}[>|│][ \t]?){1,20}")
 
 # What syslog, or journalctl, puts in front of a line.
@@ -127,10 +124,8 @@ def _in_order(lines: list[str]) -> str:
 
 def _clean(text: str) -> list[str]:
     """Take off what others wrapped the text in."""
-    text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n").translate(_QUOTES)
-    if any(entity in text for entity in _ENTITIES):
-        text = html.unescape(text)
-    lines = _unwrapped(x for x in text.split("\n") if not x.strip().startswith("```"))
+    lines = plain(text).split("\n")
+    lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
     return [
         "" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)

@@ -85,6 +85,20 @@ def is_keyed(text: str) -> bool:
     return text.startswith(_KEYS)
 
 
+def is_line(text: str) -> bool:
+    """Return whether some release prints a line like this behind a connection's name and colon.
+
+    A topology may have been cut. pluto's log, and the answer to ``ipsec up``, have lines with the
+    same beginning and neither a topology nor a key.
+    """
+    starts = _STARTS.get(text[:_SHORT], ())
+    return (
+        any(text.startswith(start) for start, _ in starts)
+        or _unkeyed(text, [])
+        or (text[:1] == " " and topology.begins(text[1:]))
+    )
+
+
 class Odd(NamedTuple):
     """What is not as it should be with a connection's lines."""
 

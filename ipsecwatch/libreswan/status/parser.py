@@ -179,6 +179,10 @@ class Reader:
             if read is None:
                 return False
             connection, odd = read
+            if odd is not None and odd.strange and not consistency.is_own(block):
+                for i, line in enumerate(block.lines):
+                    answer.unrecognised(number + i, key + line)
+                return True
         if key in answer.listed:
             answer.tangled = True
         answer.listed[key] = connection
@@ -256,7 +260,7 @@ class Reader:
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
         """Take in a line that is about no connection and no SA."""
-        if line[0] == '"' and sections.IPSEC_TOTAL in answer.heads:
+        if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True
         if not self._may_stand(line, answer):
             answer.unrecognised(number, line)

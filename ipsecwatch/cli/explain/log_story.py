@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: MIT
+"""A piece of pluto's log in plain words: what happened to each connection, and what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.libreswan.local_failures import local_failure
+from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
+from ipsecwatch.libreswan.log_lines import LossKind, Weight
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.report import Role
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.libreswan.log_attempts import Said
+    from ipsecwatch.libreswan.log_text import LogText, PacketLine
+
+Facts = list[tuple[str, str]]
+
+_FEW: Final = 12
+"""Connections of one outcome, and peers without a connection, that are told of one by one."""
+
+
+def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
+    """Tell what the log lines of a text say; empty: nothing that this program knows."""
+    out: list[str] = []
+    told = stories(log.lines)
+    for story in told[:_FEW]:
+        state = _STATES[story.outcome]
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(_name(story))}")
+        out += [*terminal.facts(facts(story), paint, wide), ""]
+    for outcome, group in _more(told[_FEW:]):
+        names = ", ".join(_name(s) for s in group)
+        out += [f"  {paint.bold(f'{len(group)} more')}"]
+        out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
+    for title, rows in _strangers(log.packets):
+        out += [f"  {paint.bold(title)}", *terminal.facts(rows, paint, wide), ""]
+    return out[:-1]
+
+
+def heading(log: LogText) -> str:
+    """Say in a line what the log lines of a text are about; empty: nothing can be told."""
+    told = stories(log.lines)
+    numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
+    counts = ", ".join(f"{n} {_SHORT[o]}" for o, n in numbers if n)
+    if told:
+        return f"Log lines of {len(told)} connection{'s' * (len(told) > 1)}: {counts}"
+    return "Log lines about packets of no connection" if _strangers(log.packets) else ""
+
+
+def as_json(log: LogText) -> list[dict[str, Any]]:
+    """Tell the same as data."""
+    return [
+        {
+            "name": story.name or None,
+            "outcome": story.outcome.name.lower().replace("_", "-"),
+            "attempts": story.attempts,
+            "reason": _reason(story),
+            "ours": _local_code(story),
+            "line": clean(_line(story), 400) or None,
+            "facts": [[a, b] for a, b in facts(story) if b],
+        }
+        for story in stories(log.lines)
+    ]
+
+
+def facts(story: Story) -> Facts:
+    """Tell of one connection."""
+    return [
+        ("happened", _happened(story)),
+        ("at the end", _end(story)),
+        ("what to do", _advice(story)),
+        ("the line", clean(_line(story), 200)),
+    ]
+
+
+_STATES: Final = {
+    Outcome.UP: TunnelState.UP,
+    Outcome.RENEWAL_FAILED: TunnelState.PARTIAL,
+    Outcome.FAILED: TunnelState.STUCK,
+    Outcome.LOST: TunnelState.DOWN,
+    Outcome.IKE_ONLY: TunnelState.CONNECTING,
+    Outcome.OPEN: TunnelState.CONNECTING,
+    Outcome.NOT_LOADED: TunnelState.STUCK,
+    Outcome.NOTHING: TunnelState.UNKNOWN,
+}
+"""Signs and colours alone: what a log tells is no state."""
+
+_SHORT: Final = {
+    Outcome.UP: "came up",
+    Outcome.RENEWAL_FAILED: "came up, and failed to renew",
+    Outcome.FAILED: "failed",
+    Outcome.LOST: "ended",
+    Outcome.IKE_ONLY: "half way up",
+    Outcome.OPEN: "still trying where the text ends",
+    Outcome.NOT_LOADED: "not loaded",
+    Outcome.NOTHING: "of which nothing is told",
+}
+
+
+def _name(story: Story) -> str:
+    return clean(story.name) if story.name else "a connection that the text doesn't name"
+
+
+def _line(story: Story) -> str:
+    said = _cause(story)
+    if said is not None:
+        return said.line.text
+    return story.last.text if story.outcome is Outcome.NOT_LOADED and story.last else ""
+
+
+def _cause(story: Story) -> Said | None:
+    """Return the line that explains how the text ends for a connection."""
+    if story.outcome in (Outcome.FAILED, Outcome.RENEWAL_FAILED):
+        return story.failure
+    return story.loss if story.outcome is Outcome.LOST else None
+
+
+def _reason(story: Story) -> Reason | None:
+    cause = _cause(story)
+    if cause is None or _is_unclear(cause):
+        return None
+    return cause.finding.reason
+
+
+def _is_unclear(loss: Said) -> bool:
+    """Return whether pluto uses the same words for several causes."""
+    return loss.finding.end is LossKind.AMBIGUOUS
+
+
+def _local_code(story: Story) -> str | None:
+    cause = _cause(story)
+    text = cause.line.said.text if cause else _refusal(story)
+    ours = local_failure(text) if text else None
+    return ours.code if ours else None
+
+
+def _refusal(story: Story) -> str:
+    """Write why settings were refused as pluto does."""
+    if story.outcome is not Outcome.NOT_LOADED:
+        return ""
+    return f"failed to add connection: {story.refused}"
+
+
+# --- What happened ----------------------------------------------------------------------------
+
+
+def _happened(story: Story) -> str:
+    told = [_attempts(story), _ups(story), _before(story)]
+    return " ".join(filter(None, told))
+
+
+def _attempts(story: Story) -> str:
+    if not story.attempts:
+        return ""
+    to = f" with {clean(story.peer, 60)}" if story.peer else ""
+    if story.attempts == 1:
+        return f"We began a negotiation{to}."
+    return f"We began {story.attempts} negotiations{to}."
+
+
+def _ups(story: Story) -> str:
+    if story.came_up > 1:
+        return f"It came up {story.came_up} times."
+    if story.came_up and story.outcome is not Outcome.UP:
+        return "It came up."
+    return ""
+
+
+def _before(story: Story) -> str:
+    """Tell how the last Child SA ended, where that isn't how the text ends."""
+    if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
+        return ""
+    why = "" if _is_unclear(story.loss) else _sentence(story.loss)
+    return f"Then its SAs ended. {why}".strip()
+
+
+# --- How it ended -----------------------------------------------------------------------------
+
+
+def _end(story: Story) -> str:
+    match story.outcome:
+        case Outcome.UP:
+            return f"It came up.{_renewed(story)} Nothing in these lines says that it ended."
+        case Outcome.RENEWAL_FAILED if story.failure:
+            return f"It is up by these lines, but a later negotiation failed: {_why(story.failure)}"
+        case Outcome.FAILED if story.failure:
+            return f"{_failed(story)} {_why(story.failure)}{_goes_on(story)}"
+        case Outcome.LOST if story.loss:
+            return _lost(story.loss)
+        case Outcome.IKE_ONLY:
+            return (
+                "The peers know each other: the IKE SA is established. The text ends before a "
+                "Child SA, and without one nothing travels."
+            )
+        case Outcome.NOT_LOADED:
+            return _refused(story)
+    return _open(story)
+
+
+def _renewed(story: Story) -> str:
+    return " Its keys were renewed since." if len(story.children) > 1 else ""
+
+
+def _failed(story: Story) -> str:
+    """Say which attempt it is that failed, and how far it had come."""
+    which = "The last attempt failed" if story.attempts > 1 else "It failed"
+    if story.stage is not None and story.failed_in < story.attempts:
+        which = "Another attempt is under way where the text ends. The one before failed"
+    if story.ike is not None and story.failed_in == story.attempts:
+        which += ", after the IKE SA was established"
+    return f"{which}."
+
+
+def _goes_on(story: Story) -> str:
+    return " pluto goes on trying by itself." if story.retries else ""
+
+
+def _why(said: Said) -> str:
+    """Say why: our own fault, who refused, and by which word."""
+    text = said.line.said.text
+    ours = local_failure(text)
+    if ours is not None:
+        return ours.sentence
+    word = _WORD.search(text[:200])
+    note = f" ({word[1]})" if word else ""
+    told = _SIDES.get((said.finding.reason, _side(text)))
+    if told is not None:
+        return f"{told}{note}."
+    if said.finding.weight is Weight.SILENCE:
+        return REASON_TEXTS[Reason.NO_ANSWER].sentence
+    sentence = _sentence(said).rstrip(".")
+    return f"{sentence}{note}."
+
+
+_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b(?!:)")
+
+
+def _sentence(said: Said) -> str:
+    if said.finding.reason in (Reason.OTHER, Reason.NONE):
+        return "The cause isn't known."
+    return REASON_TEXTS[said.finding.reason].sentence
+
+
+_PEER_SAYS: Final = re.compile(
+    r"IKE SA authentication request rejected|(?:IKE_)?AUTH response (?:rejected|contained)"
+    r"|CREATE_CHILD_SA failed with error notification|CHILD SA (?:failed|encountered)"
+    r"|ignoring (?:secured |unsecured )?informational payload|received and ignored notification"
+    r"|(?:ignoring|dropping) (?:unexpected )?\S{5,40} (?:message|response)|unexpected \S{5,40} m"
+    r"|(?:\w{3,40}: )?received unauthenticated |Received Cisco XAUTH status: FAIL"
+    r"|XAUTH: aborting entire|XAUTH: Unsuccessfully Authenticated"
+)
+_WE_SAY: Final = re.compile(
+    r"responding to |sending (?:encrypted )?notification |no local proposal matches "
+    r"|[Nn]o IKEv2 connection found with compatible Traffic|cannot respond to IPsec SA request "
+    r"|peer proposal was rejected|no acceptable |we require |authentication failed: "
+    r"|XAUTH: User |PAM: authentication of user |X509: |NSS: |Certificate .{0,200} failed verif"
+    r"|no suitable connection for peer|AUTH mismatch|(?:RSA |ECDSA )?Signature check "
+    r"|Peer mismatch |Peer ID '|no (?:RSA|ECDSA) public key known|received Hash Payload does not"
+    r"|initial Aggressive Mode packet claiming"
+)
+
+
+def _side(text: str) -> str:
+    """Say who refused: ``peer``, ``us``, or nobody who can be told."""
+    if _PEER_SAYS.match(text):
+        return "peer"
+    return "us" if _WE_SAY.match(text) else ""
+
+
+_SIDES: Final = {
+    (Reason.AUTHENTICATION, "peer"): "The peer refused our key, certificate or identity",
+    (Reason.AUTHENTICATION, "us"): "We refused the peer's key, certificate or identity",
+    (Reason.PROPOSAL, "peer"): "The peer refused our proposal: it allows none of our algorithms",
+    (Reason.PROPOSAL, "us"): "We refused the peer's proposal: none of its algorithms is allowed",
+    (Reason.TRAFFIC_SELECTORS, "peer"): "The peer refused the subnets that we asked for",
+    (Reason.TRAFFIC_SELECTORS, "us"): "The peer asked for subnets that no connection here has",
+    (Reason.CREDENTIALS, "peer"): "The peer refused our user name or password",
+    (Reason.CREDENTIALS, "us"): "The user name or password of the peer's user was refused here",
+    (Reason.OTHER, "peer"): "The peer refused, for a reason of its own",
+    (Reason.OTHER, "us"): "We refused what the peer asked for",
+}
+
+
+def _lost(loss: Said) -> str:
+    if _is_unclear(loss):
+        return (
+            "pluto ended its SAs, if it had any: by hand, or because the connection was loaded "
+            "anew. The line is the same for both."
+        )
+    return f"Its SAs ended. {_sentence(loss)}"
+
+
+def _refused(story: Story) -> str:
+    ours = local_failure(story.refused) or local_failure(_refusal(story))
+    return f"It was not loaded. {ours.sentence}" if ours else "It was not loaded."
+
+
+def _open(story: Story) -> str:
+    """Say how far a negotiation has come where the text ends."""
+    state = story.stage
+    if state is None:
+        return "The text ends before an answer, or a failure."
+    begun = "The peer began it. " if state.role is Role.RESPONDER else ""
+    again = story.retransmissions
+    unheard = f" It was sent again {_times(again)}: no answer so far." if again else ""
+    return f"{begun}The text ends here: {_lower(state.meaning)}{unheard}"
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
+def _lower(sentence: str) -> str:
+    keeps = sentence.startswith(("IKE", "XAUTH"))
+    return sentence if keeps else sentence[:1].lower() + sentence[1:]
+
+
+# --- What to do -------------------------------------------------------------------------------
+
+
+def _advice(story: Story) -> str:
+    cause = _cause(story)
+    text = cause.line.said.text if cause else _refusal(story)
+    ours = (local_failure(text) or local_failure(story.refused)) if text else None
+    if ours is not None:
+        return ours.advice
+    if cause is None:
+        return _sticks(story)
+    reason = cause.finding.reason
+    if _is_unclear(cause) or reason is Reason.NONE:
+        return ""
+    if cause.finding.weight is Weight.SILENCE:
+        return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
+    return REASON_TEXTS[reason].advice
+
+
+_REFUSED_SILENTLY: Final = (
+    "A peer that refuses our ike= proposal may look the same, so compare that, too."
+)
+
+
+def _sticks(story: Story) -> str:
+    """Say what is likely wrong where a negotiation goes no further."""
+    if story.outcome is not Outcome.OPEN or story.stage is None or not story.stage.sticks:
+        return ""
+    return f"If it goes no further: {_lower(story.stage.sticks)}"
+
+
+# --- The rest ---------------------------------------------------------------------------------
+
+
+def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
+    groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
+    return [(outcome, group) for outcome, group in groups if group]
+
+
+_UNWANTED: Final = re.compile(
+    r"initial (?:Main|Aggressive) Mode (?:message|packet) .{0,600}no .{0,9}connection has been auth"
+    r"|initial parent SA message received .{0,200}(?:has been authorized|no suitable connection)"
+    r"|(?:ISAKMP_v2_)?IKE_SA_INIT (?:request|message) .{0,200}(?:has been authorized|no suitable)"
+    r"|dropping IKE_SA_INIT request .{0,200}no suitable connection"
+    r"|no suitable connection for peer "
+)
+
+
+def _strangers(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
+    """Tell of packets that no loaded connection fits, by the address that they name."""
+    found: dict[str, list[PacketLine]] = {}
+    for packet in packets:
+        if _UNWANTED.match(packet.said):
+            found.setdefault(packet.address, []).append(packet)
+    rows = [
+        (
+            f"packets from {clean(address, 60)}",
+            [
+                ("happened", "It asks for a tunnel, and no loaded connection fits it."),
+                ("what to do", _FITTING),
+                ("the line", clean(mine[-1].text, 200)),
+            ],
+        )
+        for address, mine in found.items()
+    ]
+    return rows[:_FEW]
+
+
+_FITTING: Final = (
+    "If it should fit one: see that this is loaded (ipsec status), and compare right= with the "
+    "address, ikev2= with the IKE version, and authby= with how the peer proves who it is. "
+    "From an address that you don't know it is a scan."
+)

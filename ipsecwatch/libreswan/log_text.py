@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: MIT
+"""Log lines of pluto's in a text that somebody saved or pasted, whatever stands in front of them.
+
+The same lines come from pluto's log, by way of syslog or the journal, and from ``ipsec up`` at a
+terminal, where whack puts a number in front of each up to 4.15. In a paste a status may stand
+among them, or what its author wrote about it.
+
+A line is taken for one of pluto's by its beginning alone, once all prefixes are off: what a peer
+chose stands behind it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan.log_lines import (
+    NOTIFICATIONS,
+    ConnectionLine,
+    Finding,
+    interpret,
+    parse_line,
+)
+from ipsecwatch.libreswan.pasted_text import plain
+from ipsecwatch.libreswan.status import connections, sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ipsecwatch.libreswan.state_table import StateInfo
+
+# --- Prefixes -------------------------------------------------------------------------------
+
+_CLOCK: Final = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
+_ZONE: Final = r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d))?"
+_DAY: Final = r"(?:[^\W\d_]{2,3}\.?,? )?"
+_STAMP: Final = (
+    rf"(?:{_DAY}\d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
+    rf"|{_DAY}[^\W\d_]{{3,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}"  # Nov 28 10:00:00
+    rf"|{_CLOCK}"
+    r"|\[ {0,6}\d{1,9}\.\d{1,9}\]|\d{9,10}\.\d{1,9})"  # since boot; since the epoch
+)
+_IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
+_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack|charon)(?:\[\d{1,10}\])?:"
+_STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
+
+_PREFIXES: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        (
+            rf"<\d{{1,3}}>\d{{1,2}} \S{{1,60}} \S{{1,255}} \S{{1,48}} \S{{1,128}} \S{{1,32}} "
+            rf"{_STRUCTURED} ?"
+        ),  # RFC 5424
+        (
+            rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
+            rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
+        ),
+        rf"{_PLUTO} ",
+        r"[0-2](?:\d\d|v[12]) ",  # whack's
+        # grep -n, and grep in several files, by which the others are followed
+        rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
+        rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
+        r"[\w.-]{1,60} {1,20}\| ",  # docker compose
+        r"(?:[>│*`•-] ?|\s)",  # quotations, lists, indentation
+    )
+)
+_MOST: Final = 60
+"""Prefixes of one line; each blank in front of it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """A line without its prefixes."""
+
+    text: str
+    stamp: str = ""
+    """When it was logged, as printed; empty: the text doesn't say."""
+    marked: bool = False
+    """Whether a prefix of a log's, or of whack's other than that of a status, stood there."""
+
+
+def _bare(line: str) -> _Bare:
+    """Take off all that stands in front of a line of pluto's."""
+    stamp, marked = "", False
+    for _ in range(_MOST):
+        if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
+            break
+        m = next(filter(None, (p.match(line) for p in _PREFIXES)), None)
+        if m is None:
+            break
+        stamp = m.groupdict().get("stamp") or stamp
+        marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•-" or m[0] == "000 ")
+        line = line[m.end() :]
+    return _Bare(line.rstrip("\r `"), stamp, marked)
+
+
+# --- Lines ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LogTextLine:
+    """A line of a log in a text."""
+
+    number: int
+    """Its number in the text, from 1 on."""
+    text: str
+    """The line as pluto printed it."""
+    said: ConnectionLine
+    """Its parts; the name is empty where the text doesn't name the connection."""
+    stamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketLine:
+    """A line about a packet that belongs to no connection; anybody can send one."""
+
+    number: int
+    text: str
+    address: str
+    """Whose it is, as far as an address on UDP proves that."""
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogText:
+    """The log lines of a text, and the rest of it."""
+
+    lines: tuple[LogTextLine, ...]
+    packets: tuple[PacketLine, ...]
+    rest: str
+    """The text without its log lines: a status, what somebody wrote, or nothing."""
+
+    @property
+    def is_log(self) -> bool:
+        """Whether there are log lines at all."""
+        return bool(self.lines or self.packets)
+
+
+_PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
+# Two that name their connection in the middle; what surrounds it is pluto's.
+_ADD: Final = re.compile(r'Failed to add connection "([^"]{1,512})"[ ,:]{1,3}(.*)')  # to 3.32
+_NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
+
+
+def read(text: str) -> LogText:
+    """Find the log lines of a text; all others are its rest, as they were."""
+    raw = text.split("\n")
+    clean = plain(text).split("\n")
+    if len(raw) != len(clean):  # a text with line ends of its own kind
+        raw = clean
+    lines: list[LogTextLine] = []
+    packets: list[PacketLine] = []
+    taken: set[int] = set()
+    for i, line in enumerate(clean):
+        if i in taken or not line or line.isspace():
+            continue
+        bare = _bare(line)
+        said = _said(bare)
+        if said is not None:
+            more = _continued(said, clean, i, bare)
+            taken.update(range(i, i + 1 + len(more)))
+            lines.append(_line(i + 1, said, bare, more))
+        elif (m := _PACKET.fullmatch(bare.text)) is not None:
+            taken.add(i)
+            packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
+        elif _is_log(bare):
+            taken.add(i)
+    rest = "\n".join(line for i, line in enumerate(raw) if i not in taken)
+    return LogText(_in_order(lines), tuple(packets), rest)
+
+
+def _said(bare: _Bare) -> ConnectionLine | None:
+    """Take a line apart that is about a connection; None: it is none of the log's."""
+    text = _completed(bare.text)
+    if (m := _ADD.match(text)) is not None:
+        return ConnectionLine(m[1], m[1], None, f"failed to add connection: {m[2]}")
+    said = parse_line(text)
+    if said is None:
+        m = _NAMELESS.match(text)
+        nameless = ConnectionLine("", "", int(m[1]) if m else None, m[2] if m else text)
+        return nameless if (m or bare.marked) and interpret(nameless) is not None else None
+    if said.base.startswith("/") or _is_status(said):  # "/etc/ipsec.secrets" line 3: …
+        return None
+    known = said.serial is not None or bare.marked or _means(said)
+    return said if known else None
+
+
+def _is_status(said: ConnectionLine) -> bool:
+    """Return whether a line is one of the connection list, perhaps damaged."""
+    if said.serial is not None:
+        return False
+    text = said.text
+    return text[:1].isspace() or connections.is_keyed(text) or connections.is_line(f" {text}")
+
+
+def _means(said: ConnectionLine) -> bool:
+    """Return whether somebody who knows pluto's log knows this line."""
+    return interpret(said) is not None or bool(_KNOWN.match(said.text)) or stage(said) is not None
+
+
+# What pluto says of a connection and isn't evidence of anything.
+_KNOWN: Final = re.compile(
+    r"added |adding |failed to add connection|deleting |unroute-|route-|terminating |initiating "
+    r"|sent |sending |received |retransmi|scheduling |starting keying attempt|reviving |loaded "
+    r"|connection is supposed to remain up|we cannot identify|STATE_[A-Z0-9_]{2,40}: "
+    r"|oriented |unoriented |warning: |ikev[12]|IKEv[12] |local IKE proposals|local ESP"
+    r"|NAT-Traversal: |XAUTH: |DPD: |modecfg: |proposal |cannot |can not "
+)
+
+
+def _is_log(bare: _Bare) -> bool:
+    """Return whether a line that is about no connection is one of pluto's log."""
+    if bare.text.startswith("| ") and bare.marked:
+        return True  # debugging
+    return bool(bare.stamp) and bare.marked and not _may_be_status(bare.text)
+
+
+def _may_be_status(text: str) -> bool:
+    """Return whether a line may stand in the answer to a command, which somebody logged."""
+    if text[3:4] == " " and text[:3].isdigit():
+        text = text[4:]
+    return not text or text[0] in '"# ' or sections.known(text) or sections.error(text)
+
+
+# --- Lines that suffered -----------------------------------------------------------------------
+
+_CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
+
+
+def _completed(text: str) -> str:
+    """Complete a notification's name, which ``journalctl`` cuts at the edge of the terminal."""
+    m = _CUT.search(text)
+    if m is None:
+        return text
+    meant = [name for name in NOTIFICATIONS if name.startswith(m[1])]
+    return text[: m.start()] + meant[0] if len(meant) == 1 else text
+
+
+def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> list[str]:
+    """List the pieces that a terminal or a mail wrapped off a line of which they make sense.
+
+    Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
+    somebody wrote. It is taken for a piece where the log says something with it that pluto says.
+    """
+    if interpret(said) is not None:
+        return []
+    pieces: list[str] = []
+    for line in lines[at + 1 : at + 1 + _MOST_PIECES]:
+        piece = line.strip(" >`")
+        if not piece or _begins(line):
+            break
+        pieces.append(piece)
+        joined = parse_line(" ".join((bare.text, *pieces)))
+        if joined is not None and interpret(joined) is not None:
+            return pieces
+    return []
+
+
+_MOST_PIECES: Final = 3
+
+
+def _begins(line: str) -> bool:
+    """Return whether a line of its own begins here."""
+    bare = _bare(line)
+    return (
+        bare.text.startswith(('"', "#", "packet from "))
+        or bool(bare.stamp)
+        or bare.marked
+        or sections.known(bare.text)
+    )
+
+
+def _line(number: int, said: ConnectionLine, bare: _Bare, more: list[str]) -> LogTextLine:
+    if not more:
+        return LogTextLine(number, bare.text, said, bare.stamp)
+    text = " ".join((bare.text, *more))
+    return LogTextLine(number, text, parse_line(text) or said, bare.stamp)
+
+
+def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
+    """Put lines in order of time: ``journalctl -r`` has the newest first."""
+    stamps = [x.stamp for x in lines if x.stamp]
+    steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
+    backwards = steps.count(1) > steps.count(-1) and _same_shape(stamps)
+    return tuple(reversed(lines)) if backwards else tuple(lines)
+
+
+def _same_shape(stamps: Sequence[str]) -> bool:
+    """Return whether times of one day, or ISO dates, are all there is: these compare as texts."""
+    shapes = {re.sub(r"\d", "0", stamp) for stamp in stamps}
+    days = {re.split(r"[T ]?\d{1,2}:", stamp)[0] for stamp in stamps}
+    return len(shapes) == 1 and (len(days) == 1 or stamps[0][:2] == "20")
+
+
+# --- What lines say beside evidence ------------------------------------------------------------
+
+
+def stage(said: ConnectionLine) -> StateInfo | None:
+    """Return the state that a line says its SA to be in: the last message that was sent.
+
+    ``STATE_MAIN_I2: sent MI2, expecting MR2`` (to 3.32), ``sent Main Mode I2`` (from 4.0 on).
+    """
+    head, colon, _ = said.text.partition(":")
+    if colon and (found := state_table.find(head)):
+        return found[0]
+    words = re.split(r" (?:\{|to |for |from |containing )|[;,(]", said.text[:80], maxsplit=1)[0]
+    return next(iter(state_table.find(words)), None) if words.startswith("sent ") else None
+
+
+def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
+    """Go through lines of one pluto with what each is evidence of."""
+    phase1: set[int] = set()
+    for line in lines:
+        found = interpret(line.said, phase1=line.said.serial in phase1)
+        if found is not None and found.event.name == "IKE_ESTABLISHED" and found.version == 1:
+            phase1.add(line.said.serial or 0)
+        yield line, found
