@@ -111,6 +111,10 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     rekeyed: set[int] = set()
     dead = -_NEAR
     for i, (line, finding) in enumerate(log_text.findings(lines)):
+        if line.of_pluto:
+            _end_all(found.values(), line)
+            rekeyed.clear()
+            continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
         _note(story, line)
@@ -229,6 +233,18 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
         owner.loss = said
     owner.stage, owner.ike = None, None
+
+
+def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
+    """Take in that pluto stops, or that another one starts, whose serials begin at 1 again."""
+    starts = line.text.startswith("Starting")
+    reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
+    for story in all_:
+        if story.children:
+            story.loss = Said(line, Finding(LogEvent.LOSS, reason))
+        story.children.clear()
+        story.phase1.clear()
+        story.stage = story.ike = story.begun = None
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:

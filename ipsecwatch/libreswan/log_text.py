@@ -111,6 +111,8 @@ class LogTextLine:
     said: ConnectionLine
     """Its parts; the name is empty where the text doesn't name the connection."""
     stamp: str = ""
+    of_pluto: bool = False
+    """It is about pluto itself, which starts or stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,9 @@ class LogText:
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
 # Two that name their connection in the middle; what surrounds it is pluto's.
 _ADD: Final = re.compile(r'Failed to add connection "([^"]{1,512})"[ ,:]{1,3}(.*)')  # to 3.32
+_PLUTO_ITSELF: Final = re.compile(
+    r"shutting down|(?:(?:libreswan|Libreswan) )?Pluto is shutting down|Starting Pluto \(.*"
+)
 _NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
 
 
@@ -166,6 +171,10 @@ def read(text: str) -> LogText:
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
             taken.add(i)
             packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
+        elif _PLUTO_ITSELF.fullmatch(bare.text):
+            taken.add(i)
+            mute = ConnectionLine("", "", None, bare.text)
+            lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
         elif _is_log(bare):
             taken.add(i)
     rest = "\n".join(line for i, line in enumerate(raw) if i not in taken)

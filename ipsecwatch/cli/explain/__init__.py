@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
-from ipsecwatch.cli.explain import lookup, overview, repair
+from ipsecwatch.cli.explain import log_story, lookup, overview, repair
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     import argparse
+
+    from ipsecwatch.report import Report
+    from ipsecwatch.tunnel import Tunnel
 
 _GIVE: Final = "Give a file, - for stdin, or a state's name"
 
@@ -38,17 +43,55 @@ def run(args: argparse.Namespace) -> int:
         print(_word(args.what, as_json=args.json))
         return EXIT_OK
     if args.what == "-" and sys.stdin.isatty():
-        print("Paste the output of `ipsec status`, then press Ctrl-D.", file=sys.stderr)
-    report = repair.read(read_input(args.what).decode("utf-8", "surrogateescape"))
-    tunnels = overview.tunnels_of(report)
-    overview.check(report, tunnels)
-    if args.json:
-        print(json.dumps(overview.as_json(report, tunnels)))
-    else:
-        paint = terminal.Paint(terminal.colour_wanted())
-        lines = overview.lines_of(report, tunnels, paint, terminal.columns())
-        print("\n".join(lines))
+        print("Paste a status or a piece of pluto's log, then press Ctrl-D.", file=sys.stderr)
+    text = read_input(args.what).decode("utf-8", "surrogateescape")
+    print(_text(text, as_json=args.json))
     return EXIT_OK
+
+
+def _text(text: str, *, as_json: bool) -> str:
+    """Tell of a text: its status, its log lines, or both."""
+    log = _log(text)
+    heading = log_story.heading(log)
+    report = repair.read(log.rest)
+    tunnels = overview.tunnels_of(report)
+    has_status = _has_status(log, report, tunnels, heading)
+    if as_json:
+        return json.dumps({**overview.as_json(report, tunnels), "log": log_story.as_json(log)})
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
+    if heading:
+        title = map(paint.bold, terminal.wrap(heading, wide))
+        told = [*title, "", *log_story.lines_of(log, paint, wide)]
+        lines += ["", *told] if lines else told
+    return "\n".join(lines)
+
+
+def _log(text: str) -> log_text.LogText:
+    """Return a text's log lines. In a status that can be read as it is nothing is taken for one."""
+    report = parse(text)
+    if report.complete and not report.unrecognised_count:
+        return log_text.LogText((), (), text)
+    return log_text.read(text)
+
+
+def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:
+    """Return whether there is a status to tell of. Raise Failure where there is nothing at all."""
+    try:
+        overview.check(report, tunnels)
+    except Failure as nothing:
+        if told:
+            return False
+        if log.is_log:
+            raise Failure(
+                "these are log lines of pluto's, and none of them says how a connection is",
+                "Give more of them: journalctl -u ipsec",
+            ) from None
+        words = lookup.words_in(log.rest)
+        if words:
+            raise Failure(nothing.message, f"Words in it: explain {', '.join(words)}") from None
+        raise
+    return True
 
 
 def _word(word: str, *, as_json: bool) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
-from ipsecwatch.libreswan.log_lines import LossKind, Weight
+from ipsecwatch.libreswan.log_lines import Began, LossKind, Weight
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
@@ -230,7 +230,7 @@ def _why(said: Said) -> str:
         return ours.sentence
     word = _WORD.search(text[:200])
     note = f" ({word[1]})" if word else ""
-    told = _SIDES.get((said.finding.reason, _side(text)))
+    told = _SIDES.get((said.finding.reason, _side(said)))
     if told is not None:
         return f"{told}{note}."
     if said.finding.weight is Weight.SILENCE:
@@ -248,30 +248,24 @@ def _sentence(said: Said) -> str:
     return REASON_TEXTS[said.finding.reason].sentence
 
 
-_PEER_SAYS: Final = re.compile(
-    r"IKE SA authentication request rejected|(?:IKE_)?AUTH response (?:rejected|contained)"
-    r"|CREATE_CHILD_SA failed with error notification|CHILD SA (?:failed|encountered)"
-    r"|ignoring (?:secured |unsecured )?informational payload|received and ignored notification"
-    r"|(?:ignoring|dropping) (?:unexpected )?\S{5,40} (?:message|response)|unexpected \S{5,40} m"
-    r"|(?:\w{3,40}: )?received unauthenticated |Received Cisco XAUTH status: FAIL"
-    r"|XAUTH: aborting entire|XAUTH: Unsuccessfully Authenticated"
-)
-_WE_SAY: Final = re.compile(
-    r"responding to |sending (?:encrypted )?notification |no local proposal matches "
-    r"|[Nn]o IKEv2 connection found with compatible Traffic|cannot respond to IPsec SA request "
-    r"|peer proposal was rejected|no acceptable |we require |authentication failed: "
-    r"|XAUTH: User |PAM: authentication of user |X509: |NSS: |Certificate .{0,200} failed verif"
-    r"|no suitable connection for peer|AUTH mismatch|(?:RSA |ECDSA )?Signature check "
-    r"|Peer mismatch |Peer ID '|no (?:RSA|ECDSA) public key known|received Hash Payload does not"
-    r"|initial Aggressive Mode packet claiming"
-)
+_BY_THE_SERVER: Final = ("XAUTH: aborting", "XAUTH: Unsuccess", "Received Cisco XAUTH")
+_NOT_WE: Final = ("probable authentication failure", "EAP AUTH failed")
 
 
-def _side(text: str) -> str:
+def _side(said: Said) -> str:
     """Say who refused: ``peer``, ``us``, or nobody who can be told."""
-    if _PEER_SAYS.match(text):
+    finding, text = said.finding, said.line.said.text
+    if finding.weight is Weight.ECHO:
+        if finding.began is Began.EITHER:
+            return "us" if text.startswith("sending ") else "peer"
+        return "peer" if finding.began is Began.WE else "us"
+    if finding.weight is not Weight.REFUSAL or text.startswith(_NOT_WE):
+        return ""
+    if text.startswith(_BY_THE_SERVER):
         return "peer"
-    return "us" if _WE_SAY.match(text) else ""
+    # Where we began, an answer that isn't as it should be has other words.
+    answer = finding.began is Began.WE and finding.reason is not Reason.AUTHENTICATION
+    return "" if answer else "us"
 
 
 _SIDES: Final = {

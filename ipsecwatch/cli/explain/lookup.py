@@ -58,6 +58,19 @@ def similar(word: str) -> list[str]:
     return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
 
 
+_TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", re.ASCII)
+
+
+def words_in(text: str) -> list[str]:
+    """Find a few known words in a text, in the order in which they come."""
+    found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
+    return [word for word in found if states(word) or other(word)][:_FEW]
+
+
+_LONGEST: Final = 20_000
+_FEW: Final = 4
+
+
 def _plain(word: str) -> str:
     word = word.upper()
     for prefix in _PREFIXES:
