@@ -112,9 +112,10 @@ _PATTERNS: Final = tuple(
         (
             (
                 r"unable to locate my private key for |private key for connection not found"
-                r"|private key matching CKAID |Can't find the certificate or private key from the NSS"
-                r"|Failed to find our (?:RSA|ECDSA) [Kk]ey|no (?:RSA|ECDSA) private key for connection"
-                r"|(?:host|private) key for .{0,80} not found"
+                r"|private key matching CKAID "
+                r"|Can't find the certificate or private key from the NSS"
+                r"|Failed to find our (?:RSA|ECDSA) [Kk]ey"
+                r"|no (?:RSA|ECDSA) private key for connection"
             ),
             _KEY,
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain``: raw status in plain words, or one word of it."""
+"""``ipsecwatch explain``: a status, a log, one word of them, or a tunnel, in plain words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
-from ipsecwatch.cli.explain import log_story, lookup, overview, repair
+from ipsecwatch.cli.explain import live, log_story, lookup, overview, repair
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
 
-_GIVE: Final = "Give a file, - for stdin, or a state's name"
+_GIVE: Final = "Give a file, - for stdin, a word of pluto's, or a tunnel's name"
 
-HELP = "say what a status text, or a word of it, means"
+HELP = "say what a status, a piece of the log, or a word of them means, or how a tunnel is"
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "explain", HELP, run)
     parser.add_argument(
-        "what", nargs="?", metavar="FILE|WORD", default="-",
-        help="a saved or pasted `ipsec status`; - (default): stdin. Or a word of it, such as "
-        "STATE_MAIN_I3, 'sent IKE_AUTH request', RETRANSMIT, erouted",
+        "what", nargs="?", metavar="FILE|WORD|NAME", default="-",
+        help="a saved or pasted `ipsec status`, piece of pluto's log, or output of `ipsec up`; "
+        "- (default): stdin. Or a word, such as STATE_MAIN_I3, NO_PROPOSAL_CHOSEN, RETRANSMIT, "
+        "stuck. Or the name of a tunnel",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -95,13 +96,30 @@ def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], to
 
 
 def _word(word: str, *, as_json: bool) -> str:
+    """Tell of a word; where there is none, of a tunnel of that name."""
     found = lookup.as_json(word)
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     if found:
-        paint = terminal.Paint(terminal.colour_wanted())
-        return json.dumps(found) if as_json else lookup.told(word, paint, terminal.columns())
+        return json.dumps(found) if as_json else lookup.told(word, paint, wide)
+    answer = live.look_up(word)
+    if answer.row is None:
+        raise _nothing(word, answer)
+    if as_json:
+        return json.dumps([live.as_json(answer.row)])
+    return live.told(answer.row, paint, wide)
+
+
+def _nothing(word: str, answer: live.Live) -> Failure:
+    """Say that something is no file, no word and no tunnel."""
     if "/" in word or "." in word:
-        shown = clean(word, 200)
-        raise Failure(f"cannot read {shown}: no such file", "Give a file, or - for stdin")
-    meant = " or ".join(lookup.similar(word))
+        return Failure(f"cannot read {clean(word, 200)}: no such file", _GIVE)
+    within = lookup.words_in(word)
+    if within:
+        return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")
+    meant = " or ".join(lookup.similar(word, answer.names))
     hint = f"Did you mean {meant}?" if meant else _GIVE
-    raise Failure(f"{clean(word, 80)} is neither a file nor a word of pluto's", hint)
+    kinds = "neither a file nor a word of pluto's"
+    if answer.trouble:
+        unasked = "" if meant else f" (tunnels can't be looked up: {answer.trouble})"
+        return Failure(f"{clean(word, 80)} is {kinds}", hint + unasked)
+    return Failure(f"{clean(word, 80)} is {kinds}, nor a tunnel", hint)
