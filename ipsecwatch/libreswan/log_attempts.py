@@ -38,6 +38,8 @@ class Outcome(Enum):
     """An IKE SA was established, and the text ends before a Child SA."""
     OPEN = auto()
     """A negotiation is under way where the text ends."""
+    GIVEN_UP = auto()
+    """A negotiation was ended by pluto, and the text doesn't say why."""
     NOT_LOADED = auto()
     """Its settings were refused."""
     NOTHING = auto()
@@ -72,10 +74,14 @@ class Story:
     """Why its settings were refused."""
     children: set[int] = field(default_factory=set)
     """Child SAs that are there where the text ends."""
+    past: set[int] = field(default_factory=set)
+    """Child SAs that ended."""
     stage: StateInfo | None = None
     """What was sent last."""
     retransmissions: int = 0
     """How often it was sent again."""
+    given_up: bool = False
+    """A negotiation that was under way was deleted."""
     retries: bool = False
     """pluto says that it goes on trying."""
     peer: str = ""
@@ -100,6 +106,8 @@ class Story:
             return Outcome.NOT_LOADED
         if self.ike is not None:
             return Outcome.IKE_ONLY
+        if self.given_up:
+            return Outcome.GIVEN_UP
         if self.stage is not None or self.attempts:
             return Outcome.OPEN
         return Outcome.NOTHING
@@ -135,13 +143,14 @@ _NEAR: Final = 8
 """Lines within which what follows a dead peer may be its consequence."""
 
 _PEER: Final = re.compile(
-    r"initiating .{0,60}connection to (\S{3,80})"
+    r"initiating .{0,60}connection to (?!replace )(\S{3,80})"
     r"|sent [\w ]{3,40} request to (\S{3,80}?):(?:UDP|TCP)/\d"
 )
 _RETRIES: Final = re.compile(
     r"(?:scheduling retry attempt|starting keying attempt|connection is supposed to remain up"
     r"|.{0,80}but connection is supposed to remain up|reviving connection)"
 )
+_DELETES: Final = re.compile(r"deleting (?:other )?(?:state|IKE SA|ISAKMP SA|IPsec SA|Child SA)\b")
 _RETRANSMISSION: Final = re.compile(r"(?:[A-Z_0-9]{3,40}: retransmission;|retransmitting \S+ requ)")
 _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
 _REFUSED: Final = "failed to add connection"
@@ -153,7 +162,9 @@ def _note(story: Story, line: LogTextLine) -> None:
     if _RETRANSMISSION.match(text):
         story.retransmissions += 1
     elif (stage := _sent(line)) is not None:
-        story.stage, story.retransmissions = stage, 0
+        story.stage, story.retransmissions, story.given_up = stage, 0, False
+    elif _DELETES.match(text):
+        story.given_up = story.stage is not None and story.ike is None
     if m := _PEER.match(text):
         story.peer = m[1] or m[2]
     story.retries = story.retries or _RETRIES.match(text) is not None
@@ -202,7 +213,7 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
         return
     story.attempts += 1
     story.begun = serial if finding.using is None else None
-    story.stage, story.retransmissions = None, 0
+    story.stage, story.retransmissions, story.given_up = None, 0, False
     if finding.using is None and not story.children:
         story.ike = None
 
@@ -221,13 +232,12 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
     if serial is not None and _replaced(owner, serial, said.finding, rekeyed):
-        owner.children.discard(serial)
+        _drop(owner, {serial})
         return
+    if serial in owner.past:
+        return  # a second line about one end
     had = bool(owner.children)
-    if serial in owner.children:
-        owner.children.discard(serial or 0)
-    else:
-        owner.children.clear()
+    _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
         return  # what ends is what failed
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
@@ -243,8 +253,15 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
         if story.children:
             story.loss = Said(line, Finding(LogEvent.LOSS, reason))
         story.children.clear()
+        story.past.clear()
         story.phase1.clear()
         story.stage = story.ike = story.begun = None
+
+
+def _drop(owner: Story, ended: set[int]) -> None:
+    """Drop Child SAs that ended."""
+    owner.past |= ended & owner.children
+    owner.children -= ended
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:

@@ -64,9 +64,9 @@ _PREFIXES: Final = tuple(
         rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
         rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
         r"[\w.-]{1,60} {1,20}\| ",  # docker compose
-        r"(?:[>│*`•-] ?|\s)",  # quotations, lists, indentation
     )
 )
+_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s")  # quotations, lists, indentation
 _MOST: Final = 60
 """Prefixes of one line; each blank in front of it is one."""
 
@@ -88,7 +88,8 @@ def _bare(line: str) -> _Bare:
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
             break
-        m = next(filter(None, (p.match(line) for p in _PREFIXES)), None)
+        patterns = _PREFIXES if stamp else (*_PREFIXES, _QUOTED)
+        m = next(filter(None, (p.match(line) for p in patterns)), None)
         if m is None:
             break
         stamp = m.groupdict().get("stamp") or stamp
@@ -202,12 +203,22 @@ def _is_status(said: ConnectionLine) -> bool:
     if said.serial is not None:
         return False
     text = said.text
+    if _PROPOSALS.match(text):
+        return False
     return text[:1].isspace() or connections.is_keyed(text) or connections.is_line(f" {text}")
+
+
+_PROPOSALS: Final = re.compile(r" {1,4}\d{1,3}:(?:IKE|ESP|AH)[=:]")
 
 
 def _means(said: ConnectionLine) -> bool:
     """Return whether somebody who knows pluto's log knows this line."""
-    return interpret(said) is not None or bool(_KNOWN.match(said.text)) or stage(said) is not None
+    return (
+        interpret(said) is not None
+        or bool(_KNOWN.match(said.text))
+        or bool(_PROPOSALS.match(said.text))
+        or stage(said) is not None
+    )
 
 
 # What pluto says of a connection and isn't evidence of anything.
@@ -231,7 +242,7 @@ def _may_be_status(text: str) -> bool:
     """Return whether a line may stand in the answer to a command, which somebody logged."""
     if text[3:4] == " " and text[:3].isdigit():
         text = text[4:]
-    return not text or text[0] in '"# ' or sections.known(text) or sections.error(text)
+    return not text.strip() or text[0] in '"#' or sections.known(text)
 
 
 # --- Lines that suffered -----------------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
-from ipsecwatch.libreswan.log_lines import Began, LossKind, Weight
+from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Weight
+from ipsecwatch.libreswan.notifications import notifications
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
@@ -30,12 +31,15 @@ _FEW: Final = 12
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
     """Tell what the log lines of a text say; empty: nothing that this program knows."""
     out: list[str] = []
-    told = stories(log.lines)
-    for story in told[:_FEW]:
-        state = _STATES[story.outcome]
-        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(_name(story))}")
-        out += [*terminal.facts(facts(story), paint, wide), ""]
-    for outcome, group in _more(told[_FEW:]):
+    told = _alike(stories(log.lines))
+    for alike in told[:_FEW]:
+        state = _STATES[alike[0].outcome]
+        names = ", ".join(map(_name, alike))
+        first, *further = terminal.wrap(names, wide - 2)
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(first)}")
+        out += [f"  {paint.bold(x)}" for x in further]
+        out += [*terminal.facts(facts(alike[0]), paint, wide), ""]
+    for outcome, group in _more([s for alike in told[_FEW:] for s in alike]):
         names = ", ".join(_name(s) for s in group)
         out += [f"  {paint.bold(f'{len(group)} more')}"]
         out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
@@ -87,6 +91,7 @@ _STATES: Final = {
     Outcome.LOST: TunnelState.DOWN,
     Outcome.IKE_ONLY: TunnelState.CONNECTING,
     Outcome.OPEN: TunnelState.CONNECTING,
+    Outcome.GIVEN_UP: TunnelState.STUCK,
     Outcome.NOT_LOADED: TunnelState.STUCK,
     Outcome.NOTHING: TunnelState.UNKNOWN,
 }
@@ -99,6 +104,7 @@ _SHORT: Final = {
     Outcome.LOST: "ended",
     Outcome.IKE_ONLY: "half way up",
     Outcome.OPEN: "still trying where the text ends",
+    Outcome.GIVEN_UP: "given up",
     Outcome.NOT_LOADED: "not loaded",
     Outcome.NOTHING: "of which nothing is told",
 }
@@ -132,6 +138,11 @@ def _reason(story: Story) -> Reason | None:
 def _is_unclear(loss: Said) -> bool:
     """Return whether pluto uses the same words for several causes."""
     return loss.finding.end is LossKind.AMBIGUOUS
+
+
+def _is_silence(said: Said) -> bool:
+    """Return whether a negotiation ended because nobody answered."""
+    return said.finding.event is LogEvent.FAILURE and said.finding.weight is Weight.SILENCE
 
 
 def _local_code(story: Story) -> str | None:
@@ -187,7 +198,7 @@ def _before(story: Story) -> str:
 def _end(story: Story) -> str:
     match story.outcome:
         case Outcome.UP:
-            return f"It came up.{_renewed(story)} Nothing in these lines says that it ended."
+            return "It came up. Nothing in these lines says that it ended."
         case Outcome.RENEWAL_FAILED if story.failure:
             return f"It is up by these lines, but a later negotiation failed: {_why(story.failure)}"
         case Outcome.FAILED if story.failure:
@@ -202,10 +213,6 @@ def _end(story: Story) -> str:
         case Outcome.NOT_LOADED:
             return _refused(story)
     return _open(story)
-
-
-def _renewed(story: Story) -> str:
-    return " Its keys were renewed since." if len(story.children) > 1 else ""
 
 
 def _failed(story: Story) -> str:
@@ -228,18 +235,24 @@ def _why(said: Said) -> str:
     ours = local_failure(text)
     if ours is not None:
         return ours.sentence
-    word = _WORD.search(text[:200])
-    note = f" ({word[1]})" if word else ""
+    note = _note(text)
     told = _SIDES.get((said.finding.reason, _side(said)))
     if told is not None:
         return f"{told}{note}."
-    if said.finding.weight is Weight.SILENCE:
+    if _is_silence(said):
         return REASON_TEXTS[Reason.NO_ANSWER].sentence
     sentence = _sentence(said).rstrip(".")
     return f"{sentence}{note}."
 
 
-_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b(?!:)")
+def _note(text: str) -> str:
+    """Write the notification that a line names in parentheses: it can be explained, too."""
+    words = (m[1] for m in _WORD.finditer(text[:200]))
+    named = next((word for word in words if notifications(word)), "")
+    return f" ({named})" if named else ""
+
+
+_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def _sentence(said: Said) -> str:
@@ -303,7 +316,11 @@ def _open(story: Story) -> str:
         return "The text ends before an answer, or a failure."
     begun = "The peer began it. " if state.role is Role.RESPONDER else ""
     again = story.retransmissions
-    unheard = f" It was sent again {_times(again)}: no answer so far." if again else ""
+    unheard = f" It was sent again {_times(again)}, without an answer." if again else ""
+    if story.outcome is Outcome.GIVEN_UP:
+        return (
+            f"{begun}It was given up; these lines don't say why. Before: {state.meaning}{unheard}"
+        )
     return f"{begun}The text ends here: {_lower(state.meaning)}{unheard}"
 
 
@@ -312,8 +329,7 @@ def _times(n: int) -> str:
 
 
 def _lower(sentence: str) -> str:
-    keeps = sentence.startswith(("IKE", "XAUTH"))
-    return sentence if keeps else sentence[:1].lower() + sentence[1:]
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 # --- What to do -------------------------------------------------------------------------------
@@ -330,7 +346,7 @@ def _advice(story: Story) -> str:
     reason = cause.finding.reason
     if _is_unclear(cause) or reason is Reason.NONE:
         return ""
-    if cause.finding.weight is Weight.SILENCE:
+    if _is_silence(cause):
         return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
     return REASON_TEXTS[reason].advice
 
@@ -342,12 +358,29 @@ _REFUSED_SILENTLY: Final = (
 
 def _sticks(story: Story) -> str:
     """Say what is likely wrong where a negotiation goes no further."""
-    if story.outcome is not Outcome.OPEN or story.stage is None or not story.stage.sticks:
+    if story.outcome not in (Outcome.OPEN, Outcome.GIVEN_UP):
         return ""
+    if story.stage is None or not story.stage.sticks:
+        return ""
+    if story.outcome is Outcome.GIVEN_UP:
+        return f"Possible causes: {_lower(story.stage.sticks)}"
     return f"If it goes no further: {_lower(story.stage.sticks)}"
 
 
 # --- The rest ---------------------------------------------------------------------------------
+
+
+def _alike(told: Sequence[Story]) -> list[list[Story]]:
+    """Put the pairs of subnets of one tunnel together of which the same is to be told."""
+    groups: dict[object, list[Story]] = {}
+    for story in told:
+        base, pair, _ = story.name.partition("/")
+        same = [text for label, text in facts(story) if label != "happened"]
+        if _cause(story) is not None:
+            same.pop()  # the line has the name in it
+        key = (base, story.outcome, *same) if pair else id(story)
+        groups.setdefault(key, []).append(story)
+    return list(groups.values())
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
