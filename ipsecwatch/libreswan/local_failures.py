@@ -100,7 +100,7 @@ _SEND: Final = LocalFailure(
 )
 _SETTINGS: Final = LocalFailure(
     "settings-refused",
-    "pluto did not load it: its settings were refused.",
+    "Its settings were refused.",
     "Mend what the line names in ipsec.conf, then load it again: ipsec auto --add NAME (from 5.0 "
     "on: ipsec add NAME).",
 )

@@ -219,12 +219,21 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
 
 
 def _fail(story: Story, said: Said) -> None:
-    """Take in a failure: what explains most of one attempt counts, and of equals the last."""
+    """Take in a failure: what explains most of one attempt counts, and of two causes the last.
+
+    Of two lines about one cause the first counts: it mostly says more.
+    """
     before = story.failure
-    same = before is not None and story.failed_in == story.attempts
-    if before is None or not same or said.finding.weight >= before.finding.weight:
+    if before is None or story.failed_in != story.attempts or _says_more(said, before):
         story.failure, story.failed_in = said, story.attempts
     story.stage, story.retransmissions = None, 0
+
+
+def _says_more(said: Said, before: Said) -> bool:
+    now, then = said.finding, before.finding
+    if now.weight is then.weight:
+        return now.reason is not then.reason or now.reason is Reason.OTHER
+    return now.weight > then.weight
 
 
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:

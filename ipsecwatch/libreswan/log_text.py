@@ -21,6 +21,7 @@ from ipsecwatch.libreswan.log_lines import (
     NOTIFICATIONS,
     ConnectionLine,
     Finding,
+    LogEvent,
     interpret,
     parse_line,
 )
@@ -166,9 +167,10 @@ def read(text: str) -> LogText:
         bare = _bare(line)
         said = _said(bare)
         if said is not None:
-            more = _continued(said, clean, i, bare)
-            taken.update(range(i, i + 1 + len(more)))
-            lines.append(_line(i + 1, said, bare, more))
+            whole, pieces = _continued(said, clean, i, bare)
+            taken.update(range(i, i + 1 + pieces))
+            said = parse_line(whole) or said if pieces else said
+            lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
             taken.add(i)
             packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
@@ -178,8 +180,29 @@ def read(text: str) -> LogText:
             lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
         elif _is_log(bare):
             taken.add(i)
+    if not (taken or lines):
+        lines = _bare_sentences(clean)
+        taken = {x.number - 1 for x in lines}
     rest = "\n".join(line for i, line in enumerate(raw) if i not in taken)
     return LogText(_in_order(lines), tuple(packets), rest)
+
+
+def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
+    """Find what pluto says of a failure in a text that has nothing else of its log."""
+    if len(lines) > _SHORT_TEXT:
+        return []
+    found = []
+    for i, line in enumerate(lines):
+        text = _completed(line.strip(" >*`"))
+        said = ConnectionLine("", "", None, text)
+        finding = interpret(said)
+        if finding is not None and finding.event is LogEvent.FAILURE:
+            found.append(LogTextLine(i + 1, text, said))
+    return found
+
+
+_SHORT_TEXT: Final = 40
+"""Lines of a text in which a sentence of pluto's is looked for that lost its beginning."""
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
@@ -259,24 +282,26 @@ def _completed(text: str) -> str:
     return text[: m.start()] + meant[0] if len(meant) == 1 else text
 
 
-def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> list[str]:
-    """List the pieces that a terminal or a mail wrapped off a line of which they make sense.
+def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
+    """Join with a line what a terminal or a mail wrapped off it: the text, and how many pieces.
 
     Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
     somebody wrote. It is taken for a piece where the log says something with it that pluto says.
+    A mail program breaks lines at a blank, a terminal anywhere.
     """
     if interpret(said) is not None:
-        return []
-    pieces: list[str] = []
-    for line in lines[at + 1 : at + 1 + _MOST_PIECES]:
+        return bare.text, 0
+    joined = [bare.text] * 2
+    for count, line in enumerate(lines[at + 1 : at + 1 + _MOST_PIECES], 1):
         piece = line.strip(" >`")
         if not piece or _begins(line):
             break
-        pieces.append(piece)
-        joined = parse_line(" ".join((bare.text, *pieces)))
-        if joined is not None and interpret(joined) is not None:
-            return pieces
-    return []
+        joined = [f"{joined[0]} {piece}", f"{joined[1]}{piece}"]
+        for text in joined:
+            whole = parse_line(text)
+            if whole is not None and interpret(whole) is not None:
+                return text, count
+    return bare.text, 0
 
 
 _MOST_PIECES: Final = 3
@@ -291,13 +316,6 @@ def _begins(line: str) -> bool:
         or bare.marked
         or sections.known(bare.text)
     )
-
-
-def _line(number: int, said: ConnectionLine, bare: _Bare, more: list[str]) -> LogTextLine:
-    if not more:
-        return LogTextLine(number, bare.text, said, bare.stamp)
-    text = " ".join((bare.text, *more))
-    return LogTextLine(number, text, parse_line(text) or said, bare.stamp)
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
@@ -335,6 +353,6 @@ def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Findin
     phase1: set[int] = set()
     for line in lines:
         found = interpret(line.said, phase1=line.said.serial in phase1)
-        if found is not None and found.event.name == "IKE_ESTABLISHED" and found.version == 1:
+        if found is not None and found.event is LogEvent.IKE_ESTABLISHED and found.version == 1:
             phase1.add(line.said.serial or 0)
         yield line, found

@@ -55,7 +55,7 @@ def _text(text: str, *, as_json: bool) -> str:
     log = _log(text)
     heading = log_story.heading(log)
     report = repair.read(log.rest)
-    tunnels = overview.tunnels_of(report)
+    tunnels = log_story.with_reasons(overview.tunnels_of(report), log)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
         return json.dumps({**overview.as_json(report, tunnels), "log": log_story.as_json(log)})
@@ -97,6 +97,8 @@ def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], to
 
 def _word(word: str, *, as_json: bool) -> str:
     """Tell of a word; where there is none, of a tunnel of that name."""
+    if " " in word and log_story.heading(log_text.read(word)):
+        return _text(word, as_json=as_json)
     found = lookup.as_json(word)
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     if found:
@@ -111,11 +113,11 @@ def _word(word: str, *, as_json: bool) -> str:
 
 def _nothing(word: str, answer: live.Live) -> Failure:
     """Say that something is no file, no word and no tunnel."""
-    if "/" in word or "." in word:
-        return Failure(f"cannot read {clean(word, 200)}: no such file", _GIVE)
-    within = lookup.words_in(word)
+    within = lookup.words_in(word) if " " in word else []
     if within:
         return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")
+    if "/" in word or "." in word:
+        return Failure(f"cannot read {clean(word, 200)}: no such file", _GIVE)
     meant = " or ".join(lookup.similar(word, answer.names))
     hint = f"Did you mean {meant}?" if meant else _GIVE
     kinds = "neither a file nor a word of pluto's"

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
-from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Weight
+from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight
 from ipsecwatch.libreswan.notifications import notifications
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.libreswan.log_attempts import Said
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
+    from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
 
@@ -74,6 +76,21 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
     ]
 
 
+def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
+    """Give tunnels that a status shows on their way the reason that the log beside it tells."""
+    told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
+    return [_with_reason(t, told.get(t.key)) for t in tunnels]
+
+
+def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
+    reason = _reason(story) if story is not None else None
+    if story is None or not reason or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
+        return t
+    if _local_code(story) is not None:
+        reason = Reason.OTHER  # the sentence of the code would blame the peer
+    return replace(t, reason=reason, detail=_line(story))
+
+
 def facts(story: Story) -> Facts:
     """Tell of one connection."""
     return [
@@ -100,7 +117,7 @@ _STATES: Final = {
 _SHORT: Final = {
     Outcome.UP: "came up",
     Outcome.RENEWAL_FAILED: "came up, and failed to renew",
-    Outcome.FAILED: "failed",
+    Outcome.FAILED: "did not come up",
     Outcome.LOST: "ended",
     Outcome.IKE_ONLY: "half way up",
     Outcome.OPEN: "still trying where the text ends",
@@ -178,7 +195,7 @@ def _attempts(story: Story) -> str:
 
 def _ups(story: Story) -> str:
     if story.came_up > 1:
-        return f"It came up {story.came_up} times."
+        return f"It came up {_times(story.came_up)}."
     if story.came_up and story.outcome is not Outcome.UP:
         return "It came up."
     return ""
@@ -202,7 +219,7 @@ def _end(story: Story) -> str:
         case Outcome.RENEWAL_FAILED if story.failure:
             return f"It is up by these lines, but a later negotiation failed: {_why(story.failure)}"
         case Outcome.FAILED if story.failure:
-            return f"{_failed(story)} {_why(story.failure)}{_goes_on(story)}"
+            return f"{_failed(story, story.failure)} {_why(story.failure)}{_goes_on(story)}"
         case Outcome.LOST if story.loss:
             return _lost(story.loss)
         case Outcome.IKE_ONLY:
@@ -215,14 +232,25 @@ def _end(story: Story) -> str:
     return _open(story)
 
 
-def _failed(story: Story) -> str:
+def _failed(story: Story, failure: Said) -> str:
     """Say which attempt it is that failed, and how far it had come."""
-    which = "The last attempt failed" if story.attempts > 1 else "It failed"
-    if story.stage is not None and story.failed_in < story.attempts:
-        which = "Another attempt is under way where the text ends. The one before failed"
+    another = story.stage is not None and story.failed_in < story.attempts
+    which = "the last attempt" if story.attempts > 1 else "it"
+    if another:
+        which = "the one before"
+    word = "has not come up" if _is_unproved(failure) else "failed"
+    after = ""
     if story.ike is not None and story.failed_in == story.attempts:
-        which += ", after the IKE SA was established"
-    return f"{which}."
+        after = ", after the IKE SA was established"
+    told = f"{which[:1].upper()}{which[1:]} {word}{after}."
+    return f"Another attempt is under way where the text ends. {told}" if another else told
+
+
+def _is_unproved(failure: Said) -> bool:
+    """Return whether anybody may have caused the line; pluto goes on with its attempt then."""
+    return failure.finding.proof is Proof.NONE and failure.finding.weight in (
+        Weight.ECHO, Weight.NETWORK,
+    )  # fmt: skip
 
 
 def _goes_on(story: Story) -> str:
@@ -234,9 +262,15 @@ def _why(said: Said) -> str:
     text = said.line.said.text
     ours = local_failure(text)
     if ours is not None:
-        return ours.sentence
-    note = _note(text)
+        other = clean(said.finding.other or "", 80)
+        return f"{ours.sentence} It is {other}." if other else ours.sentence
+    word = _named(text)
+    note = f" ({word})" if word else ""
     told = _SIDES.get((said.finding.reason, _side(said)))
+    if word == "PAYLOAD_MALFORMED" and _side(said) == "peer":
+        told = "The peer could not read our message: most often the two secrets differ"
+    if told is not None and _is_unproved(said):
+        return f"It seems that {_lower(told)}{note}. That answer is not authenticated."
     if told is not None:
         return f"{told}{note}."
     if _is_silence(said):
@@ -245,11 +279,12 @@ def _why(said: Said) -> str:
     return f"{sentence}{note}."
 
 
-def _note(text: str) -> str:
-    """Write the notification that a line names in parentheses: it can be explained, too."""
-    words = (m[1] for m in _WORD.finditer(text[:200]))
-    named = next((word for word in words if notifications(word)), "")
-    return f" ({named})" if named else ""
+def _named(text: str) -> str:
+    """Return the notification, or the error of NSS, that a line names: it can be explained, too."""
+    words = [m[1] for m in _WORD.finditer(text[:600])]
+    if text.startswith("NSS: "):
+        words.reverse()  # a certificate's subject, which is the peer's, stands in front of it
+    return next((word for word in words if notifications(word)), "")
 
 
 _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
@@ -325,7 +360,7 @@ def _open(story: Story) -> str:
 
 
 def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n} times"
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _lower(sentence: str) -> str:
@@ -348,7 +383,14 @@ def _advice(story: Story) -> str:
         return ""
     if _is_silence(cause):
         return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
-    return REASON_TEXTS[reason].advice
+    return _advice_for(_named(text)) or REASON_TEXTS[reason].advice
+
+
+def _advice_for(word: str) -> str:
+    """Return what to do about an error word that is more special than its reason."""
+    known = notifications(word)
+    special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
+    return known[0].advice if known and special else ""
 
 
 _REFUSED_SILENTLY: Final = (
