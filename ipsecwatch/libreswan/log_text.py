@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan import grammar, state_table
 from ipsecwatch.libreswan.log_lines import (
     NOTIFICATIONS,
     ConnectionLine,
@@ -40,12 +40,13 @@ _ZONE: Final = r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d))?"
 _DAY: Final = r"(?:[^\W\d_]{2,3}\.?,? )?"
 _STAMP: Final = (
     rf"(?:{_DAY}\d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
+    rf"|\d{{1,2}}[/.]\d{{1,2}}[/.]\d{{2,4}},? {_CLOCK}(?: [AP]M)?"  # as viewers of logs do
     rf"|{_DAY}[^\W\d_]{{3,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}"  # Nov 28 10:00:00
     rf"|{_CLOCK}"
     r"|\[ {0,6}\d{1,9}\.\d{1,9}\]|\d{9,10}\.\d{1,9})"  # since boot; since the epoch
 )
 _IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
-_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack|charon)(?:\[\d{1,10}\])?:"
+_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack)(?:\[\d{1,10}\])?:"
 _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
 _PREFIXES: Final = tuple(
@@ -59,7 +60,7 @@ _PREFIXES: Final = tuple(
             rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
             rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
         ),
-        rf"{_PLUTO} ",
+        rf"{_PLUTO} |MESSAGE=",  # journalctl -o verbose
         r"[0-2](?:\d\d|v[12]) ",  # whack's
         # grep -n, and grep in several files, by which the others are followed
         rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
@@ -155,7 +156,7 @@ _NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
 def read(text: str) -> LogText:
     """Find the log lines of a text; all others are its rest, as they were."""
     raw = text.split("\n")
-    clean = plain(text).split("\n")
+    clean = _relined(plain(text)).split("\n")
     if len(raw) != len(clean):  # a text with line ends of its own kind
         raw = clean
     lines: list[LogTextLine] = []
@@ -268,7 +269,29 @@ def _may_be_status(text: str) -> bool:
     return not text.strip() or text[0] in '"#' or sections.known(text)
 
 
+_WORD: Final = grammar.name(without="\n", length="{1,200}")
+_INSTANCES: Final = grammar.instances(3)
+
 # --- Lines that suffered -----------------------------------------------------------------------
+
+_HEAD: Final = re.compile(
+    rf'(?<=\s)(?:\d\d\d "{_WORD}"{_INSTANCES}(?=[ :])'
+    rf'|(?:\d\d\d )?"{_WORD}"{_INSTANCES}(?: [^#" \n]{{1,80}}){{0,3}}? #\d{{1,10}}: )'
+)
+
+
+def _relined(text: str) -> str:
+    """Give each line of a log that lost its line ends a line of its own.
+
+    A head within a line may be a peer's words, so that is done only where there are far more heads
+    than lines, which no peer can bring about.
+    """
+    heads = len(_HEAD.findall(text))
+    lines = sum(not line.isspace() for line in text.split("\n") if line)
+    return _HEAD.sub(lambda m: f"\n{m[0]}", text) if heads >= _FAR_MORE * lines else text
+
+
+_FAR_MORE: Final = 3
 
 _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 

@@ -51,6 +51,8 @@ PREFIXES = {
     "code": "`",
     "a container": "ipsec-vpn-server  | ",
     "kubectl": "2026-11-28T10:00:01.123456789Z stdout F ",
+    "journalctl -o verbose": "    MESSAGE=",
+    "a viewer": "28/11/2026, 10:00:01 AM gw pluto[123]: ",
     "colour": "\x1b[1;33m",
 }
 
@@ -190,3 +192,17 @@ def test_reading_takes_linear_time() -> None:
         began = time.process_time()
         log_text.read(text)
         assert time.process_time() - began < 1.0, text[:20]
+
+
+def test_a_log_that_lost_its_line_ends_gets_them_back() -> None:
+    texts = ("initiating IKEv2 connection", "sent IKE_SA_INIT request", LINE.partition(": ")[2])
+    for prefix in ("", "002 "):
+        text = " ".join(f'{prefix}"office" #{n}: {t}' for n, t in enumerate(texts, 1)) + " bye"
+        found = log_text.read("I get:\n" * (not prefix) + text + " " + text)
+        assert [x.said.serial for x in found.lines] == [1, 2, 3, 1, 2, 3]
+
+
+def test_a_head_in_a_line_of_a_whole_log_is_none() -> None:
+    forged = '"rw"[1] 192.0.2.7 #3: peer ID \'x "victim" #1: y 002 "victim" #1: z\''
+    found = log_text.read(f"{LINE}\n{forged}\n{LINE}\n")
+    assert {x.said.name for x in found.lines} == {"office", "rw[1]"}
