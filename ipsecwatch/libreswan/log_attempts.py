@@ -223,6 +223,8 @@ def _fail(story: Story, said: Said) -> None:
 
     Of two lines about one cause the first counts: it mostly says more.
     """
+    if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
+        return  # phase 1 ends as well as, or before, the Child
     before = story.failure
     if before is None or story.failed_in != story.attempts or _says_more(said, before):
         story.failure, story.failed_in = said, story.attempts

@@ -69,6 +69,7 @@ _PREFIXES: Final = tuple(
     )
 )
 _QUOTED: Final = re.compile(r"[>│*`•-] ?|\s")  # quotations, lists, indentation
+_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
 """Prefixes of one line; each blank in front of it is one."""
 
@@ -82,11 +83,13 @@ class _Bare:
     """When it was logged, as printed; empty: the text doesn't say."""
     marked: bool = False
     """Whether a prefix of a log's, or of whack's other than that of a status, stood there."""
+    is_plutos: bool = False
+    """Whether the prefix says that pluto wrote it."""
 
 
 def _bare(line: str) -> _Bare:
     """Take off all that stands in front of a line of pluto's."""
-    stamp, marked = "", False
+    stamp, marked, plutos = "", False, False
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
             break
@@ -96,8 +99,9 @@ def _bare(line: str) -> _Bare:
             break
         stamp = m.groupdict().get("stamp") or stamp
         marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•-" or m[0] == "000 ")
+        plutos = plutos or _PLUTO_WROTE.search(m[0]) is not None
         line = line[m.end() :]
-    return _Bare(line.rstrip("\r `"), stamp, marked)
+    return _Bare(line.rstrip("\r `"), stamp, marked, plutos)
 
 
 # --- Lines ----------------------------------------------------------------------------------
@@ -137,11 +141,13 @@ class LogText:
     packets: tuple[PacketLine, ...]
     rest: str
     """The text without its log lines: a status, what somebody wrote, or nothing."""
+    others: int = 0
+    """Lines of pluto's log that are about no connection."""
 
     @property
     def is_log(self) -> bool:
         """Whether there are log lines at all."""
-        return bool(self.lines or self.packets)
+        return bool(self.lines or self.packets or self.others)
 
 
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
@@ -159,33 +165,54 @@ def read(text: str) -> LogText:
     clean = _relined(plain(text)).split("\n")
     if len(raw) != len(clean):  # a text with line ends of its own kind
         raw = clean
-    lines: list[LogTextLine] = []
-    packets: list[PacketLine] = []
-    taken: set[int] = set()
-    for i, line in enumerate(clean):
-        if i in taken or not line or line.isspace():
-            continue
-        bare = _bare(line)
-        said = _said(bare)
-        if said is not None:
-            whole, pieces = _continued(said, clean, i, bare)
-            taken.update(range(i, i + 1 + pieces))
-            said = parse_line(whole) or said if pieces else said
-            lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
+    found = _Found(clean)
+    found.sort()
+    rest = "\n".join(line for i, line in enumerate(raw) if i not in found.taken)
+    return LogText(_in_order(found.lines), tuple(found.packets), rest, found.others)
+
+
+class _Found:
+    """What has been found so far in the lines of a text."""
+
+    def __init__(self, text: Sequence[str]) -> None:
+        self._text = text
+        self._foreign: set[int] = set()
+        """Lines of other programs in the same log."""
+        self.lines: list[LogTextLine] = []
+        self.packets: list[PacketLine] = []
+        self.others = 0
+        self.taken: set[int] = set()
+
+    def sort(self) -> None:
+        """Sort all lines of the text."""
+        for i, line in enumerate(self._text):
+            if i not in self.taken and line and not line.isspace():
+                self._take(i, _bare(line))
+        if self.lines or self.packets or self.others:
+            self.taken |= self._foreign
+        else:
+            self.lines = _bare_sentences(self._text)
+            self.taken = {x.number - 1 for x in self.lines}
+
+    def _take(self, i: int, bare: _Bare) -> None:
+        if (said := _said(bare)) is not None:
+            self._take_connection(i, bare, said)
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
-            taken.add(i)
-            packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
+            self.taken.add(i)
+            self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
         elif _PLUTO_ITSELF.fullmatch(bare.text):
-            taken.add(i)
+            self.taken.add(i)
             mute = ConnectionLine("", "", None, bare.text)
-            lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
-        elif _is_log(bare):
-            taken.add(i)
-    if not (taken or lines):
-        lines = _bare_sentences(clean)
-        taken = {x.number - 1 for x in lines}
-    rest = "\n".join(line for i, line in enumerate(raw) if i not in taken)
-    return LogText(_in_order(lines), tuple(packets), rest)
+            self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
+        elif bare.stamp and bare.marked and not _may_be_status(bare.text):
+            self.others += bare.is_plutos
+            (self.taken if bare.is_plutos else self._foreign).add(i)
+
+    def _take_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
+        whole, pieces = _continued(said, self._text, i, bare)
+        self.taken.update(range(i, i + 1 + pieces))
+        said = parse_line(whole) or said if pieces else said
+        self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
@@ -253,13 +280,6 @@ _KNOWN: Final = re.compile(
     r"|oriented |unoriented |warning: |ikev[12]|IKEv[12] |local IKE proposals|local ESP"
     r"|NAT-Traversal: |XAUTH: |DPD: |modecfg: |proposal |cannot |can not "
 )
-
-
-def _is_log(bare: _Bare) -> bool:
-    """Return whether a line that is about no connection is one of pluto's log."""
-    if bare.text.startswith("| ") and bare.marked:
-        return True  # debugging
-    return bool(bare.stamp) and bare.marked and not _may_be_status(bare.text)
 
 
 def _may_be_status(text: str) -> bool:

@@ -275,8 +275,9 @@ def _why(said: Said) -> str:
         return f"{told}{note}."
     if _is_silence(said):
         return REASON_TEXTS[Reason.NO_ANSWER].sentence
-    sentence = _sentence(said).rstrip(".")
-    return f"{sentence}{note}."
+    if said.finding.reason is Reason.PEER_DELETED:
+        return "The peer ended the negotiation."
+    return f"{_sentence(said).rstrip('.')}{note}."
 
 
 def _named(text: str) -> str:
@@ -293,6 +294,8 @@ _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 def _sentence(said: Said) -> str:
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
+    if said.finding.reason is Reason.PLUTO_STOPPED:
+        return "The IPsec service was stopped."
     return REASON_TEXTS[said.finding.reason].sentence
 
 
