@@ -64,6 +64,8 @@ class Story:
     """Negotiations begun by us."""
     came_up: int = 0
     """Child SAs established, but for those that took another's place."""
+    renewed: bool = False
+    """The last Child SA took another's place in a rekey."""
     ike: int | None = None
     """The IKE SA of the last attempt, if it was established."""
     failure: Said | None = None
@@ -196,7 +198,8 @@ def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
             if said.finding.version == 1 and serial is not None:
                 story.phase1.add(serial)
         case LogEvent.CHILD_ESTABLISHED:
-            story.came_up += not story.children
+            story.renewed = " rekeyed " in said.line.said.text[:30]
+            story.came_up += not (story.children or story.renewed)
             story.children.add(serial or 0)
             story.failure = story.loss = story.stage = None
             story.retries = False

@@ -162,3 +162,17 @@ def test_a_recorded_log_ends_as_the_tunnel_did(path: Path) -> None:
         if base not in ends:
             continue
         assert story.outcome in ALIKE[ends[base][-1][1]], (story.name, ends[base][-1])
+
+
+def test_a_rekey_alone_shows_that_it_was_up() -> None:
+    story = office("#4: initiator rekeyed Child SA #2 using #1; IPsec tunnel [x]")
+    assert (story.outcome, story.renewed, story.came_up) == (Outcome.UP, True, 0)
+
+
+def test_phase_1_that_the_peer_deletes_after_the_child_is_no_failure() -> None:
+    story = office(
+        "#2: IPsec SA established tunnel mode {ESP=>0x1}",
+        "#1: received Delete SA(0xfa2bb9e8) payload: deleting IPSEC State #2",
+        "#1: received Delete SA payload: deleting ISAKMP State #1",
+    )
+    assert story.outcome is Outcome.LOST

@@ -115,8 +115,8 @@ _STATES: Final = {
 """Signs and colours alone: what a log tells is no state."""
 
 _SHORT: Final = {
-    Outcome.UP: "came up",
-    Outcome.RENEWAL_FAILED: "came up, and failed to renew",
+    Outcome.UP: "up by these lines",
+    Outcome.RENEWAL_FAILED: "up, with a failed renewal",
     Outcome.FAILED: "did not come up",
     Outcome.LOST: "ended",
     Outcome.IKE_ONLY: "half way up",
@@ -215,7 +215,8 @@ def _before(story: Story) -> str:
 def _end(story: Story) -> str:
     match story.outcome:
         case Outcome.UP:
-            return "It came up. Nothing in these lines says that it ended."
+            how = "Its keys were renewed" if story.renewed else "It came up"
+            return f"{how}. Nothing in these lines says that it ended."
         case Outcome.RENEWAL_FAILED if story.failure:
             return f"It is up by these lines, but a later negotiation failed: {_why(story.failure)}"
         case Outcome.FAILED if story.failure:

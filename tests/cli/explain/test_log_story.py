@@ -12,7 +12,11 @@ import pytest
 
 from ipsecwatch.cli import main, terminal
 from ipsecwatch.cli.explain import log_story
+from ipsecwatch.cli.replay import transitions
 from ipsecwatch.libreswan import log_text
+from ipsecwatch.recording.format import read
+from ipsecwatch.report import LogLine
+from ipsecwatch.tunnel import Reason
 from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
 
@@ -151,6 +155,24 @@ def test_a_status_and_a_log_are_both_told_and_agree(explain: Explain) -> None:
 def test_a_whole_status_has_no_log_whatever_a_peer_wrote_into_it(explain: Explain) -> None:
     status = statuses(ROOT / "4.10" / "site.jsonl.gz")[-1].stdout
     assert json.loads(explain(status, "--json")[1])["log"] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{v}/{n}" for v in ("4.10", "5.4") for n in ("badesp", "badprop", "closed", "hole",
+                                                   "wrongpsk", "peer-deletes", "site", "v1main")],
+)  # fmt: skip
+def test_a_recorded_log_has_the_reason_that_the_service_gives_or_none(name: str) -> None:
+    path = ROOT / f"{name}.jsonl.gz"
+    log = "\n".join(
+        f"Nov 28 10:00:00 west pluto[7]: {e.text}"
+        for e in read(path)[1]
+        if isinstance(e, LogLine) and e.identifier == "pluto"
+    )
+    (told,) = log_story.as_json(log_text.read(log))
+    last = {t.tunnel.name: t for t in transitions(path)}[told["name"]]
+    assert told["reason"] in (last.reason, None)
+    assert (told["reason"] is None) == (last.reason is Reason.OPERATOR and name[0] == "4")
 
 
 def test_a_line_may_be_an_argument(explain: Explain) -> None:
