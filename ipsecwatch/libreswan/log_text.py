@@ -143,6 +143,8 @@ class LogText:
     """The text without its log lines: a status, what somebody wrote, or nothing."""
     others: int = 0
     """Lines of pluto's log that are about no connection."""
+    guessed: bool = False
+    """It had lost its line ends, and where lines begin is a guess."""
 
     @property
     def is_log(self) -> bool:
@@ -161,14 +163,19 @@ _NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
 
 def read(text: str) -> LogText:
     """Find the log lines of a text; all others are its rest, as they were."""
-    raw = text.split("\n")
-    clean = _relined(plain(text)).split("\n")
+    raw, whole = text.split("\n"), plain(text)
+    relined = _relined(whole)
+    clean = _unbarred(relined.split("\n"))
     if len(raw) != len(clean):  # a text with line ends of its own kind
         raw = clean
     found = _Found(clean)
     found.sort()
+    if not (found.lines or found.packets or found.others):
+        return LogText((), (), text)
     rest = "\n".join(line for i, line in enumerate(raw) if i not in found.taken)
-    return LogText(_in_order(found.lines), tuple(found.packets), rest, found.others)
+    return LogText(
+        _in_order(found.lines), tuple(found.packets), rest, found.others, relined != whole
+    )
 
 
 class _Found:
@@ -304,14 +311,23 @@ def _relined(text: str) -> str:
     """Give each line of a log that lost its line ends a line of its own.
 
     A head within a line may be a peer's words, so that is done only where there are far more heads
-    than lines, which no peer can bring about.
+    than lines, and is to be told.
     """
     heads = len(_HEAD.findall(text))
     lines = sum(not line.isspace() for line in text.split("\n") if line)
     return _HEAD.sub(lambda m: f"\n{m[0]}", text) if heads >= _FAR_MORE * lines else text
 
 
-_FAR_MORE: Final = 3
+_FAR_MORE: Final = 2
+
+
+def _unbarred(lines: list[str]) -> list[str]:
+    """Take off the mark of a quotation that pluto has for its debugging: here each line has it."""
+    begins = [line.startswith("|") for line in lines if line.strip()]
+    if len(begins) < 2 or not all(begins):
+        return lines
+    return [line.lstrip("| ") for line in lines]
+
 
 _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 

@@ -9,6 +9,7 @@ import pytest
 
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.log_lines import interpret, parse_line
+from tests.support.mangled_text import MANGLED
 from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
 
@@ -200,9 +201,36 @@ def test_a_log_that_lost_its_line_ends_gets_them_back() -> None:
         text = " ".join(f'{prefix}"office" #{n}: {t}' for n, t in enumerate(texts, 1)) + " bye"
         found = log_text.read("I get:\n" * (not prefix) + text + " " + text)
         assert [x.said.serial for x in found.lines] == [1, 2, 3, 1, 2, 3]
+        assert found.guessed
 
 
 def test_a_head_in_a_line_of_a_whole_log_is_none() -> None:
     forged = '"rw"[1] 192.0.2.7 #3: peer ID \'x "victim" #1: y 002 "victim" #1: z\''
     found = log_text.read(f"{LINE}\n{forged}\n{LINE}\n")
     assert {x.said.name for x in found.lines} == {"office", "rw[1]"}
+    assert not found.guessed
+
+
+@pytest.mark.parametrize("how", MANGLED)
+def test_no_piece_of_a_damaged_status_is_taken_for_a_log(how: str) -> None:
+    for release in ("3.20", "3.32", "4.10", "5.2", "5.4"):
+        status = statuses(ROOT / release / "site.jsonl.gz")[-5].stdout
+        text = MANGLED[how](status)
+        found = log_text.read(text)
+        assert not found.is_log
+        assert found.rest == text
+
+
+@pytest.mark.parametrize("how", MANGLED)
+def test_a_damaged_log_is_mostly_read(how: str) -> None:
+    texts = (
+        '"office" #1: initiating IKEv2 connection',
+        '"office" #1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500',
+        LINE,
+        '"berlin" #4: STATE_MAIN_I1: 60 second timeout exceeded after 7 retransmits.  No response',
+        *(f'"c{n}" #{n}: no acceptable Oakley Transform' for n in range(10, 20)),
+    )
+    found = log_text.read(MANGLED[how]("\n".join(texts) + "\n"))
+    told = [interpret(x.said) for x in found.lines]
+    wanted = [interpret(said) for t in texts if (said := parse_line(t))]
+    assert [f for f in told if f] == [f for f in wanted if f]

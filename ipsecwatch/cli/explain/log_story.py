@@ -47,7 +47,12 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
         out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
     for title, rows in _strangers(log.packets):
         out += [f"  {paint.bold(title)}", *terminal.facts(rows, paint, wide), ""]
+    if out and log.guessed:
+        return out + terminal.facts([("note", _GUESSED)], paint, wide)
     return out[:-1]
+
+
+_GUESSED: Final = "The text had lost its line ends. Where each line begins is a guess."
 
 
 def heading(log: LogText) -> str:
