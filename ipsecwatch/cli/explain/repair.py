@@ -81,7 +81,7 @@ def read(text: str) -> Report:
         return whole
     lines = _clean(text)
     pieces = _pieces(lines)
-    found = [parse(_in_order(_joined(pieces, glue))) for glue in _glues(pieces)]
+    found = [parse(_in_order(_joined(pieces, wrap))) for wrap in _wraps(pieces)]
     return min(found, key=_damage)
 
 
@@ -167,35 +167,37 @@ def _begins(line: str) -> bool:
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
 
 
-class _Glue(NamedTuple):
-    """What was lost where a line was wrapped."""
+class _Wrap(NamedTuple):
+    """How lines were wrapped."""
 
-    text: str
     width: int
-    """Columns of the terminal that wrapped it; lines that lost a blank at their end are shorter."""
+    """Columns, by the widest line that was continued."""
+    at_blanks: bool
+    """At a blank, as mail programs and ``fold -s`` do; else at the last column, as terminals do."""
+
+    def gap(self, line: str) -> str:
+        """Return what stood between a line and the rest of it."""
+        if line.endswith(" "):
+            return ""
+        if line.endswith(";"):  # libreswan never prints one without a blank behind it
+            return " "
+        if self.at_blanks:  # only a word that is too long for a line is broken itself
+            return "" if len(line) >= self.width and " " not in line else " "
+        # A blank at the very end of a terminal's line is not copied.
+        return " " if len(line) == self.width - 1 else ""
 
 
-def _glues(pieces: list[list[str]]) -> Iterable[_Glue]:
-    """List what may have been lost, what is more likely first.
-
-    A terminal breaks lines at its last column, a mail program at a blank before it.
-    """
+def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
+    """List how the lines may have been wrapped, what is more likely first."""
     lengths = Counter(len(line) for record in pieces for line in record[:-1])
     widest = max(lengths, default=0)
-    terminal, mail = _Glue("", widest), _Glue(" ", 0)
+    terminal, mail = _Wrap(widest, at_blanks=False), _Wrap(widest, at_blanks=True)
     elsewhere = lengths.total() - lengths[widest]
     return (terminal, mail) if lengths[widest] > 2 * elsewhere else (mail, terminal)
 
 
-def _joined(pieces: list[list[str]], glue: _Glue) -> list[str]:
-    return ["".join(_glued(record, glue)) for record in pieces]
-
-
-def _glued(record: list[str], glue: _Glue) -> Iterable[str]:
-    for line in record[:-1]:
-        # A blank at the very end of a terminal's line is not copied.
-        yield line + (" " if len(line) == glue.width - 1 else glue.text)
-    yield record[-1]
+def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
+    return ["".join([*(x + wrap.gap(x) for x in p[:-1]), p[-1]]) for p in pieces]
 
 
 def _is_known(line: str) -> bool:

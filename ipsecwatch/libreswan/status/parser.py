@@ -20,6 +20,7 @@ from ipsecwatch.libreswan.status import (
     states,
 )
 from ipsecwatch.libreswan.status.consistency import Sifted
+from ipsecwatch.libreswan.status.knowledge import knowledge
 from ipsecwatch.libreswan.status.partial_report import PartialReport
 from ipsecwatch.libreswan.status.traffic import traffic
 from ipsecwatch.report import Report, Unrecognised
@@ -309,11 +310,12 @@ class Reader:
         if sifted.strangers:
             self._number(sifted, answer)
         why = completeness.incomplete(asked, answer, found, sifted.text)
+        known = knowledge(asked, answer, found, complete=why is None)
         return Report(
             asked, answer.version, why is None, why, answer.connections, found,
             tuple(answer.pending), tuple(answer.traffic.values()), tuple(answer.shunts),
             answer.totals, tuple(answer.other),
-            tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count,
+            tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count, known,
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:
