@@ -58,7 +58,8 @@ def _text(text: str, *, as_json: bool) -> str:
     tunnels = log_story.with_reasons(overview.tunnels_of(report), log)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
-        return json.dumps({**overview.as_json(report, tunnels), "log": log_story.as_json(log)})
+        status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
+        return json.dumps({**status, "log": log_story.as_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
     if heading:
@@ -66,6 +67,13 @@ def _text(text: str, *, as_json: bool) -> str:
         told = [*title, "", *log_story.lines_of(log, paint, wide)]
         lines += ["", *told] if lines else told
     return "\n".join(lines)
+
+
+_NO_STATUS: Final = {
+    "version": None, "command": None, "complete": False, "why": None, "tunnels": [], "others": {},
+    "remarks": [],
+}  # fmt: skip
+"""What is said of the status where a text has none."""
 
 
 def _log(text: str) -> log_text.LogText:

@@ -50,6 +50,7 @@ CASES = {
     ),
     "16": ("✗ greA", "Our own private key for this tunnel was not found", "ipsec showhostkey"),
     "17": ("… office", "or it refuses our ike= proposals"),
+    "23": ("the answer to processstatus",),
 }  # fmt: skip
 
 
