@@ -197,7 +197,7 @@ ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
         ),
     ),
     "4.10 the lifetime": (
-        Reason.OTHER,
+        Reason.EXPIRED,
         (
             "#2: CHILD SA expired (LATEST!)",
             "#2: deleting established Child SA using IKE SA #1",
