@@ -714,12 +714,11 @@ _MESSAGES: Final = (
         for sa in ("IPSEC State", "IPsec State", "CHILD SA")
         for when in (" in {n} seconds", "{any}")
     ),
-    "{name} SA expired (LATEST!)",
-    "IPsec SA expired (--dontrekey)",
-    "Child SA expired (LATEST!)",
-    "IPsec SA expired (LATEST!)",
-    "CHILD SA expired (LATEST!)",
-    "ISAKMP SA expired (LATEST!)",
+    *(
+        f"{sa} SA expired ({why})"
+        for sa in ("Child", "IPsec", "CHILD", "ISAKMP", "IKE")
+        for why in ("LATEST!", "--dontrekey")
+    ),
     "received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; deleting old SA",
     ("received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; already hard "
     "expired"),
