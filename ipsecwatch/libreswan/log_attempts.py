@@ -169,13 +169,10 @@ def _note(story: Story, line: LogTextLine) -> None:
         story.given_up = story.stage is not None and story.ike is None
     if m := _PEER.match(text):
         story.peer = m[1] or m[2]
+    story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
     if text.startswith(_REFUSED):
         story.refused = text[len(_REFUSED) :].lstrip(": ")
-    elif text.startswith("added "):
-        story.refused = ""
-        if story.loss is not None and not story.came_up:
-            story.loss = None  # it was loaded anew, and had nothing that the text knows of
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
@@ -205,6 +202,10 @@ def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
             story.retries = False
         case LogEvent.FAILURE:
             _fail(story, said)
+        case LogEvent.LOADED:
+            story.refused = ""
+            if not story.came_up:
+                story.loss = None  # loaded anew, and nothing that the text knows of ended
         case LogEvent.LOSS:
             _lose(story, said, rekeyed, all_)
 
@@ -280,7 +281,9 @@ def _drop(owner: Story, ended: set[int]) -> None:
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
     """Return whether an SA that ends has a successor, or nothing that depends on it."""
-    if serial in rekeyed or (serial in owner.phase1 and finding.reason is Reason.OTHER):
+    if serial in rekeyed or (
+        serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
+    ):
         return True
     if serial in owner.children:
         return max(owner.children) > serial

@@ -23,6 +23,7 @@ from ipsecwatch.libreswan.log_lines import (
     Finding,
     LogEvent,
     interpret,
+    interpret_daemon,
     parse_line,
 )
 from ipsecwatch.libreswan.pasted_text import plain
@@ -155,9 +156,6 @@ class LogText:
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
 # Two that name their connection in the middle; what surrounds it is pluto's.
 _ADD: Final = re.compile(r'Failed to add connection "([^"]{1,512})"[ ,:]{1,3}(.*)')  # to 3.32
-_PLUTO_ITSELF: Final = re.compile(
-    r"shutting down|(?:(?:libreswan|Libreswan) )?Pluto is shutting down|Starting Pluto \(.*"
-)
 _NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
 
 
@@ -207,7 +205,7 @@ class _Found:
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
             self.taken.add(i)
             self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
-        elif _PLUTO_ITSELF.fullmatch(bare.text):
+        elif (finding := interpret_daemon(bare.text)) is not None and finding.event in _OF_PLUTO:
             self.taken.add(i)
             mute = ConnectionLine("", "", None, bare.text)
             self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
@@ -220,6 +218,9 @@ class _Found:
         self.taken.update(range(i, i + 1 + pieces))
         said = parse_line(whole) or said if pieces else said
         self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
+
+
+_OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
@@ -409,9 +410,12 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
     """Go through lines of one pluto with what each is evidence of."""
-    phase1: set[int] = set()
+    quick: set[int | None] = set()
+    """IKEv1 SAs under which a Child was asked for."""
     for line in lines:
-        found = interpret(line.said, phase1=line.said.serial in phase1)
-        if found is not None and found.event is LogEvent.IKE_ESTABLISHED and found.version == 1:
-            phase1.add(line.said.serial or 0)
+        found = interpret(line.said, phase1=line.said.serial in quick)
+        if found is not None and found.event is LogEvent.CHILD_REQUESTED:
+            quick.add(line.said.serial)
+        elif found is not None and found.version == 1 and found.using is not None:
+            quick.add(found.using)
         yield line, found

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
@@ -69,7 +69,7 @@ def _text(text: str, *, as_json: bool) -> str:
     return "\n".join(lines)
 
 
-_NO_STATUS: Final = {
+_NO_STATUS: Final[dict[str, Any]] = {
     "version": None, "command": None, "complete": False, "why": None, "tunnels": [], "others": {},
     "remarks": [],
 }  # fmt: skip

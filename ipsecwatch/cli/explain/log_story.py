@@ -191,7 +191,7 @@ def _happened(story: Story) -> str:
 
 def _attempts(story: Story) -> str:
     if not story.attempts:
-        return ""
+        return f"Its peer is {clean(story.peer, 60)}." if story.peer else ""
     to = f" with {clean(story.peer, 60)}" if story.peer else ""
     if story.attempts == 1:
         return f"We began a negotiation{to}."

@@ -44,6 +44,7 @@ def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 CASES = {
     "01": ("✗ office", "No interface of this machine has the address", "ip address"),
+    "07": ("○ office", "The peer stopped answering", "whether the peer is running"),
     "15": (
         "✗ office", "The peer refused our key, certificate or identity (AUTHENTICATION_FAILED)",
         "Compare leftid", "pluto goes on trying by itself",
@@ -240,3 +241,8 @@ def test_what_a_peer_chose_reaches_the_terminal_cleaned(explain: Explain) -> Non
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert len(out) < 1000
+
+
+@pytest.mark.parametrize("line", (FIELD / "07.txt").read_text().splitlines())
+def test_each_way_to_say_that_the_peer_is_dead_is_known(line: str, explain: Explain) -> None:
+    assert "The peer stopped answering" in explain(line + "\n")[1]
