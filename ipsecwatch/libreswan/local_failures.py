@@ -35,6 +35,16 @@ _SECRET: Final = LocalFailure(
     "rightid= as they are, or no one. Then have pluto read it again: "
     "ipsec auto --rereadsecrets (from 5.0 on: ipsec rereadsecrets).",
 )
+_SHORT_SECRET: Final = LocalFailure(
+    "secret-too-short",
+    "Our preshared secret is shorter than FIPS mode allows. The peer refused nothing.",
+    "Give both sides a longer one in ipsec.secrets; the line says how long it must be.",
+)
+_PPK: Final = LocalFailure(
+    "no-ppk",
+    "Our own post-quantum key (PPK) for this tunnel was not found. The peer refused nothing.",
+    "Look for the PPKS line in ipsec.secrets, and at ppk-ids= and ppk=.",
+)
 _CERTIFICATE: Final = LocalFailure(
     "no-certificate",
     "A certificate that the settings name is not in this machine's NSS database.",
@@ -57,6 +67,11 @@ _UNRESOLVED: Final = LocalFailure(
     "peer-name-unresolved",
     "The peer's address isn't known here: its name has not been resolved.",
     "Look up the name of right= here, and see whether DNS works: getent ahosts NAME.",
+)
+_NEVER: Final = LocalFailure(
+    "never-negotiates",
+    "This connection only passes or drops packets (authby=never): it can't be brought up.",
+    "Give it authby= if it is to be a tunnel.",
 )
 _ROUTE: Final = LocalFailure(
     "route-in-use",
@@ -100,63 +115,81 @@ _SEND: Final = LocalFailure(
 )
 _SETTINGS: Final = LocalFailure(
     "settings-refused",
-    "pluto did not load it: its settings were refused.",
+    "Its settings were refused.",
     "Mend what the line names in ipsec.conf, then load it again: ipsec auto --add NAME (from 5.0 "
     "on: ipsec add NAME).",
 )
 
-_LOAD: Final = r"failed to add connection: "
-_PATTERNS: Final = tuple(
-    (re.compile(pattern), failure)
-    for pattern, failure in (
-        (
-            (
-                r"unable to locate my private key for |private key for connection not found"
-                r"|private key matching CKAID |Can't find the certificate or private key from the NSS"
-                r"|Failed to find our (?:RSA|ECDSA) [Kk]ey|no (?:RSA|ECDSA) private key for connection"
-                r"|(?:host|private) key for .{0,80} not found"
-            ),
-            _KEY,
-        ),
-        (
-            (
-                r"Can't authenticate: no preshared key found for |Failed to find our PreShared Key"
-                r"|authentication failed: no PSK found for "
-            ),
-            _SECRET,
-        ),
-        (
-            (
-                rf"(?:{_LOAD})?(?:left|right) ?cert(?:ificate)?\b.{{0,200}} (?:was )?not found in "
-                r"(?:the )?NSS"
-            ),
-            _CERTIFICATE,
-        ),
-        (r"[Ww]e cannot identify ourselves with either end of this connection", _ADDRESS),
-        (
-            r"cannot initiate connection (?:\(serial \$\d{1,10}\) )?without knowing peer IP",
-            _UNKNOWN_PEER,
-        ),
-        (r"cannot initiate connection without resolved dynamic peer IP", _UNRESOLVED),
-        (r"cannot route -- route already in use for (?!.{0,400}- but allowing anyway)", _ROUTE),
-        (r"cannot install (?:eroute|kernel policy) .{0,600}?(?: in use|it is in use)", _ROUTE),
-        (r"cannot install (?:eroute|kernel policy) |netlink response for Add SA ", _KERNEL),
-        (r"(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ", _SCRIPT),
-        (r"leasing IPv[46] address failed: |ikev2 lease_an_address failure ", _LEASE),
-        (r"Quick Mode request rejected, peer requested lease of ", _LEASE),
-        (r"XAUTH: unable to open password file ", _PASSWORD_FILE),
-        (
-            (
-                r"XAUTH (?:username|password) (?:prompt failed|requested, but no file descriptor)"
-                r"|no (?:Username|Password) entered, aborted"
-                r"|XAUTH: Username or password request was received, but XAUTH client mode not"
-            ),
-            _PASSWORD,
-        ),
-        (r"send(?:to)? on [^'\"]{0,240}? failed in (?!delete)", _SEND),
-        (_LOAD, _SETTINGS),
-    )
-)
+_LOAD: Final = "failed to add connection: "
+
+# Of two that fit, the first counts.
+_BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
+    (_KEY, (
+        "unable to locate my private key for ",
+        "private key for connection not found",
+        "Can't find the certificate or private key from the NSS",
+        "(?:DigSig: f|F)ailed to find our (?:RSA|ECDSA) [Kk]ey",
+        "no (?:RSA|ECDSA) private key for connection",
+        r"[Nn]o \w{1,20} private key found",
+        r"[Pp]rivate key not found \(",
+        r"private key matching (?:CKAID '|\w{1,20} \")",
+        r"connection(?: .{0,512})?'s \w{1,20} private key not found$",
+    )),
+    (_SHORT_SECRET, (
+        r"FIPS: authentication failed: '.{0,600}PSK length of \d{1,9} bytes is too short",
+        r"FIPS(?: Error)?: connection .{0,600}PSK length of \d{1,9} bytes is too short",
+    )),
+    (_SECRET, (
+        "Can't authenticate: no preshared key found for ",
+        "Failed to find our PreShared Key",
+        "authentication failed: no PSK found for ",
+        "No matching PSK found for connection:",
+    )),
+    (_PPK, ("connection requires PPK, but ",)),
+    (_CERTIFICATE, (
+        f"(?:{_LOAD})?(?:left|right) ?cert(?:ificate)?\\b.{{0,200}} not found in (?:the )?NSS",
+        f"(?:{_LOAD})?(?:left|right) ?cert(?:ificate)?\\b.{{0,200}} was not found in NSS",
+        "reloading (?:left|right)cert(?:='[^']{0,200}')? failed",
+    )),
+    (_ADDRESS, (
+        "[Ww]e cannot identify ourselves with either end of this connection",
+        "[Cc]annot send packet - interface vanished",
+        "route_owner: connection no longer oriented",
+        "no local source address to reach remote ",
+    )),
+    (_UNKNOWN_PEER, (
+        r"cannot initiate connection (?:\(serial \$\d{1,10}\) )?without knowing peer IP",
+    )),
+    (_UNRESOLVED, (
+        "cannot initiate connection without resolved dynamic peer IP",
+        "failed to (?:resolve|convert) '",
+    )),
+    (_NEVER, ("cannot initiate an authby=never connection",)),
+    (_ROUTE, (
+        "cannot route -- route already in use for (?!.{0,400}- but allowing anyway)",
+        "cannot install (?:eroute|kernel policy) .{0,600}? in use (?:for|by) ",
+    )),
+    (_KERNEL, (
+        "cannot install (?:eroute|kernel policy) ",
+        "netlink response for Add SA ",
+        "cannot initiate: no acceptable kernel algorithms",
+    )),
+    (_SCRIPT, ("(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ",)),
+    (_LEASE, (
+        "leasing IPv[46] address failed: ",
+        "(?:ikev2 )?lease_an_address failure ",
+        "Quick Mode request rejected, peer requested lease of ",
+    )),
+    (_PASSWORD_FILE, ("XAUTH: unable to open password file ",)),
+    (_PASSWORD, (
+        "XAUTH (?:username|password) (?:prompt failed|requested, but no file descriptor)",
+        r"no (?:\w{1,20} )?(?:[Uu]sername|[Pp]assword) entered, aborted",
+        "XAUTH: Username or password request was received, but XAUTH client mode not",
+    )),
+    (_SEND, (r"send(?:to)? on [^'\"]{0,240}? failed in (?!delete)",)),
+    (_SETTINGS, (_LOAD,)),
+)  # fmt: skip
+_PATTERNS: Final = tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
 
 LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for _, failure in _PATTERNS))
 """Each of them once."""

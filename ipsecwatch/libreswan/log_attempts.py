@@ -38,6 +38,8 @@ class Outcome(Enum):
     """An IKE SA was established, and the text ends before a Child SA."""
     OPEN = auto()
     """A negotiation is under way where the text ends."""
+    GIVEN_UP = auto()
+    """A negotiation was ended by pluto, and the text doesn't say why."""
     NOT_LOADED = auto()
     """Its settings were refused."""
     NOTHING = auto()
@@ -62,6 +64,8 @@ class Story:
     """Negotiations begun by us."""
     came_up: int = 0
     """Child SAs established, but for those that took another's place."""
+    renewed: bool = False
+    """The last Child SA took another's place in a rekey."""
     ike: int | None = None
     """The IKE SA of the last attempt, if it was established."""
     failure: Said | None = None
@@ -72,10 +76,14 @@ class Story:
     """Why its settings were refused."""
     children: set[int] = field(default_factory=set)
     """Child SAs that are there where the text ends."""
+    past: set[int] = field(default_factory=set)
+    """Child SAs that ended."""
     stage: StateInfo | None = None
     """What was sent last."""
     retransmissions: int = 0
     """How often it was sent again."""
+    given_up: bool = False
+    """A negotiation that was under way was deleted."""
     retries: bool = False
     """pluto says that it goes on trying."""
     peer: str = ""
@@ -100,6 +108,8 @@ class Story:
             return Outcome.NOT_LOADED
         if self.ike is not None:
             return Outcome.IKE_ONLY
+        if self.given_up:
+            return Outcome.GIVEN_UP
         if self.stage is not None or self.attempts:
             return Outcome.OPEN
         return Outcome.NOTHING
@@ -111,6 +121,10 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     rekeyed: set[int] = set()
     dead = -_NEAR
     for i, (line, finding) in enumerate(log_text.findings(lines)):
+        if line.of_pluto:
+            _end_all(found.values(), line)
+            rekeyed.clear()
+            continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
         _note(story, line)
@@ -131,13 +145,14 @@ _NEAR: Final = 8
 """Lines within which what follows a dead peer may be its consequence."""
 
 _PEER: Final = re.compile(
-    r"initiating .{0,60}connection to (\S{3,80})"
+    r"initiating .{0,60}connection to (?!replace )(\S{3,80})"
     r"|sent [\w ]{3,40} request to (\S{3,80}?):(?:UDP|TCP)/\d"
 )
 _RETRIES: Final = re.compile(
     r"(?:scheduling retry attempt|starting keying attempt|connection is supposed to remain up"
     r"|.{0,80}but connection is supposed to remain up|reviving connection)"
 )
+_DELETES: Final = re.compile(r"deleting (?:other )?(?:state|IKE SA|ISAKMP SA|IPsec SA|Child SA)\b")
 _RETRANSMISSION: Final = re.compile(r"(?:[A-Z_0-9]{3,40}: retransmission;|retransmitting \S+ requ)")
 _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
 _REFUSED: Final = "failed to add connection"
@@ -149,16 +164,15 @@ def _note(story: Story, line: LogTextLine) -> None:
     if _RETRANSMISSION.match(text):
         story.retransmissions += 1
     elif (stage := _sent(line)) is not None:
-        story.stage, story.retransmissions = stage, 0
+        story.stage, story.retransmissions, story.given_up = stage, 0, False
+    elif _DELETES.match(text):
+        story.given_up = story.stage is not None and story.ike is None
     if m := _PEER.match(text):
         story.peer = m[1] or m[2]
+    story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
     if text.startswith(_REFUSED):
         story.refused = text[len(_REFUSED) :].lstrip(": ")
-    elif text.startswith("added "):
-        story.refused = ""
-        if story.loss is not None and not story.came_up:
-            story.loss = None  # it was loaded anew, and had nothing that the text knows of
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
@@ -181,12 +195,17 @@ def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
             if said.finding.version == 1 and serial is not None:
                 story.phase1.add(serial)
         case LogEvent.CHILD_ESTABLISHED:
-            story.came_up += not story.children
+            story.renewed = " rekeyed " in said.line.said.text[:30]
+            story.came_up += not (story.children or story.renewed)
             story.children.add(serial or 0)
             story.failure = story.loss = story.stage = None
             story.retries = False
         case LogEvent.FAILURE:
             _fail(story, said)
+        case LogEvent.LOADED:
+            story.refused = ""
+            if not story.came_up:
+                story.loss = None  # loaded anew, and nothing that the text knows of ended
         case LogEvent.LOSS:
             _lose(story, said, rekeyed, all_)
 
@@ -198,18 +217,29 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
         return
     story.attempts += 1
     story.begun = serial if finding.using is None else None
-    story.stage, story.retransmissions = None, 0
+    story.stage, story.retransmissions, story.given_up = None, 0, False
     if finding.using is None and not story.children:
         story.ike = None
 
 
 def _fail(story: Story, said: Said) -> None:
-    """Take in a failure: what explains most of one attempt counts, and of equals the last."""
+    """Take in a failure: what explains most of one attempt counts, and of two causes the last.
+
+    Of two lines about one cause the first counts: it mostly says more.
+    """
+    if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
+        return  # phase 1 ends as well as, or before, the Child
     before = story.failure
-    same = before is not None and story.failed_in == story.attempts
-    if before is None or not same or said.finding.weight >= before.finding.weight:
+    if before is None or story.failed_in != story.attempts or _says_more(said, before):
         story.failure, story.failed_in = said, story.attempts
     story.stage, story.retransmissions = None, 0
+
+
+def _says_more(said: Said, before: Said) -> bool:
+    now, then = said.finding, before.finding
+    if now.weight is then.weight:
+        return now.reason is not then.reason or now.reason is Reason.OTHER
+    return now.weight > then.weight
 
 
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
@@ -217,13 +247,12 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
     if serial is not None and _replaced(owner, serial, said.finding, rekeyed):
-        owner.children.discard(serial)
+        _drop(owner, {serial})
         return
+    if serial in owner.past:
+        return  # a second line about one end
     had = bool(owner.children)
-    if serial in owner.children:
-        owner.children.discard(serial or 0)
-    else:
-        owner.children.clear()
+    _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
         return  # what ends is what failed
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
@@ -231,9 +260,30 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     owner.stage, owner.ike = None, None
 
 
+def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
+    """Take in that pluto stops, or that another one starts, whose serials begin at 1 again."""
+    starts = line.text.startswith("Starting")
+    reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
+    for story in all_:
+        if story.children:
+            story.loss = Said(line, Finding(LogEvent.LOSS, reason))
+        story.children.clear()
+        story.past.clear()
+        story.phase1.clear()
+        story.stage = story.ike = story.begun = None
+
+
+def _drop(owner: Story, ended: set[int]) -> None:
+    """Drop Child SAs that ended."""
+    owner.past |= ended & owner.children
+    owner.children -= ended
+
+
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
     """Return whether an SA that ends has a successor, or nothing that depends on it."""
-    if serial in rekeyed or (serial in owner.phase1 and finding.reason is Reason.OTHER):
+    if serial in rekeyed or (
+        serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
+    ):
         return True
     if serial in owner.children:
         return max(owner.children) > serial

@@ -16,12 +16,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import state_table
+from ipsecwatch.libreswan import grammar, state_table
 from ipsecwatch.libreswan.log_lines import (
     NOTIFICATIONS,
     ConnectionLine,
     Finding,
+    LogEvent,
     interpret,
+    interpret_daemon,
     parse_line,
 )
 from ipsecwatch.libreswan.pasted_text import plain
@@ -39,12 +41,13 @@ _ZONE: Final = r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d))?"
 _DAY: Final = r"(?:[^\W\d_]{2,3}\.?,? )?"
 _STAMP: Final = (
     rf"(?:{_DAY}\d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
+    rf"|\d{{1,2}}[/.]\d{{1,2}}[/.]\d{{2,4}},? {_CLOCK}(?: [AP]M)?"  # as viewers of logs do
     rf"|{_DAY}[^\W\d_]{{3,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}"  # Nov 28 10:00:00
     rf"|{_CLOCK}"
     r"|\[ {0,6}\d{1,9}\.\d{1,9}\]|\d{9,10}\.\d{1,9})"  # since boot; since the epoch
 )
 _IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
-_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack|charon)(?:\[\d{1,10}\])?:"
+_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack)(?:\[\d{1,10}\])?:"
 _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
 _PREFIXES: Final = tuple(
@@ -58,15 +61,16 @@ _PREFIXES: Final = tuple(
             rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
             rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
         ),
-        rf"{_PLUTO} ",
+        rf"{_PLUTO} |MESSAGE=",  # journalctl -o verbose
         r"[0-2](?:\d\d|v[12]) ",  # whack's
         # grep -n, and grep in several files, by which the others are followed
         rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
         rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
         r"[\w.-]{1,60} {1,20}\| ",  # docker compose
-        r"(?:[>│*`•-] ?|\s)",  # quotations, lists, indentation
     )
 )
+_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s")  # quotations, lists, indentation
+_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
 """Prefixes of one line; each blank in front of it is one."""
 
@@ -80,21 +84,25 @@ class _Bare:
     """When it was logged, as printed; empty: the text doesn't say."""
     marked: bool = False
     """Whether a prefix of a log's, or of whack's other than that of a status, stood there."""
+    is_plutos: bool = False
+    """Whether the prefix says that pluto wrote it."""
 
 
 def _bare(line: str) -> _Bare:
     """Take off all that stands in front of a line of pluto's."""
-    stamp, marked = "", False
+    stamp, marked, plutos = "", False, False
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
             break
-        m = next(filter(None, (p.match(line) for p in _PREFIXES)), None)
+        patterns = _PREFIXES if stamp else (*_PREFIXES, _QUOTED)
+        m = next(filter(None, (p.match(line) for p in patterns)), None)
         if m is None:
             break
         stamp = m.groupdict().get("stamp") or stamp
         marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•-" or m[0] == "000 ")
+        plutos = plutos or _PLUTO_WROTE.search(m[0]) is not None
         line = line[m.end() :]
-    return _Bare(line.rstrip("\r `"), stamp, marked)
+    return _Bare(line.rstrip("\r `"), stamp, marked, plutos)
 
 
 # --- Lines ----------------------------------------------------------------------------------
@@ -111,6 +119,8 @@ class LogTextLine:
     said: ConnectionLine
     """Its parts; the name is empty where the text doesn't name the connection."""
     stamp: str = ""
+    of_pluto: bool = False
+    """It is about pluto itself, which starts or stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +142,15 @@ class LogText:
     packets: tuple[PacketLine, ...]
     rest: str
     """The text without its log lines: a status, what somebody wrote, or nothing."""
+    others: int = 0
+    """Lines of pluto's log that are about no connection."""
+    guessed: bool = False
+    """It had lost its line ends, and where lines begin is a guess."""
 
     @property
     def is_log(self) -> bool:
         """Whether there are log lines at all."""
-        return bool(self.lines or self.packets)
+        return bool(self.lines or self.packets or self.others)
 
 
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
@@ -147,29 +161,84 @@ _NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
 
 def read(text: str) -> LogText:
     """Find the log lines of a text; all others are its rest, as they were."""
-    raw = text.split("\n")
-    clean = plain(text).split("\n")
+    raw, whole = text.split("\n"), plain(text)
+    relined = _relined(whole)
+    clean = _unbarred(relined.split("\n"))
     if len(raw) != len(clean):  # a text with line ends of its own kind
         raw = clean
-    lines: list[LogTextLine] = []
-    packets: list[PacketLine] = []
-    taken: set[int] = set()
-    for i, line in enumerate(clean):
-        if i in taken or not line or line.isspace():
-            continue
-        bare = _bare(line)
-        said = _said(bare)
-        if said is not None:
-            more = _continued(said, clean, i, bare)
-            taken.update(range(i, i + 1 + len(more)))
-            lines.append(_line(i + 1, said, bare, more))
+    found = _Found(clean)
+    found.sort()
+    if not (found.lines or found.packets or found.others):
+        return LogText((), (), text)
+    rest = "\n".join(line for i, line in enumerate(raw) if i not in found.taken)
+    return LogText(
+        _in_order(found.lines), tuple(found.packets), rest, found.others, relined != whole
+    )
+
+
+class _Found:
+    """What has been found so far in the lines of a text."""
+
+    def __init__(self, text: Sequence[str]) -> None:
+        self._text = text
+        self._foreign: set[int] = set()
+        """Lines of other programs in the same log."""
+        self.lines: list[LogTextLine] = []
+        self.packets: list[PacketLine] = []
+        self.others = 0
+        self.taken: set[int] = set()
+
+    def sort(self) -> None:
+        """Sort all lines of the text."""
+        for i, line in enumerate(self._text):
+            if i not in self.taken and line and not line.isspace():
+                self._take(i, _bare(line))
+        if self.lines or self.packets or self.others:
+            self.taken |= self._foreign
+        else:
+            self.lines = _bare_sentences(self._text)
+            self.taken = {x.number - 1 for x in self.lines}
+
+    def _take(self, i: int, bare: _Bare) -> None:
+        if (said := _said(bare)) is not None:
+            self._take_connection(i, bare, said)
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
-            taken.add(i)
-            packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
-        elif _is_log(bare):
-            taken.add(i)
-    rest = "\n".join(line for i, line in enumerate(raw) if i not in taken)
-    return LogText(_in_order(lines), tuple(packets), rest)
+            self.taken.add(i)
+            self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
+        elif (finding := interpret_daemon(bare.text)) is not None and finding.event in _OF_PLUTO:
+            self.taken.add(i)
+            mute = ConnectionLine("", "", None, bare.text)
+            self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
+        elif bare.stamp and bare.marked and not _may_be_status(bare.text):
+            self.others += bare.is_plutos
+            (self.taken if bare.is_plutos else self._foreign).add(i)
+
+    def _take_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
+        whole, pieces = _continued(said, self._text, i, bare)
+        self.taken.update(range(i, i + 1 + pieces))
+        said = parse_line(whole) or said if pieces else said
+        self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
+
+
+_OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
+
+
+def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
+    """Find what pluto says of a failure in a text that has nothing else of its log."""
+    if len(lines) > _SHORT_TEXT:
+        return []
+    found = []
+    for i, line in enumerate(lines):
+        text = _completed(line.strip(" >*`"))
+        said = ConnectionLine("", "", None, text)
+        finding = interpret(said)
+        if finding is not None and finding.event is LogEvent.FAILURE:
+            found.append(LogTextLine(i + 1, text, said))
+    return found
+
+
+_SHORT_TEXT: Final = 40
+"""Lines of a text in which a sentence of pluto's is looked for that lost its beginning."""
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
@@ -193,12 +262,22 @@ def _is_status(said: ConnectionLine) -> bool:
     if said.serial is not None:
         return False
     text = said.text
+    if _PROPOSALS.match(text):
+        return False
     return text[:1].isspace() or connections.is_keyed(text) or connections.is_line(f" {text}")
+
+
+_PROPOSALS: Final = re.compile(r" {1,4}\d{1,3}:(?:IKE|ESP|AH)[=:]")
 
 
 def _means(said: ConnectionLine) -> bool:
     """Return whether somebody who knows pluto's log knows this line."""
-    return interpret(said) is not None or bool(_KNOWN.match(said.text)) or stage(said) is not None
+    return (
+        interpret(said) is not None
+        or bool(_KNOWN.match(said.text))
+        or bool(_PROPOSALS.match(said.text))
+        or stage(said) is not None
+    )
 
 
 # What pluto says of a connection and isn't evidence of anything.
@@ -211,21 +290,45 @@ _KNOWN: Final = re.compile(
 )
 
 
-def _is_log(bare: _Bare) -> bool:
-    """Return whether a line that is about no connection is one of pluto's log."""
-    if bare.text.startswith("| ") and bare.marked:
-        return True  # debugging
-    return bool(bare.stamp) and bare.marked and not _may_be_status(bare.text)
-
-
 def _may_be_status(text: str) -> bool:
     """Return whether a line may stand in the answer to a command, which somebody logged."""
     if text[3:4] == " " and text[:3].isdigit():
         text = text[4:]
-    return not text or text[0] in '"# ' or sections.known(text) or sections.error(text)
+    return not text.strip() or text[0] in '"#' or sections.known(text)
 
+
+_WORD: Final = grammar.name(without="\n", length="{1,200}")
+_INSTANCES: Final = grammar.instances(3)
 
 # --- Lines that suffered -----------------------------------------------------------------------
+
+_HEAD: Final = re.compile(
+    rf'(?<=\s)(?:\d\d\d "{_WORD}"{_INSTANCES}(?=[ :])'
+    rf'|(?:\d\d\d )?"{_WORD}"{_INSTANCES}(?: [^#" \n]{{1,80}}){{0,3}}? #\d{{1,10}}: )'
+)
+
+
+def _relined(text: str) -> str:
+    """Give each line of a log that lost its line ends a line of its own.
+
+    A head within a line may be a peer's words, so that is done only where there are far more heads
+    than lines, and is to be told.
+    """
+    heads = len(_HEAD.findall(text))
+    lines = sum(not line.isspace() for line in text.split("\n") if line)
+    return _HEAD.sub(lambda m: f"\n{m[0]}", text) if heads >= _FAR_MORE * lines else text
+
+
+_FAR_MORE: Final = 2
+
+
+def _unbarred(lines: list[str]) -> list[str]:
+    """Take off the mark of a quotation that pluto has for its debugging: here each line has it."""
+    begins = [line.startswith("|") for line in lines if line.strip()]
+    if len(begins) < 2 or not all(begins):
+        return lines
+    return [line.lstrip("| ") for line in lines]
+
 
 _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 
@@ -239,24 +342,26 @@ def _completed(text: str) -> str:
     return text[: m.start()] + meant[0] if len(meant) == 1 else text
 
 
-def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> list[str]:
-    """List the pieces that a terminal or a mail wrapped off a line of which they make sense.
+def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
+    """Join with a line what a terminal or a mail wrapped off it: the text, and how many pieces.
 
     Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
     somebody wrote. It is taken for a piece where the log says something with it that pluto says.
+    A mail program breaks lines at a blank, a terminal anywhere.
     """
     if interpret(said) is not None:
-        return []
-    pieces: list[str] = []
-    for line in lines[at + 1 : at + 1 + _MOST_PIECES]:
+        return bare.text, 0
+    joined = [bare.text] * 2
+    for count, line in enumerate(lines[at + 1 : at + 1 + _MOST_PIECES], 1):
         piece = line.strip(" >`")
         if not piece or _begins(line):
             break
-        pieces.append(piece)
-        joined = parse_line(" ".join((bare.text, *pieces)))
-        if joined is not None and interpret(joined) is not None:
-            return pieces
-    return []
+        joined = [f"{joined[0]} {piece}", f"{joined[1]}{piece}"]
+        for text in joined:
+            whole = parse_line(text)
+            if whole is not None and interpret(whole) is not None:
+                return text, count
+    return bare.text, 0
 
 
 _MOST_PIECES: Final = 3
@@ -271,13 +376,6 @@ def _begins(line: str) -> bool:
         or bare.marked
         or sections.known(bare.text)
     )
-
-
-def _line(number: int, said: ConnectionLine, bare: _Bare, more: list[str]) -> LogTextLine:
-    if not more:
-        return LogTextLine(number, bare.text, said, bare.stamp)
-    text = " ".join((bare.text, *more))
-    return LogTextLine(number, text, parse_line(text) or said, bare.stamp)
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
@@ -312,9 +410,12 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
     """Go through lines of one pluto with what each is evidence of."""
-    phase1: set[int] = set()
+    quick: set[int | None] = set()
+    """IKEv1 SAs under which a Child was asked for."""
     for line in lines:
-        found = interpret(line.said, phase1=line.said.serial in phase1)
-        if found is not None and found.event.name == "IKE_ESTABLISHED" and found.version == 1:
-            phase1.add(line.said.serial or 0)
+        found = interpret(line.said, phase1=line.said.serial in quick)
+        if found is not None and found.event is LogEvent.CHILD_REQUESTED:
+            quick.add(line.said.serial)
+        elif found is not None and found.version == 1 and found.using is not None:
+            quick.add(found.using)
         yield line, found

@@ -101,6 +101,8 @@ class LogEvidence:
         """Base and name of the connection whose peer last showed who it is, and when."""
         self._phase1: set[int] = set()
         """IKEv1 SAs (phase 1) that are established."""
+        self._quick: set[int] = set()
+        """Those under which a Child was asked for (Quick Mode)."""
         self._rekeyed: set[int] = set()
         """IKE SAs in whose place another came."""
         self._fresh: set[int] = set()
@@ -125,7 +127,7 @@ class LogEvidence:
         if said is None:
             self._note_pluto(line)
             return
-        finding = interpret(said, phase1=said.serial in self._phase1)
+        finding = interpret(said, phase1=said.serial in self._quick)
         if finding is not None:
             self._take(line, said, finding)
 
@@ -146,7 +148,13 @@ class LogEvidence:
             case LogEvent.CHILD_ESTABLISHED:
                 self._note_child(said, finding)
                 self._keep(line, said, finding, said.serial)
+            case LogEvent.CHILD_REQUESTED if said.serial is not None:
+                self._note_fresh(said.serial)
+                self._quick.add(said.serial)
             case LogEvent.ATTEMPT | LogEvent.FAILURE:
+                if finding.version == 1 and finding.using is not None:
+                    self._note_fresh(finding.using)
+                    self._quick.add(finding.using)
                 self._keep(line, said, finding, said.serial)
             case LogEvent.LOSS:
                 self._note_loss(line, said, finding)
@@ -199,7 +207,7 @@ class LogEvidence:
         """Return whether an SA that ends is no loss, because its successor is there."""
         if serial in self._rekeyed:
             return True
-        if serial in self._phase1 and finding.reason is Reason.OTHER:
+        if serial in self._phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED):
             return True  # its Children outlive it
         past = self._by_name.get(self._children.get(serial, name))
         if past is None:
@@ -268,6 +276,7 @@ class LogEvidence:
         self._fresh = set()
         self.carriers &= kept
         self._phase1 &= kept
+        self._quick &= kept
         self._rekeyed &= kept.union(self.origins.values())
         self.origins = {s: old for s, old in self.origins.items() if s in kept}
 
@@ -279,6 +288,7 @@ class LogEvidence:
         self.carriers.clear()
         self.origins.clear()
         self._phase1.clear()
+        self._quick.clear()
         self._rekeyed.clear()
         self._fresh.clear()
         for past in self._by_name.values():
@@ -330,16 +340,25 @@ class LogEvidence:
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
         """Say why the last attempt that failed did; NONE where nothing was logged.
 
-        Within an attempt what explains most counts (Weight), and of equals the last.
+        Within an attempt what explains most counts (Weight), and of equals the last. The line
+        that names what is in the way here is told as long as nothing else than a missing Child
+        is said after it.
         """
         best: Evidence | None = None
         current: Evidence | None = None
+        in_the_way: Evidence | None = None
         for e in self._after(names, (), after):
             if e.event is LogEvent.ATTEMPT:
                 current = None
             elif e.event is LogEvent.FAILURE and (current is None or e.weight >= current.weight):
                 best = current = e
-        return (best.reason, best.line) if best else (Reason.NONE, None)
+                if e.reason is not Reason.CHILD_MISSING or e.weight is Weight.LOCAL:
+                    in_the_way = e
+        if best is None:
+            return Reason.NONE, None
+        if in_the_way is None or in_the_way.reason is not best.reason:
+            in_the_way = best
+        return best.reason, in_the_way.line
 
     def attempts(self, names: Collection[str], after: int) -> int:
         """Count the negotiations begun after ``after``, of the connection with the most.

@@ -197,7 +197,7 @@ ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
         ),
     ),
     "4.10 the lifetime": (
-        Reason.OTHER,
+        Reason.EXPIRED,
         (
             "#2: CHILD SA expired (LATEST!)",
             "#2: deleting established Child SA using IKE SA #1",
@@ -555,6 +555,27 @@ def test_the_detail_is_the_explanation_and_not_its_echo() -> None:
     _, line = log.failure({"site"}, 0)
     assert line is not None
     assert "subjectAltName" in line
+
+
+BUSY = 'cannot install kernel policy 10.1.2.0/24===10.2.2.0/24; in use by connection "other" with x'
+NOT_NOW = "CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE"
+
+
+def test_the_connection_that_is_in_the_way_is_named_while_only_the_child_is_missing() -> None:
+    first = ("#1: initiating Child SA using IKE SA #1", f"#2: {BUSY}")
+    again = ("#3: initiating Child SA using IKE SA #1", f"#3: {NOT_NOW}")
+    reason, line = told(*first, *again).failure({"site"}, 0)
+    assert reason is Reason.CHILD_MISSING
+    assert line is not None
+    assert '"other"' in line
+
+
+def test_it_is_no_longer_named_when_something_else_was_wrong_since() -> None:
+    refused = "#2: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
+    log = told(f"#1: {BUSY}", "#2: initiating IKEv2 connection", refused)
+    assert log.failure({"site"}, 0) == (Reason.AUTHENTICATION, f'"site" {refused}')
+    log = told("#3: initiating Child SA using IKE SA #2", f"#3: {NOT_NOW}", log=log)
+    assert log.failure({"site"}, 0) == (Reason.CHILD_MISSING, f'"site" #3: {NOT_NOW}')
 
 
 def test_the_failure_of_an_instance_that_went_is_its_templates() -> None:

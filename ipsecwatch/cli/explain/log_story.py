@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
-from ipsecwatch.libreswan.log_lines import LossKind, Weight
+from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight
+from ipsecwatch.libreswan.notifications import notifications
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.libreswan.log_attempts import Said
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
+    from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
 
@@ -30,18 +33,26 @@ _FEW: Final = 12
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
     """Tell what the log lines of a text say; empty: nothing that this program knows."""
     out: list[str] = []
-    told = stories(log.lines)
-    for story in told[:_FEW]:
-        state = _STATES[story.outcome]
-        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(_name(story))}")
-        out += [*terminal.facts(facts(story), paint, wide), ""]
-    for outcome, group in _more(told[_FEW:]):
+    told = _alike(stories(log.lines))
+    for alike in told[:_FEW]:
+        state = _STATES[alike[0].outcome]
+        names = ", ".join(map(_name, alike))
+        first, *further = terminal.wrap(names, wide - 2)
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(first)}")
+        out += [f"  {paint.bold(x)}" for x in further]
+        out += [*terminal.facts(facts(alike[0]), paint, wide), ""]
+    for outcome, group in _more([s for alike in told[_FEW:] for s in alike]):
         names = ", ".join(_name(s) for s in group)
         out += [f"  {paint.bold(f'{len(group)} more')}"]
         out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
     for title, rows in _strangers(log.packets):
         out += [f"  {paint.bold(title)}", *terminal.facts(rows, paint, wide), ""]
+    if out and log.guessed:
+        return out + terminal.facts([("note", _GUESSED)], paint, wide)
     return out[:-1]
+
+
+_GUESSED: Final = "The text had lost its line ends. Where each line begins is a guess."
 
 
 def heading(log: LogText) -> str:
@@ -70,6 +81,21 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
     ]
 
 
+def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
+    """Give tunnels that a status shows on their way the reason that the log beside it tells."""
+    told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
+    return [_with_reason(t, told.get(t.key)) for t in tunnels]
+
+
+def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
+    reason = _reason(story) if story is not None else None
+    if story is None or not reason or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
+        return t
+    if _local_code(story) is not None:
+        reason = Reason.OTHER  # the sentence of the code would blame the peer
+    return replace(t, reason=reason, detail=_line(story))
+
+
 def facts(story: Story) -> Facts:
     """Tell of one connection."""
     return [
@@ -87,18 +113,20 @@ _STATES: Final = {
     Outcome.LOST: TunnelState.DOWN,
     Outcome.IKE_ONLY: TunnelState.CONNECTING,
     Outcome.OPEN: TunnelState.CONNECTING,
+    Outcome.GIVEN_UP: TunnelState.STUCK,
     Outcome.NOT_LOADED: TunnelState.STUCK,
     Outcome.NOTHING: TunnelState.UNKNOWN,
 }
 """Signs and colours alone: what a log tells is no state."""
 
 _SHORT: Final = {
-    Outcome.UP: "came up",
-    Outcome.RENEWAL_FAILED: "came up, and failed to renew",
-    Outcome.FAILED: "failed",
+    Outcome.UP: "up by these lines",
+    Outcome.RENEWAL_FAILED: "up, with a failed renewal",
+    Outcome.FAILED: "did not come up",
     Outcome.LOST: "ended",
     Outcome.IKE_ONLY: "half way up",
     Outcome.OPEN: "still trying where the text ends",
+    Outcome.GIVEN_UP: "given up",
     Outcome.NOT_LOADED: "not loaded",
     Outcome.NOTHING: "of which nothing is told",
 }
@@ -134,6 +162,11 @@ def _is_unclear(loss: Said) -> bool:
     return loss.finding.end is LossKind.AMBIGUOUS
 
 
+def _is_silence(said: Said) -> bool:
+    """Return whether a negotiation ended because nobody answered."""
+    return said.finding.event is LogEvent.FAILURE and said.finding.weight is Weight.SILENCE
+
+
 def _local_code(story: Story) -> str | None:
     cause = _cause(story)
     text = cause.line.said.text if cause else _refusal(story)
@@ -158,7 +191,7 @@ def _happened(story: Story) -> str:
 
 def _attempts(story: Story) -> str:
     if not story.attempts:
-        return ""
+        return f"Its peer is {clean(story.peer, 60)}." if story.peer else ""
     to = f" with {clean(story.peer, 60)}" if story.peer else ""
     if story.attempts == 1:
         return f"We began a negotiation{to}."
@@ -167,7 +200,7 @@ def _attempts(story: Story) -> str:
 
 def _ups(story: Story) -> str:
     if story.came_up > 1:
-        return f"It came up {story.came_up} times."
+        return f"It came up {_times(story.came_up)}."
     if story.came_up and story.outcome is not Outcome.UP:
         return "It came up."
     return ""
@@ -187,11 +220,12 @@ def _before(story: Story) -> str:
 def _end(story: Story) -> str:
     match story.outcome:
         case Outcome.UP:
-            return f"It came up.{_renewed(story)} Nothing in these lines says that it ended."
+            how = "Its keys were renewed" if story.renewed else "It came up"
+            return f"{how}. Nothing in these lines says that it ended."
         case Outcome.RENEWAL_FAILED if story.failure:
             return f"It is up by these lines, but a later negotiation failed: {_why(story.failure)}"
         case Outcome.FAILED if story.failure:
-            return f"{_failed(story)} {_why(story.failure)}{_goes_on(story)}"
+            return f"{_failed(story, story.failure)} {_why(story.failure)}{_goes_on(story)}"
         case Outcome.LOST if story.loss:
             return _lost(story.loss)
         case Outcome.IKE_ONLY:
@@ -204,18 +238,25 @@ def _end(story: Story) -> str:
     return _open(story)
 
 
-def _renewed(story: Story) -> str:
-    return " Its keys were renewed since." if len(story.children) > 1 else ""
-
-
-def _failed(story: Story) -> str:
+def _failed(story: Story, failure: Said) -> str:
     """Say which attempt it is that failed, and how far it had come."""
-    which = "The last attempt failed" if story.attempts > 1 else "It failed"
-    if story.stage is not None and story.failed_in < story.attempts:
-        which = "Another attempt is under way where the text ends. The one before failed"
+    another = story.stage is not None and story.failed_in < story.attempts
+    which = "the last attempt" if story.attempts > 1 else "it"
+    if another:
+        which = "the one before"
+    word = "has not come up" if _is_unproved(failure) else "failed"
+    after = ""
     if story.ike is not None and story.failed_in == story.attempts:
-        which += ", after the IKE SA was established"
-    return f"{which}."
+        after = ", after the IKE SA was established"
+    told = f"{which[:1].upper()}{which[1:]} {word}{after}."
+    return f"Another attempt is under way where the text ends. {told}" if another else told
+
+
+def _is_unproved(failure: Said) -> bool:
+    """Return whether anybody may have caused the line; pluto goes on with its attempt then."""
+    return failure.finding.proof is Proof.NONE and failure.finding.weight in (
+        Weight.ECHO, Weight.NETWORK,
+    )  # fmt: skip
 
 
 def _goes_on(story: Story) -> str:
@@ -227,51 +268,61 @@ def _why(said: Said) -> str:
     text = said.line.said.text
     ours = local_failure(text)
     if ours is not None:
-        return ours.sentence
-    word = _WORD.search(text[:200])
-    note = f" ({word[1]})" if word else ""
-    told = _SIDES.get((said.finding.reason, _side(text)))
+        other = clean(said.finding.other or "", 80)
+        return f"{ours.sentence} It is {other}." if other else ours.sentence
+    word = _named(text)
+    note = f" ({word})" if word else ""
+    told = _SIDES.get((said.finding.reason, _side(said)))
+    if word == "PAYLOAD_MALFORMED" and _side(said) == "peer":
+        told = "The peer could not read our message: most often the two secrets differ"
+    if told is not None and _is_unproved(said):
+        return f"It seems that {_lower(told)}{note}. That answer is not authenticated."
     if told is not None:
         return f"{told}{note}."
-    if said.finding.weight is Weight.SILENCE:
+    if _is_silence(said):
         return REASON_TEXTS[Reason.NO_ANSWER].sentence
-    sentence = _sentence(said).rstrip(".")
-    return f"{sentence}{note}."
+    if said.finding.reason is Reason.PEER_DELETED:
+        return "The peer ended the negotiation."
+    return f"{_sentence(said).rstrip('.')}{note}."
 
 
-_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b(?!:)")
+def _named(text: str) -> str:
+    """Return the notification, or the error of NSS, that a line names: it can be explained, too."""
+    words = [m[1] for m in _WORD.finditer(text[:600])]
+    if text.startswith("NSS: "):
+        words.reverse()  # a certificate's subject, which is the peer's, stands in front of it
+    return next((word for word in words if notifications(word)), "")
+
+
+_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def _sentence(said: Said) -> str:
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
+    if said.finding.reason is Reason.PLUTO_STOPPED:
+        return "The IPsec service was stopped."
     return REASON_TEXTS[said.finding.reason].sentence
 
 
-_PEER_SAYS: Final = re.compile(
-    r"IKE SA authentication request rejected|(?:IKE_)?AUTH response (?:rejected|contained)"
-    r"|CREATE_CHILD_SA failed with error notification|CHILD SA (?:failed|encountered)"
-    r"|ignoring (?:secured |unsecured )?informational payload|received and ignored notification"
-    r"|(?:ignoring|dropping) (?:unexpected )?\S{5,40} (?:message|response)|unexpected \S{5,40} m"
-    r"|(?:\w{3,40}: )?received unauthenticated |Received Cisco XAUTH status: FAIL"
-    r"|XAUTH: aborting entire|XAUTH: Unsuccessfully Authenticated"
-)
-_WE_SAY: Final = re.compile(
-    r"responding to |sending (?:encrypted )?notification |no local proposal matches "
-    r"|[Nn]o IKEv2 connection found with compatible Traffic|cannot respond to IPsec SA request "
-    r"|peer proposal was rejected|no acceptable |we require |authentication failed: "
-    r"|XAUTH: User |PAM: authentication of user |X509: |NSS: |Certificate .{0,200} failed verif"
-    r"|no suitable connection for peer|AUTH mismatch|(?:RSA |ECDSA )?Signature check "
-    r"|Peer mismatch |Peer ID '|no (?:RSA|ECDSA) public key known|received Hash Payload does not"
-    r"|initial Aggressive Mode packet claiming"
-)
+_BY_THE_SERVER: Final = ("XAUTH: aborting", "XAUTH: Unsuccess", "Received Cisco XAUTH")
+_NOT_WE: Final = ("probable authentication failure", "EAP AUTH failed")
 
 
-def _side(text: str) -> str:
+def _side(said: Said) -> str:
     """Say who refused: ``peer``, ``us``, or nobody who can be told."""
-    if _PEER_SAYS.match(text):
+    finding, text = said.finding, said.line.said.text
+    if finding.weight is Weight.ECHO:
+        if finding.began is Began.EITHER:
+            return "us" if text.startswith("sending ") else "peer"
+        return "peer" if finding.began is Began.WE else "us"
+    if finding.weight is not Weight.REFUSAL or text.startswith(_NOT_WE):
+        return ""
+    if text.startswith(_BY_THE_SERVER):
         return "peer"
-    return "us" if _WE_SAY.match(text) else ""
+    # Where we began, an answer that isn't as it should be has other words.
+    answer = finding.began is Began.WE and finding.reason is not Reason.AUTHENTICATION
+    return "" if answer else "us"
 
 
 _SIDES: Final = {
@@ -309,17 +360,20 @@ def _open(story: Story) -> str:
         return "The text ends before an answer, or a failure."
     begun = "The peer began it. " if state.role is Role.RESPONDER else ""
     again = story.retransmissions
-    unheard = f" It was sent again {_times(again)}: no answer so far." if again else ""
+    unheard = f" It was sent again {_times(again)}, without an answer." if again else ""
+    if story.outcome is Outcome.GIVEN_UP:
+        return (
+            f"{begun}It was given up; these lines don't say why. Before: {state.meaning}{unheard}"
+        )
     return f"{begun}The text ends here: {_lower(state.meaning)}{unheard}"
 
 
 def _times(n: int) -> str:
-    return "once" if n == 1 else f"{n} times"
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
 
 
 def _lower(sentence: str) -> str:
-    keeps = sentence.startswith(("IKE", "XAUTH"))
-    return sentence if keeps else sentence[:1].lower() + sentence[1:]
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 # --- What to do -------------------------------------------------------------------------------
@@ -336,9 +390,16 @@ def _advice(story: Story) -> str:
     reason = cause.finding.reason
     if _is_unclear(cause) or reason is Reason.NONE:
         return ""
-    if cause.finding.weight is Weight.SILENCE:
+    if _is_silence(cause):
         return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
-    return REASON_TEXTS[reason].advice
+    return _advice_for(_named(text)) or REASON_TEXTS[reason].advice
+
+
+def _advice_for(word: str) -> str:
+    """Return what to do about an error word that is more special than its reason."""
+    known = notifications(word)
+    special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
+    return known[0].advice if known and special else ""
 
 
 _REFUSED_SILENTLY: Final = (
@@ -348,12 +409,29 @@ _REFUSED_SILENTLY: Final = (
 
 def _sticks(story: Story) -> str:
     """Say what is likely wrong where a negotiation goes no further."""
-    if story.outcome is not Outcome.OPEN or story.stage is None or not story.stage.sticks:
+    if story.outcome not in (Outcome.OPEN, Outcome.GIVEN_UP):
         return ""
+    if story.stage is None or not story.stage.sticks:
+        return ""
+    if story.outcome is Outcome.GIVEN_UP:
+        return f"Possible causes: {_lower(story.stage.sticks)}"
     return f"If it goes no further: {_lower(story.stage.sticks)}"
 
 
 # --- The rest ---------------------------------------------------------------------------------
+
+
+def _alike(told: Sequence[Story]) -> list[list[Story]]:
+    """Put the pairs of subnets of one tunnel together of which the same is to be told."""
+    groups: dict[object, list[Story]] = {}
+    for story in told:
+        base, pair, _ = story.name.partition("/")
+        same = [text for label, text in facts(story) if label != "happened"]
+        if _cause(story) is not None:
+            same.pop()  # the line has the name in it
+        key = (base, story.outcome, *same) if pair else id(story)
+        groups.setdefault(key, []).append(story)
+    return list(groups.values())
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:

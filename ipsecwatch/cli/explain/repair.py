@@ -41,7 +41,9 @@ _LOGGED: Final = re.compile(
 )
 # A shell's prompt, and the command behind it that somebody copied along; or the command alone.
 _COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}"
-_SHELL: Final = r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}@[^\s#$]{1,120}|[\w.-]{0,40}) ?[#$]"
+_SHELL: Final = (
+    r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}(?:@[^\s#$]{1,120}|:[^\s#$]{0,120})|[\w.-]{0,40}) ?[#$]"
+)
 _STATUS: Final = r"(?:sudo )?ipsec(?: auto| whack)? -{0,2}\w{0,20}status(?: [\w-]{1,40})?"
 _PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}", re.ASCII)
 
@@ -283,7 +285,12 @@ def _worth(text: str) -> int:
     return _readable(report) + listed + len(daemon_info.settings(report)) - bad
 
 
+_PROCESSES: Final = "  PID  Process"
+
+
 def _is_known(line: str) -> bool:
+    if line.startswith(_PROCESSES.lstrip()):
+        return True
     return sections.known(line) or sections.error(line) or sections.note(line)
 
 
@@ -298,7 +305,9 @@ def _records(line: str) -> list[str]:
 
 
 def _restored(record: str) -> str:
-    """Put the blanks back that stand between a connection's name and a key."""
+    """Put the blanks back that stand between a connection's name and a key, or begin a line."""
+    if record.startswith(_PROCESSES.lstrip()):
+        return f"  {record}"
     m = _BARE_SHUNT.fullmatch(record)
     if m is not None:
         begin, theirs, action, priority, why = m.groups()
