@@ -167,6 +167,8 @@ def _trying(t: Tunnel) -> str:
         return f"on its way. {_meaning(state)}"
     if _has_ike(t):
         return "on its way: the IKE SA is up, and no Child SA has come of it"
+    if Part.STATES in t.missing and not any(c.wanted_up for c in t.connections):
+        return f"on its way, {_BY_LIST}"
     if Part.STATES in t.missing:
         return "it is to be up; the text doesn't show whether it is being negotiated"
     pauses = (
