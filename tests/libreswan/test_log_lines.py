@@ -50,6 +50,7 @@ PREFIXES = {
     '"site" #2 IKE_AUTH_I: x': ("site", 2, ""),  # with --debug add-prefix
     'ERROR: "site" #2: x': ("site", 2, ""),  # 5.x
     '"site" #2: ERROR: x': ("site", 2, ""),  # to 4.10
+    'warning: "site" #2: x': ("site", 2, ""),  # 5.4
     '"a b, {c}: #9" #2: x': ("a b, {c}: #9", 2, ""),
 }  # fmt: skip
 
