@@ -477,6 +477,10 @@ _MESSAGES: Final = (
     "peer client subnet returned doesn't match my proposal",
     "no acceptable Oakley Transform",
     "no acceptable Proposal in IPsec SA",
+    *(
+        f"no local proposal matches remote proposals {{n}}:{protocol}:{{any}}"
+        for protocol in ("IKE", "ESP", "AH")
+    ),
     "no local proposal matches remote proposals {any}",
     "no local proposal matches {any}",
     "remote accepted the invalid proposal {any}",
