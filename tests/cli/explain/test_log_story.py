@@ -96,6 +96,19 @@ SAYS = {
         '"office" #1: ignoring IKE_SA_INIT response containing NO_PROPOSAL_CHOSEN notification (M',
         "It has not come up. It seems that the peer refused our proposal", "not authenticated",
     ),
+    "we refuse in the clear": (
+        '"office" #1: sending notification NO_PROPOSAL_CHOSEN to 192.0.2.7:500',
+        "It failed. We refused the peer's proposal", "Compare ike=",
+    ),
+    "a guess is told as one": (
+        '"office" #1: STATE_PARENT_I2: 60 second timeout exceeded after 7 retransmits.  Possible '
+         "authentication failure: no acceptable response",
+        "perhaps it refuses it", "UDP 4500",
+    ),
+    "modes": (
+        '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
+        "One side wants tunnel mode", "Compare type=",
+    ),
     "silence": (
         '"office" #1: IKE_SA_INIT_I: 60 second timeout exceeded after 7 retransmits.  No response',
         "The peer does not answer.", "refuses our ike= proposal",
