@@ -83,6 +83,7 @@ def test_words_in_a_sentence_are_named(explain: Explain) -> None:
 BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
 ASKED = '"office" #1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500'
 ASKED_AGAIN = '"office" #1: retransmitting IKE_SA_INIT request; will wait 1 seconds for response'
+LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: no acceptable"
 SAYS = {
     "who refused: the peer": (
         '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
@@ -101,9 +102,7 @@ SAYS = {
         "It failed. We refused the peer's proposal", "Compare ike=",
     ),
     "a guess is told as one": (
-        '"office" #1: STATE_PARENT_I2: 60 second timeout exceeded after 7 retransmits.  Possible '
-         "authentication failure: no acceptable response",
-        "perhaps it refuses it", "UDP 4500",
+        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',         "perhaps it refuses it", "UDP 4500",
     ),
     "modes": (
         '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
