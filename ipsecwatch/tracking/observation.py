@@ -186,7 +186,9 @@ def _judge(
     """Judge one child of a tunnel, and name the part of the answer that would tell more."""
     up = has_child or _is_listed_as_up(members, evidence)
     if up is None:
-        return _Child.UNCLEAR, Part.STATES
+        # Who negotiates anew has most likely no Child: pluto renews one by its IKE SA.
+        begun = any(tries(s, evidence.idle) and s.stage is not Stage.REKEYING for s in own)
+        return (_Child.TRIED if begun else _Child.UNCLEAR), Part.STATES
     if up:
         return _Child.UP, None
     if _is_tried(members, own, evidence):

@@ -18,12 +18,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.libreswan import grammar, state_table
 from ipsecwatch.libreswan.grammar import NUMBER, PREFIX, PROTOCOL, SELECTOR
 from ipsecwatch.libreswan.pasted_text import plain
-from ipsecwatch.libreswan.status import connection_fields, connections, parse, sections
+from ipsecwatch.libreswan.status import (
+    connection_fields,
+    connections,
+    daemon_info,
+    parse,
+    sections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.report import Report
+    from ipsecwatch.report import Report, Traffic
 
 _QUOTED: Final = re.compile(r"(?:[ \t]{0,8}[>|│][ \t]?){1,20}")
 
@@ -58,7 +64,7 @@ _NAME: Final = f'"{_WORD}"{grammar.instances(4)}'
 _SHUNT: Final = f"{SELECTOR} -{PROTOCOL}-> "
 _WISH: Final = f"{NUMBER}: pending "
 _RECORD: Final = re.compile(
-    rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s)"
+    rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s|$)"
     rf'|#{NUMBER}: "|#?{_WISH}|{_HEADS}|{_SHUNT})'
     r"|(?:(?<=\s)|^)0\d\d (?=\S)",
     re.MULTILINE | re.ASCII,
@@ -99,16 +105,30 @@ def _is_whole(report: Report, text: str) -> bool:
 
 def _damage(report: Report) -> tuple[int, int]:
     """Count what could not be read, and what could."""
+    return report.unrecognised_count + _lacks(report), -_readable(report)
+
+
+def _readable(report: Report) -> int:
+    """Count what could be read of SAs, counters and totals."""
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
-    counters += [s.sa.bytes_in for s in report.states if s.sa is not None]
-    read = (
+    counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
+    totals = report.totals
+    return (
         sum(len(s.timers) + s.newest + (s.parent_serial is not None) for s in report.states)
         + sum(count is not None for count in counters)
-        + sum(t.id is not None for t in report.traffic)
-        + sum(n is not None for n in (report.totals.loaded, report.totals.active))
-        + len(report.shunts)
-    )
-    return report.unrecognised_count + _lacks(report), -read
+        + sum((t.id is not None) + _leases(t) for t in report.traffic)
+        + sum(n is not None for n in (totals.loaded, totals.active, totals.accepting))
+        + len(totals.ike) + len(totals.ipsec) + len(report.pending)
+        + sum(1 + (x.priority is not None) for x in report.shunts)
+    )  # fmt: skip
+
+
+def _leases(t: Traffic) -> int:
+    """Count the addresses that were lent, less what stands in their place and is none."""
+    return sum(1 if _ADDRESS.fullmatch(lease) else -1 for lease in t.lease)
+
+
+_ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 
 
 def _lacks(report: Report) -> int:
@@ -142,21 +162,22 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
         begins = [pattern.match(line) for line in found]
-        if 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
+        records = any(m and _begins(x[m.end() :]) for x, m in zip(found, begins, strict=True))
+        if records or 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
             found = [x[m.end() :] if m else x for x, m in zip(found, begins, strict=True)]
     return found
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Put with each record what was wrapped off it."""
+    """Put with each record the lines behind it that may have been wrapped off it."""
     out: list[list[str]] = []
     joins = False
     for line in lines:
         plain = line.strip()
-        empty = _EMPTY.fullmatch(plain) is not None
-        if not joins or empty or _begins(plain):
+        begins = _begins(plain)
+        if begins or not joins or _EMPTY.fullmatch(plain):
             out.append([line])
-            joins = not empty
+            joins = begins
         else:
             out[-1].append(line)
     return out
@@ -177,14 +198,15 @@ class _Wrap(NamedTuple):
     at_blanks: bool
     """At a blank, as mail programs and ``fold -s`` do; else at the last column, as terminals do."""
 
-    def gap(self, line: str) -> str:
+    def gap(self, line: str, rest: str) -> str:
         """Return what stood between a line and the rest of it."""
-        if line.endswith(" "):
+        if line.endswith(" ") or rest.startswith(" "):
             return ""
         if line.endswith(";"):  # libreswan never prints one without a blank behind it
             return " "
         if self.at_blanks:  # only a word that is too long for a line is broken itself
-            return "" if len(line) >= self.width and " " not in line else " "
+            broken = len(line) >= self.width and " " not in line and not line.endswith(",")
+            return "" if broken else " "
         # A blank at the very end of a terminal's line is not copied.
         return " " if len(line) == self.width - 1 else ""
 
@@ -199,7 +221,68 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 
 
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
-    return ["".join([*(x + wrap.gap(x) for x in p[:-1]), p[-1]]) for p in pieces]
+    """Join to each record what was wrapped off it, and leave prose that follows it alone."""
+    # Prose stands behind one record, or a few; a wrapped text has many such lines.
+    wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
+    return [line for piece in pieces for line in _join(piece, wrap, wrapped=wrapped)]
+
+
+def _gains(piece: list[str], wrap: _Wrap) -> bool:
+    """Return whether more of a record can be read with the lines behind it."""
+    return len(piece) > 1 and (scores := _scores(piece[0], piece, 1, wrap))[0] < max(scores)
+
+
+_FEW: Final = 3
+_WINDOW: Final = 20
+"""Lines that are joined before they are judged: a line of pluto's has up to 1,024 characters."""
+
+
+def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
+    """Count what can be read if none, one, two … of the lines from ``at`` on are joined."""
+    # The last record alone: several may stand on one line.
+    joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]
+    window = piece[at : at + _WINDOW]
+    # Prose is worth nothing by itself, and costs nothing.
+    alone = [max(0, _worth(line)) if _RECORD.search(line) else 0 for line in window]
+    scores = [_worth(joined) + sum(alone)]
+    for n, line in enumerate(window):
+        joined += wrap.gap(piece[at + n - 1], line) + line
+        scores.append(_worth(joined) + sum(alone[n + 1 :]))
+    return scores
+
+
+_PROSE: Final = re.compile(r"^[^=;<>/]*[A-Za-z]{2,},?(?: [A-Za-z'-]+){2}[^=;<>/]*$", re.ASCII)
+"""Three words in a row, and nothing that only libreswan writes."""
+
+
+def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
+    """Join the lines of one piece; ``wrapped``: that others were wrapped is sure."""
+    out = [piece[0]]
+    at = 1
+    while at < len(piece):
+        scores = _scores(out[-1], piece, at, wrap)
+        best = [n for n, score in enumerate(scores) if score == max(scores)]
+        prose = [n for n, x in enumerate(piece[at : at + best[-1]], 1) if _PROSE.search(x)]
+        ends = best[-1] if wrapped or not prose else prose[0] - 1
+        count = max((n for n in best if n <= ends), default=best[0])
+        for line in piece[at : at + count]:
+            out[-1] += wrap.gap(piece[at - 1], line) + line
+            at += 1
+        if not count:
+            out.append(piece[at])
+            at += 1
+    return out
+
+
+def _worth(text: str) -> int:
+    """Count what can be read of one record, less what can't."""
+    report = parse(_in_order([text]))
+    unread = [
+        x for c in report.connections if isinstance(x := connection_fields(c)["unread"], list)
+    ]
+    listed = sum(c.policy_known + c.routing_known + len(c.topologies) for c in report.connections)
+    bad = sum(map(len, unread)) + report.unrecognised_count + _lacks(report)
+    return _readable(report) + listed + len(daemon_info.settings(report)) - bad
 
 
 _PROCESSES: Final = "  PID  Process"
