@@ -102,7 +102,8 @@ SAYS = {
         "It failed. We refused the peer's proposal", "Compare ike=",
     ),
     "a guess is told as one": (
-        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',         "perhaps it refuses it", "UDP 4500",
+        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',
+        "perhaps it refuses it", "UDP 4500",
     ),
     "modes": (
         '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
