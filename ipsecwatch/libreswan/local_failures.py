@@ -65,8 +65,8 @@ _UNKNOWN_PEER: Final = LocalFailure(
 )
 _UNRESOLVED: Final = LocalFailure(
     "peer-name-unresolved",
-    "The peer's address isn't known here: its name has not been resolved.",
-    "Look up the name of right= here, and see whether DNS works: getent ahosts NAME.",
+    "The name of one end has not been resolved, so its address isn't known here.",
+    "Look up the name that left= or right= has, and see whether DNS works: getent ahosts NAME.",
 )
 _NEVER: Final = LocalFailure(
     "never-negotiates",
@@ -84,6 +84,11 @@ _KERNEL: Final = LocalFailure(
     "This machine's kernel refused the keys of the tunnel.",
     "See whether the kernel has ESP and the algorithm: ip xfrm state, dmesg, and in containers "
     "the modules of the host.",
+)
+_ALGORITHMS: Final = LocalFailure(
+    "no-kernel-algorithms",
+    "This machine's kernel has none of the algorithms that the tunnel asks for.",
+    "Compare esp= with what ipsec status lists under “Kernel algorithms supported”.",
 )
 _SCRIPT: Final = LocalFailure(
     "updown-failed",
@@ -127,7 +132,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_KEY, (
         "unable to locate my private key for ",
         "private key for connection not found",
-        "Can't find the certificate or private key from the NSS",
+        "Can't find the (?:certificate or )?private key from the NSS",
         "(?:DigSig: f|F)ailed to find our (?:RSA|ECDSA) [Kk]ey",
         "no (?:RSA|ECDSA) private key for connection",
         r"[Nn]o \w{1,20} private key found",
@@ -136,7 +141,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
         r"connection(?: .{0,512})?'s \w{1,20} private key not found$",
     )),
     (_SHORT_SECRET, (
-        r"FIPS: authentication failed: '.{0,600}PSK length of \d{1,9} bytes is too short",
+        "FIPS: authentication failed: '",
         r"FIPS(?: Error)?: connection .{0,600}PSK length of \d{1,9} bytes is too short",
     )),
     (_SECRET, (
@@ -172,9 +177,12 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_KERNEL, (
         "cannot install (?:eroute|kernel policy) ",
         "netlink response for Add SA ",
-        "cannot initiate: no acceptable kernel algorithms",
     )),
-    (_SCRIPT, ("(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ",)),
+    (_ALGORITHMS, ("cannot initiate: no acceptable kernel algorithms",)),
+    (_SCRIPT, (
+        "(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ",
+        r"command \"(?:prepare|route|up)(?:-\w{1,10}){0,2}\": exited with ",
+    )),
     (_LEASE, (
         "leasing IPv[46] address failed: ",
         "(?:ikev2 )?lease_an_address failure ",

@@ -69,7 +69,7 @@ _PREFIXES: Final = tuple(
         r"[\w.-]{1,60} {1,20}\| ",  # docker compose
     )
 )
-_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s")  # quotations, lists, indentation
+_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s{1,200}")  # quotations, lists, indentation
 _PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
 """Prefixes of one line; each blank in front of it is one."""
@@ -153,10 +153,12 @@ class LogText:
         return bool(self.lines or self.packets or self.others)
 
 
+_WORD: Final = grammar.name(without="\n", length="{1,200}")
+_INSTANCES: Final = grammar.instances(3)
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
 # Two that name their connection in the middle; what surrounds it is pluto's.
-_ADD: Final = re.compile(r'Failed to add connection "([^"]{1,512})"[ ,:]{1,3}(.*)')  # to 3.32
-_NAMELESS: Final = re.compile(r"#(\d{1,10}): (.*)")
+_ADD: Final = re.compile(rf'Failed to add connection "({_WORD})"[ ,:]{{1,3}}(.*)')  # to 3.32
+_NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
 
 
 def read(text: str) -> LogText:
@@ -297,14 +299,11 @@ def _may_be_status(text: str) -> bool:
     return not text.strip() or text[0] in '"#' or sections.known(text)
 
 
-_WORD: Final = grammar.name(without="\n", length="{1,200}")
-_INSTANCES: Final = grammar.instances(3)
-
 # --- Lines that suffered -----------------------------------------------------------------------
 
 _HEAD: Final = re.compile(
     rf'(?<=\s)(?:\d\d\d "{_WORD}"{_INSTANCES}(?=[ :])'
-    rf'|(?:\d\d\d )?"{_WORD}"{_INSTANCES}(?: [^#" \n]{{1,80}}){{0,3}}? #\d{{1,10}}: )'
+    rf'|(?:\d\d\d )?"{_WORD}"{_INSTANCES}(?: [^#" \n]{{1,80}}){{0,3}}? #{grammar.NUMBER}: )'
 )
 
 

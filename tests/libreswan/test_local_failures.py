@@ -28,7 +28,9 @@ OURS = {
         "route-in-use"
     ),
     "ERROR: netlink response for Add SA esp.1@192.0.2.7 included errno 93"[7:]: "kernel-refused",
+    "cannot initiate: no acceptable kernel algorithms loaded": "no-kernel-algorithms",
     "up-client command exited with status 1": "updown-failed",
+    'command "up": exited with status 1': "updown-failed",
     "leasing IPv4 address failed: address pool exhausted": "no-lease",
     "XAUTH password requested, but no file descriptor available for prompt": "no-password",
     "failed to add connection: ike= is invalid": "settings-refused",

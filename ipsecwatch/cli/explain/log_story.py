@@ -12,7 +12,7 @@ from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
 from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight
 from ipsecwatch.libreswan.notifications import notifications
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -254,9 +254,10 @@ def _failed(story: Story, failure: Said) -> str:
 
 def _is_unproved(failure: Said) -> bool:
     """Return whether anybody may have caused the line; pluto goes on with its attempt then."""
-    return failure.finding.proof is Proof.NONE and failure.finding.weight in (
-        Weight.ECHO, Weight.NETWORK,
-    )  # fmt: skip
+    by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
+    return failure.finding.proof is Proof.NONE and (
+        by_peer or failure.finding.weight is Weight.NETWORK
+    )
 
 
 def _goes_on(story: Story) -> str:
@@ -270,6 +271,8 @@ def _why(said: Said) -> str:
     if ours is not None:
         other = clean(said.finding.other or "", 80)
         return f"{ours.sentence} It is {other}." if other else ours.sentence
+    if (special := _special(text)) is not None:
+        return special.sentence
     word = _named(text)
     note = f" ({word})" if word else ""
     told = _SIDES.get((said.finding.reason, _side(said)))
@@ -284,6 +287,57 @@ def _why(said: Said) -> str:
     if said.finding.reason is Reason.PEER_DELETED:
         return "The peer ended the negotiation."
     return f"{_sentence(said).rstrip('.')}{note}."
+
+
+def _special(text: str) -> ReasonText | None:
+    """Return what to say of a line that tells more than the reason that it is evidence of."""
+    return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
+
+
+def _told(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
+    return re.compile(pattern), ReasonText(sentence, advice)
+
+
+_SPECIAL: Final = (
+    _told(
+        r"(?:[A-Z_0-9]{3,40}: )?[\w ()]{10,90}\.  Possible authentication failure",
+        "The peer doesn't answer our proof of who we are: perhaps it refuses it, or the way "
+        "is blocked.",
+        "See what the log of the peer says; compare leftid, rightid and the secret or "
+        "certificate on both sides, and let UDP 4500 and fragments pass.",
+    ),
+    _told(
+        r"probable authentication failure \(mismatch of preshared secrets",
+        "We could not read the peer's message: most often the two secrets differ.",
+        "Compare the secret in ipsec.secrets on both sides, blanks and line ends included.",
+    ),
+    _told(
+        r"no \w{2,10} public key known for '|DNS: IPSECKEY not found",
+        "We have no public key for the identity that the peer has.",
+        "Compare rightid= with it, and give rightrsasigkey= or rightcert=, or the certificate "
+        "of its authority.",
+    ),
+    _told(
+        r"[^'\"]{0,40}PPK",
+        "The two sides do not agree on the post-quantum key (PPK).",
+        "Compare ppk=, ppk-ids= and the PPKS lines in ipsec.secrets on both sides.",
+    ),
+    _told(
+        "(?:authentication failed: )?[Pp]eer attempted ",
+        "The peer proves who it is in another way than we want.",
+        "Compare authby= (leftauth=, rightauth=) on both sides.",
+    ),
+    _told(
+        r"policy dictates [\w ]{1,40}, but|local policy requires \w{1,20} Mode but peer",
+        "One side wants tunnel mode, and the other transport mode.",
+        "Compare type= on both sides.",
+    ),
+    _told(
+        "we require PFS but ",
+        "We want perfect forward secrecy, and the peer doesn't offer it.",
+        "Compare pfs= on both sides.",
+    ),
+)
 
 
 def _named(text: str) -> str:
@@ -306,7 +360,7 @@ def _sentence(said: Said) -> str:
 
 
 _BY_THE_SERVER: Final = ("XAUTH: aborting", "XAUTH: Unsuccess", "Received Cisco XAUTH")
-_NOT_WE: Final = ("probable authentication failure", "EAP AUTH failed")
+_NOT_WE: Final = ("authentication aborted: ", "EAP AUTH failed")
 
 
 def _side(said: Said) -> str:
@@ -392,6 +446,8 @@ def _advice(story: Story) -> str:
         return ""
     if _is_silence(cause):
         return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
+    if (special := _special(text)) is not None:
+        return special.advice
     return _advice_for(_named(text)) or REASON_TEXTS[reason].advice
 
 

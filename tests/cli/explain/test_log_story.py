@@ -83,6 +83,7 @@ def test_words_in_a_sentence_are_named(explain: Explain) -> None:
 BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
 ASKED = '"office" #1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500'
 ASKED_AGAIN = '"office" #1: retransmitting IKE_SA_INIT request; will wait 1 seconds for response'
+LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: no acceptable"
 SAYS = {
     "who refused: the peer": (
         '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
@@ -95,6 +96,18 @@ SAYS = {
     "nobody proves it": (
         '"office" #1: ignoring IKE_SA_INIT response containing NO_PROPOSAL_CHOSEN notification (M',
         "It has not come up. It seems that the peer refused our proposal", "not authenticated",
+    ),
+    "we refuse in the clear": (
+        '"office" #1: sending notification NO_PROPOSAL_CHOSEN to 192.0.2.7:500',
+        "It failed. We refused the peer's proposal", "Compare ike=",
+    ),
+    "a guess is told as one": (
+        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',
+        "perhaps it refuses it", "UDP 4500",
+    ),
+    "modes": (
+        '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
+        "One side wants tunnel mode", "Compare type=",
     ),
     "silence": (
         '"office" #1: IKE_SA_INIT_I: 60 second timeout exceeded after 7 retransmits.  No response',
