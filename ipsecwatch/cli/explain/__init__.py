@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
-from ipsecwatch.cli.explain import live, log_story, lookup, overview, reading
+from ipsecwatch.cli.explain import live, log_story, lookup, overview, own_words, reading
 from ipsecwatch.libreswan import log_text
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Knowledge
 from ipsecwatch.sanitize import clean
 
@@ -35,10 +36,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "- (default): stdin. Or a word, such as STATE_MAIN_I3, NO_PROPOSAL_CHOSEN, RETRANSMIT, "
         "stuck. Or the name of a tunnel",
     )  # fmt: skip
+    parser.add_argument(
+        "--list", action="store_true", help="list every reason, with its sentence and what to do"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.list:
+        print(_list(as_json=args.json))
+        return EXIT_OK
     if not args.what.strip():
         raise Failure("that is neither a file nor a word", _GIVE, EXIT_USAGE)
     if args.what != "-" and not os.path.exists(args.what):  # False for any text
@@ -49,6 +56,18 @@ def run(args: argparse.Namespace) -> int:
     text = read_input(args.what).decode("utf-8", "surrogateescape")
     print(_text(text, as_json=args.json))
     return EXIT_OK
+
+
+def _list(*, as_json: bool) -> str:
+    """List all reasons; as JSON it is what packages install as ``reasons.json``."""
+    if as_json:
+        return json.dumps(own_words.table(), indent=1)
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    out = []
+    for reason, told in REASON_TEXTS.items():
+        rows = [("means", told.sentence), ("what to do", told.advice)]
+        out += [paint.bold(reason.value), *terminal.facts(rows, paint, wide), ""]
+    return "\n".join(out[:-1])
 
 
 def _text(text: str, *, as_json: bool) -> str:

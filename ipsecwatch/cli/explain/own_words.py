@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
+from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -32,7 +33,6 @@ _MORE: Final = {
     "NO_PROPOSAL_CHOSEN then.",
     Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
     Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",
-    Reason.OTHER: "The cause isn't known here.",
 }
 """What there is to say of a reason beside its sentence."""
 
@@ -61,3 +61,13 @@ def explained(reason: Reason) -> OwnWord:
     told = REASON_TEXTS[reason]
     meaning = f"{told.sentence} {_MORE.get(reason, '')}".strip()
     return OwnWord("reason", reason.value, meaning, told.advice)
+
+
+def table() -> dict[str, Any]:
+    """Return all sentences and advices by code, as ``reasons.json`` has them."""
+    return {
+        "format": 1,
+        "reasons": {reason.value: asdict(told) for reason, told in REASON_TEXTS.items()},
+        "states": {state.value: told for state, told in STATE_MEANINGS.items()},
+        "ours": {f.code: {"sentence": f.sentence, "advice": f.advice} for f in LOCAL_FAILURES},
+    }

@@ -22,6 +22,8 @@ from tests.support.paths import TOP
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ipsecwatch.tunnel import Tunnel
 
 FIELD = TOP / "tests/fixtures/field"
@@ -140,7 +142,7 @@ def verdicts(tunnels: list[Tunnel]) -> dict[str, tuple[str, str]]:
     return {t.name: (t.state, t.reason) for t in tunnels}
 
 
-def told_by_status(text: str, capsys: pytest.CaptureFixture[str], path: Any) -> dict[str, Any]:
+def told_by_status(text: str, capsys: pytest.CaptureFixture[str], path: Path) -> dict[str, Any]:
     """What ``status --file`` says of a text; a refusal, which names ``explain``, is empty."""
     path.write_text(text, "utf-8", "surrogateescape")
     code = main.run(["status", "--json", "--file", str(path)])
@@ -154,7 +156,7 @@ def told_by_status(text: str, capsys: pytest.CaptureFixture[str], path: Any) -> 
     return {t["name"]: (t["state"], t["reason"]) for t in found["tunnels"]}
 
 
-def agree(text: str, capsys: pytest.CaptureFixture[str], path: Any) -> bool:
+def agree(text: str, capsys: pytest.CaptureFixture[str], path: Path) -> bool:
     """Hold ``status --file`` against ``explain``; False: the one refused."""
     seen = verdicts(reading.read(text).tunnels)
     told = told_by_status(text, capsys, path)
@@ -164,7 +166,7 @@ def agree(text: str, capsys: pytest.CaptureFixture[str], path: Any) -> bool:
 
 
 def test_status_says_of_a_pasted_text_what_explain_says_or_refuses(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refused = [
         path.stem
@@ -175,20 +177,18 @@ def test_status_says_of_a_pasted_text_what_explain_says_or_refuses(
 
 
 def test_status_and_explain_agree_on_recorded_answers_whole_and_cut(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for path in sorted(ROOT.glob("*/*.gz")):
-        (answer, *_) = [a for a in statuses(path)[20::40] if a.stdout] or [None]
-        if answer is None:
-            continue
-        text = answer.stdout
-        for cut in (text, text[: len(text) // 2], text[len(text) // 2 :], text[: -len(text) // 5]):
-            agree(cut, capsys, tmp_path / "text")
+        for text in [a.stdout for a in statuses(path)[20::40] if a.stdout][:1]:
+            half = len(text) // 2
+            for cut in (text, text[:half], text[half:], text[: -len(text) // 5]):
+                agree(cut, capsys, tmp_path / "text")
 
 
 @needs_corpus
 def test_status_and_explain_agree_on_every_release(
-    tmp_path: Any, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for output in outputs()[::7]:
         agree(output.text, capsys, tmp_path / "text")
