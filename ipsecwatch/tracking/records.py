@@ -54,6 +54,8 @@ class TunnelRecord:
     overdue: bool = False
     """It has lasted too long."""
     told_stuck: bool = False
+    held_since: float | None = None
+    """Since when it isn't listed, or is listed anew and not tried yet, on the monotonic clock."""
     why: Why = (Reason.NONE, None)
     """The reason for the last known state."""
 

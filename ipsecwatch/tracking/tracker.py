@@ -28,11 +28,15 @@ from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.report import LogLine
+    from ipsecwatch.report import ConnectionKey, LogLine, SaState
     from ipsecwatch.tracking.records import Why
 
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
+HOLD: Final = 2.75
+"""Seconds for which a tunnel that isn't up may be missing: managers delete a connection and add it
+again. A little less than three, so that of polls a second apart the fourth tells that it is gone.
+"""
 
 
 class Tracker:
@@ -55,7 +59,11 @@ class Tracker:
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
         """What the last poll with an answer showed, and what was seen in it."""
+        self._awaited: dict[ConnectionKey, list[SaState]] = {}
+        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
         self._late_reasons = LateReasons(self._log)
+        self.missed = 0
+        """SAs that came and went between two polls."""
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -84,11 +92,14 @@ class Tracker:
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
-        trying = (m for m in self._records.tunnels.values() if not m.overdue)
+        known = self._records.tunnels.values()
+        trying = (m for m in known if m.held_since is None and not m.overdue)
         moments = [m.trying_since + self.stuck_after for m in trying if m.trying_since is not None]
-        loaded = self._records.run.loaded_by
-        if loaded is not None and len(self._observations) != len(self._records.tunnels):
-            moments.append(loaded)  # those that are missing are no longer waited for
+        loaded = self._records.run.loaded_by or 0.0
+        # Those that are missing are no longer waited for.
+        moments += [max(m.held_since + HOLD, loaded) for m in known if m.held_since is not None]
+        if self._heard[-1][0] < loaded and len(self._observations) != len(known):
+            moments.append(loaded)
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
@@ -176,7 +187,7 @@ class Tracker:
         self.version = report.version or self.version
         another = self._looked and (self._reborn or self._records.run.is_another(poll, report))
         if another:
-            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={})
+            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={}, counted=0)
             self._late_reasons.clear()
             self._log.forget()
             for record in self._records.tunnels.values():
@@ -188,7 +199,9 @@ class Tracker:
             run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
         note_ikes(run, self._log, report, self._records.tunnels.values())
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
+        self._awaited = _awaited(report)
         out = self._update_all(poll, self._observations)
+        self.missed += run.count_missed(report)
         run.note_states(poll, report)
         self._report = report
         if self._records.run.is_loading(poll.mono) and not report.connections:
@@ -222,13 +235,17 @@ class Tracker:
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
             record = self._records.tunnels[key]
-            if not loading:
+            record.held_since = poll.mono if record.held_since is None else record.held_since
+            if loading:
+                if record.tunnel.state is not TunnelState.DOWN:
+                    out += self._set_state(
+                        record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
+                    )
+            elif self._may_come_back(record, poll):
+                out += self._set_state(record, record.tunnel.last_state, record.why, poll)
+            else:
                 out.append(self._remove(record, poll))
                 del self._records.tunnels[key]
-            elif record.tunnel.state is not TunnelState.DOWN:
-                out += self._set_state(
-                    record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
-                )
         for key, observed in now.items():
             known = self._records.tunnels.get(key)
             if known is None:
@@ -254,6 +271,20 @@ class Tracker:
             silent=not (self._looked or self._saw_stopped), detail=detail,
         )  # fmt: skip
 
+    def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
+        """Return whether a tunnel that isn't listed is waited for: it wasn't up, a moment ago."""
+        if record.orphan or record.tunnel.last_state.carries:
+            return False
+        return record.held_since is not None and poll.mono - record.held_since < HOLD
+
+    def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
+        """Return whether a tunnel that was tried has been added again, and not begun yet."""
+        if record.trying_since is None or observed.trying or observed.up:
+            return False
+        if record.held_since is None and _is_added_again(record.tunnel, observed):
+            record.held_since = poll.mono
+        return self._may_come_back(record, poll)
+
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
         """Let a tunnel go that is no longer listed."""
         old = record.tunnel
@@ -274,6 +305,10 @@ class Tracker:
 
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Bring a tunnel up to date that was listed before."""
+        if self._is_tried_again_soon(record, observed, poll):
+            record.tunnel = self._refresh_fields(record, observed)
+            return self._set_state(record, record.tunnel.last_state, record.why, poll)
+        record.held_since = None
         if _same(record, observed):
             connections = tuple(observed.group.connections())
             record.tunnel = replace(record.tunnel, connections=connections, states=observed.states)
@@ -437,7 +472,8 @@ class Tracker:
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
         idle = self._records.run.idle
-        asking = (s for s in t.states if s.serial not in idle)
+        awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
+        asking = (s for s in (*t.states, *awaited) if s.serial not in idle)
         told = reason_by_stage(asking, wanted=wanted, oriented=oriented)
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
@@ -449,6 +485,18 @@ def tunnels_of(report: Report) -> dict[str, Tunnel]:
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
     return tracker.tunnels
+
+
+def _awaited(report: Report) -> dict[ConnectionKey, list[SaState]]:
+    """Find the IKE SAs of which connections wait for a Child SA."""
+    if not report.pending:
+        return {}
+    states = {s.serial: s for s in report.states}
+    found: dict[ConnectionKey, list[SaState]] = {}
+    for p in report.pending:
+        if p.serial in states:
+            found.setdefault((p.name, p.instance), []).append(states[p.serial])
+    return found
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
@@ -467,6 +515,13 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
         and record.children == observed.children
         and record.parents == observed.parents
     )
+
+
+def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
+    """Return whether all connections are others than before, by the serials that 4.0 brought."""
+    before = {c.conn_serial for c in tunnel.connections} - {None}
+    now = {c.conn_serial for c in observed.group.connections()} - {None}
+    return bool(before and now) and before.isdisjoint(now)
 
 
 def _peer(observed: Observation) -> str | None:
