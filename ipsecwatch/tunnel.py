@@ -75,6 +75,8 @@ class Tunnel:
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
+    unresolved: str | None = None
+    """The peer's DNS name as configured, where it doesn't resolve (yet)."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
     states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 

@@ -329,6 +329,7 @@ _FAILURES: Final[_Rows] = (
         (
             "We|we cannot identify ourselves with either end of this connection",  # 3.x; 4.0
             "cannot initiate connection without resolved dynamic peer IP address",
+            "failed to (?:convert|resolve) '",  # 3.18; 5.0
         ),
     ),
     (

@@ -104,6 +104,7 @@ _TUNNEL: Final[dict[str, Check[Any]]] = {
     "attempts": _COUNT,
     "peer": optional(_AS_PRINTED),
     "detail": optional(_AS_PRINTED),
+    "unresolved": optional(_AS_PRINTED),
 }
 """What is kept of a Tunnel."""
 

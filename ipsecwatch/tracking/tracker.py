@@ -328,6 +328,8 @@ class Tracker:
         record.orphan = False
         why = self._loss_reason(record, poll) if lost else None
         state = self._update_attempt(record, observed, poll)
+        if record.tunnel.unresolved is not None and observed.group.unresolved is None:
+            record.why = (Reason.NONE, None)  # its peer's name resolves by now
         record.tunnel = self._refresh_fields(record, observed)
         out += self._set_state(record, state, why or self._reason(record, state), poll)
         if state is TunnelState.PARTIAL and record.overdue and not record.told_stuck:
@@ -400,6 +402,7 @@ class Tracker:
             instances=observed.group.instances,
             managed="NetworkManager" if managed else "",
             peer=_peer(observed),
+            unresolved=observed.group.unresolved,
             connections=connections,
             states=observed.states,
         )
@@ -456,6 +459,8 @@ class Tracker:
         # What was the reason for being down is none for trying again.
         begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
         before = record.why if state is old or not begins else (Reason.NONE, None)
+        if t.unresolved is not None:
+            return self._unresolved_reason(record, t.unresolved) or before
         if state in (TunnelState.DOWN, TunnelState.WAITING):
             if old in (TunnelState.CONNECTING, TunnelState.STUCK):
                 held = record.children | record.parents
@@ -478,6 +483,18 @@ class Tracker:
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
+
+    def _unresolved_reason(self, record: TunnelRecord, name: str) -> Why | None:
+        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
+
+        The detail has the name in any case; pluto's words about our own ends haven't.
+        """
+        reason, line = self._log.failure(_own_names(record.tunnel), 0)
+        if reason is Reason.UNREACHABLE and line is not None and name in line:
+            return reason, line
+        if reason is Reason.UNREACHABLE or record.trying_since is not None:
+            return Reason.UNREACHABLE, f"The name {name} does not resolve."
+        return None
 
 
 def tunnels_of(report: Report) -> dict[str, Tunnel]:
@@ -511,6 +528,7 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
         and record.trying_since is None
         and not record.orphan
         and t.instances == observed.group.instances
+        and observed.group.unresolved is t.unresolved is None
         and (t.children == len(observed.group.children) or not t.children)
         and record.children == observed.children
         and record.parents == observed.parents
