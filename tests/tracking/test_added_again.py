@@ -203,3 +203,21 @@ def test_those_that_came_while_nobody_watched_are_not_counted() -> None:
     tracker.restore(before.save())
     tracker.observe(poll(60, [ADDED], [ike(11, "site"), child(12, "site", 11)], pid=1))
     assert tracker.missed == 0
+
+
+def test_a_client_that_was_here_for_less_than_a_poll_makes_no_transition_whatever_is_logged() -> (
+    None
+):
+    template = connection("rw", peer="%any", serial=1)
+    tracker = Tracker()
+    history(poll(0, [template], [ike(1, "site")]), tracker=tracker)
+    for text in (
+        '"rw"[3] 192.0.2.7 #2: responder established IKE SA; authenticated peer',
+        '"rw"[3] 192.0.2.7 #3: responder established Child SA using #2; IPsec tunnel',
+        '"rw"[3] 192.0.2.7 #3: ESP traffic information: in=0B out=0B',
+        '"rw"[3] 192.0.2.7 #2: deleting IKE SA (established IKE SA)',
+    ):
+        tracker.hear(LogLine(START + 3, text))
+    assert history(poll(5, [template], [ike(1, "site")]), tracker=tracker) == []
+    assert history(poll(10, [template], [ike(4, "site")]), tracker=tracker) == []
+    assert tracker.missed == 2
