@@ -78,6 +78,9 @@ class Tunnel:
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
+    incoming: tuple[float, str] | None = None
+    """The last attempt from outside in which nobody proved anything, and that failed: when (wall
+    clock) and pluto's log line. No reason for anything."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
     states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 

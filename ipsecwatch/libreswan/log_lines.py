@@ -54,6 +54,8 @@ class ConnectionLine:
     serial: int | None
     """The SA that the line is about."""
     text: str
+    address: str = ""
+    """The peer's, where pluto puts it behind an instance's name."""
 
 
 _NAME: Final = grammar.name(length="{1,512}")
@@ -61,7 +63,7 @@ _NAME: Final = grammar.name(length="{1,512}")
 # the address; errors begin with "ERROR: ", in 5.x before the name; debugging adds the state's
 # name to #2.
 _LINE: Final = re.compile(
-    rf'(?:ERROR: )?"({_NAME})"({grammar.instances(3)})(?: [^#" ]{{1,200}}){{0,3}}?'
+    rf'(?:ERROR: )?"({_NAME})"({grammar.instances(3)})((?: [^#" ]{{1,200}}){{0,3}}?)'
     rf"(?: #({grammar.NUMBER})(?: [A-Z][A-Z0-9_]{{2,40}})?)?: (?:ERROR: )?(.*)"
 )
 
@@ -73,7 +75,8 @@ def parse_line(line: str) -> ConnectionLine | None:
     m = _LINE.match(line)
     if m is None:
         return None
-    return ConnectionLine(m[1] + m[2], m[1], int(m[3]) if m[3] else None, m[4])
+    serial = int(m[4]) if m[4] else None
+    return ConnectionLine(m[1] + m[2], m[1], serial, m[5], m[3].rpartition(" ")[2].lstrip("."))
 
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")

@@ -340,9 +340,16 @@ LOSSES: Final = (
          "received Delete SA payload: "),
         ("5.0", MAIN, r"received Delete SA payload via #\d", "received Delete SA payload via "),
     ),
+    # --- the same identity came anew: an instance goes before its SAs do ---
+    *_rows(
+        replace(_LOSS, reason=Reason.REPLACED, subject=Subject.CONNECTION),
+        ("4.0", "4.15",
+         r"deleting connection instance with peer [^ ]{2,60} \{isakmp=#(?!0/ipsec=#0)",
+         "deleting connection instance with peer % {isakmp=#"),
+    ),
     # --- a lifetime ran out, a redirect ---
     *_rows(
-        _ENDS,
+        replace(_LOSS, reason=Reason.EXPIRED),
         ("3.18", MAIN, r"ISAKMP|IPsec|IKE|CHILD|Child SA expired \((?:LATEST!|--dontrekey)\)",
          " SA expired (%)"),
         ("4.8", MAIN,
@@ -675,13 +682,19 @@ _DAEMON: Final = Finding(LogEvent.STOPPED, subject=Subject.PLUTO)
 
 DAEMON_TABLE: Final = (
     *_rows(
+        replace(_DAEMON, event=LogEvent.STARTED),
+        ("3.18", MAIN, r"Starting Pluto \(", "Starting Pluto (Libreswan Version %) pid:"),
+    ),
+    *_rows(
         _DAEMON,
         ("3.18", "4.6", "shutting down$"),
         ("4.7", MAIN, "Pluto is shutting down$", "Pluto is shutting down"),
     ),
     *_rows(
         replace(_LOSS, reason=Reason.UNREACHABLE, subject=Subject.ADDRESS),
-        ("3.18", MAIN, "shutting down interface ", "shutting down interface %"),
+        ("3.18", MAIN,
+         r"shutting down interface [^ ]{1,40} \[?(?P<address>[\da-fA-F.:]{2,45}?)\]?:\d{1,5}$",
+         "shutting down interface %"),
     ),
 )
 """The same for lines that are about no connection: pluto itself, interfaces."""
