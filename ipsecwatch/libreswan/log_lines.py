@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import grammar
@@ -54,7 +54,7 @@ class ConnectionLine:
     serial: int | None
     """The SA that the line is about."""
     text: str
-    address: str = ""
+    address: str = field(default="", compare=False)
     """The peer's, where pluto puts it behind an instance's name."""
 
 

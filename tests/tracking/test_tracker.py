@@ -120,7 +120,7 @@ def test_a_tunnel_gets_stuck_after_its_time_through_pauses_and_serials() -> None
     assert (stuck.new, stuck.reason, stuck.gets_stuck) == ("stuck", "no-answer", True)
     assert stuck.tunnel.attempts == 3
     assert tracker.observe(poll(32, [WANTED])) == []
-    assert told(tracker.observe(poll(33, [SITE]))) == ["stuck>down:operator"]
+    assert told(tracker.observe(poll(33, [SITE]))) == ["stuck>down:no-answer"]
 
 
 def test_time_spent_asleep_makes_nothing_stuck() -> None:
