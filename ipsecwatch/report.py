@@ -203,6 +203,8 @@ class Topology:
     remote_id: str | None
     remote_client: str | None
     owner: int | None = None
+    unresolved: str | None = None
+    """The peer's DNS name, which doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
 
 
 @dataclass(slots=True)  # not frozen, as SaState
@@ -225,6 +227,8 @@ class Connection:
     nm_configured: bool = False
     text: str = field(default="", repr=False)
     """What pluto printed of it; status.details() reads all the rest."""
+    names_no_child: bool = False
+    """The lines that would name an established Child SA are there, and name none."""
 
     @property
     def key(self) -> ConnectionKey:

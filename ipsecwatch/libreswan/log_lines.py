@@ -76,7 +76,12 @@ def parse_line(line: str) -> ConnectionLine | None:
     if m is None:
         return None
     serial = int(m[4]) if m[4] else None
-    return ConnectionLine(m[1] + m[2], m[1], serial, m[5], m[3].rpartition(" ")[2].lstrip("."))
+    return ConnectionLine(m[1] + m[2], m[1], serial, m[5], _address(m[3]))
+
+
+def _address(behind: str) -> str:
+    """Find the peer's address in what stands behind an instance's name."""
+    return behind.rpartition(" ")[2].lstrip(".").partition("===")[0]
 
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")

@@ -564,6 +564,7 @@ FAILURES: Final = (
         ("3.18", MAIN, "We|we cannot identify ourselves with either end of this connection",
          " cannot identify ourselves with either end of this connection"),
         ("3.18", MAIN, "cannot initiate connection without resolved dynamic peer IP address"),
+        ("3.18", MAIN, "failed to (?:convert|resolve) '", "failed to resolve '"),
     ),
     # --- other failures of our own, and what is in the way here ---
     *_rows(

@@ -263,6 +263,7 @@ class Service:
             pluto_version=self._tracker.version,
             complete=complete,
             unrecognised=self._last_report.unrecognised_count,
+            missed=self._tracker.missed,
             last_poll=self._last_poll,
         )
         return _Told(news, poll, asked, known=complete or self._tracker.gone)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, reason_text
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -53,7 +53,7 @@ class Journal:
             AT=str(round(t.at * 1_000_000)),
             PEER=clean(t.tunnel.peer or ""),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            ADVICE=REASON_TEXTS[t.reason].advice,
+            ADVICE=reason_text(t.reason, t.tunnel).advice,
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
@@ -133,4 +133,4 @@ def describe(t: Transition) -> str:
         words = f"{stays} only partly up ({tunnel.children_up} of {tunnel.children})"
     if t.becomes is TunnelState.UP or t.reason is Reason.NONE:
         return f"Tunnel {tunnel.name} {words}."
-    return f"Tunnel {tunnel.name} {words}: {REASON_TEXTS[t.reason].sentence}"
+    return f"Tunnel {tunnel.name} {words}: {reason_text(t.reason, tunnel).sentence}"

@@ -49,6 +49,8 @@ class Newcomers:
         """That instance may still turn out to be replaced, by whom the next lines are about."""
         self._patient = False
         """Lines of the newcomer may come before the one that tells of its IKE SA."""
+        self._heir = ""
+        """Whose lines came first after that."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
@@ -67,14 +69,14 @@ class Newcomers:
     def _note_new(self, said: ConnectionLine, at: float) -> str | None:
         left = self._left if self._open else None
         self._came, self._left, self._open = said, None, False
-        if left is None or not _is_sibling(left, said):
+        if left is None or not _is_sibling(left, said) or self._heir not in ("", said.name):
             return None
         self._replace(left, said, at)
         return left.name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
         replaced = self._came is not None and _is_sibling(said, self._came)
-        self._left, self._open = said, not replaced
+        self._left, self._open, self._heir = said, not replaced, ""
         if self._came is None or not replaced:
             # A client that comes after another was taken down by hand is told of by more lines.
             self._patient = finding.reason is Reason.REPLACED
@@ -86,8 +88,8 @@ class Newcomers:
         """Take note of a line that is about none that is leaving."""
         if self._came is not None and said.name != self._came.name:
             self._came = None
-        if self._left is not None:
-            self._open = self._open and self._patient and _is_sibling(self._left, said)
+        self._open = self._open and self._patient and self._heir in ("", said.name)
+        self._heir = said.name
 
     def _replace(self, old: ConnectionLine, new: ConnectionLine, at: float) -> None:
         self.replacements.append(Replacement(at, old.base, old.address, new.address))

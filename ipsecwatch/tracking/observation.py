@@ -17,9 +17,9 @@ from ipsecwatch.tunnel import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ipsecwatch.report import ConnectionKey
+    from ipsecwatch.report import Connection, ConnectionKey
 
-__all__ = ["Observation", "is_child", "is_ike", "observe_tunnels", "tries"]
+__all__ = ["Observation", "is_child", "is_ike", "left_over", "observe_tunnels", "tries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,13 @@ def observe_tunnels(
     ``known`` keys counts only once it is a tunnel.
     """
     states: dict[ConnectionKey, list[SaState]] = {}
+    serials = {s.serial for s in report.states}
     for s in report.states:
         states.setdefault(s.key, []).append(s)
     wishes = {(p.name, p.instance) for p in report.pending}
     seen = {}
     for key, group in group_connections(report.connections).items():
-        observed = _observe(group, states, wishes, idle)
+        observed = _observe(group, states, serials, wishes, idle)
         if group.sort is not GroupKind.INSTANCE or key in known or observed.counts:
             seen[key] = observed
     return seen
@@ -71,6 +72,7 @@ def observe_tunnels(
 def _observe(
     group: Group,
     states: dict[ConnectionKey, list[SaState]],
+    serials: Collection[int],
     wishes: set[ConnectionKey],
     idle: Collection[int],
 ) -> Observation:
@@ -79,16 +81,13 @@ def _observe(
     up = 0
     trying = False
     for members in group.children.values():
-        keys = [c.key for c in members]
-        own = [s for key in keys for s in states.get(key, ())]
-        mine += own
-        if carrying := [s.serial for s in own if is_child(s)]:
+        own = [(s, c) for c in members for s in states.get(c.key, ())]
+        mine += [s for s, _ in own]
+        if carrying := [s.serial for s, c in own if is_child(s) and not left_over(s, c, serials)]:
             children += carrying
             up += 1
-        elif (
-            any(c.wanted_up for c in members)
-            or any(key in wishes for key in keys)
-            or any(tries(s, idle) for s in own)
+        elif any(c.wanted_up or c.key in wishes for c in members) or any(
+            tries(s, idle) for s, _ in own
         ):
             trying = True
     if group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC):
@@ -123,6 +122,21 @@ def tries(s: SaState, idle: Collection[int]) -> bool:
 def is_child(s: SaState) -> bool:
     """Return whether a state is an established Child SA."""
     return s.kind is SaKind.CHILD and s.stage is Stage.ESTABLISHED
+
+
+def left_over(child: SaState, connection: Connection, serials: Collection[int]) -> bool:
+    """Return whether an established Child SA carries nothing, because its connection let it go.
+
+    Seen in 5.4 and main, where both sides began an IKEv1 exchange at once. Each sign alone is
+    found in Child SAs that carry traffic: the older of two in a rekey owns nothing, an IKEv1 Child
+    outlives its phase 1. ``serials`` are those of all SAs that are listed.
+    """
+    return (
+        connection.names_no_child
+        and not (child.newest or child.eroute_owner)
+        and child.parent_serial is not None
+        and child.parent_serial not in serials
+    )
 
 
 def is_ike(s: SaState) -> bool:

@@ -35,6 +35,8 @@ class PlutoRun:
     """Connections in the last report."""
     grew: float = 0.0
     """When it last had more than before."""
+    counted: int | None = None
+    """The highest serial ever seen: up to it, it is known which SAs came and went unseen."""
     gone: bool = False
     """It is over, for so long or so surely that its tunnels are down."""
 
@@ -57,6 +59,14 @@ class PlutoRun:
         if len(report.connections) > self.loaded:
             self.grew = now
         self.loaded = len(report.connections)
+
+    def count_missed(self, report: Report) -> int:
+        """Count the SAs that came and went since the last report: pluto leaves no serial out."""
+        if self.counted is None:  # found at the first look
+            self.counted = max((s.serial for s in report.states), default=0)
+        new = {s.serial for s in report.states if s.serial > self.counted}
+        before, self.counted = self.counted, max(new, default=self.counted)
+        return self.counted - before - len(new)
 
     def note_states(self, poll: Poll, report: Report) -> None:
         """Take note of pluto's pid and of its serials, after tunnels were compared."""

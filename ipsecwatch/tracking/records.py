@@ -62,6 +62,8 @@ class TunnelRecord:
     """Somebody took UP from the policy of one of them, and what that takes down may still go."""
     refused: tuple[int, Why] | None = None
     """What the peer's own attempt failed by, as the log told in its line with that number."""
+    held_since: float | None = None
+    """Since when it isn't listed, or is listed anew and not tried yet, on the monotonic clock."""
     why: Why = (Reason.NONE, None)
     """The reason for the last known state."""
 
@@ -112,6 +114,7 @@ _TUNNEL: Final[dict[str, Check[Any]]] = {
     "attempts": _COUNT,
     "peer": optional(_AS_PRINTED),
     "detail": optional(_AS_PRINTED),
+    "unresolved": optional(_AS_PRINTED),
 }
 """What is kept of a Tunnel."""
 

@@ -16,6 +16,7 @@ from ipsecwatch.report import PlutoState, Poll, Report, Role
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
 from ipsecwatch.tracking.by_hand import note_hand
+from ipsecwatch.tracking.clients import Clients
 from ipsecwatch.tracking.grouping import Group, GroupKind
 from ipsecwatch.tracking.held_sas import held_sas
 from ipsecwatch.tracking.idle_ike import note_ikes
@@ -31,12 +32,16 @@ from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.report import Connection, LogLine
+    from ipsecwatch.report import ConnectionKey, LogLine, SaState
     from ipsecwatch.tracking.held_sas import HeldSas
     from ipsecwatch.tracking.records import Why
 
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
+HOLD: Final = 2.75
+"""Seconds for which a tunnel that isn't up may be missing: managers delete a connection and add it
+again. A little less than three, so that of polls a second apart the fourth tells that it is gone.
+"""
 
 
 class Tracker:
@@ -59,11 +64,16 @@ class Tracker:
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
         """What the last poll with an answer showed, and what was seen in it."""
+        self._known_clients: Clients | None = None
+        self._awaited: dict[ConnectionKey, list[SaState]] = {}
+        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
         self._late_reasons = LateReasons(self._log)
         self._same_pluto = False
         """It is known that the pluto of the last report was that of the one before."""
         self._seen = float("-inf")
         """When pluto last gave an answer, on the wall clock: what it showed was there then."""
+        self.missed = 0
+        """SAs that came and went between two polls."""
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -92,11 +102,14 @@ class Tracker:
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
-        trying = (m for m in self._records.tunnels.values() if not m.overdue)
+        known = self._records.tunnels.values()
+        trying = (m for m in known if m.held_since is None and not m.overdue)
         moments = [m.trying_since + self.stuck_after for m in trying if m.trying_since is not None]
-        loaded = self._records.run.loaded_by
-        if loaded is not None and len(self._observations) != len(self._records.tunnels):
-            moments.append(loaded)  # those that are missing are no longer waited for
+        loaded = self._records.run.loaded_by or 0.0
+        # Those that are missing are no longer waited for.
+        moments += [max(m.held_since + HOLD, loaded) for m in known if m.held_since is not None]
+        if self._heard[-1][0] < loaded and len(self._observations) != len(known):
+            moments.append(loaded)
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
@@ -188,7 +201,7 @@ class Tracker:
         self.version = report.version or self.version
         another = self._looked and (self._reborn or self._records.run.is_another(poll, report))
         if another:
-            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={})
+            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={}, counted=0)
             self._late_reasons.clear()
             self._log.forget(poll.at)
             for record in self._records.tunnels.values():
@@ -201,9 +214,12 @@ class Tracker:
             run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
         note_ikes(run, self._log, report, self._records.tunnels.values())
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
+        self._known_clients = None
+        self._awaited = _awaited(report)
         out = self._update_all(poll, self._observations)
         self._note_incoming()
         self._log.compare(report, poll.at)
+        self.missed += run.count_missed(report)
         run.note_states(poll, report)
         self._report = report
         if self._records.run.is_loading(poll.mono) and not report.connections:
@@ -237,13 +253,17 @@ class Tracker:
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
             record = self._records.tunnels[key]
-            if not loading:
+            record.held_since = poll.mono if record.held_since is None else record.held_since
+            if loading:
+                if record.tunnel.state is not TunnelState.DOWN:
+                    out += self._set_state(
+                        record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
+                    )
+            elif self._may_come_back(record, poll):
+                out += self._set_state(record, record.tunnel.last_state, record.why, poll)
+            else:
                 out.append(self._remove(record, poll))
                 del self._records.tunnels[key]
-            elif record.tunnel.state is not TunnelState.DOWN:
-                out += self._set_state(
-                    record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
-                )
         for key, observed in now.items():
             known = self._records.tunnels.get(key)
             if known is None:
@@ -270,6 +290,20 @@ class Tracker:
             silent=not (self._looked or self._saw_stopped), detail=detail,
         )  # fmt: skip
 
+    def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
+        """Return whether a tunnel that isn't listed is waited for: it wasn't up, a moment ago."""
+        if record.orphan or record.tunnel.last_state.carries:
+            return False
+        return record.held_since is not None and poll.mono - record.held_since < HOLD
+
+    def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
+        """Return whether a tunnel that was tried has been added again, and not begun yet."""
+        if record.trying_since is None or observed.trying or observed.up:
+            return False
+        if record.held_since is None and _is_added_again(record.tunnel, observed):
+            record.held_since = poll.mono
+        return self._may_come_back(record, poll)
+
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
         """Let a tunnel go that is no longer listed."""
         old = record.tunnel
@@ -285,6 +319,10 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Bring a tunnel up to date that was listed before."""
         self._note_hand(record, observed)
+        if self._is_tried_again_soon(record, observed, poll):
+            record.tunnel = self._refresh_fields(record, observed)
+            return self._set_state(record, record.tunnel.last_state, record.why, poll)
+        record.held_since = None
         if _same(record, observed):
             connections = tuple(observed.group.connections())
             record.tunnel = replace(record.tunnel, connections=connections, states=observed.states)
@@ -306,6 +344,8 @@ class Tracker:
         record.orphan = False
         why = self._loss_reason(record, poll, observed) if lost else None
         state = self._update_attempt(record, observed, poll)
+        if record.tunnel.unresolved is not None and observed.group.unresolved is None:
+            record.why = (Reason.NONE, None)  # its peer's name resolves by now
         record.tunnel = self._refresh_fields(record, observed)
         if restarted is not None and state in (TunnelState.DOWN, TunnelState.WAITING):
             record.why = restarted
@@ -382,6 +422,7 @@ class Tracker:
             instances=observed.group.instances,
             managed="NetworkManager" if managed else "",
             peer=_peer(observed),
+            unresolved=observed.group.unresolved,
             connections=connections,
             states=observed.states,
         )
@@ -444,7 +485,7 @@ class Tracker:
 
     def _is_tried_here(self, tunnel: Tunnel) -> bool:
         """Return whether we try ourselves to bring a tunnel up, or mean to."""
-        if any(c.wanted_up for c in tunnel.connections):
+        if any(c.wanted_up or c.key in self._awaited for c in tunnel.connections):
             return True
         ours = self._log.incoming.is_ours
         idle = self._records.run.idle
@@ -475,18 +516,12 @@ class Tracker:
             if record.orphan:
                 return Reason.PLUTO_RESTARTED, None
             why = self._loss_reason(record, poll)
-        elif self._is_spare(record):
+        elif self._clients.is_one(record):
             failure = self._log.attempts.failure(_own_names(record.tunnel), record.trying_order)
             why = record.why if failure[0] is Reason.NONE else failure
         if why[0] in (Reason.OTHER, Reason.NONE):
-            return (Reason.OTHER if self._is_spare(record) else Reason.UNLOADED), None
+            return (Reason.OTHER if self._clients.is_one(record) else Reason.UNLOADED), None
         return why
-
-    def _is_spare(self, record: TunnelRecord) -> bool:
-        """Return whether a tunnel is one client's, and the template for clients is listed."""
-        names = {c.name for c in record.tunnel.connections if c.instance}
-        templates = (o for o in self._observations.values() if o.group.sort is GroupKind.TEMPLATE)
-        return any(c.name in names for o in templates for c in o.group.connections())
 
     def _was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
         return self._log.lost_between(self._held(record), observed.children)
@@ -495,28 +530,21 @@ class Tracker:
         held = held_sas(record, self._seen)
         return replace(
             held,
-            successor=self._has_successor(record),
+            successor=self._clients.has_successor(record),
             silently=self._before_5,
         )
+
+    @property
+    def _clients(self) -> Clients:
+        """The clients of the last report, looked up when the first one has gone."""
+        if self._known_clients is None:
+            self._known_clients = Clients(self._observations)
+        return self._known_clients
 
     @property
     def _before_5(self) -> bool:
         """Whether pluto is of a release before 5.0."""
         return (self.version or "").lstrip("v").startswith(("3.", "4."))
-
-    def _has_successor(self, record: TunnelRecord) -> bool:
-        """Return whether a client with this one's identity has come as another instance since."""
-        mine = next(iter(record.tunnel.connections), None)
-        who = _identity(mine) if mine is not None and mine.instance else None
-        if mine is None or who is None or not record.parents:
-            return False
-        return any(
-            max(other.parents, default=0) > max(record.parents)
-            for key, other in self._observations.items()
-            if key != record.tunnel.key
-            and other.group.sort is GroupKind.INSTANCE
-            and any(c.name == mine.name and _identity(c) == who for c in other.group.connections())
-        )
 
     def _reason(self, record: TunnelRecord, state: TunnelState) -> Why:
         """Say why a tunnel isn't up, as far as is known now."""
@@ -526,13 +554,14 @@ class Tracker:
         # What was the reason for being down is none for trying again.
         begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
         before = record.why if state is old or not begins else (Reason.NONE, None)
-        if state in (TunnelState.DOWN, TunnelState.WAITING):
-            if old in (TunnelState.CONNECTING, TunnelState.STUCK):
-                held = replace(self._held(record), born=record.trying_order)
-                why = self._log.loss(held)
-                if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
-                    return why
-                return (Reason.OPERATOR, None) if record.by_hand else before
+        ends = state in (TunnelState.DOWN, TunnelState.WAITING)
+        if ends and old in (TunnelState.CONNECTING, TunnelState.STUCK):
+            why = self._end_of_trying(record)
+            if why is not None:
+                return why
+        if t.unresolved is not None:
+            return self._unresolved_reason(record, t.unresolved) or before
+        if ends:
             return before
         if record.trying_since is None:  # partial, and nobody tries for more
             return before
@@ -547,11 +576,31 @@ class Tracker:
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
         idle = self._records.run.idle
-        asking = (s for s in t.states if s.serial not in idle)
+        awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
+        asking = (s for s in (*t.states, *awaited) if s.serial not in idle)
         told = reason_by_stage(asking, wanted=wanted, oriented=oriented)
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
+
+    def _end_of_trying(self, record: TunnelRecord) -> Why | None:
+        """Say why a tunnel is no longer tried, if somebody ended that."""
+        why = self._log.loss(replace(self._held(record), born=record.trying_order))
+        if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
+            return why
+        return (Reason.OPERATOR, None) if record.by_hand else None
+
+    def _unresolved_reason(self, record: TunnelRecord, name: str) -> Why | None:
+        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
+
+        The detail has the name in any case; pluto's words about our own ends haven't.
+        """
+        reason, line = self._log.attempts.failure(_own_names(record.tunnel), 0)
+        if reason is Reason.UNREACHABLE and line is not None and name in line:
+            return reason, line
+        if reason is Reason.UNREACHABLE or record.trying_since is not None:
+            return Reason.UNREACHABLE, f"The name {name} does not resolve."
+        return None
 
 
 def tunnels_of(report: Report) -> dict[str, Tunnel]:
@@ -559,6 +608,18 @@ def tunnels_of(report: Report) -> dict[str, Tunnel]:
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
     return tracker.tunnels
+
+
+def _awaited(report: Report) -> dict[ConnectionKey, list[SaState]]:
+    """Find the IKE SAs of which connections wait for a Child SA."""
+    if not report.pending:
+        return {}
+    states = {s.serial: s for s in report.states}
+    found: dict[ConnectionKey, list[SaState]] = {}
+    for p in report.pending:
+        if p.serial in states:
+            found.setdefault((p.name, p.instance), []).append(states[p.serial])
+    return found
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
@@ -573,6 +634,7 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
         and record.trying_since is None
         and not record.orphan
         and t.instances == observed.group.instances
+        and observed.group.unresolved is t.unresolved is None
         and (t.children == len(observed.group.children) or not t.children)
         and record.children == observed.children
         and record.parents == observed.parents
@@ -598,9 +660,11 @@ def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
     return had and any(c.oriented is False and c.wanted_up for c in now)
 
 
-def _identity(c: Connection) -> str | None:
-    """Say who the peer of a connection is."""
-    return c.topologies[0].remote_id if c.topologies else None
+def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
+    """Return whether all connections are others than before, by the serials that 4.0 brought."""
+    before = {c.conn_serial for c in tunnel.connections} - {None}
+    now = {c.conn_serial for c in observed.group.connections()} - {None}
+    return bool(before and now) and before.isdisjoint(now)
 
 
 def _peer(observed: Observation) -> str | None:

@@ -49,6 +49,10 @@ CASES = [
         DOWN, 6, "Tunnel site is down: It was taken down by hand.",
     ),
     (
+        transition(T.CONNECTING, T.STUCK, Reason.UNREACHABLE, unresolved="vpn.example"),
+        STUCK, 4, "Tunnel site is stuck: The peer's name vpn.example does not resolve.",
+    ),
+    (
         transition(T.UP, GONE, Reason.UNLOADED),
         DOWN, 4, "Tunnel site is down: It was removed from the configuration.",
     ),

@@ -35,9 +35,13 @@ def connection(
     routing: str = "unrouted",
     aliases: tuple[str, ...] = (),
     serial: int | None = None,
+    unresolved: str | None = None,
 ) -> Connection:
     """A connection as the connection list would have it."""
-    topology = Topology(f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, None, None)
+    peer = peer if unresolved is None else "%dns"
+    topology = Topology(
+        f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, None, None, None, unresolved
+    )
     return Connection(
         name,
         instance,

@@ -10,7 +10,7 @@ import pytest
 
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tracking.pluto_run import LOADING_GRACE, START_GRACE
-from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tracking.tracker import HOLD, Tracker
 from ipsecwatch.tunnel import TunnelState
 from tests.support.model_pluto import ModelPluto
 from tests.support.reports import cut, no_answer
@@ -90,6 +90,11 @@ class History:
         if not self.told:
             self.pluto.found()
         self.observe(self.tracker.observe(self.pluto.report(self.now)))
+        missing = self.tracker.tunnels.keys() - self.pluto.tunnels.keys()
+        if missing:  # perhaps it is only added again: if it wasn't up, it is waited for
+            assert not any(self.tracker.tunnels[key].state.carries for key in missing)
+            self.now += HOLD
+            self.observe(self.tracker.observe(self.pluto.report(self.now)))
         # What isn't listed soon after a start may still be loaded: that one is waited for.
         loading = self.now - self.started < LOADING_GRACE
         seen = {

@@ -55,7 +55,7 @@ CRASHED = "4.10/route"
 
 NAMES = sorted(
     f"{path.parent.name}/{path.name.removesuffix('.jsonl.gz')}"
-    for path in ROOT.glob("*/*.jsonl.gz")
+    for path in ROOT.glob("[345].*/*.jsonl.gz")
 )
 
 

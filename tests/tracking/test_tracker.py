@@ -419,7 +419,8 @@ def test_a_client_of_a_template_is_a_tunnel_once_it_had_a_child() -> None:
     shown = {t.name: (t.state.value, t.instances) for t in tracker.tunnels.values()}
     assert shown == {"rw": ("waiting", 1), "rw[3]": ("up", 0)}
     assert history(poll(3, [template, client], []), tracker=tracker) == ["up>down:other"]
-    assert history(poll(4, [template]), tracker=tracker) == ["down>gone:other"]
+    assert history(poll(4, [template]), tracker=tracker) == []
+    assert history(poll(7, [template]), tracker=tracker) == ["down>gone:other"]
 
 
 def test_an_instance_number_that_begins_again_is_another_tunnel() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import reason_text
 from ipsecwatch.report import Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.stage_reason import reason_by_stage
@@ -30,16 +30,20 @@ _FEW: Final = 6
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
     reason = why(t)
-    told = REASON_TEXTS[reason]
+    told = reason_text(reason, t)
     return [
         ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
-        ("there", _end([_Side(x.remote_host, x.remote_id, x.remote_client) for x in _pairs(t)])),
+        ("there", _end([_their_side(x) for x in _pairs(t)])),
         ("is", _state(t)),
         *_sas(t, counters),
-        ("likely", told.sentence if reason not in (Reason.NONE, Reason.OTHER) else ""),
+        ("likely", "" if t.unresolved or reason in _UNTOLD else told.sentence),
         ("if it stays", _sticks(t)),
         ("what to do", _advice(t, reason)),
     ]
+
+
+_UNTOLD: Final = (Reason.NONE, Reason.OTHER)
+"""Reasons that tell nobody anything here."""
 
 
 def why(t: Tunnel) -> Reason:
@@ -64,6 +68,10 @@ class _Side(NamedTuple):
 def _pairs(t: Tunnel) -> list[Topology]:
     instances = [c for c in t.connections if c.instance]
     return [x for c in instances or t.connections for x in c.topologies]
+
+
+def _their_side(x: Topology) -> _Side:
+    return _Side(x.unresolved or x.remote_host, x.remote_id, x.remote_client)
 
 
 def _end(sides: list[_Side]) -> str:
@@ -97,6 +105,8 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _state(t: Tunnel) -> str:
+    if t.unresolved is not None and not t.state.carries:
+        return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
         return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
     if t.state is TunnelState.UP:
@@ -173,16 +183,19 @@ def _sticks(t: Tunnel) -> str:
 
 
 def _advice(t: Tunnel, reason: Reason) -> str:
+    if t.unresolved is not None:
+        return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
         return "Check that the interface of left= is up, and that left= or right= is its address."
     if reason is not Reason.NONE:
-        return REASON_TEXTS[reason].advice
+        return reason_text(reason, t).advice
     return ""
 
 
 def is_idle(t: Tunnel) -> bool:
     """Return whether a tunnel is down and nothing is the matter with it."""
-    return t.state is TunnelState.DOWN and not t.states and not _unoriented(t)
+    well = t.unresolved is None and not _unoriented(t)
+    return t.state is TunnelState.DOWN and not t.states and well
 
 
 def is_well(t: Tunnel) -> bool:

@@ -153,15 +153,18 @@ def _unkeyed(line: str, topologies: list[Topology]) -> bool:
 
 def _connection(block: Block, topologies: list[Topology], found: dict[str, str]) -> Connection:
     ike = child = owner = serial = origin = None
+    childless = False
     routing = topologies[0].routing if topologies else None
     if topologies:
         owner = topologies[0].owner
     newest = found.get("newest ISAKMP SA:") or found.get("newest IKE SA:")  # up to 4.15
     if newest is not None and (m := _NEWEST.match(newest)) is not None:
         ike, child, serial, origin = [int(n) or None if n else None for n in m.groups()]
+        childless = child is None and _unowned(topologies)
     if (told := found.get("routing:")) is not None:  # from 5.0 on
         routing = told.partition(";")[0].strip() or routing
         owner, ike, child = (_first(p, told) for p in (_OWNER, _IKE, _CHILD))
+        childless = child is None
     if "conn serial:" in found and (m := _SERIAL.match(found["conn serial:"])) is not None:
         serial, origin = _number(m[1]), _number(m[2])
     policy, version = _policy(found.get("policy:", ""))
@@ -169,8 +172,13 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
         block.name, states.instance(block.instance), tuple(topologies), policy,
         tuple(found["aliases:"].split()) if "aliases:" in found else (),
         _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
-        "nm-configured: yes" in found.get("cisco-split:", ""), block.text,
+        "nm-configured: yes" in found.get("cisco-split:", ""), block.text, childless,
     )  # fmt: skip
+
+
+def _unowned(topologies: list[Topology]) -> bool:
+    """Return whether each topology is whole, and has ``eroute owner: #0``."""
+    return bool(topologies) and all(t.routing and t.owner is None for t in topologies)
 
 
 def _number(text: str | None) -> int | None:

@@ -146,6 +146,11 @@ SITUATIONS = {
         "is           down. No address of this machine fits left= or right=",
         "what to do   Check that the interface of left= is up",
     ]),
+    "a peer's name that doesn't resolve": ("minimal/dns-waiting", 1, [
+        "there        10.2.1.0/24 behind later.example, as @east",
+        "is           down. The peer's name later.example does not resolve.",
+        "what to do   Check this machine's DNS and network",
+    ]),
     "on demand": ("4.10/route", 5, ["waiting: the first packet for the other side starts it"]),
     "a server": ("5.4/cp-server", 18, [
         "libreswan 5.4, 17 tunnels: 2 waiting, 15 down",
