@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipsecwatch.tracking.grouping import GroupKind
+from ipsecwatch.tracking.held_sas import hosts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,8 @@ class Clients:
 
     def __init__(self, observations: Mapping[str, Observation]) -> None:
         self._templates: set[str] = set()
-        self._newest: dict[tuple[str, str], tuple[int, str]] = {}
-        """For a template and an identity the newest IKE SA, and whose tunnel it is."""
+        self._newest: dict[tuple[str, str], tuple[int, str, str]] = {}
+        """For a template and an identity the newest IKE SA, whose tunnel it is, and from where."""
         for key, observed in observations.items():
             for c in observed.group.connections():
                 if observed.group.sort is GroupKind.TEMPLATE:
@@ -32,22 +33,25 @@ class Clients:
     def _add(self, key: str, c: Connection, ike: int) -> None:
         who = identity(c)
         if who is not None:
-            newest = self._newest.get((c.name, who), (0, ""))
-            self._newest[c.name, who] = max(newest, (ike, key))
+            newest = self._newest.get((c.name, who), (0, "", ""))
+            self._newest[c.name, who] = max(newest, (ike, key, hosts_of(c)[0][1]))
 
     def is_one(self, record: TunnelRecord) -> bool:
         """Return whether a tunnel is one client's, and the template for clients is listed."""
         return any(c.instance and c.name in self._templates for c in record.tunnel.connections)
 
-    def has_successor(self, record: TunnelRecord) -> bool:
-        """Return whether a client with this one's identity has come as another instance since."""
+    def successor(self, record: TunnelRecord) -> str | None:
+        """Return from where a client with this one's identity has come as another instance since.
+
+        None: nobody has.
+        """
         mine = max(record.parents, default=0)
         for c in record.tunnel.connections:
             who = identity(c)
-            if c.instance and who is not None and mine:
-                ike, key = self._newest.get((c.name, who), (0, ""))
-                return ike > mine and key != record.tunnel.key
-        return False
+            ike, key, address = self._newest.get((c.name, who or ""), (0, "", ""))
+            if c.instance and ike > mine > 0 and key != record.tunnel.key:
+                return address
+        return None
 
 
 def identity(c: Connection) -> str | None:

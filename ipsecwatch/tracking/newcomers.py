@@ -29,8 +29,10 @@ class Replacement:
 
     at: float
     """Wall clock."""
+    name: str
+    """The instance that was replaced."""
     base: str
-    """The template's name."""
+    """Its template's name."""
     old: str
     """The address of the client that was there."""
     new: str
@@ -92,7 +94,7 @@ class Newcomers:
         self._heir = said.name
 
     def _replace(self, old: ConnectionLine, new: ConnectionLine, at: float) -> None:
-        self.replacements.append(Replacement(at, old.base, old.address, new.address))
+        self.replacements.append(Replacement(at, old.name, old.base, old.address, new.address))
 
 
 def _ends_instance(said: ConnectionLine, finding: Finding) -> bool:

@@ -23,9 +23,11 @@ from ipsecwatch.tracking.idle_ike import note_ikes
 from ipsecwatch.tracking.incoming import Whose
 from ipsecwatch.tracking.late_reasons import LateReasons, UnexplainedLoss
 from ipsecwatch.tracking.log_evidence import LogEvidence
+from ipsecwatch.tracking.newcomers import MAX_KEPT, Replacement
 from ipsecwatch.tracking.observation import Observation, observe_tunnels, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
+from ipsecwatch.tracking.shared_identity import SharedIdentities
 from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ipsecwatch.report import ConnectionKey, LogLine, SaState
     from ipsecwatch.tracking.held_sas import HeldSas
     from ipsecwatch.tracking.records import Why
+    from ipsecwatch.tracking.shared_identity import SharedIdentity
 
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
@@ -68,6 +71,8 @@ class Tracker:
         self._awaited: dict[ConnectionKey, list[SaState]] = {}
         """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
         self._late_reasons = LateReasons(self._log)
+        self._identities = SharedIdentities()
+        self._replaced: deque[Replacement] = deque(maxlen=MAX_KEPT)
         self._same_pluto = False
         """It is known that the pluto of the last report was that of the one before."""
         self._seen = float("-inf")
@@ -501,6 +506,8 @@ class Tracker:
     ) -> Why:
         held = self._held(record)
         why = self._log.loss(held)
+        if why[0] is Reason.REPLACED:
+            self._note_replaced(record, poll)
         if record.by_hand and why[0] not in _NO_HAND:
             return Reason.OPERATOR, None
         if why[0] is Reason.OTHER:
@@ -508,6 +515,22 @@ class Tracker:
                 return Reason.UNREACHABLE, None
             self._late_reasons.add(record.tunnel.key, UnexplainedLoss(held, poll.mono))
         return why
+
+    def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
+        """Take note of a client that was replaced, as a poll shows it."""
+        address = self._clients.successor(record)
+        for c in record.tunnel.connections:
+            if address is not None:
+                old = record.tunnel.peer or ""
+                self._replaced.append(Replacement(poll.at, c.full_name, c.name, old, address))
+
+    def take_shared_identities(self) -> list[SharedIdentity]:
+        """Return what was noticed since this was last asked of devices that share an identity."""
+        told = self._log.newcomers.replacements
+        found = [self._identities.note(r) for r in (*told, *self._replaced)]
+        told.clear()
+        self._replaced.clear()
+        return [s for s in found if s is not None]
 
     def _gone_reason(self, record: TunnelRecord, poll: Poll) -> Why:
         """Say why a tunnel is no longer listed."""
@@ -530,7 +553,7 @@ class Tracker:
         held = held_sas(record, self._seen)
         return replace(
             held,
-            successor=self._clients.has_successor(record),
+            successor=self._clients.successor(record) is not None,
             silently=self._before_5,
         )
 
