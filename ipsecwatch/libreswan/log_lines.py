@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import grammar
@@ -15,6 +15,7 @@ from ipsecwatch.libreswan.log_table import (
     Began,
     Finding,
     LogEvent,
+    LogWording,
     LossKind,
     Proof,
     Subject,
@@ -25,18 +26,18 @@ from ipsecwatch.tunnel import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.libreswan.log_table import LogWording
-
 __all__ = [
     "NOTIFICATIONS",
     "Began",
     "ConnectionLine",
     "Finding",
     "LogEvent",
+    "LogWording",
     "LossKind",
     "Proof",
     "Subject",
     "Weight",
+    "find_wording",
     "interpret",
     "interpret_daemon",
     "parse_line",
@@ -54,7 +55,7 @@ class ConnectionLine:
     serial: int | None
     """The SA that the line is about."""
     text: str
-    address: str = field(default="", compare=False)
+    address: str = ""
     """The peer's, where pluto puts it behind an instance's name."""
 
 
@@ -76,17 +77,13 @@ def parse_line(line: str) -> ConnectionLine | None:
     if m is None:
         return None
     serial = int(m[4]) if m[4] else None
-    return ConnectionLine(m[1] + m[2], m[1], serial, m[5], _address(m[3]))
-
-
-def _address(behind: str) -> str:
-    """Find the peer's address in what stands behind an instance's name."""
-    return behind.rpartition(" ")[2].lstrip(".").partition("===")[0]
+    address = m[3].rpartition(" ")[2].lstrip(".").partition("===")[0]
+    return ConnectionLine(m[1] + m[2], m[1], serial, m[5], address)
 
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")
 
-_Index = dict[str, tuple[tuple[re.Pattern[str], Finding], ...]]
+_Index = dict[str, tuple[tuple[re.Pattern[str], LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
@@ -95,7 +92,7 @@ def _index(table: Iterable[LogWording]) -> _Index:
     for row in table:
         heads, _, rest = row.pattern.partition(" ")
         for head in heads.split("|"):
-            index[head] = (*index.get(head, ()), (re.compile(rest), row.finding))
+            index[head] = (*index.get(head, ()), (re.compile(rest), row))
     return index
 
 
@@ -106,30 +103,38 @@ _DAEMON: Final = _index(DAEMON_TABLE)
 def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
     """Class a line about a connection; None: it is no evidence.
 
-    ``phase1``: the line is about an IKEv1 SA (phase 1) that is established, so that what is
-    refused isn't an identity.
+    ``phase1``: the line is about an IKEv1 SA (phase 1) under which a Child was asked for (Quick
+    Mode), by whomever, so that what is refused is no longer the identity or the secret.
     """
-    head, _, rest = said.text.partition(" ")
-    if _STATE.fullmatch(head):
-        head, rest = "STATE:", said.text
-    return _look_up(_CONNECTIONS, head, rest, phase1=phase1)
+    found = _find(_CONNECTIONS, said.text)
+    return _complete(*found, phase1=phase1) if found else None
 
 
 def interpret_daemon(text: str) -> Finding | None:
-    """Class a line about pluto itself or one of its interfaces; None: it is no evidence."""
+    """Class a line that is about no connection by its beginning; None: it is no evidence."""
+    found = _find(_DAEMON, text)
+    return _complete(*found, phase1=False) if found else None
+
+
+def find_wording(text: str, *, daemon: bool = False) -> LogWording | None:
+    """Return the row for the text behind a connection's name, or for a line that has none."""
+    found = _find(_DAEMON if daemon else _CONNECTIONS, text)
+    return found[0] if found else None
+
+
+def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
     head, _, rest = text.partition(" ")
-    return _look_up(_DAEMON, head, rest, phase1=False)
-
-
-def _look_up(index: _Index, head: str, rest: str, *, phase1: bool) -> Finding | None:
-    for pattern, finding in index.get(head, ()):
+    if _STATE.fullmatch(head):
+        head, rest = "STATE:", text
+    for pattern, row in index.get(head, ()):
         if m := pattern.match(rest):
-            return _complete(finding, m.groupdict(), phase1=phase1)
+            return row, m
     return None
 
 
-def _complete(finding: Finding, groups: dict[str, str | None], *, phase1: bool) -> Finding | None:
+def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding | None:
     """Fill in what the line itself says."""
+    finding, groups = row.finding, match.groupdict()
     if not groups:
         return finding
     reason: Reason | None = finding.reason
@@ -144,6 +149,7 @@ def _complete(finding: Finding, groups: dict[str, str | None], *, phase1: bool) 
         using=_number(groups.get("using")),
         rekeyed=_number(groups.get("rekeyed")),
         address=groups.get("address"),
+        host=groups.get("host"),
         other=groups.get("other"),
     )
 
@@ -151,13 +157,10 @@ def _complete(finding: Finding, groups: dict[str, str | None], *, phase1: bool) 
 def _meaning(note: str, finding: Finding, *, phase1: bool) -> Reason | None:
     """Say what a notification is evidence of; None: of nothing."""
     if note == "INVALID_ID_INFORMATION" and phase1:
-        return _TS
+        return Reason.TRAFFIC_SELECTORS
     if note == "PAYLOAD_MALFORMED" and (phase1 or finding.version != 1):
         return Reason.OTHER
     return NOTIFICATIONS.get(note)
-
-
-_TS: Final = Reason.TRAFFIC_SELECTORS
 
 
 def _number(digits: str | None) -> int | None:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.log_lines import LogEvent
+from ipsecwatch.libreswan.log_lines import LogEvent, Weight
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -97,16 +97,25 @@ class AttemptLog:
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
         """Say why the last attempt that failed did; NONE where nothing was logged.
 
-        Within an attempt what explains most counts (Weight), and of equals the last.
+        Within an attempt what explains most counts (Weight), and of equals the last. The line
+        that names what is in the way here is told as long as nothing else than a missing Child
+        is said after it.
         """
         best: Evidence | None = None
         current: Evidence | None = None
+        in_the_way: Evidence | None = None
         for e in self._after(names, after):
             if e.event is LogEvent.ATTEMPT:
                 current = None
             elif e.event is LogEvent.FAILURE and (current is None or e.weight >= current.weight):
                 best = current = e
-        return (best.reason, best.line) if best else (Reason.NONE, None)
+                if e.reason is not Reason.CHILD_MISSING or e.weight is Weight.LOCAL:
+                    in_the_way = e
+        if best is None:
+            return Reason.NONE, None
+        if in_the_way is None or in_the_way.reason is not best.reason:
+            in_the_way = best
+        return best.reason, in_the_way.line
 
     def count(self, names: Collection[str], after: int) -> int:
         """Count the negotiations begun after ``after``, of the connection with the most.

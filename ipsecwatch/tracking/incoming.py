@@ -11,7 +11,7 @@ from collections import OrderedDict
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.log_lines import Began, Proof
+from ipsecwatch.libreswan.log_lines import Began, Proof, Weight
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ class Incoming:
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
         """Say whose attempt a failure is."""
         if self._is_ours(said, finding):
-            # Keyed by nobody, and so no answer to what we asked: pluto goes on waiting for one.
-            forged = finding.proof is Proof.NONE and finding.version != 1
-            return Whose.ANYBODYS if forged and finding.reason in _NEVER_CLEAR else Whose.OURS
+            return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
         proven = finding.proof is Proof.PEER or (
             finding.proof is Proof.LOCAL and finding.reason is not Reason.AUTHENTICATION
         )
@@ -91,6 +89,15 @@ class Incoming:
         news = dict(self._news)
         self._news.clear()
         return news
+
+
+def _is_ignored(finding: Finding) -> bool:
+    """Return whether a refusal came in the clear that a true peer sends under the IKE SA's keys.
+
+    pluto goes on waiting for that one's answer.
+    """
+    echo = finding.weight is Weight.ECHO and finding.proof is Proof.NONE
+    return echo and finding.version != 1 and finding.reason in _NEVER_CLEAR
 
 
 _NEVER_CLEAR: Final = frozenset({Reason.AUTHENTICATION, Reason.TRAFFIC_SELECTORS})

@@ -113,6 +113,8 @@ class LogEvidence:
                 self.sas.note_ike(said, finding)
             case LogEvent.CHILD_ESTABLISHED:
                 self.sas.note_child(said, finding, self.order)
+            case LogEvent.CHILD_REQUESTED if said.serial is not None:
+                self.sas.note_quick_mode(said.serial)
             case LogEvent.ATTEMPT:
                 self._note_attempt(line, said, finding)
             case LogEvent.FAILURE:

@@ -668,6 +668,27 @@ def test_the_detail_is_the_explanation_and_not_its_echo() -> None:
     assert "subjectAltName" in line
 
 
+BUSY = 'cannot install kernel policy 10.1.2.0/24===10.2.2.0/24; in use by connection "other" with x'
+NOT_NOW = "CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE"
+
+
+def test_the_connection_that_is_in_the_way_is_named_while_only_the_child_is_missing() -> None:
+    first = ("#1: initiating Child SA using IKE SA #1", f"#2: {BUSY}")
+    again = ("#3: initiating Child SA using IKE SA #1", f"#3: {NOT_NOW}")
+    reason, line = told(*first, *again).attempts.failure({"site"}, 0)
+    assert reason is Reason.CHILD_MISSING
+    assert line is not None
+    assert '"other"' in line
+
+
+def test_it_is_no_longer_named_when_something_else_was_wrong_since() -> None:
+    refused = "#2: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
+    log = told(f"#1: {BUSY}", "#2: initiating IKEv2 connection", refused)
+    assert log.attempts.failure({"site"}, 0) == (Reason.AUTHENTICATION, f'"site" {refused}')
+    log = told("#3: initiating Child SA using IKE SA #2", f"#3: {NOT_NOW}", log=log)
+    assert log.attempts.failure({"site"}, 0) == (Reason.CHILD_MISSING, f'"site" #3: {NOT_NOW}')
+
+
 def test_the_failure_of_an_instance_that_went_is_its_templates() -> None:
     line = '"cp"[1] 192.0.2.7 #1: IKE SA authentication request rejected by peer: AUTHENTICATION_F'
     log = told('"cp"[1] 192.0.2.7 #1: initiating IKEv2 connection', line)
