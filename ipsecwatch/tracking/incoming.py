@@ -41,7 +41,7 @@ class Incoming:
 
     def __init__(self) -> None:
         self._ours: OrderedDict[int, None] = OrderedDict()
-        self._news: OrderedDict[str, tuple[Whose, Evidence]] = OrderedDict()
+        self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
 
     def note_ours(self, serials: Iterable[int]) -> None:
         """Take note that we began these SAs."""
@@ -79,12 +79,12 @@ class Incoming:
     def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
         """Keep a failure that isn't ours, for the connection and its template."""
         for name in {said.name, said.base}:
-            self._news[name] = whose, evidence
+            self._news.setdefault(name, {})[whose] = evidence
             self._news.move_to_end(name)
         while len(self._news) > MAX_NAMES:
             self._news.popitem(last=False)
 
-    def take(self) -> dict[str, tuple[Whose, Evidence]]:
+    def take(self) -> dict[str, dict[Whose, Evidence]]:
         """Return what is new since this was last asked, by the connection's name."""
         news = dict(self._news)
         self._news.clear()

@@ -473,8 +473,8 @@ class Tracker:
         if not news:
             return
         for record in self._records.tunnels.values():
-            known = [news[name] for name in _own_names(record.tunnel) if name in news]
-            for whose, e in known:
+            names = _own_names(record.tunnel) & news.keys()
+            for whose, e in (item for name in names for item in news[name].items()):
                 if whose is Whose.ANYBODYS:
                     record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
                 elif record.tunnel.children and not self._is_tried_here(record.tunnel):
