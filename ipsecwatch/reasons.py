@@ -62,9 +62,22 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
         "Check the network between the two sides, and whether the peer is running.",
     ),
     Reason.OPERATOR: ReasonText("It was taken down by hand."),
+    Reason.EXPIRED: ReasonText(
+        "Its lifetime ran out, and it was not renewed.",
+        "If it is to stay up, set rekey=yes here or on the peer, and see whether the peer answers.",
+    ),
+    Reason.REPLACED: ReasonText(
+        "The same identity connected anew.",
+        "Usually the same device on another network. Two devices need an identity each.",
+    ),
     Reason.PLUTO_STOPPED: ReasonText(
         "The IPsec service is not running.",
         "Start it: systemctl start ipsec",
+    ),
+    Reason.PLUTO_RESTARTED: ReasonText(
+        "The IPsec service was restarted.",
+        "What starts by itself comes back within some seconds. If nobody restarted it, see: "
+        "journalctl -u ipsec",
     ),
     Reason.PLUTO_STARTING: ReasonText("The IPsec service is starting.", "Wait some seconds."),
     Reason.PLUTO_UNREACHABLE: ReasonText(

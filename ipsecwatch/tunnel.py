@@ -42,7 +42,10 @@ class Reason(StrEnum):
     PEER_DELETED = "peer-deleted"
     PEER_DEAD = "peer-dead"
     OPERATOR = "operator"
+    EXPIRED = "expired"
+    REPLACED = "replaced"
     PLUTO_STOPPED = "pluto-stopped"
+    PLUTO_RESTARTED = "pluto-restarted"
     PLUTO_STARTING = "pluto-starting"
     PLUTO_UNREACHABLE = "pluto-unreachable"
     BAD_OUTPUT = "bad-output"
@@ -75,6 +78,9 @@ class Tunnel:
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
+    incoming: tuple[float, str] | None = None
+    """The last attempt from outside in which nobody proved anything, and that failed: when (wall
+    clock) and pluto's log line. No reason for anything."""
     unresolved: str | None = None
     """The peer's DNS name as configured, where it doesn't resolve (yet)."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)

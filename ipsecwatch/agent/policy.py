@@ -349,7 +349,7 @@ class NotificationPolicy:
 
     def _cause(self, tunnel: _Tunnel) -> Reason:
         if tunnel.why is Reason.PLUTO_STOPPED and self._pluto is not PlutoState.STOPPED:
-            return Reason.PLUTO_STARTING  # by now
+            return Reason.PLUTO_RESTARTED  # by now
         return tunnel.why
 
     def _is_stale(self, tunnel: _Tunnel, was: _Standing) -> bool:

@@ -53,6 +53,10 @@ class Row:
     managed: str = ""
     attempts: int = 0
     peer: str | None = None
+    incoming: str | None = None
+    """What somebody tried from outside, in vain and without proving anything: pluto's log line."""
+    incoming_at: float | None = None
+    """When that was, in seconds since the epoch."""
 
     @classmethod
     def of_view(cls, v: View) -> Row:

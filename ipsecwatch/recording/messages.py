@@ -231,6 +231,17 @@ _MESSAGES: Final = (
     "IKE SA authentication request rejected by peer: {name}",
     "IKE SA authentication request rejected by peer: unrecognized response",
     "IKE SA authentication request rejected: {name}",
+    "IKE SA authentication failed, unrecognized IKE_AUTH response",
+    ("IKE SA authentication failed, incomplete IKE_AUTH response contains the Child SA error "
+    "notification {name}{any}"),
+    ("IKE SA authentication failed, incomplete IKE_AUTH response contains the status notification "
+    "{name}{any}"),
+    "peer rejected Child SA ({name}) and IKE SA does not have policy UP",
+    "response for Child SA {serial} was rejected ({name}) and IKE SA does not have policy UP",
+    ("response for Child SA {serial} was rejected with {name}; initiating delete of Child SA "
+    "(IKE SA will remain UP)"),
+    "received ERROR NOTIFY ({n}): {name}{any}",
+    "CHILD SA encountered fatal error: {name}",
     "AUTH mismatch: Received AUTH != computed AUTH",
     "authentication failed: no PSK found for '{id}'",
     "authentication failed: using {any} for '{id}' tried {private}",
@@ -259,11 +270,41 @@ _MESSAGES: Final = (
     "Peer CERT payload SubjectAltName does not match peer ID for this connection",
     "peer ID_DER_ASN1_DN '{id}' does not match expected {private}",
     "peer ID_DER_ASN1_DN '{private}",
+    "peer ID DER_ASN1_DN '{id}' does not match expected {private}",
+    "peer ID DER_ASN1_DN '{private}",
     "NSS: ERROR: IPsec certificate {id} invalid: {name}: {any}",
     "NSS: ERROR: IPsec certificate {id} invalid: {name}",
     "NSS: ERROR: IPsec certificate {private}",
     "NSS: end certificate invalid",
     "Certificate {id} failed verification",
+    "Certificate {id} failed TLS Server verification",
+    "Certificate {id} failed TLS Client verification",
+    "Certificate {id} failed IPsec verification",
+    "certificate {id} failed TLS Server verification",
+    "certificate {id} failed TLS Client verification",
+    "certificate {id} failed IPsec verification",
+    "certificate revoked!",
+    "certificate payload rejected; crl-strict=yes and {any}",
+    "X509: Invalid certificate (self-signed EE-cert attempted or MAX_CA_PATH_LEN reached",
+    "X509: CERT payload does not match connection ID",
+    "missing or expired CRL in strict mode, failing pending update and forcing CRL update",
+    "missing or expired CRL in strict mode, failing pending update",
+    "Digital Signature authentication failed",
+    "Digital Signature authentication using {any} failed in {any}",
+    "RSA authentication failed",
+    "RSA authentication of {any} failed",
+    "PSK Authentication failed: AUTH mismatch!",
+    "PSK Authentication failed: AUTH mismatch in {any}!",
+    "NULL Authentication failed: AUTH mismatch{any}",
+    "NULL authentication failed: AUTH mismatch{any}",
+    *(
+        f"{peer} attempted {how} but we want {{any}}"
+        for peer in ("Peer", "peer")
+        for how in (
+            "RSA authentication", "PSK authentication", "NULL authentication",
+            "Authentication through Digital Signature",
+        )
+    ),
     "probable authentication failure (mismatch of preshared secrets?): {any}",
     "received Hash Payload does not match computed value",
     "received message SIG_I data did not match computed value",
@@ -271,6 +312,8 @@ _MESSAGES: Final = (
     "Peer mismatch on first found connection and no better connection found",
     "Peer ID '{id}' mismatched on first found connection and no better connection found",
     "Peer ID '{id}' is not specified on any matching connection",
+    ("Peer ID '{id}' is not specified on the certificate SubjectAltName (SAN) and no better "
+    "connection found"),
     "we require IKEv1 peer to have ID '{id}', but peer declares '{id}'",
     "we require IKEv2 peer to have ID '{id}', but peer declares '{id}'",
     "we require peer to have ID '{id}', but peer declares '{id}'",
@@ -279,6 +322,7 @@ _MESSAGES: Final = (
     "authorized"),
     "no RSA public key known for '{id}'",
     "no ECDSA public key known for '{id}'",
+    "DNS: IPSECKEY not found or usable",
     "Signature check (on {id}) failed {any}; tried {private}",
     "RSA Signature check (on {id}) failed {any}; tried {private}",
     "ECDSA Signature check (on {id}) failed {any}; tried {private}",
@@ -288,6 +332,22 @@ _MESSAGES: Final = (
     "private key matching CKAID '{private}' not found: {any}",
     "private key matching CKAID {private}",
     "private key for connection not found",
+    "private key matching {any} \"{private}\" not found in NSS DB, {any}",
+    "private key matching {any} \"{private}",
+    "connection {conn}'s {name} private key not found",
+    "connection's {name} private key not found",
+    "No {name} private key found",
+    "no {name} private key found",
+    "Private key not found (missing or token locked?",
+    "private key not found (certificate missing from NSS DB or token locked?)",
+    "No matching PSK found for connection:{conn}",
+    "FIPS: connection {conn} PSK length of {n} bytes is too short for {any}",
+    "FIPS Error: connection {conn} PSK length of {n} bytes is too short for {any}",
+    "FIPS Error: connection PSK length of {n} bytes is too short for {any}",
+    "reloading leftcert='{cert}' failed: {any}",
+    "reloading rightcert='{cert}' failed: {any}",
+    "reloading leftcert failed: {any}",
+    "reloading rightcert failed: {any}",
     "unable to locate my private key for RSA Signature",
     "unable to locate my private key for {any}",
     "Can't authenticate: no preshared key found for `{id}' and `{id}'.  Attribute{any}",
@@ -296,10 +356,22 @@ _MESSAGES: Final = (
     "Failed to find our PreShared key",
     "Failed to find our RSA key",
     "Failed to find our RSA Key",
+    "DigSig: failed to find our RSA key",
+    "DigSig: failed to find our ECDSA key",
     "connection requires PPK, but we didn't find one",
     "connection has ppk=insist but peer does not support PPK",
     "Requested PPK_ID not found and connection requires a valid PPK",
     "failed to receive PPK confirmation and connection has ppk=insist",
+    "Failed to receive PPK confirmation and connection has ppk=insist",
+    "Received PPK_IDENTITY but connection does not allow PPK",
+    "received PPK_IDENTITY but connection does not allow PPK",
+    "N(PPK_IDENTITY) not received and connection insists on PPK. Abort!",
+    "N(PPK_IDENTITY) not received and connection {any}",
+    "No matching (PPK_ID, PPK) found and connection requires a valid PPK. Abort!",
+    "No matching (PPK_ID, PPK) found and connection requires {any}",
+    ("no matching (PPK_ID, PPK) found and connection requires a valid PPK, terminating "
+    "connection"),
+    "connection requires PPK, but PPK_ID did not match any loaded PPK",
     "failed to find PPK and PPK_ID, continuing without PPK",
     "Peer attempted EAP authentication, but {any}",
     "failed to add connection: left certificate '{cert}' not found in the NSS database",
@@ -328,7 +400,6 @@ _MESSAGES: Final = (
     "XAUTH: nested {any}",
     "XAUTH: #{n}: {any}",
     "XAUTH: aborting entire IKE Exchange",
-    "XAUTH: Unsuccessfully Authenticated",
     "XAUTH: Successfully Authenticated",
     "XAUTH: Username or password request was received, but XAUTH client mode not enabled",
     "XAUTH: Username or password request received",
@@ -369,6 +440,17 @@ _MESSAGES: Final = (
     "proposed Traffic Selectors do not match labeled IKEv2 connection",
     "cannot respond to IPsec SA request because no connection is known for {addr}",
     "peer proposal was rejected in a virtual connection policy: {any}",
+    "peer proposal was reject in a virtual connection policy: {any}",
+    "Child SA's Traffic Selector {addr} {any}",
+    "Quick Mode request rejected; connection has no remote client selector",
+    ("Quick Mode request rejected, peer requested lease but proposed local selector {addr} does "
+    "not match connection {addr}; deleting ISAKMP SA"),
+    *(
+        f"{side} peer returned {what} match my proposal - us: {{n}} vs them: {{n}}"
+        for side in ("our client", "peer client")
+        for what in ("port doesn't", "protocol id does not")
+    ),
+    "IDci, IDcr payloads missing in message but default does not match proposal",
     "our client ID returned doesn't match my proposal - us: {addr} vs them: {addr}",
     "peer client ID returned doesn't match my proposal - us: {addr} vs them: {addr}",
     "our client subnet returned doesn't match my proposal - us: {addr} vs them: {addr}",
@@ -384,6 +466,10 @@ _MESSAGES: Final = (
     "remote accepted the invalid proposal {any}",
     "IKE initiator proposed an unsupported algorithm",
     "IKE responder accepted an unsupported algorithm",
+    "policy does not allow Extended Authentication (XAUTH) {any}",
+    "policy mandates Extended Authentication (XAUTH) {any}",
+    "Ignoring received unauthenticated INVALID_KE with unacceptable DH group suggestion {name}",
+    "discarding unauthenticated INVALID_KE_PAYLOAD response {any}",
     "Discarding unauthenticated INVALID_KE_PAYLOAD response {any}",
     "ignoring received INVALID_KE packets - received too many (DoS?)",
     "we require PFS but Quick I1 SA specifies no GROUP_DESCRIPTION",
@@ -395,6 +481,9 @@ _MESSAGES: Final = (
     "IKE_AUTH response missing v2SA, v2TSi or v2TSr: not attempting to setup {any}",
     "missing v2SA, v2TSi or v2TSr: not attempting to setup child SA",
     "missing v2CP reply, not attempting to setup child SA",
+    ("IKE_AUTH response missing at least one of the Child SA payloads v2SA, v2TSi and "
+    "v2TSr"),
+    "IKE_AUTH request does not include a CP payload required by {any}; Child SA ignored",
     # --- the network -----------------------------------------------------------------------
     (
         "asynchronous network error report on {iface} ({addr}), complainant {addr}: "
@@ -410,6 +499,16 @@ _MESSAGES: Final = (
     "send on {iface} from {addr} to {addr} using TCP failed in {any}",
     "TCP: socket {n}: connecting to {addr}: {any}",
     "TCP: connect({n}) failed{any}",
+    "Cannot send packet - interface vanished!",
+    "cannot send packet - interface vanished!",
+    "route_owner: connection no longer oriented - system interface change?",
+    "no local source address to reach remote {addr}, local gateway {addr}",
+    "no local source address to reach remote {addr}",
+    *(
+        f"failed to resolve '{side}={{host}}'{then}"
+        for side in ("left", "right")
+        for then in (" at load time: {any}", ", {any}")
+    ),
     ("We cannot identify ourselves with either end of this connection.  {addr} or {addr} are not "
     "usable"),
     ("we cannot identify ourselves with either end of this connection.  {addr} or {addr} are not "
@@ -443,8 +542,17 @@ _MESSAGES: Final = (
     "netlink response for Del SA {any}",
     "cannot install kernel policy {addr}; in use by negotiating Child SA \"{conn}\" {serial}",
     "cannot install kernel policy {addr}; it is in use by the {any} connection \"{conn}\"{any}",
+    "cannot install kernel policy {addr}; in use by {any} \"{conn}\"{any}",
     "cannot install kernel policy {any}",
+    "cannot install eroute -- it is in use for \"{conn}\" {serial}",
+    "cannot install eroute -- it is in use for \"{conn}\"{any}",
     "cannot install eroute {any}",
+    "cannot initiate an authby=never connection",
+    "cannot initiate: no acceptable kernel algorithms loaded",
+    "redirect loop, stop initiating IKEv2 exchanges",
+    "lease_an_address failure {any}",
+    "deleting lasting state {serial} on interface ({iface}) which is shutting down",
+    "Starting Pluto (Libreswan Version {any}) pid:{n}",
     "cannot route -- route already in use for \"{conn}\" - but allowing anyway",
     "cannot route -- route already in use for \"{conn}\"",
     "leasing IPv4 address failed: {any}",
@@ -464,6 +572,13 @@ _MESSAGES: Final = (
     "CHILD SA failed: {name}",
     "CHILD SA encountered fatal error: {name}",
     "encountered fatal error in state {name}",
+    *(
+        f"responding to {exchange} {what} with {how} notification {{name}}"
+        for exchange in ("AUTH", "IKE_INTERMEDIATE", *_EXCHANGE)
+        for what in ("message (ID {n}) from {addr}", "({n}) message (Message ID {n})",
+                     "({n}) message (Message ID {n}) from {addr}", "request with Message ID {n}")
+        for how in ("encrypted", "unencrypted")
+    ),
     "responding to {any} message (ID {n}) from {addr} with encrypted notification {name}",
     "responding to {any} message (ID {n}) from {addr} with unencrypted notification {name}",
     "responding to {any} with encrypted notification {name}",
@@ -476,12 +591,10 @@ _MESSAGES: Final = (
         for exchange in _EXCHANGE
         for sort in ("response", "request", "message")
     ),
-    "ignoring informational payload, type {name} msgid={spi}",
     "ignoring informational payload {name}, msgid={spi}, length={n}",
     "ignoring secured informational payload {name}, msgid={spi}, length={n}",
     "ignoring secured informational payload {name}, msgid={spi}, len={n}",
     "ignoring unsecured informational payload {name}, length={n}",
-    "ignoring informational payload, type {name}",
     "ignoring informational payload {name}",
     "ignoring secured informational payload {name}",
     "ignoring unsecured informational payload {name}",
@@ -499,6 +612,16 @@ _MESSAGES: Final = (
     "Quick Mode message{any}"),
     ("{n} second timeout exceeded after {n} retransmits.  Possible authentication failure: no "
     "acceptable{any}"),
+    *(
+        f"max number of retransmissions ({{n}}) reached after {{n}} seconds{then}"
+        for then in (
+            ".  No response (or no acceptable response) to our {any}",
+            ".  No acceptable response to our first Quick Mode message{any}",
+            (".  Possible authentication failure: no acceptable response to our first encrypted "
+             "message"),
+            "",
+        )
+    ),
     "{n} second timeout exceeded after {n} retransmits",
     "{n} second timeout exceeded after {n} retransmit.  {any}",
     ("max number of retransmissions ({n}) reached {name}.  No response (or no acceptable response) "
@@ -518,11 +641,35 @@ _MESSAGES: Final = (
     "initiating delete of connection's Child SA {serial} using IKE SA {serial}",
     "initiating delete of connection's IPsec SA {serial} and ISAKMP SA {serial}",
     "initiating delete of connection's {any}",
+    "initiating delete of \"{conn}\" {serial} which has connection's Child SA {serial}",
+    "initiating delete of \"{conn}\" {serial} which has connection's IPsec SA {serial}",
+    "initiating delete of {private} which has connection's {any}",
+    "marking connection down, {name} SA {serial} is shared with \"{conn}\"",
+    "marking connection down, {any}",
+    "marking connection down",
+    "IKE SA is shared - only terminating IPsec SA",
+    "IKE SA is shared - only terminating Child SA",
+    "ISAKMP SA is shared - only terminating IPsec SA",
+    "intiating delete",
+    "received whack to delete connection by user {user}",
+    "received whack to delete connection by id {id}",
     "received whack to delete {any} state {serial} {name}",
     "received whack to delete {any}",
     "suspending connection - deleting states",
     "deleting connection \"{conn}\"[{n}] instance with peer {addr} {{isakmp=#{n}/ipsec=#{n}}}",
+    ("deleting connection \"{conn}\"[{n}] {addr} instance with peer {addr} "
+    "{{isakmp=#{n}/ipsec=#{n}}}"),
+    "deleting labeled parent connection with peer {addr} sec_label:{label}",
+    "deleting labeled child connection with peer {addr} sec_label:{label}",
+    "added connection description \"{conn}\"",
+    *(
+        f"added {oriented}{version} connection{name}"
+        for oriented in ("", "oriented ", "unoriented ")
+        for version in ("IKEv1", "IKEv2")
+        for name in (" \"{conn}\"", "")
+    ),
     "deleting connection instance with peer {addr} {{isakmp=#{n}/ipsec=#{n}}}",
+    "deleting connection instance with peer {addr}",
     "deleting connection \"{conn}\"{any}",
     "deleting non-instance connection",
     "deleting connection",
@@ -554,6 +701,7 @@ _MESSAGES: Final = (
     "sent INFORMATIONAL request to delete IKE SA",
     "received Delete SA({spi}) payload: deleting IPSEC State {serial}",
     "received Delete SA({spi}) payload: deleting IPsec State {serial}",
+    "received Delete SA({spi}) payload: self-deleting IPsec State {serial}",
     "received Delete SA payload: deleting ISAKMP State {serial}",
     "received Delete SA payload: self-deleting ISAKMP State {serial}",
     "received Delete SA payload via {serial}",
@@ -566,12 +714,11 @@ _MESSAGES: Final = (
         for sa in ("IPSEC State", "IPsec State", "CHILD SA")
         for when in (" in {n} seconds", "{any}")
     ),
-    "{name} SA expired (LATEST!)",
-    "IPsec SA expired (--dontrekey)",
-    "Child SA expired (LATEST!)",
-    "IPsec SA expired (LATEST!)",
-    "CHILD SA expired (LATEST!)",
-    "ISAKMP SA expired (LATEST!)",
+    *(
+        f"{sa} SA expired ({why})"
+        for sa in ("Child", "IPsec", "CHILD", "ISAKMP", "IKE")
+        for why in ("LATEST!", "--dontrekey")
+    ),
     "received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; deleting old SA",
     ("received hard EXPIRE for {any} SPI {spi} bytes {n} packets {n} rekey=yes; already hard "
     "expired"),
@@ -583,26 +730,31 @@ _MESSAGES: Final = (
     "INFORMATIONAL response redirects to new gateway {addr}",
     "scheduling redirect {n} to {addr}",
     # --- the peer is dead -----------------------------------------------------------------------
-    "liveness action - restarting all connections that share this peer",
-    "liveness action - clearing connection kind {name}",
-    "liveness action - putting connection into hold",
-    "liveness action - {any}",
-    "DPD action - restarting all connections that share this peer",
-    "DPD action - putting connection into hold",
+    *(
+        f"{who} {what}"
+        for who in (
+            "DPD action -", "liveness action -", "IKEv1 DPD action -", "IKEv2 liveness action -",
+            "IKEv1 DPD: action -", "IKEv2 liveness: action -", "IKEv2 peer liveness -", "DPD:",
+        )
+        for what in (
+            "restarting all connections that share this peer",
+            "Restarting all connections that share this peer",
+            "clearing connection kind {name}",
+            "clearing connection",
+            "putting connection into hold",
+            "putting connection into %hold",
+            "Putting connection into %trap",
+        )
+    ),
     "DPD action - {any}",
-    "IKEv2 liveness action: clearing connection kind {name}",
-    "IKEv2 liveness action{any}",
-    "IKEv2 peer liveness - clearing connection",
-    "IKEv2 peer liveness - restarting all connections that share this peer",
-    "IKEv2 peer liveness{any}",
+    "liveness action - {any}",
+    *(
+        f"{who}: Clearing Connection {{conn}}[{{n}}] {{name}}"
+        for who in (
+            "IKEv1 DPD action", "IKEv2 liveness action", "IKEv2 liveness action clear",
+        )
+    ),
     "DPD: No response from peer - declaring peer dead",
-    "DPD: Clearing Connection",
-    "DPD: Restarting Connection",
-    "DPD: Restarting all connections that share this peer",
-    "DPD: Putting connection into %trap",
-    "DPD: Clearing {any}",
-    "DPD: Restarting {any}",
-    "DPD: Putting {any}",
     # --- pluto and its unit ---------------------------------------------------------------------
     "Pluto is shutting down",
     "Pluto is up",

@@ -15,6 +15,7 @@ from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from ipsecwatch.service.journald import Sender
+    from ipsecwatch.tracking.shared_identity import SharedIdentity
     from ipsecwatch.tunnel import Transition
 
 UP: Final = "3024d706a9f9496286630ede1357bc8c"
@@ -24,6 +25,7 @@ OTHER: Final = "f711044d80864fd790dd5c5b83a02039"
 PLUTO_LOST: Final = "9e391dea4ce74d8ab24556cf5889e267"
 PLUTO_BACK: Final = "e8395d17085e4ab9b6b9145d4af71b98"
 UNRECOGNISED: Final = "3e1ffa05e3c9429a99375d59663eefaf"
+SHARED: Final = "8047dcab6fce4a58890fd2639058eb42"
 BLOCKED: Final = "ad80a0b1bcb44f81b3da2f47693308b2"
 
 MAX_DETAIL: Final = 1024
@@ -84,6 +86,20 @@ class Journal:
             COUNT=str(count),
             DETAIL=clean(example, MAX_DETAIL),
             VERSION=clean(version or ""),
+        )
+
+    def shared_identity(self, shared: SharedIdentity) -> None:
+        """Write that two devices seem to use one identity."""
+        template = clean(shared.template)
+        one, other = (clean(address) for address in shared.addresses)
+        self._write(
+            SHARED,
+            4,
+            f"Two devices may use one identity with {template}: clients at {one} and {other} "
+            "keep replacing each other.",
+            TUNNEL=template,
+            PEER=f"{one} {other}",
+            ADVICE="Give each device an identity of its own, with a secret or certificate for it.",
         )
 
     def blocked(self, uid: int | None) -> None:

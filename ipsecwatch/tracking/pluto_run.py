@@ -47,6 +47,12 @@ class PlutoRun:
         # Serials only grow in one run: one that is new and not the highest is another's.
         return any(s.serial <= self.top and s.serial not in self.serials for s in report.states)
 
+    def is_same(self, poll: Poll, report: Report) -> bool:
+        """Return whether a report is surely the same pluto's as the last one."""
+        if self.pid is not None and poll.pid is not None:
+            return self.pid == poll.pid
+        return any(s.serial in self.serials for s in report.states)
+
     def note_list(self, report: Report, now: float) -> None:
         """Take note of how many connections are loaded, before tunnels are compared."""
         self.gone = False

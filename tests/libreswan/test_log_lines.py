@@ -10,11 +10,16 @@ from ipsecwatch.libreswan.log_lines import (
     ConnectionLine,
     Finding,
     LogEvent,
+    Subject,
     Weight,
+    find_wording,
     interpret,
+    interpret_daemon,
     parse_line,
 )
+from ipsecwatch.libreswan.log_table import DAEMON_TABLE, TABLE
 from ipsecwatch.tunnel import Reason
+from tests.support.libreswan_source import RELEASES
 from tests.support.paths import FIXTURES
 
 if TYPE_CHECKING:
@@ -27,34 +32,47 @@ def find(line: str, *, phase1: bool = False) -> Finding | None:
 
 
 PREFIXES = {
-    '"site": x': ("site", None),
-    '"site" #12: x': ("site", 12),
-    '"multi/2x1" #3: x': ("multi/2x1", 3),
-    '"rw"[7] 192.0.2.9 #3: x': ("rw[7]", 3),
-    '"rw"[7] 2001:db8::9 #3: x': ("rw[7]", 3),
-    '"rw"[7] <address> #3: x': ("rw[7]", 3),
-    '"rw"[7] 192.0.2.9: x': ("rw[7]", None),
-    '"lab"[1][2] 192.0.2.9 #5: x': ("lab[1][2]", 5),
-    '"private#192.0.2.0/24"[1] ...192.0.2.7 #4: x': ("private#192.0.2.0/24[1]", 4),
+    '"site": x': ("site", None, ""),
+    '"site" #12: x': ("site", 12, ""),
+    '"multi/2x1" #3: x': ("multi/2x1", 3, ""),
+    '"rw"[7] 192.0.2.9 #3: x': ("rw[7]", 3, "192.0.2.9"),
+    '"rw"[7] 2001:db8::9 #3: x': ("rw[7]", 3, "2001:db8::9"),
+    '"rw"[7] <address> #3: x': ("rw[7]", 3, "<address>"),
+    '"rw"[7] 192.0.2.9: x': ("rw[7]", None, "192.0.2.9"),
+    '"lab"[1][2] 192.0.2.9 #5: x': ("lab[1][2]", 5, "192.0.2.9"),
+    '"private#192.0.2.0/24"[1] ...192.0.2.7 #4: x': ("private#192.0.2.0/24[1]", 4, "192.0.2.7"),
     '"private#192.0.2.0/24"[1] 10.0.0.1/32=== ...192.0.2.7 #4: x': (
-        "private#192.0.2.0/24[1]",
-        4,
+        "private#192.0.2.0/24[1]", 4, "192.0.2.7",
     ),
     '"p#192.0.2.0/24"[2] 10.0.0.1/32=== ...192.0.2.7===10.9.0.0/16 #4: x': (
-        "p#192.0.2.0/24[2]",
-        4,
+        "p#192.0.2.0/24[2]", 4, "192.0.2.7",
     ),
-    '"site" #2 IKE_AUTH_I: x': ("site", 2),  # with --debug add-prefix
-    'ERROR: "site" #2: x': ("site", 2),  # 5.x
-    '"site" #2: ERROR: x': ("site", 2),  # to 4.10
-    '"a b, {c}: #9" #2: x': ("a b, {c}: #9", 2),
-}
+    '"site" #2 IKE_AUTH_I: x': ("site", 2, ""),  # with --debug add-prefix
+    'ERROR: "site" #2: x': ("site", 2, ""),  # 5.x
+    '"site" #2: ERROR: x': ("site", 2, ""),  # to 4.10
+    '"a b, {c}: #9" #2: x': ("a b, {c}: #9", 2, ""),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("line", PREFIXES)
 def test_a_line_is_of_the_connection_at_its_start(line: str) -> None:
-    name, serial = PREFIXES[line]
-    assert parse_line(line) == ConnectionLine(name, name.partition("[")[0], serial, "x")
+    name, serial, address = PREFIXES[line]
+    assert parse_line(line) == ConnectionLine(name, name.partition("[")[0], serial, "x", address)
+
+
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ('"site" #12: x', ""),
+        ('"rw"[7] 192.0.2.9 #3: x', "192.0.2.9"),
+        ('"rw"[7] 2001:db8::9: x', "2001:db8::9"),
+        ('"p#192.0.2.0/24"[2] 10.0.0.1/32=== ...192.0.2.7===10.9.0.0/16 #4: x', "192.0.2.7"),
+    ],
+)
+def test_a_line_about_an_instance_has_its_peers_address(line: str, address: str) -> None:
+    said = parse_line(line)
+    assert said is not None
+    assert said.address == address
 
 
 KNOCKS, OURS = "packet from 192.0.2.7:500", "192.0.2.1:500"
@@ -102,7 +120,7 @@ def rows() -> Iterator[Row]:
             yield section, release, text
 
 
-TABLE = tuple(rows())
+WORDINGS = tuple(rows())
 
 
 def meaning(found: Finding | None) -> str:
@@ -113,16 +131,90 @@ def meaning(found: Finding | None) -> str:
     return event if found.reason is Reason.NONE else f"{event} {found.reason}"
 
 
-@pytest.mark.parametrize(("section", "release", "text"), TABLE)
+@pytest.mark.parametrize(("section", "release", "text"), WORDINGS)
 def test_each_wording_means_what_the_table_says(section: str, release: str, text: str) -> None:
     assert meaning(find(f'"site"[3] 192.0.2.7 #3: {text}')) == section
 
 
+@pytest.mark.parametrize(("section", "release", "text"), WORDINGS)
+def test_each_wording_is_of_a_release_that_its_row_says(
+    section: str, release: str, text: str
+) -> None:
+    said = parse_line(f'"site" #3: {text}')
+    assert said is not None
+    row = find_wording(said.text)
+    assert release in RELEASES
+    if row is not None:
+        first, last = RELEASES.index(row.first), RELEASES.index(row.last)
+        assert first <= RELEASES.index(release) <= last
+
+
+def test_each_row_has_a_wording() -> None:
+    lines = [parse_line(f'"site" #3: {text}') for _, _, text in WORDINGS]
+    met = {find_wording(said.text) for said in lines if said is not None}
+    met |= {find_wording(text, daemon=True) for text, _ in DAEMONS_WORDS}
+    assert not [row.pattern for row in (*TABLE, *DAEMON_TABLE) if row not in met]
+
+
+DAEMONS_WORDS: tuple[tuple[str, tuple[object, ...]], ...] = (
+    ("Starting Pluto (Libreswan Version 5.2 IKEv2) pid:7", (LogEvent.STARTED, Subject.PLUTO)),
+    ("shutting down", (LogEvent.STOPPED, Subject.PLUTO)),
+    ("shutting down, leavings state", (LogEvent.STOPPED, Subject.PLUTO)),
+    ("shutting down despite whacky magic", (LogEvent.STOPPED, Subject.PLUTO)),
+    ("Pluto is shutting down", (LogEvent.STOPPED, Subject.PLUTO)),
+    ("Pluto is shutting down (leaving state)", (LogEvent.STOPPED, Subject.PLUTO)),
+    (
+        "shutting down interface eth1/eth1 192.0.2.1:500",  # 3.18 to 3.32
+        (LogEvent.LOSS, Subject.ADDRESS, Reason.UNREACHABLE, "192.0.2.1"),
+    ),
+    (
+        "shutting down interface eth1 192.0.2.1:4500",
+        (LogEvent.LOSS, Subject.ADDRESS, Reason.UNREACHABLE, "192.0.2.1"),
+    ),
+    (
+        "shutting down interface eth1 [2001:db8::1]:500",
+        (LogEvent.LOSS, Subject.ADDRESS, Reason.UNREACHABLE, "2001:db8::1"),
+    ),
+    (
+        "shutting down interface eth1/eth1 2001:db8::1:500",
+        (LogEvent.LOSS, Subject.ADDRESS, Reason.UNREACHABLE, "2001:db8::1"),
+    ),
+    (
+        "deleting lasting state #7 on interface (eth1) which is shutting down",
+        (LogEvent.LOSS, Subject.SA, Reason.UNREACHABLE, 7),
+    ),
+    (
+        "failed to convert 'road.example' at load time: not a numeric IPv4 address",
+        (LogEvent.FAILURE, Subject.HOST, Reason.UNREACHABLE, "road.example"),
+    ),
+    ('added connection description "site"', (LogEvent.LOADED, Subject.CONNECTION, "site")),
+    ('added IKEv2 connection "site"', (LogEvent.LOADED, Subject.CONNECTION, "site")),
+)
+
+
+@pytest.mark.parametrize(("line", "expected"), DAEMONS_WORDS)
+def test_a_line_of_pluto_itself_tells_what_it_names(
+    line: str, expected: tuple[object, ...]
+) -> None:
+    found = interpret_daemon(line)
+    assert found is not None
+    said = (found.reason, found.ended, found.address, found.host, found.other)
+    assert (found.event, found.subject) == expected[:2]
+    assert all(part in said for part in expected[2:])
+
+
+def test_other_lines_of_pluto_s_are_no_evidence() -> None:
+    for line in (*NOBODYS, "shutting down the CRL fetch helper thread", "adding interface eth1 x"):
+        if not line.startswith("shutting down interface"):
+            assert interpret_daemon(line) is None
+
+
 def test_the_table_speaks_of_every_reason_that_a_log_can_tell() -> None:
-    told = {section.partition(" ")[2] for section, _, _ in TABLE} - {
+    told = {section.partition(" ")[2] for section, _, _ in WORDINGS} - {
         "",
         "identified",
         "established",
+        "requested",
     }
     silent = {"none", "unloaded", "bad-output"} | {r for r in Reason if r.startswith("pluto-")}
     assert told == {str(r) for r in Reason} - silent

@@ -36,12 +36,14 @@ def connection(
     aliases: tuple[str, ...] = (),
     serial: int | None = None,
     unresolved: str | None = None,
+    remote_id: str | None = None,
 ) -> Connection:
     """A connection as the connection list would have it."""
     peer = peer if unresolved is None else "%dns"
     topology = Topology(
-        f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, None, None, None, unresolved
-    )
+        f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, remote_id, None, None,
+        unresolved,
+    )  # fmt: skip
     return Connection(
         name,
         instance,

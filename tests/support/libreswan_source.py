@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What libreswan's source says at each release, from a clone of it: the texts of its messages."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import tarfile
+from functools import cache
+from typing import Final
+
+CLONE: Final = os.environ.get("LIBRESWAN_CLONE", "")
+"""A git clone of libreswan with its tags, bare or not; empty where there is none."""
+
+RELEASES: Final = (
+    "3.18", "3.19", "3.20", "3.21", "3.22", "3.23", "3.25", "3.26", "3.27", "3.28", "3.29", "3.30",
+    "3.31", "3.32",
+    *(f"4.{n}" for n in range(16)),
+    "5.0", "5.1", "5.2", "5.3", "5.3.1", "5.3.2", "5.4", "main",
+)  # fmt: skip
+"""Those that the tables are of, in order; ``main`` is the development branch after the last."""
+
+_FOLDERS: Final = ("programs/pluto", "lib", "include")
+_TOKEN: Final = re.compile(
+    r"""/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])+' | \w+ | \s+ | \\\n | .""",
+    re.DOTALL | re.VERBOSE,
+)
+_VALUE: Final = re.compile(r"%[-+ #0-9.*]*(?:hh|h|ll|l|j|z|t)?[a-zA-Z]")
+
+
+@cache
+def texts(release: str) -> str:
+    """Return the string literals of a release, one a line, with ``%`` for each value in them.
+
+    Literals that stand side by side are one. So is one with a macro of a format (PRI_...) in it.
+    """
+    tag = release if release == "main" else f"v{release}"
+    archive = subprocess.run(
+        ["git", "-C", CLONE, "archive", tag, *_FOLDERS], capture_output=True, check=True
+    ).stdout
+    found: list[str] = []
+    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+        for member in files:
+            file = files.extractfile(member) if member.name.endswith((".c", ".h")) else None
+            if file is not None:
+                found += _literals(file.read().decode(errors="replace"))
+    return "\n".join(["", *found, ""])
+
+
+def says(release: str, words: str) -> bool:
+    """Return whether a message of a release has these words, or the ones behind a ``|``.
+
+    ``^`` and ``$`` are its begin and its end.
+    """
+    return any(_has(release, part) for part in words.split("|"))
+
+
+def _has(release: str, words: str) -> bool:
+    begin, words = ("\n", words[1:]) if words.startswith("^") else ("", words)
+    end, words = ("\n", words[:-1]) if words.endswith("$") else ("", words)
+    return f"{begin}{words}{end}" in texts(release)
+
+
+def _literals(source: str) -> list[str]:
+    found: list[str] = []
+    current: str | None = None
+    for match in _TOKEN.finditer(source):
+        token = match[0]
+        if token.startswith('"'):
+            current = (current or "") + token[1:-1]
+        elif token.startswith("PRI"):
+            current = (current or "") + "%s"
+        elif not token.isspace() and token != "\\\n" and not token.startswith(("/*", "//")):
+            if current is not None:
+                found.append(normal(current))
+            current = None
+    return found if current is None else [*found, normal(current)]
+
+
+def normal(text: str) -> str:
+    """Write each value as ``%``, several side by side as one, and a quote without its escape."""
+    return re.sub("%+", "%", _VALUE.sub("%", text)).replace('\\"', '"')
