@@ -158,15 +158,28 @@ def test_a_pluto_that_comes_without_it_is_not_waited_for_twice() -> None:
     assert history(poll(9, [other], pid=2), tracker=tracker) == ["unknown>gone:unloaded"]
 
 
-def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason() -> None:
+@pytest.mark.parametrize("second", ["site", "other"])  # from 5.0 on; 4.x
+def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason(second: str) -> None:
     # Child SAs of several connections share an IKE SA with one peer: only one negotiates it.
     other = connection("other", policy="UP")
-    wish = [Pending(7, "other", (), "Child SA"), Pending(7, "site", (), "Child SA")]
+    wish = [Pending(7, "other", (), "Child SA"), Pending(7, second, (), "Child SA")]
     asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
     tracker = Tracker(stuck_after=30)
     history(poll(0, [TRIED, other], asking, pending=wish), tracker=tracker)
     stuck = tracker.observe(poll(30, [TRIED, other], asking, pending=wish))
     assert sorted(told(stuck)) == ["connecting>stuck:no-answer"] * 2
+
+
+def test_one_with_another_peer_has_not_the_reason_of_an_unanswered_ike_sa() -> None:
+    other = connection("other", policy="UP", peer="192.0.2.9")
+    asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [TRIED, other], asking), tracker=tracker)
+    stuck = tracker.observe(poll(30, [TRIED, other], asking))
+    assert {(c.tunnel.name, str(c.reason)) for c in stuck} == {
+        ("site", "other"),
+        ("other", "no-answer"),
+    }
 
 
 # --- What came and went between two polls -------------------------------------------------------
