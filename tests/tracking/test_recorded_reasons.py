@@ -43,6 +43,8 @@ CAUSES: dict[str, tuple[set[str], set[str]]] = {
     "hole": (set(), {"no-answer"}),
     "hole1": (set(), {"no-answer"}),
     "closed": (set(), {"unreachable"}),
+    # Names that don't resolve: one of them does in the end.
+    "dns": (set(), {"unreachable"}),
     # Of two connections with one peer that doesn't answer, one waits for the other's IKE SA.
     "added-again-15": ({"operator"}, {"no-answer"}),
     "added-again-30": ({"operator"}, {"no-answer"}),
