@@ -38,8 +38,8 @@ class HeldSas:
     """When they were last seen, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
     """When the lifetimes run out, by serial, on the wall clock."""
-    ikev1: bool = False
-    """The Child SAs are IKEv1's: the peer's Delete is logged in so many words."""
+    ikev1: frozenset[int] = frozenset()
+    """Those Child SAs that are IKEv1's: of them the peer's Delete is logged in so many words."""
     at_once: bool = False
     """What ends them does so at once: nothing is established whose end a peer may delay."""
     successor: bool = False
@@ -66,7 +66,7 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
         born=record.born,
         seen=seen,
         expiries={s.serial: seen + left for s in states if (left := _left(s)) is not None},
-        ikev1=bool(shown) and all(s.ike_version == 1 for s in shown),
+        ikev1=frozenset([s.serial for s in shown if s.ike_version == 1]),
     )
 
 

@@ -295,7 +295,7 @@ def _meaning(cause: Evidence, held: HeldSas) -> Reason:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:
         return cause.reason
-    if cause.reason is Reason.PEER_DELETED and not held.ikev1:
+    if cause.reason is Reason.PEER_DELETED and cause.serial not in held.ikev1:
         return cause.reason
     # The end is ours, or an IKEv1 one, where the peer's Delete would have been told of.
     due = held.expiries.get(cause.serial or 0)

@@ -51,7 +51,8 @@ def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvid
 def held(*serials: int, name: str = "site", born: int = 0, ikev1: bool = False) -> HeldSas:
     """A tunnel with these SAs."""
     sas = frozenset(serials)
-    return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=ikev1)
+    v1 = sas if ikev1 else frozenset[int]()
+    return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=v1)
 
 
 def loss(log: LogEvidence, serials: Iterable[int] = (1, 2), born: int = 0) -> Reason:
