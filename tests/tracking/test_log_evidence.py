@@ -121,6 +121,39 @@ ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
             "#1: deleting state (STATE_MAIN_I4)",
         ),
     ),
+    "5.4 by hand, --down-child": (
+        Reason.OPERATOR,
+        (
+            "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+    ),
+    "5.4 by hand, --down-ike": (
+        Reason.OPERATOR,
+        (
+            "#1: sent INFORMATIONAL request to delete IKE SA",
+            "#2: ESP traffic information: in=0B out=0B",
+            "#1: deleting IKE SA (established IKE SA)",
+        ),
+    ),
+    "4.10 by hand, the IKE SA shared": (
+        Reason.OPERATOR,
+        (
+            ": terminating SAs using this connection",
+            ": IKE SA is shared - only terminating IPsec SA",
+            "#2: deleting state (STATE_V2_ESTABLISHED_CHILD_SA) aged 3s and sending notification",
+            "#2: ESP traffic information: in=84B out=84B",
+        ),
+    ),
+    "3.25 DPD": (
+        Reason.PEER_DEAD,
+        (
+            "#2: IKEv1 DPD: action - clearing connection kind CK_PERMANENT",
+            "#2: deleting state (STATE_QUICK_I2) and sending notification",
+            "#2: ESP traffic information: in=84B out=168B",
+            "#1: deleting state (STATE_MAIN_I4) and sending notification",
+        ),
+    ),
     "4.10 liveness": (
         Reason.PEER_DEAD,
         (
