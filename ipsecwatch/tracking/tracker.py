@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.report import PlutoState, Poll, Report, Role, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
+from ipsecwatch.tracking.awaited_ikes import awaited_ikes
 from ipsecwatch.tracking.by_hand import note_hand
 from ipsecwatch.tracking.clients import Clients
 from ipsecwatch.tracking.grouping import Group, GroupKind
@@ -220,7 +221,7 @@ class Tracker:
         note_ikes(run, self._log, report, self._records.tunnels.values())
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
         self._known_clients = None
-        self._awaited = _awaited(report)
+        self._awaited = awaited_ikes(report)
         out = self._update_all(poll, self._observations)
         self._note_incoming()
         self._log.compare(report, poll.at)
@@ -630,18 +631,6 @@ def tunnels_of(report: Report) -> dict[str, Tunnel]:
     tracker = Tracker()
     tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
     return tracker.tunnels
-
-
-def _awaited(report: Report) -> dict[ConnectionKey, list[SaState]]:
-    """Find the IKE SAs of which connections wait for a Child SA."""
-    if not report.pending:
-        return {}
-    states = {s.serial: s for s in report.states}
-    found: dict[ConnectionKey, list[SaState]] = {}
-    for p in report.pending:
-        if p.serial in states:
-            found.setdefault((p.name, p.instance), []).append(states[p.serial])
-    return found
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:

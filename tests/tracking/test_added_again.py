@@ -158,15 +158,28 @@ def test_a_pluto_that_comes_without_it_is_not_waited_for_twice() -> None:
     assert history(poll(9, [other], pid=2), tracker=tracker) == ["unknown>gone:unloaded"]
 
 
-def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason() -> None:
+@pytest.mark.parametrize("second", ["site", "other"])  # from 5.0 on; 4.x
+def test_one_that_waits_for_the_ike_sa_of_another_has_its_reason(second: str) -> None:
     # Child SAs of several connections share an IKE SA with one peer: only one negotiates it.
     other = connection("other", policy="UP")
-    wish = [Pending(7, "other", (), "Child SA"), Pending(7, "site", (), "Child SA")]
+    wish = [Pending(7, "other", (), "Child SA"), Pending(7, second, (), "Child SA")]
     asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
     tracker = Tracker(stuck_after=30)
     history(poll(0, [TRIED, other], asking, pending=wish), tracker=tracker)
     stuck = tracker.observe(poll(30, [TRIED, other], asking, pending=wish))
     assert sorted(told(stuck)) == ["connecting>stuck:no-answer"] * 2
+
+
+def test_one_with_another_peer_has_not_the_reason_of_an_unanswered_ike_sa() -> None:
+    other = connection("other", policy="UP", peer="192.0.2.9")
+    asking = [ike(7, "other", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [TRIED, other], asking), tracker=tracker)
+    stuck = tracker.observe(poll(30, [TRIED, other], asking))
+    assert {(c.tunnel.name, str(c.reason)) for c in stuck} == {
+        ("site", "other"),
+        ("other", "no-answer"),
+    }
 
 
 # --- What came and went between two polls -------------------------------------------------------
@@ -203,3 +216,21 @@ def test_those_that_came_while_nobody_watched_are_not_counted() -> None:
     tracker.restore(before.save())
     tracker.observe(poll(60, [ADDED], [ike(11, "site"), child(12, "site", 11)], pid=1))
     assert tracker.missed == 0
+
+
+def test_a_client_that_was_here_for_less_than_a_poll_makes_no_transition_whatever_is_logged() -> (
+    None
+):
+    template = connection("rw", peer="%any", serial=1)
+    tracker = Tracker()
+    history(poll(0, [template], [ike(1, "site")]), tracker=tracker)
+    for text in (
+        '"rw"[3] 192.0.2.7 #2: responder established IKE SA; authenticated peer',
+        '"rw"[3] 192.0.2.7 #3: responder established Child SA using #2; IPsec tunnel',
+        '"rw"[3] 192.0.2.7 #3: ESP traffic information: in=0B out=0B',
+        '"rw"[3] 192.0.2.7 #2: deleting IKE SA (established IKE SA)',
+    ):
+        tracker.hear(LogLine(START + 3, text))
+    assert history(poll(5, [template], [ike(1, "site")]), tracker=tracker) == []
+    assert history(poll(10, [template], [ike(4, "site")]), tracker=tracker) == []
+    assert tracker.missed == 2

@@ -43,6 +43,9 @@ CAUSES: dict[str, tuple[set[str], set[str]]] = {
     "hole": (set(), {"no-answer"}),
     "hole1": (set(), {"no-answer"}),
     "closed": (set(), {"unreachable"}),
+    # Of two connections with one peer that doesn't answer, one waits for the other's IKE SA.
+    "added-again-15": ({"operator"}, {"no-answer"}),
+    "added-again-30": ({"operator"}, {"no-answer"}),
     # The gateway's side, whose log wasn't recorded: the instance is gone, and that is all.
     "cp-server": ({"other"}, set()),
     "xauth-server": ({"other"}, set()),

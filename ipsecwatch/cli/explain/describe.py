@@ -239,7 +239,7 @@ def sa(
     known: bool = False,
 ) -> str:
     """Tell of one SA; ``known``: what its state means has been told already."""
-    parts = [f"#{s.serial} {_standing(s, known=known)}"]
+    parts = [f"#{s.serial} {_standing(s, connection, known=known)}"]
     if s.established:
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
     else:
@@ -248,11 +248,19 @@ def sa(
     return "; ".join(filter(None, parts))
 
 
-def _standing(s: SaState, *, known: bool) -> str:
+def _standing(s: SaState, connection: Connection | None, *, known: bool) -> str:
     if s.established:
-        return "is established" + ("" if s.newest else ", and has a successor")
+        return f"is established{_successor(s, connection)}"
     said = clean(s.state_name or s.story, 80)
     return f"is at “{said}”" if known else f"is at “{said}”: {_meaning(s, lower=True)}"
+
+
+def _successor(s: SaState, connection: Connection | None) -> str:
+    if s.newest:
+        return ""
+    if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
+        return ", but its connection uses no Child SA"
+    return ", and has a successor"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
