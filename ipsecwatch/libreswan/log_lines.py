@@ -61,17 +61,17 @@ class ConnectionLine:
 
 _NAME: Final = grammar.name(length="{1,512}")
 # `"name"[1] 192.0.2.1 #2: text`; an opportunistic instance has `10.0.0.1/32=== ...192.0.2.1` for
-# the address; errors begin with "ERROR: ", in 5.x before the name; debugging adds the state's
-# name to #2.
+# the address; errors begin with "ERROR: ", in 5.x before the name, as "warning: " in 5.4;
+# debugging adds the state's name to #2.
 _LINE: Final = re.compile(
-    rf'(?:ERROR: )?"({_NAME})"({grammar.instances(3)})((?: [^#" ]{{1,200}}){{0,3}}?)'
+    rf'(?:ERROR: |warning: )?"({_NAME})"({grammar.instances(3)})((?: [^#" ]{{1,200}}){{0,3}}?)'
     rf"(?: #({grammar.NUMBER})(?: [A-Z][A-Z0-9_]{{2,40}})?)?: (?:ERROR: )?(.*)"
 )
 
 
 def parse_line(line: str) -> ConnectionLine | None:
     """Take a line apart; None where it is about no connection."""
-    if not line.startswith(('"', 'ERROR: "')):
+    if not line.startswith(('"', 'ERROR: "', 'warning: "')):
         return None
     m = _LINE.match(line)
     if m is None:

@@ -277,6 +277,19 @@ _MESSAGES: Final = (
     "NSS: ERROR: IPsec certificate {private}",
     "NSS: end certificate invalid",
     "Certificate {id} failed verification",
+    "certificate does not contain ID_IP subjectAltName={private}",
+    "certificate does not contain ID_USER_FQDN subjectAltName={private}",
+    "certificate does not contain subjectAltName={private}",
+    "certificate contains no subjectAltName extension to match {name} '{id}'",
+    "certificate contains no subjectAltName extension matching '{id}'",
+    "certificate contains no subjectAltName extension",
+    "certificate subjectAltName extension does not match {name} '{id}'",
+    "certificate subjectAltName extension does not match {private}",
+    "No matching subjectAltName found for '{id}'",
+    "No matching subjectAltName found",
+    "ID_DER_ASN1_DN '{id}' does not match expected {private}",
+    "FIPS: Rejecting peer cert with key size {n} under {n}",
+    "FIPS: rejecting peer cert with key size {n} under {n}: {private}",
     "Certificate {id} failed TLS Server verification",
     "Certificate {id} failed TLS Client verification",
     "Certificate {id} failed IPsec verification",
@@ -336,6 +349,9 @@ _MESSAGES: Final = (
     "private key matching {any} \"{private}",
     "connection {conn}'s {name} private key not found",
     "connection's {name} private key not found",
+    "Can't find the certificate or private key from the NSS CKA_ID",
+    "Can't find the private key from the NSS CKA_ID",
+    "Can't find the private key from the certificate (found using NSS CKA_ID",
     "No {name} private key found",
     "no {name} private key found",
     "Private key not found (missing or token locked?",
@@ -461,6 +477,10 @@ _MESSAGES: Final = (
     "peer client subnet returned doesn't match my proposal",
     "no acceptable Oakley Transform",
     "no acceptable Proposal in IPsec SA",
+    *(
+        f"no local proposal matches remote proposals {{n}}:{protocol}:{{any}}"
+        for protocol in ("IKE", "ESP", "AH")
+    ),
     "no local proposal matches remote proposals {any}",
     "no local proposal matches {any}",
     "remote accepted the invalid proposal {any}",
@@ -539,6 +559,15 @@ _MESSAGES: Final = (
     "core dump dir: {path}",
     # --- our own kernel and scripts -----------------------------------------------------------
     "netlink response for Add SA {any}",
+    *(
+        f'command "{verb}": {end} {{any}}'
+        for verb in ("prepare", "route", "up", "unroute", "down")
+        for end in ("exited with status", "terminated with signal")
+    ),
+    *(
+        f'command "{verb}" output: {{private}}'
+        for verb in ("prepare", "route", "up", "unroute", "down")
+    ),
     "netlink response for Del SA {any}",
     "cannot install kernel policy {addr}; in use by negotiating Child SA \"{conn}\" {serial}",
     "cannot install kernel policy {addr}; it is in use by the {any} connection \"{conn}\"{any}",
@@ -748,6 +777,8 @@ _MESSAGES: Final = (
     ),
     "DPD action - {any}",
     "liveness action - {any}",
+    ("liveness_check - peer {addr} has not responded in {n} seconds, with a timeout of {n}, taking "
+    "{any}"),
     *(
         f"{who}: Clearing Connection {{conn}}[{{n}}] {{name}}"
         for who in (

@@ -53,7 +53,7 @@ _PROGRAM: Final = re.compile(
 )
 _CODE: Final = re.compile(r"(?:[0-2]\d\d|1v[12])(?: |$)", re.ASCII)
 _SUBJECT: Final = re.compile(
-    rf'((?:ERROR: )?")({grammar.name(length="{1,512}")})("{grammar.instances(3)})'
+    rf'((?:ERROR: |warning: )?")({grammar.name(length="{1,512}")})("{grammar.instances(3)})'
     rf'((?: [^#" ]{{1,200}}){{0,3}}?)((?: #{grammar.NUMBER})?)((?: [A-Z][A-Z0-9_]{{2,40}})?)'
     r"(: (?:ERROR: )?)",
     re.ASCII,

@@ -28,14 +28,13 @@ def note_hand(
     ``before_5``: pluto is of a release before 5.0. ``same_pluto``: it is known that no other one
     has taken its place, which would have forgotten what was wanted.
     """
-    wanted = {c.full_name for c in now if c.wanted_up}
-    taken = [c for c in now if c.full_name in record.wanted and c.full_name not in wanted]
-    if taken:
-        lost = any(_may_lose_it(c, before_5=before_5) for c in taken)
-        record.by_hand = same_pluto and not lost
-    elif wanted:
-        record.by_hand = False
-    record.wanted = frozenset(wanted)
+    wanted = frozenset([c.full_name for c in now if c.wanted_up])
+    taken = [c for c in now if c.full_name in record.wanted - wanted]
+    if taken and same_pluto:
+        hands = [c.full_name for c in taken if not _may_lose_it(c, before_5=before_5)]
+        record.by_hand = record.by_hand.union(hands)
+    record.by_hand -= wanted
+    record.wanted = wanted
 
 
 def _may_lose_it(c: Connection, *, before_5: bool) -> bool:

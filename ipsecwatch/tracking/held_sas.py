@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.report import instance_name
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ipsecwatch.report import Connection, SaState
     from ipsecwatch.tracking.records import TunnelRecord
@@ -36,29 +38,35 @@ class HeldSas:
     """When they were last seen, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
     """When the lifetimes run out, by serial, on the wall clock."""
-    ikev1: bool = False
-    """The Child SAs are IKEv1's: the peer's Delete is logged in so many words."""
+    ikev1: frozenset[int] = frozenset()
+    """Those Child SAs that are IKEv1's: of them the peer's Delete is logged in so many words."""
+    at_once: bool = False
+    """What ends them does so at once: nothing is established whose end a peer may delay."""
     successor: bool = False
-    """A client with the same identity has a newer IKE SA of another instance."""
-    silently: bool = False
-    """pluto (to 4.15) logs no more of an instance that is replaced than of one that its peer
-    deletes."""
+    """A client with the same identity has a newer IKE SA of another instance, and pluto (to 3.32)
+    logs no more of an instance that is replaced than of one that its peer deletes."""
 
 
-def held_sas(record: TunnelRecord, seen: float) -> HeldSas:
-    """Say what a tunnel held by the last report, which is from ``seen`` (wall clock)."""
+def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
+    """Say what a tunnel held by the last report, which is from ``seen`` (wall clock).
+
+    ``still`` are serials of Child SAs that it holds yet: what is told is about the others.
+    """
     t = record.tunnel
-    serials = record.children | record.parents
-    states = [s for s in t.states if s.serial in serials]
+    children = record.children.difference(still)
+    shown = [s for s in t.states if s.serial in children]
+    parents = {s.parent_serial for s in shown if s.parent_serial is not None} or record.parents
+    states = [*shown, *(s for s in t.states if s.serial in parents)]
+    names = {instance_name(*s.key) for s in shown} or {c.full_name for c in t.connections}
     return HeldSas(
-        names=frozenset([c.full_name for c in t.connections]),
-        children=record.children,
-        serials=serials,
-        hosts=frozenset([hosts for c in t.connections for hosts in hosts_of(c)]),
+        names=frozenset(names),
+        children=children,
+        serials=children.union(parents),
+        hosts=frozenset([h for c in t.connections if c.full_name in names for h in hosts_of(c)]),
         born=record.born,
         seen=seen,
         expiries={s.serial: seen + left for s in states if (left := _left(s)) is not None},
-        ikev1=any(s.ike_version == 1 for s in states if s.serial in record.children),
+        ikev1=frozenset([s.serial for s in shown if s.ike_version == 1]),
     )
 
 

@@ -22,8 +22,9 @@ class KnownSas:
     """Remembers which SAs came, and in whose place."""
 
     def __init__(self) -> None:
-        self._children: OrderedDict[int, tuple[str, int]] = OrderedDict()
-        """Child SAs that were established: of which connection, and by which line."""
+        self._children: OrderedDict[int, tuple[str, int, int]] = OrderedDict()
+        """Child SAs that were established: of which connection, by which line, under which IKE SA
+        (0: not told)."""
         self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Of a connection the newest Child SA, and the newest IKE SA (IKEv2, no rekey)."""
         self._phase1: set[int] = set()
@@ -32,6 +33,8 @@ class KnownSas:
         """Those of them under which a Quick Mode has begun."""
         self._rekeyed: set[int] = set()
         """IKE SAs in whose place another came."""
+        self._heirs: dict[int, int] = {}
+        """Which one that was."""
         self._fresh: set[int] = set()
         """IKE SAs heard of since they were last compared with a report."""
         self.carriers: set[int] = set()
@@ -53,6 +56,7 @@ class KnownSas:
             self._note_newest(said.name, child, said.serial)
         else:
             self._rekeyed.add(finding.rekeyed)
+            self._heirs[finding.rekeyed] = said.serial
 
     def note_child(self, said: ConnectionLine, finding: Finding, order: int) -> None:
         """Learn of a Child SA that is established, by the line with this order."""
@@ -63,7 +67,7 @@ class KnownSas:
             return
         child, ike = self._newest.get(said.name, (0, 0))
         self._note_newest(said.name, max(child, said.serial), ike)
-        self._children.setdefault(said.serial, (said.name, order))
+        self._children.setdefault(said.serial, (said.name, order, finding.using or 0))
         if len(self._children) > MAX_SERIALS:
             self._children.popitem(last=False)
 
@@ -88,6 +92,7 @@ class KnownSas:
         self._quick &= kept
         self._rekeyed &= kept.union(self.origins.values())
         self.origins = {s: old for s, old in self.origins.items() if s in kept}
+        self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
 
     def note_quick_mode(self, phase1: int) -> None:
         """Learn that a Quick Mode has begun under an IKEv1 SA."""
@@ -108,13 +113,29 @@ class KnownSas:
         told = [self._children[s][1] for s in children if s in self._children]
         return min(told, default=None)
 
+    def with_heirs(self, serials: Collection[int], names: Collection[str]) -> set[int]:
+        """Add to SAs those that took their place since they were last seen.
+
+        ``names`` are those of their connections.
+        """
+        found = set(serials)
+        for name in names:
+            child, _ = self._newest.get(name, (0, 0))
+            if child > max(serials, default=0):
+                found |= {child, self._children.get(child, ("", 0, 0))[2]}
+        for serial in list(found):
+            while (heir := self._heirs.get(serial)) is not None and heir not in found:
+                found.add(heir)
+                serial = heir
+        return found
+
     def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
         """Return whether an SA that ends is no loss, because its successor is there."""
         if serial in self._rekeyed:
             return True
         if serial in self._phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED):
             return True  # its Children outlive it
-        name, _ = self._children.get(serial, (name, 0))
+        name, _, _ = self._children.get(serial, (name, 0, 0))
         child, ike = self._newest.get(name, (0, 0))
         if serial in self._children and child > serial:
             return True

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 STOP_LEAD: Final = 10.0
 """Seconds by which a stop of pluto may be logged before its last answer."""
 SPENT_AFTER: Final = 2.0
-"""Seconds after which a report that still shows an SA proves that an interface's end, or a dead
-peer of another connection, hasn't taken it."""
+"""Seconds after which a report that still shows an SA proves that what ends others at once (an
+interface that goes, a dead peer of another connection) hasn't ended this one."""
 TIMER_SLACK: Final = 2.0
 """Seconds between the end of a lifetime and the line about it; timers are printed in seconds."""
 
@@ -253,18 +253,19 @@ class LogEvidence:
     def _about(self, held: HeldSas) -> list[Evidence]:
         """List what is known of the ends of SAs, in the order in which it was heard."""
         found: dict[int, Evidence] = {}
-        for serial in held.serials:
+        for serial in self.sas.with_heirs(held.serials, held.names):
             found |= {e.order: e for e in self._findings.about((Subject.SA, str(serial)))}
         born = self.sas.born(held.children)
         born = held.born if born is None else born
-        for name in held.names:
-            told = self._findings.about((Subject.CONNECTION, name))
-            found |= {e.order: e for e in told if e.order > born}
-        for local, remote in held.hosts:
-            for about in ((Subject.ADDRESS, local), (Subject.PEER, f"{local} {remote}")):
-                told = self._findings.about(about)
-                late = held.seen - SPENT_AFTER
-                found |= {e.order: e for e in told if e.order > born and e.at > late}
+        late = held.seen - SPENT_AFTER
+        for about in _indirect(held):
+            told = (e for e in self._findings.about(about) if e.order > born)
+            lasts = about[0] is Subject.CONNECTION and not held.at_once
+            found |= {
+                e.order: e
+                for e in told
+                if e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS)
+            }
         return [found[order] for order in sorted(found)]
 
 
@@ -275,20 +276,28 @@ def _anything(value: object) -> object:
 _KEPT: Final = fields({"heard": whole(0, 1 << 53), "findings": _anything})
 
 
+def _indirect(held: HeldSas) -> Iterable[About]:
+    """List what else may be said to end, and SAs with it."""
+    for name in held.names:
+        yield Subject.CONNECTION, name
+    for local, remote in held.hosts:
+        yield Subject.ADDRESS, local
+        yield Subject.PEER, f"{local} {remote}"
+
+
 def _replaced(e: Evidence) -> Evidence:
     return replace(e, reason=Reason.REPLACED, end=LossKind.ANY)
 
 
 def _meaning(cause: Evidence, held: HeldSas) -> Reason:
     """Say what the first cause is of these SAs, where its words alone don't tell."""
-    if held.successor and (
-        cause.end is LossKind.AMBIGUOUS or (cause.end is LossKind.UNEXPLAINED and held.silently)
-    ):
+    if held.successor and cause.end is LossKind.UNEXPLAINED:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:
         return cause.reason
-    if any(abs(cause.at - at) <= TIMER_SLACK for at in held.expiries.values()):
-        return Reason.EXPIRED
-    if cause.reason is Reason.PEER_DELETED and held.ikev1:
-        return Reason.OTHER  # its Delete would have been told of
-    return cause.reason
+    if cause.reason is Reason.PEER_DELETED and cause.serial not in held.ikev1:
+        return cause.reason
+    # The end is ours, or an IKEv1 one, where the peer's Delete would have been told of.
+    due = held.expiries.get(cause.serial or 0)
+    ran_out = due is not None and abs(cause.at - due) <= TIMER_SLACK
+    return Reason.EXPIRED if ran_out else Reason.OTHER

@@ -44,7 +44,7 @@ class Newcomers:
 
     def __init__(self) -> None:
         self._came: ConnectionLine | None = None
-        """The line that told last of a new IKE SA, while no line of a third one has followed."""
+        """The line that told last of a new IKE SA, while no line but of ends has followed."""
         self._left: ConnectionLine | None = None
         """The line that told last of an instance's end."""
         self._open = False
@@ -88,8 +88,7 @@ class Newcomers:
 
     def _note_other(self, said: ConnectionLine) -> None:
         """Take note of a line that is about none that is leaving."""
-        if self._came is not None and said.name != self._came.name:
-            self._came = None
+        self._came = None
         self._open = self._open and self._patient and self._heir in ("", said.name)
         self._heir = said.name
 

@@ -58,8 +58,8 @@ class TunnelRecord:
     """How many log lines had been heard when the newest of its Child SAs wasn't there yet."""
     wanted: frozenset[str] = frozenset()
     """Which of its connections pluto was to keep up, by the last report."""
-    by_hand: bool = False
-    """Somebody took UP from the policy of one of them, and what that takes down may still go."""
+    by_hand: frozenset[str] = frozenset()
+    """Those of which somebody took UP away; what that takes down may still go."""
     refused: tuple[int, Why] | None = None
     """What the peer's own attempt failed by, as the log told in its line with that number."""
     held_since: float | None = None
@@ -132,7 +132,7 @@ _NEWER: Final[dict[str, Check[Any]]] = {
     "incoming": optional(row(_TIME, _AS_PRINTED)),
     "born": optional(whole(0, MAX_LINES)),
     "wanted": optional(each(_AS_PRINTED)),
-    "by_hand": optional(flag),
+    "by_hand": optional(each(_AS_PRINTED)),
 }
 """What was not kept from the beginning."""
 
@@ -187,7 +187,7 @@ def _dump_record(record: TunnelRecord) -> dict[str, Any]:
         "incoming": list(t.incoming) if t.incoming is not None else None,
         "born": record.born,
         "wanted": sorted(record.wanted),
-        "by_hand": record.by_hand,
+        "by_hand": sorted(record.by_hand),
     }
 
 
@@ -233,7 +233,7 @@ def _load_record(kept: dict[str, Any]) -> TunnelRecord:
         told_stuck=kept["told_stuck"],
         born=kept["born"] or 0,
         wanted=frozenset(kept["wanted"] or ()),
-        by_hand=bool(kept["by_hand"]),
+        by_hand=frozenset(kept["by_hand"] or ()),
         why=kept["why"],
     )
 

@@ -51,7 +51,21 @@ def _waits_for(s: SaState) -> Reason:
     if s.kind is not SaKind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
         return Reason.CHILD_MISSING
     if s.stage is not Stage.AUTHENTICATING:
-        return Reason.NO_ANSWER
+        return Reason.AUTHENTICATION if _answered(s) else Reason.NO_ANSWER
     # IKEv1's XAUTH comes behind phase 1. Before it, and in IKEv2's IKE_AUTH, the peer has
     # answered until it was to believe us: pluto calls that a possible authentication failure.
     return Reason.CREDENTIALS if "XAUTH" in s.story else Reason.AUTHENTICATION
+
+
+_AT_WORK: Final = ("CRYPTO_TIMEOUT", "CRYPTO_FAILED")  # 3.22; to 3.21
+"""The timers of an IKE SA that pluto works on."""
+
+
+def _answered(s: SaState) -> bool:
+    """Return whether the peer has answered IKE_SA_INIT, and pluto didn't go on from there.
+
+    It neither repeats its request nor sends the next: our own secret or private key is missing.
+    libreswan up to 5.0 shows it so; from 5.1 on IKEv2 has other timers.
+    """
+    at_work = any(s.timer(name) is not None for name in _AT_WORK)
+    return s.ike_version == 2 and at_work and s.timer("RETRANSMIT") is None

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.report import PlutoState, Poll, Report, Role
+from ipsecwatch.report import PlutoState, Poll, Report, Role, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
 from ipsecwatch.tracking.awaited_ikes import awaited_ikes
@@ -33,7 +33,7 @@ from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from ipsecwatch.report import ConnectionKey, LogLine, SaState
     from ipsecwatch.tracking.held_sas import HeldSas
@@ -211,7 +211,7 @@ class Tracker:
             self._late_reasons.clear()
             self._log.forget(poll.at)
             for record in self._records.tunnels.values():
-                record.orphan, record.by_hand, record.wanted = True, False, frozenset()
+                record.orphan, record.by_hand, record.wanted = True, frozenset(), frozenset()
         self._reborn = False
         self._same_pluto = self._log.order > 0 or self._records.run.is_same(poll, report)
         run = self._records.run
@@ -415,8 +415,10 @@ class Tracker:
 
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
         """Bring all but state and reason of a tunnel up to date."""
-        if observed.children - record.children:
-            record.born, record.by_hand = self._heard[-1][1], False
+        if new := observed.children - record.children:
+            record.born = self._heard[-1][1]
+            came = {instance_name(*s.key) for s in observed.states if s.serial in new}
+            record.by_hand -= came
         record.children, record.parents = observed.children, observed.parents
         connections = tuple(observed.group.connections())
         managed = any(c.nm_configured for c in connections)
@@ -462,7 +464,7 @@ class Tracker:
     def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
         connections = tuple(observed.group.connections())
         note_hand(
-            record, connections, before_5=self._before_5, same_pluto=self._same_pluto
+            record, connections, before_5=self._is_of("3.", "4."), same_pluto=self._same_pluto
         )  # fmt: skip
 
     def _note_incoming(self) -> None:
@@ -505,11 +507,11 @@ class Tracker:
     def _loss_reason(
         self, record: TunnelRecord, poll: Poll, observed: Observation | None = None
     ) -> Why:
-        held = self._held(record)
+        held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)
         if why[0] is Reason.REPLACED:
             self._note_replaced(record, poll)
-        if record.by_hand and why[0] not in _NO_HAND:
+        if held.names & record.by_hand and why[0] not in _NO_HAND:
             return Reason.OPERATOR, None
         if why[0] is Reason.OTHER:
             if observed is not None and _lost_address(record.tunnel, observed):
@@ -550,13 +552,11 @@ class Tracker:
     def _was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
         return self._log.lost_between(self._held(record), observed.children)
 
-    def _held(self, record: TunnelRecord) -> HeldSas:
-        held = held_sas(record, self._seen)
-        return replace(
-            held,
-            successor=self._clients.successor(record) is not None,
-            silently=self._before_5,
-        )
+    def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
+        held = held_sas(record, self._seen, still)
+        if not self._is_of("3."):
+            return held
+        return replace(held, successor=self._clients.successor(record) is not None)
 
     @property
     def _clients(self) -> Clients:
@@ -565,10 +565,9 @@ class Tracker:
             self._known_clients = Clients(self._observations)
         return self._known_clients
 
-    @property
-    def _before_5(self) -> bool:
-        """Whether pluto is of a release before 5.0."""
-        return (self.version or "").lstrip("v").startswith(("3.", "4."))
+    def _is_of(self, *releases: str) -> bool:
+        """Return whether pluto's version begins with one of these."""
+        return (self.version or "").lstrip("v").startswith(releases)
 
     def _reason(self, record: TunnelRecord, state: TunnelState) -> Why:
         """Say why a tunnel isn't up, as far as is known now."""
@@ -609,7 +608,7 @@ class Tracker:
 
     def _end_of_trying(self, record: TunnelRecord) -> Why | None:
         """Say why a tunnel is no longer tried, if somebody ended that."""
-        why = self._log.loss(replace(self._held(record), born=record.trying_order))
+        why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
         if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
             return why
         return (Reason.OPERATOR, None) if record.by_hand else None

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.log_lines import (
+    Began,
     ConnectionLine,
     Finding,
     LogEvent,
+    Proof,
     Subject,
     Weight,
     find_wording,
@@ -50,6 +52,7 @@ PREFIXES = {
     '"site" #2 IKE_AUTH_I: x': ("site", 2, ""),  # with --debug add-prefix
     'ERROR: "site" #2: x': ("site", 2, ""),  # 5.x
     '"site" #2: ERROR: x': ("site", 2, ""),  # to 4.10
+    'warning: "site" #2: x': ("site", 2, ""),  # 5.4
     '"a b, {c}: #9" #2: x': ("a b, {c}: #9", 2, ""),
 }  # fmt: skip
 
@@ -243,6 +246,73 @@ def test_serials_that_a_line_tells_are_taken() -> None:
     )
 
 
+RESPONDING = "responding to {} message (ID 1) from 192.0.2.7:500 with {} notification {}"
+SHARING = "restarting all connections that share this peer"
+
+COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
+    # A stranger can have us say these
+    RESPONDING.format("IKE_SA_INIT", "unencrypted", "NO_PROPOSAL_CHOSEN"): (
+        Began.PEER, Proof.NONE, Subject.SA,
+    ),
+    RESPONDING.format("IKE_AUTH", "encrypted", "AUTHENTICATION_FAILED"): (
+        Began.PEER, Proof.EXCHANGE, Subject.SA,
+    ),
+    "no local proposal matches remote proposals 1:IKE:ENCR=3DES": (
+        Began.PEER, Proof.NONE, Subject.SA,
+    ),
+    "ignoring unsecured informational payload NO_PROPOSAL_CHOSEN, length=12": (
+        Began.EITHER, Proof.NONE, Subject.SA,
+    ),
+    # A peer who has proved who it is
+    RESPONDING.format("CREATE_CHILD_SA", "encrypted", "TS_UNACCEPTABLE"): (
+        Began.PEER, Proof.PEER, Subject.SA,
+    ),
+    "no local proposal matches remote proposals 1:ESP:ENCR=3DES": (
+        Began.PEER, Proof.PEER, Subject.SA,
+    ),
+    "ignoring secured informational payload NO_PROPOSAL_CHOSEN, msgid=1, length=12": (
+        Began.EITHER, Proof.PEER, Subject.SA,
+    ),
+    "received Delete SA payload via #2": (Began.PEER, Proof.PEER, Subject.SA),
+    # The peer, to what we began
+    "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED": (
+        Began.WE, Proof.EXCHANGE, Subject.SA,
+    ),
+    "CREATE_CHILD_SA failed with error notification TS_UNACCEPTABLE": (
+        Began.WE, Proof.PEER, Subject.SA,
+    ),
+    # Nobody but us
+    "Failed to find our PreShared Key": (Began.EITHER, Proof.LOCAL, Subject.SA),
+    "we cannot identify ourselves with either end of this connection": (
+        Began.EITHER, Proof.LOCAL, Subject.CONNECTION,
+    ),
+    "initiating delete of connection's IKE SA #1": (Began.WE, Proof.LOCAL, Subject.CONNECTION),
+    f"liveness action - {SHARING}": (Began.EITHER, Proof.LOCAL, Subject.PEER),
+    "liveness action - clearing connection kind CK_INSTANCE": (
+        Began.EITHER, Proof.LOCAL, Subject.CONNECTION,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COLUMNS)
+def test_a_line_says_who_began_what_is_proved_and_of_whom_it_is(text: str) -> None:
+    found = find(f'"site" #3: {text}')
+    assert found is not None
+    assert (found.began, found.proof, found.subject) == COLUMNS[text]
+
+
+def test_another_connection_that_is_in_the_way_is_named() -> None:
+    for text in (
+        'cannot install kernel policy 10.0.0.0/8===10.1.0.0/16; in use by connection "a b" with x',
+        'cannot install kernel policy 10.0.0.0/8===10.1.0.0/16; it is in use by the x "a b"',
+        'cannot install eroute -- it is in use for "a b" #7',
+        'cannot route -- route already in use for "a b"',
+    ):
+        found = find(f'"site" #3: {text}')
+        assert found is not None
+        assert (found.reason, found.other) == (Reason.CHILD_MISSING, "a b")
+
+
 def test_5x_names_an_error_before_the_connection() -> None:
     for line in (
         'ERROR: "site" #2: netlink response for Add SA esp.1@192.0.2.7: Protocol not supported',
@@ -285,6 +355,9 @@ PEERS = (
     "x' FAILED after 1 seconds'",
     "x' ABORTED (y",
     "x failed verification",
+    "x failed IPsec verification",
+    'x; in use by connection "site"',
+    "x PSK length of 4 bytes is too short",
 )
 
 PEERS_WORDS = (
@@ -293,7 +366,8 @@ PEERS_WORDS = (
     "Peer ID '{}' expects us to have ID_NULL and connection allows AUTH_NULL - allowing",
     "initiator established IKE SA; authenticated peer certificate 'CN={}' and 2048-bit RSA",
     "requested CA: 'CN={}'",
-    "Certificate CN={} is fine",
+    "certificate verified OK: CN={}",
+    "sent IKE_AUTH request to 192.0.2.7:UDP/500 with shared-key-mac and FQDN '{}'",
     "XAUTH: User {}: Authentication Successful",
     "XAUTH: authentication for {} failed, but policy is set to soft fail",
     "XAUTH: Answering XAUTH challenge with user='{}'",

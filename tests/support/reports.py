@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.report import (
     Connection,
+    IkeVersion,
     Pending,
     PlutoState,
     Poll,
@@ -37,11 +38,13 @@ def connection(
     serial: int | None = None,
     unresolved: str | None = None,
     remote_id: str | None = None,
+    ours: str = "10.0.0.1",
+    ike_version: IkeVersion | None = None,
 ) -> Connection:
     """A connection as the connection list would have it."""
     peer = peer if unresolved is None else "%dns"
     topology = Topology(
-        f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, remote_id, None, None,
+        f"{ours}...{peer}", routing, None, ours, None, peer, remote_id, None, None,
         unresolved,
     )  # fmt: skip
     return Connection(
@@ -50,6 +53,7 @@ def connection(
         (topology,),
         frozenset(policy.split("+")),
         aliases,
+        ike_version=ike_version,
         routing=routing,
         conn_serial=serial,
     )
@@ -87,10 +91,12 @@ def poll(
     *,
     pending: Iterable[Pending] = (),
     pid: int | None = None,
+    version: str | None = None,
 ) -> Poll:
     """A good answer."""
     report = Report(
         command="status",
+        version=version,
         complete=True,
         connections=tuple(connections),
         states=tuple(states),

@@ -51,7 +51,8 @@ def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvid
 def held(*serials: int, name: str = "site", born: int = 0, ikev1: bool = False) -> HeldSas:
     """A tunnel with these SAs."""
     sas = frozenset(serials)
-    return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=ikev1)
+    v1 = sas if ikev1 else frozenset[int]()
+    return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=v1)
 
 
 def loss(log: LogEvidence, serials: Iterable[int] = (1, 2), born: int = 0) -> Reason:
@@ -118,6 +119,39 @@ ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
             ": deleting connection",
             "#2: deleting state (STATE_QUICK_R2)",
             "#1: deleting state (STATE_MAIN_I4)",
+        ),
+    ),
+    "5.4 by hand, --down-child": (
+        Reason.OPERATOR,
+        (
+            "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1",
+            "#2: ESP traffic information: in=0B out=0B",
+        ),
+    ),
+    "5.4 by hand, --down-ike": (
+        Reason.OPERATOR,
+        (
+            "#1: sent INFORMATIONAL request to delete IKE SA",
+            "#2: ESP traffic information: in=0B out=0B",
+            "#1: deleting IKE SA (established IKE SA)",
+        ),
+    ),
+    "4.10 by hand, the IKE SA shared": (
+        Reason.OPERATOR,
+        (
+            ": terminating SAs using this connection",
+            ": IKE SA is shared - only terminating IPsec SA",
+            "#2: deleting state (STATE_V2_ESTABLISHED_CHILD_SA) aged 3s and sending notification",
+            "#2: ESP traffic information: in=84B out=84B",
+        ),
+    ),
+    "3.25 DPD": (
+        Reason.PEER_DEAD,
+        (
+            "#2: IKEv1 DPD: action - clearing connection kind CK_PERMANENT",
+            "#2: deleting state (STATE_QUICK_I2) and sending notification",
+            "#2: ESP traffic information: in=84B out=168B",
+            "#1: deleting state (STATE_MAIN_I4) and sending notification",
         ),
     ),
     "4.10 liveness": (
@@ -372,24 +406,27 @@ def test_findings_are_bounded_and_the_first_of_each_stays() -> None:
 
 
 def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
-    ends = ("#2: deleting IPsec SA (QUICK_I2) aged 25.0s and NOT sending notification",)
-    due = replace(held(1, 2, ikev1=True), expiries={2: AT + 1.9})
-    assert told(*V1_UP, *ends).loss(due)[0] is Reason.EXPIRED
-    assert told(*V1_UP, "#2: received Delete SA payload via #1", *ends).loss(due)[0] is (
-        Reason.PEER_DELETED
-    )
-    early = replace(due, expiries={2: AT + 2.1})
-    assert told(*V1_UP, *ends).loss(early)[0] is Reason.OTHER  # a Delete would be told of
-    assert told(*V1_UP, *ends).loss(replace(early, ikev1=False))[0] is Reason.PEER_DELETED
+    dropped = "#2: deleting IPsec SA (QUICK_I2) aged 25.0s and NOT sending notification"
+    by_peer = "#2: received Delete SA payload via #1"
+    by_us = "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1"
+    gone = "#2: ESP traffic information: in=0B out=0B"
+
+    def why(*lines: str, off: float, ikev1: bool) -> Reason:
+        timed = replace(held(1, 2, ikev1=ikev1), expiries={2: AT + off})
+        return told(*(V1_UP if ikev1 else V2_UP), *lines).loss(timed)[0]
+
+    for off, reason in {-1.9: Reason.EXPIRED, 1.9: Reason.EXPIRED, 2.1: Reason.OTHER}.items():
+        assert why(dropped, gone, off=off, ikev1=True) is reason
+        assert why(by_us, gone, off=off, ikev1=False) is reason
+        assert why(by_peer, dropped, gone, off=off, ikev1=True) is Reason.PEER_DELETED
+        assert why(gone, off=off, ikev1=False) is Reason.PEER_DELETED  # all that is told of IKEv2
 
 
-def test_a_client_of_the_same_identity_has_taken_the_place() -> None:
-    by_hand = told(*V2_UP, HAND)
-    assert by_hand.loss(replace(held(1, 2), successor=True))[0] is Reason.REPLACED
-    dropped = told(*V2_UP, "#2: ESP traffic information: in=0B out=0B")
-    late = replace(held(1, 2), successor=True)
-    assert dropped.loss(late)[0] is Reason.PEER_DELETED
-    assert dropped.loss(replace(late, silently=True))[0] is Reason.REPLACED  # up to 4.15
+def test_up_to_3_32_only_the_identity_tells_of_a_client_that_was_replaced() -> None:
+    dropped = told(*V2_UP, "#2: deleting state (STATE_V2_IPSEC_R) aged 4.1s and NOT sending")
+    assert dropped.loss(held(1, 2))[0] is Reason.PEER_DELETED
+    assert dropped.loss(replace(held(1, 2), successor=True))[0] is Reason.REPLACED
+    assert told(*V2_UP, HAND).loss(replace(held(1, 2), successor=True))[0] is Reason.OPERATOR
 
 
 def test_evidence_outlives_a_restart_of_ours_and_none_of_plutos() -> None:

@@ -127,22 +127,30 @@ DROPPED = (
 BY_PEER = '"rw"[2] 192.0.2.1 #5: ESP traffic information: in=0B out=0B'
 
 
-def test_the_same_identity_as_a_newer_client_has_replaced_what_pluto_ended() -> None:
-    assert loss_of_client_2(HAND) is Reason.REPLACED
-    assert loss_of_client_2(HAND, who="@another") is Reason.OPERATOR
+def test_up_to_3_32_the_same_identity_as_a_newer_client_has_replaced_what_was_dropped() -> None:
     assert loss_of_client_2(DROPPED, version="3.32") is Reason.REPLACED
     assert loss_of_client_2(DROPPED, version="3.32", who="@another") is Reason.PEER_DELETED
-    assert loss_of_client_2(BY_PEER) is Reason.PEER_DELETED
-    assert loss_of_client_2() is Reason.OTHER  # without the log
+    assert loss_of_client_2(HAND, version="3.32") is Reason.OPERATOR
+    assert loss_of_client_2(version="3.32") is Reason.OTHER  # without the log
+
+
+def test_later_a_dropped_client_was_deleted_by_its_peer() -> None:
+    assert loss_of_client_2(DROPPED, version="4.10") is Reason.PEER_DELETED
+    assert loss_of_client_2(BY_PEER, version="5.4") is Reason.PEER_DELETED
 
 
 def test_clients_that_only_polls_see_replaced_are_counted_too() -> None:
     tracker = Tracker()
-    tracker.observe(poll(0, [TEMPLATE]))
     found: list[SharedIdentity] = []
     for n in range(2, 8):
         c, sas = client(n, A if n % 2 else B)
-        tracker.hear(LogLine(START + 5 * n, HAND.replace("[2]", f"[{n - 1}]")))
-        tracker.observe(poll(5 * n + 1, [TEMPLATE, c], sas))
+        tracker.hear(
+            LogLine(
+                START + 5 * n, DROPPED.replace("[2]", f"[{n - 1}]").replace("#4", f"#{2 * n - 2}")
+            )
+        )
+        p = poll(5 * n + 1, [TEMPLATE, c], sas)
+        assert p.report is not None
+        tracker.observe(replace(p, report=replace(p.report, version="3.32")))
         found += tracker.take_shared_identities()
     assert found == [SharedIdentity("rw", (A, B))]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ipsecwatch.libreswan.status import parse
-from ipsecwatch.report import Role, SaKind, SaState, Stage
+from ipsecwatch.report import Role, SaKind, SaState, Stage, Timer
 from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT, statuses
@@ -16,6 +16,11 @@ from tests.support.reports import child, ike
 def begun(stage: Stage, kind: SaKind = SaKind.IKE, story: str = "") -> SaState:
     make = ike(1, "site") if kind is SaKind.IKE else child(1, "site", None)
     return replace(make, role=Role.INITIATOR, stage=stage, story=story)
+
+
+def half_open(*timers: str) -> SaState:
+    state = replace(begun(Stage.HALF_OPEN), ike_version=2)
+    return replace(state, timers=tuple(Timer(name, 42) for name in timers))
 
 
 STAGES = {
@@ -39,6 +44,20 @@ STAGES = {
     "somebody knocks": (
         (replace(ike(1, "site"), role=Role.RESPONDER, stage=Stage.HALF_OPEN),),
         Reason.NONE,
+    ),
+    "we were answered, and have no secret": (
+        (half_open("EVENT_CRYPTO_TIMEOUT"),),
+        Reason.AUTHENTICATION,
+    ),
+    "the same up to 3.21": ((half_open("EVENT_CRYPTO_FAILED"),), Reason.AUTHENTICATION),
+    "the same from 4.5 on": ((half_open("CRYPTO_TIMEOUT"),), Reason.AUTHENTICATION),
+    "we repeat our request": (
+        (half_open("CRYPTO_TIMEOUT", "RETRANSMIT"),),
+        Reason.NO_ANSWER,
+    ),
+    "IKEv1's first message": (
+        (replace(half_open("CRYPTO_TIMEOUT"), ike_version=1),),
+        Reason.NO_ANSWER,
     ),
     "one that goes": ((begun(Stage.DELETING),), Reason.NONE),
     "nothing": ((), Reason.NONE),

@@ -28,6 +28,8 @@ AS_FAR_AS_STATES_TELL: Final = {
     Reason.UNREACHABLE: {Reason.NO_ANSWER},
     Reason.PROPOSAL: {Reason.NO_ANSWER, Reason.CHILD_MISSING},
     Reason.TRAFFIC_SELECTORS: {Reason.CHILD_MISSING},
+    # The peer may refuse us after we have taken it for established.
+    Reason.AUTHENTICATION: {Reason.CHILD_MISSING},
     # Who is no longer listed when we look was removed: by hand, too.
     Reason.OPERATOR: {Reason.UNLOADED},
 }
