@@ -163,11 +163,15 @@ def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
     return check
 
 
-def fields(table: Mapping[str, Check[Any]]) -> Check[dict[str, Any]]:
-    """Check for an object that has at least these keys, each value by its own check.
+def fields(
+    table: Mapping[str, Check[Any]], newer: Mapping[str, Check[Any]] | None = None
+) -> Check[dict[str, Any]]:
+    """Check for an object that has at least the keys of a table, each value by its own check.
 
-    Only these keys are returned: a later release may write more.
+    Those of ``newer`` an earlier release doesn't write: where one is missing, null is checked. Only
+    these keys are returned: a later release may write more.
     """
+    more = newer or {}
 
     def check(value: object) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -175,7 +179,8 @@ def fields(table: Mapping[str, Check[Any]]) -> Check[dict[str, Any]]:
         missing = next((name for name in table if name not in value), None)
         if missing is not None:
             raise JsonError("missing", missing)
-        return {name: _inside(name, c, value[name]) for name, c in table.items()}
+        found = {name: _inside(name, c, value[name]) for name, c in table.items()}
+        return found | {name: _inside(name, c, value.get(name)) for name, c in more.items()}
 
     return check
 

@@ -259,11 +259,6 @@ class Connection:
         return "UP" in self.policy
 
     @property
-    def unresolved(self) -> str | None:
-        """The peer's DNS name, where it doesn't resolve (yet)."""
-        return next((t.unresolved for t in self.topologies if t.unresolved), None)
-
-    @property
     def never_negotiates(self) -> bool:
         """Whether it is a pass or drop rule, and so no tunnel."""
         return "NEVER_NEGOTIATE" in self.policy

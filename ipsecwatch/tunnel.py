@@ -80,6 +80,11 @@ class Tunnel:
     """pluto's log line behind ``reason``."""
     missing: tuple[Part, ...] = ()
     """Parts that the answer lacks, and that would tell its state, or more of it."""
+    incoming: tuple[float, str] | None = None
+    """The last attempt from outside in which nobody proved anything, and that failed: when (wall
+    clock) and pluto's log line. No reason for anything."""
+    unresolved: str | None = None
+    """The peer's DNS name as configured, where it doesn't resolve (yet)."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
     states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 

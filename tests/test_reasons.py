@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, reason_text
 from ipsecwatch.tunnel import Reason
+from tests.support.tunnels import tunnel
 
 
 def test_every_reason_has_words() -> None:
@@ -21,3 +22,17 @@ def test_words_are_a_sentence_and_a_next_step(reason: Reason) -> None:
     assert bool(words.advice) == (reason not in done)
     assert len(words.sentence) <= 60
     assert len(words.advice) <= 120
+
+
+def test_a_peers_name_that_does_not_resolve_is_told_and_cleaned() -> None:
+    words = reason_text(Reason.UNREACHABLE, tunnel("site", unresolved="vpn\x1b[31m.example"))
+    assert words.sentence == "The peer's name vpn\\x1b[31m.example does not resolve."
+    assert "DNS" in words.advice
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_all_else_has_the_words_of_the_table(reason: Reason) -> None:
+    resolved = tunnel("site")
+    assert reason_text(reason, resolved) is REASON_TEXTS[reason]
+    if reason is not Reason.UNREACHABLE:
+        assert reason_text(reason, tunnel("site", unresolved="a")) is REASON_TEXTS[reason]

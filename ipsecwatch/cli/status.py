@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client, config
@@ -31,7 +31,7 @@ from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ipsecwatch.tunnel import Tunnel
 
@@ -46,7 +46,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    found = _from_file(args.file) if args.file else asyncio.run(_ask())
+    found = _from_file(args.file) if args.file else asyncio.run(_ask(args.names))
     rows = found.rows
     if args.names:
         by_name = {row.name: row for row in rows}
@@ -83,8 +83,8 @@ class Found:
         return any(row.state is not TunnelState.UNKNOWN for row in self.rows)
 
 
-async def _ask() -> Found:
-    """Ask the service; where there is none, pluto itself."""
+async def _ask(names: Sequence[str]) -> Found:
+    """Ask the service; where there is none, pluto itself. Of those named more is asked."""
     try:
         seen = await client.snapshot()
     except client.ClientError as e:
@@ -93,8 +93,26 @@ async def _ask() -> Found:
             raise Failure(str(e), hint) from e
         return await _ask_pluto()
     rows = [terminal.Row.of_view(v) for v in seen.tunnels.values()]
+    if names:
+        rows = await _with_details(rows, names)
     remark = "" if seen.pluto_state is PlutoState.RUNNING else _ILL[seen.pluto_state]
     return Found(sorted(rows, key=lambda r: r.name), "service", seen.pluto_state, remark)
+
+
+async def _with_details(rows: Sequence[terminal.Row], names: Sequence[str]) -> list[terminal.Row]:
+    """Add what only some may know, if this user may."""
+    try:
+        known = await client.details(names)
+    except client.ClientError:
+        return list(rows)
+    return [_with_incoming(row, known.get(row.name, {})) for row in rows]
+
+
+def _with_incoming(row: terminal.Row, details: Mapping[str, object]) -> terminal.Row:
+    line, at = details.get("LastIncomingFailure"), details.get("LastIncomingFailureAt")
+    if not isinstance(line, str) or not isinstance(at, int):
+        return row
+    return replace(row, incoming=line, incoming_at=at / 1_000_000)
 
 
 _ILL = {
@@ -180,6 +198,13 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
         print(found.remark, file=sys.stderr)
 
 
+def _incoming(row: terminal.Row, now: float) -> str:
+    """Say what somebody tried from outside, which is no reason for anything."""
+    if row.incoming is None or row.incoming_at is None:
+        return ""
+    return f"somebody tried to connect {terminal.ago(now - row.incoming_at)} ago: {row.incoming}"
+
+
 def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
     told = REASON_TEXTS[row.reason]
     facts = [
@@ -195,6 +220,7 @@ def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
         ("clients", str(row.instances) if row.instances else ""),
         ("attempts", str(row.attempts) if row.attempts else ""),
         ("managed by", row.managed),
+        ("incoming", _incoming(row, now)),
         ("why", told.sentence if row.reason is not Reason.NONE else ""),
         ("what to do", told.advice if row.reason is not Reason.NONE else ""),
     ]

@@ -56,6 +56,10 @@ class Row:
     peer: str | None = None
     missing: tuple[Part, ...] = ()
     """Parts that a text lacks, and that would tell its state, or more of it."""
+    incoming: str | None = None
+    """What somebody tried from outside, in vain and without proving anything: pluto's log line."""
+    incoming_at: float | None = None
+    """When that was, in seconds since the epoch."""
 
     @classmethod
     def of_view(cls, v: View) -> Row:

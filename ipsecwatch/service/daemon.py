@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ipsecwatch.pluto.wakers.waker import Waker
     from ipsecwatch.report import LogLine
     from ipsecwatch.service.journald import Sender
+    from ipsecwatch.tracking.shared_identity import SharedIdentity
     from ipsecwatch.tunnel import Transition
 
 logger = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class _Told:
     """When the question was asked, on the wall clock."""
     known: bool
     """How things are then is known, and worth keeping."""
+    shared: tuple[SharedIdentity, ...] = ()
+    """Devices that seem to share an identity."""
 
 
 class Service:
@@ -263,9 +266,11 @@ class Service:
             pluto_version=self._tracker.version,
             complete=complete,
             unrecognised=self._last_report.unrecognised_count,
+            missed=self._tracker.missed,
             last_poll=self._last_poll,
         )
-        return _Told(news, poll, asked, known=complete or self._tracker.gone)
+        shared = tuple(self._tracker.take_shared_identities())
+        return _Told(news, poll, asked, known=complete or self._tracker.gone, shared=shared)
 
     async def _refresh(self) -> None:
         self._probe.whole()
@@ -334,6 +339,8 @@ class Service:
             if n % BATCH == 0:
                 await asyncio.sleep(0)
         self._write_pluto(told)
+        for shared in told.shared:
+            self._journal.shared_identity(shared)
         report = told.poll.report
         if report is not None:
             # The same unknown line comes with every poll; each kind is news once.

@@ -42,6 +42,8 @@ def tunnel_details(tunnel: Tunnel) -> Entry:
         Username=_text(next(filter(None, usernames), None)),
         Lease=_text(next(filter(None, map(_lease, connections, keys)), None)),
         LogLine=_text(tunnel.detail),
+        LastIncomingFailure=_text(tunnel.incoming[1]) if tunnel.incoming else None,
+        LastIncomingFailureAt=_moment(tunnel.incoming[0]) if tunnel.incoming else None,
         Policy=("as", sorted(clean(word) for word in policy)) if policy else None,
         IkeVersion=("s", str(version)) if version else None,
         Children=(
@@ -131,6 +133,11 @@ def _word(value: object) -> Typed | None:
 
 def _seconds(value: object) -> Typed | None:
     return ("d", float(value)) if isinstance(value, int | float) else None
+
+
+def _moment(at: float) -> Typed | None:
+    """Give a moment of the wall clock, in microseconds since the epoch."""
+    return _number("t", round(at * 1_000_000))
 
 
 _LIMITS = {"q": 1 << 16, "u": 1 << 32, "t": 1 << 64}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, reason_text
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from ipsecwatch.service.journald import Sender
+    from ipsecwatch.tracking.shared_identity import SharedIdentity
     from ipsecwatch.tunnel import Transition
 
 UP: Final = "3024d706a9f9496286630ede1357bc8c"
@@ -24,6 +25,7 @@ OTHER: Final = "f711044d80864fd790dd5c5b83a02039"
 PLUTO_LOST: Final = "9e391dea4ce74d8ab24556cf5889e267"
 PLUTO_BACK: Final = "e8395d17085e4ab9b6b9145d4af71b98"
 UNRECOGNISED: Final = "3e1ffa05e3c9429a99375d59663eefaf"
+SHARED: Final = "8047dcab6fce4a58890fd2639058eb42"
 BLOCKED: Final = "ad80a0b1bcb44f81b3da2f47693308b2"
 
 MAX_DETAIL: Final = 1024
@@ -53,7 +55,7 @@ class Journal:
             AT=str(round(t.at * 1_000_000)),
             PEER=clean(t.tunnel.peer or ""),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            ADVICE=REASON_TEXTS[t.reason].advice,
+            ADVICE=reason_text(t.reason, t.tunnel).advice,
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
@@ -84,6 +86,20 @@ class Journal:
             COUNT=str(count),
             DETAIL=clean(example, MAX_DETAIL),
             VERSION=clean(version or ""),
+        )
+
+    def shared_identity(self, shared: SharedIdentity) -> None:
+        """Write that two devices seem to use one identity."""
+        template = clean(shared.template)
+        one, other = (clean(address) for address in shared.addresses)
+        self._write(
+            SHARED,
+            4,
+            f"Two devices may use one identity with {template}: clients at {one} and {other} "
+            "keep replacing each other.",
+            TUNNEL=template,
+            PEER=f"{one} {other}",
+            ADVICE="Give each device an identity of its own, with a secret or certificate for it.",
         )
 
     def blocked(self, uid: int | None) -> None:
@@ -133,4 +149,4 @@ def describe(t: Transition) -> str:
         words = f"{stays} only partly up ({tunnel.children_up} of {tunnel.children})"
     if t.becomes is TunnelState.UP or t.reason is Reason.NONE:
         return f"Tunnel {tunnel.name} {words}."
-    return f"Tunnel {tunnel.name} {words}: {REASON_TEXTS[t.reason].sentence}"
+    return f"Tunnel {tunnel.name} {words}: {reason_text(t.reason, tunnel).sentence}"

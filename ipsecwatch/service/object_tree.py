@@ -57,6 +57,8 @@ class Publication:
     pluto_version: str | None = None
     complete: bool = False
     unrecognised: int = 0
+    missed: int = 0
+    """SAs that came and went between two polls."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
 
@@ -179,6 +181,7 @@ class ObjectTree:
             "Complete": news.complete,
             "Unrecognised": news.unrecognised,
             "Serial": self.serial,
+            "Missed": news.missed,
             "LastPoll": _micros(news.last_poll),
             "Counts": {
                 str(s): n for s, n in Counter(t.state for t in self.tunnels.values()).items()

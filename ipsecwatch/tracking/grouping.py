@@ -47,6 +47,8 @@ class Group:
     sort: GroupKind
     children: dict[str, list[Connection]] = field(default_factory=dict)
     instances: int = 0
+    unresolved: str | None = None
+    """The peer's DNS name, where it doesn't resolve (yet)."""
 
     def connections(self) -> Iterable[Connection]:
         """List all connections of the group."""
@@ -68,6 +70,8 @@ def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
         key = f"{shown}${c.conn_serial}" if sort is GroupKind.INSTANCE and c.conn_serial else shown
         group = groups.setdefault(key, Group(key, shown, sort))
         group.children.setdefault(base, []).append(c)
+        if c.topologies and c.topologies[0].unresolved:
+            group.unresolved = c.topologies[0].unresolved
         if sort is GroupKind.INSTANCE and (template := templates.get(c.name)) is not None:
             owner = groups.get(_place(template, None)[2])
             if owner is not None:

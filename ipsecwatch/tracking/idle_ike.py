@@ -31,20 +31,22 @@ def note_ikes(
     if run.ikes is None:  # found at the first look
         idle.update(ikes)
     else:
-        new = [serial for serial in ikes if serial not in run.ikes and serial not in log.origins]
+        new = [
+            serial for serial in ikes if serial not in run.ikes and serial not in log.sas.origins
+        ]
         idle.update(_rekeyed_idle(run, ikes, new, records) if new else ())
     run.ikes, run.idle = ikes, frozenset(idle)
-    log.keep(ikes.keys())
+    log.sas.keep(ikes.keys())
 
 
 def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
     """Return whether an IKE SA, or the one in whose place it came, was known to be idle."""
     seen: set[int] = set()
     while serial not in seen:
-        if serial in run.idle or serial in log.carriers:
+        if serial in run.idle or serial in log.sas.carriers:
             return True
         seen.add(serial)
-        serial = log.origins.get(serial, serial)
+        serial = log.sas.origins.get(serial, serial)
     return False
 
 

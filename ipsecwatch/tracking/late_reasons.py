@@ -11,6 +11,7 @@ from ipsecwatch.tunnel import Reason, Transition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ipsecwatch.tracking.held_sas import HeldSas
     from ipsecwatch.tracking.log_evidence import LogEvidence
     from ipsecwatch.tracking.records import TunnelRecord, Why
 
@@ -20,12 +21,9 @@ LOG_LATE: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedLoss:
-    """One loss: of whom, when it was seen, and where in the log its cause may be."""
+    """One loss: of what, and when it was seen."""
 
-    names: frozenset[str]
-    serials: frozenset[int]
-    after: int
-    """How many log lines had been heard some seconds before."""
+    held: HeldSas
     since: float
     """When it was seen, on the monotonic clock."""
 
@@ -71,7 +69,7 @@ class LateReasons:
                 record.tunnel = replace(record.tunnel, reason=reason, detail=detail)
 
     def _reason(self, loss: UnexplainedLoss) -> Why:
-        return self._log.loss(loss.names, loss.serials, loss.after)
+        return self._log.loss(loss.held)
 
 
 def is_unexplained(change: Transition) -> bool:

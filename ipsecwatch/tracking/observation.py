@@ -277,6 +277,7 @@ def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
         managed="NetworkManager" if managed else "",
         peer=_peer(observed),
         missing=observed.missing,
+        unresolved=observed.group.unresolved,
         connections=connections,
         states=observed.states,
     )

@@ -35,6 +35,8 @@ class PlutoRun:
     """Connections in the last report."""
     grew: float = 0.0
     """When it last had more than before."""
+    counted: int | None = None
+    """The highest serial ever seen: up to it, it is known which SAs came and went unseen."""
     gone: bool = False
     """It is over, for so long or so surely that its tunnels are down."""
 
@@ -45,12 +47,26 @@ class PlutoRun:
         # Serials only grow in one run: one that is new and not the highest is another's.
         return any(s.serial <= self.top and s.serial not in self.serials for s in report.states)
 
+    def is_same(self, poll: Poll, report: Report) -> bool:
+        """Return whether a report is surely the same pluto's as the last one."""
+        if self.pid is not None and poll.pid is not None:
+            return self.pid == poll.pid
+        return any(s.serial in self.serials for s in report.states)
+
     def note_list(self, report: Report, now: float) -> None:
         """Take note of how many connections are loaded, before tunnels are compared."""
         self.gone = False
         if len(report.connections) > self.loaded:
             self.grew = now
         self.loaded = len(report.connections)
+
+    def count_missed(self, report: Report) -> int:
+        """Count the SAs that came and went since the last report: pluto leaves no serial out."""
+        if self.counted is None:  # found at the first look
+            self.counted = max((s.serial for s in report.states), default=0)
+        new = {s.serial for s in report.states if s.serial > self.counted}
+        before, self.counted = self.counted, max(new, default=self.counted)
+        return self.counted - before - len(new)
 
     def note_states(self, poll: Poll, report: Report) -> None:
         """Take note of pluto's pid and of its serials, after tunnels were compared."""

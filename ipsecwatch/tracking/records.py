@@ -54,6 +54,16 @@ class TunnelRecord:
     overdue: bool = False
     """It has lasted too long."""
     told_stuck: bool = False
+    born: int = 0
+    """How many log lines had been heard when the newest of its Child SAs wasn't there yet."""
+    wanted: frozenset[str] = frozenset()
+    """Which of its connections pluto was to keep up, by the last report."""
+    by_hand: frozenset[str] = frozenset()
+    """Those of which somebody took UP away; what that takes down may still go."""
+    refused: tuple[int, Why] | None = None
+    """What the peer's own attempt failed by, as the log told in its line with that number."""
+    held_since: float | None = None
+    """Since when it isn't listed, or is listed anew and not tried yet, on the monotonic clock."""
     why: Why = (Reason.NONE, None)
     """The reason for the last known state."""
 
@@ -74,6 +84,8 @@ MAX_COUNT: Final = 1 << 31
 """Half of what D-Bus's u holds: what is kept is counted further."""
 MAX_SERIAL: Final = 10**10 - 1
 """pluto's serials and instances have ten digits at most, and are read so from its status."""
+MAX_LINES: Final = 1 << 53
+"""Lines of a log: what JSON's numbers hold."""
 MAX_PID: Final = (1 << 31) - 1
 MAX_TEXT: Final = 4096
 """Characters of a text of pluto's, which prints no line longer than 1,024."""
@@ -102,6 +114,7 @@ _TUNNEL: Final[dict[str, Check[Any]]] = {
     "attempts": _COUNT,
     "peer": optional(_AS_PRINTED),
     "detail": optional(_AS_PRINTED),
+    "unresolved": optional(_AS_PRINTED),
 }
 """What is kept of a Tunnel."""
 
@@ -115,6 +128,14 @@ _RECORD: Final[dict[str, Check[Any]]] = {
     "why": row(_REASON, optional(_AS_PRINTED)),
 }
 
+_NEWER: Final[dict[str, Check[Any]]] = {
+    "incoming": optional(row(_TIME, _AS_PRINTED)),
+    "born": optional(whole(0, MAX_LINES)),
+    "wanted": optional(each(_AS_PRINTED)),
+    "by_hand": optional(each(_AS_PRINTED)),
+}
+"""What was not kept from the beginning."""
+
 _RUN: Final[dict[str, Check[Any]]] = {
     "pid": optional(whole(0, MAX_PID)),
     "top": _SERIAL,
@@ -126,7 +147,11 @@ _RUN: Final[dict[str, Check[Any]]] = {
 }
 
 _RECORDS: Final = fields(
-    {"format": whole(FORMAT, FORMAT), "tunnels": each(fields(_RECORD)), "pluto": fields(_RUN)}
+    {
+        "format": whole(FORMAT, FORMAT),
+        "tunnels": each(fields(_RECORD, _NEWER)),
+        "pluto": fields(_RUN),
+    }
 )
 
 
@@ -159,6 +184,10 @@ def _dump_record(record: TunnelRecord) -> dict[str, Any]:
         "last_try": record.last_try,
         "told_stuck": record.told_stuck,
         "why": list(record.why),
+        "incoming": list(t.incoming) if t.incoming is not None else None,
+        "born": record.born,
+        "wanted": sorted(record.wanted),
+        "by_hand": sorted(record.by_hand),
     }
 
 
@@ -196,12 +225,15 @@ def _load_run(kept: dict[str, Any]) -> PlutoRun:
 
 def _load_record(kept: dict[str, Any]) -> TunnelRecord:
     return TunnelRecord(
-        Tunnel(**{name: kept[name] for name in _TUNNEL}),
+        Tunnel(**{name: kept[name] for name in _TUNNEL}, incoming=kept["incoming"]),
         children=frozenset(kept["held_children"]),
         parents=frozenset(kept["held_parents"]),
         trying_since=kept["trying_since"],
         last_try=kept["last_try"],
         told_stuck=kept["told_stuck"],
+        born=kept["born"] or 0,
+        wanted=frozenset(kept["wanted"] or ()),
+        by_hand=frozenset(kept["by_hand"] or ()),
         why=kept["why"],
     )
 

@@ -34,6 +34,8 @@ def _tunnel(key: str, observed: Observation) -> Tunnel:
 def _reason(observed: Observation) -> Reason:
     if observed.state is not TunnelState.CONNECTING:
         return Reason.NONE
+    if observed.group.unresolved is not None:
+        return Reason.UNREACHABLE
     connections = list(observed.group.connections())
     return reason_by_stage(
         observed.states,

@@ -12,27 +12,40 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.report import PlutoState, Poll, Report
+from ipsecwatch.report import PlutoState, Poll, Report, Role, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
+from ipsecwatch.tracking.awaited_ikes import awaited_ikes
+from ipsecwatch.tracking.by_hand import note_hand
+from ipsecwatch.tracking.clients import Clients
+from ipsecwatch.tracking.held_sas import held_sas
 from ipsecwatch.tracking.idle_ike import note_ikes
+from ipsecwatch.tracking.incoming import Whose
 from ipsecwatch.tracking.late_reasons import LateReasons, UnexplainedLoss
 from ipsecwatch.tracking.log_evidence import LogEvidence
+from ipsecwatch.tracking.newcomers import MAX_KEPT, Replacement
 from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
+from ipsecwatch.tracking.shared_identity import SharedIdentities
 from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from ipsecwatch.report import LogLine
+    from ipsecwatch.report import ConnectionKey, LogLine, SaState
     from ipsecwatch.tracking.grouping import Group
+    from ipsecwatch.tracking.held_sas import HeldSas
     from ipsecwatch.tracking.records import Why
+    from ipsecwatch.tracking.shared_identity import SharedIdentity
 
 LOG_SLACK: Final = 10.0
 """Seconds by which a log line may precede the poll that shows what it tells."""
+HOLD: Final = 2.75
+"""Seconds for which a tunnel that isn't up may be missing: managers delete a connection and add it
+again. A little less than three, so that of polls a second apart the fourth tells that it is gone.
+"""
 
 
 class Tracker:
@@ -55,7 +68,18 @@ class Tracker:
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
         """What the last poll with an answer showed, and what was seen in it."""
+        self._known_clients: Clients | None = None
+        self._awaited: dict[ConnectionKey, list[SaState]] = {}
+        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
         self._late_reasons = LateReasons(self._log)
+        self._identities = SharedIdentities()
+        self._replaced: deque[Replacement] = deque(maxlen=MAX_KEPT)
+        self._same_pluto = False
+        """It is known that the pluto of the last report was that of the one before."""
+        self._seen = float("-inf")
+        """When pluto last gave an answer, on the wall clock: what it showed was there then."""
+        self.missed = 0
+        """SAs that came and went between two polls."""
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -84,23 +108,29 @@ class Tracker:
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
-        trying = (m for m in self._records.tunnels.values() if not m.overdue)
+        known = self._records.tunnels.values()
+        trying = (m for m in known if m.held_since is None and not m.overdue)
         moments = [m.trying_since + self.stuck_after for m in trying if m.trying_since is not None]
-        loaded = self._records.run.loaded_by
-        if loaded is not None and len(self._observations) != len(self._records.tunnels):
-            moments.append(loaded)  # those that are missing are no longer waited for
+        loaded = self._records.run.loaded_by or 0.0
+        # Those that are missing are no longer waited for.
+        moments += [max(m.held_since + HOLD, loaded) for m in known if m.held_since is not None]
+        if self._heard[-1][0] < loaded and len(self._observations) != len(known):
+            moments.append(loaded)
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
         """Give what is to be remembered while the service is away, as plain values."""
-        return records.dump(self._records)
+        return records.dump(self._records) | {"log": self._log.dump()}
 
     def restore(self, saved: object) -> None:
         """Take up what another tracker saved: what has changed since is told, the rest isn't.
 
         Raises ValueError where it isn't such a thing.
         """
-        self._records = records.load(saved)
+        kept = records.load(saved)
+        if isinstance(saved, dict) and "log" in saved:
+            self._log.load(saved["log"])
+        self._records = kept
         self._looked = True
         self._reborn = self.gone
 
@@ -121,6 +151,7 @@ class Tracker:
             changes = self._apply_no_report(poll)
         else:
             changes = self._apply_report(poll, report)
+            self._seen = poll.at
         self._first = False
         self._heard.append((poll.mono, self._log.order))
         while len(self._heard) > 1 and self._heard[1][0] <= poll.mono - LOG_SLACK:
@@ -176,19 +207,25 @@ class Tracker:
         self.version = report.version or self.version
         another = self._looked and (self._reborn or self._records.run.is_another(poll, report))
         if another:
-            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={})
+            self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={}, counted=0)
             self._late_reasons.clear()
-            self._log.forget()
+            self._log.forget(poll.at)
             for record in self._records.tunnels.values():
-                record.orphan = True
+                record.orphan, record.by_hand, record.wanted = True, frozenset(), frozenset()
         self._reborn = False
+        self._same_pluto = self._log.order > 0 or self._records.run.is_same(poll, report)
         run = self._records.run
         run.note_list(report, poll.mono)
         if not self._looked and not report.connections:
             run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
         note_ikes(run, self._log, report, self._records.tunnels.values())
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
+        self._known_clients = None
+        self._awaited = awaited_ikes(report)
         out = self._update_all(poll, self._observations)
+        self._note_incoming()
+        self._log.compare(report, poll.at)
+        self.missed += run.count_missed(report)
         run.note_states(poll, report)
         self._report = report
         if self._records.run.is_loading(poll.mono) and not report.connections:
@@ -222,13 +259,17 @@ class Tracker:
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
             record = self._records.tunnels[key]
-            if not loading:
+            record.held_since = poll.mono if record.held_since is None else record.held_since
+            if loading:
+                if record.tunnel.state is not TunnelState.DOWN:
+                    out += self._set_state(
+                        record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
+                    )
+            elif self._may_come_back(record, poll):
+                out += self._set_state(record, record.tunnel.last_state, record.why, poll)
+            else:
                 out.append(self._remove(record, poll))
                 del self._records.tunnels[key]
-            elif record.tunnel.state is not TunnelState.DOWN:
-                out += self._set_state(
-                    record, TunnelState.UNKNOWN, (Reason.PLUTO_STARTING, None), poll
-                )
         for key, observed in now.items():
             known = self._records.tunnels.get(key)
             if observed.state is TunnelState.UNKNOWN:
@@ -248,6 +289,7 @@ class Tracker:
             key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono
         )
         record = self._records.tunnels[key] = TunnelRecord(tunnel)
+        self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
         record.tunnel = self._refresh_fields(record, observed)
         reason, detail = record.why = self._reason(record, state)
@@ -259,16 +301,24 @@ class Tracker:
             silent=not (self._looked or self._saw_stopped), detail=detail,
         )  # fmt: skip
 
+    def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
+        """Return whether a tunnel that isn't listed is waited for: it wasn't up, a moment ago."""
+        if record.orphan or record.tunnel.last_state.carries:
+            return False
+        return record.held_since is not None and poll.mono - record.held_since < HOLD
+
+    def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
+        """Return whether a tunnel that was tried has been added again, and not begun yet."""
+        if record.trying_since is None or observed.trying or observed.up:
+            return False
+        if record.held_since is None and _is_added_again(record.tunnel, observed):
+            record.held_since = poll.mono
+        return self._may_come_back(record, poll)
+
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
         """Let a tunnel go that is no longer listed."""
         old = record.tunnel
-        reason, detail = Reason.UNLOADED, None
-        if old.last_state.carries:
-            if record.orphan:
-                reason = Reason.PLUTO_STOPPED
-            else:
-                reason, detail = self._loss_reason(record, poll)
-                reason = Reason.UNLOADED if reason is Reason.OTHER else reason
+        reason, detail = self._gone_reason(record, poll)
         gone = replace(
             old, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason,
             detail=detail, since=poll.at, since_mono=poll.mono, children_up=0, instances=0,
@@ -279,6 +329,11 @@ class Tracker:
 
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Bring a tunnel up to date that was listed before."""
+        self._note_hand(record, observed)
+        if self._is_tried_again_soon(record, observed, poll):
+            record.tunnel = self._refresh_fields(record, observed)
+            return self._set_state(record, record.tunnel.last_state, record.why, poll)
+        record.held_since = None
         if _same(record, observed):
             connections = tuple(observed.group.connections())
             record.tunnel = replace(record.tunnel, connections=connections, states=observed.states)
@@ -289,16 +344,22 @@ class Tracker:
         was = record.tunnel.last_state
         replaced = record.children and observed.children and not record.children & observed.children
         if record.orphan and was.carries:
-            out += self._set_state(record, TunnelState.DOWN, (Reason.PLUTO_STOPPED, None), poll)
-        elif was.carries and replaced and self._was_lost(record):
+            gone_with_it = Reason.PLUTO_RESTARTED, None
+            out += self._set_state(record, TunnelState.DOWN, gone_with_it, poll)
+        elif was.carries and replaced and self._was_lost(record, observed):
             out += self._set_state(record, TunnelState.DOWN, self._loss_reason(record, poll), poll)
+        restarted = _after_restart(record) if record.orphan else None
         if record.orphan:
             record.trying_since = None
         lost = not record.orphan and was.carries and observed.up < record.tunnel.children_up
         record.orphan = False
-        why = self._loss_reason(record, poll) if lost else None
+        why = self._loss_reason(record, poll, observed) if lost else None
         state = self._update_attempt(record, observed, poll)
+        if record.tunnel.unresolved is not None and observed.group.unresolved is None:
+            record.why = (Reason.NONE, None)  # its peer's name resolves by now
         record.tunnel = self._refresh_fields(record, observed)
+        if restarted is not None and state in (TunnelState.DOWN, TunnelState.WAITING):
+            record.why = restarted
         out += self._set_state(record, state, why or self._reason(record, state), poll)
         if state is TunnelState.PARTIAL and record.overdue and not record.told_stuck:
             out.append(self._announce_stuck_child(record, poll))
@@ -329,7 +390,7 @@ class Tracker:
         """
         last, order = self._heard[-1]
         carried = record.tunnel.last_state.carries
-        tried = None if carried else self._log.tried(_names(observed.group), order)
+        tried = None if carried else self._log.attempts.tried(_names(observed.group), order)
         if tried is None or last == float("-inf"):
             return poll.mono
         return min(max(last, poll.mono - (poll.at - tried)), poll.mono)
@@ -343,7 +404,7 @@ class Tracker:
         ]
         attempts = record.tunnel.attempts + (1 if new else 0)
         record.last_try = max(new, default=record.last_try)
-        logged = self._log.attempts(_names(observed.group), record.trying_order)
+        logged = self._log.attempts.count(_names(observed.group), record.trying_order)
         record.tunnel = replace(record.tunnel, attempts=max(attempts, logged))
 
     def _announce_stuck_child(self, record: TunnelRecord, poll: Poll) -> Transition:
@@ -359,6 +420,10 @@ class Tracker:
 
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
         """Bring all but state and reason of a tunnel up to date."""
+        if new := observed.children - record.children:
+            record.born = self._heard[-1][1]
+            came = {instance_name(*s.key) for s in observed.states if s.serial in new}
+            record.by_hand -= came
         record.children, record.parents = observed.children, observed.parents
         return refresh_fields(record.tunnel, observed)
 
@@ -388,23 +453,113 @@ class Tracker:
 
     # --- reasons ------------------------------------------------------------------------
 
+    def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
+        connections = tuple(observed.group.connections())
+        note_hand(
+            record, connections, before_5=self._is_of("3.", "4."), same_pluto=self._same_pluto
+        )  # fmt: skip
+
+    def _note_incoming(self) -> None:
+        """Take note of attempts from outside that failed since the last poll.
+
+        The peer's own is the reason where nobody here tries. What anybody may have tried isn't.
+        """
+        news = self._log.incoming.take()
+        if not news:
+            return
+        for record in self._records.tunnels.values():
+            names = _own_names(record.tunnel) & news.keys()
+            for whose, e in (item for name in names for item in news[name].items()):
+                if whose is Whose.ANYBODYS:
+                    record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
+                elif record.tunnel.children and not self._is_tried_here(record.tunnel):
+                    record.refused = e.order, (e.reason, e.line)
+                    self._show_refusal(record)
+
+    def _show_refusal(self, record: TunnelRecord) -> None:
+        """Give a tunnel that isn't up the reason for which the peer's attempt failed."""
+        if record.refused is not None and not record.tunnel.last_state.carries:
+            record.why = reason, detail = record.refused[1]
+            if record.tunnel.state is not TunnelState.UNKNOWN:
+                record.tunnel = replace(record.tunnel, reason=reason, detail=detail)
+
+    def _is_tried_here(self, tunnel: Tunnel) -> bool:
+        """Return whether we try ourselves to bring a tunnel up, or mean to."""
+        if any(c.wanted_up or c.key in self._awaited for c in tunnel.connections):
+            return True
+        ours = self._log.incoming.is_ours
+        idle = self._records.run.idle
+        begun = (s for s in tunnel.states if tries(s, idle))
+        return any(s.role is Role.INITIATOR or ours(s.serial) for s in begun)
+
     def _heard_before(self) -> int:
         """Answer what the log had heard some seconds before the poll at hand."""
         return self._heard[0][1]
 
-    def _loss_reason(self, record: TunnelRecord, poll: Poll) -> Why:
-        names, serials = frozenset(_own_names(record.tunnel)), record.children | record.parents
-        why = self._log.loss(names, serials, self._heard_before())
+    def _loss_reason(
+        self, record: TunnelRecord, poll: Poll, observed: Observation | None = None
+    ) -> Why:
+        held = self._held(record, observed.children if observed is not None else ())
+        why = self._log.loss(held)
+        if why[0] is Reason.REPLACED:
+            self._note_replaced(record, poll)
+        if held.names & record.by_hand and why[0] not in _NO_HAND:
+            return Reason.OPERATOR, None
         if why[0] is Reason.OTHER:
-            loss = UnexplainedLoss(names, serials, self._heard_before(), poll.mono)
-            self._late_reasons.add(record.tunnel.key, loss)
+            if observed is not None and _lost_address(record.tunnel, observed):
+                return Reason.UNREACHABLE, None
+            self._late_reasons.add(record.tunnel.key, UnexplainedLoss(held, poll.mono))
         return why
 
-    def _was_lost(self, record: TunnelRecord) -> bool:
-        return self._log.lost_between(
-            _own_names(record.tunnel), record.children | record.parents,
-            self._heard_before(), self._heard[-1][1],
-        )  # fmt: skip
+    def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
+        """Take note of a client that was replaced, as a poll shows it."""
+        address = self._clients.successor(record)
+        for c in record.tunnel.connections:
+            if address is not None:
+                old = record.tunnel.peer or ""
+                self._replaced.append(Replacement(poll.at, c.full_name, c.name, old, address))
+
+    def take_shared_identities(self) -> list[SharedIdentity]:
+        """Return what was noticed since this was last asked of devices that share an identity."""
+        told = self._log.newcomers.replacements
+        found = [self._identities.note(r) for r in (*told, *self._replaced)]
+        told.clear()
+        self._replaced.clear()
+        return [s for s in found if s is not None]
+
+    def _gone_reason(self, record: TunnelRecord, poll: Poll) -> Why:
+        """Say why a tunnel is no longer listed."""
+        why: Why = (Reason.OTHER, None)
+        if record.tunnel.last_state.carries:
+            if record.orphan:
+                return Reason.PLUTO_RESTARTED, None
+            why = self._loss_reason(record, poll)
+        elif self._clients.is_one(record):
+            failure = self._log.attempts.failure(_own_names(record.tunnel), record.trying_order)
+            why = record.why if failure[0] is Reason.NONE else failure
+        if why[0] in (Reason.OTHER, Reason.NONE):
+            return (Reason.OTHER if self._clients.is_one(record) else Reason.UNLOADED), None
+        return why
+
+    def _was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
+        return self._log.lost_between(self._held(record), observed.children)
+
+    def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
+        held = held_sas(record, self._seen, still)
+        if not self._is_of("3."):
+            return held
+        return replace(held, successor=self._clients.successor(record) is not None)
+
+    @property
+    def _clients(self) -> Clients:
+        """The clients of the last report, looked up when the first one has gone."""
+        if self._known_clients is None:
+            self._known_clients = Clients(self._observations)
+        return self._known_clients
+
+    def _is_of(self, *releases: str) -> bool:
+        """Return whether pluto's version begins with one of these."""
+        return (self.version or "").lstrip("v").startswith(releases)
 
     def _reason(self, record: TunnelRecord, state: TunnelState) -> Why:
         """Say why a tunnel isn't up, as far as is known now."""
@@ -414,27 +569,53 @@ class Tracker:
         # What was the reason for being down is none for trying again.
         begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
         before = record.why if state is old or not begins else (Reason.NONE, None)
-        if state in (TunnelState.DOWN, TunnelState.WAITING):
-            if old in (TunnelState.CONNECTING, TunnelState.STUCK):
-                held = record.children | record.parents
-                why = self._log.loss(_own_names(t), held, self._heard_before())
-                return why if why[0] is Reason.OPERATOR else before
+        ends = state in (TunnelState.DOWN, TunnelState.WAITING)
+        if ends and old in (TunnelState.CONNECTING, TunnelState.STUCK):
+            why = self._end_of_trying(record)
+            if why is not None:
+                return why
+        if t.unresolved is not None:
+            return self._unresolved_reason(record, t.unresolved) or before
+        if ends:
             return before
         if record.trying_since is None:  # partial, and nobody tries for more
             return before
-        failure = self._log.failure(_own_names(t), record.trying_order)
+        failure = self._log.attempts.failure(_own_names(t), record.trying_order)
         if failure[0] is not Reason.NONE:
             return failure
+        refused = record.refused
+        if refused is not None and refused[0] > record.trying_order and not self._is_tried_here(t):
+            return refused[1]
         if not record.overdue:
             return before  # an exchange that has only just begun is no reason
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
         idle = self._records.run.idle
-        asking = (s for s in t.states if s.serial not in idle)
+        awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
+        asking = (s for s in (*t.states, *awaited) if s.serial not in idle)
         told = reason_by_stage(asking, wanted=wanted, oriented=oriented)
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
+
+    def _end_of_trying(self, record: TunnelRecord) -> Why | None:
+        """Say why a tunnel is no longer tried, if somebody ended that."""
+        why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
+        if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
+            return why
+        return (Reason.OPERATOR, None) if record.by_hand else None
+
+    def _unresolved_reason(self, record: TunnelRecord, name: str) -> Why | None:
+        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
+
+        The detail has the name in any case; pluto's words about our own ends haven't.
+        """
+        reason, line = self._log.attempts.failure(_own_names(record.tunnel), 0)
+        if reason is Reason.UNREACHABLE and line is not None and name in line:
+            return reason, line
+        if reason is Reason.UNREACHABLE or record.trying_since is not None:
+            return Reason.UNREACHABLE, f"The name {name} does not resolve."
+        return None
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
@@ -449,10 +630,37 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
         and record.trying_since is None
         and not record.orphan
         and t.instances == observed.group.instances
+        and observed.group.unresolved is t.unresolved is None
         and (t.children == len(observed.group.children) or not t.children)
         and record.children == observed.children
         and record.parents == observed.parents
     )
+
+
+_NO_HAND: Final = frozenset(
+    {Reason.OPERATOR, Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.UNREACHABLE}
+)
+"""What the log knows better than the policy, from which UP may be gone, too."""
+
+
+def _after_restart(record: TunnelRecord) -> Why:
+    """Say why a tunnel isn't up that had no Child SA when pluto was restarted."""
+    ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
+    return (Reason.PLUTO_RESTARTED, None) if ended else record.why
+
+
+def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
+    """Return whether a tunnel is to be up, and no end of it is an address of this machine now."""
+    had = all(c.oriented is not False for c in tunnel.connections)
+    now = tuple(observed.group.connections())
+    return had and any(c.oriented is False and c.wanted_up for c in now)
+
+
+def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
+    """Return whether all connections are others than before, by the serials that 4.0 brought."""
+    before = {c.conn_serial for c in tunnel.connections} - {None}
+    now = {c.conn_serial for c in observed.group.connections()} - {None}
+    return bool(before and now) and before.isdisjoint(now)
 
 
 def _names(group: Group) -> set[str]:

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from ipsecwatch.cli import terminal
 from ipsecwatch.config import Settings
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
-from tests.support.bus_service import serving
+from tests.support.bus_service import asks_for_details, serving
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 
@@ -171,6 +172,23 @@ async def test_status_and_monitor_show_what_the_service_says(system_bus: Private
         assert (second["told"], second["serial"]) == ("down", 1)
         monitor.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(monitor.wait(), 10) == 0
+
+
+@asks_for_details
+async def test_a_named_tunnel_shows_what_somebody_tried_from_outside(
+    system_bus: PrivateBus,
+) -> None:
+    line = '"a"[1] #3: responding to IKE_SA_INIT \x1b[2J with NO_PROPOSAL_CHOSEN'
+    async with serving() as service:
+        await service.look(
+            tunnel("a", TunnelState.UP, incoming=(time.time() - 130, line)),
+            tunnel("b", TunnelState.UP),
+        )
+        status = await asyncio.to_thread(ipsecwatch, "status", "a", "b")
+    (told,) = [x.split(None, 1)[1] for x in status.stdout.splitlines() if "incoming" in x]
+    assert told.startswith("somebody tried to connect 2m 1")
+    shown = line.replace("\x1b", r"\x1b")
+    assert told.endswith(f"s ago: {shown}")
 
 
 @pytest.mark.parametrize(

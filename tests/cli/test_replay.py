@@ -33,7 +33,7 @@ def test_every_recording_agrees_with_the_truth(truth: Truth) -> None:
 
 
 def test_no_tunnel_appears_that_the_truth_does_not_know() -> None:
-    templates = {"cp", "xauth", "clear-or-private", "private-or-clear", "private"}
+    templates = {"cp", "rw", "xauth", "clear-or-private", "private-or-clear", "private"}
     for truth in truths():
         extra = replayed(truth.path, truth.start).keys() - truth.tunnels.keys()
         assert extra <= templates, truth.path

@@ -17,6 +17,7 @@ from ipsecwatch.libreswan import log_lines
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.report import LogLine
+from ipsecwatch.tracking.held_sas import HeldSas
 from ipsecwatch.tracking.log_evidence import LogEvidence
 from tests.support.recordings import ROOT, statuses
 
@@ -104,7 +105,7 @@ def hear(line: str) -> None:
         log_lines.interpret(said, phase1=True)
     log = LogEvidence()
     log.hear(LogLine(0.0, line))
-    log.loss({"site"}, {1, 2}, 0)
+    log.loss(HeldSas(frozenset({"site"}), frozenset({2}), frozenset({1, 2})))
 
 
 @pytest.mark.parametrize("kind", LOG)

@@ -63,6 +63,21 @@ def test_a_line_is_of_the_connection_at_its_start(line: str) -> None:
     assert parse_line(line) == ConnectionLine(name, name.partition("[")[0], serial, "x", address)
 
 
+@pytest.mark.parametrize(
+    ("line", "address"),
+    [
+        ('"site" #12: x', ""),
+        ('"rw"[7] 192.0.2.9 #3: x', "192.0.2.9"),
+        ('"rw"[7] 2001:db8::9: x', "2001:db8::9"),
+        ('"p#192.0.2.0/24"[2] 10.0.0.1/32=== ...192.0.2.7===10.9.0.0/16 #4: x', "192.0.2.7"),
+    ],
+)
+def test_a_line_about_an_instance_has_its_peers_address(line: str, address: str) -> None:
+    said = parse_line(line)
+    assert said is not None
+    assert said.address == address
+
+
 KNOCKS, OURS = "packet from 192.0.2.7:500", "192.0.2.1:500"
 
 NOBODYS = (

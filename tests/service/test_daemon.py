@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
+from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
@@ -30,6 +32,7 @@ from ipsecwatch.service.optional import OptionalPart
 from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import TunnelState
+from tests.support.bus_service import calling
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -102,6 +105,18 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
     assert [(e.told, e.serial) for e in told] == [("up", 1), ("down", 2)]
     await until(lambda: world.entries.getvalue().count("\n") == 2)
     assert world.entries.getvalue().startswith("<5>Tunnel site is up.\n<4>Tunnel site is down")
+
+
+async def test_sas_that_came_and_went_between_two_polls_are_counted(world: World) -> None:
+    world.says = UP
+    await until(lambda: tunnels(world) == {"site": "up"})
+    world.says = re.sub(r"#2\b", "#9", UP)
+    async with calling() as caller:
+        missed = 0
+        while missed == 0:
+            missed = await caller.call("Get", "ss", MANAGER, "Missed", interface=PROPERTIES)
+    assert missed == 6
+    assert world.changes == ["down>up"]
 
 
 def tunnels(world: World) -> dict[str, str]:

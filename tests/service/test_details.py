@@ -76,7 +76,8 @@ def test_every_key_of_real_tunnels_is_documented_and_of_its_type() -> None:
         for each in tunnels(f"{name}.jsonl.gz"):
             seen.update(check(tunnel_details(each), "", known))
     all_keys = {f"{section}.{key}" for section, keys in known.items() for key in keys}
-    rare = {".LogLine", "SAs.LocalSubnet", "SAs.PeerSubnet"}
+    rare = {".LogLine", ".LastIncomingFailure", ".LastIncomingFailureAt"}
+    rare |= {"SAs.LocalSubnet", "SAs.PeerSubnet"}
     assert all_keys - seen <= rare
 
 
@@ -128,7 +129,10 @@ def full() -> Tunnel:
         sa=sa,
     )
     connection = Connection("office", (1,), (topology,), frozenset({"UP", "PSK"}), newest_child=7)
-    return tunnel("office", connections=(connection,), states=(state,), detail="bad\x07 news")
+    return tunnel(
+        "office", connections=(connection,), states=(state,), detail="bad\x07 news",
+        incoming=(1_800_000_000.25, "somebody\x1b[2J"),
+    )  # fmt: skip
 
 
 def values(entry: Entry) -> dict[str, Any]:
@@ -140,6 +144,8 @@ def test_what_the_peer_chose_is_cleaned() -> None:
     assert entry["PeerIdentity"] == "C=DE, CN=x\\x1b[2J"
     assert entry["Username"] == "mallory\\x0a\\u202egnp.exe"
     assert entry["LogLine"] == "bad\\x07 news"
+    assert entry["LastIncomingFailure"] == "somebody\\x1b[2J"
+    assert entry["LastIncomingFailureAt"] == 1_800_000_000_250_000
 
 
 def test_a_tunnels_children_and_sas_are_told() -> None:

@@ -15,6 +15,7 @@ from ipsecwatch.report import PlutoState
 from ipsecwatch.service import journal as journal_module
 from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP, Journal, describe
 from ipsecwatch.service.journald import Sender
+from ipsecwatch.tracking.shared_identity import SharedIdentity
 from ipsecwatch.tunnel import Reason, Transition, TunnelState
 from tests.support.journald import PrivateJournald, needs_journald
 from tests.support.paths import TOP
@@ -47,6 +48,10 @@ CASES = [
     (
         transition(T.UP, T.DOWN, Reason.OPERATOR),
         DOWN, 6, "Tunnel site is down: It was taken down by hand.",
+    ),
+    (
+        transition(T.CONNECTING, T.STUCK, Reason.UNREACHABLE, unresolved="vpn.example"),
+        STUCK, 4, "Tunnel site is stuck: The peer's name vpn.example does not resolve.",
     ),
     (
         transition(T.UP, GONE, Reason.UNLOADED),
@@ -183,7 +188,7 @@ def test_journalctl_takes_the_catalog_and_every_id_has_an_entry(catalog_root: Pa
         ["journalctl", "--dump-catalog", "--no-pager", f"--root={catalog_root}"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert len(IDS) == 8
+    assert len(IDS) == 9
     assert sorted(re.findall(r"^-- ([0-9a-f]{32})$", dump, re.MULTILINE)) == sorted(IDS.values())
     for header in ("Subject: ", "Defined-By: ipsecwatch", "Support: "):
         assert len(re.findall(rf"^{header}", dump, re.MULTILINE)) == len(IDS)
@@ -205,7 +210,18 @@ def written(message_id: str) -> list[dict[str, str]]:
     journal.pluto_back(None)
     journal.unrecognised(1, "x", None)
     journal.blocked(65534)
+    journal.shared_identity(SharedIdentity("rw", ("192.0.2.1", "192.0.2.2")))
     return [entry for entry in sent if entry["MESSAGE_ID"] == message_id]
+
+
+def test_two_devices_with_one_identity_are_told_as_what_they_may_be() -> None:
+    (entry,) = written("8047dcab6fce4a58890fd2639058eb42")
+    assert entry["MESSAGE"] == (
+        "Two devices may use one identity with rw: clients at 192.0.2.1 and 192.0.2.2 keep "
+        "replacing each other."
+    )
+    assert (entry["PRIORITY"], entry["IPSECWATCH_TUNNEL"]) == ("4", "rw")
+    assert entry["IPSECWATCH_PEER"] == "192.0.2.1 192.0.2.2"
 
 
 @pytest.mark.parametrize("name", sorted(IDS))

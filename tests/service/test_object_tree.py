@@ -135,7 +135,9 @@ async def test_the_managers_properties_are_told() -> None:
     async with serving() as service, calling() as caller:
         await service.look(tunnel("a", UP), tunnel("b", UP), tunnel("c"))
         await service.become(tunnel("c", CONNECTING))
-        await service.publish([], unrecognised=3, complete=False, pluto_version="4.10\x1b[2J")
+        await service.publish(
+            [], unrecognised=3, missed=7, complete=False, pluto_version="4.10\x1b[2J"
+        )
         told = await caller.call("GetAll", "s", MANAGER, interface=PROPERTIES)
     assert told == {
         "Version": __version__,
@@ -145,6 +147,7 @@ async def test_the_managers_properties_are_told() -> None:
         "Complete": False,
         "Unrecognised": 3,
         "Serial": 1,
+        "Missed": 7,
         "LastPoll": 1_700_000_000_000_000,
         "Counts": {"up": 2, "connecting": 1},
     }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A pluto in miniature: what it holds, what it would report, and how its tunnels truly are.
+"""A pluto in miniature: what it holds, reports and logs, and how and why its tunnels truly are so.
 
 Written apart from the tracker, from what libreswan does rather than from what it prints, so that
-the two can be held against each other.
+the two can be held against each other. It logs in the words of 4.10 or of main.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.report import LogLine, Role, Stage
+from ipsecwatch.report import IkeVersion, LogLine, Role, Stage, Timer
 from tests.support.reports import START, child, connection, ike, poll
 
 if TYPE_CHECKING:
     import random
 
     from ipsecwatch.report import Poll, SaState
+
+OURS = ("10.0.0.1", "10.0.0.2")
+PEERS = ("192.0.2.1", "192.0.2.2")
+ROAMING = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
+PATIENCE = 30.0
+"""Seconds that main's pluto waits for an answer to its Delete."""
 
 
 @dataclass
@@ -26,6 +32,8 @@ class Sa:
     line: SaState
     carried: bool = False
     """An IKE SA that has had a Child."""
+    expires: float | None = None
+    """When its lifetime runs out, and nobody renews it."""
 
 
 @dataclass
@@ -33,11 +41,16 @@ class Conn:
     """A connection: one child of a tunnel."""
 
     name: str
+    tunnel: str = ""
     wanted: bool = False
     on_demand: bool = False
+    ours: str = OURS[0]
+    peer: str = PEERS[0]
     ikes: list[Sa] = field(default_factory=list)
     children: list[Sa] = field(default_factory=list)
     larval: list[Sa] = field(default_factory=list)
+    doomed: float | None = None
+    """When the SAs go that were deleted by hand, if the peer doesn't answer."""
 
     @property
     def up(self) -> bool:
@@ -48,16 +61,46 @@ class Conn:
         return self.wanted or bool(self.larval) or any(not i.carried for i in self.ikes)
 
 
+@dataclass
+class Client:
+    """An instance of the template ``rw``."""
+
+    number: int
+    serial: int
+    identity: str
+    address: str
+    ike: int
+    child: int
+
+    @property
+    def name(self) -> str:
+        return f"rw[{self.number}]"
+
+    @property
+    def head(self) -> str:
+        return f'"rw"[{self.number}] {self.address}'
+
+
 class ModelPluto:
-    """Tunnels with one to three children, each child with an IKE SA of its own."""
+    """Tunnels with one to three children, each child with an IKE SA of its own, and clients."""
 
     def __init__(self, rng: random.Random, *, tells_pid: bool) -> None:
         self.rng = rng
         self.life = 1
+        self.old = rng.random() < 0.5
+        """It is of release 4.10."""
+        self.now = 0.0
+        """Seconds, as those of polls."""
         self._tells_pid = tells_pid
         self._serial = 0
+        self._instances = 0
         self.log: list[LogLine] = []
         """What it has logged, for the listener to take away."""
+        self.causes: dict[str, set[str]] = {}
+        """Why tunnels lost something since somebody last asked."""
+        self.clients: dict[str, Client] = {}
+        self.serves = rng.random() < 0.3
+        """The template for clients is loaded."""
         self.tunnels: dict[str, list[Conn]] = {}
         for n in range(rng.randint(1, 3)):
             self.load(f"t{n}")
@@ -68,17 +111,36 @@ class ModelPluto:
         count = self.rng.randint(1, 3)
         names = [name] if count == 1 else [f"{name}/1x{i}" for i in range(1, count + 1)]
         demand = self.rng.random() < 0.3
-        self.tunnels[name] = [Conn(n, on_demand=demand) for n in names]
+        ours, peer = self.rng.choice(OURS), self.rng.choice(PEERS)
+        self.tunnels[name] = [
+            Conn(n, name, on_demand=demand, ours=ours, peer=peer) for n in names
+        ]  # fmt: skip
 
     def unload(self, name: str) -> None:
+        """Delete a tunnel's connections, which takes down by hand what they have."""
+        conns = self.tunnels.get(name, [])
+        if any(c.children or c.ikes for c in conns):
+            self._because(name, "operator")
+        for c in conns:
+            if self.old:
+                self._say(c, "terminating SAs using this connection", serial=None)
+            else:
+                self._say_deleting(c)
+            self._end(c, ours=True)
+        self._because(name, "unloaded")
         self.tunnels.pop(name, None)
 
     def initiate(self, c: Conn, *, wanted: bool) -> None:
+        if c.doomed is not None:
+            return
         c.wanted = c.wanted or wanted
         if not c.ikes:
             c.larval = [Sa(ike(self._next(), c.name, stage=Stage.HALF_OPEN, role=Role.INITIATOR))]
+            self._say(c, "initiating IKEv2 connection to {peer} using UDP")
 
     def answer(self, c: Conn, *, child_too: bool) -> None:
+        if c.doomed is not None:
+            return
         if not c.ikes:
             c.larval = []
             c.ikes = [Sa(ike(self._next(), c.name))]
@@ -87,6 +149,10 @@ class ModelPluto:
             parent = c.ikes[-1]
             parent.carried = True
             c.children = [Sa(child(self._next(), c.name, parent.line.serial))]
+            if self.rng.random() < 0.3:  # rekey=no
+                c.children[0].expires = self.now + self.rng.choice((7.0, 20.0, 45.0))
+                version = 1 if self.rng.random() < 0.5 else 2
+                c.children[0].line = replace(c.children[0].line, ike_version=version)
             self._say(
                 c, f"initiator established Child SA using #{parent.line.serial}; IPsec tunnel"
             )
@@ -95,12 +161,15 @@ class ModelPluto:
         c.larval = []
 
     def rekey_child(self, c: Conn, *, overlap: bool) -> None:
-        if c.children and c.ikes:
-            new = Sa(child(self._next(), c.name, c.ikes[-1].line.serial))
+        if c.children and c.ikes and c.doomed is None:
+            old, using = c.children[-1].line.serial, c.ikes[-1].line.serial
+            new = Sa(child(self._next(), c.name, using))
+            new.line.ike_version = c.children[-1].line.ike_version
             c.children = [*c.children[-1:], new] if overlap else [new]
+            self._say(c, f"initiator rekeyed Child SA #{old} using #{using}; IPsec tunnel")
 
     def rekey_ike(self, c: Conn) -> None:
-        if c.ikes and not c.larval:
+        if c.ikes and not c.larval and c.doomed is None:
             serial = self._next()
             self._say(c, f"initiator rekeyed IKE SA #{c.ikes[-1].line.serial}")
             c.ikes = [Sa(ike(serial, c.name), carried=c.ikes[-1].carried)]
@@ -108,25 +177,213 @@ class ModelPluto:
                 sa.line = replace(sa.line, parent_serial=serial)
 
     def take_down(self, c: Conn, *, all_of_it: bool) -> None:
-        c.wanted, c.larval, c.children = False, [], []
-        if all_of_it:
-            c.ikes = []
+        """Take a connection down by hand. Up to 4.15 that is done at once."""
+        if not (c.wanted or c.larval or c.children or c.ikes) or c.doomed is not None:
+            return
+        c.wanted = False
+        self._because(c.tunnel, "operator")
+        if self.old:
+            self._say(c, "terminating SAs using this connection", serial=None)
+            self._end(c, ours=True, with_ike=all_of_it)
+        elif c.ikes and c.children and all_of_it and self.rng.random() < 0.5:
+            self._say_deleting(c)
+            c.doomed = self.now + PATIENCE * self.rng.random()
+        else:
+            self._say_deleting(c)
+            self._end(c, ours=True, with_ike=all_of_it)
+        c.larval = []
+
+    def _say_deleting(self, c: Conn) -> None:
+        if c.ikes:
+            ike, rest = c.ikes[-1].line.serial, "".join(
+                f" (and Child SA #{s.line.serial})" for s in c.children[-1:]
+            )  # fmt: skip
+            text = f"initiating delete of connection's IKE SA #{ike}{rest}"
+            self._say(c, text, serial=None)
+            self._say(c, "sent INFORMATIONAL request to delete IKE SA", serial=ike)
 
     def lose_peer(self, c: Conn) -> None:
-        c.larval, c.children, c.ikes = [], [], []
+        """Have the peer found dead; up to 4.15 that may restart all with the same ends."""
+        if not c.ikes:
+            c.larval = []
+            return
+        serial = c.ikes[-1].line.serial
+        state = "STATE_V2_ESTABLISHED_IKE_SA" if self.old else "ESTABLISHED_IKE_SA"
+        late = "15 second timeout exceeded after 5 retransmits.  No response"
+        self._say(c, f"{state}: {late}", serial=serial)
+        if not self.old:
+            self._lost(c, "peer-dead", ours=False)
+        elif self.rng.random() < 0.5:
+            self._say(
+                c, "liveness action - clearing connection kind CK_PERMANENT", serial=serial
+            )  # fmt: skip
+            self._lost(c, "peer-dead", ours=True)
+        else:
+            text = "liveness action - restarting all connections that share this peer"
+            self._say(c, text, serial=serial)
+            for other in [d for conns in self.tunnels.values() for d in conns]:
+                if (other.ours, other.peer) == (c.ours, c.peer):
+                    self._say(other, "terminating SAs using this connection", serial=None)
+                    self._lost(other, "peer-dead", ours=True)
+
+    def lose_to_peer(self, c: Conn) -> None:
+        """Have the peer delete what there is."""
+        if not c.ikes:
+            return
+        for sa in c.children:
+            if sa.line.ike_version == 1:
+                self._say_v1_delete(c, c.ikes[-1].line.serial, sa.line.serial)
+        self._lost(c, "peer-deleted", ours=False)
+
+    def _say_v1_delete(self, c: Conn, phase1: int, gone: int) -> None:
+        if self.old:
+            text = f"received Delete SA(0x1234abcd) payload: deleting IPsec State #{gone}"
+            self._say(c, text, serial=phase1)
+        else:
+            self._say(c, f"received Delete SA payload via #{phase1}", serial=gone)
+
+    def lose_address(self, ours: str) -> None:
+        """Have one of our addresses go."""
+        self._log(f"shutting down interface eth1 {ours}:4500")
+        self._log(f"shutting down interface eth1 {ours}:500")
+        for c in [d for conns in self.tunnels.values() for d in conns]:
+            if c.ours == ours and (c.ikes or c.larval):
+                if not self.old:
+                    self._say(c, "terminating SAs using this connection", serial=None)
+                self._lost(c, "unreachable", ours=True)
+
+    def pass_time(self, now: float) -> None:
+        """Have lifetimes end, and Deletes that nobody answered."""
+        for c in [d for conns in self.tunnels.values() for d in conns]:
+            for sa in [s for s in c.children if s.expires is not None and s.expires <= now]:
+                self._expire(c, sa)
+            if c.doomed is not None and c.doomed <= now:
+                late = "32 second timeout exceeded after 6 retransmits.  No response"
+                self._say(c, f"ESTABLISHED_IKE_SA: {late}", serial=c.ikes[-1].line.serial)
+                self._because(c.tunnel, "operator")
+                self._end(c, ours=False)
+        self.now = max(self.now, now)
+
+    def _expire(self, c: Conn, sa: Sa) -> None:
+        """Have one Child SA's lifetime run out."""
+        if len(c.children) > 1:  # it was rekeyed
+            c.children.remove(sa)
+            return
+        until, self.now = self.now, sa.expires or self.now
+        if c.children:
+            self._because(c.tunnel, "operator" if c.doomed is not None else "expired")
+        if sa.line.ike_version == 1:
+            text = "deleting IPsec SA (QUICK_I2) aged 25.0s and NOT sending notification"
+        elif self.old:
+            text = "CHILD SA expired (LATEST!)"
+        else:
+            text = "sent INFORMATIONAL request to delete established Child SA using IKE SA #1"
+        self._say(c, text, serial=sa.line.serial)
+        self._end(c, ours=True, with_ike=False)
+        self.now = max(until, self.now)
+
+    def _lost(self, c: Conn, why: str, *, ours: bool) -> None:
+        """Have the SAs of a connection end for some reason, unless they are going already."""
+        if c.children:
+            self._because(c.tunnel, "operator" if c.doomed is not None else why)
+        c.larval = []
+        self._end(c, ours=ours)
+
+    def _end(self, c: Conn, *, ours: bool, with_ike: bool = True) -> None:
+        """Let SAs go, with what pluto logs of each end."""
+        for sa in c.ikes if with_ike else ():
+            if self.old:
+                sent = "and sending" if ours else "and NOT sending"
+                text = f"deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 9s {sent} notification"
+                self._say(c, text, serial=sa.line.serial)
+        for sa in c.children:
+            self._say(c, "ESP traffic information: in=0B out=0B", serial=sa.line.serial)
+        for sa in c.ikes if with_ike and not self.old else ():
+            self._say(c, "deleting IKE SA (established IKE SA)", serial=sa.line.serial)
+        c.children = []
+        c.doomed = None
+        if with_ike:
+            c.ikes = []
+
+    # --- clients ----------------------------------------------------------------------------
+
+    def come(self, identity: str, address: str) -> None:
+        """Have a client connect; what it had from another address goes."""
+        known = [c for c in self.clients.values() if c.identity == identity]
+        if any(c.address == address for c in known):
+            return
+        self._instances += 1
+        came = Client(
+            self._instances, 100 + self._instances, identity, address, self._next(), self._next()
+        )
+        self._log(f"{came.head} #{came.ike}: processing decrypted IKE_AUTH request: SK{{IDi,AUTH}}")
+        established = "responder established IKE SA; authenticated peer using authby=secret"
+        if not self.old:
+            self._log(f"{came.head} #{came.ike}: {established}")
+        for gone in known:
+            self._because(gone.name, "replaced")
+            self._replace(gone)
+        if self.old:
+            self._log(f"{came.head} #{came.ike}: {established}")
+        self._log(f"{came.head} #{came.child}: responder established Child SA using #{came.ike}")
+        self.clients[came.name] = came
+
+    def _replace(self, gone: Client) -> None:
+        with_peer = f"deleting connection instance with peer {gone.address}"
+        if self.old:
+            self._log(f"{gone.head}: {with_peer} {{isakmp=#{gone.ike}/ipsec=#{gone.child}}}")
+            self._leave(gone, "aged 9s and NOT sending notification")
+        else:
+            self._log(f"{gone.head}: terminating SAs using this connection")
+            self._leave(gone, "")
+            self._log(f"{gone.head}: {with_peer}")
+
+    def leave(self, client: Client) -> None:
+        """Have a client delete its SAs."""
+        self._because(client.name, "peer-deleted")
+        self._leave(client, "aged 9s and NOT sending notification")
+
+    def throw_out(self, client: Client) -> None:
+        """Take a client down by hand."""
+        self._because(client.name, "operator")
+        if self.old:
+            self._log(f"{client.head}: terminating SAs using this connection")
+        else:
+            text = f"initiating delete of connection's IKE SA #{client.ike}"
+            self._log(f"{client.head}: {text} (and Child SA #{client.child})")
+        self._leave(client, "aged 9s and sending notification")
+
+    def _leave(self, client: Client, how: str) -> None:
+        if self.old:
+            state = f"deleting state (STATE_V2_ESTABLISHED_IKE_SA) {how}"
+            self._log(f"{client.head} #{client.ike}: {state}")
+        self._log(f"{client.head} #{client.child}: ESP traffic information: in=0B out=0B")
+        del self.clients[client.name]
 
     def restart(self, *, autostart: bool) -> None:
         self.life += 1
-        self._serial = 0
+        self._serial = self._instances = 0
+        for name in self.names:
+            self._because(name, "pluto-restarted")
+        self.clients.clear()
+        self.log.clear()
         for conns in self.tunnels.values():
             for c in conns:
-                self.lose_peer(c)
+                c.larval, c.children, c.ikes, c.doomed = [], [], [], None
                 c.wanted = autostart and c.wanted
                 if c.wanted:
                     self.initiate(c, wanted=True)
 
-    def _say(self, c: Conn, text: str) -> None:
-        self.log.append(LogLine(START, f'"{c.name}" #{self._serial}: {text}'))
+    def _because(self, name: str, why: str) -> None:
+        self.causes.setdefault(name, set()).add(why)
+
+    def _say(self, c: Conn, text: str, *, serial: int | None = -1) -> None:
+        number = self._serial if serial == -1 else serial
+        about = "" if number is None else f" #{number}"
+        self._log(f'"{c.name}"{about}: {text.replace("{peer}", c.peer)}')
+
+    def _log(self, text: str) -> None:
+        self.log.append(LogLine(START + self.now, text))
 
     def _next(self) -> int:
         self._serial += 1
@@ -145,14 +402,41 @@ class ModelPluto:
                         policy="IKEv2+UP" if c.wanted else "IKEv2",
                         routing=routing,
                         aliases=(name,) if c.name != name else (),
+                        ours=c.ours,
+                        peer=c.peer,
+                        ike_version=IkeVersion.V2,
                     )
                 )
-                states += [sa.line for sa in (*c.ikes, *c.children, *c.larval)]
+                states += [_shown(sa, second) for sa in (*c.ikes, *c.children, *c.larval)]
+        if self.serves:
+            listed.append(connection("rw", peer="%any", serial=100))
+        for client in self.clients.values():
+            number = (client.number,)
+            listed.append(
+                connection(
+                    "rw", instance=number, peer=client.address, serial=client.serial,
+                    remote_id=client.identity, ours="10.0.0.9",
+                )
+            )  # fmt: skip
+            states.append(ike(client.ike, "rw", instance=number))
+            states.append(child(client.child, "rw", client.ike, instance=number))
         states.sort(key=lambda s: s.serial)
         assert len({s.serial for s in states}) == len(states)
-        return poll(second, listed, states, pid=1000 + self.life if self._tells_pid else None)
+        pid = 1000 + self.life if self._tells_pid else None
+        version = "4.10" if self.old else "5.4-100-main"
+        return poll(second, listed, states, pid=pid, version=version)
+
+    @property
+    def names(self) -> set[str]:
+        """What it has tunnels of."""
+        template = {"rw"} if self.serves else set()
+        return self.tunnels.keys() | self.clients.keys() | template
 
     def truth(self, name: str) -> str:
+        if name == "rw":
+            return "waiting"
+        if name in self.clients:
+            return "up"
         conns = self.tunnels[name]
         up = sum(c.up for c in conns)
         if up:
@@ -167,3 +451,9 @@ class ModelPluto:
             for c in conns:
                 for sa in c.ikes:
                     sa.carried = True
+
+
+def _shown(sa: Sa, second: float) -> SaState:
+    if sa.expires is None:
+        return sa.line
+    return replace(sa.line, timers=(Timer("EXPIRE", int(sa.expires - second)),))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ipsecwatch.report import (
     Connection,
     Extent,
+    IkeVersion,
     Knowledge,
     Pending,
     PlutoState,
@@ -40,15 +41,24 @@ def connection(
     routing: str = "unrouted",
     aliases: tuple[str, ...] = (),
     serial: int | None = None,
+    unresolved: str | None = None,
+    remote_id: str | None = None,
+    ours: str = "10.0.0.1",
+    ike_version: IkeVersion | None = None,
 ) -> Connection:
     """A connection as the connection list would have it."""
-    topology = Topology(f"10.0.0.1...{peer}", routing, None, "10.0.0.1", None, peer, None, None)
+    peer = peer if unresolved is None else "%dns"
+    topology = Topology(
+        f"{ours}...{peer}", routing, None, ours, None, peer, remote_id, None, None,
+        unresolved,
+    )  # fmt: skip
     return Connection(
         name,
         instance,
         (topology,),
         frozenset(policy.split("+")),
         aliases,
+        ike_version=ike_version,
         routing=routing,
         conn_serial=serial,
     )
@@ -86,10 +96,12 @@ def poll(
     *,
     pending: Iterable[Pending] = (),
     pid: int | None = None,
+    version: str | None = None,
 ) -> Poll:
     """A good answer."""
     report = Report(
         command="status",
+        version=version,
         complete=True,
         connections=tuple(connections),
         states=tuple(states),

@@ -48,11 +48,13 @@ def transition(
     name: str = "site",
     peer: str | None = "192.0.2.7",
     detail: str | None = None,
+    unresolved: str | None = None,
 ) -> Transition:
     state = TunnelState.DOWN if new is None else new
     tunnel = Tunnel(
-        name, name, state, state, 1e9, 1.0, reason, children_up=1, children=4, peer=peer
-    )
+        name, name, state, state, 1e9, 1.0, reason, children_up=1, children=4, peer=peer,
+        unresolved=unresolved,
+    )  # fmt: skip
     known = known or old or TunnelState.DOWN
     return Transition(
         tunnel, old, new, known, reason, 1e9 + 0.25, 1.0, detail=detail, sticks=sticks

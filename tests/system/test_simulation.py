@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tracking.pluto_run import LOADING_GRACE, START_GRACE
-from ipsecwatch.tracking.tracker import Tracker
-from ipsecwatch.tunnel import TunnelState
-from tests.support.model_pluto import ModelPluto
+from ipsecwatch.tracking.tracker import HOLD, Tracker
+from ipsecwatch.tunnel import Reason, TunnelState
+from tests.support.model_pluto import OURS, ROAMING, ModelPluto
 from tests.support.reports import cut, no_answer
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 HISTORIES = 10_000
 STEPS = 25
 TICK = 5.0
+
+
+CAUSES = {
+    Reason.OPERATOR, Reason.PEER_DELETED, Reason.PEER_DEAD, Reason.EXPIRED, Reason.REPLACED,
+    Reason.UNREACHABLE,
+}  # fmt: skip
+"""What is drawn."""
+UNKNOWN_CAUSES = 0.05
+"""The part of losses of which no cause need be known."""
 
 
 class History:
@@ -37,10 +47,15 @@ class History:
         self.told: dict[str, str] = {}
         """What a subscriber believes of each tunnel."""
         self.log: list[str] = []
+        self.drawn: dict[str, set[str]] = {}
+        """Why anything was lost before the last poll."""
+        self.losses: Counter[str] = Counter()
+        """The reasons of what was lost."""
 
     def happen(self) -> None:
-        """Let something happen to a tunnel, or to pluto."""
+        """Let something happen to a tunnel, to a client, or to pluto."""
         rng, pluto = self.rng, self.pluto
+        pluto.pass_time(self.now + TICK * rng.random())
         what = rng.random()
         if what < 0.04:
             self.restart()
@@ -48,6 +63,10 @@ class History:
             pluto.load(f"n{rng.randint(0, 99)}")
         elif what < 0.10 and pluto.tunnels:
             pluto.unload(rng.choice(list(pluto.tunnels)))
+        elif what < 0.12:
+            pluto.lose_address(rng.choice(OURS))
+        elif what < 0.30 and pluto.serves:
+            self.clients_happen()
         elif pluto.tunnels:
             c = rng.choice(rng.choice(list(pluto.tunnels.values())))
             actions: list[Callable[[], None]] = [
@@ -59,8 +78,18 @@ class History:
                 lambda: pluto.rekey_ike(c),
                 lambda: pluto.take_down(c, all_of_it=rng.random() < 0.5),
                 lambda: pluto.lose_peer(c),
+                lambda: pluto.lose_to_peer(c),
             ]
             rng.choice(actions)()
+
+    def clients_happen(self) -> None:
+        """Let clients come, roam, replace each other, and leave."""
+        rng, pluto = self.rng, self.pluto
+        if not pluto.clients or rng.random() < 0.6:
+            pluto.come(rng.choice(("@one", "@two")), rng.choice(ROAMING))
+            return
+        client = rng.choice(list(pluto.clients.values()))
+        rng.choice((pluto.leave, pluto.throw_out))(client)
 
     def restart(self) -> None:
         """Restart pluto. A watcher sees that by pid, by serials, or by nobody being there."""
@@ -77,6 +106,7 @@ class History:
     def poll(self) -> None:
         """Ask, perhaps in vain, and check all that is said."""
         self.now += TICK
+        self.pluto.pass_time(self.now)
         for line in self.pluto.log:
             self.tracker.hear(line)
         self.pluto.log.clear()
@@ -90,16 +120,25 @@ class History:
         if not self.told:
             self.pluto.found()
         self.observe(self.tracker.observe(self.pluto.report(self.now)))
+        missing = {t.name for t in self.tracker.tunnels.values()} - self.pluto.names
+        if missing:  # perhaps it is only added again: if it wasn't up, it is waited for
+            held = [t for t in self.tracker.tunnels.values() if t.name in missing]
+            assert not any(t.state.carries for t in held)
+            self.now += HOLD
+            self.observe(self.tracker.observe(self.pluto.report(self.now)))
         # What isn't listed soon after a start may still be loaded: that one is waited for.
         loading = self.now - self.started < LOADING_GRACE
         seen = {
             t.name: t.state.value
             for t in self.tracker.tunnels.values()
-            if t.name in self.pluto.tunnels or not loading
+            if t.name in self.pluto.names or not loading
         }
-        true = {name: self.pluto.truth(name) for name in self.pluto.tunnels}
+        true = {name: self.pluto.truth(name) for name in self.pluto.names}
         assert {n: s.replace("stuck", "connecting") for n, s in seen.items()} == true, self.log
         assert {n: s for n, s in self.told.items() if n in seen} == seen, self.log
+        for name, why in self.pluto.causes.items():
+            self.drawn.setdefault(name, set()).update(why)
+        self.pluto.causes.clear()
 
     def observe(self, changes: list[Transition]) -> None:
         """Believe what is announced, and see that it fits what was believed before."""
@@ -114,6 +153,21 @@ class History:
             self.told[name] = c.new.value if c.new else "gone"
             if c.goes_up or c.goes_down:
                 assert c.announced or c.silent, self.log
+            if not c.silent:
+                self.check_reason(c)
+
+    def check_reason(self, c: Transition) -> None:
+        """See that a reason was drawn, or says nothing."""
+        drawn = self.pluto.causes.get(c.tunnel.name, set())
+        if c.goes_down or (c.known is TunnelState.UP and c.becomes is TunnelState.PARTIAL):
+            self.losses[c.reason] += 1
+            if c.old is TunnelState.UNKNOWN or self.now - self.started < LOADING_GRACE:
+                # It was lost before, and waited for.
+                drawn = drawn | {Reason.PLUTO_RESTARTED} | self.drawn.get(c.tunnel.name, set())
+            assert c.reason in drawn | {Reason.OTHER}, (self.log, drawn)
+        elif c.becomes in (TunnelState.DOWN, TunnelState.WAITING):
+            before = self.drawn.get(c.tunnel.name, set())
+            assert c.reason not in CAUSES - drawn - before, self.log
 
 
 def run(seed: int) -> History:
@@ -128,10 +182,14 @@ def run(seed: int) -> History:
 
 @pytest.mark.slow
 def test_ten_thousand_random_histories_are_told_as_they_were() -> None:
-    transitions = 0
+    transitions, losses = 0, Counter[str]()
     for seed in range(HISTORIES):
         try:
-            transitions += len(run(seed).log)
+            history = run(seed)
         except AssertionError as e:
             raise AssertionError(f"history {seed}: {e}") from e
+        transitions += len(history.log)
+        losses += history.losses
     assert transitions > 10 * HISTORIES
+    assert losses[Reason.OTHER] <= UNKNOWN_CAUSES * losses.total()
+    assert losses.keys() >= CAUSES

@@ -2,30 +2,33 @@
 from __future__ import annotations
 
 import gc
+import json
 import random
 import statistics
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.log_lines import LogEvent, interpret, parse_line
-from ipsecwatch.report import LogLine
-from ipsecwatch.tracking.log_evidence import (
-    MAX_EVIDENCE,
-    MAX_NAMES,
-    MAX_PIECES,
-    MAX_SERIALS,
-    LogEvidence,
-)
+from ipsecwatch.report import LogLine, Report
+from ipsecwatch.tracking.attempt_log import MAX_EVIDENCE, MAX_NAMES, MAX_PIECES
+from ipsecwatch.tracking.evidence import MAX_EACH, MAX_FINDINGS
+from ipsecwatch.tracking.held_sas import HeldSas
+from ipsecwatch.tracking.known_sas import MAX_SERIALS
+from ipsecwatch.tracking.log_evidence import LogEvidence
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
+from tests.support.reports import child, connection, ike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from ipsecwatch.report import Connection, SaState
 
 AT = 1_700_000_000.0
 GIVEN_UP = "60 second timeout exceeded after 7 retransmits."
@@ -45,8 +48,15 @@ def told(*lines: str, at: float = AT, log: LogEvidence | None = None) -> LogEvid
     return log
 
 
-def loss(log: LogEvidence, serials: Iterable[int] = (1, 2), after: int = 0) -> Reason:
-    return log.loss({"site"}, frozenset(serials), after)[0]
+def held(*serials: int, name: str = "site", born: int = 0, ikev1: bool = False) -> HeldSas:
+    """A tunnel with these SAs."""
+    sas = frozenset(serials)
+    v1 = sas if ikev1 else frozenset[int]()
+    return HeldSas(frozenset({name}), sas, sas, born=born, seen=AT, ikev1=v1)
+
+
+def loss(log: LogEvidence, serials: Iterable[int] = (1, 2), born: int = 0) -> Reason:
+    return log.loss(held(*serials, born=born))[0]
 
 
 V2_UP = (
@@ -237,16 +247,6 @@ ENDS: dict[str, tuple[Reason, tuple[str, ...]]] = {
             "#2: ESP traffic information: in=0B out=0B",
         ),
     ),
-    "5.2 the interface went": (
-        Reason.UNREACHABLE,
-        (
-            "shutting down interface eth3 192.0.2.1:4500",
-            "shutting down interface eth3 192.0.2.1:500",
-            ": terminating SAs using this connection",
-            "#1: deleting IKE SA (ESTABLISHED_IKE_SA) aged 60s and sending notification",
-            "#2: ESP traffic information: in=84B out=84B",
-        ),
-    ),
     "4.10 pluto stops": (
         Reason.PLUTO_STOPPED,
         (
@@ -277,15 +277,17 @@ def test_a_cause_of_before_the_sas_were_up_is_none(end: str) -> None:
 
 def test_the_line_of_a_cause_is_the_one_that_says_most() -> None:
     log = told(*V2_UP, *ENDS["5.4 the peer"][1])
-    assert log.loss({"site"}, {1, 2}, 0) == (
+    assert log.loss(held(1, 2)) == (
         Reason.PEER_DELETED,
         '"site" #1: deleting IKE SA (established IKE SA)',
     )
 
 
-def test_what_was_heard_before_is_no_cause() -> None:
-    log = told(*V2_UP, ": terminating SAs using this connection")
-    assert loss(log, after=log.order) is Reason.OTHER
+def test_what_was_said_of_a_connection_before_its_sas_came_is_no_cause() -> None:
+    log = told(": terminating SAs using this connection")
+    assert loss(log, born=log.order) is Reason.OTHER
+    told(*V2_UP, log=log)
+    assert loss(log) is Reason.OTHER
 
 
 def test_systemd_tells_of_a_stop_of_pluto_and_other_units_do_not_count() -> None:
@@ -309,16 +311,132 @@ def test_pluto_cannot_be_stopped_by_what_a_connection_logs() -> None:
     assert loss(log) is Reason.OTHER
 
 
-def test_a_dead_peer_takes_down_all_connections_that_share_it() -> None:
-    log = told(
-        '"a" #1: liveness action - restarting all connections that share this peer',
-        '"a": terminating SAs using this connection',
-        '"b": terminating SAs using this connection',
+def report(*connections: Connection, states: Iterable[SaState] = ()) -> Report:
+    return Report(connections=connections, states=tuple(states))
+
+
+def between(local: str, remote: str, name: str = "site", *serials: int) -> HeldSas:
+    """A tunnel between two addresses."""
+    sas = frozenset(serials or (1, 2))
+    hosts = frozenset({(local, remote)})
+    return HeldSas(frozenset({name}), sas, sas, hosts=hosts, seen=AT)
+
+
+HAND = ": terminating SAs using this connection"
+GONE = "shutting down interface eth1 {}"
+RESTART = '"other" #9: liveness action - restarting all connections that share this peer'
+
+
+@pytest.mark.parametrize(
+    ("shown", "ours"),
+    [
+        ("192.0.2.1:500", "192.0.2.1"),
+        ("[2001:db8::1]:4500", "2001:db8::1"),
+        ("2001:db8::1:500", "2001:db8::1"),  # 3.x prints no brackets
+    ],
+)
+def test_an_interface_takes_with_it_what_has_its_address(shown: str, ours: str) -> None:
+    log = told(*V2_UP, GONE.format(shown), HAND)
+    assert log.loss(between(ours, "198.51.100.1"))[0] is Reason.UNREACHABLE
+    assert log.loss(between("192.0.2.77", "198.51.100.1"))[0] is Reason.OPERATOR
+
+
+def test_a_dead_peer_takes_with_it_what_shares_both_ends() -> None:
+    log = LogEvidence()
+    log.compare(report(connection("other", peer="198.51.100.1")), AT)
+    told(RESTART, HAND, log=log)
+    assert log.loss(between("10.0.0.1", "198.51.100.1"))[0] is Reason.PEER_DEAD
+    assert log.loss(between("10.0.0.2", "198.51.100.1"))[0] is Reason.OPERATOR
+    assert log.loss(between("10.0.0.1", "198.51.100.2"))[0] is Reason.OPERATOR
+
+
+@pytest.mark.parametrize("action", ["clearing connection kind CK_PERMANENT", "putting connection"])
+def test_other_actions_for_a_dead_peer_concern_nobody_else(action: str) -> None:
+    log = LogEvidence()
+    log.compare(report(connection("other", peer="198.51.100.1")), AT)
+    told(f'"other" #9: liveness action - {action}', HAND, log=log)
+    assert log.loss(between("10.0.0.1", "198.51.100.1"))[0] is Reason.OPERATOR
+
+
+@pytest.mark.parametrize("line", [GONE.format("10.0.0.1:500"), RESTART])
+def test_what_outlives_the_end_of_others_was_not_ended_by_it(line: str) -> None:
+    log = LogEvidence()
+    log.compare(report(connection("other", peer="198.51.100.1")), AT)
+    told(line, log=log)
+    told(HAND, at=AT + 60, log=log)
+    survivor = replace(between("10.0.0.1", "198.51.100.1"), seen=AT + 58)
+    assert log.loss(survivor)[0] is Reason.OPERATOR
+
+
+def test_a_deletion_that_the_peer_does_not_answer_is_by_hand_half_a_minute_later() -> None:
+    up = report(connection("site"), states=(ike(1, "site"), child(2, "site", 1)))
+    log = told(*V2_UP)
+    log.compare(up, AT)
+    told(": initiating delete of connection's IKE SA #1 (and Child SA #2)", at=AT + 1, log=log)
+    for second in range(2, 40):
+        log.compare(up, AT + second)
+    told(
+        "#1: ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No response",
+        "#2: ESP traffic information: in=0B out=0B",
+        at=AT + 39,
+        log=log,
     )
-    told(": terminating SAs using this connection", at=AT + 1.5, log=log)
-    assert loss(log, (9, 10)) is Reason.PEER_DEAD
-    told('"c": terminating SAs using this connection', at=AT + 60, log=log)
-    assert log.loss({"c"}, {11}, 0)[0] is Reason.OPERATOR
+    assert log.loss(replace(held(1, 2), seen=AT + 39))[0] is Reason.OPERATOR
+
+
+def test_what_has_gone_is_forgotten_once_nobody_can_ask_for_it() -> None:
+    log = told(*V2_UP, HAND, "#2: ESP traffic information: in=0B out=0B")
+    log.compare(report(states=(ike(1, "site"), child(2, "site", 1))), AT + 5)
+    log.compare(report(), AT + 10)
+    assert loss(log) is Reason.OPERATOR
+    log.compare(report(), AT + 15)
+    assert not log._findings
+
+
+def test_findings_are_bounded_and_the_first_of_each_stays() -> None:
+    log = told("#1: liveness action - clearing connection kind CK_PERMANENT")
+    for n in range(100):
+        told(f"#1: received whack to delete {n}", log=log)
+    assert len(log._findings) == MAX_EACH + 1  # of the SA, and of the connection
+    for n in range(3, 2 * MAX_FINDINGS):
+        told(f'"rw"[{n}] 192.0.2.7 #{n}: ESP traffic information: in=0B out=0B', log=log)
+    assert len(log._findings) == MAX_FINDINGS
+    assert log.loss(held(2 * MAX_FINDINGS - 1))[0] is Reason.PEER_DELETED
+    assert log.loss(held(3))[0] is Reason.OTHER
+
+
+def test_the_lifetime_is_the_reason_if_it_ran_out_and_nobody_deleted() -> None:
+    dropped = "#2: deleting IPsec SA (QUICK_I2) aged 25.0s and NOT sending notification"
+    by_peer = "#2: received Delete SA payload via #1"
+    by_us = "#2: sent INFORMATIONAL request to delete established Child SA using IKE SA #1"
+    gone = "#2: ESP traffic information: in=0B out=0B"
+
+    def why(*lines: str, off: float, ikev1: bool) -> Reason:
+        timed = replace(held(1, 2, ikev1=ikev1), expiries={2: AT + off})
+        return told(*(V1_UP if ikev1 else V2_UP), *lines).loss(timed)[0]
+
+    for off, reason in {-1.9: Reason.EXPIRED, 1.9: Reason.EXPIRED, 2.1: Reason.OTHER}.items():
+        assert why(dropped, gone, off=off, ikev1=True) is reason
+        assert why(by_us, gone, off=off, ikev1=False) is reason
+        assert why(by_peer, dropped, gone, off=off, ikev1=True) is Reason.PEER_DELETED
+        assert why(gone, off=off, ikev1=False) is Reason.PEER_DELETED  # all that is told of IKEv2
+
+
+def test_up_to_3_32_only_the_identity_tells_of_a_client_that_was_replaced() -> None:
+    dropped = told(*V2_UP, "#2: deleting state (STATE_V2_IPSEC_R) aged 4.1s and NOT sending")
+    assert dropped.loss(held(1, 2))[0] is Reason.PEER_DELETED
+    assert dropped.loss(replace(held(1, 2), successor=True))[0] is Reason.REPLACED
+    assert told(*V2_UP, HAND).loss(replace(held(1, 2), successor=True))[0] is Reason.OPERATOR
+
+
+def test_evidence_outlives_a_restart_of_ours_and_none_of_plutos() -> None:
+    log = told(*V2_UP, ": initiating delete of connection's IKE SA #1 (and Child SA #2)")
+    again = LogEvidence()
+    again.load(json.loads(json.dumps(log.dump())))
+    told("#1: liveness action - clearing connection kind CK_PERMANENT", log=again)
+    assert loss(again) is Reason.OPERATOR
+    again.forget(AT)
+    assert loss(again) is Reason.OTHER
 
 
 def test_a_client_that_comes_anew_from_elsewhere_is_not_taken_down_by_hand() -> None:
@@ -329,7 +447,7 @@ def test_a_client_that_comes_anew_from_elsewhere_is_not_taken_down_by_hand() -> 
         '"rw"[1] 192.0.2.7 #2: ESP traffic information: in=0B out=0B',
         '"rw"[1] 192.0.2.7: deleting connection instance with peer 192.0.2.7',
     )
-    assert log.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OTHER
+    assert log.loss(held(1, 2, name="rw[1]"))[0] is Reason.REPLACED
 
 
 def test_an_instance_taken_down_by_hand_is() -> None:
@@ -338,7 +456,7 @@ def test_an_instance_taken_down_by_hand_is() -> None:
         '"rw"[1] 192.0.2.7 #2: responder established Child SA using #1; IPsec tunnel',
         '"rw"[1] 192.0.2.7: terminating SAs using this connection',
     )
-    assert log.loss({"rw[1]"}, {1, 2}, 0)[0] is Reason.OPERATOR
+    assert log.loss(held(1, 2, name="rw[1]"))[0] is Reason.OPERATOR
 
 
 def test_the_sa_of_another_connection_counts_by_its_serial() -> None:
@@ -346,8 +464,8 @@ def test_the_sa_of_another_connection_counts_by_its_serial() -> None:
         '"multi/2x2" #1: ESTABLISHED_IKE_SA: 15 second timeout exceeded after 5 retransmits.  No',
         '"multi/1x1" #2: ESP traffic information: in=0B out=0B',
     )
-    assert log.loss({"multi/1x1"}, {1, 2}, 0)[0] is Reason.PEER_DEAD
-    assert log.loss({"multi/1x1"}, {2}, 0)[0] is Reason.PEER_DELETED
+    assert log.loss(held(1, 2, name="multi/1x1"))[0] is Reason.PEER_DEAD
+    assert log.loss(held(2, name="multi/1x1"))[0] is Reason.PEER_DELETED
 
 
 # What must not look like a loss: the new Child comes first, whatever ends then.
@@ -422,9 +540,8 @@ SUCCESSIONS: dict[str, tuple[tuple[str, ...], frozenset[int], frozenset[int]]] =
 def test_a_succession_is_no_loss(case: str) -> None:
     lines, before, after = SUCCESSIONS[case]
     log = told(*(V1_UP if "IKEv1" in case else V2_UP))
-    polled = log.order
     told(*lines, log=log)
-    assert not log.lost_between({"site"}, before, 0, polled)
+    assert not log.lost_between(held(*before), after - before)
     told(": initiating delete of connection's IKE SA", log=log)
     assert loss(log, before | after) is Reason.OPERATOR
 
@@ -452,14 +569,12 @@ BREAKS = {
 
 @pytest.mark.parametrize("case", BREAKS)
 def test_a_break_between_two_polls_is_a_loss(case: str) -> None:
-    log = told(*V2_UP)
-    polled = log.order
-    told(*BREAKS[case], log=log)
-    assert log.lost_between({"site"}, {1, 2}, 0, polled)
+    log = told(*V2_UP, *BREAKS[case])
+    assert log.lost_between(held(1, 2), {3, 4})
 
 
 def failure(*lines: str, names: Iterable[str] = ("site",)) -> Reason:
-    return told(*lines).failure(frozenset(names), 0)[0]
+    return told(*lines).attempts.failure(frozenset(names), 0)[0]
 
 
 # Attempts of which several lines tell, and which of them counts.
@@ -585,7 +700,7 @@ def test_the_detail_is_the_explanation_and_not_its_echo() -> None:
         "#1: X509: authentication failed; peer certificate subjectAltName extension does not match",
         "#1: sending encrypted notification INVALID_ID_INFORMATION to 192.0.2.7:500",
     )
-    _, line = log.failure({"site"}, 0)
+    _, line = log.attempts.failure({"site"}, 0)
     assert line is not None
     assert "subjectAltName" in line
 
@@ -597,7 +712,7 @@ NOT_NOW = "CREATE_CHILD_SA failed with error notification TEMPORARY_FAILURE"
 def test_the_connection_that_is_in_the_way_is_named_while_only_the_child_is_missing() -> None:
     first = ("#1: initiating Child SA using IKE SA #1", f"#2: {BUSY}")
     again = ("#3: initiating Child SA using IKE SA #1", f"#3: {NOT_NOW}")
-    reason, line = told(*first, *again).failure({"site"}, 0)
+    reason, line = told(*first, *again).attempts.failure({"site"}, 0)
     assert reason is Reason.CHILD_MISSING
     assert line is not None
     assert '"other"' in line
@@ -606,25 +721,25 @@ def test_the_connection_that_is_in_the_way_is_named_while_only_the_child_is_miss
 def test_it_is_no_longer_named_when_something_else_was_wrong_since() -> None:
     refused = "#2: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
     log = told(f"#1: {BUSY}", "#2: initiating IKEv2 connection", refused)
-    assert log.failure({"site"}, 0) == (Reason.AUTHENTICATION, f'"site" {refused}')
+    assert log.attempts.failure({"site"}, 0) == (Reason.AUTHENTICATION, f'"site" {refused}')
     log = told("#3: initiating Child SA using IKE SA #2", f"#3: {NOT_NOW}", log=log)
-    assert log.failure({"site"}, 0) == (Reason.CHILD_MISSING, f'"site" #3: {NOT_NOW}')
+    assert log.attempts.failure({"site"}, 0) == (Reason.CHILD_MISSING, f'"site" #3: {NOT_NOW}')
 
 
 def test_the_failure_of_an_instance_that_went_is_its_templates() -> None:
     line = '"cp"[1] 192.0.2.7 #1: IKE SA authentication request rejected by peer: AUTHENTICATION_F'
     log = told('"cp"[1] 192.0.2.7 #1: initiating IKEv2 connection', line)
-    assert log.failure({"cp"}, 0) == (Reason.AUTHENTICATION, line)
-    assert log.failure({"cp", "cp[1]"}, 0) == (Reason.AUTHENTICATION, line)
-    assert log.attempts({"cp"}, 0) == log.attempts({"cp", "cp[1]"}, 0) == 1
-    assert log.failure({"c"}, 0) == (Reason.NONE, None)
+    assert log.attempts.failure({"cp"}, 0) == (Reason.AUTHENTICATION, line)
+    assert log.attempts.failure({"cp", "cp[1]"}, 0) == (Reason.AUTHENTICATION, line)
+    assert log.attempts.count({"cp"}, 0) == log.attempts.count({"cp", "cp[1]"}, 0) == 1
+    assert log.attempts.failure({"c"}, 0) == (Reason.NONE, None)
 
 
 @pytest.mark.parametrize("tries", [1, 3, 200])
 def test_attempts_are_counted_however_many(tries: int) -> None:
     log = told("#1: initiating IKEv2 connection")
     begun = log.order
-    assert log.attempts({"site"}, begun) == 0
+    assert log.attempts.count({"site"}, begun) == 0
     for n in range(tries):
         serial = 2 * n + 3
         told(
@@ -632,7 +747,7 @@ def test_attempts_are_counted_however_many(tries: int) -> None:
             f"#{serial}: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED",
             log=log,
         )
-    assert log.attempts({"site"}, begun) == tries
+    assert log.attempts.count({"site"}, begun) == tries
 
 
 def test_phase_1_and_its_first_phase_2_are_one_attempt() -> None:
@@ -640,9 +755,9 @@ def test_phase_1_and_its_first_phase_2_are_one_attempt() -> None:
         "#1: initiating IKEv1 Main Mode connection",
         "#2: initiating Quick Mode PSK+UP {using isakmp#1 msgid:1}",
     )
-    assert log.attempts({"site"}, 0) == 1
+    assert log.attempts.count({"site"}, 0) == 1
     told("#3: initiating Quick Mode PSK+UP to replace #2 {using isakmp#1 msgid:2}", log=log)
-    assert log.attempts({"site"}, 0) == 2
+    assert log.attempts.count({"site"}, 0) == 2
 
 
 def test_a_child_tried_again_under_an_ike_sa_is_an_attempt() -> None:
@@ -652,7 +767,7 @@ def test_a_child_tried_again_under_an_ike_sa_is_an_attempt() -> None:
         "#3: initiating Child SA using IKE SA #1",
         "#4: initiating Child SA using IKE SA #1",
     )
-    assert log.attempts({"site"}, 0) == 3
+    assert log.attempts.count({"site"}, 0) == 3
 
 
 def test_several_connections_that_try_together_try_once() -> None:
@@ -661,32 +776,32 @@ def test_several_connections_that_try_together_try_once() -> None:
         '"m/1x2" #3: initiating Child SA using IKE SA #1',
         '"m/2x1" #4: initiating Child SA using IKE SA #1',
     )
-    assert log.attempts({"m/1x1", "m/1x2", "m/2x1"}, 0) == 1
+    assert log.attempts.count({"m/1x1", "m/1x2", "m/2x1"}, 0) == 1
 
 
 def test_ike_sas_are_known_as_new_or_rekeyed_until_they_are_gone() -> None:
     log = told(*V2_UP, "#3: initiator rekeyed IKE SA #1 {cipher=AES_GCM_16_256}")
-    assert log.origins == {1: 1, 3: 1}
-    assert log.carriers == {1}
-    log.keep({1})  # a report that was made before #3 came
-    assert log.origins == {1: 1, 3: 1}
-    log.keep({3})
-    assert log.origins == {3: 1}
-    assert log.carriers == set()
+    assert log.sas.origins == {1: 1, 3: 1}
+    assert log.sas.carriers == {1}
+    log.sas.keep({1})  # a report that was made before #3 came
+    assert log.sas.origins == {1: 1, 3: 1}
+    log.sas.keep({3})
+    assert log.sas.origins == {3: 1}
+    assert log.sas.carriers == set()
 
 
 def test_another_pluto_begins_with_a_clean_sheet_of_serials() -> None:
     log = told(*V2_UP, "#3: initiator rekeyed Child SA #2 using #1; IPsec tunnel")
-    log.forget()
+    log.forget(AT)
     told("#2: ESP traffic information: in=0B out=0B", log=log)
-    assert loss(log, (1, 2), after=3) is Reason.PEER_DELETED
-    assert (log.carriers, log.origins) == (set(), {})
+    assert loss(log) is Reason.PEER_DELETED
+    assert (log.sas.carriers, log.sas.origins) == (set(), {})
 
 
 def test_the_stop_of_the_last_pluto_is_no_cause_in_the_next() -> None:
     log = told(*V2_UP, "Pluto is shutting down")
     assert loss(log) is Reason.PLUTO_STOPPED
-    log.forget()
+    log.forget(AT + 1)
     told(*V2_UP, "#1: deleting IKE SA (established IKE SA)", log=log)
     assert loss(log) is Reason.PEER_DELETED
 
@@ -696,15 +811,14 @@ def test_what_is_kept_of_a_connection_is_bounded() -> None:
     for n in range(1000):
         told(f"#{n}: initiating IKEv2 connection", f"#{n}: no acceptable Oakley Transform",
              log=log)  # fmt: skip
-    assert len(log._by_name["site"].evidence) == MAX_EVIDENCE
-    assert len(log._by_serial) <= MAX_SERIALS
+    assert len(log.attempts._by_name["site"].evidence) == MAX_EVIDENCE
 
 
 def test_a_failure_said_again_and_again_pushes_nothing_out() -> None:
     log = told("#1: initiating IKEv2 connection", "#1: no acceptable Oakley Transform")
     for _ in range(100):
         told(f"#1: {CLOSED}", log=log)
-    assert log.failure({"site"}, 0)[0] is Reason.PROPOSAL
+    assert log.attempts.failure({"site"}, 0)[0] is Reason.PROPOSAL
 
 
 def flood(log: LogEvidence, lines: int) -> None:
@@ -730,12 +844,14 @@ def flood(log: LogEvidence, lines: int) -> None:
 def test_peers_that_make_pluto_log_cannot_fill_the_memory() -> None:
     log = LogEvidence()
     flood(log, 200_000)
-    kept = [e for past in log._by_name.values() for e in past.evidence]
-    assert len(kept) == log._pieces <= MAX_PIECES
-    assert len(log._by_name) <= MAX_NAMES
-    assert len(log._by_serial) <= MAX_SERIALS
-    assert len(log._children) <= MAX_SERIALS
-    for serials in (log.carriers, log.origins, log._phase1, log._rekeyed):
+    attempts = log.attempts
+    kept = [e for past in attempts._by_name.values() for e in past.evidence]
+    assert len(kept) == attempts._pieces <= MAX_PIECES
+    assert len(attempts._by_name) <= MAX_NAMES
+    assert len(log._findings) <= MAX_FINDINGS
+    assert len(log.sas._children) <= MAX_SERIALS
+    sas = log.sas
+    for serials in (sas.carriers, sas.origins, sas._phase1, sas._rekeyed, sas._quick):
         assert len(serials) <= 2 * MAX_SERIALS
     gc.collect()
     assert sum(sys.getsizeof(line) for line in {e.line for e in kept}) < 40 << 20

@@ -230,7 +230,7 @@ def test_only_the_remote_end_is_a_peer_whose_name_does_not_resolve(
     ends: str, name: str | None
 ) -> None:
     (connection,) = parse(listed('"dn"', "unrouted", ends=ends).encode()).connections
-    assert connection.unresolved == name
+    assert [t.unresolved for t in connection.topologies] == [name]
 
 
 @pytest.mark.parametrize(

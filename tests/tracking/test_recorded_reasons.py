@@ -36,16 +36,21 @@ CAUSES: dict[str, tuple[set[str], set[str]]] = {
     # When the ARP entries are gone, the kernel says that there is no route.
     "dpd-cut": ({"peer-dead"}, {"unreachable", "no-answer"}),
     "dpd-killed": ({"peer-dead"}, {"unreachable"}),
-    "daemon": ({"pluto-stopped", "operator"}, set()),
+    "daemon": ({"pluto-restarted", "operator"}, set()),
     "wrongpsk": (set(), {"authentication"}),
     "badprop": (set(), {"proposal"}),
     "badesp": (set(), {"proposal"}),
     "hole": (set(), {"no-answer"}),
     "hole1": (set(), {"no-answer"}),
     "closed": (set(), {"unreachable"}),
+    # Names that don't resolve: one of them does in the end.
+    "dns": (set(), {"unreachable"}),
+    # Of two connections with one peer that doesn't answer, one waits for the other's IKE SA.
+    "added-again-15": ({"operator"}, {"no-answer"}),
+    "added-again-30": ({"operator"}, {"no-answer"}),
     # The gateway's side, whose log wasn't recorded: the instance is gone, and that is all.
-    "cp-server": ({"unloaded"}, set()),
-    "xauth-server": ({"unloaded"}, set()),
+    "cp-server": ({"other"}, set()),
+    "xauth-server": ({"other"}, set()),
 }
 CALM = {"rekey", "rekey1", "cut-nodpd", "oe", "unoriented"}
 PATIENCE = 0.4
@@ -55,7 +60,7 @@ CRASHED = "4.10/route"
 
 NAMES = sorted(
     f"{path.parent.name}/{path.name.removesuffix('.jsonl.gz')}"
-    for path in ROOT.glob("*/*.jsonl.gz")
+    for path in ROOT.glob("[345].*/*.jsonl.gz")
 )
 
 
@@ -110,7 +115,7 @@ def causes(told: list[Transition]) -> tuple[set[str], set[str]]:
 def true_causes(name: str) -> tuple[set[str], set[str]]:
     scenario = name.partition("/")[2]
     lost, stuck = CAUSES.get(scenario, (set(), set()))
-    return (lost | {"pluto-stopped"} if name == CRASHED else lost), stuck
+    return (lost | {"pluto-restarted"} if name == CRASHED else lost), stuck
 
 
 def test_every_recording_is_looked_at() -> None:
@@ -139,6 +144,8 @@ def test_so_it_has_with_other_polls_and_a_log_ahead_or_behind(
 ) -> None:
     told = list(changes(name, tick, first, late))
     (lost, stuck), (true_lost, true_stuck) = causes(told), true_causes(name)
+    if late > 0 and "pluto-restarted" in true_lost:
+        true_lost = true_lost | {"pluto-stopped"}  # of the start the log hasn't told yet
     assert lost <= true_lost
     assert stuck <= true_stuck
     assert bool(lost) == bool(true_lost) or tick > 1

@@ -178,7 +178,7 @@ def test_another_pluto_means_down_and_up() -> None:
     again = [ike(1, "site"), child(2, "site", 1)]
     assert history(poll(0, [SITE], UP, pid=7), poll(5, [SITE], again, pid=8)) == [
         "->up",
-        "up>down:pluto-stopped",
+        "up>down:pluto-restarted",
         "down>up",
     ]
 
@@ -187,7 +187,7 @@ def test_serials_that_go_back_are_another_pluto() -> None:
     old = [ike(11, "site"), child(12, "site", 11)]
     assert history(poll(0, [SITE], old), poll(5, [SITE], UP)) == [
         "->up",
-        "up>down:pluto-stopped",
+        "up>down:pluto-restarted",
         "down>up",
     ]
 
@@ -327,7 +327,7 @@ def test_an_empty_list_just_after_a_start_is_starting_and_later_the_truth() -> N
     assert tracker.pluto is PlutoState.STARTING
     (tunnel,) = tracker.tunnels.values()
     assert (tunnel.state, tunnel.reason) == ("unknown", "pluto-starting")
-    assert history(poll(7, [SITE]), tracker=tracker) == ["unknown>down:pluto-stopped"]
+    assert history(poll(7, [SITE]), tracker=tracker) == ["unknown>down:pluto-restarted"]
     history(no_answer(10), poll(11, []), tracker=tracker)
     assert history(poll(14.1, []), tracker=tracker) == ["unknown>gone:unloaded"]
 
@@ -419,7 +419,8 @@ def test_a_client_of_a_template_is_a_tunnel_once_it_had_a_child() -> None:
     shown = {t.name: (t.state.value, t.instances) for t in tracker.tunnels.values()}
     assert shown == {"rw": ("waiting", 1), "rw[3]": ("up", 0)}
     assert history(poll(3, [template, client], []), tracker=tracker) == ["up>down:other"]
-    assert history(poll(4, [template]), tracker=tracker) == ["down>gone:unloaded"]
+    assert history(poll(4, [template]), tracker=tracker) == []
+    assert history(poll(7, [template]), tracker=tracker) == ["down>gone:other"]
 
 
 def test_an_instance_number_that_begins_again_is_another_tunnel() -> None:
@@ -430,7 +431,7 @@ def test_an_instance_number_that_begins_again_is_another_tunnel() -> None:
     assert history(
         poll(0, [template, first], states),
         poll(5, [template, second], later),
-    ) == ["->waiting", "->up", "up>gone:unloaded", "->up"]  # fmt: skip
+    ) == ["->waiting", "->up", "up>gone:other", "->up"]  # fmt: skip
 
 
 def test_pass_and_drop_rules_are_no_tunnels() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import connection_fields
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, reason_text
 from ipsecwatch.report import Part, Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -28,17 +28,21 @@ _FEW: Final = 6
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
-    told = REASON_TEXTS[t.reason]
+    told = reason_text(t.reason, t)
     return [
         ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
-        ("there", _end([_Side(x.remote_host, x.remote_id, x.remote_client) for x in _pairs(t)])),
+        ("there", _end([_their_side(x) for x in _pairs(t)])),
         ("is", _state(t, counters)),
         *_sas(t, counters),
         *_counted(t, counters),
-        ("likely", told.sentence if t.reason not in (Reason.NONE, Reason.OTHER) else ""),
+        ("likely", "" if t.unresolved or t.reason in _UNTOLD else told.sentence),
         ("if it stays", _sticks(t)),
         ("what to do", _advice(t)),
     ]
+
+
+_UNTOLD: Final = (Reason.NONE, Reason.OTHER)
+"""Reasons that tell nobody anything here."""
 
 
 # --- What it joins --------------------------------------------------------------------------
@@ -57,6 +61,10 @@ def _pairs(t: Tunnel) -> list[Topology]:
     instances = [c for c in t.connections if c.instance]
     networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
     return [x for c in networks or instances or t.connections for x in c.topologies]
+
+
+def _their_side(x: Topology) -> _Side:
+    return _Side(x.unresolved or x.remote_host, x.remote_id, x.remote_client)
 
 
 def _end(sides: list[_Side]) -> str:
@@ -98,6 +106,8 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _state(t: Tunnel, counters: Mapping[int, Traffic]) -> str:
+    if t.unresolved is not None and not t.state.carries:
+        return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
         return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
     if t.state is TunnelState.UP:
@@ -202,16 +212,19 @@ def _sticks(t: Tunnel) -> str:
 
 
 def _advice(t: Tunnel) -> str:
+    if t.unresolved is not None:
+        return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
         return "Check that the interface of left= is up, and that left= or right= is its address."
     if t.state is TunnelState.UNKNOWN and _has_ike(t):
         return f"If a Child SA is wanted: {REASON_TEXTS[Reason.CHILD_MISSING].advice}"
-    return REASON_TEXTS[t.reason].advice
+    return reason_text(t.reason, t).advice
 
 
 def is_idle(t: Tunnel) -> bool:
     """Return whether a tunnel is down and nothing is the matter with it."""
-    return t.state is TunnelState.DOWN and not t.states and not _unoriented(t)
+    well = t.unresolved is None and not _unoriented(t)
+    return t.state is TunnelState.DOWN and not t.states and well
 
 
 def is_well(t: Tunnel) -> bool:
@@ -272,7 +285,7 @@ def sa(
     known: bool = False,
 ) -> str:
     """Tell of one SA among others; ``known``: what its state means has been told already."""
-    parts = [f"#{s.serial} {_standing(s, all_, known=known)}"]
+    parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
     else:
@@ -281,9 +294,13 @@ def sa(
     return "; ".join(filter(None, parts))
 
 
-def _standing(s: SaState, all_: Iterable[SaState], *, known: bool) -> str:
+def _standing(
+    s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
+) -> str:
+    if s.established and _is_succeeded(s, all_):
+        return f"is established{_successor(s, connection)}"
     if s.established:
-        return "is established" + (", and has a successor" if _is_succeeded(s, all_) else "")
+        return "is established"
     said = clean(s.state_name or s.story, 80)
     return f"is at “{said}”" if known else f"is at “{said}”: {_meaning(s, lower=True)}"
 
@@ -299,6 +316,12 @@ def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     if not s.extra and (line.endswith(";") or "idle" in line):
         return True
     return any(o.newest and o.kind is s.kind and o.key == s.key for o in all_)
+
+
+def _successor(s: SaState, connection: Connection | None) -> str:
+    if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
+        return ", but its connection uses no Child SA"
+    return ", and has a successor"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:

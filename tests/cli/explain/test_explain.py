@@ -146,6 +146,14 @@ SITUATIONS = {
         "is           down. No address of this machine fits left= or right=",
         "what to do   Check that the interface of left= is up",
     ]),
+    "a peer's name that doesn't resolve": ("minimal/dns-waiting", 1, [
+        "there        10.2.1.0/24 behind later.example, as @east",
+        "is           down. The peer's name later.example does not resolve.",
+        "what to do   Check this machine's DNS and network",
+    ]),
+    "a Child SA that is left over": ("minimal/stale-child-up", 3, [
+        "Child SA     #31 is established, but its connection uses no Child SA",
+    ]),
     "on demand": ("4.10/route", 5, ["waiting: the first packet for the other side starts it"]),
     "a server": ("5.4/cp-server", 18, [
         "libreswan 5.4, 17 tunnels: 2 waiting, 15 down",

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The clients of templates in one report: which templates there are, and who came last as whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipsecwatch.tracking.grouping import GroupKind
+from ipsecwatch.tracking.held_sas import hosts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipsecwatch.report import Connection
+    from ipsecwatch.tracking.observation import Observation
+    from ipsecwatch.tracking.records import TunnelRecord
+
+
+class Clients:
+    """Looks clients and templates up in what one report showed."""
+
+    def __init__(self, observations: Mapping[str, Observation]) -> None:
+        self._templates: set[str] = set()
+        self._newest: dict[tuple[str, str], tuple[int, str, str]] = {}
+        """For a template and an identity the newest IKE SA, whose tunnel it is, and from where."""
+        for key, observed in observations.items():
+            for c in observed.group.connections():
+                if observed.group.sort is GroupKind.TEMPLATE:
+                    self._templates.add(c.name)
+                elif observed.group.sort is GroupKind.INSTANCE:
+                    self._add(key, c, max(observed.parents, default=0))
+
+    def _add(self, key: str, c: Connection, ike: int) -> None:
+        who = identity(c)
+        if who is not None:
+            newest = self._newest.get((c.name, who), (0, "", ""))
+            self._newest[c.name, who] = max(newest, (ike, key, hosts_of(c)[0][1]))
+
+    def is_one(self, record: TunnelRecord) -> bool:
+        """Return whether a tunnel is one client's, and the template for clients is listed."""
+        return any(c.instance and c.name in self._templates for c in record.tunnel.connections)
+
+    def successor(self, record: TunnelRecord) -> str | None:
+        """Return from where a client with this one's identity has come as another instance since.
+
+        None: nobody has.
+        """
+        mine = max(record.parents, default=0)
+        for c in record.tunnel.connections:
+            who = identity(c)
+            ike, key, address = self._newest.get((c.name, who or ""), (0, "", ""))
+            if c.instance and ike > mine > 0 and key != record.tunnel.key:
+                return address
+        return None
+
+
+def identity(c: Connection) -> str | None:
+    """Say who the peer of a connection is."""
+    return c.topologies[0].remote_id if c.topologies else None

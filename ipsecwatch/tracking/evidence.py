@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""What log lines say of ends, kept by what they name: an SA, a connection, an address or a peer.
+
+A finding holds until what it names has gone, however long that takes: pluto may wait half a minute
+for the peer's answer to a Delete of ours. It holds for nothing else, however near in time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ipsecwatch.jsonutil import each, number, one_of, optional, row, text, whole
+from ipsecwatch.libreswan.log_lines import LogEvent, LossKind, Subject, Weight
+from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from enum import Enum
+
+    from ipsecwatch.jsonutil import Check
+
+    E = TypeVar("E", bound=Enum)
+
+MAX_FINDINGS: Final = 20_000
+"""Findings kept in all; the oldest are dropped first."""
+MAX_EACH: Final = 8
+"""Findings kept of one SA, connection, address or peer: no end has more lines."""
+MAX_LINE: Final = 400
+"""Characters of a line that are kept, for people to read."""
+MAX_DUMPED: Final = 1 << 20
+"""Characters of lines that are dumped, the newest first."""
+
+About = tuple[Subject, str]
+"""What a finding is about: a serial, a connection's name, a local address, a pair of addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one log line says. ``order`` counts the lines that were heard."""
+
+    order: int
+    at: float
+    """When it was logged, on the wall clock."""
+    event: LogEvent
+    reason: Reason
+    weight: Weight
+    serial: int | None
+    line: str
+    end: LossKind = LossKind.ANY
+    counts: bool = False
+    """An ATTEMPT that is one of its own, not the second half of one."""
+
+
+class Findings:
+    """Findings about ends, by what they are about."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[About, list[Evidence]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, about: About, evidence: Evidence) -> None:
+        """Keep a finding. The first of each is kept in any case: the first cause counts."""
+        kept = self._kept.setdefault(about, [])
+        self._kept.move_to_end(about)
+        if len(kept) >= MAX_EACH:
+            del kept[1]
+            self._count -= 1
+        kept.append(evidence)
+        self._count += 1
+        while self._count > MAX_FINDINGS:
+            self._count -= len(self._kept.popitem(last=False)[1])
+
+    def about(self, about: About) -> list[Evidence]:
+        """List what is known of one thing, in the order in which it was heard."""
+        return self._kept.get(about, [])
+
+    def change(self, about: About, old: Evidence, new: Evidence) -> None:
+        """Put a finding in another's place, if that is still kept."""
+        kept = self._kept.get(about, [])
+        if old in kept:
+            kept[kept.index(old)] = new
+
+    def names(self, subject: Subject) -> set[str]:
+        """Return what there are findings about, of one sort."""
+        return {value for sort, value in self._kept if sort is subject}
+
+    def keep(self, still: Callable[[About, Evidence], bool]) -> None:
+        """Forget all those about things of which not even the newest finding still holds."""
+        for about, kept in list(self._kept.items()):
+            if not still(about, kept[-1]):
+                self._count -= len(kept)
+                del self._kept[about]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._kept.clear()
+        self._count = 0
+
+    # --- over a restart of ours -----------------------------------------------------------
+
+    def dump(self) -> list[list[Any]]:
+        """Turn the newest into plain values."""
+        rows: list[list[Any]] = []
+        room = MAX_DUMPED
+        for (subject, value), kept in reversed(self._kept.items()):
+            room -= sum(len(e.line) for e in kept)
+            if room < 0:
+                break
+            rows += [[subject.name, value, *_dump(e)] for e in kept]
+        return rows[::-1]
+
+    def load(self, rows: object) -> None:
+        """Take plain values back. Raise JsonError where dump() can't have made them."""
+        for subject, value, *rest in _ROWS(rows):
+            self.add((subject, value), Evidence(*rest))
+        for kept in self._kept.values():
+            kept.sort(key=lambda e: e.order)
+
+
+def _dump(e: Evidence) -> list[Any]:
+    return [e.order, e.at, e.event.name, e.reason, e.weight.name, e.serial, e.line, e.end.name]
+
+
+def _named(kind: type[E]) -> Check[E]:
+    """Check for the name of an enum's member."""
+    check = one_of([member.name for member in kind])
+    return lambda value: kind[check(value)]
+
+
+_ORDER: Final = whole(0, 1 << 53)
+_ROW: Final = row(
+    _named(Subject), text(4096, raw=True), _ORDER, number(0.0, 2.0**33), _named(LogEvent),
+    one_of(Reason), _named(Weight), optional(whole(0, 10**10 - 1)), text(MAX_LINE, raw=True),
+    _named(LossKind),
+)  # fmt: skip
+_ROWS: Final = each(_ROW)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The SAs of one tunnel whose end is to be explained, and what evidence may name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.report import instance_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ipsecwatch.report import Connection, SaState
+    from ipsecwatch.tracking.records import TunnelRecord
+
+Hosts = tuple[str, str]
+"""Our address and the peer's, as pluto prints them."""
+
+_LIFETIMES: Final = ("EXPIRE", "REPLACE")
+"""Timers at which an SA's life ends: the second where it isn't to be renewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSas:
+    """What a tunnel held by the last report that showed it."""
+
+    names: frozenset[str]
+    """Its connections, as the log names them."""
+    children: frozenset[int]
+    """Serials of its Child SAs."""
+    serials: frozenset[int]
+    """The same with those of the IKE SAs above them."""
+    hosts: frozenset[Hosts] = frozenset()
+    born: int = 0
+    """How many lines had been heard when the Child SAs weren't there yet."""
+    seen: float = 0.0
+    """When they were last seen, on the wall clock."""
+    expiries: Mapping[int, float] = field(default_factory=dict)
+    """When the lifetimes run out, by serial, on the wall clock."""
+    ikev1: frozenset[int] = frozenset()
+    """Those Child SAs that are IKEv1's: of them the peer's Delete is logged in so many words."""
+    at_once: bool = False
+    """What ends them does so at once: nothing is established whose end a peer may delay."""
+    successor: bool = False
+    """A client with the same identity has a newer IKE SA of another instance, and pluto (to 3.32)
+    logs no more of an instance that is replaced than of one that its peer deletes."""
+
+
+def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
+    """Say what a tunnel held by the last report, which is from ``seen`` (wall clock).
+
+    ``still`` are serials of Child SAs that it holds yet: what is told is about the others.
+    """
+    t = record.tunnel
+    children = record.children.difference(still)
+    shown = [s for s in t.states if s.serial in children]
+    parents = {s.parent_serial for s in shown if s.parent_serial is not None} or record.parents
+    states = [*shown, *(s for s in t.states if s.serial in parents)]
+    names = {instance_name(*s.key) for s in shown} or {c.full_name for c in t.connections}
+    return HeldSas(
+        names=frozenset(names),
+        children=children,
+        serials=children.union(parents),
+        hosts=frozenset([h for c in t.connections if c.full_name in names for h in hosts_of(c)]),
+        born=record.born,
+        seen=seen,
+        expiries={s.serial: seen + left for s in states if (left := _left(s)) is not None},
+        ikev1=frozenset([s.serial for s in shown if s.ike_version == 1]),
+    )
+
+
+def hosts_of(connection: Connection) -> list[Hosts]:
+    """List between which addresses a connection runs."""
+    return [(t.local_host or "", t.remote_host or "") for t in connection.topologies]
+
+
+def _left(s: SaState) -> int | None:
+    """Seconds for which an SA lives, unless it is renewed."""
+    for name in _LIFETIMES:
+        timer = s.timer(name)
+        if timer is not None:
+            return timer.seconds
+    return None

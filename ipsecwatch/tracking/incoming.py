@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Whose negotiation failed: ours, an authenticated peer's, or that of somebody at the address.
+
+What a peer begins says little about what we try. What anybody on the internet can cause says
+nothing of the peer at all.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan.log_lines import Began, Proof, Weight
+from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
+    from ipsecwatch.tracking.evidence import Evidence
+
+MAX_NAMES: Final = 20_000
+"""Connections of which the last failure that came from outside is kept."""
+MAX_OURS: Final = 20_000
+"""SAs that we began of which is known that we did."""
+
+
+class Whose(Enum):
+    """Whose attempt a failure is."""
+
+    OURS = auto()
+    PEERS = auto()
+    """The peer's, who had proved who it is."""
+    ANYBODYS = auto()
+    """An attempt from outside in which nobody had proved anything."""
+
+
+class Incoming:
+    """Tells whose failures are, and keeps the last one from outside of each connection."""
+
+    def __init__(self) -> None:
+        self._ours: OrderedDict[int, None] = OrderedDict()
+        self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
+
+    def note_ours(self, serials: Iterable[int]) -> None:
+        """Take note that we began these SAs."""
+        for serial in serials:
+            self._ours[serial] = None
+        while len(self._ours) > MAX_OURS:
+            self._ours.popitem(last=False)
+
+    def is_ours(self, serial: int) -> bool:
+        """Return whether it is known that we began an SA."""
+        return serial in self._ours
+
+    def forget(self) -> None:
+        """Forget serials: another pluto counts from 1 again."""
+        self._ours.clear()
+
+    def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
+        """Say whose attempt a failure is."""
+        if self._is_ours(said, finding):
+            return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
+        proven = finding.proof is Proof.PEER or (
+            finding.proof is Proof.LOCAL and finding.reason is not Reason.AUTHENTICATION
+        )
+        return Whose.PEERS if proven else Whose.ANYBODYS
+
+    def _is_ours(self, said: ConnectionLine, finding: Finding) -> bool:
+        if finding.began is not Began.EITHER:
+            return finding.began is Began.WE
+        if said.serial is None or said.serial in self._ours:
+            return True
+        # A Child SA's serial is none that is told of when we begin; our own kernel and
+        # configuration are in everybody's way.
+        return finding.proof is Proof.LOCAL and finding.reason is not Reason.AUTHENTICATION
+
+    def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
+        """Keep a failure that isn't ours, for the connection and its template."""
+        for name in {said.name, said.base}:
+            self._news.setdefault(name, {})[whose] = evidence
+            self._news.move_to_end(name)
+        while len(self._news) > MAX_NAMES:
+            self._news.popitem(last=False)
+
+    def take(self) -> dict[str, dict[Whose, Evidence]]:
+        """Return what is new since this was last asked, by the connection's name."""
+        news = dict(self._news)
+        self._news.clear()
+        return news
+
+
+def _is_ignored(finding: Finding) -> bool:
+    """Return whether a refusal came in the clear that a true peer sends under the IKE SA's keys.
+
+    pluto goes on waiting for that one's answer.
+    """
+    echo = finding.weight is Weight.ECHO and finding.proof is Proof.NONE
+    return echo and finding.version != 1 and finding.reason in _NEVER_CLEAR
+
+
+_NEVER_CLEAR: Final = frozenset({Reason.AUTHENTICATION, Reason.TRAFFIC_SELECTORS})
+"""What a true peer refuses under the IKE SA's keys alone."""

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""The SAs of which the log has told that they are established, and which took another's place."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan.log_lines import LossKind
+from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
+
+MAX_SERIALS: Final = 20_000
+"""SAs of which something is kept."""
+
+
+class KnownSas:
+    """Remembers which SAs came, and in whose place."""
+
+    def __init__(self) -> None:
+        self._children: OrderedDict[int, tuple[str, int, int]] = OrderedDict()
+        """Child SAs that were established: of which connection, by which line, under which IKE SA
+        (0: not told)."""
+        self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """Of a connection the newest Child SA, and the newest IKE SA (IKEv2, no rekey)."""
+        self._phase1: set[int] = set()
+        """IKEv1 SAs (phase 1) that are established."""
+        self._quick: set[int] = set()
+        """Those of them under which a Quick Mode has begun."""
+        self._rekeyed: set[int] = set()
+        """IKE SAs in whose place another came."""
+        self._heirs: dict[int, int] = {}
+        """Which one that was."""
+        self._fresh: set[int] = set()
+        """IKE SAs heard of since they were last compared with a report."""
+        self.carriers: set[int] = set()
+        """IKE SAs that have had a Child SA, seen by a poll or not."""
+        self.origins: dict[int, int] = {}
+        """For an IKE SA that took another's place in a rekey, that one; for a new one, itself."""
+
+    def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
+        """Learn of an IKE SA that is established."""
+        if said.serial is None:
+            return
+        self._note_fresh(said.serial)
+        if finding.version == 1:
+            self._phase1.add(said.serial)
+            return
+        self.origins[said.serial] = finding.rekeyed or said.serial
+        if finding.rekeyed is None:
+            child, _ = self._newest.get(said.name, (0, 0))
+            self._note_newest(said.name, child, said.serial)
+        else:
+            self._rekeyed.add(finding.rekeyed)
+            self._heirs[finding.rekeyed] = said.serial
+
+    def note_child(self, said: ConnectionLine, finding: Finding, order: int) -> None:
+        """Learn of a Child SA that is established, by the line with this order."""
+        if finding.using is not None:
+            self._note_fresh(finding.using)
+            self.carriers.add(finding.using)
+        if said.serial is None:
+            return
+        child, ike = self._newest.get(said.name, (0, 0))
+        self._note_newest(said.name, max(child, said.serial), ike)
+        self._children.setdefault(said.serial, (said.name, order, finding.using or 0))
+        if len(self._children) > MAX_SERIALS:
+            self._children.popitem(last=False)
+
+    def _note_newest(self, name: str, child: int, ike: int) -> None:
+        self._newest[name] = child, ike
+        self._newest.move_to_end(name)
+        if len(self._newest) > MAX_SERIALS:
+            self._newest.popitem(last=False)
+
+    def _note_fresh(self, serial: int) -> None:
+        """Learn of an IKE SA; forget the oldest where no report ever comes to compare them with."""
+        if len(self._fresh) >= MAX_SERIALS:
+            self.keep(())
+        self._fresh.add(serial)
+
+    def keep(self, serials: Collection[int]) -> None:
+        """Forget all IKE SAs but these, and those that the log knows sooner than the report."""
+        kept = self._fresh.union(serials)
+        self._fresh = set()
+        self.carriers &= kept
+        self._phase1 &= kept
+        self._quick &= kept
+        self._rekeyed &= kept.union(self.origins.values())
+        self.origins = {s: old for s, old in self.origins.items() if s in kept}
+        self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
+
+    def note_quick_mode(self, phase1: int) -> None:
+        """Learn that a Quick Mode has begun under an IKEv1 SA."""
+        self._note_fresh(phase1)
+        self._quick.add(phase1)
+
+    def has_quick_mode(self, serial: int | None) -> bool:
+        """Return whether what is refused under an IKEv1 SA is a Child, and no identity."""
+        return serial in self._quick
+
+    def born(self, children: Collection[int]) -> int | None:
+        """Say which line told that the last of these Child SAs is established, if one did."""
+        told = [self._children[s][1] for s in children if s in self._children]
+        return max(told, default=None)
+
+    def came(self, children: Collection[int]) -> int | None:
+        """Say which line told that the first of these Child SAs is established, if one did."""
+        told = [self._children[s][1] for s in children if s in self._children]
+        return min(told, default=None)
+
+    def with_heirs(self, serials: Collection[int], names: Collection[str]) -> set[int]:
+        """Add to SAs those that took their place since they were last seen.
+
+        ``names`` are those of their connections.
+        """
+        found = set(serials)
+        for name in names:
+            child, _ = self._newest.get(name, (0, 0))
+            if child > max(serials, default=0):
+                found |= {child, self._children.get(child, ("", 0, 0))[2]}
+        for serial in list(found):
+            while (heir := self._heirs.get(serial)) is not None and heir not in found:
+                found.add(heir)
+                serial = heir
+        return found
+
+    def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
+        """Return whether an SA that ends is no loss, because its successor is there."""
+        if serial in self._rekeyed:
+            return True
+        if serial in self._phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED):
+            return True  # its Children outlive it
+        name, _, _ = self._children.get(serial, (name, 0, 0))
+        child, ike = self._newest.get(name, (0, 0))
+        if serial in self._children and child > serial:
+            return True
+        # A peer that comes anew (INITIAL_CONTACT): the old SAs go, then the new Child comes.
+        return finding.end is LossKind.UNEXPLAINED and ike > serial

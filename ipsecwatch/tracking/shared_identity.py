@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Two devices that seem to use one identity: they throw each other out, again and again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ipsecwatch.tracking.newcomers import Replacement
+
+TIMES: Final = 3
+"""So often two addresses replace each other ..."""
+WITHIN: Final = 600.0
+"""... within so many seconds. One device that changes its network does so seldom."""
+AGAIN: Final = 3600.0
+"""Seconds after which the same pair is told of again."""
+SAME: Final = 60.0
+"""Seconds within which the end of an instance is told of once by the log and once by a poll."""
+MAX_PAIRS: Final = 1000
+"""Pairs that are followed; those that replaced each other longest ago are dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIdentity:
+    """Two addresses from which clients of one template replace each other."""
+
+    template: str
+    addresses: tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Pair:
+    turns: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=TIMES))
+    """When one took the other's place, and which."""
+    told: float = float("-inf")
+
+
+class SharedIdentities:
+    """Counts replacements, by template and pair of addresses."""
+
+    def __init__(self) -> None:
+        self._pairs: OrderedDict[tuple[str, frozenset[str]], _Pair] = OrderedDict()
+        self._recent: OrderedDict[str, float] = OrderedDict()
+        """Instances that were replaced, and when that was told."""
+
+    def note(self, r: Replacement) -> SharedIdentity | None:
+        """Take note of a replacement. Return what it is part of, if that is to be told (again)."""
+        who = frozenset((r.old, r.new)) - {""}
+        if len(who) < 2 or self._is_known(r):  # one: a client that comes anew from where it was
+            return None
+        pair = self._pairs.setdefault((r.base, who), _Pair())
+        self._pairs.move_to_end((r.base, who))
+        if len(self._pairs) > MAX_PAIRS:
+            self._pairs.popitem(last=False)
+        pair.turns.append((r.at, r.new))
+        if not _alternate(pair.turns) or r.at - pair.told < AGAIN:
+            return None
+        pair.told = r.at
+        first, second = sorted(who)
+        return SharedIdentity(r.base, (first, second))
+
+    def _is_known(self, r: Replacement) -> bool:
+        known = r.at - self._recent.get(r.name, float("-inf")) < SAME
+        self._recent[r.name] = r.at
+        self._recent.move_to_end(r.name)
+        if len(self._recent) > MAX_PAIRS:
+            self._recent.popitem(last=False)
+        return known
+
+
+def _alternate(turns: deque[tuple[float, str]]) -> bool:
+    """Return whether both have taken the other's place, often enough and soon enough."""
+    return (
+        len(turns) == TIMES
+        and turns[-1][0] - turns[0][0] <= WITHIN
+        and len({new for _, new in turns}) == 2
+    )

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Failures of attempts that weren't ours: what they say of a tunnel, and what not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.report import LogLine, Role, Stage
+from ipsecwatch.tracking.incoming import MAX_NAMES, MAX_OURS
+from ipsecwatch.tracking.log_evidence import LogEvidence
+from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason
+from tests.support.reports import START, child, connection, ike, poll
+
+if TYPE_CHECKING:
+    from ipsecwatch.report import Connection
+    from ipsecwatch.tunnel import Tunnel
+
+SITE = connection("site")
+WANTED = connection("site", policy="IKEv2+UP")
+ON_DEMAND = connection("site", routing="routed-ondemand")
+BEGUN = ike(1, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR)
+
+OURS = '"site" #1: initiating IKEv2 connection to 192.0.2.1 using UDP'
+KNOCKS = (
+    '"site" #7: no local proposal matches remote proposals 1:IKE:ENCR=3DES',
+    '"site" #7: responding to IKE_SA_INIT with unencrypted notification NO_PROPOSAL_CHOSEN',
+    '"site" #7: authentication failed: computed hash does not match received hash from ID_FQDN',
+    '"site"[3] 192.0.2.9 #7: authentication failed: computed hash does not match received hash',
+)
+PROVED = '"site" #7: CHILD SA encountered fatal error: TS_UNACCEPTABLE'
+CLEAR = (
+    '"site" #1: dropping unexpected IKE_AUTH message containing AUTHENTICATION_FAILED notification'
+)
+REFUSED = '"site" #1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED'
+
+
+def after(c: Connection, *lines: str, tried: bool = True) -> Tunnel:
+    """Have lines logged about a tunnel that stays as it is."""
+    states = [BEGUN] if tried else []
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE]))
+    tracker.observe(poll(5, [c], states))
+    for line in lines:
+        tracker.hear(LogLine(START + 7, line))
+    changes = tracker.observe(poll(10, [c], states))
+    assert not changes, "a reason alone is no transition"
+    (tunnel,) = tracker.tunnels.values()
+    return tunnel
+
+
+@pytest.mark.parametrize("line", KNOCKS)
+@pytest.mark.parametrize("tried", [False, True])
+def test_what_anybody_can_cause_is_kept_apart(line: str, *, tried: bool) -> None:
+    tunnel = after(WANTED if tried else SITE, OURS, line, tried=tried)
+    assert (tunnel.reason, tunnel.incoming) == (Reason.NONE, (START + 7, line))
+
+
+def test_a_refusal_in_the_clear_that_pluto_ignores_is_kept_apart() -> None:
+    tunnel = after(WANTED, OURS, CLEAR)
+    assert (tunnel.reason, tunnel.incoming) == (Reason.NONE, (START + 7, CLEAR))
+
+
+@pytest.mark.parametrize("line", [*KNOCKS, PROVED])
+def test_while_we_try_only_our_own_failures_count(line: str) -> None:
+    assert after(WANTED, OURS, line).reason is Reason.NONE
+    assert after(WANTED, OURS, REFUSED, line).reason is Reason.AUTHENTICATION
+    assert after(WANTED, OURS, line, REFUSED).reason is Reason.AUTHENTICATION
+
+
+def test_our_own_failure_in_the_same_words_counts() -> None:
+    line = KNOCKS[0].replace("#7", "#1")
+    tunnel = after(WANTED, OURS, line)
+    assert (tunnel.reason, tunnel.incoming) == (Reason.PROPOSAL, None)
+
+
+@pytest.mark.parametrize("c", [SITE, ON_DEMAND])
+def test_where_nobody_here_tries_the_peers_own_attempt_is_the_reason(c: Connection) -> None:
+    tunnel = after(c, PROVED, tried=False)
+    assert (tunnel.reason, tunnel.detail, tunnel.incoming) == (
+        Reason.TRAFFIC_SELECTORS, PROVED, None,
+    )  # fmt: skip
+
+
+def test_a_tunnel_that_is_up_needs_no_reason() -> None:
+    tracker = Tracker()
+    up = [ike(1, "site"), child(2, "site", 1)]
+    tracker.observe(poll(0, [SITE], up))
+    tracker.hear(LogLine(START + 1, PROVED))
+    tracker.observe(poll(5, [SITE], up))
+    assert tracker.tunnels["site"].reason is Reason.NONE
+    (change,) = tracker.observe(poll(10, [SITE]))
+    assert change.reason is Reason.OTHER
+
+
+def test_what_the_peer_failed_by_is_forgotten_once_it_is_up() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE]))
+    tracker.hear(LogLine(START + 1, PROVED))
+    tracker.observe(poll(5, [SITE]))
+    assert tracker.tunnels["site"].detail == PROVED
+    tracker.observe(poll(10, [SITE], [ike(8, "site"), child(9, "site", 8)]))
+    assert tracker.tunnels["site"].reason is Reason.NONE
+
+
+def test_a_template_for_anybody_has_what_somebody_tried_and_no_reason() -> None:
+    template = connection("rw", peer="%any")
+    tracker = Tracker()
+    tracker.observe(poll(0, [template]))
+    for line in (KNOCKS[3].replace("site", "rw"), PROVED.replace('"site"', '"rw"[3] 192.0.2.9')):
+        tracker.hear(LogLine(START + 1, line))
+    tracker.observe(poll(5, [template]))
+    tunnel = tracker.tunnels["rw"]
+    assert (tunnel.reason, tunnel.incoming is not None) == (Reason.NONE, True)
+
+
+def test_who_knocks_cannot_fill_the_memory() -> None:
+    log = LogEvidence()
+    for n in range(MAX_NAMES + 100):
+        log.hear(LogLine(START, KNOCKS[3].replace("[3]", f"[{n}]")))
+        log.hear(LogLine(START, OURS.replace("#1", f"#{n}")))
+    assert len(log.incoming._news) <= MAX_NAMES
+    assert len(log.incoming._ours) <= MAX_OURS
+    assert "site" in log.incoming.take()
+    assert not log.incoming.take()

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Who takes whose place, by the order of lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipsecwatch.libreswan.log_lines import interpret, parse_line
+from ipsecwatch.tracking.newcomers import Newcomers
+
+CAME = '"rw"[2] 192.0.2.8 #3: responder established IKE SA; authenticated peer'
+HAND = '"rw"[1] 192.0.2.7: terminating SAs using this connection'
+DROPPED = '"rw"[1] 192.0.2.7: deleting connection instance with peer 192.0.2.7 {isakmp=#1/ipsec=#2}'
+EMPTY = '"rw"[1] 192.0.2.7: deleting connection instance with peer 192.0.2.7 {isakmp=#0/ipsec=#0}'
+ITS = '"rw"[1] 192.0.2.7 #2: ESP traffic information: in=0B out=0B'
+CHILD = '"rw"[2] 192.0.2.8 #4: responder established Child SA using #3; IPsec tunnel'
+KNOCK = '"rw"[2] 192.0.2.8 #3: processing decrypted IKE_AUTH request: SK{IDi,AUTH,SA,TSi,TSr}'
+THIRD = '"rw"[9] 192.0.2.99 #7: sent IKE_AUTH request'
+V1 = '"rw"[2] 192.0.2.8 #3: ISAKMP SA established {auth=PRESHARED_KEY}'
+
+
+def replaced(*lines: str) -> list[tuple[str, str]]:
+    """Return who took whose place, by address."""
+    newcomers = Newcomers()
+    for line in lines:
+        said = parse_line(line)
+        assert said is not None
+        newcomers.note(said, interpret(said), 0.0)
+    return [(r.old, r.new) for r in newcomers.replacements]
+
+
+ONE = [("192.0.2.7", "192.0.2.8")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "who"),
+    [
+        ((CAME, HAND, ITS, EMPTY, CHILD), ONE),  # 5.0 and later
+        ((DROPPED, ITS, CAME, CHILD), ONE),  # up to 4.15
+        ((KNOCK, DROPPED, ITS, KNOCK, CAME), ONE),
+        ((HAND, ITS, V1), ONE),  # 5.0 and later, IKEv1
+        ((HAND, ITS, EMPTY), []),  # by hand
+        ((HAND, ITS, KNOCK, CAME), []),  # by hand, and another client comes then
+        ((CAME, CHILD, THIRD, HAND), []),
+        ((DROPPED, THIRD, CAME), []),
+        ((CAME, HAND.replace("[1]", "[2]")), []),
+        ((CAME.replace('"rw"', '"other"'), HAND), []),
+    ],
+)
+def test_a_newcomer_and_whom_it_replaces_are_told_of_in_one_go(
+    lines: tuple[str, ...], who: list[tuple[str, str]]
+) -> None:
+    assert replaced(*lines) == who
