@@ -203,6 +203,8 @@ class Topology:
     remote_id: str | None
     remote_client: str | None
     owner: int | None = None
+    unresolved: str | None = None
+    """The peer's DNS name, which doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
 
 
 @dataclass(slots=True)  # not frozen, as SaState
@@ -223,8 +225,14 @@ class Connection:
     conn_serial: int | None = None
     instantiated_from: int | None = None
     nm_configured: bool = False
+    policy_known: bool = True
+    """Its policy line is there, up to its end: what ``policy`` lacks it doesn't have."""
+    routing_known: bool = True
+    """The line is there that names its newest or established SAs."""
     text: str = field(default="", repr=False)
     """What pluto printed of it; status.details() reads all the rest."""
+    names_no_child: bool = False
+    """The lines that would name an established Child SA are there, and name none."""
 
     @property
     def key(self) -> ConnectionKey:
@@ -251,6 +259,11 @@ class Connection:
         return "UP" in self.policy
 
     @property
+    def unresolved(self) -> str | None:
+        """The peer's DNS name, where it doesn't resolve (yet)."""
+        return next((t.unresolved for t in self.topologies if t.unresolved), None)
+
+    @property
     def never_negotiates(self) -> bool:
         """Whether it is a pass or drop rule, and so no tunnel."""
         return "NEVER_NEGOTIATE" in self.policy
@@ -267,6 +280,43 @@ class Totals:
     ddos_cookies: bool | None = None
     ike: dict[str, int] = field(default_factory=dict)
     ipsec: dict[str, int] = field(default_factory=dict)
+
+
+class Part(StrEnum):
+    """The parts of an answer, each of which a text may have, or lack."""
+
+    CONNECTIONS = "connections"
+    """The connection list."""
+    POLICIES = "policies"
+    """The policy lines of the listed connections."""
+    STATES = "states"
+    """The IKE SAs and Child SAs."""
+    COUNTERS = "counters"
+    """The bytes that established Child SAs have carried."""
+    TOTALS = "totals"
+    """pluto's own counts of connections and SAs."""
+    LOG = "log"
+    """Lines of pluto's log."""
+
+
+class Extent(StrEnum):
+    """How much of a part is there."""
+
+    WHOLE = "whole"
+    PARTIAL = "partial"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How much of each part is in a report. Absence proves something only where all is there."""
+
+    connections: Extent = Extent.ABSENT
+    policies: Extent = Extent.ABSENT
+    states: Extent = Extent.ABSENT
+    counters: Extent = Extent.ABSENT
+    totals: Extent = Extent.ABSENT
+    log: Extent = Extent.ABSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +350,8 @@ class Report:
     unrecognised: tuple[Unrecognised, ...] = ()
     unrecognised_count: int = 0
     """All of them; ``unrecognised`` keeps only the first ones."""
+    knowledge: Knowledge = Knowledge()
+    """How much of each of its parts is there."""
 
 
 class PlutoState(StrEnum):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipsecwatch.report import Connection, SaState
+    from ipsecwatch.report import Connection, Part, SaState
 
 
 class TunnelState(StrEnum):
@@ -78,6 +78,8 @@ class Tunnel:
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
+    missing: tuple[Part, ...] = ()
+    """Parts that the answer lacks, and that would tell its state, or more of it."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
     states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 

@@ -27,7 +27,7 @@ from ipsecwatch.pluto import query
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState, Report
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.tracker import tunnels_of
+from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:

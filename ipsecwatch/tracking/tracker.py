@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
-from ipsecwatch.tracking.grouping import Group, GroupKind
 from ipsecwatch.tracking.idle_ike import note_ikes
 from ipsecwatch.tracking.late_reasons import LateReasons, UnexplainedLoss
 from ipsecwatch.tracking.log_evidence import LogEvidence
-from ipsecwatch.tracking.observation import Observation, observe_tunnels, tries
+from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
 from ipsecwatch.tracking.stage_reason import reason_by_stage
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ipsecwatch.report import LogLine
+    from ipsecwatch.tracking.grouping import Group
     from ipsecwatch.tracking.records import Why
 
 LOG_SLACK: Final = 10.0
@@ -231,7 +231,12 @@ class Tracker:
                 )
         for key, observed in now.items():
             known = self._records.tunnels.get(key)
-            if known is None:
+            if observed.state is TunnelState.UNKNOWN:
+                if known is not None:
+                    out += self._set_state(
+                        known, TunnelState.UNKNOWN, (Reason.BAD_OUTPUT, None), poll
+                    )
+            elif known is None:
                 out.append(self._add(key, observed, poll))
             else:
                 out += self._update(known, observed, poll)
@@ -355,19 +360,7 @@ class Tracker:
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
         """Bring all but state and reason of a tunnel up to date."""
         record.children, record.parents = observed.children, observed.parents
-        connections = tuple(observed.group.connections())
-        managed = any(c.nm_configured for c in connections)
-        template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)
-        return replace(
-            record.tunnel,
-            children_up=0 if template else observed.up,
-            children=0 if template else len(observed.group.children),
-            instances=observed.group.instances,
-            managed="NetworkManager" if managed else "",
-            peer=_peer(observed),
-            connections=connections,
-            states=observed.states,
-        )
+        return refresh_fields(record.tunnel, observed)
 
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
@@ -444,13 +437,6 @@ class Tracker:
         return told, None
 
 
-def tunnels_of(report: Report) -> dict[str, Tunnel]:
-    """Return the tunnels that one report alone shows, by key, whether or not it is whole."""
-    tracker = Tracker()
-    tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
-    return tracker.tunnels
-
-
 def _same(record: TunnelRecord, observed: Observation) -> bool:
     """Return whether nothing happened to a tunnel that nobody tries to bring up.
 
@@ -467,18 +453,6 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
         and record.children == observed.children
         and record.parents == observed.parents
     )
-
-
-def _peer(observed: Observation) -> str | None:
-    """Find the address of the peer: a state's, else the configured one."""
-    for s in observed.states:
-        if s.sa is not None and s.sa.remote_address:
-            return s.sa.remote_address
-    for c in observed.group.connections():
-        for t in c.topologies:
-            if t.remote_host and not t.remote_host.startswith("%"):
-                return t.remote_host
-    return None
 
 
 def _names(group: Group) -> set[str]:

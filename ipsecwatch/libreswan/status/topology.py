@@ -43,8 +43,8 @@ _OPTIONS: Final = re.compile(
 )
 
 
-_Side = tuple[str | None, str | None, str | None]
-"""Client, host and identity of one end."""
+_Side = tuple[str | None, str, str | None]
+"""Client, host (with name and port) and identity of one end."""
 
 
 # Both ends without brackets in an identity, configured names, ports and next hops. Most are.
@@ -55,6 +55,17 @@ _USUAL: Final = re.compile(
     rf"(?:eroute owner: #({NUMBER})|my_ip=[\w.:]+; their_ip=[\w.:]+;)",
     re.ASCII,
 )
+
+
+# What no message of pluto's begins with: an address, its name, its identity, a client, a hop.
+_BEGIN: Final = re.compile(
+    r"[%\d]|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
+)
+
+
+def begins(line: str) -> bool:
+    """Return whether a line may be one that was cut, or into which something was forged."""
+    return _BEGIN.match(line) is not None
 
 
 def read(line: str) -> Topology | None:
@@ -81,7 +92,7 @@ def read_any(line: str) -> Topology | None:
     text, owner = _without_tail(line)
     text, _, routing = text.rpartition("; ")
     if routing not in ROUTINGS:
-        if len(line) < _LONG:
+        if len(line) < _LONG or not begins(line):
             return None
         text, routing, owner = line, "", None
     dots = _dots(text)
@@ -90,8 +101,9 @@ def read_any(line: str) -> Topology | None:
     client, host, identity = _left(text[:dots])
     their_client, their_host, their_identity = _right(text[dots + 3 :])
     return Topology(
-        text, routing, client, host, identity, their_host, their_identity, their_client, owner
-    )
+        text, routing, client, _host(host), identity, _host(their_host), their_identity,
+        their_client, owner, _unresolved(their_host),
+    )  # fmt: skip
 
 
 def _without_tail(line: str) -> tuple[str, int | None]:
@@ -121,7 +133,7 @@ def _left(text: str) -> _Side:
     client, mark, host = before.rpartition("===")
     host = host if bracket else host.partition("---")[0]
     identity = rest.rpartition("]")[0] if bracket else None
-    return client if mark else None, _host(host), _identity(identity)
+    return client if mark else None, host, _identity(identity)
 
 
 def _right(text: str) -> _Side:
@@ -134,7 +146,7 @@ def _right(text: str) -> _Side:
     else:
         before, _, client = text.partition("===")
         identity = None
-    return client or None, _host(before.rpartition("---")[2]), _identity(identity)
+    return client or None, before.rpartition("---")[2], _identity(identity)
 
 
 def _host(text: str) -> str | None:
@@ -144,6 +156,12 @@ def _host(text: str) -> str | None:
     if text.count(":") == 1:
         text = text.partition(":")[0]
     return text or None
+
+
+def _unresolved(text: str) -> str | None:
+    """Read the name of a host that doesn't resolve: ``%dns<NAME>[:PORT]``."""
+    host, _, name = text.partition("<")
+    return (name.partition(">")[0] or None) if host == "%dns" else None
 
 
 def _identity(text: str | None) -> str | None:
