@@ -87,7 +87,7 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     ),
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
     Reason.OTHER: ReasonText(
-        "It is none of the usual causes.",
+        "The cause isn't known.",
         "See what the IPsec service says: journalctl -u ipsec",
     ),
 }

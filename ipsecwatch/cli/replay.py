@@ -14,6 +14,7 @@ from ipsecwatch import recording
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, verb
 from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
 
@@ -82,13 +83,17 @@ class _Clock:
 
 def as_json(change: Transition) -> str:
     """Write a transition as one line of JSON."""
+    told = REASON_TEXTS[change.reason]
     return json.dumps(
         {
+            "format": 1,
             "at": change.at,
             "tunnel": change.tunnel.name,
             "old": change.old,
             "new": "gone" if change.new is None else change.new,
             "reason": change.reason,
+            "sentence": told.sentence,
+            "advice": told.advice,
         }
     )
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.report import Part
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -53,6 +54,8 @@ class Row:
     managed: str = ""
     attempts: int = 0
     peer: str | None = None
+    missing: tuple[Part, ...] = ()
+    """Parts that a text lacks, and that would tell its state, or more of it."""
 
     @classmethod
     def of_view(cls, v: View) -> Row:
@@ -67,7 +70,7 @@ class Row:
         """Return the row of a tunnel of one status, which says nothing of the time before it."""
         return cls(
             t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
-            t.managed, t.attempts, clean(t.peer) if t.peer else None,
+            t.managed, t.attempts, clean(t.peer) if t.peer else None, t.missing,
         )  # fmt: skip
 
 
@@ -139,8 +142,10 @@ def words(row: Row) -> str:
         parts.append(f"{row.children_up} of {row.children} subnets")
     if row.instances:
         parts.append(f"{row.instances} client" + ("s" if row.instances > 1 else ""))
-    if row.state is TunnelState.UNKNOWN:
+    if row.state is TunnelState.UNKNOWN and row.last_state is not TunnelState.UNKNOWN:
         parts.append(f"last known: {row.last_state.value}")
+    elif row.state is TunnelState.UNKNOWN:
+        parts += [MISSING[part] for part in row.missing]
     if row.reason is not Reason.NONE:
         parts.append(REASON_TEXTS[row.reason].sentence.rstrip("."))
     if row.attempts > 1:
@@ -148,6 +153,14 @@ def words(row: Row) -> str:
     if row.managed:
         parts.append(row.managed)
     return "; ".join(parts)
+
+
+MISSING: Final = {
+    Part.STATES: "the text doesn't show whether it has a Child SA",
+    Part.POLICIES: "its policy, which says whether it is to be up, isn't in the text",
+    Part.CONNECTIONS: "its first line in the connection list isn't in the text",
+}
+"""What to say of the parts that a text lacks."""
 
 
 def count(rows: Sequence[Row]) -> str:

@@ -224,6 +224,12 @@ _NOT_UP: Final = frozenset(
 """Routing words of a connection that has none (others tell nothing)."""
 
 
+_NEGOTIATING: Final = frozenset(
+    {"routed-negotiation", "unrouted-negotiation", "unrouted-bare-negotiation"}
+)
+"""Routing words, from 5.0 on, of a connection that we negotiate for."""
+
+
 def _is_listed_up(c: Connection) -> bool:
     return c.newest_child is not None or c.routing in _UP
 
@@ -237,6 +243,7 @@ def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _
         any(c.wanted_up for c in members)
         or any(c.key in evidence.wishes for c in members)
         or any(tries(s, evidence.idle) for s in own)
+        or (not evidence.all_states and any(c.routing in _NEGOTIATING for c in members))
     )
 
 

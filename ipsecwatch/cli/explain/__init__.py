@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
-from ipsecwatch.cli.explain import live, log_story, lookup, overview, repair
+from ipsecwatch.cli.explain import live, log_story, lookup, overview, reading
 from ipsecwatch.libreswan import log_text
-from ipsecwatch.libreswan.status import parse
+from ipsecwatch.report import Knowledge
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _text(text: str, *, as_json: bool) -> str:
     """Tell of a text: its status, its log lines, or both."""
-    log = _log(text)
+    read = reading.read(text)
+    log, report, tunnels = read.log, read.report, read.tunnels
     heading = log_story.heading(log)
-    report = repair.read(log.rest)
-    tunnels = log_story.with_reasons(overview.tunnels_of(report), log)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
         status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
@@ -70,18 +70,10 @@ def _text(text: str, *, as_json: bool) -> str:
 
 
 _NO_STATUS: Final[dict[str, Any]] = {
-    "version": None, "command": None, "complete": False, "why": None, "tunnels": [], "others": {},
-    "remarks": [],
+    "format": 1, "version": None, "command": None, "complete": False, "why": None,
+    "knowledge": asdict(Knowledge()), "tunnels": [], "others": {}, "remarks": [],
 }  # fmt: skip
 """What is said of the status where a text has none."""
-
-
-def _log(text: str) -> log_text.LogText:
-    """Return a text's log lines. In a status that can be read as it is nothing is taken for one."""
-    report = parse(text)
-    if report.complete and not report.unrecognised_count:
-        return log_text.LogText((), (), text)
-    return log_text.read(text)
 
 
 def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:

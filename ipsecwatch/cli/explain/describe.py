@@ -123,17 +123,12 @@ _BY_LIST: Final = "as the connection list has it"
 
 def _unknown(t: Tunnel) -> str:
     """Say why it isn't known how a tunnel is, and what is known."""
-    told = f"not known: {', and '.join(_MISSING[part] for part in t.missing)}"
+    told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:
         return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
     return f"{told}. {_CHILDLESS}" if _has_ike(t) else told
 
 
-_MISSING: Final = {
-    Part.STATES: "the text doesn't show whether it has a Child SA",
-    Part.POLICIES: "its policy, which says whether it is to be up, isn't in the text",
-    Part.CONNECTIONS: "its first line in the connection list isn't in the text",
-}
 _CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
 
 
@@ -172,6 +167,8 @@ def _trying(t: Tunnel) -> str:
         return f"on its way. {_meaning(state)}"
     if _has_ike(t):
         return "on its way: the IKE SA is up, and no Child SA has come of it"
+    if Part.STATES in t.missing and not any(c.wanted_up for c in t.connections):
+        return f"on its way, {_BY_LIST}"
     if Part.STATES in t.missing:
         return "it is to be up; the text doesn't show whether it is being negotiated"
     pauses = (

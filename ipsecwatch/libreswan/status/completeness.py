@@ -38,13 +38,13 @@ _LAST_COUNTER: Final = (
 _NOT_OURS: Final = "not a status text of libreswan's"
 
 
-def command(answer: PartialReport) -> str | None:
+def command(answer: PartialReport, asked: str | None = None) -> str | None:
     """Tell by the text which command it answers; None: nothing tells."""
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
         return "status"
     if sections.CONNECTION_LIST in heads or answer.listed:
-        return "connectionstatus" if _is_list_alone(answer) else "status"
+        return "connectionstatus" if _is_list_alone(answer, asked) else "status"
     if answer.traffic:
         return "trafficstatus"
     if sections.STATE_INFORMATION in heads:
@@ -59,14 +59,16 @@ def command(answer: PartialReport) -> str | None:
     return next(filter(None, map(sections.command, answer.other)), None)
 
 
-def _is_list_alone(answer: PartialReport) -> bool:
+def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
     """Return whether there is nothing but a connection list, as connectionstatus prints it.
 
-    Only from 5.0 on: what an older release printed is a status that was cut.
+    Only from 5.0 on: what an older release printed, unless asked so, is a status that was cut.
     """
     heads = (sections.CONNECTION_LIST, sections.CONNECTION_TOTAL)
     if answer.states or not all(x.startswith(heads) for x in answer.other):
         return False
+    if asked == "connectionstatus":
+        return True
     return not any("   newest I" in c.text for c in answer.listed.values())
 
 
@@ -85,7 +87,7 @@ def incomplete(
         return f"pluto did not answer: {answer.error[:200]}"
     if text and not text.endswith("\n"):
         return "cut off within a line"
-    told = command(answer)
+    told = command(answer, asked)
     if told is None and not answer.other:
         if answer.strange_count:
             return _NOT_OURS

@@ -304,7 +304,7 @@ class Reader:
         answer.connections = tuple(answer.listed.values())
 
     def _report(self, sifted: Sifted, answer: PartialReport, command: str | None) -> Report:
-        told = completeness.command(answer)
+        told = completeness.command(answer, command)
         asked = command or told
         found = self._states(sifted.text, answer, told)
         if sifted.strangers:
