@@ -132,7 +132,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_KEY, (
         "unable to locate my private key for ",
         "private key for connection not found",
-        "Can't find the (?:certificate or )?private key from the NSS",
+        "Can't find the (?:certificate or )?private key from the ",
         "(?:DigSig: f|F)ailed to find our (?:RSA|ECDSA) [Kk]ey",
         "no (?:RSA|ECDSA) private key for connection",
         r"[Nn]o \w{1,20} private key found",
@@ -181,7 +181,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_ALGORITHMS, ("cannot initiate: no acceptable kernel algorithms",)),
     (_SCRIPT, (
         "(?:prepare|route|up)-(?:client|host)(?:-v6)? command exited with ",
-        r"command \"(?:prepare|route|up)(?:-\w{1,10}){0,2}\": exited with ",
+        'command "(?:prepare|route|up)": (?:exited with status|terminated with signal) ',  # 5.4
     )),
     (_LEASE, (
         "leasing IPv[46] address failed: ",
