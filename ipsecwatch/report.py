@@ -385,3 +385,6 @@ class Poll:
     whether it comes back."""
     why: str | None = None
     """What went wrong, in one line, where ``report`` is None."""
+    boot: float = 0.0
+    """Seconds of CLOCK_BOOTTIME, which nobody sets and which goes on while the machine sleeps: for
+    ages that people are shown. 0 where nobody is shown any."""

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli import saved_text
-from ipsecwatch.cli.common import EXIT_OK, verb
+from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
 from ipsecwatch.libreswan.status import (
     address_pools,
     brief_connections,
@@ -18,8 +18,8 @@ from ipsecwatch.libreswan.status import (
 )
 from ipsecwatch.libreswan.status.states import remarks
 from ipsecwatch.libreswan.status.values import amount
-from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Connection, IkeVersion, Report, SaLine, SaState
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tracking.single_report import tunnels_of
 
 if TYPE_CHECKING:
@@ -93,13 +93,10 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def _tunnel(t: Tunnel) -> dict[str, Any]:
     """Tell how a tunnel is by this text alone, and which parts of it would tell more."""
-    told = REASON_TEXTS[t.reason]
     return {
         "name": t.name,
         "state": t.state,
-        "reason": t.reason,
-        "sentence": told.sentence,
-        "advice": told.advice,
+        **reason_json(t.reason, reason_text(t.reason, t)),
         "children_up": t.children_up,
         "children": t.children,
         "instances": t.instances,

@@ -19,6 +19,7 @@ from ipsecwatch.cli.common import (
     EXIT_UNKNOWN,
     Failure,
     load_settings,
+    reason_json,
     verb,
 )
 from ipsecwatch.libreswan.status import parse
@@ -183,8 +184,12 @@ def _json(found: Found, rows: Sequence[terminal.Row]) -> dict[str, Any]:
         "source": found.source,
         "pluto": found.pluto,
         "remark": found.remark or None,
-        "tunnels": [{**asdict(row), **asdict(REASON_TEXTS[row.reason])} for row in rows],
+        "tunnels": [_row(row) for row in rows],
     }
+
+
+def _row(row: terminal.Row) -> dict[str, Any]:
+    return {**asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
 
 
 def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> None:
@@ -193,7 +198,7 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
     if detailed:
         print("\n".join(_details(row, now, paint) for row in rows), end="")
     elif rows or not found.remark:  # without an answer it isn't known whether there are tunnels
-        print(terminal.table(rows, now, paint), end="")
+        print(terminal.table(rows, paint), end="")
     if found.remark:
         print(found.remark, file=sys.stderr)
 
@@ -209,10 +214,7 @@ def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
     told = REASON_TEXTS[row.reason]
     facts = [
         ("state", paint.state(row.state)),
-        (
-            "since",
-            f"{terminal.moment(row.since)}, {terminal.ago(now - row.since)}" if row.since else "",
-        ),
+        ("since", terminal.since(row)),
         ("last known", row.last_state.value if row.state is not row.last_state else ""),
         ("not known", "; ".join(terminal.MISSING[x] for x in row.missing)),
         ("peer", row.peer or ""),

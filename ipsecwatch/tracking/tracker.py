@@ -286,8 +286,9 @@ class Tracker:
     def _add(self, key: str, observed: Observation, poll: Poll) -> Transition:
         """Take in a tunnel that wasn't listed before."""
         tunnel = Tunnel(
-            key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono
-        )
+            key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono,
+            since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
+        )  # fmt: skip
         record = self._records.tunnels[key] = TunnelRecord(tunnel)
         self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
@@ -443,6 +444,9 @@ class Tracker:
             state=new,
             last_state=old.last_state if new is TunnelState.UNKNOWN else new,
             reason=reason, detail=detail, since=poll.at, since_mono=poll.mono,
+            since_boot=poll.boot,
+            # After a time in which nobody looked it has been so for longer, nobody knows how long.
+            since_known=old.state is not TunnelState.UNKNOWN and not self._first,
         )  # fmt: skip
         return [
             Transition(

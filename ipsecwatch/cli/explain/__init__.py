@@ -121,13 +121,17 @@ def _word(word: str, *, as_json: bool) -> str:
     found = lookup.as_json(word)
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     if found:
-        return json.dumps(found) if as_json else lookup.told(word, paint, wide)
+        return _words_json(found) if as_json else lookup.told(word, paint, wide)
     answer = live.look_up(word)
     if answer.row is None:
         raise _nothing(word, answer)
     if as_json:
-        return json.dumps([live.as_json(answer.row)])
+        return _words_json([live.as_json(answer.row)])
     return live.told(answer.row, paint, wide)
+
+
+def _words_json(found: list[dict[str, Any]]) -> str:
+    return json.dumps([{"format": 1, **each} for each in found])
 
 
 def _nothing(word: str, answer: live.Live) -> Failure:

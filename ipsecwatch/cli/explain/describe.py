@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import connection_fields
-from ipsecwatch.reasons import REASON_TEXTS, reason_text
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Part, Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
 from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def facts(row: terminal.Row) -> list[tuple[str, str]]:
     return [
         ("is", f"{row.state.value}. {STATE_MEANINGS[row.state]}"),
         ("last known", row.last_state.value if row.state is TunnelState.UNKNOWN else ""),
-        ("since", _since(row)),
+        ("since", terminal.since(row)),
         ("subnets", f"{row.children_up} of {row.children} up" if row.children > 1 else ""),
         ("clients", str(row.instances) if row.instances else ""),
         ("attempts", str(row.attempts) if row.attempts else ""),
@@ -59,13 +60,7 @@ def facts(row: terminal.Row) -> list[tuple[str, str]]:
     ]
 
 
-def _since(row: terminal.Row) -> str:
-    if not row.since:
-        return ""
-    return f"{terminal.moment(row.since)}, {terminal.ago(time.time() - row.since)}"
-
-
 def as_json(row: terminal.Row) -> dict[str, Any]:
     """Tell the same as data."""
-    kept = {"kind": "tunnel", **asdict(row)}
+    kept = {"kind": "tunnel", **asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
     return {**kept, "facts": [[label, text] for label, text in facts(row) if text]}

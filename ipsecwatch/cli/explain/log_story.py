@@ -74,6 +74,8 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
             "attempts": story.attempts,
             "reason": _reason(story),
             "ours": _local_code(story),
+            "sentence": _end(story),
+            "advice": _advice(story),
             "line": clean(_line(story), 400) or None,
             "facts": [[a, b] for a, b in facts(story) if b],
         }
@@ -91,8 +93,6 @@ def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
     reason = _reason(story) if story is not None else None
     if story is None or not reason or t.state not in (TunnelState.CONNECTING, TunnelState.STUCK):
         return t
-    if _local_code(story) is not None:
-        reason = Reason.OTHER  # the sentence of the code would blame the peer
     return replace(t, reason=reason, detail=_line(story))
 
 

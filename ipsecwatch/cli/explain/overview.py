@@ -7,13 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.common import Failure, reason_json
 from ipsecwatch.cli.explain import describe
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.report import Extent, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import single_report
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 if TYPE_CHECKING:
@@ -296,9 +297,7 @@ def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
             {
                 "name": t.name,
                 "state": t.state,
-                "reason": t.reason,
-                "sentence": REASON_TEXTS[t.reason].sentence,
-                "advice": REASON_TEXTS[t.reason].advice,
+                **reason_json(t.reason, reason_text(t.reason, t)),
                 "missing": t.missing,
                 "facts": [[a, b] for a, b in describe.tunnel(t, counters) if b],
             }
