@@ -295,9 +295,11 @@ def _meaning(cause: Evidence, held: HeldSas) -> Reason:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:
         return cause.reason
-    if cause.reason is Reason.PEER_DELETED and cause.serial not in held.ikev1:
+    by_peer = cause.reason is Reason.PEER_DELETED
+    if by_peer and cause.serial not in held.ikev1:
         return cause.reason
     # The end is ours, or an IKEv1 one, where the peer's Delete would have been told of.
     due = held.expiries.get(cause.serial or 0)
-    ran_out = due is not None and abs(cause.at - due) <= TIMER_SLACK
-    return Reason.EXPIRED if ran_out else Reason.OTHER
+    if due is not None and abs(cause.at - due) <= TIMER_SLACK:
+        return Reason.EXPIRED
+    return Reason.OTHER if by_peer else cause.reason

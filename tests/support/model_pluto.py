@@ -108,6 +108,9 @@ class ModelPluto:
     # --- what can happen ------------------------------------------------------------------
 
     def load(self, name: str) -> None:
+        """Add a tunnel's connections, in the place of those of the same name."""
+        if name in self.tunnels:
+            self.unload(name)
         count = self.rng.randint(1, 3)
         names = [name] if count == 1 else [f"{name}/1x{i}" for i in range(1, count + 1)]
         demand = self.rng.random() < 0.3
