@@ -253,17 +253,19 @@ class LogEvidence:
     def _about(self, held: HeldSas) -> list[Evidence]:
         """List what is known of the ends of SAs, in the order in which it was heard."""
         found: dict[int, Evidence] = {}
-        for serial in self.sas.with_heirs(held.serials, held.names):
-            found |= {e.order: e for e in self._findings.about((Subject.SA, str(serial)))}
         born = self.sas.born(held.children)
         born = held.born if born is None else born
+        for serial in self.sas.with_heirs(held.serials, held.names):
+            told = self._findings.about((Subject.SA, str(serial)))
+            own = serial in held.children
+            found |= {e.order: e for e in told if own or e.order > born}
         late = held.seen - SPENT_AFTER
         for about in _indirect(held):
-            told = (e for e in self._findings.about(about) if e.order > born)
+            known = (e for e in self._findings.about(about) if e.order > born)
             lasts = about[0] is Subject.CONNECTION and not held.at_once
             found |= {
                 e.order: e
-                for e in told
+                for e in known
                 if e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS)
             }
         return [found[order] for order in sorted(found)]
