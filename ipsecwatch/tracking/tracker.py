@@ -218,7 +218,7 @@ class Tracker:
         run.note_list(report, poll.mono)
         if not self._looked and not report.connections:
             run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
-        note_ikes(run, self._log, report, self._records.tunnels.values())
+        note_ikes(run, self._log, report)
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
         self._known_clients = None
         self._awaited = awaited_ikes(report)
@@ -259,7 +259,8 @@ class Tracker:
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
             record = self._records.tunnels[key]
-            record.held_since = poll.mono if record.held_since is None else record.held_since
+            if record.held_since is None:
+                record.held_since, record.seen = poll.mono, self._seen
             if loading:
                 if record.tunnel.state is not TunnelState.DOWN:
                     out += self._set_state(
@@ -325,6 +326,8 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Bring a tunnel up to date that was listed before."""
         self._note_hand(record, observed)
+        if record.held_since is None:
+            record.seen = self._seen
         if self._is_tried_again_soon(record, observed, poll):
             record.tunnel = self._refresh_fields(record, observed)
             return self._set_state(record, record.tunnel.last_state, record.why, poll)
@@ -553,7 +556,7 @@ class Tracker:
         return self._log.lost_between(self._held(record), observed.children)
 
     def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
-        held = held_sas(record, self._seen, still)
+        held = held_sas(record, record.seen, still)
         if not self._is_of("3."):
             return held
         return replace(held, successor=self._clients.successor(record) is not None)
