@@ -122,7 +122,7 @@ class ModelPluto:
     def unload(self, name: str) -> None:
         """Delete a tunnel's connections, which takes down by hand what they have."""
         conns = self.tunnels.get(name, [])
-        if any(c.children or c.ikes for c in conns):
+        if any(c.wanted or c.larval or c.children or c.ikes for c in conns):
             self._because(name, "operator")
         for c in conns:
             if self.old:
