@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING
 from ipsecwatch.tracking.observation import is_child, is_ike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ipsecwatch.report import ConnectionKey, Report
     from ipsecwatch.tracking.log_evidence import LogEvidence
     from ipsecwatch.tracking.pluto_run import PlutoRun
-    from ipsecwatch.tracking.records import TunnelRecord
 
 
-def note_ikes(
-    run: PlutoRun, log: LogEvidence, report: Report, records: Iterable[TunnelRecord]
-) -> None:
+def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
     """Bring ``run.ikes`` and ``run.idle`` up to date, by a report and by what pluto logged."""
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}
@@ -34,8 +29,9 @@ def note_ikes(
         new = [
             serial for serial in ikes if serial not in run.ikes and serial not in log.sas.origins
         ]
-        idle.update(_rekeyed_idle(run, ikes, new, records) if new else ())
+        idle.update(_rekeyed_idle(run, ikes, new) if new else ())
     run.ikes, run.idle = ikes, frozenset(idle)
+    run.busy = frozenset([s.key for s in carrying])
     log.sas.keep(ikes.keys())
 
 
@@ -50,17 +46,11 @@ def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
     return False
 
 
-def _rekeyed_idle(
-    run: PlutoRun,
-    ikes: dict[int, ConnectionKey],
-    new: list[int],
-    records: Iterable[TunnelRecord],
-) -> list[int]:
+def _rekeyed_idle(run: PlutoRun, ikes: dict[int, ConnectionKey], new: list[int]) -> list[int]:
     """Return those new IKE SAs that replace one that nobody asked for a Child.
 
     Only where the log doesn't tell: one childless IKE SA after another is a rekey.
     """
     idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}
-    busy = {c.key for r in records if r.children for c in r.tunnel.connections}
-    quiet = idle - busy
+    quiet = idle - run.busy
     return [serial for serial in new if ikes[serial] in quiet]

@@ -103,10 +103,14 @@ class KnownSas:
         """Return whether what is refused under an IKEv1 SA is a Child, and no identity."""
         return serial in self._quick
 
-    def born(self, children: Collection[int]) -> int | None:
-        """Say which line told that the last of these Child SAs is established, if one did."""
-        told = [self._children[s][1] for s in children if s in self._children]
-        return max(told, default=None)
+    def births(self, children: Collection[int]) -> dict[str, int]:
+        """Say which lines told that Child SAs are established: of each connection the last."""
+        births: dict[str, int] = {}
+        for serial in children:
+            if serial in self._children:
+                name, order, _ = self._children[serial]
+                births[name] = max(order, births.get(name, 0))
+        return births
 
     def came(self, children: Collection[int]) -> int | None:
         """Say which line told that the first of these Child SAs is established, if one did."""

@@ -252,21 +252,34 @@ class LogEvidence:
 
     def _about(self, held: HeldSas) -> list[Evidence]:
         """List what is known of the ends of SAs, in the order in which it was heard."""
+        births = self.sas.births(held.children)
+        first = min(births.values(), default=held.born)
+        late = held.seen - SPENT_AFTER
         found: dict[int, Evidence] = {}
         for serial in self.sas.with_heirs(held.serials, held.names):
-            found |= {e.order: e for e in self._findings.about((Subject.SA, str(serial)))}
-        born = self.sas.born(held.children)
-        born = held.born if born is None else born
-        late = held.seen - SPENT_AFTER
-        for about in _indirect(held):
-            told = (e for e in self._findings.about(about) if e.order > born)
-            lasts = about[0] is Subject.CONNECTION and not held.at_once
-            found |= {
-                e.order: e
-                for e in told
-                if e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS)
-            }
+            born = 0 if serial in held.children else first
+            lasts = not held.at_once
+            found |= self._told((Subject.SA, str(serial)), born, late, lasts=lasts)
+        for name in held.names:
+            about = Subject.CONNECTION, name
+            born = births.get(name, held.born)
+            found |= self._told(about, born, late, lasts=not held.at_once)
+        for local, remote in held.hosts:
+            for about in ((Subject.ADDRESS, local), (Subject.PEER, f"{local} {remote}")):
+                found |= self._told(about, first, late, lasts=False)
         return [found[order] for order in sorted(found)]
+
+    def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
+        """Find what was told of one thing after ``born``, by order.
+
+        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` ended
+        nothing that was there then, and what ends SAs at once doesn't in any case.
+        """
+        return {
+            e.order: e
+            for e in self._findings.about(about)
+            if e.order > born and (e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS))
+        }
 
 
 def _anything(value: object) -> object:
@@ -274,15 +287,6 @@ def _anything(value: object) -> object:
 
 
 _KEPT: Final = fields({"heard": whole(0, 1 << 53), "findings": _anything})
-
-
-def _indirect(held: HeldSas) -> Iterable[About]:
-    """List what else may be said to end, and SAs with it."""
-    for name in held.names:
-        yield Subject.CONNECTION, name
-    for local, remote in held.hosts:
-        yield Subject.ADDRESS, local
-        yield Subject.PEER, f"{local} {remote}"
 
 
 def _replaced(e: Evidence) -> Evidence:
@@ -295,9 +299,11 @@ def _meaning(cause: Evidence, held: HeldSas) -> Reason:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:
         return cause.reason
-    if cause.reason is Reason.PEER_DELETED and cause.serial not in held.ikev1:
+    by_peer = cause.reason is Reason.PEER_DELETED
+    if by_peer and cause.serial not in held.ikev1:
         return cause.reason
     # The end is ours, or an IKEv1 one, where the peer's Delete would have been told of.
     due = held.expiries.get(cause.serial or 0)
-    ran_out = due is not None and abs(cause.at - due) <= TIMER_SLACK
-    return Reason.EXPIRED if ran_out else Reason.OTHER
+    if due is not None and abs(cause.at - due) <= TIMER_SLACK:
+        return Reason.EXPIRED
+    return Reason.OTHER if by_peer else cause.reason

@@ -31,6 +31,8 @@ class PlutoRun:
     """The established IKE SAs of the last report; None: there was none yet."""
     idle: frozenset[int] = frozenset()
     """IKE SAs that are no sign of trying: they have carried a Child, or were there before us."""
+    busy: frozenset[ConnectionKey] = frozenset()
+    """Connections that had a Child SA in the last report."""
     loaded: int = 0
     """Connections in the last report."""
     grew: float = 0.0

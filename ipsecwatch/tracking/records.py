@@ -64,6 +64,8 @@ class TunnelRecord:
     """What the peer's own attempt failed by, as the log told in its line with that number."""
     held_since: float | None = None
     """Since when it isn't listed, or is listed anew and not tried yet, on the monotonic clock."""
+    seen: float = 0.0
+    """When it was last listed before this poll, on the wall clock."""
     why: Why = (Reason.NONE, None)
     """The reason for the last known state."""
 
@@ -148,11 +150,15 @@ _RUN: Final[dict[str, Check[Any]]] = {
     "gone": flag,
 }
 
+_NEWER_RUN: Final[dict[str, Check[Any]]] = {
+    "busy": optional(each(row(_AS_PRINTED, each(_SERIAL)))),
+}
+
 _RECORDS: Final = fields(
     {
         "format": whole(FORMAT, FORMAT),
         "tunnels": each(fields(_RECORD, _NEWER)),
-        "pluto": fields(_RUN),
+        "pluto": fields(_RUN, _NEWER_RUN),
     }
 )
 
@@ -169,6 +175,7 @@ def dump(records: Records) -> dict[str, Any]:
             "serials": sorted(run.serials),
             "ikes": [[serial, name, list(i)] for serial, (name, i) in (run.ikes or {}).items()],
             "quiet": sorted(run.idle),
+            "busy": [[name, list(i)] for name, i in sorted(run.busy)],
             "loaded": run.loaded,
             "gone": run.gone,
         },
@@ -215,6 +222,7 @@ def _load_run(kept: dict[str, Any]) -> PlutoRun:
         serials=frozenset(kept["serials"]),
         ikes={serial: (name, instance) for serial, name, instance in kept["ikes"]},
         idle=frozenset(kept["quiet"]),
+        busy=frozenset(kept["busy"] or ()),
         loaded=kept["loaded"],
         gone=kept["gone"],
     )

@@ -12,31 +12,25 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.report import PlutoState, Poll, Report, Role, instance_name
+from ipsecwatch.report import PlutoState, Poll, Report, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
+from ipsecwatch.tracking.attempt_reasons import AttemptReasons
 from ipsecwatch.tracking.awaited_ikes import awaited_ikes
 from ipsecwatch.tracking.by_hand import note_hand
-from ipsecwatch.tracking.clients import Clients
-from ipsecwatch.tracking.held_sas import held_sas
 from ipsecwatch.tracking.idle_ike import note_ikes
-from ipsecwatch.tracking.incoming import Whose
-from ipsecwatch.tracking.late_reasons import LateReasons, UnexplainedLoss
 from ipsecwatch.tracking.log_evidence import LogEvidence
-from ipsecwatch.tracking.newcomers import MAX_KEPT, Replacement
+from ipsecwatch.tracking.loss_reasons import LossReasons, after_restart
 from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
-from ipsecwatch.tracking.shared_identity import SharedIdentities
-from ipsecwatch.tracking.stage_reason import reason_by_stage
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
-    from ipsecwatch.report import ConnectionKey, LogLine, SaState
+    from ipsecwatch.report import LogLine
     from ipsecwatch.tracking.grouping import Group
-    from ipsecwatch.tracking.held_sas import HeldSas
     from ipsecwatch.tracking.records import Why
     from ipsecwatch.tracking.shared_identity import SharedIdentity
 
@@ -68,12 +62,8 @@ class Tracker:
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
         """What the last poll with an answer showed, and what was seen in it."""
-        self._known_clients: Clients | None = None
-        self._awaited: dict[ConnectionKey, list[SaState]] = {}
-        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
-        self._late_reasons = LateReasons(self._log)
-        self._identities = SharedIdentities()
-        self._replaced: deque[Replacement] = deque(maxlen=MAX_KEPT)
+        self._losses = LossReasons(self._log)
+        self._attempts = AttemptReasons(self._log, self._losses)
         self._same_pluto = False
         """It is known that the pluto of the last report was that of the one before."""
         self._seen = float("-inf")
@@ -140,7 +130,7 @@ class Tracker:
 
     def observe(self, poll: Poll) -> list[Transition]:
         """Take one poll and say what has changed since the last one, in order."""
-        self._late_reasons.apply(self._records.tunnels, poll.mono)
+        self._losses.late.apply(self._records.tunnels, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
             self._stopped_since = None
@@ -160,7 +150,11 @@ class Tracker:
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
         """Tell what observe() told again, with causes of losses that the log has told since."""
-        return [self._late_reasons.with_reason(c) for c in changes]
+        return [self._losses.late.with_reason(c) for c in changes]
+
+    def take_shared_identities(self) -> list[SharedIdentity]:
+        """Return what was noticed since this was last asked of devices that share an identity."""
+        return self._losses.take_shared_identities()
 
     # --- without a trustworthy answer -----------------------------------------------------
 
@@ -208,7 +202,7 @@ class Tracker:
         another = self._looked and (self._reborn or self._records.run.is_another(poll, report))
         if another:
             self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={}, counted=0)
-            self._late_reasons.clear()
+            self._losses.late.clear()
             self._log.forget(poll.at)
             for record in self._records.tunnels.values():
                 record.orphan, record.by_hand, record.wanted = True, frozenset(), frozenset()
@@ -218,12 +212,12 @@ class Tracker:
         run.note_list(report, poll.mono)
         if not self._looked and not report.connections:
             run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
-        note_ikes(run, self._log, report, self._records.tunnels.values())
+        note_ikes(run, self._log, report)
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
-        self._known_clients = None
-        self._awaited = awaited_ikes(report)
+        self._losses.look(self._observations, self.version)
+        self._attempts.look(awaited_ikes(report), run.idle)
         out = self._update_all(poll, self._observations)
-        self._note_incoming()
+        self._attempts.note_incoming(self._records.tunnels.values())
         self._log.compare(report, poll.at)
         self.missed += run.count_missed(report)
         run.note_states(poll, report)
@@ -259,7 +253,8 @@ class Tracker:
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
             record = self._records.tunnels[key]
-            record.held_since = poll.mono if record.held_since is None else record.held_since
+            if record.held_since is None:
+                record.held_since, record.seen = poll.mono, self._seen
             if loading:
                 if record.tunnel.state is not TunnelState.DOWN:
                     out += self._set_state(
@@ -293,7 +288,7 @@ class Tracker:
         self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
         record.tunnel = self._refresh_fields(record, observed)
-        reason, detail = record.why = self._reason(record, state)
+        reason, detail = record.why = self._attempts.of(record, state)
         record.tunnel = replace(
             record.tunnel, state=state, last_state=state, reason=reason, detail=detail
         )
@@ -319,7 +314,7 @@ class Tracker:
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
         """Let a tunnel go that is no longer listed."""
         old = record.tunnel
-        reason, detail = self._gone_reason(record, poll)
+        reason, detail = self._losses.of_going(record, poll)
         gone = replace(
             old, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason,
             detail=detail, since=poll.at, since_mono=poll.mono, children_up=0, instances=0,
@@ -331,6 +326,8 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Bring a tunnel up to date that was listed before."""
         self._note_hand(record, observed)
+        if record.held_since is None:
+            record.seen = self._seen
         if self._is_tried_again_soon(record, observed, poll):
             record.tunnel = self._refresh_fields(record, observed)
             return self._set_state(record, record.tunnel.last_state, record.why, poll)
@@ -345,23 +342,24 @@ class Tracker:
         was = record.tunnel.last_state
         replaced = record.children and observed.children and not record.children & observed.children
         if record.orphan and was.carries:
-            gone_with_it = Reason.PLUTO_RESTARTED, None
-            out += self._set_state(record, TunnelState.DOWN, gone_with_it, poll)
-        elif was.carries and replaced and self._was_lost(record, observed):
-            out += self._set_state(record, TunnelState.DOWN, self._loss_reason(record, poll), poll)
-        restarted = _after_restart(record) if record.orphan else None
+            why: Why = (Reason.PLUTO_RESTARTED, None)
+            out += self._set_state(record, TunnelState.DOWN, why, poll)
+        elif was.carries and replaced and self._losses.was_lost(record, observed):
+            why = self._losses.of_loss(record, poll)
+            out += self._set_state(record, TunnelState.DOWN, why, poll)
+        restarted = after_restart(record) if record.orphan else None
         if record.orphan:
             record.trying_since = None
         lost = not record.orphan and was.carries and observed.up < record.tunnel.children_up
         record.orphan = False
-        why = self._loss_reason(record, poll, observed) if lost else None
+        lost_by = self._losses.of_loss(record, poll, observed) if lost else None
         state = self._update_attempt(record, observed, poll)
         if record.tunnel.unresolved is not None and observed.group.unresolved is None:
             record.why = (Reason.NONE, None)  # its peer's name resolves by now
         record.tunnel = self._refresh_fields(record, observed)
         if restarted is not None and state in (TunnelState.DOWN, TunnelState.WAITING):
             record.why = restarted
-        out += self._set_state(record, state, why or self._reason(record, state), poll)
+        out += self._set_state(record, state, lost_by or self._attempts.of(record, state), poll)
         if state is TunnelState.PARTIAL and record.overdue and not record.told_stuck:
             out.append(self._announce_stuck_child(record, poll))
         return out
@@ -455,171 +453,14 @@ class Tracker:
             )
         ]  # fmt: skip
 
-    # --- reasons ------------------------------------------------------------------------
-
     def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
         connections = tuple(observed.group.connections())
-        note_hand(
-            record, connections, before_5=self._is_of("3.", "4."), same_pluto=self._same_pluto
-        )  # fmt: skip
-
-    def _note_incoming(self) -> None:
-        """Take note of attempts from outside that failed since the last poll.
-
-        The peer's own is the reason where nobody here tries. What anybody may have tried isn't.
-        """
-        news = self._log.incoming.take()
-        if not news:
-            return
-        for record in self._records.tunnels.values():
-            names = _own_names(record.tunnel) & news.keys()
-            for whose, e in (item for name in names for item in news[name].items()):
-                if whose is Whose.ANYBODYS:
-                    record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
-                elif record.tunnel.children and not self._is_tried_here(record.tunnel):
-                    record.refused = e.order, (e.reason, e.line)
-                    self._show_refusal(record)
-
-    def _show_refusal(self, record: TunnelRecord) -> None:
-        """Give a tunnel that isn't up the reason for which the peer's attempt failed."""
-        if record.refused is not None and not record.tunnel.last_state.carries:
-            record.why = reason, detail = record.refused[1]
-            if record.tunnel.state is not TunnelState.UNKNOWN:
-                record.tunnel = replace(record.tunnel, reason=reason, detail=detail)
-
-    def _is_tried_here(self, tunnel: Tunnel) -> bool:
-        """Return whether we try ourselves to bring a tunnel up, or mean to."""
-        if any(c.wanted_up or c.key in self._awaited for c in tunnel.connections):
-            return True
-        ours = self._log.incoming.is_ours
-        idle = self._records.run.idle
-        begun = (s for s in tunnel.states if tries(s, idle))
-        return any(s.role is Role.INITIATOR or ours(s.serial) for s in begun)
+        old = self._losses.is_of("3.", "4.")
+        note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
 
     def _heard_before(self) -> int:
         """Answer what the log had heard some seconds before the poll at hand."""
         return self._heard[0][1]
-
-    def _loss_reason(
-        self, record: TunnelRecord, poll: Poll, observed: Observation | None = None
-    ) -> Why:
-        held = self._held(record, observed.children if observed is not None else ())
-        why = self._log.loss(held)
-        if why[0] is Reason.REPLACED:
-            self._note_replaced(record, poll)
-        if held.names & record.by_hand and why[0] not in _NO_HAND:
-            return Reason.OPERATOR, None
-        if why[0] is Reason.OTHER:
-            if observed is not None and _lost_address(record.tunnel, observed):
-                return Reason.UNREACHABLE, None
-            self._late_reasons.add(record.tunnel.key, UnexplainedLoss(held, poll.mono))
-        return why
-
-    def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
-        """Take note of a client that was replaced, as a poll shows it."""
-        address = self._clients.successor(record)
-        for c in record.tunnel.connections:
-            if address is not None:
-                old = record.tunnel.peer or ""
-                self._replaced.append(Replacement(poll.at, c.full_name, c.name, old, address))
-
-    def take_shared_identities(self) -> list[SharedIdentity]:
-        """Return what was noticed since this was last asked of devices that share an identity."""
-        told = self._log.newcomers.replacements
-        found = [self._identities.note(r) for r in (*told, *self._replaced)]
-        told.clear()
-        self._replaced.clear()
-        return [s for s in found if s is not None]
-
-    def _gone_reason(self, record: TunnelRecord, poll: Poll) -> Why:
-        """Say why a tunnel is no longer listed."""
-        why: Why = (Reason.OTHER, None)
-        if record.tunnel.last_state.carries:
-            if record.orphan:
-                return Reason.PLUTO_RESTARTED, None
-            why = self._loss_reason(record, poll)
-        elif self._clients.is_one(record):
-            failure = self._log.attempts.failure(_own_names(record.tunnel), record.trying_order)
-            why = record.why if failure[0] is Reason.NONE else failure
-        if why[0] in (Reason.OTHER, Reason.NONE):
-            return (Reason.OTHER if self._clients.is_one(record) else Reason.UNLOADED), None
-        return why
-
-    def _was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
-        return self._log.lost_between(self._held(record), observed.children)
-
-    def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
-        held = held_sas(record, self._seen, still)
-        if not self._is_of("3."):
-            return held
-        return replace(held, successor=self._clients.successor(record) is not None)
-
-    @property
-    def _clients(self) -> Clients:
-        """The clients of the last report, looked up when the first one has gone."""
-        if self._known_clients is None:
-            self._known_clients = Clients(self._observations)
-        return self._known_clients
-
-    def _is_of(self, *releases: str) -> bool:
-        """Return whether pluto's version begins with one of these."""
-        return (self.version or "").lstrip("v").startswith(releases)
-
-    def _reason(self, record: TunnelRecord, state: TunnelState) -> Why:
-        """Say why a tunnel isn't up, as far as is known now."""
-        t, old = record.tunnel, record.tunnel.last_state
-        if state is TunnelState.UP:
-            return Reason.NONE, None
-        # What was the reason for being down is none for trying again.
-        begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
-        before = record.why if state is old or not begins else (Reason.NONE, None)
-        ends = state in (TunnelState.DOWN, TunnelState.WAITING)
-        if ends and old in (TunnelState.CONNECTING, TunnelState.STUCK):
-            why = self._end_of_trying(record)
-            if why is not None:
-                return why
-        if t.unresolved is not None:
-            return self._unresolved_reason(record, t.unresolved) or before
-        if ends:
-            return before
-        if record.trying_since is None:  # partial, and nobody tries for more
-            return before
-        failure = self._log.attempts.failure(_own_names(t), record.trying_order)
-        if failure[0] is not Reason.NONE:
-            return failure
-        refused = record.refused
-        if refused is not None and refused[0] > record.trying_order and not self._is_tried_here(t):
-            return refused[1]
-        if not record.overdue:
-            return before  # an exchange that has only just begun is no reason
-        wanted = any(c.wanted_up for c in t.connections)
-        oriented = all(c.oriented is not False for c in t.connections)
-        idle = self._records.run.idle
-        awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
-        asking = (s for s in (*t.states, *awaited) if s.serial not in idle)
-        told = reason_by_stage(asking, wanted=wanted, oriented=oriented)
-        if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
-            return before
-        return told, None
-
-    def _end_of_trying(self, record: TunnelRecord) -> Why | None:
-        """Say why a tunnel is no longer tried, if somebody ended that."""
-        why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
-        if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
-            return why
-        return (Reason.OPERATOR, None) if record.by_hand else None
-
-    def _unresolved_reason(self, record: TunnelRecord, name: str) -> Why | None:
-        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
-
-        The detail has the name in any case; pluto's words about our own ends haven't.
-        """
-        reason, line = self._log.attempts.failure(_own_names(record.tunnel), 0)
-        if reason is Reason.UNREACHABLE and line is not None and name in line:
-            return reason, line
-        if reason is Reason.UNREACHABLE or record.trying_since is not None:
-            return Reason.UNREACHABLE, f"The name {name} does not resolve."
-        return None
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
@@ -641,25 +482,6 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
     )
 
 
-_NO_HAND: Final = frozenset(
-    {Reason.OPERATOR, Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.UNREACHABLE}
-)
-"""What the log knows better than the policy, from which UP may be gone, too."""
-
-
-def _after_restart(record: TunnelRecord) -> Why:
-    """Say why a tunnel isn't up that had no Child SA when pluto was restarted."""
-    ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
-    return (Reason.PLUTO_RESTARTED, None) if ended else record.why
-
-
-def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether a tunnel is to be up, and no end of it is an address of this machine now."""
-    had = all(c.oriented is not False for c in tunnel.connections)
-    now = tuple(observed.group.connections())
-    return had and any(c.oriented is False and c.wanted_up for c in now)
-
-
 def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
     """Return whether all connections are others than before, by the serials that 4.0 brought."""
     before = {c.conn_serial for c in tunnel.connections} - {None}
@@ -669,7 +491,3 @@ def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
 
 def _names(group: Group) -> set[str]:
     return {c.full_name for c in group.connections()}
-
-
-def _own_names(tunnel: Tunnel) -> set[str]:
-    return {c.full_name for c in tunnel.connections}

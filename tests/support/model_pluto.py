@@ -108,6 +108,9 @@ class ModelPluto:
     # --- what can happen ------------------------------------------------------------------
 
     def load(self, name: str) -> None:
+        """Add a tunnel's connections, in the place of those of the same name."""
+        if name in self.tunnels:
+            self.unload(name)
         count = self.rng.randint(1, 3)
         names = [name] if count == 1 else [f"{name}/1x{i}" for i in range(1, count + 1)]
         demand = self.rng.random() < 0.3
@@ -119,7 +122,7 @@ class ModelPluto:
     def unload(self, name: str) -> None:
         """Delete a tunnel's connections, which takes down by hand what they have."""
         conns = self.tunnels.get(name, [])
-        if any(c.children or c.ikes for c in conns):
+        if any(c.wanted or c.larval or c.children or c.ikes for c in conns):
             self._because(name, "operator")
         for c in conns:
             if self.old:
@@ -189,18 +192,22 @@ class ModelPluto:
             self._say_deleting(c)
             c.doomed = self.now + PATIENCE * self.rng.random()
         else:
-            self._say_deleting(c)
+            self._say_deleting(c, with_ike=all_of_it)
             self._end(c, ours=True, with_ike=all_of_it)
         c.larval = []
 
-    def _say_deleting(self, c: Conn) -> None:
-        if c.ikes:
-            ike, rest = c.ikes[-1].line.serial, "".join(
-                f" (and Child SA #{s.line.serial})" for s in c.children[-1:]
-            )  # fmt: skip
+    def _say_deleting(self, c: Conn, *, with_ike: bool = True) -> None:
+        """Say what main does when a connection is taken down by hand."""
+        child = c.children[-1].line.serial if c.children else None
+        if with_ike and c.ikes:
+            ike, rest = c.ikes[-1].line.serial, f" (and Child SA #{child})" if child else ""
             text = f"initiating delete of connection's IKE SA #{ike}{rest}"
             self._say(c, text, serial=None)
             self._say(c, "sent INFORMATIONAL request to delete IKE SA", serial=ike)
+        elif child is not None:
+            self._say(c, f"initiating delete of connection's Child SA #{child}", serial=None)
+            text = "sent INFORMATIONAL request to delete established Child SA using IKE SA #1"
+            self._say(c, text, serial=child)
 
     def lose_peer(self, c: Conn) -> None:
         """Have the peer found dead; up to 4.15 that may restart all with the same ends."""

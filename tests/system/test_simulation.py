@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
 
 HISTORIES = 10_000
-STEPS = 25
+STEPS = 16
 TICK = 5.0
 
 
@@ -31,7 +31,7 @@ CAUSES = {
     Reason.UNREACHABLE,
 }  # fmt: skip
 """What is drawn."""
-UNKNOWN_CAUSES = 0.05
+UNKNOWN_CAUSES = 0.01
 """The part of losses of which no cause need be known."""
 
 

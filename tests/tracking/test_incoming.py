@@ -71,9 +71,9 @@ def test_while_we_try_only_our_own_failures_count(line: str) -> None:
 
 
 def test_our_own_failure_in_the_same_words_counts() -> None:
-    line = KNOCKS[0].replace("#7", "#1")
+    line = KNOCKS[2].replace("#7", "#1")
     tunnel = after(WANTED, OURS, line)
-    assert (tunnel.reason, tunnel.incoming) == (Reason.PROPOSAL, None)
+    assert (tunnel.reason, tunnel.incoming) == (Reason.AUTHENTICATION, None)
 
 
 @pytest.mark.parametrize("c", [SITE, ON_DEMAND])

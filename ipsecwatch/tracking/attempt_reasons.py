@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Why tunnels that are tried don't come up, and whose attempt it is that fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ipsecwatch.report import Role
+from ipsecwatch.tracking.incoming import Whose
+from ipsecwatch.tracking.observation import tries
+from ipsecwatch.tracking.stage_reason import reason_by_stage
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from ipsecwatch.report import ConnectionKey, SaState
+    from ipsecwatch.tracking.log_evidence import LogEvidence
+    from ipsecwatch.tracking.loss_reasons import LossReasons
+    from ipsecwatch.tracking.records import TunnelRecord, Why
+    from ipsecwatch.tunnel import Tunnel
+
+
+class AttemptReasons:
+    """Finds out why tunnels aren't up, by one report after the other."""
+
+    def __init__(self, log: LogEvidence, losses: LossReasons) -> None:
+        self._log = log
+        self._losses = losses
+        self._awaited: Mapping[ConnectionKey, Collection[SaState]] = {}
+        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
+        self._idle: Collection[int] = ()
+        """IKE SAs that are no sign of trying."""
+
+    def look(
+        self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
+    ) -> None:
+        """Take up what a report showed."""
+        self._awaited, self._idle = awaited, idle
+
+    def of(self, record: TunnelRecord, state: TunnelState) -> Why:
+        """Say why a tunnel isn't up, as far as is known now."""
+        t, old = record.tunnel, record.tunnel.last_state
+        if state is TunnelState.UP:
+            return Reason.NONE, None
+        # What was the reason for being down is none for trying again.
+        begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
+        before = record.why if state is old or not begins else (Reason.NONE, None)
+        ends = state in (TunnelState.DOWN, TunnelState.WAITING)
+        if ends and old in (TunnelState.CONNECTING, TunnelState.STUCK):
+            why = self._losses.of_giving_up(record)
+            if why is not None:
+                return why
+        if t.unresolved is not None:
+            return self._of_unresolved(record, t.unresolved) or before
+        if ends or record.trying_since is None:  # partial, and nobody tries for more
+            return before
+        return self._of_trying(record, before)
+
+    def _of_trying(self, record: TunnelRecord, before: Why) -> Why:
+        """Say why a tunnel isn't up yet that is tried: here, or by the peer."""
+        t = record.tunnel
+        failure = self._log.attempts.failure(_names(t), record.trying_order)
+        if failure[0] is not Reason.NONE:
+            return failure
+        refused = record.refused
+        if refused is not None and refused[0] > record.trying_order and not self._is_tried_here(t):
+            return refused[1]
+        if not record.overdue:
+            return before  # an exchange that has only just begun is no reason
+        told = self._by_stage(t)
+        if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
+            return before
+        return told, None
+
+    def _by_stage(self, t: Tunnel) -> Reason:
+        wanted = any(c.wanted_up for c in t.connections)
+        oriented = all(c.oriented is not False for c in t.connections)
+        awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
+        asking = (s for s in (*t.states, *awaited) if s.serial not in self._idle)
+        return reason_by_stage(asking, wanted=wanted, oriented=oriented)
+
+    def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
+        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
+
+        The detail has the name in any case; pluto's words about our own ends haven't.
+        """
+        reason, line = self._log.attempts.failure(_names(record.tunnel), 0)
+        if reason is Reason.UNREACHABLE and line is not None and name in line:
+            return reason, line
+        if reason is Reason.UNREACHABLE or record.trying_since is not None:
+            return Reason.UNREACHABLE, f"The name {name} does not resolve."
+        return None
+
+    # --- attempts from outside ------------------------------------------------------------
+
+    def note_incoming(self, records: Iterable[TunnelRecord]) -> None:
+        """Take note of attempts from outside that failed since the last poll.
+
+        The peer's own is the reason where nobody here tries. What anybody may have tried isn't.
+        """
+        news = self._log.incoming.take()
+        if not news:
+            return
+        for record in records:
+            names = _names(record.tunnel) & news.keys()
+            for whose, e in (item for name in names for item in news[name].items()):
+                if whose is Whose.ANYBODYS:
+                    record.tunnel = replace(record.tunnel, incoming=(e.at, e.line))
+                elif record.tunnel.children and not self._is_tried_here(record.tunnel):
+                    record.refused = e.order, (e.reason, e.line)
+                    _show_refusal(record, (e.reason, e.line))
+
+    def _is_tried_here(self, t: Tunnel) -> bool:
+        """Return whether we try ourselves to bring a tunnel up, or mean to."""
+        if any(c.wanted_up or c.key in self._awaited for c in t.connections):
+            return True
+        ours = self._log.incoming.is_ours
+        begun = (s for s in t.states if tries(s, self._idle))
+        return any(s.role is Role.INITIATOR or ours(s.serial) for s in begun)
+
+
+def _show_refusal(record: TunnelRecord, why: Why) -> None:
+    """Give a tunnel that isn't up the reason for which the peer's attempt failed."""
+    if not record.tunnel.last_state.carries:
+        record.why = reason, detail = why
+        if record.tunnel.state is not TunnelState.UNKNOWN:
+            record.tunnel = replace(record.tunnel, reason=reason, detail=detail)
+
+
+def _names(tunnel: Tunnel) -> set[str]:
+    return {c.full_name for c in tunnel.connections}
