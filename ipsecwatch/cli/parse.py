@@ -40,8 +40,9 @@ def run(args: argparse.Namespace) -> int:
     if args.file == "-" and sys.stdin.isatty():
         print("Paste a status text of libreswan's, then press Ctrl-D.", file=sys.stderr)
     report = saved_text.read_report(args.file, args.command)
-    # Without an indent the C encoder does it: 1,000 tunnels in a tenth of the time.
-    sys.stdout.write(json.dumps(to_json(report), ensure_ascii=True) + "\n")
+    # Only without an indent does Python's fast encoder write it.
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(to_json(report), ensure_ascii=True, indent=indent) + "\n")
     return EXIT_OK
 
 

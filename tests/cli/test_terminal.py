@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-
-import pytest
+from typing import TYPE_CHECKING
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.client import View
 from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def view(seconds: float, *, known: bool = True) -> View:
