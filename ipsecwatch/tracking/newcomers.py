@@ -19,6 +19,8 @@ from ipsecwatch.tunnel import Reason
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
+IN_ONE_GO: Final = 1.0
+"""Seconds that the lines of one replacement take at most."""
 MAX_KEPT: Final = 1000
 """Replacements kept for whoever asks: as many as a flood of them between two polls may have."""
 
@@ -47,6 +49,8 @@ class Newcomers:
         """The line that told last of a new IKE SA, while no line but of ends has followed."""
         self._left: ConnectionLine | None = None
         """The line that told last of an instance's end."""
+        self._since = 0.0
+        """When the one or the other was logged."""
         self._open = False
         """That instance may still turn out to be replaced, by whom the next lines are about."""
         self._patient = False
@@ -60,17 +64,20 @@ class Newcomers:
 
         That is the one that the line tells the end of, or one of which an earlier line did.
         """
-        if finding is not None and finding.event is LogEvent.IKE_ESTABLISHED:
-            return self._note_new(said, at)
+        if at - self._since > IN_ONE_GO:
+            self._came, self._open = None, False
+        if finding is not None and _is_new(finding):
+            return self._note_new(said, finding, at)
         if finding is not None and _ends_instance(said, finding):
             return self._note_end(said, finding, at)
         if self._left is None or said.name != self._left.name:
             self._note_other(said)
         return None
 
-    def _note_new(self, said: ConnectionLine, at: float) -> str | None:
+    def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
         left = self._left if self._open else None
-        self._came, self._left, self._open = said, None, False
+        self._came = said if finding.version != 1 else None
+        self._left, self._open, self._since = None, False, at
         if left is None or not _is_sibling(left, said) or self._heir not in ("", said.name):
             return None
         self._replace(left, said, at)
@@ -78,7 +85,7 @@ class Newcomers:
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
         replaced = self._came is not None and _is_sibling(said, self._came)
-        self._left, self._open, self._heir = said, not replaced, ""
+        self._left, self._open, self._heir, self._since = said, not replaced, "", at
         if self._came is None or not replaced:
             # A client that comes after another was taken down by hand is told of by more lines.
             self._patient = finding.reason is Reason.REPLACED
@@ -94,6 +101,10 @@ class Newcomers:
 
     def _replace(self, old: ConnectionLine, new: ConnectionLine, at: float) -> None:
         self.replacements.append(Replacement(at, old.name, old.base, old.address, new.address))
+
+
+def _is_new(finding: Finding) -> bool:
+    return finding.event is LogEvent.IKE_ESTABLISHED and finding.rekeyed is None
 
 
 def _ends_instance(said: ConnectionLine, finding: Finding) -> bool:

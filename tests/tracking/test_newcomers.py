@@ -16,16 +16,17 @@ ITS = '"rw"[1] 192.0.2.7 #2: ESP traffic information: in=0B out=0B'
 CHILD = '"rw"[2] 192.0.2.8 #4: responder established Child SA using #3; IPsec tunnel'
 KNOCK = '"rw"[2] 192.0.2.8 #3: processing decrypted IKE_AUTH request: SK{IDi,AUTH,SA,TSi,TSr}'
 THIRD = '"rw"[9] 192.0.2.99 #7: sent IKE_AUTH request'
+REKEYED = '"rw"[2] 192.0.2.8 #3: responder rekeyed IKE SA #1 {cipher=AES_GCM_16_256}'
 V1 = '"rw"[2] 192.0.2.8 #3: ISAKMP SA established {auth=PRESHARED_KEY}'
 
 
-def replaced(*lines: str) -> list[tuple[str, str]]:
-    """Return who took whose place, by address."""
+def replaced(*lines: str, step: float = 0.1) -> list[tuple[str, str]]:
+    """Return who took whose place, by address; lines come so many seconds one after the other."""
     newcomers = Newcomers()
-    for line in lines:
+    for n, line in enumerate(lines):
         said = parse_line(line)
         assert said is not None
-        newcomers.note(said, interpret(said), 0.0)
+        newcomers.note(said, interpret(said), n * step)
     return [(r.old, r.new) for r in newcomers.replacements]
 
 
@@ -42,6 +43,8 @@ ONE = [("192.0.2.7", "192.0.2.8")]
         ((HAND, ITS, EMPTY), []),  # by hand
         ((HAND, ITS, KNOCK, CAME), []),  # by hand, and another client comes then
         ((CAME, CHILD, THIRD, HAND), []),
+        ((REKEYED, HAND, ITS), []),
+        ((V1, HAND, ITS), []),
         ((DROPPED, THIRD, CAME), []),
         ((CAME, HAND.replace("[1]", "[2]")), []),
         ((CAME.replace('"rw"', '"other"'), HAND), []),
@@ -51,3 +54,9 @@ def test_a_newcomer_and_whom_it_replaces_are_told_of_in_one_go(
     lines: tuple[str, ...], who: list[tuple[str, str]]
 ) -> None:
     assert replaced(*lines) == who
+
+
+def test_lines_that_come_later_are_of_something_else() -> None:
+    assert replaced(CAME, HAND, step=0.9) == ONE
+    assert replaced(CAME, HAND, step=1.1) == []
+    assert replaced(DROPPED, ITS, CAME, step=1.1) == []
