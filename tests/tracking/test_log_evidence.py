@@ -19,7 +19,7 @@ from ipsecwatch.tracking.attempt_log import MAX_EVIDENCE, MAX_NAMES, MAX_PIECES
 from ipsecwatch.tracking.evidence import MAX_EACH, MAX_FINDINGS
 from ipsecwatch.tracking.held_sas import HeldSas
 from ipsecwatch.tracking.known_sas import MAX_SERIALS
-from ipsecwatch.tracking.log_evidence import LogEvidence
+from ipsecwatch.tracking.log_evidence import MAX_HOSTS, LogEvidence
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
 from tests.support.reports import child, connection, ike
@@ -339,6 +339,20 @@ def test_an_interface_takes_with_it_what_has_its_address(shown: str, ours: str) 
     log = told(*V2_UP, GONE.format(shown), HAND)
     assert log.loss(between(ours, "198.51.100.1"))[0] is Reason.UNREACHABLE
     assert log.loss(between("192.0.2.77", "198.51.100.1"))[0] is Reason.OPERATOR
+
+
+def test_a_state_on_an_interface_that_went_has_ended_with_it() -> None:
+    log = told(*V2_UP, "deleting lasting state #2 on interface (eth1) which is shutting down")
+    assert loss(log) is Reason.UNREACHABLE
+
+
+def test_a_name_that_does_not_resolve_is_kept_for_whoever_has_that_peer() -> None:
+    line = "failed to convert 'gate.example' at load time: not a numeric IPv4 address"
+    log = told(line)
+    assert log.unresolved("gate.example") == line
+    assert log.unresolved("other.example") is None
+    told(*(f"failed to convert 'h{n}.example' at load time" for n in range(MAX_HOSTS)), log=log)
+    assert log.unresolved("gate.example") is None
 
 
 def test_a_dead_peer_takes_with_it_what_shares_both_ends() -> None:
