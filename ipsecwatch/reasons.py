@@ -4,13 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason
-
-if TYPE_CHECKING:
-    from ipsecwatch.tunnel import Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +87,8 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     ),
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
     Reason.OTHER: ReasonText(
-        "It is none of the usual causes.",
+        "The cause isn't known.",
         "See what the IPsec service says: journalctl -u ipsec",
     ),
 }
 """What to tell a person, for each code; a test holds it complete."""
-
-
-def reason_text(reason: Reason, tunnel: Tunnel) -> ReasonText:
-    """Return what to tell a person who may know the tunnel's peer: its name, if that is the matter.
-
-    For the journal and for who asks pluto: the bus shows everybody the table's words.
-    """
-    if reason is Reason.UNREACHABLE and tunnel.unresolved is not None:
-        return ReasonText(
-            f"The peer's name {clean(tunnel.unresolved)} does not resolve.",
-            "Check this machine's DNS and network, and the name in the configuration.",
-        )
-    return REASON_TEXTS[reason]

@@ -225,6 +225,10 @@ class Connection:
     conn_serial: int | None = None
     instantiated_from: int | None = None
     nm_configured: bool = False
+    policy_known: bool = True
+    """Its policy line is there, up to its end: what ``policy`` lacks it doesn't have."""
+    routing_known: bool = True
+    """The line is there that names its newest or established SAs."""
     text: str = field(default="", repr=False)
     """What pluto printed of it; status.details() reads all the rest."""
     names_no_child: bool = False
@@ -273,6 +277,43 @@ class Totals:
     ipsec: dict[str, int] = field(default_factory=dict)
 
 
+class Part(StrEnum):
+    """The parts of an answer, each of which a text may have, or lack."""
+
+    CONNECTIONS = "connections"
+    """The connection list."""
+    POLICIES = "policies"
+    """The policy lines of the listed connections."""
+    STATES = "states"
+    """The IKE SAs and Child SAs."""
+    COUNTERS = "counters"
+    """The bytes that established Child SAs have carried."""
+    TOTALS = "totals"
+    """pluto's own counts of connections and SAs."""
+    LOG = "log"
+    """Lines of pluto's log."""
+
+
+class Extent(StrEnum):
+    """How much of a part is there."""
+
+    WHOLE = "whole"
+    PARTIAL = "partial"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How much of each part is in a report. Absence proves something only where all is there."""
+
+    connections: Extent = Extent.ABSENT
+    policies: Extent = Extent.ABSENT
+    states: Extent = Extent.ABSENT
+    counters: Extent = Extent.ABSENT
+    totals: Extent = Extent.ABSENT
+    log: Extent = Extent.ABSENT
+
+
 @dataclass(frozen=True, slots=True)
 class Unrecognised:
     """A line that no release is known to print. ``line`` counts from 1."""
@@ -304,6 +345,8 @@ class Report:
     unrecognised: tuple[Unrecognised, ...] = ()
     unrecognised_count: int = 0
     """All of them; ``unrecognised`` keeps only the first ones."""
+    knowledge: Knowledge = Knowledge()
+    """How much of each of its parts is there."""
 
 
 class PlutoState(StrEnum):
@@ -342,3 +385,6 @@ class Poll:
     whether it comes back."""
     why: str | None = None
     """What went wrong, in one line, where ``report`` is None."""
+    boot: float = 0.0
+    """Seconds of CLOCK_BOOTTIME, which nobody sets and which goes on while the machine sleeps: for
+    ages that people are shown. 0 where nobody is shown any."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ipsecwatch.report import Connection, SaState
+    from ipsecwatch.report import Connection, Part, SaState
 
 
 class TunnelState(StrEnum):
@@ -68,6 +68,7 @@ class Tunnel:
     since: float
     """Wall clock of the last change of ``state``, seconds since the epoch."""
     since_mono: float
+    """The same on the monotonic clock, which stands still while the machine sleeps."""
     reason: Reason = Reason.NONE
     children_up: int = 0
     children: int = 0
@@ -78,6 +79,13 @@ class Tunnel:
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
+    since_boot: float = 0.0
+    """The same on CLOCK_BOOTTIME, which goes on: for ages. 0 where it isn't known."""
+    since_known: bool = True
+    """The change of state was seen. False: it was so already when it was first looked at, or
+    changed while pluto couldn't be asked."""
+    missing: tuple[Part, ...] = ()
+    """Parts that the answer lacks, and that would tell its state, or more of it."""
     incoming: tuple[float, str] | None = None
     """The last attempt from outside in which nobody proved anything, and that failed: when (wall
     clock) and pluto's log line. No reason for anything."""

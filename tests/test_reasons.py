@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from ipsecwatch.reasons import REASON_TEXTS, reason_text
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason
 from tests.support.tunnels import tunnel
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,6 +14,9 @@ from ipsecwatch.sanitize import clean
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    from ipsecwatch.reasons import ReasonText
+    from ipsecwatch.tunnel import Reason
 
 EXIT_OK: Final = 0
 EXIT_NO: Final = 1
@@ -57,6 +61,11 @@ def verb(
     parser = verbs.add_parser(name, help=help_, description=help_[:1].upper() + help_[1:] + ".")
     parser.set_defaults(run=run)
     return parser
+
+
+def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
+    """Return a reason for ``--json``: its code, and what to tell a person."""
+    return {"reason": reason.value, **asdict(told)}
 
 
 def load_settings(load: Callable[[], S]) -> S:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
 from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import EXIT_OK, verb
+from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
+from ipsecwatch.reasons import REASON_TEXTS
 
 if TYPE_CHECKING:
     import argparse
@@ -71,8 +72,8 @@ def _json(event: client.Event) -> str | None:
         case client.Change():
             body = {
                 "event": "transition", "at": event.at, "tunnel": event.name, "old": event.old,
-                "new": event.new, "reason": event.reason, "serial": event.serial,
-                "told": event.told,
+                "new": event.new, "serial": event.serial, "told": event.told,
+                **reason_json(event.reason, REASON_TEXTS[event.reason]),
             }  # fmt: skip
         case client.Pluto():
             body = {"event": "pluto", "at": time.time(), "state": event.state}
@@ -80,4 +81,4 @@ def _json(event: client.Event) -> str | None:
             body = {"event": "lost", "at": time.time(), "why": event.why}
         case client.Update():
             return None
-    return json.dumps(body)
+    return json.dumps({"format": 1, **body})

@@ -8,20 +8,24 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ipsecwatch.cli.common import EXIT_OK, read_input, verb
+from ipsecwatch.cli import saved_text
+from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
 from ipsecwatch.libreswan.status import (
     address_pools,
     brief_connections,
     connection_fields,
     daemon_info,
-    parse,
 )
 from ipsecwatch.libreswan.status.states import remarks
 from ipsecwatch.libreswan.status.values import amount
 from ipsecwatch.report import Connection, IkeVersion, Report, SaLine, SaState
+from ipsecwatch.tracking.reason_text import reason_text
+from ipsecwatch.tracking.single_report import tunnels_of
 
 if TYPE_CHECKING:
     import argparse
+
+    from ipsecwatch.tunnel import Tunnel
 
 HELP = "read a status text of libreswan's and print it as JSON"
 
@@ -33,9 +37,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    report = parse(read_input(args.file), args.command)
-    json.dump(to_json(report), sys.stdout, ensure_ascii=True, indent=2)
-    sys.stdout.write("\n")
+    if args.file == "-" and sys.stdin.isatty():
+        print("Paste a status text of libreswan's, then press Ctrl-D.", file=sys.stderr)
+    report = saved_text.read_report(args.file, args.command)
+    # Only without an indent does Python's fast encoder write it.
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(to_json(report), ensure_ascii=True, indent=indent) + "\n")
     return EXIT_OK
 
 
@@ -55,6 +62,8 @@ def to_json(report: Report) -> dict[str, Any]:
         "command": report.command,
         "complete": report.complete,
         "why": report.why,
+        "knowledge": asdict(report.knowledge),
+        "tunnels": [_tunnel(t) for t in tunnels_of(report).values()],
         "states": [_state(s) for s in report.states],
         "pending": [asdict(p) for p in report.pending],
         "traffic": [{**asdict(t), "limit": _amount(t.max_bytes)} for t in report.traffic],
@@ -80,6 +89,19 @@ def to_json(report: Report) -> dict[str, Any]:
         "briefs": [asdict(b) for b in brief_connections.briefs(report.other)],
         "unrecognised": [asdict(u) for u in report.unrecognised],
         "unrecognised_count": report.unrecognised_count,
+    }
+
+
+def _tunnel(t: Tunnel) -> dict[str, Any]:
+    """Tell how a tunnel is by this text alone, and which parts of it would tell more."""
+    return {
+        "name": t.name,
+        "state": t.state,
+        **reason_json(t.reason, reason_text(t.reason, t)),
+        "children_up": t.children_up,
+        "children": t.children,
+        "instances": t.instances,
+        "missing": t.missing,
     }
 
 

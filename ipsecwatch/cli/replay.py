@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch import recording
 from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -84,11 +85,12 @@ def as_json(change: Transition) -> str:
     """Write a transition as one line of JSON."""
     return json.dumps(
         {
+            "format": 1,
             "at": change.at,
             "tunnel": change.tunnel.name,
             "old": change.old,
             "new": "gone" if change.new is None else change.new,
-            "reason": change.reason,
+            **reason_json(change.reason, reason_text(change.reason, change.tunnel)),
         }
     )
 

@@ -12,27 +12,29 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client, config
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli import saved_text, terminal
 from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
     EXIT_UNKNOWN,
     Failure,
     load_settings,
-    read_input,
+    reason_json,
     verb,
 )
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto import query
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.report import PlutoState, Report
+from ipsecwatch.report import Extent, PlutoState, Report
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.tracker import tunnels_of
+from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ipsecwatch.tunnel import Tunnel
 
 HELP = "show how the tunnels are"
 
@@ -130,26 +132,44 @@ async def _ask_pluto() -> Found:
         raise Failure(str(e), e.hint) from e
     finally:
         await pluto_client.close()
-    return _found(parse(answer.text, "status"), "pluto")
+    report = parse(answer.text, "status")
+    tunnels = tunnels_of(report).values()
+    if not tunnels and not _lists_none(report):
+        raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
+    return _found(report, tunnels, "pluto")
 
 
 def _from_file(file: str) -> Found:
-    return _found(parse(read_input(file)), "file")
+    report, tunnels = saved_text.read_tunnels(file)
+    if not tunnels and not _lists_none(report):
+        raise _none(report, file)
+    return _found(report, tunnels, "file")
 
 
-def _found(report: Report, source: str) -> Found:
-    if not report.connections and not report.states and report.why:
-        raise Failure(
-            f"no status to be read from the {source}: {clean(report.why)}",
-            "Save one with: ipsec whack --status > FILE",
-        )
-    if not report.connections and report.command not in ("status", "connectionstatus"):
-        raise Failure(
-            f"this is the answer to {report.command}, which lists no tunnels",
-            "Save one with: ipsec whack --status > FILE",
-        )
+def _lists_none(report: Report) -> bool:
+    """Return whether a report shows that there is no tunnel at all."""
+    return report.knowledge.connections is Extent.WHOLE
+
+
+def _none(report: Report, file: str) -> Failure:
+    """Say that a text names no tunnel, which doesn't mean that there is none."""
+    explain = f"What it says: ipsecwatch explain {clean(file, 200)}. "
+    save = "A whole one: ipsec whack --status > FILE"
+    if report.why == "empty" or _answers_not(report):
+        return Failure(f"no tunnels are to be read from this text: {clean(report.why or '')}", save)
+    if report.command not in ("status", "connectionstatus", None):
+        what = f"this is the answer to {report.command}, which lists no tunnels"
+        return Failure(what, explain + save)
+    return Failure("this part of a status names no tunnel", explain + save)
+
+
+def _answers_not(report: Report) -> bool:
+    return (report.why or "").startswith("pluto did not answer")
+
+
+def _found(report: Report, tunnels: Iterable[Tunnel], source: str) -> Found:
     # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
-    rows = [terminal.Row.of_tunnel(t) for t in tunnels_of(report).values()]
+    rows = [terminal.Row.of_tunnel(t) for t in tunnels]
     remarks = []
     if not report.complete:
         remarks.append(f"The text is not complete: {clean(report.why or '')}.")
@@ -160,11 +180,16 @@ def _found(report: Report, source: str) -> Found:
 
 def _json(found: Found, rows: Sequence[terminal.Row]) -> dict[str, Any]:
     return {
+        "format": 1,
         "source": found.source,
         "pluto": found.pluto,
         "remark": found.remark or None,
-        "tunnels": [asdict(row) for row in rows],
+        "tunnels": [_row(row) for row in rows],
     }
+
+
+def _row(row: terminal.Row) -> dict[str, Any]:
+    return {**asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
 
 
 def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> None:
@@ -173,7 +198,7 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
     if detailed:
         print("\n".join(_details(row, now, paint) for row in rows), end="")
     elif rows or not found.remark:  # without an answer it isn't known whether there are tunnels
-        print(terminal.table(rows, now, paint), end="")
+        print(terminal.table(rows, paint), end="")
     if found.remark:
         print(found.remark, file=sys.stderr)
 
@@ -189,11 +214,9 @@ def _details(row: terminal.Row, now: float, paint: terminal.Paint) -> str:
     told = REASON_TEXTS[row.reason]
     facts = [
         ("state", paint.state(row.state)),
-        (
-            "since",
-            f"{terminal.moment(row.since)}, {terminal.ago(now - row.since)}" if row.since else "",
-        ),
-        ("last known", row.last_state.value if row.state is TunnelState.UNKNOWN else ""),
+        ("since", terminal.since(row)),
+        ("last known", row.last_state.value if row.state is not row.last_state else ""),
+        ("not known", "; ".join(terminal.MISSING[x] for x in row.missing)),
         ("peer", row.peer or ""),
         ("subnets", f"{row.children_up} of {row.children} up" if row.children > 1 else ""),
         ("clients", str(row.instances) if row.instances else ""),

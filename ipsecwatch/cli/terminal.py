@@ -7,12 +7,14 @@ import os
 import shutil
 import sys
 import textwrap
+import time
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.report import Part
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -47,12 +49,18 @@ class Row:
     reason: Reason
     since: float | None
     """Seconds since the epoch; None: unknown, as from a file."""
+    since_known: bool
+    """The change was seen; False: it has been so for longer than ``age``."""
+    age: float | None
+    """For how many seconds it has been so; None: unknown."""
     children_up: int
     children: int
     instances: int
     managed: str = ""
     attempts: int = 0
     peer: str | None = None
+    missing: tuple[Part, ...] = ()
+    """Parts that a text lacks, and that would tell its state, or more of it."""
     incoming: str | None = None
     """What somebody tried from outside, in vain and without proving anything: pluto's log line."""
     incoming_at: float | None = None
@@ -62,17 +70,26 @@ class Row:
     def of_view(cls, v: View) -> Row:
         """Return the row of a tunnel that the service told of."""
         return cls(
-            v.name, v.state, v.last_state, v.reason, v.since, v.children_up, v.children,
-            v.instances, v.managed, v.attempts,
+            v.name, v.state, v.last_state, v.reason, v.since, v.since_known, _age(v),
+            v.children_up, v.children, v.instances, v.managed, v.attempts,
         )  # fmt: skip
 
     @classmethod
     def of_tunnel(cls, t: Tunnel) -> Row:
         """Return the row of a tunnel of one status, which says nothing of the time before it."""
         return cls(
-            t.name, t.state, t.last_state, t.reason, None, t.children_up, t.children, t.instances,
-            t.managed, t.attempts, clean(t.peer) if t.peer else None,
+            t.name, t.state, t.last_state, t.reason, since=None, since_known=False, age=None,
+            children_up=t.children_up, children=t.children, instances=t.instances,
+            managed=t.managed, attempts=t.attempts, peer=clean(t.peer) if t.peer else None,
+            missing=t.missing,
         )  # fmt: skip
+
+
+def _age(v: View) -> float:
+    """Return for how long a tunnel has been so, by a clock that nobody sets."""
+    if v.since_boot:
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - v.since_boot)
+    return max(0.0, time.time() - v.since)  # a service that doesn't tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +127,34 @@ def pad(text: str, cells: int) -> str:
     return text + " " * max(0, cells - width(text))
 
 
-def table(rows: Sequence[Row], now: float, paint: Paint) -> str:
+def table(rows: Sequence[Row], paint: Paint) -> str:
     """Lay tunnels out as a table, and a last line that counts them."""
     if not rows:
         return "No tunnels are configured.\n"
     names = min(40, max(6, *(width(r.name) for r in rows)))
-    lines = [paint.dim(f"  {pad('TUNNEL', names)}  {pad('STATE', 10)}  {pad('SINCE', 9)}  WHY")]
-    for row in rows:
-        since = ago(now - row.since) if row.since is not None else "-"
+    ages = ["-" if row.age is None else how_long(row.age, known=row.since_known) for row in rows]
+    wide = max(9, *map(len, ages))
+    lines = [paint.dim(f"  {pad('TUNNEL', names)}  {pad('STATE', 10)}  {pad('SINCE', wide)}  WHY")]
+    for row, age in zip(rows, ages, strict=True):
         line = (
             f"{paint.state(row.state, mark(row.state))} {pad(row.name, names)}  "
-            f"{paint.state(row.state, pad(row.state.value, 10))}  {pad(since, 9)}  {words(row)}"
+            f"{paint.state(row.state, pad(row.state.value, 10))}  {pad(age, wide)}  {words(row)}"
         )
         lines.append(line.rstrip())
     return "\n".join(lines) + "\n" + paint.dim(count(rows)) + "\n"
+
+
+def how_long(age: float, *, known: bool) -> str:
+    """Say for how long something has been so, or at least, where its begin wasn't seen."""
+    return ago(age) if known else f"over {ago(age)}"
+
+
+def since(row: Row) -> str:
+    """Say when a tunnel became so, and for how long it has been; empty where nothing is known."""
+    if row.since is None or row.age is None:
+        return ""
+    age = how_long(row.age, known=row.since_known)
+    return f"{moment(row.since)}, {age}" if row.since_known else age
 
 
 def mark(state: TunnelState) -> str:
@@ -143,8 +174,10 @@ def words(row: Row) -> str:
         parts.append(f"{row.children_up} of {row.children} subnets")
     if row.instances:
         parts.append(f"{row.instances} client" + ("s" if row.instances > 1 else ""))
-    if row.state is TunnelState.UNKNOWN:
+    if row.state is TunnelState.UNKNOWN and row.last_state is not TunnelState.UNKNOWN:
         parts.append(f"last known: {row.last_state.value}")
+    elif row.state is TunnelState.UNKNOWN:
+        parts += [MISSING[part] for part in row.missing]
     if row.reason is not Reason.NONE:
         parts.append(REASON_TEXTS[row.reason].sentence.rstrip("."))
     if row.attempts > 1:
@@ -152,6 +185,14 @@ def words(row: Row) -> str:
     if row.managed:
         parts.append(row.managed)
     return "; ".join(parts)
+
+
+MISSING: Final = {
+    Part.STATES: "the text doesn't show whether it has a Child SA",
+    Part.POLICIES: "its policy, which says whether it is to be up, isn't in the text",
+    Part.CONNECTIONS: "its first line in the connection list isn't in the text",
+}
+"""What to say of the parts that a text lacks."""
 
 
 def count(rows: Sequence[Row]) -> str:

@@ -25,8 +25,10 @@ Told = Literal["up", "down", "stuck"]
 class View:
     """One tunnel's public properties.
 
-    ``since`` is wall clock in seconds since the epoch, ``since_mono`` the monotonic clock's
-    seconds (CLOCK_MONOTONIC of the same machine). ``last_state`` is the last known one.
+    ``since`` is wall clock in seconds since the epoch, ``since_mono`` and ``since_boot`` the same
+    in seconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME of this machine (0: an older service doesn't
+    tell). Where ``since_known`` is False it has been so for longer. ``last_state`` is the last
+    known one.
     """
 
     path: str
@@ -41,6 +43,8 @@ class View:
     instances: int = 0
     managed: str = ""
     attempts: int = 0
+    since_boot: float = 0.0
+    since_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,8 @@ _FIELDS: Final[dict[str, tuple[str, str, Callable[[Any], object]]]] = {
     "Reason": ("reason", "s", reason),
     "Since": ("since", "t", seconds),
     "SinceMonotonic": ("since_mono", "t", seconds),
+    "SinceBoottime": ("since_boot", "t", seconds),
+    "SinceKnown": ("since_known", "b", bool),
     "ChildrenUp": ("children_up", "u", int),
     "Children": ("children", "u", int),
     "Instances": ("instances", "u", int),

@@ -76,8 +76,9 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("sent MI1, expecting MR1", *_OLD), ("sent Main Mode request", *_NEW)),
         1, _I, _IKE, Stage.HALF_OPEN,
         "We proposed Main Mode and have no usable answer yet.",
-        "The peer is down or its address wrong, UDP 500 is blocked, or it does not speak IKEv1 "
-        "or like any of our proposals, and says nothing.",
+        "The peer is down or its address wrong, UDP 500 is blocked, it does not speak IKEv1, or it "
+        "refuses our ike= proposals: pluto takes no heed of that and goes on asking, and its log "
+        "has NO_PROPOSAL_CHOSEN.",
     ),
     StateInfo(
         _w(("STATE_MAIN_R1", *_V1)),
@@ -299,8 +300,9 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("sent v2I1, expected v2R1", *_OLD), ("sent IKE_SA_INIT request", *_NEW)),
         2, _I, _IKE, Stage.HALF_OPEN,
         "We called the peer and have no usable answer yet.",
-        "The peer is down or its address wrong, UDP 500 is blocked, or it has no connection "
-        "for us (or speaks only IKEv1) and says nothing.",
+        "The peer is down or its address wrong, UDP 500 is blocked, it has no connection for us "
+        "(or speaks only IKEv1), or it refuses our ike= proposals: pluto takes no heed of that and "
+        "goes on asking, and its log has NO_PROPOSAL_CHOSEN.",
     ),
     StateInfo(
         _w(("STATE_PARENT_R0", "3.25", "4.4"), ("STATE_V2_PARENT_R0", "4.5", "5.0"),

@@ -224,7 +224,8 @@ class Service:
         if isinstance(answer, AskError):
             self._probe.whole()
             inactive = self._system.was_inactive(self._heard_at)
-            poll = Poll(at, mono, None, answer.pluto, why=str(answer), unit_inactive=inactive)
+            why = str(answer)
+            poll = Poll(at, mono, None, answer.pluto, why=why, unit_inactive=inactive, boot=_boot())
         else:
             self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
@@ -246,9 +247,9 @@ class Service:
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
             self._whole = report
-            return Poll(at, mono, self._whole, pid=answer.pid)
+            return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
         # No SA has moved, or it is not known yet what that means: all is as it was.
-        return Poll(at, mono, self._whole)
+        return Poll(at, mono, self._whole, boot=_boot())
 
     def _told(self, poll: Poll, changes: list[Transition], asked: float) -> _Told:
         numbered = []
@@ -293,7 +294,7 @@ class Service:
         except TimeoutError:
             at, mono = time.time(), time.monotonic()
             why = f"pluto has not answered for {FIRST_LOOK:g} s"
-            poll = Poll(at, mono, None, PlutoState.UNREACHABLE, why=why)
+            poll = Poll(at, mono, None, PlutoState.UNREACHABLE, why=why, boot=_boot())
             changes = await self._worker.observe(poll)
             self._outbox.put_nowait(self._told(poll, changes, at))
             return await self._outbox.get()
@@ -443,3 +444,7 @@ def _notify(message: str) -> None:
         daemon.notify(message)
     except OSError as e:
         logger.debug("systemd can't be told %s: %s", message, e)
+
+
+def _boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

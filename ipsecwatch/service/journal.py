@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import REASON_TEXTS, reason_text
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:

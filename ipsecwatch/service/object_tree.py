@@ -255,6 +255,8 @@ def _values(tunnel: Tunnel) -> dict[str, Any]:
         "Reason": str(tunnel.reason),
         "Since": _micros(tunnel.since),
         "SinceMonotonic": _micros(tunnel.since_mono),
+        "SinceBoottime": _micros(tunnel.since_boot),
+        "SinceKnown": tunnel.since_known,
         "ChildrenUp": tunnel.children_up,
         "Children": tunnel.children,
         "Instances": tunnel.instances,
@@ -280,7 +282,7 @@ def _entry(signature: str, name: str, value: object) -> bytes:
 _shared: Final = lru_cache(maxsize=1 << 10)(entry)
 """For values that many tunnels have in common."""
 
-_OWN: Final = frozenset({"Name", "Since", "SinceMonotonic"})
+_OWN: Final = frozenset({"Name", "Since", "SinceMonotonic", "SinceBoottime"})
 _TYPES: Final = {n: p.signature for n, p in interfaces()[TUNNEL].properties.items()}
 _ANNOUNCED: Final = {
     i: {n: p.signature for n, p in interfaces()[i].properties.items() if emits(p) == "true"}

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual")
 """How a peer that isn't one host is printed; a name that doesn't resolve is one."""
 
-_SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
+SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
+"""A connection that leftsubnets= or rightsubnets= made: what stands in front is the conn's name."""
 
 
 class GroupKind(Enum):
@@ -95,7 +96,7 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
 
 def _tunnel_name(c: Connection) -> str:
     """Take ``/1x2`` off a connection that leftsubnets= or rightsubnets= made."""
-    m = _SUBNET_PAIR.fullmatch(c.name)
+    m = SUBNET_PAIR.fullmatch(c.name)
     return m[1] if m and m[1] in c.aliases else c.name
 
 

@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: MIT
 """How each tunnel is by one report alone: the first state that fits, in the order of TunnelState.
 
-All that needs the past (how long it has been trying, whether it was lost) is the tracker's.
+The one place where a report becomes states, for the service and for a pasted text alike. Where the
+part of the answer that would tell isn't there, the state is UNKNOWN, with what is missing. All that
+needs the past (how long it has been trying, whether it was lost) is the tracker's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan.status import ON_DEMAND
-from ipsecwatch.report import Report, Role, SaKind, SaState, Stage
-from ipsecwatch.tracking.grouping import Group, GroupKind, group_connections
+from ipsecwatch.libreswan.status import ON_DEMAND, brief_connections
+from ipsecwatch.report import Connection, Extent, Part, Report, Role, SaKind, SaState, Stage
+from ipsecwatch.tracking.grouping import SUBNET_PAIR, Group, GroupKind, group_connections
 from ipsecwatch.tunnel import TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from ipsecwatch.report import Connection, ConnectionKey
+    from ipsecwatch.report import ConnectionKey
+    from ipsecwatch.tunnel import Tunnel
 
-__all__ = ["Observation", "is_child", "is_ike", "left_over", "observe_tunnels", "tries"]
+__all__ = [
+    "Observation", "is_child", "is_ike", "left_over", "observe_tunnels", "refresh_fields", "tries",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Observation:
     """Serials of the established Child SAs."""
     parents: frozenset[int]
     """Serials of the IKE SAs above them."""
+    missing: tuple[Part, ...] = ()
+    """Parts of the answer that aren't there, and would tell its state, or more of it."""
 
     @property
     def counts(self) -> bool:
@@ -56,56 +64,235 @@ def observe_tunnels(
     ``idle`` are the IKE SAs that are no sign of trying. An instance that isn't among the
     ``known`` keys counts only once it is a tunnel.
     """
-    states: dict[ConnectionKey, list[SaState]] = {}
-    serials = {s.serial for s in report.states}
-    for s in report.states:
-        states.setdefault(s.key, []).append(s)
-    wishes = {(p.name, p.instance) for p in report.pending}
+    evidence = _Evidence.of(report, idle)
+    connections: Sequence[Connection] = report.connections
+    if report.knowledge.connections is not Extent.WHOLE:
+        connections = [*connections, *_unlisted(report)]
     seen = {}
-    for key, group in group_connections(report.connections).items():
-        observed = _observe(group, states, serials, wishes, idle)
+    for key, group in group_connections(connections).items():
+        observed = _observe(group, evidence)
         if group.sort is not GroupKind.INSTANCE or key in known or observed.counts:
             seen[key] = observed
     return seen
 
 
-def _observe(
-    group: Group,
-    states: dict[ConnectionKey, list[SaState]],
-    serials: Collection[int],
-    wishes: set[ConnectionKey],
-    idle: Collection[int],
-) -> Observation:
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What a report has beside its connection list, by connection."""
+
+    states: dict[ConnectionKey, list[SaState]]
+    wishes: frozenset[ConnectionKey]
+    carrying: frozenset[ConnectionKey]
+    """Those of which a line of another command than ``status`` shows a Child SA."""
+    idle: Collection[int]
+    """IKE SAs that are no sign of trying."""
+    serials: frozenset[int]
+    """Those of all SAs that are there."""
+    all_states: bool
+    """Every SA is there: what has none is not up."""
+
+    @classmethod
+    def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
+        """Sort what a report has."""
+        states: dict[ConnectionKey, list[SaState]] = {}
+        for s in report.states:
+            states.setdefault(s.key, []).append(s)
+        wishes = frozenset([(p.name, p.instance) for p in report.pending])
+        whole = report.knowledge.states is Extent.WHOLE
+        carrying = frozenset() if whole else _carrying(report)
+        serials = frozenset([s.serial for s in report.states])
+        return cls(states, wishes, carrying, idle, serials, whole)
+
+    def children(self, members: Sequence[Connection]) -> list[int]:
+        """List the established Child SAs of these connections that count, by serial."""
+        return [
+            s.serial
+            for c in members
+            for s in self.states.get(c.key, ())
+            if is_child(s) and not left_over(s, c, self.serials)
+        ]
+
+
+def _carrying(report: Report) -> frozenset[ConnectionKey]:
+    """List the connections that ``trafficstatus`` or ``briefconnectionstatus`` shows up."""
+    # A state line that says otherwise decides: the kernel counts for half of a Child, too.
+    larval = {s.serial for s in report.states if not s.established}
+    counted = [(t.name, t.instance) for t in report.traffic if t.serial not in larval]
+    briefs = [(b.name, b.instance) for b in brief_connections.briefs(report.other)]
+    return frozenset([*counted, *briefs])
+
+
+def _unlisted(report: Report) -> list[Connection]:
+    """Make up connections for SAs whose own aren't in the part of the list that is there.
+
+    Not for a negotiation that somebody else began: that may be anybody, and no tunnel.
+    """
+    listed = {c.key for c in report.connections}
+    keys = [s.key for s in report.states if s.established or s.role is Role.INITIATOR]
+    keys += [(p.name, p.instance) for p in report.pending]
+    known = dict.fromkeys([*keys, *_carrying(report)])
+    return [_made_up(*key) for key in known if key not in listed]
+
+
+def _made_up(name: str, instance: tuple[int, ...]) -> Connection:
+    """Return a connection of which nothing but its name is known."""
+    m = SUBNET_PAIR.fullmatch(name)
+    aliases = (m[1],) if m else ()
+    return Connection(name, instance, aliases=aliases, policy_known=False, routing_known=False)
+
+
+class _Child(Enum):
+    """What the evidence says of one child of a tunnel."""
+
+    UP = auto()
+    UNCLEAR = auto()
+    """Whether it has a Child SA can't be told."""
+    TRIED = auto()
+    WISH_UNCLEAR = auto()
+    """It is not up, and whether it is to be can't be told."""
+    IDLE = auto()
+
+
+def _observe(group: Group, evidence: _Evidence) -> Observation:
     mine: list[SaState] = []
-    children: list[int] = []
-    up = 0
-    trying = False
+    carrying: list[int] = []
+    children: list[_Child] = []
+    missing: dict[Part, None] = {}
     for members in group.children.values():
-        own = [(s, c) for c in members for s in states.get(c.key, ())]
-        mine += [s for s, _ in own]
-        if carrying := [s.serial for s, c in own if is_child(s) and not left_over(s, c, serials)]:
-            children += carrying
-            up += 1
-        elif any(c.wanted_up or c.key in wishes for c in members) or any(
-            tries(s, idle) for s, _ in own
-        ):
-            trying = True
+        own = [s for c in members for s in evidence.states.get(c.key, ())]
+        mine += own
+        established = evidence.children(members)
+        carrying += established
+        child, part = _judge(members, own, evidence, has_child=bool(established))
+        children.append(child)
+        if part is not None:
+            missing[part] = None
+    trying = _Child.TRIED in children
     if group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC):
-        state, trying = TunnelState.WAITING, False
+        state, trying, missing = TunnelState.WAITING, False, {}
     else:
-        state = _state(group, up, trying=trying)
-    parents = frozenset([s.parent_serial for s in mine if s.parent_serial is not None])
-    return Observation(group, state, trying, up, tuple(mine), frozenset(children), parents)
+        state = _state(group, children)
+    return Observation(
+        group, state, trying, children.count(_Child.UP), tuple(mine),
+        frozenset(carrying),
+        frozenset([s.parent_serial for s in mine if s.parent_serial is not None]),
+        tuple(missing),
+    )  # fmt: skip
 
 
-def _state(group: Group, up: int, *, trying: bool) -> TunnelState:
+def _judge(
+    members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence, *, has_child: bool
+) -> tuple[_Child, Part | None]:
+    """Judge one child of a tunnel, and name the part of the answer that would tell more."""
+    up = has_child or _is_listed_as_up(members, evidence)
+    if up is None:
+        # Who negotiates anew has most likely no Child: pluto renews one by its IKE SA.
+        begun = any(tries(s, evidence.idle) and s.stage is not Stage.REKEYING for s in own)
+        return (_Child.TRIED if begun else _Child.UNCLEAR), Part.STATES
     if up:
-        return TunnelState.UP if up == len(group.children) else TunnelState.PARTIAL
-    if trying:
+        return _Child.UP, None
+    if _is_tried(members, own, evidence):
+        return _Child.TRIED, None if own or evidence.all_states else Part.STATES
+    if not all(c.policy_known for c in members):
+        return _Child.WISH_UNCLEAR, Part.POLICIES
+    if all(c.routing is None for c in members):
+        return _Child.WISH_UNCLEAR, Part.CONNECTIONS
+    return _Child.IDLE, None
+
+
+def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool | None:
+    """Return whether one child of a tunnel, which has no state, is up; None: nothing tells.
+
+    Where the states aren't all there, what the connection list says of a Child stands for them.
+    """
+    if evidence.all_states:
+        return False
+    if any(c.key in evidence.carrying or _is_listed_up(c) for c in members):
+        return True
+    return False if all(_is_listed_down(c) for c in members) else None
+
+
+_UP: Final = frozenset({"erouted", "routed-tunnel"})
+"""Routing words of a connection that has a Child SA: up to 4.15, and later."""
+_NOT_UP: Final = frozenset(
+    {
+        "unrouted", "unrouted HOLD", "prospective erouted", "erouted HOLD", "unoriented",
+        "routed-ondemand", "routed-negotiation", "unrouted-negotiation", "unrouted-bare",
+        "routed-never-negotiate",
+    }
+)  # fmt: skip
+"""Routing words of a connection that has none (others tell nothing)."""
+
+
+_NEGOTIATING: Final = frozenset(
+    {"routed-negotiation", "unrouted-negotiation", "unrouted-bare-negotiation"}
+)
+"""Routing words, from 5.0 on, of a connection that we negotiate for."""
+
+
+def _is_listed_up(c: Connection) -> bool:
+    return c.newest_child is not None or c.routing in _UP
+
+
+def _is_listed_down(c: Connection) -> bool:
+    return not _is_listed_up(c) and (c.routing_known or c.routing in _NOT_UP)
+
+
+def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence) -> bool:
+    return (
+        any(c.wanted_up for c in members)
+        or any(c.key in evidence.wishes for c in members)
+        or any(tries(s, evidence.idle) for s in own)
+        or (not evidence.all_states and any(c.routing in _NEGOTIATING for c in members))
+    )
+
+
+def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
+    up = children.count(_Child.UP)
+    if up == len(children):
+        return TunnelState.UP
+    if _Child.UNCLEAR in children:
+        return TunnelState.UNKNOWN
+    if up:
+        return TunnelState.PARTIAL
+    if _Child.TRIED in children:
         return TunnelState.CONNECTING
+    if _Child.WISH_UNCLEAR in children:
+        return TunnelState.UNKNOWN
     if any(c.routing in ON_DEMAND for c in group.connections()):
         return TunnelState.WAITING
     return TunnelState.DOWN
+
+
+def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
+    """Return a tunnel with all but its state and its reason as they were observed."""
+    connections = tuple(observed.group.connections())
+    managed = any(c.nm_configured for c in connections)
+    template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)
+    return replace(
+        tunnel,
+        children_up=0 if template else observed.up,
+        children=0 if template else len(observed.group.children),
+        instances=observed.group.instances,
+        managed="NetworkManager" if managed else "",
+        peer=_peer(observed),
+        missing=observed.missing,
+        unresolved=observed.group.unresolved,
+        connections=connections,
+        states=observed.states,
+    )
+
+
+def _peer(observed: Observation) -> str | None:
+    """Find the address of the peer: a state's, else the configured one."""
+    for s in observed.states:
+        if s.sa is not None and s.sa.remote_address:
+            return s.sa.remote_address
+    for c in observed.group.connections():
+        for t in c.topologies:
+            if t.remote_host and not t.remote_host.startswith("%"):
+                return t.remote_host
+    return None
 
 
 def tries(s: SaState, idle: Collection[int]) -> bool:

@@ -108,6 +108,8 @@ _TUNNEL: Final[dict[str, Check[Any]]] = {
     "last_state": _STATE,
     "since": _TIME,
     "since_mono": _TIME,
+    "since_boot": _TIME,
+    "since_known": flag,
     "reason": _REASON,
     "children_up": _COUNT,
     "children": _COUNT,

@@ -18,11 +18,10 @@ from ipsecwatch.tracking import records
 from ipsecwatch.tracking.attempt_reasons import AttemptReasons
 from ipsecwatch.tracking.awaited_ikes import awaited_ikes
 from ipsecwatch.tracking.by_hand import note_hand
-from ipsecwatch.tracking.grouping import Group, GroupKind
 from ipsecwatch.tracking.idle_ike import note_ikes
 from ipsecwatch.tracking.log_evidence import LogEvidence
 from ipsecwatch.tracking.loss_reasons import LossReasons, after_restart
-from ipsecwatch.tracking.observation import Observation, observe_tunnels, tries
+from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ipsecwatch.report import LogLine
+    from ipsecwatch.tracking.grouping import Group
     from ipsecwatch.tracking.records import Why
     from ipsecwatch.tracking.shared_identity import SharedIdentity
 
@@ -267,7 +267,12 @@ class Tracker:
                 del self._records.tunnels[key]
         for key, observed in now.items():
             known = self._records.tunnels.get(key)
-            if known is None:
+            if observed.state is TunnelState.UNKNOWN:
+                if known is not None:
+                    out += self._set_state(
+                        known, TunnelState.UNKNOWN, (Reason.BAD_OUTPUT, None), poll
+                    )
+            elif known is None:
                 out.append(self._add(key, observed, poll))
             else:
                 out += self._update(known, observed, poll)
@@ -276,8 +281,9 @@ class Tracker:
     def _add(self, key: str, observed: Observation, poll: Poll) -> Transition:
         """Take in a tunnel that wasn't listed before."""
         tunnel = Tunnel(
-            key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono
-        )
+            key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono,
+            since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
+        )  # fmt: skip
         record = self._records.tunnels[key] = TunnelRecord(tunnel)
         self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
@@ -418,20 +424,7 @@ class Tracker:
             came = {instance_name(*s.key) for s in observed.states if s.serial in new}
             record.by_hand -= came
         record.children, record.parents = observed.children, observed.parents
-        connections = tuple(observed.group.connections())
-        managed = any(c.nm_configured for c in connections)
-        template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)
-        return replace(
-            record.tunnel,
-            children_up=0 if template else observed.up,
-            children=0 if template else len(observed.group.children),
-            instances=observed.group.instances,
-            managed="NetworkManager" if managed else "",
-            peer=_peer(observed),
-            unresolved=observed.group.unresolved,
-            connections=connections,
-            states=observed.states,
-        )
+        return refresh_fields(record.tunnel, observed)
 
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
@@ -449,6 +442,9 @@ class Tracker:
             state=new,
             last_state=old.last_state if new is TunnelState.UNKNOWN else new,
             reason=reason, detail=detail, since=poll.at, since_mono=poll.mono,
+            since_boot=poll.boot,
+            # After a time in which nobody looked it has been so for longer, nobody knows how long.
+            since_known=old.state is not TunnelState.UNKNOWN and not self._first,
         )  # fmt: skip
         return [
             Transition(
@@ -465,13 +461,6 @@ class Tracker:
     def _heard_before(self) -> int:
         """Answer what the log had heard some seconds before the poll at hand."""
         return self._heard[0][1]
-
-
-def tunnels_of(report: Report) -> dict[str, Tunnel]:
-    """Return the tunnels that one report alone shows, by key, whether or not it is whole."""
-    tracker = Tracker()
-    tracker.observe(Poll(0.0, 0.0, replace(report, complete=True, why=None)))
-    return tracker.tunnels
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
@@ -498,18 +487,6 @@ def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
     before = {c.conn_serial for c in tunnel.connections} - {None}
     now = {c.conn_serial for c in observed.group.connections()} - {None}
     return bool(before and now) and before.isdisjoint(now)
-
-
-def _peer(observed: Observation) -> str | None:
-    """Find the address of the peer: a state's, else the configured one."""
-    for s in observed.states:
-        if s.sa is not None and s.sa.remote_address:
-            return s.sa.remote_address
-    for c in observed.group.connections():
-        for t in c.topologies:
-            if t.remote_host and not t.remote_host.startswith("%"):
-                return t.remote_host
-    return None
 
 
 def _names(group: Group) -> set[str]:

@@ -79,7 +79,7 @@ def test_status_prints_json() -> None:
 BAD = {
     "empty": ("", "empty"),
     "garbage": ("\x00\x1b[31mhello\n", "not a status text"),
-    "traffic": ("#1: \"a\", type=ESP, add_time=1, inBytes=0, id='b'\n", "trafficstatus"),
+    "processes": ("  PID  Process\n", "processstatus"),
     "no pluto": ("whack: Pluto is not running (no \"/run/pluto/pluto.ctl\")\n", "not running"),
 }  # fmt: skip
 

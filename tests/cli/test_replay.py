@@ -101,7 +101,8 @@ def test_the_first_look_is_silent_and_has_no_old_state() -> None:
     assert first.silent
     assert not first.announced
     assert json.loads(as_json(first)) == {
-        "at": first.at, "tunnel": "site", "old": None, "new": "down", "reason": "none",
+        "format": 1, "at": first.at, "tunnel": "site", "old": None, "new": "down",
+        "reason": "none", "sentence": "Nothing is wrong.", "advice": "",
     }  # fmt: skip
 
 

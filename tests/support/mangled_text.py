@@ -40,6 +40,23 @@ def _mail(width: int) -> Callable[[str], str]:
     return wrap
 
 
+def _fold(width: int, *, strip: bool) -> Callable[[str], str]:
+    """Break lines as ``fold -s`` does: behind a blank, or within a word that is too long."""
+
+    def wrap(text: str) -> str:
+        out = []
+        for line in text.split("\n"):
+            rest = line
+            while len(rest) > width:
+                at = rest.rfind(" ", 0, width) + 1 or width
+                out.append(rest[:at])
+                rest = rest[at:]
+            out.append(rest)
+        return "\n".join([x.rstrip() for x in out] if strip else out)
+
+    return wrap
+
+
 def _behind(mark: str) -> Callable[[str], str]:
     return lambda text: "".join(f"{mark}{line}\n" for line in text.split("\n"))
 
@@ -60,6 +77,11 @@ MANGLED: Final[dict[str, Callable[[str], str]]] = {
     ),
     "mail of 72 columns": _mail(72),
     "mail of 80 columns": _mail(80),
+    "folded at 60": _fold(60, strip=False),
+    "folded at 70, ends stripped": _fold(70, strip=True),
+    "folded at 76": _fold(76, strip=False),
+    "quoted, then folded at 60": lambda text: _fold(60, strip=False)(_behind("> ")(text)),
+    "folded at 60, then quoted": lambda text: _behind("> ")(_fold(60, strip=True)(text)),
     "quoted with |": _behind("| "),
     "quoted with >": _behind("> "),
     "quoted with > alone": _behind(">"),

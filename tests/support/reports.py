@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.report import (
     Connection,
+    Extent,
     IkeVersion,
+    Knowledge,
     Pending,
     PlutoState,
     Poll,
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 START = 1_800_000_000.0
 """Wall clock at second 0."""
+
+WHOLE = Knowledge(*[Extent.WHOLE] * 5)
+"""What is known by a whole status."""
 
 
 def connection(
@@ -101,6 +106,7 @@ def poll(
         connections=tuple(connections),
         states=tuple(states),
         pending=tuple(pending),
+        knowledge=WHOLE,
     )
     return Poll(START + second, second, report, pid=pid)
 

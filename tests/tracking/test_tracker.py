@@ -574,3 +574,55 @@ def test_a_cause_that_comes_late_is_none_for_what_happened_since() -> None:
     tracker.hear(LogLine(START, '"site" #2: ESP traffic information: in=0B out=0B'))
     assert history(poll(7, [SITE], again), tracker=tracker) == []
     assert tracker.tunnels["site"].reason is Reason.NONE
+
+
+# --- Since when -------------------------------------------------------------------------------
+
+
+def since(tracker: Tracker) -> tuple[float, bool]:
+    (tunnel,) = tracker.tunnels.values()
+    return tunnel.since_boot, tunnel.since_known
+
+
+def booted(p: Poll) -> Poll:
+    """A poll of a machine that has slept for 1,000 s."""
+    return replace(p, boot=p.mono + 1000)
+
+
+def test_what_was_so_at_the_first_look_has_been_so_for_longer() -> None:
+    tracker = Tracker()
+    tracker.observe(booted(poll(0, [SITE], UP)))
+    assert since(tracker) == (1000, False)
+    tracker.observe(booted(poll(5, [SITE])))
+    assert since(tracker) == (1005, True)
+
+
+def test_what_changed_while_nobody_could_ask_has_been_so_for_longer() -> None:
+    tracker = Tracker()
+    for p in (poll(0, [SITE], UP), no_answer(5, PlutoState.UNREACHABLE)):
+        tracker.observe(booted(p))
+    assert since(tracker) == (1005, True)
+    tracker.observe(booted(poll(60, [SITE])))
+    assert since(tracker) == (1060, False)
+
+
+def test_what_changed_while_the_service_was_away_has_been_so_for_longer() -> None:
+    tracker, after = Tracker(), Tracker()
+    tracker.observe(booted(poll(0, [SITE])))
+    tracker.observe(booted(poll(5, [SITE], UP)))
+    assert since(tracker) == (1005, True)
+    after.restore(tracker.save())
+    after.observe(booted(poll(20, [SITE], UP)))
+    assert since(after) == (1005, True)  # as before: nothing happened
+    later = Tracker()
+    later.restore(tracker.save())
+    later.observe(booted(poll(20, [SITE])))
+    assert since(later) == (1020, False)
+
+
+def test_a_tunnel_that_comes_while_we_look_is_known_from_its_begin() -> None:
+    tracker = Tracker()
+    tracker.observe(booted(poll(0)))
+    tracker.observe(booted(poll(5)))
+    tracker.observe(booted(poll(10, [SITE], UP)))
+    assert since(tracker) == (1010, True)

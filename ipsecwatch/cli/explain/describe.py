@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.libreswan import glossary, state_table
-from ipsecwatch.libreswan.status import ON_DEMAND, connection_fields
-from ipsecwatch.reasons import reason_text
-from ipsecwatch.report import Role, SaKind, Stage
+from ipsecwatch.libreswan.status import connection_fields
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.report import Part, Role, SaKind, Stage
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.stage_reason import reason_by_stage
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -29,29 +29,21 @@ _FEW: Final = 6
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
-    reason = why(t)
-    told = reason_text(reason, t)
+    told = reason_text(t.reason, t)
     return [
         ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
         ("there", _end([_their_side(x) for x in _pairs(t)])),
-        ("is", _state(t)),
+        ("is", _state(t, counters)),
         *_sas(t, counters),
-        ("likely", "" if t.unresolved or reason in _UNTOLD else told.sentence),
+        *_counted(t, counters),
+        ("likely", "" if t.unresolved or t.reason in _UNTOLD else told.sentence),
         ("if it stays", _sticks(t)),
-        ("what to do", _advice(t, reason)),
+        ("what to do", _advice(t)),
     ]
 
 
 _UNTOLD: Final = (Reason.NONE, Reason.OTHER)
 """Reasons that tell nobody anything here."""
-
-
-def why(t: Tunnel) -> Reason:
-    """Say why a tunnel isn't up, as far as one status tells."""
-    if t.reason is not Reason.NONE or not _is_trying(t):
-        return t.reason
-    wanted = any(c.wanted_up for c in t.connections)
-    return reason_by_stage(t.states, wanted=wanted, oriented=not _unoriented(t))
 
 
 # --- What it joins --------------------------------------------------------------------------
@@ -66,8 +58,10 @@ class _Side(NamedTuple):
 
 
 def _pairs(t: Tunnel) -> list[Topology]:
+    """List what a tunnel joins: of an opportunistic group its networks, not who is there now."""
     instances = [c for c in t.connections if c.instance]
-    return [x for c in instances or t.connections for x in c.topologies]
+    networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
+    return [x for c in networks or instances or t.connections for x in c.topologies]
 
 
 def _their_side(x: Topology) -> _Side:
@@ -89,9 +83,17 @@ def _end(sides: list[_Side]) -> str:
 
 
 def _host(host: str | None) -> str:
-    if host == "%any":
-        return "any address"
+    for start, told in _NOT_HOSTS:
+        if host is not None and host.startswith(start):
+            return told
     return clean(host) if host else "an unknown address"
+
+
+_NOT_HOSTS: Final = (
+    ("%any", "any address"), ("%opportunistic", "any peer of the group"),
+    ("%group", "any peer of the group"), ("%virtual", "any address"),
+)  # fmt: skip
+"""Words in the place of an address, by how they begin."""
 
 
 def _few(names: Iterable[str]) -> str:
@@ -104,21 +106,41 @@ def _few(names: Iterable[str]) -> str:
 # --- How it is ------------------------------------------------------------------------------
 
 
-def _state(t: Tunnel) -> str:
+def _state(t: Tunnel, counters: Mapping[int, Traffic]) -> str:
     if t.unresolved is not None and not t.state.carries:
         return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
         return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
     if t.state is TunnelState.UP:
-        told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
-        return told if t.states else f"{told}, as the connection list has it"
+        return _up(t, counters)
     if t.state is TunnelState.PARTIAL:
         return f"{t.children_up} of {t.children} pairs of subnets are up; {_missing(t)}"
     if t.state is TunnelState.WAITING:
         return _waiting(t)
     if t.state is TunnelState.DOWN:
         return _down(t)
-    return _trying(t)
+    return _unknown(t) if t.state is TunnelState.UNKNOWN else _trying(t)
+
+
+def _up(t: Tunnel, counters: Mapping[int, Traffic]) -> str:
+    told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
+    if t.states:
+        return told
+    return f"{told}, as its traffic shows" if _own(t, counters) else f"{told}, {_BY_LIST}"
+
+
+_BY_LIST: Final = "as the connection list has it"
+
+
+def _unknown(t: Tunnel) -> str:
+    """Say why it isn't known how a tunnel is, and what is known."""
+    told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
+    if t.children_up:
+        return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
+    return f"{told}. {_CHILDLESS}" if _has_ike(t) else told
+
+
+_CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
 
 
 def _missing(t: Tunnel) -> str:
@@ -132,26 +154,34 @@ def _missing(t: Tunnel) -> str:
 def _waiting(t: Tunnel) -> str:
     if t.instances:
         return f"a connection for whoever comes; {t.instances} here now"
-    if not any(c.routing in ON_DEMAND for c in t.connections):
+    if not t.children:  # a template's trap starts nothing: pluto doesn't know whom to call
         return "a connection for whoever comes; nobody has"
     return "waiting: the first packet for the other side starts it"
 
 
 def _down(t: Tunnel) -> str:
-    if any(s.kind is SaKind.IKE and s.established for s in t.states):
-        return "down: the IKE SA is up and by itself carries nothing; no Child SA is asked for"
+    if _has_ike(t):
+        return f"down. {_CHILDLESS}, and none is asked for"
     routing = next((c.routing for c in t.connections if c.routing), None)
     if routing in ("fail erouted", "routed-failure", "eroute eclipsed"):
         return f"down. {glossary.ROUTING[routing]}"
     return "down: it is loaded, and nobody asks for it to be up"
 
 
+def _has_ike(t: Tunnel) -> bool:
+    return any(s.kind is SaKind.IKE and s.established for s in t.states)
+
+
 def _trying(t: Tunnel) -> str:
     state = _furthest(t.states)
     if state is not None:
         return f"on its way. {_meaning(state)}"
-    if any(s.kind is SaKind.IKE and s.established for s in t.states):
+    if _has_ike(t):
         return "on its way: the IKE SA is up, and no Child SA has come of it"
+    if Part.STATES in t.missing and not any(c.wanted_up for c in t.connections):
+        return f"on its way, {_BY_LIST}"
+    if Part.STATES in t.missing:
+        return "it is to be up; the text doesn't show whether it is being negotiated"
     pauses = (
         "on its way: it is to be up, but at this moment nothing is being negotiated. pluto pauses "
         "between attempts (from 5.0 on, up to 300 s), and one that is refused leaves no trace"
@@ -182,14 +212,14 @@ def _sticks(t: Tunnel) -> str:
     return known.sticks if known is not None else ""
 
 
-def _advice(t: Tunnel, reason: Reason) -> str:
+def _advice(t: Tunnel) -> str:
     if t.unresolved is not None:
         return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
         return "Check that the interface of left= is up, and that left= or right= is its address."
-    if reason is not Reason.NONE:
-        return reason_text(reason, t).advice
-    return ""
+    if t.state is TunnelState.UNKNOWN and _has_ike(t):
+        return f"If a Child SA is wanted: {REASON_TEXTS[Reason.CHILD_MISSING].advice}"
+    return reason_text(t.reason, t).advice
 
 
 def is_idle(t: Tunnel) -> bool:
@@ -200,7 +230,9 @@ def is_idle(t: Tunnel) -> bool:
 
 def is_well(t: Tunnel) -> bool:
     """Return whether a tunnel is up, its peer answers, and nothing is being renewed."""
-    settled = all(s.established and s.newest and not _silence(s) for s in t.states)
+    settled = all(
+        s.established and not _is_succeeded(s, t.states) and not _silence(s) for s in t.states
+    )
     return t.state is TunnelState.UP and bool(t.states) and settled
 
 
@@ -225,21 +257,36 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
     for s in t.states[:_FEW]:
         label = "Child SA" if s.kind is SaKind.CHILD else "IKE SA"
         connection = by_name.get((s.name, s.instance))
-        found.append((label, sa(s, connection, counters.get(s.serial), known=s is told)))
+        counted = counters.get(s.serial)
+        found.append((label, sa(s, t.states, connection, counted, known=s is told)))
     if len(t.states) > len(found):
         found.append(("", f"and {len(t.states) - len(found)} more SAs"))
     return found
 
 
+def _own(t: Tunnel, counters: Mapping[int, Traffic]) -> list[Traffic]:
+    """List the counters of a tunnel's Child SAs of which the text has no state."""
+    keys = {c.key for c in t.connections}
+    told = {s.serial for s in t.states}
+    return [x for x in counters.values() if (x.name, x.instance) in keys and x.serial not in told]
+
+
+def _counted(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
+    own = _own(t, counters)
+    more = [("", f"and {len(own) - _FEW} more Child SAs")] if len(own) > _FEW else []
+    return [("Child SA", traffic(x)) for x in own[:_FEW]] + more
+
+
 def sa(
     s: SaState,
+    all_: Iterable[SaState],
     connection: Connection | None,
     counted: Traffic | None = None,
     *,
     known: bool = False,
 ) -> str:
-    """Tell of one SA; ``known``: what its state means has been told already."""
-    parts = [f"#{s.serial} {_standing(s, connection, known=known)}"]
+    """Tell of one SA among others; ``known``: what its state means has been told already."""
+    parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
     else:
@@ -248,16 +295,31 @@ def sa(
     return "; ".join(filter(None, parts))
 
 
-def _standing(s: SaState, connection: Connection | None, *, known: bool) -> str:
-    if s.established:
+def _standing(
+    s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
+) -> str:
+    if s.established and _is_succeeded(s, all_):
         return f"is established{_successor(s, connection)}"
+    if s.established:
+        return "is established"
     said = clean(s.state_name or s.story, 80)
     return f"is at “{said}”" if known else f"is at “{said}”: {_meaning(s, lower=True)}"
 
 
-def _successor(s: SaState, connection: Connection | None) -> str:
+def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
+    """Return whether another SA has taken the place of one.
+
+    A line that lost its end may only have lost the word that says that it is the newest.
+    """
     if s.newest:
-        return ""
+        return False
+    line = s.text.partition("\n")[0].rstrip()
+    if not s.extra and (line.endswith(";") or "idle" in line):
+        return True
+    return any(o.newest and o.kind is s.kind and o.key == s.key for o in all_)
+
+
+def _successor(s: SaState, connection: Connection | None) -> str:
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
     return ", and has a successor"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD``: one word of pluto's, in plain ones."""
+"""``ipsecwatch explain WORD``: one word of pluto's, of IKE's or of ours, in plain ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
+from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, OwnWord, own_words
 from ipsecwatch.libreswan import glossary
+from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, notifications
 from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import Role, SaKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _PREFIXES: Final = ("STATE_V2_", "STATE_")
 
@@ -50,12 +53,28 @@ _TABLES: Final = (
 )  # fmt: skip
 
 
-def similar(word: str) -> list[str]:
-    """Find words that somebody may have meant."""
+def similar(word: str, names: Collection[str] = ()) -> list[str]:
+    """Find words, or of these names of tunnels, that somebody may have meant."""
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
+    known |= {n.name.lower(): n.name for n in (*NOTIFICATION_TABLE, *ERROR_WORDS)}
+    known |= {w.value: w.value for w in (*STATE_MEANINGS, *REASON_TEXTS)}
+    known |= {name.lower(): name for name in names}
     return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
+
+
+_TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", re.ASCII)
+
+
+def words_in(text: str) -> list[str]:
+    """Find a few known words in a text, in the order in which they come."""
+    found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
+    return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
+
+
+_LONGEST: Final = 20_000
+_FEW: Final = 4
 
 
 def _plain(word: str) -> str:
@@ -68,10 +87,35 @@ def _plain(word: str) -> str:
 def told(word: str, paint: terminal.Paint, wide: int) -> str:
     """Tell what a word means; empty: it is none of pluto's."""
     parts = [_state(s, paint, wide) for s in states(word)]
+    parts += [
+        _paragraph(x.word, x.kind, [("means", x.meaning), ("what to do", x.advice)], paint, wide)
+        for x in (*_errors(word), *own_words(word))
+    ]
     for kind, printed, meaning in other(word):
-        title = f"{paint.bold(printed)}   {paint.dim(kind)}"
-        parts.append("\n".join([title, *terminal.facts([("means", meaning)], paint, wide)]))
+        parts.append(_paragraph(printed, kind, [("means", meaning)], paint, wide))
     return "\n\n".join(parts)
+
+
+def _paragraph(
+    word: str, kind: str, rows: list[tuple[str, str]], paint: terminal.Paint, wide: int
+) -> str:
+    title = f"{paint.bold(word)}   {paint.dim(kind)}"
+    return "\n".join([title, *terminal.facts(rows, paint, wide)])
+
+
+def _errors(word: str) -> list[OwnWord]:
+    """Find the error notifications of this name, and other error words."""
+    return [
+        OwnWord(
+            f"error that one side tells the other (IKEv{n.version}, {n.number})"
+            if n.number is not None
+            else "error",
+            n.name,
+            n.meaning,
+            n.advice,
+        )
+        for n in notifications(word)
+    ]
 
 
 def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
@@ -124,6 +168,10 @@ def as_json(word: str) -> list[dict[str, Any]]:
             "sticks": s.sticks or None,
         }
         for s in states(word)
+    ]
+    found += [
+        {"kind": x.kind, "word": x.word, "meaning": x.meaning, "advice": x.advice or None}
+        for x in (*_errors(word), *own_words(word))
     ]
     return found + [
         {"kind": kind, "word": printed, "meaning": meaning}

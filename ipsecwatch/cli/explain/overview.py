@@ -3,61 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.common import Failure, reason_json
 from ipsecwatch.cli.explain import describe
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
-from ipsecwatch.report import Role, SaKind, instance_name
+from ipsecwatch.report import Extent, instance_name
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking import tracker
+from ipsecwatch.tracking import single_report
+from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.status.address_pools import Lease, Pool
     from ipsecwatch.libreswan.status.brief_connections import Brief
-    from ipsecwatch.report import Report, SaState, Shunt, Traffic
+    from ipsecwatch.report import Report, SaState, Shunt, Totals, Traffic
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Say how the tunnels of a status are, whether or not all of it is there."""
-    found = tracker.tunnels_of(report) or _by_states(report)
-    if report.command == "connectionstatus" or not report.complete:
-        found = {key: _by_its_list(t) for key, t in found.items()}
-    return sorted(found.values(), key=lambda t: (_ORDER.index(t.state), t.name))
-
-
-def _by_its_list(t: Tunnel) -> Tunnel:
-    """Tell by the connection list which children are up, where the text has no SAs of a tunnel."""
-    if t.states or t.state is TunnelState.UP or t.instances:
-        return t
-    up = sum(c.newest_child is not None or c.routing in _UP for c in t.connections)
-    if not up:
-        return t
-    state = TunnelState.UP if up == len(t.connections) else TunnelState.PARTIAL
-    return replace(t, state=state, last_state=state, children_up=up)
-
-
-_UP: Final = ("erouted", "routed-tunnel")
-
-
-def _by_states(report: Report) -> dict[str, Tunnel]:
-    """Tell tunnels by their SAs alone, where the text has no connection list."""
-    named: dict[str, list[SaState]] = {}
-    for s in report.states:
-        named.setdefault(_name(s), []).append(s)
-    return {name: _by_its_states(name, states) for name, states in named.items()}
-
-
-def _by_its_states(name: str, states: list[SaState]) -> Tunnel:
-    up = sum(s.kind is SaKind.CHILD and s.established for s in states)
-    state = TunnelState.UP if up else TunnelState.DOWN
-    if not up and any(s.role is Role.INITIATOR and not s.established for s in states):
-        state = TunnelState.CONNECTING
-    return Tunnel(name, name, state, state, 0.0, 0.0, children_up=up, states=tuple(states))
+    """Return the tunnels of a text, whether or not all of it is there, trouble first."""
+    found = single_report.tunnels_of(report).values()
+    return sorted(found, key=lambda t: (_ORDER.index(t.state), t.name))
 
 
 _ORDER: Final = (
@@ -138,11 +107,23 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
         return f"{of}, {len(tunnels)} tunnel{'s' if len(tunnels) > 1 else ''}: {told}"
     if _answers_not(report):
         return _refusal(report).sentence
-    if report.command in ("status", "connectionstatus"):
+    if report.knowledge.connections is Extent.WHOLE:
         return f"{of}: no tunnels are configured"
-    if report.traffic:
-        return f"{of}, {len(report.traffic)} Child SA{'s' * (len(report.traffic) > 1)} with traffic"
+    if report.totals.loaded is not None:
+        return f"{of}: {_loaded(report.totals)}"
+    if report.command == "status":
+        return f"{of}: a part of a status, which names no tunnel"
     return f"{of}: the answer to {report.command or 'some command'}"
+
+
+def _loaded(totals: Totals) -> str:
+    """Tell how many connections pluto counts; ``routed`` (main) counts those that are up, too."""
+    loaded = totals.loaded or 0
+    told = [f"{loaded} connection{'s are' if loaded != 1 else ' is'} loaded"]
+    for count, word in ((totals.routed, "routed"), (totals.active, "up")):
+        if count is not None:
+            told.append(f"{count} {'are' if count != 1 else 'is'} {word}")
+    return ", ".join(told)
 
 
 def _refusal(report: Report) -> ReasonText:
@@ -183,9 +164,13 @@ def _others(
     found: dict[str, describe.Facts] = {}
     for s in (s for s in report.states if s.serial not in told):
         label = "Child SA" if s.kind == "child" else "IKE SA"
-        found.setdefault(_name(s), []).append((label, describe.sa(s, None, counters.get(s.serial))))
+        words = describe.sa(s, report.states, None, counters.get(s.serial))
+        found.setdefault(_name(s), []).append((label, words))
         told.add(s.serial)
-    for t in (t for t in report.traffic if t.serial not in told):
+    own = {c.key for t in tunnels for c in t.connections}
+    for t in report.traffic:
+        if t.serial in told or (t.name, t.instance) in own:
+            continue
         found.setdefault(_name(t), []).append(("Child SA", describe.traffic(t)))
     if report.shunts:
         listed = "\n".join(_shunt(x) for x in report.shunts[:_FEW_SHUNTS])
@@ -259,6 +244,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append(_refusal(report).advice)
     elif report.why is not None and report.command in (None, "status"):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
+    out += _gaps(report, tunnels)
     idle = [t for t in tunnels if describe.is_idle(t)]
     if idle:
         name = idle[0].name if len(idle) == 1 else "NAME"
@@ -273,15 +259,25 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append(
             f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
         )
-    if tunnels and not report.states and report.command == "connectionstatus":
-        out.append("connectionstatus shows no SAs: whether a tunnel is on its way can't be told.")
-    elif tunnels and not report.complete and not report.totals.ipsec:
-        out.append("Its SAs aren't there: a tunnel that seems to be down may be on its way, or up.")
     if report.unrecognised_count:
         lines = "line was" if report.unrecognised_count == 1 else "lines were"
         example = clean(report.unrecognised[0].text, 60)
         out.append(f"{report.unrecognised_count} {lines} not understood, such as: {example}")
         out.append(_REPORT)
+    return out
+
+
+def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
+    """Say what of pluto's tunnels the text doesn't show."""
+    out = []
+    totals, known = report.totals, report.knowledge
+    counted = totals.ipsec or totals.ike
+    if tunnels and known.states is Extent.ABSENT and not (counted or report.traffic):
+        out.append("The SAs aren't in the text: the tunnels are as the connection list has them.")
+    if totals.loaded and known.connections is not Extent.WHOLE and tunnels:
+        named = len(report.connections) or len({c.key for t in tunnels for c in t.connections})
+        if named < totals.loaded:
+            out.append(f"pluto counts more than the text names ({named}): {_loaded(totals)}.")
     return out
 
 
@@ -291,15 +287,18 @@ _REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE 
 def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
     counters = {t.serial: t for t in report.traffic}
     return {
+        "format": 1,
         "version": report.version,
         "command": report.command,
         "complete": report.complete,
         "why": report.why,
+        "knowledge": asdict(report.knowledge),
         "tunnels": [
             {
                 "name": t.name,
                 "state": t.state,
-                "reason": describe.why(t),
+                **reason_json(t.reason, reason_text(t.reason, t)),
+                "missing": t.missing,
                 "facts": [[a, b] for a, b in describe.tunnel(t, counters) if b],
             }
             for t in tunnels

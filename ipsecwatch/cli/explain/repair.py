@@ -11,23 +11,26 @@ be read as it is isn't touched.
 
 from __future__ import annotations
 
-import html
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.libreswan import grammar, state_table
 from ipsecwatch.libreswan.grammar import NUMBER, PREFIX, PROTOCOL, SELECTOR
-from ipsecwatch.libreswan.status import connection_fields, connections, parse, sections
+from ipsecwatch.libreswan.pasted_text import plain
+from ipsecwatch.libreswan.status import (
+    connection_fields,
+    connections,
+    daemon_info,
+    parse,
+    sections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ipsecwatch.report import Report
+    from ipsecwatch.report import Report, Traffic
 
-_COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
-_QUOTES: Final = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\xa0": " "})
-_ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 _QUOTED: Final = re.compile(r"(?:[ \t]{0,8}[>|│][ \t]?){1,20}")
 
 # What syslog, or journalctl, puts in front of a line.
@@ -38,7 +41,9 @@ _LOGGED: Final = re.compile(
 )
 # A shell's prompt, and the command behind it that somebody copied along; or the command alone.
 _COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}"
-_SHELL: Final = r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}@[^\s#$]{1,120}|[\w.-]{0,40}) ?[#$]"
+_SHELL: Final = (
+    r"(?:\[[^\]\n]{1,80}\]|[\w.-]{1,64}(?:@[^\s#$]{1,120}|:[^\s#$]{0,120})|[\w.-]{0,40}) ?[#$]"
+)
 _STATUS: Final = r"(?:sudo )?ipsec(?: auto| whack)? -{0,2}\w{0,20}status(?: [\w-]{1,40})?"
 _PROMPT: Final = re.compile(rf"{_SHELL}(?: {{0,2}}{_COMMAND})?|{_STATUS}", re.ASCII)
 
@@ -59,7 +64,7 @@ _NAME: Final = f'"{_WORD}"{grammar.instances(4)}'
 _SHUNT: Final = f"{SELECTOR} -{PROTOCOL}-> "
 _WISH: Final = f"{NUMBER}: pending "
 _RECORD: Final = re.compile(
-    rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s)"
+    rf"(?:(?<=\s)|^)(?:0\d\d )?(?:{_NAME}:(?=\s|$)"
     rf'|#{NUMBER}: "|#?{_WISH}|{_HEADS}|{_SHUNT})'
     r"|(?:(?<=\s)|^)0\d\d (?=\S)",
     re.MULTILINE | re.ASCII,
@@ -84,7 +89,7 @@ def read(text: str) -> Report:
         return whole
     lines = _clean(text)
     pieces = _pieces(lines)
-    found = [parse(_in_order(_joined(pieces, glue))) for glue in _glues(pieces)]
+    found = [parse(_in_order(_joined(pieces, wrap))) for wrap in _wraps(pieces)]
     return min(found, key=_damage)
 
 
@@ -100,16 +105,30 @@ def _is_whole(report: Report, text: str) -> bool:
 
 def _damage(report: Report) -> tuple[int, int]:
     """Count what could not be read, and what could."""
+    return report.unrecognised_count + _lacks(report), -_readable(report)
+
+
+def _readable(report: Report) -> int:
+    """Count what could be read of SAs, counters and totals."""
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
-    counters += [s.sa.bytes_in for s in report.states if s.sa is not None]
-    read = (
+    counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
+    totals = report.totals
+    return (
         sum(len(s.timers) + s.newest + (s.parent_serial is not None) for s in report.states)
         + sum(count is not None for count in counters)
-        + sum(t.id is not None for t in report.traffic)
-        + sum(n is not None for n in (report.totals.loaded, report.totals.active))
-        + len(report.shunts)
-    )
-    return report.unrecognised_count + _lacks(report), -read
+        + sum((t.id is not None) + _leases(t) for t in report.traffic)
+        + sum(n is not None for n in (totals.loaded, totals.active, totals.accepting))
+        + len(totals.ike) + len(totals.ipsec) + len(report.pending)
+        + sum(1 + (x.priority is not None) for x in report.shunts)
+    )  # fmt: skip
+
+
+def _leases(t: Traffic) -> int:
+    """Count the addresses that were lent, less what stands in their place and is none."""
+    return sum(1 if _ADDRESS.fullmatch(lease) else -1 for lease in t.lease)
+
+
+_ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 
 
 def _lacks(report: Report) -> int:
@@ -127,10 +146,8 @@ def _in_order(lines: list[str]) -> str:
 
 def _clean(text: str) -> list[str]:
     """Take off what others wrapped the text in."""
-    text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n").translate(_QUOTES)
-    if any(entity in text for entity in _ENTITIES):
-        text = html.unescape(text)
-    lines = _unwrapped(x for x in text.split("\n") if not x.strip().startswith("```"))
+    lines = plain(text).split("\n")
+    lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
     return [
         "" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)
@@ -145,21 +162,22 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
         begins = [pattern.match(line) for line in found]
-        if 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
+        records = any(m and _begins(x[m.end() :]) for x, m in zip(found, begins, strict=True))
+        if records or 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
             found = [x[m.end() :] if m else x for x, m in zip(found, begins, strict=True)]
     return found
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Put with each record what was wrapped off it."""
+    """Put with each record the lines behind it that may have been wrapped off it."""
     out: list[list[str]] = []
     joins = False
     for line in lines:
         plain = line.strip()
-        empty = _EMPTY.fullmatch(plain) is not None
-        if not joins or empty or _begins(plain):
+        begins = _begins(plain)
+        if begins or not joins or _EMPTY.fullmatch(plain):
             out.append([line])
-            joins = not empty
+            joins = begins
         else:
             out[-1].append(line)
     return out
@@ -172,38 +190,107 @@ def _begins(line: str) -> bool:
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
 
 
-class _Glue(NamedTuple):
-    """What was lost where a line was wrapped."""
+class _Wrap(NamedTuple):
+    """How lines were wrapped."""
 
-    text: str
     width: int
-    """Columns of the terminal that wrapped it; lines that lost a blank at their end are shorter."""
+    """Columns, by the widest line that was continued."""
+    at_blanks: bool
+    """At a blank, as mail programs and ``fold -s`` do; else at the last column, as terminals do."""
+
+    def gap(self, line: str, rest: str) -> str:
+        """Return what stood between a line and the rest of it."""
+        if line.endswith(" ") or rest.startswith(" "):
+            return ""
+        if line.endswith(";"):  # libreswan never prints one without a blank behind it
+            return " "
+        if self.at_blanks:  # only a word that is too long for a line is broken itself
+            broken = len(line) >= self.width and " " not in line and not line.endswith(",")
+            return "" if broken else " "
+        # A blank at the very end of a terminal's line is not copied.
+        return " " if len(line) == self.width - 1 else ""
 
 
-def _glues(pieces: list[list[str]]) -> Iterable[_Glue]:
-    """List what may have been lost, what is more likely first.
-
-    A terminal breaks lines at its last column, a mail program at a blank before it.
-    """
+def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
+    """List how the lines may have been wrapped, what is more likely first."""
     lengths = Counter(len(line) for record in pieces for line in record[:-1])
     widest = max(lengths, default=0)
-    terminal, mail = _Glue("", widest), _Glue(" ", 0)
+    terminal, mail = _Wrap(widest, at_blanks=False), _Wrap(widest, at_blanks=True)
     elsewhere = lengths.total() - lengths[widest]
     return (terminal, mail) if lengths[widest] > 2 * elsewhere else (mail, terminal)
 
 
-def _joined(pieces: list[list[str]], glue: _Glue) -> list[str]:
-    return ["".join(_glued(record, glue)) for record in pieces]
+def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
+    """Join to each record what was wrapped off it, and leave prose that follows it alone."""
+    # Prose stands behind one record, or a few; a wrapped text has many such lines.
+    wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
+    return [line for piece in pieces for line in _join(piece, wrap, wrapped=wrapped)]
 
 
-def _glued(record: list[str], glue: _Glue) -> Iterable[str]:
-    for line in record[:-1]:
-        # A blank at the very end of a terminal's line is not copied.
-        yield line + (" " if len(line) == glue.width - 1 else glue.text)
-    yield record[-1]
+def _gains(piece: list[str], wrap: _Wrap) -> bool:
+    """Return whether more of a record can be read with the lines behind it."""
+    return len(piece) > 1 and (scores := _scores(piece[0], piece, 1, wrap))[0] < max(scores)
+
+
+_FEW: Final = 3
+_WINDOW: Final = 20
+"""Lines that are joined before they are judged: a line of pluto's has up to 1,024 characters."""
+
+
+def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
+    """Count what can be read if none, one, two … of the lines from ``at`` on are joined."""
+    # The last record alone: several may stand on one line.
+    joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]
+    window = piece[at : at + _WINDOW]
+    # Prose is worth nothing by itself, and costs nothing.
+    alone = [max(0, _worth(line)) if _RECORD.search(line) else 0 for line in window]
+    scores = [_worth(joined) + sum(alone)]
+    for n, line in enumerate(window):
+        joined += wrap.gap(piece[at + n - 1], line) + line
+        scores.append(_worth(joined) + sum(alone[n + 1 :]))
+    return scores
+
+
+_PROSE: Final = re.compile(r"^[^=;<>/]*[A-Za-z]{2,},?(?: [A-Za-z'-]+){2}[^=;<>/]*$", re.ASCII)
+"""Three words in a row, and nothing that only libreswan writes."""
+
+
+def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
+    """Join the lines of one piece; ``wrapped``: that others were wrapped is sure."""
+    out = [piece[0]]
+    at = 1
+    while at < len(piece):
+        scores = _scores(out[-1], piece, at, wrap)
+        best = [n for n, score in enumerate(scores) if score == max(scores)]
+        prose = [n for n, x in enumerate(piece[at : at + best[-1]], 1) if _PROSE.search(x)]
+        ends = best[-1] if wrapped or not prose else prose[0] - 1
+        count = max((n for n in best if n <= ends), default=best[0])
+        for line in piece[at : at + count]:
+            out[-1] += wrap.gap(piece[at - 1], line) + line
+            at += 1
+        if not count:
+            out.append(piece[at])
+            at += 1
+    return out
+
+
+def _worth(text: str) -> int:
+    """Count what can be read of one record, less what can't."""
+    report = parse(_in_order([text]))
+    unread = [
+        x for c in report.connections if isinstance(x := connection_fields(c)["unread"], list)
+    ]
+    listed = sum(c.policy_known + c.routing_known + len(c.topologies) for c in report.connections)
+    bad = sum(map(len, unread)) + report.unrecognised_count + _lacks(report)
+    return _readable(report) + listed + len(daemon_info.settings(report)) - bad
+
+
+_PROCESSES: Final = "  PID  Process"
 
 
 def _is_known(line: str) -> bool:
+    if line.startswith(_PROCESSES.lstrip()):
+        return True
     return sections.known(line) or sections.error(line) or sections.note(line)
 
 
@@ -218,7 +305,9 @@ def _records(line: str) -> list[str]:
 
 
 def _restored(record: str) -> str:
-    """Put the blanks back that stand between a connection's name and a key."""
+    """Put the blanks back that stand between a connection's name and a key, or begin a line."""
+    if record.startswith(_PROCESSES.lstrip()):
+        return f"  {record}"
     m = _BARE_SHUNT.fullmatch(record)
     if m is not None:
         begin, theirs, action, priority, why = m.groups()

@@ -38,22 +38,38 @@ _LAST_COUNTER: Final = (
 _NOT_OURS: Final = "not a status text of libreswan's"
 
 
-def command(answer: PartialReport) -> str | None:
+def command(answer: PartialReport, asked: str | None = None) -> str | None:
     """Tell by the text which command it answers; None: nothing tells."""
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
         return "status"
     if sections.CONNECTION_LIST in heads or answer.listed:
-        return "connectionstatus" if not answer.states else "status"
+        return "connectionstatus" if _is_list_alone(answer, asked) else "status"
     if answer.traffic:
         return "trafficstatus"
     if sections.STATE_INFORMATION in heads:
-        return "status" if sections.SHUNT_LIST in heads else "briefstatus"
+        whole = sections.SHUNT_LIST in heads or answer.states or answer.traffic
+        return "status" if whole else "briefstatus"
+    if sections.CONNECTION_TOTAL in heads:
+        return "status"
     if answer.states or answer.pending:
         return "showstates"
     if sections.SHUNT_LIST in heads or answer.shunts:
         return "shuntstatus"
     return next(filter(None, map(sections.command, answer.other)), None)
+
+
+def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
+    """Return whether there is nothing but a connection list, as connectionstatus prints it.
+
+    Only from 5.0 on: what an older release printed, unless asked so, is a status that was cut.
+    """
+    heads = (sections.CONNECTION_LIST, sections.CONNECTION_TOTAL)
+    if answer.states or not all(x.startswith(heads) for x in answer.other):
+        return False
+    if asked == "connectionstatus":
+        return True
+    return not any("   newest I" in c.text for c in answer.listed.values())
 
 
 # A cut at the very end of a line can't be seen where an answer is a list that nothing counts and
@@ -71,7 +87,7 @@ def incomplete(
         return f"pluto did not answer: {answer.error[:200]}"
     if text and not text.endswith("\n"):
         return "cut off within a line"
-    told = command(answer)
+    told = command(answer, asked)
     if told is None and not answer.other:
         if answer.strange_count:
             return _NOT_OURS

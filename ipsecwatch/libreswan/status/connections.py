@@ -85,6 +85,20 @@ def is_keyed(text: str) -> bool:
     return text.startswith(_KEYS)
 
 
+def is_line(text: str) -> bool:
+    """Return whether some release prints a line like this behind a connection's name and colon.
+
+    A topology may have been cut. pluto's log, and the answer to ``ipsec up``, have lines with the
+    same beginning and neither a topology nor a key.
+    """
+    starts = _STARTS.get(text[:_SHORT], ())
+    return (
+        any(text.startswith(start) for start, _ in starts)
+        or _unkeyed(text, [])
+        or (text[:1] == " " and topology.begins(text[1:]))
+    )
+
+
 class Odd(NamedTuple):
     """What is not as it should be with a connection's lines."""
 
@@ -161,18 +175,20 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
     if newest is not None and (m := _NEWEST.match(newest)) is not None:
         ike, child, serial, origin = [int(n) or None if n else None for n in m.groups()]
         childless = child is None and _unowned(topologies)
-    if (told := found.get("routing:")) is not None:  # from 5.0 on
-        routing = told.partition(";")[0].strip() or routing
-        owner, ike, child = (_first(p, told) for p in (_OWNER, _IKE, _CHILD))
+    if (routed := found.get("routing:")) is not None:  # from 5.0 on
+        routing = routed.partition(";")[0].strip() or routing
+        owner, ike, child = (_first(p, routed) for p in (_OWNER, _IKE, _CHILD))
         childless = child is None
     if "conn serial:" in found and (m := _SERIAL.match(found["conn serial:"])) is not None:
         serial, origin = _number(m[1]), _number(m[2])
-    policy, version = _policy(found.get("policy:", ""))
+    wanted = found.get("policy:", "")
+    policy, version = _policy(wanted)
     return Connection(
         block.name, states.instance(block.instance), tuple(topologies), policy,
         tuple(found["aliases:"].split()) if "aliases:" in found else (),
         _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
-        "nm-configured: yes" in found.get("cisco-split:", ""), block.text, childless,
+        "nm-configured: yes" in found.get("cisco-split:", ""), ";" in wanted,
+        not _CLOSING.isdisjoint(found), block.text, childless,
     )  # fmt: skip
 
 

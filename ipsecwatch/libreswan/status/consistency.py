@@ -82,6 +82,9 @@ def sift_connections(text: str) -> Sifted:
     at = 0
     while (end := text.find("\n", at)) >= 0:
         block = take(text, at, end)
+        if block is not None and not within and not is_own(block):
+            at = block.end
+            continue
         if block is None:
             if not within and _LIST_END.match(text, at):
                 break
@@ -101,6 +104,17 @@ def sift_connections(text: str) -> Sifted:
     if scattered or (gaps and unclear):
         return Sifted(text, doubt=CONTRADICTION)
     return _without(text, gaps)
+
+
+def is_listed(line: str) -> bool:
+    """Return whether a line, whole or the begin of one, is a connection's of the list."""
+    block = take(line, 0, len(line))
+    return block is not None and is_own(block)
+
+
+def is_own(block: Block) -> bool:
+    """Return whether there is at least one line of a connection among these."""
+    return any(map(connections.is_line, block.lines))
 
 
 def _closings(block: Block) -> int:
@@ -131,7 +145,7 @@ def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
 def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
     """Read each connection of a text; one that comes in several runs is read from all of them."""
     together: dict[str, list[Block]] = {}
-    for block in split(text):
+    for block in filter(is_own, split(text)):
         together.setdefault(block.key, []).append(block)
     listed: dict[str, Connection] = {}
     odd: dict[str, tuple[int, Odd]] = {}

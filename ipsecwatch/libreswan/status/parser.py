@@ -20,6 +20,7 @@ from ipsecwatch.libreswan.status import (
     states,
 )
 from ipsecwatch.libreswan.status.consistency import Sifted
+from ipsecwatch.libreswan.status.knowledge import knowledge
 from ipsecwatch.libreswan.status.partial_report import PartialReport
 from ipsecwatch.libreswan.status.traffic import traffic
 from ipsecwatch.report import Report, Unrecognised
@@ -178,6 +179,10 @@ class Reader:
             if read is None:
                 return False
             connection, odd = read
+            if odd is not None and odd.strange and not consistency.is_own(block):
+                for i, line in enumerate(block.lines):
+                    answer.unrecognised(number + i, key + line)
+                return True
         if key in answer.listed:
             answer.tangled = True
         answer.listed[key] = connection
@@ -255,7 +260,7 @@ class Reader:
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
         """Take in a line that is about no connection and no SA."""
-        if line[0] == '"' and sections.IPSEC_TOTAL in answer.heads:
+        if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True
         if not self._may_stand(line, answer):
             answer.unrecognised(number, line)
@@ -299,17 +304,18 @@ class Reader:
         answer.connections = tuple(answer.listed.values())
 
     def _report(self, sifted: Sifted, answer: PartialReport, command: str | None) -> Report:
-        told = completeness.command(answer)
+        told = completeness.command(answer, command)
         asked = command or told
         found = self._states(sifted.text, answer, told)
         if sifted.strangers:
             self._number(sifted, answer)
         why = completeness.incomplete(asked, answer, found, sifted.text)
+        known = knowledge(asked, answer, found, complete=why is None)
         return Report(
             asked, answer.version, why is None, why, answer.connections, found,
             tuple(answer.pending), tuple(answer.traffic.values()), tuple(answer.shunts),
             answer.totals, tuple(answer.other),
-            tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count,
+            tuple(sorted(answer.strange, key=lambda u: u.line)), answer.strange_count, known,
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:

@@ -119,9 +119,17 @@ def totals(
         loaded=loaded.get("loaded"),
         routed=loaded.get("routed"),
         active=loaded.get("active"),
-        # 5.4 has "IGNORING" beside "NOT ACCEPTING": only the one word is good news.
-        accepting=None if state is None else " Accepting new IKE connections" in state,
-        ddos_cookies=None if state is None else "DDoS cookies REQUIRED" in state,
+        accepting=_one_of(state, " Accepting new IKE", (" NOT ACCEPTING", " IGNORING")),
+        ddos_cookies=_one_of(state, "DDoS cookies REQUIRED", ("DDoS cookies not required",)),
         ike={word: int(n) for word, n in _COUNT.findall(ike or "")},
         ipsec={word: int(n) for word, n in _COUNT.findall(ipsec or "")},
     )
+
+
+def _one_of(line: str | None, yes: str, no: tuple[str, ...]) -> bool | None:
+    """Return which of two things a line says; None: neither, it may have been cut."""
+    if line is None:
+        return None
+    if yes in line:
+        return True
+    return False if any(word in line for word in no) else None

@@ -57,6 +57,17 @@ _USUAL: Final = re.compile(
 )
 
 
+# What no message of pluto's begins with: an address, its name, its identity, a client, a hop.
+_BEGIN: Final = re.compile(
+    r"[%\d]|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
+)
+
+
+def begins(line: str) -> bool:
+    """Return whether a line may be one that was cut, or into which something was forged."""
+    return _BEGIN.match(line) is not None
+
+
 def read(line: str) -> Topology | None:
     """Read ``LEFT...RIGHT; ROUTING; …``; None: it is something else, or not whole.
 
@@ -81,7 +92,7 @@ def read_any(line: str) -> Topology | None:
     text, owner = _without_tail(line)
     text, _, routing = text.rpartition("; ")
     if routing not in ROUTINGS:
-        if len(line) < _LONG:
+        if len(line) < _LONG or not begins(line):
             return None
         text, routing, owner = line, "", None
     dots = _dots(text)

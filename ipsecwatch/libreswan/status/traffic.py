@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan.grammar import NUMBER
 from ipsecwatch.libreswan.status.states import head, peer
 from ipsecwatch.report import Traffic
 
@@ -14,6 +15,8 @@ _TYPED: Final = re.compile(
     r", add_time=(?P<time>\d{1,20})",
     re.ASCII,
 )
+_ANOTHER: Final = re.compile(rf', type=[A-Z]{{1,10}}.*#{NUMBER}: ".*, type=[A-Z]{{1,10}}', re.ASCII)
+"""Two records that lost the line end between them: whose counters are whose isn't known."""
 _COUNTER: Final = re.compile(r", (inBytes|outBytes|maxBytes)=([^,]{1,40})")
 
 
@@ -25,7 +28,7 @@ def traffic(line: str) -> Traffic | None:
     the last that is followed by ``add_time``, and ``lease`` stands after the last quote.
     """
     h = head(line)
-    if h is None:
+    if h is None or _ANOTHER.search(h.rest):
         return None
     user = h.rest.find(", username=")
     found = None

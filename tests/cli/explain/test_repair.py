@@ -153,3 +153,12 @@ def test_a_long_line_of_the_worst_kind_takes_no_more_than_linear_time(what: str)
             runs.append(time.process_time() - start)
         took.append(min(runs))
     assert took[1] < 6 * took[0] + 0.1
+
+
+@pytest.mark.parametrize(
+    "prompt", ["$ sudo ", "host:/# /usr/libexec/", "[root@h dir]# ", "root@gw:~# ", "host:~$ ", ""]
+)
+def test_a_prompt_with_its_command_is_no_line_of_the_answer(prompt: str) -> None:
+    text = f"{prompt}ipsec whack --processstatus\n  PID  Process\n  17  addconn\n"
+    report = repair.read(text)
+    assert (report.command, report.unrecognised_count) == ("processstatus", 0)

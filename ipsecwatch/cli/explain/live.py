@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch explain NAME``: how a tunnel is now, by the service, in plain words."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch import client
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import reason_json
+from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What the service says: the tunnel of that name, all names, or why there is no answer."""
+
+    row: terminal.Row | None
+    names: Collection[str] = ()
+    trouble: str = ""
+
+
+def look_up(name: str) -> Live:
+    """Ask the service for a tunnel of this name."""
+    try:
+        seen = asyncio.run(client.snapshot())
+    except client.ClientError as e:
+        return Live(None, (), str(e))
+    views = {v.name: v for v in seen.tunnels.values()}
+    found = views.get(name)
+    return Live(terminal.Row.of_view(found) if found else None, views)
+
+
+def told(row: terminal.Row, paint: terminal.Paint, wide: int) -> str:
+    """Tell of a tunnel as it is now."""
+    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
+    return "\n".join([title, *terminal.facts(facts(row), paint, wide)])
+
+
+def facts(row: terminal.Row) -> list[tuple[str, str]]:
+    """Return labels and paragraphs: state, since when, why, and what to do."""
+    why = explained(row.reason)
+    blamed = row.reason is not Reason.NONE
+    return [
+        ("is", f"{row.state.value}. {STATE_MEANINGS[row.state]}"),
+        ("last known", row.last_state.value if row.state is TunnelState.UNKNOWN else ""),
+        ("since", terminal.since(row)),
+        ("subnets", f"{row.children_up} of {row.children} up" if row.children > 1 else ""),
+        ("clients", str(row.instances) if row.instances else ""),
+        ("attempts", str(row.attempts) if row.attempts else ""),
+        ("why", why.meaning if blamed else ""),
+        ("what to do", why.advice if blamed else ""),
+    ]
+
+
+def as_json(row: terminal.Row) -> dict[str, Any]:
+    """Tell the same as data."""
+    kept = {"kind": "tunnel", **asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
+    return {**kept, "facts": [[label, text] for label, text in facts(row) if text]}

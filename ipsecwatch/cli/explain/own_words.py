@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Our own words: the states of a tunnel, and the reasons why one isn't up."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.tunnel import Reason, TunnelState
+
+STATE_MEANINGS: Final = {
+    TunnelState.UNKNOWN: "pluto could not be asked, or its answer can't be trusted, so nobody "
+    "knows how the tunnel is. The last state that was known is shown beside it.",
+    TunnelState.UP: "Every pair of subnets of the tunnel has an established Child SA: its traffic "
+    "passes.",
+    TunnelState.PARTIAL: "Some pairs of subnets have an established Child SA, and others have "
+    "none: a part of the traffic passes.",
+    TunnelState.STUCK: "It has been trying to come up for 30 seconds or longer (stuck_after in the "
+    "settings), and didn't.",
+    TunnelState.CONNECTING: "It is being negotiated, or is to be up and will be tried again.",
+    TunnelState.WAITING: "Nothing is being negotiated: the first packet for the other side starts "
+    "it, or it is for peers who come by themselves.",
+    TunnelState.DOWN: "It is loaded, nothing of it is established, and nobody here asks for it to "
+    "be up.",
+}
+"""What each state means; a test holds it complete."""
+
+_MORE: Final = {
+    Reason.NO_ANSWER: "A peer that refuses our ike= proposal looks the same: it says so in a "
+    "packet that anybody could have sent, and pluto takes no heed of it. pluto's log has "
+    "NO_PROPOSAL_CHOSEN then.",
+    Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
+    Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",
+}
+"""What there is to say of a reason beside its sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnWord:
+    """One of our words: what kind, as printed, what it means and what to do."""
+
+    kind: str
+    word: str
+    meaning: str
+    advice: str = ""
+
+
+def own_words(word: str) -> list[OwnWord]:
+    """Find the states and reasons of this name, in any case, with - or _ or a blank."""
+    spelt = word.strip().lower().replace("_", "-").replace(" ", "-")
+    found = [
+        OwnWord("state of a tunnel", s, told) for s, told in STATE_MEANINGS.items() if s == spelt
+    ]
+    return found + [explained(r) for r in REASON_TEXTS if r == spelt]
+
+
+def explained(reason: Reason) -> OwnWord:
+    """Return a reason's sentence with what else there is to say, and what to do."""
+    told = REASON_TEXTS[reason]
+    meaning = f"{told.sentence} {_MORE.get(reason, '')}".strip()
+    return OwnWord("reason", reason.value, meaning, told.advice)
+
+
+def table() -> dict[str, Any]:
+    """Return all sentences and advices by code, as ``reasons.json`` has them."""
+    return {
+        "format": 1,
+        "reasons": {reason.value: asdict(told) for reason, told in REASON_TEXTS.items()},
+        "states": {state.value: told for state, told in STATE_MEANINGS.items()},
+        "ours": {f.code: {"sentence": f.sentence, "advice": f.advice} for f in LOCAL_FAILURES},
+    }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""Saved texts for the verbs that take them as they are: ``status --file`` and ``parse``.
+
+Such a text is libreswan's own, from its first line to its last. What was quoted, indented, logged
+or cut to pieces is for ``explain``, which says what it makes of it; what is none of libreswan's is
+refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli.common import Failure, read_input
+from ipsecwatch.cli.explain import reading
+from ipsecwatch.libreswan.status import parse
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.single_report import tunnels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.report import Report
+    from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
+
+_SAVE: Final = "Save one with: ipsec whack --status > FILE"
+
+_NO_STATUS: Final = "this is not a status text of libreswan's"
+
+_OTHERS: Final = (
+    (b"\x1f\x8b", "compressed", "A recording: ipsecwatch replay FILE; else unpack it first"),
+    (b'{"format": 1, "kind": "ipsecwatch-recording"', "a recording", "Try: ipsecwatch replay FILE"),
+    (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
+)  # fmt: skip
+"""What else a file may be, by its first bytes, and what to do with it."""
+
+
+def read_report(file: str, command: str | None = None) -> Report:
+    """Read a file, or stdin for ``-``, as the answer to a command.
+
+    Raise Failure where it isn't libreswan's, or must be repaired before it can be read.
+    """
+    return _report(_data(file), file, command)
+
+
+def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
+    """Read a file, or stdin for ``-``, and return what it says and its tunnels.
+
+    Raise Failure also where ``explain``, which repairs texts, makes other tunnels of it.
+    """
+    data = _data(file)
+    report = _report(data, file)
+    tunnels = list(tunnels_of(report).values())
+    if not report.complete or report.unrecognised_count:
+        seen = reading.read(data.decode("utf-8", "surrogateescape"))
+        if _verdicts(seen.tunnels) != _verdicts(tunnels):
+            raise _damaged(file)
+    return report, tunnels
+
+
+def _data(file: str) -> bytes:
+    """Read what may be text."""
+    data = read_input(file)
+    for begin, what, hint in _OTHERS:
+        if data.startswith(begin):
+            raise Failure(f"{_NO_STATUS}: it is {what}", hint)
+    if b"\0" in data:
+        raise Failure(f"{_NO_STATUS}: it is binary", _SAVE)
+    return data
+
+
+def _report(data: bytes, file: str, command: str | None = None) -> Report:
+    report = parse(data, command)
+    if _is_libreswans(report) or _SA_LINE.search(data):
+        return report
+    seen = reading.read(data.decode("utf-8", "surrogateescape"))
+    if seen.log.lines:
+        hint = f"Try: ipsecwatch explain {clean(file, 200)}"
+        raise Failure("this is a piece of pluto's log, and not a status text", hint)
+    if seen.tunnels or _is_libreswans(seen.report):
+        raise _damaged(file)
+    raise Failure(_NO_STATUS, _SAVE)
+
+
+_SA_LINE: Final = re.compile(rb'^(?:\d{3} )?#\d{1,10}: "', re.MULTILINE)
+"""A line of libreswan's, whether or not it can be read."""
+
+
+def _is_libreswans(report: Report) -> bool:
+    """Return whether a text is, for the most part, an answer of libreswan's, an empty one too."""
+    if report.connections or report.states or report.traffic or report.pending or report.version:
+        return True
+    return len(report.other) + len(report.shunts) >= report.unrecognised_count
+
+
+def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]:
+    return {(t.name, t.state, t.reason) for t in tunnels}
+
+
+def _damaged(file: str) -> Failure:
+    return Failure(
+        "this text isn't as libreswan printed it, and must be repaired before it is read",
+        f"Try: ipsecwatch explain {clean(file, 200)}",
+    )

@@ -1,0 +1,420 @@
+# SPDX-License-Identifier: MIT
+"""Log lines of pluto's in a text that somebody saved or pasted, whatever stands in front of them.
+
+The same lines come from pluto's log, by way of syslog or the journal, and from ``ipsec up`` at a
+terminal, where whack puts a number in front of each up to 4.15. In a paste a status may stand
+among them, or what its author wrote about it.
+
+A line is taken for one of pluto's by its beginning alone, once all prefixes are off: what a peer
+chose stands behind it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan import grammar, state_table
+from ipsecwatch.libreswan.log_lines import (
+    NOTIFICATIONS,
+    ConnectionLine,
+    Finding,
+    LogEvent,
+    interpret,
+    interpret_daemon,
+    parse_line,
+)
+from ipsecwatch.libreswan.pasted_text import plain
+from ipsecwatch.libreswan.status import connections, sections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ipsecwatch.libreswan.state_table import StateInfo
+
+# --- Prefixes -------------------------------------------------------------------------------
+
+_CLOCK: Final = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
+_ZONE: Final = r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d))?"
+_DAY: Final = r"(?:[^\W\d_]{2,3}\.?,? )?"
+_STAMP: Final = (
+    rf"(?:{_DAY}\d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
+    rf"|\d{{1,2}}[/.]\d{{1,2}}[/.]\d{{2,4}},? {_CLOCK}(?: [AP]M)?"  # as viewers of logs do
+    rf"|{_DAY}[^\W\d_]{{3,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}"  # Nov 28 10:00:00
+    rf"|{_CLOCK}"
+    r"|\[ {0,6}\d{1,9}\.\d{1,9}\]|\d{9,10}\.\d{1,9})"  # since boot; since the epoch
+)
+_IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
+_PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack)(?:\[\d{1,10}\])?:"
+_STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
+
+_PREFIXES: Final = tuple(
+    re.compile(pattern)
+    for pattern in (
+        (
+            rf"<\d{{1,3}}>\d{{1,2}} \S{{1,60}} \S{{1,255}} \S{{1,48}} \S{{1,128}} \S{{1,32}} "
+            rf"{_STRUCTURED} ?"
+        ),  # RFC 5424
+        (
+            rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
+            rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
+        ),
+        rf"{_PLUTO} |MESSAGE=",  # journalctl -o verbose
+        r"[0-2](?:\d\d|v[12]) ",  # whack's
+        # grep -n, and grep in several files, by which the others are followed
+        rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
+        rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
+        r"[\w.-]{1,60} {1,20}\| ",  # docker compose
+    )
+)
+_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s{1,200}")  # quotations, lists, indentation
+_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
+_MOST: Final = 60
+"""Prefixes of one line; each blank in front of it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bare:
+    """A line without its prefixes."""
+
+    text: str
+    stamp: str = ""
+    """When it was logged, as printed; empty: the text doesn't say."""
+    marked: bool = False
+    """Whether a prefix of a log's, or of whack's other than that of a status, stood there."""
+    is_plutos: bool = False
+    """Whether the prefix says that pluto wrote it."""
+
+
+def _bare(line: str) -> _Bare:
+    """Take off all that stands in front of a line of pluto's."""
+    stamp, marked, plutos = "", False, False
+    for _ in range(_MOST):
+        if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
+            break
+        patterns = _PREFIXES if stamp else (*_PREFIXES, _QUOTED)
+        m = next(filter(None, (p.match(line) for p in patterns)), None)
+        if m is None:
+            break
+        stamp = m.groupdict().get("stamp") or stamp
+        marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•-" or m[0] == "000 ")
+        plutos = plutos or _PLUTO_WROTE.search(m[0]) is not None
+        line = line[m.end() :]
+    return _Bare(line.rstrip("\r `"), stamp, marked, plutos)
+
+
+# --- Lines ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LogTextLine:
+    """A line of a log in a text."""
+
+    number: int
+    """Its number in the text, from 1 on."""
+    text: str
+    """The line as pluto printed it."""
+    said: ConnectionLine
+    """Its parts; the name is empty where the text doesn't name the connection."""
+    stamp: str = ""
+    of_pluto: bool = False
+    """It is about pluto itself, which starts or stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketLine:
+    """A line about a packet that belongs to no connection; anybody can send one."""
+
+    number: int
+    text: str
+    address: str
+    """Whose it is, as far as an address on UDP proves that."""
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogText:
+    """The log lines of a text, and the rest of it."""
+
+    lines: tuple[LogTextLine, ...]
+    packets: tuple[PacketLine, ...]
+    rest: str
+    """The text without its log lines: a status, what somebody wrote, or nothing."""
+    others: int = 0
+    """Lines of pluto's log that are about no connection."""
+    guessed: bool = False
+    """It had lost its line ends, and where lines begin is a guess."""
+
+    @property
+    def is_log(self) -> bool:
+        """Whether there are log lines at all."""
+        return bool(self.lines or self.packets or self.others)
+
+
+_WORD: Final = grammar.name(without="\n", length="{1,200}")
+_INSTANCES: Final = grammar.instances(3)
+_PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
+# Two that name their connection in the middle; what surrounds it is pluto's.
+_ADD: Final = re.compile(rf'Failed to add connection "({_WORD})"[ ,:]{{1,3}}(.*)')  # to 3.32
+_NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
+
+
+def read(text: str) -> LogText:
+    """Find the log lines of a text; all others are its rest, as they were."""
+    raw, whole = text.split("\n"), plain(text)
+    relined = _relined(whole)
+    clean = _unbarred(relined.split("\n"))
+    if len(raw) != len(clean):  # a text with line ends of its own kind
+        raw = clean
+    found = _Found(clean)
+    found.sort()
+    if not (found.lines or found.packets or found.others):
+        return LogText((), (), text)
+    rest = "\n".join(line for i, line in enumerate(raw) if i not in found.taken)
+    return LogText(
+        _in_order(found.lines), tuple(found.packets), rest, found.others, relined != whole
+    )
+
+
+class _Found:
+    """What has been found so far in the lines of a text."""
+
+    def __init__(self, text: Sequence[str]) -> None:
+        self._text = text
+        self._foreign: set[int] = set()
+        """Lines of other programs in the same log."""
+        self.lines: list[LogTextLine] = []
+        self.packets: list[PacketLine] = []
+        self.others = 0
+        self.taken: set[int] = set()
+
+    def sort(self) -> None:
+        """Sort all lines of the text."""
+        for i, line in enumerate(self._text):
+            if i not in self.taken and line and not line.isspace():
+                self._take(i, _bare(line))
+        if self.lines or self.packets or self.others:
+            self.taken |= self._foreign
+        else:
+            self.lines = _bare_sentences(self._text)
+            self.taken = {x.number - 1 for x in self.lines}
+
+    def _take(self, i: int, bare: _Bare) -> None:
+        if (said := _said(bare)) is not None:
+            self._take_connection(i, bare, said)
+        elif (m := _PACKET.fullmatch(bare.text)) is not None:
+            self.taken.add(i)
+            self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
+        elif (finding := interpret_daemon(bare.text)) is not None and finding.event in _OF_PLUTO:
+            self.taken.add(i)
+            mute = ConnectionLine("", "", None, bare.text)
+            self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
+        elif bare.stamp and bare.marked and not _may_be_status(bare.text):
+            self.others += bare.is_plutos
+            (self.taken if bare.is_plutos else self._foreign).add(i)
+
+    def _take_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
+        whole, pieces = _continued(said, self._text, i, bare)
+        self.taken.update(range(i, i + 1 + pieces))
+        said = parse_line(whole) or said if pieces else said
+        self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
+
+
+_OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
+
+
+def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
+    """Find what pluto says of a failure in a text that has nothing else of its log."""
+    if len(lines) > _SHORT_TEXT:
+        return []
+    found = []
+    for i, line in enumerate(lines):
+        text = _completed(line.strip(" >*`"))
+        said = ConnectionLine("", "", None, text)
+        finding = interpret(said)
+        if finding is not None and finding.event is LogEvent.FAILURE:
+            found.append(LogTextLine(i + 1, text, said))
+    return found
+
+
+_SHORT_TEXT: Final = 40
+"""Lines of a text in which a sentence of pluto's is looked for that lost its beginning."""
+
+
+def _said(bare: _Bare) -> ConnectionLine | None:
+    """Take a line apart that is about a connection; None: it is none of the log's."""
+    text = _completed(bare.text)
+    if (m := _ADD.match(text)) is not None:
+        return ConnectionLine(m[1], m[1], None, f"failed to add connection: {m[2]}")
+    said = parse_line(text)
+    if said is None:
+        m = _NAMELESS.match(text)
+        nameless = ConnectionLine("", "", int(m[1]) if m else None, m[2] if m else text)
+        return nameless if (m or bare.marked) and interpret(nameless) is not None else None
+    if said.base.startswith("/") or _is_status(said):  # "/etc/ipsec.secrets" line 3: …
+        return None
+    known = said.serial is not None or bare.marked or _means(said)
+    return said if known else None
+
+
+def _is_status(said: ConnectionLine) -> bool:
+    """Return whether a line is one of the connection list, perhaps damaged."""
+    if said.serial is not None:
+        return False
+    text = said.text
+    if _PROPOSALS.match(text):
+        return False
+    return text[:1].isspace() or connections.is_keyed(text) or connections.is_line(f" {text}")
+
+
+_PROPOSALS: Final = re.compile(r" {1,4}\d{1,3}:(?:IKE|ESP|AH)[=:]")
+
+
+def _means(said: ConnectionLine) -> bool:
+    """Return whether somebody who knows pluto's log knows this line."""
+    return (
+        interpret(said) is not None
+        or bool(_KNOWN.match(said.text))
+        or bool(_PROPOSALS.match(said.text))
+        or stage(said) is not None
+    )
+
+
+# What pluto says of a connection and isn't evidence of anything.
+_KNOWN: Final = re.compile(
+    r"added |adding |failed to add connection|deleting |unroute-|route-|terminating |initiating "
+    r"|sent |sending |received |retransmi|scheduling |starting keying attempt|reviving |loaded "
+    r"|connection is supposed to remain up|we cannot identify|STATE_[A-Z0-9_]{2,40}: "
+    r"|oriented |unoriented |warning: |ikev[12]|IKEv[12] |local IKE proposals|local ESP"
+    r"|NAT-Traversal: |XAUTH: |DPD: |modecfg: |proposal |cannot |can not "
+)
+
+
+def _may_be_status(text: str) -> bool:
+    """Return whether a line may stand in the answer to a command, which somebody logged."""
+    if text[3:4] == " " and text[:3].isdigit():
+        text = text[4:]
+    return not text.strip() or text[0] in '"#' or sections.known(text)
+
+
+# --- Lines that suffered -----------------------------------------------------------------------
+
+_HEAD: Final = re.compile(
+    rf'(?<=\s)(?:\d\d\d "{_WORD}"{_INSTANCES}(?=[ :])'
+    rf'|(?:\d\d\d )?"{_WORD}"{_INSTANCES}(?: [^#" \n]{{1,80}}){{0,3}}? #{grammar.NUMBER}: )'
+)
+
+
+def _relined(text: str) -> str:
+    """Give each line of a log that lost its line ends a line of its own.
+
+    A head within a line may be a peer's words, so that is done only where there are far more heads
+    than lines, and is to be told.
+    """
+    heads = len(_HEAD.findall(text))
+    lines = sum(not line.isspace() for line in text.split("\n") if line)
+    return _HEAD.sub(lambda m: f"\n{m[0]}", text) if heads >= _FAR_MORE * lines else text
+
+
+_FAR_MORE: Final = 2
+
+
+def _unbarred(lines: list[str]) -> list[str]:
+    """Take off the mark of a quotation that pluto has for its debugging: here each line has it."""
+    begins = [line.startswith("|") for line in lines if line.strip()]
+    if len(begins) < 2 or not all(begins):
+        return lines
+    return [line.lstrip("| ") for line in lines]
+
+
+_CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
+
+
+def _completed(text: str) -> str:
+    """Complete a notification's name, which ``journalctl`` cuts at the edge of the terminal."""
+    m = _CUT.search(text)
+    if m is None:
+        return text
+    meant = [name for name in NOTIFICATIONS if name.startswith(m[1])]
+    return text[: m.start()] + meant[0] if len(meant) == 1 else text
+
+
+def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
+    """Join with a line what a terminal or a mail wrapped off it: the text, and how many pieces.
+
+    Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
+    somebody wrote. It is taken for a piece where the log says something with it that pluto says.
+    A mail program breaks lines at a blank, a terminal anywhere.
+    """
+    if interpret(said) is not None:
+        return bare.text, 0
+    joined = [bare.text] * 2
+    for count, line in enumerate(lines[at + 1 : at + 1 + _MOST_PIECES], 1):
+        piece = line.strip(" >`")
+        if not piece or _begins(line):
+            break
+        joined = [f"{joined[0]} {piece}", f"{joined[1]}{piece}"]
+        for text in joined:
+            whole = parse_line(text)
+            if whole is not None and interpret(whole) is not None:
+                return text, count
+    return bare.text, 0
+
+
+_MOST_PIECES: Final = 3
+
+
+def _begins(line: str) -> bool:
+    """Return whether a line of its own begins here."""
+    bare = _bare(line)
+    return (
+        bare.text.startswith(('"', "#", "packet from "))
+        or bool(bare.stamp)
+        or bare.marked
+        or sections.known(bare.text)
+    )
+
+
+def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
+    """Put lines in order of time: ``journalctl -r`` has the newest first."""
+    stamps = [x.stamp for x in lines if x.stamp]
+    steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
+    backwards = steps.count(1) > steps.count(-1) and _same_shape(stamps)
+    return tuple(reversed(lines)) if backwards else tuple(lines)
+
+
+def _same_shape(stamps: Sequence[str]) -> bool:
+    """Return whether times of one day, or ISO dates, are all there is: these compare as texts."""
+    shapes = {re.sub(r"\d", "0", stamp) for stamp in stamps}
+    days = {re.split(r"[T ]?\d{1,2}:", stamp)[0] for stamp in stamps}
+    return len(shapes) == 1 and (len(days) == 1 or stamps[0][:2] == "20")
+
+
+# --- What lines say beside evidence ------------------------------------------------------------
+
+
+def stage(said: ConnectionLine) -> StateInfo | None:
+    """Return the state that a line says its SA to be in: the last message that was sent.
+
+    ``STATE_MAIN_I2: sent MI2, expecting MR2`` (to 3.32), ``sent Main Mode I2`` (from 4.0 on).
+    """
+    head, colon, _ = said.text.partition(":")
+    if colon and (found := state_table.find(head)):
+        return found[0]
+    words = re.split(r" (?:\{|to |for |from |containing )|[;,(]", said.text[:80], maxsplit=1)[0]
+    return next(iter(state_table.find(words)), None) if words.startswith("sent ") else None
+
+
+def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
+    """Go through lines of one pluto with what each is evidence of."""
+    quick: set[int | None] = set()
+    """IKEv1 SAs under which a Child was asked for."""
+    for line in lines:
+        found = interpret(line.said, phase1=line.said.serial in quick)
+        if found is not None and found.event is LogEvent.CHILD_REQUESTED:
+            quick.add(line.said.serial)
+        elif found is not None and found.version == 1 and found.using is not None:
+            quick.add(found.using)
+        yield line, found

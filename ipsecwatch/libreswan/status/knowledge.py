@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""How much of each part of an answer a text has: what its silence about something proves.
+
+pluto counts its connections and SAs, so that a part of a status may be known to be whole although
+another is missing: the end of one has all SAs, and not all connections.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan.status import sections
+from ipsecwatch.report import Extent, Knowledge, SaKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.libreswan.status.partial_report import PartialReport
+    from ipsecwatch.report import SaState, Totals
+
+_TOTALS: Final = (sections.CONNECTION_TOTAL, sections.IKE_TOTAL, sections.IPSEC_TOTAL)
+
+
+def knowledge(
+    command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
+) -> Knowledge:
+    """Return how much there is of each part of an answer to ``command``; none has log lines."""
+    connections = _connections(command, answer, complete=complete)
+    policies = connections
+    if connections is Extent.WHOLE and not all(c.policy_known for c in answer.connections):
+        policies = Extent.PARTIAL
+    of_states = _states(command, answer, states, complete=complete)
+    return Knowledge(
+        connections, policies, of_states, _counters(command, answer, states, of_states),
+        _extent(sum(head in answer.heads for head in _TOTALS), len(_TOTALS)),
+    )  # fmt: skip
+
+
+def _connections(command: str | None, answer: PartialReport, *, complete: bool) -> Extent:
+    listed, loaded = len(answer.connections), answer.totals.loaded
+    if sections.CONNECTION_TOTAL in answer.heads and loaded is not None:
+        return _extent(listed, loaded)
+    # A status, or a whole connectionstatus, has this head even where nothing is loaded.
+    if complete and sections.CONNECTION_LIST in answer.heads:
+        return Extent.WHOLE
+    if complete and command == "status":
+        return Extent.WHOLE
+    return Extent.PARTIAL if listed else Extent.ABSENT
+
+
+def _states(
+    command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
+) -> Extent:
+    if complete and command in ("status", "showstates"):
+        return Extent.WHOLE
+    counted = _counted(answer.totals)
+    # Behind the last SA comes another section: nothing of this one was cut off.
+    if counted is not None and len(states) >= counted and answer.doubt is None:
+        if sections.SHUNT_LIST in answer.heads:
+            return Extent.WHOLE
+        return Extent.PARTIAL if states else Extent.ABSENT
+    return Extent.PARTIAL if states or answer.pending else Extent.ABSENT
+
+
+def _counted(totals: Totals) -> int | None:
+    """Return how many SAs pluto counts; None: the text doesn't tell."""
+    ike, ipsec = totals.ike.get("total"), totals.ipsec.get("total")
+    return None if ike is None or ipsec is None else ike + ipsec
+
+
+def _counters(
+    command: str | None, answer: PartialReport, states: Sequence[SaState], of_states: Extent
+) -> Extent:
+    if command == "trafficstatus" and answer.traffic:
+        return Extent.WHOLE
+    children = [s for s in states if s.established and s.kind is SaKind.CHILD]
+    counted = sum(s.sa is not None or s.serial in answer.traffic for s in children)
+    if of_states is Extent.WHOLE and counted == len(children):
+        return Extent.WHOLE
+    return Extent.PARTIAL if counted or answer.traffic else Extent.ABSENT
+
+
+def _extent(there: int, all_: int) -> Extent:
+    if there >= all_:
+        return Extent.WHOLE
+    return Extent.PARTIAL if there else Extent.ABSENT

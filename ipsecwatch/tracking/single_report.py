@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The tunnels that one report alone shows, whole or not: of a saved or pasted text, or one answer.
+
+It has no past: when a state began isn't known, and how long something has been tried neither, so
+that nothing is ever stuck.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.observation import Observation, is_ike, observe_tunnels, refresh_fields
+from ipsecwatch.tracking.stage_reason import reason_by_stage
+from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
+
+if TYPE_CHECKING:
+    from ipsecwatch.report import Report
+
+
+def tunnels_of(report: Report) -> dict[str, Tunnel]:
+    """Return the tunnels that a report shows, by key, each with the likely reason."""
+    idle = frozenset([s.serial for s in report.states if is_ike(s)])
+    observed = observe_tunnels(report, idle, ())
+    return {key: _tunnel(key, o) for key, o in observed.items()}
+
+
+def _tunnel(key: str, observed: Observation) -> Tunnel:
+    state, reason = observed.state, _reason(observed)
+    tunnel = Tunnel(key, clean(observed.group.name), state, state, 0.0, 0.0, reason)
+    return refresh_fields(tunnel, observed)
+
+
+def _reason(observed: Observation) -> Reason:
+    if observed.state is not TunnelState.CONNECTING:
+        return Reason.NONE
+    if observed.group.unresolved is not None:
+        return Reason.UNREACHABLE
+    connections = list(observed.group.connections())
+    return reason_by_stage(
+        observed.states,
+        wanted=any(c.wanted_up for c in connections),
+        oriented=any(c.oriented is not False for c in connections),
+    )

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""What ``explain`` says of a log, of ``ipsec up`` at a terminal, and of a status with one."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.cli import main, terminal
+from ipsecwatch.cli.explain import log_story
+from ipsecwatch.cli.replay import transitions
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.recording.format import read
+from ipsecwatch.report import LogLine
+from ipsecwatch.tunnel import Reason
+from tests.support.paths import FIXTURES
+from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Explain = Callable[..., tuple[int, str, str]]
+
+
+FIELD = FIXTURES / "field"
+
+
+@pytest.fixture
+def explain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Explain:
+    """Run ``ipsecwatch explain`` on a text; blanks and line ends are one blank each."""
+
+    def run(text: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        code = main.run(["explain", *arguments])
+        out, err = capsys.readouterr()
+        return code, " ".join(out.split()), err
+
+    return run
+
+
+CASES = {
+    "01": ("✗ office", "No interface of this machine has the address", "ip address"),
+    "07": ("○ office", "The peer stopped answering", "whether the peer is running"),
+    "15": (
+        "✗ office", "The peer refused our key, certificate or identity (AUTHENTICATION_FAILED)",
+        "Compare leftid", "pluto goes on trying by itself",
+    ),
+    "16": ("✗ greA", "Our own private key for this tunnel was not found", "ipsec showhostkey"),
+    "17": ("… office", "or it refuses our ike= proposals"),
+    "23": ("the answer to processstatus",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_from_the_field_is_told(case: str, explain: Explain) -> None:
+    code, out, _ = explain((FIELD / f"{case}.txt").read_text())
+    assert code == 0
+    for text in CASES[case]:
+        assert text in out
+
+
+def test_no_tunnel_is_made_up_of_a_log(explain: Explain) -> None:
+    for case in ("01", "15", "16"):
+        text = (FIELD / f"{case}.txt").read_text()
+        assert json.loads(explain(text, "--json")[1])["tunnels"] == []
+        assert "nobody asks for it" not in explain(text)[1]
+
+
+def test_words_in_a_sentence_are_named(explain: Explain) -> None:
+    text = (FIELD / "21.txt").read_text()
+    code, out, err = explain(text)
+    assert (code, out) == (3, "")
+    assert "Words in it: explain STATE_MAIN_R1" in err
+    code, out, err = explain("", text.strip())
+    assert (code, out) == (3, "")
+    assert "Words in it: explain STATE_MAIN_R1" in err
+
+
+BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
+ASKED = '"office" #1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500'
+ASKED_AGAIN = '"office" #1: retransmitting IKE_SA_INIT request; will wait 1 seconds for response'
+LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: no acceptable"
+SAYS = {
+    "who refused: the peer": (
+        '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
+        "The peer refused the subnets that we asked for (TS_UNACCEPTABLE).", "leftsubnet",
+    ),
+    "who refused: we": (
+        '"office" #1: authentication failed: PSK AUTH mismatch',
+        "We refused the peer's key, certificate or identity.", "Compare leftid",
+    ),
+    "nobody proves it": (
+        '"office" #1: ignoring IKE_SA_INIT response containing NO_PROPOSAL_CHOSEN notification (M',
+        "It has not come up. It seems that the peer refused our proposal", "not authenticated",
+    ),
+    "we refuse in the clear": (
+        '"office" #1: sending notification NO_PROPOSAL_CHOSEN to 192.0.2.7:500',
+        "It failed. We refused the peer's proposal", "Compare ike=",
+    ),
+    "a guess is told as one": (
+        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',
+        "perhaps it refuses it", "UDP 4500",
+    ),
+    "modes": (
+        '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
+        "One side wants tunnel mode", "Compare type=",
+    ),
+    "silence": (
+        '"office" #1: IKE_SA_INIT_I: 60 second timeout exceeded after 7 retransmits.  No response',
+        "The peer does not answer.", "refuses our ike= proposal",
+    ),
+    "another connection's route": (
+        '"office" #2: cannot route -- route already in use for "berlin"',
+        "has the same route already.", "leftsubnet=",
+    ),
+    "our own secret": (
+        '"office" #1: Failed to find our PreShared Key',
+        "The peer refused nothing.", "ipsec.secrets",
+    ),
+    "a certificate that expired": (
+        '"office" #1: NSS: ERROR: IPsec certificate CN=NO_PROP bad: SEC_ERROR_EXPIRED_CERTIFICATE',
+        "(SEC_ERROR_EXPIRED_CERTIFICATE)", "Look at the certificate's dates",
+    ),
+    "it is up": (
+        '"office" #2: initiator established Child SA using #1; IPsec tunnel [x]',
+        "It came up. Nothing in these lines says that it ended.", "● office",
+    ),
+    "an answer is awaited": (
+        f"{ASKED}\n{ASKED_AGAIN}",
+        "The text ends here: we called the peer", "It was sent again once, without an answer.",
+    ),
+    "its settings": (
+        "Failed to add connection \"office\": esp='x' is invalid",
+        "It was not loaded.", "ipsec.conf",
+    ),
+    "words that mean more than one thing": (
+        '"office": terminating SAs using this connection',
+        "by hand, or because the connection was loaded anew", "○ office",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAYS)
+def test_it_is_said_who_did_what_and_what_to_do(case: str, explain: Explain) -> None:
+    line, *texts = SAYS[case]
+    code, out, _ = explain(f"{BEGUN}\n{line}\n")
+    assert code == 0
+    for text in texts:
+        assert text in out, out
+
+
+def test_a_status_and_a_log_are_both_told_and_agree(explain: Explain) -> None:
+    status = statuses(ROOT / "4.10" / "badesp.jsonl.gz")[-1].stdout
+    log = '"badesp" #2: IKE_AUTH response rejected Child SA with NO_PROPOSAL_CHOSEN\n'
+    for text in (status + log, log + status):
+        code, out, _ = explain(text)
+        assert code == 0
+        assert "… badesp" in out
+        assert "likely The two sides have no algorithms in common." in out
+        assert "✗ badesp" in out
+        found = json.loads(explain(text, "--json")[1])
+        assert [t["reason"] for t in found["tunnels"] if t["name"] == "badesp"] == ["proposal"]
+        assert [x["reason"] for x in found["log"]] == ["proposal"]
+
+
+def test_a_whole_status_has_no_log_whatever_a_peer_wrote_into_it(explain: Explain) -> None:
+    status = statuses(ROOT / "4.10" / "site.jsonl.gz")[-1].stdout
+    assert json.loads(explain(status, "--json")[1])["log"] == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{v}/{n}" for v in ("4.10", "5.4") for n in ("badesp", "badprop", "closed", "hole",
+                                                   "wrongpsk", "peer-deletes", "site", "v1main")],
+)  # fmt: skip
+def test_a_recorded_log_has_the_reason_that_the_service_gives_or_none(name: str) -> None:
+    path = ROOT / f"{name}.jsonl.gz"
+    log = "\n".join(
+        f"Nov 28 10:00:00 west pluto[7]: {e.text}"
+        for e in read(path)[1]
+        if isinstance(e, LogLine) and e.identifier == "pluto"
+    )
+    (told,) = log_story.as_json(log_text.read(log))
+    last = {t.tunnel.name: t for t in transitions(path)}[told["name"]]
+    assert told["reason"] in (last.reason, None)
+    assert (told["reason"] is None) == (last.reason is Reason.OPERATOR and name[0] == "4")
+
+
+def test_a_line_may_be_an_argument(explain: Explain) -> None:
+    code, out, _ = explain("", '"office" #1: authentication failed: PSK AUTH mismatch')
+    assert (code, "✗ office" in out) == (0, True)
+    code, out, _ = explain("", "authentication failed: PSK AUTH mismatch")
+    assert (code, "a connection that the text doesn't name" in out) == (0, True)
+
+
+NOTHING = (
+    '"office" #2: something nobody knows', '"office": added IKEv2 connection',
+    "Nov 28 10:00:00 gw pluto[1]: listening for IKE messages",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_of_lines_that_nobody_knows_nothing_is_said(text: str, explain: Explain) -> None:
+    code, out, err = explain(text + "\n")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+
+
+def test_json_tells_outcome_reason_and_what_is_ours(explain: Explain) -> None:
+    found = json.loads(explain((FIELD / "16.txt").read_text(), "--json")[1])["log"]
+    assert [(x["name"], x["outcome"], x["attempts"], x["reason"], x["ours"]) for x in found] == [
+        ("greA", "failed", 1, "authentication", "no-private-key")
+    ]
+
+
+def test_packets_that_fit_no_connection_are_told_by_their_address(explain: Explain) -> None:
+    knock = "initial Main Mode message received on 192.0.2.1:500 but no connection has been authori"
+    code, out, _ = explain(f"packet from 198.51.100.9:500: {knock}\n" * 3)
+    assert code == 0
+    assert out.count("packets from 198.51.100.9") == 1
+    assert "no loaded connection fits it" in out
+
+
+def test_pairs_of_subnets_are_told_together(explain: Explain) -> None:
+    lines = [
+        f'"multi/{i}x1" #{i + 1}: CREATE_CHILD_SA failed with error notification TS_UNACCEPTABLE'
+        for i in range(1, 4)
+    ]
+    out = explain("\n".join(lines))[1]
+    assert "✗ multi/1x1, multi/2x1, multi/3x1" in out
+
+
+def test_many_connections_are_summed_up() -> None:
+    lines = "\n".join(f'"c{i}" #{i}: authentication failed: x' for i in range(1, 41))
+    told = log_story.lines_of(log_text.read(lines), terminal.Paint(False), 80)
+    assert len(told) < 120
+    assert any("28 more" in line for line in told)
+
+
+@pytest.mark.parametrize("wide", [40, 80, 100])
+def test_lines_are_no_wider_than_the_terminal(wide: int) -> None:
+    for path in sorted(FIELD.glob("*.txt")):
+        log = log_text.read(path.read_text())
+        for line in log_story.lines_of(log, terminal.Paint(False), wide):
+            assert len(line) <= wide
+
+
+def test_what_a_peer_chose_reaches_the_terminal_cleaned(explain: Explain) -> None:
+    hostile = "a\x1b]0;x\x07\u202eb" + "C" * 5000
+    out = explain(f'"office" #1: authentication failed: no certificate matched {hostile}\n')[1]
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert len(out) < 1000
+
+
+@pytest.mark.parametrize("line", (FIELD / "07.txt").read_text().splitlines())
+def test_each_way_to_say_that_the_peer_is_dead_is_known(line: str, explain: Explain) -> None:
+    assert "The peer stopped answering" in explain(line + "\n")[1]

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What a log tells of each connection: the recordings' logs against what really happened."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
+from ipsecwatch.recording.format import read
+from ipsecwatch.report import LogLine
+from ipsecwatch.tunnel import Reason
+from tests.support.recordings import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRUTH = json.loads((ROOT / "truth.json").read_text())
+
+
+def told(*lines: str) -> dict[str, Story]:
+    return {s.name: s for s in stories(log_text.read("\n".join(lines)).lines)}
+
+
+def office(*texts: str) -> Story:
+    """What is told of a connection with these lines."""
+    lines = (f'"office"{text if text[0] == ":" else f" {text}"}' for text in texts)
+    return told(*lines)["office"]
+
+
+BEGUN = "#1: initiating IKEv2 connection"
+IKE = "#1: initiator established IKE SA; authenticated peer using authby=secret"
+CHILD = "#2: initiator established Child SA using #1; IPsec tunnel [x]"
+REFUSED = "#1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
+SILENT = "#1: STATE_V2_PARENT_I1: 60 second timeout exceeded after 7 retransmits.  No response"
+DEAD = "#1: liveness action - restarting all connections that share this peer"
+BY_HAND = ": terminating SAs using this connection"
+GOES = "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 9.6s and NOT sending notification"
+
+STORIES = {
+    "it came up": ((BEGUN, IKE, CHILD), Outcome.UP, None),
+    "it was refused": ((BEGUN, REFUSED), Outcome.FAILED, Reason.AUTHENTICATION),
+    "nobody answered": ((BEGUN, SILENT), Outcome.FAILED, Reason.NO_ANSWER),
+    "it failed, then came up": ((BEGUN, REFUSED, BEGUN, IKE, CHILD), Outcome.UP, None),
+    "it came up, and the peer closed it": (
+        (BEGUN, IKE, CHILD, GOES), Outcome.LOST, Reason.PEER_DELETED,
+    ),
+    "the first cause counts": (
+        (BEGUN, IKE, CHILD, DEAD, BY_HAND, GOES), Outcome.LOST, Reason.PEER_DEAD,
+    ),
+    "it was lost, and the next attempt fails": (
+        (BEGUN, IKE, CHILD, GOES, BEGUN, SILENT), Outcome.FAILED, Reason.NO_ANSWER,
+    ),
+    "within an attempt the best explanation counts": (
+        (BEGUN, "#1: dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN n",
+         SILENT), Outcome.FAILED, Reason.PROPOSAL,
+    ),
+    "of two attempts the last counts": (
+        (BEGUN, REFUSED, BEGUN, SILENT), Outcome.FAILED, Reason.NO_ANSWER,
+    ),
+    "what was deleted is what failed": ((BEGUN, REFUSED, GOES), Outcome.FAILED,
+                                        Reason.AUTHENTICATION),
+    "an answer is awaited": ((BEGUN, "#1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500"),
+                             Outcome.OPEN, None),
+    "it was only begun": ((BEGUN,), Outcome.OPEN, None),
+    "there is no Child yet": ((BEGUN, IKE), Outcome.IKE_ONLY, None),
+    "a rekey is no loss": (
+        (BEGUN, IKE, CHILD, "#3: initiator rekeyed IKE SA #1 {cipher=x}", GOES,
+         "#4: initiator rekeyed Child SA #2 using #3; IPsec tunnel [x]"), Outcome.UP, None,
+    ),
+    "a rekey fails while it is up": (
+        (BEGUN, IKE, CHILD, "#3: CREATE_CHILD_SA failed with error notification TS_UNACCEPTABLE"),
+        Outcome.RENEWAL_FAILED, Reason.TRAFFIC_SELECTORS,
+    ),
+    "it was given up without a word": (
+        (BEGUN, "#1: STATE_PARENT_I2: sent v2I2, expected v2R2", "#1: deleting state (STATE_PARE"),
+        Outcome.GIVEN_UP, None,
+    ),
+    "its settings were refused": (
+        (": failed to add connection: left certificate 'west' not found in the NSS database",),
+        Outcome.NOT_LOADED, None,
+    ),
+    "phase 1 of IKEv1 may end, and the tunnel stays": (
+        ("#1: initiating IKEv1 Main Mode connection", "#1: ISAKMP SA established {auth=PRESHARED}",
+         "#2: initiating Quick Mode IKEv1+PSK {using ISAKMP SA #1 msgid:x}",
+         "#2: IPsec SA established tunnel mode {ESP=>0x1}", "#1: ISAKMP SA expired (LATEST!)"),
+        Outcome.UP, None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STORIES)
+def test_the_last_attempt_is_told(case: str) -> None:
+    lines, outcome, reason = STORIES[case]
+    story = office(*lines)
+    cause = story.failure or story.loss
+    assert story.outcome is outcome
+    assert (cause.finding.reason if cause else None) is reason
+
+
+def test_a_phase_2_is_part_of_the_attempt_of_its_phase_1() -> None:
+    quick = "#2: initiating Quick Mode IKEv1+PSK {using ISAKMP SA #1 msgid:x proposal=y}"
+    main = "#1: initiating IKEv1 Main Mode connection"
+    assert office(main, quick, "#2: NO_PROPOSAL_CHOSEN").attempts == 1
+    assert office(main, quick, BEGUN).attempts == 2
+
+
+def test_connections_that_are_mixed_are_told_apart() -> None:
+    found = told(
+        f'"a" {BEGUN}', '"b" #2: initiating IKEv2 connection', f'"a" {REFUSED}',
+        '"b" #2: initiator established IKE SA; x',
+        '"b" #3: initiator established Child SA using #2',
+    )  # fmt: skip
+    assert {name: s.outcome for name, s in found.items()} == {
+        "a": Outcome.FAILED,
+        "b": Outcome.UP,
+    }
+
+
+@pytest.mark.parametrize("line", ["shutting down", "Pluto is shutting down", "Starting Pluto (L"])
+def test_what_pluto_takes_with_it_is_not_up(line: str) -> None:
+    story = told(*(f'"office" {text}' for text in (BEGUN, IKE, CHILD)), line)["office"]
+    assert story.outcome is Outcome.LOST
+
+
+def test_of_lines_that_say_nothing_nothing_is_told() -> None:
+    assert (
+        told('"office" #1: x', '"office": added IKEv2 connection', '"office" #1: NAT: none') == {}
+    )
+
+
+LOGGED = [
+    path
+    for path in sorted(ROOT.glob("*/*.jsonl.gz"))
+    if f"{path.parent.name}/{path.name}" in TRUTH and "server" not in path.name
+]
+ALIKE = {
+    "up": {Outcome.UP},
+    "down": {Outcome.LOST, Outcome.FAILED},
+    "waiting": {Outcome.LOST},
+    "gone": {Outcome.LOST},
+    "stuck": {Outcome.FAILED, Outcome.GIVEN_UP, Outcome.OPEN},
+    "connecting": {Outcome.FAILED, Outcome.LOST, Outcome.OPEN},
+}
+
+
+@pytest.mark.parametrize("path", LOGGED, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_a_recorded_log_ends_as_the_tunnel_did(path: Path) -> None:
+    text = "\n".join(
+        f"Nov 28 10:00:00 west pluto[7]: {event.text}"
+        for event in read(path)[1]
+        if isinstance(event, LogLine) and event.identifier == "pluto"
+    )
+    log = log_text.read(text)
+    assert log.lines
+    ends = TRUTH[f"{path.parent.name}/{path.name}"]["tunnels"]
+    for story in stories(log.lines):
+        base = story.name.partition("/")[0].partition("[")[0]
+        if base not in ends:
+            continue
+        assert story.outcome in ALIKE[ends[base][-1][1]], (story.name, ends[base][-1])
+
+
+def test_a_rekey_alone_shows_that_it_was_up() -> None:
+    story = office("#4: initiator rekeyed Child SA #2 using #1; IPsec tunnel [x]")
+    assert (story.outcome, story.renewed, story.came_up) == (Outcome.UP, True, 0)
+
+
+def test_phase_1_that_the_peer_deletes_after_the_child_is_no_failure() -> None:
+    story = office(
+        "#2: IPsec SA established tunnel mode {ESP=>0x1}",
+        "#1: received Delete SA(0xfa2bb9e8) payload: deleting IPSEC State #2",
+        "#1: received Delete SA payload: deleting ISAKMP State #1",
+    )
+    assert story.outcome is Outcome.LOST
