@@ -289,14 +289,11 @@ class LogEvidence:
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
         """Find what was told of one thing after ``born``, by order.
 
-        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` ended
-        nothing that was there then, and what ends SAs at once doesn't in any case.
+        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` has
+        ended nothing that was there then.
         """
-        return {
-            e.order: e
-            for e in self._findings.about(about)
-            if e.order > born and (e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS))
-        }
+        told = self._findings.about(about)
+        return {e.order: e for e in told if e.order > born and (lasts or e.at > late)}
 
 
 def _anything(value: object) -> object:
