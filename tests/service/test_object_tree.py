@@ -109,6 +109,8 @@ async def test_a_tunnels_properties_are_told_one_by_one_and_together() -> None:
         "Reason": "pluto-unreachable",
         "Since": round(SINCE * 1e6),
         "SinceMonotonic": round(SINCE_MONO * 1e6),
+        "SinceBoottime": 0,
+        "SinceKnown": True,
         "ChildrenUp": 2,
         "Children": 3,
         "Instances": 4,

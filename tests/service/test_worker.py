@@ -168,9 +168,10 @@ def test_with_a_line_of_the_log_an_old_report_is_looked_at_again() -> None:
     first = poll(0, [connection("a", policy="UP")])
     history = [tracker.observe(first), tracker.observe(at(30, first))]
     assert [c.reason for changes in history for c in changes] == [Reason.NONE, Reason.OTHER]
-    tracker.hear(LogLine(START, '"a" #1: no acceptable Oakley Transform'))
+    refused = "IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
+    tracker.hear(LogLine(START, f'"a" #1: {refused}'))
     tracker.observe(at(31, first))
-    assert tracker.tunnels["a"].reason is Reason.PROPOSAL
+    assert tracker.tunnels["a"].reason is Reason.AUTHENTICATION
 
 
 def test_who_is_missed_in_an_old_report_goes_when_the_time_of_loading_is_over() -> None:
