@@ -89,6 +89,9 @@ class AttemptReasons:
         reason, line = self._log.attempts.failure(_names(record.tunnel), 0)
         if reason is Reason.UNREACHABLE and line is not None and name in line:
             return reason, line
+        line = self._log.unresolved(name)
+        if line is not None:
+            return Reason.UNREACHABLE, line
         if reason is Reason.UNREACHABLE or record.trying_since is not None:
             return Reason.UNREACHABLE, f"The name {name} does not resolve."
         return None

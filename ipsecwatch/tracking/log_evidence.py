@@ -8,6 +8,7 @@ attempt failed is asked first (incoming.py), and all is bounded: a peer can make
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.evidence import About
     from ipsecwatch.tracking.held_sas import HeldSas, Hosts
 
+MAX_HOSTS: Final = 1000
+"""Names of hosts that are kept."""
 STOP_LEAD: Final = 10.0
 """Seconds by which a stop of pluto may be logged before its last answer."""
 SPENT_AFTER: Final = 2.0
@@ -62,6 +65,8 @@ class LogEvidence:
         self.newcomers: Final = Newcomers()
         self.sas = KnownSas()
         self._findings = Findings()
+        self._unresolved: OrderedDict[str, str] = OrderedDict()
+        """Names of hosts that didn't resolve, where no connection was named, and the lines."""
         self._stopped_at = float("-inf")
         self._started_at = float("-inf")
         """When the log last told that pluto stops, and that it starts, on the wall clock."""
@@ -103,9 +108,16 @@ class LogEvidence:
         elif finding.event is LogEvent.STARTED:
             self._started_at = line.at
             self._forget()
-        elif finding.subject is Subject.ADDRESS and finding.address is not None:
-            evidence = self._evidence(line, finding, None)
-            self._findings.add((Subject.ADDRESS, finding.address), evidence)
+        elif finding.subject is Subject.HOST and finding.host is not None:
+            self._unresolved[finding.host] = line.text[:MAX_LINE]
+            if len(self._unresolved) > MAX_HOSTS:
+                self._unresolved.popitem(last=False)
+        elif finding.event is LogEvent.LOSS:
+            evidence = self._evidence(line, finding, finding.ended)
+            if finding.subject is Subject.ADDRESS and finding.address is not None:
+                self._findings.add((Subject.ADDRESS, finding.address), evidence)
+            elif finding.ended is not None:
+                self._findings.add((Subject.SA, str(finding.ended)), evidence)
 
     def _take(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
         match finding.event:
@@ -211,6 +223,7 @@ class LogEvidence:
         self._alive_at = at
 
     def _forget(self) -> None:
+        self._unresolved.clear()
         self._findings.clear()
         self.attempts.restart()
         self.incoming.forget()
@@ -245,6 +258,10 @@ class LogEvidence:
         same = [e for e in told if e.reason is told[0].reason]
         return _meaning(told[0], held), max(same, key=lambda e: e.weight).line
 
+    def unresolved(self, host: str) -> str | None:
+        """Return the line that told that a host's name doesn't resolve, and named no connection."""
+        return self._unresolved.get(host)
+
     def lost_between(self, held: HeldSas, successors: Collection[int]) -> bool:
         """Return whether SAs ended before the first of the Child SAs ``successors`` came."""
         came = self.sas.came(successors)
@@ -272,14 +289,11 @@ class LogEvidence:
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
         """Find what was told of one thing after ``born``, by order.
 
-        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` ended
-        nothing that was there then, and what ends SAs at once doesn't in any case.
+        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` has
+        ended nothing that was there then.
         """
-        return {
-            e.order: e
-            for e in self._findings.about(about)
-            if e.order > born and (e.at > late or (lasts and e.end is not LossKind.AMBIGUOUS))
-        }
+        told = self._findings.about(about)
+        return {e.order: e for e in told if e.order > born and (lasts or e.at > late)}
 
 
 def _anything(value: object) -> object:

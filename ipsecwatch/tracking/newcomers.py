@@ -2,14 +2,14 @@
 """Clients that connect anew, and so take the place of what they had from another address.
 
 pluto replaces an instance when the same identity has proved itself as another one of the same
-template (uniqueids=). It does so in one go, so that lines of nobody else come between: from 5.0 on
-it tells of the new IKE SA first and ends the old instance then, up to 4.15 (and for IKEv1 ever
-since) the other way round. The identity itself is never looked at: the peer chose it.
+template (uniqueids=). With IKEv2 it tells first of the new IKE SA, then signs its own proof, which
+takes a moment, ends the old instance, and tells of the new Child SA then. With IKEv1 the old one
+ends first. The identity itself is never looked at: the peer chose it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +19,10 @@ from ipsecwatch.tunnel import Reason
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
+IN_ONE_GO: Final = 2.0
+"""Seconds that the lines of one replacement take at most."""
+MAX_COMING: Final = 1000
+"""Clients of which the IKE SA is there and the Child SA isn't; the oldest are dropped."""
 MAX_KEPT: Final = 1000
 """Replacements kept for whoever asks: as many as a flood of them between two polls may have."""
 
@@ -43,16 +47,14 @@ class Newcomers:
     """Follows who comes and who leaves, line by line."""
 
     def __init__(self) -> None:
-        self._came: ConnectionLine | None = None
-        """The line that told last of a new IKE SA, while no line but of ends has followed."""
-        self._left: ConnectionLine | None = None
-        """The line that told last of an instance's end."""
-        self._open = False
-        """That instance may still turn out to be replaced, by whom the next lines are about."""
-        self._patient = False
-        """Lines of the newcomer may come before the one that tells of its IKE SA."""
+        self._coming: OrderedDict[str, tuple[ConnectionLine, float]] = OrderedDict()
+        """Clients that have an IKE SA, and since when, while no Child SA of theirs is told of."""
+        self._left: tuple[ConnectionLine, float] | None = None
+        """The last instance that ended while nobody was coming, and when."""
         self._heir = ""
-        """Whose lines came first after that."""
+        """Of whom the lines are that followed that."""
+        self._patient = False
+        """Those may be several before the one that tells of the IKE SA."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
@@ -60,40 +62,54 @@ class Newcomers:
 
         That is the one that the line tells the end of, or one of which an earlier line did.
         """
-        if finding is not None and finding.event is LogEvent.IKE_ESTABLISHED:
-            return self._note_new(said, at)
+        if finding is not None and _is_new(said, finding):
+            return self._note_new(said, finding, at)
         if finding is not None and _ends_instance(said, finding):
             return self._note_end(said, finding, at)
-        if self._left is None or said.name != self._left.name:
-            self._note_other(said)
+        if finding is not None and finding.event in _ARRIVED:
+            self._coming.pop(said.name, None)
+        if self._left is not None and said.name != self._left[0].name:
+            if not self._patient or self._heir not in ("", said.name):
+                self._left = None
+            self._heir = said.name
         return None
 
-    def _note_new(self, said: ConnectionLine, at: float) -> str | None:
-        left = self._left if self._open else None
-        self._came, self._left, self._open = said, None, False
-        if left is None or not _is_sibling(left, said) or self._heir not in ("", said.name):
+    def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
+        left, self._left = self._left, None
+        if finding.version != 1:
+            self._coming[said.name] = said, at
+            if len(self._coming) > MAX_COMING:
+                self._coming.popitem(last=False)
+        if left is None or not _is_sibling(left[0], said) or self._heir not in ("", said.name):
             return None
-        self._replace(left, said, at)
-        return left.name
+        if at - left[1] > IN_ONE_GO:
+            return None
+        self._replace(left[0], said, at)
+        return left[0].name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        replaced = self._came is not None and _is_sibling(said, self._came)
-        self._left, self._open, self._heir = said, not replaced, ""
-        if self._came is None or not replaced:
-            # A client that comes after another was taken down by hand is told of by more lines.
-            self._patient = finding.reason is Reason.REPLACED
-            return None
-        self._replace(said, self._came, at)
-        return said.name
-
-    def _note_other(self, said: ConnectionLine) -> None:
-        """Take note of a line that is about none that is leaving."""
-        self._came = None
-        self._open = self._open and self._patient and self._heir in ("", said.name)
-        self._heir = said.name
+        self._coming.pop(said.name, None)
+        for came, since in reversed(self._coming.values()):
+            if _is_sibling(said, came) and at - since <= IN_ONE_GO:
+                self._replace(said, came, at)
+                return said.name
+        self._left, self._heir = (said, at), ""
+        # A client that comes after another was taken down by hand is told of by more lines.
+        self._patient = finding.reason is Reason.REPLACED
+        return None
 
     def _replace(self, old: ConnectionLine, new: ConnectionLine, at: float) -> None:
         self.replacements.append(Replacement(at, old.name, old.base, old.address, new.address))
+
+
+_ARRIVED: Final = (LogEvent.CHILD_ESTABLISHED, LogEvent.FAILURE)
+"""What ends the time in which a client is coming."""
+
+
+def _is_new(said: ConnectionLine, finding: Finding) -> bool:
+    """Return whether a line tells of a client's new IKE SA."""
+    new = finding.event is LogEvent.IKE_ESTABLISHED and finding.rekeyed is None
+    return new and said.base != said.name
 
 
 def _ends_instance(said: ConnectionLine, finding: Finding) -> bool:

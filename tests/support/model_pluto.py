@@ -325,13 +325,10 @@ class ModelPluto:
         )
         self._log(f"{came.head} #{came.ike}: processing decrypted IKE_AUTH request: SK{{IDi,AUTH}}")
         established = "responder established IKE SA; authenticated peer using authby=secret"
-        if not self.old:
-            self._log(f"{came.head} #{came.ike}: {established}")
+        self._log(f"{came.head} #{came.ike}: {established}")
         for gone in known:
             self._because(gone.name, "replaced")
             self._replace(gone)
-        if self.old:
-            self._log(f"{came.head} #{came.ike}: {established}")
         self._log(f"{came.head} #{came.child}: responder established Child SA using #{came.ike}")
         self.clients[came.name] = came
 

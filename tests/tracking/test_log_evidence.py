@@ -19,7 +19,7 @@ from ipsecwatch.tracking.attempt_log import MAX_EVIDENCE, MAX_NAMES, MAX_PIECES
 from ipsecwatch.tracking.evidence import MAX_EACH, MAX_FINDINGS
 from ipsecwatch.tracking.held_sas import HeldSas
 from ipsecwatch.tracking.known_sas import MAX_SERIALS
-from ipsecwatch.tracking.log_evidence import LogEvidence
+from ipsecwatch.tracking.log_evidence import MAX_HOSTS, LogEvidence
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
 from tests.support.reports import child, connection, ike
@@ -341,6 +341,20 @@ def test_an_interface_takes_with_it_what_has_its_address(shown: str, ours: str) 
     assert log.loss(between("192.0.2.77", "198.51.100.1"))[0] is Reason.OPERATOR
 
 
+def test_a_state_on_an_interface_that_went_has_ended_with_it() -> None:
+    log = told(*V2_UP, "deleting lasting state #2 on interface (eth1) which is shutting down")
+    assert loss(log) is Reason.UNREACHABLE
+
+
+def test_a_name_that_does_not_resolve_is_kept_for_whoever_has_that_peer() -> None:
+    line = "failed to convert 'gate.example' at load time: not a numeric IPv4 address"
+    log = told(line)
+    assert log.unresolved("gate.example") == line
+    assert log.unresolved("other.example") is None
+    told(*(f"failed to convert 'h{n}.example' at load time" for n in range(MAX_HOSTS)), log=log)
+    assert log.unresolved("gate.example") is None
+
+
 def test_a_dead_peer_takes_with_it_what_shares_both_ends() -> None:
     log = LogEvidence()
     log.compare(report(connection("other", peer="198.51.100.1")), AT)
@@ -368,11 +382,20 @@ def test_what_outlives_the_end_of_others_was_not_ended_by_it(line: str) -> None:
     assert log.loss(survivor)[0] is Reason.OPERATOR
 
 
-def test_a_deletion_that_the_peer_does_not_answer_is_by_hand_half_a_minute_later() -> None:
+@pytest.mark.parametrize(
+    "hand",
+    [
+        ": terminating SAs using this connection",  # 5.0, 5.1
+        ": initiating delete of connection's IKE SA #1 (and Child SA #2)",
+    ],
+)
+def test_a_deletion_that_the_peer_does_not_answer_is_by_hand_half_a_minute_later(
+    hand: str,
+) -> None:
     up = report(connection("site"), states=(ike(1, "site"), child(2, "site", 1)))
     log = told(*V2_UP)
     log.compare(up, AT)
-    told(": initiating delete of connection's IKE SA #1 (and Child SA #2)", at=AT + 1, log=log)
+    told(hand, at=AT + 1, log=log)
     for second in range(2, 40):
         log.compare(up, AT + second)
     told(

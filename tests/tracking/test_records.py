@@ -17,7 +17,7 @@ from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import TunnelState
 from tests.support.model_pluto import ModelPluto
 from tests.support.recordings import ROOT
-from tests.support.reports import child, connection, cut, ike, no_answer, poll
+from tests.support.reports import START, child, connection, cut, ike, no_answer, poll
 
 SITE = connection("site")
 UP = (ike(1, "site"), child(2, "site", 1))
@@ -49,6 +49,25 @@ def test_a_pluto_that_was_restarted_meanwhile_is_noticed() -> None:
     tracker.observe(poll(0, [SITE], UP, pid=7))
     changes = again(tracker).observe(poll(5, [SITE], UP, pid=8))
     assert [(c.goes_down, c.goes_up) for c in changes] == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize(("pid", "reason"), [(7, "operator"), (8, "pluto-restarted")])
+def test_what_the_log_told_before_holds_for_the_same_pluto_alone(pid: int, reason: str) -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE], UP, pid=7))
+    tracker.hear(LogLine(START + 1, '"site": initiating delete of connection\'s IKE SA #1'))
+    tracker.observe(poll(5, [SITE], UP, pid=7))
+    (change,) = again(tracker).observe(poll(30, [SITE], pid=pid))
+    assert change.reason == reason
+
+
+def test_a_tunnel_that_was_taken_down_by_hand_is_so_after_a_restart_of_ours() -> None:
+    wanted = connection("site", policy="IKEv2+UP")
+    tracker = Tracker()
+    tracker.observe(poll(0, [wanted], UP, pid=7))
+    tracker.observe(poll(5, [SITE], UP, pid=7))
+    (change,) = again(tracker).observe(poll(30, [SITE], pid=7))
+    assert change.reason == "operator"
 
 
 def test_a_pluto_that_has_gone_is_not_told_of_again() -> None:
