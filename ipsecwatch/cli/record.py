@@ -155,7 +155,8 @@ class _Recorder:
             self._screen.look(Poll(at, mono, report))
         return entry | _answered(answer)
 
-    def _heard(self, line: LogLine) -> None:
+    def _heard(self, line: LogLine) -> bool:
+        """Record a line. None brings the next question forward: it comes in its own time."""
         self.lines += 1
         self._put(
             {
@@ -165,6 +166,7 @@ class _Recorder:
                 "unit": self._settings.unit,
             }
         )
+        return False
 
     def _head(self) -> None:
         self._out.head(self._version, self._interval, redacted=self._redactor is not None)

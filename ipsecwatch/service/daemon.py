@@ -25,6 +25,7 @@ from systemd import daemon
 
 from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
+from ipsecwatch.libreswan.log_lines import is_evidence
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
@@ -144,9 +145,10 @@ class Service:
         """We are on the bus, or know why we aren't."""
         self._stop = asyncio.Event()
 
-    def hear(self, line: LogLine) -> None:
-        """Take note of a line that pluto logged."""
+    def hear(self, line: LogLine) -> bool:
+        """Take note of a line that pluto logged; say whether it is worth a look at pluto."""
         self._worker.hear(line)
+        return line.identifier == "systemd" or is_evidence(line.text)
 
     def stop(self) -> None:
         """Have run() end."""
