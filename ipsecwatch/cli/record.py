@@ -20,6 +20,7 @@ from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.poller import BUDGET
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
 from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.sanitize import clean
@@ -149,6 +150,8 @@ class _Recorder:
             if command is Command.STATUS:
                 self._screen.look(Poll(at, mono, pluto=e.pluto, why=str(e)))
             return entry | _failed(e, round(time.monotonic() - mono, 3))
+        if command is Command.STATUS and answer.via is Via.SOCKET:
+            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
         if command is Command.STATUS:
             report = self._reader.read(answer.text, "status")
             self._version = report.version or self._version

@@ -29,10 +29,11 @@ from ipsecwatch.libreswan.log_lines import is_evidence
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
-from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Via
 from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.systemd import SystemdWatch
+from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, RefusedError
@@ -70,6 +71,8 @@ SAVE_EVERY: Final = 30.0
 
 MAX_STRANGE: Final = 1000
 """Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
+
+NO_UNIT: Final = "See what starts pluto on this machine: it isn't its systemd unit."
 
 LOG_LAG: Final = 0.05
 """Seconds that a loss without a cause waits for the log, before it is told of as it is."""
@@ -222,6 +225,8 @@ class Service:
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
         """Take what a poll brought; says whether the next one should come soon."""
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
+        if isinstance(answer, Answer):
+            self._note_answering(answer, mono)
         await self._log.settle(asked)
         if isinstance(answer, AskError):
             self._probe.whole()
@@ -242,6 +247,14 @@ class Service:
         self._outbox.put_nowait(self._told(poll, changes, asked))
         self.followups.set_alarm(self._tracker.due)
         return self._tracker.connecting
+
+    def _note_answering(self, answer: Answer, mono: float) -> None:
+        """Learn who it is that has answered: whose log, and whose unit, tell of our tunnels."""
+        self._system.answered(mono - answer.took)
+        if answer.via is Via.SOCKET:
+            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
+        elif answer.command is Command.STATUS:  # there is no way to know; other questions don't ask
+            self._log.answered(())
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
         report = await self._worker.read(answer)
@@ -356,7 +369,8 @@ class Service:
         pluto, was = told.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:
-            self._journal.pluto_lost(pluto, ill, told.poll.why or "")
+            advice = "" if self._system.runs_pluto else NO_UNIT
+            self._journal.pluto_lost(pluto, ill, told.poll.why or "", advice)
         elif pluto is PlutoState.RUNNING and was in _ILL:
             self._journal.pluto_back(told.news.pluto_version)
         if pluto is not PlutoState.STARTING:

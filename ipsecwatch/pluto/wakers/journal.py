@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """pluto's lines in the journal, and systemd's about its unit: waker and witness.
 
-Anybody can log as "pluto"; only what journald itself vouches for is believed: the unit a process
-runs in, and that it is root's.
+Anybody can log as "pluto"; only what journald itself vouches for is believed: that a process is
+root's, and runs in pluto's unit, or is the pluto that has answered at our socket (witnesses.py).
 
 After a pause the first line is heard 0.25 s late: journald collects what is written for so long
 before it lets readers know (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
@@ -25,9 +25,10 @@ from systemd import journal
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.pluto.wakers.journal_reader import JournalReader
 from ipsecwatch.pluto.wakers.waker import Waker
+from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipsecwatch.pluto.wakers.journal_reader import JournalEntry
@@ -82,6 +83,7 @@ class PlutoLog(Waker):
         self._more: asyncio.Handle | None = None
         self._rest_until = float("-inf")
         """Until then (monotonic) others have the processor, who may have more to do."""
+        self._witnesses = Witnesses()
         self._behind_since: float | None = None
         """When there was last more to read than a turn is for; None: the end was reached since."""
         self._reopening: asyncio.Handle | None = None
@@ -117,6 +119,14 @@ class PlutoLog(Waker):
             self._come_back()
         return True
 
+    def answered(self, pids: Iterable[int]) -> None:
+        """Take note of the process ids that our pluto may log with; none: nobody knows.
+
+        What it had logged before is heard now. That wakes nobody: its answer is newer.
+        """
+        for line in self._witnesses.answered(pids):
+            self._note(line)
+
     def close(self) -> None:
         """Read no more."""
         if self._reopening is not None:
@@ -132,6 +142,8 @@ class PlutoLog(Waker):
             reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
             reader.add_disjunction()
             reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
+            reader.add_disjunction()
+            reader.add_match(_COMM="pluto", _UID="0")
             if since is None:
                 _seek_end(reader)
             else:
@@ -247,7 +259,7 @@ class PlutoLog(Waker):
         while self._reader is not None:
             try:
                 entry = self._reader.read_next()
-                line = None if entry is None else _line(entry)
+                line = None if entry is None else self._line(entry)
             except Exception as e:  # KeyError for a field that isn't there, OSError, and others
                 self._skip(e)
             else:
@@ -272,9 +284,26 @@ class PlutoLog(Waker):
         self._pauses.reset()
         if line is None:
             return
-        self.count, self._last = self.count + 1, line.at
-        if self._hear(line):
+        if self._note(line):
             self._news, self._worth = True, line.at
+
+    def _note(self, line: LogLine) -> bool:
+        self.count, self._last = self.count + 1, max(self._last, line.at)
+        return self._hear(line)
+
+    def _line(self, entry: JournalEntry) -> LogLine | None:
+        """Return what is to be heard of an entry now; None: nothing."""
+        if entry.message.startswith(DEBUGGING):
+            return None
+        line, by_unit = entry.line(), entry.field("_SYSTEMD_UNIT") == self._unit
+        if not is_pluto(entry.field("_EXE")):
+            # systemd, and whatever else the unit runs; elsewhere, what merely calls itself pluto.
+            return line if by_unit or entry.field("UNIT") == self._unit else None
+        pid = int(entry.field("_PID") or 0)
+        if self._witnesses.believes(pid, by_unit=by_unit):
+            return line
+        self._witnesses.hold(line, pid, by_unit=by_unit)
+        return None
 
     def _skip(self, why: Exception) -> None:
         """Count an entry that can't be read: the reader has gone to it, and next goes behind it."""
@@ -286,12 +315,10 @@ class PlutoLog(Waker):
             self._give_up(why)
 
 
-def _line(entry: JournalEntry) -> LogLine | None:
-    return None if entry.message.startswith(DEBUGGING) else entry.line()
-
-
 def _seek_end(reader: JournalReader) -> None:
     reader.seek_tail()
     # Where the last entry is damaged it has been gone to all the same.
     with suppress(Exception):
-        reader.get_previous()
+        if not reader.go_back():
+            # There is none. From the tail, the first that come would be passed over but for one.
+            reader.seek_head()

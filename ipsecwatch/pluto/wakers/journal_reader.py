@@ -47,6 +47,10 @@ class JournalReader(journal.Reader):  # type: ignore[misc] # it has no annotatio
         """Go to the next entry; None at the end. Raise KeyError, OSError for a damaged one."""
         return JournalEntry(self, self.fetch("MESSAGE")) if self._next(1) else None
 
+    def go_back(self) -> bool:
+        """Go to the entry before; False where there is none."""
+        return bool(self._previous(1))
+
     def fetch(self, name: str) -> bytes:
         """Return a field of the entry. Raise KeyError where it has none, OSError if damaged."""
         value: bytes = self._get(name)
