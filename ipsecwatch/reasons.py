@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from ipsecwatch.report import LogState
 from ipsecwatch.tunnel import Reason
 
 
@@ -92,3 +93,11 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     ),
 }
 """What to tell a person, for each code; a test holds it complete."""
+
+LOG_TEXTS: Final = {
+    LogState.JOURNAL: "Reasons are read from pluto's log in the journal.",
+    LogState.FILE: "Reasons are read from pluto's log file.",
+    LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses.",
+    LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states.",
+}
+"""Where reasons come from, in a line."""

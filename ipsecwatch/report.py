@@ -358,6 +358,17 @@ class PlutoState(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+class LogState(StrEnum):
+    """Where pluto's log is heard."""
+
+    JOURNAL = "journal"
+    FILE = "file"
+    NONE = "none"
+    """Nowhere: it can't be read, or nothing was heard although something was negotiated."""
+    CUT = "cut"
+    """In the journal, which has dropped lines just now."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """A line that pluto, or systemd about pluto's unit, wrote to the journal."""

@@ -24,8 +24,8 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto import query
-from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.report import Extent, PlutoState, Report
+from ipsecwatch.reasons import LOG_TEXTS, REASON_TEXTS
+from ipsecwatch.report import Extent, LogState, PlutoState, Report
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -75,6 +75,8 @@ class Found:
     source: str
     pluto: PlutoState | None = None
     remark: str = ""
+    log: LogState | None = None
+    """Where reasons come from, where that is told."""
 
     @property
     def known(self) -> bool:
@@ -97,7 +99,7 @@ async def _ask(names: Sequence[str]) -> Found:
     if names:
         rows = await _with_details(rows, names)
     remark = "" if seen.pluto_state is PlutoState.RUNNING else _ILL[seen.pluto_state]
-    return Found(sorted(rows, key=lambda r: r.name), "service", seen.pluto_state, remark)
+    return Found(sorted(rows, key=lambda r: r.name), "service", seen.pluto_state, remark, seen.log)
 
 
 async def _with_details(rows: Sequence[terminal.Row], names: Sequence[str]) -> list[terminal.Row]:
@@ -136,7 +138,7 @@ async def _ask_pluto() -> Found:
     tunnels = tunnels_of(report).values()
     if not tunnels and not _lists_none(report):
         raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
-    return _found(report, tunnels, "pluto")
+    return replace(_found(report, tunnels, "pluto"), log=LogState.NONE)
 
 
 def _from_file(file: str) -> Found:
@@ -184,6 +186,7 @@ def _json(found: Found, rows: Sequence[terminal.Row]) -> dict[str, Any]:
         "source": found.source,
         "pluto": found.pluto,
         "remark": found.remark or None,
+        "log": found.log,
         "tunnels": [_row(row) for row in rows],
     }
 
@@ -199,6 +202,8 @@ def _print(found: Found, rows: Sequence[terminal.Row], *, detailed: bool) -> Non
         print("\n".join(_details(row, now, paint) for row in rows), end="")
     elif rows or not found.remark:  # without an answer it isn't known whether there are tunnels
         print(terminal.table(rows, paint), end="")
+    if found.log is not None:
+        print(LOG_TEXTS[found.log])
     if found.remark:
         print(found.remark, file=sys.stderr)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ipsecwatch.report import PlutoState
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Snapshot:
     pluto_state: PlutoState
     tunnels: dict[str, View]
     """By object path."""
+    log: LogState | None = None
+    """Where pluto's log is heard; None: an older service doesn't tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,11 @@ def pluto_state(code: str | None) -> PlutoState:
     return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
 
 
+def log_state(code: str | None) -> LogState | None:
+    """Read the word of where the log is heard; None: it isn't told, or not understood."""
+    return LogState(code) if code in _LOG_STATES else None
+
+
 def seconds(micros: int) -> float:
     """Turn the API's µs into seconds."""
     return micros / 1e6
@@ -154,6 +161,7 @@ def _blank(path: str) -> View:
 _STATES: Final = frozenset(TunnelState)
 _REASONS: Final = frozenset(Reason)
 _PLUTO_STATES: Final = frozenset(PlutoState)
+_LOG_STATES: Final = frozenset(LogState)
 
 _FIELDS: Final[dict[str, tuple[str, str, Callable[[Any], object]]]] = {
     "Name": ("name", "s", str),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import Snapshot, pluto_state, view, word
+from ipsecwatch.client.events import Snapshot, log_state, pluto_state, view, word
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, NoReplyError, connect
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.messages import Variant, unpack_variants
@@ -109,7 +109,9 @@ async def take_snapshot(
         raise ChangedHandsError("ipsecwatch was started again just now", "Ask again")
     run_id, serial, tunnels = reply.body
     pluto = pluto_state(word(first.body[0], "PlutoState"))
-    return Snapshot(run_id, serial, pluto, {path: view(path, p) for path, p in tunnels.items()})
+    log = log_state(word(first.body[0], "LogState"))
+    views = {path: view(path, p) for path, p in tunnels.items()}
+    return Snapshot(run_id, serial, pluto, views, log)
 
 
 async def snapshot(within: float = 5.0) -> Snapshot:

@@ -38,9 +38,11 @@ from ipsecwatch.pluto.wakers.systemd import SystemdWatch
 from ipsecwatch.pluto.wakers.two_logs import TwoLogs
 from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
-from ipsecwatch.report import PlutoState, Poll, Report
+from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.report import LogState, PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.log_source import LogSource
 from ipsecwatch.service.object_tree import Publication
 from ipsecwatch.service.optional import OptionalPart
 from ipsecwatch.service.state_file import StateFile
@@ -129,6 +131,10 @@ class Service:
         self._log = PlutoLog(settings.unit, self.hear, self.followups.logged)
         self._log_file = LogFile(self._hear_in_file, self.followups.logged)
         self._two_logs = TwoLogs()
+        self._log_source = LogSource()
+        self._log_state: LogState | None = None
+        """Where it was said that the log is heard."""
+        self._log_trouble = ""
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
@@ -167,6 +173,7 @@ class Service:
     def _hear_pluto(self, line: LogLine, *, from_file: bool) -> bool:
         if self._log_file.follows and self._two_logs.is_echo(line, from_file=from_file):
             return False
+        self._log_source.hear(from_file=from_file)
         self._worker.hear(line)
         return is_evidence(line.text)
 
@@ -221,6 +228,7 @@ class Service:
         await self._bus.stop()
 
     def _open_log(self) -> None:
+        self._log.on_cut = self._log_source.cut
         self._log.open(self._log.last or self._log_since)
 
     def _open_log_file(self) -> None:
@@ -301,6 +309,7 @@ class Service:
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
             self._whole = report
+            self._log_source.compare(report)
             self._follow_log(answer, report)
             return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
         # No SA has moved, or it is not known yet what that means: all is as it was.
@@ -323,10 +332,24 @@ class Service:
             complete=complete,
             unrecognised=self._last_report.unrecognised_count,
             missed=self._tracker.missed,
+            log=self._where_log_is(poll.at),
             last_poll=self._last_poll,
         )
         shared = tuple(self._tracker.take_shared_identities())
         return _Told(news, poll, asked, known=complete or self._tracker.gone, shared=shared)
+
+    def _where_log_is(self, now: float) -> LogState:
+        """Find out where the log is heard, and say so once."""
+        source, file = self._log_source, self._log_file
+        state = source.state(now, journal=self._log.reads, file=file.follows)
+        if file.trouble and file.trouble != self._log_trouble:
+            logger.warning("pluto's log file: %s", file.trouble)
+        if state not in (self._log_state, LogState.CUT):
+            level = logging.WARNING if state is LogState.NONE else logging.INFO
+            logger.log(level, "%s", LOG_TEXTS[state])
+            self._log_state = state
+        self._log_trouble = file.trouble
+        return state
 
     async def _refresh(self) -> None:
         self._probe.whole()

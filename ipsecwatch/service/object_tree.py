@@ -25,7 +25,7 @@ from ipsecwatch.dbus.introspection import (
 from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.dbus.names import ROOT
-from ipsecwatch.report import PlutoState
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.sanitize import clean, path_element
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Publication:
     unrecognised: int = 0
     missed: int = 0
     """SAs that came and went between two polls."""
+    log: LogState = LogState.NONE
+    """Where pluto's log is heard."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
 
@@ -182,6 +184,7 @@ class ObjectTree:
             "Unrecognised": news.unrecognised,
             "Serial": self.serial,
             "Missed": news.missed,
+            "LogState": str(news.log),
             "LastPoll": _micros(news.last_poll),
             "Counts": {
                 str(s): n for s, n in Counter(t.state for t in self.tunnels.values()).items()

@@ -18,7 +18,8 @@ import pytest
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.config import Settings
-from ipsecwatch.report import PlutoState
+from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.recordings import ROOT, statuses
@@ -158,6 +159,9 @@ async def test_status_and_monitor_show_what_the_service_says(system_bus: Private
             ["b", "stuck"],
         ]
         assert "The peer does not answer; 3 attempts" in status.stdout
+        assert status.stdout.splitlines()[-1] == LOG_TEXTS[LogState.NONE]
+        as_json = await asyncio.to_thread(ipsecwatch, "status", "--json")
+        assert json.loads(as_json.stdout)["log"] == "none"
         assert (await asyncio.to_thread(ipsecwatch, "status", "a")).returncode == 0
         assert (await asyncio.to_thread(ipsecwatch, "status", "a", "b")).returncode == 1
         monitor = await asyncio.create_subprocess_exec(

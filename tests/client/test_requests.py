@@ -7,6 +7,8 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.client import requests
+from ipsecwatch.client.events import log_state
+from ipsecwatch.report import LogState
 from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.odd_service import odd_service
@@ -43,6 +45,18 @@ async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.Monke
         assert list(await client.details(["c", "a", "d"])) == ["c", "a", "d"]
         with pytest.raises(client.NoSuchTunnelError):
             await client.details(["x"])
+
+
+async def test_a_snapshot_tells_where_the_log_is_heard() -> None:
+    async with serving() as service:
+        for state in LogState:
+            await service.publish([], log=state)
+            assert (await client.snapshot()).log is state
+
+
+@pytest.mark.parametrize("word", [None, "", "telepathy"])
+def test_what_an_older_or_newer_service_tells_of_the_log_may_be_nothing(word: str | None) -> None:
+    assert log_state(word) is None
 
 
 async def test_refresh_answers_the_serial() -> None:

@@ -13,11 +13,13 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.config import Settings
-from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.libreswan.status import Reader, parse
 from ipsecwatch.pluto.query import Answer, Command, Via
-from ipsecwatch.report import LogLine
+from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.report import LogLine, LogState
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
+from ipsecwatch.service.log_source import CUT_FOR, LogSource
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
@@ -25,7 +27,9 @@ from tests.support.recordings import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root's files are believed")
+    from ipsecwatch.report import Report
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root's files are believed")
 
 
 def around_loss() -> tuple[str, str, str]:
@@ -81,6 +85,7 @@ async def lost(service: Service, log: Path, text: str, pid: int | None = 1) -> R
     return tunnel.reason
 
 
+@needs_root
 async def test_the_file_that_the_status_names_tells_the_reason(path: Path) -> None:
     assert await lost(service_with(), path, str(path)) is Reason.PEER_DELETED
 
@@ -90,6 +95,7 @@ async def test_what_is_no_file_is_not_followed(named: str, path: Path) -> None:
     assert await lost(service_with(), path, named) is not Reason.PEER_DELETED
 
 
+@needs_root
 async def test_the_file_of_a_pluto_in_another_namespace_is_the_one_that_is_set(path: Path) -> None:
     assert await lost(service_with(), path, str(path), pid=None) is not Reason.PEER_DELETED
     assert await lost(service_with(str(path)), path, "/log/of/its", pid=None) is Reason.PEER_DELETED
@@ -105,6 +111,7 @@ async def test_a_pluto_that_logs_elsewhere_from_now_on_is_followed_there(path: P
     service.followups.close()
 
 
+@needs_root
 async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     service = service_with(str(path))
     await poll(service, UP)
@@ -116,5 +123,81 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     assert not any(service.hear(LogLine(time.time(), line.strip())) for line in LINES)
     assert service._tracker._log.order == order
     assert service.hear(LogLine(time.time(), "Stopping ipsec.service", "systemd"))
+    service.followups.close()
+    service._log_file.close()
+
+
+# --- Where the log is heard ----------------------------------------------------------------------
+
+
+def report(serial: int) -> Report:
+    """What pluto tells while it has one SA, of this number."""
+    text = f'000 #{serial}: "site":500 STATE_V2_PARENT_I1 (sent v2I1, expected v2R1); idle;\n'
+    found = parse(text, "showstates")
+    assert [s.serial for s in found.states] == [serial]
+    return found
+
+
+JOURNAL, FILE = {"journal": True, "file": False}, {"journal": False, "file": True}
+BOTH, NEITHER = {"journal": True, "file": True}, {"journal": False, "file": False}
+
+
+@pytest.mark.parametrize(
+    ("acts", "readable", "state"),
+    [
+        ((), JOURNAL, LogState.JOURNAL),
+        ((), FILE, LogState.FILE),
+        ((), BOTH, LogState.FILE),
+        ((), NEITHER, LogState.NONE),
+        (("journal",), BOTH, LogState.JOURNAL),
+        (("file",), BOTH, LogState.FILE),
+        (("file",), JOURNAL, LogState.JOURNAL),
+        ((1, 1, 1), JOURNAL, LogState.JOURNAL),
+        ((1, 2), JOURNAL, LogState.JOURNAL),  # it may be on its way
+        ((1, 2, 2), JOURNAL, LogState.NONE),
+        ((1, 2, 2), BOTH, LogState.NONE),
+        ((1, "journal", 2, 2), JOURNAL, LogState.JOURNAL),
+        ((1, 2, "journal", 2), JOURNAL, LogState.JOURNAL),
+        (("journal", 1, 2, 2), JOURNAL, LogState.NONE),  # it logs elsewhere now
+        ((1, 2, 2, "journal"), JOURNAL, LogState.JOURNAL),
+        (("cut",), JOURNAL, LogState.CUT),
+        (("cut", 1, 2, 2), JOURNAL, LogState.CUT),
+        (("cut",), FILE, LogState.FILE),
+        (("cut long ago",), JOURNAL, LogState.JOURNAL),
+    ],
+)
+def test_where_the_log_is_heard_is_known_by_what_is_heard_while_sas_come(
+    acts: tuple[str | int, ...], readable: dict[str, bool], state: LogState
+) -> None:
+    source, now = LogSource(), 1000.0
+    for act in acts:
+        if isinstance(act, int):
+            source.compare(report(act))
+        elif act.startswith("cut"):
+            source.cut(now - (CUT_FOR if "long ago" in act else 0.0))
+        else:
+            source.hear(from_file=act == "file")
+    assert source.state(now, **readable) is state
+
+
+@needs_root
+async def test_it_is_said_once_where_the_log_is_heard_and_why_a_file_is_not(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    service = service_with(str(path))
+    for _ in range(3):
+        await poll(service, UP)
+    assert service._outbox.get_nowait().news.log is LogState.FILE
+    os.chmod(path, 0o666)
+    service._log_file.follow(None)
+    for _ in range(3):
+        await poll(service, UP)
+    said = [r.message for r in caplog.records if r.name.endswith("service.daemon")]
+    assert said == [
+        LOG_TEXTS[LogState.FILE],
+        f"pluto's log file: others than root may write to {path}",
+        LOG_TEXTS[LogState.NONE],
+    ]
     service.followups.close()
     service._log_file.close()

@@ -9,7 +9,7 @@ import pytest
 from ipsecwatch import __version__
 from ipsecwatch.dbus.introspection import FILES, interfaces
 from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.report import PlutoState
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import (
     INTROSPECTABLE,
@@ -138,7 +138,12 @@ async def test_the_managers_properties_are_told() -> None:
         await service.look(tunnel("a", UP), tunnel("b", UP), tunnel("c"))
         await service.become(tunnel("c", CONNECTING))
         await service.publish(
-            [], unrecognised=3, missed=7, complete=False, pluto_version="4.10\x1b[2J"
+            [],
+            unrecognised=3,
+            missed=7,
+            log=LogState.FILE,
+            complete=False,
+            pluto_version="4.10\x1b[2J",
         )
         told = await caller.call("GetAll", "s", MANAGER, interface=PROPERTIES)
     assert told == {
@@ -150,6 +155,7 @@ async def test_the_managers_properties_are_told() -> None:
         "Unrecognised": 3,
         "Serial": 1,
         "Missed": 7,
+        "LogState": "file",
         "LastPoll": 1_700_000_000_000_000,
         "Counts": {"up": 2, "connecting": 1},
     }

@@ -55,6 +55,9 @@ MAX_DAMAGED: Final = 1000
 REOPEN: Final = (1.0, 5.0, 30.0, 60.0)
 """Seconds until a reader that failed is opened anew, the last one for ever."""
 
+DROPPED: Final = "a596d6fe7bfa4994828e72309e95d61e"
+"""Of journald's entry about lines that it dropped (RateLimitBurst=)."""
+
 DEBUGGING: Final = b"| "
 """How a line begins that pluto logs for its developers: thousands a second, and evidence of
 nothing."""
@@ -96,8 +99,15 @@ class PlutoLog(Waker):
         """When the last line was logged that is worth a look."""
         self._news = False
         """There was one since the last call of ``wake``."""
+        self.on_cut: Callable[[float], None] = _nothing
+        """Called with the moment (wall clock) of journald's word that it dropped pluto's lines."""
         self.count = 0
         """Lines so far. None at all: the unit may log elsewhere."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether the journal can be read."""
+        return self._reader is not None
 
     @property
     def last(self) -> float | None:
@@ -144,6 +154,8 @@ class PlutoLog(Waker):
             reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
             reader.add_disjunction()
             reader.add_match(_COMM="pluto", _UID="0")
+            reader.add_disjunction()
+            reader.add_match(MESSAGE_ID=DROPPED, _TRANSPORT="driver", _UID="0")
             if since is None:
                 _seek_end(reader)
             else:
@@ -297,13 +309,23 @@ class PlutoLog(Waker):
             return None
         line, by_unit = entry.line(), entry.field("_SYSTEMD_UNIT") == self._unit
         if not is_pluto(entry.field("_EXE")):
-            # systemd, and whatever else the unit runs; elsewhere, what merely calls itself pluto.
-            return line if by_unit or entry.field("UNIT") == self._unit else None
+            if by_unit or entry.field("UNIT") == self._unit:
+                return line  # systemd's, or of whatever else the unit runs
+            if entry.field("MESSAGE_ID") == DROPPED and entry.field("_TRANSPORT") == "driver":
+                self._note_cut(entry, line.at)
+            return None
         pid = int(entry.field("_PID") or 0)
         if self._witnesses.believes(pid, by_unit=by_unit):
             return line
         self._witnesses.hold(line, pid, by_unit=by_unit)
         return None
+
+    def _note_cut(self, entry: JournalEntry, at: float) -> None:
+        """Take note of what journald dropped, if that was of pluto's unit, or of our pluto."""
+        pid = int(entry.field("OBJECT_PID") or 0)
+        by_unit = entry.field("OBJECT_SYSTEMD_UNIT") == self._unit
+        if by_unit or self._witnesses.believes(pid, by_unit=False):
+            self.on_cut(at)
 
     def _skip(self, why: Exception) -> None:
         """Count an entry that can't be read: the reader has gone to it, and next goes behind it."""
@@ -322,3 +344,7 @@ def _seek_end(reader: JournalReader) -> None:
         if not reader.go_back():
             # There is none. From the tail, the first that come would be passed over but for one.
             reader.seek_head()
+
+
+def _nothing(_at: float) -> None:
+    """Take no note."""

@@ -18,7 +18,7 @@ from systemd import journal
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.pluto.wakers.journal import MAX_DAMAGED, PlutoLog
+from ipsecwatch.pluto.wakers.journal import DROPPED, MAX_DAMAGED, PlutoLog
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.state_file import StateFile
@@ -576,6 +576,45 @@ async def test_lines_for_developers_are_given_up_and_others_wake_if_they_are_wor
         listener.worth = True
         say(["now"])
         await until(lambda: listener.woken == 1, within=30.0)
+
+
+async def test_that_journald_dropped_lines_of_plutos_is_noted_and_nobody_elses_word_for_it(
+    tmp_path: Path,
+) -> None:
+    limit = tmp_path / "run/systemd/journald.conf.d/limit.conf"
+    limit.parent.mkdir(parents=True)
+    limit.write_text("[Journal]\nRateLimitIntervalSec=1s\nRateLimitBurst=50\n")
+    cuts: list[float] = []
+    with PrivateJournald(tmp_path / "run") as made:
+        with made.unit(UNIT) as says, made.unit(OTHER) as other_says:
+            async with listening(made) as (listener, log):
+                log.on_cut = cuts.append
+                forger = Sender(made.socket)
+                fields = {
+                    "MESSAGE_ID": DROPPED,
+                    "OBJECT_SYSTEMD_UNIT": UNIT,
+                    "_TRANSPORT": "driver",
+                }
+                forger.send(
+                    {"MESSAGE": f"Suppressed 9 messages from {UNIT}", "PRIORITY": "4", **fields}
+                )
+                forger.close()
+                other_says([f"other {n}" for n in range(2000)])
+                await asyncio.sleep(1.5)
+                other_says(["of another unit"])
+                await asyncio.to_thread(made.wait_for, 1, "MESSAGE=of another unit")
+                say_many = [f"line {n}" for n in range(2000)]
+                says(say_many)
+                await until(lambda: listener.lines, within=10.0)
+                assert cuts == []
+                await asyncio.sleep(1.5)
+                says(["the next interval"])
+                await until(lambda: cuts, within=10.0)
+                await until(lambda: listener.texts[-1] == "the next interval", within=10.0)
+        assert len(cuts) == 1
+        assert abs(cuts[0] - time.time()) < 60
+        assert 50 <= len(listener.texts) < 1000
+        assert len(made.entries(f"MESSAGE_ID={DROPPED}", "_TRANSPORT=driver")) == 2
 
 
 async def test_a_log_that_is_longer_than_it_can_be_read_takes_a_share_of_the_time_and_is_left_out(
