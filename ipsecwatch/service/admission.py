@@ -26,7 +26,7 @@ from ipsecwatch.dbus.connection import (
 from ipsecwatch.dbus.introspection import PEER
 from ipsecwatch.dbus.names import STANDARD_ERROR
 from ipsecwatch.service.fair_lock import FairLock
-from ipsecwatch.service.unread import Unread
+from ipsecwatch.service.unread import MAX_REFUSALS, Unread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -89,13 +89,15 @@ Answer = Callable[[int], None]
 """What answers a call at once, or begins to, for the user with this id."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _UnknownCaller:
     """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
 
     lookup: asyncio.Task[int | None]
     calls: list[tuple[Call, Answer]] = field(default_factory=list)
     """With what answers each of them."""
+    refused: int = 0
+    """Calls that were too many."""
 
 
 class Admission:
@@ -118,9 +120,18 @@ class Admission:
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
             self._admit(connection, call, answer, uid)
-        elif not self._look_up(connection, call, answer):
-            error = too_many()
-            connection.error(call, error.name, str(error))
+        else:
+            self._look_up(connection, call, answer)
+
+    def ignores(self, sender: str) -> bool:
+        """Return whether a call would be left without an answer, so that it needn't be read.
+
+        It comes first of all that is done about a call: some users call 50,000 times a second.
+        """
+        if uid := self._users.get(sender):
+            return self.unread.silent(uid, _now())
+        caller = self._unknown.get(sender)
+        return caller is not None and caller.refused >= MAX_REFUSALS
 
     def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
         """Have ``serve`` answer a call in a task of its own. Raise Refusal."""
@@ -204,19 +215,21 @@ class Admission:
             connection.error(call, refusal.name, str(refusal))
         self._ask_to_read(connection, uid)
 
-    def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> bool:
-        """Find out whose call it is; until then it is kept. Return False where it can't be."""
+    def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> None:
+        """Find out whose call it is; until then it is kept, or refused where there are too many."""
         sender = call.sender
-        if (caller := self._unknown.get(sender)) is None:
-            if len(self._unknown) >= MAX_UNKNOWN:
-                return False
+        caller = self._unknown.get(sender)
+        if caller is None and len(self._unknown) < MAX_UNKNOWN:
             lookup = asyncio.create_task(_user_of(connection, sender))
             caller = self._unknown[sender] = _UnknownCaller(lookup)
             lookup.add_done_callback(lambda _: self._looked_up(connection, sender))
-        if len(caller.calls) >= MAX_KEPT:
-            return False
-        caller.calls.append((call, answer))
-        return True
+        if caller is not None and len(caller.calls) < MAX_KEPT:
+            caller.calls.append((call, answer))
+            return
+        if caller is not None:
+            caller.refused += 1
+        error = too_many()
+        connection.error(call, error.name, str(error))
 
     def _looked_up(self, connection: BusConnection, sender: str) -> None:
         """Begin to answer a caller whose user is known now; nobody where there is no user."""

@@ -92,6 +92,8 @@ class Methods:
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
                 return Handling.SKIP
+            if self._admission.ignores(header.sender):
+                return Handling.SKIP
             limit = _LIMITS.get(header.signature, -1) if header.plain else -1
             return Handling.PASS if header.body <= limit else Handling.WITHOUT_BODY
         if header.kind == SIGNAL:  # we listen to nobody but the bus
