@@ -13,14 +13,17 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.dbus.connection import (
     BUS,
+    BUS_PATH,
     ROOM,
     BusError,
     ErrorReplyError,
     LostError,
+    NoReplyError,
     TooLargeError,
 )
 from ipsecwatch.dbus.introspection import PEER
@@ -54,6 +57,8 @@ BUSY: Final = 64 << 10
 MAX_QUESTIONS: Final = 32
 """Users that may be asked at a time to show that they read. The bus bounds how many answers we wait
 for (dbus-daemon: 128), and polkit's are among them."""
+LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds that the bus has to say whose call it is before it is asked again; the last for ever."""
 LONG: Final = 0.1
 """Seconds of waiting after which a caller may well have hung up."""
 
@@ -94,8 +99,8 @@ class _UnknownCaller:
     """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
 
     lookup: asyncio.Task[int | None]
-    calls: list[tuple[Call, Answer]] = field(default_factory=list)
-    """With what answers each of them."""
+    calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
+    """With where each came in, and what answers it."""
     refused: int = 0
     """Calls that were too many."""
 
@@ -105,12 +110,19 @@ class Admission:
 
     def __init__(self) -> None:
         self.unread = Unread()
+        self._newest: BusConnection | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: Counter[str | int] = Counter()
         self._lock = FairLock()
         self._users: OrderedDict[str, int] = OrderedDict()
         self._unknown: dict[str, _UnknownCaller] = {}
         self._questions: set[asyncio.Task[None]] = set()
+
+    def use(self, connection: BusConnection) -> None:
+        """Ask the bus, and those who owe, through this connection from now on."""
+        self._newest = connection
+        for question in self._questions:
+            question.cancel()
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
         """Have ``answer`` called once the caller's user is known, if he may be answered.
@@ -145,11 +157,11 @@ class Admission:
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._served(task, sender))
 
-    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+    def sent(self, to: str, size: int) -> None:
         """Take note of an answer that was sent, and see to it that its receiver reads."""
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
-            self._ask_to_read(connection, uid)
+            self._ask_to_read(uid)
 
     def forget(self, *, debts: bool = True) -> None:
         """Give up what is being answered: the callers' bus is gone, and so are its names.
@@ -179,7 +191,7 @@ class Admission:
             if connection.in_flight <= most:
                 break
             await request.held.aclose()
-        if _now() - began > LONG and await _user_of(connection, request.call.sender) is None:
+        if _now() - began > LONG and await self._user_of(request.call.sender) is None:
             raise CallerGoneError
         if uid != 0 and not self.unread.may_answer(uid, _now()):
             raise owes_too_much()  # by now: it had several answers made at once
@@ -213,25 +225,25 @@ class Admission:
         """Tell a caller of a refusal, unless he had enough of them, or the bus is far behind."""
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
-        self._ask_to_read(connection, uid)
+        self._ask_to_read(uid)
 
     def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> None:
         """Find out whose call it is; until then it is kept, or refused where there are too many."""
         sender = call.sender
         caller = self._unknown.get(sender)
         if caller is None and len(self._unknown) < MAX_UNKNOWN:
-            lookup = asyncio.create_task(_user_of(connection, sender))
+            lookup = asyncio.create_task(self._user_of(sender))
             caller = self._unknown[sender] = _UnknownCaller(lookup)
-            lookup.add_done_callback(lambda _: self._looked_up(connection, sender))
+            lookup.add_done_callback(lambda _: self._looked_up(sender))
         if caller is not None and len(caller.calls) < MAX_KEPT:
-            caller.calls.append((call, answer))
+            caller.calls.append((connection, call, answer))
             return
         if caller is not None:
             caller.refused += 1
         error = too_many()
         connection.error(call, error.name, str(error))
 
-    def _looked_up(self, connection: BusConnection, sender: str) -> None:
+    def _looked_up(self, sender: str) -> None:
         """Begin to answer a caller whose user is known now; nobody where there is no user."""
         caller = self._unknown.pop(sender)
         uid = None if caller.lookup.cancelled() else caller.lookup.result()
@@ -241,17 +253,37 @@ class Admission:
         self._users[sender] = uid
         if len(self._users) > MAX_UNKNOWN:
             self._users.popitem(last=False)
-        for call, answer in caller.calls:
+        for connection, call, answer in caller.calls:
             self._admit(connection, call, answer, uid)
+
+    async def _user_of(self, sender: str) -> int | None:
+        """Ask the bus who somebody on it is; None: he isn't there any more, or the bus isn't.
+
+        An answer may come late, behind what others sent us; who asked isn't given up for that.
+        """
+        for within in chain(LOOKUP, repeat(LOOKUP[-1])):
+            if self._newest is None:
+                return None
+            try:
+                reply = await self._newest.call(
+                    BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=within
+                )
+            except NoReplyError:
+                continue
+            except BusError:
+                return None
+            uid = reply.body[0]
+            return uid if isinstance(uid, int) else None
+        raise AssertionError
 
     # --- unread answers -------------------------------------------------------------------
 
-    def _ask_to_read(self, connection: BusConnection, uid: int) -> None:
+    def _ask_to_read(self, uid: int) -> None:
         """Have a connection of a user's show that it reads, if he owes enough."""
-        if len(self._questions) >= MAX_QUESTIONS:
+        if self._newest is None or len(self._questions) >= MAX_QUESTIONS:
             return
         if (to := self.unread.to_ask(uid)) is not None:
-            task = asyncio.create_task(self._ping(connection, to, uid), name=f"ping {to}")
+            task = asyncio.create_task(self._ping(self._newest, to, uid), name=f"ping {to}")
             self._questions.add(task)
             task.add_done_callback(self._questions.discard)
 
@@ -267,7 +299,7 @@ class Admission:
                 # It stays asked; what is owed is forgiven in time.
             else:
                 self.unread.answered(uid, gone=True)
-        except BusError:
+        except (BusError, asyncio.CancelledError):
             self.unread.not_asked(uid)
         else:
             self.unread.answered(uid)
@@ -321,13 +353,3 @@ def owes_too_much() -> Refusal:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _user_of(connection: BusConnection, sender: str) -> int | None:
-    """Ask the bus who somebody on it is; None: he isn't there any more."""
-    try:
-        reply = await connection.call_bus("GetConnectionUnixUser", "s", sender)
-    except BusError:
-        return None
-    uid = reply.body[0]
-    return uid if isinstance(uid, int) else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
@@ -123,8 +122,9 @@ class Bus:
         await self._use(await connect("system", judge=self._methods.judge))
 
     async def _use(self, connection: BusConnection) -> None:
+        self._methods.use(connection)
         connection.on_call = self._methods.called
-        connection.on_sent = partial(self._methods.sent, connection)
+        connection.on_sent = self._methods.sent
         # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
         # everything that comes after it.
         self._connection, self._named = connection, False

@@ -100,6 +100,10 @@ class Methods:
             return Handling.PASS if header.sender == BUS else Handling.SKIP
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
 
+    def use(self, connection: BusConnection) -> None:
+        """Ask through this connection from now on."""
+        self._admission.use(connection)
+
     def called(self, connection: BusConnection, call: Call) -> None:
         """Answer a call, or have it answered. Raise nothing."""
         if not call.wants_reply and call.member != "Refresh":
@@ -107,9 +111,9 @@ class Methods:
         self._admission.unread.snapshot = self._objects.snapshot_size
         self._admission.admit(connection, call, partial(self._answer, connection, call))
 
-    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+    def sent(self, to: str, size: int) -> None:
         """Take note of an answer that was sent."""
-        self._admission.sent(connection, to, size)
+        self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
         """Give up what is being answered; without ``debts`` remember who hasn't read."""
