@@ -110,19 +110,27 @@ class Admission:
 
     def __init__(self) -> None:
         self.unread = Unread()
-        self._newest: BusConnection | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: tuple[BusConnection, ...] = ()
+        self._tasks: dict[asyncio.Task[None], BusConnection] = {}
         self._waiting: Counter[str | int] = Counter()
         self._lock = FairLock()
         self._users: OrderedDict[str, int] = OrderedDict()
         self._unknown: dict[str, _UnknownCaller] = {}
         self._questions: set[asyncio.Task[None]] = set()
 
-    def use(self, connection: BusConnection) -> None:
-        """Ask the bus, and those who owe, through this connection from now on."""
-        self._newest = connection
+    def use(self, *connections: BusConnection) -> None:
+        """Ask the bus, and those who owe, through the first of these that is there still."""
+        self._asking = connections
         for question in self._questions:
             question.cancel()
+
+    def _to_ask_through(self) -> BusConnection | None:
+        return next((c for c in self._asking if c.alive), None)
+
+    def serves(self, connection: BusConnection) -> bool:
+        """Return whether somebody waits for an answer on this connection."""
+        unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
+        return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
         """Have ``answer`` called once the caller's user is known, if he may be answered.
@@ -154,7 +162,7 @@ class Admission:
             raise too_many()
         self._waiting[sender] += 1
         task = asyncio.create_task(self._serve(connection, call, serve, uid))
-        self._tasks.add(task)
+        self._tasks[task] = connection
         task.add_done_callback(lambda task: self._served(task, sender))
 
     def sent(self, to: str, size: int) -> None:
@@ -262,10 +270,10 @@ class Admission:
         An answer may come late, behind what others sent us; who asked isn't given up for that.
         """
         for within in chain(LOOKUP, repeat(LOOKUP[-1])):
-            if self._newest is None:
+            if (connection := self._to_ask_through()) is None:
                 return None
             try:
-                reply = await self._newest.call(
+                reply = await connection.call(
                     BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=within
                 )
             except NoReplyError:
@@ -280,10 +288,11 @@ class Admission:
 
     def _ask_to_read(self, uid: int) -> None:
         """Have a connection of a user's show that it reads, if he owes enough."""
-        if self._newest is None or len(self._questions) >= MAX_QUESTIONS:
+        connection = self._to_ask_through()
+        if connection is None or len(self._questions) >= MAX_QUESTIONS:
             return
         if (to := self.unread.to_ask(uid)) is not None:
-            task = asyncio.create_task(self._ping(self._newest, to, uid), name=f"ping {to}")
+            task = asyncio.create_task(self._ping(connection, to, uid), name=f"ping {to}")
             self._questions.add(task)
             task.add_done_callback(self._questions.discard)
 
@@ -305,7 +314,7 @@ class Admission:
             self.unread.answered(uid)
 
     def _served(self, task: asyncio.Task[None], sender: str) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._count_down(sender)
 
     def _count_down(self, who: str | int) -> None:

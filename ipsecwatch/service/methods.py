@@ -100,9 +100,13 @@ class Methods:
             return Handling.PASS if header.sender == BUS else Handling.SKIP
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
 
-    def use(self, connection: BusConnection) -> None:
-        """Ask through this connection from now on."""
-        self._admission.use(connection)
+    def use(self, *connections: BusConnection) -> None:
+        """Ask through the first of these that is there still."""
+        self._admission.use(*connections)
+
+    def serves(self, connection: BusConnection) -> bool:
+        """Return whether somebody waits for an answer on this connection."""
+        return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
         """Answer a call, or have it answered. Raise nothing."""
