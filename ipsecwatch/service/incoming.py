@@ -35,6 +35,8 @@ TIMES: Final = 2.0
 """How many times as long as the bus takes on a quiet connection it may take at least."""
 SLOW: Final = 400 << 10
 """Bytes a second that come in where there is a queue for us: else it will be empty soon."""
+OWN: Final = 16 << 10
+"""Bytes that we have sent and the bus hasn't read, up to which it is asked."""
 EVERY: Final = 0.05
 """Seconds between two questions at least."""
 MUCH: Final = 4 << 10
@@ -139,8 +141,11 @@ async def overrun(
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
     """Return whether what comes next on a connection waits, by what comes on a quiet one.
 
-    If it doesn't there either it is the bus that is slow; if it is here already, it is we.
+    If it doesn't there either it is the bus that is slow; if it is here already, it is we; and a
+    question that stands behind answers of ours says nothing.
     """
+    if connection.in_flight > OWN:
+        return False
     before, began = connection.received, _now()
     asked, other = (asyncio.ensure_future(_ask(c)) for c in (connection, quiet))
     try:
@@ -150,7 +155,7 @@ async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehi
         left.read(calm=bool(done))
         if not done:
             await asyncio.wait([asked], timeout=max(0.0, LAG - (_now() - began)))
-        if asked.done():
+        if asked.done() or connection.in_flight > OWN:
             return False
         came_in = connection.received - before
         return 0 < came_in < SLOW * (_now() - began) and connection.ready < MUCH

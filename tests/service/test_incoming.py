@@ -212,6 +212,13 @@ async def test_a_bus_with_a_queue_for_us_is_told_from_others(
 
 
 @pytest.mark.usefixtures("quick")
+async def test_a_question_that_stands_behind_our_own_answers_says_nothing() -> None:
+    bus = OvertakenBus()
+    bus.answers, bus.in_flight = False, 1 << 20
+    assert not await decided(bus)
+
+
+@pytest.mark.usefixtures("quick")
 async def test_a_connection_that_is_lost_ends_the_watch() -> None:
     bus = OvertakenBus()
     bus.lost = True

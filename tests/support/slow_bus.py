@@ -43,6 +43,7 @@ class OvertakenBus:
         self.others_send = True
         self.answers = True
         self.ready = 0
+        self.in_flight = 0
         self.lost = False
         self.reading = True
         self.asked = 0
