@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LAG: Final = 0.5
+LAG: Final = 0.3
 """Seconds that the bus's answer to a question may wait behind what others sent."""
 TIMES: Final = 2.0
 """How many times as long as the bus takes on a quiet connection it may take at least."""
