@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.cli import main
 from ipsecwatch.cli.replay import as_json, transitions
+from ipsecwatch.tunnel import Reason
+from tests.support.paths import TOP
 from tests.support.recordings import ROOT, Truth, disagreements, replayed, truths
 
 if TYPE_CHECKING:
@@ -86,7 +91,8 @@ def test_a_lost_tunnel_has_the_true_reason(version: str, name: str, reasons: lis
 
 
 @pytest.mark.parametrize("version", ["4.10", "5.4"])
-def test_a_stop_of_pluto_is_the_reason_for_what_it_takes_along(version: str) -> None:
+def test_a_restart_of_pluto_is_the_reason_for_what_it_takes_along(version: str) -> None:
+    # By the administrator, after it was killed, and after it hung.
     lost = [c for c in transitions(ROOT / version / "daemon.jsonl.gz") if c.goes_down]
     assert [c.reason for c in lost][:3] == ["pluto-restarted"] * 3
 
@@ -169,3 +175,63 @@ def test_a_replay_can_take_its_time(ipsecwatch: list[str]) -> None:
     start = time.monotonic()
     subprocess.run([*ipsecwatch, "replay", "--speed", "40", path], capture_output=True, check=True)
     assert time.monotonic() - start > 41 / 40
+
+
+FIELD = TOP / "tests/fixtures/field"
+
+
+def test_a_dead_peer_is_known_by_the_words_of_3_25() -> None:
+    lost = [c for c in transitions(FIELD / "07.jsonl") if c.goes_down]
+    assert [(c.tunnel.name, c.reason) for c in lost] == [("office", Reason.PEER_DEAD)]
+
+
+def test_a_key_of_ours_that_is_missing_is_told_as_ours() -> None:
+    told = [json.loads(as_json(c)) for c in transitions(FIELD / "16.jsonl")]
+    assert [(t["new"], t["reason"]) for t in told] == [
+        ("connecting", "authentication"),
+        ("stuck", "authentication"),
+    ]
+    for t in told:
+        assert "Our own private key" in t["sentence"]
+        assert "peer refused nothing" in t["sentence"]
+        assert "ipsec showhostkey --list" in t["advice"]
+
+
+HUGE = "9" * 400
+
+
+def altered(key: str, value: str, tmp_path: Path) -> Path:
+    """A recording of which each answer has some value at a key."""
+    lines = []
+    with gzip.open(ROOT / "4.10/site.jsonl.gz", "rt") as f:
+        for line in f:
+            entry = json.loads(line)
+            if "command" in entry or key in entry:
+                entry[key] = "@"
+            lines.append(json.dumps(entry).replace('"@"', value))
+    path = tmp_path / "altered.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("value", [HUGE, f"-{HUGE}", f"{HUGE}.5", "1e400", "NaN", "-0", '"x"'])
+@pytest.mark.parametrize("key", ["at", "mono", "took", "exit", "interval", "format", "pid"])
+def test_a_number_beyond_all_bounds_is_no_traceback(
+    key: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main.run(["replay", str(altered(key, value, tmp_path))])
+    screen = capsys.readouterr()
+    assert code in (0, 3)
+    assert (code == 3) == bool(screen.err)
+    assert screen.err.count("\n") <= 1
+
+
+def test_a_name_is_printed_clean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "hostile.jsonl"
+    with gzip.open(ROOT / "4.10/site.jsonl.gz", "rt") as f:
+        path.write_text(f.read().replace('\\"site\\"', '\\"s\\u001b]0;x\\u0007\\u202ee\\"'))
+    for options in ([], ["--json"]):
+        assert main.run(["replay", *options, str(path)]) == 0
+        screen = capsys.readouterr().out
+        assert "\\x1b" in screen
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", screen)

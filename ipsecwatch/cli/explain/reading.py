@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ipsecwatch.cli.explain import log_story, overview, repair
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.status import parse
+from ipsecwatch.report import Extent
 
 if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_text import LogText
@@ -31,6 +32,8 @@ def read(text: str) -> Reading:
     """Read a text, whatever it went through on its way."""
     log = _log(text)
     report = repair.read(log.rest)
+    if log.lines:
+        report = replace(report, knowledge=replace(report.knowledge, log=Extent.PARTIAL))
     return Reading(log, report, log_story.with_reasons(overview.tunnels_of(report), log))
 
 
