@@ -194,7 +194,11 @@ def test_status_and_explain_agree_on_every_release(
         agree(output.text, capsys, tmp_path / "text")
 
 
-ON_DEMAND = "4.10/route.jsonl.gz"
+ON_DEMAND = (
+    "4.10/route.jsonl.gz",
+    "minimal/address-gone.jsonl.gz",
+    "minimal/burst-operator.jsonl.gz",
+)
 """Of a negotiation that a packet began a list of 4.10 says nothing."""
 
 
