@@ -79,9 +79,11 @@ class Found:
     @property
     def known(self) -> bool:
         """Whether the state of pluto, or of one tunnel, is known, whatever it is."""
-        if self.pluto is not PlutoState.UNREACHABLE:
+        if self.pluto not in (PlutoState.UNREACHABLE, None):
             return True
-        return any(row.state is not TunnelState.UNKNOWN for row in self.rows)
+        # Without tunnels a text was refused, or has a whole list, in which there is none.
+        known = any(row.state is not TunnelState.UNKNOWN for row in self.rows)
+        return known or (self.pluto is None and not self.rows)
 
 
 async def _ask(names: Sequence[str]) -> Found:
