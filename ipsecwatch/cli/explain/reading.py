@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipsecwatch.cli.explain import log_story, overview, repair
+from ipsecwatch.cli.explain import answers, log_story, overview, repair
+from ipsecwatch.cli.explain.answers import Answer
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.status import parse
 
@@ -25,12 +26,17 @@ class Reading:
     """What the rest of it says, as a status."""
     tunnels: list[Tunnel]
     """Those of the report, trouble first, with the reasons that the log tells."""
+    answers: tuple[Answer, ...] = ()
+    """Each answer of a text that has several, of which report and tunnels say nothing then."""
 
 
 def read(text: str) -> Reading:
     """Read a text, whatever it went through on its way."""
     log = _log(text)
     report = repair.read(log.rest)
+    found = () if report.complete else _answers(log.rest)
+    if len(found) > 1:
+        return Reading(log, parse(""), [], found)
     return Reading(log, report, log_story.with_reasons(overview.tunnels_of(report), log))
 
 
@@ -40,3 +46,12 @@ def _log(text: str) -> LogText:
     if report.complete and not report.unrecognised_count:
         return log_text.LogText((), (), text)
     return log_text.read(text)
+
+
+def _answers(text: str) -> tuple[Answer, ...]:
+    """Read each answer of a text by itself. None has the reasons of the log: whose isn't known."""
+    pieces = answers.divide(text)
+    if len(pieces) == 1:
+        return ()
+    read = [(line, repair.read(piece)) for line, piece in pieces]
+    return tuple(Answer(line, report, overview.tunnels_of(report)) for line, report in read)
