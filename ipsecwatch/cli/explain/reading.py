@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.status import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ipsecwatch.libreswan.log_text import LogText
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
@@ -32,7 +35,7 @@ class Reading:
 
 def read(text: str) -> Reading:
     """Read a text, whatever it went through on its way."""
-    log = _log(text)
+    log = _log(_out_of_json(text))
     report = repair.read(log.rest)
     found = () if report.complete else _answers(log.rest)
     if len(found) > 1:
@@ -55,3 +58,25 @@ def _answers(text: str) -> tuple[Answer, ...]:
         return ()
     read = [(line, repair.read(piece)) for line, piece in pieces]
     return tuple(Answer(line, report, overview.tunnels_of(report)) for line, report in read)
+
+
+def _out_of_json(text: str) -> str:
+    """Return the strings of a text that is JSON, as programs save what a command printed."""
+    if text.lstrip()[:1] not in ("{", "["):
+        return text
+    try:
+        return "\n".join(_strings(json.loads(text)))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _strings(value: object) -> Iterator[str]:
+    """List all strings in a value, in their order; names of members aren't among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _strings(each)
