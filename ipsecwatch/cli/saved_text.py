@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.common import Failure, read_input
 from ipsecwatch.cli.explain import answers, reading
+from ipsecwatch.libreswan.grammar import NUMBER, PREFIX
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.single_report import tunnels_of
@@ -90,7 +91,7 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
     if not report.complete and len(answers.divide(text)) > 1:
         raise Failure("this text has more than one answer of pluto's", _try(file))
     # In a text without a line end the last line counts for nothing.
-    if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(data):
+    if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(text):
         return report
     seen = reading.read(text)
     if seen.log.lines:
@@ -104,7 +105,7 @@ def _try(file: str) -> str:
     return f"Try: ipsecwatch explain {clean(file, 200)}"
 
 
-_SA_LINE: Final = re.compile(rb'^(?:\d{3} )?#\d{1,10}: "', re.MULTILINE)
+_SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
 """A line of libreswan's, whether or not it can be read."""
 
 

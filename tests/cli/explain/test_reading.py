@@ -27,6 +27,6 @@ def test_the_strings_of_json_are_the_text(case: str) -> None:
     assert read.report.version == "5.4"
 
 
-@pytest.mark.parametrize("text", ["{", "[1, 2", '{"rc": 1}', "[" * 100_000, "[]"])
+@pytest.mark.parametrize("text", ["{", "[1, 2", '{"rc": 1}', "[" * 100_000, "[]", '"rc": 0}\n'])
 def test_json_without_a_status_is_no_tunnel(text: str) -> None:
     assert reading.read(text).tunnels == []
