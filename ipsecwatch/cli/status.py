@@ -176,7 +176,8 @@ def _found(report: Report, tunnels: Iterable[Tunnel], source: str) -> Found:
     if not report.complete:
         remarks.append(f"The text is not complete: {clean(report.why or '')}.")
     if report.unrecognised_count:
-        remarks.append(f"{report.unrecognised_count} lines were not recognised.")
+        count = report.unrecognised_count
+        remarks.append(f"{count} {'line was' if count == 1 else 'lines were'} not recognised.")
     return Found(sorted(rows, key=lambda r: r.name), source, None, " ".join(remarks))
 
 
