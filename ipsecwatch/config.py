@@ -52,6 +52,8 @@ class Settings:
     """Where whack is; empty: in the places where distributions put it."""
     unit: str = "ipsec.service"
     """libreswan's systemd unit."""
+    log_file: str = _path("")
+    """The file that pluto logs to (logfile=); empty: the one that its status names (from 5.1)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.poller import BUDGET
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
 from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.sanitize import clean
@@ -149,13 +150,16 @@ class _Recorder:
             if command is Command.STATUS:
                 self._screen.look(Poll(at, mono, pluto=e.pluto, why=str(e)))
             return entry | _failed(e, round(time.monotonic() - mono, 3))
+        if command is Command.STATUS and answer.via is Via.SOCKET:
+            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
         if command is Command.STATUS:
             report = self._reader.read(answer.text, "status")
             self._version = report.version or self._version
             self._screen.look(Poll(at, mono, report))
         return entry | _answered(answer)
 
-    def _heard(self, line: LogLine) -> None:
+    def _heard(self, line: LogLine) -> bool:
+        """Record a line. None brings the next question forward: it comes in its own time."""
         self.lines += 1
         self._put(
             {
@@ -165,6 +169,7 @@ class _Recorder:
                 "unit": self._settings.unit,
             }
         )
+        return False
 
     def _head(self) -> None:
         self._out.head(self._version, self._interval, redacted=self._redactor is not None)

@@ -40,6 +40,7 @@ __all__ = [
     "find_wording",
     "interpret",
     "interpret_daemon",
+    "is_evidence",
     "parse_line",
 ]
 
@@ -79,6 +80,15 @@ def parse_line(line: str) -> ConnectionLine | None:
     serial = int(m[4]) if m[4] else None
     address = m[3].rpartition(" ")[2].lstrip(".").partition("===")[0]
     return ConnectionLine(m[1] + m[2], m[1], serial, m[5], address)
+
+
+def is_evidence(line: str) -> bool:
+    """Return whether a line of pluto's log tells anything of a connection, or of pluto itself.
+
+    Others (a stranger's packets, progress, what is for developers) are no reason to look at pluto.
+    """
+    said = parse_line(line)
+    return (interpret_daemon(line) if said is None else interpret(said)) is not None
 
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")

@@ -25,13 +25,18 @@ from systemd import daemon
 
 from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
+from ipsecwatch.libreswan.log_lines import is_evidence
+from ipsecwatch.libreswan.status import daemon_info
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
-from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Via
 from ipsecwatch.pluto.wakers.inotify import SocketWatch
 from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.log_file import LogFile
 from ipsecwatch.pluto.wakers.systemd import SystemdWatch
+from ipsecwatch.pluto.wakers.two_logs import TwoLogs
+from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.report import PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, RefusedError
@@ -69,6 +74,8 @@ SAVE_EVERY: Final = 30.0
 
 MAX_STRANGE: Final = 1000
 """Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
+
+NO_UNIT: Final = "See what starts pluto on this machine: it isn't its systemd unit."
 
 LOG_LAG: Final = 0.05
 """Seconds that a loss without a cause waits for the log, before it is told of as it is."""
@@ -120,6 +127,8 @@ class Service:
         self._pluto_client.on_recovered = self._poller.wake
         self.followups = Followups(self._poller.wake)
         self._log = PlutoLog(settings.unit, self.hear, self.followups.logged)
+        self._log_file = LogFile(self._hear_in_file, self.followups.logged)
+        self._two_logs = TwoLogs()
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
@@ -127,6 +136,7 @@ class Service:
         """The log is read from then on (wall clock): it tells the reason of what was lost."""
         self._parts = [
             _part("reading pluto's log", self._log, self._open_log),
+            _part("following pluto's log file", self._log_file, self._open_log_file),
             _part("watching pluto's socket", self._socket),
             _part("watching pluto's unit", self._system),
             _part("listening to XFRM", self._kernel),
@@ -144,9 +154,21 @@ class Service:
         """We are on the bus, or know why we aren't."""
         self._stop = asyncio.Event()
 
-    def hear(self, line: LogLine) -> None:
-        """Take note of a line that pluto logged."""
+    def hear(self, line: LogLine) -> bool:
+        """Take note of a line of the journal; say whether it is worth a look at pluto."""
+        if line.identifier == "systemd":
+            self._worker.hear(line)
+            return True
+        return self._hear_pluto(line, from_file=False)
+
+    def _hear_in_file(self, line: LogLine) -> bool:
+        return self._hear_pluto(line, from_file=True)
+
+    def _hear_pluto(self, line: LogLine, *, from_file: bool) -> bool:
+        if self._log_file.follows and self._two_logs.is_echo(line, from_file=from_file):
+            return False
         self._worker.hear(line)
+        return is_evidence(line.text)
 
     def stop(self) -> None:
         """Have run() end."""
@@ -189,6 +211,7 @@ class Service:
         for part in self._parts:
             part.stop()
         self._log.close()
+        self._log_file.close()
         self._socket.close()
         self._kernel.close()
         self._system.close()
@@ -199,6 +222,22 @@ class Service:
 
     def _open_log(self) -> None:
         self._log.open(self._log.last or self._log_since)
+
+    def _open_log_file(self) -> None:
+        if self._settings.log_file:
+            self._log_file.follow(Path(self._settings.log_file))
+        else:
+            self._log_file.open()
+
+    def _follow_log(self, answer: Answer, report: Report) -> None:
+        """Follow the file that pluto logs to, as far as it is known, and is of our file system."""
+        named = daemon_info.log_file(report)
+        if self._settings.log_file:
+            self._log_file.follow(Path(self._settings.log_file))
+        elif answer.pid is None or named == "":
+            self._log_file.follow(None)
+        elif named is not None:
+            self._log_file.follow(Path(named))
 
     def _remember(self) -> float | None:
         """Take up what the service before us knew, if it went just now; answers of when that is."""
@@ -220,7 +259,9 @@ class Service:
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
         """Take what a poll brought; says whether the next one should come soon."""
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
-        await self._log.settle(asked)
+        if isinstance(answer, Answer):
+            self._note_answering(answer, mono)
+        await self._settle(asked)
         if isinstance(answer, AskError):
             self._probe.whole()
             inactive = self._system.was_inactive(self._heard_at)
@@ -230,10 +271,10 @@ class Service:
             self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
         changes = await self._worker.observe(poll)
-        if self._log.count and any(is_unexplained(c) for c in changes):
+        if (self._log.count or self._log_file.count) and any(is_unexplained(c) for c in changes):
             # pluto logs before it answers, and journald passes it on in its own time.
             await asyncio.sleep(LOG_LAG)
-            await self._log.settle(asked)
+            await self._settle(asked)
             changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
             self.followups.seen()
@@ -241,12 +282,26 @@ class Service:
         self.followups.set_alarm(self._tracker.due)
         return self._tracker.connecting
 
+    async def _settle(self, asked: float) -> None:
+        """Read what pluto has logged until now."""
+        await self._log.settle(asked)
+        await self._log_file.settle(asked)
+
+    def _note_answering(self, answer: Answer, mono: float) -> None:
+        """Learn who it is that has answered: whose log, and whose unit, tell of our tunnels."""
+        self._system.answered(mono - answer.took)
+        if answer.via is Via.SOCKET:
+            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
+        elif answer.command is Command.STATUS:  # there is no way to know; other questions don't ask
+            self._log.answered(())
+
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
         report = await self._worker.read(answer)
         if not self._probe.learn(answer, report, mono):
             self._poller.wake()  # something moved: the whole status tells what
         if answer.command is Command.STATUS:
             self._whole = report
+            self._follow_log(answer, report)
             return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
         # No SA has moved, or it is not known yet what that means: all is as it was.
         return Poll(at, mono, self._whole, boot=_boot())
@@ -354,7 +409,8 @@ class Service:
         pluto, was = told.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:
-            self._journal.pluto_lost(pluto, ill, told.poll.why or "")
+            advice = "" if self._system.runs_pluto else NO_UNIT
+            self._journal.pluto_lost(pluto, ill, told.poll.why or "", advice)
         elif pluto is PlutoState.RUNNING and was in _ILL:
             self._journal.pluto_back(told.news.pluto_version)
         if pluto is not PlutoState.STARTING:
@@ -421,7 +477,7 @@ _ILL: Final = {
     PlutoState.UNREACHABLE: Reason.PLUTO_UNREACHABLE,
 }
 
-_FIXED: Final = ("control_socket", "whack", "unit", "timeout", "max_answer")
+_FIXED: Final = ("control_socket", "whack", "unit", "log_file", "timeout", "max_answer")
 
 
 def status_line(news: Publication) -> str:

@@ -59,8 +59,11 @@ class Journal:
             ADVICE=reason_text(t.reason, t.tunnel).advice,
         )
 
-    def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
-        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line."""
+    def pluto_lost(self, state: PlutoState, reason: Reason, why: str, advice: str = "") -> None:
+        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line.
+
+        ``advice`` takes the place of the reason's own, which names pluto's unit.
+        """
         words = REASON_TEXTS[reason]
         self._write(
             PLUTO_LOST,
@@ -69,7 +72,7 @@ class Journal:
             PLUTO=state,
             REASON=reason,
             DETAIL=clean(why, MAX_DETAIL),
-            ADVICE=words.advice,
+            ADVICE=advice or words.advice,
         )
 
     def pluto_back(self, version: str | None) -> None:

@@ -17,6 +17,7 @@ from ipsecwatch.libreswan.log_lines import (
     find_wording,
     interpret,
     interpret_daemon,
+    is_evidence,
     parse_line,
 )
 from ipsecwatch.libreswan.log_table import DAEMON_TABLE, TABLE
@@ -389,6 +390,27 @@ def test_what_a_peer_chose_is_no_evidence(words: str, peer: str) -> None:
 def test_a_peers_address_cannot_end_the_name() -> None:
     assert parse_line('"rw"[1] "site": x') is None
     assert parse_line('"rw"[1] a b c d e #3: x') is None
+
+
+@pytest.mark.parametrize(
+    ("line", "evidence"),
+    [
+        ('"site" #1: no local proposal matches remote proposals', True),
+        ('"site": added IKEv2 connection', True),
+        ('added connection description "site"', True),
+        ("shutting down interface eth0 192.0.2.1:500", True),
+        ("Pluto is shutting down", True),
+        ('"rw"[1] 192.0.2.7 #5: responding to IKE_SA_INIT message', False),
+        ("packet from 192.0.2.7:500: initial Main Mode message received", False),
+        ("| received whack message", False),
+        ('| "site" #1: no local proposal matches remote proposals', False),
+        ("", False),
+    ],
+)
+def test_a_line_is_evidence_of_a_connection_or_of_pluto_or_of_nothing(
+    line: str, *, evidence: bool
+) -> None:
+    assert is_evidence(line) is evidence
 
 
 HOSTILE = {

@@ -194,16 +194,21 @@ def test_journalctl_takes_the_catalog_and_every_id_has_an_entry(catalog_root: Pa
         assert len(re.findall(rf"^{header}", dump, re.MULTILINE)) == len(IDS)
 
 
+class Sink(Sender):
+    """Keeps what is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[dict[str, str]] = []
+
+    def send(self, fields: object, *, later: bool = False) -> None:
+        assert isinstance(fields, dict)
+        self.sent.append(fields)
+
+
 def written(message_id: str) -> list[dict[str, str]]:
     """Write one entry of every sort, and list those of an id."""
-    sent: list[dict[str, str]] = []
-
-    class Sink(Sender):
-        def send(self, fields: object, *, later: bool = False) -> None:
-            assert isinstance(fields, dict)
-            sent.append(fields)
-
-    journal = Journal(Sink(), "run")
+    journal = Journal(sink := Sink(), "run")
     for what, *_ in CASES:
         journal.announce(what, 1)
     journal.pluto_lost(PlutoState.UNREACHABLE, Reason.PLUTO_UNREACHABLE, "hangs")
@@ -211,7 +216,16 @@ def written(message_id: str) -> list[dict[str, str]]:
     journal.unrecognised(1, "x", None)
     journal.blocked(65534)
     journal.shared_identity(SharedIdentity("rw", ("192.0.2.1", "192.0.2.2")))
-    return [entry for entry in sent if entry["MESSAGE_ID"] == message_id]
+    return [entry for entry in sink.sent if entry["MESSAGE_ID"] == message_id]
+
+
+def test_a_pluto_that_is_not_its_units_is_not_to_be_started_with_it() -> None:
+    journal = Journal(sink := Sink(), "run")
+    stopped = PlutoState.STOPPED, Reason.PLUTO_STOPPED, "nobody listens"
+    journal.pluto_lost(*stopped)
+    journal.pluto_lost(*stopped, "See what starts it.")
+    advice = [entry["IPSECWATCH_ADVICE"] for entry in sink.sent]
+    assert advice == ["Start it: systemctl start ipsec", "See what starts it."]
 
 
 def test_two_devices_with_one_identity_are_told_as_what_they_may_be() -> None:

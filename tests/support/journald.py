@@ -43,7 +43,8 @@ CGROUPS = [Path("/sys/fs/cgroup"), *map(Path("/sys/fs/cgroup").joinpath, ("syste
 
 # Runs in journald's PID namespace: it looks up who sends, and believes the kernel alone.
 LOG = """
-import socket, sys
+import os, socket, sys
+print(os.getpid(), flush=True)
 journald = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 journald.connect(sys.argv[1])
 for line in sys.stdin:
@@ -152,26 +153,39 @@ class PrivateJournald:
     @contextmanager
     def unit(self, name: str) -> Iterator[Callable[[Sequence[str]], None]]:
         """Run a process that journald takes for a unit's; what it is handed, it logs as pluto."""
+        with self.process(name) as (log, _):
+            yield log
+
+    @contextmanager
+    def process(
+        self, name: str, program: Path = Path(sys.executable)
+    ) -> Iterator[tuple[Callable[[Sequence[str]], None], int]]:
+        """Do the same with another copy of this Python, and tell the process id in the journal."""
         groups = [g / name for g in CGROUPS if (g / "cgroup.procs").exists()]
         for group in groups:
             group.mkdir()
         join = "".join(f"echo $$ >{group}/cgroup.procs; " for group in groups)
         process = subprocess.Popen(
             ["/bin/sh", "-c", join + 'exec nsenter --target="$0" --pid -- "$@"',
-             str(self._journald()), sys.executable, "-SE", "-c", LOG, self.socket],
+             str(self._journald()), str(program), "-S", "-c", LOG, self.socket],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHOME": sys.base_prefix},
             text=True,
         )  # fmt: skip
         assert process.stdin is not None
+        assert process.stdout is not None
         stdin = process.stdin
+        pid = int(process.stdout.readline())
 
         def log(lines: Sequence[str]) -> None:
             stdin.writelines(f"{line}\n" for line in lines)
             stdin.flush()
 
         try:
-            yield log
+            yield log, pid
         finally:
+            process.stdout.close()
             with suppress(BrokenPipeError):
                 stdin.close()
             process.wait(30)

@@ -69,6 +69,20 @@ def settings(report: Report) -> dict[str, Value]:
     return found
 
 
+_LOG_FILE: Final = re.compile(r"logfile='([^']*)'")
+
+
+def log_file(report: Report) -> str | None:
+    """Return the path of the file that pluto logs to; "": to none; None: that isn't said.
+
+    It is from 5.1 on; ``<syslog>`` and ``<stderr>`` are no files.
+    """
+    for line in report.other:
+        if line.startswith("logfile=") and (m := _LOG_FILE.match(line)):
+            return m[1] if m[1].startswith("/") else ""
+    return None
+
+
 def _pairs(line: str) -> Iterator[tuple[str, Value]]:
     """Read ``key=value, key=value;``; a value may have blanks and commas in it."""
     for field in re.split(r", (?=[\w-]+(?: mode)?=)", line.strip(" ;,")):

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""pluto's control socket as it comes and goes: inotify(7) on its directory, and on that one's.
+"""Files and folders as they change: inotify(7); and pluto's control socket, as it comes and goes.
 
-The directory itself goes with every stop of ipsec.service and comes with every start. Python has
-no inotify; three calls of libc's are all it takes.
+Python has no inotify; three calls of libc's are all it takes.
 """
 
 from __future__ import annotations
@@ -18,74 +17,114 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.pluto.wakers.waker import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-_CREATE: Final = 0x100
-_DELETE: Final = 0x200
-_MOVED: Final = 0x40 | 0x80
-_IGNORED: Final = 0x8000
-_OVERFLOW: Final = 0x4000
+MODIFIED: Final = 0x2
+CREATED: Final = 0x100
+DELETED: Final = 0x200
+MOVED: Final = 0x40 | 0x80
+IGNORED: Final = 0x8000
+OVERFLOW: Final = 0x4000
 _EVENT: Final = struct.Struct("iIII")
 
 
-class SocketWatch(Waker):
-    """Calls ``wake`` when the socket, or the directory it lies in, appears or goes."""
+class Inotify:
+    """What the kernel tells of files and folders. Raises OSError where it won't."""
 
-    def __init__(self, path: Path, wake: Callable[[], None]) -> None:
-        super().__init__()
-        self._path = path
-        self._wake = wake
-        self._fd = -1
-        self._watches: dict[int, Path] = {}
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.fd: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise _last_error()
 
-    def open(self) -> bool:
-        """Begin to watch; False where the kernel won't let us."""
+    def add(self, path: str | Path, mask: int) -> int:
+        """Watch a file or folder; return the number that its events will have."""
+        number: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
+        if number < 0:
+            raise _last_error()
+        return number
+
+    def remove(self, number: int) -> None:
+        """Watch something no more."""
+        self._libc.inotify_rm_watch(self.fd, number)
+
+    def events(self) -> Iterator[tuple[int, int, str]]:
+        """Yield what has happened: whose number, which flags, and the name in a folder."""
         try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            self._fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        except (OSError, AttributeError):
-            return False
-        if self._fd < 0:
-            logger.info("pluto's socket can't be watched: %s", os.strerror(ctypes.get_errno()))
-            return False
-        self._libc = libc
-        self._watch(self._path.parent.parent)
-        self._watch(self._path.parent)
-        asyncio.get_running_loop().add_reader(self._fd, self.guard, self._ready)
-        return True
-
-    def close(self) -> None:
-        """Watch no more."""
-        if self._fd >= 0:
-            asyncio.get_running_loop().remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = -1
-
-    def _watch(self, directory: Path) -> None:
-        mask = _CREATE | _DELETE | _MOVED
-        number = self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask)
-        if number >= 0:
-            self._watches[number] = directory
-        elif (code := ctypes.get_errno()) != errno.ENOENT:
-            logger.debug("%s can't be watched: %s", directory, os.strerror(code))
-
-    def _ready(self) -> None:
-        try:
-            data = os.read(self._fd, 65536)
+            data = os.read(self.fd, 65536)
         except BlockingIOError:
             return
-        wanted = False
         at = 0
         while at < len(data):
             number, mask, _, length = _EVENT.unpack_from(data, at)
             name = data[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
             at += _EVENT.size + length
-            if mask & _IGNORED:
+            yield number, mask, os.fsdecode(name)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        os.close(self.fd)
+
+
+def _last_error() -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, os.strerror(code))
+
+
+class SocketWatch(Waker):
+    """Calls ``wake`` when the socket, or the directory it lies in, appears or goes.
+
+    The directory itself goes with every stop of ipsec.service and comes with every start.
+    """
+
+    def __init__(self, path: Path, wake: Callable[[], None]) -> None:
+        super().__init__()
+        self._path = path
+        self._wake = wake
+        self._inotify: Inotify | None = None
+        self._watches: dict[int, Path] = {}
+
+    def open(self) -> bool:
+        """Begin to watch; False where the kernel won't let us."""
+        try:
+            self._inotify = Inotify()
+        except (OSError, AttributeError) as e:
+            logger.info("pluto's socket can't be watched: %s", e)
+            return False
+        self._watch(self._path.parent.parent)
+        self._watch(self._path.parent)
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self.guard, self._ready)
+        return True
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None
+
+    def _watch(self, directory: Path) -> None:
+        if self._inotify is None:
+            return
+        try:
+            number = self._inotify.add(directory, CREATED | DELETED | MOVED)
+        except OSError as e:
+            if e.errno != errno.ENOENT:
+                logger.debug("%s can't be watched: %s", directory, e)
+        else:
+            self._watches[number] = directory
+
+    def _ready(self) -> None:
+        if self._inotify is None:
+            return
+        wanted = False
+        for number, mask, name in self._inotify.events():
+            if mask & IGNORED:
                 self._watches.pop(number, None)
-            wanted = wanted or bool(mask & _OVERFLOW) or self._matters(number, os.fsdecode(name))
+            wanted = wanted or bool(mask & OVERFLOW) or self._matters(number, name)
         if wanted:
             self._wake()
 

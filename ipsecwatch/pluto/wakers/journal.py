@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """pluto's lines in the journal, and systemd's about its unit: waker and witness.
 
-Anybody can log as "pluto"; only what journald itself vouches for is believed: the unit a process
-runs in, and that it is root's.
+Anybody can log as "pluto"; only what journald itself vouches for is believed: that a process is
+root's, and runs in pluto's unit, or is the pluto that has answered at our socket (witnesses.py).
 
 After a pause the first line is heard 0.25 s late: journald collects what is written for so long
 before it lets readers know (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
@@ -23,23 +23,31 @@ from typing import TYPE_CHECKING, Final
 from systemd import journal
 
 from ipsecwatch.backoff import Backoff
+from ipsecwatch.pluto.wakers.journal_reader import JournalReader
 from ipsecwatch.pluto.wakers.waker import Waker
-from ipsecwatch.report import LogLine
+from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from ipsecwatch.pluto.wakers.journal_reader import JournalEntry
+    from ipsecwatch.report import LogLine
 
 logger = logging.getLogger(__name__)
 
 TURN: Final = 0.01
 """Seconds of reading before others get their turn."""
 
+PEACE: Final = 3.0
+"""While there is more to read, we rest this many times as long as we have read: a quarter of a
+processor is what the log of a pluto that debugs may cost."""
+
+BEHIND: Final = 10.0
+"""Seconds of reading without reaching the end, after which the rest is left out."""
+
 PATIENCE: Final = 0.5
 """Seconds that settle() reads at most, while pluto may log faster than we read."""
-
-MAX_LINE: Final = 4096
-"""Characters of a line that are kept; pluto cuts its own at 1,024."""
 
 MAX_DAMAGED: Final = 1000
 """Entries in a row that can't be read, before the reader is taken for one that doesn't get on."""
@@ -47,19 +55,22 @@ MAX_DAMAGED: Final = 1000
 REOPEN: Final = (1.0, 5.0, 30.0, 60.0)
 """Seconds until a reader that failed is opened anew, the last one for ever."""
 
-_FIELDS: Final = ("MESSAGE", "SYSLOG_IDENTIFIER")
+DEBUGGING: Final = b"| "
+"""How a line begins that pluto logs for its developers: thousands a second, and evidence of
+nothing."""
 
 
 class PlutoLog(Waker):
     """Reads on from where the journal ends when it is opened, or from an earlier moment.
 
-    ``hear`` is called with each line, then ``wake`` once for all that came together.
+    ``hear`` is called with each line that isn't for developers, and says whether it is worth a look
+    at pluto; then ``wake`` is called once for all such that came together.
     """
 
     def __init__(
         self,
         unit: str,
-        hear: Callable[[LogLine], None],
+        hear: Callable[[LogLine], bool],
         wake: Callable[[], None],
         path: Path | None = None,
     ) -> None:
@@ -68,14 +79,23 @@ class PlutoLog(Waker):
         self._hear = hear
         self._wake = wake
         self._path = path
-        self._reader: journal.Reader | None = None
+        self._reader: JournalReader | None = None
         self._more: asyncio.Handle | None = None
+        self._rest_until = float("-inf")
+        """Until then (monotonic) others have the processor, who may have more to do."""
+        self._witnesses = Witnesses()
+        self._behind_since: float | None = None
+        """When there was last more to read than a turn is for; None: the end was reached since."""
         self._reopening: asyncio.Handle | None = None
         self._pauses = Backoff(REOPEN)
         self._damaged = 0
         """Entries in a row that couldn't be read."""
-        self._told_damaged = False
+        self._told_damaged = self._told_behind = False
         self._last = 0.0
+        self._worth = 0.0
+        """When the last line was logged that is worth a look."""
+        self._news = False
+        """There was one since the last call of ``wake``."""
         self.count = 0
         """Lines so far. None at all: the unit may log elsewhere."""
 
@@ -99,6 +119,14 @@ class PlutoLog(Waker):
             self._come_back()
         return True
 
+    def answered(self, pids: Iterable[int]) -> None:
+        """Take note of the process ids that our pluto may log with; none: nobody knows.
+
+        What it had logged before is heard now. That wakes nobody: its answer is newer.
+        """
+        for line in self._witnesses.answered(pids):
+            self._note(line)
+
     def close(self) -> None:
         """Read no more."""
         if self._reopening is not None:
@@ -106,19 +134,18 @@ class PlutoLog(Waker):
             self._reopening = None
         self._drop_reader()
 
-    def _opened(self, since: float | None) -> journal.Reader:
+    def _opened(self, since: float | None) -> JournalReader:
         path = None if self._path is None else str(self._path)
         flags = journal.SYSTEM_ONLY | journal.LOCAL_ONLY if path is None else 0
-        reader = journal.Reader(flags=flags or None, path=path)
+        reader = JournalReader(flags=flags or None, path=path)
         try:
             reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
             reader.add_disjunction()
             reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
+            reader.add_disjunction()
+            reader.add_match(_COMM="pluto", _UID="0")
             if since is None:
-                reader.seek_tail()
-                # Where the last entry is damaged it has been gone to all the same.
-                with suppress(Exception):
-                    reader.get_previous()
+                _seek_end(reader)
             else:
                 reader.seek_realtime(since)
             asyncio.get_running_loop().add_reader(reader.fileno(), self.guard, self._ready)
@@ -171,18 +198,21 @@ class PlutoLog(Waker):
         if self._reader is None:
             return
         self._process()
-        count, end = self.count, time.monotonic() + PATIENCE
+        begin = time.monotonic()
+        # Where there is no end to it, a question a second must not make it all that we do.
+        end = begin + (PATIENCE if begin >= self._rest_until else TURN)
         while more := self._read():
             if time.monotonic() >= end:
                 break
             await asyncio.sleep(0)
-        if self.count > count and self._last > since:
+        news, self._news = self._news, False
+        if news and self._worth > since:
             self._wake()
         if more:
-            self._come_back()
+            self._come_back(time.monotonic() - begin)
 
     def _ready(self) -> None:
-        if self._process():
+        if self._process() and time.monotonic() >= self._rest_until:
             self._again()
 
     def _process(self) -> bool:
@@ -197,43 +227,83 @@ class PlutoLog(Waker):
 
     def _again(self) -> None:
         self._more = None
-        count = self.count
+        begin = time.monotonic()
         if self._read():
-            self._come_back()
-        if self.count > count:
+            self._come_back(time.monotonic() - begin)
+        if self._news:
+            self._news = False
             self._wake()
 
-    def _come_back(self) -> None:
+    def _come_back(self, spent: float = 0.0) -> None:
+        """Read on after a rest that fits the time that has been spent."""
+        self._rest_until = max(self._rest_until, time.monotonic() + PEACE * spent)
         if self._more is None:
-            self._more = asyncio.get_running_loop().call_soon(self.guard, self._again)
+            rest = max(0.0, self._rest_until - time.monotonic())
+            self._more = asyncio.get_running_loop().call_later(rest, self.guard, self._again)
 
     def _read(self) -> bool:
         """Read lines for one turn; says whether there may be more."""
-        end = time.monotonic() + TURN
-        ended = False
+        begin = time.monotonic()
+        if self._reader is None:
+            return False
+        if self._behind_since is not None and begin - self._behind_since > BEHIND:
+            self._leave_out(self._reader)
+        more = self._read_until(begin + TURN)
+        if not more:
+            self._behind_since = None
+        elif self._behind_since is None:
+            self._behind_since = begin
+        return more
+
+    def _read_until(self, end: float) -> bool:
         while self._reader is not None:
             try:
-                entry = self._reader.get_next()
-                line = _line(entry) if entry else None
-            except Exception as e:  # UnicodeDecodeError for a field's name, OSError, and others
+                entry = self._reader.read_next()
+                line = None if entry is None else self._line(entry)
+            except Exception as e:  # KeyError for a field that isn't there, OSError, and others
                 self._skip(e)
-                ended = False
             else:
-                # An entry of which no field can be read looks like the end, but only once.
-                if line is None and ended:
+                if entry is None:
                     return False
-                ended = line is None
-                if line is not None:
-                    self._take(line)
+                self._take(line)
             if time.monotonic() >= end:
                 return self._reader is not None
         return False
 
-    def _take(self, line: LogLine) -> None:
+    def _leave_out(self, reader: JournalReader) -> None:
+        """Go to the journal's end: lines are logged faster than they are read."""
+        self._behind_since = None
+        level = logging.DEBUG if self._told_behind else logging.WARNING
+        logger.log(level, "pluto logs faster than can be read; lines were left out")
+        self._told_behind = True
+        _seek_end(reader)
+
+    def _take(self, line: LogLine | None) -> None:
+        """Take note of a line; None: one that is for developers."""
         self._damaged = 0
         self._pauses.reset()
-        self.count, self._last = self.count + 1, line.at
-        self._hear(line)
+        if line is None:
+            return
+        if self._note(line):
+            self._news, self._worth = True, line.at
+
+    def _note(self, line: LogLine) -> bool:
+        self.count, self._last = self.count + 1, max(self._last, line.at)
+        return self._hear(line)
+
+    def _line(self, entry: JournalEntry) -> LogLine | None:
+        """Return what is to be heard of an entry now; None: nothing."""
+        if entry.message.startswith(DEBUGGING):
+            return None
+        line, by_unit = entry.line(), entry.field("_SYSTEMD_UNIT") == self._unit
+        if not is_pluto(entry.field("_EXE")):
+            # systemd, and whatever else the unit runs; elsewhere, what merely calls itself pluto.
+            return line if by_unit or entry.field("UNIT") == self._unit else None
+        pid = int(entry.field("_PID") or 0)
+        if self._witnesses.believes(pid, by_unit=by_unit):
+            return line
+        self._witnesses.hold(line, pid, by_unit=by_unit)
+        return None
 
     def _skip(self, why: Exception) -> None:
         """Count an entry that can't be read: the reader has gone to it, and next goes behind it."""
@@ -245,19 +315,10 @@ class PlutoLog(Waker):
             self._give_up(why)
 
 
-def _line(entry: dict[str, object]) -> LogLine:
-    """Return an entry as a line. Raise KeyError or AttributeError where its moment is missing."""
-    text, identifier = (_text(entry.get(name)) for name in _FIELDS)
-    at = entry["__REALTIME_TIMESTAMP"]
-    # pluto logs no NUL; in a damaged file other fields may follow one.
-    text = text[:MAX_LINE].partition("\0")[0]
-    return LogLine(at.timestamp(), text, identifier)  # type: ignore[attr-defined]
-
-
-def _text(value: object) -> str:
-    """Take a field as text; journald hands binary for what is no UTF-8."""
-    if isinstance(value, list):
-        value = value[0]
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    return value if isinstance(value, str) else ""
+def _seek_end(reader: JournalReader) -> None:
+    reader.seek_tail()
+    # Where the last entry is damaged it has been gone to all the same.
+    with suppress(Exception):
+        if not reader.go_back():
+            # There is none. From the tail, the first that come would be passed over but for one.
+            reader.seek_head()

@@ -44,13 +44,22 @@ class SystemdWatch(Waker):
         self._path = ""
         self.inactive: bool | None = None
         self._inactive_at = float("-inf")
+        self._inactive_since = float("inf")
+        self.runs_pluto = True
+        """The unit may be what runs pluto. False: it was inactive while pluto answered."""
+
+    def answered(self, asked: float) -> None:
+        """Take note that pluto has answered what it was ``asked`` then (loop's clock)."""
+        if self.inactive and self._inactive_since < asked:
+            self.runs_pluto = False
 
     def was_inactive(self, since: float) -> bool:
         """Return whether the unit was inactive at some time ``since`` (loop's clock).
 
-        A unit that is restarted is so for some milliseconds, less than it takes to look.
+        A unit that is restarted is so for some milliseconds, less than it takes to look. One that
+        doesn't run pluto says nothing.
         """
-        return self.inactive is True or self._inactive_at > since
+        return self.runs_pluto and (self.inactive is True or self._inactive_at > since)
 
     def open(self) -> bool:
         """Begin to follow; where there is no bus, that is tried again, for ever."""
@@ -87,7 +96,7 @@ class SystemdWatch(Waker):
                 except BusError as e:
                     logger.debug("systemd can't be followed: %s", e)
                 finally:
-                    self.inactive = None
+                    self.inactive, self._inactive_since = None, float("inf")
                     await connection.close()
             await asyncio.sleep(backoff.next())
 
@@ -136,8 +145,13 @@ class SystemdWatch(Waker):
 
     def _note(self, state: object) -> None:
         was, self.inactive = self.inactive, state in _AWAY
+        now = asyncio.get_running_loop().time()
         if was or self.inactive:
-            self._inactive_at = asyncio.get_running_loop().time()
+            self._inactive_at = now
+        if not self.inactive:
+            self._inactive_since, self.runs_pluto = float("inf"), True
+        elif not was:
+            self._inactive_since = now
         if bool(was) is not self.inactive:
             self._wake()
 

@@ -72,6 +72,11 @@ class Listener:
     def __init__(self) -> None:
         self.lines: list[LogLine] = []
         self.woken = 0
+        self.worth = True
+
+    def hear(self, line: LogLine) -> bool:
+        self.lines.append(line)
+        return self.worth
 
     def wake(self) -> None:
         self.woken += 1
@@ -84,7 +89,7 @@ class Listener:
 @asynccontextmanager
 async def listening(logs: PrivateJournald) -> AsyncGenerator[tuple[Listener, PlutoLog]]:
     listener = Listener()
-    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     assert log.open()
     try:
         yield listener, log
@@ -116,6 +121,11 @@ def field_name(field: bytes) -> Callable[[bytearray], None]:
         content[content.index(field) + 1] = 0xFF
 
     return change
+
+
+def all_names(content: bytearray) -> None:
+    """Make the same of the name of each message."""
+    content[:] = content.replace(b"MESSAGE=line ", b"M\xffSSAGE=line ")
 
 
 def equals_sign(field: bytes) -> Callable[[bytearray], None]:
@@ -232,7 +242,7 @@ async def test_what_was_logged_since_some_moment_is_heard_where_that_is_asked_fo
     say(["since then"])
     await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=since then")
     listener = Listener()
-    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     assert log.open(since=moment)
     say(["now"])
     await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=now")
@@ -272,7 +282,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
 
 
 async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None:
-    log = PlutoLog(UNIT, lambda _: None, lambda: None, tmp_path / "none")
+    log = PlutoLog(UNIT, lambda _: True, lambda: None, tmp_path / "none")
     assert not log.open()
     await log.settle(0.0)
     log.close()
@@ -283,7 +293,7 @@ async def test_a_journal_that_comes_later_is_read_then(
 ) -> None:
     monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.REOPEN", (0.05,))
     later, listener = tmp_path / "later", Listener()
-    log = PlutoLog(UNIT, listener.lines.append, listener.wake, later)
+    log = PlutoLog(UNIT, listener.hear, listener.wake, later)
     assert not log.open()
     later.symlink_to(logs.logs)
 
@@ -321,14 +331,14 @@ async def test_a_damaged_entry_is_skipped_and_what_is_behind_it_is_heard(
         with pytest.raises(trouble):
             read_plainly(logs)
     listener = Listener()
-    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     assert log.open(since=begin)
     await log.settle(0.0)
     assert listener.texts == ["one", "two", "three"]
     say(["four"])
     await until(lambda: listener.texts[3:] == ["four"], within=30.0)
     log.close()
-    assert len(caplog.records) == (trouble is not None)
+    assert len(caplog.records) == 1
 
 
 async def test_a_log_whose_last_entry_is_damaged_is_read_from_there_on(
@@ -349,21 +359,17 @@ class Faults:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.what: tuple[str, ...] = ()
         self.failed = self.made = self.asked = 0
-        for name in ("__init__", "get_next", "process", "seek_tail"):
+        for name in ("__init__", "_next", "process", "seek_tail", "_get_realtime"):
             self._wrap(patch, name, getattr(journal.Reader, name))
 
     def _wrap(self, patch: pytest.MonkeyPatch, name: str, do: Callable[..., object]) -> None:
         def wrapped(reader: object, *args: object, **more: object) -> object:
             self.made += name == "__init__"
-            self.asked += name == "get_next"
+            self.asked += name == "_next"
             if name in self.what:
                 self.failed += 1
                 raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
-            found = do(reader, *args, **more)
-            if isinstance(found, dict) and found and "moment" in self.what:
-                self.failed += 1
-                del found["__REALTIME_TIMESTAMP"]
-            return found
+            return do(reader, *args, **more)
 
         patch.setattr(journal.Reader, name, wrapped)
 
@@ -385,9 +391,9 @@ async def test_a_journal_full_of_damaged_entries_is_read_once_and_in_turns(
     begin, count = time.time(), MAX_DAMAGED - 100
     say([f"line {n}" for n in range(count)])
     await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE=line {count - 1}")
-    patch(logs, field_name(b"SYSLOG_IDENTIFIER=pluto"))  # all of them have it in common
+    patch(logs, all_names)
     listener = Listener()
-    log = PlutoLog(UNIT, listener.lines.append, listener.wake, logs.logs)
+    log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     faults.asked, gauge.busy = 0, 0.0
     assert log.open(since=begin)
     await until(lambda: faults.asked >= count, within=30.0)
@@ -399,7 +405,7 @@ async def test_a_journal_full_of_damaged_entries_is_read_once_and_in_turns(
     assert [r.levelname for r in caplog.records] == ["INFO"]
 
 
-@pytest.mark.parametrize("what", ["get_next", "process", "get_next seek_tail", "process seek_tail"])
+@pytest.mark.parametrize("what", ["_next", "process", "_next seek_tail", "process seek_tail"])
 async def test_a_reader_that_does_not_get_on_is_made_anew_after_pauses_until_it_does(
     what: str,
     logs: PrivateJournald,
@@ -431,7 +437,7 @@ async def test_an_entry_without_a_moment_is_skipped(
     logs: PrivateJournald, say: Say, faults: Faults
 ) -> None:
     async with listening(logs) as (listener, _):
-        faults.what = ("moment",)
+        faults.what = ("_get_realtime",)
         say(["no moment"])
         await until(lambda: faults.failed, within=30.0)
         faults.what = ()
@@ -456,6 +462,7 @@ async def test_a_log_that_is_closed_while_it_waits_is_not_opened_again(
 SECONDS = 4
 RATE = 1000
 SLICE = 0.02
+REFUSED = "no local proposal matches remote proposals"
 CAUSE = '"site": terminating SAs using this connection'
 
 
@@ -465,7 +472,7 @@ async def storm(say: Say) -> None:
     begin = loop.time()
     for n in range(int(SECONDS / SLICE)):
         serials = range(n * int(RATE * SLICE), (n + 1) * int(RATE * SLICE))
-        say([f'"rw"[{s}] 192.0.2.7 #{s + 100}: responding to IKE_SA_INIT message' for s in serials])
+        say([f'"rw"[{s}] 192.0.2.7 #{s + 100}: {REFUSED}' for s in serials])
         await asyncio.sleep(begin + (n + 1) * SLICE - loop.time())
 
 
@@ -508,6 +515,96 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
         assert sum(begin <= t < begin + 0.999 for t in polls) <= 5 + 1  # one may be a tick's
     assert len(polls) > 1
     assert gauge.busy < 0.05
+
+
+# --- What is no reason to look at pluto --------------------------------------------------------
+
+OWN_QUESTION = ("| *received whack message", "| FOR_EACH_CONNECTION[sort]... in show_connections")
+KNOCK = "packet from 192.0.2.7:500: initial Main Mode message received on 192.0.2.1:500 but no {}"
+CHATTER: dict[str, tuple[float, Sequence[str]]] = {
+    "our own question": (0.25, OWN_QUESTION),
+    "a stranger's packets": (0.25, (KNOCK.format("connection has been authorized"),)),
+    "plutodebug=all": (0.02, [f"| processing payload {n} of packet" for n in range(60)]),
+}
+"""Seconds between, and lines."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", CHATTER)
+async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_told_meanwhile(
+    what: str, own: tuple[PrivateJournald, Say], tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    logs, say = own
+    said, told = tmp_path / "said", list[client.Event]()
+    said.write_text(UP)
+    pause, lines = CHATTER[what]
+
+    async def chatter() -> None:
+        while True:
+            say(lines)
+            await asyncio.sleep(pause)
+
+    with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+        # Any poll but the first is one that a line has brought forward.
+        settings = Settings(control_socket=pluto.path, interval=60.0)
+        service = Service(settings, Sender(None, io.StringIO()))
+        service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
+        tasks = [asyncio.create_task(work) for work in (service.run(), follow(told), chatter())]
+        await until(lambda: any(isinstance(e, client.Snapshot) for e in told), within=30.0)
+        await asyncio.sleep(5.0)
+        assert service._poller.polls == 1
+        said.write_text(DOWN)
+        say([CAUSE])
+        await until(lambda: changes(told), within=10.0)
+        assert service._poller.polls < 6
+        for task in tasks[1:]:
+            task.cancel()
+        service.stop()
+        await asyncio.wait(tasks)
+    assert changes(told) == [("up", "down", Reason.OPERATOR)]
+
+
+async def test_lines_for_developers_are_given_up_and_others_wake_if_they_are_worth_it(
+    logs: PrivateJournald, say: Say
+) -> None:
+    async with listening(logs) as (listener, log):
+        listener.worth = False
+        say(["| for developers", "nothing much", "| more of it", "the end"])
+        await until(lambda: listener.texts == ["nothing much", "the end"], within=30.0)
+        assert log.count == 2
+        assert not listener.woken
+        listener.worth = True
+        say(["now"])
+        await until(lambda: listener.woken == 1, within=30.0)
+
+
+async def test_a_log_that_is_longer_than_it_can_be_read_takes_a_share_of_the_time_and_is_left_out(
+    own: tuple[PrivateJournald, Say], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs, say = own
+    begin, asked = time.time(), 0
+    say([f"| line {n}" for n in range(3000)])
+    await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=| line 2999")
+    go_on = journal.Reader._next
+
+    def slowly(reader: object, skip: int) -> object:
+        nonlocal asked
+        asked += 1
+        time.sleep(0.001)
+        return go_on(reader, skip)
+
+    monkeypatch.setattr(journal.Reader, "_next", slowly)
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.BEHIND", 1.0)
+    listener = Listener()
+    log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
+    assert log.open(since=begin)
+    await asyncio.sleep(0.9)
+    assert 0 < asked < 450  # half of the time at most, where a quarter is meant
+    await asyncio.sleep(0.5)
+    say(["now"])
+    await until(lambda: listener.texts == ["now"], within=5.0)
+    assert asked < 1500
+    log.close()
 
 
 def changes(told: list[client.Event]) -> list[tuple[str, str, Reason]]:

@@ -73,6 +73,25 @@ async def test_a_unit_that_there_is_not_is_not_inactive(bus: PrivateBus) -> None
         await watch.wait_closed()
 
 
+async def test_a_unit_that_is_inactive_while_pluto_answers_says_nothing(bus: PrivateBus) -> None:
+    watch = SystemdWatch("ipsec.service", lambda: None)
+    clock = asyncio.get_running_loop().time
+    asked_before = clock()
+    async with systemd("inactive") as manager:
+        watch.open()
+        await until(lambda: watch.inactive)
+        watch.answered(asked_before)  # it may have stopped since
+        assert watch.was_inactive(clock())
+        watch.answered(clock())
+        assert not watch.was_inactive(float("-inf"))
+        manager.become("active")
+        await until(lambda: watch.runs_pluto)
+        manager.become("inactive")
+        await until(lambda: watch.was_inactive(clock()))
+        watch.close()
+        await watch.wait_closed()
+
+
 async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:
     woken: list[int] = []
     async with systemd("inactive"):

@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: MIT
+"""pluto's log file, as a real one is written, rotated, cut short and taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch import recording
+from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.pluto.wakers import file_tail
+from ipsecwatch.pluto.wakers.log_file import LogFile
+from ipsecwatch.pluto.wakers.two_logs import TwoLogs
+from ipsecwatch.report import LogLine
+from ipsecwatch.tracking.tracker import Tracker
+from tests.support.loop_watch import descriptors
+from tests.support.recordings import ROOT
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root's files are believed")
+
+NOW = time.mktime((2026, 11, 28, 18, 29, 31, 0, 0, -1)) + 0.25
+STAMP = "Nov 28 18:29:31.123456: "
+
+
+class Listener:
+    """What a reader of the log passes on."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = lambda: NOW) -> None:
+        self.lines: list[LogLine] = []
+        self.woken = 0
+        self.worth = True
+        self.log = LogFile(self._hear, self._wake, clock)
+        self.log.follow(path)
+
+    def _hear(self, line: LogLine) -> bool:
+        self.lines.append(line)
+        return self.worth
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    @property
+    def texts(self) -> list[str]:
+        return [line.text for line in self.lines]
+
+    async def hears(self, *texts: str) -> None:
+        """Wait until these have come, and forget them."""
+        await until(lambda: self.texts == list(texts), within=10.0)
+        self.lines.clear()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "pluto.log"
+    write(made, "before")
+    return made
+
+
+@pytest.fixture(autouse=True)
+def no_descriptor_is_left() -> Iterator[None]:
+    before = descriptors()
+    yield
+    assert descriptors() == before
+
+
+def write(path: Path, *lines: str) -> None:
+    """Add lines as pluto does, which opens the file once and for all."""
+    with path.open("a", encoding="utf-8", errors="surrogateescape") as f:
+        f.writelines(f"{line}\n" for line in lines)
+    path.chmod(0o640)
+
+
+async def test_lines_are_heard_as_they_are_added_with_stamps_and_without(path: Path) -> None:
+    listener = Listener(path)
+    write(path, f'{STAMP}"site": added IKEv2 connection', '"site" #1: without', "| for developers")
+    write(path, f"{STAMP}| for developers, too", "", "last")
+    await until(lambda: len(listener.lines) == 3, within=10.0)
+    first, second, _ = listener.lines
+    assert listener.texts == ['"site": added IKEv2 connection', '"site" #1: without', "last"]
+    assert (round(first.at - NOW, 3), second.at) == (round(0.123456 - 0.25, 3), NOW)
+    assert listener.woken > 0
+    assert listener.log.count == 3
+    listener.log.close()
+
+
+@pytest.mark.parametrize(
+    ("stamp", "age"),
+    [
+        ("Nov 28 13:59:30.500000: ", 0.75),  # in another time zone
+        ("Nov  1 18:44:31: ", 0.25),
+        ("Nov 28 18:20:00.000000: ", 0.0),  # not of just now: when it is read counts
+        ("Nov 28 18:29:32.000000: ", 0.0),
+    ],
+)
+async def test_a_stamp_counts_where_it_is_of_just_now_in_any_time_zone(
+    stamp: str, age: float, path: Path
+) -> None:
+    listener = Listener(path)
+    write(path, f"{stamp}x")
+    await until(lambda: listener.lines, within=10.0)
+    assert round(NOW - listener.lines[0].at, 3) == age
+    listener.log.close()
+
+
+async def test_a_line_is_one_whose_end_has_come(path: Path) -> None:
+    listener = Listener(path)
+    for piece in ('"site" ', "#1: in", " pieces\n"):
+        with path.open("a") as f:
+            f.write(piece)
+        await asyncio.sleep(0.05)
+    await listener.hears('"site" #1: in pieces')
+    listener.log.close()
+
+
+async def test_a_file_that_ends_within_a_line_is_read_from_the_next_one_on(path: Path) -> None:
+    with path.open("a") as f:
+        f.write("the beginning of")
+    listener = Listener(path)
+    write(path, " a line", "another")
+    await listener.hears("another")
+    listener.log.close()
+
+
+async def test_it_is_followed_through_rotation_by_a_new_file_and_the_old_one(path: Path) -> None:
+    listener = Listener(path)
+    held = path.open("a")  # pluto's own: it writes on into the old file
+    os.rename(path, f"{path}.1")
+    write(path, "new")
+    await listener.hears("new")
+    held.write("old\n")
+    held.close()
+    await listener.hears("old")
+    os.rename(path, f"{path}.2")
+    write(path, "newer")
+    await listener.hears("newer")
+    listener.log.close()
+
+
+async def test_it_is_followed_through_truncation_and_deletion(path: Path) -> None:
+    listener = Listener(path)
+    write(path, "x" * 100)
+    await listener.hears("x" * 100)
+    os.truncate(path, 0)  # as logrotate's copytruncate, or a pluto with logappend=no
+    write(path, "again")
+    await listener.hears("again")
+    held = path.open("a")
+    os.unlink(path)
+    held.write("into nowhere\n")
+    held.flush()
+    await listener.hears("into nowhere")
+    held.close()
+    write(path, "a new one")
+    await listener.hears("a new one")
+    listener.log.close()
+
+
+async def test_a_file_that_comes_later_is_read_from_its_begin(tmp_path: Path) -> None:
+    path = tmp_path / "later" / "pluto.log"
+    listener = Listener(path)
+    assert "No such file" in listener.log.trouble
+    path.parent.mkdir()
+    listener.log.follow(path)  # as each status has it
+    write(path, "first")
+    await listener.hears("first")
+    assert listener.log.trouble == ""
+    listener.log.close()
+
+
+# --- Who is believed ---------------------------------------------------------------------------
+
+
+def make_foreign(path: Path) -> None:
+    os.chown(path, 65534, -1)
+
+
+def open_group(path: Path) -> None:
+    path.chmod(0o660)
+
+
+def open_others(path: Path) -> None:
+    path.chmod(0o646)
+
+
+def open_folder(path: Path) -> None:
+    path.parent.chmod(0o1777)
+
+
+def foreign_folder(path: Path) -> None:
+    os.chown(path.parent, 65534, -1)
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "trouble"),
+    [
+        (make_foreign, "belongs to another user than root"),
+        (open_group, "others than root may write"),
+        (open_others, "others than root may write"),
+        (open_folder, "others than root may put a file in the place of"),
+        (foreign_folder, "others than root may put a file in the place of"),
+        (make_pipe, "is not a file"),
+    ],
+)
+async def test_a_file_that_others_may_write_to_is_not_believed(
+    change: Callable[[Path], None], trouble: str, path: Path
+) -> None:
+    change(path)
+    listener = Listener(path)
+    assert trouble in listener.log.trouble
+    assert not listener.log.follows
+    listener.log.close()
+
+
+async def test_a_file_that_is_believed_later_is_read_from_then_on(path: Path) -> None:
+    open_others(path)
+    listener = Listener(path)
+    os.chmod(path, 0o600)
+    listener.log.follow(path)
+    write(path, "now")
+    await listener.hears("now")
+    listener.log.close()
+
+
+async def test_a_file_of_others_in_its_place_is_not_believed(path: Path) -> None:
+    listener = Listener(path)
+    forged = path.with_name("forged")
+    write(forged, "forged")
+    make_foreign(forged)
+    forged.rename(path)
+    await until(lambda: listener.log.trouble, within=10.0)
+    assert listener.texts == []
+    listener.log.close()
+
+
+async def test_that_the_sandbox_hides_a_file_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVOCATION_ID", "1")
+    listener = Listener(tmp_path / "none.log")
+    assert "the service's sandbox hides its folder" in listener.log.trouble
+    monkeypatch.delenv("INVOCATION_ID")
+    listener.log.follow(tmp_path / "another.log")
+    assert listener.log.trouble.endswith("another.log can't be read: No such file or directory")
+    listener.log.close()
+
+
+# --- Bounds ------------------------------------------------------------------------------------
+
+
+async def test_a_line_without_end_and_a_file_without_end_take_little_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_tail, "MAX_BEHIND", 1 << 20)
+    tail = file_tail.FileTail(path, from_end=True)
+    with path.open("a") as f:
+        f.write("y" * (1 << 19))
+        f.flush()
+        while tail.read()[1]:
+            assert len(tail._part) <= file_tail.MAX_LINE
+        f.write("\nend\n")
+    assert [len(line) for line in tail.read()[0]] == [file_tail.MAX_LINE, 3]
+    with path.open("a") as f:
+        f.writelines(f"line {n}\n" for n in range(400_000))
+    read, more = list[bytes](), True
+    while more:
+        lines, more = tail.read()
+        read += lines
+    assert read[-1] == b"line 399999"
+    assert len(read) < 10_000  # the others were left out
+    tail.close()
+
+
+async def test_what_is_worth_a_look_wakes_once_it_is_newer_than_the_answer(path: Path) -> None:
+    listener = Listener(path)
+    listener.worth = False
+    write(path, "nothing much")
+    await listener.hears("nothing much")
+    assert not listener.woken
+    listener.worth = True
+    asyncio.get_running_loop().remove_reader(listener.log._inotify.fd)  # type: ignore[union-attr]
+    for since, woken in ((NOW, 0), (NOW - 1, 1)):
+        write(path, f"{STAMP}since {since}")
+        await listener.log.settle(since)
+        assert listener.woken == woken
+    listener.log.close()
+
+
+# --- Two logs, and the recordings ---------------------------------------------------------------
+
+
+def test_what_comes_from_both_logs_is_heard_once_and_what_is_said_twice_twice() -> None:
+    logs = TwoLogs()
+    a, b = LogLine(NOW, "a"), LogLine(NOW + 1, "b")
+    assert not logs.is_echo(a, from_file=True)
+    assert not logs.is_echo(a, from_file=True)
+    assert logs.is_echo(a, from_file=False)
+    assert not logs.is_echo(b, from_file=False)
+    assert logs.is_echo(a, from_file=False)
+    assert logs.is_echo(b, from_file=True)
+    assert not logs.is_echo(a, from_file=False)
+    assert not logs.is_echo(LogLine(NOW + 60, "a"), from_file=True)
+
+
+WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
+RECORDINGS = [ROOT / f"{release}/{what}.jsonl.gz" for release in ("4.10", "5.4") for what in WHAT]
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("recorded", RECORDINGS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+async def test_a_recording_whose_lines_are_in_a_file_gives_the_same_reasons(
+    recorded: Path, path: Path, *, stamped: bool
+) -> None:
+    told: list[list[tuple[object, ...]]] = []
+    for in_file in (False, True):
+        tracker, reader, now = Tracker(), Reader(), [0.0]
+
+        def hear(line: LogLine, tracker: Tracker = tracker) -> bool:
+            tracker.hear(line)
+            return False
+
+        log = LogFile(hear, lambda: None, lambda now=now: now[0])  # type: ignore[misc]
+        log.follow(path)
+        changes: list[tuple[object, ...]] = []
+        for entry in recording.settled(recording.read(recorded)[1]):
+            now[0] = entry.at
+            if isinstance(entry, LogLine):
+                if not in_file or entry.identifier == "systemd":
+                    tracker.hear(entry)
+                    continue
+                stamp = time.strftime("%b %e %T", time.localtime(entry.at)) if stamped else ""
+                begin = f"{stamp}.{entry.at % 1 * 1e6:06.0f}: " if stamped else ""
+                write(path, begin + entry.text)
+                await log.settle(entry.at)
+            elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
+                told_now = tracker.observe(recording.poll(entry, reader))
+                changes += [(c.tunnel.key, c.old, c.new, c.reason, c.at) for c in told_now]
+        log.close()
+        told.append(changes)
+    assert told[0] == told[1]
+    assert told[0]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Whose lines are believed, with real processes that log as pluto into a real journal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.pluto.wakers.journal import PlutoLog
+from ipsecwatch.pluto.wakers.witnesses import MAX_HELD, Witnesses, is_pluto, pids_of
+from ipsecwatch.report import LogLine
+from tests.support import journald
+from tests.support.journald import PrivateJournald
+from tests.support.waiting import until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator
+
+why = journald.unable_to_be_units()
+needs_units = pytest.mark.skipif(why is not None, reason=str(why))
+
+UNIT = f"ipsecwatch-test-{os.getpid()}-ipsec.service"
+OTHER = f"ipsecwatch-test-{os.getpid()}-network.service"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Iterator[PrivateJournald]:
+    with PrivateJournald(tmp_path / "run") as made:
+        yield made
+
+
+@pytest.fixture
+def pluto(tmp_path: Path) -> Path:
+    """A Python that the kernel, and so journald, takes for pluto."""
+    program = tmp_path / "pluto"
+    shutil.copy(Path(sys.executable).resolve(), program)
+    return program
+
+
+@asynccontextmanager
+async def heard(logs: PrivateJournald) -> AsyncGenerator[tuple[list[str], PlutoLog]]:
+    texts: list[str] = []
+
+    def hear(line: LogLine) -> bool:
+        texts.append(line.text)
+        return True
+
+    log = PlutoLog(UNIT, hear, lambda: None, logs.logs)
+    assert log.open()
+    try:
+        yield texts, log
+    finally:
+        log.close()
+
+
+async def written(logs: PrivateJournald, text: str) -> None:
+    await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE={text}")
+
+
+@needs_units
+async def test_of_two_plutos_that_log_at_once_the_one_that_answers_is_heard(
+    logs: PrivateJournald, pluto: Path
+) -> None:
+    async with heard(logs) as (texts, log):
+        with (
+            logs.process(UNIT, pluto) as (unit_says, unit_pid),
+            logs.process(OTHER, pluto) as (other_says, other_pid),
+        ):
+            for n in range(3):
+                unit_says([f"unit {n}"])
+                other_says([f"other {n}"])
+            await until(lambda: len(log._witnesses._held) == 6, within=30.0)
+            assert texts == []  # nobody has answered yet
+            log.answered([other_pid])
+            assert texts == ["other 0", "other 1", "other 2"]
+            unit_says(["unit 3"])
+            other_says(["other 3"])
+            await until(lambda: texts[3:] == ["other 3"], within=30.0)
+            await until(lambda: len(log._witnesses._held) == 4, within=30.0)
+            # The unit's pluto takes over: what it has said since is heard then.
+            log.answered([unit_pid])
+            assert texts[4:] == ["unit 0", "unit 1", "unit 2", "unit 3"]
+            other_says(["other 4"])
+            unit_says(["unit 4"])
+            await until(lambda: texts[8:] == ["unit 4"], within=30.0)
+
+
+@needs_units
+async def test_where_nobody_knows_who_answers_the_units_pluto_is_heard_and_no_other(
+    logs: PrivateJournald, pluto: Path
+) -> None:
+    async with heard(logs) as (texts, log):
+        log.answered(())
+        with (
+            logs.process(OTHER, pluto) as (other_says, _),
+            logs.process(UNIT, pluto) as (unit_says, _),
+        ):
+            other_says(["other"])
+            await written(logs, "other")
+            unit_says(["unit"])
+            await until(lambda: texts == ["unit"], within=30.0)
+
+
+@needs_units
+async def test_who_merely_calls_itself_pluto_is_not_heard(
+    logs: PrivateJournald, pluto: Path
+) -> None:
+    # The kernel's name of a process is its own choice; its program's path is not.
+    other = pluto.with_name("another")
+    shutil.move(pluto, other)
+    os.symlink(other, pluto)
+    async with heard(logs) as (texts, log):
+        with (
+            logs.process(OTHER, pluto) as (says, pid),
+            logs.process(UNIT) as (unit_says, _),
+        ):
+            log.answered([pid])
+            says(["forged"])
+            found = await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=forged")
+            assert found[0]["_COMM"] == "pluto"
+            unit_says(["from a script of the unit"])
+            await until(lambda: texts == ["from a script of the unit"], within=30.0)
+
+
+# --- What is kept ------------------------------------------------------------------------------
+
+
+def test_what_is_kept_of_plutos_that_have_not_answered_is_bounded() -> None:
+    witnesses = Witnesses()
+    for n in range(MAX_HELD + 5):
+        witnesses.hold(LogLine(float(n), str(n)), 7, by_unit=False)
+    found = witnesses.answered([7])
+    assert [line.text for line in found] == [str(n) for n in range(5, MAX_HELD + 5)]
+    assert witnesses.answered([7]) == []
+
+
+@pytest.mark.parametrize(
+    ("exe", "known"),
+    [
+        ("/usr/libexec/ipsec/pluto", True),
+        ("/usr/lib/ipsec/pluto (deleted)", True),
+        ("/usr/bin/python3.11", False),
+        ("/tmp/pluto/x", False),
+        ("", False),
+    ],
+)
+def test_pluto_is_known_by_its_programs_path(exe: str, *, known: bool) -> None:
+    assert is_pluto(exe) is known
+
+
+def test_a_pluto_in_the_background_logs_with_the_id_that_it_wrote_beside_its_socket(
+    tmp_path: Path,
+) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    control, pid_file = tmp_path / "pluto.ctl", tmp_path / "pluto.pid"
+    assert pids_of(control, None) == set()
+    assert pids_of(control, os.getpid()) == {os.getpid()}
+    assert pids_of(control, gone.pid) == set()
+    pid_file.write_text("4321\n")
+    assert pids_of(control, gone.pid) == {4321}
+    assert pids_of(control, os.getpid()) == {os.getpid(), 4321}
+    assert pids_of(control, None) == set()
+    pid_file.write_text("what?\n")
+    assert pids_of(control, os.getpid()) == {os.getpid()}
