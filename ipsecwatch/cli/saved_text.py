@@ -12,7 +12,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.common import Failure, read_input
-from ipsecwatch.cli.explain import reading
+from ipsecwatch.cli.explain import answers, reading
+from ipsecwatch.libreswan.grammar import NUMBER, PREFIX
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.single_report import tunnels_of
@@ -31,6 +32,7 @@ _OTHERS: Final = (
     (b"\x1f\x8b", "compressed", "A recording: ipsecwatch replay FILE; else unpack it first"),
     (b'{"format": 1, "kind": "ipsecwatch-recording"', "a recording", "Try: ipsecwatch replay FILE"),
     (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
+    (b"\xfe\xff", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
 )  # fmt: skip
 """What else a file may be, by its first bytes, and what to do with it."""
 
@@ -40,7 +42,10 @@ def read_report(file: str, command: str | None = None) -> Report:
 
     Raise Failure where it isn't libreswan's, or must be repaired before it can be read.
     """
-    return _report(_data(file), file, command)
+    data = _data(file)
+    report = _report(data, file, command)
+    _check(report, tunnels_of(report).values(), data, file)
+    return report
 
 
 def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
@@ -51,38 +56,56 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
     data = _data(file)
     report = _report(data, file)
     tunnels = list(tunnels_of(report).values())
-    if not report.complete or report.unrecognised_count:
-        seen = reading.read(data.decode("utf-8", "surrogateescape"))
-        if _verdicts(seen.tunnels) != _verdicts(tunnels):
-            raise _damaged(file)
+    _check(report, tunnels, data, file)
     return report, tunnels
+
+
+def _check(report: Report, tunnels: Iterable[Tunnel], data: bytes, file: str) -> None:
+    """Raise Failure where explain makes other tunnels of a text."""
+    if report.complete and not report.unrecognised_count:
+        return
+    seen = reading.read(data.decode("utf-8", "surrogateescape"))
+    if _verdicts(seen.tunnels) != _verdicts(tunnels):
+        raise _damaged(file)
 
 
 def _data(file: str) -> bytes:
     """Read what may be text."""
     data = read_input(file)
-    for begin, what, hint in _OTHERS:
-        if data.startswith(begin):
-            raise Failure(f"{_NO_STATUS}: it is {what}", hint)
+    _refuse_others(data)
     if b"\0" in data:
         raise Failure(f"{_NO_STATUS}: it is binary", _SAVE)
     return data
 
 
+def _refuse_others(data: bytes) -> None:
+    """Raise Failure where a file is of a kind of its own, and none of these texts."""
+    for begin, what, hint in _OTHERS:
+        if data.startswith(begin):
+            raise Failure(f"{_NO_STATUS}: it is {what}", hint)
+
+
 def _report(data: bytes, file: str, command: str | None = None) -> Report:
     report = parse(data, command)
-    if _is_libreswans(report) or _SA_LINE.search(data):
+    text = data.decode("utf-8", "surrogateescape")
+    if not report.complete and len(answers.divide(text)) > 1:
+        raise Failure("this text has more than one answer of pluto's", _try(file))
+    # In a text without a line end the last line counts for nothing.
+    if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(text):
         return report
-    seen = reading.read(data.decode("utf-8", "surrogateescape"))
+    seen = reading.read(text)
     if seen.log.lines:
-        hint = f"Try: ipsecwatch explain {clean(file, 200)}"
-        raise Failure("this is a piece of pluto's log, and not a status text", hint)
+        raise Failure("this is a piece of pluto's log, and not a status text", _try(file))
     if seen.tunnels or _is_libreswans(seen.report):
         raise _damaged(file)
     raise Failure(_NO_STATUS, _SAVE)
 
 
-_SA_LINE: Final = re.compile(rb'^(?:\d{3} )?#\d{1,10}: "', re.MULTILINE)
+def _try(file: str) -> str:
+    return f"Try: ipsecwatch explain {clean(file, 200)}"
+
+
+_SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
 """A line of libreswan's, whether or not it can be read."""
 
 
@@ -100,5 +123,5 @@ def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]
 def _damaged(file: str) -> Failure:
     return Failure(
         "this text isn't as libreswan printed it, and must be repaired before it is read",
-        f"Try: ipsecwatch explain {clean(file, 200)}",
+        _try(file),
     )

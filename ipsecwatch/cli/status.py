@@ -81,9 +81,11 @@ class Found:
     @property
     def known(self) -> bool:
         """Whether the state of pluto, or of one tunnel, is known, whatever it is."""
-        if self.pluto is not PlutoState.UNREACHABLE:
+        if self.pluto not in (PlutoState.UNREACHABLE, None):
             return True
-        return any(row.state is not TunnelState.UNKNOWN for row in self.rows)
+        # Without tunnels a text was refused, or has a whole list, in which there is none.
+        known = any(row.state is not TunnelState.UNKNOWN for row in self.rows)
+        return known or (self.pluto is None and not self.rows)
 
 
 async def _ask(names: Sequence[str]) -> Found:
@@ -176,7 +178,8 @@ def _found(report: Report, tunnels: Iterable[Tunnel], source: str) -> Found:
     if not report.complete:
         remarks.append(f"The text is not complete: {clean(report.why or '')}.")
     if report.unrecognised_count:
-        remarks.append(f"{report.unrecognised_count} lines were not recognised.")
+        count = report.unrecognised_count
+        remarks.append(f"{count} {'line was' if count == 1 else 'lines were'} not recognised.")
     return Found(sorted(rows, key=lambda r: r.name), source, None, " ".join(remarks))
 
 

@@ -3,22 +3,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.client.events import Snapshot, log_state, pluto_state, view, word
-from ipsecwatch.dbus.connection import BusError, ErrorReplyError, NoReplyError, connect
+from ipsecwatch.dbus.connection import (
+    BUS,
+    BUS_PATH,
+    BusError,
+    ErrorReplyError,
+    NoReplyError,
+    connect,
+)
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.messages import Variant, unpack_variants
-from ipsecwatch.dbus.names import NAME, OUR_ERROR, ROOT, STANDARD_ERROR
+from ipsecwatch.dbus.names import NAME, OUR_ERROR, OWNER_RULE, ROOT, STANDARD_ERROR
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from ipsecwatch.dbus.connection import BusConnection
-    from ipsecwatch.dbus.messages import Reply
+    from ipsecwatch.dbus.messages import Reply, Signal
 
 PAGE: Final = 500
 """Tunnels whose details are asked for at a time."""
@@ -58,7 +66,7 @@ class PlutoUnavailableError(ClientError):
 
 
 class ChangedHandsError(BusError):
-    """The service was started again between two questions."""
+    """The service's name went to another connection between a question and its answer."""
 
 
 def nobody_there(error: BusError) -> bool:
@@ -91,22 +99,56 @@ def client_error(error: BusError) -> ClientError:
     return ServiceUnavailableError(f"ipsecwatch can't answer: {text}", _LOOK)
 
 
+def watch_name(connection: BusConnection) -> None:
+    """Have NameOwnerChanged of the service's name sent to a connection."""
+    connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [OWNER_RULE])
+
+
+def passed_on(signal: Signal) -> bool:
+    """Return whether a signal says that the service's name went from one connection to another."""
+    if signal.sender != BUS or signal.member != "NameOwnerChanged":
+        return False
+    name, old, new = signal.body
+    return bool(name == NAME and old and new)
+
+
 async def take_snapshot(
     connection: BusConnection,
     within: float,
+    moved: asyncio.Event,
     began: Callable[[Reply], None] | None = None,
     ended: Callable[[Reply], None] | None = None,
 ) -> Snapshot:
     """Ask for pluto's state and for all tunnels. The callbacks run as the two answers arrive.
 
-    Raises BusError.
+    ``moved`` is set when the service's name is passed on: the service does that where what it was
+    asked waits in the bus for long, and who asks again need not wait. Raises ChangedHandsError
+    then; BusError.
     """
+    asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended))
+    moving = asyncio.ensure_future(moved.wait())
+    try:
+        await asyncio.wait([asking, moving], return_when=asyncio.FIRST_COMPLETED)
+        if not asking.done():
+            raise _changed_hands()
+        return await asking
+    finally:
+        asking.cancel()
+        moving.cancel()
+
+
+async def _take_snapshot(
+    connection: BusConnection,
+    within: float,
+    began: Callable[[Reply], None] | None,
+    ended: Callable[[Reply], None] | None,
+) -> Snapshot:
     first = await connection.call(
         NAME, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
     )
     reply = await connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=within, arrived=ended)
     if reply.sender != first.sender:
-        raise ChangedHandsError("ipsecwatch was started again just now", "Ask again")
+        raise _changed_hands()
     run_id, serial, tunnels = reply.body
     pluto = pluto_state(word(first.body[0], "PlutoState"))
     log = log_state(word(first.body[0], "LogState"))
@@ -114,10 +156,25 @@ async def take_snapshot(
     return Snapshot(run_id, serial, pluto, views, log)
 
 
+def _changed_hands() -> ChangedHandsError:
+    return ChangedHandsError("ipsecwatch was started again just now", "Ask again")
+
+
 async def snapshot(within: float = 5.0) -> Snapshot:
     """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
     async with _asking(within) as connection:
-        return await take_snapshot(connection, within)
+        moved = asyncio.Event()
+        connection.on_signal = lambda signal: moved.set() if passed_on(signal) else None
+        watch_name(connection)
+        now = asyncio.get_running_loop().time
+        give_up = now() + within
+        while True:
+            moved.clear()
+            try:
+                return await take_snapshot(connection, within, moved)
+            except ChangedHandsError:
+                if (within := give_up - now()) <= 0:
+                    raise
 
 
 async def refresh(within: float = 60.0) -> int:

@@ -34,11 +34,12 @@ from ipsecwatch.client.requests import (
     RefusedForNowError,
     client_error,
     nobody_there,
+    passed_on,
     take_snapshot,
 )
 from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
-from ipsecwatch.dbus.names import NAME, ROOT
+from ipsecwatch.dbus.names import NAME, OWNER_RULE, ROOT
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ ANSWER_LIMIT: Final = 10.0
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
 _RULES: Final = (
-    f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{NAME}'",
+    OWNER_RULE,
     f"type='signal',sender='{NAME}',interface='{MANAGER}',path='{ROOT}'",
     f"type='signal',sender='{NAME}',interface='{OBJECT_MANAGER}',path='{ROOT}'",
     f"type='signal',sender='{NAME}',interface='{PROPERTIES}',path_namespace='{ROOT}'",
@@ -116,6 +117,7 @@ class _Subscription:
         self._unread: deque[Signal] = deque()
         self._overflowed = False
         self._stirred = asyncio.Event()
+        self._moved = asyncio.Event()
         self._tunnels: dict[str, View] = {}
         self._pluto: PlutoState | None = None
         self._serial = 0
@@ -167,7 +169,10 @@ class _Subscription:
     async def _begin(self) -> Snapshot:
         self._owner = None
         self._stirred.clear()
-        snapshot = await take_snapshot(self._connection, ANSWER_LIMIT, self._found, self._caught_up)
+        self._moved.clear()
+        snapshot = await take_snapshot(
+            self._connection, ANSWER_LIMIT, self._moved, self._found, self._caught_up
+        )
         if self._pluto is not None:
             snapshot = replace(snapshot, pluto_state=self._pluto)
         self._pluto = snapshot.pluto_state
@@ -195,6 +200,8 @@ class _Subscription:
             if signal.member == "NameOwnerChanged" and signal.body[0] == NAME:
                 if signal.body[2] != self._owner:
                     self._owner = None
+                if passed_on(signal):
+                    self._moved.set()
                 self._stirred.set()
         elif signal.sender == self._owner and not self._overflowed and _well_formed(signal):
             self._unread.append(signal)

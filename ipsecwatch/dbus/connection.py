@@ -2,8 +2,9 @@
 """One connection to a message bus, and what dbus-fast needs for that.
 
 Private names of the library that are used: ``MessageBus._writer`` with its ``sock``, ``messages``
-and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``Message._marshall`` (here
-and in messages.py), and its marshaller (marshal.py). Hence the pinned major version.
+and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``._loop``,
+``Message._marshall`` (here and in messages.py), and its marshaller (marshal.py). Hence the pinned
+major version.
 
 What the library (5.2) lacks, and what is done about it here:
 
@@ -151,13 +152,14 @@ class BusConnection:
     They must not raise, and must not take long: nothing else is read meanwhile.
     """
 
-    def __init__(self, bus: MessageBus, where: str) -> None:
+    def __init__(self, bus: _ThrottledBus, where: str) -> None:
         self.unique_name: Final = bus.unique_name or ""
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self.on_sent: Callable[[str, int], None] | None = None
         """Told of each answer: to whom it goes, and how many bytes it has."""
         self._bus = bus
+        self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
         self._queue = _SendQueue()
         self._last: asyncio.Future[None] | None = None
@@ -169,6 +171,11 @@ class BusConnection:
         self._glance = 0, 0, asyncio.get_running_loop().time()
         """Of the last time that stalled() was asked: bytes that the kernel held, bytes that it had
         taken in all, and when the bus had last read anything."""
+        self.received = 0
+        """Bytes that have come in, of the bus's and of all who send us something."""
+        self._enough = 0
+        self._came_in = asyncio.Event()
+        self._socket.received = self._note_received
         writer.messages = self._queue
         self._schedule: Callable[[Message | MarshalledMessage, asyncio.Future[None]], None]
         self._schedule = writer.schedule_write
@@ -209,11 +216,19 @@ class BusConnection:
             self._glance = held, taken, self._glance[2]
         return now - self._glance[2]
 
+    @property
+    def ready(self) -> int:
+        """Bytes that the bus has given to the kernel and that we haven't read."""
+        return self._bytes_in_kernel(termios.FIONREAD)
+
     def _held(self) -> int:
         """Return how many bytes the kernel holds that the bus hasn't read."""
+        return self._bytes_in_kernel(termios.TIOCOUTQ)
+
+    def _bytes_in_kernel(self, request: int) -> int:
         held = array("i", [0])
         try:
-            fcntl.ioctl(self._socket, termios.TIOCOUTQ, held)
+            fcntl.ioctl(self._socket, request, held)
         except (OSError, ValueError):  # it is closed
             return 0
         return held[0]
@@ -225,6 +240,28 @@ class BusConnection:
             await asyncio.sleep(_SOON)
         if not self.alive:
             raise LostError(self._why)
+
+    def _note_received(self, size: int) -> None:
+        self.received += size
+        if self.received >= self._enough:
+            self._came_in.set()
+
+    async def receives(self, size: int) -> None:
+        """Wait until so many more bytes have come in. Raise LostError."""
+        self._enough = self.received + size
+        self._came_in.clear()
+        await self._came_in.wait()
+        if not self.alive:
+            raise LostError(self._why)
+
+    def pause(self) -> None:
+        """Read nothing until resume(): not even that the bus has hung up."""
+        self._reading.pause()
+
+    def resume(self) -> None:
+        """Read on after pause()."""
+        if self.alive:
+            self._reading.resume()
 
     async def flush(self, within: float) -> None:
         """Wait until the bus has read all that we sent, for ``within`` seconds at most."""
@@ -240,6 +277,7 @@ class BusConnection:
         """Give the connection up, and what waits to be sent. lost() answers ``why``."""
         if self.alive:
             self._why = why
+            self._reading.resume()  # the library reads the end of it
             self._bus.disconnect()
 
     async def close(self) -> None:
@@ -434,6 +472,7 @@ class BusConnection:
             if not future.done():
                 future.set_exception(LostError(self._why))
         self._queue.room.set()
+        self._came_in.set()
 
 
 class _OverflowError(Exception):
@@ -480,6 +519,8 @@ class _ThrottledBus(MessageBus):
     ) -> None:
         super().__init__(bus_address=bus_address, auth_timeout=auth_timeout)
         self._judge = judge
+        self._loop: Any = _Loop(self._loop)
+        self.reading: _Loop = self._loop
 
     def _create_socket_for_transport(  # type: ignore[override]
         self, transport: str, options: dict[str, str]
@@ -490,6 +531,32 @@ class _ThrottledBus(MessageBus):
         stream.close()
         made.close()
         return ours, ours.makefile("rwb"), where
+
+
+class _Loop:
+    """The loop as the library's bus sees it: remembers what reads, so that it can be paused."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._reader: tuple[int, Callable[[], object]] | None = None
+        self._paused = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._loop, name)
+
+    def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
+        self._reader = fd, reader
+        self._loop.add_reader(fd, reader)
+
+    def pause(self) -> None:
+        if self._reader is not None and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._reader[0])
+
+    def resume(self) -> None:
+        if self._reader is not None and self._paused:
+            self._paused = False
+            self._loop.add_reader(*self._reader)
 
 
 def _look_at(sent: asyncio.Future[Any]) -> None:

@@ -24,8 +24,16 @@ NO_REPLY_EXPECTED: Final = 1
 MAX_FIELDS: Final = 64 << 10
 """Bytes of header fields; a message with more is left out as a whole. Real ones have some 200."""
 
+MAX_KNOWN: Final = 512
+"""Headers that are remembered: those of as many connections that ask the same."""
+LARGEST_KNOWN: Final = 1 << 10
+"""Bytes of a header that is remembered."""
+
 _FIXED: Final = 16
 """Bytes with which every message begins; they tell how long it is."""
+_IS_BIG: Final = ord("B")
+_BIG: Final = struct.Struct(">III").unpack_from
+_LITTLE: Final = struct.Struct("<III").unpack_from
 _MEMBER: Final = 3
 _SENDER: Final = 7
 _SIGNATURE: Final = 8
@@ -62,69 +70,84 @@ def by_size(largest: int) -> Callable[[Header], Handling]:
 
 
 class Frames:
-    """Goes through a stream of messages and passes on what ``judge`` wants of each."""
+    """Goes through a stream of messages and passes on what ``judge`` wants of each.
+
+    Whoever floods us sends the same header again and again, but for its serial: what was read of
+    one is kept.
+    """
 
     def __init__(self, judge: Callable[[Header], Handling]) -> None:
         self._judge = judge
-        self._head = bytearray()
-        self._length = _FIXED
-        """Bytes of the header that is being collected, as far as is known."""
+        self._begun = b""
+        """The part of a header that has come in so far."""
         self._passing = self._skipping = 0
+        self._known: dict[bytes, Header] = {}
+        """By a header's bytes without its serial."""
 
     def feed(self, data: bytes) -> bytes:
         """Take what came in, cut anywhere; return what of it is passed on."""
         if len(data) <= self._passing:  # the usual case of a long message
             self._passing -= len(data)
             return data
-        out = bytearray()
-        rest = memoryview(data)
-        while rest:
-            if self._passing:
-                out += rest[: self._passing]
-                rest, self._passing = _advanced(rest, self._passing)
-            elif self._skipping:
-                rest, self._skipping = _advanced(rest, self._skipping)
-            else:
-                missing = self._length - len(self._head)
-                self._head += rest[:missing]
-                rest = rest[missing:]
-                if len(self._head) == self._length:
-                    out += self._collected()
-        return bytes(out)
+        if self._begun:
+            data, self._begun = self._begun + data, b""
+        return self._sifted(data)
 
-    def _collected(self) -> bytes:
-        """Take a part of a header that is whole: its fixed part, or all of it."""
-        head = self._head
-        order = ">" if head[0] == ord("B") else "<"
-        body, _, length = struct.unpack_from(f"{order}III", head, 4)
-        padded = length + -length % 8
-        if len(head) == _FIXED and padded:
-            if padded > MAX_FIELDS:
-                self._begin_next(skipping=padded + body)
-            else:
-                self._length = _FIXED + padded
-            return b""
-        verdict = self._judge(_header(head, order, length, body))
-        if verdict is Handling.SKIP:
-            self._begin_next(skipping=body)
-            return b""
-        if verdict is Handling.WITHOUT_BODY:
-            struct.pack_into(f"{order}I", head, 4, 0)
-            self._begin_next(skipping=body)
-        else:
-            self._begin_next(passing=body)
-        return bytes(head)
+    def _sifted(self, data: bytes) -> bytes:
+        """Go through what begins with the rest of a message's body, or with a message."""
+        out: list[bytes] = []
+        skipping = self._skipping
+        at = skipping or self._passing
+        begin = skipping
+        """From here on all is passed on as it is."""
+        end = len(data)
+        while at < end:
+            header, start, after = self._look(data, at, end)
+            if header is None and not after:  # it isn't whole
+                break
+            verdict = Handling.SKIP if header is None else self._judge(header)
+            if verdict is not Handling.PASS:
+                if begin < at:
+                    out.append(data[begin:at])
+                begin = after
+                if verdict is Handling.WITHOUT_BODY:
+                    out.append(data[at : at + 4] + bytes(4) + data[at + 8 : start])
+            at = after
+        out.append(data[begin:at])
+        self._begun = data[at:]
+        self._skipping, self._passing = (at - end, 0) if begin == at else (0, at - end)
+        if at < end:
+            self._skipping = self._passing = 0
+        return b"".join(out)
 
-    def _begin_next(self, *, passing: int = 0, skipping: int = 0) -> None:
-        self._head, self._length = bytearray(), _FIXED
-        self._passing, self._skipping = passing, skipping
+    def _look(self, data: bytes, at: int, end: int) -> tuple[Header | None, int, int]:
+        """Return a message's header, where its body begins, and where the next message does.
+
+        No header, and 0, 0: it isn't whole. No header alone: it is larger than MAX_FIELDS.
+        """
+        if end - at < _FIXED:
+            return None, 0, 0
+        body, _, length = (_BIG if data[at] == _IS_BIG else _LITTLE)(data, at + 4)
+        start = at + _FIXED + length + -length % 8
+        if length > MAX_FIELDS:
+            return None, start, start + body
+        if start > end:
+            return None, 0, 0
+        known = data[at : at + 8] + data[at + 12 : start]
+        if (header := self._known.get(known)) is None:
+            header = _header(data[at:start], length, body)
+            self._remember(known, header)
+        return header, start, start + body
+
+    def _remember(self, known: bytes, header: Header) -> None:
+        if len(known) <= LARGEST_KNOWN:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[known] = header
 
 
-def _advanced(rest: memoryview, count: int) -> tuple[memoryview, int]:
-    return rest[count:], max(0, count - len(rest))
-
-
-def _header(head: bytearray, order: str, length: int, body: int) -> Header:
+def _header(head: bytes, length: int, body: int) -> Header:
+    order = ">" if head[0] == _IS_BIG else "<"
     found: dict[int, str] = {}
     try:
         plain = _read_fields(head, order, _FIXED + length, found)
@@ -141,7 +164,7 @@ def _header(head: bytearray, order: str, length: int, body: int) -> Header:
     )
 
 
-def _read_fields(head: bytearray, order: str, end: int, found: dict[int, str]) -> bool:
+def _read_fields(head: bytes, order: str, end: int, found: dict[int, str]) -> bool:
     """Read the header's texts by the numbers of their fields; return False at a strange one.
 
     The fields are structs of a number and a variant, each at a multiple of 8 bytes (D-Bus

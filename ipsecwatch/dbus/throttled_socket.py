@@ -27,6 +27,8 @@ class ThrottledSocket(socket.socket):
 
     written: Callable[[int], None] = staticmethod(lambda _: None)
     """Told how many bytes were sent."""
+    received: Callable[[int], None] = staticmethod(lambda _: None)
+    """Told how many bytes came in."""
     judge: Callable[[Header], Handling] | None = None
     """Says what becomes of each message that comes in; None: all are passed on."""
     _portion = 0
@@ -51,6 +53,7 @@ class ThrottledSocket(socket.socket):
                 raise BlockingIOError(EAGAIN, "let others have their turn")
             data = super().recv(size, flags)
             self._portion += len(data)
+            self.received(len(data))
             if self._frames is None or not data:
                 return data
             if passed := self._frames.feed(data):

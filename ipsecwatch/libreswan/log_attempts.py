@@ -265,7 +265,7 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
     starts = line.text.startswith("Starting")
     reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
     for story in all_:
-        if story.children:
+        if story.children or (starts and story.loss is not None and story.loss.line.of_pluto):
             story.loss = Said(line, Finding(LogEvent.LOSS, reason))
         story.children.clear()
         story.past.clear()

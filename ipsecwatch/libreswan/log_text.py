@@ -61,7 +61,7 @@ _PREFIXES: Final = tuple(
             rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
             rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
         ),
-        rf"{_PLUTO} |MESSAGE=",  # journalctl -o verbose
+        rf"(?:[\w.-]{{1,64}} )?{_PLUTO} |MESSAGE=",  # journalctl -o verbose; a date that was cut
         r"[0-2](?:\d\d|v[12]) ",  # whack's
         # grep -n, and grep in several files, by which the others are followed
         rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",

@@ -9,12 +9,14 @@ from typing import Final
 
 _COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
 _QUOTES: Final = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\xa0": " ", "\ufeff": None, "\u200b": None}
+    {"“": '"', "”": '"', "„": '"', "\xa0": " ", "\ufeff": None, "\u200b": None}
 )
+_GUILLEMETS: Final = re.compile(r"«[ \xa0\u202f]?|[ \xa0\u202f]?»")  # in French with a blank
 _ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 
 
 def plain(text: str) -> str:
     """Take off colours, and write quotes, entities and line ends as pluto does."""
-    text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n").translate(_QUOTES)
+    text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _GUILLEMETS.sub('"', text).translate(_QUOTES)
     return html.unescape(text) if any(entity in text for entity in _ENTITIES) else text

@@ -13,20 +13,23 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.dbus.connection import (
     BUS,
+    BUS_PATH,
     ROOM,
     BusError,
     ErrorReplyError,
     LostError,
+    NoReplyError,
     TooLargeError,
 )
 from ipsecwatch.dbus.introspection import PEER
 from ipsecwatch.dbus.names import STANDARD_ERROR
 from ipsecwatch.service.fair_lock import FairLock
-from ipsecwatch.service.unread import Unread
+from ipsecwatch.service.unread import MAX_REFUSALS, Unread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -54,6 +57,8 @@ BUSY: Final = 64 << 10
 MAX_QUESTIONS: Final = 32
 """Users that may be asked at a time to show that they read. The bus bounds how many answers we wait
 for (dbus-daemon: 128), and polkit's are among them."""
+LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds that the bus has to say whose call it is before it is asked again; the last for ever."""
 LONG: Final = 0.1
 """Seconds of waiting after which a caller may well have hung up."""
 
@@ -89,13 +94,15 @@ Answer = Callable[[int], None]
 """What answers a call at once, or begins to, for the user with this id."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _UnknownCaller:
     """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
 
     lookup: asyncio.Task[int | None]
-    calls: list[tuple[Call, Answer]] = field(default_factory=list)
-    """With what answers each of them."""
+    calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
+    """With where each came in, and what answers it."""
+    refused: int = 0
+    """Calls that were too many."""
 
 
 class Admission:
@@ -103,12 +110,27 @@ class Admission:
 
     def __init__(self) -> None:
         self.unread = Unread()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asking: tuple[BusConnection, ...] = ()
+        self._tasks: dict[asyncio.Task[None], BusConnection] = {}
         self._waiting: Counter[str | int] = Counter()
         self._lock = FairLock()
         self._users: OrderedDict[str, int] = OrderedDict()
         self._unknown: dict[str, _UnknownCaller] = {}
         self._questions: set[asyncio.Task[None]] = set()
+
+    def use(self, *connections: BusConnection) -> None:
+        """Ask the bus, and those who owe, through the first of these that is there still."""
+        self._asking = connections
+        for question in self._questions:
+            question.cancel()
+
+    def _to_ask_through(self) -> BusConnection | None:
+        return next((c for c in self._asking if c.alive), None)
+
+    def serves(self, connection: BusConnection) -> bool:
+        """Return whether somebody waits for an answer on this connection."""
+        unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
+        return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
         """Have ``answer`` called once the caller's user is known, if he may be answered.
@@ -118,9 +140,18 @@ class Admission:
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
             self._admit(connection, call, answer, uid)
-        elif not self._look_up(connection, call, answer):
-            error = too_many()
-            connection.error(call, error.name, str(error))
+        else:
+            self._look_up(connection, call, answer)
+
+    def ignores(self, sender: str) -> bool:
+        """Return whether a call would be left without an answer, so that it needn't be read.
+
+        It comes first of all that is done about a call: some users call 50,000 times a second.
+        """
+        if uid := self._users.get(sender):
+            return self.unread.silent(uid, _now())
+        caller = self._unknown.get(sender)
+        return caller is not None and caller.refused >= MAX_REFUSALS
 
     def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
         """Have ``serve`` answer a call in a task of its own. Raise Refusal."""
@@ -131,14 +162,14 @@ class Admission:
             raise too_many()
         self._waiting[sender] += 1
         task = asyncio.create_task(self._serve(connection, call, serve, uid))
-        self._tasks.add(task)
+        self._tasks[task] = connection
         task.add_done_callback(lambda task: self._served(task, sender))
 
-    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+    def sent(self, to: str, size: int) -> None:
         """Take note of an answer that was sent, and see to it that its receiver reads."""
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
-            self._ask_to_read(connection, uid)
+            self._ask_to_read(uid)
 
     def forget(self, *, debts: bool = True) -> None:
         """Give up what is being answered: the callers' bus is gone, and so are its names.
@@ -168,7 +199,7 @@ class Admission:
             if connection.in_flight <= most:
                 break
             await request.held.aclose()
-        if _now() - began > LONG and await _user_of(connection, request.call.sender) is None:
+        if _now() - began > LONG and await self._user_of(request.call.sender) is None:
             raise CallerGoneError
         if uid != 0 and not self.unread.may_answer(uid, _now()):
             raise owes_too_much()  # by now: it had several answers made at once
@@ -202,23 +233,25 @@ class Admission:
         """Tell a caller of a refusal, unless he had enough of them, or the bus is far behind."""
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
-        self._ask_to_read(connection, uid)
+        self._ask_to_read(uid)
 
-    def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> bool:
-        """Find out whose call it is; until then it is kept. Return False where it can't be."""
+    def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> None:
+        """Find out whose call it is; until then it is kept, or refused where there are too many."""
         sender = call.sender
-        if (caller := self._unknown.get(sender)) is None:
-            if len(self._unknown) >= MAX_UNKNOWN:
-                return False
-            lookup = asyncio.create_task(_user_of(connection, sender))
+        caller = self._unknown.get(sender)
+        if caller is None and len(self._unknown) < MAX_UNKNOWN:
+            lookup = asyncio.create_task(self._user_of(sender))
             caller = self._unknown[sender] = _UnknownCaller(lookup)
-            lookup.add_done_callback(lambda _: self._looked_up(connection, sender))
-        if len(caller.calls) >= MAX_KEPT:
-            return False
-        caller.calls.append((call, answer))
-        return True
+            lookup.add_done_callback(lambda _: self._looked_up(sender))
+        if caller is not None and len(caller.calls) < MAX_KEPT:
+            caller.calls.append((connection, call, answer))
+            return
+        if caller is not None:
+            caller.refused += 1
+        error = too_many()
+        connection.error(call, error.name, str(error))
 
-    def _looked_up(self, connection: BusConnection, sender: str) -> None:
+    def _looked_up(self, sender: str) -> None:
         """Begin to answer a caller whose user is known now; nobody where there is no user."""
         caller = self._unknown.pop(sender)
         uid = None if caller.lookup.cancelled() else caller.lookup.result()
@@ -228,14 +261,35 @@ class Admission:
         self._users[sender] = uid
         if len(self._users) > MAX_UNKNOWN:
             self._users.popitem(last=False)
-        for call, answer in caller.calls:
+        for connection, call, answer in caller.calls:
             self._admit(connection, call, answer, uid)
+
+    async def _user_of(self, sender: str) -> int | None:
+        """Ask the bus who somebody on it is; None: he isn't there any more, or the bus isn't.
+
+        An answer may come late, behind what others sent us; who asked isn't given up for that.
+        """
+        for within in chain(LOOKUP, repeat(LOOKUP[-1])):
+            if (connection := self._to_ask_through()) is None:
+                return None
+            try:
+                reply = await connection.call(
+                    BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=within
+                )
+            except NoReplyError:
+                continue
+            except BusError:
+                return None
+            uid = reply.body[0]
+            return uid if isinstance(uid, int) else None
+        raise AssertionError
 
     # --- unread answers -------------------------------------------------------------------
 
-    def _ask_to_read(self, connection: BusConnection, uid: int) -> None:
+    def _ask_to_read(self, uid: int) -> None:
         """Have a connection of a user's show that it reads, if he owes enough."""
-        if len(self._questions) >= MAX_QUESTIONS:
+        connection = self._to_ask_through()
+        if connection is None or len(self._questions) >= MAX_QUESTIONS:
             return
         if (to := self.unread.to_ask(uid)) is not None:
             task = asyncio.create_task(self._ping(connection, to, uid), name=f"ping {to}")
@@ -254,13 +308,13 @@ class Admission:
                 # It stays asked; what is owed is forgiven in time.
             else:
                 self.unread.answered(uid, gone=True)
-        except BusError:
+        except (BusError, asyncio.CancelledError):
             self.unread.not_asked(uid)
         else:
             self.unread.answered(uid)
 
     def _served(self, task: asyncio.Task[None], sender: str) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         self._count_down(sender)
 
     def _count_down(self, who: str | int) -> None:
@@ -308,13 +362,3 @@ def owes_too_much() -> Refusal:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def _user_of(connection: BusConnection, sender: str) -> int | None:
-    """Ask the bus who somebody on it is; None: he isn't there any more."""
-    try:
-        reply = await connection.call_bus("GetConnectionUnixUser", "s", sender)
-    except BusError:
-        return None
-    uid = reply.body[0]
-    return uid if isinstance(uid, int) else None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
-from ipsecwatch.dbus.names import NAME, request_name
+from ipsecwatch.dbus.names import NAME, let_go_of_name, owner_of_name, request_name, wait_for_name
+from ipsecwatch.service.incoming import LeftBehind, is_dbus_broker, overrun
 from ipsecwatch.service.methods import Methods
 from ipsecwatch.service.object_tree import Announcement, ObjectTree, Publication
 
@@ -36,11 +36,16 @@ STALLED: Final = 5.0
 """Seconds without the bus reading anything of what waits, after which a new connection is tried."""
 STUCK: Final = 30.0
 """Seconds of the same on a new connection, after which the fault may well be ours."""
+SPARE: Final = 1.0
+"""Seconds between attempts to have a spare connection."""
+PAUSE: Final = 0.05
+"""Seconds between two looks at whether our name has arrived where it was sent."""
 GLANCE: Final = 1.0
 """Seconds between two looks at whether the bus reads."""
 BATCH: Final = 100
 """Signals that are sent before others get their turn."""
 
+_FIRST: Final = asyncio.FIRST_COMPLETED
 _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
@@ -63,6 +68,13 @@ class Bus:
         self._objects = ObjectTree(__version__, run_id)
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
+        self._spare: BusConnection | None = None
+        """It gets our name next. Nobody else writes to it, so that the bus's answers come soon."""
+        self._brokered: bool | None = None
+        """Whether the bus is dbus-broker; None: we haven't asked."""
+        self._waiting = False
+        """It waits for our name."""
+        self._left = LeftBehind(self._methods.serves)
         self._named = False
         self._new = False
         """The connection is in the place of one from which the bus read nothing any more."""
@@ -95,6 +107,8 @@ class Bus:
     async def stop(self) -> None:
         """Leave the bus, after what was announced has been sent (a second at most)."""
         self._methods.forget()
+        await self._drop_spare()
+        await self._left.close()
         if self._connection is not None:
             await self._connection.flush(within=1.0)
             await self._connection.close()
@@ -122,9 +136,14 @@ class Bus:
     async def _enter(self) -> None:
         await self._use(await connect("system", judge=self._methods.judge))
 
-    async def _use(self, connection: BusConnection) -> None:
+    def _attend(self, connection: BusConnection) -> None:
+        """Answer what comes in on a connection."""
         connection.on_call = self._methods.called
-        connection.on_sent = partial(self._methods.sent, connection)
+        connection.on_sent = self._methods.sent
+
+    async def _use(self, connection: BusConnection) -> None:
+        self._attend(connection)
+        self._methods.use(connection)
         # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
         # everything that comes after it.
         self._connection, self._named = connection, False
@@ -157,20 +176,84 @@ class Bus:
                 logger.info("on the bus again as %s", NAME)
 
     async def _until_lost(self, connection: BusConnection) -> None:
-        """Return once a connection is lost, or was replaced since the bus reads nothing from it."""
-        lost = asyncio.ensure_future(connection.lost())
+        """Return once a connection is lost, or there is a new one in its place."""
+        lost: asyncio.Future[str] = asyncio.ensure_future(connection.lost())
+        behind = self._watched(connection)
+        preparing = asyncio.ensure_future(self._prepare(connection))
         try:
             while not lost.done():
-                await asyncio.wait([lost], timeout=GLANCE)
+                ends: list[asyncio.Future[Any]] = [lost, behind]
+                await asyncio.wait(ends, timeout=GLANCE, return_when=_FIRST)
+                if behind.done() and not lost.done():
+                    if self._moved(connection):
+                        return
+                    behind = asyncio.ensure_future(
+                        overrun(connection, self._ready_spare, self._left)
+                    )
                 if not connection.stalled():
                     self._new = False
                 elif connection.stalled() > STALLED and await self._replaced(connection):
                     return
         finally:
             lost.cancel()
+            behind.cancel()
+            preparing.cancel()
         logger.warning("%s; connecting again", await connection.lost())
-        self._connection, self._new = None, False
+        self._connection, self._new, self._brokered = None, False, None
+        await self._drop_spare()
         self._methods.forget()
+
+    async def _prepare(self, connection: BusConnection) -> None:
+        """Have a spare connection where one may be needed."""
+        while True:
+            try:
+                if self._brokered is None:
+                    self._brokered = await is_dbus_broker(connection)
+                if self._brokered:
+                    await self._take_spare(connection)
+            except BusError as e:
+                logger.debug("there is no spare connection: %s", e)
+                await self._drop_spare()
+                await asyncio.sleep(SPARE)
+            else:
+                return
+
+    async def _take_spare(self, connection: BusConnection) -> None:
+        """Connect anew, and see to it that our name is where it ought to be."""
+        self._spare = spare = await connect("system", judge=self._methods.judge)
+        self._attend(spare)
+        self._methods.use(spare, connection)
+        await wait_for_name(spare, NAME)
+        self._waiting = True
+        while (owner := await owner_of_name(spare, NAME)) != connection.unique_name:
+            if owner not in self._left.names:  # else it is on its way
+                connection.drop("our name went to somebody else")
+                return
+            await asyncio.sleep(PAUSE)
+
+    def _watched(self, connection: BusConnection) -> asyncio.Future[None]:
+        return asyncio.ensure_future(overrun(connection, self._ready_spare, self._left))
+
+    def _ready_spare(self) -> BusConnection | None:
+        """Return the connection that waits for our name."""
+        spare = self._spare
+        return spare if spare is not None and spare.alive and self._waiting else None
+
+    async def _drop_spare(self) -> None:
+        if self._spare is not None:
+            await self._spare.close()
+        self._spare, self._waiting = None, False
+
+    def _moved(self, old: BusConnection) -> bool:
+        """Let our name pass on to the spare connection, for which nothing waits in the bus yet."""
+        if (spare := self._ready_spare()) is None:
+            return False
+        let_go_of_name(old, NAME)
+        level = logging.DEBUG if self._left else logging.WARNING
+        logger.log(level, "others send faster than the bus passes it on; on a new connection now")
+        self._connection, self._spare, self._waiting = spare, None, False
+        self._left.add(old)
+        return True
 
     async def _replaced(self, old: BusConnection) -> bool:
         """Take a new connection in the place of one that the bus doesn't read from any more.
@@ -187,6 +270,7 @@ class Bus:
         if not old.alive or not old.stalled():  # it moves again
             await connection.close()
             return False
+        await self._drop_spare()
         uid = self._methods.worst_reader
         logger.warning("the system bus has read nothing for %.0f s; connecting again", STALLED)
         self._methods.forget(debts=False)

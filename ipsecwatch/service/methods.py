@@ -92,11 +92,21 @@ class Methods:
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
                 return Handling.SKIP
+            if self._admission.ignores(header.sender):
+                return Handling.SKIP
             limit = _LIMITS.get(header.signature, -1) if header.plain else -1
             return Handling.PASS if header.body <= limit else Handling.WITHOUT_BODY
         if header.kind == SIGNAL:  # we listen to nobody but the bus
             return Handling.PASS if header.sender == BUS else Handling.SKIP
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
+
+    def use(self, *connections: BusConnection) -> None:
+        """Ask through the first of these that is there still."""
+        self._admission.use(*connections)
+
+    def serves(self, connection: BusConnection) -> bool:
+        """Return whether somebody waits for an answer on this connection."""
+        return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
         """Answer a call, or have it answered. Raise nothing."""
@@ -105,9 +115,9 @@ class Methods:
         self._admission.unread.snapshot = self._objects.snapshot_size
         self._admission.admit(connection, call, partial(self._answer, connection, call))
 
-    def sent(self, connection: BusConnection, to: str, size: int) -> None:
+    def sent(self, to: str, size: int) -> None:
         """Take note of an answer that was sent."""
-        self._admission.sent(connection, to, size)
+        self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
         """Give up what is being answered; without ``debts`` remember who hasn't read."""

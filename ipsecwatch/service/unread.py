@@ -24,6 +24,8 @@ MAX_TOTAL: Final = 64 << 20
 """Bytes that all users may owe together: half of what a bus bears. Past that, one snapshot each."""
 MAX_REFUSALS: Final = 32
 """Refusals that a user is sent without having read."""
+SILENT: Final = 0.5
+"""Seconds after a refusal too many in which a user's calls aren't even counted."""
 FORGIVE_EVERY: Final = 60.0
 """Seconds in which a snapshot's worth is forgiven."""
 
@@ -36,6 +38,8 @@ class _Debt:
     by_connection: dict[str, int] = field(default_factory=dict)
     """Bytes, by unique name."""
     refusals: int = 0
+    silent_until: float = 0.0
+    """Until then it is certain enough that the user is sent nothing."""
     asked: tuple[str, int] | None = None
     """The connection that was asked to show that it reads, and what it owed then."""
 
@@ -71,7 +75,15 @@ class Unread:
         """Return whether a user may be sent a refusal, and count it."""
         debt = self._debts.setdefault(uid, _Debt(now))
         debt.refusals += 1
-        return debt.refusals <= MAX_REFUSALS
+        if debt.refusals <= MAX_REFUSALS:
+            return True
+        debt.silent_until = now + SILENT
+        return False
+
+    def silent(self, uid: int, now: float) -> bool:
+        """Return whether a user had all his refusals just now, and has shown nothing since."""
+        debt = self._debts.get(uid)
+        return debt is not None and now < debt.silent_until
 
     def to_ask(self, uid: int) -> str | None:
         """Return which connection is to show that it reads; None: none, or one is asked already.
@@ -93,7 +105,7 @@ class Unread:
         if debt is None or debt.asked is None:
             return
         connection, owed = debt.asked
-        debt.asked, debt.refusals = None, 0
+        debt.asked, debt.refusals, debt.silent_until = None, 0, 0.0
         left = 0 if gone else max(0, debt.by_connection.get(connection, 0) - owed)
         if left:
             debt.by_connection[connection] = left

@@ -89,7 +89,8 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
         return GroupKind.OPPORTUNISTIC, group, group
     if not c.instance:
         return (GroupKind.TEMPLATE if _for_anybody(c) else GroupKind.TUNNEL), c.name, name
-    if template is not None and not _for_anybody(template):
+    # Of a template that lost its first line it isn't known for whom it is.
+    if template is not None and template.topologies and not _for_anybody(template):
         return GroupKind.TUNNEL, c.name, name
     return GroupKind.INSTANCE, c.name, c.full_name
 

@@ -66,6 +66,8 @@ def observe_tunnels(
     """
     evidence = _Evidence.of(report, idle)
     connections: Sequence[Connection] = report.connections
+    if not report.complete:
+        connections = _with_aliases(connections)
     if report.knowledge.connections is not Extent.WHOLE:
         connections = [*connections, *_unlisted(report)]
     seen = {}
@@ -86,6 +88,8 @@ class _Evidence:
     """Those of which a line of another command than ``status`` shows a Child SA."""
     idle: Collection[int]
     """IKE SAs that are no sign of trying."""
+    instantiated: frozenset[str]
+    """Names of which there are instances."""
     serials: frozenset[int]
     """Those of all SAs that are there."""
     all_states: bool
@@ -101,7 +105,8 @@ class _Evidence:
         whole = report.knowledge.states is Extent.WHOLE
         carrying = frozenset() if whole else _carrying(report)
         serials = frozenset([s.serial for s in report.states])
-        return cls(states, wishes, carrying, idle, serials, whole)
+        instantiated = frozenset([c.name for c in report.connections if c.instance])
+        return cls(states, wishes, carrying, idle, instantiated, serials, whole)
 
     def children(self, members: Sequence[Connection]) -> list[int]:
         """List the established Child SAs of these connections that count, by serial."""
@@ -120,6 +125,17 @@ def _carrying(report: Report) -> frozenset[ConnectionKey]:
     counted = [(t.name, t.instance) for t in report.traffic if t.serial not in larval]
     briefs = [(b.name, b.instance) for b in brief_connections.briefs(report.other)]
     return frozenset([*counted, *briefs])
+
+
+def _with_aliases(connections: Sequence[Connection]) -> list[Connection]:
+    """Give connections the alias that their siblings have, in case their own line was lost."""
+    known = {alias for c in connections for alias in c.aliases}
+    return [_with_alias(c, known) for c in connections]
+
+
+def _with_alias(c: Connection, known: Collection[str]) -> Connection:
+    m = None if c.aliases else SUBNET_PAIR.fullmatch(c.name)
+    return replace(c, aliases=(m[1],)) if m is not None and m[1] in known else c
 
 
 def _unlisted(report: Report) -> list[Connection]:
@@ -195,7 +211,7 @@ def _judge(
         return _Child.TRIED, None if own or evidence.all_states else Part.STATES
     if not all(c.policy_known for c in members):
         return _Child.WISH_UNCLEAR, Part.POLICIES
-    if all(c.routing is None for c in members):
+    if all(c.routing is None for c in members) or _may_be_template(members, evidence):
         return _Child.WISH_UNCLEAR, Part.CONNECTIONS
     return _Child.IDLE, None
 
@@ -210,6 +226,11 @@ def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool
     if any(c.key in evidence.carrying or _is_listed_up(c) for c in members):
         return True
     return False if all(_is_listed_down(c) for c in members) else None
+
+
+def _may_be_template(members: Sequence[Connection], evidence: _Evidence) -> bool:
+    """Return whether one that lost its first line has instances, so that it may wait for more."""
+    return any(not c.topologies and c.name in evidence.instantiated for c in members)
 
 
 _UP: Final = frozenset({"erouted", "routed-tunnel"})

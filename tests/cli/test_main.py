@@ -22,6 +22,7 @@ from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
+from tests.support.paths import TOP
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 
@@ -264,3 +265,54 @@ def test_wide_characters_keep_columns_aligned() -> None:
     assert terminal.width("東京") == 4
     assert terminal.width("é") == 1
     assert terminal.pad("東京", 6) == "東京  "
+
+
+FIELD = TOP / "tests/fixtures/field"
+
+
+@pytest.mark.parametrize(
+    ("case", "names", "code"),
+    [
+        ("02", [], 0),
+        ("02", ["office"], 0),
+        ("03", [], 0),
+        ("03", ["office"], 0),
+        ("03", ["paris"], 3),
+        ("08", [], 3),
+        ("09", ["office"], 1),
+    ],
+)
+def test_what_a_part_of_a_status_does_not_tell_could_not_be_found_out(
+    case: str, names: list[str], code: int
+) -> None:
+    done = ipsecwatch("status", "--file", str(FIELD / f"{case}.txt"), *names)
+    assert done.returncode == code
+    assert ("isn't in the text" in done.stdout) == (code == 3 or (case == "03" and not names))
+
+
+NO_STATUS = {
+    "JSON": ('{\n  "office": {\n    "state": "up"\n  }\n}\n', "not a status text"),
+    "a web page": (
+        '<html><body>\n<p>My <b>tunnel</b></p>\n<a href="x">y</a>\n</body></html>\n',
+        "not a status text",
+    ),
+    "a recording": ('{"format": 1, "kind": "ipsecwatch-recording"}\n', "ipsecwatch replay FILE"),
+    "binary": ("\x00\x01\x02", "binary"),
+    "a log": ('"office" #1: initiating IKEv2 connection\n', "ipsecwatch explain"),
+    "quoted": ("".join(f"> {line}\n" for line in UP.splitlines()), "ipsecwatch explain"),
+    "indented": ("".join(f"    {line}\n" for line in UP.splitlines()), "ipsecwatch explain"),
+    "logged": (
+        "".join(f"Nov 24 00:21:07 gw ipsec[1]: {line}\n" for line in UP.splitlines()),
+        "ipsecwatch explain",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", [["status", "--file"], ["parse"]])
+@pytest.mark.parametrize("case", NO_STATUS)
+def test_what_is_not_as_libreswan_prints_it_is_refused(case: str, verb: list[str]) -> None:
+    text, hint = NO_STATUS[case]
+    done = ipsecwatch(*verb, "-", text=text)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert hint in done.stderr
+    assert done.stderr.count("\n") == 1

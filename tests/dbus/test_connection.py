@@ -289,3 +289,29 @@ async def test_a_call_in_vain_leaves_nothing_to_the_collector() -> None:
             gc.garbage.clear()
             gc.enable()
         assert not left
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_a_connection_that_is_paused_reads_nothing_until_it_may() -> None:
+    async with connected() as sender, connected() as listener:
+        heard: list[Signal] = []
+        await hear(listener, heard)
+        listener.pause()
+        before = listener.received
+        for n in range(10):
+            send(sender, n)
+        await sender.call_bus("GetId", "")
+        await asyncio.sleep(0.1)
+        assert (heard, listener.received) == ([], before)
+        listener.resume()
+        await until(lambda: len(heard) == 10)
+        assert listener.received > before
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_a_connection_that_is_paused_can_be_closed() -> None:
+    async with connected() as made:
+        made.pause()
+        async with asyncio.timeout(5):
+            await made.close()
+        made.resume()

@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsecwatch.dbus.frames import MAX_FIELDS, Frames, Handling, Header, by_size
+from ipsecwatch.dbus.frames import (
+    LARGEST_KNOWN,
+    MAX_FIELDS,
+    MAX_KNOWN,
+    Frames,
+    Handling,
+    Header,
+    by_size,
+)
 from tests.support import raw_bus
 
 LARGEST = 100
@@ -25,6 +35,31 @@ def fed(data: bytes, cuts: list[int]) -> bytes:
         if at >= len(data):
             break
     return out
+
+
+@given(
+    verdicts=st.lists(st.sampled_from(Handling), min_size=1, max_size=8),
+    cuts=st.lists(st.integers(1, 300), max_size=30),
+)
+def test_each_message_gets_its_own_verdict_wherever_the_stream_is_cut(
+    verdicts: list[Handling], cuts: list[int]
+) -> None:
+    whole = [message(n % 3 * 40, path=f"/a{n}") for n in range(len(verdicts))]
+    expected = b""
+    for verdict, (n, made) in zip(verdicts, enumerate(whole), strict=True):
+        if verdict is Handling.PASS:
+            expected += made
+        elif verdict is Handling.WITHOUT_BODY:
+            head = made[: len(made) - (n % 3 and n % 3 * 40 + 4)]  # 4 for the length of the array
+            expected += head[:4] + bytes(4) + head[8:]
+    rest = iter(verdicts)
+    frames, out, data = Frames(lambda _: next(rest)), b"", b"".join(whole)
+    for cut in [*cuts, len(data)]:
+        out += frames.feed(data[:cut])
+        data = data[cut:]
+        if not data:
+            break
+    assert out == expected
 
 
 @given(
@@ -76,6 +111,31 @@ def test_the_judge_is_told_what_the_header_says() -> None:
     (header,), passed = judged(call)
     assert header == Header(1, 0, "Do", ":1.7", "as", len(body), plain=True)
     assert passed == call
+
+
+def test_headers_that_differ_in_more_than_the_serial_are_told_apart() -> None:
+    one, other = (raw_bus.message(9, FIELDS | {"member": m}) for m in ("Do", "So"))
+    again = raw_bus.message(10, FIELDS | {"member": "Do"})
+    loud = raw_bus.message(9, FIELDS, flags=1)
+    full = raw_bus.message(9, FIELDS, body=bytes(8))
+    found, _ = judged(one + other + again + loud + full)
+    assert [(h.member, h.flags, h.body) for h in found] == [
+        ("Do", 0, 0), ("So", 0, 0), ("Do", 0, 0), ("Do", 1, 0), ("Do", 0, 8),
+    ]  # fmt: skip
+
+
+def test_however_many_headers_differ_few_are_remembered() -> None:
+    frames = Frames(by_size(LARGEST))
+    tracemalloc.start()
+    try:
+        for n in range(2 * MAX_KNOWN):
+            frames.feed(message(0, path=f"/{n:05}" + "a" * 60_000))
+        for n in range(5 * MAX_KNOWN):
+            frames.feed(message(0, path=f"/{n:05}" + "a" * 500))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * MAX_KNOWN * LARGEST_KNOWN
 
 
 def test_what_is_skipped_leaves_no_trace() -> None:

@@ -176,3 +176,14 @@ def test_phase_1_that_the_peer_deletes_after_the_child_is_no_failure() -> None:
         "#1: received Delete SA payload: deleting ISAKMP State #1",
     )
     assert story.outcome is Outcome.LOST
+
+
+def test_a_service_that_was_started_again_is_not_told_as_stopped() -> None:
+    lines = [
+        f'"office" {CHILD}',
+        "Nov 20 11:00:00 gw pluto[12]: shutting down",
+        "Nov 20 11:00:05 gw pluto[77]: Starting Pluto (Libreswan Version 5.2 XFRM) pid:77",
+    ]
+    loss = told(*lines)["office"].loss
+    assert loss is not None
+    assert loss.finding.reason is Reason.PLUTO_RESTARTED

@@ -234,3 +234,8 @@ def test_a_damaged_log_is_mostly_read(how: str) -> None:
     told = [interpret(x.said) for x in found.lines]
     wanted = [interpret(said) for t in texts if (said := parse_line(t))]
     assert [f for f in told if f] == [f for f in wanted if f]
+
+
+def test_a_line_that_lost_its_date_and_no_more_is_one_of_the_log() -> None:
+    line = '"site" #1: initiating IKEv2 connection'
+    assert [x.text for x in log_text.read(f"east pluto[123]: {line}\n").lines] == [line]

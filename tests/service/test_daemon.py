@@ -104,7 +104,9 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
     told = [e for e in world.told if isinstance(e, client.Change)]
     assert [(e.told, e.serial) for e in told] == [("up", 1), ("down", 2)]
     await until(lambda: world.entries.getvalue().count("\n") == 2)
-    assert world.entries.getvalue().startswith("<5>Tunnel site is up.\n<4>Tunnel site is down")
+    # It is no longer to be up: somebody took it down.
+    journal = "<5>Tunnel site is up.\n<6>Tunnel site is down: It was taken down by hand.\n"
+    assert world.entries.getvalue() == journal
 
 
 async def test_sas_that_came_and_went_between_two_polls_are_counted(world: World) -> None:
@@ -336,7 +338,7 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
         assert world.entries.getvalue() == ""
         world.says = DOWN
         await serve()
-        assert world.entries.getvalue().startswith("<4>Tunnel site is down")
+        assert world.entries.getvalue().startswith("<6>Tunnel site is down: It was taken down by")
         assert world.entries.getvalue().count("\n") == 1
 
 

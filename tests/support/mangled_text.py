@@ -101,6 +101,7 @@ MANGLED: Final[dict[str, Callable[[str], str]]] = {
     "HTML": html.escape,
     "coloured": lambda text: re.sub(r"^", "\x1b[0;32m", text, flags=re.MULTILINE) + "\x1b[0m",
     "typographic quotes": lambda text: re.sub('"([^"\n]*)"', r"“\1”", text),
+    "French quotes": lambda text: re.sub('"([^"\n]*)"', "«\xa0\\1\xa0»", text),
     "code fence": lambda text: f"Our tunnel:\n\n```\n{text}\n```\nwhat is it?\n",
     "at a prompt": lambda text: f"[root@gw ~]# ipsec status\n{text}[root@gw ~]# \n",
     "at another prompt": lambda text: f"root@gw:~# ipsec auto --status\n{text}root@gw:~# \n",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import __version__
+from ipsecwatch.cli.explain import own_words
 from ipsecwatch.cli.main import VERBS
 from ipsecwatch.config import Settings, load_service
 from ipsecwatch.service.journal import UP
@@ -204,6 +206,15 @@ async def test_an_example_finds_the_libraries_of_the_package(
         process.kill()
         await process.wait()
     assert said.decode().startswith({"follow.py": "office up", "waybar.py": "{"}[name])
+
+
+@pytest.mark.slow
+def test_the_packages_install_sentence_and_advice_of_every_reason(
+    debs: dict[str, Path], tmp_path: Path
+) -> None:
+    run("dpkg-deb", "--extract", debs["ipsecwatch"], tmp_path)
+    installed = json.loads(read(tmp_path / "usr/share/ipsecwatch/reasons.json"))
+    assert installed == own_words.table()
 
 
 @pytest.mark.slow

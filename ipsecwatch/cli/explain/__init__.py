@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import sys
@@ -53,9 +54,27 @@ def run(args: argparse.Namespace) -> int:
         return EXIT_OK
     if args.what == "-" and sys.stdin.isatty():
         print("Paste a status or a piece of pluto's log, then press Ctrl-D.", file=sys.stderr)
-    text = read_input(args.what).decode("utf-8", "surrogateescape")
-    print(_text(text, as_json=args.json))
+    print(_text(_decoded(read_input(args.what)), as_json=args.json))
     return EXIT_OK
+
+
+_CONVERT: Final = (
+    "Save one with: ipsec status > FILE. If it is UTF-16: iconv -f UTF-16 -t UTF-8 FILE"
+)
+
+
+def _decoded(data: bytes) -> str:
+    """Decode what a file has; PowerShell writes UTF-16. Raise Failure where it is no text."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "replace")
+    if data.startswith(b"\x1f\x8b"):
+        hint = (
+            "Unpack it first: zcat FILE | ipsecwatch explain -; a recording: ipsecwatch replay FILE"
+        )
+        raise Failure("this is no status text of libreswan's: it is compressed", hint)
+    if b"\0" in data:
+        raise Failure("this is no status text of libreswan's: it is binary", _CONVERT)
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _list(*, as_json: bool) -> str:
@@ -75,17 +94,47 @@ def _text(text: str, *, as_json: bool) -> str:
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
     heading = log_story.heading(log)
+    if read.answers:
+        return _several(read, heading, as_json=as_json)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
         status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
-        return json.dumps({**status, "log": log_story.as_json(log)})
+        return json.dumps({**status, "answers": [], "log": log_story.as_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
-    if heading:
-        title = map(paint.bold, terminal.wrap(heading, wide))
-        told = [*title, "", *log_story.lines_of(log, paint, wide)]
-        lines += ["", *told] if lines else told
-    return "\n".join(lines)
+    return "\n".join(_with_log(lines, log, heading, paint, wide))
+
+
+def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
+    """Tell of each answer of a text by itself."""
+    if as_json:
+        found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
+        log = log_story.as_json(read.log)
+        return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, "log": log})
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    count = len(read.answers)
+    lines = terminal.wrap(f"It seems that the text has {count} answers of pluto's. {_APART}", wide)
+    for number, a in enumerate(read.answers, 1):
+        title = f"Answer {number} of {count}, from line {a.line} of the text on"
+        lines += ["", paint.bold(title), "", *overview.lines_of(a.report, a.tunnels, paint, wide)]
+    return "\n".join(_with_log(lines, read.log, heading, paint, wide))
+
+
+_SEVERAL: Final = "more than one answer"
+_APART: Final = (
+    "They may be of different times, or of different machines, so each is told by itself."
+)
+
+
+def _with_log(
+    lines: list[str], log: log_text.LogText, heading: str, paint: terminal.Paint, wide: int
+) -> list[str]:
+    """Add to what is told of a status what its log lines tell."""
+    if not heading:
+        return lines
+    title = map(paint.bold, terminal.wrap(heading, wide))
+    told = [*title, "", *log_story.lines_of(log, paint, wide)]
+    return [*lines, "", *told] if lines else told
 
 
 _NO_STATUS: Final[dict[str, Any]] = {

@@ -27,13 +27,16 @@ _FEW: Final = 6
 """SAs, or pairs of subnets, that are told of one by one."""
 
 
-def tunnel(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
-    """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any."""
+def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
+    """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any.
+
+    Unless ``all_listed``, there may be connections, its own too, that the text doesn't show.
+    """
     told = reason_text(t.reason, t)
     return [
         ("here", _end([_Side(x.local_host, x.local_id, x.local_client) for x in _pairs(t)])),
         ("there", _end([_their_side(x) for x in _pairs(t)])),
-        ("is", _state(t, counters)),
+        ("is", _state(t, counters, all_listed=all_listed)),
         *_sas(t, counters),
         *_counted(t, counters),
         ("likely", "" if t.unresolved or t.reason in _UNTOLD else told.sentence),
@@ -106,24 +109,29 @@ def _few(names: Iterable[str]) -> str:
 # --- How it is ------------------------------------------------------------------------------
 
 
-def _state(t: Tunnel, counters: Mapping[int, Traffic]) -> str:
+def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
     if t.unresolved is not None and not t.state.carries:
         return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
         return f"{t.state.value}. {glossary.ROUTING['unoriented']}"
     if t.state is TunnelState.UP:
-        return _up(t, counters)
+        return _up(t, counters, all_listed=all_listed)
     if t.state is TunnelState.PARTIAL:
-        return f"{t.children_up} of {t.children} pairs of subnets are up; {_missing(t)}"
+        shown = f"{t.children} pairs of subnets"
+        counted = shown if all_listed else f"the {shown} that the text shows"
+        return f"{t.children_up} of {counted} are up; {_missing(t)}"
     if t.state is TunnelState.WAITING:
-        return _waiting(t)
+        return _waiting(t, all_listed=all_listed)
     if t.state is TunnelState.DOWN:
         return _down(t)
     return _unknown(t) if t.state is TunnelState.UNKNOWN else _trying(t)
 
 
-def _up(t: Tunnel, counters: Mapping[int, Traffic]) -> str:
+def _up(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
     told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
+    if not all_listed and any(c.name != t.name and not c.instance for c in t.connections):
+        pairs = f"{t.children} pairs" if t.children > 1 else "one pair"
+        told = f"up: the {pairs} of subnets that the text shows"
     if t.states:
         return told
     return f"{told}, as its traffic shows" if _own(t, counters) else f"{told}, {_BY_LIST}"
@@ -137,7 +145,9 @@ def _unknown(t: Tunnel) -> str:
     told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:
         return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
-    return f"{told}. {_CHILDLESS}" if _has_ike(t) else told
+    if not _has_ike(t):
+        return told
+    return f"{told}. {'The IKE SA is up' if Part.STATES in t.missing else _CHILDLESS}"
 
 
 _CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
@@ -151,9 +161,12 @@ def _missing(t: Tunnel) -> str:
     return f"missing: {_few(names)}"
 
 
-def _waiting(t: Tunnel) -> str:
+def _waiting(t: Tunnel, *, all_listed: bool) -> str:
     if t.instances:
-        return f"a connection for whoever comes; {t.instances} here now"
+        shown = "" if all_listed else ", by what the text shows"
+        return f"a connection for whoever comes; {t.instances} here now{shown}"
+    if not t.children and not all_listed:
+        return "a connection for whoever comes; the text doesn't show whether somebody has"
     if not t.children:  # a template's trap starts nothing: pluto doesn't know whom to call
         return "a connection for whoever comes; nobody has"
     return "waiting: the first packet for the other side starts it"
@@ -217,7 +230,7 @@ def _advice(t: Tunnel) -> str:
         return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
         return "Check that the interface of left= is up, and that left= or right= is its address."
-    if t.state is TunnelState.UNKNOWN and _has_ike(t):
+    if t.state is TunnelState.UNKNOWN and _has_ike(t) and Part.STATES not in t.missing:
         return f"If a Child SA is wanted: {REASON_TEXTS[Reason.CHILD_MISSING].advice}"
     return reason_text(t.reason, t).advice
 
@@ -299,7 +312,7 @@ def _standing(
     s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
 ) -> str:
     if s.established and _is_succeeded(s, all_):
-        return f"is established{_successor(s, connection)}"
+        return f"is established{_successor(s, all_, connection)}"
     if s.established:
         return "is established"
     said = clean(s.state_name or s.story, 80)
@@ -307,7 +320,7 @@ def _standing(
 
 
 def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
-    """Return whether another SA has taken the place of one.
+    """Return whether an SA is no longer the newest of its connection.
 
     A line that lost its end may only have lost the word that says that it is the newest.
     """
@@ -316,13 +329,17 @@ def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     line = s.text.partition("\n")[0].rstrip()
     if not s.extra and (line.endswith(";") or "idle" in line):
         return True
+    return _has_newer(s, all_)
+
+
+def _has_newer(s: SaState, all_: Iterable[SaState]) -> bool:
     return any(o.newest and o.kind is s.kind and o.key == s.key for o in all_)
 
 
-def _successor(s: SaState, connection: Connection | None) -> str:
+def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | None) -> str:
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
-    return ", and has a successor"
+    return ", and has a successor" if _has_newer(s, all_) else ", but isn't the newest"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
@@ -383,9 +400,12 @@ def _carried(s: SaState, counted: Traffic | None) -> str:
     got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
     sent = counted.bytes_out if counted else s.sa.bytes_out if s.sa else None
     if got is None or sent is None:
-        return "the kernel knows no counters of it" if s.sa is not None else ""
+        return _UNCOUNTED if s.sa is not None else ""
     remark = ", so nothing comes back" if sent and not got else ""
     return f"{amount(got)} in, {amount(sent)} out{remark}"
+
+
+_UNCOUNTED: Final = "the text shows no counters of it"
 
 
 def traffic(t: Traffic) -> str:
@@ -396,7 +416,7 @@ def traffic(t: Traffic) -> str:
     parts = [
         f"#{t.serial}",
         f"since {terminal.moment(t.add_time)}" if t.add_time else "",
-        carried or "the kernel knows no counters of it",
+        carried or _UNCOUNTED,
         f"peer {clean(t.remote_address)}" if t.remote_address else "",
         f"user {clean(t.username, 80)}"
         if t.username

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import Failure, reason_json
 from ipsecwatch.cli.explain import describe
+from ipsecwatch.cli.explain.answers import is_ambiguous
 from ipsecwatch.libreswan.status import address_pools, brief_connections, daemon_info
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.report import Extent, instance_name
@@ -24,9 +25,15 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Return the tunnels of a text, whether or not all of it is there, trouble first."""
-    found = single_report.tunnels_of(report).values()
-    return sorted(found, key=lambda t: (_ORDER.index(t.state), t.name))
+    """Return the tunnels of a text, whether or not all of it is there, trouble first.
+
+    What several connections say of themselves by one name is no tunnel's.
+    """
+    known = [
+        t for t in single_report.tunnels_of(report).values()
+        if not any(map(is_ambiguous, t.connections))
+    ]  # fmt: skip
+    return sorted(known, key=lambda t: (_ORDER.index(t.state), t.name))
 
 
 _ORDER: Final = (
@@ -64,7 +71,8 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide:
     for t in tunnels:
         if t.key not in summed:
             out.append(f"{paint.state(t.state, terminal.mark(t.state))} {paint.bold(t.name)}")
-            out += [*terminal.facts(describe.tunnel(t, counters), paint, wide), ""]
+            told_of_it = describe.tunnel(t, counters, all_listed=_lists_all(report))
+            out += [*terminal.facts(told_of_it, paint, wide), ""]
     for group, told in alike:
         state, count = group[0].state, len(group)
         more = f"{count} more" if count < len(tunnels) else f"all {count}"
@@ -77,6 +85,10 @@ def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide:
     while out and not out[-1]:
         out.pop()
     return out
+
+
+def _lists_all(report: Report) -> bool:
+    return report.knowledge.connections is Extent.WHOLE
 
 
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
@@ -240,11 +252,16 @@ def _name(of: SaState | Traffic | Brief | Lease) -> str:
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
     """Say what else one should know of pluto, and of the text."""
     out = []
-    if _answers_not(report):
+    if _answers_not(report) and (tunnels or report.states or report.traffic):
+        refusal = _refusal(report)
+        out.append(f"One command in the text had no answer. {refusal.sentence} {refusal.advice}")
+    elif _answers_not(report):
         out.append(_refusal(report).advice)
     elif report.why is not None and report.command in (None, "status"):
         out.append(f"The text is not a whole status: {clean(report.why)}.")
     out += _gaps(report, tunnels)
+    for name in sorted({clean(c.name) for c in report.connections if is_ambiguous(c)}):
+        out.append(f"Several connections are named “{name}” in the text: which is how isn't known.")
     idle = [t for t in tunnels if describe.is_idle(t)]
     if idle:
         name = idle[0].name if len(idle) == 1 else "NAME"
@@ -254,7 +271,10 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append("pluto takes no new negotiations at the moment (NOT ACCEPTING).")
     if totals.ddos_cookies:
         out.append("pluto defends itself against a flood of negotiations (DDoS cookies).")
-    knocking = sum(s.role == "responder" and not s.established for s in report.states)
+    known = {s.key for s in report.states if s.established}
+    knocking = sum(
+        s.role == "responder" and not s.established and s.key not in known for s in report.states
+    )
     if knocking:
         out.append(
             f"{knocking} negotiation{'s' * (knocking > 1)} that others began, perhaps scans."
@@ -299,7 +319,11 @@ def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
                 "state": t.state,
                 **reason_json(t.reason, reason_text(t.reason, t)),
                 "missing": t.missing,
-                "facts": [[a, b] for a, b in describe.tunnel(t, counters) if b],
+                "facts": [
+                    [a, b]
+                    for a, b in describe.tunnel(t, counters, all_listed=_lists_all(report))
+                    if b
+                ],
             }
             for t in tunnels
         ],

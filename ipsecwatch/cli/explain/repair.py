@@ -73,9 +73,9 @@ _KEYED: Final = re.compile(rf"({PREFIX}{_NAME}:)\s+(.*)", re.DOTALL | re.ASCII)
 _BARE_SHUNT: Final = re.compile(
     rf"({PREFIX}{_SHUNT})\s*(\S+)\s+=>\s+(%\w+)\s+(?:(\d{{1,10}})\s+)?(\S.*)", re.ASCII
 )
-_SEPARATORS: Final = re.compile(r"(?<=\S)(?:\s{1,8}000){1,8}\s{0,8}$", re.ASCII)
+_SEPARATORS: Final = re.compile(r"(?<=\S)(?:\s{1,8}0\d\d){1,8}\s{0,8}$", re.ASCII)
 _BARE_PREFIX: Final = re.compile(r"0\d\d", re.ASCII)
-_EMPTY: Final = re.compile(r"(?:000(?:\s+|$))*", re.ASCII)
+_EMPTY: Final = re.compile(r"(?:0\d\d(?:\s+|$))*", re.ASCII)
 
 
 def read(text: str) -> Report:

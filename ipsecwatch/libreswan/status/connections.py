@@ -167,7 +167,7 @@ def _unkeyed(line: str, topologies: list[Topology]) -> bool:
 
 def _connection(block: Block, topologies: list[Topology], found: dict[str, str]) -> Connection:
     ike = child = owner = serial = origin = None
-    childless = False
+    childless = closed = False
     routing = topologies[0].routing if topologies else None
     if topologies:
         owner = topologies[0].owner
@@ -175,10 +175,13 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
     if newest is not None and (m := _NEWEST.match(newest)) is not None:
         ike, child, serial, origin = [int(n) or None if n else None for n in m.groups()]
         childless = child is None and _unowned(topologies)
-    if (routed := found.get("routing:")) is not None:  # from 5.0 on
-        routing = routed.partition(";")[0].strip() or routing
-        owner, ike, child = (_first(p, routed) for p in (_OWNER, _IKE, _CHILD))
-        childless = child is None
+        closed = True
+    if (routed := found.get("routing:")) is not None and ";" in routed:  # from 5.0 on
+        word, _, rest = routed.rpartition(";")[0].partition(";")  # what was cut is no word
+        routing = word.strip() or routing
+        owner, ike, child = (_first(p, f";{rest};") for p in (_OWNER, _IKE, _CHILD))
+        closed = routed.rstrip().endswith(";")
+        childless = child is None and closed
     if "conn serial:" in found and (m := _SERIAL.match(found["conn serial:"])) is not None:
         serial, origin = _number(m[1]), _number(m[2])
     wanted = found.get("policy:", "")
@@ -188,7 +191,7 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
         tuple(found["aliases:"].split()) if "aliases:" in found else (),
         _oriented(found, routing), version, ike, child, routing or None, owner, serial, origin,
         "nm-configured: yes" in found.get("cisco-split:", ""), ";" in wanted,
-        not _CLOSING.isdisjoint(found), block.text, childless,
+        closed, block.text, childless,
     )  # fmt: skip
 
 

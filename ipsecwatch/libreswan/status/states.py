@@ -118,7 +118,7 @@ class _StateLine(SaState):
 
 def state(line: str) -> SaState | None:
     """Read a state line; None: it is none, or not whole."""
-    told, _, tail = line.partition(";")
+    told, end, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
     if m is None:
         return None
@@ -128,6 +128,8 @@ def state(line: str) -> SaState | None:
         return None
     remote, ours, theirs = peer(suffix) if suffix else _NOBODY
     story, kind, role, stage, version, guessed, state_name = means
+    if guessed and not end:  # cut within the story: what it begins with may mean anything
+        return None
     newest, eroute_owner, parent, extra = marks(tail)
     if parent is not None and stage is Stage.ESTABLISHED:
         kind = SaKind.CHILD
@@ -203,14 +205,16 @@ def marks(tail: str) -> Marks:
     newest = eroute_owner = False
     parent: int | None = None
     extra: list[str] = []
-    for part in tail.split(";"):
+    parts = tail.split(";")
+    for i, part in enumerate(parts, 1):
         word = part.strip()
         if word in ("newest", "newest ISAKMP", "newest IPSEC"):
             newest = True
         elif word == "eroute owner":
             eroute_owner = True
         elif m := _PARENT.fullmatch(word):
-            parent = int(m[1]) or None
+            if i < len(parts):  # of a number that nothing ends the end may be lost
+                parent = int(m[1]) or None
         elif not (word in _IDLE or word.startswith(_KNOWN_EXTRA) or _TIMER.fullmatch(word)):
             extra.append(word)
     return newest, eroute_owner, parent, tuple(extra)

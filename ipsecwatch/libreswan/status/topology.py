@@ -59,7 +59,7 @@ _USUAL: Final = re.compile(
 
 # What no message of pluto's begins with: an address, its name, its identity, a client, a hop.
 _BEGIN: Final = re.compile(
-    r"[%\d]|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
+    r"%|\d{1,3}(?:\.\d{1,3}){2}|[\da-fA-F]{1,4}:[\da-fA-F:]|::|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
 )
 
 

@@ -12,7 +12,7 @@ from ipsecwatch.report import Traffic
 
 _TYPED: Final = re.compile(
     r", type=(?P<type>[A-Z]{1,10})(?:\(nic-offload=(?P<offload>\w{1,20})\))?"
-    r", add_time=(?P<time>\d{1,20})",
+    r", add_time=(?P<time>\d{1,20})(?!\d|$)",
     re.ASCII,
 )
 _ANOTHER: Final = re.compile(rf', type=[A-Z]{{1,10}}.*#{NUMBER}: ".*, type=[A-Z]{{1,10}}', re.ASCII)
@@ -42,6 +42,8 @@ def traffic(line: str) -> Traffic | None:
     who = peer(suffix)
     tail, identity, lease = _tail(after)
     counts = dict(_COUNTER.findall(tail))
+    if "outBytes" not in counts:  # it was cut, and the number in front of the cut may lack digits
+        counts.pop("inBytes", None)
     return Traffic(
         h.serial, h.name, h.instance, found["type"],
         who.remote_address, who.local_client, who.remote_client,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -269,7 +270,7 @@ def test_trafficstatus_tells_of_counters() -> None:
     assert "libreswan, 2 tunnels: 2 up" in screen
     assert re.search(r"#2; since \S+ \S+; 84 bytes in, 2.0 KiB out; peer's name @east", screen)
     assert (
-        "#3; the kernel knows no counters of it; peer 192.0.2.7; user paula; address 192.0.3.10/32"
+        "#3; the text shows no counters of it; peer 192.0.2.7; user paula; address 192.0.3.10/32"
     ) in screen
 
 
@@ -377,6 +378,16 @@ def test_what_is_no_status_is_one_line_with_a_hint(case: str, run: Run) -> None:
 def test_a_file_is_read_and_stdin_too(run: Run, tmp_path: Path) -> None:
     (tmp_path / "status").write_text(UP)
     assert run(tmp_path / "status").out == run("-", text=UP).out == run(text=UP).out
+
+
+def test_what_windows_wrote_as_utf_16_is_read(run: Run) -> None:
+    assert run(text=UP.encode("utf-16")).out == run(text=UP).out
+
+
+def test_a_compressed_file_is_called_so(run: Run) -> None:
+    screen = run(text=gzip.compress(UP.encode()))
+    assert (screen.code, screen.out) == (3, "")
+    assert "it is compressed" in screen.err
 
 
 WORDS = {

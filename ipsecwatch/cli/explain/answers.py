@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Telling apart the answers in a text that has several: of two moments, or of two machines.
+
+What one says of a tunnel must not be told with what another says of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan import grammar
+from ipsecwatch.libreswan.grammar import NUMBER
+from ipsecwatch.libreswan.pasted_text import plain
+from ipsecwatch.libreswan.status import sections
+
+if TYPE_CHECKING:
+    from ipsecwatch.report import Connection, Report
+    from ipsecwatch.tunnel import Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a text that has several."""
+
+    line: int
+    """The number of its first line in the text, from 1 on."""
+    report: Report
+    tunnels: list[Tunnel]
+
+
+_NAME: Final = f'"{grammar.name(without=chr(10), length="{1,200}")}"{grammar.instances(4)}'
+_HEADS: Final = "|".join(
+    re.escape(head)
+    for head in (
+        sections.STATUS_HEAD, sections.CONNECTION_LIST, sections.CONNECTION_TOTAL,
+        sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL, sections.SHUNT_LIST,
+    )
+)  # fmt: skip
+_ONCE: Final = re.compile(
+    rf"(?:(?<=\s)|^)(?:{_HEADS}"
+    rf"|(?P<name>{_NAME}: )(?=[^\s;\"]{{0,300}}(?:===|\.\.\.)[^\s;])"
+    rf'|#{NUMBER}: {_NAME}(?: [^:"\n]{{1,80}})?:{NUMBER} (?=\S)'
+    rf"|#{NUMBER}: {_NAME}(?=[^\n]{{0,200}}, type=[A-Z]))",
+    re.ASCII,
+)
+"""What one answer has once: its heads, and the first words of a connection, state, or counter.
+
+Behind the colon of a state stands its port, so that the line with its SPIs isn't one.
+"""
+
+
+def divide(text: str) -> list[tuple[int, str]]:
+    """Cut a text before each line that an answer would have once, and has had.
+
+    Return for each piece the number of its first line and its text; one alone: nothing recurs.
+    """
+    lines = plain(text).split("\n")
+    starts, seen = [0], dict[str, str]()
+    last = ""
+    for i, line in enumerate(lines):
+        m = _ONCE.search(line)
+        # One connection has a line for each of its pairs of subnets, one behind the other.
+        if m is not None and _recurs(m[0], line, seen) and not (m["name"] and m[0] == last):
+            starts.append(i)
+            seen.clear()
+        if m is not None:
+            seen[m[0]] = line.strip()
+        last = m[0] if m is not None else "" if line.strip() else last
+    ends = [*starts[1:], len(lines)]
+    return [(a + 1, "\n".join(lines[a:b]) + "\n") for a, b in zip(starts, ends, strict=True)]
+
+
+def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
+    """Return whether what is there once begins another answer.
+
+    The same line twice says nothing new. In one list a name is that of several connections where
+    somebody removed the names.
+    """
+    if what not in seen:
+        return False
+    if what[0] not in '"#':
+        return True
+    listing = sections.CONNECTION_LIST in seen and sections.CONNECTION_TOTAL not in seen
+    return seen[what] != line.strip() and not (what[0] == '"' and listing)
+
+
+def is_ambiguous(c: Connection) -> bool:
+    """Return whether the lines of one name are those of several connections.
+
+    They name the newest SAs of each, or its serial; of one that was pasted twice all are the same.
+    """
+    own = [{line for line in c.lines if line.lstrip().startswith(key)} for key in _OWN_LINES]
+    return any(len(lines) > 1 for lines in own)
+
+
+_OWN_LINES: Final = ("newest ISAKMP SA:", "newest IKE SA:", "routing:", "conn serial:")
+"""How lines begin of which a connection has one."""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Fake connections to a bus that answers late: its answers wait behind what others sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch.dbus.connection import BUS, LostError, NoReplyError
+from ipsecwatch.dbus.messages import Reply
+
+if TYPE_CHECKING:
+    from ipsecwatch.dbus.messages import Call
+
+
+class SlowBus:
+    """Fake: says who a caller is when it was asked ``late`` times in vain."""
+
+    def __init__(self, uid: int, late: int) -> None:
+        self.uid = uid
+        self.late = late
+        self.alive = True
+        self.asked = 0
+        self.errors: list[str] = []
+
+    async def call(self, *what: Any, within: float) -> Reply:  # noqa: ANN401
+        assert "GetConnectionUnixUser" in what
+        self.asked += 1
+        if self.asked <= self.late:
+            await asyncio.sleep(within)
+            raise NoReplyError("the answer waits behind others")
+        return Reply(BUS, "u", [self.uid])
+
+    def error(self, _call: Call, name: str, _text: str) -> None:
+        self.errors.append(name)
+
+
+class OvertakenBus:
+    """Fake: a connection on which the bus's answers stand behind what others send."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.others_send = True
+        self.answers = True
+        self.ready = 0
+        self.in_flight = 0
+        self.lost = False
+        self.reading = True
+        self.asked = 0
+
+    async def receives(self, size: int) -> None:
+        await asyncio.sleep(0.001)
+        if self.lost:
+            raise LostError("the bus hung up")
+        self.received += size * self.others_send
+
+    async def call(self, *_what: Any, within: float) -> None:  # noqa: ANN401
+        self.asked += 1
+        if self.answers:
+            return
+        self.received += self.others_send
+        await asyncio.sleep(within)
+        raise NoReplyError("the answer waits behind others")
+
+    def pause(self) -> None:
+        self.reading = False
+
+    def resume(self) -> None:
+        self.reading = True
+
+
+class FakeLeftBehind:
+    """Fake: notes when what was left behind may be read."""
+
+    def __init__(self, *, full: bool) -> None:
+        self.full = full
+        self.calm: list[bool] = []
+
+    def read(self, *, calm: bool) -> None:
+        self.calm.append(calm)
