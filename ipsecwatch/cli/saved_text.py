@@ -40,11 +40,14 @@ _OTHERS: Final = (
 def read_report(file: str, command: str | None = None) -> Report:
     """Read a file, or stdin for ``-``, as the answer to a command.
 
-    Raise Failure where it isn't libreswan's, or must be repaired before it can be read.
+    Raise Failure where it isn't libreswan's, or must be repaired before it can be read. What lines
+    that can't be read hide may be missing: the report isn't complete then.
     """
     data = _data(file)
     report = _report(data, file, command)
-    _check(report, tunnels_of(report).values(), data, file)
+    seen = _seen(report, data)
+    if seen is not None and not _verdicts(tunnels_of(report).values()) <= _verdicts(seen):
+        raise _damaged(file)
     return report
 
 
@@ -56,17 +59,17 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
     data = _data(file)
     report = _report(data, file)
     tunnels = list(tunnels_of(report).values())
-    _check(report, tunnels, data, file)
+    seen = _seen(report, data)
+    if seen is not None and _verdicts(tunnels) != _verdicts(seen):
+        raise _damaged(file)
     return report, tunnels
 
 
-def _check(report: Report, tunnels: Iterable[Tunnel], data: bytes, file: str) -> None:
-    """Raise Failure where explain makes other tunnels of a text."""
+def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
+    """Return the tunnels that explain makes of a text; None: of this one the same."""
     if report.complete and not report.unrecognised_count:
-        return
-    seen = reading.read(data.decode("utf-8", "surrogateescape"))
-    if _verdicts(seen.tunnels) != _verdicts(tunnels):
-        raise _damaged(file)
+        return None
+    return reading.read(data.decode("utf-8", "surrogateescape")).tunnels
 
 
 def _data(file: str) -> bytes:
