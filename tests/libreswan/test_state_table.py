@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ipsecwatch import recording
 from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording, find, meaning
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Role, SaKind, Stage
@@ -45,9 +46,10 @@ def known(s: SaState, tag: str) -> bool:
 def test_every_state_of_the_recordings_is_on_the_table() -> None:
     seen = set()
     for path in sorted(ROOT.glob("*/*.gz")):
+        head, _ = recording.read(path)
         for answer in statuses(path):
             for s in parse(answer.stdout).states:
-                assert known(s, path.parent.name), (path, s.state_name, s.story)
+                assert known(s, str(head.libreswan)), (path, s.state_name, s.story)
                 assert not s.guessed
                 seen.add((s.state_name, s.story))
     assert len(seen) > 25

@@ -70,7 +70,7 @@ class _Prefix:
 
 def _plain(line: str) -> str:
     """Take the prefix off a line."""
-    return line[4:] if line[:3].isdigit() and line[3:4] in (" ", "") else line
+    return line[4:] if len(line) > 2 and line[:3].isdigit() and line[3:4] in (" ", "") else line
 
 
 class Reader:
