@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan.status import Reader, blocks, parse, states, topology
+from ipsecwatch.report import SaKind
+from tests.bench import gateway
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
-    from ipsecwatch.report import Report
+    from ipsecwatch.report import Report, SaLine
 
 RECORDINGS = sorted(ROOT.glob("*/*.gz"))
 
@@ -241,3 +243,20 @@ def test_runs_and_what_lies_between_are_the_whole_text(nth: int) -> None:
         assert text[run.at : run.at + len(run.text)] == run.text
         assert "\n".join(run.begin + line for line in run.lines) == run.text
         assert not text[run.end :].startswith(run.begin)
+
+
+def test_a_poll_reads_no_counters_that_nobody_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They change from poll to poll, and to read those of each SA takes as long as all the rest."""
+    read: list[str] = []
+    read_sa = states.read_sa
+
+    def counting(line: str) -> SaLine | None:
+        read.append(line)
+        return read_sa(line)
+
+    monkeypatch.setattr(states, "read_sa", counting)
+    report = parse(gateway.status(20), "status")
+    assert report.complete
+    assert len(read) <= 1  # of the last one, to see whether it was cut
+    assert all(s.sa is not None for s in report.states if s.kind is SaKind.CHILD)
+    assert len(read) == 20
