@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from operator import is_
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.report import PlutoState, Poll, Report, instance_name
@@ -455,6 +456,9 @@ class Tracker:
 
     def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
         connections = tuple(observed.group.connections())
+        before = record.tunnel.connections
+        if len(connections) == len(before) and all(map(is_, connections, before)):
+            return  # read from the same lines: nobody wants anything else
         old = self._losses.is_of("3.", "4.")
         note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from ipsecwatch.libreswan.log_lines import interpret, parse_line
 from tests.support.mangled_text import MANGLED
 from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LINE = '"office" #2: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED'
 
@@ -92,7 +96,7 @@ def test_quotes_and_entities_of_a_web_page_are_read() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*/site.jsonl.gz")), ids=str)
-def test_a_status_has_no_log_lines(path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_a_status_has_no_log_lines(path: Path) -> None:
     for prefix in ("", "> ", "Nov 28 10:00:01 gw ipsec[1]: "):
         for answer in statuses(path)[::10]:
             text = "".join(f"{prefix}{line}\n" for line in answer.stdout.splitlines())
