@@ -29,9 +29,9 @@ from ipsecwatch.dbus.names import OUR_ERROR, STANDARD_ERROR, machine_id
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit
-from ipsecwatch.service.admission import Admission, Refusal, Request
+from ipsecwatch.service.admission import Admission, Refusal, Request, too_many
 from ipsecwatch.service.details import tunnel_details
-from ipsecwatch.service.polkit import Verdict
+from ipsecwatch.service.polkit import PendingChecks, TooManyChecksError, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -70,6 +70,7 @@ class Methods:
         self._objects = objects
         self._refresh = refresh
         self._admission = Admission()
+        self._checks = PendingChecks()
         self._quick: dict[tuple[str, str], Callable[[Call], list[Any]]] = {
             (PROPERTIES, "Get"): self._get,
             (PROPERTIES, "Set"): self._set,
@@ -242,7 +243,7 @@ class Methods:
     async def _get_details(self, request: Request) -> bytes:
         names, options = request.call.body
         offset, limit = _page(options)
-        await _authorize(request)
+        await self._authorize(request)
         await self._admission.wait_for_room(request)
         tunnels = self._objects.tunnels
         paths = list(dict.fromkeys(map(self._path_of, names))) or sorted(
@@ -255,25 +256,30 @@ class Methods:
                 await asyncio.sleep(0)
         return array(b"", joined(found))
 
+    async def _authorize(self, request: Request) -> None:
+        """Let root through, and whom polkit lets through. Raise Refusal.
 
-async def _authorize(request: Request) -> None:
-    """Let root through, and whom polkit lets through. Raise Refusal.
-
-    Root isn't asked about: so root is answered where there is no polkit, or one that hangs.
-    """
-    if request.uid == 0:
-        return
-    call = request.call
-    verdict = await polkit.check(
-        request.connection, call.sender, polkit.READ_DETAILS, interactive=call.interactive
-    )
-    if verdict is Verdict.ASK:
-        text = "details are for administrators; allow interactive authorization to be asked"
-        raise Refusal(STANDARD_ERROR + "InteractiveAuthorizationRequired", text)
-    if verdict is not Verdict.YES:
-        raise Refusal(
-            STANDARD_ERROR + "AccessDenied", "polkit doesn't let you read details of tunnels"
-        )
+        Root isn't asked about: so root is answered where there is no polkit, or one that hangs.
+        """
+        call, uid = request.call, request.uid
+        if uid == 0:
+            return
+        try:
+            with self._checks.one_more(uid):
+                verdict = await polkit.check(
+                    request.connection,
+                    call.sender,
+                    polkit.READ_DETAILS,
+                    interactive=call.interactive,
+                )
+        except TooManyChecksError:
+            raise too_many() from None
+        if verdict is Verdict.ASK:
+            text = "details are for administrators; allow interactive authorization to be asked"
+            raise Refusal(STANDARD_ERROR + "InteractiveAuthorizationRequired", text)
+        if verdict is not Verdict.YES:
+            text = "polkit doesn't let you read details of tunnels"
+            raise Refusal(STANDARD_ERROR + "AccessDenied", text)
 
 
 def _page(options: dict[str, Variant]) -> tuple[int, int | None]:

@@ -8,14 +8,18 @@ process by the time polkit looks at it (CVE-2013-4288 and its kin). Whatever goe
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from contextlib import contextmanager
 from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import BusError, NoReplyError
+from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.messages import Variant
+from ipsecwatch.dbus.names import STANDARD_ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from ipsecwatch.dbus.connection import BusConnection
@@ -30,11 +34,42 @@ LIMIT: Final = 10.0
 INTERACTIVE_LIMIT: Final = 120.0
 """Seconds that a person may take to find the password."""
 
+MAX_CHECKS: Final = 64
+"""Checks that polkit may be asked for at a time. The bus bounds how many answers we wait for
+(dbus-daemon: 128), and whoever asks past that is refused whatever polkit would say."""
+MAX_CHECKS_USER: Final = 8
+"""The same for all callers of one user. So one user can't keep others from being asked about."""
+
 _NAME: Final = "org.freedesktop.PolicyKit1"
 _PATH: Final = "/org/freedesktop/PolicyKit1/Authority"
 _AUTHORITY: Final = "org.freedesktop.PolicyKit1.Authority"
+_BUS_LIMIT: Final = STANDARD_ERROR + "LimitsExceeded"
 _MAY_INTERACT: Final = 1
 _numbers: Final = count(1)
+
+
+class TooManyChecksError(Exception):
+    """Polkit wasn't asked: too many checks wait for its answer already."""
+
+
+class PendingChecks:
+    """Counts the checks that wait for polkit's answer, for each user and in all."""
+
+    def __init__(self) -> None:
+        self._by_user: Counter[int] = Counter()
+
+    @contextmanager
+    def one_more(self, uid: int) -> Iterator[None]:
+        """Count a check of user ``uid`` while the context lasts. Raise TooManyChecksError."""
+        if self._by_user[uid] >= MAX_CHECKS_USER or self._by_user.total() >= MAX_CHECKS:
+            raise TooManyChecksError
+        self._by_user[uid] += 1
+        try:
+            yield
+        finally:
+            self._by_user[uid] -= 1
+            if not self._by_user[uid]:
+                del self._by_user[uid]
 
 
 class Verdict(StrEnum):
@@ -49,9 +84,11 @@ class Verdict(StrEnum):
 async def check(
     connection: BusConnection, sender: str, action: str, *, interactive: bool
 ) -> Verdict:
-    """Ask whether ``sender`` may do ``action``. Raises nothing; when cancelled, so is the check.
+    """Ask whether ``sender`` may do ``action``. When cancelled, so is the check.
 
     ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT for it.
+    Raise TooManyChecksError where the bus doesn't pass on the question, because we wait for too
+    many answers.
     """
     within = INTERACTIVE_LIMIT if interactive else LIMIT
     cancellation = f"ipsecwatch-{next(_numbers)}"
@@ -73,6 +110,8 @@ async def check(
         logger.debug("polkit was asked about %s in vain: %s", action, e)
         if isinstance(e, NoReplyError):
             _cancel(connection, cancellation)
+        if isinstance(e, ErrorReplyError) and (e.sender, e.name) == (BUS, _BUS_LIMIT):
+            raise TooManyChecksError from None
         return Verdict.NO
     except BaseException:
         _cancel(connection, cancellation)

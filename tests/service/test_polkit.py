@@ -7,7 +7,8 @@ import asyncio
 import os
 import time
 import xml.etree.ElementTree as ET
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,6 +173,44 @@ async def test_a_polkit_that_hangs_is_a_no_and_keeps_nobody_else_waiting(
             assert 0.5 <= time.monotonic() - began < 2.0
             hanging.go_on()
             assert await stranger.run(his_details) == [OFFICE]
+
+
+async def many_ask(connections: int, calls: int) -> Counter[str]:
+    """Ask for details so many times at once; count what came of it."""
+    callers = [await connect("system") for _ in range(connections)]
+    outcomes = await asyncio.gather(*(ask(each) for each in callers * calls))
+    for each in callers:
+        await each.close()
+    return Counter(o if isinstance(o, str) else "told" for o in outcomes)
+
+
+async def test_one_user_who_waits_for_a_hung_polkit_keeps_nobody_else_from_being_asked_about(
+    bus: PrivateBus, stranger: OtherUser
+) -> None:
+    with PrivatePolkit(bus, YES) as hanging, OtherUser(uid=1) as bystander:
+        async with serving() as service:
+            await service.look(tunnel("office"))
+            hanging.hang()
+            asking = asyncio.create_task(stranger.run(many_ask, 4, 8))
+            checks = service.bus._methods._checks
+            await until(lambda: checks._by_user.total() == polkit.MAX_CHECKS_USER)
+            patient = asyncio.create_task(bystander.run(his_details))
+            await until(lambda: checks._by_user.total() == polkit.MAX_CHECKS_USER + 1)
+            hanging.go_on()
+            assert await patient == [OFFICE]
+            assert await asking == {"told": 8, "LimitsExceeded": 24}
+            assert not checks._by_user
+
+
+def test_checks_are_bounded_for_all_users_together() -> None:
+    checks = polkit.PendingChecks()
+    with ExitStack() as pending:
+        for n in range(polkit.MAX_CHECKS):
+            pending.enter_context(checks.one_more(1000 + n % 16))
+        with pytest.raises(polkit.TooManyChecksError), checks.one_more(2000):
+            pass
+    with checks.one_more(2000):
+        pass
 
 
 async def test_a_polkit_that_ends_in_the_middle_is_a_no(
