@@ -6,8 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ipsecwatch.report import LogState
-from ipsecwatch.tunnel import Reason
+from ipsecwatch.states import LogState, Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,48 +8,19 @@ that two different names can never become one; sanitize.clean() makes them fit t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
+
+from ipsecwatch.states import Extent as Extent
+from ipsecwatch.states import IkeVersion as IkeVersion
+from ipsecwatch.states import LogState as LogState
+from ipsecwatch.states import Part as Part
+from ipsecwatch.states import PlutoState as PlutoState
+from ipsecwatch.states import Role as Role
+from ipsecwatch.states import SaKind as SaKind
+from ipsecwatch.states import Stage as Stage
 
 MAX_UNRECOGNISED: Final = 100
 """How many unrecognised lines a report keeps; all of them are counted."""
-
-
-class SaKind(StrEnum):
-    """Which of the two sorts of SA a state is."""
-
-    IKE = "ike"
-    CHILD = "child"
-
-
-class Role(StrEnum):
-    """Who began the exchange that a state belongs to."""
-
-    INITIATOR = "initiator"
-    RESPONDER = "responder"
-
-
-class Stage(StrEnum):
-    """How far a state has come."""
-
-    HALF_OPEN = "half-open"
-    OPEN = "open"
-    AUTHENTICATING = "authenticating"
-    CONFIG = "config"
-    NEGOTIATING_CHILD = "negotiating-child"
-    REKEYING = "rekeying"
-    ESTABLISHED = "established"
-    DELETING = "deleting"
-    INFORMATIONAL = "informational"
-    UNKNOWN = "unknown"
-
-
-class IkeVersion(StrEnum):
-    """The IKE versions that a connection admits (both at once only up to 3.27)."""
-
-    V1 = "1"
-    V2 = "2"
-    BOTH = "both"
 
 
 ConnectionKey = tuple[str, tuple[int, ...]]
@@ -277,31 +248,6 @@ class Totals:
     ipsec: dict[str, int] = field(default_factory=dict)
 
 
-class Part(StrEnum):
-    """The parts of an answer, each of which a text may have, or lack."""
-
-    CONNECTIONS = "connections"
-    """The connection list."""
-    POLICIES = "policies"
-    """The policy lines of the listed connections."""
-    STATES = "states"
-    """The IKE SAs and Child SAs."""
-    COUNTERS = "counters"
-    """The bytes that established Child SAs have carried."""
-    TOTALS = "totals"
-    """pluto's own counts of connections and SAs."""
-    LOG = "log"
-    """Lines of pluto's log."""
-
-
-class Extent(StrEnum):
-    """How much of a part is there."""
-
-    WHOLE = "whole"
-    PARTIAL = "partial"
-    ABSENT = "absent"
-
-
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """How much of each part is in a report. Absence proves something only where all is there."""
@@ -347,26 +293,6 @@ class Report:
     """All of them; ``unrecognised`` keeps only the first ones."""
     knowledge: Knowledge = Knowledge()
     """How much of each of its parts is there."""
-
-
-class PlutoState(StrEnum):
-    """How libreswan's daemon is, as far as can be told from outside."""
-
-    RUNNING = "running"
-    STARTING = "starting"
-    STOPPED = "stopped"
-    UNREACHABLE = "unreachable"
-
-
-class LogState(StrEnum):
-    """Where pluto's log is heard."""
-
-    JOURNAL = "journal"
-    FILE = "file"
-    NONE = "none"
-    """Nowhere: it can't be read, or nothing was heard although something was negotiated."""
-    CUT = "cut"
-    """In the journal, which has dropped lines just now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,53 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from ipsecwatch.states import Reason as Reason
+from ipsecwatch.states import TunnelState as TunnelState
 
 if TYPE_CHECKING:
     from ipsecwatch.report import Connection, Part, SaState
-
-
-class TunnelState(StrEnum):
-    """How a tunnel is: the first that fits, in this order."""
-
-    UNKNOWN = "unknown"
-    UP = "up"
-    PARTIAL = "partial"
-    STUCK = "stuck"
-    CONNECTING = "connecting"
-    WAITING = "waiting"
-    DOWN = "down"
-
-    @property
-    def carries(self) -> bool:
-        """Whether at least some of the tunnel's traffic passes."""
-        return self in (TunnelState.UP, TunnelState.PARTIAL)
-
-
-class Reason(StrEnum):
-    """Why a tunnel isn't up. Codes are part of the D-Bus API: extend, never rename."""
-
-    NONE = "none"
-    NO_ANSWER = "no-answer"
-    UNREACHABLE = "unreachable"
-    AUTHENTICATION = "authentication"
-    PROPOSAL = "proposal"
-    TRAFFIC_SELECTORS = "traffic-selectors"
-    CREDENTIALS = "credentials"
-    CHILD_MISSING = "child-missing"
-    PEER_DELETED = "peer-deleted"
-    PEER_DEAD = "peer-dead"
-    OPERATOR = "operator"
-    EXPIRED = "expired"
-    REPLACED = "replaced"
-    PLUTO_STOPPED = "pluto-stopped"
-    PLUTO_RESTARTED = "pluto-restarted"
-    PLUTO_STARTING = "pluto-starting"
-    PLUTO_UNREACHABLE = "pluto-unreachable"
-    BAD_OUTPUT = "bad-output"
-    UNLOADED = "unloaded"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)

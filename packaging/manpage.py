@@ -7,7 +7,8 @@ import argparse
 import sys
 
 from ipsecwatch import __version__
-from ipsecwatch.cli.main import _parser
+from ipsecwatch.cli.main import parser_of
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import SERVICE_FILE
 
 HEAD = f""".\\" SPDX-License-Identifier: MIT
@@ -110,10 +111,7 @@ def verb(name: str, parser: argparse.ArgumentParser, summary: str) -> str:
 
 def verbs() -> str:
     """Describe all verbs, in the order of the command line's help."""
-    actions = _parser([])._actions  # noqa: SLF001
-    [table] = [a for a in actions if isinstance(a, argparse._SubParsersAction)]  # noqa: SLF001
-    summaries = {a.dest: a.help or "" for a in table._choices_actions}  # noqa: SLF001
-    return "".join(verb(name, p, summaries[name]) for name, p in table.choices.items())
+    return "".join(verb(name, parser_of(name), does) for name, does in VERBS.items())
 
 
 def main() -> None:

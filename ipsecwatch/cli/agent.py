@@ -7,20 +7,24 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import session
 from ipsecwatch.cli.common import load_settings, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import load_agent
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "show desktop notifications when tunnels come up, get stuck or go down"
+EXAMPLES: Final = (
+    ("systemctl --user start ipsecwatch-agent", "how it is started"),
+    ("ipsecwatch agent --config ./test.toml", "by hand, with other settings"),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "agent", HELP, run)
+    parser = verb(verbs, "agent", VERBS["agent"], run, EXAMPLES)
     parser.add_argument(
         "--config", type=Path, metavar="F",
         help="settings, instead of ~/.config/ipsecwatch/agent.toml",

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
+import textwrap
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
-from ipsecwatch.config import ConfigError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ipsecwatch.reasons import ReasonText
     from ipsecwatch.tunnel import Reason
@@ -51,14 +51,71 @@ def fail(failure: Failure) -> int:
     return failure.code
 
 
+Example = tuple[str, str]
+"""A command line, and what it does."""
+_COMMAND: Final = 42
+"""Columns of a command; what a longer one does stands below it."""
+_LONGEST_ERROR: Final = 500
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line. Its help ends in examples, and its errors are one line."""
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - argparse's own
+        examples: Sequence[Example] = (),
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        super().__init__(*args, **{"formatter_class": _formatter, **options})
+        self.examples = examples
+
+    def error(self, message: str) -> NoReturn:
+        """Raise Failure."""
+        hint = f"See: {self.prog} --help"
+        raise Failure(clean(message, _LONGEST_ERROR), hint, EXIT_USAGE)
+
+    def format_help(self) -> str:
+        """Return what ``--help`` prints."""
+        if not self.examples:
+            return super().format_help()
+        lines = textwrap.indent("\n".join(map(_example, self.examples)), "  ")
+        return f"{super().format_help()}\nexamples:\n{lines}\n"
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Write help as wide as the terminal is."""
+    return argparse.HelpFormatter(prog, width=max(20, screen_columns() - 2))
+
+
+def screen_columns() -> int:
+    """Return how wide the terminal is, as shutil tells it, which brings all archivers with it."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    except (AttributeError, ValueError, OSError):  # no terminal, or stdout is closed
+        return 80
+
+
+def _example(example: Example) -> str:
+    command, does = example
+    if len(command) < _COMMAND:
+        return f"{command:<{_COMMAND}}{does}"
+    return f"{command}\n{' ' * _COMMAND}{does}"
+
+
 def verb(
     verbs: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    help_: str,
+    does: str,
     run: Callable[[argparse.Namespace], int],
+    examples: Sequence[Example] = (),
 ) -> argparse.ArgumentParser:
-    """Add a verb to the command line."""
-    parser = verbs.add_parser(name, help=help_, description=help_[:1].upper() + help_[1:] + ".")
+    """Add a verb to the command line: what it does, and examples with what each does."""
+    description = f"{does[:1].upper()}{does[1:]}."
+    parser = verbs.add_parser(name, help=does, description=description, examples=examples)
     parser.set_defaults(run=run)
     return parser
 
@@ -70,6 +127,8 @@ def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
 
 def load_settings(load: Callable[[], S]) -> S:
     """Return what ``load`` reads from a settings file. Raise Failure where that can't be used."""
+    from ipsecwatch.config import ConfigError  # not every verb has settings
+
     try:
         return load()
     except ConfigError as e:
@@ -82,7 +141,7 @@ def read_input(file: str) -> bytes:
         if file == "-":
             data = sys.stdin.buffer.read(MAX_INPUT + 1)
         else:
-            with Path(file).open("rb") as f:
+            with open(file, "rb") as f:
                 data = f.read(MAX_INPUT + 1)
     except OSError as e:
         raise Failure(

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import config
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, load_settings, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.service.bus import RefusedError
 from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender, log_to
@@ -21,11 +22,14 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 """A fault of ours ended the service: systemd's Restart=on-failure starts it again."""
 
-HELP = "watch pluto and announce what happens; systemd starts this"
+EXAMPLES: Final = (
+    ("systemctl start ipsecwatch", "how it is started"),
+    ("ipsecwatch daemon --config ./test.toml", "by hand, with other settings"),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "daemon", HELP, run)
+    parser = verb(verbs, "daemon", VERBS["daemon"], run, EXAMPLES)
     parser.add_argument(
         "--config", type=Path, default=config.SERVICE_FILE, metavar="F", help="settings"
     )

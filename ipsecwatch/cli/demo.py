@@ -23,6 +23,7 @@ from ipsecwatch import client, recording
 from ipsecwatch.agent import session
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.recording.fake_pluto import FakePluto, Timeline
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncIterator
 
-HELP = "show it at work on recorded tunnels: no root, no libreswan"
 
 RECORDING: Final = Path(recording.__file__).parent / "demo/four-tunnels.jsonl.gz"
 
@@ -53,9 +53,14 @@ BUS: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 </busconfig>
 """
 
+EXAMPLES: Final = (
+    ("ipsecwatch demo", "some 30 seconds"),
+    ("ipsecwatch demo --speed 1", "as it happened"),
+)
+
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "demo", HELP, run)
+    parser = verb(verbs, "demo", VERBS["demo"], run, EXAMPLES)
     parser.add_argument(
         "--speed", type=float, default=4.0, metavar="N",
         help="how many times as fast as it happened (default: 4)",

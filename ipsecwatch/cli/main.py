@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""The command line's table of verbs.
-
-Each verb's module is imported when it is wanted: `ipsecwatch status` needn't pay for the agent.
-"""
+"""The command line: find the verb, import its module, run it."""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import io
 import os
 import signal
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, fail
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, Parser, fail
+from ipsecwatch.cli.verbs import VERBS
 
-VERBS: Final = (
-    "status", "monitor", "explain", "parse", "record", "redact", "replay", "daemon", "agent",
-    "demo",
-)  # fmt: skip
+if TYPE_CHECKING:
+    import argparse
+
+_EXAMPLES: Final = (
+    ("ipsecwatch status", "how all tunnels are"),
+    ("ipsecwatch status office", "how one is, and why"),
+    ("ipsecwatch help status", "how a verb is used"),
+)
 
 
 def run(argv: list[str]) -> int:
@@ -41,23 +42,50 @@ def run(argv: list[str]) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser = _parser(argv)
-    args = parser.parse_args(argv)
-    if not hasattr(args, "run"):
-        parser.print_help()
-        return EXIT_USAGE
+    verb = argv[0] if argv else ""
+    if verb not in VERBS:
+        return _without_verb(argv)
+    args = parser_of(verb).parse_args(argv[1:])
     code: int = args.run(args)
     sys.stdout.flush()
     return code
 
 
-def _parser(argv: list[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ipsecwatch", description="Watches libreswan IPsec tunnels, and only watches."
+def _without_verb(argv: list[str]) -> int:
+    """Answer --help and --version, and say what is wrong with all else."""
+    if argv and not argv[0].startswith("-"):
+        from ipsecwatch.cli import suggest
+
+        raise suggest.no_such_verb(argv[0])
+    whole = summary()
+    whole.parse_args(argv)
+    whole.print_help()
+    return EXIT_USAGE
+
+
+def parser_of(verb: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb's arguments."""
+    _, verbs = _bare()
+    importlib.import_module(f"ipsecwatch.cli.{verb.replace('-', '_')}").add(verbs)
+    return verbs.choices[verb]
+
+
+def summary() -> Parser:
+    """Return a parser that knows of each verb only what it does."""
+    whole, verbs = _bare()
+    for name, does in VERBS.items():
+        verbs.add_parser(name, help=does)
+    return whole
+
+
+def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]]:
+    whole = Parser(
+        prog="ipsecwatch",
+        description="Watches libreswan IPsec tunnels, and only watches.",
+        examples=_EXAMPLES,
     )
-    parser.add_argument("--version", action="version", version=f"ipsecwatch {__version__}")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB")
-    wanted = [v for v in VERBS if v in argv[:1]]
-    for name in wanted or VERBS:
-        importlib.import_module(f"ipsecwatch.cli.{name}").add(verbs)
-    return parser
+    whole.add_argument("--version", action="version", version=f"ipsecwatch {__version__}")
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser] = whole.add_subparsers(
+        title="verbs", metavar="VERB", parser_class=Parser
+    )
+    return whole, verbs

@@ -7,21 +7,25 @@ import asyncio
 import contextlib
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import client
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import REASON_TEXTS
 
 if TYPE_CHECKING:
     import argparse
 
-HELP = "print transitions as they happen, until interrupted"
+EXAMPLES: Final = (
+    ("ipsecwatch monitor", "what happens from now on, until Ctrl-C"),
+    ("ipsecwatch monitor --json", "the same for a program, one object a line"),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "monitor", HELP, run)
+    parser = verb(verbs, "monitor", VERBS["monitor"], run, EXAMPLES)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import saved_text
 from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import (
     address_pools,
     brief_connections,
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
 
     from ipsecwatch.tunnel import Tunnel
 
-HELP = "read a status text of libreswan's and print it as JSON"
+EXAMPLES: Final = (
+    ("ipsec whack --status | ipsecwatch parse", "what libreswan says now, as JSON"),
+    ("ipsecwatch parse saved.txt", "a text that was saved"),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "parse", HELP, run)
+    parser = verb(verbs, "parse", VERBS["parse"], run, EXAMPLES)
     parser.add_argument("file", nargs="?", default="-", help="the text; - (default): stdin")
     parser.add_argument("--command", help="what was asked, e.g. status; default: tell by the text")
 

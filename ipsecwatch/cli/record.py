@@ -10,11 +10,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config, recording
 from ipsecwatch.cli import redact, terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, load_settings, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.poller import BUDGET
@@ -31,11 +32,17 @@ if TYPE_CHECKING:
 
     from ipsecwatch.report import LogLine
 
-HELP = "record what pluto says and logs, until interrupted"
+EXAMPLES: Final = (
+    ("ipsecwatch record site.jsonl.gz", "until Ctrl-C"),
+    (
+        "ipsecwatch record --redact --duration 600 site.jsonl.gz",
+        "ten minutes, fit to be shown to strangers",
+    ),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "record", HELP, run)
+    parser = verb(verbs, "record", VERBS["record"], run, EXAMPLES)
     parser.add_argument("out", type=Path, metavar="OUT", help="a new file; *.gz is compressed")
     parser.add_argument(
         "--config",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch import recording
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, MAX_INPUT, Failure, read_input, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.sanitize import clean
 
@@ -21,14 +22,19 @@ if TYPE_CHECKING:
 
     from ipsecwatch.recording.placeholders import Kind
 
-HELP = "hide what is private in a recording or a text, so that it can be shown to strangers"
 GZIP: Final = b"\x1f\x8b"
 
 T = TypeVar("T")
 
+EXAMPLES: Final = (
+    ("ipsecwatch redact ticket.txt public.txt", "a text"),
+    ("ipsecwatch redact site.jsonl.gz public.jsonl.gz", "a recording"),
+    ("ipsec whack --status | ipsecwatch redact - -", "what libreswan says now"),
+)
+
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "redact", HELP, run)
+    parser = verb(verbs, "redact", VERBS["redact"], run, EXAMPLES)
     parser.add_argument(
         "input", metavar="IN",
         help="a recording, a status or a piece of pluto's log, also *.gz; - is stdin",

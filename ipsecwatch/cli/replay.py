@@ -8,11 +8,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import recording
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.reason_text import reason_text
@@ -24,11 +25,14 @@ if TYPE_CHECKING:
 
     from ipsecwatch.tunnel import Transition
 
-HELP = "play a recording through the tracker and print each transition"
+EXAMPLES: Final = (
+    ("ipsecwatch replay site.jsonl.gz", "each transition, at once"),
+    ("ipsecwatch replay --speed 10 site.jsonl.gz", "ten times as fast as it happened"),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "replay", HELP, run)
+    parser = verb(verbs, "replay", VERBS["replay"], run, EXAMPLES)
     parser.add_argument("recording", type=Path, help="a file that `ipsecwatch record` made")
     parser.add_argument("--json", action="store_true", help="one JSON object a transition")
     parser.add_argument("--step", action="store_true", help="wait for Enter after each transition")

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import client, config
-from ipsecwatch.cli import saved_text, terminal
+from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
@@ -22,41 +19,52 @@ from ipsecwatch.cli.common import (
     reason_json,
     verb,
 )
-from ipsecwatch.libreswan.status import parse
-from ipsecwatch.pluto import query
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import LOG_TEXTS, REASON_TEXTS
-from ipsecwatch.report import Extent, LogState, PlutoState, Report
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tracking.single_report import tunnels_of
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Extent, LogState, PlutoState, Reason, TunnelState
+
+# Where a function imports something, others manage without: a saved file needs no bus, and the
+# service's answer no parser.
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Mapping, Sequence
 
+    from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
 
-HELP = "show how the tunnels are"
+EXAMPLES: Final = (
+    ("ipsecwatch status", "all tunnels"),
+    ("ipsecwatch status office", "one of them, in detail"),
+    (
+        "ipsec whack --status | ipsecwatch status --file -",
+        "what libreswan says now, without the service",
+    ),
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "status", HELP, run)
+    parser = verb(verbs, "status", VERBS["status"], run, EXAMPLES)
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and in detail")
     parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    found = _from_file(args.file) if args.file else asyncio.run(_ask(args.names))
+    found = _from_file(args.file) if args.file else _from_service(args.names)
     rows = found.rows
     if args.names:
         by_name = {row.name: row for row in rows}
         missing = [n for n in args.names if n not in by_name]
         if missing:
-            listed = ", ".join(sorted(by_name)[:10]) or "none"
-            raise Failure(f"no such tunnel: {clean(missing[0])}", f"There are: {listed}")
+            from ipsecwatch.cli import suggest
+
+            raise suggest.no_such_tunnel(missing[0], by_name)
         rows = [by_name[n] for n in args.names]
     if args.json:
+        import json
+
         print(json.dumps(_json(found, rows)))
     else:
         _print(found, rows, detailed=bool(args.names))
@@ -88,8 +96,16 @@ class Found:
         return known or (self.pluto is None and not self.rows)
 
 
+def _from_service(names: Sequence[str]) -> Found:
+    import asyncio
+
+    return asyncio.run(_ask(names))
+
+
 async def _ask(names: Sequence[str]) -> Found:
     """Ask the service; where there is none, pluto itself. Of those named more is asked."""
+    from ipsecwatch import client
+
     try:
         seen = await client.snapshot()
     except client.ClientError as e:
@@ -106,6 +122,8 @@ async def _ask(names: Sequence[str]) -> Found:
 
 async def _with_details(rows: Sequence[terminal.Row], names: Sequence[str]) -> list[terminal.Row]:
     """Add what only some may know, if this user may."""
+    from ipsecwatch import client
+
     try:
         known = await client.details(names)
     except client.ClientError:
@@ -128,6 +146,9 @@ _ILL = {
 
 
 async def _ask_pluto() -> Found:
+    from ipsecwatch import config
+    from ipsecwatch.pluto import query
+
     settings = load_settings(config.load_service)
     pluto_client = query.PlutoClient.of(settings)
     try:
@@ -136,6 +157,9 @@ async def _ask_pluto() -> Found:
         raise Failure(str(e), e.hint) from e
     finally:
         await pluto_client.close()
+    from ipsecwatch.libreswan.status import parse
+    from ipsecwatch.tracking.single_report import tunnels_of
+
     report = parse(answer.text, "status")
     tunnels = tunnels_of(report).values()
     if not tunnels and not _lists_none(report):
@@ -144,6 +168,8 @@ async def _ask_pluto() -> Found:
 
 
 def _from_file(file: str) -> Found:
+    from ipsecwatch.cli import saved_text
+
     report, tunnels = saved_text.read_tunnels(file)
     if not tunnels and not _lists_none(report):
         raise _none(report, file)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.cli.common import screen_columns
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.report import Part
 from ipsecwatch.sanitize import clean
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Part, Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -239,7 +238,7 @@ def columns() -> int:
     """Return how wide a line may be; not a terminal: as wide as is good to read."""
     if not sys.stdout.isatty():
         return _WIDEST
-    return max(40, min(_WIDEST, shutil.get_terminal_size().columns))
+    return max(40, min(_WIDEST, screen_columns()))
 
 
 def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:

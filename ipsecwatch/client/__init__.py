@@ -12,6 +12,8 @@ What is listed in ``__all__`` stays as it is; the modules of this package may ch
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.client.requests import (
     ClientError,
@@ -24,7 +26,9 @@ from ipsecwatch.client.requests import (
     refresh,
     snapshot,
 )
-from ipsecwatch.client.subscription import follow
+
+if TYPE_CHECKING:
+    from ipsecwatch.client.subscription import follow
 
 __all__ = [
     "Change",
@@ -46,3 +50,12 @@ __all__ = [
     "refresh",
     "snapshot",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import ``follow`` where it is used: who asks once starts faster without it."""
+    if name != "follow":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ipsecwatch.client import subscription
+
+    return subscription.follow

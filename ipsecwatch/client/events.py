@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from ipsecwatch.report import LogState, PlutoState
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import LogState, PlutoState, Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 
@@ -197,12 +198,18 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
     (_SEND, (r"send(?:to)? on [^'\"]{0,240}? failed in (?!delete)",)),
     (_SETTINGS, (_LOAD,)),
 )  # fmt: skip
-_PATTERNS: Final = tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
 
-LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for _, failure in _PATTERNS))
+
+@cache
+def _patterns() -> tuple[tuple[re.Pattern[str], LocalFailure], ...]:
+    """Compile the patterns when there is a line to look at: few texts have one."""
+    return tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
+
+
+LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for failure, _ in _BEGINS))
 """Each of them once."""
 
 
 def local_failure(text: str) -> LocalFailure | None:
     """Return what of our own a line, without its connection's name, says to be in the way."""
-    return next((failure for p, failure in _PATTERNS if p.match(text)), None)
+    return next((failure for p, failure in _patterns() if p.match(text)), None)

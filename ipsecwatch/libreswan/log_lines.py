@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import grammar
@@ -93,7 +94,7 @@ def is_evidence(line: str) -> bool:
 
 _STATE: Final = re.compile(r"(?:STATE_)?[A-Z][A-Z0-9]*_[A-Z0-9_]{1,40}:")
 
-_Index = dict[str, tuple[tuple[re.Pattern[str], LogWording], ...]]
+_Index = dict[str, tuple[tuple[str, LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
@@ -102,8 +103,14 @@ def _index(table: Iterable[LogWording]) -> _Index:
     for row in table:
         heads, _, rest = row.pattern.partition(" ")
         for head in heads.split("|"):
-            index[head] = (*index.get(head, ()), (re.compile(rest), row))
+            index[head] = (*index.get(head, ()), (rest, row))
     return index
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when the first line comes that may fit: all of them take 15 ms."""
+    return re.compile(pattern)
 
 
 _CONNECTIONS: Final = _index(TABLE)
@@ -137,7 +144,7 @@ def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
     if _STATE.fullmatch(head):
         head, rest = "STATE:", text
     for pattern, row in index.get(head, ()):
-        if m := pattern.match(rest):
+        if m := _compiled(pattern).match(rest):
             return row, m
     return None
 

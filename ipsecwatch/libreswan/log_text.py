@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import grammar, state_table
@@ -50,9 +51,11 @@ _IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
 _PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack)(?:\[\d{1,10}\])?:"
 _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
-_PREFIXES: Final = tuple(
-    re.compile(pattern)
-    for pattern in (
+
+@cache
+def _prefixes() -> tuple[re.Pattern[str], ...]:
+    """Compile what may stand in front: a status as libreswan printed it needs none of them."""
+    patterns = (
         (
             rf"<\d{{1,3}}>\d{{1,2}} \S{{1,60}} \S{{1,255}} \S{{1,48}} \S{{1,128}} \S{{1,32}} "
             rf"{_STRUCTURED} ?"
@@ -68,7 +71,9 @@ _PREFIXES: Final = tuple(
         rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
         r"[\w.-]{1,60} {1,20}\| ",  # docker compose
     )
-)
+    return tuple(map(re.compile, patterns))
+
+
 _QUOTED: Final = re.compile(r"[>│*`•-] ?|\s{1,200}")  # quotations, lists, indentation
 _PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
@@ -94,7 +99,7 @@ def _bare(line: str) -> _Bare:
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
             break
-        patterns = _PREFIXES if stamp else (*_PREFIXES, _QUOTED)
+        patterns = _prefixes() if stamp else (*_prefixes(), _QUOTED)
         m = next(filter(None, (p.match(line) for p in patterns)), None)
         if m is None:
             break

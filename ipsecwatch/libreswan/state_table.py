@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ipsecwatch.report import Role, SaKind, Stage
+from ipsecwatch.states import Role, SaKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -63,7 +63,7 @@ def test_status_of_a_named_tunnel_answers_by_its_exit_code(text: str, code: int)
     assert done.stdout.splitlines()[0] == "site"
 
 
-def test_status_of_an_unknown_tunnel_says_which_there_are() -> None:
+def test_status_of_an_unknown_tunnel_says_which_may_be_meant() -> None:
     done = ipsecwatch("status", "--file", "-", "sight", text=UP)
     assert done.returncode == 3
     assert done.stderr == "ipsecwatch: no such tunnel: sight. There are: site\n"

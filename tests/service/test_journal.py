@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli.main import VERBS
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.report import PlutoState
 from ipsecwatch.service import journal as journal_module
 from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP, Journal, describe

@@ -59,7 +59,7 @@ FLOORS: Final = (
         room("reasons", pure=True),
     ),
     (
-        room("report", "report tunnel sanitize __init__", pure=True),
+        room("report", "report tunnel states sanitize __init__", pure=True),
         room("config"),
     ),
     (

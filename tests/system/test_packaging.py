@@ -19,7 +19,7 @@ import pytest
 
 from ipsecwatch import __version__
 from ipsecwatch.cli.explain import own_words
-from ipsecwatch.cli.main import VERBS
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import Settings, load_service
 from ipsecwatch.service.journal import UP
 from ipsecwatch.tunnel import TunnelState

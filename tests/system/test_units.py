@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ipsecwatch.cli.common import EXIT_USAGE
-from ipsecwatch.cli.main import VERBS
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import Settings
 from tests.support.paths import TOP
 

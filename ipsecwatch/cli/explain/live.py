@@ -12,7 +12,7 @@ from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli import suggest, terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, OwnWord, own_words
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, notifications
 from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.report import Role, SaKind
+from ipsecwatch.states import Role, SaKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -61,7 +60,7 @@ def similar(word: str, names: Collection[str] = ()) -> list[str]:
     known |= {n.name.lower(): n.name for n in (*NOTIFICATION_TABLE, *ERROR_WORDS)}
     known |= {w.value: w.value for w in (*STATE_MEANINGS, *REASON_TEXTS)}
     known |= {name.lower(): name for name in names}
-    return [known[w] for w in difflib.get_close_matches(_plain(word), known, n=3, cutoff=0.7)]
+    return suggest.similar(_plain(word), known)
 
 
 _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", re.ASCII)

@@ -6,9 +6,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES
+from ipsecwatch.cli import terminal
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 STATE_MEANINGS: Final = {
     TunnelState.UNKNOWN: "pluto could not be asked, or its answer can't be trusted, so nobody "
@@ -65,9 +65,25 @@ def explained(reason: Reason) -> OwnWord:
 
 def table() -> dict[str, Any]:
     """Return all sentences and advices by code, as ``reasons.json`` has them."""
+    from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # no single word needs it
+
     return {
         "format": 1,
         "reasons": {reason.value: asdict(told) for reason, told in REASON_TEXTS.items()},
         "states": {state.value: told for state, told in STATE_MEANINGS.items()},
         "ours": {f.code: {"sentence": f.sentence, "advice": f.advice} for f in LOCAL_FAILURES},
     }
+
+
+def listed(*, as_json: bool) -> str:
+    """List all reasons; as JSON it is what packages install as ``reasons.json``."""
+    if as_json:
+        import json
+
+        return json.dumps(table(), indent=1)
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    out = []
+    for reason, told in REASON_TEXTS.items():
+        rows = [("means", told.sentence), ("what to do", told.advice)]
+        out += [paint.bold(reason.value), *terminal.facts(rows, paint, wide), ""]
+    return "\n".join(out[:-1])

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch explain FILE``: a status, a piece of pluto's log, or both, in plain words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.explain import log_story, lookup, overview, reading
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.report import Knowledge
+
+if TYPE_CHECKING:
+    from ipsecwatch.report import Report
+    from ipsecwatch.tunnel import Tunnel
+
+
+def is_log(text: str) -> bool:
+    """Return whether a text has lines of pluto's log that say how a connection is."""
+    return bool(log_story.heading(log_text.read(text)))
+
+
+def told(text: str, *, as_json: bool) -> str:
+    """Tell of a text: its status, its log lines, or both. Raise Failure where it has neither."""
+    read = reading.read(text)
+    log, report, tunnels = read.log, read.report, read.tunnels
+    heading = log_story.heading(log)
+    if read.answers:
+        return _several(read, heading, as_json=as_json)
+    has_status = _has_status(log, report, tunnels, heading)
+    if as_json:
+        status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
+        return json.dumps({**status, "answers": [], "log": log_story.as_json(log)})
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
+    return "\n".join(_with_log(lines, log, heading, paint, wide))
+
+
+def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
+    """Tell of each answer of a text by itself."""
+    if as_json:
+        found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
+        log = log_story.as_json(read.log)
+        return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, "log": log})
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    count = len(read.answers)
+    lines = terminal.wrap(f"It seems that the text has {count} answers of pluto's. {_APART}", wide)
+    for number, a in enumerate(read.answers, 1):
+        title = f"Answer {number} of {count}, from line {a.line} of the text on"
+        lines += ["", paint.bold(title), "", *overview.lines_of(a.report, a.tunnels, paint, wide)]
+    return "\n".join(_with_log(lines, read.log, heading, paint, wide))
+
+
+_SEVERAL: Final = "more than one answer"
+_APART: Final = (
+    "They may be of different times, or of different machines, so each is told by itself."
+)
+
+
+def _with_log(
+    lines: list[str], log: log_text.LogText, heading: str, paint: terminal.Paint, wide: int
+) -> list[str]:
+    """Add to what is told of a status what its log lines tell."""
+    if not heading:
+        return lines
+    title = map(paint.bold, terminal.wrap(heading, wide))
+    told = [*title, "", *log_story.lines_of(log, paint, wide)]
+    return [*lines, "", *told] if lines else told
+
+
+_NO_STATUS: Final[dict[str, Any]] = {
+    "format": 1, "version": None, "command": None, "complete": False, "why": None,
+    "knowledge": asdict(Knowledge()), "tunnels": [], "others": {}, "remarks": [],
+}  # fmt: skip
+"""What is said of the status where a text has none."""
+
+
+def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:
+    """Return whether there is a status to tell of. Raise Failure where there is nothing at all."""
+    try:
+        overview.check(report, tunnels)
+    except Failure as nothing:
+        if told:
+            return False
+        if log.is_log:
+            raise Failure(
+                "these are log lines of pluto's, and none of them says how a connection is",
+                "Give more of them: journalctl -u ipsec",
+            ) from None
+        words = lookup.words_in(log.rest)
+        if words:
+            raise Failure(nothing.message, f"Words in it: explain {', '.join(words)}") from None
+        raise
+    return True

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch explain WORD|NAME``: a word of pluto's or ours, or a tunnel, in plain words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch.cli import suggest, terminal
+from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.explain import GIVE, lookup
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    from ipsecwatch.cli.explain.live import Live
+
+
+def told(word: str, *, as_json: bool) -> str:
+    """Tell of a word; where there is none, of a tunnel of that name. Raise Failure."""
+    if " " in word and (log_line := _log_line(word, as_json=as_json)):
+        return log_line
+    found = lookup.as_json(word)
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    if found:
+        return _words_json(found) if as_json else lookup.told(word, paint, wide)
+    from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
+
+    answer = live.look_up(word)
+    if answer.row is None:
+        raise _nothing(word, answer)
+    if as_json:
+        return _words_json([live.as_json(answer.row)])
+    return live.told(answer.row, paint, wide)
+
+
+def _log_line(line: str, *, as_json: bool) -> str:
+    """Tell of a line of pluto's log; "" where it is none."""
+    from ipsecwatch.cli.explain import text  # a word needs no table of log lines
+
+    return text.told(line, as_json=as_json) if text.is_log(line) else ""
+
+
+def _words_json(found: list[dict[str, Any]]) -> str:
+    return json.dumps([{"format": 1, **each} for each in found])
+
+
+def _nothing(word: str, answer: Live) -> Failure:
+    """Say that something is no file, no word and no tunnel."""
+    within = lookup.words_in(word) if " " in word else []
+    if within:
+        return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")
+    if "/" in word or "." in word:
+        return Failure(f"cannot read {clean(word, 200)}: no such file", GIVE)
+    meant = suggest.question(lookup.similar(word, answer.names))
+    hint = meant or GIVE
+    kinds = "neither a file nor a word of pluto's"
+    if answer.trouble:
+        unasked = "" if meant else f" (tunnels can't be looked up: {answer.trouble})"
+        return Failure(f"{clean(word, 80)} is {kinds}", hint + unasked)
+    return Failure(f"{clean(word, 80)} is {kinds}, nor a tunnel", hint)

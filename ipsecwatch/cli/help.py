@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch help [VERB]``: the same as ``VERB --help``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli import main, suggest
+from ipsecwatch.cli.common import EXIT_OK, verb
+from ipsecwatch.cli.verbs import VERBS
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES: Final = (
+    ("ipsecwatch help", "all verbs"),
+    ("ipsecwatch help status", "one of them"),
+)
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "help", VERBS["help"], run, EXAMPLES)
+    parser.add_argument("verb", nargs="?", metavar="VERB", help="one of: " + ", ".join(VERBS))
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.verb is None:
+        main.summary().print_help()
+        return EXIT_OK
+    if args.verb not in VERBS:
+        raise suggest.no_such_verb(args.verb)
+    main.parser_of(args.verb).print_help()
+    return EXIT_OK

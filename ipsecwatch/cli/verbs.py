@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""The verbs, each with what ``ipsecwatch --help`` says of it.
+
+The module of the same name (``-`` becomes ``_``) has the verb's ``add``, which describes its
+arguments. It is imported only where the verb is wanted: nobody waits for what isn't used.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERBS: Final = {
+    "status": "show how the tunnels are",
+    "monitor": "print transitions as they happen, until interrupted",
+    "explain": "say what a status, a piece of the log, or a word of them means, or how a tunnel is",
+    "parse": "read a status text of libreswan's and print it as JSON",
+    "record": "record what pluto says and logs, until interrupted",
+    "redact": "hide what is private in a recording or a text, so that it can be shown to strangers",
+    "replay": "play a recording through the tracker and print each transition",
+    "daemon": "watch pluto and announce what happens; systemd starts this",
+    "agent": "show desktop notifications when tunnels come up, get stuck or go down",
+    "demo": "show it at work on recorded tunnels: no root, no libreswan",
+    "help": "show how a verb is used",
+}
