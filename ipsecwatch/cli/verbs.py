@@ -11,7 +11,8 @@ from typing import Final
 
 VERBS: Final = {
     "status": "show how the tunnels are",
-    "monitor": "print transitions as they happen, until interrupted",
+    "monitor": "show how tunnels are, then transitions as they happen, until interrupted",
+    "wait": "wait until tunnels are up, down or stuck",
     "explain": "say what a status, a piece of the log, or a word of them means, or how a tunnel is",
     "parse": "read a status text of libreswan's and print it as JSON",
     "record": "record what pluto says and logs, until interrupted",

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""What events change of what was known: through lost signals and restarts, nothing twice.
+
+A Snapshot that isn't the first comes where signals were lost or the service was started again. It
+is compared with what was known before: each difference is a transition that nobody has told yet.
+What came and went in between can't be seen so; it is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ipsecwatch.client import Change, Snapshot, Update
+from ipsecwatch.states import PlutoState, Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ipsecwatch.client import Event, Told, View
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One transition, as it was told or as two snapshots show it."""
+
+    name: str
+    old: TunnelState
+    new: TunnelState
+    reason: Reason
+    at: float
+    """Wall clock, seconds since the epoch."""
+    serial: int
+    """Its own, or that of the snapshot that shows it."""
+    told: Told | None
+    caught_up: bool = False
+    """Nobody told it: two snapshots differ."""
+
+
+class KnownTunnels:
+    """What is known of each tunnel. ``now`` is always the wall clock, in seconds."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, View] = {}
+        """Those that are listed, by name."""
+        self.gone: set[str] = set()
+        """Names that were listed and are no longer."""
+        self.run_id = ""
+        self.serial = 0
+        self.missed = 0
+        """Transitions that came and went unseen before the last snapshot."""
+        self._names: dict[str, str] = {}
+
+    def apply(self, event: Event, now: float) -> list[Transition]:
+        """Take an event into account, and return the transitions that are new with it."""
+        match event:
+            case Snapshot():
+                return self._compare(event, now)
+            case Change():
+                return [self._change(event)]
+            case Update():
+                self._update(event)
+        return []
+
+    def _change(self, event: Change) -> Transition:
+        self.serial = event.serial
+        if event.path in self._names or event.name in self.views:
+            self.views[event.name] = event.view
+        return Transition(
+            event.name, event.old, event.new, event.reason, event.at, event.serial, event.told
+        )
+
+    def _update(self, event: Update) -> None:
+        if event.view is not None:
+            self._names[event.path] = event.view.name
+            self.views[event.view.name] = event.view
+            self.gone.discard(event.view.name)
+        elif (name := self._names.pop(event.path, None)) is not None:
+            self.views.pop(name, None)
+            self.gone.add(name)
+
+    def _compare(self, seen: Snapshot, now: float) -> list[Transition]:
+        before, first = self.views, not self.run_id
+        since = self.serial if seen.run_id == self.run_id else 0
+        self.run_id, self.serial = seen.run_id, seen.serial
+        self._names = {path: view.name for path, view in seen.tunnels.items()}
+        self.views = {view.name: view for view in seen.tunnels.values()}
+        lost = [view for name, view in before.items() if name not in self.views]
+        if seen.pluto_state in (PlutoState.RUNNING, PlutoState.STOPPED):
+            self.gone |= {view.name for view in lost}
+        else:  # without an answer of pluto's nobody knows whether they are loaded
+            self.views |= {v.name: replace(v, state=TunnelState.UNKNOWN) for v in lost}
+            lost = []
+        self.gone -= self.views.keys()
+        if first:
+            self.missed = 0
+            return []
+        found = [self._left(view, now) for view in lost if view.state is not TunnelState.DOWN]
+        found += self._differences(before, now)
+        self.missed = max(0, seen.serial - since - len(found))
+        return found
+
+    def _differences(self, before: dict[str, View], now: float) -> Iterable[Transition]:
+        for name, view in self.views.items():
+            was = before.get(name)
+            old = was.state if was is not None else TunnelState.DOWN
+            if view.state is old:
+                continue
+            known = was.last_state if was is not None else TunnelState.DOWN
+            at = view.since if view.since_known and view.since else now
+            yield Transition(
+                name, old, view.state, view.reason, at, self.serial, _told(known, view.state),
+                caught_up=True,
+            )  # fmt: skip
+
+    def _left(self, view: View, now: float) -> Transition:
+        down = replace(view, state=TunnelState.DOWN)
+        return Transition(
+            view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
+            _told(view.last_state, down.state), caught_up=True,
+        )  # fmt: skip
+
+
+def _told(known: TunnelState, new: TunnelState) -> Told | None:
+    """Return what the service would have told of a change from a last known state."""
+    if new is TunnelState.UP and known is not TunnelState.UP:
+        return "up"
+    if known.carries and not (new.carries or new is TunnelState.UNKNOWN):
+        return "down"
+    if new is TunnelState.STUCK and known is not TunnelState.STUCK:
+        return "stuck"
+    return None

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch wait``: until tunnels are up, down or stuck, for scripts and units.
+
+Nothing is missed between looking and waiting: the service's signals are subscribed to first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.cli import suggest
+from ipsecwatch.cli.catching_up import KnownTunnels
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+EXAMPLES: Final = (
+    ("ipsecwatch wait office --for up --timeout 90", "then: echo $?"),
+    ("ipsecwatch wait office --for up && rsync …", "a script that needs the tunnel"),
+    ("ipsecwatch wait paris rome --for down --any", "until the first of them is lost"),
+)
+
+LONGEST: Final = 1e9
+"""Seconds of --timeout."""
+FIRST_LOOK: Final = 10.0
+"""Seconds that the service may take to answer where --timeout is 0."""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "wait", VERBS["wait"], run, EXAMPLES)
+    parser.add_argument("names", nargs="+", metavar="NAME", help="of a tunnel")
+    parser.add_argument(
+        "--for", dest="target", choices=["up", "down", "stuck"], required=True,
+        help="what to wait for; down: any state that is known, but up and partial, or no longer "
+        "loaded",
+    )  # fmt: skip
+    parser.add_argument(
+        "--any", action="store_true", help="one of the tunnels is enough; otherwise all at once"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="S",
+        help="seconds, after which the exit code is 1. The service, and tunnels that aren't loaded "
+        "yet, are waited for, too; without a timeout they must be there. 0: only look",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print how the tunnels are at the end")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
+    return seconds
+
+
+def run(args: argparse.Namespace) -> int:
+    waiting = Waiting(tuple(dict.fromkeys(args.names)), args.target, any_=args.any)
+    done = asyncio.run(_wait(waiting, args.timeout))
+    failure = None if done else waiting.failure()
+    if args.json:
+        print(json.dumps(_json(waiting, failure)))
+    if failure is not None:
+        raise failure
+    return EXIT_OK
+
+
+async def _wait(waiting: Waiting, limit: float | None) -> bool:
+    """Wait until it is so, and return True; False where the time is up."""
+    patience = FIRST_LOOK if limit == 0 else limit
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience), contextlib.aclosing(client.follow()) as events:
+            return await _follow(waiting, events, limit)
+    return False
+
+
+async def _follow(
+    waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
+) -> bool:
+    async for event in events:
+        waiting.take(event, time.time())
+        if waiting.is_done():
+            return True
+        if limit == 0:
+            return False
+        if limit is None and (absent := waiting.absent()) is not None:
+            raise absent
+        waiting.say_what_is_absent()
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a tunnel is; None: it isn't listed."""
+
+    name: str
+    view: client.View | None
+
+
+class Waiting:
+    """What is waited for, and how far it has come. No I/O but what is said on stderr."""
+
+    def __init__(self, names: Sequence[str], target: str, *, any_: bool) -> None:
+        self.names = names
+        self.target = target
+        self._enough = any if any_ else all
+        self._tunnels = KnownTunnels()
+        self._stuck: set[str] = set()
+        """Those of which the service said so; a partial tunnel stays partial."""
+        self._seen = False
+        self._lost: client.Lost | None = None
+        self._pluto = PlutoState.UNREACHABLE
+        self._said: set[str] = set()
+
+    def take(self, event: client.Event, now: float) -> None:
+        """Take an event into account."""
+        match event:
+            case client.Lost():
+                self._lost = event
+            case client.Pluto():
+                self._pluto = event.state
+            case client.Snapshot():
+                self._pluto = event.pluto_state
+                self._lost, self._seen = None, True
+        for t in self._tunnels.apply(event, now):
+            self._stuck.discard(t.name)
+            if t.told == "stuck":
+                self._stuck.add(t.name)
+
+    def is_done(self) -> bool:
+        """Return whether what is waited for has come."""
+        return self._lost is None and self._enough(map(self._met, self.names))
+
+    def _met(self, name: str) -> bool:
+        view = self._tunnels.views.get(name)
+        if view is None:
+            return self.target == "down" and name in self._tunnels.gone
+        match self.target:
+            case "up":
+                return view.state is TunnelState.UP
+            case "stuck":
+                return view.state is TunnelState.STUCK or name in self._stuck
+        return view.state is not TunnelState.UNKNOWN and not view.state.carries
+
+    def absent(self) -> Failure | None:
+        """Say what isn't there, and need never come: the service, or a tunnel."""
+        if self._lost is not None:
+            return None if self._seen else Failure(self._lost.why, self._lost.hint)
+        unknown = [n for n in self.names if not self._ever_listed(n)]
+        if not unknown or (self._enough is any and len(unknown) < len(self.names)):
+            return None
+        return suggest.no_such_tunnel(unknown[0], self._tunnels.views)
+
+    def _ever_listed(self, name: str) -> bool:
+        return name in self._tunnels.views or name in self._tunnels.gone
+
+    def say_what_is_absent(self) -> None:
+        """Say on stderr, once each, what is waited for that isn't there."""
+        if self._lost is not None:
+            self._say(f"{self._lost.why}: waiting for it")
+            return
+        for name in self.names:
+            if not self._ever_listed(name):
+                absent = suggest.no_such_tunnel(name, self._tunnels.views)
+                self._say(f"no tunnel {clean(name)} yet: waiting for it. {absent.hint}")
+
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            print(f"ipsecwatch: {text}", file=sys.stderr, flush=True)
+
+    def failure(self) -> Failure:
+        """Say why the time was up before it was so, with the exit code that fits."""
+        if self._lost is not None:
+            return Failure(self._lost.why, self._lost.hint)
+        if not self._seen:
+            return Failure("ipsecwatch doesn't answer", "Look at it: systemctl status ipsecwatch")
+        if (absent := self.absent()) is not None:
+            return absent
+        unmet = [s for s in self.standings() if not self._met(s.name)]
+        unclear = [s for s in unmet if s.view and s.view.state is TunnelState.UNKNOWN]
+        told = (unclear or unmet)[0]
+        more = f", and {len(unmet) - 1} more" if len(unmet) > 1 else ""
+        code = EXIT_UNKNOWN if unclear else EXIT_NO
+        advice = REASON_TEXTS[told.view.reason].advice if told.view else ""
+        hint = advice or f"See: ipsecwatch status {clean(told.name)}"
+        return Failure(f"timed out: {_sentence(told)}{more}", hint, code)
+
+    def standings(self) -> Iterable[_Standing]:
+        """Return how each tunnel is, in the order in which they were named."""
+        return [_Standing(name, self._tunnels.views.get(name)) for name in self.names]
+
+
+def _sentence(standing: _Standing) -> str:
+    view = standing.view
+    if view is None:
+        return f"{clean(standing.name)} isn't loaded"
+    why = REASON_TEXTS[view.reason].sentence.rstrip(".")
+    reason = f" ({why})" if view.reason != "none" else ""
+    return f"{view.name} is {view.state.value}{reason}"
+
+
+def _json(waiting: Waiting, failure: Failure | None) -> dict[str, object]:
+    return {
+        "format": 1,
+        "for": waiting.target,
+        "done": failure is None,
+        "why": failure.message if failure else None,
+        "tunnels": [_tunnel(s) for s in waiting.standings()],
+    }
+
+
+def _tunnel(standing: _Standing) -> dict[str, object]:
+    view = standing.view
+    if view is None:
+        return {"name": clean(standing.name), "state": None}
+    return {
+        "name": view.name,
+        "state": view.state,
+        **reason_json(view.reason, REASON_TEXTS[view.reason]),
+    }
