@@ -43,7 +43,22 @@ def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return build(tmp_path_factory.mktemp("deb"), "deb", "*.deb", *DEB_TOOLS)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture
+def thorough(pytestconfig: pytest.Config) -> bool:
+    """Whether all there is of a kind is to be tried, rather than a sample."""
+    return bool(pytestconfig.getoption("--bed") == "full")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only packaging/dev bed tries, and let the rest have its chance."""
+    if config.getoption("--bed") != "full":
+        left_out = [item for item in items if item.get_closest_marker("thorough")]
+        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=left_out)
+    give_more_tries(items)
+
+
+def give_more_tries(items: list[pytest.Item]) -> None:
     """Give tests that run against real processes and the clock two more tries; see the summary.
 
     On a machine that stands still for seconds any deadline can pass. The pure core knows no time:

@@ -56,13 +56,13 @@ def twice(text: str) -> str:
 
 
 @corpus.needs_corpus
-def test_nothing_that_the_corpus_has_of_anybody_is_left() -> None:
+def test_nothing_that_the_corpus_has_of_anybody_is_left(thorough: bool) -> None:
     found = 0
-    for output in corpus.outputs(strict=False):
+    for output in corpus.outputs(strict=False)[:: 1 if thorough else 5]:
         values = private_values.found(output.text)
         found += len(values)
         assert not private_values.left(values, twice(output.text)), output.path
-    assert found > 20_000
+    assert found > (20_000 if thorough else 4_000)
 
 
 @pytest.mark.parametrize("path", ANSWERS, ids=lambda p: f"{p.parent.name}-{p.stem}")
@@ -98,9 +98,11 @@ def test_a_redacted_status_is_the_same_whatever_somebody_is_called(dialect: str,
 
 @corpus.needs_corpus
 @pytest.mark.parametrize("kind", SECRETS)
-def test_a_redacted_text_of_the_corpus_is_the_same_whatever_somebody_is_called(kind: str) -> None:
+def test_a_redacted_text_of_the_corpus_is_the_same_whatever_somebody_is_called(
+    kind: str, thorough: bool
+) -> None:
     planted = 0
-    for output in corpus.outputs(strict=False)[::40]:
+    for output in corpus.outputs(strict=False)[:: 40 if thorough else 120]:
         if private_values.planted(output.text, kind, PLAIN[kind]) != output.text:
             planted += 1
             alike(output.text, kind)

@@ -11,7 +11,7 @@ import asyncio
 import os
 import time
 from contextlib import ExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,7 +27,7 @@ from tests.support.other_user import NOBODY, OtherUser
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from tests.support.attacks import Attack
     from tests.support.bus_process import Figures
@@ -153,11 +153,18 @@ FOUR = [
     attacks.call_what_does_not_exist,
     attacks.come_and_go,
 ]
+SUBTLE = [attacks.pipeline_snapshots, attacks.refresh_in_a_loop, attacks.come_and_go]
 GREEDY = [attacks.pipeline_snapshots, attacks.ask_and_never_read, attacks.come_and_go]
 
 
+def some(these: Sequence[Attack], *always: Attack) -> list[Any]:
+    """Mark all but a few for packaging/dev bed."""
+    thorough = pytest.mark.thorough
+    return [pytest.param(a, marks=[] if a in always else [thorough]) for a in these]
+
+
 @pytest.mark.usefixtures("any_bus")
-@pytest.mark.parametrize("uid", [NOBODY, pytest.param(0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("uid", [NOBODY, pytest.param(0, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("what", ONE, ids=lambda w: w.__name__)
 async def test_one_attacker_does_no_harm(what: Attack, uid: int) -> None:
     await attack(what, uid, attackers=1)
@@ -165,14 +172,14 @@ async def test_one_attacker_does_no_harm(what: Attack, uid: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_bus")
-@pytest.mark.parametrize("what", FOUR, ids=lambda w: w.__name__)
+@pytest.mark.parametrize("what", some(FOUR, *SUBTLE), ids=lambda w: w.__name__)
 async def test_four_attackers_do_no_harm(what: Attack) -> None:
     await attack(what, NOBODY, attackers=4)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_bus")
-@pytest.mark.parametrize("what", GREEDY, ids=lambda w: w.__name__)
+@pytest.mark.parametrize("what", some(GREEDY, attacks.ask_and_never_read), ids=lambda w: w.__name__)
 async def test_four_attackers_of_the_same_user_do_no_harm(what: Attack) -> None:
     await attack(what, os.getuid(), attackers=4)
 

@@ -80,10 +80,12 @@ def test_what_is_forged_within_a_connection_doesn_t_make_an_answer_doubtful(
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_what_is_forged_in_two_places_moves_no_other_tunnel(dialect: str) -> None:
+def test_what_is_forged_in_two_places_moves_no_other_tunnel(dialect: str, thorough: bool) -> None:
     """The one bears out the other."""
-    for what in FORGED:
-        for other in FORGED:
+    for n, what in enumerate(FORGED):
+        # Each of a dialect, and each pair in some dialect.
+        others = list(FORGED) if thorough else list(FORGED)[(n + DIALECTS.index(dialect)) % 5 :: 5]
+        for other in others:
             held(
                 dialect,
                 {
