@@ -58,6 +58,12 @@ class Snapshot:
     """By object path."""
     log: LogState | None = None
     """Where pluto's log is heard; None: an older service doesn't tell."""
+    complete: bool = True
+    """pluto's last answer was whole and made sense."""
+    unrecognised: int = 0
+    """Lines of it that no release is known to print."""
+    last_poll: float | None = None
+    """When that was, in seconds since the epoch; None: not yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +144,23 @@ def seconds(micros: int) -> float:
 
 def word(properties: Mapping[str, Variant], name: str) -> str | None:
     """Find a property that is a string; None where it isn't told, or isn't one."""
-    value = properties.get(name)
-    return str(value.value) if value is not None and value.signature == "s" else None
+    found = value(properties, name, "s")
+    return str(found) if found is not None else None
+
+
+def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any:  # noqa: ANN401
+    """Find a property of that type; None where it isn't told, or is of another."""
+    found = properties.get(name)
+    return found.value if found is not None and found.signature == signature else None
 
 
 def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
     """Read a tunnel's properties; what they don't tell is as it was before."""
     fields: dict[str, Any] = {}
     for key, (name, signature, read) in _FIELDS.items():
-        value = properties.get(key)
-        if value is not None and value.signature == signature:
-            fields[name] = read(value.value)
+        told = properties.get(key)
+        if told is not None and told.signature == signature:
+            fields[name] = read(told.value)
     return replace(before or _blank(path), **fields)
 
 

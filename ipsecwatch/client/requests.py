@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import Snapshot, log_state, pluto_state, view, word
+from ipsecwatch.client.events import Snapshot, log_state, pluto_state, seconds, value, view, word
 from ipsecwatch.dbus.connection import (
     BUS,
     BUS_PATH,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PAGE: Final = 500
 """Tunnels whose details are asked for at a time."""
+BRIEF_PAGE: Final = 2500
+"""The same for brief ones."""
 ASKING_LIMIT: Final = 130.0
 """Seconds that an answer may take for which a person is asked for a password."""
 
@@ -150,10 +152,18 @@ async def _take_snapshot(
     if reply.sender != first.sender:
         raise _changed_hands()
     run_id, serial, tunnels = reply.body
-    pluto = pluto_state(word(first.body[0], "PlutoState"))
-    log = log_state(word(first.body[0], "LogState"))
+    told = first.body[0]
     views = {path: view(path, p) for path, p in tunnels.items()}
-    return Snapshot(run_id, serial, pluto, views, log)
+    return Snapshot(
+        run_id,
+        serial,
+        pluto_state(word(told, "PlutoState")),
+        views,
+        log_state(word(told, "LogState")),
+        complete=value(told, "Complete", "b") is not False,
+        unrecognised=value(told, "Unrecognised", "u") or 0,
+        last_poll=seconds(value(told, "LastPoll", "t") or 0) or None,
+    )
 
 
 def _changed_hands() -> ChangedHandsError:
@@ -189,18 +199,26 @@ async def refresh(within: float = 60.0) -> int:
 
 
 async def details(
-    names: Sequence[str] = (), within: float = 30.0, *, interactive: bool = False
+    names: Sequence[str] = (),
+    within: float = 30.0,
+    *,
+    interactive: bool = False,
+    brief: bool = False,
 ) -> dict[str, dict[str, object]]:
     """Ask for what not everybody may know, by tunnel name; no names: of all.
 
-    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml. ``within`` is for each page.
+    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml; ``brief``: those with a star.
+    ``within`` is for each page.
     ``interactive``: a person is here who may be asked for a password, and has ASKING_LIMIT for it.
     Raises ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
     """
     found: dict[str, dict[str, object]] = {}
+    limit = BRIEF_PAGE if brief else PAGE
     async with _asking(within) as connection:
-        for offset in count(0, PAGE):
-            page = {"offset": Variant("u", offset), "limit": Variant("u", PAGE)}
+        for offset in count(0, limit):
+            page = {"offset": Variant("u", offset), "limit": Variant("u", limit)}
+            if brief:
+                page["brief"] = Variant("b", value=True)
             body = [list(names), page]
             reply = await connection.call(
                 NAME,
@@ -214,7 +232,7 @@ async def details(
             )
             tunnels = unpack_variants(reply.body[0])
             found.update((tunnel["Name"], tunnel) for tunnel in tunnels.values())
-            if len(tunnels) < PAGE:
+            if len(tunnels) < limit:
                 break
     return found
 

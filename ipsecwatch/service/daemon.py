@@ -334,6 +334,7 @@ class Service:
             missed=self._tracker.missed,
             log=self._where_log_is(poll.at),
             last_poll=self._last_poll,
+            sa_times=self._tracker.sa_times,
         )
         shared = tuple(self._tracker.take_shared_identities())
         return _Told(news, poll, asked, known=complete or self._tracker.gone, shared=shared)

@@ -7,16 +7,21 @@ what each one means (GetDetails). A value that isn't known has no key.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan.status import connection_fields
-from ipsecwatch.report import instance_name
+from ipsecwatch.report import SaKind, instance_name
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.sa_times import SaTimes
 
 if TYPE_CHECKING:
-    from ipsecwatch.libreswan.status.connection_fields import Fields
+    from collections.abc import Sequence
+
     from ipsecwatch.report import Connection, SaState, Topology
-    from ipsecwatch.tunnel import Tunnel
+    from ipsecwatch.service.recent_transitions import Numbered
+    from ipsecwatch.tracking.sa_times import Since
+    from ipsecwatch.tunnel import Transition, Tunnel
 
 Typed = tuple[str, object]
 """A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""
@@ -24,37 +29,84 @@ Typed = tuple[str, object]
 Entry = dict[str, Typed]
 
 
-def tunnel_details(tunnel: Tunnel) -> Entry:
-    """Tell all that the last report said of a tunnel."""
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What there is to tell of a tunnel beside the last report."""
+
+    sa_times: SaTimes = field(default_factory=SaTimes)
+    recent: Sequence[Numbered] = ()
+    """Its last transitions."""
+    losses: int = 0
+    """How often it went down lately."""
+
+
+def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
+    """Tell all that is known of a tunnel."""
+    context = context or Context()
     connections = tunnel.connections
-    topologies = [t for c in connections for t in c.topologies]
-    ends = topologies[0] if topologies else None
     version = next((c.ike_version for c in connections if c.ike_version), None)
-    usernames = (s.sa.username for s in tunnel.states if s.sa)
     policy = frozenset(word for c in connections for word in c.policy)
-    keys = [connection_fields(c) for c in connections]
-    return _known(
-        Name=("s", tunnel.name),
-        PeerAddress=_text(tunnel.peer or (ends.remote_host if ends else None)),
+    ends = _ends(tunnel)
+    times = context.sa_times
+    return brief_details(tunnel, context) | _known(
         LocalAddress=_text(ends.local_host if ends else None),
         LocalIdentity=_text(ends.local_id if ends else None),
-        PeerIdentity=_text(ends.remote_id if ends else None),
-        Username=_text(next(filter(None, usernames), None)),
-        Lease=_text(next(filter(None, map(_lease, connections, keys)), None)),
         LogLine=_text(tunnel.detail),
         LastIncomingFailure=_text(tunnel.incoming[1]) if tunnel.incoming else None,
         LastIncomingFailureAt=_moment(tunnel.incoming[0]) if tunnel.incoming else None,
         Policy=("as", sorted(clean(word) for word in policy)) if policy else None,
         IkeVersion=("s", str(version)) if version else None,
-        Children=(
-            "aa{sv}",
-            [e for c, k in zip(connections, keys, strict=True) for e in _children(c, k)],
-        ),
-        SAs=("aa{sv}", [_sa(s) for s in tunnel.states]),
+        AnsweredBoottime=_moment(times.answered) if times.answered else None,
+        Children=("aa{sv}", [e for c in connections for e in _children(c)]),
+        SAs=("aa{sv}", [_sa(s, times.sas.get(s.serial)) for s in tunnel.states]),
+        Transitions=("aa{sv}", [_transition(*t) for t in context.recent]),
     )
 
 
-def _children(connection: Connection, keys: Fields) -> list[Entry]:
+def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
+    """Tell what a list of many tunnels has room for, in less time."""
+    context = context or Context()
+    ends = _ends(tunnel)
+    usernames = (s.sa.username for s in tunnel.states if s.sa)
+    idle = [t for s in tunnel.states if (t := context.sa_times.idle.get(s.key))]
+    since = max(idle, key=lambda t: t.boot, default=None)
+    return _known(
+        Name=("s", tunnel.name),
+        Template=_text(_template(tunnel)),
+        PeerAddress=_text(tunnel.peer or (ends.remote_host if ends else None)),
+        PeerIdentity=_text(ends.remote_id if ends else None),
+        Username=_text(next(filter(None, usernames), None)),
+        Lease=_text(next(filter(None, map(_lease, tunnel.connections)), None)),
+        BytesIn=_number("t", _carried(tunnel, "bytes_in")),
+        BytesOut=_number("t", _carried(tunnel, "bytes_out")),
+        IdleSince=_moment(since.at) if since else None,
+        IdleSeconds=_seconds(context.sa_times.answered - since.boot) if since else None,
+        IdleKnown=("b", since.known) if since else None,
+        LossesLately=_number("u", context.losses),
+    )
+
+
+def _ends(tunnel: Tunnel) -> Topology | None:
+    return next((t for c in tunnel.connections for t in c.topologies), None)
+
+
+def _template(tunnel: Tunnel) -> str | None:
+    """Name the template for anybody that a tunnel is an instance of."""
+    first = next(iter(tunnel.connections), None)
+    is_instance = first is not None and first.instance and tunnel.name != clean(first.name)
+    return first.name if first is not None and is_instance and not tunnel.instances else None
+
+
+def _carried(tunnel: Tunnel, counter: str) -> int | None:
+    """Add up a counter of the Child SAs in use; None where one of them has none."""
+    children = [s for s in tunnel.states if s.kind is SaKind.CHILD and s.established]
+    counts: list[int | None] = [getattr(s.sa, counter, None) for s in children]
+    known = [count for count in counts if count is not None]
+    return sum(known) if counts and len(known) == len(counts) else None
+
+
+def _children(connection: Connection) -> list[Entry]:
+    keys = connection_fields(connection)
     same = _known(
         IkeAlgorithms=_word(keys["ike_algorithm"]),
         ChildAlgorithms=_word(keys["esp_algorithm"] or keys["ah_algorithm"]),
@@ -80,22 +132,29 @@ def _child(connection: Connection, topology: Topology) -> Entry:
 _HOST: Final = ("/32", "/128")
 
 
-def _lease(connection: Connection, keys: Fields) -> str | None:
+def _lease(connection: Connection) -> str | None:
     """Find the address that one end gave the other, by Mode Config or a configuration payload.
 
     Who gives is said by ``modecfg info: us:server``, what was given by the subnet of the other end:
     a template has none, and a client that is down has 0.0.0.0/0.
     """
-    role = keys["our_modecfg"]
-    for topology in connection.topologies:
-        given = {"server": topology.remote_client, "client": topology.local_client}.get(str(role))
-        for selector in (given or "").strip("{}").split(","):  # from 5.3 on in braces
-            if selector.endswith(_HOST):
-                return selector.partition("/")[0]
+    ends = [(t.remote_client, t.local_client) for t in connection.topologies]
+    if not any(_hosts(client) for pair in ends for client in pair):
+        return None  # most have none, and reading all keys takes its time
+    role = str(connection_fields(connection)["our_modecfg"])
+    for theirs, ours in ends:
+        for host in _hosts({"server": theirs, "client": ours}.get(role)):
+            return host
     return None
 
 
-def _sa(state: SaState) -> Entry:
+def _hosts(client: str | None) -> list[str]:
+    """List the single addresses among a client's selectors, which from 5.3 on are in braces."""
+    selectors = (client or "").strip("{}").split(",")
+    return [s.partition("/")[0] for s in selectors if s.endswith(_HOST)]
+
+
+def _sa(state: SaState, since: Since | None) -> Entry:
     sa = state.sa
     timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
     return _known(
@@ -116,6 +175,19 @@ def _sa(state: SaState) -> Entry:
         BytesIn=_number("t", sa.bytes_in if sa else None),
         BytesOut=_number("t", sa.bytes_out if sa else None),
         Timers=("a{sx}", timers) if timers else None,
+        Since=_moment(since.at) if since else None,
+        SinceBoottime=_moment(since.boot) if since else None,
+        SinceKnown=("b", since.known) if since else None,
+    )
+
+
+def _transition(serial: int, transition: Transition) -> Entry:
+    return _known(
+        Serial=_number("t", serial),
+        At=_moment(transition.at),
+        Old=("s", str(transition.old or "down")),
+        New=("s", str(transition.becomes)),
+        Reason=("s", str(transition.reason)),
     )
 
 

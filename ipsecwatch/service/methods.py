@@ -30,7 +30,7 @@ from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit
 from ipsecwatch.service.admission import Admission, Refusal, Request, too_many
-from ipsecwatch.service.details import tunnel_details
+from ipsecwatch.service.details import Context, brief_details, tunnel_details
 from ipsecwatch.service.polkit import PendingChecks, TooManyChecksError, Verdict
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class Methods:
 
     async def _get_details(self, request: Request) -> bytes:
         names, options = request.call.body
-        offset, limit = _page(options)
+        offset, limit, brief = _page(options)
         await self._authorize(request)
         await self._admission.wait_for_room(request)
         tunnels = self._objects.tunnels
@@ -251,10 +251,18 @@ class Methods:
         )
         found: list[bytes] = []
         for path in paths[offset:][:limit]:
-            found.append(array(marshal("o", path), _entries(tunnel_details(tunnels[path]))))
-            if len(found) % DETAILED == 0:
+            found.append(array(marshal("o", path), _entries(self._details(path, brief=brief))))
+            if len(found) % (BATCH if brief else DETAILED) == 0:
                 await asyncio.sleep(0)
         return array(b"", joined(found))
+
+    def _details(self, path: str, *, brief: bool) -> Entry:
+        objects = self._objects
+        tunnel, recent = objects.tunnels[path], objects.recent
+        context = Context(
+            objects.sa_times, recent.of(tunnel.name), recent.losses(tunnel.name, objects.last_poll)
+        )
+        return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
         """Let root through, and whom polkit lets through. Raise Refusal.
@@ -282,17 +290,23 @@ class Methods:
             raise Refusal(STANDARD_ERROR + "AccessDenied", text)
 
 
-def _page(options: dict[str, Variant]) -> tuple[int, int | None]:
-    """Read the options of GetDetails: offset and limit. Raise Refusal."""
+_OPTIONS: Final = {"offset": "u", "limit": "u", "brief": "b"}
+
+
+def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
+    """Read the options of GetDetails: offset, limit and brief. Raise Refusal."""
     for name, value in options.items():
-        if name not in ("offset", "limit"):
+        if name not in _OPTIONS:
             raise Refusal(STANDARD_ERROR + "InvalidArgs", f"unknown option {clean(name)}")
-        if value.signature != "u":
-            raise Refusal(
-                STANDARD_ERROR + "InvalidArgs", f"{name} must be a u, not {value.signature}"
-            )
-    offset, limit = options.get("offset"), options.get("limit")
-    return offset.value if offset else 0, limit.value if limit else None
+        if value.signature != _OPTIONS[name]:
+            text = f"{name} must be a {_OPTIONS[name]}, not {value.signature}"
+            raise Refusal(STANDARD_ERROR + "InvalidArgs", text)
+    offset, limit, brief = (options.get(name) for name in _OPTIONS)
+    return (
+        offset.value if offset else 0,
+        limit.value if limit else None,
+        bool(brief and brief.value),
+    )
 
 
 def _entries(found: Entry) -> bytes:

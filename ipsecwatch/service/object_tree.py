@@ -7,7 +7,7 @@ Pure: no connection, no clock. methods.py and bus.py show them to whoever asks.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +27,8 @@ from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.dbus.names import ROOT
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.sanitize import clean, path_element
+from ipsecwatch.service.recent_transitions import RecentTransitions
+from ipsecwatch.tracking.sa_times import SaTimes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,6 +65,8 @@ class Publication:
     """Where pluto's log is heard."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
+    sa_times: SaTimes = field(default_factory=SaTimes)
+    """Since when SAs are there, and their counters stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,10 @@ class ObjectTree:
         """By name."""
         self.serial = 0
         self.pluto = PlutoState.STOPPED
+        self.recent = RecentTransitions()
+        self.sa_times = SaTimes()
+        self.last_poll = 0.0
+        """When pluto last answered, in seconds since the epoch."""
         self._made: dict[str, bytes] = {}
         """The marshalled properties of tunnels by object path, as far as they are made."""
         self._manager: dict[str, Any] = {"Version": version, "RunId": run_id}
@@ -175,6 +183,9 @@ class ObjectTree:
             if path in self.tunnels and self.tunnels[path] == old[path]
         }
         self.pluto = news.pluto
+        self.recent.note(news.transitions, self._paths)
+        self.sa_times = news.sa_times
+        self.last_poll = news.last_poll
         self.serial = max([self.serial, *(serial for serial, _ in news.transitions)])
         self._manager = {
             **self._manager,

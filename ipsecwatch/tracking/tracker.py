@@ -25,6 +25,7 @@ from ipsecwatch.tracking.loss_reasons import LossReasons, after_restart
 from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
+from ipsecwatch.tracking.sa_times import SaTimes, SaWatch
 from ipsecwatch.tunnel import Reason, Transition, Tunnel, TunnelState
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Tracker:
         """When pluto last gave an answer, on the wall clock: what it showed was there then."""
         self.missed = 0
         """SAs that came and went between two polls."""
+        self._sa_watch = SaWatch()
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
@@ -80,6 +82,11 @@ class Tracker:
     def tunnels(self) -> dict[str, Tunnel]:
         """All tunnels that are listed, by key."""
         return {key: m.tunnel for key, m in self._records.tunnels.items()}
+
+    @property
+    def sa_times(self) -> SaTimes:
+        """Since when SAs are there, and their counters stand still."""
+        return self._sa_watch.times
 
     @property
     def connecting(self) -> bool:
@@ -167,6 +174,7 @@ class Tracker:
             PlutoState.RUNNING: Reason.BAD_OUTPUT,
         }[poll.pluto]
         self._report = None
+        self._sa_watch.interrupt()
         self._saw_stopped = self._saw_stopped or poll.pluto is PlutoState.STOPPED
         if self._stopped_since is not None:
             self._reborn = True  # whatever answers next is another pluto
@@ -205,6 +213,7 @@ class Tracker:
             self._records.run = PlutoRun(started=poll.mono, grew=poll.mono, ikes={}, counted=0)
             self._losses.late.clear()
             self._log.forget(poll.at)
+            self._sa_watch.interrupt(another_pluto=True)
             for record in self._records.tunnels.values():
                 record.orphan, record.by_hand, record.wanted = True, frozenset(), frozenset()
         self._reborn = False
@@ -222,6 +231,7 @@ class Tracker:
         self._log.compare(report, poll.at)
         self.missed += run.count_missed(report)
         run.note_states(poll, report)
+        self._sa_watch.note(report, poll)
         self._report = report
         if self._records.run.is_loading(poll.mono) and not report.connections:
             self.pluto = PlutoState.STARTING

@@ -12,7 +12,8 @@ from ipsecwatch.dbus.introspection import FILES, MANAGER
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import Connection, SaKind, SaLine, SaState, Stage, Topology
-from ipsecwatch.service.details import Entry, tunnel_details
+from ipsecwatch.service.details import Context, Entry, brief_details, tunnel_details
+from ipsecwatch.service.recent_transitions import RecentTransitions
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
 
     from ipsecwatch.tunnel import Tunnel
 
-SECTIONS = {"Of a tunnel:": "", "Of each in Children:": "Children", "Of each in SAs:": "SAs"}
+SECTIONS = {
+    "Of a tunnel:": "",
+    "Of each in Children:": "Children",
+    "Of each in SAs:": "SAs",
+    "Of each in Transitions, as in TunnelStateChanged:": "Transitions",
+}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -41,12 +47,27 @@ def documented() -> dict[str, dict[str, str]]:
     return found
 
 
-def tunnels(name: str) -> Iterator[Tunnel]:
+def starred() -> set[str]:
+    """The keys that the XML says a brief answer has."""
+    lines = (FILES / f"{MANAGER}.xml").read_text().splitlines()
+    rows = [re.fullmatch(r" {10}(\w+) +[a-z{}]+ +\* \S.*", line) for line in lines]
+    return {row[1] for row in rows if row}
+
+
+def moments(name: str) -> Iterator[tuple[Tunnel, Context]]:
     """Every tunnel of a recording, at every moment."""
-    tracker, reader = Tracker(), Reader()
+    tracker, reader, recent = Tracker(), Reader(), RecentTransitions()
     for answer in statuses(ROOT / name):
-        tracker.observe(recording.poll(answer, reader))
-        yield from tracker.tunnels.values()
+        poll = recording.poll(answer, reader)
+        changes = tracker.observe(replace(poll, boot=poll.mono + 1000.0))
+        recent.note(enumerate(changes), {t.name for t in tracker.tunnels.values()})
+        for t in tracker.tunnels.values():
+            losses = recent.losses(t.name, poll.at)
+            yield t, Context(tracker.sa_times, recent.of(t.name), losses)
+
+
+def tunnels(name: str) -> Iterator[Tunnel]:
+    return (t for t, _ in moments(name))
 
 
 def check(entry: Entry, section: str, known: dict[str, dict[str, str]]) -> Iterator[str]:
@@ -73,8 +94,8 @@ def test_every_key_of_real_tunnels_is_documented_and_of_its_type() -> None:
         "3.20/rekey",
         "5.4/v1main",
     ):
-        for each in tunnels(f"{name}.jsonl.gz"):
-            seen.update(check(tunnel_details(each), "", known))
+        for each, context in moments(f"{name}.jsonl.gz"):
+            seen.update(check(tunnel_details(each, context), "", known))
     all_keys = {f"{section}.{key}" for section, keys in known.items() for key in keys}
     rare = {".LogLine", ".LastIncomingFailure", ".LastIncomingFailureAt"}
     rare |= {"SAs.LocalSubnet", "SAs.PeerSubnet"}
@@ -107,7 +128,10 @@ def test_what_is_configured_and_in_use_is_told_of_each_child() -> None:
 
 def test_a_tunnel_of_which_nothing_is_known_has_no_more_than_its_name() -> None:
     entry = tunnel_details(tunnel("office"))
-    assert entry == {"Name": ("s", "office"), "Children": ("aa{sv}", []), "SAs": ("aa{sv}", [])}
+    assert entry == {
+        "Name": ("s", "office"), "LossesLately": ("u", 0), "Children": ("aa{sv}", []),
+        "SAs": ("aa{sv}", []), "Transitions": ("aa{sv}", []),
+    }  # fmt: skip
 
 
 def full() -> Tunnel:
@@ -173,3 +197,35 @@ def test_a_number_that_does_not_fit_is_left_out(number: int) -> None:
     sa = values(tunnel_details(replace(one, states=(state,))))["SAs"][0]
     assert "BytesIn" not in sa
     assert "Serial" not in sa
+
+
+def test_a_brief_answer_has_the_starred_keys_with_the_same_values() -> None:
+    seen: set[str] = set()
+    for name in ("4.10/site", "4.10/xauth-server", "5.4/cp-server"):
+        for each, context in moments(f"{name}.jsonl.gz"):
+            whole, brief = tunnel_details(each, context), brief_details(each, context)
+            assert {key: whole[key] for key in brief} == brief
+            assert starred() & whole.keys() == brief.keys()
+            seen |= brief.keys()
+    assert seen == starred()
+
+
+def test_an_instance_names_its_template_and_nothing_else_does() -> None:
+    found = {
+        values(brief_details(t)).get("Template")
+        for t in tunnels("4.10/xauth-server.jsonl.gz")
+        if t.name.startswith("xauth")
+    }
+    assert found == {None, "xauth"}
+    assert not any("Template" in brief_details(t) for t in tunnels("5.4/cp.jsonl.gz"))
+
+
+def test_the_counters_of_all_child_sas_in_use_are_added_up() -> None:
+    one = full()
+    second = replace(one.states[0], serial=8, sa=SaLine(bytes_in=5, bytes_out=1))
+    both = values(brief_details(replace(one, states=(one.states[0], second))))
+    assert (both["BytesIn"], both["BytesOut"]) == (15, (1 << 40) + 1)
+    unknown = replace(second, sa=SaLine(bytes_in=5))
+    part = values(brief_details(replace(one, states=(one.states[0], unknown))))
+    assert part["BytesIn"] == 15
+    assert "BytesOut" not in part
