@@ -150,3 +150,13 @@ def read_input(file: str) -> bytes:
     if len(data) > MAX_INPUT:
         raise Failure(f"{clean(file)} is larger than {MAX_INPUT >> 20} MiB")
     return data
+
+
+def wants_ascii() -> bool:
+    """Return whether the locale is C by the user's word. Python writes UTF-8 there all the same.
+
+    On a terminal that takes each byte for a character some of UTF-8's are control characters.
+    Where no locale is set at all UTF-8 is what terminals understand, as systemd has it, too.
+    """
+    names = ("LC_ALL", "LC_CTYPE", "LANG")
+    return next(filter(None, map(os.environ.get, names)), "") in ("C", "POSIX")

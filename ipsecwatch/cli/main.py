@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, Parser, fail
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, Parser, fail, wants_ascii
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def run(argv: list[str]) -> int:
     """Parse the command line, run its verb, and answer the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 has no “●”
-            stream.reconfigure(errors="backslashreplace")
+            plain = "ascii" if stream.isatty() and wants_ascii() else None
+            stream.reconfigure(encoding=plain, errors="backslashreplace")
     # Output into `head` ends quietly, as other tools do.
     try:
         return _run(argv)

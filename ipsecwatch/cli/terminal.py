@@ -10,9 +10,10 @@ import time
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import screen_columns
+from ipsecwatch.cli.common import screen_columns, wants_ascii
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Part, Reason, TunnelState
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 _LABEL: Final = 11
 _WIDEST: Final = 100
 """Columns; longer lines are hard to read."""
+
+_NARROWEST: Final = 20
+_NARROW: Final = 50
+"""Columns below which a label has a line of its own."""
 
 _COLOURS: Final = {
     TunnelState.UP: "32",
@@ -64,6 +69,11 @@ class Row:
     """What somebody tried from outside, in vain and without proving anything: pluto's log line."""
     incoming_at: float | None = None
     """When that was, in seconds since the epoch."""
+    bytes_in: int | None = None
+    """What its Child SAs have received since they were set up; None: not known."""
+    bytes_out: int | None = None
+    losses: int | None = None
+    """How often it went down in the last hour, as far as the service has seen."""
 
     @classmethod
     def of_view(cls, v: View) -> Row:
@@ -115,6 +125,8 @@ class Paint:
 
 def width(text: str) -> int:
     """Count the terminal cells of a cleaned text (UAX 11; combining marks take none)."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in text
@@ -126,21 +138,26 @@ def pad(text: str, cells: int) -> str:
     return text + " " * max(0, cells - width(text))
 
 
-def table(rows: Sequence[Row], paint: Paint) -> str:
-    """Lay tunnels out as a table, and a last line that counts them."""
-    if not rows:
-        return "No tunnels are configured.\n"
-    names = min(40, max(6, *(width(r.name) for r in rows)))
-    ages = ["-" if row.age is None else how_long(row.age, known=row.since_known) for row in rows]
-    wide = max(9, *map(len, ages))
-    lines = [paint.dim(f"  {pad('TUNNEL', names)}  {pad('STATE', 10)}  {pad('SINCE', wide)}  WHY")]
-    for row, age in zip(rows, ages, strict=True):
-        line = (
-            f"{paint.state(row.state, mark(row.state))} {pad(row.name, names)}  "
-            f"{paint.state(row.state, pad(row.state.value, 10))}  {pad(age, wide)}  {words(row)}"
-        )
-        lines.append(line.rstrip())
-    return "\n".join(lines) + "\n" + paint.dim(count(rows)) + "\n"
+def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
+    """Cut a text to so many cells, with an ellipsis at its end, or in its middle."""
+    if width(text) <= cells:
+        return text
+    sign = "…" if can_show_symbols() else "~"
+    if cells <= 1:
+        return sign[:cells]
+    last = (cells - 1) // 2 if both_ends else 0
+    return _head(text, cells - 1 - last) + sign + _head(text[::-1], last)[::-1]
+
+
+def _head(text: str, cells: int) -> str:
+    """Return as much of the beginning as so many cells hold."""
+    end, used = 0, 0
+    for c in text:
+        used += width(c)
+        if used > cells:
+            break
+        end += 1
+    return text[:end]
 
 
 def how_long(age: float, *, known: bool) -> str:
@@ -158,12 +175,41 @@ def since(row: Row) -> str:
 
 def mark(state: TunnelState) -> str:
     """Give a state a sign that is told apart without colour."""
-    signs = {
-        TunnelState.UP: "●", TunnelState.PARTIAL: "◐", TunnelState.STUCK: "✗",
-        TunnelState.CONNECTING: "…", TunnelState.WAITING: "○", TunnelState.DOWN: "○",
-        TunnelState.UNKNOWN: "?",
-    }  # fmt: skip
-    return signs[state]
+    return (_SYMBOLS if can_show_symbols() else _LETTERS)[state]
+
+
+_SYMBOLS: Final = {
+    TunnelState.UP: "●", TunnelState.PARTIAL: "◐", TunnelState.STUCK: "✗",
+    TunnelState.CONNECTING: "…", TunnelState.WAITING: "○", TunnelState.DOWN: "○",
+    TunnelState.UNKNOWN: "?",
+}  # fmt: skip
+_LETTERS: Final = {
+    TunnelState.UP: "*", TunnelState.PARTIAL: "+", TunnelState.STUCK: "x",
+    TunnelState.CONNECTING: ".", TunnelState.WAITING: "o", TunnelState.DOWN: "o",
+    TunnelState.UNKNOWN: "?",
+}  # fmt: skip
+
+
+@cache
+def can_show_symbols() -> bool:
+    """Return whether stdout takes more than ASCII, by its encoding and the locale that is set."""
+    if wants_ascii():
+        return False
+    try:
+        "●…".encode(sys.stdout.encoding or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def amount(count: int) -> str:
+    """Write a number of bytes in five characters at most: ``840``, ``7.1K``, ``120M``."""
+    size, unit = float(count), ""
+    for unit in ("", "K", "M", "G", "T", "P"):
+        if size < 999.5 or unit == "P":
+            break
+        size /= 1024
+    return f"{size:.1f}{unit}" if unit and size < 9.95 else f"{size:.0f}{unit}"
 
 
 def words(row: Row) -> str:
@@ -236,9 +282,12 @@ def transition(
 
 def columns() -> int:
     """Return how wide a line may be; not a terminal: as wide as is good to read."""
-    if not sys.stdout.isatty():
-        return _WIDEST
-    return max(40, min(_WIDEST, screen_columns()))
+    return max(_NARROWEST, min(_WIDEST, terminal_width() or _WIDEST))
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is; None: it is none."""
+    return screen_columns() if sys.stdout.isatty() else None
 
 
 def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:
@@ -250,6 +299,10 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
     for label, text in rows:
         for i, line in enumerate(text.split("\n") if text else ()):
             first = paint.dim(pad(label, _LABEL)) if i == 0 else " " * _LABEL
+            if wide < _NARROW:  # a label has a line of its own
+                out += [f"  {first}"] if i == 0 else []
+                out += [f"    {piece}" for piece in wrap(line, wide - 4)]
+                continue
             pieces = wrap(line, wide - _LABEL - 4)
             out += [f"  {first}  {pieces[0]}", *(f"{' ' * (_LABEL + 4)}{p}" for p in pieces[1:])]
     return [line.rstrip() for line in out]
@@ -259,8 +312,14 @@ def wrap(line: str, wide: int) -> list[str]:
     """Break a line at blanks, as width() counts cells."""
     if width(line) <= wide:
         return [line]
-    narrower = max(20, wide - (width(line) - len(line)))
+    narrower = max(10, wide - (width(line) - len(line)))
     return textwrap.wrap(line, narrower, break_on_hyphens=False) or [""]
+
+
+def wrapped(lines: Iterable[str]) -> list[str]:
+    """Break lines that are too long for the terminal, where stdout is one."""
+    wide = terminal_width()
+    return [piece for line in lines for piece in (wrap(line, wide) if wide else [line])]
 
 
 def colour_wanted() -> bool:

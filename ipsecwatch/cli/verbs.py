@@ -11,6 +11,7 @@ from typing import Final
 
 VERBS: Final = {
     "status": "show how the tunnels are",
+    "who": "show who is connected: user or identity, address, lease, since, traffic",
     "monitor": "show how tunnels are, then transitions as they happen, until interrupted",
     "wait": "wait until tunnels are up, down or stuck",
     "explain": "say what a status, a piece of the log, or a word of them means, or how a tunnel is",

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli import terminal, tunnel_table
 from ipsecwatch.client import View
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -27,8 +27,7 @@ def view(seconds: float, *, known: bool = True) -> View:
 
 def age(v: View) -> str:
     """What stands below SINCE."""
-    table = terminal.table([terminal.Row.of_view(v)], terminal.Paint(False))
-    return table.splitlines()[1].split("up ", 1)[1].strip()
+    return tunnel_table.age(terminal.Row.of_view(v))
 
 
 def test_an_age_is_counted_by_a_clock_that_nobody_sets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,5 +48,5 @@ def test_an_older_service_tells_the_wall_clock_alone() -> None:
 
 def test_of_a_file_no_age_is_known() -> None:
     row = replace(terminal.Row.of_view(view(1)), since=None, age=None)
-    assert terminal.table([row], terminal.Paint(False)).splitlines()[1].endswith("-")
+    assert tunnel_table.age(row) == ""
     assert terminal.since(row) == ""

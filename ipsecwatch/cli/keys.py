@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""What terminals send when a key is pressed.
+
+Pure: bytes in, names of keys out. Sequences are xterm's, which all terminals of today send for
+these keys; others are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+UP: Final = "up"
+DOWN: Final = "down"
+PAGE_UP: Final = "page up"
+PAGE_DOWN: Final = "page down"
+HOME: Final = "home"
+END: Final = "end"
+ENTER: Final = "enter"
+BACKSPACE: Final = "backspace"
+ESCAPE: Final = "escape"
+REDRAW: Final = "redraw"
+
+_SEQUENCES: Final = {
+    "A": UP, "B": DOWN, "H": HOME, "F": END, "1~": HOME, "4~": END, "7~": HOME, "8~": END,
+    "5~": PAGE_UP, "6~": PAGE_DOWN,
+}  # fmt: skip
+_CONTROLS: Final = {
+    "\r": ENTER, "\n": ENTER, "\x7f": BACKSPACE, "\b": BACKSPACE, "\x0c": REDRAW,
+    "\x06": PAGE_DOWN, "\x02": PAGE_UP,
+}  # fmt: skip
+_SEQUENCE: Final = re.compile(r"\x1b(?:\[|O)([0-9;]{0,16})([A-Za-z~])")
+_BEGUN: Final = re.compile(r"\x1b(?:(?:\[|O)[0-9;]{0,16})?")
+
+
+def decode(text: str) -> tuple[list[str], str]:
+    """Read keys, each a printable character or a name of the above.
+
+    The second value is the beginning of a sequence whose end hasn't come; a lone escape is one.
+    """
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        if text[at] != "\x1b":
+            key = _CONTROLS.get(text[at], text[at])
+            if key.isprintable():
+                found.append(key)
+            at += 1
+        elif m := _SEQUENCE.match(text, at):
+            number = m[1].partition(";")[0]
+            key = _SEQUENCES.get(f"{number}~" if m[2] == "~" else m[2], "")
+            found += [key] if key else []
+            at = m.end()
+        elif (begun := _BEGUN.match(text, at)) and begun.end() == len(text):
+            return found, text[at:]
+        else:
+            found.append(ESCAPE)
+            at += 1
+    return found, ""

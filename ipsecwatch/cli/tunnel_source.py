@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""Where verbs get tunnels from: the service, pluto itself, or a saved text.
+
+Where a function imports something, most callers manage without: a saved text needs no bus, and the
+service's answer no parser.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch.cli.common import Failure, load_settings
+from ipsecwatch.cli.terminal import Row
+from ipsecwatch.cli.tunnel_table import ILL, not_recognised
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import Extent, LogState, PlutoState, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ipsecwatch import client
+    from ipsecwatch.report import Report
+    from ipsecwatch.tunnel import Tunnel
+
+Details = dict[str, Any]
+"""What GetDetails tells of a tunnel, by its keys."""
+
+
+class Depth(Enum):
+    """How much is wanted of each tunnel."""
+
+    PUBLIC = auto()
+    """What everybody may know."""
+    BRIEF = auto()
+    """What fits into a table, as far as this user may know it."""
+    FULL = auto()
+    """All of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All tunnels, and where that is known from."""
+
+    rows: list[Row]
+    source: str
+    """service, pluto or file."""
+    pluto: PlutoState | None = None
+    remark: str = ""
+    """What isn't well with the source itself, in a line."""
+    log: LogState | None = None
+    """Where reasons come from, where that is told."""
+    complete: bool = True
+    """The last answer was whole; of a text ``remark`` says so."""
+    unrecognised: int = 0
+    """Lines of the last answer that no release is known to print."""
+    last_poll: float | None = None
+    """When pluto last answered, in seconds since the epoch."""
+    details: Mapping[str, Details] = field(default_factory=dict)
+    """By name, of those of which they were asked for and told."""
+    refused: bool = False
+    """This user may not know details, or not without giving a password."""
+
+    @property
+    def known(self) -> bool:
+        """Whether the state of pluto, or of one tunnel, is known, whatever it is."""
+        if self.pluto not in (PlutoState.UNREACHABLE, None):
+            return True
+        # Without tunnels a text was refused, or has a whole list, in which there is none.
+        known = any(row.state is not TunnelState.UNKNOWN for row in self.rows)
+        return known or (self.pluto is None and not self.rows)
+
+
+def look(
+    file: str | None,
+    depth: Depth,
+    names: Sequence[str] = (),
+    *,
+    interactive: bool = False,
+) -> Found:
+    """Find all tunnels, with details of those named, or of all. Raise Failure.
+
+    ``interactive``: a person is here, who may be asked for a password.
+    """
+    if file is not None:
+        return _from_file(file, depth)
+    import asyncio
+
+    return asyncio.run(ask(depth, names, interactive=interactive))
+
+
+async def ask(depth: Depth, names: Sequence[str] = (), *, interactive: bool = False) -> Found:
+    """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
+    import asyncio
+
+    from ipsecwatch import client
+
+    asked = asyncio.ensure_future(details(depth, names, interactive=interactive))
+    try:
+        seen = await client.snapshot()
+    except client.ClientError as e:
+        asked.cancel()
+        if os.geteuid() != 0:
+            hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
+            raise Failure(str(e), hint) from e
+        return await _ask_pluto(depth)
+    told, refused = await asked
+    found = of_snapshot(seen)
+    return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
+
+
+def of_snapshot(seen: client.Snapshot) -> Found:
+    """Return what a snapshot shows."""
+    remark = "" if seen.pluto_state is PlutoState.RUNNING else ILL[seen.pluto_state]
+    return Found(
+        [Row.of_view(v) for v in seen.tunnels.values()],
+        "service",
+        seen.pluto_state,
+        remark,
+        seen.log,
+        seen.complete or bool(remark),
+        seen.unrecognised,
+        seen.last_poll,
+    )
+
+
+async def details(
+    depth: Depth, names: Sequence[str], *, interactive: bool
+) -> tuple[dict[str, Details], bool]:
+    """Ask for what only some may know; say whether it was refused.
+
+    ``interactive``: a person is at this terminal, who may be asked for a password.
+    """
+    from ipsecwatch import client
+
+    if depth is Depth.PUBLIC:
+        return {}, False
+    brief = depth is Depth.BRIEF
+    try:
+        if not interactive:
+            return await client.details(names, brief=brief), False
+        from ipsecwatch.cli.password_agent import password_agent
+
+        async with password_agent():
+            return await client.details(names, interactive=True, brief=brief), False
+    except client.NotAllowedError:
+        return {}, True
+    except client.ClientError:  # the snapshot tells what is wrong, if anything is
+        return {}, False
+
+
+def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
+    """Add to rows what details tell of them."""
+    return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
+
+
+def _with_details(row: Row, told: Details) -> Row:
+    at = told.get("LastIncomingFailureAt")
+    return replace(
+        row,
+        peer=told.get("PeerAddress", row.peer),
+        bytes_in=told.get("BytesIn"),
+        bytes_out=told.get("BytesOut"),
+        losses=told.get("LossesLately"),
+        incoming=told.get("LastIncomingFailure"),
+        incoming_at=at / 1_000_000 if at is not None else None,
+    )
+
+
+# --- Without the service ------------------------------------------------------------------------
+
+
+async def _ask_pluto(depth: Depth) -> Found:
+    from ipsecwatch import config
+    from ipsecwatch.libreswan.status import parse
+    from ipsecwatch.pluto import query
+    from ipsecwatch.tracking.single_report import tunnels_of
+
+    settings = load_settings(config.load_service)
+    pluto_client = query.PlutoClient.of(settings)
+    try:
+        answer = await pluto_client.ask()
+    except query.AskError as e:
+        raise Failure(str(e), e.hint) from e
+    finally:
+        await pluto_client.close()
+    report = parse(answer.text, "status")
+    tunnels = tunnels_of(report).values()
+    if not tunnels and not _lists_none(report):
+        raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
+    return replace(_found(report, tunnels, "pluto", depth), log=LogState.NONE)
+
+
+def _from_file(file: str, depth: Depth) -> Found:
+    from ipsecwatch.cli import saved_text
+
+    report, tunnels = saved_text.read_tunnels(file)
+    if not tunnels and not _lists_none(report):
+        raise _none(report, file)
+    return _found(report, tunnels, "file", depth)
+
+
+def _lists_none(report: Report) -> bool:
+    """Return whether a report shows that there is no tunnel at all."""
+    return report.knowledge.connections is Extent.WHOLE
+
+
+def _none(report: Report, file: str) -> Failure:
+    """Say that a text names no tunnel, which doesn't mean that there is none."""
+    explain = f"What it says: ipsecwatch explain {clean(file, 200)}. "
+    save = "A whole one: ipsec whack --status > FILE"
+    if report.why == "empty" or _answers_not(report):
+        return Failure(f"no tunnels are to be read from this text: {clean(report.why or '')}", save)
+    if report.command not in ("status", "connectionstatus", None):
+        what = f"this is the answer to {report.command}, which lists no tunnels"
+        return Failure(what, explain + save)
+    return Failure("this part of a status names no tunnel", explain + save)
+
+
+def _answers_not(report: Report) -> bool:
+    return (report.why or "").startswith("pluto did not answer")
+
+
+def _found(report: Report, tunnels: Iterable[Tunnel], source: str, depth: Depth) -> Found:
+    # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
+    listed = list(tunnels)
+    details = (
+        {t.name: _plain_details(t, depth) for t in listed} if depth is not Depth.PUBLIC else {}
+    )
+    rows = with_details([Row.of_tunnel(t) for t in listed], details)
+    remarks = []
+    if not report.complete:
+        remarks.append(f"The text is not complete: {clean(report.why or '')}.")
+    if report.unrecognised_count:
+        remarks.append(not_recognised(report.unrecognised_count))
+    return Found(rows, source, None, " ".join(remarks), details=details)
+
+
+def _plain_details(tunnel: Tunnel, depth: Depth) -> Details:
+    from ipsecwatch.service.details import brief_details, tunnel_details
+
+    told = (brief_details if depth is Depth.BRIEF else tunnel_details)(tunnel)
+    unknown = ("LossesLately", "Transitions")  # one text tells nothing of the time before it
+    return {key: _plain(value) for key, value in told.items() if key not in unknown}
+
+
+def _plain(typed: tuple[str, object]) -> object:
+    """Take the D-Bus types off a value."""
+    signature, value = typed
+    if signature == "aa{sv}" and isinstance(value, list):
+        return [{key: _plain(inner) for key, inner in each.items()} for each in value]
+    return value

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch who``: the people and peers behind templates: who, from where, since when."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli import pager, status, table, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, verb
+from ipsecwatch.cli.selection import matcher, natural, read_states
+from ipsecwatch.cli.table import Column
+from ipsecwatch.cli.tunnel_source import Depth
+from ipsecwatch.cli.verbs import VERBS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ipsecwatch.cli.terminal import Paint, Row
+    from ipsecwatch.cli.tunnel_source import Details, Found
+    from ipsecwatch.states import TunnelState
+
+EXAMPLES: Final = (
+    ("ipsecwatch who", "everybody, by name"),
+    ("ipsecwatch who '*@example.org' --sort since", "some, the latest first"),
+    ("ipsecwatch who 198.51.100.7", "who comes from that address"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """One instance of a template for anybody."""
+
+    tunnel: str
+    template: str | None
+    state: TunnelState
+    username: str | None
+    """XAUTH or EAP user name."""
+    identity: str | None
+    address: str | None
+    """Where it comes from."""
+    lease: str | None
+    """The address that it was given."""
+    since: float | None
+    """Seconds since the epoch."""
+    since_known: bool
+    age: float | None
+    """For how many seconds it has been so; where that isn't known at least."""
+    bytes_in: int | None
+    bytes_out: int | None
+    idle: float | None
+    """For how many seconds its counters stand still."""
+    idle_known: bool
+    """False: for longer."""
+
+    @classmethod
+    def of(cls, row: Row, told: Details) -> Peer:
+        """Return who is behind a tunnel."""
+        return cls(
+            row.name, told.get("Template"), row.state, told.get("Username"),
+            told.get("PeerIdentity"), told.get("PeerAddress"), told.get("Lease"), row.since,
+            row.since_known, row.age, row.bytes_in, row.bytes_out, told.get("IdleSeconds"),
+            bool(told.get("IdleKnown")),
+        )  # fmt: skip
+
+    @property
+    def who(self) -> str:
+        """The name that it gave: the user's, else its identity."""
+        return self.username or self.identity or ""
+
+
+_LAST: Final = "\U0010ffff"
+"""Sorted after all that is known."""
+
+ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
+    "user": lambda p: natural(p.who.lower() or _LAST),
+    "address": lambda p: natural(p.address or _LAST),
+    "lease": lambda p: natural(p.lease or _LAST),
+    "since": lambda p: float("inf") if p.age is None else p.age,
+    "traffic": lambda p: -((p.bytes_in or 0) + (p.bytes_out or 0)),
+    "idle": lambda p: float("inf") if p.idle is None else p.idle,
+    "tunnel": lambda p: natural(p.tunnel),
+}
+"""How peers can be sorted: the latest, busiest and least idle first."""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "who", VERBS["who"], run, EXAMPLES)
+    parser.add_argument(
+        "patterns", nargs="*", metavar="PATTERN",
+        help="only those whose user, identity, address, lease, tunnel or template is this; "
+        "* and ? stand for any characters, and for any one",
+    )  # fmt: skip
+    parser.add_argument("--state", metavar="STATE[,STATE]", help="only those that are so")
+    parser.add_argument(
+        "--sort", metavar="KEY", choices=ORDERS, default="user",
+        help=f"{', '.join(ORDERS)} (default: user)",
+    )  # fmt: skip
+    parser.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+    parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
+    parser.add_argument(
+        "--details", action="store_true", help="at a terminal, ask for a password where one is due"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    pager.add_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    states = read_states(args.state)
+    interactive = args.details and status.at_terminal()
+    found = tunnel_source.look(args.file, Depth.BRIEF, interactive=interactive)
+    peers = peers_of(found)
+    shown = [p for p in peers if _fits(p, args.patterns) and (states is None or p.state in states)]
+    shown.sort(key=lambda p: (ORDERS[args.sort](p), natural(p.tunnel)), reverse=args.reverse)
+    if args.json:
+        import json
+
+        print(json.dumps(_json(found, shown)))
+    else:
+        _print(found, shown, len(peers), paged=not args.no_pager)
+    return EXIT_OK if found.known and not found.refused else EXIT_UNKNOWN
+
+
+def peers_of(found: Found) -> list[Peer]:
+    """Return those behind templates; without details the names of their tunnels tell."""
+    if found.refused:
+        return [Peer.of(r, {}) for r in found.rows if _is_instance(r.name)]
+    told = found.details
+    return [Peer.of(r, told[r.name]) for r in found.rows if told.get(r.name, {}).get("Template")]
+
+
+def _is_instance(name: str) -> bool:
+    """Return whether a tunnel is named as instances are: ``rw[3]``."""
+    head, bracket, number = name.removesuffix("]").rpartition("[")
+    return bool(head and bracket) and name.endswith("]") and number.isdecimal()
+
+
+def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
+    """Return whether one of the patterns fits something of a peer, in upper or lower case."""
+    known = (
+        peer.username, peer.identity, peer.address, peer.lease, peer.tunnel, peer.template,
+    )  # fmt: skip
+    texts = [text.lower() for text in known if text]
+    return not patterns or any(any(map(matcher(p.lower()), texts)) for p in patterns)
+
+
+def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "source": found.source,
+        "pluto": found.pluto,
+        "remark": found.remark or None,
+        "details_refused": found.refused,
+        "peers": [asdict(peer) for peer in peers],
+    }
+
+
+def _columns(paint: Paint) -> list[Column[Peer]]:
+    def marked(peer: Peer, text: str) -> str:
+        return paint.state(peer.state, text[:1]) + text[1:]
+
+    return [
+        Column(
+            "  USER", lambda p: f"{terminal.mark(p.state)} {p.who or table.NOTHING}", 0, least=12,
+            wish=24,            most=42, both_ends=True, paint=marked,
+        ),
+        Column("ADDRESS", lambda p: p.address or "", 1, least=10, most=40, both_ends=True),
+        Column("LEASE", lambda p: p.lease or "", 3, most=40, spare=True),
+        Column("SINCE", lambda p: _age(p.age, known=p.since_known), 2, spare=True),
+        Column(tunnel_table.TRAFFIC, tunnel_table.traffic, 5, spare=True),
+        Column("IDLE", lambda p: _age(p.idle, known=p.idle_known), 4, spare=True),
+        Column("TUNNEL", lambda p: p.tunnel, 6, least=8, most=42, both_ends=True, spare=True),
+    ]  # fmt: skip
+
+
+def _age(seconds: float | None, *, known: bool) -> str:
+    return "" if seconds is None else terminal.how_long(seconds, known=known)
+
+
+def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None:
+    paint = terminal.Paint(terminal.colour_wanted())
+    lines: list[str] = []
+    if peers:
+        layout = table.lay_out(_columns(paint), peers, terminal.terminal_width())
+        lines = [layout.head(paint), *map(layout.line, peers)]
+    if of or not found.remark:  # without an answer it isn't known whether anybody is there
+        lines += map(paint.dim, terminal.wrapped([_count(peers, of)]))
+    remarks = tunnel_table.remarks(found, time.time()) if found.pluto is not None else []
+    troubles = remarks if not tunnel_table.is_well(found, time.time()) else []
+    pager.show([*lines, *map(paint.dim, terminal.wrapped(troubles))], paged=paged)
+    sys.stdout.flush()
+    if found.remark and found.pluto is None:
+        print(found.remark, file=sys.stderr)
+    if found.refused:
+        print(status.refusal(), file=sys.stderr)
+
+
+def _count(peers: Sequence[Peer], of: int) -> str:
+    if not of:
+        return "Nobody is connected."
+    connected = sum(p.state.carries for p in peers)
+    more = f"; {of - len(peers)} more not shown" if len(peers) != of else ""
+    return f"{len(peers)} peer{'s' if len(peers) != 1 else ''}: {connected} connected{more}"
