@@ -45,7 +45,7 @@ from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.log_source import LogSource
 from ipsecwatch.service.object_tree import Publication
 from ipsecwatch.service.optional import OptionalPart
-from ipsecwatch.service.state_file import StateFile
+from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.service.worker import Worker
 from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
@@ -95,6 +95,8 @@ class _Told:
     """How things are then is known, and worth keeping."""
     shared: tuple[SharedIdentity, ...] = ()
     """Devices that seem to share an identity."""
+    silent: tuple[Transition, ...] = ()
+    """What nobody is told of: first looks, and tunnels that were down and are no longer listed."""
 
 
 class Service:
@@ -138,6 +140,8 @@ class Service:
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
+        self._previous = Saved(None, 0.0)
+        """What the service before us kept, if that was taken up."""
         self._log_since: float | None = None
         """The log is read from then on (wall clock): it tells the reason of what was lost."""
         self._parts = [
@@ -210,6 +214,8 @@ class Service:
                     async with asyncio.timeout(FAREWELL):
                         await self._outbox.join()
             await self._close(tasks)
+            if self._started.is_set():
+                self._journal.ended(time.time())
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
@@ -257,6 +263,7 @@ class Service:
         except ValueError as e:
             self._kept.put_aside(str(e))
             return None
+        self._previous = saved
         return saved.at
 
     # --- polls --------------------------------------------------------------------------
@@ -321,6 +328,7 @@ class Service:
             if change.announced:
                 self._serial += 1
                 numbered.append((self._serial, change))
+        silent = tuple(c for c in changes if not c.announced)
         if poll.report is not None:
             self._last_report = poll.report
         complete = poll.report is not None and poll.report.complete
@@ -337,7 +345,8 @@ class Service:
             sa_times=self._tracker.sa_times,
         )
         shared = tuple(self._tracker.take_shared_identities())
-        return _Told(news, poll, asked, known=complete or self._tracker.gone, shared=shared)
+        known = complete or self._tracker.gone
+        return _Told(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
         """Find out where the log is heard, and say so once."""
@@ -391,6 +400,7 @@ class Service:
                 await self._bus.start(told.news)
                 self._started.set()
                 _notify("READY=1")
+                self._write_began(told)
             else:
                 told = await self._outbox.get()
                 await self._bus.publish(told.news)
@@ -401,7 +411,7 @@ class Service:
             self._outbox.task_done()
 
     async def _keep(self, told: _Told) -> None:
-        self._unsaved = self._unsaved or bool(told.news.transitions)
+        self._unsaved = self._unsaved or bool(told.news.transitions or told.silent)
         if not told.known:
             return  # what we don't know just now is nothing to remember
         # Between two transitions only serials change, and those may be a little old.
@@ -411,13 +421,28 @@ class Service:
         saved = await self._worker.save()
         if self._outbox.empty():  # or it would hold what nobody was told yet
             self._saved_at, self._unsaved = told.poll.mono, False
-            await asyncio.to_thread(self._kept.write, saved, told.asked)
+            await asyncio.to_thread(self._kept.write, saved, told.asked, self.run_id)
+
+    def _write_began(self, told: _Told) -> None:
+        """Write that watching began, and of which tunnels the last entry may tell otherwise."""
+        news = told.news
+        self._kept.mark_behind()
+        self._journal.began(news.tunnels, news.pluto, told.poll.at, self._previous.run_id)
+        if self._previous.behind:
+            written = {c.tunnel.key for c in (*told.silent, *(c for _, c in news.transitions))}
+            for tunnel in news.tunnels:
+                if tunnel.key not in written:
+                    self._journal.found(tunnel, told.poll.at)
 
     async def _write(self, told: _Told) -> None:
+        if told.silent or told.news.transitions:
+            self._kept.mark_behind()
+        for n, change in enumerate(told.silent, 1):
+            self._write_silent(change)
+            await _let_others(n)
         for n, (serial, change) in enumerate(told.news.transitions, 1):
             self._journal.announce(change, serial)
-            if n % BATCH == 0:
-                await asyncio.sleep(0)
+            await _let_others(n)
         self._write_pluto(told)
         for shared in told.shared:
             self._journal.shared_identity(shared)
@@ -428,6 +453,12 @@ class Service:
             self._strange.update(_shape(u.text) for u in new[:MAX_STRANGE])
             if new and len(self._strange) <= MAX_STRANGE:
                 self._journal.unrecognised(len(new), new[0].text, report.version)
+
+    def _write_silent(self, change: Transition) -> None:
+        if change.new is None:
+            self._journal.unlisted(change)
+        else:
+            self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, told: _Told) -> None:
         pluto, was = told.news.pluto, self._pluto
@@ -487,6 +518,12 @@ def _end_with(task: asyncio.Task[Any]) -> None:
         raise error
     logger.critical("the %s ended unexpectedly", task.get_name(), exc_info=error)
     raise CoreEndedError(task.get_name())
+
+
+async def _let_others(n: int) -> None:
+    """Give others their turn, after each so many entries."""
+    if n % BATCH == 0:
+        await asyncio.sleep(0)
 
 
 def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:

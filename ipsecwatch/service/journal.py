@@ -1,33 +1,45 @@
 # SPDX-License-Identifier: MIT
 """The journal: one structured entry for each transition, and what happens to pluto itself.
 
+Silence leaves no entry. So that history knows what was watched, it is written when that began and
+ended, and how each tunnel was at the first look.
+
 Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.history.message_ids import (
+    BEGAN,
+    BLOCKED,
+    DOWN,
+    ENDED,
+    FIRST_LOOK,
+    OTHER,
+    PLUTO_BACK,
+    PLUTO_LOST,
+    SHARED,
+    STUCK,
+    UNLISTED,
+    UNRECOGNISED,
+    UP,
+)
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
+from ipsecwatch.tracking.clients import user_of
 from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ipsecwatch.service.journald import Sender
     from ipsecwatch.tracking.shared_identity import SharedIdentity
-    from ipsecwatch.tunnel import Transition
-
-UP: Final = "3024d706a9f9496286630ede1357bc8c"
-DOWN: Final = "62fd06d71a8645748a8778e475f6e0bc"
-STUCK: Final = "571d2b92b67049c6976d76ab90484f94"
-OTHER: Final = "f711044d80864fd790dd5c5b83a02039"
-PLUTO_LOST: Final = "9e391dea4ce74d8ab24556cf5889e267"
-PLUTO_BACK: Final = "e8395d17085e4ab9b6b9145d4af71b98"
-UNRECOGNISED: Final = "3e1ffa05e3c9429a99375d59663eefaf"
-SHARED: Final = "8047dcab6fce4a58890fd2639058eb42"
-BLOCKED: Final = "ad80a0b1bcb44f81b3da2f47693308b2"
+    from ipsecwatch.tunnel import Transition, Tunnel
 
 MAX_DETAIL: Final = 1024
 """Characters of a line of pluto's, which prints no longer ones."""
@@ -48,15 +60,70 @@ class Journal:
             message_id,
             priority,
             describe(t),
-            TUNNEL=t.tunnel.name,
             STATE=t.becomes,
             OLD_STATE=old,
             REASON=t.reason,
             SERIAL=str(serial),
-            AT=str(round(t.at * 1_000_000)),
-            PEER=clean(t.tunnel.peer or ""),
+            LISTED=_listed(t),
+            AT=_stamp(t.at),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            ADVICE=reason_text(t.reason, t.tunnel).advice,
+            **_about(t.tunnel, t.reason),
+        )
+
+    def began(
+        self, tunnels: Iterable[Tunnel], pluto: PlutoState, at: float, previous: str = ""
+    ) -> None:
+        """Write that watching began, after the first look.
+
+        ``previous`` is the run whose entries still hold for each tunnel that the entries after this
+        one don't tell of; "": there is none.
+        """
+        counts = Counter(t.state for t in tunnels)
+        total = counts.total()
+        told = ", ".join(f"{counts[s]} {s}" for s in TunnelState if counts[s])
+        self._write(
+            BEGAN,
+            6,
+            f"Watching began: {total} tunnel{'' if total == 1 else 's'}{told and f', {told}'}.",
+            AT=_stamp(at),
+            PREVIOUS_RUN_ID=previous,
+            PLUTO=pluto,
+            COUNT=str(total),
+            **{f"COUNT_{s.name}": str(counts[s]) for s in TunnelState},
+        )
+
+    def ended(self, at: float) -> None:
+        """Write that watching ended."""
+        self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
+
+    def found(self, tunnel: Tunnel, at: float) -> None:
+        """Write how a tunnel was when it was first looked at. That is no transition."""
+        text = reason_text(tunnel.reason, tunnel)
+        why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
+        self._write(
+            FIRST_LOOK,
+            6,
+            f"Tunnel {tunnel.name} is {_WORDS[tunnel.state]} at the first look{why}",
+            STATE=tunnel.state,
+            LAST_STATE=tunnel.last_state,
+            REASON=tunnel.reason,
+            AT=_stamp(at),
+            DETAIL=clean(tunnel.detail or "", MAX_DETAIL),
+            **_about(tunnel, tunnel.reason),
+        )
+
+    def unlisted(self, t: Transition) -> None:
+        """Write that a tunnel is no longer listed that was down. That is no transition either."""
+        self._write(
+            UNLISTED,
+            6,
+            describe(t),
+            STATE=t.becomes,
+            REASON=t.reason,
+            LISTED=_listed(t),
+            AT=_stamp(t.at),
+            DETAIL=clean(t.detail or "", MAX_DETAIL),
+            **_about(t.tunnel, t.reason),
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str, advice: str = "") -> None:
@@ -118,6 +185,28 @@ class Journal:
         ours["IPSECWATCH_RUN_ID"] = self._run_id
         entry = {"MESSAGE": message, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
         self._sender.send(entry, later=True)
+
+
+def _about(tunnel: Tunnel, reason: Reason) -> dict[str, str]:
+    """Return the fields that every entry about a tunnel has."""
+    return {
+        "TUNNEL": tunnel.name,
+        "PEER": clean(tunnel.peer or ""),
+        "USER": clean(user_of(tunnel) or ""),
+        "ADVICE": reason_text(reason, tunnel).advice,
+    }
+
+
+def _listed(t: Transition) -> str:
+    """Say whether pluto lists the tunnel: newly, as before, or no longer."""
+    if t.new is None:
+        return "gone"
+    return "new" if t.old is None else "yes"
+
+
+def _stamp(at: float) -> str:
+    """Write a moment of the wall clock in microseconds since the epoch."""
+    return str(round(at * 1_000_000))
 
 
 def _kind(t: Transition) -> tuple[str, int]:

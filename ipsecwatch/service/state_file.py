@@ -20,11 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from ipsecwatch.jsonutil import JsonError, fields, number
+from ipsecwatch.jsonutil import JsonError, fields, number, optional, text
 
 logger = logging.getLogger(__name__)
 
 NAME: Final = "state.json"
+BEHIND: Final = "state.behind"
+"""An empty file: the journal has entries of later changes than those that NAME tells of."""
 FRESH: Final = 60.0
 """Seconds for which what was kept is still worth anything."""
 OLDEST: Final = 600.0
@@ -32,6 +34,7 @@ OLDEST: Final = 600.0
 more the clock was set meanwhile, or the file is damaged: the log since then is another one."""
 CLOCK_SLACK: Final = 1.0
 """Seconds by which a file's time may be ahead; the kernel's clock for files is a coarse one."""
+MAX_RUN_ID: Final = 64
 MAX_SIZE: Final = 16 << 20
 """Bytes; ten thousand tunnels take 6 MB. What JSON of this size may become fits our MemoryMax."""
 
@@ -43,6 +46,10 @@ class Saved:
     data: object
     at: float
     """When pluto was asked for it, on the wall clock: what was logged later isn't in it."""
+    run_id: str = ""
+    """Of the service that kept it; "" where that isn't known."""
+    behind: bool = False
+    """That service has written entries since that it doesn't reflect."""
 
 
 class StateFile:
@@ -52,6 +59,8 @@ class StateFile:
         self._path = None if folder is None else folder / NAME
         self._holds = False
         """The file has what was last to be kept."""
+        self._behind = False
+        """It is marked so that it doesn't reflect all entries."""
         self._trouble = ""
         """Why it couldn't be written the last time."""
 
@@ -86,8 +95,16 @@ class StateFile:
             except OSError as e:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
-    def write(self, data: object, at: float) -> None:
-        """Keep values of some moment, whole or not at all.
+    def mark_behind(self) -> None:
+        """Note that entries are written that what was kept doesn't reflect. Before that is done."""
+        if self._path is not None and not self._behind:
+            self._behind = True
+            with suppress(OSError):
+                flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+                os.close(os.open(self._path.with_name(BEHIND), flags, 0o600))
+
+    def write(self, data: object, at: float, run_id: str = "") -> None:
+        """Keep values of some moment, whole or not at all: all that entries were written of.
 
         That it fails is logged once. The next values are tried again: a full disk may have room.
         """
@@ -95,8 +112,9 @@ class StateFile:
             return
         new = self._path.with_suffix(".new")
         try:
-            _write(new, {"at": at, "data": data})
+            _write(new, {"at": at, "data": data, "run_id": run_id})
             new.replace(self._path)
+            self._path.with_name(BEHIND).unlink(missing_ok=True)
         except (OSError, ValueError) as e:
             with suppress(OSError):
                 new.unlink()
@@ -106,7 +124,7 @@ class StateFile:
                 logger.warning("%s can't be written: %s; trying again", self._path, trouble)
             self._trouble = trouble
         else:
-            self._holds = True
+            self._holds, self._behind = True, False
             if self._trouble:
                 logger.info("%s can be written again", self._path)
             self._trouble = ""
@@ -140,7 +158,8 @@ def _read(path: Path) -> Saved | None:
     lag = about.st_mtime - kept["at"]
     if not -CLOCK_SLACK <= lag <= OLDEST:
         raise JsonError(f"{lag:.0f} seconds before the file was written", "at")
-    return Saved(kept["data"], kept["at"])
+    behind = os.path.lexists(path.with_name(BEHIND))
+    return Saved(kept["data"], kept["at"], kept["run_id"] or "", behind)
 
 
 def _content(descriptor: int) -> bytes:
@@ -162,7 +181,7 @@ def _anything(value: object) -> object:
     return value
 
 
-_FILE: Final = fields({"at": number(), "data": _anything})
+_FILE: Final = fields({"at": number(), "data": _anything}, {"run_id": optional(text(MAX_RUN_ID))})
 
 
 def _write(path: Path, content: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.grouping import GroupKind
 from ipsecwatch.tracking.held_sas import hosts_of
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Connection
     from ipsecwatch.tracking.observation import Observation
     from ipsecwatch.tracking.records import TunnelRecord
+    from ipsecwatch.tunnel import Tunnel
 
 
 class Clients:
@@ -57,3 +59,15 @@ class Clients:
 def identity(c: Connection) -> str | None:
     """Say who the peer of a connection is."""
     return c.topologies[0].remote_id if c.topologies else None
+
+
+def user_of(tunnel: Tunnel) -> str | None:
+    """Return who is behind a template's instance, as the peer said it; None: it is no such tunnel.
+
+    The user name where one was asked for, else the peer's identity.
+    """
+    for c in tunnel.connections:
+        if c.instance and tunnel.name == clean(c.full_name):
+            names = (s.sa.username for s in tunnel.states if s.sa)
+            return next(filter(None, names), None) or identity(c)
+    return None

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ipsecwatch.history import message_ids
 from ipsecwatch.pluto.poller import BUDGET
-from ipsecwatch.service import journal
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ REST: Final = 1.0
 """Seconds in which the service has no question free, since the last one cost so much (2 %)."""
 
 _IDS: Final = {
-    "TunnelUp": journal.UP,
-    "TunnelDown": journal.DOWN,
-    "TunnelStuck": journal.STUCK,
-    None: journal.OTHER,
+    "TunnelUp": message_ids.UP,
+    "TunnelDown": message_ids.DOWN,
+    "TunnelStuck": message_ids.STUCK,
+    None: message_ids.OTHER,
 }
 _MANAGER: Final = ("org.ipsecwatch1", "/org/ipsecwatch1", "org.ipsecwatch1.Manager")
 _QUIET: Final = {"down", "waiting"}

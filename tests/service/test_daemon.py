@@ -20,6 +20,7 @@ import pytest
 from ipsecwatch import client
 from ipsecwatch.config import Settings
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
+from ipsecwatch.history.message_ids import BEGAN, ENDED, FIRST_LOOK
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
@@ -37,7 +38,7 @@ from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from ipsecwatch.service.bus import Publication
@@ -103,10 +104,14 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
     await until(lambda: world.changes == ["down>up", "up>down"])
     told = [e for e in world.told if isinstance(e, client.Change)]
     assert [(e.told, e.serial) for e in told] == [("up", 1), ("down", 2)]
-    await until(lambda: world.entries.getvalue().count("\n") == 2)
-    # It is no longer to be up: somebody took it down.
-    journal = "<5>Tunnel site is up.\n<6>Tunnel site is down: It was taken down by hand.\n"
-    assert world.entries.getvalue() == journal
+    await until(lambda: world.entries.getvalue().count("\n") == 4)
+    assert world.entries.getvalue().splitlines() == [
+        "<6>Watching began: 1 tunnel, 1 down.",
+        "<6>Tunnel site is down at the first look.",
+        "<5>Tunnel site is up.",
+        # It is no longer to be up: somebody took it down.
+        "<6>Tunnel site is down: It was taken down by hand.",
+    ]
 
 
 async def test_sas_that_came_and_went_between_two_polls_are_counted(world: World) -> None:
@@ -335,11 +340,57 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
     async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
         await serve()
         await serve()
-        assert world.entries.getvalue() == ""
+        began, ended = "<6>Watching began: 1 tunnel, 1 up.", "<6>Watching ended."
+        found = "<6>Tunnel site is up at the first look."
+        assert world.entries.getvalue().splitlines() == [began, found, ended, began, ended]
         world.says = DOWN
         await serve()
-        assert world.entries.getvalue().startswith("<6>Tunnel site is down: It was taken down by")
-        assert world.entries.getvalue().count("\n") == 1
+        assert world.entries.getvalue().splitlines()[5:] == [
+            "<6>Watching began: 1 tunnel, 1 down.",
+            "<6>Tunnel site is down: It was taken down by hand.",
+            ended,
+        ]
+
+
+async def test_what_the_last_entry_may_tell_otherwise_is_written_at_the_first_look(
+    tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    world = World(tmp_path, says=UP)
+    sent: list[Mapping[str, str]] = []
+
+    class Sink(Sender):
+        def send(self, fields: Mapping[str, str], *, later: bool = False) -> None:
+            sent.append(fields)
+
+    async def serve(wait: float = 0.0) -> str:
+        sent.clear()
+        service = Service(world.settings(), Sink(), kept=StateFile(tmp_path))
+        running = asyncio.create_task(service.run())
+        await until(lambda: sent)
+        await until(lambda: wait or not (tmp_path / "state.behind").exists())
+        await asyncio.sleep(wait)
+        service.stop()
+        await running
+        return service.run_id
+
+    def written() -> list[tuple[str, str]]:
+        return [(e["MESSAGE_ID"], e.get("IPSECWATCH_STATE", "")) for e in sent]
+
+    async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
+        first = await serve()
+        assert written() == [(BEGAN, ""), (FIRST_LOOK, "up"), (ENDED, "")]
+        second = await serve()
+        assert written() == [(BEGAN, ""), (ENDED, "")]
+        assert sent[0]["IPSECWATCH_PREVIOUS_RUN_ID"] == first
+        world.says = UP[: len(UP) // 2]
+        third = await serve(wait=0.5)
+        assert (FIRST_LOOK, "unknown") in written()
+        assert sent[0]["IPSECWATCH_PREVIOUS_RUN_ID"] == second != third
+        # What was kept is of the second: up. The last entry says something else.
+        world.says = UP
+        await serve()
+        assert written() == [(BEGAN, ""), (FIRST_LOOK, "up"), (ENDED, "")]
+        assert sent[0]["IPSECWATCH_PREVIOUS_RUN_ID"] == second
 
 
 async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path: Path) -> None:
@@ -418,7 +469,10 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
         await asyncio.sleep(0.05)
         may_tell.set()
         await asyncio.wait_for(running, 30.0)
-    assert world.entries.getvalue().startswith("<5>Tunnel site is up.")
+    assert world.entries.getvalue().splitlines()[2:] == [
+        "<5>Tunnel site is up.",
+        "<6>Watching ended.",
+    ]
     tracker = Tracker()
     saved = kept.read()
     assert saved is not None

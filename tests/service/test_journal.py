@@ -11,15 +11,25 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.history import message_ids
+from ipsecwatch.history.message_ids import (
+    BEGAN,
+    DOWN,
+    ENDED,
+    FIRST_LOOK,
+    OTHER,
+    STUCK,
+    UNLISTED,
+    UP,
+)
 from ipsecwatch.report import PlutoState
-from ipsecwatch.service import journal as journal_module
-from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP, Journal, describe
+from ipsecwatch.service.journal import Journal, describe
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.tracking.shared_identity import SharedIdentity
 from ipsecwatch.tunnel import Reason, Transition, TunnelState
 from tests.support.journald import PrivateJournald, needs_journald
 from tests.support.paths import TOP
-from tests.support.tunnels import transition
+from tests.support.tunnels import transition, tunnel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +38,7 @@ CATALOG = TOP / "systemd/ipsecwatch.catalog"
 
 IDS = {
     name: value
-    for name, value in vars(journal_module).items()
+    for name, value in vars(message_ids).items()
     if isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)
 }
 
@@ -188,7 +198,7 @@ def test_journalctl_takes_the_catalog_and_every_id_has_an_entry(catalog_root: Pa
         ["journalctl", "--dump-catalog", "--no-pager", f"--root={catalog_root}"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
-    assert len(IDS) == 9
+    assert len(IDS) == 13
     assert sorted(re.findall(r"^-- ([0-9a-f]{32})$", dump, re.MULTILINE)) == sorted(IDS.values())
     for header in ("Subject: ", "Defined-By: ipsecwatch", "Support: "):
         assert len(re.findall(rf"^{header}", dump, re.MULTILINE)) == len(IDS)
@@ -216,6 +226,10 @@ def written(message_id: str) -> list[dict[str, str]]:
     journal.unrecognised(1, "x", None)
     journal.blocked(65534)
     journal.shared_identity(SharedIdentity("rw", ("192.0.2.1", "192.0.2.2")))
+    journal.began([tunnel("site", T.UP)], PlutoState.RUNNING, 1e9)
+    journal.ended(1e9)
+    journal.found(tunnel("site"), 1e9)
+    journal.unlisted(transition(T.DOWN, GONE, Reason.UNLOADED))
     return [entry for entry in sink.sent if entry["MESSAGE_ID"] == message_id]
 
 
@@ -226,6 +240,47 @@ def test_a_pluto_that_is_not_its_units_is_not_to_be_started_with_it() -> None:
     journal.pluto_lost(*stopped, "See what starts it.")
     advice = [entry["IPSECWATCH_ADVICE"] for entry in sink.sent]
     assert advice == ["Start it: systemctl start ipsec", "See what starts it."]
+
+
+def test_what_was_watched_is_written_with_the_counts_of_the_first_look() -> None:
+    journal = Journal(sink := Sink(), "run-2")
+    seen = [tunnel("a", T.UP), tunnel("b", T.UP), tunnel("c", T.STUCK)]
+    journal.began(seen, PlutoState.RUNNING, 1e9 + 0.25, previous="run-1")
+    journal.ended(1e9 + 60)
+    began, ended = sink.sent
+    assert began["MESSAGE"] == "Watching began: 3 tunnels, 2 up, 1 stuck."
+    expected = {
+        "MESSAGE_ID": BEGAN, "PRIORITY": "6", "IPSECWATCH_RUN_ID": "run-2",
+        "IPSECWATCH_PREVIOUS_RUN_ID": "run-1", "IPSECWATCH_PLUTO": "running",
+        "IPSECWATCH_AT": "1000000000250000", "IPSECWATCH_COUNT": "3", "IPSECWATCH_COUNT_UP": "2",
+        "IPSECWATCH_COUNT_STUCK": "1", "IPSECWATCH_COUNT_DOWN": "0",
+    }  # fmt: skip
+    assert {key: began.get(key) for key in expected} == expected
+    assert (ended["MESSAGE"], ended["MESSAGE_ID"]) == ("Watching ended.", ENDED)
+
+
+def test_a_first_look_is_no_transition() -> None:
+    journal = Journal(sink := Sink(), "run")
+    journal.found(tunnel("a", T.STUCK, reason=Reason.NO_ANSWER), 1e9)
+    journal.unlisted(transition(T.DOWN, GONE, Reason.UNLOADED))
+    found, unlisted = sink.sent
+    assert found["MESSAGE"] == "Tunnel a is stuck at the first look: The peer does not answer."
+    assert (found["MESSAGE_ID"], found["PRIORITY"]) == (FIRST_LOOK, "6")
+    assert (unlisted["MESSAGE_ID"], unlisted["IPSECWATCH_LISTED"]) == (UNLISTED, "gone")
+    assert not [e for e in sink.sent if "IPSECWATCH_SERIAL" in e]
+
+
+@pytest.mark.parametrize(
+    ("change", "listed"),
+    [
+        (transition(None, T.UP), "new"),
+        (transition(T.DOWN, T.UP), "yes"),
+        (transition(T.UP, GONE), "gone"),
+    ],
+)
+def test_an_entry_says_whether_the_tunnel_is_listed(change: Transition, listed: str) -> None:
+    Journal(sink := Sink(), "run").announce(change, 1)
+    assert sink.sent[0]["IPSECWATCH_LISTED"] == listed
 
 
 def test_two_devices_with_one_identity_are_told_as_what_they_may_be() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch.config import Settings
-from ipsecwatch.service.journal import DOWN, UP
+from ipsecwatch.history.message_ids import DOWN, UP
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine
 from tests.support.paths import TOP

@@ -47,6 +47,7 @@ FLOORS: Final = (
     ),
     (
         room("tracking", pure=True),
+        room("history", pure=True),
         room("client"),
         room("recording"),
     ),

@@ -21,7 +21,7 @@ from ipsecwatch import __version__
 from ipsecwatch.cli.explain import own_words
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import Settings, load_service
-from ipsecwatch.service.journal import UP
+from ipsecwatch.history.message_ids import UP
 from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_service import serving
 from tests.support.container import UnbootableError

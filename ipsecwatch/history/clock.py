@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""Where a moment of one boot lies on the wall clock, whoever set that meanwhile.
+
+How long something took is told by the monotonic clock alone. The wall clock says when it was; where
+it was set, or the machine slept, what follows is told by the clock as it was then.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipsecwatch.history.entries import Stamp
+
+STEP: Final = 0.5
+"""Seconds by which the wall clock may stray from the monotonic one before it counts as set. Both
+run at the same rate, also while NTP corrects it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A time in which nobody set the clock."""
+
+    mono: float
+    """When it begins, on the monotonic clock."""
+    offset: float
+    """What to add to that for the wall clock."""
+
+
+class BootClock:
+    """The wall clock of one boot, as the stamps of its entries show it."""
+
+    def __init__(self, stamps: Iterable[Stamp]) -> None:
+        self._pieces: list[Piece] = []
+        for stamp in sorted(stamps, key=lambda s: s.mono):
+            offset = stamp.wall - stamp.mono
+            if not self._pieces or abs(offset - self._pieces[-1].offset) > STEP:
+                self._pieces.append(Piece(stamp.mono, offset))
+        self._begins = [p.mono for p in self._pieces]
+
+    def wall(self, mono: float) -> float:
+        """Return a moment on the wall clock."""
+        return mono + self._pieces[self._index(mono)].offset
+
+    def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
+        """Return where a time lies on the wall clock, in pieces that are as long as it was."""
+        index = self._index(begin)
+        while begin < end:
+            last = index + 1 >= len(self._pieces)
+            until = end if last else min(end, self._pieces[index + 1].mono)
+            offset = self._pieces[index].offset
+            yield begin + offset, until + offset
+            begin, index = until, index + 1
+
+    def _index(self, mono: float) -> int:
+        return max(0, bisect_right(self._begins, mono) - 1)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""What history needs of an entry of the journal: of the service's own, and of systemd's about it.
+
+Pure: fields in, frozen values out. Whoever reads the journal sees to it that the entries are the
+service's: anybody can log such fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.history.message_ids import BEGAN, ENDED, FIRST_LOOK, TRANSITIONS, UNLISTED
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When journald took an entry, by both clocks."""
+
+    boot: str
+    """Which run of the kernel: ``_BOOT_ID``. Monotonic times of two boots can't be compared."""
+    wall: float
+    """Seconds since the epoch, as the clock stood then; somebody may set it."""
+    mono: float
+    """Seconds on the monotonic clock, which nobody sets and which sleeps with the machine."""
+
+
+class Kind(Enum):
+    """What one of the service's entries tells."""
+
+    BEGAN = auto()
+    """Watching began."""
+    ENDED = auto()
+    """Watching ended."""
+    FIRST_LOOK = auto()
+    """How a tunnel was found."""
+    TRANSITION = auto()
+    """A tunnel changed."""
+    UNLISTED = auto()
+    """A tunnel that was down is no longer listed."""
+    OTHER = auto()
+    """Something else: it shows that the service ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of the service's entries. Texts were cleaned when they were written."""
+
+    stamp: Stamp
+    kind: Kind
+    run: str
+    """Which run of the service."""
+    unit: str = ""
+    """Which systemd unit it ran in; "": none that is known."""
+    previous: str = ""
+    """BEGAN: the run whose last words on each tunnel still held; "": none."""
+    tunnel: str = ""
+    state: TunnelState = TunnelState.UNKNOWN
+    old: TunnelState = TunnelState.UNKNOWN
+    reason: Reason = Reason.NONE
+    serial: int | None = None
+    """TRANSITION: counts them in a run."""
+    listed: str = ""
+    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": that wasn't written yet then."""
+    peer: str = ""
+    user: str = ""
+    """Who is behind a template's instance."""
+    detail: str = ""
+    """pluto's log line behind the reason."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the tunnel is no longer listed."""
+        return self.kind is Kind.UNLISTED or self.listed == "gone"
+
+
+_KINDS: Final = {
+    BEGAN: Kind.BEGAN,
+    ENDED: Kind.ENDED,
+    FIRST_LOOK: Kind.FIRST_LOOK,
+    UNLISTED: Kind.UNLISTED,
+    **dict.fromkeys(TRANSITIONS, Kind.TRANSITION),
+}
+
+FIELDS: Final = (
+    "MESSAGE_ID", "_SYSTEMD_UNIT", "IPSECWATCH_RUN_ID", "IPSECWATCH_PREVIOUS_RUN_ID",
+    "IPSECWATCH_TUNNEL", "IPSECWATCH_STATE", "IPSECWATCH_OLD_STATE", "IPSECWATCH_REASON",
+    "IPSECWATCH_SERIAL", "IPSECWATCH_LISTED", "IPSECWATCH_PEER", "IPSECWATCH_USER",
+    "IPSECWATCH_DETAIL", "IPSECWATCH_INSTANCE",
+)  # fmt: skip
+"""All fields that entry_of() looks at, and the one by which instances are told apart."""
+
+_ABOUT_TUNNEL: Final = frozenset({Kind.FIRST_LOOK, Kind.TRANSITION, Kind.UNLISTED})
+_STATES: Final = {s.value: s for s in TunnelState}
+_REASONS: Final = {r.value: r for r in Reason}
+
+
+def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
+    """Return one of the service's entries; None where it can't be one, or tells a new state.
+
+    A reason that this release doesn't know is ``other``.
+    """
+    get = fields.get
+    run = get("IPSECWATCH_RUN_ID", "")
+    if not run:
+        return None
+    kind = _KINDS.get(get("MESSAGE_ID", ""), Kind.OTHER)
+    unit = get("_SYSTEMD_UNIT", "")
+    if kind not in _ABOUT_TUNNEL:
+        return Entry(stamp, kind, run, unit, get("IPSECWATCH_PREVIOUS_RUN_ID", ""))
+    tunnel, state = get("IPSECWATCH_TUNNEL", ""), _STATES.get(get("IPSECWATCH_STATE", ""))
+    if not tunnel or state is None:
+        return None
+    serial = get("IPSECWATCH_SERIAL", "")
+    return Entry(
+        stamp, kind, run, unit, "", tunnel, state,
+        _STATES.get(get("IPSECWATCH_OLD_STATE", ""), TunnelState.UNKNOWN),
+        _REASONS.get(get("IPSECWATCH_REASON", ""), Reason.OTHER),
+        int(serial) if serial.isascii() and serial.isdecimal() else None,
+        get("IPSECWATCH_LISTED", ""), get("IPSECWATCH_PEER", ""), get("IPSECWATCH_USER", ""),
+        get("IPSECWATCH_DETAIL", ""),
+    )  # fmt: skip
+
+
+class Sign(Enum):
+    """What an entry of systemd's shows of the service."""
+
+    RUNS = auto()
+    """It ran at that moment."""
+    OVER = auto()
+    """Its process had ended just then."""
+    HUNG = auto()
+    """It was ended because it no longer said that it was well."""
+    SLEEP = auto()
+    """The machine goes to sleep: nobody watches."""
+    WAKE = auto()
+    """The machine is awake again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEntry:
+    """An entry of systemd's about a unit of the service's, or about sleep."""
+
+    stamp: Stamp
+    sign: Sign
+    unit: str = ""
+
+
+# systemd's sd-messages.h. What is logged of a unit's end comes at once; that a restart is due, or
+# that the unit is started, comes later, and doesn't show until when it ran before.
+UNIT_SIGNS: Final = {
+    "39f53479d3a045ac8e11786248231fbf": Sign.RUNS,  # unit started
+    "7b05ebc668384222baa8881179cfda54": Sign.RUNS,  # unit reloaded
+    "d34d037fff1847e6ae669a370e694725": Sign.RUNS,  # unit is being reloaded
+    "de5b426a63be47a7b6ac3eaac82e2f6f": Sign.RUNS,  # unit is being stopped
+    "98e322203f7a4ed290d09fe03c09fe15": Sign.OVER,  # unit's process ended
+    "7ad2d189f7e94e70a38c781354912448": Sign.OVER,  # unit ended well
+    "d9b373ed55a64feb8242e02dbe79a49c": Sign.OVER,  # unit failed
+    "9d1aaa27d60140bd96365438aad20286": Sign.OVER,  # unit stopped
+}
+SLEEP_SIGNS: Final = {
+    "6bbd95ee977941e497c48be27c254128": Sign.SLEEP,
+    "8811e6df2a8e40f58a94cea26f8ebf14": Sign.WAKE,
+}
+SYSTEM_FIELDS: Final = ("MESSAGE_ID", "UNIT", "UNIT_RESULT")
+
+
+def system_entry_of(stamp: Stamp, fields: Mapping[str, str]) -> SystemEntry | None:
+    """Return an entry of systemd's; None where it shows nothing of the service."""
+    message_id = fields.get("MESSAGE_ID", "")
+    sign = UNIT_SIGNS.get(message_id) or SLEEP_SIGNS.get(message_id)
+    if sign is None:
+        return None
+    if sign is Sign.OVER and fields.get("UNIT_RESULT") == "watchdog":
+        sign = Sign.HUNG
+    return SystemEntry(stamp, sign, fields.get("UNIT", ""))

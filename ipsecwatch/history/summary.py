@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""What a timeline comes to: time in each state, uptime, outages."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ipsecwatch.history.entries import Entry
+    from ipsecwatch.history.timelines import Span, Timeline
+
+FLAP: Final = 60.0
+"""Seconds within which an outage was over that is called a flap."""
+
+_BY_HAND: Final = (Reason.OPERATOR, Reason.UNLOADED)
+
+
+@dataclass(slots=True)
+class Outage:
+    """A time in which a tunnel was to carry traffic, and didn't.
+
+    It begins where the tunnel was lost and nobody took it down, or where it got stuck: then with
+    the first try. It ends when something passes again, or nothing is to any more: somebody took the
+    tunnel down, it waits for traffic, or it is no longer listed.
+    """
+
+    begin: float
+    """Wall clock."""
+    end: float
+    """Until when it is known to have lasted."""
+    seconds: float
+    """How much of that was watched and known."""
+    reason: Reason
+    entry: Entry | None = None
+    """What told of its beginning."""
+    mended: bool = False
+    """It ended because something passes again."""
+    over: bool = False
+
+    @property
+    def flap(self) -> bool:
+        """Whether it was over at once."""
+        return self.mended and self.seconds <= FLAP
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of one tunnel in some time."""
+
+    name: str
+    spans: Sequence[Span]
+    transitions: Sequence[tuple[float, Entry]]
+    seconds: dict[TunnelState, float]
+    """Time in each state; that in UNKNOWN is what isn't known although it was watched."""
+    outages: Sequence[Outage]
+
+    @property
+    def known(self) -> float:
+        """Seconds in which its state is known."""
+        return sum(s for state, s in self.seconds.items() if state is not TunnelState.UNKNOWN)
+
+    @property
+    def uptime(self) -> float | None:
+        """Which part of the time in which its state is known it was up; None: there is none."""
+        known = self.known
+        return self.seconds.get(TunnelState.UP, 0.0) / known if known > 0 else None
+
+    @property
+    def flaps(self) -> int:
+        """How many outages were over at once."""
+        return sum(o.flap for o in self.outages)
+
+    @property
+    def last(self) -> TunnelState | None:
+        """The state at the end; None: it is no longer listed."""
+        return self.spans[-1].state if self.spans else None
+
+
+def summarize(timeline: Timeline, since: float, until: float) -> Summary:
+    """Return what became of a tunnel from ``since`` to ``until``, on the wall clock."""
+    spans = clip(timeline.spans, since, until)
+    seconds: dict[TunnelState, float] = defaultdict(float)
+    for span in spans:
+        if span.state is not None:
+            seconds[span.state] += span.seconds
+    told = [(at, entry) for at, entry in timeline.transitions if since <= at < until]
+    # An outage is as long as it was, also where it began before or ended later.
+    outages = [o for o in _outages(timeline.spans) if o.end > since and o.begin < until]
+    return Summary(timeline.name, spans, told, dict(seconds), outages)
+
+
+def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
+    """Return what of spans lies between two moments."""
+    out = []
+    for span in spans:
+        begin, end = max(span.begin, since), min(span.end, until)
+        if begin < end or (span.state is None and since <= span.begin < until):
+            whole = begin == span.begin and end == span.end
+            out.append(span if whole else replace(span, begin=begin, end=end))
+    return out
+
+
+def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
+    """Find the outages in a tunnel's spans."""
+    outage: Outage | None = None
+    trying: Span | None = None
+    carried = False
+    for span in spans:
+        if span.state is TunnelState.UNKNOWN:
+            continue
+        wanted = _is_wanted(span)
+        if outage is not None and wanted:
+            outage.end = span.end
+            outage.seconds += span.seconds
+        elif outage is not None:
+            yield _over(outage, span)
+            outage = None
+        elif wanted and ((carried and not span.anew) or span.state is TunnelState.STUCK):
+            outage = _begun(span, trying)
+        trying = _tried(trying, span)
+        carried = span.state is not None and span.state.carries
+    if outage is not None:
+        yield outage
+
+
+def _is_wanted(span: Span) -> bool:
+    """Return whether a tunnel carries nothing, though nobody took it down or leaves it waiting."""
+    if span.state is TunnelState.DOWN:
+        return span.entry is None or span.entry.reason not in _BY_HAND
+    return span.state in (TunnelState.CONNECTING, TunnelState.STUCK)
+
+
+def _over(outage: Outage, span: Span) -> Outage:
+    outage.over = True
+    outage.mended = span.state is not None and span.state.carries
+    return outage
+
+
+def _begun(span: Span, trying: Span | None) -> Outage:
+    """Begin an outage, with the first try where the tunnel got stuck."""
+    reason = span.entry.reason if span.entry is not None else Reason.NONE
+    tried = trying.seconds if trying is not None else 0.0
+    begin = trying.begin if trying is not None else span.begin
+    return Outage(begin, span.end, span.seconds + tried, reason, span.entry)
+
+
+def _tried(trying: Span | None, span: Span) -> Span | None:
+    """Return the time for which a tunnel has been tried."""
+    if span.state is not TunnelState.CONNECTING:
+        return None
+    if trying is None or trying.end != span.begin:
+        return span
+    return replace(span, begin=trying.begin)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Who was connected behind templates, from when until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ipsecwatch.history.entries import Kind
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipsecwatch.history.timelines import Span, Timeline
+
+
+@dataclass(slots=True)
+class Visit:
+    """One client, for as long as its tunnel carried anything."""
+
+    user: str
+    """The user name, or else the identity that the peer proved; cleaned when it was written."""
+    tunnel: str
+    peer: str
+    """Its address."""
+    came: float
+    """Wall clock; or when it was first seen."""
+    came_seen: bool
+    """It was seen to come: not there already when watching began."""
+    last: float
+    """Until when it is known to have been there."""
+    seconds: float
+    """How much of that was watched and known."""
+    went: float | None = None
+    """When it was seen to go; None: it is still there, or nobody saw it."""
+    reason: Reason = Reason.NONE
+    """Why it went."""
+
+
+def visits_of(timelines: Iterable[Timeline]) -> list[Visit]:
+    """Return all visits, in the order in which they began."""
+    found = [v for t in timelines if _has_user(t) for v in _visits(t)]
+    return sorted(found, key=lambda v: (v.came, v.tunnel))
+
+
+def _has_user(timeline: Timeline) -> bool:
+    return any(entry.user for _, entry in timeline.transitions)
+
+
+def _visits(timeline: Timeline) -> Iterator[Visit]:
+    visit: Visit | None = None
+    for span in timeline.spans:
+        if span.state is TunnelState.UNKNOWN:
+            continue
+        carries = span.state is not None and span.state.carries
+        if visit is not None and (span.anew or not carries):
+            if not span.anew:
+                _end(visit, span)
+            yield visit
+            visit = None
+        if carries and visit is None:
+            visit = _begin(timeline.name, span)
+        elif carries and visit is not None:
+            _go_on(visit, span)
+    if visit is not None:
+        yield visit
+
+
+def _begin(name: str, span: Span) -> Visit:
+    entry = span.entry
+    user, peer = (entry.user, entry.peer) if entry is not None else ("", "")
+    seen = entry is not None and entry.kind is Kind.TRANSITION
+    return Visit(user, name, peer, span.begin, seen, span.end, span.seconds)
+
+
+def _go_on(visit: Visit, span: Span) -> None:
+    visit.last = span.end
+    visit.seconds += span.seconds
+    if span.entry is not None:
+        visit.user = visit.user or span.entry.user
+        visit.peer = visit.peer or span.entry.peer
+
+
+def _end(visit: Visit, span: Span) -> None:
+    visit.went = span.begin
+    if span.entry is not None:
+        visit.reason = span.entry.reason
+        visit.user = visit.user or span.entry.user
