@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, load_settings, verb
+from ipsecwatch.cli.common import (
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    EXIT_USAGE,
+    Failure,
+    load_settings,
+    verb,
+)
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.libsystemd.binding import NoLibraryError, binding
 from ipsecwatch.service.bus import RefusedError
 from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender, log_to
@@ -37,6 +45,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = load_settings(lambda: config.load_service(args.config))
+    _require_libsystemd()
     sender = Sender()
     log_to(sender)
     share_the_processor()
@@ -49,6 +58,14 @@ def run(args: argparse.Namespace) -> int:
     finally:
         sender.close()
     return EXIT_OK
+
+
+def _require_libsystemd() -> None:
+    """Raise Failure where systemd's library can't be used: no start will mend that."""
+    try:
+        binding()
+    except NoLibraryError as e:
+        raise Failure(str(e), e.hint, EXIT_USAGE) from e
 
 
 async def _serve(settings: config.Settings, sender: Sender, path: Path) -> None:

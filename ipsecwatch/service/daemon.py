@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from systemd import daemon
-
 from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
 from ipsecwatch.libreswan.log_lines import is_evidence
 from ipsecwatch.libreswan.status import daemon_info
+from ipsecwatch.libsystemd.binding import NoLibraryError, notify
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
@@ -558,8 +557,8 @@ def _shape(line: str) -> str:
 def _notify(message: str) -> None:
     """Tell systemd; that nobody is there to be told is no reason to end."""
     try:
-        daemon.notify(message)
-    except OSError as e:
+        notify(message)
+    except (OSError, NoLibraryError) as e:
         logger.debug("systemd can't be told %s: %s", message, e)
 
 

@@ -57,6 +57,7 @@ FLOORS: Final = (
     ),
     (
         room("dbus"),
+        room("libsystemd"),
         room("reasons", pure=True),
     ),
     (

@@ -7,8 +7,8 @@ root's, and runs in pluto's unit, or is the pluto that has answered at our socke
 After a pause the first line is heard 0.25 s late: journald collects what is written for so long
 before it lets readers know (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
 
-Files of the journal may be damaged. systemd-python raises various errors then, whatever it meets;
-none of them gets out of here. An entry that can't be read is skipped, and a reader that doesn't
+Files of the journal may be damaged. A reader raises various errors then, whatever it meets; none of
+them gets out of here. An entry that can't be read is skipped, and a reader that doesn't
 get on is opened anew.
 """
 
@@ -20,10 +20,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from systemd import journal
-
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.pluto.wakers.journal_reader import JournalReader
+from ipsecwatch.libsystemd.binding import binding
+from ipsecwatch.pluto.wakers.journal_entry import JournalEntry
 from ipsecwatch.pluto.wakers.waker import Waker
 from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from ipsecwatch.pluto.wakers.journal_reader import JournalEntry
+    from ipsecwatch.libsystemd.journal_reader import JournalReader
     from ipsecwatch.report import LogLine
 
 logger = logging.getLogger(__name__)
@@ -121,7 +120,7 @@ class PlutoLog(Waker):
         """
         try:
             self._reader = self._opened(since)
-        except Exception as e:  # systemd-python's own, and what reading a damaged journal raises
+        except Exception as e:  # libsystemd isn't there, or what reading a damaged journal raises
             logger.info("pluto's log can't be read (%s); reasons will be fewer", e)
             self._reopen_later()
             return False
@@ -145,9 +144,7 @@ class PlutoLog(Waker):
         self._drop_reader()
 
     def _opened(self, since: float | None) -> JournalReader:
-        path = None if self._path is None else str(self._path)
-        flags = journal.SYSTEM_ONLY | journal.LOCAL_ONLY if path is None else 0
-        reader = JournalReader(flags=flags or None, path=path)
+        reader = binding().reader(self._path)
         try:
             reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
             reader.add_disjunction()
@@ -232,7 +229,7 @@ class PlutoLog(Waker):
         if self._reader is None:
             return False
         try:
-            return bool(self._reader.process() != journal.NOP)
+            return self._reader.process()
         except Exception as e:  # its descriptor would stay readable, and wake us without end
             self._give_up(e)
             return False
@@ -270,7 +267,7 @@ class PlutoLog(Waker):
     def _read_until(self, end: float) -> bool:
         while self._reader is not None:
             try:
-                entry = self._reader.read_next()
+                entry = JournalEntry.next(self._reader)
                 line = None if entry is None else self._line(entry)
             except Exception as e:  # KeyError for a field that isn't there, OSError, and others
                 self._skip(e)
@@ -341,7 +338,7 @@ def _seek_end(reader: JournalReader) -> None:
     reader.seek_tail()
     # Where the last entry is damaged it has been gone to all the same.
     with suppress(Exception):
-        if not reader.go_back():
+        if not reader.previous():
             # There is none. From the tail, the first that come would be passed over but for one.
             reader.seek_head()
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Which way it goes to libsystemd: by systemd-python where there is one, else by ctypes."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.libsystemd.journal_reader import JournalReader
+
+
+class NoLibraryError(Exception):
+    """There is neither systemd-python nor a libsystemd that would do; ``hint`` says what helps."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"systemd's library can't be used: {why}")
+        self.hint = (
+            "Install the distribution's libsystemd0 (Debian, Ubuntu) or systemd-libs (Fedora, EL)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One way to libsystemd."""
+
+    name: str
+    reader: type[JournalReader]
+    notify: Callable[[str], None]
+
+
+@functools.cache
+def binding() -> Binding:
+    """Return the way that there is. Raise NoLibraryError."""
+    try:
+        from ipsecwatch.libsystemd import with_systemd_python
+    except ImportError:  # not there, built for another Python, or another package of that name
+        return _with_ctypes()
+    return Binding("systemd-python", with_systemd_python.Reader, with_systemd_python.notify)
+
+
+def _with_ctypes() -> Binding:
+    try:
+        from ipsecwatch.libsystemd import with_ctypes
+
+        with_ctypes.library()
+    except (ImportError, OSError, AttributeError) as e:
+        raise NoLibraryError(str(e)) from e
+    return Binding("ctypes", with_ctypes.Reader, with_ctypes.notify)
+
+
+def notify(message: str) -> None:
+    """Tell systemd how the service goes, if systemd started it. Raise OSError, NoLibraryError."""
+    if os.environ.get("NOTIFY_SOCKET"):
+        binding().notify(message)

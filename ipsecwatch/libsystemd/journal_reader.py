@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""A reader of the journal, whichever way it goes to libsystemd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class JournalReader(Protocol):
+    """Goes from entry to entry of the journal, and fetches single fields.
+
+    Every method may raise OSError: the journal's files may be damaged.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Open the journal's files in a folder; None: the system's of this machine."""
+
+    def close(self) -> None:
+        """Let go of all files."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when process() has something to do."""
+
+    def process(self) -> bool:
+        """Learn what has changed in the journal's files; say whether anything has."""
+
+    def add_match(self, **fields: str) -> None:
+        """Pass over entries that don't have these fields. Fields of one name are alternatives."""
+
+    def add_disjunction(self) -> None:
+        """Have the matches that follow be an alternative to those before."""
+
+    def seek_head(self) -> None:
+        """Go before the first entry."""
+
+    def seek_tail(self) -> None:
+        """Go behind the last entry."""
+
+    def seek_realtime(self, at: float) -> None:
+        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+
+    def next(self) -> bool:
+        """Go to the next entry; False at the end."""
+
+    def previous(self) -> bool:
+        """Go to the entry before; False where there is none."""
+
+    def field(self, name: str) -> bytes:
+        """Return a field of the entry. Raise KeyError where it has none."""
+
+    def realtime(self) -> int:
+        """Return when the entry was logged, in microseconds since the epoch."""

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""libsystemd by way of ctypes, for a Python that systemd-python isn't built for.
+
+Nothing but calls into the library, and no function of ours that it would call: such a one takes
+memory that is both written to and run, which the unit denies (MemoryDenyWriteExecute=).
+
+The functions are those of sd-journal.h and sd-daemon.h. Where one fails it returns a negated errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import os
+from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint64, c_void_p
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME: Final = "libsystemd.so.0"
+"""As the loader knows it."""
+
+_FUNCTIONS: Final = {
+    "sd_journal_open": (POINTER(c_void_p), c_int),
+    "sd_journal_open_directory": (POINTER(c_void_p), c_char_p, c_int),
+    "sd_journal_close": (c_void_p,),
+    "sd_journal_get_fd": (c_void_p,),
+    "sd_journal_process": (c_void_p,),
+    "sd_journal_add_match": (c_void_p, c_char_p, c_size_t),
+    "sd_journal_add_disjunction": (c_void_p,),
+    "sd_journal_seek_head": (c_void_p,),
+    "sd_journal_seek_tail": (c_void_p,),
+    "sd_journal_seek_realtime_usec": (c_void_p, c_uint64),
+    "sd_journal_next": (c_void_p,),
+    "sd_journal_previous": (c_void_p,),
+    "sd_journal_get_data": (c_void_p, c_char_p, POINTER(c_void_p), POINTER(c_size_t)),
+    "sd_journal_get_realtime_usec": (c_void_p, POINTER(c_uint64)),
+    "sd_notify": (c_int, c_char_p),
+}
+"""The functions that are called, and the types of their arguments. The first release that had this
+library has them all, as their symbols' version says (LIBSYSTEMD_209)."""
+
+_LOCAL_ONLY: Final = 1 << 0
+_SYSTEM: Final = 1 << 2
+_NOP: Final = 0
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """Return libsystemd. Raise OSError where it isn't there, AttributeError where it lacks some."""
+    loaded = ctypes.CDLL(NAME)
+    for name, arguments in _FUNCTIONS.items():
+        function = getattr(loaded, name)
+        function.argtypes = arguments
+        function.restype = c_int
+    loaded.sd_journal_close.restype = None
+    return loaded
+
+
+class Reader:
+    """A JournalReader."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._lib: Final = library()
+        self._journal = c_void_p()
+        self._data, self._size, self._at = c_void_p(), c_size_t(), c_uint64()
+        if path is None:
+            opened = self._lib.sd_journal_open(byref(self._journal), _LOCAL_ONLY | _SYSTEM)
+        else:
+            folder = os.fsencode(path)
+            opened = self._lib.sd_journal_open_directory(byref(self._journal), folder, 0)
+        _check(opened)
+
+    def close(self) -> None:
+        """Let go of all files. Any later call fails with EINVAL."""
+        handle, self._journal = self._journal, c_void_p()
+        self._lib.sd_journal_close(handle)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when process() has something to do."""
+        return _check(self._lib.sd_journal_get_fd(self._journal))
+
+    def process(self) -> bool:
+        """Learn what has changed in the journal's files; say whether anything has."""
+        return _check(self._lib.sd_journal_process(self._journal)) != _NOP
+
+    def add_match(self, **fields: str) -> None:
+        """Pass over entries that don't have these fields. Fields of one name are alternatives."""
+        for name, value in fields.items():
+            match = f"{name}={value}".encode()
+            _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))
+
+    def add_disjunction(self) -> None:
+        """Have the matches that follow be an alternative to those before."""
+        _check(self._lib.sd_journal_add_disjunction(self._journal))
+
+    def seek_head(self) -> None:
+        """Go before the first entry."""
+        _check(self._lib.sd_journal_seek_head(self._journal))
+
+    def seek_tail(self) -> None:
+        """Go behind the last entry."""
+        _check(self._lib.sd_journal_seek_tail(self._journal))
+
+    def seek_realtime(self, at: float) -> None:
+        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+        _check(self._lib.sd_journal_seek_realtime_usec(self._journal, int(at * 1e6)))
+
+    def next(self) -> bool:
+        """Go to the next entry; False at the end."""
+        return _check(self._lib.sd_journal_next(self._journal)) > 0
+
+    def previous(self) -> bool:
+        """Go to the entry before; False where there is none."""
+        return _check(self._lib.sd_journal_previous(self._journal)) > 0
+
+    def field(self, name: str) -> bytes:
+        """Return a field of the entry. Raise KeyError where it has none."""
+        key, data, size = name.encode(), self._data, self._size
+        found = self._lib.sd_journal_get_data(self._journal, key, byref(data), byref(size))
+        if found == -errno.ENOENT:
+            raise KeyError(name)
+        _check(found)
+        # What it points to is the library's, and another's after the next call: hence a copy.
+        return ctypes.string_at(data, size.value)[len(key) + 1 :]
+
+    def realtime(self) -> int:
+        """Return when the entry was logged, in microseconds since the epoch."""
+        _check(self._lib.sd_journal_get_realtime_usec(self._journal, byref(self._at)))
+        return self._at.value
+
+
+def notify(message: str) -> None:
+    """Tell systemd how the service goes. Raise OSError."""
+    _check(library().sd_notify(0, message.encode()))
+
+
+def _check(result: int) -> int:
+    """Return what a function of the library returned. Raise OSError where it failed."""
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result

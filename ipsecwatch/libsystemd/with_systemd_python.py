@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""libsystemd by way of systemd-python, which has no annotations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from systemd import journal
+from systemd.daemon import notify as sd_notify
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
+    """A JournalReader.
+
+    systemd-python's own ``get_next()`` fetches and converts some twenty fields of an entry (17 µs;
+    1.7 µs for the message alone), and fails with UnicodeDecodeError on the name of a damaged one.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        flags = journal.SYSTEM_ONLY | journal.LOCAL_ONLY if path is None else None
+        super().__init__(flags=flags, path=None if path is None else str(path))
+
+    def process(self) -> bool:
+        """Learn what has changed in the journal's files; say whether anything has."""
+        return bool(super().process() != journal.NOP)
+
+    def next(self) -> bool:
+        """Go to the next entry; False at the end."""
+        return bool(self._next(1))
+
+    def previous(self) -> bool:
+        """Go to the entry before; False where there is none."""
+        return bool(self._previous(1))
+
+    def field(self, name: str) -> bytes:
+        """Return a field of the entry. Raise KeyError where it has none."""
+        value: bytes = self._get(name)
+        return value
+
+    def realtime(self) -> int:
+        """Return when the entry was logged, in microseconds since the epoch."""
+        at: int = self._get_realtime()
+        return at
+
+
+def notify(message: str) -> None:
+    """Tell systemd how the service goes. Raise OSError."""
+    sd_notify(message)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""The journal's entries, read for as little as can be.
+
+A pluto that debugs logs thousands of lines a second, of which nothing but the first two characters
+matters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.report import LogLine
+
+if TYPE_CHECKING:
+    from ipsecwatch.libsystemd.journal_reader import JournalReader
+
+MAX_LINE: Final = 4096
+"""Characters of a line that are kept; pluto cuts its own at 1,024."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """The entry that a reader has come to last; it can be asked for more until it goes on."""
+
+    reader: JournalReader
+    message: bytes
+
+    @classmethod
+    def next(cls, reader: JournalReader) -> JournalEntry | None:
+        """Go to the next one; None at the end. Raise KeyError, OSError for a damaged one."""
+        return cls(reader, reader.field("MESSAGE")) if reader.next() else None
+
+    def line(self) -> LogLine:
+        """Return it as a line. Raise OSError where the journal is damaged."""
+        # pluto logs no NUL; in a damaged file other fields may follow one.
+        text = _text(self.message)[:MAX_LINE].partition("\0")[0]
+        return LogLine(self.reader.realtime() / 1e6, text, self.field("SYSLOG_IDENTIFIER"))
+
+    def field(self, name: str) -> str:
+        """Return a field; "" where there is none. Raise OSError where the journal is damaged."""
+        try:
+            return _text(self.reader.field(name))
+        except KeyError:
+            return ""
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")
