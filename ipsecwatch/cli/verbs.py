@@ -13,6 +13,7 @@ VERBS: Final = {
     "status": "show how the tunnels are",
     "who": "show who is connected: user or identity, address, lease, since, traffic",
     "monitor": "show how tunnels are, then transitions as they happen, until interrupted",
+    "history": "show what happened to the tunnels, and for how long they were up",
     "wait": "wait until tunnels are up, down or stuck",
     "explain": "say what a status, a piece of the log, or a word of them means, or how a tunnel is",
     "parse": "read a status text of libreswan's and print it as JSON",

@@ -24,6 +24,7 @@ from ipsecwatch.client.requests import (
     ServiceUnavailableError,
     details,
     refresh,
+    run_id,
     snapshot,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "details",
     "follow",
     "refresh",
+    "run_id",
     "snapshot",
 ]
 

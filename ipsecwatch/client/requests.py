@@ -187,6 +187,17 @@ async def snapshot(within: float = 5.0) -> Snapshot:
                     raise
 
 
+async def run_id(within: float = 5.0) -> str:
+    """Ask which run of the service this is: its journal entries name it.
+
+    Raises ServiceUnavailableError, NotAllowedError.
+    """
+    async with _asking(within) as connection:
+        asked = [MANAGER, "RunId"]
+        reply = await connection.call(NAME, ROOT, PROPERTIES, "Get", "ss", asked, within=within)
+        return word({"RunId": reply.body[0]}, "RunId") or ""
+
+
 async def refresh(within: float = 60.0) -> int:
     """Have pluto asked now, and return the serial afterwards.
 

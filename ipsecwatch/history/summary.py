@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.history.entries import Entry
     from ipsecwatch.history.timelines import Span, Timeline
+    from ipsecwatch.history.watches import End, Run
 
 FLAP: Final = 60.0
 """Seconds within which an outage was over that is called a flap."""
@@ -157,3 +158,24 @@ def _tried(trying: Span | None, span: Span) -> Span | None:
     if trying is None or trying.end != span.begin:
         return span
     return replace(span, begin=trying.begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A time in which somebody watched. Wall clock."""
+
+    begin: float
+    end: float
+    run: str
+    ended_by: End
+
+
+def watched_of(runs: Iterable[Run], since: float, until: float) -> list[Watched]:
+    """Return when somebody watched, between two moments."""
+    out = []
+    for run in runs:
+        for begin, end in run.spans(run.begin, run.end):
+            a, b = max(begin, since), min(end, until)
+            if a < b:
+                out.append(Watched(a, b, run.id, run.ended_by))
+    return out

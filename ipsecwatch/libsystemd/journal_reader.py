@@ -53,3 +53,9 @@ class JournalReader(Protocol):
 
     def realtime(self) -> int:
         """Return when the entry was logged, in microseconds since the epoch."""
+
+    def monotonic(self) -> tuple[int, str]:
+        """Return when that was on the monotonic clock, in microseconds, and of which boot.
+
+        The boot's id is written as in the field _BOOT_ID.
+        """

@@ -37,11 +37,14 @@ _FUNCTIONS: Final = {
     "sd_journal_previous": (c_void_p,),
     "sd_journal_get_data": (c_void_p, c_char_p, POINTER(c_void_p), POINTER(c_size_t)),
     "sd_journal_get_realtime_usec": (c_void_p, POINTER(c_uint64)),
+    "sd_journal_get_monotonic_usec": (c_void_p, POINTER(c_uint64), c_char_p),
     "sd_notify": (c_int, c_char_p),
 }
 """The functions that are called, and the types of their arguments. The first release that had this
 library has them all, as their symbols' version says (LIBSYSTEMD_209)."""
 
+BOOT_ID: Final = 16
+"""Bytes of a sd_id128_t."""
 _LOCAL_ONLY: Final = 1 << 0
 _SYSTEM: Final = 1 << 2
 _NOP: Final = 0
@@ -130,6 +133,13 @@ class Reader:
         """Return when the entry was logged, in microseconds since the epoch."""
         _check(self._lib.sd_journal_get_realtime_usec(self._journal, byref(self._at)))
         return self._at.value
+
+    def monotonic(self) -> tuple[int, str]:
+        """Return when that was on the monotonic clock, in microseconds, and of which boot."""
+        boot = ctypes.create_string_buffer(BOOT_ID)
+        got = self._lib.sd_journal_get_monotonic_usec(self._journal, byref(self._at), boot)
+        _check(got)
+        return self._at.value, boot.raw.hex()
 
 
 def notify(message: str) -> None:

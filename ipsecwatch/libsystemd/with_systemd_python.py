@@ -45,6 +45,11 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         at: int = self._get_realtime()
         return at
 
+    def monotonic(self) -> tuple[int, str]:
+        """Return when that was on the monotonic clock, in microseconds, and of which boot."""
+        at, boot = self._get_monotonic()
+        return at, boot.hex()
+
 
 def notify(message: str) -> None:
     """Tell systemd how the service goes. Raise OSError."""

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""A day or a week as a bar of text: each cell a part of the time."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli.history.times import local
+from ipsecwatch.tunnel import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ipsecwatch.cli.terminal import Paint
+    from ipsecwatch.history.timelines import Span
+
+T = TunnelState
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """What stands for what."""
+
+    up: str
+    mixed: str
+    off: str
+    waiting: str
+    unknown: str
+    marks: dict[TunnelState, str]
+    """The sign of each state, in front of a name."""
+
+    @property
+    def legend(self) -> str:
+        """Explain them in a line."""
+        return (
+            f"{self.up} up   {self.mixed} not all of it, or not all the time   {self.off} not up   "
+            f"{self.waiting} waits for traffic   {self.unknown} not known   blank: not watched"
+        )
+
+
+_BLOCKS: Final = Glyphs(
+    "█", "▄", "▁", "·", "?",
+    {
+        T.UP: "●", T.PARTIAL: "◐", T.STUCK: "✗", T.CONNECTING: "…", T.WAITING: "○", T.DOWN: "○",
+        T.UNKNOWN: "?",
+    },
+)  # fmt: skip
+_ASCII: Final = Glyphs(
+    "#", "=", "_", ".", "?",
+    {
+        T.UP: "#", T.PARTIAL: "=", T.STUCK: "x", T.CONNECTING: ">", T.WAITING: ".", T.DOWN: "_",
+        T.UNKNOWN: "?",
+    },
+)  # fmt: skip
+
+
+def glyphs() -> Glyphs:
+    """Return those that stdout's encoding has."""
+    try:
+        (_BLOCKS.legend + "".join(_BLOCKS.marks.values())).encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII
+    return _BLOCKS
+
+
+def bar(
+    spans: Iterable[Span], since: float, until: float, cells: int, chars: Glyphs, paint: Paint
+) -> str:
+    """Draw how a tunnel was between two moments."""
+    counted = _count(spans, since, until, cells)
+    states = [_state(seconds) for seconds in counted]
+    signs = {
+        T.UP: chars.up, T.PARTIAL: chars.mixed, T.STUCK: chars.off, T.WAITING: chars.waiting,
+        T.UNKNOWN: chars.unknown,
+    }  # fmt: skip
+    out = []
+    for state, same in groupby(states):
+        length = len(list(same))
+        out.append(" " * length if state is None else paint.state(state, signs[state] * length))
+    return "".join(out)
+
+
+def _count(
+    spans: Iterable[Span], since: float, until: float, cells: int
+) -> list[dict[TunnelState, float]]:
+    """Count the seconds in each state, cell by cell."""
+    out: list[dict[TunnelState, float]] = [{} for _ in range(cells)]
+    width = (until - since) / cells
+    for span in spans:
+        if span.state is None or span.end <= since or span.begin >= until:
+            continue
+        first = max(0, int((span.begin - since) / width))
+        last = min(cells - 1, int((span.end - since) / width))
+        for n in range(first, last + 1):
+            begin, end = since + n * width, since + (n + 1) * width
+            seconds = min(span.end, end) - max(span.begin, begin)
+            if seconds > 0:
+                out[n][span.state] = out[n].get(span.state, 0.0) + seconds
+    return out
+
+
+def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
+    """Return what a cell shows: STUCK for not up, PARTIAL for a mixture; None: not watched.
+
+    However short an outage was, it shows.
+    """
+    known = [s for s in seconds if s is not T.UNKNOWN]
+    if not known:
+        return T.UNKNOWN if seconds else None
+    if all(s is T.UP for s in known):
+        return T.UP
+    if any(s.carries for s in known):
+        return T.PARTIAL
+    return T.WAITING if all(s is T.WAITING for s in known) else T.STUCK
+
+
+_STEPS: Final = (
+    60, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800, 2592000,
+)  # fmt: skip
+
+
+def ruler(since: float, until: float, cells: int) -> str:
+    """Write local times above a bar, as many as there is room for."""
+    wide = (until - since) / cells
+    day = max(_STEPS) if until - since > 400 * 86400 else 86400
+    form = "%H:%M" if until - since <= 2 * day else "%m-%d"
+    room = 8 * wide
+    step = next((s for s in _STEPS if s >= room), _STEPS[-1])
+    line = [" "] * cells
+    for at in _ticks(since, until, step):
+        text = local(at).strftime(form)
+        n = int((at - since) / wide)
+        if n + len(text) <= cells:
+            line[n : n + len(text)] = text
+    return "".join(line).rstrip()
+
+
+def _ticks(since: float, until: float, step: int) -> Sequence[float]:
+    """Return round local times, a step apart."""
+    midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
+    ticks: list[float] = []
+    moment = midnight
+    while moment.timestamp() < until:
+        if moment.timestamp() >= since:
+            ticks.append(moment.timestamp())
+        moment += timedelta(seconds=step)
+    return ticks

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""History for programs. Times are seconds since the epoch, lengths are seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipsecwatch.cli.common import reason_json
+from ipsecwatch.history.entries import Kind
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.history.entries import Entry
+    from ipsecwatch.history.summary import Outage, Summary, Watched
+    from ipsecwatch.history.timelines import Span
+    from ipsecwatch.history.visits import Visit
+
+
+def history(
+    since: float,
+    until: float,
+    journal_since: float | None,
+    watched: Sequence[Watched],
+    summaries: Sequence[Summary],
+    visits: Sequence[Visit],
+) -> dict[str, Any]:
+    """Return all that is known of some time."""
+    return {
+        "format": 1,
+        "since": since,
+        "until": until,
+        "journal_since": journal_since,
+        "watched": sum(w.end - w.begin for w in watched),
+        "watches": [_watch(w) for w in watched],
+        "tunnels": [_tunnel(s, until - since) for s in summaries],
+        "users": [_visit(v) for v in visits],
+    }
+
+
+def _watch(w: Watched) -> dict[str, Any]:
+    return {"from": w.begin, "to": w.end, "run_id": w.run, "end_shown_by": w.ended_by}
+
+
+def _tunnel(s: Summary, whole: float) -> dict[str, Any]:
+    unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
+    return {
+        "name": s.name,
+        "state": s.last,
+        "uptime_percent": None if s.uptime is None else 100 * s.uptime,
+        "known": s.known,
+        "not_known": unknown,
+        "not_watched": max(0.0, whole - s.known - unknown),
+        "seconds": {state.value: s.seconds.get(state, 0.0) for state in TunnelState},
+        "flaps": s.flaps,
+        "outages": [_outage(o) for o in s.outages],
+        "timeline": [_span(x) for x in s.spans],
+        "transitions": [_transition(at, e) for at, e in s.transitions],
+    }
+
+
+def _outage(o: Outage) -> dict[str, Any]:
+    return {
+        "from": o.begin, "to": o.end, "seconds": o.seconds, "over": o.over, "flap": o.flap,
+        **_reason(o.reason),
+    }  # fmt: skip
+
+
+def _span(x: Span) -> dict[str, Any]:
+    reason = x.entry.reason if x.entry is not None else Reason.NONE
+    return {
+        "from": x.begin, "to": x.end, "seconds": x.seconds,
+        "state": "gone" if x.state is None else x.state, **_reason(reason),
+    }  # fmt: skip
+
+
+def _transition(at: float, e: Entry) -> dict[str, Any]:
+    return {
+        "at": at,
+        "first_look": e.kind is Kind.FIRST_LOOK,
+        "old": e.old if e.kind is Kind.TRANSITION else None,
+        "new": "gone" if e.gone else e.state,
+        "serial": e.serial,
+        "run_id": e.run,
+        "detail": e.detail or None,
+        **_reason(e.reason),
+    }
+
+
+def _visit(v: Visit) -> dict[str, Any]:
+    return {
+        "user": v.user, "tunnel": v.tunnel, "peer": v.peer or None, "came": v.came,
+        "came_seen": v.came_seen, "went": v.went, "last_seen": v.last, "seconds": v.seconds,
+        **_reason(v.reason),
+    }  # fmt: skip
+
+
+def _reason(reason: Reason) -> dict[str, str]:
+    return reason_json(reason, REASON_TEXTS[reason])

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: MIT
+"""Reading of the journal what history wants to know.
+
+Believed are trusted fields alone, which journald adds itself: anybody can log IPSECWATCH_TUNNEL.
+The service's entries are root's and its unit's; systemd's are those of process 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.cli.common import Failure
+from ipsecwatch.history import message_ids
+from ipsecwatch.history.entries import (
+    FIELDS,
+    SLEEP_SIGNS,
+    SYSTEM_FIELDS,
+    UNIT_SIGNS,
+    Entry,
+    Stamp,
+    SystemEntry,
+    entry_of,
+    system_entry_of,
+)
+from ipsecwatch.history.watches import Found
+from ipsecwatch.libsystemd.binding import NoLibraryError, binding
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipsecwatch.libsystemd.journal_reader import JournalReader
+
+FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
+"""Where journald keeps its files: on disk, or in memory until the next boot."""
+
+OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
+"""The service's unit; instances have names of their own."""
+
+_IDS: Final = tuple(
+    value
+    for name, value in vars(message_ids).items()
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value)
+)
+
+
+@dataclass(slots=True)
+class Source:
+    """Where entries are read from, and which of them."""
+
+    directory: Path | None = None
+    """A folder of journal files; None: this machine's journal."""
+    instance: str = ""
+    any_unit: bool = False
+    """Believe what root logs from whatever unit: a service that was started by hand."""
+    left_out: int = 0
+    """Entries of root's that weren't our unit's."""
+    remarks: tuple[str, ...] = ()
+
+    def read(self) -> Found:
+        """Read all that there is. Raise Failure where the journal can't be read."""
+        self._check()
+        try:
+            return self._read()
+        except NoLibraryError as e:
+            raise Failure(str(e), e.hint) from e
+        except OSError as e:
+            raise Failure(
+                f"the journal can't be read: {e.strerror or e}", "See: journalctl --verify"
+            ) from e
+
+    def _read(self) -> Found:
+        entries = list(self._entries())
+        units = sorted({e.unit for e in entries if e.unit})
+        system = [*self._sleep(), *self._units(units)]
+        boots = {e.stamp.boot for e in entries}
+        ends = {boot: end for boot in boots if (end := self._last_of(boot)) is not None}
+        local = self.directory is None
+        return Found(
+            entries,
+            system,
+            ends,
+            _running(self.instance) if local and entries else "",
+            Stamp(_boot_id(), time.time(), time.monotonic()) if local else None,
+            self._reaches_back(),
+        )
+
+    # --- what is read -----------------------------------------------------------------------
+
+    def _entries(self) -> Iterator[Entry]:
+        """Read the service's own entries."""
+        for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
+            if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
+                continue
+            if not self.any_unit and not OUR_UNIT.fullmatch(fields.get("_SYSTEMD_UNIT", "")):
+                self.left_out += 1
+                continue
+            entry = entry_of(stamp, fields)
+            if entry is not None:
+                yield entry
+
+    def _sleep(self) -> Iterator[SystemEntry]:
+        """Read when the machine slept."""
+        yield from self._system([("_UID", ("0",)), ("MESSAGE_ID", tuple(SLEEP_SIGNS))])
+
+    def _units(self, units: Iterable[str]) -> Iterator[SystemEntry]:
+        """Read what systemd logged of the service's units."""
+        if units := tuple(units):
+            ids = ("MESSAGE_ID", tuple(UNIT_SIGNS))
+            yield from self._system([("_PID", ("1",)), ("_UID", ("0",)), ("UNIT", units), ids])
+
+    def _system(self, matches: list[tuple[str, tuple[str, ...]]]) -> Iterator[SystemEntry]:
+        for stamp, fields in self._matching(SYSTEM_FIELDS, matches):
+            entry = system_entry_of(stamp, fields)
+            if entry is not None:
+                yield entry
+
+    def _last_of(self, boot: str) -> Stamp | None:
+        """Return when a boot's last entry was logged, whoever logged it."""
+        reader = self._open([("_BOOT_ID", (boot,))])
+        try:
+            reader.seek_tail()
+            return _stamp(reader) if reader.previous() else None
+        finally:
+            reader.close()
+
+    def _reaches_back(self) -> float | None:
+        """Return since when the journal has what the system logs."""
+        reader = self._open([("_UID", ("0",))])
+        try:
+            reader.seek_head()
+            return reader.realtime() / 1e6 if reader.next() else None
+        finally:
+            reader.close()
+
+    # --- how ----------------------------------------------------------------------------------
+
+    def _matching(
+        self, names: Iterable[str], matches: list[tuple[str, tuple[str, ...]]]
+    ) -> Iterator[tuple[Stamp, dict[str, str]]]:
+        """Read the entries that match, each with some of its fields."""
+        names = tuple(names)
+        reader = self._open(matches)
+        try:
+            reader.seek_head()
+            while reader.next():
+                with suppress(OSError):  # one that is damaged
+                    yield _stamp(reader), dict(_fields(reader, names))
+        finally:
+            reader.close()
+
+    def _open(self, matches: list[tuple[str, tuple[str, ...]]]) -> JournalReader:
+        """Open the journal. Of each field one value has to match."""
+        reader = binding().reader(self.directory)
+        for name, values in matches:
+            for value in values:
+                reader.add_match(**{name: value})
+        return reader
+
+    # --- whether ------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """See whether there is a journal that may be read. Raise Failure; make remarks."""
+        if self.directory is not None:
+            self._check_folder(self.directory)
+            return
+        kept, fleeting = (list(folder.glob("*/system*.journal")) for folder in FOLDERS)
+        if not kept and not fleeting:
+            raise Failure(
+                "there is no journal on this machine",
+                "systemd-journald keeps none with Storage=none: see journald.conf(5)",
+            )
+        if not any(os.access(file, os.R_OK) for file in (*kept, *fleeting)):
+            raise Failure(
+                "you may not read the system's journal",
+                "Try it as root, or join the group: usermod -aG systemd-journal USER",
+            )
+        if not kept:
+            text = "The journal is kept in memory, until the next boot. On disk: "
+            self.remarks = (text + "mkdir /var/log/journal; systemctl restart systemd-journald",)
+
+    def _check_folder(self, folder: Path) -> None:
+        try:
+            files = [f for f in folder.iterdir() if f.suffix in (".journal", ".journal~")]
+        except OSError as e:
+            raise Failure(f"cannot read {clean(str(folder))}: {e.strerror}") from e
+        if not files:
+            hint = "Name the folder in which they lie, such as /var/log/journal/MACHINE-ID"
+            raise Failure(f"there are no journal files in {clean(str(folder))}", hint)
+
+
+def _running(instance: str) -> str:
+    """Return which run of the service watches now; "": none, or none that answers."""
+    try:
+        return asyncio.run(client.run_id())
+    except client.ClientError:
+        return ""
+
+
+def _boot_id() -> str:
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+    except OSError:
+        return ""
+    return text.strip().replace("-", "")
+
+
+def _stamp(reader: JournalReader) -> Stamp:
+    mono, boot = reader.monotonic()
+    return Stamp(boot, reader.realtime() / 1e6, mono / 1e6)
+
+
+def _fields(reader: JournalReader, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name in names:
+        try:
+            yield name, reader.field(name).decode("utf-8", "backslashreplace")
+        except KeyError:
+            continue

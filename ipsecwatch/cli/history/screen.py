@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""History for people: a table of all tunnels, what happened to one, who was there."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.history.bar import bar, glyphs, ruler
+from ipsecwatch.cli.history.times import local
+from ipsecwatch.history.entries import Kind
+from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ipsecwatch.cli.history.bar import Glyphs
+    from ipsecwatch.history.entries import Entry
+    from ipsecwatch.history.summary import Outage, Summary
+    from ipsecwatch.history.visits import Visit
+
+_NARROW: Final = 60
+"""Columns with fewer than which a table leaves something out."""
+_SHORTEST: Final = 12
+"""Cells of a bar that is worth drawing in a table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a history is of, and how it is to be shown."""
+
+    since: float
+    until: float
+    watched: float
+    """Seconds of that in which somebody watched."""
+    reaches_back: float | None
+    """Since when there is a journal."""
+    paint: terminal.Paint
+    columns: int
+    chars: Glyphs
+
+    @classmethod
+    def of(cls, since: float, until: float, watched: float, reaches_back: float | None) -> Look:
+        """Look at some time on this terminal."""
+        paint = terminal.Paint(terminal.colour_wanted())
+        return cls(since, until, watched, reaches_back, paint, terminal.columns(), glyphs())
+
+
+def heading(look: Look) -> list[str]:
+    """Say what time it is about, and how much of it was watched."""
+    whole = look.until - look.since
+    part = f"{percent(look.watched / whole)}, {terminal.ago(look.watched)} of {terminal.ago(whole)}"
+    lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
+    if look.reaches_back is not None:
+        lines.append(f"The journal reaches back to {_minute(look.reaches_back)}.")
+    return [piece for line in lines for piece in terminal.wrap(line, look.columns)]
+
+
+# --- All tunnels ---------------------------------------------------------------------------------
+
+
+def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
+    """Lay all tunnels out as a table, the worst first."""
+    if not summaries:
+        return ["No tunnels were seen."]
+    rows = sorted(summaries, key=_badness)
+    wide = look.columns >= _NARROW
+    figures = {s.name: _figures(s, wide=wide) for s in rows}
+    heads = ("UPTIME", "OUTAGES", "FLAPS", "LONGEST") if wide else ("UPTIME", "OUTAGES")
+    widths = [max(len(h), *(len(f[n]) for f in figures.values())) for n, h in enumerate(heads)]
+    taken = sum(widths) + 2 * len(widths) + 2
+    longest = max(6, *(terminal.width(s.name) for s in rows))
+    names = min(longest, max(12, min(40, look.columns - taken - (_SHORTEST + 2 if wide else 0))))
+    cells = look.columns - taken - names - 2
+    cells = cells if cells >= _SHORTEST else 0
+    head = "  ".join(h.rjust(w) for h, w in zip(heads, widths, strict=True))
+    out = [
+        look.paint.dim(f"  {terminal.pad('TUNNEL', names)}  {head}  {_ruler(look, cells)}".rstrip())
+    ]
+    for s in rows:
+        values = "  ".join(v.rjust(w) for v, w in zip(figures[s.name], widths, strict=True))
+        line = f"{_mark(s, look)} {terminal.pad(cut(s.name, names), names)}  {values}"
+        drawn = bar(s.spans, look.since, look.until, cells, look.chars, look.paint) if cells else ""
+        out.append(f"{line}  {drawn}".rstrip())
+    if cells:
+        out += [look.paint.dim(line) for line in _legend(look)]
+    return out
+
+
+def _figures(s: Summary, *, wide: bool) -> tuple[str, ...]:
+    uptime = "-" if s.uptime is None else percent(s.uptime)
+    longest = max((o.seconds for o in s.outages), default=None)
+    count = str(len(s.outages)) if s.outages else "-"
+    if not wide:
+        return uptime, count
+    flaps = str(s.flaps) if s.flaps else "-"
+    return uptime, count, flaps, "-" if longest is None else terminal.ago(longest)
+
+
+def _badness(s: Summary) -> tuple[float, float, str]:
+    """Sort by the time of outages, then by their number, then by name."""
+    return -sum(o.seconds for o in s.outages), -len(s.outages), s.name
+
+
+def _mark(s: Summary, look: Look) -> str:
+    last = s.last
+    return look.paint.dim("-") if last is None else look.paint.state(last, look.chars.marks[last])
+
+
+def _legend(look: Look) -> list[str]:
+    return textwrap.wrap(look.chars.legend, look.columns, break_on_hyphens=False)
+
+
+def _ruler(look: Look, cells: int) -> str:
+    return ruler(look.since, look.until, cells) if cells else ""
+
+
+# --- One tunnel ----------------------------------------------------------------------------------
+
+
+def details(s: Summary, look: Look) -> list[str]:
+    """Tell what happened to one tunnel."""
+    cells = look.columns - 2
+    out = [look.paint.bold(s.name)]
+    out += terminal.facts(_facts(s, look), look.paint, look.columns)
+    out += [
+        look.paint.dim(f"  {_ruler(look, cells)}"),
+        f"  {bar(s.spans, look.since, look.until, cells, look.chars, look.paint)}".rstrip(),
+    ]
+    out += _story(s, look)
+    return out
+
+
+def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
+    known = s.known
+    whole = look.until - look.since
+    unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
+    times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
+    told = ", ".join(
+        f"{state.value} {terminal.ago(t)}" for state, t in times if state is not TunnelState.UNKNOWN
+    )
+    return [
+        (
+            "uptime",
+            "" if s.uptime is None else f"{percent(s.uptime)} of {terminal.ago(known)}: {told}",
+        ),
+        ("not known", terminal.ago(unknown) if unknown else ""),
+        ("left out", _left_out(whole - known - unknown)),
+        ("outages", _outages(s.outages)),
+        ("flaps", f"{s.flaps} of them over within a minute" if s.flaps else ""),
+    ]
+
+
+def _left_out(seconds: float) -> str:
+    if seconds < 1:
+        return ""
+    return f"{terminal.ago(seconds)} in which it wasn't watched, or wasn't there"
+
+
+def _outages(outages: Sequence[Outage]) -> str:
+    if not outages:
+        return "none"
+    total = terminal.ago(sum(o.seconds for o in outages))
+    longest = max(outages, key=lambda o: o.seconds)
+    lasts = "" if outages[-1].over else "; the last one isn't over"
+    if len(outages) == 1:
+        return f"1, {total}, from {_second(longest.begin)}{lasts}"
+    return (
+        f"{len(outages)}, {total} together; the longest {terminal.ago(longest.seconds)}, "
+        f"from {_second(longest.begin)}{lasts}"
+    )
+
+
+def _story(s: Summary, look: Look) -> list[str]:
+    """List what was told of it, with the day above where a new one begins."""
+    out: list[str] = []
+    day = ""
+    for at, entry in s.transitions:
+        if (today := local(at).strftime("%Y-%m-%d")) != day:
+            day = today
+            out.append(look.paint.dim(f"  {day}"))
+        out += _line(at, entry, look)
+    return out
+
+
+def _line(at: float, entry: Entry, look: Look) -> list[str]:
+    state = entry.state
+    sign = look.paint.state(state, look.chars.marks[state])
+    word = "unloaded" if entry.gone else state.value
+    painted = look.paint.state(state, terminal.pad(word, 10))
+    remark = "as found at the first look. " if entry.kind is Kind.FIRST_LOOK else ""
+    why = remark + ("" if entry.reason is Reason.NONE else REASON_TEXTS[entry.reason].sentence)
+    head = f"  {terminal.clock(at)}  {sign} {painted}"
+    room = look.columns - 25
+    if not why:
+        return [head.rstrip()]
+    if room < 20:
+        return [head.rstrip(), *(f"    {p}" for p in textwrap.wrap(why, look.columns - 4))]
+    first, *more = textwrap.wrap(why, room, break_on_hyphens=False)
+    return [f"{head}  {first}", *(f"{' ' * 25}{p}" for p in more)]
+
+
+# --- Who was there -------------------------------------------------------------------------------
+
+
+def users(visits: Sequence[Visit], look: Look) -> list[str]:
+    """List who came and went."""
+    if not visits:
+        return ["Nobody was connected behind a template."]
+    if look.columns < 80:
+        return [line for v in visits for line in _visit_lines(v, look)]
+    rows = [_cells(v, look) for v in visits]
+    heads = ("USER", "TUNNEL", "FROM", "CAME", "WENT", "FOR")
+    limits = (30, 20, 39, 20, 20, 10)
+    widths = [
+        min(limit, max(len(head), *(terminal.width(r[n]) for r in rows)))
+        for n, (head, limit) in enumerate(zip(heads, limits, strict=True))
+    ]
+    out = [look.paint.dim(_row(heads, widths))]
+    for visit, row in zip(visits, rows, strict=True):
+        why = "" if visit.reason is Reason.NONE else f"  {REASON_TEXTS[visit.reason].sentence}"
+        out.append(f"{_row(row, widths)}{why}".rstrip())
+    return out
+
+
+def _row(cells: Iterable[str], widths: Sequence[int]) -> str:
+    return "  ".join(
+        terminal.pad(cut(c, w), w) for c, w in zip(cells, widths, strict=True)
+    ).rstrip()
+
+
+def _cells(v: Visit, look: Look) -> tuple[str, ...]:
+    came = ("" if v.came_seen else "before ") + _short(v.came, look)
+    return v.user, v.tunnel, v.peer, came, _went(v, look), terminal.ago(v.seconds)
+
+
+def _went(v: Visit, look: Look) -> str:
+    if v.went is not None:
+        return _short(v.went, look)
+    if v.last >= look.until:
+        return "still there"
+    return f"after {_short(v.last, look)}"
+
+
+def _visit_lines(v: Visit, look: Look) -> list[str]:
+    """Write a visit where there is no room for a table."""
+    user, tunnel, peer, came, went, long = _cells(v, look)
+    text = ", ".join(filter(None, (tunnel, peer, f"{came} to {went}", long)))
+    if v.reason is not Reason.NONE:
+        text += f". {REASON_TEXTS[v.reason].sentence}"
+    pieces = textwrap.wrap(text, look.columns - 2, break_on_hyphens=False)
+    return [look.paint.bold(user or "?"), *(f"  {p}" for p in pieces)]
+
+
+# --- Words ---------------------------------------------------------------------------------------
+
+
+def percent(part: float) -> str:
+    """Write a part of one per cent, never as more than it is."""
+    return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
+
+
+def cut(text: str, cells: int) -> str:
+    """Cut a name in its middle: both ends tell names apart."""
+    if terminal.width(text) <= cells:
+        return text
+    half = (cells - 2) // 2
+    begin, end = text[: cells - 2 - half], text[-half:]
+    while terminal.width(begin + end) > cells - 2 and begin:
+        begin = begin[:-1]
+    return f"{begin}..{end}"
+
+
+def _minute(at: float) -> str:
+    return local(at).strftime("%Y-%m-%d %H:%M")
+
+
+def _second(at: float) -> str:
+    return terminal.moment(at)
+
+
+def _short(at: float, look: Look) -> str:
+    """Write a moment, with its day where that isn't clear."""
+    one_day = _minute(look.since)[:10] == _minute(look.until)[:10]
+    return local(at).strftime("%H:%M:%S" if one_day else "%m-%d %H:%M:%S")

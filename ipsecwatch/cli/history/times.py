@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""Moments as people write them, in the forms that journalctl takes (systemd.time(7)).
+
+An own reader of the common ones: systemd-analyze isn't everywhere where there is a journal.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from datetime import datetime, timedelta
+from typing import Final
+
+_UNITS: Final = {
+    "s": 1.0, "sec": 1.0, "second": 1.0, "seconds": 1.0,
+    "m": 60.0, "min": 60.0, "minute": 60.0, "minutes": 60.0,
+    "h": 3600.0, "hr": 3600.0, "hour": 3600.0, "hours": 3600.0,
+    "d": 86400.0, "day": 86400.0, "days": 86400.0,
+    "w": 604800.0, "week": 604800.0, "weeks": 604800.0,
+    "M": 2629800.0, "month": 2629800.0, "months": 2629800.0,
+    "y": 31557600.0, "year": 31557600.0, "years": 31557600.0,
+}  # fmt: skip
+"""Seconds, as systemd counts them: a month is a twelfth of 365.25 days."""
+
+_PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_DAYS: Final = {"today": 0, "yesterday": -1, "tomorrow": 1}
+_WEEKDAY: Final = re.compile(r"(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,?\s+", re.IGNORECASE)
+_DATES: Final = ("%Y-%m-%d", "%y-%m-%d")
+_TIMES: Final = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M")
+
+_LONGEST: Final = 100
+
+FORMS: Final = 'today, yesterday, -2h, "3 days ago", "2026-11-01 10:00" or 10:00'
+"""Examples of what is understood."""
+
+
+def local(at: float) -> datetime:
+    """Return a moment as the calendar and the clocks here show it, without a zone."""
+    return datetime.fromtimestamp(at)  # noqa: DTZ006 - local time is what people read and write
+
+
+def parse_time(text: str, now: float) -> float:
+    """Return a moment in seconds since the epoch. Raise ValueError for what isn't one.
+
+    Without a zone it is local time; a date alone is its midnight, a time alone is today's. UTC may
+    be named.
+    """
+    text = text.strip()
+    if not 0 < len(text) <= _LONGEST:
+        raise ValueError(text)
+    try:
+        if text.startswith("@"):
+            return _checked(float(text[1:]))
+        if text in _DAYS:
+            day = local(now).replace(hour=0, minute=0, second=0, microsecond=0)
+            return (day + timedelta(days=_DAYS[text])).timestamp()
+        moved = _moved(text, now)
+        return _checked(_calendar(text, now) if moved is None else moved)
+    except (OverflowError, OSError) as e:
+        raise ValueError(text) from e
+
+
+def _checked(at: float) -> float:
+    """Return a moment, if a calendar has it. Raise ValueError."""
+    local(at)
+    return at
+
+
+def _moved(text: str, now: float) -> float | None:
+    """Read ``now``, ``-2h``, ``+1d`` or ``3 days ago``; None: it is none of these."""
+    if text == "now":
+        return now
+    if text[:1] in ("-", "+"):
+        length = _length(text[1:])
+        return now - length if text[0] == "-" else now + length
+    if text.endswith(" ago"):
+        return now - _length(text.removesuffix(" ago"))
+    return None
+
+
+def _length(text: str) -> float:
+    """Read a length of time: ``1h 30min``; a number alone is seconds. Raise ValueError."""
+    total, at = 0.0, 0
+    text = text.strip()
+    while at < len(text):
+        part = _PART.match(text, at)
+        if part is None or (part[2] and part[2] not in _UNITS):
+            raise ValueError(text)
+        total += float(part[1]) * _UNITS[part[2] or "s"]
+        at = part.end()
+    if not text:
+        raise ValueError(text)
+    return total
+
+
+def _calendar(text: str, now: float) -> float:
+    """Read a date, a time of day, or both. Raise ValueError."""
+    text = _WEEKDAY.sub("", text, count=1)
+    text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")
+    date, _, time = text.replace("T", " ", 1).partition(" ")
+    if ":" in date and not time:
+        date, time = "", date
+    day = local(now) if not date else _read(date, _DATES)
+    clock = _read(time.strip(), _TIMES).time() if time.strip() else dt.time()
+    at = datetime.combine(day.date(), clock)
+    return datetime.fromisoformat(f"{at.isoformat()}+00:00").timestamp() if utc else at.timestamp()
+
+
+def _read(text: str, forms: tuple[str, ...]) -> datetime:
+    for form in forms:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - local time is what people write
+        except ValueError:
+            continue
+    raise ValueError(text)
