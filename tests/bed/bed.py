@@ -46,14 +46,18 @@ class Bed:
     """Runs while its context lasts. ``shared`` is the folder that it has in common with us.
 
     ``contained``: in a container, whatever the kernel can do; without ESP no tunnel comes up there.
+    ``own_kernel``: in User-mode Linux, with a clock of its own and boots of its own.
     """
 
-    def __init__(self, suite: str, folder: Path, *, contained: bool = False) -> None:
+    def __init__(
+        self, suite: str, folder: Path, *, contained: bool = False, own_kernel: bool = False
+    ) -> None:
         self.suite = suite
         self.shared = folder / "shared"
         self._folder = folder
         self._console = folder / "console.log"
         self._contained = contained
+        self._own_kernel = own_kernel
         self._host: Container | UserModeLinux | None = None
         self._asked = 0
 
@@ -75,7 +79,7 @@ class Bed:
         return self
 
     def _choose(self) -> Container | UserModeLinux:
-        if self._contained or has_esp():
+        if not self._own_kernel and (self._contained or has_esp()):
             return Container(
                 self._folder / "container", image(self.suite), f"--bind={self.shared}:/host",
                 "--capability=all", "/bed-init",
@@ -109,6 +113,16 @@ class Bed:
         """Switch it off; what was written to its disk is dropped."""
         if self._host is not None:
             self._host.stop()
+
+    def lose_power(self) -> None:
+        """Take its power away, and boot it again with the disk as it was then."""
+        assert isinstance(self._host, UserModeLinux)
+        self._host.cut()
+        desk = self.shared / "desk"
+        for file in desk.iterdir():
+            file.unlink()
+        self._host.start(self._console)
+        self._await(desk / "up")
 
     # --- what is done there ---------------------------------------------------------------
 

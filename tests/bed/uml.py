@@ -90,10 +90,14 @@ class UserModeLinux:
         """Whether it hasn't ended yet."""
         return self._process is not None and self._process.poll() is None
 
-    def stop(self) -> None:
-        """Switch it off, and drop what was written to its disk. Can be called twice."""
+    def cut(self) -> None:
+        """Take its power away. What was written to its disk stays, for the next start()."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(20)
+
+    def stop(self) -> None:
+        """Switch it off, and drop what was written to its disk. Can be called twice."""
+        self.cut()
         self._changes.unlink(missing_ok=True)

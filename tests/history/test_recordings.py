@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Recordings, through the tracker and the service's entries, to a history: held to the truth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.cli.replay import transitions
+from ipsecwatch.history.entries import Entry, Stamp, entry_of
+from ipsecwatch.history.summary import summarize
+from ipsecwatch.history.timelines import Timeline as Told
+from ipsecwatch.history.timelines import timelines_of
+from ipsecwatch.history.visits import visits_of
+from ipsecwatch.history.watches import Found, runs_of
+from ipsecwatch.report import PlutoState
+from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.journald import Sender
+from tests.support.recordings import ROOT, Timeline, Truth, disagreements, truths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ipsecwatch.tunnel import Transition
+
+TOLERANCE = 4.0
+"""Seconds by which ours may differ from the truth: three, and the second between two samples."""
+
+
+class Kept(Sender):
+    """Keeps what is sent, as the entries that history would read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: list[Entry] = []
+
+    def send(self, fields: Mapping[str, str], *, later: bool = False) -> None:
+        at = int(fields["IPSECWATCH_AT"]) / 1e6
+        plain = {name: str(value) for name, value in fields.items()}
+        entry = entry_of(Stamp("boot", at, at), plain)
+        assert entry is not None
+        self.entries.append(entry)
+
+
+def history(path: Path) -> dict[str, Told]:
+    """Write a journal of a recording as the service does, and read its history."""
+    changes = list(transitions(path))
+    journal = Journal(kept := Kept(), "run")
+    journal.began([], PlutoState.RUNNING, changes[0].at)
+    serial = 0
+    for change in changes:
+        serial += change.announced
+        write(journal, change, serial)
+    journal.ended(changes[-1].at + 60)
+    return timelines_of(runs_of(Found(kept.entries)))
+
+
+def write(journal: Journal, change: Transition, serial: int) -> None:
+    if change.announced:
+        journal.announce(change, serial)
+    elif change.new is None:
+        journal.unlisted(change)
+    else:
+        journal.found(change.tunnel, change.at)
+
+
+@pytest.mark.parametrize("truth", truths(), ids=lambda t: f"{t.path.parent.name}-{t.path.stem}")
+def test_the_history_of_every_recording_agrees_with_the_truth(truth: Truth) -> None:
+    told = history(truth.path)
+    for name, timeline in truth.tunnels.items():
+        spans = told[name].spans if name in told else []
+        ours: Timeline = [
+            (s.begin - truth.start, "gone" if s.state is None else s.state.value) for s in spans
+        ]
+        for begin, length, mine, true in disagreements(ours, timeline):
+            assert length <= TOLERANCE, f"{name} at {begin:.0f} s: {mine}, but it was {true}"
+
+
+def test_what_happened_in_a_recording_is_counted() -> None:
+    told = history(ROOT / "5.4/dpd-cut.jsonl.gz")["dpd"]
+    s = summarize(told, 0, 1e12)
+    (outage,) = s.outages
+    assert (outage.reason, outage.mended, outage.flap) == ("peer-dead", True, True)
+    assert 40 < outage.seconds < 45
+    assert s.uptime is not None
+    assert 0 < s.uptime < 1
+
+
+def test_who_came_with_a_user_name_is_told_by_it() -> None:
+    (visit,) = visits_of(history(ROOT / "5.4/xauth-server.jsonl.gz").values())
+    assert (visit.tunnel, visit.user, visit.came_seen) == ("xauth[1]", "paula", True)
+    assert visit.went is not None
+    assert 20 < visit.seconds < 30

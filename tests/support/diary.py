@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""Entries of the service and of systemd as a machine would log them, for tests of history.
+
+Nothing reads a journal here: the entries are made, with the stamps of a clock that is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ipsecwatch.history.entries import Entry, Kind, Sign, Stamp, SystemEntry
+from ipsecwatch.history.timelines import Timeline, timelines_of
+from ipsecwatch.history.watches import Found, Run, runs_of
+from ipsecwatch.tunnel import Reason, TunnelState
+
+UNIT = "ipsecwatch.service"
+NOON = 1_700_000_000.0
+
+
+@dataclass
+class Diary:
+    """One machine's journal, entry by entry. Times are seconds since the boot."""
+
+    boot: str = "a"
+    up: float = NOON
+    """The wall clock at monotonic 0, as it is set at the moment."""
+    run: str = "1"
+    serial: int = 0
+    unit: str = UNIT
+    entries: list[Entry] = field(default_factory=list)
+    system: list[SystemEntry] = field(default_factory=list)
+    ends: dict[str, Stamp] = field(default_factory=dict)
+    running: str = ""
+    now: Stamp | None = None
+
+    def stamp(self, at: float) -> Stamp:
+        return Stamp(self.boot, self.up + at, at)
+
+    def began(self, at: float, run: str = "1", previous: str = "") -> None:
+        self.run, self.serial = run, 0
+        stamp = self.stamp(at)
+        self.entries.append(Entry(stamp, Kind.BEGAN, run, self.unit, previous))
+
+    def ended(self, at: float) -> None:
+        self.entries.append(Entry(self.stamp(at), Kind.ENDED, self.run, self.unit))
+
+    def said(self, at: float) -> None:
+        """Something that shows that the service runs, and nothing else."""
+        self.entries.append(Entry(self.stamp(at), Kind.OTHER, self.run, self.unit))
+
+    def found(self, at: float, state: str, name: str = "site", user: str = "") -> None:
+        self.entries.append(
+            Entry(
+                self.stamp(at), Kind.FIRST_LOOK, self.run, self.unit, tunnel=name, user=user,
+                state=TunnelState(state),
+            )
+        )  # fmt: skip
+
+    def change(
+        self,
+        at: float,
+        old: str,
+        new: str,
+        reason: Reason = Reason.NONE,
+        name: str = "site",
+        *,
+        listed: str = "yes",
+        user: str = "",
+    ) -> None:
+        self.serial += 1
+        self.entries.append(
+            Entry(
+                self.stamp(at), Kind.TRANSITION, self.run, self.unit, tunnel=name,
+                state=TunnelState(new), old=TunnelState(old), reason=reason, serial=self.serial,
+                listed=listed, user=user, peer="192.0.2.7",
+            )
+        )  # fmt: skip
+
+    def unlisted(self, at: float, name: str = "site") -> None:
+        entry = Entry(
+            self.stamp(at), Kind.UNLISTED, self.run, self.unit, tunnel=name,
+            state=TunnelState.DOWN, reason=Reason.UNLOADED, listed="gone",
+        )  # fmt: skip
+        self.entries.append(entry)
+
+    def systemd(self, at: float, sign: Sign, unit: str = UNIT) -> None:
+        self.system.append(SystemEntry(self.stamp(at), sign, unit))
+
+    def boot_ends(self, at: float) -> None:
+        self.ends[self.boot] = self.stamp(at)
+
+    def reboot(self, boot: str, off: float) -> None:
+        """Boot again, so many seconds after the boot before."""
+        self.boot, self.up = boot, self.up + off
+
+    def look(self, at: float, running: str) -> None:
+        """Look at it now, while some run of the service still watches."""
+        self.now, self.running = self.stamp(at), running
+
+    # --- what is made of it -------------------------------------------------------------------
+
+    @property
+    def runs(self) -> list[Run]:
+        return runs_of(Found(self.entries, self.system, self.ends, self.running, self.now, self.up))
+
+    @property
+    def timelines(self) -> dict[str, Timeline]:
+        return timelines_of(self.runs)
+
+    def spans(self, name: str = "site") -> list[tuple[float, float, str]]:
+        """List from when until when it was how, in seconds since NOON."""
+        return [
+            (
+                round(s.begin - NOON, 3),
+                round(s.end - NOON, 3),
+                "gone" if s.state is None else s.state,
+            )
+            for s in self.timelines[name].spans
+        ]
