@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bed", "two hosts with libreswan")
     group.addoption("--bed", choices=["short", "full"], default="short", help="how much is played")
-    group.addoption("--bed-rest", default="15", metavar="S", help="between two things, for history")
+    group.addoption("--bed-rest", default="20", metavar="S", help="between two things, for history")
     group.addoption("--bed-table", metavar="FILE", help="write when each signal came")
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Where a moment of one boot lies on the wall clock, whoever set that meanwhile.
 
-How long something took is told by the monotonic clock alone. The wall clock says when it was; where
-it was set, or the machine slept, what follows is told by the clock as it was then.
+How long something took is told by the monotonic clock alone. The wall clock says when it was. What
+it is ahead of the monotonic one can only grow, while the machine sleeps: where it became less the
+clock was wrong before, and what was logged then is told by the clock as it was put right.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ STEP: Final = 0.5
 """Seconds by which the wall clock may stray from the monotonic one before it counts as set. Both
 run at the same rate, also while NTP corrects it."""
 
+EARLY: Final = 600.0
+"""Seconds after the boot in which a clock that goes forward is one that is put right: many machines
+begin with the time of their last shutdown, or with 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -34,12 +39,14 @@ class Piece:
 class BootClock:
     """The wall clock of one boot, as the stamps of its entries show it."""
 
-    def __init__(self, stamps: Iterable[Stamp]) -> None:
+    def __init__(self, stamps: Iterable[Stamp], wakes: Iterable[float] = ()) -> None:
+        """``wakes``: when the machine is known to have awoken, on the monotonic clock."""
         self._pieces: list[Piece] = []
         for stamp in sorted(stamps, key=lambda s: s.mono):
             offset = stamp.wall - stamp.mono
             if not self._pieces or abs(offset - self._pieces[-1].offset) > STEP:
                 self._pieces.append(Piece(stamp.mono, offset))
+        _correct(self._pieces, tuple(wakes))
         self._begins = [p.mono for p in self._pieces]
 
     def wall(self, mono: float) -> float:
@@ -58,3 +65,12 @@ class BootClock:
 
     def _index(self, mono: float) -> int:
         return max(0, bisect_right(self._begins, mono) - 1)
+
+
+def _correct(pieces: list[Piece], wakes: tuple[float, ...]) -> None:
+    """Put right what a clock showed that was wrong then."""
+    for n in range(len(pieces) - 2, -1, -1):
+        this, following = pieces[n], pieces[n + 1]
+        slept = any(abs(at - following.mono) < 1 for at in wakes)
+        if this.offset > following.offset or (following.mono < EARLY and not slept):
+            pieces[n] = Piece(this.mono, following.offset)

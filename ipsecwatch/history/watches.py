@@ -110,7 +110,11 @@ class _Boots:
         for stamp in (*found.boot_ends.values(), *([found.now] if found.now else [])):
             if stamp.boot in stamps:
                 stamps[stamp.boot].append(stamp)
-        self._clocks = {boot: BootClock(s) for boot, s in stamps.items()}
+        wakes: dict[str, list[float]] = defaultdict(list)
+        for e in found.system:
+            if e.sign is Sign.WAKE:
+                wakes[e.stamp.boot].append(e.stamp.mono)
+        self._clocks = {boot: BootClock(s, wakes[boot]) for boot, s in stamps.items()}
         # A clock that was wrong at the start of a boot is right by its end, if ever.
         last = {boot: max(s, key=lambda x: x.mono).wall for boot, s in stamps.items()}
         self._rank = {boot: n for n, boot in enumerate(sorted(last, key=last.__getitem__))}

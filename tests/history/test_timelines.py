@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
+import pytest
+
 from ipsecwatch.history.entries import Sign
 from ipsecwatch.tunnel import Reason
 from tests.support.diary import Diary
@@ -106,19 +110,47 @@ def test_where_entries_are_missing_nothing_is_claimed_of_that_time() -> None:
     assert diary.spans("quiet") == [(100, 150, "up"), (150, 200, "unknown"), (200, 300, "unknown")]
 
 
-def test_lengths_are_those_of_the_monotonic_clock_whoever_sets_the_other() -> None:
-    for jump in (7200, -7200):
-        diary = Diary()
-        diary.began(100)
-        diary.found(100, "up")
-        diary.up += jump
-        diary.said(200)
-        diary.change(300, "up", "down", Reason.PEER_DEAD)
-        diary.ended(400)
-        spans = diary.timelines["site"].spans
-        assert [(round(s.seconds, 3), s.state) for s in spans] == [
-            (100, "up"),
-            (100, "up"),
-            (100, "down"),
-        ]
-        assert diary.spans()[1] == (200 + jump, 300 + jump, "up")
+def jumping(jump: float, at: float) -> Diary:
+    """A machine whose clock jumps at some second, while site is up."""
+    diary = Diary()
+    diary.began(1000)
+    diary.found(1000, "up")
+    diary.said(at - 1)
+    diary.up += jump
+    diary.said(at)
+    diary.change(1300, "up", "down", Reason.PEER_DEAD)
+    diary.ended(1400)
+    return diary
+
+
+@pytest.mark.parametrize("jump", [7200, -7200])
+def test_lengths_are_those_of_the_monotonic_clock_whoever_sets_the_other(jump: float) -> None:
+    seconds: dict[str, float] = defaultdict(float)
+    for span in jumping(jump, 1200).timelines["site"].spans:
+        seconds[str(span.state)] += span.seconds
+    assert {s: round(t, 3) for s, t in seconds.items()} == {"up": 300, "down": 100}
+
+
+def test_a_clock_that_was_set_back_was_wrong_before() -> None:
+    ahead = -7200.0
+    assert jumping(ahead, 1200).spans() == [
+        (1000 + ahead, 1200 + ahead, "up"),
+        (1200 + ahead, 1300 + ahead, "up"),
+        (1300 + ahead, 1400 + ahead, "down"),
+    ]
+
+
+def test_a_clock_that_was_wrong_for_a_while_puts_nothing_into_the_future() -> None:
+    diary = jumping(7200, 1200)
+    diary.up -= 7200
+    diary.began(1500, "2", "1")
+    diary.ended(1600)
+    assert [(begin, end) for begin, end, _ in diary.spans()][-2:] == [(1300, 1400), (1500, 1600)]
+
+
+def test_a_clock_that_went_forward_may_be_a_machine_that_was_asleep() -> None:
+    assert jumping(7200, 1200).spans() == [
+        (1000, 1200, "up"),
+        (8400, 8500, "up"),
+        (8500, 8600, "down"),
+    ]

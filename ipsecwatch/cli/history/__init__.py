@@ -71,8 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(json_form.history(since, until, found.since, watched, summaries, visits)))
         return EXIT_OK
-    seconds = sum(w.end - w.begin for w in watched)
-    look = screen.Look.of(since, until, seconds, found.since)
+    look = screen.Look.of(since, until, watched, found.since)
     lines = screen.heading(look)
     if args.users:
         lines += ["", *screen.users(visits, look)]

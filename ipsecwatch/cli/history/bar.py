@@ -37,8 +37,8 @@ class Glyphs:
     def legend(self) -> str:
         """Explain them in a line."""
         return (
-            f"{self.up} up   {self.mixed} not all of it, or not all the time   {self.off} not up   "
-            f"{self.waiting} waits for traffic   {self.unknown} not known   blank: not watched"
+            f"{self.up} up  {self.mixed} partly  {self.off} not up  {self.waiting} on demand  "
+            f"{self.unknown} not known  blank: not watched"
         )
 
 

@@ -28,14 +28,16 @@ def history(
     visits: Sequence[Visit],
 ) -> dict[str, Any]:
     """Return all that is known of some time."""
+    seconds = sum(w.end - w.begin for w in watched)
     return {
         "format": 1,
         "since": since,
         "until": until,
         "journal_since": journal_since,
-        "watched": sum(w.end - w.begin for w in watched),
+        "watched": seconds,
+        "not_watched": until - since - seconds,
         "watches": [_watch(w) for w in watched],
-        "tunnels": [_tunnel(s, until - since) for s in summaries],
+        "tunnels": [_tunnel(s, seconds) for s in summaries],
         "users": [_visit(v) for v in visits],
     }
 
@@ -44,7 +46,7 @@ def _watch(w: Watched) -> dict[str, Any]:
     return {"from": w.begin, "to": w.end, "run_id": w.run, "end_shown_by": w.ended_by}
 
 
-def _tunnel(s: Summary, whole: float) -> dict[str, Any]:
+def _tunnel(s: Summary, watched: float) -> dict[str, Any]:
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     return {
         "name": s.name,
@@ -52,7 +54,7 @@ def _tunnel(s: Summary, whole: float) -> dict[str, Any]:
         "uptime_percent": None if s.uptime is None else 100 * s.uptime,
         "known": s.known,
         "not_known": unknown,
-        "not_watched": max(0.0, whole - s.known - unknown),
+        "not_listed": max(0.0, watched - s.known - unknown),
         "seconds": {state.value: s.seconds.get(state, 0.0) for state in TunnelState},
         "flaps": s.flaps,
         "outages": [_outage(o) for o in s.outages],

@@ -4,26 +4,31 @@
 from __future__ import annotations
 
 import textwrap
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.history.bar import bar, glyphs, ruler
 from ipsecwatch.cli.history.times import local
 from ipsecwatch.history.entries import Kind
+from ipsecwatch.history.watches import End
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ipsecwatch.cli.history.bar import Glyphs
     from ipsecwatch.history.entries import Entry
-    from ipsecwatch.history.summary import Outage, Summary
+    from ipsecwatch.history.summary import Outage, Summary, Watched
     from ipsecwatch.history.visits import Visit
 
 _NARROW: Final = 60
 """Columns with fewer than which a table leaves something out."""
+_INDENT: Final = 34
+"""Where reasons begin in the list of what happened."""
 _SHORTEST: Final = 12
 """Cells of a bar that is worth drawing in a table."""
 
@@ -34,16 +39,27 @@ class Look:
 
     since: float
     until: float
-    watched: float
-    """Seconds of that in which somebody watched."""
+    watched: Sequence[Watched]
+    """When somebody watched."""
     reaches_back: float | None
     """Since when there is a journal."""
     paint: terminal.Paint
     columns: int
     chars: Glyphs
 
+    @property
+    def seconds(self) -> float:
+        """For how long somebody watched."""
+        return sum(w.end - w.begin for w in self.watched)
+
     @classmethod
-    def of(cls, since: float, until: float, watched: float, reaches_back: float | None) -> Look:
+    def of(
+        cls,
+        since: float,
+        until: float,
+        watched: Sequence[Watched],
+        reaches_back: float | None,
+    ) -> Look:
         """Look at some time on this terminal."""
         paint = terminal.Paint(terminal.colour_wanted())
         return cls(since, until, watched, reaches_back, paint, terminal.columns(), glyphs())
@@ -52,7 +68,7 @@ class Look:
 def heading(look: Look) -> list[str]:
     """Say what time it is about, and how much of it was watched."""
     whole = look.until - look.since
-    part = f"{percent(look.watched / whole)}, {terminal.ago(look.watched)} of {terminal.ago(whole)}"
+    part = f"{percent(look.seconds / whole)}, {terminal.ago(look.seconds)} of {terminal.ago(whole)}"
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
     if look.reaches_back is not None:
         lines.append(f"The journal reaches back to {_minute(look.reaches_back)}.")
@@ -136,7 +152,6 @@ def details(s: Summary, look: Look) -> list[str]:
 
 def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
     known = s.known
-    whole = look.until - look.since
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
     told = ", ".join(
@@ -147,17 +162,16 @@ def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
             "uptime",
             "" if s.uptime is None else f"{percent(s.uptime)} of {terminal.ago(known)}: {told}",
         ),
-        ("not known", terminal.ago(unknown) if unknown else ""),
-        ("left out", _left_out(whole - known - unknown)),
+        ("not known", _of(unknown)),
+        ("not watched", _of(look.until - look.since - look.seconds)),
+        ("not listed", _of(look.seconds - known - unknown)),
         ("outages", _outages(s.outages)),
         ("flaps", f"{s.flaps} of them over within a minute" if s.flaps else ""),
     ]
 
 
-def _left_out(seconds: float) -> str:
-    if seconds < 1:
-        return ""
-    return f"{terminal.ago(seconds)} in which it wasn't watched, or wasn't there"
+def _of(seconds: float) -> str:
+    return terminal.ago(seconds) if seconds >= 1 else ""
 
 
 def _outages(outages: Sequence[Outage]) -> str:
@@ -175,32 +189,60 @@ def _outages(outages: Sequence[Outage]) -> str:
 
 
 def _story(s: Summary, look: Look) -> list[str]:
-    """List what was told of it, with the day above where a new one begins."""
+    """List what was told of it and when nobody watched, with the day above where one begins."""
+    lasted: dict[int, float] = defaultdict(float)
+    for span in s.spans:
+        lasted[id(span.entry)] += span.seconds
+    lines = [(at, _told(at, entry, lasted[id(entry)], look)) for at, entry in s.transitions]
+    lines += [(at, [look.paint.dim(line)]) for at, line in _gaps(look)]
     out: list[str] = []
     day = ""
-    for at, entry in s.transitions:
+    for at, told in sorted(lines, key=lambda line: line[0]):
         if (today := local(at).strftime("%Y-%m-%d")) != day:
             day = today
             out.append(look.paint.dim(f"  {day}"))
-        out += _line(at, entry, look)
+        out += told
     return out
 
 
-def _line(at: float, entry: Entry, look: Look) -> list[str]:
+def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
+    """Write what an entry tells: when, the new state, how long it lasted, why."""
     state = entry.state
-    sign = look.paint.state(state, look.chars.marks[state])
-    word = "unloaded" if entry.gone else state.value
-    painted = look.paint.state(state, terminal.pad(word, 10))
-    remark = "as found at the first look. " if entry.kind is Kind.FIRST_LOOK else ""
+    word = terminal.pad("unloaded" if entry.gone else state.value, 10)
+    length = "" if entry.gone else terminal.ago(lasted)
+    remark = "So at the first look. " if entry.kind is Kind.FIRST_LOOK else ""
     why = remark + ("" if entry.reason is Reason.NONE else REASON_TEXTS[entry.reason].sentence)
-    head = f"  {terminal.clock(at)}  {sign} {painted}"
-    room = look.columns - 25
+    sign = look.paint.state(state, look.chars.marks[state])
+    head = f"  {terminal.clock(at)}  {sign} {look.paint.state(state, word)} {length:>8}"
+    room = look.columns - _INDENT
     if not why:
         return [head.rstrip()]
     if room < 20:
-        return [head.rstrip(), *(f"    {p}" for p in textwrap.wrap(why, look.columns - 4))]
+        return [head, *(f"    {p}" for p in textwrap.wrap(why, look.columns - 4))]
     first, *more = textwrap.wrap(why, room, break_on_hyphens=False)
-    return [f"{head}  {first}", *(f"{' ' * 25}{p}" for p in more)]
+    return [f"{head}  {first}", *(f"{' ' * _INDENT}{p}" for p in more)]
+
+
+def _gaps(look: Look) -> Iterator[tuple[float, str]]:
+    """Say when nobody watched, and why if that is known."""
+    for before, after in pairwise(look.watched):
+        if after.begin - before.end < 1:
+            continue
+        why = _WHY_NOT[before.ended_by]
+        if before.run == after.run:
+            why = "the machine slept, or its clock was set"
+        length = terminal.ago(after.begin - before.end)
+        words = f"  {terminal.clock(before.end)}  nobody watched for {length}"
+        yield before.end, f"{words}: {why}" if why else words
+
+
+_WHY_NOT: Final = {
+    End.WRITTEN: "the service was stopped",
+    End.SYSTEMD: "the service ended without a word",
+    End.BOOT: "the machine went down",
+    End.LAST_ENTRY: "",
+    End.GOES_ON: "",
+}
 
 
 # --- Who was there -------------------------------------------------------------------------------
