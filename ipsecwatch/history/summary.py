@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ipsecwatch.history.entries import Kind
-from ipsecwatch.tunnel import TunnelState
+from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

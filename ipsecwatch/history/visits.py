@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipsecwatch.history.entries import Kind
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,13 +7,16 @@ import json
 import re
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.cli import suggest
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.cli.history import json_form, screen
 from ipsecwatch.cli.history.reading import Source
 from ipsecwatch.cli.history.times import FORMS, parse_time
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.history.summary import summarize, watched_of
 from ipsecwatch.history.timelines import timelines_of
 from ipsecwatch.history.visits import visits_of
@@ -24,20 +27,29 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from ipsecwatch.history.summary import Summary, Watched
     from ipsecwatch.history.timelines import Timeline
+    from ipsecwatch.history.visits import Visit
 
-HELP = "show what happened to the tunnels, and for how long they were up, from the journal"
+EXAMPLES: Final = (
+    ("ipsecwatch history", "the last day of all tunnels"),
+    ("ipsecwatch history office --since -7d", "what happened to one in a week"),
+    ("ipsecwatch history --users --since yesterday", "who came and went"),
+)
 
 DAY: Final = 86400.0
 """Seconds of which a history is that names no time."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "history", HELP, run)
+    parser = verb(verbs, "history", VERBS["history"], run, EXAMPLES)
     # So that "--since -2h" is no unknown option, as it isn't from Python 3.14 on.
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and in detail")
-    parser.add_argument("--since", metavar="TIME", help=f"default: a day before the end. {FORMS}")
+    parser.add_argument(
+        "--since", metavar="TIME",
+        help=f"{FORMS}; default: a day before the end, as far as it was watched",
+    )  # fmt: skip
     parser.add_argument("--until", metavar="TIME", help="default: now")
     parser.add_argument(
         "--users", action="store_true", help="who came and went, behind templates for clients"
@@ -53,37 +65,55 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    now = time.time()
-    until = _moment(args.until, now, "--until") if args.until else now
-    since = _moment(args.since, now, "--since") if args.since else until - DAY
-    if since >= until:
-        raise Failure("--since must be before --until", f"Such as: {FORMS}", EXIT_USAGE)
+    since, until = _times(args.since, args.until)
     source = Source(args.directory, any_unit=args.any_unit)
+    history = _read(source, since, until, args.names)
+    if args.json:
+        print(json.dumps(_json(history)))
+    else:
+        print("\n".join(_lines(history, users=args.users, detailed=bool(args.names))))
+        for remark in source.remarks:
+            print(remark, file=sys.stderr)
+    return EXIT_OK
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What is known of some time."""
+
+    since: float
+    until: float
+    reaches_back: float | None
+    watched: Sequence[Watched]
+    summaries: Sequence[Summary]
+    visits: Sequence[Visit]
+
+
+def _read(source: Source, since: float | None, until: float, names: Sequence[str]) -> _History:
+    """Read the journal. ``since`` None: a day, or since somebody watched. Raise Failure."""
     found = source.read()
     runs = runs_of(found)
-    watched = watched_of(runs, since, until)
     if not runs:
         raise _nothing(source)
-    timelines = _chosen(timelines_of(runs), args.names)
-    summaries = [summarize(t, since, until) for t in timelines]
-    summaries = [s for s in summaries if s.spans or args.names]
-    visits = [v for v in visits_of(timelines) if v.came < until and (v.went or v.last) >= since]
-    if args.json:
-        print(json.dumps(json_form.history(since, until, found.since, watched, summaries, visits)))
-        return EXIT_OK
-    look = screen.Look.of(since, until, watched, found.since)
-    lines = screen.heading(look)
-    if args.users:
-        lines += ["", *screen.users(visits, look)]
-    elif args.names:
-        for summary in summaries:
-            lines += ["", *screen.details(summary, look)]
-    else:
-        lines += ["", *screen.overview(summaries, look)]
-    print("\n".join(lines))
-    for remark in source.remarks:
-        print(remark, file=sys.stderr)
-    return EXIT_OK
+    begin = until - DAY if since is None else since
+    watched = watched_of(runs, begin, until)
+    if since is None and watched:
+        begin = min(w.begin for w in watched)
+    timelines = _chosen(timelines_of(runs), names)
+    summaries = [summarize(t, begin, until) for t in timelines]
+    visits = [v for v in visits_of(timelines) if v.came < until and (v.went or v.last) >= begin]
+    shown = [s for s in summaries if s.spans or names]
+    return _History(begin, until, found.since, watched, shown, visits)
+
+
+def _times(since: str | None, until: str | None) -> tuple[float | None, float]:
+    """Read the two options. Raise Failure."""
+    now = time.time()
+    end = now if until is None else _moment(until, now, "--until")
+    begin = None if since is None else _moment(since, now, "--since")
+    if begin is not None and begin >= end:
+        raise Failure("--since must be before --until", f"Such as: {FORMS}", EXIT_USAGE)
+    return begin, end
 
 
 def _moment(text: str, now: float, option: str) -> float:
@@ -98,18 +128,34 @@ def _chosen(timelines: Mapping[str, Timeline], names: Sequence[str]) -> list[Tim
     """Return the timelines of these tunnels, or of all. Raise Failure for one that isn't there."""
     missing = next((n for n in names if n not in timelines), None)
     if missing is not None:
-        listed = ", ".join(list(timelines)[:10]) or "none"
-        raise Failure(f"the journal knows no tunnel {clean(missing)}", f"It has: {listed}")
-    return [timelines[n] for n in names] if names else list(timelines.values())
+        raise suggest.no_such_tunnel(missing, timelines)
+    return [timelines[n] for n in dict.fromkeys(names)] if names else list(timelines.values())
 
 
 def _nothing(source: Source) -> Failure:
     if source.left_out:
         return Failure(
             "the journal has entries of ipsecwatch's, but none of its unit's",
-            "If root started it by hand, say: ipsecwatch history --any-unit",
+            "If root started it by hand: ipsecwatch history --any-unit",
         )
     return Failure(
         "the journal has no entries of ipsecwatch's",
         "Does it run? systemctl status ipsecwatch",
     )
+
+
+def _json(h: _History) -> dict[str, object]:
+    return json_form.history(h.since, h.until, h.reaches_back, h.watched, h.summaries, h.visits)
+
+
+def _lines(h: _History, *, users: bool, detailed: bool) -> list[str]:
+    """Write a history for people."""
+    look = screen.Look.of(h.since, h.until, h.watched, h.reaches_back)
+    lines = screen.heading(look)
+    if users:
+        return [*lines, "", *screen.users(h.visits, look)]
+    if not detailed:
+        return [*lines, "", *screen.overview(h.summaries, look)]
+    for summary in h.summaries:
+        lines += ["", *screen.details(summary, look)]
+    return lines

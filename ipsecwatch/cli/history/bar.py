@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.history.times import local
-from ipsecwatch.tunnel import TunnelState
+from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ipsecwatch.cli.common import reason_json
 from ipsecwatch.history.entries import Kind
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

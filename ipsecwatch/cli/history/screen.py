@@ -15,7 +15,7 @@ from ipsecwatch.cli.history.times import local
 from ipsecwatch.history.entries import Kind
 from ipsecwatch.history.watches import End
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.tunnel import Reason, TunnelState
+from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
