@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.history.message_ids import BEGAN, ENDED, FIRST_LOOK, TRANSITIONS, UNLISTED
+from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of the service's entries. Texts were cleaned when they were written."""
+    """One of the service's entries. Its texts are fit to be shown."""
 
     stamp: Stamp
     kind: Kind
@@ -95,6 +96,9 @@ FIELDS: Final = (
 )  # fmt: skip
 """All fields that entry_of() looks at, and the one by which instances are told apart."""
 
+MAX_SHOWN: Final = 1024
+"""Characters of a field; the service writes no more."""
+
 _ABOUT_TUNNEL: Final = frozenset({Kind.FIRST_LOOK, Kind.TRANSITION, Kind.UNLISTED})
 _STATES: Final = {s.value: s for s in TunnelState}
 _REASONS: Final = {r.value: r for r in Reason}
@@ -113,7 +117,7 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
     unit = get("_SYSTEMD_UNIT", "")
     if kind not in _ABOUT_TUNNEL:
         return Entry(stamp, kind, run, unit, get("IPSECWATCH_PREVIOUS_RUN_ID", ""))
-    tunnel, state = get("IPSECWATCH_TUNNEL", ""), _STATES.get(get("IPSECWATCH_STATE", ""))
+    tunnel, state = _shown(get("IPSECWATCH_TUNNEL", "")), _STATES.get(get("IPSECWATCH_STATE", ""))
     if not tunnel or state is None:
         return None
     serial = get("IPSECWATCH_SERIAL", "")
@@ -122,9 +126,17 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
         _STATES.get(get("IPSECWATCH_OLD_STATE", ""), TunnelState.UNKNOWN),
         _REASONS.get(get("IPSECWATCH_REASON", ""), Reason.OTHER),
         int(serial) if serial.isascii() and serial.isdecimal() else None,
-        get("IPSECWATCH_LISTED", ""), get("IPSECWATCH_PEER", ""), get("IPSECWATCH_USER", ""),
-        get("IPSECWATCH_DETAIL", ""),
+        get("IPSECWATCH_LISTED", ""), _shown(get("IPSECWATCH_PEER", "")),
+        _shown(get("IPSECWATCH_USER", "")), _shown(get("IPSECWATCH_DETAIL", "")),
     )  # fmt: skip
+
+
+def _shown(text: str) -> str:
+    """Make harmless what the service has cleaned before: once more nothing of it changes."""
+    text = text[:MAX_SHOWN]
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c == "\\" else clean(c) for c in text)
 
 
 class Sign(Enum):

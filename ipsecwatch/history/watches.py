@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ipsecwatch.history.clock import BootClock
@@ -95,8 +96,8 @@ def runs_of(found: Found) -> list[Run]:
         members.sort(key=lambda e: e.stamp.mono)
     boots = _Boots(found)
     groups = sorted(by_run.values(), key=boots.order)
-    following = [*groups[1:], None]
-    return [boots.run(group, after) for group, after in zip(groups, following, strict=True)]
+    following = zip_longest(groups, groups[1:])
+    return [boots.run(group, after) for group, after in following]
 
 
 class _Boots:

@@ -19,7 +19,6 @@ from ipsecwatch.cli.history.times import FORMS, parse_time
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.history.summary import summarize, watched_of
 from ipsecwatch.history.timelines import timelines_of
-from ipsecwatch.history.visits import visits_of
 from ipsecwatch.history.watches import runs_of
 from ipsecwatch.sanitize import clean
 
@@ -101,7 +100,7 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
         begin = min(w.begin for w in watched)
     timelines = _chosen(timelines_of(runs), names)
     summaries = [summarize(t, begin, until) for t in timelines]
-    visits = [v for v in visits_of(timelines) if v.came < until and (v.went or v.last) >= begin]
+    visits = screen.visits_in(timelines, begin, until)
     shown = [s for s in summaries if s.spans or names]
     return _History(begin, until, found.since, watched, shown, visits)
 

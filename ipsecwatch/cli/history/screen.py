@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,6 +12,7 @@ from ipsecwatch.cli import terminal
 from ipsecwatch.cli.history.bar import bar, glyphs, ruler
 from ipsecwatch.cli.history.times import local
 from ipsecwatch.history.entries import Kind
+from ipsecwatch.history.visits import visits_of
 from ipsecwatch.history.watches import End
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.states import Reason, TunnelState
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.history.bar import Glyphs
     from ipsecwatch.history.entries import Entry
     from ipsecwatch.history.summary import Outage, Summary, Watched
+    from ipsecwatch.history.timelines import Timeline
     from ipsecwatch.history.visits import Visit
 
 _NARROW: Final = 60
@@ -72,7 +73,7 @@ def heading(look: Look) -> list[str]:
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
     if look.reaches_back is not None:
         lines.append(f"The journal reaches back to {_minute(look.reaches_back)}.")
-    return [piece for line in lines for piece in terminal.wrap(line, look.columns)]
+    return [piece for line in lines for piece in wrapped(line, look.columns)]
 
 
 # --- All tunnels ---------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ def _mark(s: Summary, look: Look) -> str:
 
 
 def _legend(look: Look) -> list[str]:
-    return textwrap.wrap(look.chars.legend, look.columns, break_on_hyphens=False)
+    return wrapped(look.chars.legend, look.columns)
 
 
 def _ruler(look: Look, cells: int) -> str:
@@ -140,7 +141,7 @@ def _ruler(look: Look, cells: int) -> str:
 def details(s: Summary, look: Look) -> list[str]:
     """Tell what happened to one tunnel."""
     cells = look.columns - 2
-    out = [look.paint.bold(s.name)]
+    out = [look.paint.bold(piece) for piece in wrapped(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
     out += [
         look.paint.dim(f"  {_ruler(look, cells)}"),
@@ -194,7 +195,7 @@ def _story(s: Summary, look: Look) -> list[str]:
     for span in s.spans:
         lasted[id(span.entry)] += span.seconds
     lines = [(at, _told(at, entry, lasted[id(entry)], look)) for at, entry in s.transitions]
-    lines += [(at, [look.paint.dim(line)]) for at, line in _gaps(look)]
+    lines += [(at, [look.paint.dim(piece) for piece in told]) for at, told in _gaps(look)]
     out: list[str] = []
     day = ""
     for at, told in sorted(lines, key=lambda line: line[0]):
@@ -210,20 +211,21 @@ def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
     state = entry.state
     word = terminal.pad("unloaded" if entry.gone else state.value, 10)
     length = "" if entry.gone else terminal.ago(lasted)
-    remark = "So at the first look. " if entry.kind is Kind.FIRST_LOOK else ""
-    why = remark + ("" if entry.reason is Reason.NONE else REASON_TEXTS[entry.reason].sentence)
+    words = ["So at the first look."] if entry.kind is Kind.FIRST_LOOK else []
+    words += [] if entry.reason is Reason.NONE else [REASON_TEXTS[entry.reason].sentence]
+    why = " ".join(words)
     sign = look.paint.state(state, look.chars.marks[state])
     head = f"  {terminal.clock(at)}  {sign} {look.paint.state(state, word)} {length:>8}"
     room = look.columns - _INDENT
     if not why:
         return [head.rstrip()]
     if room < 20:
-        return [head, *(f"    {p}" for p in textwrap.wrap(why, look.columns - 4))]
-    first, *more = textwrap.wrap(why, room, break_on_hyphens=False)
+        return [head, *(f"    {p}" for p in wrapped(why, look.columns - 4))]
+    first, *more = wrapped(why, room)
     return [f"{head}  {first}", *(f"{' ' * _INDENT}{p}" for p in more)]
 
 
-def _gaps(look: Look) -> Iterator[tuple[float, str]]:
+def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
     """Say when nobody watched, and why if that is known."""
     for before, after in pairwise(look.watched):
         if after.begin - before.end < 1:
@@ -231,9 +233,10 @@ def _gaps(look: Look) -> Iterator[tuple[float, str]]:
         why = _WHY_NOT[before.ended_by]
         if before.run == after.run:
             why = "the machine slept, or its clock was set"
-        length = terminal.ago(after.begin - before.end)
-        words = f"  {terminal.clock(before.end)}  nobody watched for {length}"
-        yield before.end, f"{words}: {why}" if why else words
+        told = f"nobody watched for {terminal.ago(after.begin - before.end)}"
+        begin, *more = wrapped(f"{told}: {why}" if why else told, look.columns - 12)
+        first = f"  {terminal.clock(before.end)}  {begin}"
+        yield before.end, [first, *(f"{' ' * 12}{p}" for p in more)]
 
 
 _WHY_NOT: Final = {
@@ -248,35 +251,32 @@ _WHY_NOT: Final = {
 # --- Who was there -------------------------------------------------------------------------------
 
 
+def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list[Visit]:
+    """Return the visits of which something lies between two moments."""
+    found = visits_of(timelines)
+    return [v for v in found if v.came < until and (v.went or v.last) >= since]
+
+
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """List who came and went."""
+    """List who came and went: as a table where there is room for one."""
     if not visits:
         return ["Nobody was connected behind a template."]
-    if look.columns < 80:
-        return [line for v in visits for line in _visit_lines(v, look)]
+    heads = ("USER", "TUNNEL", "FROM", "CAME", "WENT", "FOR", "WHY")
     rows = [_cells(v, look) for v in visits]
-    heads = ("USER", "TUNNEL", "FROM", "CAME", "WENT", "FOR")
-    limits = (30, 20, 39, 20, 20, 10)
-    widths = [
-        min(limit, max(len(head), *(terminal.width(r[n]) for r in rows)))
-        for n, (head, limit) in enumerate(zip(heads, limits, strict=True))
-    ]
-    out = [look.paint.dim(_row(heads, widths))]
-    for visit, row in zip(visits, rows, strict=True):
-        why = "" if visit.reason is Reason.NONE else f"  {REASON_TEXTS[visit.reason].sentence}"
-        out.append(f"{_row(row, widths)}{why}".rstrip())
-    return out
+    widths = [max(terminal.width(r[n]) for r in (heads, *rows)) for n in range(len(heads))]
+    if sum(widths) + 2 * (len(widths) - 1) > look.columns:
+        return [line for v in visits for line in _visit_lines(v, look)]
+    return [look.paint.dim(_row(heads, widths)), *(_row(row, widths) for row in rows)]
 
 
 def _row(cells: Iterable[str], widths: Sequence[int]) -> str:
-    return "  ".join(
-        terminal.pad(cut(c, w), w) for c, w in zip(cells, widths, strict=True)
-    ).rstrip()
+    return "  ".join(terminal.pad(c, w) for c, w in zip(cells, widths, strict=True)).rstrip()
 
 
 def _cells(v: Visit, look: Look) -> tuple[str, ...]:
     came = ("" if v.came_seen else "before ") + _short(v.came, look)
-    return v.user, v.tunnel, v.peer, came, _went(v, look), terminal.ago(v.seconds)
+    why = "" if v.reason is Reason.NONE else REASON_TEXTS[v.reason].sentence
+    return v.user, v.tunnel, v.peer, came, _went(v, look), terminal.ago(v.seconds), why
 
 
 def _went(v: Visit, look: Look) -> str:
@@ -289,12 +289,11 @@ def _went(v: Visit, look: Look) -> str:
 
 def _visit_lines(v: Visit, look: Look) -> list[str]:
     """Write a visit where there is no room for a table."""
-    user, tunnel, peer, came, went, long = _cells(v, look)
+    user, tunnel, peer, came, went, long, why = _cells(v, look)
     text = ", ".join(filter(None, (tunnel, peer, f"{came} to {went}", long)))
-    if v.reason is not Reason.NONE:
-        text += f". {REASON_TEXTS[v.reason].sentence}"
-    pieces = textwrap.wrap(text, look.columns - 2, break_on_hyphens=False)
-    return [look.paint.bold(user or "?"), *(f"  {p}" for p in pieces)]
+    pieces = wrapped(f"{text}. {why}" if why else text, look.columns - 2)
+    names = [look.paint.bold(piece) for piece in wrapped(user or "?", look.columns)]
+    return [*names, *(f"  {p}" for p in pieces)]
 
 
 # --- Words ---------------------------------------------------------------------------------------
@@ -303,6 +302,30 @@ def _visit_lines(v: Visit, look: Look) -> list[str]:
 def percent(part: float) -> str:
     """Write a part of one per cent, never as more than it is."""
     return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """Break a text at blanks, and within words that are longer than a line."""
+    out = [""]
+    for word in text.split(" "):
+        rest = word
+        if out[-1] and terminal.width(f"{out[-1]} {rest}") <= cells:
+            out[-1] = f"{out[-1]} {rest}"
+            continue
+        while terminal.width(rest) > cells:
+            part = _fitting(rest, cells)
+            out.append(part)
+            rest = rest[len(part) :]
+        out.append(rest)
+    return out[1:] if len(out) > 1 else out
+
+
+def _fitting(text: str, cells: int) -> str:
+    """Return as much of a text as fits, one character at least."""
+    part = text[:cells]
+    while len(part) > 1 and terminal.width(part) > cells:
+        part = part[:-1]
+    return part
 
 
 def cut(text: str, cells: int) -> str:
