@@ -67,6 +67,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     settings.write_text("interval = 1\nstopped_after = 0\n")
     units.mkdir()
     shutil.copy(TOP / "systemd/ipsecwatch.service", units)
+    soon = units / "ipsecwatch.service.d/soon.conf"
+    soon.parent.mkdir()
+    soon.write_text("[Service]\nRestartSec=1\n")
     (units / "ipsec.service").write_text(PLUTO)
     (units / "machine.target").write_text(TARGET)
     try:
@@ -144,6 +147,28 @@ def test_what_pluto_logs_is_the_reason_for_a_loss(machine: Machine, service: int
     entry = written(machine, DOWN, service)
     assert entry["IPSECWATCH_REASON"] == "operator"
     assert entry["IPSECWATCH_DETAIL"] == '"site": terminating SAs using this connection'
+
+
+def test_history_goes_on_through_a_service_that_is_killed(machine: Machine, service: int) -> None:
+    machine.path("/run/moment").write_text(str(UP_AT))
+    wait_for(machine, lambda: tunnels(machine) == {"site": "up"})
+    written(machine, UP, service)
+    wait_for(machine, lambda: not machine.path("/run/ipsecwatch/state.behind").exists())
+    begin, pid = time.time(), str(service)
+    run(machine, "systemctl", "kill", "--signal=KILL", "ipsecwatch")
+    wait_for(machine, lambda: property_of(machine, "MainPID") not in (pid, "0"))
+    wait_for(machine, lambda: property_of(machine, "ActiveState") == "active")
+    time.sleep(1)
+    told = json.loads(run(machine, "ipsecwatch", "history", "--json", f"--since=@{begin}"))
+    assert [w["end_shown_by"] for w in told["watches"]] == ["systemd", "goes-on"]
+    killed, again = told["watches"]
+    assert killed["to"] - begin < 2
+    assert again["from"] - killed["to"] > 1, "RestartSec="
+    (site,) = told["tunnels"]
+    assert (site["state"], site["transitions"], site["outages"]) == ("up", [], [])
+    assert site["uptime_percent"] == 100
+    assert site["known"] == pytest.approx(told["watched"])
+    assert "site" in run(machine, "ipsecwatch", "history")
 
 
 @pytest.mark.usefixtures("service")
