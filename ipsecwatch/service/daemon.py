@@ -399,7 +399,7 @@ class Service:
                 await self._bus.start(told.news)
                 self._started.set()
                 _notify("READY=1")
-                self._write_began(told)
+                await self._write_began(told)
             else:
                 told = await self._outbox.get()
                 await self._bus.publish(told.news)
@@ -422,16 +422,16 @@ class Service:
             self._saved_at, self._unsaved = told.poll.mono, False
             await asyncio.to_thread(self._kept.write, saved, told.asked, self.run_id)
 
-    def _write_began(self, told: _Told) -> None:
+    async def _write_began(self, told: _Told) -> None:
         """Write that watching began, and of which tunnels the last entry may tell otherwise."""
         news = told.news
         self._kept.mark_behind()
         self._journal.began(news.tunnels, news.pluto, told.poll.at, self._previous.run_id)
         if self._previous.behind:
             written = {c.tunnel.key for c in (*told.silent, *(c for _, c in news.transitions))}
-            for tunnel in news.tunnels:
-                if tunnel.key not in written:
-                    self._journal.found(tunnel, told.poll.at)
+            for n, tunnel in enumerate((t for t in news.tunnels if t.key not in written), 1):
+                self._journal.found(tunnel, told.poll.at)
+                await _let_others(n)
 
     async def _write(self, told: _Told) -> None:
         if told.silent or told.news.transitions:

@@ -45,6 +45,9 @@ FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
 OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
 """The service's unit; instances have names of their own."""
 
+ANSWER: Final = 2.0
+"""Seconds that the service may take to say which run of it this is."""
+
 _IDS: Final = tuple(
     value
     for name, value in vars(message_ids).items()
@@ -200,7 +203,7 @@ class Source:
 def _running(instance: str) -> str:
     """Return which run of the service watches now; "": none, or none that answers."""
     try:
-        return asyncio.run(client.run_id())
+        return asyncio.run(client.run_id(ANSWER))
     except client.ClientError:
         return ""
 
