@@ -33,8 +33,10 @@ class Transition:
     serial: int
     """Its own, or that of the snapshot that shows it."""
     told: Told | None
+    run_id: str
+    """The run of the service in which ``serial`` counts."""
     caught_up: bool = False
-    """Nobody told it: two snapshots differ."""
+    """No signal told it: two snapshots differ, or the journal has it."""
 
 
 class KnownTunnels:
@@ -67,8 +69,9 @@ class KnownTunnels:
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
         return Transition(
-            event.name, event.old, event.new, event.reason, event.at, event.serial, event.told
-        )
+            event.name, event.old, event.new, event.reason, event.at, event.serial, event.told,
+            self.run_id,
+        )  # fmt: skip
 
     def _update(self, event: Update) -> None:
         if event.view is not None:
@@ -110,14 +113,14 @@ class KnownTunnels:
             at = view.since if view.since_known and view.since else now
             yield Transition(
                 name, old, view.state, view.reason, at, self.serial, _told(known, view.state),
-                caught_up=True,
+                self.run_id, caught_up=True,
             )  # fmt: skip
 
     def _left(self, view: View, now: float) -> Transition:
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
-            _told(view.last_state, down.state), caught_up=True,
+            _told(view.last_state, down.state), self.run_id, caught_up=True,
         )  # fmt: skip
 
 

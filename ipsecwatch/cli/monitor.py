@@ -1,88 +1,331 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch monitor``: transitions as they happen."""
+"""``ipsecwatch monitor``: how things are, then transitions as they happen."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
+import fnmatch
 import json
+import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import EXIT_OK, reason_json, verb
+from ipsecwatch.cli import hooks, suggest, terminal
+from ipsecwatch.cli.catching_up import KnownTunnels, Transition
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, reason_json, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState, TunnelState
 
 if TYPE_CHECKING:
-    import argparse
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ipsecwatch.cli.past import Past, Position
 
 EXAMPLES: Final = (
-    ("ipsecwatch monitor", "what happens from now on, until Ctrl-C"),
-    ("ipsecwatch monitor --json", "the same for a program, one object a line"),
+    ("ipsecwatch monitor", "all tunnels, until Ctrl-C"),
+    ("ipsecwatch monitor office 'branch-*'", "some of them"),
+    ("ipsecwatch monitor --json", "for a program: one object a line"),
+    ("ipsecwatch monitor --exec /usr/local/bin/on-change", "run a program at up, down and stuck"),
 )
+
+_NO_ENTRIES: Final = "the journal has no entries from then on; without rights it has none at all"
+SHOWN: Final = 20
+"""Tunnels that are listed at the beginning, where there are more than these: what isn't well."""
+_WELL: Final = (TunnelState.UP, TunnelState.WAITING)
+_LONGEST: Final = 3600.0
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "monitor", VERBS["monitor"], run, EXAMPLES)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument(
+        "--since", metavar="RUN_ID:SERIAL",
+        help="begin with what came after this transition, from the journal; both numbers are those "
+        "of --json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exec", metavar="PROGRAM",
+        help="run a program when a tunnel comes up, goes down or gets stuck; what happened is in "
+        "its environment (IPSECWATCH_EVENT, _TUNNEL, _STATE, _REASON, _SERIAL …)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exec-limit", type=_limit, metavar="S", default=hooks.LIMIT,
+        help="seconds after which the program is killed (default: 30)",
+    )  # fmt: skip
+
+
+def _limit(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't from 0.1 to {_LONGEST:g} seconds")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
+    monitor = Monitor(args.names, printer(args), _position(args.since))
+    program = _program(args.exec) if args.exec else None
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(follow(as_json=args.json))
+        asyncio.run(monitor.follow(program, args.exec_limit))
     return EXIT_OK
 
 
-async def follow(*, as_json: bool) -> None:
-    """Print what happens, for ever."""
-    paint = terminal.Paint(terminal.colour_wanted() and not as_json)
-    async with contextlib.aclosing(client.follow()) as events:
-        async for event in events:
-            line = _json(event) if as_json else _text(event, paint)
-            if line is not None:
-                print(line, flush=True)
+def _program(path: str) -> str:
+    """Return the program's path. Raise Failure where there is none to run."""
+    if not os.path.isabs(path):
+        hint = "Give it from / on: what is found on PATH may be another one"
+        raise Failure(f"--exec {clean(path)} is no absolute path", hint, EXIT_USAGE)
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise Failure(f"{clean(path)} can't be run", f"Try: chmod +x {clean(path)}", EXIT_USAGE)
+    return path
 
 
-def _text(event: client.Event, paint: terminal.Paint) -> str | None:
-    now = terminal.clock(time.time())
-    match event:
-        case client.Snapshot():
-            rows = [terminal.Row.of_view(v) for v in event.tunnels.values()]
-            return paint.dim(f"{now}   {terminal.count(rows) if rows else 'no tunnels'}")
-        case client.Change():
-            return terminal.transition(
-                event.at, event.name, event.old.value, event.new, event.reason, paint
+def _position(text: str | None) -> Position | None:
+    if text is None:
+        return None
+    from ipsecwatch.cli import past
+
+    if (position := past.parse_position(text)) is None:
+        hint = "Both are in the objects of: ipsecwatch monitor --json"
+        raise Failure(f"--since {clean(text, 80)} is no RUN_ID:SERIAL", hint, EXIT_USAGE)
+    return position
+
+
+def printer(args: argparse.Namespace) -> Json | Text:
+    """Return who writes what happens; with --exec nobody does but the program."""
+    if args.json:
+        return Json()
+    return Text(terminal.Paint(terminal.colour_wanted()), quiet=bool(args.exec))
+
+
+class Monitor:
+    """Follows the service, and has what concerns the named tunnels printed."""
+
+    def __init__(
+        self, names: Sequence[str], out: Json | Text, since: Position | None = None
+    ) -> None:
+        self._names = names
+        self._out = out
+        self._since = since
+        self._known = KnownTunnels()
+
+    async def follow(self, program: str | None, limit: float) -> None:
+        """Print what happens, for ever."""
+        runner = hooks.Hooks(program, limit) if program else None
+        try:
+            async with contextlib.aclosing(client.follow()) as events:
+                async for event in events:
+                    news = self._take(event, patient=runner is not None)
+                    if runner is not None:
+                        runner.add([t for t in news if t.told])
+        finally:
+            if runner is not None:
+                await runner.close()
+
+    def _take(self, event: client.Event, *, patient: bool) -> list[Transition]:
+        """Print an event, and return the transitions that are new with it."""
+        first = not self._known.run_id
+        news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
+        if isinstance(event, client.Snapshot):
+            self._begin(event, first=first, patient=patient)
+        elif not isinstance(event, client.Change):
+            self._print(self._out.event(event))
+        self._print(self._out.transitions(news))
+        return news
+
+    def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> None:
+        """Print how things are, and before that what came since when somebody looked last."""
+        if first:
+            self._check(seen, patient=patient)
+        if first and self._since is not None:
+            past = _past(self._since, seen)
+            news = [t for t in past.transitions if self._wanted(t.name)]
+            self._print(self._out.transitions(news))
+            self._print(self._out.missed(past.missed))
+        views = [v for v in seen.tunnels.values() if self._wanted(v.name)]
+        self._print(self._out.snapshot(seen, views, again=not first))
+        if not first and self._known.missed:
+            self._print(self._out.missed(self._known.missed))
+
+    def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
+        """Raise Failure where a name is none; without an answer of pluto's it may come yet."""
+        names = {v.name for v in seen.tunnels.values()}
+        for name in self._names:
+            if name in names or _is_pattern(name):
+                continue
+            failure = suggest.no_such_tunnel(name, names)
+            if not patient and seen.pluto_state is PlutoState.RUNNING:
+                raise failure
+            print(f"ipsecwatch: no tunnel {clean(name)} yet. {failure.hint}", file=sys.stderr)
+
+    def _wanted(self, name: str) -> bool:
+        return not self._names or any(
+            fnmatch.fnmatchcase(name, wanted) if _is_pattern(wanted) else name == wanted
+            for wanted in self._names
+        )
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            print(line, flush=True)
+
+
+def _is_pattern(name: str) -> bool:
+    """Return whether a name is a pattern. Brackets aren't: instances have them, ``rw[3]``."""
+    return "*" in name or "?" in name
+
+
+def _past(since: Position, seen: client.Snapshot) -> Past:
+    """Read what the journal has. Raise Failure."""
+    from ipsecwatch.cli import past
+
+    try:
+        return past.between(since, past.Position(seen.run_id, seen.serial))
+    except OSError as e:
+        hint = "Only root and the group systemd-journal may read it"
+        raise Failure(f"the journal can't be read: {e.strerror}", hint) from e
+
+
+class Text:
+    """Writes for people: a date where the day changes, then a line for each event."""
+
+    def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
+        self._paint = paint
+        self._quiet = quiet
+        self._day = ""
+
+    def snapshot(
+        self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
+    ) -> Iterator[str]:
+        """Write how things are: all tunnels, or of many those that aren't well."""
+        now = time.time()
+        rows = sorted((terminal.Row.of_view(v) for v in views), key=_worst_first)
+        said = terminal.count(rows) if rows else "no tunnels"
+        if seen.pluto_state is not PlutoState.RUNNING:
+            said += f"; the IPsec service is {seen.pluto_state.value}"
+        yield from self._line(now, f"  {said}")
+        if again:
+            return
+        shown = rows if len(rows) <= SHOWN else [r for r in rows if r.state not in _WELL][:SHOWN]
+        for row in shown:
+            yield from self._at(now, self._standing(row), dim=False)
+        if len(shown) < len(rows):
+            more = f"… and {len(rows) - len(shown):,} more: ipsecwatch status"
+            yield from self._line(now, f"  {more}")
+
+    def _standing(self, row: terminal.Row) -> str:
+        sign = self._paint.state(row.state, terminal.mark(row.state))
+        state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
+        why = f"  {words}" if (words := terminal.words(row)) else ""
+        since = "" if row.age is None else f"  {terminal.how_long(row.age, known=row.since_known)}"
+        return f"{sign} {terminal.pad(row.name, 20)}  {state}{since}{why}".rstrip()
+
+    def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
+        """Write transitions."""
+        for t in [] if self._quiet else news:
+            yield from self._date(t.at)
+            yield terminal.transition(t.at, t.name, t.old.value, t.new, t.reason, self._paint)
+
+    def missed(self, count: int | None) -> Iterator[str]:
+        """Write that transitions are known to have been, and no more of them."""
+        if count is None:
+            yield from self._line(time.time(), f"  {_NO_ENTRIES}")
+        elif count:
+            what = "1 transition is" if count == 1 else f"{count:,} transitions are"
+            yield from self._line(time.time(), f"  {what} missing here: ipsecwatch history")
+
+    def event(self, event: client.Event) -> Iterator[str]:
+        """Write what happens beside transitions."""
+        now = time.time()
+        match event:
+            case client.Pluto():
+                yield from self._line(now, f"  the IPsec service is {event.state.value}")
+            case client.Lost():
+                hint = f" ({event.hint})" if event.hint else ""
+                yield from self._line(now, f"  {event.why}{hint}")
+
+    def _line(self, at: float, text: str) -> Iterator[str]:
+        yield from self._at(at, text, dim=True)
+
+    def _at(self, at: float, text: str, *, dim: bool) -> Iterator[str]:
+        if self._quiet:
+            return
+        yield from self._date(at)
+        line = f"{terminal.clock(at)} {text}"
+        yield self._paint.dim(line) if dim else line
+
+    def _date(self, at: float) -> Iterator[str]:
+        """Write the date where it is another one than that of the line before."""
+        day = terminal.moment(at).split()[0]
+        if day != self._day:
+            self._day = day
+            yield self._paint.bold(day)
+
+
+def _worst_first(row: terminal.Row) -> tuple[int, str]:
+    order = (
+        TunnelState.STUCK, TunnelState.PARTIAL, TunnelState.UNKNOWN, TunnelState.CONNECTING,
+        TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP,
+    )  # fmt: skip
+    return order.index(row.state), row.name
+
+
+class Json:
+    """Writes for programs: one object a line."""
+
+    def snapshot(
+        self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
+    ) -> Iterator[str]:
+        """Write how things are; ``again``: what is new since the last time comes after it."""
+        yield _object(
+            event="snapshot",
+            at=time.time(),
+            run_id=seen.run_id,
+            serial=seen.serial,
+            again=again,
+            pluto=seen.pluto_state,
+            tunnels={v.name: v.state for v in views},
+        )
+
+    def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
+        """Write transitions; ``caught_up``: no signal told it."""
+        for t in news:
+            yield _object(
+                event="transition",
+                at=t.at,
+                tunnel=t.name,
+                old=t.old,
+                new=t.new,
+                run_id=t.run_id,
+                serial=t.serial,
+                told=t.told,
+                caught_up=t.caught_up,
+                **reason_json(t.reason, REASON_TEXTS[t.reason]),
             )
-        case client.Pluto():
-            return paint.dim(f"{now}   the IPsec service is {event.state.value}")
-        case client.Lost():
-            hint = f" ({event.hint})" if event.hint else ""
-            return paint.dim(f"{now}   {event.why}{hint}")
-        case client.Update():
-            return None
+
+    def missed(self, count: int | None) -> Iterator[str]:
+        """Write how many transitions are missing; null: nobody knows."""
+        if count != 0:
+            yield _object(event="missed", count=count)
+
+    def event(self, event: client.Event) -> Iterator[str]:
+        """Write what happens beside transitions."""
+        match event:
+            case client.Pluto():
+                yield _object(event="pluto", at=time.time(), state=event.state)
+            case client.Lost():
+                yield _object(event="lost", at=time.time(), why=event.why)
 
 
-def _json(event: client.Event) -> str | None:
-    body: dict[str, Any]
-    match event:
-        case client.Snapshot():
-            tunnels = {v.name: v.state for v in event.tunnels.values()}
-            body = {
-                "event": "snapshot", "run_id": event.run_id, "serial": event.serial,
-                "pluto": event.pluto_state, "tunnels": tunnels,
-            }  # fmt: skip
-        case client.Change():
-            body = {
-                "event": "transition", "at": event.at, "tunnel": event.name, "old": event.old,
-                "new": event.new, "serial": event.serial, "told": event.told,
-                **reason_json(event.reason, REASON_TEXTS[event.reason]),
-            }  # fmt: skip
-        case client.Pluto():
-            body = {"event": "pluto", "at": time.time(), "state": event.state}
-        case client.Lost():
-            body = {"event": "lost", "at": time.time(), "why": event.why}
-        case client.Update():
-            return None
+def _object(**body: Any) -> str:  # noqa: ANN401 - whatever JSON has
     return json.dumps({"format": 1, **body})

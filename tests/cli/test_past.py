@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What the journal tells of the time since somebody looked last: a real journald."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.cli import past
+from ipsecwatch.cli.past import Position
+from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.tunnel import Reason, TunnelState
+from tests.support.journald import PrivateJournald, missing
+from tests.support.tunnels import transition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UP, DOWN, STUCK, CONNECTING = (
+    TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK, TunnelState.CONNECTING,
+)  # fmt: skip
+ODD = "a b\\x1b"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Two runs of a service; of the second one an entry was lost."""
+    if why := missing():
+        pytest.skip(why)
+    with PrivateJournald(tmp_path_factory.mktemp("run")) as journald:
+        sender = Sender(journald.socket)
+        one, two = Journal(sender, "one"), Journal(sender, "two")
+        one.announce(transition(DOWN, CONNECTING, name=ODD), 1)
+        one.announce(transition(CONNECTING, UP, name=ODD), 2)
+        one.pluto_back("5.2")
+        one.announce(transition(UP, DOWN, Reason.PEER_DEAD, name=ODD), 3)
+        two.announce(transition(DOWN, STUCK, Reason.NO_ANSWER, name="site"), 1)
+        two.announce(transition(DOWN, UP, name="site"), 3)
+        sender.flush()
+        sender.close()
+        journald.wait_for(6, "IPSECWATCH_RUN_ID=one", "IPSECWATCH_RUN_ID=two")
+        yield str(journald.logs)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "told", "missed"),
+    [
+        (("one", 1), ("one", 3), [("one", 2, "up"), ("one", 3, "down")], 0),
+        (("one", 0), ("one", 2), [("one", 1, None), ("one", 2, "up")], 0),
+        (("one", 2), ("two", 1), [("one", 3, "down"), ("two", 1, "stuck")], 0),
+        (("one", 3), ("two", 3), [("two", 1, "stuck"), ("two", 3, "up")], 1),
+        (("two", 1), ("two", 5), [("two", 3, "up")], 3),
+        (("two", 3), ("two", 3), [], 0),
+        (("zero", 4), ("two", 3), [], None),
+        (("one", 3), ("three", 0), [("two", 1, "stuck"), ("two", 3, "up")], 1),
+    ],
+)
+def test_what_was_told_between_two_positions_is_found(
+    begin: tuple[str, int],
+    end: tuple[str, int],
+    told: list[tuple[str, int, str | None]],
+    missed: int | None,
+    files: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(past, "LATE", 0.2)
+    found = past.between(Position(*begin), Position(*end), files)
+    assert [(t.run_id, t.serial, t.told) for t in found.transitions] == told
+    assert found.missed == missed
+
+
+def test_a_transition_is_what_it_was_when_it_was_told(files: str) -> None:
+    (found,) = past.between(Position("one", 2), Position("one", 3), files).transitions
+    assert (found.name, found.old, found.new, found.reason) == (ODD, UP, DOWN, Reason.PEER_DEAD)
+    assert (found.at, found.caught_up) == (1e9 + 0.25, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("ab:12", Position("ab", 12)), ("a:b:0", Position("a:b", 0)), ("ab", None), (":1", None),
+        ("ab:", None), ("ab:x", None), ("ab:-1", None), ("ab:٣", None), ("ab:" + "9" * 99, None),
+    ],
+)  # fmt: skip
+def test_a_position_is_a_run_and_a_number(text: str, position: Position | None) -> None:
+    assert past.parse_position(text) == position
