@@ -82,6 +82,8 @@ def _between(begin: Position, end: Position, files: str | None) -> Past:
             past.transitions.append(_transition(entry, at))
             past.missed = (past.missed or 0) + _gap(known, at)
             known = at
+            if at == end:
+                break
     if known.run_id == end.run_id:
         past.missed = (past.missed or 0) + end.serial - known.serial
     elif end.serial or not found:

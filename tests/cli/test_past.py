@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,34 +15,48 @@ from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.journald import PrivateJournald, missing
+from tests.support.paths import TOP
 from tests.support.tunnels import transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-UP, DOWN, STUCK, CONNECTING = (
-    TunnelState.UP, TunnelState.DOWN, TunnelState.STUCK, TunnelState.CONNECTING,
-)  # fmt: skip
+UP, DOWN = TunnelState.UP, TunnelState.DOWN
 ODD = "a b\\x1b"
+
+
+ANNOUNCE = f"""
+import sys
+from ipsecwatch.service.journal import Journal
+from ipsecwatch.service.journald import Sender
+from ipsecwatch.tunnel import Reason, TunnelState as T
+from tests.support.tunnels import transition
+
+sender, odd = Sender(sys.argv[1]), {ODD!r}
+one, two = Journal(sender, "one"), Journal(sender, "two")
+one.announce(transition(T.DOWN, T.CONNECTING, name=odd), 1)
+one.announce(transition(T.CONNECTING, T.UP, name=odd), 2)
+one.pluto_back("5.2")
+one.announce(transition(T.UP, T.DOWN, Reason.PEER_DEAD, name=odd), 3)
+two.announce(transition(T.DOWN, T.STUCK, Reason.NO_ANSWER, name="site"), 1)
+two.announce(transition(T.DOWN, T.UP, name="site"), 3)
+sender.flush()
+"""
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Two runs of a service; of the second one an entry was lost."""
+    """Two runs of a service; of the second one an entry was lost. And what somebody else wrote."""
     if why := missing():
         pytest.skip(why)
     with PrivateJournald(tmp_path_factory.mktemp("run")) as journald:
-        sender = Sender(journald.socket)
-        one, two = Journal(sender, "one"), Journal(sender, "two")
-        one.announce(transition(DOWN, CONNECTING, name=ODD), 1)
-        one.announce(transition(CONNECTING, UP, name=ODD), 2)
-        one.pluto_back("5.2")
-        one.announce(transition(UP, DOWN, Reason.PEER_DEAD, name=ODD), 3)
-        two.announce(transition(DOWN, STUCK, Reason.NO_ANSWER, name="site"), 1)
-        two.announce(transition(DOWN, UP, name="site"), 3)
-        sender.flush()
-        sender.close()
-        journald.wait_for(6, "IPSECWATCH_RUN_ID=one", "IPSECWATCH_RUN_ID=two")
+        stranger = Sender(journald.socket)  # journald doesn't know the user: it isn't root
+        Journal(stranger, "one").announce(transition(UP, DOWN, name="forged"), 2)
+        stranger.flush()
+        stranger.close()
+        announce = [*journald.within(), sys.executable, "-c", ANNOUNCE, journald.socket]
+        subprocess.run(announce, check=True, cwd=TOP)
+        journald.wait_for(7, "IPSECWATCH_RUN_ID=one", "IPSECWATCH_RUN_ID=two")
         yield str(journald.logs)
 
 

@@ -144,6 +144,10 @@ class PrivateJournald:
             time.sleep(0.05)
         return found
 
+    def within(self) -> tuple[str, ...]:
+        """Return what a command begins with that journald is to see the user of."""
+        return ("nsenter", f"--target={self._journald()}", "--pid", "--")
+
     @property
     def logs(self) -> Path:
         """Where its files are."""
