@@ -16,8 +16,8 @@ from systemd import journal
 
 from ipsecwatch.cli.catching_up import Transition
 from ipsecwatch.client.events import reason, tunnel_state
+from ipsecwatch.history.message_ids import DOWN, OTHER, STUCK, UP
 from ipsecwatch.sanitize import clean
-from ipsecwatch.service.journal import DOWN, OTHER, STUCK, UP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
