@@ -38,6 +38,18 @@ RuntimeDirectory=pluto
 RuntimeDirectoryMode=0700
 """
 
+NEEDS_SITE = """
+[Unit]
+Requires=ipsecwatch-wait@site.service
+After=ipsecwatch-wait@site.service
+[Service]
+ExecStart=sleep infinity
+"""
+
+HOOK = """#!/bin/sh
+echo "$(id -u) $IPSECWATCH_EVENT $IPSECWATCH_TUNNEL $IPSECWATCH_STATE" >>"$STATE_DIRECTORY/told"
+"""
+
 TARGET = """
 [Unit]
 Requires=basic.target dbus.socket
@@ -54,6 +66,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     installed = {
         TOP / "systemd/org.ipsecwatch1.conf": "usr/share/dbus-1/system.d",
         TOP / "systemd/ipsecwatch.catalog": "usr/lib/systemd/catalog",
+        TOP / "systemd/ipsecwatch.sysusers": "usr/lib/sysusers.d",
     }
     for source, where in installed.items():
         (files / where).mkdir(parents=True)
@@ -70,11 +83,19 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     soon = units / "ipsecwatch.service.d/soon.conf"
     soon.parent.mkdir()
     soon.write_text("[Service]\nRestartSec=1\n")
+    for template in TOP.glob("systemd/ipsecwatch-*@.service"):
+        shutil.copy(template, units)
+    hook = files / "etc/ipsecwatch/hooks/note"
+    hook.parent.mkdir(parents=True)
+    hook.write_text(HOOK)
+    hook.chmod(0o755)
+    (units / "needs-site.service").write_text(NEEDS_SITE)
     (units / "ipsec.service").write_text(PLUTO)
     (units / "machine.target").write_text(TARGET)
     try:
         with Machine(folder / "disk", files, units, {TOP: INSIDE}) as booted:
             booted.path("/run/moment").write_text(str(DOWN_AT))
+            run(booted, "systemd-sysusers", "/usr/lib/sysusers.d/ipsecwatch.sysusers")
             yield booted
     except UnbootableError as e:
         pytest.skip(str(e))
@@ -218,3 +239,60 @@ def test_the_service_may_do_nothing_that_another_root_may(machine: Machine, serv
     assert not writable & {"/", "/run", "/etc", "/usr", "/var", "/home", "/sys", "/run/systemd"}
     networks = [machine.path(f"/proc/{pid}/ns/net").readlink() for pid in (1, service)]
     assert networks[0] != networks[1]
+
+
+def waits(machine: Machine, seconds: int) -> None:
+    """Set the time limit of all that wait for a tunnel, as an administrator would."""
+    folder = machine.path("/run/systemd/system/ipsecwatch-wait@.service.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "limit.conf").write_text(f"[Service]\nEnvironment=TIMEOUT={seconds}\n")
+    run(machine, "systemctl", "daemon-reload")
+
+
+@pytest.mark.usefixtures("service")
+def test_what_needs_a_tunnel_starts_when_it_is_up_and_not_before(machine: Machine) -> None:
+    waits(machine, 1)
+    assert machine.run("systemctl", "start", "needs-site").returncode != 0
+    said = machine.run("journalctl", "--unit=ipsecwatch-wait@site", "--output=cat").stdout
+    assert "ipsecwatch: timed out: site is down" in said
+    waits(machine, 60)
+    run(machine, "systemctl", "start", "--no-block", "needs-site")
+    state = ("systemctl", "show", "--value", "--property=ActiveState")
+    wait_for(machine, lambda: run(machine, *state, "ipsecwatch-wait@site") == "activating\n")
+    assert run(machine, *state, "needs-site") == "inactive\n"
+    machine.path("/run/moment").write_text(str(UP_AT))
+    wait_for(machine, lambda: run(machine, *state, "needs-site") == "active\n")
+    run(machine, "systemctl", "stop", "needs-site")
+
+
+@pytest.mark.usefixtures("service")
+def test_a_name_with_blanks_quotes_and_dollars_reaches_the_waiting_command(
+    machine: Machine,
+) -> None:
+    waits(machine, 1)
+    name = '--a "b" $HOME ${PATH} %i'
+    escape = ("systemd-escape", "--template=ipsecwatch-wait@.service", "--", name)
+    unit = run(machine, *escape).strip()
+    assert machine.run("systemctl", "start", "--", unit).returncode != 0
+    said = machine.run("journalctl", "--output=cat", "--unit", unit).stdout
+    assert f"ipsecwatch: no such tunnel: {name}." in said
+
+
+@pytest.mark.usefixtures("service")
+def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
+    run(machine, "systemctl", "start", "ipsecwatch-hook@note")
+    told = machine.path("/var/lib/private/ipsecwatch-hooks/note/told")
+    owner = run(machine, "systemctl", "show", "--value", "--property=MainPID", "ipsecwatch-hook@*")
+    subscribed = f"/proc/{owner.strip()}/fd"
+    wait_for(machine, lambda: "socket" in run(machine, "ls", "-l", subscribed))
+    time.sleep(1)  # it has looked
+    machine.path("/run/moment").write_text(str(UP_AT))
+    wait_for(machine, told.exists)
+    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    wait_for(machine, lambda: len(told.read_text().splitlines()) == 2)
+    run(machine, "systemctl", "stop", "ipsecwatch-hook@note")
+    lines = [line.split() for line in told.read_text().splitlines()]
+    assert [line[1:] for line in lines] == [["up", "site", "up"], ["down", "site", "waiting"]]
+    user = run(machine, "id", "-u", "ipsecwatch").strip()
+    assert {line[0] for line in lines} == {user}
+    assert user != "0"

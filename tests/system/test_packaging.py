@@ -172,7 +172,8 @@ def comparable(paths: list[str]) -> set[str]:
 def test_the_packages_of_both_families_hold_the_examples(
     debs: dict[str, Path], rpms: dict[str, Path]
 ) -> None:
-    examples = {path.name for path in (PACKAGING / "examples").iterdir()}
+    folder = PACKAGING / "examples"
+    examples = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     in_deb = re.findall(
         rf"^-rwxr-xr-x .* \.{EXAMPLES}/(\S+)$",
         run("dpkg-deb", "--contents", debs["ipsecwatch"]), re.MULTILINE,

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""The unit templates for waiting and for hooks: what systemd says of them, and of who uses them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from ipsecwatch.cli.main import parser_of
+from tests.support.paths import TOP
+from tests.system.test_units import analyze, needs_analyze, options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WAIT: Final = TOP / "systemd/ipsecwatch-wait@.service"
+HOOK: Final = TOP / "systemd/ipsecwatch-hook@.service"
+SYSUSERS: Final = TOP / "systemd/ipsecwatch.sysusers"
+SERVICE: Final = TOP / "systemd/ipsecwatch.service"
+LIBRESWAN: Final = """
+[Unit]
+Wants=network-online.target nss-lookup.target
+After=network-online.target nss-lookup.target
+[Service]
+ExecStart=/bin/true
+[Install]
+WantedBy=multi-user.target
+"""
+"""As libreswan's unit is ordered (ipsec.service.in, 3.18 to 5.4)."""
+NEEDS: Final = "Requires=ipsecwatch-wait@office.service\nAfter=ipsecwatch-wait@office.service\n"
+REMOTE: Final = f"""
+[Unit]
+{NEEDS}After=network-online.target remote-fs-pre.target
+Before=remote-fs.target
+[Mount]
+What=10.1.0.5:/export
+Where=/mnt/nas
+Type=nfs
+"""
+"""What fstab with _netdev and x-systemd.requires= becomes (systemd.mount(5))."""
+LOCAL: Final = REMOTE.replace("Before=remote-fs.target", "Before=local-fs.target")
+
+
+def verify(folder: Path, *units: str, more: dict[str, str]) -> str:
+    """Return what systemd says of units of ours among its own, with all that boot brings."""
+    for unit in (WAIT, HOOK, SERVICE):
+        text = unit.read_text(encoding="utf-8").replace("/usr/bin/ipsecwatch", "/bin/true")
+        (folder / unit.name).write_text(text, encoding="utf-8")
+    more = {"ipsec.service": LIBRESWAN, **more}
+    for name, text in more.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name in (*more, SERVICE.name, *units):
+        wants = folder / "multi-user.target.wants"
+        wants.mkdir(exist_ok=True)
+        if name.endswith(".service"):
+            template = re.sub("@.+[.]", "@.", name)
+            (wants / name).symlink_to(folder / template)
+    return analyze(
+        "verify", "--system", "--man=no", *units, *more, "multi-user.target",
+        runtime=folder, SYSTEMD_UNIT_PATH=f"{folder}:/lib/systemd/system",
+    )  # fmt: skip
+
+
+def cycles(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "cycle" in line]
+
+
+def ours(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "ipsecwatch-" in line]
+
+
+@needs_analyze
+def test_neither_template_has_a_cycle_with_libreswan_the_service_and_a_mount(
+    tmp_path: Path,
+) -> None:
+    units = ("ipsecwatch-wait@office.service", "ipsecwatch-hook@mail.service")
+    said = verify(tmp_path, *units, more={"mnt-nas.mount": REMOTE})
+    assert cycles(said) == []
+    assert ours(said) == []
+
+
+@needs_analyze
+def test_a_cycle_is_seen_where_a_mount_is_part_of_the_boot_itself(tmp_path: Path) -> None:
+    unit = "ipsecwatch-wait@office.service"
+    said = verify(tmp_path, unit, more={"mnt-nas.mount": LOCAL})
+    assert cycles(said)
+
+
+@pytest.mark.parametrize("unit", [WAIT, HOOK])
+def test_a_template_is_ordered_after_the_service_alone_and_starts_nothing(unit: Path) -> None:
+    told = options(unit)
+    assert told["After"] == ["ipsecwatch.service"]
+    ordering = {"Before", "Wants", "Requires", "BindsTo", "PartOf", "Requisite", "Upholds"}
+    assert ordering & told.keys() == set()
+
+
+@pytest.mark.parametrize("unit", [WAIT, HOOK])
+def test_a_template_runs_as_a_user_without_rights(unit: Path) -> None:
+    told = options(unit)
+    [user] = re.findall(r"^u (\S+) -", SYSUSERS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert told["User"] == [user]
+    assert told["DynamicUser"] == told["NoNewPrivileges"] == ["yes"]
+    assert told["CapabilityBoundingSet"] == [""]
+
+
+def command(unit: Path, **environment: str) -> list[str]:
+    """Return the command line of a template for the instance ``it``, as systemd makes it."""
+    [line] = options(unit)["ExecStart"]
+    words: list[str] = []
+    for word in line.replace("%i", "it").split():
+        whole = re.fullmatch(r"\$(\w+)", word)
+        if whole:
+            words += environment[whole[1]].split()
+        else:
+            words.append(re.sub(r"\$\{(\w+)\}", lambda m: environment[m[1]], word))
+    return words
+
+
+def test_the_command_lines_are_ones_that_the_verbs_take() -> None:
+    wait = command(WAIT, TIMEOUT="90", NAME="--odd name")
+    args = parser_of(wait[1]).parse_args(wait[2:])
+    assert (args.names, args.target, args.timeout) == (["--odd name"], "up", 90.0)
+    hook = command(HOOK, LIMIT="30", TUNNELS="office gw-*")
+    args = parser_of(hook[1]).parse_args(hook[2:])
+    assert (args.exec, args.exec_limit) == ("/etc/ipsecwatch/hooks/it", 30.0)
+    assert args.names == ["office", "gw-*"]
+
+
+@pytest.mark.parametrize(("unit", "most"), [(WAIT, 1.0), (HOOK, 3.0)])
+@needs_analyze
+def test_a_template_is_hardly_exposed(unit: Path, most: float, tmp_path: Path) -> None:
+    instance = tmp_path / unit.name.replace("@", "@it")
+    shutil.copy(unit, instance)
+    said = analyze("security", "--offline=true", instance, runtime=tmp_path)
+    level = re.search(r"exposure level for \S+: ([0-9.]+)", said)
+    assert level, said
+    assert float(level[1]) <= most, said
+
+
+@pytest.mark.skipif(not shutil.which("systemd-escape"), reason="systemd-escape isn't installed")
+def test_a_name_becomes_an_instance_as_the_template_says() -> None:
+    [escape] = re.findall(r"systemd-escape \S+ '(.+)'", WAIT.read_text(encoding="utf-8"))
+    run = ["systemd-escape", f"--template={WAIT.name}", escape]
+    made = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    assert made == "ipsecwatch-wait@my\\x20tunnel.service\n"
