@@ -112,7 +112,7 @@ class KnownTunnels:
             known = was.last_state if was is not None else TunnelState.DOWN
             at = view.since if view.since_known and view.since else now
             yield Transition(
-                name, old, view.state, view.reason, at, self.serial, _told(known, view.state),
+                name, old, view.state, view.reason, at, self.serial, told_of(known, view.state),
                 self.run_id, caught_up=True,
             )  # fmt: skip
 
@@ -120,11 +120,11 @@ class KnownTunnels:
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
-            _told(view.last_state, down.state), self.run_id, caught_up=True,
+            told_of(view.last_state, down.state), self.run_id, caught_up=True,
         )  # fmt: skip
 
 
-def _told(known: TunnelState, new: TunnelState) -> Told | None:
+def told_of(known: TunnelState, new: TunnelState) -> Told | None:
     """Return what the service would have told of a change from a last known state."""
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"

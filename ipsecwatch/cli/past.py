@@ -10,23 +10,18 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from systemd import journal
-
-from ipsecwatch.cli.catching_up import Transition
-from ipsecwatch.client.events import reason, tunnel_state
-from ipsecwatch.history.message_ids import DOWN, OTHER, STUCK, UP
-from ipsecwatch.sanitize import clean
+from ipsecwatch.cli.catching_up import Transition, told_of
+from ipsecwatch.cli.history.reading import Source
+from ipsecwatch.history.entries import Entry, Kind
+from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ipsecwatch.client import Told
+    from collections.abc import Iterable, Iterator
 
 LATE: Final = 2.0
 """Seconds that an entry may come after its signal."""
-_TOLD: Final[dict[str, Told]] = {UP: "up", DOWN: "down", STUCK: "stuck"}
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
@@ -53,42 +48,60 @@ def parse_position(text: str) -> Position | None:
     return Position(run_id, int(serial)) if run_id and _NUMBER.fullmatch(serial) else None
 
 
-def between(begin: Position, end: Position, files: str | None = None) -> Past:
-    """Return what was told after ``begin``, up to and with ``end``. Raise OSError.
-
-    ``files`` is a folder with the journal's files, for tests.
-    """
+def between(begin: Position, end: Position, source: Source | None = None) -> Past:
+    """Return what was told after ``begin``, up to and with ``end``. Raise Failure."""
+    if begin == end:
+        return Past()
     give_up = time.monotonic() + LATE
     while True:
-        past = _between(begin, end, files)
+        past = _between(begin, end, (source or Source()).entries())
         if past.missed == 0 or time.monotonic() > give_up:
             return past
         time.sleep(0.1)
 
 
-def _between(begin: Position, end: Position, files: str | None) -> Past:
-    if begin == end:
-        return Past()
-    known = begin
-    past = Past(missed=0)
-    with journal.Reader(path=files) as reader:
-        found = _seek(reader, begin)
-        for entry in _entries(reader) if found else ():
-            at = Position(str(entry.get("IPSECWATCH_RUN_ID", "")), _serial(entry))
-            if at.run_id == begin.run_id and at.serial <= begin.serial:
-                continue
-            if at.run_id == end.run_id and at.serial > end.serial:
-                break
-            past.transitions.append(_transition(entry, at))
-            past.missed = (past.missed or 0) + _gap(known, at)
-            known = at
-            if at == end:
-                break
-    if known.run_id == end.run_id:
-        past.missed = (past.missed or 0) + end.serial - known.serial
+def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
+    past, found, at = Past(), False, begin
+    states: dict[str, TunnelState] = {}
+    """The last known one of each tunnel."""
+    for entry in _up_to(end, entries):
+        found = found or entry.run == begin.run_id
+        known = _know(entry, states)
+        now = Position(entry.run, entry.serial or 0)
+        if not found or entry.serial is None or not _after(begin, now):
+            continue
+        past.transitions.append(_transition(entry, now, known))
+        past.missed = (past.missed or 0) + _gap(at, now)
+        at = now
+    if at.run_id == end.run_id:
+        past.missed = (past.missed or 0) + end.serial - at.serial
     elif end.serial or not found:
         past.missed = None
     return past
+
+
+def _up_to(end: Position, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Go through entries up to a position, and with it."""
+    for entry in entries:
+        serial = entry.serial or 0
+        if entry.run == end.run_id and serial > end.serial:
+            return
+        yield entry
+        if serial and (entry.run, serial) == (end.run_id, end.serial):
+            return
+
+
+def _after(begin: Position, now: Position) -> bool:
+    return now.run_id != begin.run_id or now.serial > begin.serial
+
+
+def _know(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
+    """Return a tunnel's last known state before an entry, and take note of what it tells."""
+    known = states.get(entry.tunnel, TunnelState.DOWN)
+    if entry.kind is Kind.TRANSITION and entry.old is not TunnelState.UNKNOWN:
+        known = entry.old
+    states[entry.tunnel] = known if entry.state is TunnelState.UNKNOWN else entry.state
+    return known
 
 
 def _gap(before: Position, after: Position) -> int:
@@ -97,51 +110,17 @@ def _gap(before: Position, after: Position) -> int:
     return after.serial - first - 1
 
 
-def _seek(reader: journal.Reader, begin: Position) -> bool:
-    """Go to the entry of a position, or to the first of its run; False where there is none."""
-    for matches in ({"IPSECWATCH_SERIAL": str(begin.serial)}, {}):
-        reader.flush_matches()
-        reader.add_match(_UID=0, IPSECWATCH_RUN_ID=begin.run_id, **matches)
-        reader.seek_head()
-        if entry := reader.get_next():
-            reader.flush_matches()
-            reader.seek_cursor(entry["__CURSOR"])
-            return True
-    return False
-
-
-def _entries(reader: journal.Reader) -> Iterator[dict[str, Any]]:
-    """Go through transitions from here on; only root can have written them."""
-    reader.add_match(_UID=0)
-    for message_id in (*_TOLD, OTHER):
-        reader.add_match(MESSAGE_ID=message_id)
-    while entry := reader.get_next():
-        if _serial(entry):
-            yield entry
-
-
-def _serial(entry: dict[str, Any]) -> int:
-    text = str(entry.get("IPSECWATCH_SERIAL", ""))
-    return int(text) if _NUMBER.fullmatch(text) else 0
-
-
-def _transition(entry: dict[str, Any], position: Position) -> Transition:
-    at = str(entry.get("IPSECWATCH_AT", ""))
-    logged = entry["__REALTIME_TIMESTAMP"].timestamp()
+def _transition(entry: Entry, position: Position, known: TunnelState) -> Transition:
+    # A partial tunnel that has been tried for too long stays partial.
+    stays = entry.old is entry.state
     return Transition(
-        # The name was cleaned when it was written, which must not be done twice.
-        name=_shown(str(entry.get("IPSECWATCH_TUNNEL", ""))),
-        old=tunnel_state(str(entry.get("IPSECWATCH_OLD_STATE", ""))),
-        new=tunnel_state(str(entry.get("IPSECWATCH_STATE", ""))),
-        reason=reason(str(entry.get("IPSECWATCH_REASON", ""))),
-        at=int(at) / 1e6 if _NUMBER.fullmatch(at) else logged,
+        name=entry.tunnel,
+        old=entry.old,
+        new=entry.state,
+        reason=entry.reason,
+        at=entry.stamp.wall,
         serial=position.serial,
         run_id=position.run_id,
-        told=_TOLD.get(str(entry["MESSAGE_ID"]).replace("-", "")),
+        told="stuck" if stays else told_of(known, entry.state),
         caught_up=True,
     )
-
-
-def _shown(name: str) -> str:
-    """Return a name as it was written, if it is fit to be shown."""
-    return name if clean(name.replace("\\", "")) == name.replace("\\", "") else clean(name)

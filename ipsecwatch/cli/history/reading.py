@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ipsecwatch import client
 from ipsecwatch.cli.common import Failure
@@ -35,7 +35,7 @@ from ipsecwatch.libsystemd.binding import NoLibraryError, binding
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ipsecwatch.libsystemd.journal_reader import JournalReader
 
@@ -47,6 +47,8 @@ OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
 
 ANSWER: Final = 2.0
 """Seconds that the service may take to say which run of it this is."""
+
+T = TypeVar("T")
 
 _IDS: Final = tuple(
     value
@@ -70,9 +72,16 @@ class Source:
 
     def read(self) -> Found:
         """Read all that there is. Raise Failure where the journal can't be read."""
+        return self._try(self._read)
+
+    def entries(self) -> list[Entry]:
+        """Read the service's own entries, oldest first. Raise Failure."""
+        return self._try(lambda: list(self._entries()))
+
+    def _try(self, read: Callable[[], T]) -> T:
         self._check()
         try:
-            return self._read()
+            return read()
         except NoLibraryError as e:
             raise Failure(str(e), e.hint) from e
         except OSError as e:
