@@ -97,6 +97,6 @@ LOG_TEXTS: Final = {
     LogState.JOURNAL: "Reasons are read from pluto's log in the journal.",
     LogState.FILE: "Reasons are read from pluto's log file.",
     LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses.",
-    LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states.",
+    LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states, or unknown.",
 }
 """Where reasons come from, in a line."""

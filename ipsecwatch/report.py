@@ -295,9 +295,13 @@ class Report:
     """How much of each of its parts is there."""
 
 
+JOURNALD: Final = "systemd-journald"
+"""The identifier of journald's own line about those of pluto's that it dropped."""
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that pluto, or systemd about pluto's unit, wrote to the journal."""
+    """A line that pluto, systemd about pluto's unit, or journald wrote to the journal."""
 
     at: float
     """Seconds since the epoch."""

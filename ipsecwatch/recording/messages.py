@@ -800,6 +800,7 @@ _MESSAGES: Final = (
         for verb in ("Starting", "Started", "Stopping", "Stopped", "Reloading", "Reloaded",
                      "Finished")
     ),
+    "Suppressed {n} messages from {unit}",
     "{unit}: Main process exited, code={any}, status={n}/{any}",
     "{unit}: Main process exited{any}",
     "{unit}: Killing process {n} ({any}) with signal {any}",

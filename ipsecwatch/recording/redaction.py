@@ -60,7 +60,11 @@ _SUBJECT: Final = re.compile(
 )
 _PACKET: Final = re.compile(r"(packet from )(\S{2,100})(: )")
 _ALIASES: Final = re.compile(r"[^\s,]+")
-_PROGRAMS: Final = frozenset({"pluto", "ipsec", "systemd", "whack", "addconn", "kernel", "_updown"})
+_PROGRAMS: Final = frozenset(
+    {
+        "pluto", "ipsec", "systemd", "systemd-journald", "whack", "addconn", "kernel", "_updown",
+    }
+)  # fmt: skip
 _UNITS: Final = frozenset({"ipsec.service", "pluto.service", "ipsec@.service"})
 _OWN_USERS: Final = frozenset({"", "[any]"})
 

@@ -38,7 +38,7 @@ from ipsecwatch.pluto.wakers.two_logs import TwoLogs
 from ipsecwatch.pluto.wakers.witnesses import pids_of
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.reasons import LOG_TEXTS
-from ipsecwatch.report import LogState, PlutoState, Poll, Report
+from ipsecwatch.report import JOURNALD, LogState, PlutoState, Poll, Report
 from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.log_source import LogSource
@@ -168,6 +168,10 @@ class Service:
         if line.identifier == "systemd":
             self._worker.hear(line)
             return True
+        if line.identifier == JOURNALD:
+            self._log_source.cut(line.at)
+            self._worker.hear(line)
+            return False
         return self._hear_pluto(line, from_file=False)
 
     def _hear_in_file(self, line: LogLine) -> bool:
@@ -233,7 +237,6 @@ class Service:
         await self._bus.stop()
 
     def _open_log(self) -> None:
-        self._log.on_cut = self._log_source.cut
         self._log.open(self._log.last or self._log_since)
 
     def _open_log_file(self) -> None:

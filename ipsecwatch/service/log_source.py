@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ipsecwatch.report import LogState
+from ipsecwatch.tracking.log_evidence import CUT_FOR
 
 if TYPE_CHECKING:
     from ipsecwatch.report import Report
-
-CUT_FOR: Final = 30.0
-"""Seconds for which the journal counts as cut after journald has told that it dropped lines; it
-tells of an interval (30 s as delivered) when that is over, and the next one may be like it."""
 
 
 class LogSource:

@@ -37,6 +37,8 @@ class _Attempts:
     """Negotiations begun by us, ever."""
     since: tuple[int, int] = (-1, 0)
     """An order that attempts were asked for, and how many there had been before it."""
+    heard: int = 0
+    """The order of the last line that named it."""
     begun: int | None = None
     """An IKE SA of which the first Child belongs to the same attempt."""
 
@@ -88,6 +90,16 @@ class AttemptLog:
         """Keep evidence about a connection."""
         attempts = self._of(name)  # which may have others go
         self._pieces += attempts.add(evidence)
+
+    def note_heard(self, said: ConnectionLine, order: int) -> None:
+        """Take note of a line about a connection, whatever it says."""
+        for name in {said.name, said.base}:
+            self._of(name).heard = order
+
+    def heard(self, names: Collection[str]) -> int:
+        """Return the order of the last line about any of these connections; 0: there was none."""
+        known = (self._by_name.get(name) for name in names)
+        return max((a.heard for a in known if a is not None), default=0)
 
     def restart(self) -> None:
         """Forget serials: another pluto counts from 1 again."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.report import Role
+from ipsecwatch.report import Role, instance_name
 from ipsecwatch.tracking.incoming import Whose
 from ipsecwatch.tracking.observation import tries
 from ipsecwatch.tracking.stage_reason import reason_by_stage
@@ -39,8 +39,8 @@ class AttemptReasons:
         """Take up what a report showed."""
         self._awaited, self._idle = awaited, idle
 
-    def of(self, record: TunnelRecord, state: TunnelState) -> Why:
-        """Say why a tunnel isn't up, as far as is known now."""
+    def of(self, record: TunnelRecord, state: TunnelState, now: float) -> Why:
+        """Say why a tunnel isn't up, as far as is known ``now`` (wall clock)."""
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
             return Reason.NONE, None
@@ -56,9 +56,9 @@ class AttemptReasons:
             return self._of_unresolved(record, t.unresolved) or before
         if ends or record.trying_since is None:  # partial, and nobody tries for more
             return before
-        return self._of_trying(record, before)
+        return self._of_trying(record, before, now)
 
-    def _of_trying(self, record: TunnelRecord, before: Why) -> Why:
+    def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
         """Say why a tunnel isn't up yet that is tried: here, or by the peer."""
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
@@ -69,17 +69,27 @@ class AttemptReasons:
             return refused[1]
         if not record.overdue:
             return before  # an exchange that has only just begun is no reason
-        told = self._by_stage(t)
+        told = self._by_stage(record, now)
         if told in (Reason.NONE, Reason.OTHER) and before[0] is not Reason.NONE:
             return before
         return told, None
 
-    def _by_stage(self, t: Tunnel) -> Reason:
+    def is_heard(self, record: TunnelRecord, now: float) -> bool:
+        """Return whether pluto's log of what a tunnel's connections try, and await, was heard."""
+        connections = record.tunnel.connections
+        awaited = (s for c in connections for s in self._awaited.get(c.key, ()))
+        names = _names(record.tunnel) | {instance_name(*s.key) for s in awaited}
+        return self._log.has_heard(names, record.trying_order, now)
+
+    def _by_stage(self, record: TunnelRecord, now: float) -> Reason:
+        t = record.tunnel
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
         awaited = [s for c in t.connections for s in self._awaited.get(c.key, ())]
         asking = (s for s in (*t.states, *awaited) if s.serial not in self._idle)
-        return reason_by_stage(asking, wanted=wanted, oriented=oriented)
+        return reason_by_stage(
+            asking, wanted=wanted, oriented=oriented, heard=self.is_heard(record, now)
+        )
 
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
         """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.

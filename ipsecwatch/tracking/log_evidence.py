@@ -21,7 +21,7 @@ from ipsecwatch.libreswan.log_lines import (
     interpret_daemon,
     parse_line,
 )
-from ipsecwatch.report import Role, instance_name
+from ipsecwatch.report import JOURNALD, Role, instance_name
 from ipsecwatch.tracking.attempt_log import AttemptLog
 from ipsecwatch.tracking.evidence import MAX_LINE, Evidence, Findings
 from ipsecwatch.tracking.held_sas import hosts_of
@@ -45,6 +45,9 @@ STOP_LEAD: Final = 10.0
 SPENT_AFTER: Final = 2.0
 """Seconds after which a report that still shows an SA proves that what ends others at once (an
 interface that goes, a dead peer of another connection) hasn't ended this one."""
+CUT_FOR: Final = 30.0
+"""Seconds for which the log counts as cut after journald has told that it dropped lines: it tells
+of an interval (30 s as delivered) when that is over, and the next one may be like it."""
 TIMER_SLACK: Final = 2.0
 """Seconds between the end of a lifetime and the line about it; timers are printed in seconds."""
 
@@ -54,6 +57,7 @@ _SYSTEMD_STOP: Final = re.compile(
     r"(?:Stopping |Stopped |Sent signal SIGKILL|Main process exited|Killing process)",
     re.IGNORECASE,
 )
+_SUPPRESSED: Final = re.compile(r"Suppressed \d{1,20} messages from ", re.ASCII)
 
 
 class LogEvidence:
@@ -79,6 +83,8 @@ class LogEvidence:
         self._last_at = float("-inf")
         self.order = 0
         """How many lines have been heard; evidence after now will have a higher order."""
+        self._cut: tuple[float, int] = float("-inf"), 0
+        """When it was last told that lines were dropped (wall clock), and the order then."""
 
     # --- hearing --------------------------------------------------------------------------
 
@@ -89,10 +95,15 @@ class LogEvidence:
             if _SYSTEMD_STOP.match(line.text):
                 self._stopped_at = line.at
             return
+        if line.identifier == JOURNALD:
+            if _SUPPRESSED.match(line.text):
+                self._cut = line.at, self.order
+            return
         said = parse_line(line.text)
         if said is None:
             self._note_pluto(line)
             return
+        self.attempts.note_heard(said, self.order)
         finding = interpret(said, phase1=self.sas.has_quick_mode(said.serial))
         if finding is not None:
             self._take(line, said, finding)
@@ -257,6 +268,14 @@ class LogEvidence:
             return Reason.OTHER, None
         same = [e for e in told if e.reason is told[0].reason]
         return _meaning(told[0], held), max(same, key=lambda e: e.weight).line
+
+    def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
+        """Return whether the log of what connections have tried since ``after`` was heard.
+
+        Only then does it say something that no failure was logged.
+        """
+        cut_at, order = self._cut
+        return now - cut_at >= CUT_FOR and self.attempts.heard(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
         """Return the line that told that a host's name doesn't resolve, and named no connection."""

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Why a tunnel isn't up, as far as the stage of its states tells.
 
-What pluto logged tells more: log_evidence.py remembers it, log_lines.py reads it.
+What pluto logged tells more: log_evidence.py remembers it, log_lines.py reads it. Where the log
+was heard and named no failure, the stage says what is waited for. Where it wasn't heard, the stage
+tells much less: a state that waits for an answer looks the same whether nobody answers, the network
+says that there is no way, or the peer refuses in the clear, which pluto logs and otherwise ignores;
+an IKE SA without a Child SA looks the same whatever the peer has refused. No release prints what a
+state has received (show_state in programs/pluto).
 """
 
 from __future__ import annotations
@@ -17,13 +22,30 @@ if TYPE_CHECKING:
     from ipsecwatch.report import SaState
 
 
-def reason_by_stage(states: Iterable[SaState], *, wanted: bool, oriented: bool = True) -> Reason:
+VAGUER: Final[dict[Reason, frozenset[Reason]]] = {
+    # Whoever is no longer listed was removed, perhaps by hand: that is all that a list tells.
+    Reason.OPERATOR: frozenset({Reason.UNLOADED}),
+}
+"""Reasons that say less than another one, and nothing else than it. NONE and OTHER say less than
+all; no other reason may be told without the log of what has another one with it."""
+
+
+def is_no_more(vague: Reason, full: Reason) -> bool:
+    """Return whether a reason says the same as another one, or less, and nothing else."""
+    nothing = vague in (Reason.NONE, Reason.OTHER)
+    return nothing or vague is full or vague in VAGUER.get(full, ())
+
+
+def reason_by_stage(
+    states: Iterable[SaState], *, wanted: bool, oriented: bool = True, heard: bool = True
+) -> Reason:
     """Say what a tunnel that is trying waits for, as far as its states tell.
 
-    The honest guess where there is no log: an exchange that nobody answers, a proof of who we are
-    that the peer doesn't take, or an IKE SA to which no Child SA comes. ``wanted``: it is to be
-    up, but there may be no state at all (from 5.0 on pluto pauses between attempts, and a refusal
-    leaves no trace). ``oriented``: one of its ends is an address of this machine.
+    An exchange that nobody answers, a proof of who we are that the peer doesn't take, or an IKE SA
+    to which no Child SA comes. ``wanted``: it is to be up, but there may be no state at all (from
+    5.0 on pluto pauses between attempts, and a refusal leaves no trace). ``oriented``: one of its
+    ends is an address of this machine. ``heard``: pluto's log of these attempts was heard, and
+    names no failure.
     """
     if not oriented:
         return Reason.UNREACHABLE
@@ -34,6 +56,8 @@ def reason_by_stage(states: Iterable[SaState], *, wanted: bool, oriented: bool =
     ]  # fmt: skip
     if not begun:
         return Reason.OTHER if wanted else Reason.NONE
+    if not heard:
+        return Reason.OTHER
     return max((_waits_for(s) for s in begun), key=_FURTHEST.index)
 
 

@@ -133,7 +133,7 @@ class Tracker:
         self._reborn = self.gone
 
     def hear(self, line: LogLine) -> None:
-        """Take note of what pluto logged, or systemd about its unit."""
+        """Take note of what pluto logged, systemd about its unit, or journald about its lines."""
         self._log.hear(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
@@ -299,7 +299,7 @@ class Tracker:
         self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
         record.tunnel = self._refresh_fields(record, observed)
-        reason, detail = record.why = self._attempts.of(record, state)
+        reason, detail = record.why = self._attempts.of(record, state, poll.at)
         record.tunnel = replace(
             record.tunnel, state=state, last_state=state, reason=reason, detail=detail
         )
@@ -370,7 +370,8 @@ class Tracker:
         record.tunnel = self._refresh_fields(record, observed)
         if restarted is not None and state in (TunnelState.DOWN, TunnelState.WAITING):
             record.why = restarted
-        out += self._set_state(record, state, lost_by or self._attempts.of(record, state), poll)
+        why = lost_by or self._attempts.of(record, state, poll.at)
+        out += self._set_state(record, state, why, poll)
         if state is TunnelState.PARTIAL and record.overdue and not record.told_stuck:
             out.append(self._announce_stuck_child(record, poll))
         return out
@@ -421,7 +422,8 @@ class Tracker:
         """Tell of a tunnel that is up in part, and the rest tried for too long."""
         record.told_stuck = True
         t = record.tunnel
-        reason = t.reason if t.reason is not Reason.NONE else Reason.CHILD_MISSING
+        missing = Reason.CHILD_MISSING if self._attempts.is_heard(record, poll.at) else Reason.OTHER
+        reason = t.reason if t.reason is not Reason.NONE else missing
         record.tunnel = replace(t, reason=reason)
         return Transition(
             record.tunnel, t.state, t.state, t.last_state, reason, poll.at, poll.mono,

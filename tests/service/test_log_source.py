@@ -16,10 +16,11 @@ from ipsecwatch.config import Settings
 from ipsecwatch.libreswan.status import Reader, parse
 from ipsecwatch.pluto.query import Answer, Command, Via
 from ipsecwatch.reasons import LOG_TEXTS
-from ipsecwatch.report import LogLine, LogState
+from ipsecwatch.report import JOURNALD, LogLine, LogState
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
-from ipsecwatch.service.log_source import CUT_FOR, LogSource
+from ipsecwatch.service.log_source import LogSource
+from ipsecwatch.tracking.log_evidence import CUT_FOR
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT
@@ -125,6 +126,13 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     assert service.hear(LogLine(time.time(), "Stopping ipsec.service", "systemd"))
     service.followups.close()
     service._log_file.close()
+
+
+async def test_that_journald_dropped_lines_is_noted_and_is_no_reason_to_look_at_pluto() -> None:
+    service, now = service_with(), time.time()
+    assert not service.hear(LogLine(now, "Suppressed 9 messages from ipsec.service", JOURNALD))
+    assert service._log_source.state(now, journal=True, file=False) is LogState.CUT
+    assert not service._tracker._log.has_heard({"site"}, 0, now)
 
 
 # --- Where the log is heard ----------------------------------------------------------------------

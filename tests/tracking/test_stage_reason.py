@@ -7,7 +7,7 @@ import pytest
 
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Role, SaKind, SaState, Stage, Timer
-from ipsecwatch.tracking.stage_reason import reason_by_stage
+from ipsecwatch.tracking.stage_reason import is_no_more, reason_by_stage
 from ipsecwatch.tunnel import Reason
 from tests.support.recordings import ROOT, statuses
 from tests.support.reports import child, ike
@@ -74,8 +74,23 @@ def test_what_is_wanted_up_and_has_no_state_fails_for_a_cause_that_no_stage_tell
     assert reason_by_stage((), wanted=True) is Reason.OTHER
 
 
+def test_where_the_log_was_not_heard_no_stage_says_why() -> None:
+    for states, reason in STAGES.values():
+        told = reason_by_stage(states, wanted=False, heard=False)
+        assert told is (Reason.NONE if reason is Reason.NONE else Reason.OTHER)
+
+
+@pytest.mark.parametrize("full", Reason)
+def test_a_vaguer_reason_is_none_that_is_as_concrete(full: Reason) -> None:
+    vaguer = {r for r in Reason if is_no_more(r, full)}
+    removed = {Reason.UNLOADED} if full is Reason.OPERATOR else set()
+    assert vaguer == {full, Reason.NONE, Reason.OTHER} | removed
+
+
 def test_without_an_address_of_this_machine_no_stage_matters() -> None:
     assert reason_by_stage((), wanted=True, oriented=False) is Reason.UNREACHABLE
+    unheard = reason_by_stage((), wanted=True, oriented=False, heard=False)
+    assert unheard is Reason.UNREACHABLE
 
 
 RECORDED = {
@@ -92,7 +107,9 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_without_a_log_a_recorded_failure_has_the_reason_of_its_stage(name: str) -> None:
+def test_where_the_log_names_no_failure_a_recorded_one_has_the_reason_of_its_stage(
+    name: str,
+) -> None:
     told = set()
     for answer in statuses(ROOT / f"{name}.jsonl.gz"):
         report = parse(answer.stdout)

@@ -116,11 +116,12 @@ def test_a_tunnel_gets_stuck_after_its_time_through_pauses_and_serials() -> None
         poll(0, [SITE]), poll(1, [WANTED], larval[:1]), poll(15, [WANTED]),
         poll(20, [WANTED], larval[1:2]), poll(30.9, [WANTED]), tracker=tracker,
     ) == ["->down", "down>connecting"]  # fmt: skip
+    tracker.hear(LogLine(START, '"site" #3: initiating IKEv2 connection'))
     (stuck,) = tracker.observe(poll(31, [WANTED], larval[2:]))
     assert (stuck.new, stuck.reason, stuck.gets_stuck) == ("stuck", "no-answer", True)
     assert stuck.tunnel.attempts == 3
     assert tracker.observe(poll(32, [WANTED])) == []
-    assert told(tracker.observe(poll(33, [SITE]))) == ["stuck>down:no-answer"]
+    assert told(tracker.observe(poll(33, [SITE]))) == ["stuck>down:operator"]
 
 
 def test_time_spent_asleep_makes_nothing_stuck() -> None:

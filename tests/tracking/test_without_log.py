@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is told of all recordings where pluto's log can't be read: less, and nothing else."""
+"""What is told where pluto's log isn't heard, or not all of it: less, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,31 +9,21 @@ import pytest
 
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.report import LogLine
+from ipsecwatch.report import JOURNALD, LogLine, Role, Stage
+from ipsecwatch.tracking.stage_reason import is_no_more
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, Transition, TunnelState
 from tests.support.recordings import ROOT
+from tests.support.reports import START, connection, ike, poll
+from tests.tracking.test_tracker import history
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ipsecwatch.report import SaState
+
 NEAR: Final = 10.0
 """Seconds: the log may tell that something began before the first poll that shows it."""
-
-NOTHING: Final = {Reason.OTHER, Reason.NONE}
-"""What says nothing of the cause."""
-
-AS_FAR_AS_STATES_TELL: Final = {
-    # An answer that was refused, or that came from the network, leaves a state that waits for one.
-    Reason.UNREACHABLE: {Reason.NO_ANSWER},
-    Reason.PROPOSAL: {Reason.NO_ANSWER, Reason.CHILD_MISSING},
-    Reason.TRAFFIC_SELECTORS: {Reason.CHILD_MISSING},
-    # The peer may refuse us after we have taken it for established.
-    Reason.AUTHENTICATION: {Reason.CHILD_MISSING},
-    # Who is no longer listed when we look was removed: by hand, too.
-    Reason.OPERATOR: {Reason.UNLOADED},
-}
-"""What is vaguer than a reason, and yet says something."""
 
 
 def replay(path: Path, *, log: bool) -> tuple[list[Transition], dict[str, Reason]]:
@@ -47,10 +37,6 @@ def replay(path: Path, *, log: bool) -> tuple[list[Transition], dict[str, Reason
         elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
             told += tracker.observe(recording.poll(entry, reader))
     return told, {t.name: t.reason for t in tracker.tunnels.values()}
-
-
-def is_no_more(vague: Reason, full: Reason) -> bool:
-    return vague is full or vague in NOTHING | AS_FAR_AS_STATES_TELL.get(full, set())
 
 
 def twin(c: Transition, told: list[Transition]) -> Transition | None:
@@ -75,3 +61,55 @@ def test_without_its_log_a_tunnel_has_the_same_reason_or_a_vaguer_one(path: Path
             assert change.becomes is TunnelState.STUCK, "only its time may be another"
     for name, reason in vague_ends.items():
         assert is_no_more(reason, ends[name]), name
+
+
+WANTED: Final = connection("site", policy="IKEv2+UP")
+ASKING: Final = [ike(1, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR)]
+ANSWERED: Final = [ike(1, "site")]
+
+
+def cut(at: float) -> LogLine:
+    """What journald says of lines of pluto's that it dropped."""
+    return LogLine(START + at, "Suppressed 12345 messages from ipsec.service", JOURNALD)
+
+
+SAYS: Final = '"site" #1: STATE_V2_PARENT_I1: retransmission; will wait 8 seconds for response'
+
+CUTS: Final[dict[str, tuple[tuple[float, str], ...]]] = {
+    "all is heard": ((2, SAYS),),
+    "nothing": (),
+    "only what another tries": ((2, SAYS.replace("site", "other")),),
+    "only what was tried long before": ((-20, SAYS),),
+    "lines were dropped before, and some are heard since": ((-40, "cut"), (2, SAYS)),
+    "lines were dropped meanwhile": ((2, SAYS), (3, "cut")),
+    "lines were dropped just now, and some are heard since": ((2, SAYS), (20, "cut"), (21, SAYS)),
+}
+HEARD: Final = {"all is heard", "lines were dropped before, and some are heard since"}
+
+
+@pytest.mark.parametrize("case", CUTS)
+@pytest.mark.parametrize(("states", "reason"), [(ASKING, "no-answer"), (ANSWERED, "child-missing")])
+def test_what_a_stage_means_is_concluded_only_where_the_log_of_it_was_heard(
+    case: str, states: list[SaState], reason: str
+) -> None:
+    tracker = Tracker(stuck_after=30)
+    said = list(CUTS[case])
+    idle = connection("site")
+    for at in (-50, -40, -30, -15, -1, 1, 5, 15, 25, 30, 31):
+        while said and said[0][0] <= at:
+            moment, text = said.pop(0)
+            tracker.hear(cut(moment) if text == "cut" else LogLine(START + moment, text))
+        trying = at >= 1
+        told = history(
+            poll(at, [WANTED if trying else idle], states if trying else []), tracker=tracker
+        )
+    assert told == [f"connecting>stuck:{reason if case in HEARD else 'other'}"]
+
+
+def test_what_lines_told_before_some_were_dropped_stays_true() -> None:
+    tracker = Tracker(stuck_after=30)
+    history(poll(0, [WANTED], ASKING), tracker=tracker)
+    refusal = "dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN notification"
+    tracker.hear(LogLine(START + 2, f'"site" #1: {refusal}'))
+    tracker.hear(cut(3))
+    assert history(poll(30, [WANTED], ASKING), tracker=tracker) == ["connecting>stuck:proposal"]

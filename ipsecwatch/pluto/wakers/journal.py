@@ -18,6 +18,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.backoff import Backoff
@@ -25,6 +26,7 @@ from ipsecwatch.libsystemd.binding import binding
 from ipsecwatch.pluto.wakers.journal_entry import JournalEntry
 from ipsecwatch.pluto.wakers.waker import Waker
 from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
+from ipsecwatch.report import JOURNALD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,8 +100,6 @@ class PlutoLog(Waker):
         """When the last line was logged that is worth a look."""
         self._news = False
         """There was one since the last call of ``wake``."""
-        self.on_cut: Callable[[float], None] = _nothing
-        """Called with the moment (wall clock) of journald's word that it dropped pluto's lines."""
         self.count = 0
         """Lines so far. None at all: the unit may log elsewhere."""
 
@@ -308,21 +308,20 @@ class PlutoLog(Waker):
         if not is_pluto(entry.field("_EXE")):
             if by_unit or entry.field("UNIT") == self._unit:
                 return line  # systemd's, or of whatever else the unit runs
-            if entry.field("MESSAGE_ID") == DROPPED and entry.field("_TRANSPORT") == "driver":
-                self._note_cut(entry, line.at)
-            return None
+            return replace(line, identifier=JOURNALD) if self._tells_of_a_cut(entry) else None
         pid = int(entry.field("_PID") or 0)
         if self._witnesses.believes(pid, by_unit=by_unit):
             return line
         self._witnesses.hold(line, pid, by_unit=by_unit)
         return None
 
-    def _note_cut(self, entry: JournalEntry, at: float) -> None:
-        """Take note of what journald dropped, if that was of pluto's unit, or of our pluto."""
+    def _tells_of_a_cut(self, entry: JournalEntry) -> bool:
+        """Return whether it tells that journald dropped lines of pluto's unit, or our pluto's."""
+        if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
+            return False
         pid = int(entry.field("OBJECT_PID") or 0)
         by_unit = entry.field("OBJECT_SYSTEMD_UNIT") == self._unit
-        if by_unit or self._witnesses.believes(pid, by_unit=False):
-            self.on_cut(at)
+        return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
         """Count an entry that can't be read: the reader has gone to it, and next goes behind it."""
@@ -341,7 +340,3 @@ def _seek_end(reader: JournalReader) -> None:
         if not reader.previous():
             # There is none. From the tail, the first that come would be passed over but for one.
             reader.seek_head()
-
-
-def _nothing(_at: float) -> None:
-    """Take no note."""
