@@ -17,6 +17,38 @@ class ReasonText:
     advice: str = ""
 
 
+IPSEC: Final = "ipsec.service"
+"""libreswan's own systemd unit, the same in all distributions."""
+
+_RESTARTED: Final = "What starts by itself comes back within some seconds. If nobody restarted it, "
+_BY_UNIT: Final = {
+    Reason.PLUTO_STOPPED: (
+        "Start it: systemctl start {}",
+        "Look what starts pluto here (NetworkManager, a container, a script), and start it there.",
+    ),
+    Reason.PLUTO_RESTARTED: (
+        f"{_RESTARTED}see: journalctl -u {{}}",
+        f"{_RESTARTED}see pluto's log.",
+    ),
+    Reason.PLUTO_UNREACHABLE: (
+        "See whether it hangs: systemctl status {}",
+        "See whether the pluto process hangs, and what is in its log.",
+    ),
+    Reason.OTHER: (
+        "See what the IPsec service says: journalctl -u {}",
+        "See what is in pluto's log.",
+    ),
+}
+"""Advice about pluto itself: where a unit runs it, by the unit's name; and where none is known to,
+as for one that NetworkManager or a container starts."""
+
+
+def advice_about_pluto(reason: Reason, unit: str) -> str:
+    """Return the next step for a reason that is pluto's own; ``unit`` runs it, "": none does."""
+    named, unnamed = _BY_UNIT[reason]
+    return named.format(unit.removesuffix(".service")) if unit else unnamed
+
+
 REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     Reason.NONE: ReasonText("Nothing is wrong."),
     Reason.NO_ANSWER: ReasonText(
@@ -67,18 +99,14 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
         "Usually the same device on another network. Two devices need an identity each.",
     ),
     Reason.PLUTO_STOPPED: ReasonText(
-        "The IPsec service is not running.",
-        "Start it: systemctl start ipsec",
+        "The IPsec service is not running.", advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
     ),
     Reason.PLUTO_RESTARTED: ReasonText(
-        "The IPsec service was restarted.",
-        "What starts by itself comes back within some seconds. If nobody restarted it, see: "
-        "journalctl -u ipsec",
+        "The IPsec service was restarted.", advice_about_pluto(Reason.PLUTO_RESTARTED, IPSEC)
     ),
     Reason.PLUTO_STARTING: ReasonText("The IPsec service is starting.", "Wait some seconds."),
     Reason.PLUTO_UNREACHABLE: ReasonText(
-        "The IPsec service does not answer.",
-        "See whether it hangs: systemctl status ipsec",
+        "The IPsec service does not answer.", advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
     ),
     Reason.BAD_OUTPUT: ReasonText(
         "The IPsec service's answer cannot be trusted.",
@@ -86,17 +114,24 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
         "ipsecwatch record --redact FILE",
     ),
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
-    Reason.OTHER: ReasonText(
-        "The cause isn't known.",
-        "See what the IPsec service says: journalctl -u ipsec",
-    ),
+    Reason.OTHER: ReasonText("The cause isn't known.", advice_about_pluto(Reason.OTHER, IPSEC)),
 }
-"""What to tell a person, for each code; a test holds it complete."""
+"""What to tell a person, for each code, where nothing else is known than that libreswan has a unit
+of its own; a test holds it complete."""
+
+
+def words_for(reason: Reason, unit: str) -> ReasonText:
+    """Return what to tell a person where pluto is run by a systemd unit, or by none ("")."""
+    told = REASON_TEXTS[reason]
+    if reason not in _BY_UNIT or unit == IPSEC:
+        return told
+    return ReasonText(told.sentence, advice_about_pluto(reason, unit))
+
 
 LOG_TEXTS: Final = {
     LogState.JOURNAL: "Reasons are read from pluto's log in the journal.",
     LogState.FILE: "Reasons are read from pluto's log file.",
-    LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses.",
+    LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses, or unknown.",
     LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states, or unknown.",
 }
 """Where reasons come from, in a line."""

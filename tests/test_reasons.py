@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.tracking.reason_text import reason_text
 from ipsecwatch.tunnel import Reason
 from tests.support.tunnels import tunnel
@@ -23,6 +23,19 @@ def test_words_are_a_sentence_and_a_next_step(reason: Reason) -> None:
     assert bool(words.advice) == (reason not in done)
     assert len(words.sentence) <= 60
     assert len(words.advice) <= 120
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_advice_names_the_unit_that_runs_pluto_and_none_where_none_does(reason: Reason) -> None:
+    usual, other, none = (words_for(reason, unit) for unit in (IPSEC, "my@vpn.service", ""))
+    assert usual is REASON_TEXTS[reason]
+    assert {other.sentence, none.sentence} == {usual.sentence}
+    names_it = " ipsec" in usual.advice.replace("ipsecwatch", "")
+    assert other.advice == (usual.advice.replace(" ipsec", " my@vpn") if names_it else usual.advice)
+    assert "systemctl" not in none.advice
+    assert "journalctl" not in none.advice
+    assert bool(none.advice) is bool(usual.advice)
+    assert len(none.advice) <= 120
 
 
 def test_a_peers_name_that_does_not_resolve_is_told_and_cleaned() -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import REASON_TEXTS, ReasonText
+from ipsecwatch.reasons import IPSEC, ReasonText, words_for
 from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -101,6 +101,8 @@ class News:
     """Seconds for which it was down, where that is over and known."""
     times: int = 1
     """How many times it was lost lately, this one included."""
+    unit: str = IPSEC
+    """The systemd unit that runs pluto; "": none is known to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def summary(many: Sequence[News]) -> Notification:
         lines = [f"{_names(first)}."]
     bad = {n.reason for n in many if n.kind not in (NewsKind.UP, NewsKind.BLIP)}
     if len(bad) == 1 and bad != {Reason.NONE}:
-        lines.append(_why(bad.pop(), ""))
+        lines.append(_why(bad.pop(), "", many[0].unit))
     calm = all(n.kind is NewsKind.BLIP or n.reason in DELIBERATE for n in many)
     return Notification(
         key=SUMMARY,
@@ -173,10 +175,11 @@ def summary(many: Sequence[News]) -> Notification:
 def pluto_stopped(lost: Sequence[News]) -> Notification:
     """Tell that libreswan stopped, and which tunnels with it."""
     are = "is" if len(lost) == 1 else "are"
+    advice = words_for(Reason.PLUTO_STOPPED, lost[0].unit).advice
     return Notification(
         key=PLUTO,
         title="The IPsec service stopped",
-        body=_bounded(f"{_names(lost)} {are} down.\n{REASON_TEXTS[Reason.PLUTO_STOPPED].advice}"),
+        body=_bounded(f"{_names(lost)} {are} down.\n{advice}"),
         icon="network-offline",
         category="network.disconnected",
     )
@@ -224,11 +227,13 @@ def _body(news: News) -> str:
             return f"It was lost for {_duration(news.away or 0)}.{often}"
         case NewsKind.PARTIAL:
             some = "Some of its subnets are not connected."
-            return _why(news.reason, "", before=_subnets(view) or some)
+            return _why(news.reason, "", news.unit, before=_subnets(view) or some)
         case NewsKind.STUCK:
-            return _why(news.reason, "It has been trying to connect, without success so far.")
+            unknown = "It has been trying to connect, without success so far."
+            return _why(news.reason, unknown, news.unit)
         case NewsKind.DOWN:
-            return _why(news.reason, "The tunnel was lost.", after=_OUTLOOK.get(view.state, ""))
+            outlook = _OUTLOOK.get(view.state, "")
+            return _why(news.reason, "The tunnel was lost.", news.unit, after=outlook)
 
 
 _OUTLOOK: Final = {
@@ -238,9 +243,9 @@ _OUTLOOK: Final = {
 """What becomes of a tunnel that was lost, where something does by itself."""
 
 
-def _why(reason: Reason, unknown: str, *, before: str = "", after: str = "") -> str:
+def _why(reason: Reason, unknown: str, unit: str, *, before: str = "", after: str = "") -> str:
     """Give the reason on a line, and what to do about it on the next."""
-    words = REASON_TEXTS[reason] if reason is not Reason.NONE else ReasonText(unknown)
+    words = words_for(reason, unit) if reason is not Reason.NONE else ReasonText(unknown)
     facts = " ".join(filter(None, (before, words.sentence, after)))
     return "\n".join(filter(None, (facts, words.advice)))
 

@@ -15,7 +15,7 @@ Floods are what people dislike most in such an agent, so:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.batching import Batching
 from ipsecwatch.agent.notifications import DELIBERATE, News, NewsKind, Notification, Withdrawal
-from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Update, View
+from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Update, View
+from ipsecwatch.reasons import IPSEC
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -115,6 +116,8 @@ class NotificationPolicy:
         self._batching = Batching(settings.burst)
         self._tunnels: dict[str, _Tunnel] = {}
         self._pluto = PlutoState.RUNNING
+        self._unit = IPSEC
+        """The systemd unit that runs pluto; "": none is known to."""
         self._listening = False
         self._lost: Lost | None = None
         self._lost_due: float | None = None
@@ -134,13 +137,16 @@ class NotificationPolicy:
             case Update():
                 self._heard_update(event, now)
             case Pluto():
+                self._unit = event.unit
                 self._heard_pluto(event.state, now)
+            case Log():
+                pass  # the reasons show it
             case Lost():
                 self._heard_nothing(event, now)
 
     def _heard_all(self, event: Snapshot, now: float) -> None:
         """Compare all that there is with what is believed; the first time, believe it."""
-        self._pluto = event.pluto_state
+        self._pluto, self._unit = event.pluto_state, event.unit
         for path, tunnel in self._tunnels.items():
             tunnel.gone = path not in event.tunnels
         for view in event.tunnels.values():
@@ -302,7 +308,7 @@ class NotificationPolicy:
             was = tunnel.believed
             found = self._resolve(tunnel, now)
             if found is not None:
-                news.append(found)
+                news.append(replace(found, unit=self._unit))
             elif self._is_stale(tunnel, was):
                 yield from self._batching.withdraw(tunnel.view.path)
         yield from self._batching.tell(news, now, together=together)

@@ -17,7 +17,7 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Hooks:
     def __init__(self, program: str, limit: float = LIMIT) -> None:
         self._program = program
         self._limit = limit
+        self.unit = IPSEC
+        """The systemd unit that runs pluto, for advice; "": none is known to."""
         self._queues: dict[str, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -93,7 +95,7 @@ class Hooks:
             process = await asyncio.create_subprocess_exec(
                 self._program,
                 stdin=asyncio.subprocess.DEVNULL,
-                env=environment(transition),
+                env=environment(transition, self.unit),
                 start_new_session=True,
             )
         except (OSError, ValueError) as e:
@@ -111,8 +113,10 @@ class Hooks:
             await _kill(process)
 
 
-def environment(transition: Transition) -> dict[bytes, bytes]:
+def environment(transition: Transition, unit: str = IPSEC) -> dict[bytes, bytes]:
     """Return the environment in which the program runs: ours, and what happened.
+
+    ``unit`` is the systemd unit that runs pluto; "": none is known to.
 
     As UTF-8, whatever the locale is: a name may have characters that it lacks.
     """
@@ -122,7 +126,7 @@ def environment(transition: Transition) -> dict[bytes, bytes]:
         "STATE": transition.new.value,
         "OLD_STATE": transition.old.value,
         "REASON": transition.reason.value,
-        **{k.upper(): v for k, v in asdict(REASON_TEXTS[transition.reason]).items()},
+        **{k.upper(): v for k, v in asdict(words_for(transition.reason, unit)).items()},
         "SERIAL": str(transition.serial),
         "RUN_ID": transition.run_id,
         "AT": f"{transition.at:.6f}",

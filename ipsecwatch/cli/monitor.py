@@ -18,7 +18,7 @@ from ipsecwatch.cli import hooks, suggest, terminal
 from ipsecwatch.cli.catching_up import KnownTunnels, Transition
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, reason_json, verb
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, LOG_TEXTS, words_for
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
 
@@ -119,6 +119,7 @@ class Monitor:
         self._out = out
         self._since = since
         self._known = KnownTunnels()
+        self._pluto: PlutoState | None = None
 
     async def follow(self, program: str | None, limit: float) -> None:
         """Print what happens, for ever."""
@@ -128,6 +129,7 @@ class Monitor:
                 async for event in events:
                     news = self._take(event, patient=runner is not None)
                     if runner is not None:
+                        runner.unit = self._out.unit
                         runner.add([t for t in news if t.told])
         finally:
             if runner is not None:
@@ -137,10 +139,19 @@ class Monitor:
         """Print an event, and return the transitions that are new with it."""
         first = not self._known.run_id
         news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
-        if isinstance(event, client.Snapshot):
-            self._begin(event, first=first, patient=patient)
-        elif not isinstance(event, client.Change):
-            self._print(self._out.event(event))
+        before = self._pluto
+        match event:
+            case client.Snapshot():
+                self._pluto, self._out.unit = event.pluto_state, event.unit
+                self._begin(event, first=first, patient=patient)
+            case client.Pluto():
+                self._pluto, self._out.unit = event.state, event.unit
+                if (
+                    self._pluto is not before
+                ):  # else another unit runs it: advice alone is about that
+                    self._print(self._out.event(event))
+            case client.Log() | client.Lost():
+                self._print(self._out.event(event))
         self._print(self._out.transitions(news))
         return news
 
@@ -195,6 +206,8 @@ def _past(since: Position, seen: client.Snapshot) -> Past:
 class Text:
     """Writes for people: a date where the day changes, then a line for each event."""
 
+    unit = IPSEC
+
     def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
         self._paint = paint
         self._quiet = quiet
@@ -246,6 +259,8 @@ class Text:
         match event:
             case client.Pluto():
                 yield from self._line(now, f"  the IPsec service is {event.state.value}")
+            case client.Log():
+                yield from self._line(now, f"  {LOG_TEXTS[event.state]}")
             case client.Lost():
                 hint = f" ({event.hint})" if event.hint else ""
                 yield from self._line(now, f"  {event.why}{hint}")
@@ -279,6 +294,9 @@ def _worst_first(row: terminal.Row) -> tuple[int, str]:
 class Json:
     """Writes for programs: one object a line."""
 
+    unit = IPSEC
+    """The systemd unit that runs pluto, for advice; "": none is known to."""
+
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
@@ -290,6 +308,7 @@ class Json:
             serial=seen.serial,
             again=again,
             pluto=seen.pluto_state,
+            log=seen.log,
             tunnels={v.name: v.state for v in views},
         )
 
@@ -306,7 +325,7 @@ class Json:
                 serial=t.serial,
                 told=t.told,
                 caught_up=t.caught_up,
-                **reason_json(t.reason, REASON_TEXTS[t.reason]),
+                **reason_json(t.reason, words_for(t.reason, self.unit)),
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
@@ -319,6 +338,9 @@ class Json:
         match event:
             case client.Pluto():
                 yield _object(event="pluto", at=time.time(), state=event.state)
+            case client.Log():
+                text = LOG_TEXTS[event.state]
+                yield _object(event="log", at=time.time(), state=event.state, sentence=text)
             case client.Lost():
                 yield _object(event="lost", at=time.time(), why=event.why)
 

@@ -21,7 +21,7 @@ from ipsecwatch.cli.common import (
 from ipsecwatch.cli.selection import Selection
 from ipsecwatch.cli.tunnel_source import Depth
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import words_for
 from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _json(found: Found, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _row(found: Found, row: Row) -> dict[str, Any]:
-    told = {**asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
+    told = {**asdict(row), **reason_json(row.reason, words_for(row.reason, found.unit))}
     return {**told, "details": found.details.get(row.name)}
 
 
@@ -160,7 +160,7 @@ def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[s
     lines: list[str] = []
     for row in rows:
         told = found.details.get(row.name)
-        lines += [*([""] if lines else []), *tunnel_facts.lines(row, told, paint, wide)]
+        lines += [*([""] if lines else []), *tunnel_facts.lines(row, told, found.unit, paint, wide)]
     return lines
 
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import REASON_TEXTS, words_for
 from ipsecwatch.states import Reason
 
 if TYPE_CHECKING:
@@ -28,15 +28,18 @@ _TIMERS: Final = {
 """What an SA's timers mean, by the names that libreswan has used since 4.5."""
 
 
-def lines(row: Row, told: Details | None, paint: Paint, wide: int) -> list[str]:
-    """Write all of a tunnel; ``told`` is None where its details aren't known."""
+def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
+    """Write all of a tunnel; ``told`` is None where its details aren't known.
+
+    ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
-    return [title, *terminal.facts(facts(row, told or {}), paint, wide)]
+    return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
 
 
-def facts(row: Row, told: Details) -> list[Fact]:
+def facts(row: Row, told: Details, unit: str) -> list[Fact]:
     """Return labels and texts; those without a text aren't known, or aren't so."""
-    why = REASON_TEXTS[row.reason] if row.reason is not Reason.NONE else None
+    why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
         ("state", row.state.value),
         ("since", terminal.since(row)),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ipsecwatch.cli.common import Failure, load_settings
 from ipsecwatch.cli.terminal import Row
 from ipsecwatch.cli.tunnel_table import ILL, not_recognised
+from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Extent, LogState, PlutoState, TunnelState
 
@@ -58,6 +59,8 @@ class Found:
     """Lines of the last answer that no release is known to print."""
     last_poll: float | None = None
     """When pluto last answered, in seconds since the epoch."""
+    unit: str = IPSEC
+    """The systemd unit that runs pluto, for advice; "": none is known to."""
     details: Mapping[str, Details] = field(default_factory=dict)
     """By name, of those of which they were asked for and told."""
     refused: bool = False
@@ -123,6 +126,7 @@ def of_snapshot(seen: client.Snapshot) -> Found:
         seen.complete or bool(remark),
         seen.unrecognised,
         seen.last_poll,
+        seen.unit,
     )
 
 
@@ -176,21 +180,23 @@ async def _ask_pluto(depth: Depth) -> Found:
     from ipsecwatch import config
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
+    from ipsecwatch.pluto.unit_file import find_unit
     from ipsecwatch.tracking.single_report import tunnels_of
 
     settings = load_settings(config.load_service)
+    unit = find_unit(settings.unit)
     pluto_client = query.PlutoClient.of(settings)
     try:
         answer = await pluto_client.ask()
     except query.AskError as e:
-        raise Failure(str(e), e.hint) from e
+        raise Failure(str(e), e.hint_for(unit)) from e
     finally:
         await pluto_client.close()
     report = parse(answer.text, "status")
     tunnels = tunnels_of(report).values()
     if not tunnels and not _lists_none(report):
         raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
-    return replace(_found(report, tunnels, "pluto", depth), log=LogState.NONE)
+    return replace(_found(report, tunnels, "pluto", depth), log=LogState.NONE, unit=unit)
 
 
 def _from_file(file: str, depth: Depth) -> Found:

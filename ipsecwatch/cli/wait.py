@@ -21,7 +21,7 @@ from ipsecwatch.cli import suggest
 from ipsecwatch.cli.catching_up import KnownTunnels
 from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
 
@@ -125,6 +125,8 @@ class Waiting:
         self._seen = False
         self._lost: client.Lost | None = None
         self._pluto = PlutoState.UNREACHABLE
+        self.unit = IPSEC
+        """The systemd unit that runs pluto; "": none is known to."""
         self._said: set[str] = set()
 
     def take(self, event: client.Event, now: float) -> None:
@@ -133,9 +135,9 @@ class Waiting:
             case client.Lost():
                 self._lost = event
             case client.Pluto():
-                self._pluto = event.state
+                self._pluto, self.unit = event.state, event.unit
             case client.Snapshot():
-                self._pluto = event.pluto_state
+                self._pluto, self.unit = event.pluto_state, event.unit
                 self._lost, self._seen = None, True
         for t in self._tunnels.apply(event, now):
             self._stuck.discard(t.name)
@@ -197,7 +199,7 @@ class Waiting:
         told = (unclear or unmet)[0]
         more = f", and {len(unmet) - 1} more" if len(unmet) > 1 else ""
         code = EXIT_UNKNOWN if unclear else EXIT_NO
-        advice = REASON_TEXTS[told.view.reason].advice if told.view else ""
+        advice = words_for(told.view.reason, self.unit).advice if told.view else ""
         hint = advice or f"See: ipsecwatch status {clean(told.name)}"
         return Failure(f"timed out: {_sentence(told)}{more}", hint, code)
 
@@ -221,16 +223,16 @@ def _json(waiting: Waiting, failure: Failure | None) -> dict[str, object]:
         "for": waiting.target,
         "done": failure is None,
         "why": failure.message if failure else None,
-        "tunnels": [_tunnel(s) for s in waiting.standings()],
+        "tunnels": [_tunnel(s, waiting.unit) for s in waiting.standings()],
     }
 
 
-def _tunnel(standing: _Standing) -> dict[str, object]:
+def _tunnel(standing: _Standing, unit: str) -> dict[str, object]:
     view = standing.view
     if view is None:
         return {"name": clean(standing.name), "state": None}
     return {
         "name": view.name,
         "state": view.state,
-        **reason_json(view.reason, REASON_TEXTS[view.reason]),
+        **reason_json(view.reason, words_for(view.reason, unit)),
     }

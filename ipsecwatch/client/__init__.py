@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.client.requests import (
     ClientError,
     NoSuchTunnelError,
@@ -35,6 +35,7 @@ __all__ = [
     "Change",
     "ClientError",
     "Event",
+    "Log",
     "Lost",
     "NoSuchTunnelError",
     "NotAllowedError",

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from ipsecwatch.reasons import IPSEC
+from ipsecwatch.sanitize import clean
 from ipsecwatch.states import LogState, PlutoState, Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Snapshot:
     """Lines of it that no release is known to print."""
     last_poll: float | None = None
     """When that was, in seconds since the epoch; None: not yet."""
+    unit: str = IPSEC
+    """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +101,18 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Pluto:
-    """pluto itself is in another state."""
+    """pluto itself is in another state, or is run by another unit."""
 
     state: PlutoState
+    unit: str = IPSEC
+    """As a Snapshot has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """pluto's log is heard elsewhere now, or not at all: that tells what reasons are worth."""
+
+    state: LogState
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +127,16 @@ class Lost:
     hint: str = ""
 
 
-Event = Snapshot | Change | Update | Pluto | Lost
+Event = Snapshot | Change | Update | Pluto | Log | Lost
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerView:
+    """What the service says of pluto itself; None: it hasn't yet."""
+
+    pluto: PlutoState | None = None
+    log: LogState | None = None
+    unit: str | None = None
 
 
 def tunnel_state(code: str) -> TunnelState:
@@ -135,6 +157,17 @@ def pluto_state(code: str | None) -> PlutoState:
 def log_state(code: str | None) -> LogState | None:
     """Read the word of where the log is heard; None: it isn't told, or not understood."""
     return LogState(code) if code in _LOG_STATES else None
+
+
+def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
+    """Read the Manager's properties; what they don't tell is as it was before."""
+    state, log = word(properties, "PlutoState"), word(properties, "LogState")
+    unit = word(properties, "PlutoUnit")
+    return ManagerView(
+        before.pluto if state is None else pluto_state(state),
+        log_state(log) or before.log,
+        before.unit if unit is None else clean(unit),
+    )
 
 
 def seconds(micros: int) -> float:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import Snapshot, log_state, pluto_state, seconds, value, view, word
+from ipsecwatch.client.events import ManagerView, Snapshot, manager_view, seconds, value, view
 from ipsecwatch.dbus.connection import (
     BUS,
     BUS_PATH,
@@ -20,7 +20,9 @@ from ipsecwatch.dbus.connection import (
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.messages import Variant, unpack_variants
 from ipsecwatch.dbus.names import NAME, OUR_ERROR, OWNER_RULE, ROOT, STANDARD_ERROR
+from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -97,7 +99,7 @@ def client_error(error: BusError) -> ClientError:
     if error.name == OUR_ERROR + "NoSuchTunnel":
         return NoSuchTunnelError(text, "Names are those of: ipsecwatch status")
     if error.name == OUR_ERROR + "PlutoUnavailable":
-        return PlutoUnavailableError(text, "Is libreswan running? systemctl status ipsec")
+        return PlutoUnavailableError(text, "Is libreswan running? See: ipsecwatch status")
     return ServiceUnavailableError(f"ipsecwatch can't answer: {text}", _LOOK)
 
 
@@ -153,16 +155,18 @@ async def _take_snapshot(
         raise _changed_hands()
     run_id, serial, tunnels = reply.body
     told = first.body[0]
+    said = manager_view(told, ManagerView())
     views = {path: view(path, p) for path, p in tunnels.items()}
     return Snapshot(
         run_id,
         serial,
-        pluto_state(word(told, "PlutoState")),
+        said.pluto or PlutoState.UNREACHABLE,
         views,
-        log_state(word(told, "LogState")),
+        said.log,
         complete=value(told, "Complete", "b") is not False,
         unrecognised=value(told, "Unrecognised", "u") or 0,
         last_poll=seconds(value(told, "LastPoll", "t") or 0) or None,
+        unit=IPSEC if said.unit is None else said.unit,
     )
 
 

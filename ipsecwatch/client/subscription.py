@@ -19,15 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import (
     Change,
+    Log,
     Lost,
+    ManagerView,
     Pluto,
     Update,
-    pluto_state,
+    manager_view,
     reason,
     seconds,
     tunnel_state,
     view,
-    word,
 )
 from ipsecwatch.client.requests import (
     ChangedHandsError,
@@ -40,6 +41,7 @@ from ipsecwatch.client.requests import (
 from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
 from ipsecwatch.dbus.names import NAME, OWNER_RULE, ROOT
+from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ if TYPE_CHECKING:
     from ipsecwatch.client.events import Event, Snapshot, Told, View
     from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply, Signal
-    from ipsecwatch.report import PlutoState
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""
@@ -119,7 +120,9 @@ class _Subscription:
         self._stirred = asyncio.Event()
         self._moved = asyncio.Event()
         self._tunnels: dict[str, View] = {}
-        self._pluto: PlutoState | None = None
+        self._manager = ManagerView()
+        self._ready: deque[Event] = deque()
+        """Events that one signal brought beside another."""
         self._serial = 0
         self._told: tuple[int, Told] | None = None
         connection.on_signal = self._hear
@@ -173,9 +176,14 @@ class _Subscription:
         snapshot = await take_snapshot(
             self._connection, ANSWER_LIMIT, self._moved, self._found, self._caught_up
         )
-        if self._pluto is not None:
-            snapshot = replace(snapshot, pluto_state=self._pluto)
-        self._pluto = snapshot.pluto_state
+        known = self._manager
+        snapshot = replace(
+            snapshot,
+            pluto_state=known.pluto or snapshot.pluto_state,
+            log=known.log or snapshot.log,
+            unit=snapshot.unit if known.unit is None else known.unit,
+        )
+        self._manager = ManagerView(snapshot.pluto_state, snapshot.log, snapshot.unit)
         self._serial = snapshot.serial
         self._tunnels = dict(snapshot.tunnels)
         return snapshot
@@ -183,7 +191,8 @@ class _Subscription:
     def _found(self, reply: Reply) -> None:
         """Believe who answered, from here on."""
         self._owner = reply.sender
-        self._pluto = self._told = None
+        self._manager, self._told = ManagerView(), None
+        self._ready.clear()
         self._overflowed = False
         self._unread.clear()
 
@@ -191,7 +200,7 @@ class _Subscription:
         """Drop what the snapshot includes; it doesn't tell of pluto, whose state came before."""
         for signal in self._unread:
             if signal.path == ROOT and signal.member == "PropertiesChanged":
-                self._note_pluto(signal.body[1])
+                self._manager = manager_view(signal.body[1], self._manager)
         self._unread.clear()
 
     def _hear(self, signal: Signal) -> None:
@@ -211,7 +220,9 @@ class _Subscription:
     async def _next(self) -> Event:
         """Wait for the next event. Raises _Gap, LostError."""
         while True:
-            while self._unread:
+            while self._ready or self._unread:
+                if self._ready:
+                    return self._ready.popleft()
                 if event := self._read(self._unread.popleft()):
                     return event
             if self._overflowed or self._owner is None:
@@ -260,20 +271,20 @@ class _Subscription:
         states = tunnel_state(old), tunnel_state(new)
         return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
 
-    def _properties(
-        self, path: str, interface: str, changed: dict[str, Any]
-    ) -> Update | Pluto | None:
+    def _properties(self, path: str, interface: str, changed: dict[str, Any]) -> Update | None:
         if path == ROOT and interface == MANAGER:
-            before = self._pluto
-            self._note_pluto(changed)
-            return Pluto(self._pluto) if self._pluto and self._pluto is not before else None
+            self._note_manager(manager_view(changed, self._manager))
+            return None
         if interface != TUNNEL or path not in self._tunnels:
             return None
         return self._update(path, view(path, changed, self._tunnels[path]))
 
-    def _note_pluto(self, properties: dict[str, Any]) -> None:
-        if (state := word(properties, "PlutoState")) is not None:
-            self._pluto = pluto_state(state)
+    def _note_manager(self, now: ManagerView) -> None:
+        before, self._manager = self._manager, now
+        if now.pluto and (now.pluto, now.unit) != (before.pluto, before.unit):
+            self._ready.append(Pluto(now.pluto, IPSEC if now.unit is None else now.unit))
+        if now.log and now.log is not before.log:
+            self._ready.append(Log(now.log))
 
     def _update(self, path: str, after: View | None) -> Update | None:
         if after == self._tunnels.get(path):

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.bounded_reader import ENDLESS, BoundedReader
 from ipsecwatch.pluto.whack import Versions
-from ipsecwatch.report import PlutoState
+from ipsecwatch.reasons import IPSEC, advice_about_pluto
 from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,8 +47,9 @@ QUEUE: Final = 0.1
 WHACK_REST: Final = 600.0
 """Seconds before whack is tried again where it knew no more than the socket did."""
 
-_START: Final = "Start it: systemctl start ipsec"
-_HANGS: Final = "See whether it hangs: systemctl status ipsec"
+_START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
+_HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
+_ABOUT_PLUTO: Final = {_START: Reason.PLUTO_STOPPED, _HANGS: Reason.PLUTO_UNREACHABLE}
 _ROOT: Final = "Only root may ask pluto."
 _AGAIN: Final = "It may be restarting: try again."
 
@@ -122,6 +124,11 @@ class AskError(Exception):
         self.busy = busy
         """Seconds that pluto spent on it, as far as can be told."""
         self.via = via
+
+    def hint_for(self, unit: str) -> str:
+        """Return the hint where ``unit`` runs pluto ("": none is known to)."""
+        about = _ABOUT_PLUTO.get(self.hint)
+        return self.hint if about is None else advice_about_pluto(about, unit)
 
     @property
     def forbidden(self) -> bool:
@@ -354,7 +361,7 @@ class PlutoClient:
             tool = await self._versions.of(path, deadline)
             if tool is None or tool != version:
                 text = f"whack is {tool or 'of an unknown version'}, pluto {version or 'too'}"
-                hint = "After an upgrade, restart libreswan: systemctl restart ipsec"
+                hint = "After an upgrade, restart libreswan, so that both are of one release."
                 raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
         try:
             run = await whack.run([path, f"--{command}"], deadline=deadline, keep=self._max)

@@ -73,10 +73,11 @@ FAREWELL: Final = 5.0
 SAVE_EVERY: Final = 30.0
 """Seconds between two writings of what a restarted service should know, if nothing happens."""
 
+SYSTEMD_PATIENCE: Final = 1.0
+"""Seconds that the word of a pluto that can't be asked waits for systemd's about its unit."""
+
 MAX_STRANGE: Final = 1000
 """Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
-
-NO_UNIT: Final = "See what starts pluto on this machine: it isn't its systemd unit."
 
 LOG_LAG: Final = 0.05
 """Seconds that a loss without a cause waits for the log, before it is told of as it is."""
@@ -280,6 +281,7 @@ class Service:
             self._note_answering(answer, mono)
         await self._settle(asked)
         if isinstance(answer, AskError):
+            await self._system.known(SYSTEMD_PATIENCE)  # what to do about it depends on that
             self._probe.whole()
             inactive = self._system.was_inactive(self._heard_at)
             why = str(answer)
@@ -306,11 +308,13 @@ class Service:
 
     def _note_answering(self, answer: Answer, mono: float) -> None:
         """Learn who it is that has answered: whose log, and whose unit, tell of our tunnels."""
-        self._system.answered(mono - answer.took)
+        pids: set[int] = set()
         if answer.via is Via.SOCKET:
-            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
+            pids = pids_of(Path(self._settings.control_socket), answer.pid)
+            self._log.answered(pids)
         elif answer.command is Command.STATUS:  # there is no way to know; other questions don't ask
             self._log.answered(())
+        self._system.answered(mono - answer.took, pids)
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
         report = await self._worker.read(answer)
@@ -343,6 +347,7 @@ class Service:
             unrecognised=self._last_report.unrecognised_count,
             missed=self._tracker.missed,
             log=self._where_log_is(poll.at),
+            unit=self._system.unit,
             last_poll=self._last_poll,
             sa_times=self._tracker.sa_times,
         )
@@ -402,10 +407,12 @@ class Service:
                 await self._bus.start(told.news)
                 self._started.set()
                 _notify("READY=1")
+                self._journal.unit = told.news.unit
                 await self._write_began(told)
             else:
                 told = await self._outbox.get()
                 await self._bus.publish(told.news)
+                self._journal.unit = told.news.unit
             first = False
             await self._write(told)
             _notify(f"STATUS={status_line(told.news)}")
@@ -466,8 +473,7 @@ class Service:
         pluto, was = told.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:
-            advice = "" if self._system.runs_pluto else NO_UNIT
-            self._journal.pluto_lost(pluto, ill, told.poll.why or "", advice)
+            self._journal.pluto_lost(pluto, ill, told.poll.why or "")
         elif pluto is PlutoState.RUNNING and was in _ILL:
             self._journal.pluto_back(told.news.pluto_version)
         if pluto is not PlutoState.STARTING:

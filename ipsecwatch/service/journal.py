@@ -27,7 +27,7 @@ from ipsecwatch.history.message_ids import (
     UNRECOGNISED,
     UP,
 )
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking.clients import user_of
@@ -51,6 +51,8 @@ class Journal:
     def __init__(self, sender: Sender, run_id: str) -> None:
         self._sender = sender
         self._run_id = run_id
+        self.unit = IPSEC
+        """The systemd unit that runs pluto; "": none is known to."""
 
     def announce(self, t: Transition, serial: int) -> None:
         """Write a transition, after its signal was sent."""
@@ -67,7 +69,7 @@ class Journal:
             LISTED=_listed(t),
             AT=_stamp(t.at),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            **_about(t.tunnel, t.reason),
+            **_about(t.tunnel, t.reason, self.unit),
         )
 
     def began(
@@ -109,7 +111,7 @@ class Journal:
             REASON=tunnel.reason,
             AT=_stamp(at),
             DETAIL=clean(tunnel.detail or "", MAX_DETAIL),
-            **_about(tunnel, tunnel.reason),
+            **_about(tunnel, tunnel.reason, self.unit),
         )
 
     def unlisted(self, t: Transition) -> None:
@@ -123,15 +125,12 @@ class Journal:
             LISTED=_listed(t),
             AT=_stamp(t.at),
             DETAIL=clean(t.detail or "", MAX_DETAIL),
-            **_about(t.tunnel, t.reason),
+            **_about(t.tunnel, t.reason, self.unit),
         )
 
-    def pluto_lost(self, state: PlutoState, reason: Reason, why: str, advice: str = "") -> None:
-        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line.
-
-        ``advice`` takes the place of the reason's own, which names pluto's unit.
-        """
-        words = REASON_TEXTS[reason]
+    def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
+        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line."""
+        words = words_for(reason, self.unit)
         self._write(
             PLUTO_LOST,
             4,
@@ -139,7 +138,7 @@ class Journal:
             PLUTO=state,
             REASON=reason,
             DETAIL=clean(why, MAX_DETAIL),
-            ADVICE=advice or words.advice,
+            ADVICE=words.advice,
         )
 
     def pluto_back(self, version: str | None) -> None:
@@ -187,13 +186,13 @@ class Journal:
         self._sender.send(entry, later=True)
 
 
-def _about(tunnel: Tunnel, reason: Reason) -> dict[str, str]:
-    """Return the fields that every entry about a tunnel has."""
+def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
+    """Return the fields that every entry about a tunnel has; ``unit`` runs pluto ("": none)."""
     return {
         "TUNNEL": tunnel.name,
         "PEER": clean(tunnel.peer or ""),
         "USER": clean(user_of(tunnel) or ""),
-        "ADVICE": reason_text(reason, tunnel).advice,
+        "ADVICE": reason_text(reason, tunnel, unit).advice,
     }
 
 

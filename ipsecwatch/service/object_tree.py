@@ -63,6 +63,8 @@ class Publication:
     """SAs that came and went between two polls."""
     log: LogState = LogState.NONE
     """Where pluto's log is heard."""
+    unit: str = ""
+    """The systemd unit that runs pluto; "": none is known to."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
     sa_times: SaTimes = field(default_factory=SaTimes)
@@ -196,6 +198,7 @@ class ObjectTree:
             "Serial": self.serial,
             "Missed": news.missed,
             "LogState": str(news.log),
+            "PlutoUnit": clean(news.unit),
             "LastPoll": _micros(news.last_poll),
             "Counts": {
                 str(s): n for s, n in Counter(t.state for t in self.tunnels.values()).items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_lines import parse_line
-from ipsecwatch.reasons import REASON_TEXTS, ReasonText
+from ipsecwatch.reasons import IPSEC, ReasonText, words_for
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 
-def reason_text(reason: Reason, tunnel: Tunnel) -> ReasonText:
-    """Return the sentence and the advice for a tunnel's reason.
+def reason_text(reason: Reason, tunnel: Tunnel, unit: str = IPSEC) -> ReasonText:
+    """Return the sentence and the advice for a tunnel's reason; ``unit`` runs pluto ("": none).
 
     Where the peer's name doesn't resolve it has the name; where what is missing is our own, it
     blames nobody else.
@@ -29,7 +29,7 @@ def reason_text(reason: Reason, tunnel: Tunnel) -> ReasonText:
             f"The peer's name {clean(tunnel.unresolved)} does not resolve.",
             "Check this machine's DNS and network, and the name in the configuration.",
         )
-    return _ours(reason, tunnel) or REASON_TEXTS[reason]
+    return _ours(reason, tunnel) or words_for(reason, unit)
 
 
 def _ours(reason: Reason, tunnel: Tunnel) -> ReasonText | None:

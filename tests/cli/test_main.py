@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,13 +17,14 @@ import pytest
 
 from ipsecwatch.cli import terminal
 from ipsecwatch.config import Settings
-from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.pluto.unit_file import find_unit
+from ipsecwatch.reasons import LOG_TEXTS, advice_about_pluto
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.paths import TOP
 from tests.support.recordings import ROOT, statuses
-from tests.support.tunnels import tunnel
+from tests.support.tunnels import becomes, tunnel
 
 if TYPE_CHECKING:
     from tests.support.dbus_daemon import PrivateBus
@@ -110,14 +110,18 @@ no_pluto = pytest.mark.skipif(
 """Where there is no service, root asks pluto itself."""
 
 
+def start_pluto() -> str:
+    """What to do here about a pluto that isn't there: the machine may have no unit for it."""
+    return advice_about_pluto(Reason.PLUTO_STOPPED, find_unit(Settings().unit))
+
+
 @no_pluto
 @pytest.mark.usefixtures("system_bus")
 def test_without_service_and_pluto_the_error_says_what_to_start() -> None:
     done = ipsecwatch("status")
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
-    name = "ipsec" if os.getuid() == 0 else "ipsecwatch"
-    assert re.search(rf"systemctl start {name}\b", done.stderr)
+    assert (start_pluto() if os.getuid() == 0 else "systemctl start ipsecwatch") in done.stderr
 
 
 @no_pluto
@@ -126,7 +130,7 @@ def test_without_a_bus_and_pluto_the_error_says_what_to_do(tmp_path: Path) -> No
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     # The bus is for everybody to ask, pluto for root alone.
-    hint = "systemctl start ipsec" if os.getuid() == 0 else "systemctl status dbus"
+    hint = start_pluto() if os.getuid() == 0 else "systemctl status dbus"
     assert hint in done.stderr
 
 
@@ -175,6 +179,14 @@ async def test_status_and_monitor_show_what_the_service_says(system_bus: Private
         second = json.loads(await asyncio.wait_for(monitor.stdout.readline(), 20))
         assert (second["tunnel"], second["old"], second["new"]) == ("a", "up", "down")
         assert (second["told"], second["serial"]) == ("down", 1)
+        await service.publish([], log=LogState.FILE, unit="vpn.service")
+        third = json.loads(await asyncio.wait_for(monitor.stdout.readline(), 20))
+        assert (third["event"], third["state"]) == ("log", "file")
+        assert third["sentence"] == LOG_TEXTS[LogState.FILE]
+        lost = becomes(tunnel("b", TunnelState.UP), tunnel("b"), Reason.OTHER)
+        await service.publish([lost], log=LogState.FILE, unit="vpn.service")
+        fourth = json.loads(await asyncio.wait_for(monitor.stdout.readline(), 20))
+        assert fourth["advice"].endswith("journalctl -u vpn")
         monitor.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(monitor.wait(), 10) == 0
 

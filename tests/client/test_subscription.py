@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch import client
-from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update, subscription
+from ipsecwatch.client import Change, Log, Lost, Pluto, Snapshot, Update, subscription
 from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.report import PlutoState
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
 from tests.support.following import assert_consistent, following
@@ -81,11 +81,28 @@ async def test_news_without_a_transition_are_told_as_such() -> None:
     assert isinstance(added, Update)
     assert added.view
     assert added.view.name == "home"
-    assert pluto == Pluto(PlutoState.STARTING)
+    assert pluto == Pluto(PlutoState.STARTING, "")
     assert isinstance(changed, Update)
     assert changed.view
     assert changed.view.reason is Reason.OTHER
     assert gone == Update(OFFICE, None)
+
+
+async def test_where_the_log_is_heard_and_who_runs_pluto_are_told_when_they_change() -> None:
+    async with serving() as service, following() as follow:
+        await service.publish([], log=LogState.JOURNAL, unit="ipsec.service")
+        await follow.seen(Snapshot)
+        (snapshot,) = follow.of(Snapshot)
+        follow.events.clear()
+        await service.publish([], log=LogState.CUT, unit="ipsec.service")
+        await service.publish([], log=LogState.CUT, unit="ipsec.service")
+        service.pluto = PlutoState.STOPPED
+        await service.publish([], log=LogState.FILE, unit="")
+        await follow.seen(Log, 2)
+    assert (snapshot.log, snapshot.unit) == (LogState.JOURNAL, "ipsec.service")
+    assert follow.events == [
+        Log(LogState.CUT), Pluto(PlutoState.STOPPED, ""), Log(LogState.FILE)
+    ]  # fmt: skip
 
 
 async def test_a_tunnel_that_goes_goes_down_first() -> None:

@@ -236,10 +236,19 @@ def written(message_id: str) -> list[dict[str, str]]:
 def test_a_pluto_that_is_not_its_units_is_not_to_be_started_with_it() -> None:
     journal = Journal(sink := Sink(), "run")
     stopped = PlutoState.STOPPED, Reason.PLUTO_STOPPED, "nobody listens"
-    journal.pluto_lost(*stopped)
-    journal.pluto_lost(*stopped, "See what starts it.")
+    other = transition(T.UP, T.DOWN, Reason.OTHER)
+    for journal.unit in ("ipsec.service", "vpn.service", ""):
+        journal.pluto_lost(*stopped)
+        journal.announce(other, 1)
     advice = [entry["IPSECWATCH_ADVICE"] for entry in sink.sent]
-    assert advice == ["Start it: systemctl start ipsec", "See what starts it."]
+    assert advice == [
+        "Start it: systemctl start ipsec",
+        "See what the IPsec service says: journalctl -u ipsec",
+        "Start it: systemctl start vpn",
+        "See what the IPsec service says: journalctl -u vpn",
+        "Look what starts pluto here (NetworkManager, a container, a script), and start it there.",
+        "See what is in pluto's log.",
+    ]
 
 
 def test_what_was_watched_is_written_with_the_counts_of_the_first_look() -> None:

@@ -142,6 +142,7 @@ async def test_the_managers_properties_are_told() -> None:
             unrecognised=3,
             missed=7,
             log=LogState.FILE,
+            unit="vpn\x1b.service",
             complete=False,
             pluto_version="4.10\x1b[2J",
         )
@@ -156,6 +157,7 @@ async def test_the_managers_properties_are_told() -> None:
         "Serial": 1,
         "Missed": 7,
         "LogState": "file",
+        "PlutoUnit": "vpn\\x1b.service",
         "LastPoll": 1_700_000_000_000_000,
         "Counts": {"up": 2, "connecting": 1},
     }

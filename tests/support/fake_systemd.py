@@ -25,6 +25,10 @@ class FakeSystemd:
         self._connection = connection
         self._state = state
         self.subscribed = asyncio.Event()
+        self.units: dict[int, tuple[str, int]] = {}
+        """By process id: the unit that it is in, and that unit's main process."""
+        self.load = ""
+        """The unit's LoadState; "": by its state."""
         connection.on_call = self._called
 
     def become(self, state: str) -> None:
@@ -46,13 +50,26 @@ class FakeSystemd:
     def _called(self, connection: BusConnection, call: Call) -> None:
         if call.member == "LoadUnit":
             connection.reply(call, "o", [UNIT_PATH])
+        elif call.member == "GetUnitByPID":
+            self._find(connection, call)
+        elif call.member == "Get" and call.path != UNIT_PATH:
+            name, main = self.units[int(call.path.rpartition("/")[2])]
+            values = {"Id": Variant("s", name), "MainPID": Variant("u", main)}
+            connection.reply(call, "v", [values[call.body[1]]])
         elif call.member == "Get":
-            load = "loaded" if self._state else "not-found"
-            values = {"LoadState": load, "ActiveState": self._state or "inactive"}
-            connection.reply(call, "v", [Variant("s", values[call.body[1]])])
+            found = self.load or ("loaded" if self._state else "not-found")
+            states = {"LoadState": found, "ActiveState": self._state or "inactive"}
+            connection.reply(call, "v", [Variant("s", states[call.body[1]])])
             self.subscribed.set()
         else:
             connection.reply(call, "", [])
+
+    def _find(self, connection: BusConnection, call: Call) -> None:
+        pid = call.body[0]
+        if pid in self.units:
+            connection.reply(call, "o", [f"/org/freedesktop/systemd1/unit/{pid}"])
+        else:
+            connection.error(call, f"{SYSTEMD}.NoUnitForPID", "in no unit")
 
 
 @asynccontextmanager

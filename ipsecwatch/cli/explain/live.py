@@ -11,7 +11,7 @@ from ipsecwatch import client
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class Live:
     row: terminal.Row | None
     names: Collection[str] = ()
     trouble: str = ""
+    unit: str = IPSEC
+    """The systemd unit that runs pluto; "": none is known to."""
 
 
 def look_up(name: str) -> Live:
@@ -35,18 +37,18 @@ def look_up(name: str) -> Live:
         return Live(None, (), str(e))
     views = {v.name: v for v in seen.tunnels.values()}
     found = views.get(name)
-    return Live(terminal.Row.of_view(found) if found else None, views)
+    return Live(terminal.Row.of_view(found) if found else None, views, unit=seen.unit)
 
 
-def told(row: terminal.Row, paint: terminal.Paint, wide: int) -> str:
+def told(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
     """Tell of a tunnel as it is now."""
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
-    return "\n".join([title, *terminal.facts(facts(row), paint, wide)])
+    return "\n".join([title, *terminal.facts(facts(row, unit), paint, wide)])
 
 
-def facts(row: terminal.Row) -> list[tuple[str, str]]:
+def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
     """Return labels and paragraphs: state, since when, why, and what to do."""
-    why = explained(row.reason)
+    why = explained(row.reason, unit)
     blamed = row.reason is not Reason.NONE
     return [
         ("is", f"{row.state.value}. {STATE_MEANINGS[row.state]}"),
@@ -60,7 +62,8 @@ def facts(row: terminal.Row) -> list[tuple[str, str]]:
     ]
 
 
-def as_json(row: terminal.Row) -> dict[str, Any]:
+def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
     """Tell the same as data."""
-    kept = {"kind": "tunnel", **asdict(row), **reason_json(row.reason, REASON_TEXTS[row.reason])}
-    return {**kept, "facts": [[label, text] for label, text in facts(row) if text]}
+    why = reason_json(row.reason, words_for(row.reason, unit))
+    kept = {"kind": "tunnel", **asdict(row), **why}
+    return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.reasons import REASON_TEXTS
+from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.states import Reason, TunnelState
 
 STATE_MEANINGS: Final = {
@@ -56,9 +56,12 @@ def own_words(word: str) -> list[OwnWord]:
     return found + [explained(r) for r in REASON_TEXTS if r == spelt]
 
 
-def explained(reason: Reason) -> OwnWord:
-    """Return a reason's sentence with what else there is to say, and what to do."""
-    told = REASON_TEXTS[reason]
+def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
+    """Return a reason's sentence with what else there is to say, and what to do.
+
+    ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    """
+    told = words_for(reason, unit)
     meaning = f"{told.sentence} {_MORE.get(reason, '')}".strip()
     return OwnWord("reason", reason.value, meaning, told.advice)
 

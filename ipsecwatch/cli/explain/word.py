@@ -29,8 +29,8 @@ def told(word: str, *, as_json: bool) -> str:
     if answer.row is None:
         raise _nothing(word, answer)
     if as_json:
-        return _words_json([live.as_json(answer.row)])
-    return live.told(answer.row, paint, wide)
+        return _words_json([live.as_json(answer.row, answer.unit)])
+    return live.told(answer.row, answer.unit, paint, wide)
 
 
 def _log_line(line: str, *, as_json: bool) -> str:

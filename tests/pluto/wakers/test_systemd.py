@@ -13,6 +13,8 @@ from tests.support.fake_systemd import SYSTEMD, UNIT_PATH, systemd
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.dbus_daemon import PrivateBus
 
 
@@ -90,6 +92,69 @@ async def test_a_unit_that_is_inactive_while_pluto_answers_says_nothing(bus: Pri
         await until(lambda: watch.was_inactive(clock()))
         watch.close()
         await watch.wait_closed()
+
+
+WHOSE: dict[str, tuple[str, int, str]] = {
+    "the unit's own": ("ipsec.service", 40, "ipsec.service"),
+    "the unit's, behind a script": ("ipsec.service", 30, "ipsec.service"),
+    "another unit's own": ("vpn@red.service", 40, "vpn@red.service"),
+    "NetworkManager's": ("NetworkManager.service", 30, ""),
+    "a container's": ("docker-0123.scope", 0, ""),
+}
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+async def test_the_unit_that_runs_pluto_is_known_by_its_process(
+    bus: PrivateBus, whose: str
+) -> None:
+    name, main, unit = WHOSE[whose]
+    clock = asyncio.get_running_loop().time
+    async with systemd() as manager:
+        manager.units[40] = name, main
+        watch = SystemdWatch("ipsec.service", lambda: None)
+        assert watch.unit == ""
+        watch.open()
+        await watch.known(30)
+        assert watch.unit == "ipsec.service"
+        watch.answered(clock(), [39, 40])
+        await until(lambda: watch._looking is not None and watch._looking.done())
+        assert watch.unit == unit
+        # Where another one runs it, it says nothing that ipsec.service stops.
+        manager.become("inactive")
+        await until(lambda: watch.inactive)
+        assert watch.was_inactive(float("-inf")) is (name == "ipsec.service")
+        manager.become("active")  # as systemctl start ipsec, which may take its place
+        await until(lambda: watch.unit == "ipsec.service")
+        watch.answered(clock(), [41])  # nobody knows whose that is
+        await until(lambda: watch._looking is not None and watch._looking.done())
+        assert watch.unit == "ipsec.service"
+        watch.close()
+        await watch.wait_closed()
+
+
+@pytest.mark.parametrize("load", ["not-found", "masked", "loaded"])
+async def test_a_unit_that_can_not_be_started_is_not_named(bus: PrivateBus, load: str) -> None:
+    async with systemd("inactive") as manager:
+        manager.load = load
+        watch = SystemdWatch("ipsec.service", lambda: None)
+        watch.open()
+        await watch.known(30)
+        assert watch.unit == ("ipsec.service" if load == "loaded" else "")
+        watch.close()
+        await watch.wait_closed()
+
+
+async def test_where_there_is_no_bus_nobody_waits_and_no_unit_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
+    watch = SystemdWatch("ipsec.service", lambda: None)
+    watch.open()
+    async with asyncio.timeout(20):
+        await watch.known(30)
+    assert watch.unit == ""
+    watch.close()
+    await watch.wait_closed()
 
 
 async def test_a_unit_that_is_inactive_when_it_is_first_seen_wakes(bus: PrivateBus) -> None:

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Whether this machine has a systemd unit, by its file: for who asks pluto without the service."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+_BOOTED: Final = Path("/run/systemd/system")
+"""There where systemd is the init (sd_booted(3))."""
+_FOLDERS: Final = tuple(
+    Path(folder)
+    for folder in (
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/run/systemd/generator",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    )
+)
+"""Where systemd looks for units (systemd.unit(5)), the first that has one first."""
+
+
+def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
+    """Return the unit's name if it can be started here; "" where there is none, or it is masked."""
+    if not booted.is_dir():
+        return ""
+    template = _template(name)
+    for folder in folders:
+        for file in (folder / name, folder / template):
+            if os.path.lexists(file):
+                return "" if os.path.realpath(file) == os.devnull else name
+    return ""
+
+
+def _template(name: str) -> str:
+    """Return the name of the template of which a unit is an instance; else its own."""
+    before, at, rest = name.partition("@")
+    return f"{before}@.{rest.rpartition('.')[2]}" if at else name
