@@ -35,7 +35,7 @@ from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.log_file import LogFile
 from ipsecwatch.pluto.wakers.systemd import SystemdWatch
 from ipsecwatch.pluto.wakers.two_logs import TwoLogs
-from ipsecwatch.pluto.wakers.witnesses import pids_of
+from ipsecwatch.pluto.wakers.witnesses import pids_of, sees_our_files
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.report import JOURNALD, LogState, PlutoState, Poll, Report
@@ -179,7 +179,7 @@ class Service:
         return self._hear_pluto(line, from_file=True)
 
     def _hear_pluto(self, line: LogLine, *, from_file: bool) -> bool:
-        if self._log_file.follows and self._two_logs.is_echo(line, from_file=from_file):
+        if self._two_logs.is_echo(line, from_file=from_file):
             return False
         self._log_source.hear(from_file=from_file)
         self._worker.hear(line)
@@ -196,6 +196,8 @@ class Service:
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._log_since = self._remember()
+        if self._log_since is not None:
+            self._log_file.since = self._log_since
         for part in self._parts:
             part.start()
         poller = asyncio.create_task(self._poller.run(), name="poller")
@@ -251,7 +253,7 @@ class Service:
         named = daemon_info.log_file(report)
         if self._settings.log_file:
             self._log_file.follow(Path(self._settings.log_file))
-        elif answer.pid is None or named == "":
+        elif named == "" or not sees_our_files(Path(self._settings.control_socket), answer.pid):
             self._log_file.follow(None)
         elif named is not None:
             self._log_file.follow(Path(named))
@@ -323,7 +325,12 @@ class Service:
         if answer.command is Command.STATUS:
             self._whole = report
             self._log_source.compare(report)
+            followed = self._log_file.follows
             self._follow_log(answer, report)
+            if (
+                self._log_file.follows and not followed
+            ):  # what was lost meanwhile has its reason there
+                await self._log_file.settle(at)
             return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
         # No SA has moved, or it is not known yet what that means: all is as it was.
         return Poll(at, mono, self._whole, boot=_boot())

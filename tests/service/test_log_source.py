@@ -20,15 +20,20 @@ from ipsecwatch.report import JOURNALD, LogLine, LogState
 from ipsecwatch.service.daemon import Service
 from ipsecwatch.service.journald import Sender
 from ipsecwatch.service.log_source import LogSource
+from ipsecwatch.service.state_file import StateFile
 from ipsecwatch.tracking.log_evidence import CUT_FOR
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason
+from tests.support.bad_pluto import BadPluto
 from tests.support.recordings import ROOT
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ipsecwatch.report import Report
+    from tests.support.dbus_daemon import PrivateBus
 
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root's files are believed")
 
@@ -100,6 +105,31 @@ async def test_what_is_no_file_is_not_followed(named: str, path: Path) -> None:
 async def test_the_file_of_a_pluto_in_another_namespace_is_the_one_that_is_set(path: Path) -> None:
     assert await lost(service_with(), path, str(path), pid=None) is not Reason.PEER_DELETED
     assert await lost(service_with(str(path)), path, "/log/of/its", pid=None) is Reason.PEER_DELETED
+
+
+@needs_root
+async def test_what_a_file_got_while_there_was_no_service_tells_the_reason_of_a_loss(
+    path: Path, tmp_path: Path, system_bus: PrivateBus
+) -> None:
+    said, written = tmp_path / "said", io.StringIO()
+    said.write_text(names(UP, path))
+    with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
+
+        async def serve(until_what: Callable[[], object]) -> None:
+            settings = Settings(control_socket=pluto.path, interval=0.2)
+            service = Service(settings, Sender(None, written), kept=StateFile(tmp_path))
+            running = asyncio.create_task(service.run())
+            await until(until_what, within=30.0)
+            service.stop()
+            await running
+
+        await serve((tmp_path / "state.json").exists)
+        stamp = f"{time.strftime('%b %e %T')}.{time.time() % 1 * 1e6:06.0f}: "
+        with path.open("a") as f:
+            f.writelines(stamp + line for line in LINES)
+        said.write_text(names(DOWN, path))
+        await serve(lambda: "is down" in written.getvalue())
+    assert "is down: The peer closed the tunnel." in written.getvalue()
 
 
 async def test_a_pluto_that_logs_elsewhere_from_now_on_is_followed_there(path: Path) -> None:

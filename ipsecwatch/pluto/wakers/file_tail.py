@@ -10,6 +10,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.pluto.wakers import log_stamp
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,10 @@ MAX_BEHIND: Final = 8 << 20
 """Bytes that may be left to be read; beyond that all but the last are left out."""
 MAX_LINE: Final = 4096
 """Bytes of a line that are kept; pluto cuts its own at 1,024."""
+MAX_BACK: Final = 1 << 20
+"""Bytes before the end that are looked through for what was logged since some moment."""
+MARK: Final = 64
+"""Bytes before our place in the file by which we know that it is the same file yet."""
 
 
 class UntrustedError(Exception):
@@ -28,19 +34,24 @@ class UntrustedError(Exception):
 class FileTail:
     """Reads what is added to one file. Renamed or deleted, it is the same file."""
 
-    def __init__(self, path: Path, *, from_end: bool) -> None:
-        """Open it. Raise OSError, UntrustedError."""
+    def __init__(self, path: Path, *, since: float | None) -> None:
+        """Open it. Raise OSError, UntrustedError.
+
+        It is read from the first line on that was logged ``since`` (wall clock) by its stamp; from
+        its end on where it has no stamps; from its begin where that is None.
+        """
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
             found = os.fstat(self._fd)
             _check(path, found)
+            self._at = 0 if since is None else self._place_of(since, found)
+            self._mark = self._before()
         except BaseException:
             os.close(self._fd)
             raise
         self.id = (found.st_dev, found.st_ino)
-        self._at = found.st_size if from_end else 0
         # The rest of a line whose beginning nobody has read is no line.
-        self._cut = from_end and self._at > 0 and os.pread(self._fd, 1, self._at - 1) != b"\n"
+        self._cut = self._mark[-1:] not in (b"", b"\n")
         self._part = b""
 
     @property
@@ -51,13 +62,42 @@ class FileTail:
     def read(self) -> tuple[list[bytes], bool]:
         """Return the lines of a chunk, and whether there is more. Raise OSError."""
         size = os.fstat(self._fd).st_size
-        if size < self._at:  # it was truncated
+        if size < self._at or self._before() != self._mark:
+            # It was truncated, and perhaps written beyond our place since.
             self._at, self._part, self._cut = 0, b"", False
-        elif size - self._at > MAX_BEHIND:
+        if size - self._at > MAX_BEHIND:
             self._at, self._part, self._cut = size - CHUNK, b"", True
         data = os.pread(self._fd, CHUNK, self._at)
         self._at += len(data)
+        self._mark = data[-MARK:] if len(data) >= MARK else self._before()
         return self._lines(data), len(data) == CHUNK
+
+    def _before(self) -> bytes:
+        """Return what stands right before our place."""
+        begin = max(0, self._at - MARK)
+        return os.pread(self._fd, self._at - begin, begin)
+
+    def _place_of(self, since: float, found: os.stat_result) -> int:
+        """Find the first line that was logged ``since``, by stamps; without any, the end."""
+        place = end = found.st_size
+        shift: float | None = None
+        while end > max(0, found.st_size - MAX_BACK):
+            begin = max(0, end - CHUNK)
+            data = os.pread(self._fd, end - begin, begin)
+            first = data.find(b"\n") + 1 if begin else 0
+            if begin and first in (0, len(data)):
+                return place  # a line that is longer than all that is read at once
+            for at, line in _backwards(data, first):
+                naive = log_stamp.naive(line, found.st_mtime)
+                if naive is None:
+                    continue
+                if shift is None:  # the last line was logged when the file was last written to
+                    shift = log_stamp.shift(naive, found.st_mtime)
+                if shift is None or naive + shift < since:
+                    return place
+                place = begin + at
+            end = begin + first
+        return place
 
     def _lines(self, data: bytes) -> list[bytes]:
         *whole, rest = data.split(b"\n")
@@ -72,6 +112,15 @@ class FileTail:
     def close(self) -> None:
         """Read no more."""
         os.close(self._fd)
+
+
+def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
+    """List the lines from ``first`` on with their places, the last one first."""
+    found: list[tuple[int, bytes]] = []
+    for line in data[first:].split(b"\n"):
+        found.append((first, line))
+        first += len(line) + 1
+    return found[::-1]
 
 
 def _check(path: Path, found: os.stat_result) -> None:

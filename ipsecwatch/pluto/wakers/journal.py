@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.libsystemd.binding import binding
 from ipsecwatch.pluto.wakers.journal_entry import JournalEntry
-from ipsecwatch.pluto.wakers.waker import Waker
+from ipsecwatch.pluto.wakers.log_waker import DEBUGGING, LogWaker
 from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
 from ipsecwatch.report import JOURNALD
 
@@ -37,18 +37,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TURN: Final = 0.01
-"""Seconds of reading before others get their turn."""
-
-PEACE: Final = 3.0
-"""While there is more to read, we rest this many times as long as we have read: a quarter of a
-processor is what the log of a pluto that debugs may cost."""
-
 BEHIND: Final = 10.0
 """Seconds of reading without reaching the end, after which the rest is left out."""
-
-PATIENCE: Final = 0.5
-"""Seconds that settle() reads at most, while pluto may log faster than we read."""
 
 MAX_DAMAGED: Final = 1000
 """Entries in a row that can't be read, before the reader is taken for one that doesn't get on."""
@@ -59,17 +49,9 @@ REOPEN: Final = (1.0, 5.0, 30.0, 60.0)
 DROPPED: Final = "a596d6fe7bfa4994828e72309e95d61e"
 """Of journald's entry about lines that it dropped (RateLimitBurst=)."""
 
-DEBUGGING: Final = b"| "
-"""How a line begins that pluto logs for its developers: thousands a second, and evidence of
-nothing."""
 
-
-class PlutoLog(Waker):
-    """Reads on from where the journal ends when it is opened, or from an earlier moment.
-
-    ``hear`` is called with each line that isn't for developers, and says whether it is worth a look
-    at pluto; then ``wake`` is called once for all such that came together.
-    """
+class PlutoLog(LogWaker):
+    """Reads on from where the journal ends when it is opened, or from an earlier moment."""
 
     def __init__(
         self,
@@ -78,15 +60,10 @@ class PlutoLog(Waker):
         wake: Callable[[], None],
         path: Path | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(hear, wake)
         self._unit = unit
-        self._hear = hear
-        self._wake = wake
         self._path = path
         self._reader: JournalReader | None = None
-        self._more: asyncio.Handle | None = None
-        self._rest_until = float("-inf")
-        """Until then (monotonic) others have the processor, who may have more to do."""
         self._witnesses = Witnesses()
         self._behind_since: float | None = None
         """When there was last more to read than a turn is for; None: the end was reached since."""
@@ -95,23 +72,11 @@ class PlutoLog(Waker):
         self._damaged = 0
         """Entries in a row that couldn't be read."""
         self._told_damaged = self._told_behind = False
-        self._last = 0.0
-        self._worth = 0.0
-        """When the last line was logged that is worth a look."""
-        self._news = False
-        """There was one since the last call of ``wake``."""
-        self.count = 0
-        """Lines so far. None at all: the unit may log elsewhere."""
 
     @property
     def reads(self) -> bool:
         """Whether the journal can be read."""
         return self._reader is not None
-
-    @property
-    def last(self) -> float | None:
-        """When the last line was logged that was read, on the wall clock; None: there was none."""
-        return self._last or None
 
     def open(self, since: float | None = None) -> bool:
         """Begin to read, with what was logged ``since`` (wall clock) if that is told.
@@ -164,9 +129,7 @@ class PlutoLog(Waker):
         return reader
 
     def _drop_reader(self) -> None:
-        if self._more is not None:
-            self._more.cancel()
-            self._more = None
+        self._read_no_more()
         if self._reader is not None:
             asyncio.get_running_loop().remove_reader(self._reader.fileno())
             self._reader.close()
@@ -192,34 +155,6 @@ class PlutoLog(Waker):
             logger.debug("pluto's log can't be opened again: %s", e)
             self._reopen_later()
 
-    async def settle(self, since: float) -> None:
-        """Read what is there now, so that a reason is known before its loss is told.
-
-        Wakes where something was logged after ``since`` (wall clock): no answer tells of that yet.
-        """
-        try:
-            await self._settle(since)
-        except Exception as e:
-            self.close()
-            self.on_error(e)
-
-    async def _settle(self, since: float) -> None:
-        if self._reader is None:
-            return
-        self._process()
-        begin = time.monotonic()
-        # Where there is no end to it, a question a second must not make it all that we do.
-        end = begin + (PATIENCE if begin >= self._rest_until else TURN)
-        while more := self._read():
-            if time.monotonic() >= end:
-                break
-            await asyncio.sleep(0)
-        news, self._news = self._news, False
-        if news and self._worth > since:
-            self._wake()
-        if more:
-            self._come_back(time.monotonic() - begin)
-
     def _ready(self) -> None:
         if self._process() and time.monotonic() >= self._rest_until:
             self._again()
@@ -234,30 +169,16 @@ class PlutoLog(Waker):
             self._give_up(e)
             return False
 
-    def _again(self) -> None:
-        self._more = None
-        begin = time.monotonic()
-        if self._read():
-            self._come_back(time.monotonic() - begin)
-        if self._news:
-            self._news = False
-            self._wake()
-
-    def _come_back(self, spent: float = 0.0) -> None:
-        """Read on after a rest that fits the time that has been spent."""
-        self._rest_until = max(self._rest_until, time.monotonic() + PEACE * spent)
-        if self._more is None:
-            rest = max(0.0, self._rest_until - time.monotonic())
-            self._more = asyncio.get_running_loop().call_later(rest, self.guard, self._again)
+    def _notice(self) -> None:
+        self._process()
 
     def _read(self) -> bool:
-        """Read lines for one turn; says whether there may be more."""
         begin = time.monotonic()
         if self._reader is None:
             return False
         if self._behind_since is not None and begin - self._behind_since > BEHIND:
             self._leave_out(self._reader)
-        more = self._read_until(begin + TURN)
+        more = super()._read()
         if not more:
             self._behind_since = None
         elif self._behind_since is None:
@@ -274,7 +195,7 @@ class PlutoLog(Waker):
             else:
                 if entry is None:
                     return False
-                self._take(line)
+                self._take_entry(line)
             if time.monotonic() >= end:
                 return self._reader is not None
         return False
@@ -287,18 +208,12 @@ class PlutoLog(Waker):
         self._told_behind = True
         _seek_end(reader)
 
-    def _take(self, line: LogLine | None) -> None:
-        """Take note of a line; None: one that is for developers."""
+    def _take_entry(self, line: LogLine | None) -> None:
+        """Take note of an entry that could be read; None: nothing is to be heard of it now."""
         self._damaged = 0
         self._pauses.reset()
-        if line is None:
-            return
-        if self._note(line):
-            self._news, self._worth = True, line.at
-
-    def _note(self, line: LogLine) -> bool:
-        self.count, self._last = self.count + 1, max(self._last, line.at)
-        return self._hear(line)
+        if line is not None:
+            self._take(line)
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
         """Return what is to be heard of an entry now; None: nothing."""

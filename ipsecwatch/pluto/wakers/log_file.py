@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.pluto.wakers import log_stamp
 from ipsecwatch.pluto.wakers.file_tail import FileTail, UntrustedError
 from ipsecwatch.pluto.wakers.inotify import CREATED, MODIFIED, MOVED, Inotify
-from ipsecwatch.pluto.wakers.waker import Waker
+from ipsecwatch.pluto.wakers.log_waker import DEBUGGING, LogWaker
 from ipsecwatch.report import LogLine
 from ipsecwatch.sanitize import clean
 
@@ -23,30 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TURN: Final = 0.01
-"""Seconds of reading before others get their turn."""
-PEACE: Final = 3.0
-"""While there is more to read, we rest this many times as long as we have read."""
-PATIENCE: Final = 0.5
-"""Seconds that settle() reads at most."""
-
 _HIDDEN: Final = ("tmp", "var/tmp", "home", "root", "run/user")
 """Folders that the service's sandbox hides (PrivateTmp=, ProtectHome=)."""
 
-_STAMP: Final = re.compile(rb"[A-Z][a-z]{2} [ \d]\d \d\d:(\d\d):(\d\d(?:\.\d{1,6})?): ", re.ASCII)
-"""pluto's time stamp: no year, and no time zone."""
-_QUARTER: Final = 900.0
-"""Seconds. Time zones, and years, differ by whole quarters of an hour."""
-MAX_AGE: Final = 60.0
-"""Seconds that a line may be old when it is read, for its stamp to be believed."""
+MAX_AWAY: Final = 840.0
+"""Seconds for which what a file got while nobody read it is read later; a quarter of an hour later
+a stamp would be another one (log_stamp.py)."""
 
 
-class LogFile(Waker):
-    """Follows the file that it is told of, from its end on; a new one of that name from its begin.
-
-    ``hear`` is called with each line that isn't for developers, and says whether it is worth a
-    look at pluto; then ``wake`` is called once for all such that came together.
-    """
+class LogFile(LogWaker):
+    """Follows the file that it is told of, and a new one of that name from its begin."""
 
     def __init__(
         self,
@@ -54,25 +40,19 @@ class LogFile(Waker):
         wake: Callable[[], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__()
-        self._hear = hear
-        self._wake = wake
+        super().__init__(hear, wake)
         self._clock = clock
         self._path: Path | None = None
         self._inotify: Inotify | None = None
         self._folder = -1
         self._tails: list[FileTail] = []
         self._watches: dict[tuple[int, int], int] = {}
-        self._more: asyncio.TimerHandle | None = None
-        self._rest_until = float("-inf")
-        self._worth = 0.0
-        self._news = False
         self._was_there = True
         """What can't be read is older than we are: only what comes later is news."""
+        self.since = clock()
+        """What was logged since then (wall clock) is yet to be heard, whichever file it is in."""
         self.trouble = ""
         """Why the file isn't read, in one line; "" where it is, or where there is none to read."""
-        self.count = 0
-        """Lines so far."""
 
     @property
     def path(self) -> Path | None:
@@ -108,42 +88,18 @@ class LogFile(Waker):
             return
         asyncio.get_running_loop().add_reader(self._inotify.fd, self.guard, self._ready)
         self._take_up(from_end=True)
+        if self._tails:
+            self._come_back()
 
     def close(self) -> None:
         """Follow no file any more."""
-        if self._more is not None:
-            self._more.cancel()
-            self._more = None
+        self._read_no_more()
         while self._tails:
             self._drop(self._tails[0])
         if self._inotify is not None:
             asyncio.get_running_loop().remove_reader(self._inotify.fd)
             self._inotify.close()
             self._inotify = None
-
-    async def settle(self, since: float) -> None:
-        """Read what is there now, so that a reason is known before its loss is told.
-
-        Wakes where something was logged after ``since`` (wall clock): no answer tells of that yet.
-        """
-        try:
-            await self._settle(since)
-        except Exception as e:
-            self.close()
-            self.on_error(e)
-
-    async def _settle(self, since: float) -> None:
-        begin = time.monotonic()
-        end = begin + (PATIENCE if begin >= self._rest_until else TURN)
-        while more := self._read():
-            if time.monotonic() >= end:
-                break
-            await asyncio.sleep(0)
-        news, self._news = self._news, False
-        if news and self._worth > since:
-            self._wake()
-        if more:
-            self._come_back(time.monotonic() - begin)
 
     def _ready(self) -> None:
         if self._inotify is None or self._path is None:
@@ -160,8 +116,10 @@ class LogFile(Waker):
         """Open the file that has the name now, unless it is the one that had it before."""
         if self._inotify is None or self._path is None:
             return
+        now = self._clock()
+        since = min(now, max(self.since, now - MAX_AWAY))
         try:
-            tail = FileTail(self._path, from_end=from_end)
+            tail = FileTail(self._path, since=since if from_end else None)
         except (OSError, UntrustedError) as e:
             self._refuse(e)
             return
@@ -187,6 +145,8 @@ class LogFile(Waker):
         tail.close()
 
     def _refuse(self, why: Exception) -> None:
+        if isinstance(why, UntrustedError):
+            self.since = self._clock()  # what it has got by now is nothing to be believed later
         path = clean(str(self._path))
         self._was_there = not isinstance(why, FileNotFoundError)
         if isinstance(why, FileNotFoundError) and _is_hidden(self._path):
@@ -196,52 +156,29 @@ class LogFile(Waker):
         else:
             self.trouble = clean(str(why))
 
-    def _again(self) -> None:
-        self._more = None
-        begin = time.monotonic()
-        if self._read():
-            self._come_back(time.monotonic() - begin)
-        if self._news:
-            self._news = False
-            self._wake()
-
-    def _come_back(self, spent: float) -> None:
-        self._rest_until = max(self._rest_until, time.monotonic() + PEACE * spent)
-        if self._more is None:
-            rest = self._rest_until - time.monotonic()
-            self._more = asyncio.get_running_loop().call_later(rest, self.guard, self._again)
-
-    def _read(self) -> bool:
-        """Read lines for one turn; says whether there may be more."""
-        end = time.monotonic() + TURN
+    def _read_until(self, end: float) -> bool:
+        now = self._clock()
         for tail in tuple(self._tails):
             more = True
             while more:
                 lines, more = tail.read()
                 for line in lines:
-                    self._take(line)
+                    self._take_raw(line)
                 if more and time.monotonic() >= end:
                     return True
+        if self._tails:
+            self.since = now
         return False
 
-    def _take(self, raw: bytes) -> None:
-        stamp = _STAMP.match(raw)
+    def _take_raw(self, raw: bytes) -> None:
+        stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw
-        if not text or text.startswith(b"| "):
+        if not text or text.startswith(DEBUGGING):
             return
         now = self._clock()
-        at = now if stamp is None else _moment(stamp, now)
-        line = LogLine(at, text.decode("utf-8", "surrogateescape").partition("\0")[0])
-        self.count += 1
-        if self._hear(line):
-            self._news, self._worth = True, at
-
-
-def _moment(stamp: re.Match[bytes], now: float) -> float:
-    """Return when a line was logged, by its stamp if that is of just now in any time zone."""
-    within = int(stamp[1]) % 15 * 60 + float(stamp[2])
-    age = (now - within) % _QUARTER
-    return now - age if age <= MAX_AGE else now
+        oldest = min(MAX_AWAY, max(log_stamp.MAX_AGE, now - self.since))
+        at = now if stamp is None else log_stamp.moment(stamp, now, oldest)
+        self._take(LogLine(at, text.decode("utf-8", "surrogateescape").partition("\0")[0]))
 
 
 def _is_hidden(path: Path | None) -> bool:

@@ -62,12 +62,27 @@ def pids_of(control_socket: Path, peer: int | None) -> set[int]:
     if peer is None:
         return set()
     found = {peer} if _lives(peer) else set()
+    written = _written_beside(control_socket)
+    return found if written is None else found | {written}
+
+
+def sees_our_files(control_socket: Path, peer: int | None) -> bool:
+    """Return whether a path that the pluto behind a socket names is one of ours.
+
+    One that lives by the id that the kernel tells us, and knows itself by another, is in a
+    container: so the id that it wrote beside its socket isn't ours either.
+    """
+    if peer is None:
+        return False
+    return _written_beside(control_socket) in (None, peer) or not _lives(peer)
+
+
+def _written_beside(control_socket: Path) -> int | None:
     try:
         with control_socket.with_suffix(".pid").open("rb") as f:
-            found.add(int(f.read(20)))
+            return int(f.read(20))
     except (OSError, ValueError):
-        pass
-    return found
+        return None
 
 
 def _lives(pid: int) -> bool:

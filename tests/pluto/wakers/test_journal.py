@@ -221,8 +221,8 @@ async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, sa
 async def test_what_settling_leaves_is_read_after_it(
     logs: PrivateJournald, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.TURN", 0.0)  # a line at a time
-    monkeypatch.setattr("ipsecwatch.pluto.wakers.journal.PATIENCE", 0.0)
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.log_waker.TURN", 0.0)  # a line at a time
+    monkeypatch.setattr("ipsecwatch.pluto.wakers.log_waker.PATIENCE", 0.0)
     async with listening(logs) as (listener, log):
         asyncio.get_running_loop().remove_reader(log._reader.fileno())  # type: ignore[union-attr]
         lines = [f"left {n}" for n in range(20)]

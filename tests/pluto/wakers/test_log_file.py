@@ -34,11 +34,18 @@ STAMP = "Nov 28 18:29:31.123456: "
 class Listener:
     """What a reader of the log passes on."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = lambda: NOW) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = lambda: NOW,
+        since: float | None = None,
+    ) -> None:
         self.lines: list[LogLine] = []
         self.woken = 0
         self.worth = True
         self.log = LogFile(self._hear, self._wake, clock)
+        if since is not None:
+            self.log.since = since
         self.log.follow(path)
 
     def _hear(self, line: LogLine) -> bool:
@@ -175,6 +182,106 @@ async def test_a_file_that_comes_later_is_read_from_its_begin(tmp_path: Path) ->
     listener.log.close()
 
 
+@pytest.mark.parametrize("zone", ["18:29", "02:14", "23:59"])
+@pytest.mark.parametrize("rotated", [False, True])
+async def test_what_a_file_got_since_some_moment_is_heard_when_it_is_first_followed(
+    path: Path, zone: str, *, rotated: bool
+) -> None:
+    hour, minute = zone.split(":")
+
+    def said(second: int) -> str:
+        return f"Nov 28 {hour}:{int(minute) - 1 + second // 60:02}:{second % 60:02}.000000: "
+
+    if not rotated:
+        write(path, f"{said(10)}long ago", f"{said(30)}before", "and more of it")
+    else:
+        os.unlink(path)
+    write(path, f"{said(60)}since then", "and what it says more", f"{said(80)}| for developers")
+    write(path, f"{said(91)}last")
+    os.utime(path, (NOW, NOW))
+    listener = Listener(path, since=NOW - 45)
+    await listener.hears("since then", "and what it says more", "last")
+    write(path, "now")
+    await listener.hears("now")
+    listener.log.close()
+
+
+async def test_the_lines_since_some_moment_have_the_times_of_their_stamps(path: Path) -> None:
+    write(path, "Nov 28 18:19:31.000000: a", "Nov 28 18:24:31.000000: b", f"{STAMP}c")
+    os.utime(path, (NOW, NOW))
+    listener = Listener(path, since=NOW - 700)
+    await until(lambda: listener.texts == ["a", "b", "c"], within=10.0)
+    ages = [round(NOW - line.at, 2) for line in listener.lines]
+    assert ages == [600.25, 300.25, 0.13]
+    listener.log.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "written"),
+    [
+        (("without a stamp",), NOW),
+        ((f"{STAMP}stamped", "x"), NOW + 300),  # somebody has set the file's time, or its stamps
+        (("Foo 28 18:29:31: x",), NOW),
+    ],
+)
+async def test_where_stamps_do_not_tell_a_file_is_read_from_its_end_on(
+    path: Path, lines: tuple[str, ...], written: float
+) -> None:
+    write(path, *lines)
+    os.utime(path, (written, written))
+    listener = Listener(path, since=NOW - 45)
+    write(path, "now")
+    await listener.hears("now")
+    listener.log.close()
+
+
+async def test_of_what_a_file_got_before_only_the_last_is_looked_through(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_tail, "CHUNK", 4096)
+    monkeypatch.setattr(file_tail, "MAX_BACK", 40_000)
+    write(path, *(f"{STAMP}line {n}" for n in range(10_000)))
+    os.utime(path, (NOW, NOW))
+    listener = Listener(path, since=NOW - 45)
+    await until(lambda: listener.texts[-1:] == ["line 9999"], within=10.0)
+    assert 800 < len(listener.lines) < 1400
+    assert listener.texts[0].startswith("line ")
+    listener.log.close()
+
+
+async def test_a_line_longer_than_is_read_at_once_ends_the_look_back(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_tail, "CHUNK", 4096)
+    for line in ("y" * 4095, "y" * 10_000):
+        write(path, f"{STAMP}{line}", line)
+        os.utime(path, (NOW, NOW))
+        listener = Listener(path, since=NOW - 45)
+        listener.log.close()
+
+
+async def test_a_file_that_was_cut_short_and_has_grown_beyond_our_place_is_read_from_its_begin(
+    path: Path,
+) -> None:
+    listener = Listener(path)
+    write(path, "one", "two")
+    await listener.hears("one", "two")
+    asyncio.get_running_loop().remove_reader(listener.log._inotify.fd)  # type: ignore[union-attr]
+    size = os.stat(path).st_size
+    for grown in (0, 1000):  # exactly as long as before, and longer
+        os.truncate(path, 0)
+        begin = "z" * (size - 1 + grown)
+        write(path, begin)
+        assert os.stat(path).st_size == size + grown
+        await listener.log.settle(0.0)
+        await listener.hears(begin)
+        write(path, "next")
+        await listener.log.settle(0.0)
+        await listener.hears("next")
+        size = os.stat(path).st_size
+    listener.log.close()
+
+
 # --- Who is believed ---------------------------------------------------------------------------
 
 
@@ -264,7 +371,7 @@ async def test_a_line_without_end_and_a_file_without_end_take_little_memory(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_tail, "MAX_BEHIND", 1 << 20)
-    tail = file_tail.FileTail(path, from_end=True)
+    tail = file_tail.FileTail(path, since=time.time())
     with path.open("a") as f:
         f.write("y" * (1 << 19))
         f.flush()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.pluto.wakers.witnesses import MAX_HELD, Witnesses, is_pluto, pids_of
+from ipsecwatch.pluto.wakers.witnesses import MAX_HELD, Witnesses, is_pluto, pids_of, sees_our_files
 from ipsecwatch.report import LogLine
 from tests.support import journald
 from tests.support.journald import PrivateJournald
@@ -171,3 +171,16 @@ def test_a_pluto_in_the_background_logs_with_the_id_that_it_wrote_beside_its_soc
     assert pids_of(control, None) == set()
     pid_file.write_text("what?\n")
     assert pids_of(control, os.getpid()) == {os.getpid()}
+
+
+def test_a_pluto_in_a_container_names_paths_of_its_own(tmp_path: Path) -> None:
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    control, pid_file = tmp_path / "pluto.ctl", tmp_path / "pluto.pid"
+    assert not sees_our_files(control, None)  # a container of which we see no processes
+    assert sees_our_files(control, os.getpid())
+    pid_file.write_text(f"{os.getpid()}\n")
+    assert sees_our_files(control, os.getpid())
+    assert sees_our_files(control, gone.pid)  # it went into the background
+    pid_file.write_text("4321\n")  # so it calls itself in there
+    assert not sees_our_files(control, os.getpid())
