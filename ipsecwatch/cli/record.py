@@ -16,12 +16,12 @@ from ipsecwatch import config, recording
 from ipsecwatch.cli import redact, terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, load_settings, verb
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.libreswan.status import Reader, daemon_info
 from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.poller import BUDGET
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
-from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.pluto.wakers.witnesses import pids_of
+from ipsecwatch.pluto.unit_file import find_unit
+from ipsecwatch.pluto.wakers.pluto_logs import PlutoLogs
 from ipsecwatch.recording.redaction import Redactor
 from ipsecwatch.report import PlutoState, Poll
 from ipsecwatch.sanitize import clean
@@ -30,7 +30,7 @@ from ipsecwatch.tracking.tracker import Tracker
 if TYPE_CHECKING:
     import argparse
 
-    from ipsecwatch.report import LogLine
+    from ipsecwatch.report import LogLine, Report
 
 EXAMPLES: Final = (
     ("ipsecwatch record site.jsonl.gz", "until Ctrl-C"),
@@ -92,11 +92,15 @@ class _Recorder:
         self._settings = settings
         self._interval = interval
         self._redactor = redactor
-        self._log = PlutoLog(settings.unit, self._heard, lambda: None)
+        self._logs = PlutoLogs(settings, self._heard, lambda: None)
         self._pluto_client = PlutoClient.of(settings)
         self._version: str | None = None
         self._reader = Reader()
         self._screen = _Screen()
+        self._answered: tuple[Answer, Report] | None = None
+        """The last answer, and what it says."""
+        self._trouble = ""
+        """Why pluto's log file can't be read, as it was said last."""
         self.answers = 0
         self.lines = 0
 
@@ -111,12 +115,15 @@ class _Recorder:
             first = await self._ask(Command.STATUS, first=True)
             self._head()
             self._write(first)
-            if not self._log.open():
-                self._screen.say("The journal cannot be read: there will be no log lines.")
+            in_journal = self._logs.journal.open()
+            self._logs.open_file()
+            await self._follow()
+            if not in_journal and not self._logs.file.follows:
+                self._screen.say("pluto's log cannot be read: there will be no log lines.")
             await self._rounds(self._rest(first), stop, end)
         finally:
-            await self._log.settle(float("inf"))
-            self._log.close()
+            await self._logs.settle(float("inf"))
+            self._logs.close()
             await self._pluto_client.close()
             self._screen.close()
 
@@ -135,6 +142,7 @@ class _Recorder:
         """Ask what there is to ask; answers how long to leave pluto alone."""
         status = await self._ask(Command.STATUS)
         self._write(status)
+        await self._follow()
         traffic = await self._ask(Command.TRAFFIC)
         if traffic is not None:
             self._write(traffic)
@@ -157,25 +165,29 @@ class _Recorder:
             if command is Command.STATUS:
                 self._screen.look(Poll(at, mono, pluto=e.pluto, why=str(e)))
             return entry | _failed(e, round(time.monotonic() - mono, 3))
-        if command is Command.STATUS and answer.via is Via.SOCKET:
-            self._log.answered(pids_of(Path(self._settings.control_socket), answer.pid))
+        self._logs.answered(answer)
         if command is Command.STATUS:
             report = self._reader.read(answer.text, "status")
+            self._answered = answer, report
             self._version = report.version or self._version
             self._screen.look(Poll(at, mono, report))
         return entry | _answered(answer)
 
-    def _heard(self, line: LogLine) -> bool:
+    async def _follow(self) -> None:
+        """Read the file that pluto logs to, as the service does."""
+        if self._answered is not None:
+            answer, report = self._answered
+            await self._logs.follow(answer, daemon_info.log_file(report), time.time())
+        if (trouble := self._logs.file.trouble) != self._trouble:
+            self._trouble = trouble
+            if trouble:
+                self._screen.say(f"pluto's log file: {trouble}")
+
+    def _heard(self, line: LogLine, *, from_file: bool) -> bool:
         """Record a line. None brings the next question forward: it comes in its own time."""
         self.lines += 1
-        self._put(
-            {
-                "at": round(line.at, 3),
-                "journal": line.text,
-                "identifier": line.identifier,
-                "unit": self._settings.unit,
-            }
-        )
+        entry = {"at": round(line.at, 3), "journal": line.text, "identifier": line.identifier}
+        self._put(entry if from_file else {**entry, "unit": self._settings.unit})
         return False
 
     def _head(self) -> None:
@@ -193,7 +205,7 @@ class _Recorder:
 def _refuse(e: AskError, settings: config.Settings) -> None:
     """Raise Failure where recording on and on would record nothing."""
     if e.forbidden:
-        raise Failure(str(e), e.hint)
+        raise Failure(str(e), e.hint_for(find_unit(settings.unit)))
     never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
     if e.trouble is Trouble.STOPPED and never:
         raise Failure(

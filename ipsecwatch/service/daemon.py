@@ -29,13 +29,10 @@ from ipsecwatch.libsystemd.binding import NoLibraryError, notify
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
-from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Via
+from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient
 from ipsecwatch.pluto.wakers.inotify import SocketWatch
-from ipsecwatch.pluto.wakers.journal import PlutoLog
-from ipsecwatch.pluto.wakers.log_file import LogFile
+from ipsecwatch.pluto.wakers.pluto_logs import PlutoLogs
 from ipsecwatch.pluto.wakers.systemd import SystemdWatch
-from ipsecwatch.pluto.wakers.two_logs import TwoLogs
-from ipsecwatch.pluto.wakers.witnesses import pids_of, sees_our_files
 from ipsecwatch.pluto.wakers.xfrm import XfrmWatch
 from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.report import JOURNALD, LogState, PlutoState, Poll, Report
@@ -130,9 +127,7 @@ class Service:
         )
         self._pluto_client.on_recovered = self._poller.wake
         self.followups = Followups(self._poller.wake)
-        self._log = PlutoLog(settings.unit, self.hear, self.followups.logged)
-        self._log_file = LogFile(self._hear_in_file, self.followups.logged)
-        self._two_logs = TwoLogs()
+        self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
         """Where it was said that the log is heard."""
@@ -145,8 +140,8 @@ class Service:
         self._log_since: float | None = None
         """The log is read from then on (wall clock): it tells the reason of what was lost."""
         self._parts = [
-            _part("reading pluto's log", self._log, self._open_log),
-            _part("following pluto's log file", self._log_file, self._open_log_file),
+            _part("reading pluto's log", self._logs.journal, self._open_log),
+            _part("following pluto's log file", self._logs.file, self._logs.open_file),
             _part("watching pluto's socket", self._socket),
             _part("watching pluto's unit", self._system),
             _part("listening to XFRM", self._kernel),
@@ -164,22 +159,14 @@ class Service:
         """We are on the bus, or know why we aren't."""
         self._stop = asyncio.Event()
 
-    def hear(self, line: LogLine) -> bool:
-        """Take note of a line of the journal; say whether it is worth a look at pluto."""
+    def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
+        """Take note of a line of the log; say whether it is worth a look at pluto."""
         if line.identifier == "systemd":
             self._worker.hear(line)
             return True
         if line.identifier == JOURNALD:
             self._log_source.cut(line.at)
             self._worker.hear(line)
-            return False
-        return self._hear_pluto(line, from_file=False)
-
-    def _hear_in_file(self, line: LogLine) -> bool:
-        return self._hear_pluto(line, from_file=True)
-
-    def _hear_pluto(self, line: LogLine, *, from_file: bool) -> bool:
-        if self._two_logs.is_echo(line, from_file=from_file):
             return False
         self._log_source.hear(from_file=from_file)
         self._worker.hear(line)
@@ -197,7 +184,7 @@ class Service:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         self._log_since = self._remember()
         if self._log_since is not None:
-            self._log_file.since = self._log_since
+            self._logs.file.since = self._log_since
         for part in self._parts:
             part.start()
         poller = asyncio.create_task(self._poller.run(), name="poller")
@@ -229,8 +216,7 @@ class Service:
         await asyncio.wait(tasks)
         for part in self._parts:
             part.stop()
-        self._log.close()
-        self._log_file.close()
+        self._logs.close()
         self._socket.close()
         self._kernel.close()
         self._system.close()
@@ -240,23 +226,8 @@ class Service:
         await self._bus.stop()
 
     def _open_log(self) -> None:
-        self._log.open(self._log.last or self._log_since)
-
-    def _open_log_file(self) -> None:
-        if self._settings.log_file:
-            self._log_file.follow(Path(self._settings.log_file))
-        else:
-            self._log_file.open()
-
-    def _follow_log(self, answer: Answer, report: Report) -> None:
-        """Follow the file that pluto logs to, as far as it is known, and is of our file system."""
-        named = daemon_info.log_file(report)
-        if self._settings.log_file:
-            self._log_file.follow(Path(self._settings.log_file))
-        elif named == "" or not sees_our_files(Path(self._settings.control_socket), answer.pid):
-            self._log_file.follow(None)
-        elif named is not None:
-            self._log_file.follow(Path(named))
+        journal = self._logs.journal
+        journal.open(journal.last or self._log_since)
 
     def _remember(self) -> float | None:
         """Take up what the service before us knew, if it went just now; answers of when that is."""
@@ -281,7 +252,7 @@ class Service:
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
         if isinstance(answer, Answer):
             self._note_answering(answer, mono)
-        await self._settle(asked)
+        await self._logs.settle(asked)
         if isinstance(answer, AskError):
             await self._system.known(SYSTEMD_PATIENCE)  # what to do about it depends on that
             self._probe.whole()
@@ -292,10 +263,10 @@ class Service:
             self._last_poll, self._heard_at = at, mono - answer.took
             poll = await self._answered(answer, at, mono)
         changes = await self._worker.observe(poll)
-        if (self._log.count or self._log_file.count) and any(is_unexplained(c) for c in changes):
+        if self._logs.count and any(is_unexplained(c) for c in changes):
             # pluto logs before it answers, and journald passes it on in its own time.
             await asyncio.sleep(LOG_LAG)
-            await self._settle(asked)
+            await self._logs.settle(asked)
             changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
             self.followups.seen()
@@ -303,20 +274,9 @@ class Service:
         self.followups.set_alarm(self._tracker.due)
         return self._tracker.connecting
 
-    async def _settle(self, asked: float) -> None:
-        """Read what pluto has logged until now."""
-        await self._log.settle(asked)
-        await self._log_file.settle(asked)
-
     def _note_answering(self, answer: Answer, mono: float) -> None:
         """Learn who it is that has answered: whose log, and whose unit, tell of our tunnels."""
-        pids: set[int] = set()
-        if answer.via is Via.SOCKET:
-            pids = pids_of(Path(self._settings.control_socket), answer.pid)
-            self._log.answered(pids)
-        elif answer.command is Command.STATUS:  # there is no way to know; other questions don't ask
-            self._log.answered(())
-        self._system.answered(mono - answer.took, pids)
+        self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
         report = await self._worker.read(answer)
@@ -325,12 +285,7 @@ class Service:
         if answer.command is Command.STATUS:
             self._whole = report
             self._log_source.compare(report)
-            followed = self._log_file.follows
-            self._follow_log(answer, report)
-            if (
-                self._log_file.follows and not followed
-            ):  # what was lost meanwhile has its reason there
-                await self._log_file.settle(at)
+            await self._logs.follow(answer, daemon_info.log_file(report), at)
             return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
         # No SA has moved, or it is not known yet what that means: all is as it was.
         return Poll(at, mono, self._whole, boot=_boot())
@@ -364,8 +319,8 @@ class Service:
 
     def _where_log_is(self, now: float) -> LogState:
         """Find out where the log is heard, and say so once."""
-        source, file = self._log_source, self._log_file
-        state = source.state(now, journal=self._log.reads, file=file.follows)
+        source, file = self._log_source, self._logs.file
+        state = source.state(now, journal=self._logs.journal.reads, file=file.follows)
         if file.trouble and file.trouble != self._log_trouble:
             logger.warning("pluto's log file: %s", file.trouble)
         if state not in (self._log_state, LogState.CUT):

@@ -34,15 +34,18 @@ async def record(
     until_it_ends: bool = False,
     said: Sequence[Said] = (),
     stderr: int = asyncio.subprocess.PIPE,
+    log: Path | None = None,
 ) -> tuple[int, str]:
     """Record a pluto whose tunnel comes up; answers exit code and stderr.
 
     The recorder is interrupted once it has seen both, unless it is to end by itself. With
-    ``said`` pluto says one thing after the other, a second long each.
+    ``said`` pluto says one thing after the other, a second long each. To ``log`` it writes when the
+    tunnel comes up.
     """
     settings = folder / "ipsecwatch.toml"
     settings.write_text(
         f'control_socket = "{folder}/pluto.ctl"\nunit = "no-such.service"\ntimeout = 1\n'
+        f'log_file = "{log or ""}"\n'
     )
     comes_up = False
 
@@ -63,6 +66,8 @@ async def record(
             else:
                 await until(lambda: pluto.asked >= 2, 60)
             comes_up = True
+            if log is not None:
+                write(log, LOGGED)
             asked = pluto.asked
             await until(lambda: pluto.asked >= asked + 3, 60)
             process.send_signal(signal.SIGINT)
@@ -81,6 +86,10 @@ async def run(*arguments: str, user: int | None = None) -> tuple[int, str]:
     )  # fmt: skip
     _, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, err.decode()
+
+
+def write(log: Path, lines: Sequence[str]) -> None:
+    log.write_text("".join(f"{line}\n" for line in lines))
 
 
 def read(file: Path) -> str:
@@ -154,6 +163,24 @@ async def test_a_recording_is_its_owner_s_alone(tmp_path: Path) -> None:
 
 
 SILENT = {Silence.STOPPED: "pluto is not running: there is no ", Silence.KILLED: "nobody listens"}
+
+
+LOGGED = ('"site" #1: initiating IKEv2 connection', "| for developers", '"site" #2: established')
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are believed")
+async def test_what_pluto_logs_to_a_file_is_recorded_and_nothing_for_developers(
+    tmp_path: Path,
+) -> None:
+    out, log = tmp_path / "out.jsonl", tmp_path / "pluto.log"
+    code, err = await record(tmp_path, str(out), log=log)
+    assert code == 0, err
+    entries = [e for e in map(json.loads, out.read_text().splitlines()) if "journal" in e]
+    assert [(e["journal"], e["identifier"]) for e in entries] == [
+        (LOGGED[0], "pluto"), (LOGGED[2], "pluto"),
+    ]  # fmt: skip
+    assert all("unit" not in e and abs(e["at"] - time.time()) < 60 for e in entries)
+    assert f"pluto's log file: {log} can't be read" in err  # it came later
 
 
 @pytest.mark.parametrize("silence", SILENT)

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -514,7 +515,7 @@ async def test_a_core_task_that_ends_is_logged_once_and_ends_the_service(
     assert "a fault of ours" in str(record.exc_info[1])
 
 
-WAKERS = ("_log", "_socket", "_system", "_kernel")
+WAKERS = ("_logs.journal", "_logs.file", "_socket", "_system", "_kernel")
 
 
 @pytest.mark.parametrize("waker", WAKERS)
@@ -528,7 +529,7 @@ async def test_a_waker_that_fails_is_logged_and_opened_again_and_ends_nothing(
     monkeypatch.setattr(optional, "PAUSES", (0.1,))
     world = World(tmp_path)
     service = Service(world.settings(), Sender(None, world.entries))
-    part = getattr(service, waker)
+    part = attrgetter(waker)(service)
     opened: list[float] = []
 
     def open_() -> None:

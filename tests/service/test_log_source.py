@@ -87,7 +87,7 @@ async def lost(service: Service, log: Path, text: str, pid: int | None = 1) -> R
     await poll(service, names(DOWN, text), pid)
     (tunnel,) = service._tracker.tunnels.values()
     service.followups.close()
-    service._log_file.close()
+    service._logs.file.close()
     return tunnel.reason
 
 
@@ -135,9 +135,9 @@ async def test_what_a_file_got_while_there_was_no_service_tells_the_reason_of_a_
 async def test_a_pluto_that_logs_elsewhere_from_now_on_is_followed_there(path: Path) -> None:
     service = service_with()
     await poll(service, names(UP, path))
-    followed = [service._log_file.path]
+    followed = [service._logs.file.path]
     await poll(service, names(UP, "<syslog>"))
-    followed.append(service._log_file.path)
+    followed.append(service._logs.file.path)
     assert followed == [path, None]
     service.followups.close()
 
@@ -148,14 +148,15 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     await poll(service, UP)
     with path.open("a") as f:
         f.write("".join(LINES))
-    await service._settle(0.0)
-    assert service._log_file.count == len(LINES)
+    await service._logs.settle(0.0)
+    assert service._logs.file.count == len(LINES)
     order = service._tracker._log.order
-    assert not any(service.hear(LogLine(time.time(), line.strip())) for line in LINES)
+    hear = service._logs.hear_journal
+    assert not any(hear(LogLine(time.time(), line.strip())) for line in LINES)
     assert service._tracker._log.order == order
-    assert service.hear(LogLine(time.time(), "Stopping ipsec.service", "systemd"))
+    assert hear(LogLine(time.time(), "Stopping ipsec.service", "systemd"))
     service.followups.close()
-    service._log_file.close()
+    service._logs.file.close()
 
 
 async def test_that_journald_dropped_lines_is_noted_and_is_no_reason_to_look_at_pluto() -> None:
@@ -228,7 +229,7 @@ async def test_it_is_said_once_where_the_log_is_heard_and_why_a_file_is_not(
         await poll(service, UP)
     assert service._outbox.get_nowait().news.log is LogState.FILE
     os.chmod(path, 0o666)
-    service._log_file.follow(None)
+    service._logs.file.follow(None)
     for _ in range(3):
         await poll(service, UP)
     said = [r.message for r in caplog.records if r.name.endswith("service.daemon")]
@@ -238,4 +239,4 @@ async def test_it_is_said_once_where_the_log_is_heard_and_why_a_file_is_not(
         LOG_TEXTS[LogState.NONE],
     ]
     service.followups.close()
-    service._log_file.close()
+    service._logs.file.close()

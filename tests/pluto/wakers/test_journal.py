@@ -109,6 +109,13 @@ async def listening(logs: PrivateJournald) -> AsyncGenerator[tuple[Listener, Plu
         log.close()
 
 
+def listen_to(service: Service, logs: PrivateJournald) -> None:
+    """Have a service read this journal in place of the system's."""
+    pluto_logs = service._logs
+    wake = service.followups.logged
+    pluto_logs.journal = PlutoLog(UNIT, pluto_logs.hear_journal, wake, logs.logs)
+
+
 @pytest.fixture
 def own(tmp_path: Path, logs: PrivateJournald) -> Iterator[tuple[PrivateJournald, Say]]:
     """A journald for one test alone, which may damage its file. ``logs``: that there can be one."""
@@ -276,7 +283,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
             kept = StateFile(tmp_path)
             settings = Settings(control_socket=pluto.path, interval=0.2)
             service = Service(settings, Sender(None, written), kept=kept)
-            service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
+            listen_to(service, logs)
             running = asyncio.create_task(service.run())
             await until(until_what, within=30.0)
             service.stop()
@@ -491,7 +498,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
     polls, told = deque[float](), list[client.Event]()
     with BadPluto(tmp_path / "pluto.ctl", "read_aloud", text=str(said), pause=0.0) as pluto:
         service = Service(Settings(control_socket=pluto.path), Sender(None, io.StringIO()))
-        service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
+        listen_to(service, logs)
         ask = service._poller._ask
 
         async def noted() -> object:
@@ -511,7 +518,7 @@ async def test_a_journal_that_pours_neither_chases_pluto_nor_hides_the_reason(
         await pouring
         await until(lambda: changes(told), within=30.0)
         # Nothing is left to be read, and the last word has been looked at.
-        await until(lambda: service._log.count == SECONDS * RATE + 1, within=30.0)
+        await until(lambda: service._logs.count == SECONDS * RATE + 1, within=30.0)
         tasks[1].cancel()
         service.stop()
         await asyncio.wait(tasks)
@@ -554,7 +561,7 @@ async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_tol
         # Any poll but the first is one that a line has brought forward.
         settings = Settings(control_socket=pluto.path, interval=60.0)
         service = Service(settings, Sender(None, io.StringIO()))
-        service._log = PlutoLog(UNIT, service.hear, service.followups.logged, logs.logs)
+        listen_to(service, logs)
         tasks = [asyncio.create_task(work) for work in (service.run(), follow(told), chatter())]
         await until(lambda: any(isinstance(e, client.Snapshot) for e in told), within=30.0)
         await asyncio.sleep(2.5)
