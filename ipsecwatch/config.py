@@ -30,6 +30,29 @@ def _path(default: str) -> Any:  # noqa: ANN401
     return field(default=default, metadata={"path": True})
 
 
+_VOUCHED: Final = ("_SYSTEMD_UNIT", "_EXE", "_SYSTEMD_CGROUP")
+"""Fields by which journald itself says who has logged."""
+_CONTAINER: Final = ("CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_ID_FULL", "CONTAINER_TAG")
+"""Fields of docker's and podman's journald driver. Anybody can send them: they count for nothing
+without one of those that say that it was the driver."""
+
+
+def _journal_match(matches: tuple[str, ...]) -> str:
+    """Say why these can't be what pluto's entries are known by; "": they can."""
+    names = [match.partition("=")[0] for match in matches]
+    for match, name in zip(matches, names, strict=True):
+        if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}=[^\0\n]{1,1000}", match, re.ASCII):
+            return f"must be of FIELD=value, and {match!r:.60} isn't"
+        if not name.startswith("_") and name not in _CONTAINER:
+            return f"must be of trusted fields (_…) and {', '.join(_CONTAINER)}: not {name}"
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        return f"has {twice[0]} twice: an entry has one"
+    if matches and not any(name in _VOUCHED for name in names):
+        return f"needs one of {', '.join(_VOUCHED)}: anybody could send the others"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The service's settings. Times are seconds, sizes are bytes."""
@@ -54,6 +77,9 @@ class Settings:
     """libreswan's systemd unit."""
     log_file: str = _path("")
     """The file that pluto logs to (logfile=); empty: the one that its status names (from 5.1)."""
+    journal_match: tuple[str, ...] = field(default=(), metadata={"check": _journal_match})
+    """Fields, ``NAME=value``, of the journal's entries that are pluto's, for one in a container;
+    empty: those of its unit, or of the pluto that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +152,8 @@ def _checked(kind: type[S], key: str, value: object, where: str) -> object:
     if isinstance(default, tuple):
         if not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
             raise ConfigError(f"{where}: {key} must be a list of strings")
+        if "check" in meta and (wrong := meta["check"](tuple(value))):
+            raise ConfigError(f"{where}: {key} {wrong}")
         return tuple(value)
     if isinstance(default, bool) or isinstance(value, bool):
         if not (isinstance(default, bool) and isinstance(value, bool)):

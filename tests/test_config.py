@@ -114,6 +114,52 @@ def test_names_to_ignore_are_a_list_of_strings(line: str, file: Path) -> None:
     assert load_agent(file).ignore == ("office", "lab*")
 
 
+DOCKER = '"_SYSTEMD_UNIT=docker.service"'
+UNTRUSTED = (
+    "must be of trusted fields (_…) and "
+    "CONTAINER_NAME, CONTAINER_ID, CONTAINER_ID_FULL, CONTAINER_TAG"
+)
+UNSIGNED = "needs one of _SYSTEMD_UNIT, _EXE, _SYSTEMD_CGROUP: anybody could send the others"
+
+
+@pytest.mark.parametrize(
+    "matches",
+    [
+        f'{DOCKER}, "CONTAINER_NAME=vpn"',
+        '"_EXE=/usr/bin/conmon", "CONTAINER_ID_FULL=0123456789abcdef"',
+        '"_SYSTEMD_CGROUP=/vpn.slice/pluto.service"',
+        "",
+    ],
+)
+def test_what_plutos_entries_are_known_by_is_a_list_of_fields(matches: str, file: Path) -> None:
+    file.write_text(f"journal_match = [{matches}]", encoding="utf-8")
+    assert list(load_service(file).journal_match) == [
+        m.strip(' "') for m in matches.split(",") if m
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ('"_SYSTEMD_UNIT=x"', "must be a list of strings"),
+        ("[1]", "must be a list of strings"),
+        ('["_SYSTEMD_UNIT"]', "must be of FIELD=value, and '_SYSTEMD_UNIT' isn't"),
+        ('["=x"]', "must be of FIELD=value, and '=x' isn't"),
+        ('["_SYSTEMD_UNIT="]', "must be of FIELD=value, and '_SYSTEMD_UNIT=' isn't"),
+        ('["_systemd_unit=x"]', "must be of FIELD=value, and '_systemd_unit=x' isn't"),
+        ('["_EXE=a\\nMESSAGE=b"]', "must be of FIELD=value, and '_EXE=a\\nMESSAGE=b' isn't"),
+        (f'[{DOCKER}, "SYSLOG_IDENTIFIER=pluto"]', f"{UNTRUSTED}: not SYSLOG_IDENTIFIER"),
+        ('["CONTAINER_NAME=vpn"]', UNSIGNED),
+        ('["_TRANSPORT=journal"]', UNSIGNED),
+        (f'[{DOCKER}, "_SYSTEMD_UNIT=x"]', "has _SYSTEMD_UNIT twice: an entry has one"),
+    ],
+)  # fmt: skip
+def test_what_anybody_could_log_is_nothing_to_know_pluto_by(
+    value: str, wrong: str, file: Path
+) -> None:
+    assert complaint(file, f"journal_match = {value}") == f"1: journal_match {wrong}"
+
+
 @pytest.mark.parametrize("key", ["control_socket", "whack"])
 def test_a_path_is_absolute(key: str, file: Path) -> None:
     assert complaint(file, f'{key} = "run/x"') == f"1: {key} must be an absolute path"

@@ -18,6 +18,7 @@ from ipsecwatch.cli.common import (
 )
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libsystemd.binding import NoLibraryError, binding
+from ipsecwatch.pluto.sandbox import hidden_folder
 from ipsecwatch.service.bus import RefusedError
 from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender, log_to
@@ -45,6 +46,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     settings = load_settings(lambda: config.load_service(args.config))
+    if folder := hidden_folder(settings.control_socket):
+        raise Failure(
+            f"control_socket lies in {folder}, which the service's sandbox hides from it",
+            "Have pluto make its socket elsewhere, below /run for example",
+            EXIT_USAGE,
+        )
     _require_libsystemd()
     sender = Sender()
     log_to(sender)

@@ -508,7 +508,9 @@ _ILL: Final = {
     PlutoState.UNREACHABLE: Reason.PLUTO_UNREACHABLE,
 }
 
-_FIXED: Final = ("control_socket", "whack", "unit", "log_file", "timeout", "max_answer")
+_FIXED: Final = (
+    "control_socket", "whack", "unit", "log_file", "journal_match", "timeout", "max_answer",
+)  # fmt: skip
 
 
 def status_line(news: Publication) -> str:

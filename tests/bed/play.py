@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.history import message_ids
 from ipsecwatch.pluto.poller import BUDGET
+from ipsecwatch.pluto.wakers.log_stamp import naive
+from tests.bed.image import LIBRESWAN
 from tests.bed.scenarios import Way
 
 if TYPE_CHECKING:
@@ -90,23 +92,45 @@ def install(bed: Bed, deb: Path) -> None:
     until(lambda: "subscribed" in bed.run("journalctl", "--unit=subscriber", "--output=cat"))
 
 
+LOG_FILE: Final = "/var/log/pluto.log"
+_PLUTO: Final = "/usr/libexec/ipsec/pluto --config /etc/ipsec.conf --nofork"
+
+
 def choose(bed: Bed, way: Way) -> None:
     """Have the service woken in some way, or by nobody. It is restarted for that."""
-    unit = "ipsec.service" if way is Way.WOKEN else "nobody.service"
+    unit = "ipsec.service" if way.hears else "nobody.service"
     kernel = "cp /usr/share/ipsecwatch/xfrm.conf $drop_in" if way is Way.KERNEL else ":"
+    # From 5.1 on the status names the file.
+    named = way is not Way.FILE or tuple(map(int, LIBRESWAN[bed.suite].split("."))) >= (5, 1)
     bed.sh(
         f"""
         new=/etc/ipsecwatch/ipsecwatch.toml.d/way.toml
         drop_in=/run/systemd/system/ipsecwatch.service.d
+        log=/run/systemd/system/ipsec.service.d
+        other=/run/systemd/system/vpn.service
         grep -qs "# {way}" $new && exit
-        echo '# {way}\nunit = "{unit}"' >$new
-        rm -rf $drop_in
-        mkdir -p $drop_in
+        echo '# {way}\nunit = "{unit}"\nlog_file = "{"" if named else LOG_FILE}"' >$new
+        systemctl stop ipsec vpn 2>/dev/null || :
+        rm -rf $drop_in $log $other
+        mkdir -p $drop_in $log
         {kernel}
+        {_RUN.get(way, ":")}
         systemctl daemon-reload
+        systemctl start {way.unit}
         systemctl restart ipsecwatch
         """
     )
+
+
+_RUN: Final = {
+    Way.FILE: f"""
+        echo '[Service]\nExecStart=\nExecStart={_PLUTO} --logfile {LOG_FILE}' >$log/log.conf""",
+    Way.OTHER: f"""
+        echo '[Service]\nType=notify\nRuntimeDirectory=pluto\nExecStart={_PLUTO}' >$other
+        echo 'ExecStop=/usr/libexec/ipsec/whack --shutdown\nTimeoutStopSec=8' >>$other
+        echo 'ExecStopPost=/bin/sh -c "ip xfrm policy flush; ip xfrm state flush"' >>$other""",
+}
+"""How west's pluto is run otherwise."""
 
 
 def manager(bed: Bed, verb: str, *words: str) -> Any:  # noqa: ANN401 - as JSON is
@@ -115,9 +139,9 @@ def manager(bed: Bed, verb: str, *words: str) -> Any:  # noqa: ANN401 - as JSON 
     return json.loads(done.said)["data"] if done.code == 0 else None
 
 
-def settle(bed: Bed) -> None:
+def settle(bed: Bed, way: Way = Way.WOKEN) -> None:
     """Bring all back to where nothing is up, and have the service know it."""
-    bed.sh("/opt/bed/wire mend; systemctl reset-failed; systemctl restart east ipsec")
+    bed.sh(f"/opt/bed/wire mend; systemctl reset-failed; systemctl restart east {way.unit}")
     bed.run("systemctl", "start", "ipsecwatch")
 
     def quiet() -> bool:
@@ -172,7 +196,7 @@ class Play:
     def run(self) -> None:
         """Play it, and check all but how late the signals were: see ``rows``."""
         choose(self.bed, self.way)
-        settle(self.bed)
+        settle(self.bed, self.way)
         self.peace = BUDGET * float(self.bed.run("/opt/bed/cost"))
         time.sleep(REST)
         cursor = self._cursor()
@@ -189,6 +213,10 @@ class Play:
         self._check_told(heard)
         self._check_journal(heard, entries)
         self._time(entries)
+        if self.way.hears:
+            heard_in = "file" if self.way is Way.FILE else "journal"
+            assert manager(self.bed, "get-property", "LogState") == heard_in
+            assert manager(self.bed, "get-property", "PlutoUnit") == self.way.unit
 
     def _cursor(self) -> str:
         said = self.bed.run("journalctl", "--lines=0", "--show-cursor")
@@ -214,7 +242,7 @@ class Play:
     def _take(self, step: Step, change: Change) -> None:
         self._due.append((step, self._began, change))
         assert change.told == (step.told or None), (step, change)
-        if self.way is Way.WOKEN:
+        if self.way.hears:
             assert step.reason in ("", change.reason), (step, change, self._log())
         if step.told:
             self._expected.append((step.tunnel, step.told))
@@ -233,11 +261,24 @@ class Play:
         raise AssertionError(f"{step}: not told. Told: {heard}. Logged:\n{self._log()}")
 
     def _log(self) -> str:
-        said = self.bed.run("journalctl", "--unit=ipsec", "--output=cat", "--lines=60")
+        if self.way is Way.FILE:
+            said = "\n".join(text for _, text in self._logged_in_file())
+        else:
+            said = self.bed.run(
+                "journalctl", f"--unit={self.way.unit}", "--output=cat", "--lines=60"
+            )
         loading = re.compile(
             r'proposals|^"[^"]*":   \d:|adding (UDP )?interface|has been replaced by'
         )
         return "\n".join(line for line in said.splitlines() if not loading.search(line))
+
+    def _logged_in_file(self) -> list[tuple[float, str]]:
+        """List what pluto has written to its file, and when; west has UTC."""
+        said, found = self.bed.run("tail", "--lines=2000", LOG_FILE), list[tuple[float, str]]()
+        for line in said.splitlines():
+            if (stamp := naive(line.encode(), time.time())) is not None:
+                found.append((stamp, line.split(": ", 1)[1]))
+        return found
 
     # --- the three stories ----------------------------------------------------------------
 
@@ -265,16 +306,22 @@ class Play:
             assert "@IPSECWATCH" not in explained, explained
 
     def _time(self, entries: list[dict[str, Any]]) -> None:
-        scripts = self.bed.scripts()
+        scripts, unit = self.bed.scripts(), self.way.unit
+        told = [
+            (logged_at(e), str(e["MESSAGE"]), e.get("_SYSTEMD_UNIT") == unit)
+            for e in entries
+            if unit in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
+        ]
+        if self.way is Way.FILE:
+            told += [(at, text, True) for at, text in self._logged_in_file()]
         for step, began, change in self._due:
             logged = [
-                (logged_at(e), scripts if e.get("_SYSTEMD_UNIT") == "ipsec.service" else [])
-                for e in entries
-                if "ipsec.service" in (e.get("_SYSTEMD_UNIT"), e.get("UNIT"))
+                (at, scripts if is_plutos else [])
+                for at, text, is_plutos in told
                 # A waker of the kernel's can be ahead of pluto's log, by a part of a second.
-                and began - 0.1 <= logged_at(e) <= change.at + 1
+                if began - 0.1 <= at <= change.at + 1
                 and step.cause
-                and re.search(step.cause, e["MESSAGE"], re.MULTILINE)
+                and re.search(step.cause, text, re.MULTILINE)
             ]
             assert logged or not step.cause, f"{step.cause} was not logged:\n{self._log()}"
             before = [(at, busy) for at, busy in logged if at <= change.at] or logged[:1]

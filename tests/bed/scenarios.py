@@ -24,10 +24,24 @@ class Way(StrEnum):
 
     WOKEN = "woken"
     """By pluto's log and by systemd, as it is installed."""
+    FILE = "file"
+    """By the file that pluto logs to, and by systemd."""
+    OTHER = "other"
+    """By the log of a pluto that another unit runs, of which the settings say nothing."""
     KERNEL = "kernel"
     """By the kernel's XFRM events alone: the drop-in, and no log."""
     POLLED = "polled"
     """By nobody, but for pluto's socket when that comes or goes: at every tick."""
+
+    @property
+    def unit(self) -> str:
+        """The unit that runs west's pluto."""
+        return "vpn.service" if self is Way.OTHER else "ipsec.service"
+
+    @property
+    def hears(self) -> bool:
+        """Whether pluto's log is heard, so that reasons are those that it gives."""
+        return self in (Way.WOKEN, Way.FILE, Way.OTHER)
 
     @property
     def within(self) -> float:
@@ -124,10 +138,12 @@ _DETAILS: Final = (
 )
 _LOST: Final = "connecting|down|waiting"
 
+_HEARD: Final = (Way.WOKEN, Way.FILE, Way.OTHER, Way.POLLED)
+
 SCENARIOS: Final = (
     Scenario("site", (_up("site"), _PING, _down("site")), tuple(Way), short=True),
-    Scenario("wrong key", _stuck("wrongkey", "authentication"), short=True, barren=True),
-    Scenario("silent peer", _stuck("silent", "no-answer"), barren=True),
+    Scenario("wrong key", _stuck("wrongkey", "authentication"), _HEARD, short=True, barren=True),
+    Scenario("silent peer", _stuck("silent", "no-answer"), _HEARD, barren=True),
     Scenario(
         "rekey",
         (

@@ -48,7 +48,7 @@ print(os.getpid(), flush=True)
 journald = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 journald.connect(sys.argv[1])
 for line in sys.stdin:
-    journald.send(("MESSAGE=" + line.rstrip() + "\\nSYSLOG_IDENTIFIER=pluto\\n").encode())
+    journald.send(("MESSAGE=" + line.rstrip() + "\\n" + sys.argv[2]).encode())
 """
 
 
@@ -162,16 +162,23 @@ class PrivateJournald:
 
     @contextmanager
     def process(
-        self, name: str, program: Path = Path(sys.executable)
+        self,
+        name: str,
+        program: Path = Path(sys.executable),
+        fields: str = "SYSLOG_IDENTIFIER=pluto",
     ) -> Iterator[tuple[Callable[[Sequence[str]], None], int]]:
-        """Do the same with another copy of this Python, and tell the process id in the journal."""
+        """Do the same with another copy of this Python, and tell the process id in the journal.
+
+        ``fields`` are sent with each line.
+        """
         groups = [g / name for g in CGROUPS if (g / "cgroup.procs").exists()]
         for group in groups:
             group.mkdir()
         join = "".join(f"echo $$ >{group}/cgroup.procs; " for group in groups)
         process = subprocess.Popen(
             ["/bin/sh", "-c", join + 'exec nsenter --target="$0" --pid -- "$@"',
-             str(self._journald()), str(program), "-S", "-c", LOG, self.socket],
+             str(self._journald()), str(program), "-S", "-c", LOG, self.socket,
+             f"{fields}\n"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONHOME": sys.base_prefix},

@@ -75,9 +75,10 @@ def _last_error() -> OSError:
 
 
 class SocketWatch(Waker):
-    """Calls ``wake`` when the socket, or the directory it lies in, appears or goes.
+    """Calls ``wake`` when the socket, or a directory above it, appears or goes.
 
-    The directory itself goes with every stop of ipsec.service and comes with every start.
+    The directory itself goes with every stop of ipsec.service and comes with every start; those
+    above it may come with a container.
     """
 
     def __init__(self, path: Path, wake: Callable[[], None]) -> None:
@@ -94,8 +95,7 @@ class SocketWatch(Waker):
         except (OSError, AttributeError) as e:
             logger.info("pluto's socket can't be watched: %s", e)
             return False
-        self._watch(self._path.parent.parent)
-        self._watch(self._path.parent)
+        self._watch_below(self._path.parents[-1])
         asyncio.get_running_loop().add_reader(self._inotify.fd, self.guard, self._ready)
         return True
 
@@ -105,6 +105,15 @@ class SocketWatch(Waker):
             asyncio.get_running_loop().remove_reader(self._inotify.fd)
             self._inotify.close()
             self._inotify = None
+
+    def _watch_below(self, top: Path) -> None:
+        """Watch a directory and those on the way from it to the socket, as far as they are there.
+
+        From the top down: what comes meanwhile is seen in the one above it.
+        """
+        for directory in reversed(self._path.parents):
+            if directory.is_relative_to(top):
+                self._watch(directory)
 
     def _watch(self, directory: Path) -> None:
         if self._inotify is None:
@@ -130,7 +139,7 @@ class SocketWatch(Waker):
 
     def _matters(self, number: int, name: str) -> bool:
         directory = self._watches.get(number)
-        if directory == self._path.parent.parent and name == self._path.parent.name:
-            self._watch(self._path.parent)
-            return True
-        return directory == self._path.parent and name == self._path.name
+        if directory is None or self._path.relative_to(directory).parts[0] != name:
+            return False
+        self._watch_below(directory / name)
+        return True

@@ -23,17 +23,17 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.libsystemd.binding import binding
+from ipsecwatch.pluto.wakers import log_stamp
 from ipsecwatch.pluto.wakers.journal_entry import JournalEntry
 from ipsecwatch.pluto.wakers.log_waker import DEBUGGING, LogWaker
 from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
-from ipsecwatch.report import JOURNALD
+from ipsecwatch.report import JOURNALD, LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipsecwatch.libsystemd.journal_reader import JournalReader
-    from ipsecwatch.report import LogLine
 
 logger = logging.getLogger(__name__)
 
@@ -59,9 +59,15 @@ class PlutoLog(LogWaker):
         hear: Callable[[LogLine], bool],
         wake: Callable[[], None],
         path: Path | None = None,
+        match: Iterable[str] = (),
     ) -> None:
+        """``match``: fields, NAME=value, by which pluto's entries are known in place of the unit.
+
+        They are as trustworthy as the settings say (config.py), if root has sent them.
+        """
         super().__init__(hear, wake)
         self._unit = unit
+        self._match = [(name, value) for name, _, value in (m.partition("=") for m in match)]
         self._path = path
         self._reader: JournalReader | None = None
         self._witnesses = Witnesses()
@@ -111,9 +117,12 @@ class PlutoLog(LogWaker):
     def _opened(self, since: float | None) -> JournalReader:
         reader = binding().reader(self._path)
         try:
-            reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
-            reader.add_disjunction()
-            reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
+            if self._match:
+                reader.add_match(_UID="0", **dict(self._match))
+            else:
+                reader.add_match(_SYSTEMD_UNIT=self._unit, _UID="0")
+                reader.add_disjunction()
+                reader.add_match(UNIT=self._unit, _PID="1", _UID="0")
             reader.add_disjunction()
             reader.add_match(_COMM="pluto", _UID="0")
             reader.add_disjunction()
@@ -219,9 +228,12 @@ class PlutoLog(LogWaker):
         """Return what is to be heard of an entry now; None: nothing."""
         if entry.message.startswith(DEBUGGING):
             return None
-        line, by_unit = entry.line(), entry.field("_SYSTEMD_UNIT") == self._unit
+        if self._match and all(entry.field(name) == value for name, value in self._match):
+            return _without_stamp(entry.line())
+        by_unit = not self._match and entry.field("_SYSTEMD_UNIT") == self._unit
+        line = entry.line()
         if not is_pluto(entry.field("_EXE")):
-            if by_unit or entry.field("UNIT") == self._unit:
+            if by_unit or (not self._match and entry.field("UNIT") == self._unit):
                 return line  # systemd's, or of whatever else the unit runs
             return replace(line, identifier=JOURNALD) if self._tells_of_a_cut(entry) else None
         pid = int(entry.field("_PID") or 0)
@@ -235,7 +247,8 @@ class PlutoLog(LogWaker):
         if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
             return False
         pid = int(entry.field("OBJECT_PID") or 0)
-        by_unit = entry.field("OBJECT_SYSTEMD_UNIT") == self._unit
+        unit = dict(self._match).get("_SYSTEMD_UNIT") if self._match else self._unit
+        by_unit = entry.field("OBJECT_SYSTEMD_UNIT") == unit
         return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
@@ -246,6 +259,14 @@ class PlutoLog(LogWaker):
         self._told_damaged = True
         if self._damaged >= MAX_DAMAGED:
             self._give_up(why)
+
+
+def _without_stamp(line: LogLine) -> LogLine | None:
+    """Return what a container's standard error has as pluto's line; None: it is for developers."""
+    text = line.text
+    if stamp := log_stamp.STAMP.match(text.encode("utf-8", "surrogateescape")):
+        text = text[stamp.end() :]  # it is ASCII
+    return None if text.startswith(DEBUGGING.decode()) else LogLine(line.at, text)
 
 
 def _seek_end(reader: JournalReader) -> None:

@@ -8,10 +8,10 @@ is told otherwise, so the last two files of the name are followed.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.pluto.sandbox import hidden_folder
 from ipsecwatch.pluto.wakers import log_stamp
 from ipsecwatch.pluto.wakers.file_tail import FileTail, UntrustedError
 from ipsecwatch.pluto.wakers.inotify import CREATED, MODIFIED, MOVED, Inotify
@@ -22,9 +22,6 @@ from ipsecwatch.sanitize import clean
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-_HIDDEN: Final = ("tmp", "var/tmp", "home", "root", "run/user")
-"""Folders that the service's sandbox hides (PrivateTmp=, ProtectHome=)."""
 
 MAX_AWAY: Final = 840.0
 """Seconds for which what a file got while nobody read it is read later; a quarter of an hour later
@@ -149,8 +146,8 @@ class LogFile(LogWaker):
             self.since = self._clock()  # what it has got by now is nothing to be believed later
         path = clean(str(self._path))
         self._was_there = not isinstance(why, FileNotFoundError)
-        if isinstance(why, FileNotFoundError) and _is_hidden(self._path):
-            self.trouble = f"{path} can't be seen from here: the service's sandbox hides its folder"
+        if isinstance(why, FileNotFoundError) and (folder := hidden_folder(str(self._path))):
+            self.trouble = f"{path} can't be seen from here: the service's sandbox hides {folder}"
         elif isinstance(why, OSError):
             self.trouble = f"{path} can't be read: {why.strerror}"
         else:
@@ -179,9 +176,3 @@ class LogFile(LogWaker):
         oldest = min(MAX_AWAY, max(log_stamp.MAX_AGE, now - self.since))
         at = now if stamp is None else log_stamp.moment(stamp, now, oldest)
         self._take(LogLine(at, text.decode("utf-8", "surrogateescape").partition("\0")[0]))
-
-
-def _is_hidden(path: Path | None) -> bool:
-    """Return whether a file may be there, and only be hidden from a service of systemd's."""
-    inside = "INVOCATION_ID" in os.environ
-    return inside and any(str(path).startswith(f"/{folder}/") for folder in _HIDDEN)

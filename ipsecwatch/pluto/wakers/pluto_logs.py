@@ -34,7 +34,8 @@ class PlutoLogs:
     def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
         self._settings = settings
         self._hear = hear
-        self.journal = PlutoLog(settings.unit, self.hear_journal, wake)
+        match = settings.journal_match
+        self.journal = PlutoLog(settings.unit, self.hear_journal, wake, match=match)
         self.file = LogFile(self._hear_file, wake)
         self._two_logs = TwoLogs()
 

@@ -57,6 +57,33 @@ async def test_a_directory_that_is_made_anew_is_watched_again(tmp_path: Path) ->
         watch.close()
 
 
+async def test_a_directory_some_levels_up_may_come_later_and_go(tmp_path: Path) -> None:
+    socket = tmp_path / "vpn" / "run" / "pluto" / "pluto.ctl"
+    woken: list[int] = []
+    watch = SocketWatch(socket, lambda: woken.append(1))
+    assert watch.open()
+    try:
+        for _ in range(2):
+            os.makedirs(socket.parent)
+            assert await settled(woken)
+            socket.touch()
+            assert await settled(woken)
+            (tmp_path / "vpn" / "else").touch()
+            assert await settled(woken) == 0
+            shutil.rmtree(tmp_path / "vpn")
+            assert await settled(woken)
+        # One that was made elsewhere comes with all that is in it.
+        made = tmp_path / "made" / "run" / "pluto"
+        os.makedirs(made)
+        assert await settled(woken) == 0
+        (tmp_path / "made").rename(tmp_path / "vpn")
+        assert await settled(woken)
+        socket.touch()
+        assert await settled(woken)
+    finally:
+        watch.close()
+
+
 async def test_a_watch_that_was_closed_leaves_no_descriptor(tmp_path: Path) -> None:
     before = len(list_fds())
     for _ in range(3):

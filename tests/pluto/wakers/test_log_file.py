@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch import recording
-from ipsecwatch.libreswan.status import Reader
-from ipsecwatch.pluto.wakers import file_tail
+from ipsecwatch.pluto.wakers import file_tail, log_file
 from ipsecwatch.pluto.wakers.log_file import LogFile
 from ipsecwatch.pluto.wakers.two_logs import TwoLogs
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
+from tests.support.heard_recording import recordings, told_of, truly_told_of
 from tests.support.loop_watch import descriptors
-from tests.support.recordings import ROOT
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -355,10 +353,10 @@ async def test_a_file_of_others_in_its_place_is_not_believed(path: Path) -> None
 async def test_that_the_sandbox_hides_a_file_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("INVOCATION_ID", "1")
+    monkeypatch.setattr(log_file, "hidden_folder", lambda _: "/tmp")
     listener = Listener(tmp_path / "none.log")
-    assert "the service's sandbox hides its folder" in listener.log.trouble
-    monkeypatch.delenv("INVOCATION_ID")
+    assert listener.log.trouble.endswith("the service's sandbox hides /tmp")
+    monkeypatch.undo()
     listener.log.follow(tmp_path / "another.log")
     assert listener.log.trouble.endswith("another.log can't be read: No such file or directory")
     listener.log.close()
@@ -421,40 +419,32 @@ def test_what_comes_from_both_logs_is_heard_once_and_what_is_said_twice_twice() 
     assert not logs.is_echo(LogLine(NOW + 60, "a"), from_file=True)
 
 
-WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
-RECORDINGS = [ROOT / f"{release}/{what}.jsonl.gz" for release in ("4.10", "5.4") for what in WHAT]
-
-
 @pytest.mark.parametrize("stamped", [True, False])
-@pytest.mark.parametrize("recorded", RECORDINGS, ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize(
+    "recorded", recordings("4.10", "5.4"), ids=lambda p: f"{p.parent.name}-{p.stem}"
+)
 async def test_a_recording_whose_lines_are_in_a_file_gives_the_same_reasons(
     recorded: Path, path: Path, *, stamped: bool
 ) -> None:
-    told: list[list[tuple[object, ...]]] = []
-    for in_file in (False, True):
-        tracker, reader, now = Tracker(), Reader(), [0.0]
+    tracker, now = Tracker(), 0.0
 
-        def hear(line: LogLine, tracker: Tracker = tracker) -> bool:
-            tracker.hear(line)
-            return False
+    def hear(line: LogLine) -> bool:
+        tracker.hear(line)
+        return False
 
-        log = LogFile(hear, lambda: None, lambda now=now: now[0])  # type: ignore[misc]
-        log.follow(path)
-        changes: list[tuple[object, ...]] = []
-        for entry in recording.settled(recording.read(recorded)[1]):
-            now[0] = entry.at
-            if isinstance(entry, LogLine):
-                if not in_file or entry.identifier == "systemd":
-                    tracker.hear(entry)
-                    continue
-                stamp = time.strftime("%b %e %T", time.localtime(entry.at)) if stamped else ""
-                begin = f"{stamp}.{entry.at % 1 * 1e6:06.0f}: " if stamped else ""
-                write(path, begin + entry.text)
-                await log.settle(entry.at)
-            elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
-                told_now = tracker.observe(recording.poll(entry, reader))
-                changes += [(c.tunnel.key, c.old, c.new, c.reason, c.at) for c in told_now]
-        log.close()
-        told.append(changes)
-    assert told[0] == told[1]
-    assert told[0]
+    log = LogFile(hear, lambda: None, lambda: now)
+    log.follow(path)
+
+    async def write_down(lines: list[LogLine]) -> None:
+        nonlocal now
+        for line in lines:
+            now = line.at
+            stamp = time.strftime("%b %e %T", time.localtime(now)) if stamped else ""
+            begin = f"{stamp}.{now % 1 * 1e6:06.0f}: " if stamped else ""
+            write(path, begin + line.text)
+            await log.settle(now)
+
+    told = await told_of(recorded, tracker, write_down)
+    log.close()
+    assert told == await truly_told_of(recorded)
+    assert told

@@ -17,12 +17,14 @@ import pytest
 from ipsecwatch.pluto.wakers.journal import PlutoLog
 from ipsecwatch.pluto.wakers.witnesses import MAX_HELD, Witnesses, is_pluto, pids_of, sees_our_files
 from ipsecwatch.report import LogLine
+from ipsecwatch.tracking.tracker import Tracker
 from tests.support import journald
+from tests.support.heard_recording import recordings, told_of, truly_told_of
 from tests.support.journald import PrivateJournald
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
 why = journald.unable_to_be_units()
 needs_units = pytest.mark.skipif(why is not None, reason=str(why))
@@ -46,19 +48,25 @@ def pluto(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def heard(logs: PrivateJournald) -> AsyncGenerator[tuple[list[str], PlutoLog]]:
-    texts: list[str] = []
+async def heard(
+    logs: PrivateJournald, match: Sequence[str] = ()
+) -> AsyncGenerator[tuple[list[LogLine], PlutoLog]]:
+    lines: list[LogLine] = []
 
     def hear(line: LogLine) -> bool:
-        texts.append(line.text)
+        lines.append(line)
         return True
 
-    log = PlutoLog(UNIT, hear, lambda: None, logs.logs)
+    log = PlutoLog(UNIT, hear, lambda: None, logs.logs, match)
     assert log.open()
     try:
-        yield texts, log
+        yield lines, log
     finally:
         log.close()
+
+
+def texts(lines: list[LogLine]) -> list[str]:
+    return [line.text for line in lines]
 
 
 async def written(logs: PrivateJournald, text: str) -> None:
@@ -69,7 +77,7 @@ async def written(logs: PrivateJournald, text: str) -> None:
 async def test_of_two_plutos_that_log_at_once_the_one_that_answers_is_heard(
     logs: PrivateJournald, pluto: Path
 ) -> None:
-    async with heard(logs) as (texts, log):
+    async with heard(logs) as (lines, log):
         with (
             logs.process(UNIT, pluto) as (unit_says, unit_pid),
             logs.process(OTHER, pluto) as (other_says, other_pid),
@@ -78,26 +86,26 @@ async def test_of_two_plutos_that_log_at_once_the_one_that_answers_is_heard(
                 unit_says([f"unit {n}"])
                 other_says([f"other {n}"])
             await until(lambda: len(log._witnesses._held) == 6, within=30.0)
-            assert texts == []  # nobody has answered yet
+            assert texts(lines) == []  # nobody has answered yet
             log.answered([other_pid])
-            assert texts == ["other 0", "other 1", "other 2"]
+            assert texts(lines) == ["other 0", "other 1", "other 2"]
             unit_says(["unit 3"])
             other_says(["other 3"])
-            await until(lambda: texts[3:] == ["other 3"], within=30.0)
+            await until(lambda: texts(lines)[3:] == ["other 3"], within=30.0)
             await until(lambda: len(log._witnesses._held) == 4, within=30.0)
             # The unit's pluto takes over: what it has said since is heard then.
             log.answered([unit_pid])
-            assert texts[4:] == ["unit 0", "unit 1", "unit 2", "unit 3"]
+            assert texts(lines)[4:] == ["unit 0", "unit 1", "unit 2", "unit 3"]
             other_says(["other 4"])
             unit_says(["unit 4"])
-            await until(lambda: texts[8:] == ["unit 4"], within=30.0)
+            await until(lambda: texts(lines)[8:] == ["unit 4"], within=30.0)
 
 
 @needs_units
 async def test_where_nobody_knows_who_answers_the_units_pluto_is_heard_and_no_other(
     logs: PrivateJournald, pluto: Path
 ) -> None:
-    async with heard(logs) as (texts, log):
+    async with heard(logs) as (lines, log):
         log.answered(())
         with (
             logs.process(OTHER, pluto) as (other_says, _),
@@ -106,7 +114,7 @@ async def test_where_nobody_knows_who_answers_the_units_pluto_is_heard_and_no_ot
             other_says(["other"])
             await written(logs, "other")
             unit_says(["unit"])
-            await until(lambda: texts == ["unit"], within=30.0)
+            await until(lambda: texts(lines) == ["unit"], within=30.0)
 
 
 @needs_units
@@ -117,7 +125,7 @@ async def test_who_merely_calls_itself_pluto_is_not_heard(
     other = pluto.with_name("another")
     shutil.move(pluto, other)
     os.symlink(other, pluto)
-    async with heard(logs) as (texts, log):
+    async with heard(logs) as (lines, log):
         with (
             logs.process(OTHER, pluto) as (says, pid),
             logs.process(UNIT) as (unit_says, _),
@@ -127,7 +135,63 @@ async def test_who_merely_calls_itself_pluto_is_not_heard(
             found = await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=forged")
             assert found[0]["_COMM"] == "pluto"
             unit_says(["from a script of the unit"])
-            await until(lambda: texts == ["from a script of the unit"], within=30.0)
+            await until(lambda: texts(lines) == ["from a script of the unit"], within=30.0)
+
+
+@needs_units
+async def test_a_containers_pluto_is_heard_by_the_match_that_is_set_and_nobody_else(
+    logs: PrivateJournald, pluto: Path
+) -> None:
+    # As dockerd logs for a container; its pluto has the driver's process id, and another program.
+    driver, container = OTHER, "CONTAINER_NAME=vpn\nSYSLOG_IDENTIFIER=0123456789ab"
+    match = (f"_SYSTEMD_UNIT={driver}", "CONTAINER_NAME=vpn")
+    async with heard(logs, match) as (lines, log):
+        log.answered(())  # nobody knows the process ids in there
+        with logs.process(UNIT, pluto, container) as (unit_says, _):
+            unit_says(["of another unit, with the container's name"])
+            await written(logs, "of another unit, with the container's name")
+        with logs.process(driver, fields="CONTAINER_NAME=db\nSYSLOG_IDENTIFIER=pluto") as (says, _):
+            says(["of another container"])
+            await written(logs, "of another container")
+        with logs.process(driver, fields=container) as (says, _):
+            says(["Nov 28 18:29:31.123456: one", "| for developers", f"{STAMP}| and more", "two"])
+            await until(lambda: texts(lines) == ["one", "two"], within=30.0)
+    assert {line.identifier for line in lines} == {"pluto"}
+
+
+STAMP = "Nov 28 18:29:31.123456: "
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateJournald]:
+    with PrivateJournald(tmp_path_factory.mktemp("journal") / "run") as made:
+        yield made
+
+
+@needs_units
+@pytest.mark.parametrize("recorded", recordings("5.4"), ids=lambda p: p.stem)
+async def test_a_recording_whose_lines_are_another_units_in_the_journal_gives_the_same_reasons(
+    recorded: Path, many: PrivateJournald, pluto: Path
+) -> None:
+    tracker = Tracker()
+    async with heard(many) as (lines, log):
+        with many.process(OTHER, pluto) as (says, pid):
+            log.answered([pid])
+
+            async def log_them(logged: list[LogLine]) -> None:
+                says([line.text for line in logged])
+                while len(lines) < len(logged):
+                    await log.settle(float("inf"))
+                    await asyncio.sleep(0.001)
+                assert texts(lines) == [line.text for line in logged]
+                for line in logged:  # with the times of the recording, as its answers have them
+                    tracker.hear(line)
+                lines.clear()
+
+            async with asyncio.timeout(60):
+                told = await told_of(recorded, tracker, log_them)
+    assert told == await truly_told_of(recorded)
+    assert told
 
 
 # --- What is kept ------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What is told of a recording whose log lines come by some other way than the recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ipsecwatch import recording
+from ipsecwatch.libreswan.status import Reader
+from ipsecwatch.report import LogLine
+from ipsecwatch.tracking.tracker import Tracker
+from tests.support.recordings import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
+"""Recordings in which the log gives reasons."""
+
+
+def recordings(*releases: str) -> list[Path]:
+    return [ROOT / f"{release}/{what}.jsonl.gz" for release in releases for what in WHAT]
+
+
+Told = list[tuple[object, ...]]
+
+
+async def told_of(
+    recorded: Path, tracker: Tracker, pass_on: Callable[[list[LogLine]], Awaitable[None]]
+) -> Told:
+    """Play a recording; what pluto logged between two answers is handed on at once."""
+    reader, unheard, told = Reader(), list[LogLine](), Told()
+    for entry in recording.settled(recording.read(recorded)[1]):
+        if isinstance(entry, LogLine):
+            if entry.identifier == "systemd":
+                tracker.hear(entry)
+            else:
+                unheard.append(entry)
+        elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
+            await pass_on(unheard)
+            unheard.clear()
+            changes = tracker.observe(recording.poll(entry, reader))
+            told += [(c.tunnel.key, c.old, c.new, c.reason, c.at) for c in changes]
+    return told
+
+
+async def truly_told_of(recorded: Path) -> Told:
+    """What is told where each line is heard as it was recorded."""
+    tracker = Tracker()
+
+    async def hear(lines: list[LogLine]) -> None:
+        for line in lines:
+            tracker.hear(line)
+
+    return await told_of(recorded, tracker, hear)
