@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Final
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
-_MADE_UP: Final = ("/systemd-private-", "/systemd/inaccessible/")
-"""What systemd mounts in the place of a folder comes from these (proc_pid_mountinfo(5))."""
+_MADE_UP: Final = ("/systemd-private-", "/inaccessible/")
+"""What systemd mounts in the place of a folder comes from these (proc_pid_mountinfo(5)); the latter
+is below /run/systemd, and in a container below /run/host."""
 
 
 def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:

@@ -126,7 +126,7 @@ _RUN: Final = {
     Way.FILE: f"""
         echo '[Service]\nExecStart=\nExecStart={_PLUTO} --logfile {LOG_FILE}' >$log/log.conf""",
     Way.OTHER: f"""
-        echo '[Service]\nType=notify\nRuntimeDirectory=pluto\nExecStart={_PLUTO}' >$other
+        echo '[Service]\nType=notify\nExecStart={_PLUTO}' >$other
         echo 'ExecStop=/usr/libexec/ipsec/whack --shutdown\nTimeoutStopSec=8' >>$other
         echo 'ExecStopPost=/bin/sh -c "ip xfrm policy flush; ip xfrm state flush"' >>$other""",
 }

@@ -14,11 +14,12 @@ from ipsecwatch.pluto.sandbox import hidden_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-# As systemd 252 and 257 make them for our unit; the last one is a drop-in's BindPaths=.
+# As systemd 252 makes them for our unit, one of them as in a container; the last one is what a
+# drop-in with BindPaths= adds.
 MOUNTS = """\
 611 480 254:1 / / ro,relatime master:1 - ext4 /dev/vda1 rw
 640 611 0:25 /systemd/inaccessible/dir /home ro,nosuid - tmpfs tmpfs rw,size=99k,mode=755
-641 611 0:25 /systemd/inaccessible/dir /root ro,nosuid - tmpfs tmpfs rw,size=99k,mode=755
+641 611 0:25 /host/inaccessible/dir /root ro,nosuid - tmpfs tmpfs rw,size=99k,mode=755
 644 611 0:25 /systemd/inaccessible/dir /run/user ro,nosuid - tmpfs tmpfs rw,size=99k,mode=755
 650 611 254:1 /tmp/systemd-private-0123-ipsecwatch.service-AbCdEf/tmp /tmp rw - ext4 x rw
 651 611 254:1 /var/tmp/systemd-private-0123-ipsecwatch.service-AbC/tmp /var/tmp rw - ext4 x rw
