@@ -33,6 +33,11 @@ async def test_asking_without_a_service_or_a_bus_is_one_line_and_a_hint(
         await client.refresh()
 
 
+async def test_the_service_says_which_run_of_it_this_is() -> None:
+    async with serving():
+        assert await client.run_id() == (await client.snapshot()).run_id != ""
+
+
 @asks_for_details
 async def test_details_of_all_are_fetched_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "PAGE", 2)

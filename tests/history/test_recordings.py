@@ -88,8 +88,23 @@ def test_what_happened_in_a_recording_is_counted() -> None:
     assert 0 < s.uptime < 1
 
 
-def test_who_came_with_a_user_name_is_told_by_it() -> None:
-    (visit,) = visits_of(history(ROOT / "5.4/xauth-server.jsonl.gz").values())
-    assert (visit.tunnel, visit.user, visit.came_seen) == ("xauth[1]", "paula", True)
+@pytest.mark.parametrize(
+    ("name", "tunnel", "user"),
+    [
+        ("4.10/xauth-server", "xauth[1]", "paula"),
+        ("5.4/xauth-server", "xauth[1]", "paula"),
+        ("4.10/cp-server", "cp[1]", "@roadcp"),
+        ("5.4/cp-server", "cp[1]", "@roadcp"),
+    ],
+)
+def test_a_client_is_told_by_its_user_name_or_else_by_its_identity(
+    name: str, tunnel: str, user: str
+) -> None:
+    (visit,) = visits_of(history(ROOT / f"{name}.jsonl.gz").values())
+    assert (visit.tunnel, visit.user, visit.came_seen) == (tunnel, user, True)
     assert visit.went is not None
     assert 20 < visit.seconds < 30
+
+
+def test_a_tunnel_of_our_own_is_nobodys_visit() -> None:
+    assert visits_of(history(ROOT / "5.4/cp.jsonl.gz").values()) == []

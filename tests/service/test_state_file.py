@@ -614,3 +614,37 @@ def test_a_file_that_was_changed_at_random_is_put_aside_or_tracked_further(tmp_p
     assert [(n, repr(e)) for n, e in outcomes if isinstance(e, Exception)] == []
     taken = sum(e is True for _, e in outcomes)
     assert 50 < taken < 1000  # or the mutations are no test
+
+
+# --- What the journal may tell otherwise ---------------------------------------------------------
+
+
+def test_what_was_kept_before_later_entries_is_said_to_be_behind(tmp_path: Path) -> None:
+    run, kept = run_of("one tunnel that is up"), StateFile(tmp_path)
+    kept.mark_behind()
+    kept.write(run.kept, time.time(), "run-1")
+    saved = StateFile(tmp_path).read()
+    assert saved is not None
+    assert (saved.run_id, saved.behind) == ("run-1", False)
+    kept.mark_behind()
+    saved = StateFile(tmp_path).read()
+    assert saved is not None
+    assert (saved.run_id, saved.behind) == ("run-1", True)
+
+
+def test_a_file_of_an_earlier_release_names_no_run(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(json.dumps(content(run_of("one tunnel that is up").kept)))
+    saved = StateFile(tmp_path).read()
+    assert saved is not None
+    assert (saved.run_id, saved.behind) == ("", False)
+
+
+def test_a_mark_that_cannot_be_made_stops_nobody_and_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "state.behind").symlink_to(tmp_path / "elsewhere")
+    kept = StateFile(tmp_path)
+    kept.mark_behind()
+    assert not (tmp_path / "elsewhere").exists()
+    StateFile(None).mark_behind()
+    StateFile(tmp_path / "gone").mark_behind()
+    kept.write(run_of("one tunnel that is up").kept, time.time())
+    assert not (tmp_path / "state.behind").is_symlink()
