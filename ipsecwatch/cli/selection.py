@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch.cli.common import EXIT_USAGE, Failure
 from ipsecwatch.sanitize import clean
@@ -13,9 +13,11 @@ from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ipsecwatch.cli.terminal import Row
+
+T = TypeVar("T")
 
 WORST_FIRST: Final = (
     TunnelState.STUCK, TunnelState.PARTIAL, TunnelState.UNKNOWN, TunnelState.CONNECTING,
@@ -77,10 +79,17 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
     Raise Failure where one of them fits none.
     """
+    return pick_named({row.name: row for row in rows}, names) if names else list(rows)
+
+
+def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
+    """Return what these names and patterns stand for, each once; of no names: all.
+
+    Raise Failure where one of them fits none.
+    """
     if not names:
-        return list(rows)
-    by_name = {row.name: row for row in rows}
-    found: dict[str, Row] = {}
+        return list(by_name.values())
+    found: dict[str, T] = {}
     for name in names:
         if name in by_name:
             found[name] = by_name[name]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli import suggest
+from ipsecwatch.cli import pager
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.cli.history import json_form, screen
 from ipsecwatch.cli.history.reading import Source
 from ipsecwatch.cli.history.times import FORMS, parse_time
+from ipsecwatch.cli.selection import pick_named
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.history.summary import summarize, watched_of
 from ipsecwatch.history.timelines import timelines_of
@@ -24,10 +25,9 @@ from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ipsecwatch.history.summary import Summary, Watched
-    from ipsecwatch.history.timelines import Timeline
     from ipsecwatch.history.visits import Visit
 
 EXAMPLES: Final = (
@@ -44,7 +44,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "history", VERBS["history"], run, EXAMPLES)
     # So that "--since -2h" is no unknown option, as it isn't from Python 3.14 on.
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001
-    parser.add_argument("names", nargs="*", metavar="NAME", help="only these, and in detail")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these, and in detail; * and ? fit several"
+    )
     parser.add_argument(
         "--since", metavar="TIME",
         help=f"{FORMS}; default: a day before the end, as far as it was watched",
@@ -54,6 +56,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--users", action="store_true", help="who came and went, behind templates for clients"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    pager.add_option(parser)
     parser.add_argument(
         "--directory", type=Path, metavar="D", help="read the journal files in a folder"
     )
@@ -70,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(_json(history)))
     else:
-        print("\n".join(_lines(history, users=args.users, detailed=bool(args.names))))
+        lines = _lines(history, users=args.users, detailed=bool(args.names))
+        pager.show(lines, paged=not args.no_pager)
         for remark in source.remarks:
             print(remark, file=sys.stderr)
     return EXIT_OK
@@ -98,7 +102,7 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
     watched = watched_of(runs, begin, until)
     if since is None and watched:
         begin = min(w.begin for w in watched)
-    timelines = _chosen(timelines_of(runs), names)
+    timelines = pick_named(timelines_of(runs), names)
     summaries = [summarize(t, begin, until) for t in timelines]
     visits = screen.visits_in(timelines, begin, until)
     shown = [s for s in summaries if s.spans or names]
@@ -121,14 +125,6 @@ def _moment(text: str, now: float, option: str) -> float:
     except ValueError as e:
         told = f"{option} {clean(text, 100)} is no time"
         raise Failure(told, f"Such as: {FORMS}", EXIT_USAGE) from e
-
-
-def _chosen(timelines: Mapping[str, Timeline], names: Sequence[str]) -> list[Timeline]:
-    """Return the timelines of these tunnels, or of all. Raise Failure for one that isn't there."""
-    missing = next((n for n in names if n not in timelines), None)
-    if missing is not None:
-        raise suggest.no_such_tunnel(missing, timelines)
-    return [timelines[n] for n in dict.fromkeys(names)] if names else list(timelines.values())
 
 
 def _nothing(source: Source) -> Failure:

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.history.times import local
+from ipsecwatch.cli.terminal import can_show_symbols
 from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ class Glyphs:
     off: str
     waiting: str
     unknown: str
-    marks: dict[TunnelState, str]
-    """The sign of each state, in front of a name."""
 
     @property
     def legend(self) -> str:
@@ -42,29 +40,13 @@ class Glyphs:
         )
 
 
-_BLOCKS: Final = Glyphs(
-    "█", "▄", "▁", "·", "?",
-    {
-        T.UP: "●", T.PARTIAL: "◐", T.STUCK: "✗", T.CONNECTING: "…", T.WAITING: "○", T.DOWN: "○",
-        T.UNKNOWN: "?",
-    },
-)  # fmt: skip
-_ASCII: Final = Glyphs(
-    "#", "=", "_", ".", "?",
-    {
-        T.UP: "#", T.PARTIAL: "=", T.STUCK: "x", T.CONNECTING: ">", T.WAITING: ".", T.DOWN: "_",
-        T.UNKNOWN: "?",
-    },
-)  # fmt: skip
+_BLOCKS: Final = Glyphs("█", "▄", "▁", "·", "?")
+_ASCII: Final = Glyphs("#", "=", "_", ".", "?")
 
 
 def glyphs() -> Glyphs:
-    """Return those that stdout's encoding has."""
-    try:
-        (_BLOCKS.legend + "".join(_BLOCKS.marks.values())).encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return _ASCII
-    return _BLOCKS
+    """Return those that stdout can show."""
+    return _BLOCKS if can_show_symbols() else _ASCII
 
 
 def bar(

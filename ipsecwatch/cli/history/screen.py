@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli import table, terminal
 from ipsecwatch.cli.history.bar import bar, glyphs, ruler
 from ipsecwatch.cli.history.times import local
+from ipsecwatch.cli.selection import natural
+from ipsecwatch.cli.table import Column
 from ipsecwatch.history.entries import Kind
 from ipsecwatch.history.visits import visits_of
 from ipsecwatch.history.watches import End
@@ -73,7 +75,7 @@ def heading(look: Look) -> list[str]:
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
     if look.reaches_back is not None:
         lines.append(f"The journal reaches back to {_minute(look.reaches_back)}.")
-    return [piece for line in lines for piece in wrapped(line, look.columns)]
+    return [piece for line in lines for piece in terminal.wrap(line, look.columns)]
 
 
 # --- All tunnels ---------------------------------------------------------------------------------
@@ -84,55 +86,53 @@ def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
     if not summaries:
         return ["No tunnels were seen."]
     rows = sorted(summaries, key=_badness)
-    wide = look.columns >= _NARROW
-    figures = {s.name: _figures(s, wide=wide) for s in rows}
-    heads = ("UPTIME", "OUTAGES", "FLAPS", "LONGEST") if wide else ("UPTIME", "OUTAGES")
-    widths = [max(len(h), *(len(f[n]) for f in figures.values())) for n, h in enumerate(heads)]
-    taken = sum(widths) + 2 * len(widths) + 2
-    longest = max(6, *(terminal.width(s.name) for s in rows))
-    names = min(longest, max(12, min(40, look.columns - taken - (_SHORTEST + 2 if wide else 0))))
-    cells = look.columns - taken - names - 2
-    cells = cells if cells >= _SHORTEST else 0
-    head = "  ".join(h.rjust(w) for h, w in zip(heads, widths, strict=True))
-    out = [
-        look.paint.dim(f"  {terminal.pad('TUNNEL', names)}  {head}  {_ruler(look, cells)}".rstrip())
-    ]
+    room = _SHORTEST + table.GAP if look.columns >= _NARROW else 0
+    layout = table.lay_out(_columns(look), rows, look.columns - room)
+    taken = sum(table.GAP + cells for _, cells in layout.columns)
+    cells = look.columns - taken if room else 0
+    head = f"{look.paint.dim(ruler(look.since, look.until, cells))}" if room else ""
+    out = [f"{layout.head(look.paint)}  {head}".rstrip()]
     for s in rows:
-        values = "  ".join(v.rjust(w) for v, w in zip(figures[s.name], widths, strict=True))
-        line = f"{_mark(s, look)} {terminal.pad(cut(s.name, names), names)}  {values}"
-        drawn = bar(s.spans, look.since, look.until, cells, look.chars, look.paint) if cells else ""
-        out.append(f"{line}  {drawn}".rstrip())
-    if cells:
-        out += [look.paint.dim(line) for line in _legend(look)]
-    return out
+        drawn = _bar(s, look, cells) if room else ""
+        out.append(f"{layout.line(s)}  {drawn}".rstrip())
+    legend = terminal.wrap(look.chars.legend, look.columns) if room else []
+    return out + [look.paint.dim(line) for line in legend]
 
 
-def _figures(s: Summary, *, wide: bool) -> tuple[str, ...]:
-    uptime = "-" if s.uptime is None else percent(s.uptime)
-    longest = max((o.seconds for o in s.outages), default=None)
-    count = str(len(s.outages)) if s.outages else "-"
-    if not wide:
-        return uptime, count
-    flaps = str(s.flaps) if s.flaps else "-"
-    return uptime, count, flaps, "-" if longest is None else terminal.ago(longest)
+def _columns(look: Look) -> list[Column[Summary]]:
+    """Return the columns: those with the lowest rank stay on the narrowest terminal."""
+
+    def marked(s: Summary, text: str) -> str:
+        return f"{_mark(s, look)}{text[1:]}"
+
+    return [
+        Column(
+            "  TUNNEL", lambda s: f"  {s.name}", 0, least=12, wish=24, most=42, both_ends=True,
+            paint=marked,
+        ),
+        Column("UPTIME", lambda s: "" if s.uptime is None else percent(s.uptime), 1, right=True),
+        Column("OUTAGES", lambda s: str(len(s.outages) or ""), 2, right=True),
+        Column("FLAPS", lambda s: str(s.flaps or ""), 4, right=True),
+        Column("LONGEST", _longest, 3, right=True),
+    ]  # fmt: skip
 
 
-def _badness(s: Summary) -> tuple[float, float, str]:
+def _longest(s: Summary) -> str:
+    return terminal.ago(max(o.seconds for o in s.outages)) if s.outages else ""
+
+
+def _badness(s: Summary) -> tuple[Any, ...]:
     """Sort by the time of outages, then by their number, then by name."""
-    return -sum(o.seconds for o in s.outages), -len(s.outages), s.name
+    return -sum(o.seconds for o in s.outages), -len(s.outages), natural(s.name)
 
 
 def _mark(s: Summary, look: Look) -> str:
     last = s.last
-    return look.paint.dim("-") if last is None else look.paint.state(last, look.chars.marks[last])
+    return look.paint.dim("-") if last is None else look.paint.state(last, terminal.mark(last))
 
 
-def _legend(look: Look) -> list[str]:
-    return wrapped(look.chars.legend, look.columns)
-
-
-def _ruler(look: Look, cells: int) -> str:
-    return ruler(look.since, look.until, cells) if cells else ""
+def _bar(s: Summary, look: Look, cells: int) -> str:
+    return bar(s.spans, look.since, look.until, cells, look.chars, look.paint)
 
 
 # --- One tunnel ----------------------------------------------------------------------------------
@@ -141,11 +141,11 @@ def _ruler(look: Look, cells: int) -> str:
 def details(s: Summary, look: Look) -> list[str]:
     """Tell what happened to one tunnel."""
     cells = look.columns - 2
-    out = [look.paint.bold(piece) for piece in wrapped(s.name, look.columns)]
+    out = [look.paint.bold(piece) for piece in terminal.wrap(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
     out += [
-        look.paint.dim(f"  {_ruler(look, cells)}"),
-        f"  {bar(s.spans, look.since, look.until, cells, look.chars, look.paint)}".rstrip(),
+        look.paint.dim(f"  {ruler(look.since, look.until, cells)}"),
+        f"  {_bar(s, look, cells)}".rstrip(),
     ]
     out += _story(s, look)
     return out
@@ -209,20 +209,19 @@ def _story(s: Summary, look: Look) -> list[str]:
 def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
     """Write what an entry tells: when, the new state, how long it lasted, why."""
     state = entry.state
-    word = terminal.pad("unloaded" if entry.gone else state.value, 10)
-    length = "" if entry.gone else terminal.ago(lasted)
+    word = "unloaded" if entry.gone else state.value
+    sign = look.paint.state(state, terminal.mark(state))
     words = ["So at the first look."] if entry.kind is Kind.FIRST_LOOK else []
     words += [] if entry.reason is Reason.NONE else [REASON_TEXTS[entry.reason].sentence]
-    why = " ".join(words)
-    sign = look.paint.state(state, look.chars.marks[state])
-    head = f"  {terminal.clock(at)}  {sign} {look.paint.state(state, word)} {length:>8}"
-    room = look.columns - _INDENT
-    if not why:
-        return [head.rstrip()]
-    if room < 20:
-        return [head, *(f"    {p}" for p in wrapped(why, look.columns - 4))]
-    first, *more = wrapped(why, room)
-    return [f"{head}  {first}", *(f"{' ' * _INDENT}{p}" for p in more)]
+    if look.columns < _INDENT + 20:
+        head = f"{local(at).strftime('%H:%M')} {sign} {look.paint.state(state, word)}"
+        pieces = terminal.wrap(" ".join(words), look.columns - 2) if words else []
+        return [head, *(f"  {piece}" for piece in pieces)]
+    length = "" if entry.gone else terminal.ago(lasted)
+    painted = look.paint.state(state, terminal.pad(word, 10))
+    head = f"  {terminal.clock(at)}  {sign} {painted} {length:>8}"
+    first, *more = terminal.wrap(" ".join(words), look.columns - _INDENT)
+    return [f"{head}  {first}".rstrip(), *(f"{' ' * _INDENT}{piece}" for piece in more)]
 
 
 def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
@@ -234,7 +233,11 @@ def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
         if before.run == after.run:
             why = "the machine slept, or its clock was set"
         told = f"nobody watched for {terminal.ago(after.begin - before.end)}"
-        begin, *more = wrapped(f"{told}: {why}" if why else told, look.columns - 12)
+        told = f"{told}: {why}" if why else told
+        if look.columns < _INDENT + 20:
+            yield before.end, terminal.wrap(f"{terminal.clock(before.end)} {told}", look.columns)
+            continue
+        begin, *more = terminal.wrap(told, look.columns - 12)
         first = f"  {terminal.clock(before.end)}  {begin}"
         yield before.end, [first, *(f"{' ' * 12}{p}" for p in more)]
 
@@ -258,25 +261,28 @@ def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list
 
 
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """List who came and went: as a table where there is room for one."""
+    """List who came and went."""
     if not visits:
         return ["Nobody was connected behind a template."]
-    heads = ("USER", "TUNNEL", "FROM", "CAME", "WENT", "FOR", "WHY")
-    rows = [_cells(v, look) for v in visits]
-    widths = [max(terminal.width(r[n]) for r in (heads, *rows)) for n in range(len(heads))]
-    if sum(widths) + 2 * (len(widths) - 1) > look.columns:
-        return [line for v in visits for line in _visit_lines(v, look)]
-    return [look.paint.dim(_row(heads, widths)), *(_row(row, widths) for row in rows)]
+    columns: list[Column[Visit]] = [
+        Column("USER", lambda v: v.user, 0, least=8, wish=20, most=42, both_ends=True),
+        Column("TUNNEL", lambda v: v.tunnel, 4, least=8, most=42, both_ends=True),
+        Column("FROM", lambda v: v.peer, 3, most=42, both_ends=True),
+        Column("CAME", lambda v: _came(v, look), 1),
+        Column("WENT", lambda v: _went(v, look), 2),
+        Column("FOR", lambda v: terminal.ago(v.seconds), 5, right=True),
+        Column("WHY", _why, 6, least=12, short=lambda v: v.reason.value),
+    ]
+    layout = table.lay_out(columns, visits, look.columns)
+    return [layout.head(look.paint), *map(layout.line, visits)]
 
 
-def _row(cells: Iterable[str], widths: Sequence[int]) -> str:
-    return "  ".join(terminal.pad(c, w) for c, w in zip(cells, widths, strict=True)).rstrip()
+def _why(v: Visit) -> str:
+    return "" if v.reason is Reason.NONE else REASON_TEXTS[v.reason].sentence
 
 
-def _cells(v: Visit, look: Look) -> tuple[str, ...]:
-    came = ("" if v.came_seen else "before ") + _short(v.came, look)
-    why = "" if v.reason is Reason.NONE else REASON_TEXTS[v.reason].sentence
-    return v.user, v.tunnel, v.peer, came, _went(v, look), terminal.ago(v.seconds), why
+def _came(v: Visit, look: Look) -> str:
+    return ("" if v.came_seen else "before ") + _short(v.came, look)
 
 
 def _went(v: Visit, look: Look) -> str:
@@ -287,56 +293,12 @@ def _went(v: Visit, look: Look) -> str:
     return f"after {_short(v.last, look)}"
 
 
-def _visit_lines(v: Visit, look: Look) -> list[str]:
-    """Write a visit where there is no room for a table."""
-    user, tunnel, peer, came, went, long, why = _cells(v, look)
-    text = ", ".join(filter(None, (tunnel, peer, f"{came} to {went}", long)))
-    pieces = wrapped(f"{text}. {why}" if why else text, look.columns - 2)
-    names = [look.paint.bold(piece) for piece in wrapped(user or "?", look.columns)]
-    return [*names, *(f"  {p}" for p in pieces)]
-
-
 # --- Words ---------------------------------------------------------------------------------------
 
 
 def percent(part: float) -> str:
     """Write a part of one per cent, never as more than it is."""
     return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
-
-
-def wrapped(text: str, cells: int) -> list[str]:
-    """Break a text at blanks, and within words that are longer than a line."""
-    out = [""]
-    for word in text.split(" "):
-        rest = word
-        if out[-1] and terminal.width(f"{out[-1]} {rest}") <= cells:
-            out[-1] = f"{out[-1]} {rest}"
-            continue
-        while terminal.width(rest) > cells:
-            part = _fitting(rest, cells)
-            out.append(part)
-            rest = rest[len(part) :]
-        out.append(rest)
-    return out[1:] if len(out) > 1 else out
-
-
-def _fitting(text: str, cells: int) -> str:
-    """Return as much of a text as fits, one character at least."""
-    part = text[:cells]
-    while len(part) > 1 and terminal.width(part) > cells:
-        part = part[:-1]
-    return part
-
-
-def cut(text: str, cells: int) -> str:
-    """Cut a name in its middle: both ends tell names apart."""
-    if terminal.width(text) <= cells:
-        return text
-    half = (cells - 2) // 2
-    begin, end = text[: cells - 2 - half], text[-half:]
-    while terminal.width(begin + end) > cells - 2 and begin:
-        begin = begin[:-1]
-    return f"{begin}..{end}"
 
 
 def _minute(at: float) -> str:

@@ -18,7 +18,7 @@ from ipsecwatch.cli.history.bar import ruler
 from ipsecwatch.cli.main import run
 from ipsecwatch.history import message_ids
 from ipsecwatch.history.summary import summarize, watched_of
-from ipsecwatch.states import Reason, TunnelState
+from ipsecwatch.states import Reason
 from tests.support.diary import NOON, Diary
 from tests.support.journal_files import BOOT_2, ENDED_BY_SIGNAL, JournalFiles, needs_writer
 
@@ -97,10 +97,10 @@ def test_all_tunnels_are_a_table_with_a_bar_each_the_worst_first(
 2023-11-15 00:00 to 2023-11-16 00:00: watched 87.43 %, 20h 59m of 1d 0h.
 The journal reaches back to 2023-11-15 00:00.
 
-  TUNNEL   UPTIME  OUTAGES  FLAPS  LONGEST  00:00         06:00         12:00         18:00
-● site    90.21 %        1      -   2h 00m  █████████▄▁▁▁▁██████████ ██?    ▄███████████████████████
-○ lab      0.00 %        -      -        -  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ ▁▁▁
-- rw[1]     100 %        -      -        -                  █████
+  TUNNEL   UPTIME  OUTAGES  LONGEST  00:00          06:00           12:00           18:00
+● site    90.21 %        1   2h 00m  ██████████▄▁▁▁▁▄███████████ ███?    ▄██████████████████████████
+○ lab      0.00 %        -        -  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ ▁▁▁▁
+- rw[1]     100 %        -        -                    ██████
 █ up  ▄ partly  ▁ not up  · on demand  ? not known  blank: not watched
 """
     )
@@ -136,7 +136,7 @@ def test_who_came_and_went_is_a_table(folder: Path, capsys: pytest.CaptureFixtur
     assert history(folder, "--users") == 0
     why = "The peer closed the tunnel."
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "USER  TUNNEL  FROM       CAME            WENT            FOR     WHY",
+        "USER  TUNNEL  FROM       CAME            WENT               FOR  WHY",
         f"ann   rw[1]   192.0.2.7  11-15 07:00:00  11-15 09:00:00  2h 00m  {why}",
     ]
 
@@ -163,6 +163,7 @@ def test_programs_get_all_of_it_as_json(folder: Path, capsys: pytest.CaptureFixt
 WRONG = [
     (("nosuch",), 3, "ipsecwatch: no such tunnel: nosuch. There are: lab, rw[1], site"),
     (("sites",), 3, "ipsecwatch: no such tunnel: sites. Did you mean site?"),
+    (("site*", "nosuch*"), 3, "ipsecwatch: no tunnel's name fits nosuch*. "),
     (("\x1b[2J",), 3, r"ipsecwatch: no such tunnel: \x1b[2J. There are: lab, rw[1], site"),
     (("--since", "noon"), 2, "ipsecwatch: --since noon is no time. Such as: today, yesterday"),
     (("--since", "2023-11-17"), 2, "ipsecwatch: --since must be before --until. Such as: "),
@@ -200,8 +201,8 @@ def test_a_pipe_that_is_closed_and_a_locale_without_utf_8_are_no_trouble(folder:
     argv = [sys.executable, "-m", "ipsecwatch", "history", "--directory", str(folder), *RANGE]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "TZ": "UTC"}
     plain = subprocess.run(argv, env=environment, capture_output=True, check=True).stdout.decode()
-    assert "# site    90.21 %" in plain
-    assert "#########=____########## ##?    =############" in plain
+    assert "* site    90.21 %" in plain
+    assert "##########=____=########### ###?    =########" in plain
     assert "\\u" not in plain
     into = subprocess.run(
         ["/bin/sh", "-c", '"$@" | head -n 1', "sh", *argv], capture_output=True, check=True
@@ -231,7 +232,7 @@ def busy_day(tunnels: int) -> Diary:
     return diary
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 100])
 def test_nothing_is_wider_than_the_screen(columns: int) -> None:
     diary = busy_day(3)
     look = look_at(diary, columns)
@@ -251,7 +252,7 @@ def test_thousands_of_tunnels_are_a_table_too() -> None:
     begun = time.process_time()
     summaries = [summarize(t, look.since, look.until) for t in diary.timelines.values()]
     lines = screen.overview(summaries, look)
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < 15
     assert len(lines) == 5000 + 1 + 1 + 1
     assert "office-0" in lines[1], "the worst first"
 
@@ -289,8 +290,3 @@ def test_a_per_cent_is_never_more_than_it_is() -> None:
     assert [screen.percent(x) for x in (1.0, 0.99999, 0.5, 0.0)] == [
         "100 %", "99.99 %", "50.00 %", "0.00 %",
     ]  # fmt: skip
-
-
-def test_every_state_has_a_sign_in_either_alphabet() -> None:
-    for chars in (bar._BLOCKS, bar._ASCII):
-        assert set(chars.marks) == set(TunnelState)
