@@ -54,7 +54,7 @@ def _tunnel(s: Summary, watched: float) -> dict[str, Any]:
         "uptime_percent": None if s.uptime is None else 100 * s.uptime,
         "known": s.known,
         "not_known": unknown,
-        "not_listed": max(0.0, watched - s.known - unknown),
+        "not_seen": max(0.0, watched - s.known - unknown),
         "seconds": {state.value: s.seconds.get(state, 0.0) for state in TunnelState},
         "flaps": s.flaps,
         "outages": [_outage(o) for o in s.outages],

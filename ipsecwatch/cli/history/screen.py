@@ -165,7 +165,7 @@ def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
         ),
         ("not known", _of(unknown)),
         ("not watched", _of(look.until - look.since - look.seconds)),
-        ("not listed", _of(look.seconds - known - unknown)),
+        ("not seen", _of(look.seconds - known - unknown)),
         ("outages", _outages(s.outages)),
         ("flaps", f"{s.flaps} of them over within a minute" if s.flaps else ""),
     ]

@@ -150,7 +150,7 @@ def test_programs_get_all_of_it_as_json(folder: Path, capsys: pytest.CaptureFixt
     tunnels = {t["name"]: t for t in told["tunnels"]}
     site = tunnels["site"]
     assert site["uptime_percent"] == pytest.approx(100 * 66528 / 73740)
-    assert site["known"] + site["not_known"] + site["not_listed"] == pytest.approx(told["watched"])
+    assert site["known"] + site["not_known"] + site["not_seen"] == pytest.approx(told["watched"])
     assert told["watched"] + told["not_watched"] == pytest.approx(24 * HOUR)
     (outage,) = site["outages"]
     assert (outage["reason"], outage["sentence"]) == ("peer-dead", "The peer stopped answering.")
