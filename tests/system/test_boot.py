@@ -19,12 +19,14 @@ from tests.support.paths import TOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SOCKET = Settings().control_socket
 INSIDE = "/opt/checkout"
 """Where the checkout is seen: the unit hides /root, /home and /tmp, where it may really be."""
 PYTHON = sys.executable.replace(f"{TOP}/", f"{INSIDE}/")
 RECORDING = f"{INSIDE}/tests/recordings/4.10/site.jsonl.gz"
+REFUSES = "opt/refuse-mounts"
 DOWN_AT, UP_AT, DOWN_AGAIN_AT = 3, 10, 22
 """Seconds into the recording (truth.json: down from 0 on, up from 6 to 19)."""
 
@@ -61,7 +63,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    folder = tmp_path_factory.mktemp("machine")
+    yield from booted(tmp_path_factory.mktemp("machine"))
+
+
+def booted(folder: Path, init: str = "--boot") -> Iterator[Machine]:
+    """Boot a machine with the service and a played libreswan, neither of which is started."""
     files, units = folder / "files", folder / "units"
     installed = {
         TOP / "systemd/org.ipsecwatch1.conf": "usr/share/dbus-1/system.d",
@@ -75,6 +81,9 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nPYTHONPATH={INSIDE} exec {PYTHON} -m ipsecwatch "$@"\n')
     command.chmod(0o755)
+    (files / "opt").mkdir()
+    shutil.copy(TOP / "tests/support/refuse_mounts.py", files / REFUSES)
+    (files / REFUSES).chmod(0o755)
     settings = files / "etc/ipsecwatch/ipsecwatch.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text("interval = 1\nstopped_after = 0\n")
@@ -93,10 +102,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (units / "ipsec.service").write_text(PLUTO)
     (units / "machine.target").write_text(TARGET)
     try:
-        with Machine(folder / "disk", files, units, {TOP: INSIDE}) as booted:
-            booted.path("/run/moment").write_text(str(DOWN_AT))
-            run(booted, "systemd-sysusers", "/usr/lib/sysusers.d/ipsecwatch.sysusers")
-            yield booted
+        with Machine(folder / "disk", files, units, {TOP: INSIDE}, init) as made:
+            made.path("/run/moment").write_text(str(DOWN_AT))
+            run(made, "systemd-sysusers", "/usr/lib/sysusers.d/ipsecwatch.sysusers")
+            yield made
     except UnbootableError as e:
         pytest.skip(str(e))
 
@@ -190,6 +199,30 @@ def test_history_goes_on_through_a_service_that_is_killed(machine: Machine, serv
     assert site["uptime_percent"] == 100
     assert site["known"] == pytest.approx(told["watched"])
     assert "site" in run(machine, "ipsecwatch", "history")
+
+
+SYSTEMD_PYTHON = "/usr/lib/python3/dist-packages/systemd"
+
+
+@pytest.fixture
+def without_systemd_python(machine: Machine) -> Iterator[None]:
+    """Have it not installed."""
+    if not machine.path(SYSTEMD_PYTHON).exists():
+        pytest.skip(f"there is no {SYSTEMD_PYTHON} to be taken away")
+    run(machine, "mv", SYSTEMD_PYTHON, "/opt/away")
+    yield
+    run(machine, "mv", "/opt/away", SYSTEMD_PYTHON)
+
+
+@pytest.mark.usefixtures("without_systemd_python")
+def test_without_systemd_python_the_same_is_told_under_the_same_sandbox(
+    machine: Machine, service: int
+) -> None:
+    test_what_pluto_logs_is_the_reason_for_a_loss(machine, service)
+    libraries = machine.path(f"/proc/{service}/maps").read_text()
+    assert "/libsystemd.so.0" in libraries
+    assert "/dist-packages/systemd/" not in libraries
+    assert property_of(machine, "MemoryDenyWriteExecute") == "yes"
 
 
 @pytest.mark.usefixtures("service")
@@ -296,3 +329,31 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
     user = run(machine, "id", "-u", "ipsecwatch").strip()
     assert {line[0] for line in lines} == {user}
     assert user != "0"
+
+
+# --- A container that allows no sandbox -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Boot a machine whose kernel refuses what a sandbox mounts."""
+    yield from booted(tmp_path_factory.mktemp("refusing"), f"/{REFUSES}")
+
+
+def test_a_sandbox_that_cannot_be_had_is_tried_once_and_the_drop_in_does_without(
+    refusing: Machine,
+) -> None:
+    assert refusing.run("systemctl", "start", "ipsecwatch").returncode != 0
+    assert property_of(refusing, "ExecMainStatus") == "226"
+    # Where it was to be tried again it would wait for that: "activating", and later a restart.
+    assert property_of(refusing, "ActiveState") == "failed"
+    drop_ins = refusing.path("/run/systemd/system/ipsecwatch.service.d")
+    drop_ins.mkdir(parents=True)
+    shutil.copy(TOP / "systemd/container.conf", drop_ins)
+    run(refusing, "systemctl", "daemon-reload")
+    run(refusing, "systemctl", "start", "ipsec", "ipsecwatch")
+    wait_for(refusing, lambda: tunnels(refusing) == {"site": "down"})
+    pid = property_of(refusing, "MainPID")
+    status = refusing.path(f"/proc/{pid}/status").read_text()
+    for kept in ("CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        assert kept in status
