@@ -22,16 +22,23 @@ class Machine:
     """Runs while its context lasts. ``files`` is laid over the system's root first.
 
     ``units`` takes the place of /etc/systemd/system; what its ``machine.target`` wants is started.
-    ``init`` is a program of the machine's that becomes systemd; else it is systemd at once.
+    ``lower`` is another system, in the place of this one's files. ``init`` is a program of the
+    machine's that becomes systemd; else it is systemd at once.
     ``shown`` are folders of the host, and where they are to be seen inside.
     """
 
     def __init__(
-        self, folder: Path, files: Path, units: Path, shown: dict[Path, str], init: str = "--boot"
+        self,
+        folder: Path,
+        files: Path,
+        units: Path,
+        shown: dict[Path, str],
+        init: str = "--boot",
+        lower: Path = Path("/"),
     ) -> None:
         self._console = folder.with_name("console.log")
         self._container = Container(
-            folder, Path("/"),
+            folder, lower,
             f"--bind-ro={units}:/etc/systemd/system",
             *(f"--bind-ro={path}:{inside}" for path, inside in shown.items()),
             init, "systemd.unit=machine.target", files=files,

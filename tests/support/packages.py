@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,22 +14,29 @@ import pytest
 from tests.support.paths import TOP
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 PACKAGING = TOP / "packaging"
 DEB_TOOLS = ("dpkg-buildpackage", "dh", "dh_python3")
 
 
-def build(folder: Path, script: str, pattern: str, *tools: str) -> dict[str, Path]:
-    """Build packages and answer where each is, by its name; skip where that can't be done."""
+def build(
+    folder: Path, script: str, pattern: str, *tools: str, options: Sequence[str] = (), **env: str
+) -> dict[str, Path]:
+    """Build packages and answer where each is, by its name; skip where that can't be done.
+
+    ``options`` are the script's, and so are ``env``, variables of its environment.
+    """
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking:
         pytest.skip(f"{', '.join(lacking)} isn't installed")
     if not shutil.which("python3", path="/usr/bin"):
         pytest.skip("the distribution's Python isn't installed")
     done = subprocess.run(
-        ["sh", PACKAGING / script, folder], capture_output=True, text=True, check=False
-    )
+        ["sh", PACKAGING / script, folder, *options],
+        capture_output=True, text=True, check=False, env={**os.environ, **env},
+    )  # fmt: skip
     if "pip could not get the libraries" in done.stderr or "no pip." in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr

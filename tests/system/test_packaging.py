@@ -138,6 +138,65 @@ def rpms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("release", ["8", "9"])
+def test_an_rpm_for_an_el_whose_python_is_too_old_is_the_same_but_for_that(
+    release: str, rpms: dict[str, Path], tmp_path: Path
+) -> None:
+    python = "python3.12"
+    [source] = rpms["ipsecwatch"].parent.glob("*.src.rpm")
+    options = {
+        "_topdir": str(tmp_path), "rhel": release, "dist": f".el{release}",
+        "build_python": "/usr/bin/python3",
+    }  # fmt: skip
+    defined = [f"--define={key} {value}" for key, value in options.items()]
+    run("rpmbuild", "--rebuild", "--nodeps", "--nocheck", *defined, source)
+    made = {path.name.rpartition("-0")[0]: path for path in tmp_path.glob("RPMS/noarch/*.rpm")}
+    assert made.keys() == rpms.keys()
+    ask = ("rpm", "--query", "--package")
+    for package, rpm in made.items():
+        assert rpm.name.endswith(f".el{release}.noarch.rpm")
+        assert own_files(run(*ask, "--list", rpm)) == own_files(run(*ask, "--list", rpms[package]))
+        assert set(re.findall(r"\S*python.*", run(*ask, "--requires", rpm))) <= {
+            f"/usr/bin/{python}"
+        }
+    needed = run(*ask, "--requires", made["ipsecwatch"]).splitlines()
+    assert {f"/usr/bin/{python}", "(systemd-libs or libsystemd0)"} <= set(needed)
+    assert "python3-systemd" in run(*ask, "--requires", rpms["ipsecwatch"]).splitlines()
+    unpacked = tmp_path / "unpacked"
+    unpacked.mkdir()
+    run("sh", "-c", f"cd {unpacked} && rpm2cpio {made['ipsecwatch']} | cpio --quiet -id")
+    scripts = [unpacked / "usr/bin/ipsecwatch", *unpacked.glob("usr/share/doc/**/*.py")]
+    first = [read(script).partition("\n")[0] for script in scripts]
+    assert first == [f"#!/usr/bin/{python} -IB", *[f"#!/usr/bin/{python}"] * 2]
+
+
+def own_files(listed: str) -> set[str]:
+    """Leave out the folder of the documentation, which rpm names after the release on Debian."""
+    return {re.sub(r"(?<=/ipsecwatch)-[\d.]+-?\w*(\.\w+)?", "", p) for p in listed.split()}
+
+
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        ("python3.99", "there is no /usr/bin/python3.99. Install it, or unset PYTHON"),
+        ("/usr/bin/true", "/usr/bin/true isn't a Python of 3.11 or newer. Name another one"),
+    ],
+)
+@pytest.mark.parametrize("script", ["deb", "rpm/build"])
+def test_a_python_that_is_not_there_ends_the_build_with_a_line_and_a_hint(
+    script: str, python: str, says: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        ["sh", PACKAGING / script, tmp_path / "out"],
+        capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/bin:/bin", "PYTHON": python},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert says in line
+
+
+@pytest.mark.slow
 def test_lintian_finds_nothing(debs: dict[str, Path]) -> None:
     if shutil.which("lintian") is None:
         pytest.skip("lintian isn't installed")
@@ -238,21 +297,10 @@ def test_the_packages_of_both_families_hold_the_same_files(
 def test_the_agents_libraries_find_all_they_need(debs: dict[str, Path], tmp_path: Path) -> None:
     for deb in debs.values():
         run("dpkg-deb", "--extract", deb, tmp_path)
-    missing = [
-        package
-        for package, module in {
-            "python3-packaging": "packaging.version",
-            "python3-typing-extensions": "typing_extensions",
-        }.items()
-        if subprocess.run(
-            ["/usr/bin/python3", "-Ic", f"import {module}"], capture_output=True, check=False
-        ).returncode
-    ]
-    if missing:
-        pytest.skip(f"{', '.join(missing)} isn't installed")
+    # Nothing of the distribution's but the standard library: site-packages are another Python's.
     path = f"import sys; sys.path.insert(0, {str(tmp_path) + PRIVATE!r})"
     code = f"{path}; import ipsecwatch.agent.desktop"
-    assert run("/usr/bin/python3", "-IBc", code) == ""
+    assert run("/usr/bin/python3", "-ISBc", code) == ""
 
 
 # --- What they do to a system ---------------------------------------------------------------

@@ -596,7 +596,7 @@ async def test_that_journald_dropped_lines_of_plutos_is_noted_and_nobody_elses_w
 ) -> None:
     limit = tmp_path / "run/systemd/journald.conf.d/limit.conf"
     limit.parent.mkdir(parents=True)
-    limit.write_text("[Journal]\nRateLimitIntervalSec=1s\nRateLimitBurst=50\n")
+    limit.write_text("[Journal]\nRateLimitIntervalSec=500ms\nRateLimitBurst=50\n")
     with PrivateJournald(tmp_path / "run") as made:
         with made.unit(UNIT) as says, made.unit(OTHER) as other_says:
             async with listening(made) as (listener, _):
@@ -615,14 +615,14 @@ async def test_that_journald_dropped_lines_of_plutos_is_noted_and_nobody_elses_w
                 )
                 forger.close()
                 other_says([f"other {n}" for n in range(2000)])
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(0.8)
                 other_says(["of another unit"])
                 await asyncio.to_thread(made.wait_for, 1, "MESSAGE=of another unit")
                 say_many = [f"line {n}" for n in range(2000)]
                 says(say_many)
                 await until(lambda: listener.lines, within=10.0)
                 assert cuts() == []
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(0.8)
                 says(["the next interval"])
                 await until(cuts, within=10.0)
                 await until(lambda: listener.texts[-1] == "the next interval", within=10.0)
