@@ -118,12 +118,12 @@ def _make(suite: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as work:
         root = Path(work, "root")
         include = f"--include={','.join(_PACKAGES)}"
-        _run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), *mirror())
-        _run("/bin/sh", "-c", _FINISH, "sh", str(root), given=_INIT)
+        run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), *mirror())
+        run("/bin/sh", "-c", _FINISH, "sh", str(root), given=_INIT)
         new = Path(work, "new")
         # No journal and no checksums: it is written to once. Room for a soak's journal.
         features = "^has_journal,^metadata_csum"
-        _run("mke2fs", "-q", "-t", "ext4", "-O", features, "-d", str(root), str(new), "1200M")
+        run("mke2fs", "-q", "-t", "ext4", "-O", features, "-d", str(root), str(new), "1200M")
         new.rename(path)
 
 
@@ -138,7 +138,7 @@ def package(suite: str, folder: Path) -> Path:
             tar.add(TOP / name, f"src/{name}")
     script = "sh /src/packaging/deb /out && lintian --allow-root --fail-on=error /out/*.changes"
     log = folder / "log"
-    _run(
+    run(
         "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_BUILD)}",
         f"--customize-hook=tar-in {source} /",
         f"--customize-hook=chroot $1 sh -c '{script}' >{log} 2>&1 ||"
@@ -161,7 +161,8 @@ def mirror() -> list[str]:
     return known[:1]
 
 
-def _run(*argv: str, given: str = "") -> None:
+def run(*argv: str, given: str = "") -> None:
+    """Run a program that is to succeed. Raises UnbootableError, with the last that it said."""
     try:
         done = subprocess.run(
             argv, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -72,6 +72,17 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
             assert row.late <= row.within + play.peace, row
 
 
+@pytest.mark.bed
+def test_without_systemd_python_the_same_is_told(bed: Bed) -> None:
+    bed.run("dpkg", "--purge", "--force-depends", "python3-systemd")
+    bed.run("systemctl", "restart", "ipsecwatch")
+    [site, *_] = [s for s in SCENARIOS if s.name == "site"]
+    Play(bed, site, Way.WOKEN).run()
+    maps = bed.sh("cat /proc/$(systemctl show --value --property=MainPID ipsecwatch)/maps")
+    assert "/libsystemd.so.0" in maps
+    assert "/dist-packages/systemd/" not in maps
+
+
 def test_the_package_is_purged_without_a_trace_and_pluto_goes_on(bed: Bed) -> None:
     pluto = "systemctl show --value --property=MainPID ipsec"
     before = bed.sh(pluto)
