@@ -72,7 +72,7 @@ def test_what_happens_is_told_on_the_bus_and_in_the_journal(
             assert row.late <= row.within + play.peace, row
 
 
-@pytest.mark.bed
+@pytest.mark.thorough
 def test_without_systemd_python_the_same_is_told(bed: Bed) -> None:
     bed.run("dpkg", "--purge", "--force-depends", "python3-systemd")
     bed.run("systemctl", "restart", "ipsecwatch")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.bed, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.thorough, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 PYTHON = "/usr/bin/python3.11"
 NEWER = (
