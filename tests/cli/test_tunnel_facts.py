@@ -20,7 +20,7 @@ def told(details: Details, **more: Any) -> dict[str, str]:  # noqa: ANN401
     """What is said, by label."""
     values: dict[str, Any] = {"children": 1, "children_up": 1, "instances": 0, **more}
     row = Row("site", UP, UP, Reason.NONE, None, False, None, **values)
-    return {label: text for label, text in facts(row, details) if text}
+    return {label: text for label, text in facts(row, details, "ipsec.service") if text}
 
 
 def boot_micros(seconds_ago: float) -> int:
