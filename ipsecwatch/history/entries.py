@@ -7,6 +7,7 @@ service's: anybody can log such fields.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,14 @@ class Stamp:
     """Seconds since the epoch, as the clock stood then; somebody may set it."""
     mono: float
     """Seconds on the monotonic clock, which nobody sets and which sleeps with the machine."""
+
+
+_OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
+
+
+def is_our_unit(unit: str) -> bool:
+    """Return whether a systemd unit is the service's own, or that of one of its instances."""
+    return _OUR_UNIT.fullmatch(unit) is not None
 
 
 class Kind(Enum):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FLAP: Final = 60.0
 """Seconds within which an outage was over that is called a flap."""
 
+_AT_ONCE: Final = 1.0
+"""Seconds that don't count where clocks are compared."""
+
 _BY_HAND: Final = (Reason.OPERATOR, Reason.UNLOADED)
 
 
@@ -60,6 +63,8 @@ class Summary:
     seconds: dict[TunnelState, float]
     """Time in each state; that in UNKNOWN is what isn't known although it was watched."""
     outages: Sequence[Outage]
+    last: TunnelState | None
+    """The state when it was last watched; None: it wasn't listed then."""
 
     @property
     def known(self) -> float:
@@ -77,13 +82,10 @@ class Summary:
         """How many outages were over at once."""
         return sum(o.flap for o in self.outages)
 
-    @property
-    def last(self) -> TunnelState | None:
-        """The state at the end; None: it is no longer listed."""
-        return self.spans[-1].state if self.spans else None
 
-
-def summarize(timeline: Timeline, since: float, until: float) -> Summary:
+def summarize(
+    timeline: Timeline, since: float, until: float, watched: Sequence[Watched] = ()
+) -> Summary:
     """Return what became of a tunnel from ``since`` to ``until``, on the wall clock."""
     spans = clip(timeline.spans, since, until)
     seconds: dict[TunnelState, float] = defaultdict(float)
@@ -93,7 +95,9 @@ def summarize(timeline: Timeline, since: float, until: float) -> Summary:
     told = [(at, entry) for at, entry in timeline.transitions if since <= at < until]
     # An outage is as long as it was, also where it began before or ended later.
     outages = [o for o in _outages(timeline.spans) if o.end > since and o.begin < until]
-    return Summary(timeline.name, spans, told, dict(seconds), outages)
+    seen = max((w.end for w in watched), default=0.0)
+    last = spans[-1].state if spans and spans[-1].end >= seen - _AT_ONCE else None
+    return Summary(timeline.name, spans, told, dict(seconds), outages, last)
 
 
 def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:

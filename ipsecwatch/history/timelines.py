@@ -32,7 +32,7 @@ class Span:
     entry: Entry | None = None
     """The entry that tells of it; None: what came after, or was missing, shows it."""
     anew: bool = False
-    """The first of a run of the service that knew nothing of the time before."""
+    """Nothing is known of the time before: it is listed anew, or the service knew nothing."""
 
     @property
     def seconds(self) -> float:
@@ -115,11 +115,13 @@ class _Walk:
         name, at = entry.tunnel, entry.stamp.mono
         timeline = self.timelines.setdefault(name, Timeline(name))
         now = self._now.get(name)
+        anew = now is None
         if now is None and entry.listed == "yes" and entry.kind is Kind.TRANSITION:
-            now = _Now(run.begin, None)  # it was listed, and what was told of it isn't there
+            # It was listed, and what was told of it isn't there.
+            now, anew = _Now(run.begin, None, anew=True), False
         if now is not None:
-            if now.state is None and entry.kind is Kind.TRANSITION:
-                now.state = entry.old
+            if entry.kind is Kind.TRANSITION:
+                _compare(now, entry)
             self._write(run, name, now, at)
         wall = run.clock.wall(at)
         timeline.transitions.append((wall, entry))
@@ -127,7 +129,6 @@ class _Walk:
             timeline.spans.append(Span(wall, wall, None, entry))
             self._now.pop(name, None)
         else:
-            anew = now is None and entry.kind is Kind.FIRST_LOOK
             self._now[name] = _Now(at, entry.state, entry, anew)
 
     def _write(self, run: Run, name: str, now: _Now, end: float) -> None:
@@ -137,3 +138,11 @@ class _Walk:
         for begin, until in run.spans(now.since, end):
             spans.append(Span(begin, until, state, now.entry, now.anew))
             now.anew = False
+
+
+def _compare(now: _Now, entry: Entry) -> None:
+    """Learn from a transition how the tunnel was, where an entry of that is missing."""
+    if now.state is None:
+        now.state = entry.old
+    elif now.state is not entry.old:
+        now.state, now.entry = TunnelState.UNKNOWN, None

@@ -15,7 +15,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ipsecwatch.history.clock import BootClock
-from ipsecwatch.history.entries import Kind, Sign
+from ipsecwatch.history.entries import Kind, Sign, is_our_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -151,7 +151,7 @@ class _Boots:
         signs = [
             (s.sign, s.stamp.mono)
             for s in self._system[boot]
-            if last.unit
+            if is_our_unit(last.unit)
             and s.unit == last.unit
             and last.stamp.mono <= s.stamp.mono
             and (limit is None or s.stamp.mono < limit)
@@ -167,7 +167,7 @@ class _Boots:
         if over is not None:
             return over, End.SYSTEMD
         boot_end = self._found.boot_ends.get(last.stamp.boot)
-        if limit is None and last.unit.endswith(".service") and boot_end is not None:
+        if limit is None and is_our_unit(last.unit) and boot_end is not None:
             return max(boot_end.mono, last.stamp.mono), End.BOOT
         shown = max((at for _, at in signs), default=last.stamp.mono)
         return shown, End.LAST_ENTRY

@@ -120,6 +120,37 @@ def test_after_a_reboot_a_tunnel_that_is_not_tried_is_no_outage() -> None:
     assert s.uptime == pytest.approx(100 / 590)
 
 
+def test_of_a_tunnel_that_is_gone_after_a_reboot_it_is_not_known_how_it_is() -> None:
+    diary = Diary()
+    diary.began(100)
+    diary.found(100, "stuck")
+    diary.found(100, "up", "lab")
+    diary.boot_ends(200)
+    diary.reboot("b", 1000)
+    diary.began(10, "2")
+    diary.found(10, "up", "lab")
+    diary.ended(500)
+    watched = watched_of(diary.runs, NOON, NOON + 1e6)
+    site, lab = (
+        summarize(diary.timelines[name], NOON, NOON + 1e6, watched) for name in ("site", "lab")
+    )
+    assert (site.last, lab.last) == (None, TunnelState.UP)
+    assert [(o.seconds, o.over) for o in site.outages] == [(100, False)]
+
+
+def test_what_comes_from_down_after_a_reboot_is_no_outage() -> None:
+    diary = Diary()
+    diary.began(100)
+    diary.found(100, "up")
+    diary.boot_ends(200)
+    diary.reboot("b", 1000)
+    diary.began(10, "2")  # and saw pluto stopped
+    diary.change(12, "down", "connecting", listed="new")
+    diary.change(13, "connecting", "up")
+    diary.ended(500)
+    assert not summarize(diary.timelines["site"], NOON, NOON + 1e6).outages
+
+
 def test_what_was_watched_is_told_run_by_run_without_sleep() -> None:
     diary = Diary()
     diary.began(100)

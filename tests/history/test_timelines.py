@@ -110,6 +110,15 @@ def test_where_entries_are_missing_nothing_is_claimed_of_that_time() -> None:
     assert diary.spans("quiet") == [(100, 150, "up"), (150, 200, "unknown"), (200, 300, "unknown")]
 
 
+def test_where_two_entries_contradict_each_other_one_is_missing() -> None:
+    diary = Diary()
+    diary.began(100)
+    diary.found(100, "up")
+    diary.change(200, "stuck", "up")
+    diary.ended(300)
+    assert diary.spans() == [(100, 200, "unknown"), (200, 300, "up")]
+
+
 def jumping(jump: float, at: float) -> Diary:
     """A machine whose clock jumps at some second, while site is up."""
     diary = Diary()

@@ -87,6 +87,14 @@ def test_of_a_service_that_is_no_unit_systemd_would_not_have_told() -> None:
     assert watched(diary) == [("1", 100, 150, End.LAST_ENTRY)]
 
 
+def test_a_unit_that_has_more_in_it_tells_nothing_of_the_service() -> None:
+    diary = Diary(unit="docker.service")
+    diary.began(100)
+    diary.systemd(300, Sign.OVER, "docker.service")
+    diary.boot_ends(900)
+    assert watched(diary) == [("1", 100, 100, End.LAST_ENTRY)]
+
+
 def test_another_units_end_is_not_ours(diary: Diary) -> None:
     diary.systemd(250, Sign.OVER, "ipsecwatch@lab.service")
     diary.systemd(300, Sign.OVER)

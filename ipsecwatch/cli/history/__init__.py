@@ -103,7 +103,7 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
     if since is None and watched:
         begin = min(w.begin for w in watched)
     timelines = pick_named(timelines_of(runs), names)
-    summaries = [summarize(t, begin, until) for t in timelines]
+    summaries = [summarize(t, begin, until, watched) for t in timelines]
     visits = screen.visits_in(timelines, begin, until)
     shown = [s for s in summaries if s.spans or names]
     return _History(begin, until, found.since, watched, shown, visits)

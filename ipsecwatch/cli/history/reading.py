@@ -28,6 +28,7 @@ from ipsecwatch.history.entries import (
     Stamp,
     SystemEntry,
     entry_of,
+    is_our_unit,
     system_entry_of,
 )
 from ipsecwatch.history.watches import Found
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
 
 FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files: on disk, or in memory until the next boot."""
-
-OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
-"""The service's unit; instances have names of their own."""
 
 ANSWER: Final = 2.0
 """Seconds that the service may take to say which run of it this is."""
@@ -112,7 +110,7 @@ class Source:
         for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
             if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
                 continue
-            if not self.any_unit and not OUR_UNIT.fullmatch(fields.get("_SYSTEMD_UNIT", "")):
+            if not self.any_unit and not is_our_unit(fields.get("_SYSTEMD_UNIT", "")):
                 self.left_out += 1
                 continue
             entry = entry_of(stamp, fields)

@@ -166,7 +166,7 @@ def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
         ("not known", _of(unknown)),
         ("not watched", _of(look.until - look.since - look.seconds)),
         ("not seen", _of(look.seconds - known - unknown)),
-        ("outages", _outages(s.outages)),
+        ("outages", _outages(s.outages, seen=s.last is not None)),
         ("flaps", f"{s.flaps} of them over within a minute" if s.flaps else ""),
     ]
 
@@ -175,12 +175,13 @@ def _of(seconds: float) -> str:
     return terminal.ago(seconds) if seconds >= 1 else ""
 
 
-def _outages(outages: Sequence[Outage]) -> str:
+def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
     if not outages:
         return "none"
     total = terminal.ago(sum(o.seconds for o in outages))
     longest = max(outages, key=lambda o: o.seconds)
-    lasts = "" if outages[-1].over else "; the last one isn't over"
+    lasts = "; the last one isn't over" if seen else "; nobody saw the end of the last one"
+    lasts = "" if outages[-1].over else lasts
     if len(outages) == 1:
         return f"1, {total}, from {_second(longest.begin)}{lasts}"
     return (

@@ -99,7 +99,7 @@ The journal reaches back to 2023-11-15 00:00.
 
   TUNNEL   UPTIME  OUTAGES  LONGEST  00:00          06:00           12:00           18:00
 ● site    90.21 %        1   2h 00m  ██████████▄▁▁▁▁▄███████████ ███?    ▄██████████████████████████
-○ lab      0.00 %        -        -  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ ▁▁▁▁
+- lab      0.00 %        -        -  ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁ ▁▁▁▁
 - rw[1]     100 %        -        -                    ██████
 █ up  ▄ partly  ▁ not up  · on demand  ? not known  blank: not watched
 """
