@@ -199,7 +199,7 @@ async def run_id(within: float = 5.0) -> str:
     async with _asking(within) as connection:
         asked = [MANAGER, "RunId"]
         reply = await connection.call(NAME, ROOT, PROPERTIES, "Get", "ss", asked, within=within)
-        return word({"RunId": reply.body[0]}, "RunId") or ""
+        return value({"RunId": reply.body[0]}, "RunId", "s") or ""
 
 
 async def refresh(within: float = 60.0) -> int:
