@@ -22,7 +22,7 @@ from tests.support.container import UnbootableError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
+pytestmark = [pytest.mark.thorough, pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
 FIRST_LOOK: Final = 8.0
 """Seconds that a service may take from its start to its first look, on this slow kernel."""
@@ -63,8 +63,6 @@ def witnessed(bed: Bed) -> Witnessed:
 def test_history_tells_what_a_witness_saw(
     debs: dict[str, Path], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if request.config.getoption("--bed") != "full":
-        pytest.skip("packaging/dev bed plays it")
     rest = float(request.config.getoption("--bed-rest"))
     try:
         with Bed("bookworm", tmp_path, own_kernel=True) as bed:
