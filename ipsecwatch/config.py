@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 SERVICE_FILE: Final = Path("/etc/ipsecwatch/ipsecwatch.toml")
 """The service's settings; then ``ipsecwatch.toml.d/*.toml`` beside it, in order of name."""
+
+
+MAX_SIZE: Final = 1 << 20
+"""Bytes of a settings file."""
 
 
 class ConfigError(Exception):
@@ -83,26 +89,40 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """The settings of the agent in the user's session."""
+class TunnelSettings:
+    """What the agent tells of some tunnels, and when."""
 
     up: bool = True
     """Tell when a tunnel comes up."""
     down: bool = True
-    """Tell when a tunnel is lost."""
+    """Tell when a tunnel is lost, works in part, or is unstable."""
     stuck: bool = True
-    """Tell when a tunnel is stuck in negotiation."""
+    """Tell when a tunnel can't connect."""
     settle: float = _number(3.0, 0.0, 60.0)
     """Wait this long before telling of a loss; a tunnel that is back by then is one quiet line."""
-    burst: int = _number(4, 1, 100)
-    """More changes than this at once become one summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings(TunnelSettings):
+    """The settings of the agent in the user's session."""
+
+    burst: int = _number(3, 1, 3)
+    """More tunnels than this at once become one summary; there are never more than three notices,
+    since GNOME keeps no more of one program."""
     ignore: tuple[str, ...] = ()
     """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell."""
     managed: bool = False
     """Tell of connections, too, that NetworkManager made (it tells of them itself)."""
+    tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
+    """``[tunnels."lab-*"]``: ``up``, ``down``, ``stuck`` and ``settle`` for tunnels of such names;
+    the first one that fits counts, and what it doesn't say is as for all."""
+
+    def of(self, name: str) -> TunnelSettings:
+        """Return the settings of a tunnel."""
+        return next((s for glob, s in self.tunnels if fnmatchcase(name, glob)), self)
 
 
-S = TypeVar("S", Settings, AgentSettings)
+S = TypeVar("S", Settings, AgentSettings, TunnelSettings)
 
 
 def load_service(path: Path = SERVICE_FILE) -> Settings:
@@ -122,14 +142,18 @@ def load_service(path: Path = SERVICE_FILE) -> Settings:
 
 def load_agent(path: Path) -> AgentSettings:
     """Read the agent's settings from ``path``, which may be missing. Raises ConfigError."""
-    return _load([path], AgentSettings)
+    settings = _load([path], AgentSettings)
+    # The globs have what the file says of them; here they get what it says for all.
+    general = {f.name: getattr(settings, f.name) for f in fields(TunnelSettings)}
+    tunnels = [(glob, TunnelSettings(**(general | said))) for glob, said in settings.tunnels]  # type: ignore[operator]
+    return replace(settings, tunnels=tuple(tunnels))
 
 
 def _load(paths: list[Path], kind: type[S]) -> S:
     values: dict[str, Any] = {}
     for path in paths:
         try:
-            text = path.read_text(encoding="utf-8")
+            text = _read(path)
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as e:
@@ -139,8 +163,42 @@ def _load(paths: list[Path], kind: type[S]) -> S:
         except (ValueError, RecursionError) as e:  # a number or a list that is far too long, too
             raise ConfigError(f"{path}: {e}") from e
         for key, value in data.items():
-            values[key] = _checked(kind, key, value, f"{path}:{_line(text, key)}")
+            if key == "tunnels" and kind is AgentSettings:
+                values[key] = _tunnels(value, text, path)
+            else:
+                values[key] = _checked(kind, key, value, f"{path}:{_line(text, key)}")
     return kind(**values)
+
+
+def _read(path: Path) -> str:
+    """Read a file that is one: a pipe would keep us waiting, a device would never end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        kind = os.fstat(file.fileno())
+        if not stat.S_ISREG(kind.st_mode) and kind.st_rdev != os.stat(os.devnull).st_rdev:
+            raise OSError("it is no file")
+        data = file.read(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise OSError(f"it is larger than {MAX_SIZE >> 20} MiB")
+    return data.decode()
+
+
+def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str, object]], ...]:
+    """Check the settings for single tunnels, as far as they are said."""
+    found = []
+    for glob, said in value.items() if isinstance(value, dict) else [("", value)]:
+        header = re.search(rf"^[ \t]*\[[^\n]*{re.escape(glob)}", text, re.MULTILINE)
+        start = header.start() if header else 0
+        above = text.count("\n", 0, start)
+        if not isinstance(said, dict):
+            where = f"{path}:{_line(text, 'tunnels')}"
+            raise ConfigError(f'{where}: tunnels must be tables, such as [tunnels."lab-*"]')
+        found.append(
+            (glob, {
+                key: _checked(TunnelSettings, key, v, f"{path}:{above + _line(text[start:], key)}")
+                for key, v in said.items()
+            })
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _checked(kind: type[S], key: str, value: object, where: str) -> object:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ipsecwatch.config import AgentSettings, ConfigError, Settings, load_agent, load_service
+from ipsecwatch.config import (
+    AgentSettings,
+    ConfigError,
+    Settings,
+    TunnelSettings,
+    load_agent,
+    load_service,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +64,7 @@ def test_without_a_file_every_setting_has_its_default(file: Path) -> None:
 
 @pytest.mark.parametrize("kind", [Settings, AgentSettings])
 def test_every_default_may_be_written_down(kind: type[Any], file: Path) -> None:
-    lines = [f"{f.name} = {toml(f.default)}" for f in fields(kind)]
+    lines = [f"{f.name} = {toml(f.default)}" for f in fields(kind) if f.name != "tunnels"]
     file.write_text("\n".join(lines), encoding="utf-8")
     assert load(file, kind) == kind()
 
@@ -182,6 +190,48 @@ def test_an_unknown_setting_is_an_error_that_names_the_known_ones(
     assert said.startswith(f"1: unknown setting {key!r}; known: ")
     for f in fields(Settings):
         assert f.name in said
+
+
+def test_single_tunnels_have_settings_of_their_own_by_glob(file: Path) -> None:
+    file.write_text(
+        'settle = 5\nup = false\n[tunnels."lab-1"]\nup = true\n'
+        '[tunnels."lab-*"]\ndown = false\nsettle = 30\n'
+    )
+    found = load_agent(file)
+    assert found.of("office") is found
+    assert found.of("lab-1") == TunnelSettings(up=True, settle=5.0)
+    assert found.of("lab-2") == TunnelSettings(up=False, down=False, settle=30.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tunnels = 3", "1: tunnels must be tables"),
+        ("\n[tunnels]\nlab = 3", "2: tunnels must be tables"),
+        ('up = true\n\n[tunnels."a"]\n\nupp = 3', "5: unknown setting 'upp'"),
+        ('[tunnels."a*"]\nup = true\n[tunnels.b]\nup = 1', "4: up must be true or false"),
+        ('[tunnels."a*"]\nignore = []', "2: unknown setting 'ignore'"),
+        ('[tunnels."a*"]\nsettle = 61', "2: settle must be from 0.0 to 60.0"),
+        ("burst = 4", "1: burst must be from 1 to 3"),
+    ],
+)
+def test_a_mistake_in_settings_of_single_tunnels_has_its_line(
+    text: str, said: str, file: Path
+) -> None:
+    assert complaint(file, text, AgentSettings).startswith(said)
+
+
+def test_what_is_no_file_is_not_read(file: Path, tmp_path: Path) -> None:
+    os.mkfifo(file)
+    with pytest.raises(ConfigError, match="it is no file"):
+        load_service(file)
+    file.unlink()
+    file.symlink_to("/dev/null")
+    assert load_service(file) == Settings()
+    file.unlink()
+    file.write_text("#" * (2 << 20))
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        load_service(file)
 
 
 def test_a_setting_of_the_agents_is_unknown_to_the_service(file: Path) -> None:

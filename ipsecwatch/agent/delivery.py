@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Notices on their way to the screen, or to the terminal where there is no screen.
+"""Makes the screen so that it shows what is wanted, or prints that where there is no screen.
 
-Only the newest notice of each key waits, so a server that hangs delays nobody and a queue can't
-grow. What couldn't be shown is printed at once, and shown after all if a server comes soon: at the
-start of a session the agent may well be earlier than the desktop.
+Only what is wanted now counts, so a server that hangs delays nobody and no queue can grow. What
+couldn't be shown is printed, and shown when there is a server, if it is still so.
+
+There are a few slots on the screen. A notice stays in its slot; one that takes the place of others
+takes a slot of theirs, and so replaces it in place.
 """
 
 from __future__ import annotations
@@ -14,114 +16,215 @@ import logging
 import os
 import sys
 import time
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.notifications import Notification, Withdrawal
+from ipsecwatch.agent.policy import MAX_NOTICES
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from ipsecwatch.agent.notifications import Notification
 
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds between attempts to reach a server that isn't there; the last one for ever."""
-FRESH: Final = 60.0
-"""Seconds for which a notice is still worth being shown."""
+"""Seconds between attempts with a server that refuses or hangs; the last one for ever. Where there
+is none, one that comes is heard of."""
+END_LIMIT: Final = 0.4
+"""Seconds that an answer of the server's is waited for at the end."""
+SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
 
 
 class Display(Protocol):
     """What shows notices. Both methods raise BusError."""
 
-    async def show(self, notice: Notification) -> None:
-        """Show a notice in place of the last one with its key."""
+    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
+        """Show a notice in place of the last one in its slot."""
 
-    async def withdraw(self, key: str) -> None:
-        """Take the notice with this key off the screen, if it is there."""
+    async def withdraw(self, slot: str) -> None:
+        """Take what is in a slot off the screen, if it is there."""
+
+    async def withdraw_all(self) -> None:
+        """Take all off the screen, and wait for nobody for long."""
 
 
 @dataclass(slots=True)
-class _Pending:
-    what: Notification | Withdrawal
-    since: float
-    printed: bool = False
+class Slot:
+    """What was shown last in a slot."""
+
+    key: str
+    rank: int
+    text: int
+    """A checksum of what it says."""
+    there: bool = True
+    """It may still be on the screen."""
 
 
 class Delivery:
-    """Delivers notices, one at a time."""
+    """Shows what is wanted.
 
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
-        self._items: dict[str, _Pending] = {}
+    ``shown`` gets each notice that a server took, ``unshown`` each that none could be found for;
+    ``changed`` is called when what is in the slots has changed.
+    """
+
+    def __init__(
+        self,
+        shown: Callable[[Notification], object],
+        unshown: Callable[[Notification], object],
+        changed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._shown = shown
+        self._unshown = unshown
+        self._changed = changed
+        self.slots: dict[str, Slot] = {}
+        self._wanted: Mapping[str, Notification] = {}
+        self._held: frozenset[str] = frozenset()
+        self._printed: dict[str, int] = {}
         self._stirred = asyncio.Event()
+        self._idle = asyncio.Lock()
         self._display: Display | None = None
         self._backoff = Backoff(RETRY)
-        self._retry_at = 0.0
+        self._retry_at: float | None = None
+        self._nobody = False
+        """There is no server; one that comes is heard of."""
 
-    def put(self, what: Notification | Withdrawal) -> None:
-        """Deliver this in place of what waits with the same key."""
-        self._items.pop(what.key, None)
-        self._items[what.key] = _Pending(what, asyncio.get_running_loop().time())
+    def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
+        """Show this, and nothing else but the notices of ``held`` keys that are there."""
+        if wanted != self._wanted:
+            self._nobody = False  # the bus may know a server to start
+        self._wanted, self._held = wanted, held
         self._stirred.set()
 
     def use(self, display: Display | None) -> None:
         """Show on this from now on; None: there is no screen."""
         self._display = display
+        self.slots.clear()
+        self.server_is_there()
+
+    def server_is_there(self) -> None:
+        """Try at once: there is a server now, or something else has changed."""
         self._backoff.reset()
-        self._retry_at = 0.0
+        self._retry_at, self._nobody = None, False
         self._stirred.set()
 
+    def server_changed(self, owner: str) -> None:
+        """Take note that another server is there, which shows nothing yet, or none ("")."""
+        if owner:
+            self.slots.clear()
+            self.server_is_there()
+        else:
+            # What was there isn't shown again: the desktop may be about to end, and the bus would
+            # start a server for it.
+            for slot in self.slots.values():
+                slot.there = False
+
+    def closed(self, slot: str) -> str | None:
+        """Take note that what is in a slot isn't on the screen any more; return its key."""
+        if slot not in self.slots:
+            return None
+        self.slots[slot].there = False
+        return self.slots[slot].key
+
     async def run(self) -> None:
-        """Deliver for ever."""
+        """Keep the screen so for ever."""
         while True:
-            retry = self._items and self._display is not None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._retry_at if retry else None):
+                async with asyncio.timeout_at(self._retry_at):
                     await self._stirred.wait()
             self._stirred.clear()
-            for key, item in list(self._items.items()):
-                if self._items.get(key) is item and await self._deliver(item):
-                    self._drop(key, item)
+            async with self._idle:
+                await self._deliver()
 
-    def _drop(self, key: str, item: _Pending) -> None:
-        if self._items.get(key) is item:  # nothing newer came meanwhile
-            del self._items[key]
+    async def end(self) -> None:
+        """Take all off the screen, within a second."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_LIMIT):
+                await self._idle.acquire()  # what is being shown now has a number then
+        if self._display is not None:
+            await self._display.withdraw_all()
+        self._display = None
+        self.slots.clear()
 
-    async def _deliver(self, item: _Pending) -> bool:
-        """Show a notice, or at least print it; says whether that is all that can be done."""
+    async def _deliver(self) -> None:
         now = asyncio.get_running_loop().time()
-        if item.printed and now - item.since > FRESH:
-            return True
-        if self._display is None or now < self._retry_at:
-            shown = False
-        else:
-            shown = await self._show(self._display, item.what)
-        if not shown:
-            self._print(item)
-        return shown or isinstance(item.what, Withdrawal)
+        waits = self._retry_at is not None and now < self._retry_at
+        if self._display is not None and not waits and not self._nobody:
+            await self._try_to_show(self._display)
+        for key in [key for key in self._printed if key not in self._wanted]:
+            del self._printed[key]
+        for notice in list(self._wanted.values()):
+            if self._slot_of(notice.key) is None and self._printed.get(notice.key) != text(notice):
+                self._printed[notice.key] = text(notice)
+                self._unshown(notice)
 
-    async def _show(self, display: Display, what: Notification | Withdrawal) -> bool:
+    async def _try_to_show(self, display: Display) -> None:
         try:
-            if isinstance(what, Withdrawal):
-                await display.withdraw(what.key)
-            else:
-                await display.show(what)
+            await self._show(display)
         except BusError as e:
+            from ipsecwatch.agent.desktop import NobodyError
+
             if self._backoff.failures == 0:
                 logger.warning("no notifications on the desktop: %s", clean(str(e)))
-            self._retry_at = asyncio.get_running_loop().time() + self._backoff.next()
-            return False
-        self._backoff.reset()
-        return True
+            pause = self._backoff.next()
+            self._nobody = isinstance(e, NobodyError)
+            now = asyncio.get_running_loop().time()
+            self._retry_at = None if self._nobody else now + pause
+        else:
+            self._backoff.reset()
+            self._retry_at = None
 
-    def _print(self, item: _Pending) -> None:
-        if isinstance(item.what, Notification) and not item.printed:
-            item.printed = True
-            self._write(notifications.line(item.what, time.time()))
+    async def _show(self, display: Display) -> None:
+        """Show and take away until the screen is as wanted, whatever is wanted meanwhile."""
+        while (step := self._next_step()) is not None:
+            slot, notice = step
+            if notice is None:
+                del self.slots[slot]
+                await display.withdraw(slot)
+            else:
+                await self._show_in(display, slot, notice)
+            self._changed()
+
+    def _next_step(self) -> tuple[str, Notification | None] | None:
+        """Return a slot and what it should show; None for what should go."""
+        leaving = self._leaving()
+        for notice in self._wanted.values():
+            slot = self._slot_of(notice.key)
+            if slot is None:
+                return (leaving or self._free())[0], notice
+            if self.slots[slot].text != text(notice):
+                return slot, notice
+        return (leaving[0], None) if leaving else None
+
+    def _leaving(self) -> list[str]:
+        keys = self._wanted.keys() | self._held
+        return [slot for slot, s in self.slots.items() if s.key not in keys]
+
+    def _free(self) -> list[str]:
+        held = [slot for slot, s in self.slots.items() if s.key not in self._wanted]
+        return [*(slot for slot in SLOTS if slot not in self.slots), *held]
+
+    def _slot_of(self, key: str) -> str | None:
+        return next((slot for slot, s in self.slots.items() if s.key == key), None)
+
+    async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
+        before = self.slots.get(slot)
+        # A text that changes while nothing got worse isn't to catch anybody's eye.
+        quiet = before is not None and before.there and 0 < notice.rank <= before.rank
+        await display.show(slot, notice, quiet=quiet)
+        self.slots[slot] = Slot(notice.key, notice.rank, text(notice))
+        self._printed.pop(notice.key, None)
+        self._shown(notice)
+
+
+def text(notice: Notification) -> int:
+    """Return a checksum of what a notice says, the same in every process."""
+    return zlib.crc32(f"{notice.title}\0{notice.body}".encode())
 
 
 def to_terminal(line: str) -> None:
@@ -132,3 +235,8 @@ def to_terminal(line: str) -> None:
     except OSError:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
+
+
+def print_notice(notice: Notification) -> None:
+    """Print a notice that has no screen."""
+    to_terminal(notifications.line(notice, time.time()))

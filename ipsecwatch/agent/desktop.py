@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Showing notices on the desktop: the one room that imports desktop-notifier.
+"""Showing notices on the desktop: the one module that imports desktop-notifier.
 
 A subclass of its D-Bus back end, for what that (6.2) lacks:
 
 * it escapes nothing, while most servers take a body for markup;
 * it can't replace a notification, and knows no hints but the urgency;
 * where there is no server, or one that hangs, send() says nothing, or never returns;
-* it keeps a connection of its own, and none any more once the session's bus was started again.
+* it keeps a connection of its own, and none any more once the session's bus was started again;
+* it believes a signal of whoever sends one.
 
 So notifications go over our own BusConnection, with deadlines. What is taken from the library is
-its model of a notification, its urgencies and its table of the server's numbers.
+its model of a notification, its urgencies and its table of the server's numbers. Notices are shown
+in slots, which are what that table calls identifiers; what is shown in a slot replaces what was
+there before.
 """
 
 from __future__ import annotations
@@ -20,31 +23,56 @@ from typing import TYPE_CHECKING, Any, Final
 from desktop_notifier import common
 from desktop_notifier.backends.dbus import DBusDesktopNotifier
 
-from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusConnection, ErrorReplyError, NoReplyError
-from ipsecwatch.dbus.messages import Reply, Variant
+from ipsecwatch.agent.notifications import PASSING
+from ipsecwatch.agent.rules import Urgency
+from ipsecwatch.agent.texts import APP_NAME
+from ipsecwatch.dbus.connection import (
+    BUS,
+    BUS_PATH,
+    BusConnection,
+    BusError,
+    ErrorReplyError,
+    NoReplyError,
+)
+from ipsecwatch.dbus.messages import Reply, Signal, Variant
 from ipsecwatch.sanitize import escape_markup
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ipsecwatch.agent.notifications import Notification
 
 SERVER: Final = "org.freedesktop.Notifications"
 """Name and interface of the notification server."""
 SERVER_PATH: Final = "/org/freedesktop/Notifications"
-APP_NAME: Final = "ipsecwatch"
-"""Also the name of our desktop file."""
+DESKTOP_ENTRY: Final = "ipsecwatch"
+"""The name of our desktop file."""
 
 ANSWER_LIMIT: Final = 5.0
 """Seconds that a server may take. Healthy ones take some milliseconds."""
 START_LIMIT: Final = 20.0
 """Seconds that the bus may take to start a server."""
-MAX_KEPT: Final = 1000
-"""Notifications that can still be replaced."""
+LAST_WORDS: Final = 0.4
+"""Seconds that the bus may take to read what we have to say at the end."""
 
-_QUILLS: Final = str.maketrans("<>", "‹›")
+EXPIRED: Final = 1
+"""NotificationClosed's reason where the server itself took a notification away. All others are
+somebody's will: those that we close ourselves are out of our table by then."""
+
+_STACK_TAG: Final = "x-dunst-stack-tag"
+_QUILLS: Final = str.maketrans("<>&", "‹›＆")
 _NOBODY: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
 )
+_RULES: Final = (
+    f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{SERVER}'",
+    f"type='signal',sender='{SERVER}',interface='{SERVER}',member='NotificationClosed'",
+)
+
+
+class NobodyError(BusError):
+    """There is no notification server, and the bus knows none to start."""
 
 
 @dataclass(frozen=True)
@@ -56,62 +84,120 @@ class _Hinted(common.Notification):
 
 
 class NotificationServer(DBusDesktopNotifier):
-    """The notification server, over one connection to the session's bus."""
+    """The notification server, over one connection to the session's bus.
 
-    def __init__(self, connection: BusConnection) -> None:
+    ``on_owner`` is told that another server is there now, or none (""); ``on_expired`` of a slot
+    whose notification the server took away, and ``on_closed`` of one that somebody closed.
+    """
+
+    def __init__(
+        self,
+        connection: BusConnection,
+        on_owner: Callable[[str], object] = lambda _: None,
+        on_expired: Callable[[str], object] = lambda _: None,
+        on_closed: Callable[[str], object] = lambda _: None,
+    ) -> None:
         super().__init__(APP_NAME)
         self._connection = connection
+        self._on_owner = on_owner
+        self._on_expired = on_expired
+        self._on_closed_by_user = on_closed
         self._server = ""
         """The unique name of the server that the numbers are from."""
-        self._markup = False
+        self._can: frozenset[str] = frozenset()
 
-    async def show(self, notice: Notification) -> None:
-        """Show a notice in place of the last one with its key. Raises BusError."""
+    async def listen(self) -> None:
+        """Be told of the server from now on. Raises BusError."""
+        self._connection.on_signal = self._hear
+        for rule in _RULES:
+            await self._connection.call_bus("AddMatch", "s", rule)
+
+    async def owner(self) -> str:
+        """Return the unique name of the server that is there; "": none. Raises BusError."""
+        try:
+            reply = await self._connection.call_bus("GetNameOwner", "s", SERVER)
+        except ErrorReplyError:
+            return ""
+        return str(reply.body[0])
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The server's number of the notification in each slot."""
+        return dict(self._platform_to_interface_notification_identifier.inverse)
+
+    @property
+    def server(self) -> str:
+        """The unique name of the server that has them."""
+        return self._server
+
+    def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
+        """Take over notifications that an agent before this one showed on a server."""
+        self._server = server
+        self._platform_to_interface_notification_identifier.forceupdate(
+            {number: slot for slot, number in numbers.items()}
+        )
+
+    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
+        """Show a notice in place of the last one in its slot. Raises BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
+        urgency = Urgency.LOW if quiet else notice.urgency
         await self._send(
             _Hinted(
                 title=notice.title,
                 message=notice.body,
-                urgency=common.Urgency(notice.urgency.value),
+                urgency=common.Urgency(urgency.value),
                 icon=common.Icon(name=notice.icon),
-                identifier=notice.key,
+                timeout=0 if notice.lasting else int(PASSING),
+                identifier=slot,
                 category=notice.category,
-                transient=notice.transient,
+                transient=not notice.lasting,
             )
         )
 
-    async def withdraw(self, key: str) -> None:
-        """Take the notice with this key off the screen, if it is there. Raises BusError."""
-        await self._clear(key)
+    async def withdraw(self, slot: str) -> None:
+        """Take what is in a slot off the screen, if it is there. Raises BusError."""
+        await self._clear(slot)
+
+    async def withdraw_all(self) -> None:
+        """Take all off the screen without waiting for the server: it may hang. Raises nothing."""
+        for number in self._platform_to_interface_notification_identifier:
+            self._connection.tell(
+                self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [number]
+            )
+        self._platform_to_interface_notification_identifier.clear()
+        await self._connection.flush(LAST_WORDS)
 
     async def _send(self, notification: common.Notification) -> None:
         await self._meet_server()
         icon = notification.icon.as_name() if notification.icon else ""
         numbers = self._platform_to_interface_notification_identifier
-        message = notification.message
+        is_markup = "body-markup" in self._can
+        message, title = notification.message, notification.title
         body = [
             self.app_name,
             numbers.inverse.get(notification.identifier, 0),
             icon,
-            # No server takes a title for markup, but dunst (1.9) looks for links and images in it.
-            notification.title.translate(_QUILLS) if self._markup else notification.title,
-            escape_markup(message) if self._markup else message,
-            [],  # no actions: there is nothing that we could do
+            # No server takes a title for markup, or says so, but dunst looks for links in it; and
+            # where a dunstrc says nothing of markup, for that, too, in both, without a word.
+            title.translate(_QUILLS),
+            escape_markup(message) if is_markup else message.translate(_QUILLS),
+            [],  # no actions
             self._hints(notification),
-            notification.timeout,
+            notification.timeout * 1000,
         ]
         reply = await self._ask("Notify", "susssasa{sv}i", body)
         # A server may give a number again that was another notification's.
         numbers.forceput(reply.body[0], notification.identifier)
-        if len(numbers) > MAX_KEPT:
-            del numbers[next(iter(numbers))]
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:
         hints = {
             "urgency": self.to_native_urgency[notification.urgency],
-            "desktop-entry": Variant("s", APP_NAME),
+            "desktop-entry": Variant("s", DESKTOP_ENTRY),
         }
+        if _STACK_TAG in self._can:
+            # Replaces what an agent before this one left, should its number not be known.
+            hints[_STACK_TAG] = Variant("s", f"{DESKTOP_ENTRY}-{notification.identifier}")
         if isinstance(notification, _Hinted):
             hints["category"] = Variant("s", notification.category)
             hints["transient"] = Variant("b", notification.transient)
@@ -121,15 +207,12 @@ class NotificationServer(DBusDesktopNotifier):
         numbers = self._platform_to_interface_notification_identifier.inverse
         if identifier not in numbers:
             return
-        await self._meet_server()
-        number = numbers.pop(identifier, None)
-        if number is None:
-            return  # what another server showed went with it
+        # Not what another server calls by that number: this asks whom we met, and nobody else.
+        number = numbers.pop(identifier)
         try:
             await self._ask("CloseNotification", "u", [number])
-        except ErrorReplyError as e:
-            if e.name in _NOBODY:
-                raise  # else it was closed before
+        except ErrorReplyError:
+            return  # it was closed before, or the server is gone
 
     async def _meet_server(self) -> None:
         """Find out who the server is and what it can do; the bus starts one if it knows how.
@@ -143,14 +226,22 @@ class NotificationServer(DBusDesktopNotifier):
         except ErrorReplyError as e:
             if e.name not in _NOBODY:
                 raise
-            await self._connection.call(
-                BUS, BUS_PATH, BUS, "StartServiceByName", "su", [SERVER, 0], within=START_LIMIT
-            )
+            await self._start_server()
             reply = await self._ask("GetCapabilities", destination=SERVER)
-        self._markup = "body-markup" in reply.body[0]
+        self._can = frozenset(reply.body[0])
         if reply.sender != self._server:
             self._server = reply.sender
             self._platform_to_interface_notification_identifier.clear()
+
+    async def _start_server(self) -> None:
+        try:
+            await self._connection.call(
+                BUS, BUS_PATH, BUS, "StartServiceByName", "su", [SERVER, 0], within=START_LIMIT
+            )
+        except ErrorReplyError as e:
+            if e.name in _NOBODY:
+                raise NobodyError(str(e)) from e
+            raise
 
     async def _ask(
         self,
@@ -168,6 +259,28 @@ class NotificationServer(DBusDesktopNotifier):
         if reply.signature != _ANSWERS[member]:
             raise NoReplyError(f"the notification server gave {member} a strange answer")
         return reply
+
+    def _hear(self, signal: Signal) -> None:
+        """Take a signal as it comes in. Any program may send one that looks like the server's."""
+        if signal.sender == BUS:
+            if signal.member == "NameOwnerChanged" and signal.body[0] == SERVER:
+                self._heard_owner(signal.body[2])
+            return
+        is_closed = signal.interface == SERVER and signal.member == "NotificationClosed"
+        if signal.sender == self._server and is_closed and signal.signature == "uu":
+            self._on_closed(*signal.body)
+
+    def _heard_owner(self, owner: str) -> None:
+        if owner == self._server:
+            return
+        self._server = ""
+        self._platform_to_interface_notification_identifier.clear()
+        self._on_owner(owner)
+
+    def _on_closed(self, nid: int, reason: int) -> None:
+        slot = self._platform_to_interface_notification_identifier.pop(nid, None)
+        if slot is not None:
+            (self._on_expired if reason == EXPIRED else self._on_closed_by_user)(slot)
 
 
 _ANSWERS: Final = {"GetCapabilities": "as", "Notify": "u", "CloseNotification": ""}

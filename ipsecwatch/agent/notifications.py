@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the agent says, in plain words. Pure: news in, texts out.
+"""Notices, made of what there is to tell. Pure: facts in, texts out.
 
 Texts are plain: whoever shows them escapes them for what the screen takes as special. Names come
 from the service, which has cleaned them; they are bounded here, and cleaned again all the same.
@@ -7,32 +7,36 @@ from the service, which has cleaned them; they are bounded here, and cleaned aga
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.reasons import IPSEC, ReasonText, words_for
+from ipsecwatch.agent import texts
+from ipsecwatch.agent.rules import RULES, Kind, Urgency
 from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ipsecwatch.client.events import Lost, View
+    from ipsecwatch.agent.texts import Words
+    from ipsecwatch.client.events import View
 
-PLUTO: Final = "pluto"
-"""Key of the notice that the IPsec service stopped. Keys of tunnels are object paths."""
-SUMMARY: Final = "summary"
-"""Key of the notice that sums many changes up."""
 SERVICE: Final = "service"
-"""Key of the notice that nobody watches."""
+"""Key of the notice of pluto, or of the service, as a whole. Keys of tunnels are object paths."""
+SUMMARY: Final = "summary"
+"""Key of the notice that sums many up."""
+OFFLINE: Final = "offline"
+"""Key of the notice that this machine has no network."""
+SETTINGS: Final = "settings"
+"""Key of the notice that the settings have a mistake."""
 
 MAX_TITLE_NAME: Final = 24
 """Characters of a name in a title; a longer one is told in full below."""
-CUT_NAME: Final = 16
-"""Characters that are left of such a name in the title: Xfce cuts titles at some 25 characters,
-and what is told comes last."""
+CUT_NAME: Final = 20
+"""Characters that are left of such a name in the title: what is told comes after it, and GNOME's
+banner has some 50 characters."""
 MAX_LISTED_NAME: Final = 28
 """Characters of a name in a list of them."""
 MAX_WHOLE_NAME: Final = 120
@@ -43,17 +47,11 @@ MAX_MESSAGE: Final = 200
 """Characters of somebody's error message."""
 MAX_BODY: Final = 500
 """Characters of a body. What we say ourselves has some 300 at most."""
+PASSING: Final = 10.0
+"""Seconds for which good news stays."""
 
-
-class Urgency(StrEnum):
-    """How loud a notice is.
-
-    None is critical: that one would stay until it is clicked away and break through "do not
-    disturb". A lost tunnel is news, not an alarm.
-    """
-
-    LOW = "low"
-    NORMAL = "normal"
+_ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
+_ISOLATES: Final = dict.fromkeys(map(ord, _ISOLATE + _END_OF_ISOLATE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,144 +64,123 @@ class Notification:
     icon: str
     """Its name in the desktop's icon theme."""
     category: str
-    """One of the Desktop Notifications specification's (table "Categories")."""
     urgency: Urgency = Urgency.NORMAL
-    transient: bool = False
-    """Not worth keeping once it has been seen: it asks for nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """The notice with this key says what is no longer so, and nothing takes its place."""
-
-    key: str
-
-
-class NewsKind(StrEnum):
-    """What there is to tell of a tunnel."""
-
-    UP = "up"
-    DOWN = "down"
-    STUCK = "stuck"
-    PARTIAL = "partly up"
-    BLIP = "up again"
-    """It was lost, and was back before anybody was told."""
+    lasting: bool = False
+    """It stays until it is taken away, or closed; else it goes after PASSING seconds."""
+    rank: int = 0
+    """How bad it is (rules.py)."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What there is to tell of one tunnel."""
+    """What there is to tell of one tunnel, or of one template."""
 
-    kind: NewsKind
+    kind: Kind
     view: View
     reason: Reason = Reason.NONE
     away: float | None = None
     """Seconds for which it was down, where that is over and known."""
     times: int = 1
-    """How many times it was lost lately, this one included."""
-    unit: str = IPSEC
-    """The systemd unit that runs pluto; "": none is known to."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    icon: str
-    category: str
-
-
-# Names of the freedesktop icon naming specification, but for network-vpn, which Adwaita, Breeze
-# and Papirus have all the same. Those that end in -symbolic are dark on a dark ground where the
-# server doesn't recolour them (dunst).
-_LOOKS: Final = {
-    NewsKind.UP: _Look("network-vpn", "network.connected"),
-    NewsKind.BLIP: _Look("network-vpn", "network.connected"),
-    NewsKind.DOWN: _Look("network-offline", "network.disconnected"),
-    NewsKind.STUCK: _Look("dialog-warning", "network.error"),
-    NewsKind.PARTIAL: _Look("dialog-warning", "network.error"),
-}
-
-DELIBERATE: Final = frozenset({Reason.OPERATOR, Reason.UNLOADED})
-"""Somebody of this machine's did it, and knows."""
+    """How many times it was lost within ``within`` seconds; of a template: devices connected."""
+    within: float = 0.0
+    quiet: bool = False
 
 
 def single(news: News) -> Notification:
     """Tell of one tunnel."""
     name = shown(news.view.name, MAX_SHOWN)
-    long = len(name) > MAX_TITLE_NAME
-    quiet = news.kind is NewsKind.BLIP or news.reason in DELIBERATE
-    return Notification(
-        key=news.view.path,
-        title=f"{_short(name, CUT_NAME) if long else name} is {news.kind.value}",
-        body=_bounded(f"{shown(name, MAX_WHOLE_NAME)}\n{_body(news)}" if long else _body(news)),
-        icon=_LOOKS[news.kind].icon,
-        category=_LOOKS[news.kind].category,
-        urgency=Urgency.LOW if quiet else Urgency.NORMAL,
-        transient=news.kind in (NewsKind.UP, NewsKind.BLIP),
-    )
+    title = texts.TITLES[news.kind].format(name=title_name(news.view))
+    lines = [_body(news)]
+    if len(name) > MAX_TITLE_NAME:
+        whole = isolated(shown(news.view.name, MAX_WHOLE_NAME))
+        lines.append(texts.NAME_IN_FULL.format(name=whole))
+    return _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
 
 
 def summary(many: Sequence[News]) -> Notification:
     """Tell of several tunnels at once, the worst first."""
-    groups = [
-        (kind, [n for n in many if n.kind is kind])
-        for kind in (NewsKind.DOWN, NewsKind.STUCK, NewsKind.PARTIAL, NewsKind.UP, NewsKind.BLIP)
-    ]
-    groups = [(kind, group) for kind, group in groups if group]
-    (worst, first), *rest = groups
-    are = "is" if len(first) == 1 else "are"
-    title = f"{_tunnels(len(first))} {are} {worst.value}"
-    title += "".join(f", {len(group)} {kind.value}" for kind, group in rest)
-    if rest:
-        lines = [f"{kind.value.capitalize()}: {_names(group)}." for kind, group in groups]
-    else:
-        lines = [f"{_names(first)}."]
-    bad = {n.reason for n in many if n.kind not in (NewsKind.UP, NewsKind.BLIP)}
-    if len(bad) == 1 and bad != {Reason.NONE}:
-        lines.append(_why(bad.pop(), "", many[0].unit))
-    calm = all(n.kind is NewsKind.BLIP or n.reason in DELIBERATE for n in many)
+    groups: dict[Kind, list[News]] = {}
+    for n in sorted(many, key=lambda n: -RULES[n.kind].rank):
+        kind = Kind.DOWN if n.kind is Kind.RECONNECTING else n.kind
+        groups.setdefault(kind, []).append(n)
+    worst, first = next(iter(groups.items()))
+    title = texts.SUMMARY_TITLES[worst].of(len(first)).format(n=len(first))
+    lines = [texts.SUMMARY_LINES[k].format(names=names(group)) for k, group in groups.items()]
+    bad = {n.reason for n in many if RULES[n.kind].lasting}
+    if len(bad) == 1:
+        lines.append(_why(texts.REASONS[bad.pop()]))
+    quiet = all(n.quiet or RULES[n.kind].urgency is Urgency.LOW for n in many)
+    return _notice(SUMMARY, worst, title, lines, quiet=quiet)
+
+
+def offline() -> Notification:
+    """Tell that this machine has no network."""
+    return _notice(OFFLINE, Kind.OFFLINE, texts.TITLES[Kind.OFFLINE], [_why(texts.OFFLINE)])
+
+
+def stopped(lost: Sequence[News]) -> Notification:
+    """Tell that pluto stopped, and which tunnels with it."""
+    lines = [texts.STOPPED.sentence]
+    if lost:
+        lines.append(texts.STOPPED_TUNNELS.format(names=names(lost)))
+    lines.append(texts.STOPPED.advice)
+    return _notice(SERVICE, Kind.STOPPED, texts.TITLES[Kind.STOPPED], lines)
+
+
+def unknown(why: Words) -> Notification:
+    """Tell that nobody knows, so that silence isn't taken for good news."""
+    return _notice(SERVICE, Kind.UNKNOWN, texts.TITLES[Kind.UNKNOWN], [_why(why)])
+
+
+def bad_settings(mistake: str) -> Notification:
+    """Tell of a mistake in the agent's own settings: one line, with file and line."""
+    said = texts.SETTINGS.sentence.format(mistake=shown(mistake, MAX_MESSAGE))
+    lines = [said, texts.SETTINGS.advice]
+    return _notice(SETTINGS, Kind.SETTINGS, texts.TITLES[Kind.SETTINGS], lines)
+
+
+def _notice(
+    key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
+) -> Notification:
+    rule = RULES[kind]
     return Notification(
-        key=SUMMARY,
+        key=key,
         title=title,
-        body=_bounded("\n".join(lines)),
-        icon=_LOOKS[worst].icon,
-        category=_LOOKS[worst].category,
-        urgency=Urgency.LOW if calm else Urgency.NORMAL,
-        transient=worst in (NewsKind.UP, NewsKind.BLIP),
-    )
-
-
-def pluto_stopped(lost: Sequence[News]) -> Notification:
-    """Tell that libreswan stopped, and which tunnels with it."""
-    are = "is" if len(lost) == 1 else "are"
-    advice = words_for(Reason.PLUTO_STOPPED, lost[0].unit).advice
-    return Notification(
-        key=PLUTO,
-        title="The IPsec service stopped",
-        body=_bounded(f"{_names(lost)} {are} down.\n{advice}"),
-        icon="network-offline",
-        category="network.disconnected",
-    )
-
-
-def unwatched(lost: Lost) -> Notification:
-    """Tell that the service is away, so that silence isn't taken for good news."""
-    why, hint = shown(lost.why, MAX_MESSAGE), shown(lost.hint, MAX_MESSAGE)
-    stop = "" if why.endswith((".", "!", "?")) else "."
-    return Notification(
-        key=SERVICE,
-        title="Tunnels are not watched",
-        body=_bounded(f"{why}{stop}\n{hint}".strip()),
-        icon="dialog-information",
-        category="network",
-        urgency=Urgency.LOW,
+        body=_bounded("\n".join(filter(None, lines))),
+        icon=rule.icon,
+        category=f"network.{rule.category}",
+        urgency=Urgency.LOW if quiet else rule.urgency,
+        lasting=rule.lasting,
+        rank=rule.rank,
     )
 
 
 def line(notice: Notification, at: float) -> str:
     """Write a notice as one line for a terminal; ``at`` in seconds since the epoch."""
-    body = " ".join(shown(part, MAX_BODY) for part in notice.body.split("\n"))
-    told = f"{shown(notice.title, MAX_BODY)}: {body}" if body else shown(notice.title, MAX_BODY)
-    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {told}"
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notice)}"
+
+
+def plain(notice: Notification) -> str:
+    """Write a notice as one line without a time."""
+    parts = [notice.title, *notice.body.split("\n")]
+    title, *body = (shown(part.translate(_ISOLATES), MAX_BODY) for part in parts)
+    return f"{title}: {' '.join(body)}" if any(body) else title
+
+
+def title_name(view: View) -> str:
+    """Return the name of a tunnel for a title: short, and isolated where it runs to the left."""
+    name = shown(view.name, MAX_SHOWN)
+    return isolated(_short(name, CUT_NAME) if len(name) > MAX_TITLE_NAME else name)
+
+
+def isolated(name: str) -> str:
+    """Keep a name with letters that run from right to left from turning the sentence around it.
+
+    Others are left alone: not every font has a glyph of no width for the marks.
+    """
+    if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in name):
+        return f"{_ISOLATE}{name}{_END_OF_ISOLATE}"
+    return name
 
 
 def shown(text: str, limit: int) -> str:
@@ -216,59 +193,60 @@ def shown(text: str, limit: int) -> str:
 
 
 def _body(news: News) -> str:
-    view = news.view
+    view, words = news.view, texts.REASONS[news.reason]
     match news.kind:
-        case NewsKind.UP:
-            if news.away is not None:
-                return f"It was down for {_duration(news.away)}."
-            return _subnets(view) or "The tunnel is established."
-        case NewsKind.BLIP:
-            often = f" It happened {news.times} times lately." if news.times > 1 else ""
-            return f"It was lost for {_duration(news.away or 0)}.{often}"
-        case NewsKind.PARTIAL:
-            some = "Some of its subnets are not connected."
-            return _why(news.reason, "", news.unit, before=_subnets(view) or some)
-        case NewsKind.STUCK:
-            unknown = "It has been trying to connect, without success so far."
-            return _why(news.reason, unknown, news.unit)
-        case NewsKind.DOWN:
-            outlook = _OUTLOOK.get(view.state, "")
-            return _why(news.reason, "The tunnel was lost.", news.unit, after=outlook)
+        case Kind.CONNECTED:
+            return _networks(view) or texts.CONNECTED
+        case Kind.BACK:
+            return texts.BACK_AFTER.format(duration=duration(news.away or 0.0))
+        case Kind.ENDED:
+            waits = texts.RECONNECTS_WHEN_USED if view.state is TunnelState.WAITING else ""
+            return _sentences(words.sentence or texts.LOST, waits)
+        case Kind.IN_PART:
+            return _networks(view) or texts.SOME_NETWORKS
+        case Kind.DEVICES:
+            return texts.DEVICES.of(news.times).format(n=news.times)
+        case Kind.PARTIAL:
+            facts = _sentences(_networks(view) or texts.SOME_NETWORKS, words.sentence)
+            return _lines(facts, words.advice)
+        case Kind.UNSTABLE:
+            often = texts.LOST_OFTEN.of(news.times)
+            told = often.format(n=news.times, duration=duration(news.within))
+            return _lines(told, texts.UNSTABLE_ADVICE)
+        case Kind.RECONNECTING:
+            facts = _sentences(words.sentence or texts.LOST, texts.RECONNECTING)
+            return _lines(facts, words.advice)
+        case Kind.STUCK:
+            return _lines(words.sentence or texts.TRYING, words.advice)
+    return _lines(words.sentence or texts.LOST, words.advice)
 
 
-_OUTLOOK: Final = {
-    TunnelState.CONNECTING: "It is being set up again.",
-    TunnelState.WAITING: "It comes back when it is needed.",
-}
-"""What becomes of a tunnel that was lost, where something does by itself."""
+def _sentences(*whole: str) -> str:
+    return " ".join(filter(None, whole))
 
 
-def _why(reason: Reason, unknown: str, unit: str, *, before: str = "", after: str = "") -> str:
-    """Give the reason on a line, and what to do about it on the next."""
-    words = words_for(reason, unit) if reason is not Reason.NONE else ReasonText(unknown)
-    facts = " ".join(filter(None, (before, words.sentence, after)))
-    return "\n".join(filter(None, (facts, words.advice)))
+def _lines(*whole: str) -> str:
+    return "\n".join(filter(None, whole))
 
 
-def _subnets(view: View) -> str:
+def _why(words: Words) -> str:
+    return _lines(words.sentence, words.advice)
+
+
+def _networks(view: View) -> str:
     if view.children < 2:
         return ""
-    are = "is" if view.children_up == 1 else "are"
-    return f"{view.children_up} of {view.children} subnets {are} connected."
+    return texts.NETWORKS.of(view.children).format(up=view.children_up, n=view.children)
 
 
-def _names(many: Sequence[News]) -> str:
-    """List names: ``a``, ``a and b``, ``a, b and 7 more``."""
-    if len(many) == 1:
-        return _listed(many[0])
-    names = [_listed(n) for n in many[:MAX_LISTED]]
-    if len(many) > MAX_LISTED:
-        names[-1] = f"{len(many) - MAX_LISTED + 1} more"
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _listed(news: News) -> str:
-    return _short(shown(news.view.name, MAX_SHOWN), MAX_LISTED_NAME)
+def names(many: Sequence[News]) -> str:
+    """List names: ``a``, ``a, b``, ``a, b and 7 more``."""
+    few = many if len(many) <= MAX_LISTED else many[: MAX_LISTED - 1]
+    listed = [isolated(_short(shown(n.view.name, MAX_SHOWN), MAX_LISTED_NAME)) for n in few]
+    if len(few) == len(many):
+        return ", ".join(listed)
+    more = len(many) - len(few)
+    return texts.NAMES_AND_MORE.of(more).format(names=", ".join(listed), n=more)
 
 
 def _short(name: str, limit: int) -> str:
@@ -279,11 +257,7 @@ def _short(name: str, limit: int) -> str:
     return f"{name[: limit - 1 - end]}…{name[-end:]}"
 
 
-def _tunnels(n: int) -> str:
-    return "1 tunnel" if n == 1 else f"{n} tunnels"
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Write a duration roughly: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
     s = max(1, round(seconds))
     if s < 60:

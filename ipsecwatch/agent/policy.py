@@ -1,368 +1,392 @@
 # SPDX-License-Identifier: MIT
-"""Decides what the user is told, and when. Pure: events and the clock in, notices out.
+"""Decides which notices should be on the screen. Pure: events and the clock in, notices out.
 
-For each tunnel it keeps how it is and what the user believes of it. Where the two differ for long
-enough, the user is told; so a loss that is over at once, a restart of the service and a list that
-had to be read afresh are all the same matter, and nothing is told twice.
+``wanted()`` returns all that should be there at a time, and whoever shows it takes away what isn't
+among it. So nothing that is no longer true can stay, a server that comes late gets what is true
+then, and nothing is told twice.
 
-Floods are what people dislike most in such an agent, so:
+When something is told (what, and how it looks, is in rules.py):
 
-* a loss waits for ``settle``; where the tunnel is back by then, that is one quiet line;
-* a tunnel that keeps being lost has to stay away twice as long each time;
-* many tunnels at once become one summary (batching.py).
+* What is worse than what was told waits for ``settle``, so that a loss that is over at once is one
+  quiet line. After the first look, a resume, a new run of the service or a new route out it waits
+  until GRACE is over, for everything looks down then. What is better is told at once.
+* From the third loss within two minutes on a tunnel is unstable until it was up and calm; only what
+  is certain is told meanwhile: down for good, or stuck.
+* What the user closed comes back only as something worse, until the tunnel was up.
+* Never more than three notices: more tunnels than that become one summary. Where nobody knows how
+  tunnels are, or pluto stopped, or there is no network, one notice says so in the place of theirs.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from enum import IntEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.batching import Batching
-from ipsecwatch.agent.notifications import DELIBERATE, News, NewsKind, Notification, Withdrawal
+from ipsecwatch.agent.machine import MachineEvent, Network, Sleep, UnitState
+from ipsecwatch.agent.notifications import PASSING, News, Notification
+from ipsecwatch.agent.service_notice import ServiceNotice
+from ipsecwatch.agent.template_notice import TemplateNotice, template_of
+from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
 from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Update, View
-from ipsecwatch.reasons import IPSEC
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ipsecwatch.config import AgentSettings
 
-GATHER: Final = 0.3
-"""Seconds that news waits for more of its kind: what one poll saw comes as many signals."""
-GRACE: Final = 10.0
-"""Seconds for which the service may be away unremarked: an upgrade restarts it."""
-CALM: Final = 300.0
-"""Seconds after which a tunnel that was lost counts as steady again."""
-MAX_SETTLE: Final = 60.0
-"""Seconds; ``settle`` grows no further than this for a tunnel that keeps being lost."""
-REPEAT: Final = 600.0
-"""Seconds within which the same trouble of a tunnel, begun anew, is no news."""
+    _Notice = TunnelNotice | TemplateNotice
 
-
-class _Standing(IntEnum):
-    """What people tell apart, the worst first."""
-
-    DOWN = 0
-    STUCK = 1
-    HINDERED = 2
-    """Partly up, and what is missing is stuck."""
-    PARTIAL = 3
-    UP = 4
-
-    @property
-    def carries(self) -> bool:
-        return self >= _Standing.HINDERED
-
-
-_STANDING: Final = {
-    TunnelState.UP: _Standing.UP,
-    TunnelState.PARTIAL: _Standing.PARTIAL,
-    TunnelState.STUCK: _Standing.STUCK,
-}
-_KIND: Final = {
-    _Standing.UP: NewsKind.UP,
-    _Standing.PARTIAL: NewsKind.PARTIAL,
-    _Standing.HINDERED: NewsKind.PARTIAL,
-    _Standing.STUCK: NewsKind.STUCK,
-    _Standing.DOWN: NewsKind.DOWN,
-}
-
-
-@dataclass(slots=True)
-class _Tunnel:
-    view: View
-    believed: _Standing = _Standing.DOWN
-    """What the user was told last, or takes for granted."""
-    why: Reason = Reason.NONE
-    """Of the last transition; of the loss, while one waits to be told."""
-    fresh: bool = False
-    """It is listed, but no transition of it was heard yet."""
-    sticks: bool = False
-    """Its missing child has been tried for too long."""
-    gone: bool = False
-    due: float | None = None
-    """When the user is told what is new."""
-    gap: bool = False
-    """What is new happened while nobody listened."""
-    lost: float | None = None
-    """When it got worse than what is believed."""
-    down_since: float | None = None
-    """When the loss came of which the user was told."""
-    losses: int = 0
-    """How often it was lost lately."""
-    last_loss: float = -math.inf
-    trouble: tuple[float, Reason] = (-math.inf, Reason.NONE)
-    """When it was last told to be stuck, and why."""
-
-    @property
-    def known(self) -> TunnelState:
-        if self.gone:
-            return TunnelState.DOWN
-        unknown = self.view.state is TunnelState.UNKNOWN
-        return self.view.last_state if unknown else self.view.state
+GRACE: Final = 15.0
+"""Seconds after a first look, a resume or a new route out before the user is told what is wrong."""
+ASLEEP: Final = 60.0
+"""Seconds for which nothing worse is told where the machine went to sleep and doesn't wake."""
+NO_ROUTE: Final = 3.0
+"""Seconds without any route out after which this machine is offline; roaming takes some."""
+HOLD: Final = 2.0
+"""Seconds between two summaries."""
+MAX_NOTICES: Final = 3
+"""On the screen at once, of all kinds: GNOME drops the oldest of a program's, unseen."""
 
 
 class NotificationPolicy:
-    """Hears what the service says, and says what the user should hear. Times are monotonic."""
+    """Hears what happens, and says what should be on the screen. Times are monotonic."""
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, now: float = 0.0) -> None:
         self._settings = settings
-        self._batching = Batching(settings.burst)
-        self._tunnels: dict[str, _Tunnel] = {}
-        self._pluto = PlutoState.RUNNING
-        self._unit = IPSEC
-        """The systemd unit that runs pluto; "": none is known to."""
-        self._listening = False
-        self._lost: Lost | None = None
-        self._lost_due: float | None = None
-        self._unwatched = False
-        """The user was told that nobody watches."""
-        self._next = math.inf
+        self._mistake = ""
+        """What is wrong with the settings file."""
+        self._tunnels: dict[str, TunnelNotice] = {}
+        self._templates: dict[str, TemplateNotice] = {}
+        self._service = ServiceNotice()
+        self._context = Context(hush=now + GRACE)
+        self._passing: dict[str, tuple[News, float]] = {}
+        """What is told in passing, and until when."""
+        self._run_id = ""
+        self._no_route_since: float | None = None
+        self._hidden_until = -math.inf
+        """Before this time it isn't shown what is wrong with tunnels: a route, or pluto, has only
+        just come."""
+        self._summing = False
+        self._summed_at = -math.inf
+        self._composed: dict[str, Notification] = {}
+        self._closed: dict[str, int] = {}
+        """Ranks of the notices that the user closed, tunnels' apart."""
+        self._restored: dict[str, int] = {}
+        """The same of tunnels, from an agent before this one."""
+        self._held: frozenset[str] = frozenset()
+        """Notices that an agent before this one left on the screen."""
+        self._ignored: dict[str, View] = {}
+        """Tunnels that are left out, by path: other settings may take them in."""
+        self._next = -math.inf
 
     # --- What comes in ------------------------------------------------------------------------
 
-    def hear(self, event: Event, now: float) -> None:
-        """Take note of an event. What follows from it is tell()'s answer when it is due."""
+    def hear(self, event: Event | MachineEvent, now: float) -> None:
+        """Take note of an event. What follows from it is in wanted() when it is due."""
         match event:
+            case Change() | Update():
+                self._heard_of_tunnel(event, now)
+                return  # what follows from it wakes us
             case Snapshot():
                 self._heard_all(event, now)
-            case Change():
-                self._heard_change(event, now)
-            case Update():
-                self._heard_update(event, now)
             case Pluto():
-                self._unit = event.unit
                 self._heard_pluto(event.state, now)
             case Log():
-                pass  # the reasons show it
+                return  # the reasons show it
             case Lost():
-                self._heard_nothing(event, now)
+                self._service.hear_lost(event, now)
+            case UnitState():
+                self._service.hear_unit(event)
+            case Network():
+                self._heard_network(event, now)
+            case Sleep():
+                self._context.hush = now + (ASLEEP if event.asleep else GRACE)
+        self._next = -math.inf
+
+    def configure(self, settings: AgentSettings, now: float, mistake: str = "") -> None:
+        """Go by these settings from now on; ``mistake``: what is wrong with the file."""
+        if mistake != self._mistake:
+            self._closed.pop(notifications.SETTINGS, None)
+        self._settings, self._mistake = settings, mistake
+        notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
+        views, self._ignored = list(self._ignored.values()), {}
+        for view in [*views, *(notice.view for notice in notices)]:
+            if self._is_ignored(view):
+                self._ignored[view.path] = view
+                self._forget(view.path)
+            elif view.path not in self._templates:
+                self._see(view, fresh=False, now=now)
+        for notice in notices:
+            notice.settings = settings.of(notice.view.name)
+        for tunnel in list(self._tunnels.values()):
+            self._look(tunnel, now)
+        self._next = -math.inf
+
+    def close(self, key: str) -> None:
+        """Take note that the user closed the notice with this key."""
+        self._next = self._summed_at = -math.inf
+        self._held -= {key}
+        self._passing.pop(key, None)
+        if key == notifications.SUMMARY:
+            self._passing.clear()
+            for tunnel in self._tunnels.values():
+                tunnel.close()
+        elif (closed := self._tunnels.get(key)) is not None:
+            closed.close()
+        elif (notice := self._composed.get(key)) is not None and notice.lasting:
+            self._closed[key] = notice.rank
+
+    def closed(self) -> dict[str, int]:
+        """Return what the user closed, for restore() of an agent after this one."""
+        tunnels = {path: t.closed for path, t in self._tunnels.items() if t.closed >= 0}
+        return self._restored | self._closed | tunnels
+
+    def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
+        """Take up what an agent before this one left: what was closed, and what is on the screen.
+
+        What is on the screen stays there until it is known whether it is so.
+        """
+        ours = (notifications.SERVICE, notifications.OFFLINE, notifications.SETTINGS)
+        self._closed = {key: rank for key, rank in closed.items() if key in ours}
+        self._restored = {key: rank for key, rank in closed.items() if key not in ours}
+        self._held = frozenset(on_screen)
 
     def _heard_all(self, event: Snapshot, now: float) -> None:
         """Compare all that there is with what is believed; the first time, believe it."""
-        self._pluto, self._unit = event.pluto_state, event.unit
+        if event.run_id != self._run_id:  # another service, or the first look
+            self._context.hush = max(self._context.hush, now + GRACE)
+        self._run_id = event.run_id
+        self._note_pluto(event.pluto_state, now)
+        self._ignored.clear()
+        for template in self._templates.values():
+            template.forget_all()
         for path, tunnel in self._tunnels.items():
             tunnel.gone = path not in event.tunnels
         for view in event.tunnels.values():
-            self._see(view, fresh=False)
+            tunnel_ = self._see(view, fresh=False, now=None)
+            if tunnel_ is not None:
+                tunnel_.is_listed()
         for tunnel in list(self._tunnels.values()):
-            tunnel.gap = self._listening
-            if tunnel.lost is None:
-                tunnel.why = tunnel.view.reason
-            self._reconcile(tunnel, now)
-        self._listening = True
-        self._lost, self._lost_due = None, None
-        self._next = -math.inf
+            self._look(tunnel, now)
 
-    def _heard_change(self, event: Change, now: float) -> None:
-        tunnel = self._see(event.view, fresh=True)
-        if tunnel is None:
-            return
-        # A tunnel that comes is first listed and then has its transition, or the other way round.
-        if tunnel.fresh and event.old is not TunnelState.UNKNOWN:
-            tunnel.believed = self._standing(event.old)
-        tunnel.fresh = False
-        tunnel.sticks = event.new is TunnelState.PARTIAL and event.told == "stuck"
-        if tunnel.lost is None or tunnel.why is Reason.NONE:
-            tunnel.why = event.reason
-        self._reconcile(tunnel, now)
-
-    def _heard_update(self, event: Update, now: float) -> None:
+    def _heard_of_tunnel(self, event: Change | Update, now: float) -> None:
         tunnel = self._tunnels.get(event.path)
         if event.view is not None:
-            tunnel = self._see(event.view, fresh=True)
+            tunnel = self._see(event.view, fresh=True, now=now)
         elif tunnel is not None:
             tunnel.gone = True
+        else:
+            self._instance_gone(event.path, now)
         if tunnel is not None:
-            self._reconcile(tunnel, now)
+            if isinstance(event, Change):
+                tunnel.change(event)
+            self._look(tunnel, now)
+
+    def _instance_gone(self, path: str, now: float) -> None:
+        self._ignored.pop(path, None)
+        for template in self._templates.values():
+            if template.has(path):
+                template.see(path, TunnelState.DOWN, now)
+                self._wake(template.due)
 
     def _heard_pluto(self, state: PlutoState, now: float) -> None:
-        self._pluto = state
-        for tunnel in [t for t in self._tunnels.values() if t.gone]:
-            self._reconcile(tunnel, now)
-        self._next = -math.inf
+        self._note_pluto(state, now)
+        for tunnel in list(self._tunnels.values()):
+            self._look(tunnel, now)
 
-    def _heard_nothing(self, event: Lost, now: float) -> None:
-        self._lost = event
-        if self._listening and self._lost_due is None and not self._unwatched:
-            self._lost_due = now + GRACE
-            self._next = min(self._next, self._lost_due)
+    def _note_pluto(self, state: PlutoState, now: float) -> None:
+        came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
+        if came and notifications.SERVICE in self._composed:
+            self._hidden_until = now + GRACE
+        self._service.hear_service(state, now)
+        self._context.pluto = state
 
-    def _see(self, view: View, *, fresh: bool) -> _Tunnel | None:
-        """Take note of how a tunnel is; answers None for one that isn't told of."""
-        if self._ignored(view):
-            self._tunnels.pop(view.path, None)
+    def _heard_network(self, event: Network, now: float) -> None:
+        if not event.online:
+            self._no_route_since = now if self._no_route_since is None else self._no_route_since
+        elif self._no_route_since is not None:
+            if self._is_offline(now):
+                self._hidden_until = now + GRACE
+            self._no_route_since = None
+            self._closed.pop(notifications.OFFLINE, None)
+
+    def _is_offline(self, now: float) -> bool:
+        return self._no_route_since is not None and now >= self._no_route_since + NO_ROUTE
+
+    def _see(self, view: View, *, fresh: bool, now: float | None) -> TunnelNotice | None:
+        """Take note of how a tunnel is; answers None for one that has no notices of its own."""
+        if self._is_ignored(view):
+            self._ignored[view.path] = view
+            self._forget(view.path)
+            return None
+        name = template_of(view.name)
+        if name is not None:
+            template = self._template(name)
+            template.see(view.path, view.state, now)
+            self._wake(template.due)
             return None
         tunnel = self._tunnels.get(view.path)
-        if tunnel is None or tunnel.known is TunnelState.UNKNOWN:
-            # What nothing is known of yet is believed as it turns out to be.
-            tunnel = self._tunnels[view.path] = _Tunnel(view, fresh=fresh)
-            tunnel.believed = self._standing(tunnel.known)
-        tunnel.view, tunnel.gone = view, False
-        tunnel.sticks = tunnel.sticks and tunnel.known is TunnelState.PARTIAL
+        if tunnel is None:
+            closed = self._restored.pop(view.path, -1)
+            tunnel = TunnelNotice(view, self._settings.of(view.name), fresh=fresh, closed=closed)
+            self._tunnels[view.path] = tunnel
+        tunnel.see(view)
         return tunnel
 
-    def _ignored(self, view: View) -> bool:
+    def _template(self, name: str) -> TemplateNotice:
+        template = TemplateNotice(name, self._settings.of(name))
+        return self._templates.setdefault(template.view.path, template)
+
+    def _is_ignored(self, view: View) -> bool:
         if view.managed and not self._settings.managed:
             return True
-        return any(fnmatchcase(view.name, pattern) for pattern in self._settings.ignore)
+        names = filter(None, (view.name, template_of(view.name)))
+        return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
 
-    def _standing(self, state: TunnelState, *, sticks: bool = False) -> _Standing:
-        standing = _STANDING.get(state, _Standing.DOWN)
-        if not self._settings.stuck:
-            return _Standing.DOWN if standing is _Standing.STUCK else standing
-        return _Standing.HINDERED if sticks else standing
+    def _forget(self, path: str) -> None:
+        self._tunnels.pop(path, None)
+        self._templates.pop(path, None)
+        self._passing.pop(path, None)
 
-    def _reconcile(self, tunnel: _Tunnel, now: float) -> None:
-        """Set the time at which the user is told of how this tunnel is now, if of anything."""
-        if tunnel.gone and self._pluto not in (PlutoState.RUNNING, PlutoState.STOPPED):
-            tunnel.due = None  # nobody can say yet what there is
-            return
-        standing = self._standing(tunnel.known, sticks=tunnel.sticks)
-        if standing is tunnel.believed:
-            if tunnel.lost is not None and not tunnel.gap:
-                self._schedule(tunnel, now, now)
-                return
-            tunnel.due, tunnel.lost, tunnel.gap = None, None, False
-            if tunnel.gone:
-                self._forget(tunnel)
-            return
-        wait = self._patience(tunnel, standing, now)
-        if standing < tunnel.believed and tunnel.believed.carries:
-            if tunnel.lost is None:
-                tunnel.lost = now
-                if tunnel.gone and tunnel.why is Reason.NONE:
-                    stopped = self._pluto is PlutoState.STOPPED
-                    tunnel.why = Reason.PLUTO_STOPPED if stopped else Reason.UNLOADED
-            self._schedule(tunnel, tunnel.lost + wait, now)
-        else:
-            tunnel.lost = None
-            due = now + wait
-            self._schedule(tunnel, due if tunnel.due is None else min(due, tunnel.due), now)
+    def _look(self, tunnel: TunnelNotice, now: float) -> None:
+        """Have what is told of a tunnel catch up with what is true."""
+        before, path = tunnel.told, tunnel.view.path
+        news = tunnel.look(now, self._context)
+        if news is not None:
+            self._passing[path] = news, now + PASSING
+            self._next = -math.inf
+        elif tunnel.told != before:
+            self._passing.pop(path, None)
+            self._next = -math.inf
+        elif tunnel.contradicts_good_news and self._passing.pop(path, None) is not None:
+            self._next = -math.inf
+        if tunnel.known.carries:
+            self._held -= {path}
+        self._wake(tunnel.due)
+        if tunnel.over:
+            del self._tunnels[path]
 
-    def _forget(self, tunnel: _Tunnel) -> None:
-        del self._tunnels[tunnel.view.path]
-        self._batching.forget(tunnel.view.path)
+    def _wake(self, at: float | None) -> None:
+        self._next = self._next if at is None else min(self._next, at)
 
-    def _patience(self, tunnel: _Tunnel, standing: _Standing, now: float) -> float:
-        """Say for how many seconds a tunnel has to be like this before it is told."""
-        settle = self._settings.settle
-        if tunnel.gap:
-            return settle
-        if standing in (_Standing.UP, _Standing.STUCK, _Standing.HINDERED):
-            return 0.0
-        if tunnel.believed is _Standing.STUCK and standing is _Standing.DOWN:
-            return 0.0
-        if tunnel.believed.carries and now - tunnel.last_loss < CALM:
-            return max(settle, min(settle * (1 << min(tunnel.losses, 10)), MAX_SETTLE))
-        return settle
-
-    def _schedule(self, tunnel: _Tunnel, due: float, now: float) -> None:
-        tunnel.due = max(due, now + GATHER)
-        self._next = min(self._next, tunnel.due)
-
-    # --- What is said -------------------------------------------------------------------------
+    # --- What should be on the screen ---------------------------------------------------------
 
     @property
     def due(self) -> float | None:
-        """When tell() will have something to say, if nothing else is heard before."""
+        """When wanted() will return something else, if nothing is heard before."""
         return None if self._next == math.inf else self._next
 
-    def tell(self, now: float) -> list[Notification | Withdrawal]:
-        """Say what is due by now."""
+    @property
+    def held(self) -> frozenset[str]:
+        """Keys of notices of an agent before this one that stay as they are for now."""
+        return self._held
+
+    def wanted(self, now: float) -> dict[str, Notification]:
+        """Return the notices that should be on the screen now, by key."""
         if now < self._next:
-            return []
-        told = [*self._tell_of_service(now), *self._batching.pluto_is(self._pluto)]
-        if now >= self._batching.hold:
-            told += self._tell_of_tunnels(now)
-        waiting = [t.due for t in self._tunnels.values() if t.due is not None]
-        self._next = max(min(waiting), self._batching.hold) if waiting else math.inf
-        if self._lost_due is not None:
-            self._next = min(self._next, self._lost_due)
-        return told
+            return self._composed
+        for tunnel in list(self._tunnels.values()):
+            # With the first that is due go all that only wait for company.
+            if tunnel.due is not None and tunnel.due <= now:
+                self._look(tunnel, now)
+        for template in self._templates.values():
+            if (news := template.look(now)) is not None:
+                self._passing[template.view.path] = news, now + PASSING
+        self._expire(now)
+        self._service.look(
+            now,
+            unknown=any(t.is_unknown for t in self._tunnels.values()),
+            lost_tunnels=any(_with_pluto(t) for t in self._tunnels.values()),
+            matters=self._tells(),
+        )
+        if now >= self._context.hush:
+            self._held = frozenset()
+        self._composed = {n.key: n for n in self._compose(now)}
+        self._next = min([math.inf, *(at for at in self._times(now) if at > now)])
+        return self._composed
 
-    def _tell_of_service(self, now: float) -> Iterator[Notification | Withdrawal]:
-        if self._lost is None:
-            if self._unwatched:
-                self._unwatched = False
-                yield Withdrawal(notifications.SERVICE)
-        elif self._lost_due is not None and now >= self._lost_due:
-            self._lost_due, self._unwatched = None, True
-            yield notifications.unwatched(self._lost)
+    def _expire(self, now: float) -> None:
+        self._passing = {k: (n, until) for k, (n, until) in self._passing.items() if until > now}
 
-    def _tell_of_tunnels(self, now: float) -> Iterator[Notification | Withdrawal]:
-        waiting = [(t.due, t) for t in self._tunnels.values() if t.due is not None]
-        if all(due > now for due, _ in waiting):
-            return
-        # With the first that is due go all that only wait for company.
-        ripe = [t for due, t in waiting if due <= now + GATHER]
-        together = any(t.gap for t in ripe)
-        news: list[News] = []
-        for tunnel in ripe:
-            was = tunnel.believed
-            found = self._resolve(tunnel, now)
-            if found is not None:
-                news.append(replace(found, unit=self._unit))
-            elif self._is_stale(tunnel, was):
-                yield from self._batching.withdraw(tunnel.view.path)
-        yield from self._batching.tell(news, now, together=together)
-        for tunnel in ripe:
-            if tunnel.gone:
-                self._forget(tunnel)
+    def _tells(self) -> bool:
+        """Return whether the user wants to know how pluto and the service are."""
+        s = self._settings
+        wanted = s.down or s.stuck or any(t.down or t.stuck for _, t in s.tunnels)
+        return wanted and (bool(self._tunnels) or not self._ignored)
 
-    def _resolve(self, tunnel: _Tunnel, now: float) -> News | None:
-        """Have the user believe how a tunnel is; answers what there is to say about it."""
-        was, lost = tunnel.believed, tunnel.lost
-        standing = self._standing(tunnel.known, sticks=tunnel.sticks)
-        tunnel.believed, tunnel.due, tunnel.lost, tunnel.gap = standing, None, None, False
-        if lost is not None:
-            calm = now - tunnel.last_loss >= CALM
-            tunnel.losses, tunnel.last_loss = 1 if calm else tunnel.losses + 1, now
-        if standing is was:
-            often = tunnel.losses & (tunnel.losses - 1)  # 0 for the 1st, 2nd, 4th, 8th ... time
-            if lost is None or often or not self._settings.down:
-                return None
-            return News(NewsKind.BLIP, tunnel.view, away=now - lost, times=tunnel.losses)
-        if standing is _Standing.STUCK:
-            return self._trouble(tunnel, lost, now)
-        if standing is _Standing.UP:
-            away = None if tunnel.down_since is None else now - tunnel.down_since
-            tunnel.down_since, tunnel.trouble = None, (-math.inf, Reason.NONE)
-            return News(NewsKind.UP, tunnel.view, away=away) if self._settings.up else None
-        if lost is None:  # it got better, or gave up trying
-            better = standing.carries and self._settings.up
-            return News(NewsKind.PARTIAL, tunnel.view, tunnel.view.reason) if better else None
-        if not standing.carries:
-            tunnel.down_since = lost
-        wanted = self._settings.down or standing is _Standing.HINDERED
-        return News(_KIND[standing], tunnel.view, self._cause(tunnel)) if wanted else None
+    def _times(self, now: float) -> Iterator[float]:
+        """Return the times at which something else is wanted, those that are over included."""
+        notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
+        for notice in notices:
+            if notice.due is not None:
+                yield notice.due
+        for _, until in self._passing.values():
+            yield until
+        yield from self._service.times(self._context.hush)
+        yield self._context.hush
+        yield self._hidden_until
+        if self._no_route_since is not None:
+            yield self._no_route_since + NO_ROUTE
+        if self._summing:
+            yield self._summed_at + HOLD
 
-    def _trouble(self, tunnel: _Tunnel, lost: float | None, now: float) -> News | None:
-        reason = tunnel.why if tunnel.view.reason is Reason.NONE else tunnel.view.reason
-        told_at, told = tunnel.trouble
-        if tunnel.down_since is None:
-            tunnel.down_since = lost
-        if lost is None and told is reason and now - told_at < REPEAT:
-            return None
-        tunnel.trouble = now, reason
-        return News(NewsKind.STUCK, tunnel.view, reason)
+    def _compose(self, now: float) -> Iterator[Notification]:
+        if self._mistake and notifications.SETTINGS not in self._closed:
+            yield notifications.bad_settings(self._mistake)
+        service = self._compose_service(now)
+        if service is None:
+            yield from self._compose_tunnels(now)
+        elif service.rank > self._closed.get(service.key, -1):
+            yield service
 
-    def _cause(self, tunnel: _Tunnel) -> Reason:
-        if tunnel.why is Reason.PLUTO_STOPPED and self._pluto is not PlutoState.STOPPED:
-            return Reason.PLUTO_RESTARTED  # by now
-        return tunnel.why
+    def _compose_service(self, now: float) -> Notification | None:
+        """Return the one notice that stands for all tunnels, if there is such news."""
+        hush = self._context.hush
+        if (why := self._service.unknown(now, hush)) is not None:
+            return notifications.unknown(why)
+        if self._service.stopped(now, hush):
+            lost = [t.news(t.told) for t in self._tunnels.values() if t.told and _with_pluto(t)]
+            return notifications.stopped(lost)
+        if now >= hush:
+            self._closed.pop(notifications.SERVICE, None)
+        return None
 
-    def _is_stale(self, tunnel: _Tunnel, was: _Standing) -> bool:
-        """Return whether the last notice of a tunnel is stale, though nothing follows."""
-        if tunnel.believed is was or tunnel.believed is _Standing.STUCK:
-            return False
-        if was is _Standing.STUCK and tunnel.believed is _Standing.DOWN:
-            # It gave up, and works as little as was told; unless that is meant.
-            return tunnel.gone or tunnel.why in DELIBERATE
-        return True
+    def _compose_tunnels(self, now: float) -> Iterator[Notification]:
+        wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
+        room = MAX_NOTICES - bool(self._mistake)
+        if self._is_offline(now):
+            if wrong and notifications.OFFLINE not in self._closed:
+                yield notifications.offline()
+                room -= 1
+            wrong = []
+        elif now < self._hidden_until:
+            wrong = []
+        passing = [news for news, _ in self._passing.values()]
+        many = [*wrong, *passing]
+        enough = min(self._settings.burst, room)
+        self._summing = len(many) > (1 if self._summing else enough)
+        if self._summing:
+            yield self._sum_up(many, now)
+        else:
+            yield from map(notifications.single, many)
+
+    def _sum_up(self, many: list[News], now: float) -> Notification:
+        # What is told in passing goes together, or the summary would change with each.
+        until = max((until for _, until in self._passing.values()), default=now)
+        self._passing = {key: (news, until) for key, (news, _) in self._passing.items()}
+        before = self._composed.get(notifications.SUMMARY)
+        if before is not None and now < self._summed_at + HOLD:
+            return before
+        summary = notifications.summary(many)
+        if summary != before:
+            self._summed_at = now
+        return summary
+
+
+def _with_pluto(tunnel: TunnelNotice) -> bool:
+    """Return whether it is told of a tunnel that it went down with pluto."""
+    return tunnel.told is not None and tunnel.told.reason is Reason.PLUTO_STOPPED

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The agent in the user's session: follows the service and tells what a person wants to know.
+"""The agent in the user's session: follows the service and the machine, and has the screen say so.
 
-Three loops that don't wait for one another: what the service says goes to the herald, what the
-herald has to say goes to the outbox, and the outbox shows it on whatever screen there is.
+Loops that don't wait for one another: what is heard goes to the policy, which says what should be
+on the screen, and the delivery makes the screen so, whatever screen there is.
 """
 
 from __future__ import annotations
@@ -12,21 +12,31 @@ import contextlib
 import logging
 import signal
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch import client
-from ipsecwatch.agent.delivery import Delivery, to_terminal
+from ipsecwatch import __version__, client
+from ipsecwatch.agent import upgrade
+from ipsecwatch.agent.delivery import Delivery, print_notice, to_terminal
+from ipsecwatch.agent.machine import Network
+from ipsecwatch.agent.memory import Memory, MemoryFile
 from ipsecwatch.agent.policy import NotificationPolicy
+from ipsecwatch.agent.route_watch import watch_routes
+from ipsecwatch.agent.settings_watch import SettingsFile
+from ipsecwatch.agent.system_watch import watch_system
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.client.events import Lost
+from ipsecwatch.client.events import Lost, Snapshot
 from ipsecwatch.dbus.connection import BusConnection, BusError, connect
 from ipsecwatch.dbus.names import request_name
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from pathlib import Path
 
-    from ipsecwatch.agent.delivery import Display
+    from ipsecwatch.agent.desktop import NotificationServer
+    from ipsecwatch.agent.machine import MachineEvent
+    from ipsecwatch.agent.notifications import Notification
     from ipsecwatch.client.events import Event
     from ipsecwatch.config import AgentSettings
 
@@ -38,69 +48,117 @@ RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to reach the session's bus; the last one for ever."""
 
 
-async def run(
-    settings: AgentSettings,
-    *,
-    follow: Callable[[], AsyncGenerator[Event]] = client.follow,
-    write: Callable[[str], None] = to_terminal,
-) -> int:
-    """Tell the user what ``follow`` says, until a signal ends it; answers the exit code.
+async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
+    await watch_routes(lambda online: tell(Network(online)))
 
-    ``write`` gets each line that has no screen to be shown on.
+
+WATCHES: Final = (watch_system, _tell_routes)
+"""What tells of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the agent hears and where it speaks; the demo and tests have others."""
+
+    follow: Callable[[], AsyncGenerator[Event]] = client.follow
+    watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
+    shown: Callable[[Notification], object] = lambda _: None
+    """Gets each notice that a server took."""
+    unshown: Callable[[Notification], object] = print_notice
+    """Gets each notice that has no screen."""
+    write: Callable[[str], None] = to_terminal
+    name: str = NAME
+    """With an empty one, other agents don't matter, and nothing is left for a next one."""
+    speed: float = 1.0
+    """How many times as fast as real time everything happens."""
+
+
+_WORLD: Final = World()
+
+
+async def run(file: Path, world: World = _WORLD) -> int:
+    """Tell the user what happens, until a signal ends it; answers the exit code.
+
+    ``file`` has the settings. It is read again when it changes, and on SIGHUP.
     """
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    at_work = asyncio.ensure_future(work(settings, follow=follow, write=write))
-    stopped = asyncio.ensure_future(stop.wait())
+    stop, hup = asyncio.Event(), asyncio.Event()
+    settings = SettingsFile(file)
+    settings.load()
+    agent = Agent(settings.settings, world)
+    agent.configure(settings)
+    handlers = {signal.SIGTERM: stop.set, signal.SIGINT: stop.set, signal.SIGHUP: hup.set}
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
+    at_work = asyncio.ensure_future(agent.work())
+    others = [
+        asyncio.ensure_future(stop.wait()),
+        asyncio.ensure_future(settings.watch(lambda: agent.configure(settings), hup)),
+    ]
     try:
-        await asyncio.wait([at_work, stopped], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([at_work, *others], return_when=asyncio.FIRST_COMPLETED)
         if at_work.done():
             at_work.result()
+        elif others[1].done():
+            others[1].result()
+        else:
+            await agent.end()
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in handlers:
             loop.remove_signal_handler(number)
-        for task in (at_work, stopped):
+        for task in (at_work, *others):
             task.cancel()
-        await asyncio.wait([at_work, stopped])
-    return 0
+        await asyncio.wait([at_work, *others])
+    return upgrade.start_anew() if agent.is_outdated else 0
 
 
-async def work(
-    settings: AgentSettings,
-    *,
-    follow: Callable[[], AsyncGenerator[Event]] = client.follow,
-    write: Callable[[str], None] = to_terminal,
-    name: str = NAME,
-) -> None:
-    """Do as run() does, but leave the signals alone; returns if there is another agent.
+async def work(settings: AgentSettings, world: World = _WORLD) -> None:
+    """Do as run() does, with settings that stay, and leave the signals alone.
 
-    With an empty ``name``, others don't matter.
+    Returns if there is another agent. Takes its notices off the screen at the end.
     """
-    await _Agent(settings, follow, write, name).work()
+    await Agent(settings, world).work()
 
 
 class _SecondAgent(Exception):  # noqa: N818 - nothing is wrong
     """There is an agent in this session already."""
 
 
-class _Agent:
-    def __init__(
-        self,
-        settings: AgentSettings,
-        follow: Callable[[], AsyncGenerator[Event]],
-        write: Callable[[str], None],
-        name: str,
-    ) -> None:
-        self._follow = follow
-        self._write = write
-        self._name = name
-        self._policy = NotificationPolicy(settings)
-        self._heard = asyncio.Event()
-        self._delivery = Delivery(write)
+class _Outdated(Exception):  # noqa: N818 - nothing is wrong
+    """A newer agent is installed."""
+
+
+@dataclass(slots=True)
+class _Session:
+    """What belongs to the session's bus while there is one."""
+
+    display: NotificationServer | None = None
+    file: MemoryFile | None = None
+    memory: Memory = field(default_factory=Memory)
+
+
+class Agent:
+    """An agent at work."""
+
+    def __init__(self, settings: AgentSettings, world: World) -> None:
+        self._world = world
+        self._loop = asyncio.get_running_loop()
+        self._policy = NotificationPolicy(settings, self._now())
+        self._delivery = Delivery(world.shown, world.unshown, self._remember)
+        self._stirred = asyncio.Event()
+        self._session = _Session()
         self._settled = asyncio.Event()
         """Whether there is a bus, and another agent on it, is known."""
+        self.is_outdated = False
+        """It ended because a newer one is installed."""
+
+    def _now(self) -> float:
+        return self._loop.time() * self._world.speed
+
+    def configure(self, file: SettingsFile) -> None:
+        """Go by what a settings file says now."""
+        self._policy.configure(file.settings, self._now(), file.mistake)
+        self._stirred.set()
 
     async def work(self) -> None:
         """Do all there is to do, until another agent turns out to do it."""
@@ -108,35 +166,76 @@ class _Agent:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_session())
                 await self._settled.wait()
-                tasks.create_task(self._hear())
-                tasks.create_task(self._tell())
+                tasks.create_task(self._hear_service())
+                for watch in self._world.watches:
+                    tasks.create_task(_forever(watch, self._hear))
+                tasks.create_task(self._decide())
                 tasks.create_task(self._delivery.run())
         except* _SecondAgent:
-            self._write("ipsecwatch: another agent runs in this session; leaving it to that one")
+            self._world.write(
+                "ipsecwatch: another agent runs in this session; leaving it to that one"
+            )
+        except* _Outdated:
+            logger.debug("ending for the newer one")
 
-    async def _hear(self) -> None:
-        clock = asyncio.get_running_loop().time
+    async def end(self) -> None:
+        """Take what claims a state off the screen, within a second."""
+        await self._delivery.end()
+        self._remember()
+
+    # --- What is heard, and what follows ------------------------------------------------------
+
+    def _hear(self, event: Event | MachineEvent) -> None:
+        self._policy.hear(event, self._now())
+        self._stirred.set()
+
+    async def _hear_service(self) -> None:
         listening = False
-        async with aclosing(self._follow()) as events:
+        async with aclosing(self._world.follow()) as events:
             async for event in events:
                 if isinstance(event, Lost):
-                    # Before the first snapshot there is nothing to miss: no notice then.
                     level = logging.INFO if listening else logging.WARNING
                     logger.log(level, "%s", ". ".join(filter(None, (event.why, event.hint))))
                 else:
                     listening = True
-                self._policy.hear(event, clock())
-                self._heard.set()
+                if isinstance(event, Snapshot):
+                    self._compare_versions(event.version)
+                self._hear(event)
 
-    async def _tell(self) -> None:
-        clock = asyncio.get_running_loop().time
+    async def _decide(self) -> None:
         while True:
+            due = self._policy.due
+            at = None if due is None else due / self._world.speed
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(self._policy.due):
-                    await self._heard.wait()
-            self._heard.clear()
-            for what in self._policy.tell(clock()):
-                self._delivery.put(what)
+                async with asyncio.timeout_at(at):
+                    await self._stirred.wait()
+            self._stirred.clear()
+            self._delivery.want(self._policy.wanted(self._now()), self._policy.held)
+
+    def _expired(self, slot: str) -> None:
+        self._delivery.closed(slot)
+        self._remember()
+
+    def _closed(self, slot: str) -> None:
+        key = self._delivery.closed(slot)
+        if key is not None:
+            self._policy.close(key)
+            self._stirred.set()
+        self._remember()
+
+    def _compare_versions(self, on_the_bus: str) -> None:
+        """Raise _Outdated, once for each version, where a newer agent is installed."""
+        newer = upgrade.newer_version(on_the_bus)
+        memory, file = self._session.memory, self._session.file
+        if not newer or file is None or memory.restarted_for == newer:
+            return
+        memory.restarted_for = newer
+        if self._remember():  # else it might go on for ever
+            logger.warning("ipsecwatch %s is installed, this is %s", newer, __version__)
+            self.is_outdated = True
+            raise _Outdated
+
+    # --- The session's bus --------------------------------------------------------------------
 
     async def _keep_session(self) -> None:
         """Stay on the session's bus, whenever there is one. Raises _SecondAgent."""
@@ -161,27 +260,70 @@ class _Agent:
         """
         connection = await connect("session")
         try:
-            if self._name and not await request_name(connection, self._name):
+            if self._world.name and not await request_name(connection, self._world.name):
                 raise _SecondAgent
-            self._delivery.use(_display(connection))
+            await self._open_display(connection)
             self._settled.set()
             return await connection.lost()
+        except asyncio.CancelledError:
+            if not self.is_outdated:  # the next agent takes over what is on the screen
+                await self.end()
+            raise
         finally:
+            self._session.display = None
             self._delivery.use(None)
             await connection.close()
 
+    async def _open_display(self, connection: BusConnection) -> None:
+        """Find the screen, and what an agent before this one left on it. Raises BusError."""
+        session = self._session
+        if self._world.name:
+            bus_id = str((await connection.call_bus("GetId", "")).body[0])
+            session.file = MemoryFile(bus_id)
+        memory = Memory() if session.file is None else session.file.load()
+        session.display = self._display(connection)
+        if session.display is not None:
+            await session.display.listen()
+            self._delivery.use(session.display)
+            if memory.server and memory.server == await session.display.owner():
+                session.display.adopt(memory.server, memory.numbers)
+                self._delivery.slots.update(memory.slots)
+        if not self._settled.is_set():
+            there = [slot.key for slot in self._delivery.slots.values() if slot.there]
+            self._policy.restore(memory.closed, there)
+        session.memory = memory
 
-def _display(connection: BusConnection) -> Display | None:
-    """Make the screen; None where the library for it isn't installed."""
-    try:
-        # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
-        # asyncio for what Python 3.16 will no longer have.
-        from ipsecwatch.agent.desktop import NotificationServer
-    except (ImportError, AttributeError) as e:
-        logger.warning(
-            "no notifications on the desktop: %s. "
-            "Install the package ipsecwatch-agent, or: pip install 'ipsecwatch[agent]'",
-            e,
+    def _display(self, connection: BusConnection) -> NotificationServer | None:
+        """Make the screen; None where the library for it isn't installed."""
+        try:
+            # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
+            # asyncio for what Python 3.16 will no longer have.
+            from ipsecwatch.agent.desktop import NotificationServer
+        except (ImportError, AttributeError) as e:
+            logger.warning(
+                "no notifications on the desktop: %s. "
+                "Install the package ipsecwatch-agent, or: pip install 'ipsecwatch[agent]'",
+                e,
+            )
+            return None
+        return NotificationServer(
+            connection, self._delivery.server_changed, self._expired, self._closed
         )
-        return None
-    return NotificationServer(connection)
+
+    def _remember(self) -> bool:
+        """Leave to a next agent what it has to know; return whether that was possible."""
+        session = self._session
+        if session.file is None:
+            return False
+        memory = session.memory
+        memory.closed, memory.slots = self._policy.closed(), self._delivery.slots
+        if session.display is not None:
+            memory.server, memory.numbers = session.display.server, session.display.numbers
+        return session.file.save(memory)
+
+
+async def _forever(
+    watch: Callable[[Callable[[MachineEvent], object]], Awaitable[None]],
+    tell: Callable[[MachineEvent], object],
+) -> None:
+    await watch(tell)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import session
-from ipsecwatch.cli.common import load_settings, verb
+from ipsecwatch.cli.common import verb
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.config import load_agent
 
 if TYPE_CHECKING:
     import argparse
@@ -32,9 +31,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = load_settings(lambda: load_agent(args.config or _settings_file()))
     logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
-    return asyncio.run(session.run(settings))
+    return asyncio.run(session.run((args.config or _settings_file()).absolute()))
 
 
 def _settings_file() -> Path:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, TextIO, cast
 
 from ipsecwatch import client, recording
 from ipsecwatch.agent import session
+from ipsecwatch.agent.notifications import plain
 from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.cli.verbs import VERBS
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import AsyncIterator
 
+    from ipsecwatch.agent.notifications import Notification
 
 RECORDING: Final = Path(recording.__file__).parent / "demo/four-tunnels.jsonl.gz"
 
@@ -126,12 +128,14 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
     )
     stop = asyncio.Event()
     stage.open(played)
-    told = AgentSettings(settle=3.0 / speed, burst=20)
+    world = session.World(
+        watches=(), shown=stage.shown, unshown=stage.unshown, name="", speed=speed
+    )
     tasks = [
         asyncio.create_task(service.run(), name="service"),
         asyncio.create_task(_speak(stage, played, service), name="log"),
         asyncio.create_task(_monitor(stage), name="monitor"),
-        asyncio.create_task(session.work(told, write=stage.notified, name=""), name="agent"),
+        asyncio.create_task(session.work(AgentSettings(), world), name="agent"),
         asyncio.create_task(asyncio.sleep(played.length / speed + 1.0), name="end"),
         asyncio.create_task(stop.wait(), name="interrupted"),
     ]
@@ -220,7 +224,11 @@ class _Stage:
     began: float = field(default_factory=time.monotonic)
     signals: int = 0
     entries: int = 0
+    on_desktop: int = 0
+    """Notices that a notification server took."""
     notices: int = 0
+    """Notices that there was no server for."""
+    wide: int = field(default_factory=terminal.columns)
 
     def second(self) -> float:
         """Tell the time, in seconds of the recordings."""
@@ -230,9 +238,9 @@ class _Stage:
         """Begin, and say what is to be seen."""
         self.began = time.monotonic()
         length = played.length
-        print(
+        self._paragraph(
             f"Four recorded tunnels, {length:.0f} s of them in "
-            f"{length / self.speed:.0f} s. Real: libreswan's texts, the service, D-Bus, journal\n"
+            f"{length / self.speed:.0f} s. Real: libreswan's texts, the service, D-Bus, journal "
             "entries and the agent. Played: libreswan itself. Ctrl-C ends it.\n"
         )
 
@@ -249,7 +257,7 @@ class _Stage:
         new = self.paint.state(change.new, terminal.pad(change.new.value, 10))
         sign = self.paint.state(change.new, terminal.mark(change.new))
         self._say(
-            f"{sign} {terminal.pad(change.name, 9)} {old} → {new}  "
+            f"{sign} {terminal.pad(change.name, 9)} {old} → {new} "
             + self.paint.dim(f"{told} #{change.serial}")
         )
         if change.reason is not Reason.NONE and change.told in ("down", "stuck"):
@@ -263,21 +271,38 @@ class _Stage:
         self.entries += 1
         self._more("journal", entry[3:] if entry.startswith("<") else entry)
 
-    def notified(self, line: str) -> None:
-        """Show a notification that there was no desktop for."""
+    def shown(self, notice: Notification) -> None:
+        """Show a notification that the desktop shows, too."""
+        self.on_desktop += 1
+        self._more("notice", plain(notice))
+
+    def unshown(self, notice: Notification) -> None:
+        """Show a notification that there is no desktop for."""
         self.notices += 1
-        self._more("notice", line.partition("  ")[2] or line)
+        self._more("notice", plain(notice))
 
     def close(self) -> None:
         """Say what there was."""
-        print(
-            f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
-            f"journal, {self.notices} notices were shown."
+        shown = f"{self.on_desktop} notices were shown on the desktop"
+        printed = f"{self.notices} notices would have been shown on a desktop"
+        notices = " and ".join(
+            text for n, text in ((self.on_desktop, shown), (self.notices, printed)) if n
         )
+        self._paragraph(
+            f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
+            f"journal, {notices or 'no notices were shown'}."
+        )
+
+    def _paragraph(self, text: str) -> None:
+        print("\n".join(p for line in text.split("\n") for p in terminal.wrap(line, self.wide)))
 
     def _say(self, text: str) -> None:
         second = max(0, int(self.second()))
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        print(f"        {self.paint.dim(terminal.pad(kind, 8))} {text}", flush=True)
+        """Print a labelled paragraph; one without a label goes on with the one before."""
+        label = f"        {self.paint.dim(terminal.pad(kind, 8))} "
+        for piece in terminal.wrap(text, self.wide - 17):
+            print(f"{label}{piece}", flush=True)
+            label = " " * 17

@@ -68,6 +68,8 @@ class Snapshot:
     """When that was, in seconds since the epoch; None: not yet."""
     unit: str = IPSEC
     """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
+    version: str = ""
+    """The service's version, as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,8 @@ class Lost:
     why: str
     """One line, fit to be shown."""
     hint: str = ""
+    denied: bool = False
+    """The service is there, and this user may not hear it."""
 
 
 Event = Snapshot | Change | Update | Pluto | Log | Lost

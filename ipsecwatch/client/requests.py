@@ -167,6 +167,7 @@ async def _take_snapshot(
         unrecognised=value(told, "Unrecognised", "u") or 0,
         last_poll=seconds(value(told, "LastPoll", "t") or 0) or None,
         unit=IPSEC if said.unit is None else said.unit,
+        version=word(told, "Version") or "",
     )
 
 

@@ -32,6 +32,7 @@ from ipsecwatch.client.events import (
 )
 from ipsecwatch.client.requests import (
     ChangedHandsError,
+    NotAllowedError,
     RefusedForNowError,
     client_error,
     nobody_there,
@@ -158,7 +159,8 @@ class _Subscription:
                     # Others were refused as well: not all of them are to come back at once.
                     await self._pause(random.uniform(*REFUSED))  # noqa: S311 - no secret
                     continue
-                yield Lost(str(error), error.hint)
+                denied = isinstance(error, NotAllowedError)
+                yield Lost(str(error), error.hint, denied)
                 await self._pause(None if nobody_there(e) else backoff.next())
 
     async def _pause(self, limit: float | None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Notices on their way to a screen that may be missing, refuse, or hang."""
+"""Making the screen as it should be, where it may be missing, refuse, or hang."""
 
 from __future__ import annotations
 
@@ -8,170 +8,201 @@ import os
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch.agent import delivery as module
 from ipsecwatch.agent.delivery import Delivery
-from ipsecwatch.agent.notifications import Notification, Withdrawal
+from ipsecwatch.agent.notifications import Notification
 from ipsecwatch.dbus.connection import NoReplyError
 from tests.support.waiting import until
 
+pytest.importorskip("desktop_notifier", reason="desktop-notifier isn't installed")
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
+
+NOBODY: frozenset[str] = frozenset()
 
 
-def notice(key: str = "site", title: str = "site is up") -> Notification:
-    return Notification(key, title, "And so on.", "network-vpn", "network.connected")
+def wanted(**titles: str) -> dict[str, Notification]:
+    """Lasting notices of one rank, by key."""
+    return {
+        key: Notification(key, title, "", "network-vpn", "network.error", lasting=True, rank=2)
+        for key, title in titles.items()
+    }
 
 
-class Display:
+class FakeDisplay:
     """Shows what it is given, as long as it works, and takes as long as it is told to."""
 
     def __init__(self) -> None:
-        self.shown: dict[str, str] = {}
+        self.slots: dict[str, str] = {}
+        self.history: list[tuple[str, bool]] = []
         self.attempts = 0
         self.works = True
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def show(self, notice: Notification) -> None:
+    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
         self.attempts += 1
         await self.gate.wait()
         if not self.works:
             raise NoReplyError("nobody there\x1b[2J")
-        self.shown[notice.key] = notice.title
+        self.slots[slot] = notice.title
+        self.history.append((notice.title, quiet))
 
-    async def withdraw(self, key: str) -> None:
-        await self.gate.wait()
+    async def withdraw(self, slot: str) -> None:
         if not self.works:
             raise NoReplyError("nobody there")
-        self.shown.pop(key, None)
+        self.slots.pop(slot, None)
+
+    async def withdraw_all(self) -> None:
+        self.slots.clear()
+
+
+class Delivering:
+    def __init__(self) -> None:
+        self.display = FakeDisplay()
+        self.shown: list[str] = []
+        self.printed: list[str] = []
+        self.delivery = Delivery(
+            lambda n: self.shown.append(n.title), lambda n: self.printed.append(n.title)
+        )
+
+    def want(self, **titles: str) -> None:
+        self.delivery.want(wanted(**titles), NOBODY)
+
+    async def shows(self, *titles: str) -> None:
+        await until(lambda: list(self.display.slots.values()) == list(titles), 5)
 
 
 @asynccontextmanager
-async def delivering(
-    write: Callable[[str], Any], display: Display | None = None
-) -> AsyncGenerator[Delivery]:
-    outbox = Delivery(write)
-    outbox.use(display)
-    running = asyncio.create_task(outbox.run())
+async def delivering(*, screen: bool = True) -> AsyncGenerator[Delivering]:
+    ours = Delivering()
+    ours.delivery.use(ours.display if screen else None)
+    running = asyncio.create_task(ours.delivery.run())
     try:
-        yield outbox
+        yield ours
     finally:
         running.cancel()
         await asyncio.wait([running])
         assert running.cancelled()
 
 
-async def test_what_is_shown_is_not_printed() -> None:
-    display, lines = Display(), list[str]()
-    async with delivering(lines.append, display) as outbox:
-        outbox.put(notice())
-        await until(lambda: display.shown == {"site": "site is up"})
-        outbox.put(Withdrawal("site"))
-        await until(lambda: display.shown == {})
-    assert lines == []
+async def test_the_screen_shows_what_is_wanted_and_nothing_else() -> None:
+    async with delivering() as ours:
+        ours.want(a="a is down", b="b is down")
+        await ours.shows("a is down", "b is down")
+        ours.want(b="b is down", c="c is down")
+        await ours.shows("c is down", "b is down")  # in a's place
+        ours.want(b="b is stuck")
+        await ours.shows("b is stuck")
+        ours.want()
+        await ours.shows()
+    assert ours.printed == []
+    assert ours.shown == ["a is down", "b is down", "c is down", "b is stuck"]
 
 
-async def test_without_a_screen_each_notice_is_one_line() -> None:
-    lines = list[str]()
-    async with delivering(lines.append) as outbox:
-        outbox.put(notice("a", "a is up"))
-        outbox.put(notice("b", "b is\nup"))
-        outbox.put(Withdrawal("a"))
-        await until(lambda: len(lines) == 1)
-        outbox.put(notice("a", "a is down"))
-        await until(lambda: len(lines) == 2)
-    assert lines[0].endswith("  b is\\x0aup: And so on.")
-    assert lines[1].endswith("  a is down: And so on.")
+async def test_a_text_that_changes_is_quiet_and_what_is_worse_or_new_is_not() -> None:
+    async with delivering() as ours:
+        ours.want(a="a is down")
+        await ours.shows("a is down")
+        ours.want(a="a is still down")
+        await ours.shows("a is still down")
+        ours.delivery.closed("1")
+        ours.want(a="a is down again")
+        await ours.shows("a is down again")
+    assert ours.display.history == [
+        ("a is down", False), ("a is still down", True), ("a is down again", False),
+    ]  # fmt: skip
+
+
+async def test_without_a_screen_each_text_is_printed_once() -> None:
+    async with delivering(screen=False) as ours:
+        for _ in range(3):
+            ours.want(a="a is down", b="b is down")
+            await until(lambda: len(ours.printed) == 2)
+        ours.want(a="a is stuck")
+        await until(lambda: len(ours.printed) == 3)
+        ours.delivery.use(ours.display)  # what is so by now
+        await ours.shows("a is stuck")
+    assert ours.printed == ["a is down", "b is down", "a is stuck"]
 
 
 async def test_what_could_not_be_shown_is_printed_at_once_and_shown_when_that_works(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY", (0.1,))
-    display, lines = Display(), list[str]()
-    display.works = False
-    async with delivering(lines.append, display) as outbox:
-        outbox.put(notice("a", "a is up"))
-        outbox.put(notice("b", "b is up"))
-        await until(lambda: len(lines) == 2)
-        await until(lambda: display.attempts >= 3)
-        display.works = True
-        await until(lambda: display.shown == {"a": "a is up", "b": "b is up"})
-    assert len(lines) == 2
+    async with delivering() as ours:
+        ours.display.works = False
+        ours.want(a="a is down", b="b is down")
+        await until(lambda: len(ours.printed) == 2)
+        await until(lambda: ours.display.attempts >= 3)
+        ours.display.works = True
+        await ours.shows("a is down", "b is down")
     # It is said once, not at every attempt, and nobody can write to the terminal by it.
     assert caplog.messages == ["no notifications on the desktop: nobody there\\x1b[2J"]
 
 
-async def test_a_server_that_is_away_is_not_asked_all_the_time(
+async def test_a_server_that_refuses_is_not_asked_all_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "RETRY", (0.2, 30.0))
-    display, lines = Display(), list[str]()
-    display.works = False
-    async with delivering(lines.append, display) as outbox:
+    async with delivering() as ours:
+        ours.display.works = False
         for n in range(20):
-            outbox.put(notice(f"t{n}"))
-        await until(lambda: len(lines) == 20)
+            ours.want(a=f"a was told {n} times")
+            await until(lambda n=n: len(ours.printed) == n + 1)  # type: ignore[misc]
         await asyncio.sleep(0.5)
-        assert display.attempts == 2
+        assert ours.display.attempts == 2
 
 
-async def test_what_is_old_is_not_shown_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FRESH", 0.1)
-    display, lines = Display(), list[str]()
-    async with delivering(lines.append) as outbox:
-        outbox.put(notice("a", "a is up"))
-        await until(lambda: len(lines) == 1)
-        await asyncio.sleep(0.2)
-        outbox.put(notice("b", "b is up"))
-        outbox.use(display)
-        await until(lambda: display.shown == {"b": "b is up"})
-        await asyncio.sleep(0.05)
-    assert display.shown == {"b": "b is up"}
-
-
-async def test_while_a_server_hangs_only_the_newest_of_each_tunnel_waits() -> None:
-    display, lines = Display(), list[str]()
-    display.gate.clear()
-    async with delivering(lines.append, display) as outbox:
-        outbox.put(notice("a", "a is up"))
-        await until(lambda: display.attempts == 1)
+async def test_while_a_server_hangs_only_what_is_wanted_then_waits() -> None:
+    async with delivering() as ours:
+        ours.display.gate.clear()
+        ours.want(a="a is down")
+        await until(lambda: ours.display.attempts == 1)
         for n in range(1000):
-            outbox.put(notice("b", f"b was told {n} times"))
-        outbox.put(notice("a", "a is down"))
-        display.gate.set()
-        await until(lambda: display.shown == {"a": "a is down", "b": "b was told 999 times"})
-    assert display.attempts == 3
+            ours.want(a="a is stuck", b=f"b was told {n} times")
+        ours.display.gate.set()
+        await ours.shows("a is stuck", "b was told 999 times")
+    assert ours.display.attempts == 3
 
 
-async def test_a_screen_that_comes_later_shows_what_is_still_fresh() -> None:
-    display, lines = Display(), list[str]()
-    async with delivering(lines.append) as outbox:
-        outbox.put(notice())
-        await until(lambda: len(lines) == 1)
-        outbox.use(display)
-        await until(lambda: display.shown == {"site": "site is up"})
-    assert len(lines) == 1
+async def test_another_server_gets_everything_and_none_gets_nothing() -> None:
+    async with delivering() as ours:
+        ours.want(a="a is down")
+        await ours.shows("a is down")
+        ours.display.slots.clear()
+        ours.delivery.server_changed("")
+        await asyncio.sleep(0.1)
+        assert ours.display.attempts == 1
+        ours.delivery.server_changed(":1.7")
+        await ours.shows("a is down")
 
 
-async def test_waiting_for_a_screen_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines, turns = list[str](), 0
+async def test_notices_of_an_agent_before_stay_while_they_are_held() -> None:
+    async with delivering() as ours:
+        ours.display.slots["2"] = "old is down"
+        ours.delivery.slots["2"] = module.Slot("old", 2, 0)
+        ours.delivery.want(wanted(a="a is down"), frozenset({"old"}))
+        await ours.shows("old is down", "a is down")
+        ours.delivery.want(wanted(a="a is down"), NOBODY)
+        await ours.shows("a is down")
 
-    async def counted(outbox: Delivery, item: Any) -> bool:  # noqa: ANN401
-        nonlocal turns
-        turns += 1
-        return await deliver(outbox, item)
 
-    deliver = Delivery._deliver
-    monkeypatch.setattr(Delivery, "_deliver", counted)
-    async with delivering(lines.append) as outbox:
-        outbox.put(notice())
-        await asyncio.sleep(0.3)
-    assert (turns, len(lines)) == (1, 1)
+async def test_the_end_takes_all_away_though_a_server_hangs() -> None:
+    async with delivering() as ours:
+        ours.want(a="a is down")
+        await ours.shows("a is down")
+        ours.display.gate.clear()
+        ours.want(a="a is stuck")
+        await until(lambda: ours.display.attempts == 2)
+        async with asyncio.timeout(1):
+            await ours.delivery.end()
+        assert ours.display.slots == {}
 
 
 def test_a_terminal_that_was_closed_ends_nothing() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Showing notices, on a real session bus, with a notification server that does what we say."""
+"""What a notification server is told, over a real bus."""
 
 from __future__ import annotations
 
@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.agent.notifications import Notification, Urgency
-from ipsecwatch.dbus.connection import BusError, ErrorReplyError, LostError, NoReplyError, connect
-from tests.support.fake_notification_server import EXCESS, notification_server
+from ipsecwatch.agent.notifications import Notification
+from ipsecwatch.agent.rules import Urgency
+from ipsecwatch.dbus.connection import (
+    BusError,
+    ErrorReplyError,
+    LostError,
+    NoReplyError,
+    connect,
+)
+from tests.support.fake_notification_server import EXCESS, MODELS, notification_server
+from tests.support.waiting import until
 
 desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
 
@@ -27,88 +35,118 @@ pytestmark = pytest.mark.usefixtures("session_bus")
 EVIL = '<b>evil</b> & <img src="file:///dev/zero"> <a href="x">y</a>'
 
 
-def notice(
-    key: str = "site", title: str = "site is up", body: str = "", **more: object
-) -> Notification:
-    made = Notification(key, title, body, "network-vpn", "network.connected")
+def notice(title: str = "site is up", body: str = "", **more: object) -> Notification:
+    made = Notification("site", title, body, "network-vpn", "network.connected")
     return replace(made, **more)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
-async def screen() -> AsyncGenerator[NotificationServer]:
+async def screen(**heard: object) -> AsyncGenerator[NotificationServer]:
     connection = await connect("session")
     try:
-        yield desktop.NotificationServer(connection)
+        ours = desktop.NotificationServer(connection, **heard)
+        await ours.listen()
+        yield ours
     finally:
         await connection.close()
 
 
 async def test_a_notice_arrives_with_its_icon_and_hints() -> None:
     async with notification_server() as server, screen() as ours:
-        await ours.show(notice(body="It was down.", urgency=Urgency.LOW, transient=True))
-    (shown,) = server.notices.values()
-    assert (shown.app, shown.icon) == ("ipsecwatch", "network-vpn")
-    assert (shown.title, shown.body) == ("site is up", "It was down.")
-    assert (shown.actions, shown.timeout) == ([], -1)
-    assert shown.hints == {
+        await ours.show("1", notice(body="Back.", urgency=Urgency.LOW))
+        await ours.show("2", notice("site is down", lasting=True, rank=2))
+        await ours.show("3", notice("site is down", lasting=True, rank=2), quiet=True)
+    passing, lasting, quiet = server.notices.values()
+    assert (passing.app, passing.icon) == ("VPN", "network-vpn")
+    assert (passing.title, passing.body) == ("site is up", "Back.")
+    assert (passing.actions, passing.timeout) == ([], 10000)
+    assert passing.hints == {
         "urgency": 0,
         "category": "network.connected",
         "transient": True,
         "desktop-entry": "ipsecwatch",
     }
+    assert (lasting.timeout, lasting.hints["urgency"], lasting.hints["transient"]) == (0, 1, False)
+    assert quiet.hints["urgency"] == 0
 
 
-async def test_a_notice_takes_the_place_of_the_one_with_its_key() -> None:
+async def test_a_notice_takes_the_place_of_the_one_in_its_slot() -> None:
     async with notification_server() as server, screen() as ours:
-        await ours.show(notice("site", "site is down"))
-        await ours.show(notice("office", "office is up"))
-        await ours.show(notice("site", "site is up"))
+        await ours.show("1", notice("site is down"))
+        await ours.show("2", notice("office is up"))
+        await ours.show("1", notice("site is up"))
         assert server.titles() == ["site is up", "office is up"]
-        await ours.withdraw("site")
-        await ours.withdraw("site")
+        await ours.withdraw("1")
+        await ours.withdraw("1")
         await ours.withdraw("nobody knows")
         assert server.titles() == ["office is up"]
-        await ours.show(notice("site", "site is down"))
+        await ours.show("1", notice("site is down"))
         assert server.titles() == ["office is up", "site is down"]
+        await ours.withdraw_all()
+        await server.shows()
 
 
 async def test_text_is_escaped_where_the_server_takes_it_for_markup() -> None:
     async with notification_server() as server, screen() as ours:
-        await ours.show(notice(title=f"{EVIL} is up", body=EVIL))
+        await ours.show("1", notice(f"{EVIL} is up", EVIL))
     (shown,) = server.notices.values()
     assert shown.body == (
         '&lt;b&gt;evil&lt;/b&gt; &amp; &lt;img src="file:///dev/zero"&gt; '
         '&lt;a href="x"&gt;y&lt;/a&gt;'
     )
     # No server takes a title for markup, or says that it does; some look for links all the same.
-    assert shown.title.startswith("‹b›evil‹/b› & ‹img src=")
+    assert shown.title.startswith("‹b›evil‹/b› ＆ ‹img src=")
 
 
-async def test_text_is_left_alone_where_the_server_shows_it_as_it_is() -> None:
-    async with notification_server(capabilities=("body",)) as server, screen() as ours:
-        await ours.show(notice(title=EVIL, body=EVIL))
+async def test_d10_where_markup_is_not_announced_nothing_can_be_taken_for_it() -> None:
+    minimal = MODELS["dunst 1.9, minimal"]
+    async with notification_server(model=minimal) as server, screen() as ours:
+        await ours.show("1", notice(EVIL, f"{EVIL} &lt;i&gt;"))
     (shown,) = server.notices.values()
-    assert (shown.title, shown.body) == (EVIL, EVIL)
+    assert not set("<>&") & set(shown.title + shown.body)
+    assert server.read(shown) == (shown.title, shown.body)
 
 
 async def test_a_server_that_was_started_again_never_loses_a_strangers_notification() -> None:
-    async with screen() as ours:
+    owners: list[str] = []
+    async with screen(on_owner=owners.append) as ours:
         async with notification_server():
-            await ours.show(notice("site", "site is down"))
+            await ours.show("1", notice("site is down"))
+        await until(lambda: owners[-1:] == [""])
         async with notification_server() as server:
+            await until(lambda: owners[-1:] != [""])
             server.stranger("You have mail")  # has the number now that ours had
-            await ours.withdraw("site")
-            await ours.show(notice("site", "site is up"))
+            await ours.withdraw("1")
+            await ours.show("1", notice("site is up"))
             assert server.titles() == ["You have mail", "site is up"]
             assert server.closed == []
 
 
-async def test_no_server_is_an_error_and_leaves_nothing_behind() -> None:
+async def test_what_is_closed_is_told_by_whom_and_our_own_closing_is_not() -> None:
+    closed: list[str] = []
+    expired: list[str] = []
+    async with (
+        notification_server() as server,
+        screen(on_closed=closed.append, on_expired=expired.append) as ours,
+    ):
+        for slot, title in zip("123", "abc", strict=True):
+            await ours.show(slot, notice(title))
+        server.dismiss("a")
+        server.dismiss("b", reason=4)
+        server.dismiss("c", reason=1)
+        await until(lambda: (closed, expired) == (["1", "2"], ["3"]))
+        await ours.show("1", notice("a"))
+        await ours.withdraw("1")
+        await ours.show("1", notice("a"))
+        assert closed == ["1", "2"]
+
+
+async def test_no_server_is_an_error_of_its_own_and_leaves_nothing_behind() -> None:
     async with screen() as ours:
-        with pytest.raises(ErrorReplyError, match=r"org\.freedesktop\.Notifications"):
-            await ours.show(notice())
+        with pytest.raises(desktop.NobodyError, match=r"org\.freedesktop\.Notifications"):
+            await ours.show("1", notice())
         async with notification_server() as server:
-            await ours.show(notice())
+            await ours.show("1", notice())
             assert server.titles() == ["site is up"]
 
 
@@ -118,53 +156,35 @@ async def test_a_server_that_hangs_is_given_up_before_it_has_anything_in_its_que
     monkeypatch.setattr(desktop, "ANSWER_LIMIT", 0.2)
     async with notification_server(hangs=True) as server, screen() as ours:
         with pytest.raises(NoReplyError):
-            await ours.show(notice())
+            await ours.show("1", notice())
         assert server.calls == ["GetCapabilities"]
         server.hangs = False
-        await ours.show(notice())
+        await ours.show("1", notice())
         assert server.titles() == ["site is up"]
 
 
 async def test_a_server_that_has_enough_of_us_is_an_error_like_any_other() -> None:
     async with notification_server(refuses=EXCESS) as server, screen() as ours:
         with pytest.raises(ErrorReplyError) as caught:
-            await ours.show(notice())
+            await ours.show("1", notice())
         assert caught.value.name == EXCESS
         server.refuses = ""
-        await ours.show(notice())
-
-
-async def test_a_notification_that_was_closed_before_is_no_error() -> None:
-    async with notification_server() as server, screen() as ours:
-        await ours.show(notice())
-        server.notices.clear()
-        await ours.withdraw("site")
+        await ours.show("1", notice())
 
 
 async def test_a_lost_bus_is_an_error(session_bus: PrivateBus) -> None:
     async with notification_server(), screen() as ours:
-        await ours.show(notice())
+        await ours.show("1", notice())
         session_bus.stop()
         with pytest.raises(LostError):
-            await ours.show(notice())
+            await ours.show("1", notice())
 
 
 async def test_a_strange_answer_is_an_error() -> None:
     async with notification_server() as server, screen() as ours:
         server.connection.on_call = lambda connection, call: connection.reply(call, "s", ["what?"])
         with pytest.raises(BusError, match="strange answer"):
-            await ours.show(notice())
-
-
-async def test_only_so_many_notifications_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desktop, "MAX_KEPT", 3)
-    async with notification_server() as server, screen() as ours:
-        for n in range(9):
-            await ours.show(notice(f"t{n}", f"t{n} is up"))
-        await ours.show(notice("t8", "t8 is down"))
-        await ours.show(notice("t0", "t0 is down"))
-    assert server.titles()[-2:] == ["t8 is down", "t0 is down"]
-    assert len(server.notices) == 10
+            await ours.show("1", notice())
 
 
 async def test_the_names_of_the_library_that_we_lean_on_are_there() -> None:
@@ -175,5 +195,6 @@ async def test_the_names_of_the_library_that_we_lean_on_are_there() -> None:
         plain = DBusDesktopNotifier("test")
     for name in ("_send", "_clear"):
         assert asyncio.iscoroutinefunction(getattr(DBusDesktopNotifier, name))
+    assert callable(DBusDesktopNotifier._on_closed)
     assert plain._platform_to_interface_notification_identifier.inverse == {}
     assert [v.value for v in plain.to_native_urgency.values()] == [0, 1, 2]

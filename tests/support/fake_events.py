@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What a service tells its followers, made up line by line; and a herald that hears it."""
+"""What a service tells its followers, made up line by line; and a fake screen for the policy."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ipsecwatch.agent.notifications import Notification, Withdrawal
+from ipsecwatch.agent.machine import MachineEvent, Network, Sleep
 from ipsecwatch.agent.policy import NotificationPolicy
 from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from ipsecwatch.agent.notifications import Notification
 
 WORDS = {state.value: state for state in TunnelState}
 """States by their word, which is shorter to write in a table."""
@@ -77,44 +81,85 @@ class Story:
 
 
 class Audience:
-    """A herald, and what it said when, on a clock of the test's own."""
+    """A fake screen that shows what the policy wants, and how it changed, on the test's clock."""
 
     def __init__(self, **settings: object) -> None:
         self.policy = NotificationPolicy(AgentSettings(**settings))  # type: ignore[arg-type]
         self.now = 0.0
-        self.notices: list[tuple[float, Notification | Withdrawal]] = []
+        self.screen: dict[str, Notification] = {}
+        self.log: list[tuple[float, str]] = []
+        """When which title came, or went (``-title``), or changed its text (``=title``)."""
+        self.most = 0
+        """The most notices that were there at once."""
 
-    def hears(self, at: float, *events: Event) -> None:
-        """Let time pass, and the herald hear these then."""
+    def hears(self, at: float, *events: Event | MachineEvent) -> None:
+        """Let time pass, and the policy hear these then."""
         self.waits(at)
         for event in events:
             self.policy.hear(event, at)
 
     def waits(self, until: float) -> None:
-        """Let time pass; what is due is said when it is due."""
+        """Let time pass; what is due is shown when it is due."""
         while (due := self.policy.due) is not None and due <= until:
             self.now = max(self.now, due)
-            self.notices += [(self.now, n) for n in self.policy.tell(self.now)]
+            self._show(self.policy.wanted(self.now))
             again = self.policy.due
-            assert again is None or again > self.now, "the herald would be asked for ever"
-        self.now = until
+            assert again is None or again > self.now, "the policy would be asked for ever"
+        self.now = max(self.now, until)
 
-    def said(self, until: float = 1000.0) -> list[str]:
-        """What was said by then; ``-key`` for what was withdrawn."""
+    def _show(self, wanted: dict[str, Notification]) -> None:
+        before, self.screen = self.screen, dict(wanted)
+        self.most = max(self.most, len(wanted))
+        at = round(self.now, 1)
+        self.log += [(at, f"-{n.title}") for k, n in before.items() if k not in wanted]
+        for key, notice in wanted.items():
+            old = before.get(key)
+            if old is None or old.title != notice.title:
+                self.log.append((at, notice.title))
+            elif old.body != notice.body:
+                self.log.append((at, f"={notice.title}"))
+
+    def closes(self, at: float, title: str) -> None:
+        """Have the user close the notice with this title."""
+        self.waits(at)
+        (key,) = [k for k, n in self.screen.items() if n.title == title]
+        self.policy.close(key)
+
+    def policy_hears_step(self, story: Story, what: str, *more: str) -> None:
+        """Let the policy hear of something that a test has drawn by chance."""
+        match what:
+            case "become":
+                name, state, reason = more
+                self.hears(self.now, story.become(name, state, reason))
+            case "gone":
+                if more[0] in story.views:
+                    self.hears(self.now, story.gone(more[0]))
+            case "pluto":
+                self.hears(self.now, story.pluto_is(more[0]))
+            case "lost":
+                self.hears(self.now, story.lost())
+            case "look":
+                self.hears(self.now, story.snapshot(f"run-{story.serial}"))
+            case "sleep" | "wake":
+                self.hears(self.now, Sleep(asleep=what == "sleep"))
+            case "offline" | "online":
+                self.hears(self.now, Network(online=what == "online"))
+            case "close":
+                for key in list(self.screen)[:1]:
+                    self.policy.close(key)
+
+    def titles(self, at: float) -> list[str]:
+        """What is on the screen then."""
+        self.waits(at)
+        return [n.title for n in self.screen.values()]
+
+    def told(self, until: float = 1000.0) -> list[tuple[float, str]]:
+        """When what was told by then; what went isn't among it."""
         self.waits(until)
-        return [_said(n) for _, n in self.notices]
+        return [(at, what) for at, what in self.log if what[0] not in "-="]
 
-    def times(self, until: float = 1000.0) -> list[tuple[float, str]]:
-        self.waits(until)
-        return [(round(at, 1), _said(n)) for at, n in self.notices]
-
-    def last(self) -> Notification:
-        """The last notice, ten minutes on."""
-        self.waits(self.now + 600)
-        notice = self.notices[-1][1]
-        assert isinstance(notice, Notification)
-        return notice
-
-
-def _said(what: Notification | Withdrawal) -> str:
-    return what.title if isinstance(what, Notification) else f"-{what.key.rpartition('/')[2]}"
+    def body(self, at: float) -> str:
+        """The text of the only notice that is there then."""
+        self.waits(at)
+        (notice,) = self.screen.values()
+        return notice.body

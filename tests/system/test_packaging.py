@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 PACKAGING = TOP / "packaging"
 DEBIAN = PACKAGING / "debian"
 SPEC = PACKAGING / "rpm/ipsecwatch.spec"
+METAINFO = "org.ipsecwatch.agent.metainfo.xml"
 PRIVATE = "/usr/share/ipsecwatch/python"
 EXAMPLES = "/usr/share/doc/ipsecwatch/examples"
 TARGET = """
@@ -98,13 +99,28 @@ def test_the_settings_file_names_every_setting_with_its_default(tmp_path: Path) 
 
 def test_notifications_find_a_name_and_an_icon_under_the_agents_name() -> None:
     pytest.importorskip("desktop_notifier", reason="the extra agent isn't installed")
-    from ipsecwatch.agent.desktop import APP_NAME
+    from ipsecwatch.agent.desktop import DESKTOP_ENTRY
+    from ipsecwatch.agent.texts import APP_NAME
 
-    entry = read(PACKAGING / f"{APP_NAME}.desktop")
-    assert f"\nIcon={APP_NAME}\n" in entry
-    ET.parse(PACKAGING / f"icons/{APP_NAME}.svg")
+    entry = read(PACKAGING / f"{DESKTOP_ENTRY}.desktop")
+    assert f"\nIcon={DESKTOP_ENTRY}\n" in entry
+    assert f"\nName={APP_NAME}\n" in entry
+    for icon in ("", "-symbolic"):
+        ET.parse(PACKAGING / f"icons/{DESKTOP_ENTRY}{icon}.svg")
     if shutil.which("desktop-file-validate"):
-        assert run("desktop-file-validate", PACKAGING / f"{APP_NAME}.desktop") == ""
+        for file in (f"{DESKTOP_ENTRY}.desktop", "autostart.desktop"):
+            assert run("desktop-file-validate", PACKAGING / file) == ""
+
+
+def test_where_systemd_starts_the_agent_the_autostart_file_does_not() -> None:
+    entry = read(PACKAGING / "autostart.desktop")
+    assert "\nX-systemd-skip=true\n" in entry
+    assert "\nExec=ipsecwatch agent\n" in entry
+
+
+@pytest.mark.skipif(not shutil.which("appstreamcli"), reason="appstreamcli isn't installed")
+def test_the_metainfo_is_valid() -> None:
+    run("appstreamcli", "validate", "--no-net", "--explain", PACKAGING / METAINFO)
 
 
 def test_the_manual_page_tells_of_every_verb(tmp_path: Path) -> None:

@@ -1,35 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""Notices on real notification servers: what the user sees is what we meant."""
+"""The agent on real notification servers: what the user sees is what we meant."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.agent import notifications
-from ipsecwatch.agent.notifications import News, NewsKind, Notification
+from ipsecwatch.agent import policy, session
+from ipsecwatch.agent.session import World
+from ipsecwatch.config import AgentSettings
 from ipsecwatch.dbus.connection import BusConnection, connect
-from ipsecwatch.tunnel import Reason
 from tests.support import x_screen
-from tests.support.fake_events import view
+from tests.support.fake_events import Story
 from tests.support.waiting import until
 
 desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
+
+    from ipsecwatch.client.events import Event
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("session_bus")]
 
 EVIL = '<b>evil</b> & <img src="file:///dev/zero">'
+MINIMAL = "[global]\nnotification_limit = 20\n"
+"""A dunstrc that says nothing of markup: dunst 1.9 renders it then, and doesn't announce it."""
 
 
-def news(kind: NewsKind, name: str, reason: Reason = Reason.NONE) -> Notification:
-    return notifications.single(News(kind, view(name), reason))
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(policy, "GRACE", 0.2)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
 @pytest.fixture
@@ -40,57 +47,130 @@ def display() -> Iterator[str]:
         yield name
 
 
+@asynccontextmanager
+async def agent() -> AsyncGenerator[asyncio.Queue[Event]]:
+    """Run an agent that hears what is put into a queue; at the end it ends as it should."""
+    heard: asyncio.Queue[Event] = asyncio.Queue()
+
+    async def follow() -> AsyncGenerator[Event]:
+        while True:
+            yield await heard.get()
+
+    world = World(follow=follow, watches=(), unshown=lambda _: None)
+    task = asyncio.create_task(session.work(AgentSettings(settle=0.5), world))
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
 async def until_served(connection: BusConnection) -> None:
     async with asyncio.timeout(20):
         while not (await connection.call_bus("NameHasOwner", "s", desktop.SERVER)).body[0]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
-async def test_dunst_shows_one_notification_a_tunnel_and_no_markup_of_others(
-    display: str, tmp_path: Path
+async def displayed(connection: BusConnection) -> int:
+    """Count what dunst shows now."""
+    reply = await connection.call(
+        desktop.SERVER, desktop.SERVER_PATH, "org.freedesktop.DBus.Properties", "Get", "ss",
+        ["org.dunstproject.cmd0", "displayedLength"],
+    )  # fmt: skip
+    count: int = reply.body[0].value
+    return count
+
+
+async def until_displayed(connection: BusConnection, count: int) -> None:
+    async with asyncio.timeout(20):
+        while await displayed(connection) != count:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("settings", ["", MINIMAL])
+async def test_dunst_replaces_in_place_renders_no_name_and_ends_empty(
+    settings: str, display: str, tmp_path: Path
 ) -> None:
     if why := x_screen.missing("dunst"):
         pytest.skip(why)
-    connection = await connect("session")
-    with x_screen.server(["dunst", "-print"], display, tmp_path) as dunst:
+    command = ["dunst", "-print"]
+    if settings:
+        (tmp_path / "dunstrc").write_text(settings)
+        command += ["-config", str(tmp_path / "dunstrc")]
+    connection, story = await connect("session"), Story()
+    with x_screen.server(command, display, tmp_path) as dunst:
         await until_served(connection)
-        screen = desktop.NotificationServer(connection)
-        await screen.show(news(NewsKind.STUCK, "site", Reason.NO_ANSWER))
-        await screen.show(news(NewsKind.UP, "site"))
-        await screen.show(
-            notifications.summary([News(NewsKind.DOWN, view(EVIL)), News(NewsKind.UP, view("b"))])
-        )
-        await until(lambda: x_screen.windows(display, "dunst"))
+        async with agent() as heard:
+            heard.put_nowait(story.look(site="stuck"))
+            await until_displayed(connection, 1)
+            heard.put_nowait(story.become("site", "up"))
+            await asyncio.sleep(1)
+            assert await displayed(connection) == 1
+            heard.put_nowait(story.become(EVIL, "stuck", "no-answer"))
+            await until_displayed(connection, 2)
+            assert x_screen.windows(display, "dunst")
+        await until_displayed(connection, 0)
         await connection.close()
         dunst.terminate()
         printed = dunst.stdout.read() if dunst.stdout else ""
     first, second, third = re.findall(r"^\tid: (\d+)$", printed, re.MULTILINE)
     assert first == second != third
     assert re.findall(r"^\ticon: '(.*)'$", printed, re.MULTILINE) == [
-        "dialog-warning", "network-vpn", "network-offline",
-    ]  # fmt: skip
-    assert re.findall(r"^\tcategory: (.*)$", printed, re.MULTILINE) == [
-        "network.error", "network.connected", "network.disconnected",
+        "dialog-warning", "network-vpn", "dialog-warning",
     ]  # fmt: skip
     # What dunst hands to the renderer, where <b> would be bold.
-    assert "Down: &lt;b&gt;evil&lt;/b&gt; &amp; …" in printed
+    evil = printed[printed.rindex("summary:") :]
+    assert "VPN ‹b›evil‹/b" in evil
+    assert ("‹b›evil‹/b› ＆" if settings else "&lt;b&gt;evil&lt;/b&gt; &amp;") in evil
+    assert not re.search(r"<b>evil|<img|<a", evil)
 
 
-async def test_xfce_replaces_a_tunnels_notification_in_its_place(
+async def test_dunst_replaces_by_tag_what_an_agent_left_that_was_killed(
+    display: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if why := x_screen.missing("dunst"):
+        pytest.skip(why)
+    connection, story = await connect("session"), Story()
+    with x_screen.server(["dunst"], display, tmp_path):
+        await until_served(connection)
+        with monkeypatch.context() as patch:
+            patch.setattr(desktop.NotificationServer, "withdraw_all", _says_nothing)
+            patch.setattr(session.Agent, "_remember", lambda _: False)
+            async with agent() as heard:
+                heard.put_nowait(story.look(site="stuck"))
+                await until_displayed(connection, 1)
+        assert await displayed(connection) == 1
+        async with agent() as heard:
+            heard.put_nowait(story.look(site="stuck"))
+            await asyncio.sleep(1.5)
+            assert await displayed(connection) == 1
+        await until_displayed(connection, 0)
+    await connection.close()
+
+
+async def _says_nothing(_: object) -> None:
+    """Do as one who was killed."""
+
+
+async def test_xfce_shows_each_in_its_place_and_nothing_after_the_end(
     display: str, tmp_path: Path
 ) -> None:
     if why := x_screen.missing(x_screen.XFCE):
         pytest.skip(why)
-    connection = await connect("session")
+    connection, story = await connect("session"), Story()
+
+    def shown() -> int:
+        return len(x_screen.windows(display, "xfce4-notifyd"))
+
     with x_screen.server([x_screen.XFCE], display, tmp_path):
         await until_served(connection)
-        screen = desktop.NotificationServer(connection)
-        await screen.show(news(NewsKind.DOWN, "site", Reason.PEER_DEAD))
-        await screen.show(news(NewsKind.UP, EVIL))
-        await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 2)
-        await screen.show(news(NewsKind.UP, "site"))
-        await asyncio.sleep(1)
-        assert len(x_screen.windows(display, "xfce4-notifyd")) == 2
-        await screen.withdraw(news(NewsKind.UP, "site").key)
-        await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 1)
+        async with agent() as heard:
+            heard.put_nowait(story.look(**{"site": "stuck", EVIL: "stuck"}))
+            await until(lambda: shown() == 2)
+            heard.put_nowait(story.become("site", "up"))
+            await asyncio.sleep(1)
+            assert shown() == 2
+            heard.put_nowait(story.look(**dict.fromkeys(("site", "a", "b", "c"), "stuck")))
+            await until(lambda: shown() == 1)  # one summary
+        await until(lambda: shown() == 0)
     await connection.close()

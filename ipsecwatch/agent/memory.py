@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""What one agent of a session leaves to the next: what is on the screen, and what was closed.
+
+A file in the user's runtime folder, which goes with the session, one for each session bus. Whatever
+is wrong with it, an agent works without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ipsecwatch.agent.delivery import SLOTS, Slot
+
+logger = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+MAX_SIZE: Final = 1 << 20
+"""Bytes of a file that is read."""
+MAX_CLOSED: Final = 1000
+"""Notices that are remembered as closed."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered. ``session`` is the login that it is from."""
+
+    session: str = ""
+    server: str = ""
+    """The unique name of the notification server that has the numbers."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """The server's number of the notification in each slot."""
+    slots: dict[str, Slot] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
+    """The ranks of the notices that the user closed, by key."""
+    restarted_for: str = ""
+    """The version for which an agent started itself anew."""
+
+
+class MemoryFile:
+    """The file for a session bus, by its id."""
+
+    def __init__(self, bus_id: str) -> None:
+        folder = os.environ.get("XDG_RUNTIME_DIR", "")
+        usable = os.path.isabs(folder) and bus_id.isalnum()
+        self.path = Path(folder, "ipsecwatch", f"agent-{bus_id}.json") if usable else None
+        self._session = os.environ.get("XDG_SESSION_ID", "")
+        self._last = ""
+
+    def load(self) -> Memory:
+        """Return what is remembered of this login; nothing where that can't be read."""
+        if self.path is None:
+            return Memory(self._session)
+        try:
+            with self.path.open("rb") as file:
+                memory = _read(json.loads(file.read(MAX_SIZE)))
+        except FileNotFoundError:
+            return Memory(self._session)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
+            logger.warning("what the last agent left can't be read: %r", e)
+            return Memory(self._session)
+        if memory.session != self._session:  # closed is what was closed in this login
+            memory.closed = {}
+        memory.session = self._session
+        return memory
+
+    def save(self, memory: Memory) -> bool:
+        """Write what is to be remembered; return False where that can't be."""
+        if self.path is None:
+            return False
+        memory.closed = dict(list(memory.closed.items())[-MAX_CLOSED:])
+        text = json.dumps({"format": FORMAT, **asdict(memory)})
+        if text == self._last:
+            return True
+        try:
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            new = self.path.with_suffix(".new")
+            with contextlib.suppress(FileNotFoundError):
+                new.unlink()
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            new.replace(self.path)
+        except OSError as e:
+            logger.debug("nothing can be left for the next agent: %s", e)
+            return False
+        self._last = text
+        return True
+
+
+def _read(data: dict[str, Any]) -> Memory:
+    if data["format"] != FORMAT:
+        raise ValueError("it is of another version")
+    slots = {
+        name: Slot(str(s["key"]), int(s["rank"]), int(s["text"]), bool(s["there"]))
+        for name, s in data["slots"].items()
+        if name in SLOTS
+    }
+    numbers = {name: int(n) for name, n in data["numbers"].items() if name in slots}
+    closed = {str(key): int(rank) for key, rank in data["closed"].items()}
+    return Memory(
+        str(data["session"]), str(data["server"]), numbers, slots, closed,
+        str(data["restarted_for"]),
+    )  # fmt: skip

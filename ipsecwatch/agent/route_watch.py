@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""Whether there is any route out of this machine, as the kernel tells (rtnetlink).
+
+What a message says is not read: it is a reason to look at the kernel's tables, which are text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+SETTLE: Final = 0.3
+"""Seconds to wait for more changes before the tables are looked at."""
+MAX_TABLE: Final = 1 << 20
+"""Bytes of a table that are read: a machine with more routes has one out."""
+
+# linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
+_GROUPS: Final = 0x1 | 0x40 | 0x400
+# linux/route.h and linux/ipv6_route.h
+_UP, _REJECT = 0x1, 0x200
+_NETLINK_ROUTE: Final = 0
+
+
+async def watch_routes(tell: Callable[[bool], object]) -> None:
+    """Tell whether there is a route out: now, and whenever that changes. Ends where we may not."""
+    try:
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+    except OSError as e:
+        logger.debug("routes can't be watched: %s", e)
+        return
+    with sock:
+        try:
+            sock.bind((0, _GROUPS))
+        except OSError as e:
+            logger.debug("routes can't be watched: %s", e)
+            return
+        await _follow(sock, tell)
+
+
+async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
+    loop = asyncio.get_running_loop()
+    stirred = asyncio.Event()
+    loop.add_reader(sock, _drain, sock, stirred)
+    told: bool | None = None
+    try:
+        while True:
+            online = is_online()
+            if online is not told:
+                tell(online)
+                told = online
+            await stirred.wait()
+            await asyncio.sleep(SETTLE)
+            stirred.clear()
+    finally:
+        loop.remove_reader(sock)
+
+
+def _drain(sock: socket.socket, stirred: asyncio.Event) -> None:
+    try:
+        while True:
+            _, (sender, _) = sock.recvfrom(64)
+            if sender == 0:  # anybody may send to a netlink socket; the kernel is 0
+                stirred.set()
+    except BlockingIOError:
+        pass
+    except OSError:  # ENOBUFS: more happened than fitted
+        stirred.set()
+
+
+def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/net")) -> bool:
+    """Return whether any route leads out of this machine; True where that can't be known."""
+    try:
+        tables = [_read(proc / name) for name in ("route", "ipv6_route")]
+    except OSError:
+        return True
+    routes = [*_ipv4(tables[0]), *_ipv6(tables[1])]
+    return any(_leads_out(name, sys) for name in set(routes))
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            return file.read(MAX_TABLE)
+    except FileNotFoundError:  # a kernel without IPv6
+        return ""
+
+
+def _ipv4(table: str) -> Iterator[str]:
+    """Yield the interfaces of routes, from lines of: interface, destination, gateway, flags ..."""
+    for line in table.splitlines()[1:]:
+        words = line.split()
+        if len(words) > 3 and _is_usable(words[3]) and not _is_link_local_v4(words[1]):
+            yield words[0]
+
+
+def _is_link_local_v4(destination: str) -> bool:
+    return destination in ("0000FEA9", "A9FE0000")  # 169.254.0.0, in either byte order
+
+
+def _ipv6(table: str) -> Iterator[str]:
+    """Yield the interfaces of routes, from lines of: destination, ... flags, interface."""
+    for line in table.splitlines():
+        words = line.split()
+        if len(words) == 10 and _is_usable(words[8]) and not words[0].startswith(("fe8", "ff")):
+            yield words[9]
+
+
+def _is_usable(flags: str) -> bool:
+    try:
+        number = int(flags, 16)
+    except ValueError:
+        return False
+    return bool(number & _UP) and not number & _REJECT
+
+
+def _leads_out(interface: str, sys: Path) -> bool:
+    """Return whether an interface leads anywhere: not this machine, nor its own containers."""
+    if interface == "lo" or (sys / interface / "bridge").exists():
+        return False
+    try:
+        state = (sys / interface / "operstate").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return True
+    return state not in ("down", "lowerlayerdown")

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The agent's settings file, read again when it changes, or on SIGHUP.
+
+A file with a mistake changes nothing: the agent goes on with the last good settings, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.config import AgentSettings, ConfigError, load_agent
+from ipsecwatch.pluto.wakers.inotify import CREATED, DELETED, MOVED, Inotify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+SETTLE: Final = 0.2
+"""Seconds to wait before a file that changes is read: editors write in several steps."""
+
+_WRITTEN: Final = 0x8  # IN_CLOSE_WRITE
+
+
+class SettingsFile:
+    """The file. ``settings`` are the last good ones, ``mistake`` what is wrong now, or ""."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = AgentSettings()
+        self.mistake = ""
+
+    def load(self) -> bool:
+        """Read it; return whether anything is another than before."""
+        before = self.settings, self.mistake
+        try:
+            self.settings, self.mistake = load_agent(self.path), ""
+        except ConfigError as e:
+            self.mistake = str(e).replace(str(self.path), self.path.name)
+            if self.mistake != before[1]:
+                logger.warning("%s. Until it is mended, the settings before it are used", e)
+        return before != (self.settings, self.mistake)
+
+    async def watch(self, changed: Callable[[], object], hup: asyncio.Event) -> None:
+        """Read it again whenever it changes, for ever; call ``changed`` where that matters."""
+        while True:
+            hup.clear()
+            with _Watch(self.path, hup):
+                if self.load():
+                    changed()
+                await hup.wait()
+                await asyncio.sleep(SETTLE)
+
+
+class _Watch:
+    """Sets an event when a file, or a folder on the way to it, may have changed."""
+
+    def __init__(self, path: Path, stirred: asyncio.Event) -> None:
+        self._stirred = stirred
+        self._inotify: Inotify | None = None
+        self._names: dict[int, set[str]] = {}
+        try:
+            self._inotify = Inotify()
+        except (OSError, AttributeError) as e:
+            logger.debug("the settings can't be watched: %s", e)
+            return
+        # A link to a file elsewhere: both may change.
+        for file in {path, Path(path.parent.resolve(), path.name).resolve()}:
+            self._add(file)
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self._ready)
+
+    def _add(self, file: Path) -> None:
+        """Watch the folder that a file is in; where there is none, the nearest one above."""
+        assert self._inotify is not None
+        folder, name = file.parent, file.name
+        while not folder.is_dir() and folder != folder.parent:
+            folder, name = folder.parent, folder.name
+        try:
+            number = self._inotify.add(folder, CREATED | DELETED | MOVED | _WRITTEN)
+        except OSError as e:
+            logger.debug("%s can't be watched: %s", folder, e)
+        else:
+            self._names.setdefault(number, set()).add(name)
+
+    def _ready(self) -> None:
+        if self._inotify is None:
+            return
+        for number, _, name in self._inotify.events():
+            if name in self._names.get(number, ()) or not name:  # the folder itself went
+                self._stirred.set()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        if self._inotify is not None:
+            asyncio.get_running_loop().remove_reader(self._inotify.fd)
+            self._inotify.close()
+            self._inotify = None

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+"""What the system bus tells of the machine: units that run or failed, and sleep.
+
+Without systemd or logind nothing is heard, and nothing is told that would rest on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.agent.machine import MachineEvent, Sleep, Unit, UnitState
+from ipsecwatch.backoff import Backoff
+from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.names import owner_of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.dbus.connection import BusConnection
+    from ipsecwatch.dbus.messages import Signal
+
+logger = logging.getLogger(__name__)
+
+RETRY: Final = (1.0, 5.0, 30.0, 300.0)
+"""Seconds between attempts to reach the system bus; the last one for ever."""
+
+_SYSTEMD: Final = "org.freedesktop.systemd1"
+_MANAGER: Final = "/org/freedesktop/systemd1"
+_UNIT: Final = "org.freedesktop.systemd1.Unit"
+_SERVICE: Final = "org.freedesktop.systemd1.Service"
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_LOGIND: Final = "org.freedesktop.login1"
+_ACTIVE: Final = ("active", "reloading", "deactivating")
+
+
+async def watch_system(tell: Callable[[MachineEvent], object]) -> None:
+    """Tell what the system bus says of the machine, for ever."""
+    backoff = Backoff(RETRY)
+    while True:
+        try:
+            connection = await connect("system")
+        except BusError:
+            await asyncio.sleep(backoff.next())
+            continue
+        try:
+            await _SystemWatch(connection, tell).follow()
+            backoff.reset()
+            await connection.lost()
+        except BusError as e:
+            logger.debug("units can't be followed: %s", e)
+        finally:
+            await connection.close()
+        await asyncio.sleep(backoff.next())
+
+
+class _SystemWatch:
+    """Follows units and sleep over one connection."""
+
+    def __init__(self, connection: BusConnection, tell: Callable[[MachineEvent], object]) -> None:
+        self._connection = connection
+        self._tell = tell
+        self._owners: dict[str, str] = {}
+        self._paths: dict[str, Unit] = {}
+        self._known: dict[Unit, dict[str, object]] = {unit: {} for unit in Unit}
+        connection.on_signal = self._heard
+
+    async def follow(self) -> None:
+        """Subscribe first, then look, so that nothing falls between. Raises BusError."""
+        await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
+        await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")
+        for name in (_LOGIND, _SYSTEMD):
+            try:
+                self._owners[name] = await owner_of_name(self._connection, name)
+            except ErrorReplyError:
+                self._owners[name] = ""
+        if not self._owners[_SYSTEMD]:
+            return
+        for unit in Unit:
+            try:
+                await self._follow_unit(unit)
+            except ErrorReplyError as e:
+                logger.debug("%s can't be followed: %s", unit.value, e)
+        await self._connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
+
+    async def _match(self, rule: str) -> None:
+        await self._connection.call_bus("AddMatch", "s", f"type='signal',{rule}")
+
+    async def _follow_unit(self, unit: Unit) -> None:
+        reply = await self._connection.call(
+            _SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "LoadUnit", "s", [unit.value]
+        )
+        path = reply.body[0]
+        self._paths[path] = unit
+        await self._match(f"sender='{_SYSTEMD}',path='{path}',member='PropertiesChanged'")
+        for interface in (_UNIT, _SERVICE):
+            reply = await self._connection.call(
+                _SYSTEMD, path, _PROPERTIES, "GetAll", "s", [interface]
+            )
+            self._note(unit, reply.body[0])
+
+    def _heard(self, signal: Signal) -> None:
+        """Take a signal; any local user may send one that looks like systemd's."""
+        if signal.sender == BUS:
+            if signal.member == "NameOwnerChanged" and signal.body[0] == _LOGIND:
+                self._owners[_LOGIND] = signal.body[2]
+        elif signal.member == "PrepareForSleep":
+            if signal.sender == self._owners.get(_LOGIND) and signal.signature == "b":
+                self._tell(Sleep(bool(signal.body[0])))
+        elif signal.sender == self._owners.get(_SYSTEMD) and signal.signature == "sa{sv}as":
+            unit = self._paths.get(signal.path)
+            if unit is not None and signal.body[0] in (_UNIT, _SERVICE):
+                self._note(unit, signal.body[1])
+
+    def _note(self, unit: Unit, properties: dict[str, Any]) -> None:
+        known = self._known[unit]
+        for name in ("ActiveState", "SubState", "Result"):
+            if name in properties:
+                known[name] = properties[name].value
+        active = known.get("ActiveState") in _ACTIVE
+        failed = known.get("ActiveState") == "failed" or (
+            known.get("SubState") == "auto-restart" and known.get("Result") != "success"
+        )
+        state = UnitState(unit, active, failed)
+        if known.get("told") != state and "ActiveState" in known:
+            known["told"] = state
+            self._tell(state)

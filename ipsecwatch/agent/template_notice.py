@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""What is told of a template for anybody: how many devices are connected, and that seldom. Pure.
+
+Its instances have no notices of their own: there may be hundreds, and they come and go all day.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.agent.notifications import News
+from ipsecwatch.agent.rules import Kind
+from ipsecwatch.client.events import View
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    from ipsecwatch.config import TunnelSettings
+
+SELDOM: Final = 60.0
+"""Seconds between two notices of one template."""
+
+_INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
+
+
+def template_of(name: str) -> str | None:
+    """Return whose instance a tunnel is by its name, ``rw`` for ``rw[3]``; None: nobody's."""
+    found = _INSTANCE.fullmatch(name)
+    return found[1] if found else None
+
+
+class TemplateNotice:
+    """One template. Times are monotonic."""
+
+    def __init__(self, name: str, settings: TunnelSettings) -> None:
+        state = TunnelState.WAITING
+        # A key that no object path equals.
+        self.view = View(f"template {name}", name, state, state, Reason.NONE, 0.0, 0.0)
+        self.settings = settings
+        self.due: float | None = None
+        self._up: set[str] = set()
+        self._told = 0
+        self._told_at = -math.inf
+
+    def see(self, path: str, state: TunnelState, now: float | None) -> None:
+        """Take note of how an instance is; ``now`` is None for what a list shows."""
+        if state is TunnelState.UNKNOWN:
+            return
+        (self._up.add if state.carries else self._up.discard)(path)
+        if now is None:
+            self._told = len(self._up)
+        elif len(self._up) == self._told:
+            self.due = None
+        elif self.due is None:
+            self.due = max(now + self.settings.settle, self._told_at + SELDOM)
+
+    def has(self, path: str) -> bool:
+        """Return whether an instance of it is up."""
+        return path in self._up
+
+    def forget_all(self) -> None:
+        """Take note that a list follows."""
+        self._up.clear()
+        self.due = None
+
+    def look(self, now: float) -> News | None:
+        """Return what is told now, if anything."""
+        if self.due is None or now < self.due:
+            return None
+        more = len(self._up) > self._told
+        self.due, self._told, self._told_at = None, len(self._up), now
+        wanted = self.settings.up if more else self.settings.down
+        return News(Kind.DEVICES, self.view, times=self._told) if wanted else None

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: MIT
+"""What notices say: the one table of sentences for people who never saw ipsec.conf. Pure.
+
+Whole sentences with named places: none is put together from pieces, so that each can be translated
+as it stands. What an administrator wants to read (leftid=, UDP 500) is in ipsecwatch/reasons.py,
+for ``status``, ``monitor`` and the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ipsecwatch.agent.rules import Kind
+from ipsecwatch.tunnel import Reason
+
+APP_NAME: Final = "VPN"
+"""What notifications say they are from. The desktop file has the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Why something is so: a sentence, and what a person can do (empty: nothing)."""
+
+    sentence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plural:
+    """A sentence about one thing, and about ``{n}`` of them."""
+
+    one: str
+    many: str
+
+    def of(self, n: int) -> str:
+        """Return the form for so many."""
+        return self.one if n == 1 else self.many
+
+
+TITLES: Final = {
+    Kind.CONNECTED: "VPN {name} is connected",
+    Kind.BACK: "VPN {name} is back",
+    Kind.ENDED: "VPN {name} is disconnected",
+    Kind.IN_PART: "VPN {name} works in part",
+    Kind.DEVICES: "VPN {name} serves other devices",
+    Kind.PARTIAL: "VPN {name} works in part",
+    Kind.UNSTABLE: "VPN {name} is unstable",
+    Kind.RECONNECTING: "VPN {name} is down",
+    Kind.DOWN: "VPN {name} is down",
+    Kind.STUCK: "VPN {name} can't connect",
+    Kind.OFFLINE: "No network for the VPN",
+    Kind.STOPPED: "The VPN service has stopped",
+    Kind.UNKNOWN: "VPN status unknown",
+    Kind.SETTINGS: "VPN notifications: mistake in the settings",
+}
+
+SUMMARY_TITLES: Final = {
+    Kind.CONNECTED: Plural("{n} VPN is connected", "{n} VPNs are connected"),
+    Kind.BACK: Plural("{n} VPN is back", "{n} VPNs are back"),
+    Kind.ENDED: Plural("{n} VPN is disconnected", "{n} VPNs are disconnected"),
+    Kind.IN_PART: Plural("{n} VPN works in part", "{n} VPNs work in part"),
+    Kind.DEVICES: Plural("{n} VPN serves other devices", "{n} VPNs serve other devices"),
+    Kind.PARTIAL: Plural("{n} VPN works in part", "{n} VPNs work in part"),
+    Kind.UNSTABLE: Plural("{n} VPN is unstable", "{n} VPNs are unstable"),
+    Kind.RECONNECTING: Plural("{n} VPN is down", "{n} VPNs are down"),
+    Kind.DOWN: Plural("{n} VPN is down", "{n} VPNs are down"),
+    Kind.STUCK: Plural("{n} VPN can't connect", "{n} VPNs can't connect"),
+}
+SUMMARY_LINES: Final = {
+    Kind.CONNECTED: "Connected: {names}.",
+    Kind.BACK: "Back: {names}.",
+    Kind.ENDED: "Disconnected: {names}.",
+    Kind.IN_PART: "Working in part: {names}.",
+    Kind.DEVICES: "Serving other devices: {names}.",
+    Kind.PARTIAL: "Working in part: {names}.",
+    Kind.UNSTABLE: "Unstable: {names}.",
+    Kind.RECONNECTING: "Down: {names}.",
+    Kind.DOWN: "Down: {names}.",
+    Kind.STUCK: "Not connecting: {names}.",
+}
+NAMES_AND_MORE: Final = Plural("{names} and {n} more", "{names} and {n} more")
+"""A list of names, of which the last ones are only counted."""
+NAME_IN_FULL: Final = "Its full name: {name}"
+"""Where a name had to be cut in the title."""
+
+CONNECTED: Final = "Connected."
+NETWORKS: Final = Plural(
+    "{up} of {n} networks behind it can be reached.",
+    "{up} of {n} networks behind it can be reached.",
+)
+SOME_NETWORKS: Final = "Some networks behind it can't be reached."
+BACK_AFTER: Final = "Back after {duration}."
+LOST: Final = "The connection was lost."
+TRYING: Final = "Trying without success."
+LOST_OFTEN: Final = Plural("Lost {n} time within {duration}.", "Lost {n} times within {duration}.")
+UNSTABLE_ADVICE: Final = "Check the network of this computer."
+RECONNECTING: Final = "Reconnecting."
+RECONNECTS_WHEN_USED: Final = "It reconnects when you use it."
+DEVICES: Final = Plural("{n} device is connected.", "{n} devices are connected.")
+OFFLINE: Final = Words(
+    "This computer is offline.", "The VPN can connect when there is a network again."
+)
+STOPPED: Final = Words(
+    "The VPN service on this computer isn't running.",
+    "Ask whoever looks after this computer to start it.",
+)
+STOPPED_TUNNELS: Final = "Down with it: {names}."
+UNREACHABLE: Final = Words(
+    "The VPN service on this computer doesn't answer: nobody knows whether the VPN works.",
+    "If this stays, restart the computer or ask whoever looks after it.",
+)
+UNREADABLE: Final = Words(
+    "The state of the VPN can't be read: nobody knows whether it works.",
+    "If this stays, ask whoever looks after this computer.",
+)
+UNWATCHED: Final = Words(
+    "The program that watches it isn't running.",
+    "If this stays, restart the computer or ask whoever looks after it.",
+)
+UNWATCHED_HANGS: Final = Words(
+    "The program that watches it doesn't answer.",
+    "If this stays, restart the computer or ask whoever looks after it.",
+)
+SETTINGS: Final = Words("{mistake}", "Until it is mended, the settings before it are used.")
+
+REASONS: Final[dict[Reason, Words]] = {
+    Reason.NONE: Words(""),
+    Reason.NO_ANSWER: Words(
+        "The VPN server doesn't answer.",
+        "Are you online? Some hotel and guest networks block VPNs.",
+    ),
+    Reason.UNREACHABLE: Words("No way to the VPN server.", "Check that this computer is online."),
+    Reason.AUTHENTICATION: Words(
+        "This computer and the VPN server don't accept each other's key or certificate.",
+        "Ask whoever runs the VPN; a certificate may have expired.",
+    ),
+    Reason.PROPOSAL: Words(
+        "This computer and the VPN server have no encryption in common.",
+        "Ask whoever runs the VPN.",
+    ),
+    Reason.TRAFFIC_SELECTORS: Words(
+        "This computer and the VPN server disagree on which networks to connect.",
+        "Ask whoever runs the VPN.",
+    ),
+    Reason.CREDENTIALS: Words(
+        "The user name or password was refused.",
+        "Check both; if they are right, ask whoever runs the VPN.",
+    ),
+    Reason.CHILD_MISSING: Words(
+        "The VPN server accepted this computer, but no connection came of it.",
+        "Ask whoever runs the VPN.",
+    ),
+    Reason.PEER_DELETED: Words(
+        "The VPN server ended the connection.",
+        "If it doesn't come back, ask whoever runs the VPN.",
+    ),
+    Reason.PEER_DEAD: Words(
+        "The VPN server stopped answering.", "Check that this computer is online."
+    ),
+    Reason.OPERATOR: Words("Disconnected on this computer."),
+    Reason.EXPIRED: Words(
+        "The connection ran out and wasn't renewed.",
+        "If it doesn't come back, ask whoever runs the VPN.",
+    ),
+    Reason.REPLACED: Words(
+        "The same account connected again, usually this device on another network.",
+        "If no device of yours did, ask whoever runs the VPN.",
+    ),
+    Reason.PLUTO_STOPPED: STOPPED,
+    Reason.PLUTO_RESTARTED: Words("The VPN service on this computer was restarted."),
+    Reason.PLUTO_STARTING: Words("The VPN service on this computer is starting."),
+    Reason.PLUTO_UNREACHABLE: UNREACHABLE,
+    Reason.BAD_OUTPUT: UNREADABLE,
+    Reason.UNLOADED: Words("It was removed from this computer's settings."),
+    Reason.OTHER: Words(
+        "The cause isn't known.", "If it doesn't come back, ask whoever runs the VPN."
+    ),
+}
+"""Why a VPN isn't up, for each reason; a test holds it complete."""
