@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: MIT
 """Showing notices on the desktop: the one module that imports desktop-notifier.
 
-A subclass of its D-Bus back end, for what that (6.2) lacks:
+A back end of it for D-Bus, as its own (6.2) won't do:
 
 * it escapes nothing, while most servers take a body for markup;
 * it can't replace a notification, and knows no hints but the urgency;
 * where there is no server, or one that hangs, send() says nothing, or never returns;
 * it keeps a connection of its own, and none any more once the session's bus was started again;
-* it believes a signal of whoever sends one.
+* it believes a signal of whoever sends one;
+* its table of numbers, bidict, brings 7 MB of typing_extensions along where Python is older than
+  3.12, a quarter of all that an agent takes.
 
 So notifications go over our own BusConnection, with deadlines. What is taken from the library is
-its model of a notification, its urgencies and its table of the server's numbers. Notices are shown
-in slots, which are what that table calls identifiers; what is shown in a slot replaces what was
-there before.
+its model of a notification and its base of back ends. Notices are shown in slots, the library's
+identifiers; what is shown in a slot replaces what was there before.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from desktop_notifier import common
-from desktop_notifier.backends.dbus import DBusDesktopNotifier
+from desktop_notifier.backends.base import DesktopNotifierBackend
 
 from ipsecwatch.agent.notifications import PASSING
 from ipsecwatch.agent.rules import Urgency
@@ -59,6 +60,11 @@ EXPIRED: Final = 1
 """NotificationClosed's reason where the server itself took a notification away. All others are
 somebody's will: those that we close ourselves are out of our table by then."""
 
+_URGENCIES: Final = {
+    common.Urgency.Low: 0,
+    common.Urgency.Normal: 1,
+    common.Urgency.Critical: 2,
+}
 _STACK_TAG: Final = "x-dunst-stack-tag"
 _QUILLS: Final = str.maketrans("<>&", "‹›＆")
 _NOBODY: Final = (
@@ -83,7 +89,7 @@ class _Hinted(common.Notification):
     transient: bool = False
 
 
-class NotificationServer(DBusDesktopNotifier):
+class NotificationServer(DesktopNotifierBackend):
     """The notification server, over one connection to the session's bus.
 
     ``on_owner`` is told that another server is there now, or none (""); ``on_expired`` of a slot
@@ -105,6 +111,9 @@ class NotificationServer(DBusDesktopNotifier):
         self._server = ""
         """The unique name of the server that the numbers are from."""
         self._can: frozenset[str] = frozenset()
+        """What it announces that it can do."""
+        self._numbers: dict[str, int] = {}
+        """The server's number of the notification in each slot."""
 
     async def listen(self) -> None:
         """Be told of the server from now on. Raises BusError."""
@@ -123,7 +132,7 @@ class NotificationServer(DBusDesktopNotifier):
     @property
     def numbers(self) -> dict[str, int]:
         """The server's number of the notification in each slot."""
-        return dict(self._platform_to_interface_notification_identifier.inverse)
+        return dict(self._numbers)
 
     @property
     def server(self) -> str:
@@ -132,10 +141,7 @@ class NotificationServer(DBusDesktopNotifier):
 
     def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
         """Take over notifications that an agent before this one showed on a server."""
-        self._server = server
-        self._platform_to_interface_notification_identifier.forceupdate(
-            {number: slot for slot, number in numbers.items()}
-        )
+        self._server, self._numbers = server, dict(numbers)
 
     async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
         """Show a notice in place of the last one in its slot. Raises BusError."""
@@ -161,22 +167,24 @@ class NotificationServer(DBusDesktopNotifier):
 
     async def withdraw_all(self) -> None:
         """Take all off the screen without waiting for the server: it may hang. Raises nothing."""
-        for number in self._platform_to_interface_notification_identifier:
-            self._connection.tell(
-                self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [number]
-            )
-        self._platform_to_interface_notification_identifier.clear()
-        await self._connection.flush(LAST_WORDS)
+        await self._clear_all()
+
+    async def request_authorisation(self) -> bool:
+        """Return True: a server asks for none."""
+        return True
+
+    async def has_authorisation(self) -> bool:
+        """Return True: a server asks for none."""
+        return True
 
     async def _send(self, notification: common.Notification) -> None:
         await self._meet_server()
         icon = notification.icon.as_name() if notification.icon else ""
-        numbers = self._platform_to_interface_notification_identifier
         is_markup = "body-markup" in self._can
         message, title = notification.message, notification.title
         body = [
             self.app_name,
-            numbers.inverse.get(notification.identifier, 0),
+            self._numbers.get(notification.identifier, 0),
             icon,
             # No server takes a title for markup, or says so, but dunst looks for links in it; and
             # where a dunstrc says nothing of markup, for that, too, in both, without a word.
@@ -187,12 +195,11 @@ class NotificationServer(DBusDesktopNotifier):
             notification.timeout * 1000,
         ]
         reply = await self._ask("Notify", "susssasa{sv}i", body)
-        # A server may give a number again that was another notification's.
-        numbers.forceput(reply.body[0], notification.identifier)
+        self._numbers[notification.identifier] = reply.body[0]
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:
         hints = {
-            "urgency": self.to_native_urgency[notification.urgency],
+            "urgency": Variant("y", _URGENCIES[notification.urgency]),
             "desktop-entry": Variant("s", DESKTOP_ENTRY),
         }
         if _STACK_TAG in self._can:
@@ -204,15 +211,27 @@ class NotificationServer(DBusDesktopNotifier):
         return hints
 
     async def _clear(self, identifier: str) -> None:
-        numbers = self._platform_to_interface_notification_identifier.inverse
-        if identifier not in numbers:
+        number = self._numbers.pop(identifier, None)
+        if number is None:
             return
         # Not what another server calls by that number: this asks whom we met, and nobody else.
-        number = numbers.pop(identifier)
         try:
             await self._ask("CloseNotification", "u", [number])
         except ErrorReplyError:
             return  # it was closed before, or the server is gone
+
+    async def _clear_all(self) -> None:
+        for number in self._numbers.values():
+            self._connection.tell(
+                self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [number]
+            )
+        self._numbers.clear()
+        await self._connection.flush(LAST_WORDS)
+
+    async def _get_capabilities(self) -> frozenset[common.Capability]:
+        await self._meet_server()
+        shown = (common.Capability.TITLE, common.Capability.ICON, common.Capability.URGENCY)
+        return frozenset([*shown, *([common.Capability.MESSAGE] if "body" in self._can else [])])
 
     async def _meet_server(self) -> None:
         """Find out who the server is and what it can do; the bus starts one if it knows how.
@@ -231,7 +250,7 @@ class NotificationServer(DBusDesktopNotifier):
         self._can = frozenset(reply.body[0])
         if reply.sender != self._server:
             self._server = reply.sender
-            self._platform_to_interface_notification_identifier.clear()
+            self._numbers.clear()
 
     async def _start_server(self) -> None:
         try:
@@ -274,12 +293,13 @@ class NotificationServer(DBusDesktopNotifier):
         if owner == self._server:
             return
         self._server = ""
-        self._platform_to_interface_notification_identifier.clear()
+        self._numbers.clear()
         self._on_owner(owner)
 
     def _on_closed(self, nid: int, reason: int) -> None:
-        slot = self._platform_to_interface_notification_identifier.pop(nid, None)
+        slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         if slot is not None:
+            del self._numbers[slot]
             (self._on_expired if reason == EXPIRED else self._on_closed_by_user)(slot)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import signal
 from contextlib import aclosing
@@ -46,6 +47,8 @@ NAME: Final = "org.ipsecwatch1.Agent"
 """Owned on the session's bus: one agent a session is enough."""
 RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to reach the session's bus; the last one for ever."""
+STARTED: Final = 5.0
+"""Seconds after which what only the start took is given back."""
 
 
 async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
@@ -171,6 +174,7 @@ class Agent:
                     tasks.create_task(_forever(watch, self._hear))
                 tasks.create_task(self._decide())
                 tasks.create_task(self._delivery.run())
+                tasks.create_task(_give_back_memory())
         except* _SecondAgent:
             self._world.write(
                 "ipsecwatch: another agent runs in this session; leaving it to that one"
@@ -320,6 +324,13 @@ class Agent:
         if session.display is not None:
             memory.server, memory.numbers = session.display.server, session.display.numbers
         return session.file.save(memory)
+
+
+async def _give_back_memory() -> None:
+    """Return to the kernel what was needed to start: 1 MB of the 30 that an agent would keep."""
+    await asyncio.sleep(STARTED)
+    with contextlib.suppress(AttributeError, OSError):  # another libc than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _forever(

@@ -187,14 +187,17 @@ async def test_a_strange_answer_is_an_error() -> None:
             await ours.show("1", notice())
 
 
-async def test_the_names_of_the_library_that_we_lean_on_are_there() -> None:
-    from desktop_notifier.backends.dbus import DBusDesktopNotifier
+async def test_it_is_a_back_end_of_the_library_and_answers_as_one() -> None:
+    from desktop_notifier import Capability
+    from desktop_notifier.backends.base import DesktopNotifierBackend
 
-    async with screen() as ours:
-        assert isinstance(ours, DBusDesktopNotifier)
-        plain = DBusDesktopNotifier("test")
-    for name in ("_send", "_clear"):
-        assert asyncio.iscoroutinefunction(getattr(DBusDesktopNotifier, name))
-    assert callable(DBusDesktopNotifier._on_closed)
-    assert plain._platform_to_interface_notification_identifier.inverse == {}
-    assert [v.value for v in plain.to_native_urgency.values()] == [0, 1, 2]
+    async with notification_server() as server, screen() as ours:
+        assert isinstance(ours, DesktopNotifierBackend)
+        assert await ours.has_authorisation()
+        assert await ours.request_authorisation()
+        assert Capability.MESSAGE in await ours.get_capabilities()
+        await ours.show("1", notice())
+        await ours.clear_all()
+        await server.shows()
+    for name in ("_send", "_clear", "_clear_all", "_get_capabilities"):
+        assert asyncio.iscoroutinefunction(getattr(DesktopNotifierBackend, name))

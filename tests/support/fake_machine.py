@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A fake of systemd and logind on a bus, as much of both as the agent listens to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ipsecwatch.dbus.connection import BusConnection, connect
+from ipsecwatch.dbus.messages import Call, Variant
+from ipsecwatch.sanitize import path_element
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+SYSTEMD = "org.freedesktop.systemd1"
+LOGIND = "org.freedesktop.login1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+
+
+def unit_path(name: str) -> str:
+    return f"/org/freedesktop/systemd1/unit/{path_element(name)}"
+
+
+class FakeMachine:
+    """Units with their states, by name; and the machine's sleep."""
+
+    def __init__(self, connection: BusConnection, units: dict[str, tuple[str, str, str]]) -> None:
+        self._connection = connection
+        self._units = {unit_path(name): state for name, state in units.items()}
+        self.subscribed = asyncio.Event()
+        connection.on_call = self._called
+
+    def become(self, name: str, active: str, sub: str, result: str) -> None:
+        """Have a unit change, and tell as systemd does: in two signals."""
+        changed = {"ActiveState": Variant("s", active), "SubState": Variant("s", sub)}
+        self._changed(name, "Service", {"Result": Variant("s", result)})
+        self._changed(name, "Unit", changed)
+
+    def _changed(self, name: str, interface: str, changed: dict[str, Variant]) -> None:
+        body = [f"{SYSTEMD}.{interface}", changed, []]
+        self._connection.signal(unit_path(name), PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
+
+    def sleep(self, *, begins: bool) -> None:
+        self._connection.signal(
+            "/org/freedesktop/login1", f"{LOGIND}.Manager", "PrepareForSleep", "b", [begins]
+        )
+
+    def _called(self, connection: BusConnection, call: Call) -> None:
+        match call.member:
+            case "LoadUnit":
+                connection.reply(call, "o", [unit_path(call.body[0])])
+            case "GetAll":
+                active, sub, result = self._units.get(call.path, ("inactive", "dead", "success"))
+                of_unit = {"ActiveState": Variant("s", active), "SubState": Variant("s", sub)}
+                of_service = {"Result": Variant("s", result)}
+                is_unit = call.body[0].endswith(".Unit")
+                connection.reply(call, "a{sv}", [of_unit if is_unit else of_service])
+            case "Subscribe":
+                connection.reply(call, "", [])
+                self.subscribed.set()
+
+
+@asynccontextmanager
+async def machine(**units: tuple[str, str, str]) -> AsyncGenerator[FakeMachine]:
+    """Own both names on what this process takes for the system bus."""
+    connection = await connect("system")
+    named = {f"{name}.service": state for name, state in units.items()}
+    try:
+        fake = FakeMachine(connection, named)
+        for name in (SYSTEMD, LOGIND):
+            await connection.call_bus("RequestName", "su", name, 4)
+        yield fake
+    finally:
+        await connection.close()
