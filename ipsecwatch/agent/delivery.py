@@ -60,6 +60,8 @@ class Slot:
 
     key: str
     rank: int
+    wrong: int
+    """With how many tunnels something was wrong."""
     text: int
     """A checksum of what it says."""
     there: bool = True
@@ -213,13 +215,18 @@ class Delivery:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
     async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
-        before = self.slots.get(slot)
-        # A text that changes while nothing got worse isn't to catch anybody's eye.
-        quiet = before is not None and before.there and 0 < notice.rank <= before.rank
-        await display.show(slot, notice, quiet=quiet)
-        self.slots[slot] = Slot(notice.key, notice.rank, text(notice))
+        await display.show(slot, notice, quiet=_is_no_worse(notice, self.slots.get(slot)))
+        self.slots[slot] = Slot(notice.key, notice.rank, notice.wrong, text(notice))
         self._printed.pop(notice.key, None)
         self._shown(notice)
+
+
+def _is_no_worse(notice: Notification, before: Slot | None) -> bool:
+    """Return whether a notice tells what was there before: it isn't to catch anybody's eye."""
+    if before is None or not before.there or not notice.lasting:
+        return False
+    same = before.key in (notice.key, notifications.SUMMARY)
+    return same and notice.rank <= before.rank and notice.wrong <= before.wrong
 
 
 def text(notice: Notification) -> int:

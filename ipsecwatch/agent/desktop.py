@@ -18,6 +18,7 @@ identifiers; what is shown in a slot replaces what was there before.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,7 +67,8 @@ _URGENCIES: Final = {
     common.Urgency.Critical: 2,
 }
 _STACK_TAG: Final = "x-dunst-stack-tag"
-_QUILLS: Final = str.maketrans("<>&", "‹›＆")
+_QUILLS: Final = str.maketrans("<>", "‹›")
+_ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _NOBODY: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
     "org.freedesktop.DBus.Error.NameHasNoOwner",
@@ -147,7 +149,10 @@ class NotificationServer(DesktopNotifierBackend):
         """Show a notice in place of the last one in its slot. Raises BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
-        urgency = Urgency.LOW if quiet else notice.urgency
+        # Low is what keeps GNOME from showing its banner again; dunst and mako, which know tags,
+        # don't do that, and have colours for it that are hard to read.
+        catches_the_eye = not quiet or _STACK_TAG in self._can
+        urgency = notice.urgency if catches_the_eye else Urgency.LOW
         await self._send(
             _Hinted(
                 title=notice.title,
@@ -188,8 +193,8 @@ class NotificationServer(DesktopNotifierBackend):
             icon,
             # No server takes a title for markup, or says so, but dunst looks for links in it; and
             # where a dunstrc says nothing of markup, for that, too, in both, without a word.
-            title.translate(_QUILLS),
-            escape_markup(message) if is_markup else message.translate(_QUILLS),
+            _unmarked(title),
+            escape_markup(message) if is_markup else _unmarked(message),
             [],  # no actions
             self._hints(notification),
             notification.timeout * 1000,
@@ -301,6 +306,11 @@ class NotificationServer(DesktopNotifierBackend):
         if slot is not None:
             del self._numbers[slot]
             (self._on_expired if reason == EXPIRED else self._on_closed_by_user)(slot)
+
+
+def _unmarked(text: str) -> str:
+    """Leave nothing in a text that could be taken for markup, or for an entity."""
+    return _ENTITY.sub("＆", text.translate(_QUILLS))
 
 
 _ANSWERS: Final = {"GetCapabilities": "as", "Notify": "u", "CloseNotification": ""}

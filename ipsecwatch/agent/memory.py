@@ -97,7 +97,7 @@ def _read(data: dict[str, Any]) -> Memory:
     if data["format"] != FORMAT:
         raise ValueError("it is of another version")
     slots = {
-        name: Slot(str(s["key"]), int(s["rank"]), int(s["text"]), bool(s["there"]))
+        name: Slot(str(s["key"]), int(s["rank"]), int(s["wrong"]), int(s["text"]), bool(s["there"]))
         for name, s in data["slots"].items()
         if name in SLOTS
     }

@@ -8,7 +8,7 @@ from the service, which has cleaned them; they are bounded here, and cleaned aga
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +69,8 @@ class Notification:
     """It stays until it is taken away, or closed; else it goes after PASSING seconds."""
     rank: int = 0
     """How bad it is (rules.py)."""
+    wrong: int = 1
+    """What is wrong with how many tunnels it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +101,26 @@ def single(news: News) -> Notification:
 
 def summary(many: Sequence[News]) -> Notification:
     """Tell of several tunnels at once, the worst first."""
-    groups: dict[Kind, list[News]] = {}
-    for n in sorted(many, key=lambda n: -RULES[n.kind].rank):
-        kind = Kind.DOWN if n.kind is Kind.RECONNECTING else n.kind
-        groups.setdefault(kind, []).append(n)
-    worst, first = next(iter(groups.items()))
-    title = texts.SUMMARY_TITLES[worst].of(len(first)).format(n=len(first))
-    lines = [texts.SUMMARY_LINES[k].format(names=names(group)) for k, group in groups.items()]
-    bad = {n.reason for n in many if RULES[n.kind].lasting}
-    if len(bad) == 1:
-        lines.append(_why(texts.REASONS[bad.pop()]))
+    many = sorted(many, key=lambda n: -RULES[n.kind].rank)
+    wrong = [n for n in many if RULES[n.kind].lasting]
+    groups: dict[str, list[News]] = {}
+    for n in many:
+        groups.setdefault(texts.SUMMARY_LINES[n.kind], []).append(n)
+    lines = [text.format(names=names(group)) for text, group in groups.items()]
+    if len(reasons := {n.reason for n in wrong}) == 1:
+        lines.append(_why(texts.REASONS[reasons.pop()]))
     quiet = all(n.quiet or RULES[n.kind].urgency is Urgency.LOW for n in many)
-    return _notice(SUMMARY, worst, title, lines, quiet=quiet)
+    notice = _notice(SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet)
+    return replace(notice, wrong=len(wrong))
+
+
+def _summary_title(many: Sequence[News]) -> str:
+    """Say of what sort all these are, as far as they are of one."""
+    if len(many) == 1:
+        return texts.TITLES[many[0].kind].format(name=title_name(many[0].view))
+    kinds = {n.kind for n in many}
+    sort = next((text for text, of in texts.SUMMARY_TITLES.items() if kinds <= of), texts.CHANGED)
+    return sort.of(len(many)).format(n=len(many))
 
 
 def offline() -> Notification:

@@ -56,17 +56,20 @@ TITLES: Final = {
 }
 
 SUMMARY_TITLES: Final = {
-    Kind.CONNECTED: Plural("{n} VPN is connected", "{n} VPNs are connected"),
-    Kind.BACK: Plural("{n} VPN is back", "{n} VPNs are back"),
-    Kind.ENDED: Plural("{n} VPN is disconnected", "{n} VPNs are disconnected"),
-    Kind.IN_PART: Plural("{n} VPN works in part", "{n} VPNs work in part"),
-    Kind.DEVICES: Plural("{n} VPN serves other devices", "{n} VPNs serve other devices"),
-    Kind.PARTIAL: Plural("{n} VPN works in part", "{n} VPNs work in part"),
-    Kind.UNSTABLE: Plural("{n} VPN is unstable", "{n} VPNs are unstable"),
-    Kind.RECONNECTING: Plural("{n} VPN is down", "{n} VPNs are down"),
-    Kind.DOWN: Plural("{n} VPN is down", "{n} VPNs are down"),
-    Kind.STUCK: Plural("{n} VPN can't connect", "{n} VPNs can't connect"),
-}
+    Plural("{n} VPN is connected", "{n} VPNs are connected"): {Kind.CONNECTED},
+    Plural("{n} VPN is back", "{n} VPNs are back"): {Kind.BACK, Kind.CONNECTED},
+    Plural("{n} VPN is disconnected", "{n} VPNs are disconnected"): {Kind.ENDED},
+    Plural("{n} VPN serves other devices", "{n} VPNs serve other devices"): {Kind.DEVICES},
+    Plural("{n} VPN works in part", "{n} VPNs work in part"): {Kind.IN_PART, Kind.PARTIAL},
+    Plural("{n} VPN is unstable", "{n} VPNs are unstable"): {Kind.UNSTABLE},
+    Plural("{n} VPN can't connect", "{n} VPNs can't connect"): {Kind.STUCK},
+    Plural("{n} VPN is down", "{n} VPNs are down"): {Kind.DOWN, Kind.RECONNECTING, Kind.STUCK},
+    Plural("{n} VPN has problems", "{n} VPNs have problems"): {
+        Kind.DOWN, Kind.RECONNECTING, Kind.STUCK, Kind.PARTIAL, Kind.UNSTABLE,
+    },
+}  # fmt: skip
+"""The title of a summary, by the kinds that it may have; the first that has them all."""
+CHANGED: Final = Plural("{n} VPN has changed", "{n} VPNs have changed")
 SUMMARY_LINES: Final = {
     Kind.CONNECTED: "Connected: {names}.",
     Kind.BACK: "Back: {names}.",

@@ -186,7 +186,7 @@ async def test_another_server_gets_everything_and_none_gets_nothing() -> None:
 async def test_notices_of_an_agent_before_stay_while_they_are_held() -> None:
     async with delivering() as ours:
         ours.display.slots["2"] = "old is down"
-        ours.delivery.slots["2"] = module.Slot("old", 2, 0)
+        ours.delivery.slots["2"] = module.Slot("old", 2, 1, 0)
         ours.delivery.want(wanted(a="a is down"), frozenset({"old"}))
         await ours.shows("old is down", "a is down")
         ours.delivery.want(wanted(a="a is down"), NOBODY)

@@ -21,7 +21,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_SESSION_ID", "3")
 
 
-LEFT = Memory("3", ":1.5", {"1": 7}, {"1": Slot("/a", 3, 99)}, {"/b": 2}, "0.2.0")
+LEFT = Memory("3", ":1.5", {"1": 7}, {"1": Slot("/a", 3, 1, 99)}, {"/b": 2}, "0.2.0")
 
 
 def test_what_is_left_is_found_by_the_next_agent_and_read_by_nobody_else() -> None:

@@ -27,7 +27,7 @@ from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason
 from tests.support.fake_events import view
 
-OF_TUNNELS = tuple(texts.SUMMARY_TITLES)
+OF_TUNNELS = tuple(texts.SUMMARY_LINES)
 STATES = {Kind.DOWN: "down", Kind.STUCK: "stuck", Kind.PARTIAL: "partial", Kind.ENDED: "down"}
 
 
@@ -122,7 +122,7 @@ def test_the_first_50_characters_tell_what_is_the_matter() -> None:
 
 
 def test_every_text_is_a_whole_sentence_of_its_own() -> None:
-    plurals = [getattr(texts.SUMMARY_TITLES[k], n) for k in OF_TUNNELS for n in ("one", "many")]
+    plurals = [text for p in texts.SUMMARY_TITLES for text in (p.one, p.many)]
     for text in [*texts.TITLES.values(), *plurals]:
         assert text[0].isupper() or text[0] == "{"
         assert text[-1] not in ".: ,"
@@ -149,7 +149,7 @@ def test_trouble_stays_and_good_news_goes_and_what_is_meant_is_quiet() -> None:
 def test_every_kind_has_its_rule_and_a_title() -> None:
     assert RULES.keys() == texts.TITLES.keys() == set(Kind)
     assert texts.REASONS.keys() == set(Reason)
-    assert texts.SUMMARY_LINES.keys() == texts.SUMMARY_TITLES.keys()
+    assert texts.SUMMARY_LINES.keys() == {k for of in texts.SUMMARY_TITLES.values() for k in of}
     categories = {"network.connected", "network.disconnected", "network.error"}
     assert {single(news(k)).category for k in OF_TUNNELS} == categories
     assert not any(rule.icon.endswith("-symbolic") for rule in RULES.values())
@@ -177,7 +177,25 @@ def test_a_summary_tells_the_worst_first_and_names_a_few() -> None:
 def test_a_summary_gives_no_reason_where_there_are_several() -> None:
     told = summary([news(Kind.DOWN, "a", Reason.PEER_DEAD), news(Kind.STUCK, "b", Reason.PROPOSAL)])
     assert told.body == "Down: a.\nNot connecting: b."
-    assert summary([news(Kind.CONNECTED, n) for n in "abc"]).title == "3 VPNs are connected"
+    assert told.title == "2 VPNs are down"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "title"),
+    [
+        ([Kind.CONNECTED] * 3, "3 VPNs are connected"),
+        ([Kind.CONNECTED, Kind.BACK], "2 VPNs are back"),
+        ([Kind.STUCK] * 2, "2 VPNs can't connect"),
+        ([Kind.STUCK, Kind.DOWN], "2 VPNs are down"),
+        ([Kind.STUCK, Kind.UNSTABLE, Kind.BACK], "2 VPNs have problems"),
+        ([Kind.DOWN, Kind.BACK, Kind.BACK], "VPN v0 is down"),
+        ([Kind.ENDED, Kind.BACK], "2 VPNs have changed"),
+    ],
+)
+def test_a_summarys_title_says_what_is_true_of_all_that_it_counts(
+    kinds: list[Kind], title: str
+) -> None:
+    assert summary([news(k, f"v{n}", away=1.0) for n, k in enumerate(kinds)]).title == title
 
 
 def test_the_end_of_pluto_names_what_went_with_it() -> None:

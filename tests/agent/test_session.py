@@ -144,7 +144,9 @@ async def test_on_every_server_the_screen_never_contradicts(model: str, tmp_path
             ours.script.say(story.become("office", "stuck", "authentication"))
             await until(lambda: "certificate" in next(iter(server.notices.values())).body)
             first, second = server.notices.values()
-            assert (first.times, first.hints["urgency"], second.hints["urgency"]) == (2, 0, 1)
+            tags = "x-dunst-stack-tag" in MODELS[model].capabilities
+            low = 1 if tags else 0  # dunst and mako have colours for "low" that are hard to read
+            assert (first.times, first.hints["urgency"], second.hints["urgency"]) == (2, low, 1)
             ours.script.say(story.become("site", "up"))
             await server.shows("VPN office can't connect", "VPN site is back")
             assert server.most <= 3
