@@ -256,10 +256,14 @@ class _Stage:
         old = terminal.pad(change.old.value, 10)
         new = self.paint.state(change.new, terminal.pad(change.new.value, 10))
         sign = self.paint.state(change.new, terminal.mark(change.new))
-        self._say(
-            f"{sign} {terminal.pad(change.name, 9)} {old} → {new} "
-            + self.paint.dim(f"{told} #{change.serial}")
-        )
+        line = f"{sign} {terminal.pad(change.name, 9)} {old} → {new}"
+        signal_ = f"{told} #{change.serial}"
+        # Where it is narrow, the signal has a line of its own.
+        if len("0:00  ● ") + 9 + 1 + 10 + 3 + 10 + 1 + len(signal_) <= self.wide:
+            self._say(f"{line} {self.paint.dim(signal_)}")
+        else:
+            self._say(line.rstrip())
+            self._more("signal", signal_)
         if change.reason is not Reason.NONE and change.told in ("down", "stuck"):
             words = REASON_TEXTS[change.reason]
             self._more("why", words.sentence)

@@ -232,40 +232,6 @@ async def test_status_ends_with_3_where_nothing_is_known(
     assert ("No tunnels" in status.stdout) == (pluto is PlutoState.RUNNING)
 
 
-@pytest.mark.slow
-@pytest.mark.flaky(reruns=2)
-def test_the_demo_ends_by_itself_and_shows_up_stuck_lost_and_back() -> None:
-    done = ipsecwatch("demo", "--speed", "10")
-    assert done.returncode == 0, done.stderr
-    for told in ("TunnelUp", "TunnelDown", "TunnelStuck", "journal", "notice"):
-        assert told in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("were shown.")
-    assert done.stderr == ""
-
-
-@pytest.mark.slow
-@pytest.mark.flaky(reruns=2)
-def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "NO_COLOR": "1"}
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "ipsecwatch", "demo"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert demo.stdout is not None
-    assert any("TunnelUp" in line for line in iter(demo.stdout.readline, ""))
-    (folder,) = tmp_path.glob("ipsecwatch-demo-*")
-    demo.send_signal(signal.SIGINT)
-    _, err = demo.communicate(timeout=20)
-    assert demo.returncode == 0
-    assert err == ""
-    assert list(tmp_path.iterdir()) == []
-    running = subprocess.run(["ps", "ax", "-o", "args"], capture_output=True, text=True).stdout
-    assert str(folder) not in running
-
-
 DURATIONS = {0: "0s", 42: "42s", 310: "5m 10s", 11100: "3h 05m", 1051200: "12d 4h", -5: "0s"}
 
 
