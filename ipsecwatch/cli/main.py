@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -26,6 +27,8 @@ _EXAMPLES: Final = (
 
 def run(argv: list[str]) -> int:
     """Parse the command line, run its verb, and answer the exit code."""
+    if sys.stdout is None:  # closed, as by >&-
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 has no “●”
             plain = "ascii" if stream.isatty() and wants_ascii() else None
@@ -36,10 +39,23 @@ def run(argv: list[str]) -> int:
     except Failure as failure:
         return fail(failure)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         return EXIT_OK
+    except OSError as e:
+        if e.errno not in _FULL:
+            raise
+        _silence()
+        return fail(Failure(f"cannot write: {e.strerror}", "Make room, then try again"))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+def _silence() -> None:
+    """Let what is still to be written go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
 EXAMPLES: Final = (
-    ("ipsecwatch wait office --for up --timeout 90", "then: echo $?"),
+    ("ipsecwatch wait office --for up --timeout 90", "exit code 0: it is up; 1: not in time"),
     ("ipsecwatch wait office --for up && rsync …", "a script that needs the tunnel"),
     ("ipsecwatch wait paris rome --for down --any", "until the first of them is lost"),
 )

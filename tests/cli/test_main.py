@@ -148,6 +148,20 @@ def test_output_into_a_closed_pipe_ends_quietly() -> None:
     assert done.returncode == 0
 
 
+def test_output_onto_a_full_disk_is_an_error_of_one_line() -> None:
+    words = ["sh", "-c", 'exec "$0" -m ipsecwatch explain --list >/dev/full', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 3
+    said = "ipsecwatch: cannot write: No space left on device. Make room, then try again\n"
+    assert done.stderr == said
+
+
+def test_a_closed_stdout_is_no_reason_to_fail() -> None:
+    words = ["sh", "-c", 'exec "$0" -m ipsecwatch explain --list >&-', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
     done = ipsecwatch("status", "--file", "-", text=UP, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
