@@ -137,6 +137,21 @@ _DETAILS: Final = (
     " 'asa{sv}' 0 0"
 )
 _LOST: Final = "connecting|down|waiting"
+_HOOK: Final = """
+cat >/etc/ipsecwatch/hooks/note <<'END'
+#!/bin/sh
+echo "$(id -un) $IPSECWATCH_EVENT $IPSECWATCH_TUNNEL $IPSECWATCH_REASON" >>"$STATE_DIRECTORY/told"
+END
+chmod 755 /etc/ipsecwatch/hooks/note
+systemctl start ipsecwatch-hook@note
+sleep 5
+"""
+_HOOKED: Final = """
+sleep 1
+cat /var/lib/private/ipsecwatch-hooks/note/told
+systemctl stop ipsecwatch-hook@note
+rm -r /etc/ipsecwatch/hooks/note /var/lib/private/ipsecwatch-hooks
+"""
 
 _HEARD: Final = (Way.WOKEN, Way.FILE, Way.OTHER, Way.POLLED)
 
@@ -289,6 +304,17 @@ SCENARIOS: Final = (
             # dpkg is still at work then, on the one processor.
             replace(_up("site"), within=POLLED),
         ),
+    ),
+    Scenario(
+        "hook and wait",
+        (
+            Step(_HOOK),
+            _up("site"),
+            Step("systemctl start ipsecwatch-wait@site"),
+            _down("site"),
+            Step(_HOOKED, says="^ipsecwatch up site none\nipsecwatch down site operator\n$"),
+        ),
+        (Way.WOKEN,),
     ),
     Scenario(
         "carrier lost",
