@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -14,35 +16,36 @@ from ipsecwatch.cli.main import parser_of
 from tests.support.paths import TOP
 from tests.system.test_units import analyze, needs_analyze, options
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 WAIT: Final = TOP / "systemd/ipsecwatch-wait@.service"
 HOOK: Final = TOP / "systemd/ipsecwatch-hook@.service"
 SYSUSERS: Final = TOP / "systemd/ipsecwatch.sysusers"
 SERVICE: Final = TOP / "systemd/ipsecwatch.service"
 LIBRESWAN: Final = """
 [Unit]
-Wants=network-online.target nss-lookup.target
-After=network-online.target nss-lookup.target
+Wants=network-online.target
+After=network-online.target
 [Service]
 ExecStart=/bin/true
 [Install]
 WantedBy=multi-user.target
 """
 """As libreswan's unit is ordered (ipsec.service.in, 3.18 to 5.4)."""
-NEEDS: Final = "Requires=ipsecwatch-wait@office.service\nAfter=ipsecwatch-wait@office.service\n"
-REMOTE: Final = f"""
-[Unit]
-{NEEDS}After=network-online.target remote-fs-pre.target
-Before=remote-fs.target
-[Mount]
-What=10.1.0.5:/export
-Where=/mnt/nas
-Type=nfs
-"""
-"""What fstab with _netdev and x-systemd.requires= becomes (systemd.mount(5))."""
-LOCAL: Final = REMOTE.replace("Before=remote-fs.target", "Before=local-fs.target")
+GENERATOR: Final = Path("/usr/lib/systemd/system-generators/systemd-fstab-generator")
+MOUNT: Final = re.search(
+    r"^    (\S+ +/mnt/nas +.*)$", (TOP / "README.md").read_text(), re.MULTILINE
+)
+"""The line for fstab that the README gives."""
+
+
+def mounted(folder: Path, line: str) -> dict[str, str]:
+    """Return the unit that systemd makes of a line of fstab."""
+    fstab, made = folder / "fstab", folder / "generated"
+    fstab.write_text(line + "\n")
+    made.mkdir()
+    told = {**os.environ, "SYSTEMD_FSTAB": str(fstab), "SYSTEMD_LOG_TARGET": "null"}
+    subprocess.run([GENERATOR, made, made, made], env=told, check=True)
+    [unit] = made.glob("*.mount")
+    return {unit.name: unit.read_text(encoding="utf-8")}
 
 
 def verify(folder: Path, *units: str, more: dict[str, str]) -> str:
@@ -73,21 +76,30 @@ def ours(said: str) -> list[str]:
     return [line for line in said.splitlines() if "ipsecwatch-" in line]
 
 
+UNITS: Final = ("ipsecwatch-wait@office.service", "ipsecwatch-hook@mail.service")
+needs_generator = pytest.mark.skipif(not GENERATOR.exists(), reason=f"there is no {GENERATOR}")
+
+
 @needs_analyze
-def test_neither_template_has_a_cycle_with_libreswan_the_service_and_a_mount(
-    tmp_path: Path,
+@needs_generator
+@pytest.mark.parametrize("options", ["_netdev,nofail", "_netdev"])
+def test_neither_template_has_a_cycle_with_libreswan_the_service_and_the_readmes_mount(
+    options: str, tmp_path: Path
 ) -> None:
-    units = ("ipsecwatch-wait@office.service", "ipsecwatch-hook@mail.service")
-    said = verify(tmp_path, *units, more={"mnt-nas.mount": REMOTE})
+    assert MOUNT is not None
+    mount = mounted(tmp_path, MOUNT[1].replace("_netdev,nofail", options))
+    assert "Requires=ipsecwatch-wait@office.service" in mount["mnt-nas.mount"]
+    said = verify(tmp_path, *UNITS, more=mount)
     assert cycles(said) == []
     assert ours(said) == []
 
 
 @needs_analyze
+@needs_generator
 def test_a_cycle_is_seen_where_a_mount_is_part_of_the_boot_itself(tmp_path: Path) -> None:
-    unit = "ipsecwatch-wait@office.service"
-    said = verify(tmp_path, unit, more={"mnt-nas.mount": LOCAL})
-    assert cycles(said)
+    assert MOUNT is not None
+    local = MOUNT[1].replace("_netdev,nofail,", "").replace(" nfs ", " ext4 ")
+    assert cycles(verify(tmp_path, *UNITS, more=mounted(tmp_path, local)))
 
 
 @pytest.mark.parametrize("unit", [WAIT, HOOK])
