@@ -143,7 +143,7 @@ class Monitor:
         match event:
             case client.Snapshot():
                 self._pluto, self._out.unit = event.pluto_state, event.unit
-                self._begin(event, first=first, patient=patient)
+                news = self._begin(event, first=first, patient=patient) + news
             case client.Pluto():
                 self._pluto, self._out.unit = event.state, event.unit
                 if (
@@ -155,19 +155,15 @@ class Monitor:
         self._print(self._out.transitions(news))
         return news
 
-    def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> None:
-        """Print how things are, and before that what came since when somebody looked last."""
+    def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
+        """Print how things are. Return what came since when somebody looked last."""
         if first:
             self._check(seen, patient=patient)
-        if first and self._since is not None:
-            past = _past(self._since, seen)
-            news = [t for t in past.transitions if self._wanted(t.name)]
-            self._print(self._out.transitions(news))
-            self._print(self._out.missed(past.missed))
+        past = _past(self._since, seen) if first and self._since is not None else None
         views = [v for v in seen.tunnels.values() if self._wanted(v.name)]
         self._print(self._out.snapshot(seen, views, again=not first))
-        if not first and self._known.missed:
-            self._print(self._out.missed(self._known.missed))
+        self._print(self._out.missed(self._known.missed if past is None else past.missed))
+        return [t for t in past.transitions if self._wanted(t.name)] if past else []
 
     def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
         """Raise Failure where a name is none; without an answer of pluto's it may come yet."""

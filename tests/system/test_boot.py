@@ -357,3 +357,19 @@ def test_a_sandbox_that_cannot_be_had_is_tried_once_and_the_drop_in_does_without
     status = refusing.path(f"/proc/{pid}/status").read_text()
     for kept in ("CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
         assert kept in status
+
+
+def test_monitor_goes_on_where_somebody_has_been_before(machine: Machine, service: int) -> None:
+    machine.path("/run/moment").write_text(str(UP_AT))
+    run_id = written(machine, UP, service)["IPSECWATCH_RUN_ID"]
+    machine.path("/run/moment").write_text(str(DOWN_AGAIN_AT))
+    serial = written(machine, DOWN, service)["IPSECWATCH_SERIAL"]
+    ask = ("timeout", "4", "ipsecwatch", "monitor", "--json", "--since")
+    whole = machine.run(*ask, f"{run_id}:0").stdout.splitlines()
+    picture, *told = [json.loads(line) for line in whole]
+    assert (picture["event"], picture["run_id"]) == ("snapshot", run_id)
+    assert [t["serial"] for t in told] == list(range(1, int(serial) + 1))
+    assert {t["told"] for t in told if t["told"]} == {"up", "down"}
+    assert all(t["caught_up"] for t in told)
+    [picture] = machine.run(*ask, f"{run_id}:{serial}").stdout.splitlines()
+    assert json.loads(picture)["serial"] == int(serial)
