@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import ManagerView, Snapshot, manager_view, seconds, value, view
+from ipsecwatch.client.events import ManagerView, Snapshot, manager_view, seconds, value, view, word
 from ipsecwatch.dbus.connection import (
     BUS,
     BUS_PATH,
