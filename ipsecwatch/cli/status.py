@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import pager, selection, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli import health, pager, selection, terminal, tunnel_source
 from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
@@ -127,7 +127,7 @@ def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) ->
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
     lines = _details(found, rows, paint) if detailed else _table(found, rows, paint)
-    remarks = tunnel_table.remarks(found, now)
+    remarks = health.remarks(found, now)
     # Of a text that isn't whole, or a pluto that doesn't answer, scripts hear on stderr.
     aside = [remarks.pop(0)] if found.remark and not sys.stdout.isatty() else []
     pager.show([*lines, *map(paint.dim, terminal.wrapped(remarks))], paged=paged)
@@ -148,6 +148,8 @@ def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str
     if not found.rows:
         # Without an answer it isn't known whether there are tunnels.
         return [] if found.remark else ["No tunnels are configured."]
+    from ipsecwatch.cli import tunnel_table
+
     lines = tunnel_table.lines(rows, paint, terminal.terminal_width())
     counted = terminal.wrapped([tunnel_table.summary(rows, len(found.rows))])
     return [*lines, *map(paint.dim, counted)]

@@ -13,8 +13,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli.common import Failure, load_settings
+from ipsecwatch.cli.health import ILL, not_recognised
 from ipsecwatch.cli.terminal import Row
-from ipsecwatch.cli.tunnel_table import ILL, not_recognised
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Extent, LogState, PlutoState, TunnelState

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli import keys, selection, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli import health, keys, selection, terminal, tunnel_source, tunnel_table
 from ipsecwatch.cli.common import EXIT_OK
 from ipsecwatch.cli.screen import Screen, require_terminal
 from ipsecwatch.cli.terminal import Row
@@ -105,7 +105,7 @@ class Picture:
             case client.Update(view=view) if view is not None:
                 self.views[event.path] = view
             case client.Pluto():
-                remark = tunnel_table.ILL.get(event.state, "")
+                remark = health.ILL.get(event.state, "")
                 self.found = replace(self.found, pluto=event.state, remark=remark)
             case client.Lost():
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
@@ -203,7 +203,7 @@ class Picture:
             return [self.lost]
         rows = [self.row(v) for v in self.views.values() if v.name in self.details]
         found = replace(self.found, rows=rows, last_poll=None)
-        return [] if tunnel_table.is_well(found, 0.0) else tunnel_table.remarks(found, 0.0)
+        return [] if health.is_well(found, 0.0) else health.remarks(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
         """Write the whole picture."""

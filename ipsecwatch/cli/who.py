@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import pager, status, table, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli import health, pager, status, table, terminal, tunnel_source, tunnel_table
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, verb
 from ipsecwatch.cli.selection import matcher, natural, read_states
 from ipsecwatch.cli.table import Column
@@ -188,8 +188,8 @@ def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None
         lines = [layout.head(paint), *map(layout.line, peers)]
     if of or not found.remark:  # without an answer it isn't known whether anybody is there
         lines += map(paint.dim, terminal.wrapped([_count(peers, of)]))
-    remarks = tunnel_table.remarks(found, time.time()) if found.pluto is not None else []
-    troubles = remarks if not tunnel_table.is_well(found, time.time()) else []
+    remarks = health.remarks(found, time.time()) if found.pluto is not None else []
+    troubles = remarks if not health.is_well(found, time.time()) else []
     pager.show([*lines, *map(paint.dim, terminal.wrapped(troubles))], paged=paged)
     sys.stdout.flush()
     if found.remark and found.pluto is None:
