@@ -218,10 +218,8 @@ def _check(configured: tuple[float, float | None, str | None]) -> str:
 
 def _transition(told: Mapping[str, Any]) -> str:
     arrow = "→" if terminal.can_show_symbols() else "->"
-    reason = told.get("Reason", Reason.NONE)
-    known = frozenset(Reason)
-    why = REASON_TEXTS[Reason(reason)].sentence if reason in known else str(reason)
-    because = "" if reason == Reason.NONE else f": {why}"
+    reason = told.get("Reason", Reason.NONE.value)
+    because = "" if reason == Reason.NONE else f": {reason}"
     return f"{terminal.moment(told['At'] / 1e6)}  {told['Old']} {arrow} {told['New']}{because}"
 
 

@@ -138,7 +138,7 @@ async def test_flaps_are_told_with_the_last_transitions(
     assert "Went down within the last hour: gw-3 3 times." in told
     _, named = await status(capsys, "gw-3")
     before = named[next(i for i, line in enumerate(named) if line.startswith("  before")) :]
-    assert before[0].endswith("down → up: The peer stopped answering.")
+    assert before[0].endswith("down → up: peer-dead")
     assert sum("→" in line for line in before) == 6
 
 
