@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -18,20 +19,23 @@ _READY: Final = 5.0
 
 @asynccontextmanager
 async def password_agent() -> AsyncGenerator[None]:
-    """Let polkit ask on this terminal, as systemctl does. Nothing where there is no such agent.
+    """Let polkit ask on this terminal. Nothing where there is no such agent.
 
-    A desktop's own agent comes first (``--fallback``).
+    Not as its fallback, as systemctl has it: polkit 122 doesn't take one for a process that is in
+    no session, and somebody who typed ``--details`` here looks here.
     """
     import asyncio
+    import termios
 
     program = shutil.which(_AGENT)
     if program is None or os.geteuid() == 0:
         yield
         return
+    settings = termios.tcgetattr(sys.stdin)
     ready, told = os.pipe()
     try:
         agent = await asyncio.create_subprocess_exec(
-            program, "--notify-fd", str(told), "--fallback", "--process", str(os.getpid()),
+            program, "--notify-fd", str(told), "--process", str(os.getpid()),
             pass_fds=(told,),
         )  # fmt: skip
     finally:
@@ -43,6 +47,7 @@ async def password_agent() -> AsyncGenerator[None]:
         if agent.returncode is None:
             agent.terminate()
         await agent.wait()
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, settings)  # it asks without echo
 
 
 async def _until_closed(fd: int) -> None:

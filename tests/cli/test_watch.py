@@ -43,14 +43,12 @@ def line_of(terminal: FakeTerminal, name: str) -> str:
 
 @asynccontextmanager
 async def watching(
-    *arguments: str, columns: int = 80, lines: int = 24, **more: str
+    columns: int = 80, lines: int = 24
 ) -> AsyncGenerator[tuple[Service, FakeTerminal]]:
     """A service with twelve tunnels, and somebody who watches them."""
     async with serving() as service:
         await service.look(*(tunnel(f"gw-{n}", UP) for n in range(12)))
-        with FakeTerminal(
-            "status", "--watch", *arguments, columns=columns, lines=lines, **more
-        ) as terminal:
+        with FakeTerminal("status", "--watch", columns=columns, lines=lines) as terminal:
             await terminal.until(lambda: "12 up" in terminal.rows[0])
             yield service, terminal
 

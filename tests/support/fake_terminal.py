@@ -38,8 +38,15 @@ class FakeTerminal:
     """
 
     def __init__(
-        self, *arguments: str, columns: int = 80, lines: int = 24, shell: str = "", **more: str
+        self,
+        *arguments: str,
+        columns: int = 80,
+        lines: int = 24,
+        shell: str = "",
+        user: int | None = None,
+        **more: str,
     ) -> None:
+        self._user = user
         self._command = [sys.executable, "-m", "ipsecwatch", *arguments]
         if shell:
             self._command = ["bash", "-mc", shell, "bash", *self._command]
@@ -61,7 +68,8 @@ class FakeTerminal:
         self._process = subprocess.Popen(
             self._command,
             stdin=theirs, stdout=theirs, stderr=theirs, env=self._environment,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            user=self._user, start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         self._theirs = theirs
         os.set_blocking(self._ours, False)
