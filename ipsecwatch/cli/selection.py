@@ -160,7 +160,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a verb that is about some tunnels."""
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
-        help="only these; * and ? stand for any characters, and for any one",
+        help="only these; * stands for any characters, ? for any one",
     )  # fmt: skip
     parser.add_argument(
         "--state", metavar="STATE[,STATE]", help=f"only those that are so: {', '.join(WORST_FIRST)}"

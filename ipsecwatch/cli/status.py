@@ -166,10 +166,15 @@ def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[s
     return lines
 
 
+_ALONE: Final = "Leave out --file, --json and --names"
+
+
 def _watch(args: argparse.Namespace, chosen: Selection) -> int:
     """Show it live. Raise Failure where there is no terminal to do it on."""
     if args.file or args.json or args.bare:
-        raise Failure("--watch shows the service's tunnels, and nothing else", "", EXIT_USAGE)
+        raise Failure(
+            "--watch shows the service's tunnels on a terminal, nothing else", _ALONE, EXIT_USAGE
+        )
     from ipsecwatch.cli import watch
 
     return watch.run(chosen, interactive=args.details)

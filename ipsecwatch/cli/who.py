@@ -92,7 +92,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "patterns", nargs="*", metavar="PATTERN",
         help="only those whose user, identity, address, lease, tunnel or template is this; "
-        "* and ? stand for any characters, and for any one",
+        "* stands for any characters, ? for any one",
     )  # fmt: skip
     parser.add_argument("--state", metavar="STATE[,STATE]", help="only those that are so")
     parser.add_argument(
