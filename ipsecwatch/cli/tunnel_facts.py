@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.reasons import REASON_TEXTS, words_for
+from ipsecwatch.reasons import words_for
 from ipsecwatch.states import Reason
 
 if TYPE_CHECKING:
