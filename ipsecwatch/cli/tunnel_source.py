@@ -101,6 +101,8 @@ async def ask(depth: Depth, names: Sequence[str] = (), *, interactive: bool = Fa
     from ipsecwatch import client
 
     asked = asyncio.ensure_future(details(depth, names, interactive=interactive))
+    if interactive:
+        await asyncio.wait([asked])  # states as they are when the password has been given
     try:
         seen = await client.snapshot()
     except client.ClientError as e:

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Whole screens, as they are on terminals of several widths: the pictures are in screens/."""
+"""Whole screens, as they are on terminals of several widths: the pictures are in screens/.
+
+Where they are to be other ones, `SCREENS=write pytest tests/cli/test_screens.py` draws them anew,
+for git diff to show.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,5 +48,9 @@ async def test_screens_are_as_they_were(verb: str, system_bus: PrivateBus) -> No
     async with serving() as service:
         await show(service, *OFFICES, *road_warriors())
         shown = await asyncio.gather(*(picture(verb, columns) for columns in WIDTHS))
+    if os.environ.get("SCREENS") == "write":
+        for columns, text in zip(WIDTHS, shown, strict=True):
+            (PICTURES / f"{verb}-{columns}.txt").write_text(text)
+        pytest.skip("drawn anew")
     expected = [(PICTURES / f"{verb}-{columns}.txt").read_text() for columns in WIDTHS]
     assert shown == expected

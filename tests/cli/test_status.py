@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli.main import run
+from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
@@ -117,7 +118,7 @@ async def test_what_is_not_well_is_said_below_the_table(
         "Its last answer was not whole: some states are the last known ones.",
         "3 lines were not recognised.",
         "Went down within the last hour: gw-4 5 times, gw-3 3 times.",
-        "The journal dropped lines of pluto's log: some reasons are guesses.",
+        LOG_TEXTS[LogState.CUT],
     ]  # fmt: skip
     _, [text] = await status(capsys, "--json")
     as_json = json.loads(text)

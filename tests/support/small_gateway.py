@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ipsecwatch.report import (
     Connection,
     IkeVersion,
+    LogState,
     Role,
     SaKind,
     SaLine,
@@ -144,4 +145,4 @@ async def show(service: Service, *offices: Office) -> None:
     states = [s for t in tunnels for s in t.states]
     times = SaTimes({s.serial: ago for s in states}, {s.key: ago for s in states}, boot)
     service.tunnels = {t.name: t for t in tunnels}
-    await service.publish([], last_poll=time.time(), sa_times=times)
+    await service.publish([], last_poll=time.time(), sa_times=times, log=LogState.JOURNAL)
