@@ -143,6 +143,11 @@ class Selection:
         """The names among its names, as far as their spelling tells."""
         return tuple(name for name in self.names if not is_pattern(name))
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it may leave some out."""
+        return bool(self.names) or self.states is not None
+
     def apply(self, rows: Sequence[Row]) -> list[Row]:
         """Return what it is about, in its order. Raise Failure where a name fits none."""
         return self.sort(self.filter(pick(rows, self.names)))

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     found = tunnel_source.look(
         args.file,
         _depth(args, detailed=detailed),
-        () if chosen.exact != chosen.names else chosen.names,
+        chosen.apply if chosen.is_narrow else None,
         interactive=args.details and at_terminal(),
     )
     meant = selection.pick(found.rows, chosen.names)

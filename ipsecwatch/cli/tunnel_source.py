@@ -8,9 +8,10 @@ service's answer no parser.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.common import Failure, load_settings
 from ipsecwatch.cli.health import ILL, not_recognised
@@ -20,7 +21,7 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Extent, LogState, PlutoState, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
     from ipsecwatch import client
     from ipsecwatch.report import Report
@@ -76,14 +77,14 @@ class Found:
         return known or (self.pluto is None and not self.rows)
 
 
+Choose = Callable[[Sequence[Row]], Iterable[Row]]
+"""Says of which of all tunnels details are wanted. Raises Failure."""
+
+
 def look(
-    file: str | None,
-    depth: Depth,
-    names: Sequence[str] = (),
-    *,
-    interactive: bool = False,
+    file: str | None, depth: Depth, choose: Choose | None = None, *, interactive: bool = False
 ) -> Found:
-    """Find all tunnels, with details of those named, or of all. Raise Failure.
+    """Find all tunnels, with details of those that are chosen, or of all. Raise Failure.
 
     ``interactive``: a person is here, who may be asked for a password.
     """
@@ -91,29 +92,32 @@ def look(
         return _from_file(file, depth)
     import asyncio
 
-    return asyncio.run(ask(depth, names, interactive=interactive))
+    return asyncio.run(ask(depth, choose, interactive=interactive))
 
 
-async def ask(depth: Depth, names: Sequence[str] = (), *, interactive: bool = False) -> Found:
+async def ask(depth: Depth, choose: Choose | None = None, *, interactive: bool = False) -> Found:
     """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
-    import asyncio
+    found = await _ask_service()
+    if found is None:
+        return await _ask_pluto(depth)
+    names = [row.name for row in choose(found.rows)] if choose is not None else None
+    told, refused = await details(depth, names, interactive=interactive)
+    if interactive:  # as it is when the password has been given
+        found = await _ask_service() or found
+    return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
 
+
+async def _ask_service() -> Found | None:
+    """Take a snapshot; None: there is none to be had, but pluto may be asked. Raise Failure."""
     from ipsecwatch import client
 
-    asked = asyncio.ensure_future(details(depth, names, interactive=interactive))
-    if interactive:
-        await asyncio.wait([asked])  # states as they are when the password has been given
     try:
-        seen = await client.snapshot()
+        return of_snapshot(await client.snapshot())
     except client.ClientError as e:
-        asked.cancel()
-        if os.geteuid() != 0:
-            hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
-            raise Failure(str(e), hint) from e
-        return await _ask_pluto(depth)
-    told, refused = await asked
-    found = of_snapshot(seen)
-    return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
+        if os.geteuid() == 0:
+            return None
+        hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
+        raise Failure(str(e), hint) from e
 
 
 def of_snapshot(seen: client.Snapshot) -> Found:
@@ -132,17 +136,23 @@ def of_snapshot(seen: client.Snapshot) -> Found:
     )
 
 
+_ROOM: Final = 12 << 10
+"""Bytes of the names that are given in one question; the service takes 16 KiB of arguments."""
+
+
 async def details(
-    depth: Depth, names: Sequence[str], *, interactive: bool
+    depth: Depth, names: Sequence[str] | None, *, interactive: bool
 ) -> tuple[dict[str, Details], bool]:
-    """Ask for what only some may know; say whether it was refused.
+    """Ask for what only some may know, of these or of all; say whether it was refused.
 
     ``interactive``: a person is at this terminal, who may be asked for a password.
     """
     from ipsecwatch import client
 
-    if depth is Depth.PUBLIC:
+    if depth is Depth.PUBLIC or names == []:
         return {}, False
+    if names is None or sum(len(name.encode()) + 8 for name in names) > _ROOM:
+        names = ()
     brief = depth is Depth.BRIEF
     try:
         if not interactive:

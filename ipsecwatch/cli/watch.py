@@ -65,7 +65,7 @@ async def _watch(chosen: Selection, *, interactive: bool) -> None:
     # Who is asked for a password is asked before the screen is ours. Without a service it is
     # waited for.
     if interactive:
-        await tunnel_source.details(Depth.BRIEF, (), interactive=True)
+        await tunnel_source.details(Depth.BRIEF, None, interactive=True)
     await Watch(chosen, terminal.Paint(terminal.colour_wanted())).run()
 
 

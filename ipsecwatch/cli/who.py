@@ -111,7 +111,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     states = read_states(args.state)
     interactive = args.details and status.at_terminal()
-    found = tunnel_source.look(args.file, Depth.BRIEF, interactive=interactive)
+    found = tunnel_source.look(args.file, Depth.BRIEF, _instances, interactive=interactive)
     peers = peers_of(found)
     shown = [p for p in peers if _fits(p, args.patterns) and (states is None or p.state in states)]
     shown.sort(key=lambda p: (ORDERS[args.sort](p), natural(p.tunnel)), reverse=args.reverse)
@@ -127,9 +127,13 @@ def run(args: argparse.Namespace) -> int:
 def peers_of(found: Found) -> list[Peer]:
     """Return those behind templates; without details the names of their tunnels tell."""
     if found.refused:
-        return [Peer.of(r, {}) for r in found.rows if _is_instance(r.name)]
+        return [Peer.of(row, {}) for row in _instances(found.rows)]
     told = found.details
     return [Peer.of(r, told[r.name]) for r in found.rows if told.get(r.name, {}).get("Template")]
+
+
+def _instances(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if _is_instance(row.name)]
 
 
 def _is_instance(name: str) -> bool:
