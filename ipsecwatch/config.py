@@ -28,6 +28,10 @@ class ConfigError(Exception):
     """A settings file can't be used. The text is one line, ready to be shown."""
 
 
+class UnreadableError(ConfigError):
+    """A settings file, or the folder of several, can't be read: what it says isn't known."""
+
+
 def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
     return field(default=default, metadata={"low": low, "high": high})
 
@@ -130,14 +134,7 @@ def load_service(path: Path = SERVICE_FILE) -> Settings:
 
     Raises ConfigError.
     """
-    folder = path.with_name(path.name + ".d")
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
-    except FileNotFoundError:
-        names = []
-    except OSError as e:
-        raise ConfigError(f"{folder}: cannot be read: {e}") from e
-    return _load([path, *(folder / name for name in names)], Settings)
+    return _load(service_files(path), Settings)
 
 
 def load_agent(path: Path) -> AgentSettings:
@@ -149,28 +146,71 @@ def load_agent(path: Path) -> AgentSettings:
     return replace(settings, tunnels=tuple(tunnels))
 
 
+def service_files(path: Path = SERVICE_FILE) -> list[Path]:
+    """List the service's settings files in the order in which they are read. Raises ConfigError."""
+    folder = path.with_name(path.name + ".d")
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
+    except FileNotFoundError:
+        names = []
+    except OSError as e:
+        raise UnreadableError(f"{folder}: cannot be read: {e.strerror}") from e
+    return [path, *(folder / name for name in names)]
+
+
+def agent_file() -> Path:
+    """Find the user's settings (XDG base directories: a relative path counts for nothing)."""
+    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if not base.is_absolute():
+        base = Path(os.environ.get("HOME") or "/", ".config")
+    return base / "ipsecwatch" / "agent.toml"
+
+
+def problems(path: Path, kind: type[Settings | AgentSettings]) -> list[ConfigError]:
+    """Return everything that is wrong with one file; nothing if it is missing."""
+    return _read(path, kind)[1]
+
+
 def _load(paths: list[Path], kind: type[S]) -> S:
     values: dict[str, Any] = {}
     for path in paths:
+        found, wrong = _read(path, kind)
+        if wrong:
+            raise wrong[0]
+        values |= found
+    return kind(**values)
+
+
+def _read(
+    path: Path, kind: type[Settings | TunnelSettings]
+) -> tuple[dict[str, Any], list[ConfigError]]:
+    """Read one file: the values that can be used, and what is wrong with the others."""
+    try:
+        text = _text(path)
+    except FileNotFoundError:
+        return {}, []
+    except UnicodeDecodeError as e:
+        return {}, [ConfigError(f"{path}: cannot be read: {e}")]
+    except OSError as e:
+        return {}, [UnreadableError(f"{path}: cannot be read: {e.strerror or e}")]
+    try:
+        data = tomllib.loads(text)
+    except (ValueError, RecursionError) as e:  # a number or a list that is far too long, too
+        return {}, [ConfigError(_at_line(path, text, str(e)))]
+    values: dict[str, Any] = {}
+    wrong: list[ConfigError] = []
+    for key, value in data.items():
         try:
-            text = _read(path)
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as e:
-            raise ConfigError(f"{path}: cannot be read: {e}") from e
-        try:
-            data = tomllib.loads(text)
-        except (ValueError, RecursionError) as e:  # a number or a list that is far too long, too
-            raise ConfigError(f"{path}: {e}") from e
-        for key, value in data.items():
             if key == "tunnels" and kind is AgentSettings:
                 values[key] = _tunnels(value, text, path)
             else:
                 values[key] = _checked(kind, key, value, f"{path}:{_line(text, key)}")
-    return kind(**values)
+        except ConfigError as e:
+            wrong.append(e)
+    return values, wrong
 
 
-def _read(path: Path) -> str:
+def _text(path: Path) -> str:
     """Read a file that is one: a pipe would keep us waiting, a device would never end."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         kind = os.fstat(file.fileno())
@@ -180,6 +220,15 @@ def _read(path: Path) -> str:
     if len(data) > MAX_SIZE:
         raise OSError(f"it is larger than {MAX_SIZE >> 20} MiB")
     return data.decode()
+
+
+def _at_line(path: Path, text: str, message: str) -> str:
+    """Put the line that tomllib names at the end of its message where editors look for it."""
+    found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
+    if found is None:
+        return f"{path}: {message}"
+    line = found[1] or max(1, len(text.splitlines()))
+    return f"{path}:{line}: {message[: found.start()]}"
 
 
 def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str, object]], ...]:
@@ -201,7 +250,7 @@ def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str,
     return tuple(found)
 
 
-def _checked(kind: type[S], key: str, value: object, where: str) -> object:
+def _checked(kind: type[Settings | TunnelSettings], key: str, value: object, where: str) -> object:
     known = {f.name: f for f in fields(kind)}
     if key not in known:
         raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")

@@ -16,8 +16,10 @@ from ipsecwatch.config import (
     ConfigError,
     Settings,
     TunnelSettings,
+    UnreadableError,
     load_agent,
     load_service,
+    problems,
 )
 
 if TYPE_CHECKING:
@@ -265,12 +267,26 @@ def test_a_folder_of_drop_ins_that_cannot_be_read_is_an_error_and_no_default(fil
 
 def test_a_file_that_cannot_be_read_is_an_error_and_no_default(file: Path) -> None:
     file.mkdir()
-    with pytest.raises(ConfigError, match="cannot be read: "):
+    with pytest.raises(UnreadableError, match="cannot be read: "):
         load_service(file)
 
 
-def test_a_mistake_of_grammar_is_told_with_its_line(file: Path) -> None:
-    assert "line 2" in complaint(file, "interval = 5\nfast_interval 1")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("interval = 5\nfast_interval 1", 2), ("unit = ", 1), ("interval = 5\nunit = [\n\n", 3)],
+)
+def test_a_mistake_of_grammar_is_told_with_its_line(text: str, line: int, file: Path) -> None:
+    said = complaint(file, text)
+    assert said.startswith(f"{line}: ")
+    assert "(at" not in said
+
+
+def test_every_mistake_of_a_file_is_told_at_once(file: Path) -> None:
+    file.write_text("interval = 0\nstuck_after = 60\nburst = 4\nunit = 1\n", encoding="utf-8")
+    assert [str(p).split(": ")[0] for p in problems(file, Settings)] == [
+        f"{file}:{line}" for line in (1, 3, 4)
+    ]
+    assert problems(file.with_name("none"), Settings) == []
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

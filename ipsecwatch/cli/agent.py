@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import session
 from ipsecwatch.cli.common import verb
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.config import agent_file
 
 if TYPE_CHECKING:
     import argparse
@@ -32,12 +32,4 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
-    return asyncio.run(session.run((args.config or _settings_file()).absolute()))
-
-
-def _settings_file() -> Path:
-    """Find the user's settings (XDG base directories: a relative path counts for nothing)."""
-    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
-    if not base.is_absolute():
-        base = Path(os.environ.get("HOME") or "/", ".config")
-    return base / "ipsecwatch" / "agent.toml"
+    return asyncio.run(session.run((args.config or agent_file()).absolute()))

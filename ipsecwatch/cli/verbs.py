@@ -23,5 +23,6 @@ VERBS: Final = {
     "daemon": "watch pluto and announce what happens; systemd starts this",
     "agent": "show desktop notifications when tunnels come up, get stuck or go down",
     "demo": "show it at work on recorded tunnels: no root, no libreswan",
+    "check-config": "read both settings files, and say what is wrong with them",
     "help": "show how a verb is used",
 }

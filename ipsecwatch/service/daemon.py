@@ -454,24 +454,27 @@ class Service:
     # --- settings -----------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Read the settings again; what can't change while we run stays."""
+        """Read the settings again; the old ones stay where the new ones can't be used."""
         _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
-            new = config.load_service(self._settings_path)
+            self._apply(config.load_service(self._settings_path))
         except ConfigError as e:
-            logger.error("settings not read again: %s", e)
-        else:
-            self._poller.interval = self._probe.interval = new.interval
-            self._poller.fast_interval = new.fast_interval
-            self._poller.wake()
-            self._tracker.stuck_after = new.stuck_after
-            self._tracker.stopped_after = new.stopped_after
-            fixed = [n for n in _FIXED if getattr(new, n) != getattr(self._settings, n)]
-            if fixed:
-                logger.warning("takes a restart to change: %s", ", ".join(fixed))
-            self._settings = new
-            logger.info("settings read again")
-        _notify("READY=1")
+            logger.error("settings not read again, the old ones stay: %s", e)
+        finally:  # or systemd would wait for the end of a reload for ever
+            _notify("READY=1")
+
+    def _apply(self, new: Settings) -> None:
+        """Take new settings; what can't change while we run stays."""
+        self._poller.interval = self._probe.interval = new.interval
+        self._poller.fast_interval = new.fast_interval
+        self._poller.wake()
+        self._tracker.stuck_after = new.stuck_after
+        self._tracker.stopped_after = new.stopped_after
+        fixed = [n for n in _FIXED if getattr(new, n) != getattr(self._settings, n)]
+        if fixed:
+            logger.warning("takes a restart to change: %s", ", ".join(fixed))
+        self._settings = new
+        logger.info("settings read again")
 
 
 class CoreEndedError(Exception):

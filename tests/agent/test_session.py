@@ -20,8 +20,7 @@ import pytest
 
 from ipsecwatch.agent import delivery, policy, session, tunnel_notice, upgrade
 from ipsecwatch.agent.session import World
-from ipsecwatch.cli import agent as cli
-from ipsecwatch.config import AgentSettings
+from ipsecwatch.config import AgentSettings, agent_file
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
@@ -537,7 +536,7 @@ def test_settings_are_where_the_desktop_keeps_them(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert str(cli._settings_file()) == file
+    assert str(agent_file()) == file
 
 
 async def test_with_no_bus_at_all_it_waits_and_ends_well(

@@ -287,6 +287,10 @@ async def test_sigterm_ends_it_cleanly(daemon: Daemon) -> None:
     assert b"Traceback" not in await daemon.process.stderr.read()
 
 
+def loads(daemon: Daemon) -> list[str]:
+    return [word for word in daemon.systemd.said() if word in ("RELOADING=1", "READY=1")]
+
+
 async def test_sighup_reads_the_settings_again_and_survives_bad_ones(daemon: Daemon) -> None:
     for text, word in (("interval = 2.0\n", "read again"), ("intervall = 2\n", "not read again")):
         daemon.settings.write_text(text)
@@ -296,7 +300,10 @@ async def test_sighup_reads_the_settings_again_and_survives_bad_ones(daemon: Dae
         while word not in line:
             line = (await asyncio.wait_for(daemon.process.stderr.readline(), 10)).decode()
             assert line
+        # systemd takes the unit for reloading until it hears that it is ready again.
+        await until(lambda: loads(daemon)[-1] == "READY=1")
     assert "ipsecwatch.toml:1: unknown setting 'intervall'" in line
+    assert loads(daemon) == ["READY=1", "RELOADING=1", "READY=1", "RELOADING=1", "READY=1"]
     assert daemon.process.returncode is None
 
 

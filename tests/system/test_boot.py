@@ -249,6 +249,23 @@ def test_settings_are_read_again_on_a_reload_and_the_service_stays(
     assert property_of(machine, "MainPID") == str(service)
 
 
+def test_a_reload_with_bad_settings_fails_says_why_and_leaves_the_old_ones(
+    machine: Machine, service: int
+) -> None:
+    more = machine.path("/etc/ipsecwatch") / "ipsecwatch.toml.d/more.toml"
+    more.parent.mkdir()
+    more.write_text("\nstuck_after = 0\n")
+    try:
+        reload = machine.run("systemctl", "reload", "ipsecwatch")
+        assert reload.returncode == 1
+        assert "more.toml:2: stuck_after must be from 5.0 to 3600.0" in log(machine)
+        assert "settings" not in log(machine).split("stuck_after")[-1]  # it wasn't even asked to
+    finally:
+        shutil.rmtree(more.parent)
+    assert property_of(machine, "ActiveState") == "active"
+    assert property_of(machine, "MainPID") == str(service)
+
+
 @pytest.mark.usefixtures("service")
 def test_what_a_restart_is_to_find_again_stays_and_a_stop_clears_it(machine: Machine) -> None:
     (machine.path("/run/ipsecwatch") / "kept").touch()

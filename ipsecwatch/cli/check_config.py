@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch check-config``: whether the settings of the service and of the agent can be used.
+
+The service's unit runs this before a reload, so that bad settings make ``systemctl reload`` fail.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch import config
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, verb
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.config import AgentSettings, ConfigError, Settings, UnreadableError
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES: Final = (
+    ("ipsecwatch check-config", "the service's settings, and your agent's"),
+    ("ipsecwatch check-config --service new.toml", "settings that are to be installed"),
+)
+
+_LONGEST: Final = 500
+"""Characters of a path or of a problem that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One settings file, or the folder of several that couldn't be listed."""
+
+    file: Path
+    present: bool
+    problems: tuple[ConfigError, ...]
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "check-config", VERBS["check-config"], run, EXAMPLES)
+    parser.add_argument(
+        "--service", nargs="?", type=Path, const=config.SERVICE_FILE, metavar="F",
+        help=f"read the service's alone: F, else {config.SERVICE_FILE}, and the folder F.d",
+    )  # fmt: skip
+    parser.add_argument(
+        "--agent", nargs="?", type=Path, const=config.agent_file(), metavar="F",
+        help="read the agent's alone: F, else ~/.config/ipsecwatch/agent.toml",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    service, agent = args.service, args.agent
+    if service is None and agent is None:
+        service, agent = config.SERVICE_FILE, config.agent_file()
+    checked = check(service, agent)
+    if args.json:
+        print(json.dumps({"format": 1, "files": [_json(c) for c in checked]}))
+    else:
+        _print(checked)
+    return _exit_code(checked)
+
+
+def check(service: Path | None, agent: Path | None) -> list[Checked]:
+    """Read the settings files of the service, of the agent, or of both; None: not these."""
+    checked = []
+    if service is not None:
+        try:
+            checked += [_check(file, Settings) for file in config.service_files(service)]
+        except ConfigError as e:
+            folder = service.with_name(service.name + ".d")
+            checked += [_check(service, Settings), Checked(folder, present=True, problems=(e,))]
+    if agent is not None:
+        checked.append(_check(agent, AgentSettings))
+    return checked
+
+
+def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:
+    found = config.problems(file, kind)
+    return Checked(file, bool(found) or file.exists(), tuple(found))
+
+
+def _exit_code(checked: list[Checked]) -> int:
+    found = [problem for c in checked for problem in c.problems]
+    if all(isinstance(problem, UnreadableError) for problem in found):
+        return EXIT_UNKNOWN if found else EXIT_OK
+    return EXIT_NO
+
+
+def _print(checked: list[Checked]) -> None:
+    for c in checked:
+        for problem in c.problems:
+            print(f"ipsecwatch: {clean(str(problem), _LONGEST)}", file=sys.stderr)
+        if not c.problems:
+            found = "can be used" if c.present else "isn't there: every setting has its default"
+            print(f"{clean(str(c.file), _LONGEST)} {found}")
+
+
+def _json(c: Checked) -> dict[str, Any]:
+    told = [clean(str(problem), _LONGEST) for problem in c.problems]
+    return {"file": clean(str(c.file), _LONGEST), "present": c.present, "problems": told}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Whether settings can be used: every mistake with file and line, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.test_main import ipsecwatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Path:
+    folder = tmp_path / "service.toml.d"
+    folder.mkdir()
+    (folder / "10-more.toml").write_text("stuck_after = 60\n")
+    file = tmp_path / "service.toml"
+    file.write_text("interval = 2\n")
+    return file
+
+
+def test_good_settings_are_listed_and_end_with_0(service: Path, tmp_path: Path) -> None:
+    done = ipsecwatch("check-config", "--service", service, "--agent", tmp_path / "none.toml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"{service} can be used",
+        f"{service}.d/10-more.toml can be used",
+        f"{tmp_path}/none.toml isn't there: every setting has its default",
+    ]
+
+
+def test_every_mistake_is_a_line_and_the_end_is_1(service: Path, tmp_path: Path) -> None:
+    (tmp_path / "service.toml.d/20.toml").write_text("\ninterval = 0\nburst = 1\n")
+    agent = tmp_path / "agent.toml"
+    agent.write_text("up = \n")
+    done = ipsecwatch("check-config", "--service", service, "--agent", agent)
+    assert done.returncode == 1
+    told = [line.split(": ")[1] for line in done.stderr.splitlines()]
+    more = f"{service}.d/20.toml"
+    assert told == [f"{more}:2", f"{more}:3", f"{agent}:1"]
+    assert done.stdout.count("can be used") == 2
+
+
+def test_without_options_both_places_are_looked_at(tmp_path: Path) -> None:
+    file = tmp_path / "ipsecwatch/agent.toml"
+    file.parent.mkdir()
+    file.write_text("burst = 0\n")
+    done = ipsecwatch("check-config", XDG_CONFIG_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert f"{file}:1: burst must be" in done.stderr
+    assert "/etc/ipsecwatch/ipsecwatch.toml" in done.stdout
+
+
+def test_what_cannot_be_read_could_not_be_found_out(service: Path, tmp_path: Path) -> None:
+    agent = tmp_path / "agent.toml"
+    agent.mkdir()
+    done = ipsecwatch("check-config", "--agent", agent)
+    assert done.returncode == 3
+    assert done.stderr == f"ipsecwatch: {agent}: cannot be read: Is a directory\n"
+    folder = service.with_name("loop.toml.d")
+    folder.symlink_to(folder)
+    done = ipsecwatch("check-config", "--service", service.with_name("loop.toml"))
+    assert done.returncode == 3
+    assert f"{folder}: cannot be read" in done.stderr
+
+
+def test_json_has_all_of_it(service: Path, tmp_path: Path) -> None:
+    service.write_text("interval = 0\n")
+    done = ipsecwatch("check-config", "--json", "--service", service)
+    assert done.returncode == 1
+    first, second = json.loads(done.stdout)["files"]
+    assert first["file"] == str(service)
+    assert first["present"]
+    assert first["problems"] == [f"{service}:1: interval must be from 1.0 to 3600.0"]
+    assert second["problems"] == []
