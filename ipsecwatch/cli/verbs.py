@@ -24,5 +24,6 @@ VERBS: Final = {
     "agent": "show desktop notifications when tunnels come up, get stuck or go down",
     "demo": "show it at work on recorded tunnels: no root, no libreswan",
     "check-config": "read both settings files, and say what is wrong with them",
+    "metrics": "print all tunnels as metrics for Prometheus",
     "help": "show how a verb is used",
 }

@@ -70,6 +70,10 @@ class Snapshot:
     """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
     version: str = ""
     """The service's version, as it says."""
+    pluto_version: str = ""
+    """libreswan's version as pluto tells it; empty where it hasn't."""
+    missed: int | None = None
+    """SAs that came and went between two polls, since the service began; None: it doesn't tell."""
 
 
 @dataclass(frozen=True, slots=True)

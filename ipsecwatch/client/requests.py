@@ -168,6 +168,8 @@ async def _take_snapshot(
         last_poll=seconds(value(told, "LastPoll", "t") or 0) or None,
         unit=IPSEC if said.unit is None else said.unit,
         version=word(told, "Version") or "",
+        pluto_version=word(told, "PlutoVersion") or "",
+        missed=value(told, "Missed", "t"),
     )
 
 

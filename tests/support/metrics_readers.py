@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Prometheus's own readers of both formats; that of OpenMetrics is a strict one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client.openmetrics import parser as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+
+def openmetrics(text: str) -> list[Metric]:
+    return list(openmetrics_parser.text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
+
+
+def older(text: str) -> list[Metric]:
+    return list(text_string_to_metric_families(text))
