@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Ranges as monitoring plugins take them for -w and -c.
+
+Source: Monitoring Plugins Development Guidelines, "Threshold and Ranges".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+_RANGE: Final = re.compile(
+    r"(?P<inside>@)?(?:(?P<low>~|-?\d+(?:\.\d+)?)?(?P<colon>:))?(?P<high>-?\d+(?:\.\d+)?)?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What values are all right, those at both ends included; ``inside``: all others are."""
+
+    text: str
+    """As it was given: performance data repeat it."""
+    low: float
+    high: float
+    inside: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Threshold:
+        """Read ``10``, ``10:``, ``~:10``, ``10:20`` or ``@10:20``. Raise ValueError."""
+        found = _RANGE.fullmatch(text)
+        if found is None or not (found["colon"] or found["high"]):
+            raise ValueError(f"not a range: {text}")
+        if found["colon"] and not (found["low"] or found["high"]):
+            raise ValueError(f"not a range: {text}")
+        low = -math.inf if found["low"] == "~" else float(found["low"] or 0)
+        high = float(found["high"]) if found["high"] else math.inf
+        if low > high:
+            raise ValueError(f"the range ends before it begins: {text}")
+        return cls(text, low, high, inside=found["inside"] is not None)
+
+    def alerts(self, value: float) -> bool:
+        """Return whether a value is one to be told of."""
+        return (self.low <= value <= self.high) is self.inside
