@@ -19,6 +19,7 @@ from ipsecwatch import client
 from ipsecwatch.cli.common import verb
 from ipsecwatch.cli.terminal import Row, ago, count
 from ipsecwatch.cli.threshold import Threshold
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
@@ -27,7 +28,11 @@ from ipsecwatch.tunnel import Reason, TunnelState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-HELP = "answer as a monitoring plugin: OK, WARNING, CRITICAL or UNKNOWN"
+EXAMPLES: Final = (
+    ("ipsecwatch check", "all tunnels, each by its state"),
+    ("ipsecwatch check office 'branch-*'", "these have to be there and up"),
+    ("ipsecwatch check -w 45: -c 40: 'branch-*'", "at least 40 of them, better 45"),
+)
 
 TIMEOUT: Final = 10.0
 """Seconds after which the answer is UNKNOWN; plugins are killed some time later."""
@@ -93,7 +98,7 @@ class Finding:
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "check", HELP, run)
+    parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES)
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="tunnels that are to be there, and up or waiting for traffic; * and ? stand for "

@@ -25,5 +25,6 @@ VERBS: Final = {
     "demo": "show it at work on recorded tunnels: no root, no libreswan",
     "check-config": "read both settings files, and say what is wrong with them",
     "metrics": "print all tunnels as metrics for Prometheus",
+    "check": "answer as a monitoring plugin: OK, WARNING, CRITICAL or UNKNOWN",
     "help": "show how a verb is used",
 }

@@ -123,6 +123,8 @@ class Server:
                 self.connection.reply(call, "u", [self._notify(*call.body)])
             case "CloseNotification":
                 self._close(call)
+            case "GetServerInformation":
+                self.connection.reply(call, "ssss", ["fake", "tests", "1.0", "1.2"])
 
     def stranger(self, title: str) -> int:
         """Show something that another program wants to be shown."""

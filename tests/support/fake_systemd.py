@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As much of systemd and logind on a bus as the service listens to."""
+"""As much of systemd and logind on a bus as the service listens to, and the doctor asks."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Call, Variant
+from ipsecwatch.sanitize import path_element
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from ipsecwatch.dbus.connection import BusKind
+
 SYSTEMD = "org.freedesktop.systemd1"
 LOGIND = "org.freedesktop.login1"
-UNIT_PATH = "/org/freedesktop/systemd1/unit/ipsec_2eservice"
+UNITS = "/org/freedesktop/systemd1/unit"
+UNIT_PATH = f"{UNITS}/ipsec_2eservice"
 
 
 class FakeSystemd:
-    """One unit and its state ("": there is none); and the machine's sleep."""
+    """One unit and its state ("": there is none), others with theirs; and the machine's sleep."""
 
     def __init__(self, connection: BusConnection, state: str) -> None:
         self._connection = connection
@@ -27,9 +31,18 @@ class FakeSystemd:
         self.subscribed = asyncio.Event()
         self.units: dict[int, tuple[str, int]] = {}
         """By process id: the unit that it is in, and that unit's main process."""
+        self._others: dict[str, dict[str, Variant]] = {}
+        """Properties of units that were added, by path."""
         self.load = ""
         """The unit's LoadState; "": by its state."""
         connection.on_call = self._called
+
+    def add(self, name: str, active: str, **more: Variant) -> None:
+        """Have a unit that is enabled, in this state."""
+        usual = {"LoadState": "loaded", "UnitFileState": "enabled", "Result": "success"}
+        known = {key: Variant("s", value) for key, value in usual.items()}
+        private = {"ActiveState": Variant("s", active), "PrivateNetwork": Variant("b", True)}
+        self._others[f"{UNITS}/{path_element(name)}"] = {**known, **private, **more}
 
     def become(self, state: str) -> None:
         self._state = state
@@ -49,33 +62,40 @@ class FakeSystemd:
 
     def _called(self, connection: BusConnection, call: Call) -> None:
         if call.member == "LoadUnit":
-            connection.reply(call, "o", [UNIT_PATH])
+            path = f"{UNITS}/{path_element(call.body[0])}" if self._others else UNIT_PATH
+            connection.reply(call, "o", [path])
         elif call.member == "GetUnitByPID":
             self._find(connection, call)
-        elif call.member == "Get" and call.path != UNIT_PATH:
-            name, main = self.units[int(call.path.rpartition("/")[2])]
-            values = {"Id": Variant("s", name), "MainPID": Variant("u", main)}
-            connection.reply(call, "v", [values[call.body[1]]])
         elif call.member == "Get":
-            found = self.load or ("loaded" if self._state else "not-found")
-            states = {"LoadState": found, "ActiveState": self._state or "inactive"}
-            connection.reply(call, "v", [Variant("s", states[call.body[1]])])
-            self.subscribed.set()
+            connection.reply(call, "v", [self._properties(call.path)[call.body[1]]])
+            if call.path == UNIT_PATH:
+                self.subscribed.set()
         else:
             connection.reply(call, "", [])
+
+    def _properties(self, path: str) -> dict[str, Variant]:
+        if path in self._others:
+            return self._others[path]
+        last = path.rpartition("/")[2]
+        if last.isdigit():
+            name, main = self.units[int(last)]
+            return {"Id": Variant("s", name), "MainPID": Variant("u", main)}
+        there = self.load or ("loaded" if self._state and path == UNIT_PATH else "not-found")
+        active = self._state or "inactive"
+        return {"LoadState": Variant("s", there), "ActiveState": Variant("s", active)}
 
     def _find(self, connection: BusConnection, call: Call) -> None:
         pid = call.body[0]
         if pid in self.units:
-            connection.reply(call, "o", [f"/org/freedesktop/systemd1/unit/{pid}"])
+            connection.reply(call, "o", [f"{UNITS}/{pid}"])
         else:
             connection.error(call, f"{SYSTEMD}.NoUnitForPID", "in no unit")
 
 
 @asynccontextmanager
-async def systemd(state: str = "active") -> AsyncGenerator[FakeSystemd]:
-    """Own both names on what this process takes for the system bus."""
-    connection = await connect("system")
+async def systemd(state: str = "active", kind: BusKind = "system") -> AsyncGenerator[FakeSystemd]:
+    """Own both names on what this process takes for the system bus, or for the session's."""
+    connection = await connect(kind)
     try:
         for name in (SYSTEMD, LOGIND):
             await connection.call_bus("RequestName", "su", name, 4)

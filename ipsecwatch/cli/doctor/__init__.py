@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch doctor``: why nothing is to be seen, and what mends it.
+
+All checks run at the same time, each with its limit, and are told in the order in which one thing
+depends on another: what stands first is to be mended first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, verb
+from ipsecwatch.cli.doctor import desktop, service
+from ipsecwatch.cli.doctor.finding import Finding, Mark, bad
+from ipsecwatch.cli.doctor.machine import LIMIT, Machine, Places, limited
+from ipsecwatch.client import ClientError
+from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import TunnelState
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
+
+    Check = Callable[[Machine], Coroutine[Any, Any, list[Finding]]]
+
+HELP = "say why nothing is to be seen, and what mends it"
+
+CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
+
+_MARKS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.OFF: "○"}
+_WORDS: Final = {Mark.GOOD: "ok ", Mark.BAD: "BAD", Mark.OFF: "off"}
+"""Where these marks can't be shown."""
+_COLOURS: Final = {
+    Mark.GOOD: TunnelState.UP,
+    Mark.BAD: TunnelState.STUCK,
+    Mark.OFF: TunnelState.WAITING,
+}
+_SUBJECT: Final = 15
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "doctor", HELP, run)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    findings = asyncio.run(examine())
+    if args.json:
+        print(json.dumps({"format": 1, "findings": [asdict(f) for f in findings]}))
+    else:
+        print("\n".join(_lines(findings)))
+    return EXIT_NO if any(f.mark is Mark.BAD for f in findings) else EXIT_OK
+
+
+async def examine(places: Places | None = None) -> list[Finding]:
+    """Look at everything. Take LIMIT seconds at most, and a little."""
+    machine = Machine(places)
+    try:
+        found = await asyncio.gather(*(_look(check, machine) for check in CHECKS))
+    finally:
+        await machine.close()
+    return [finding for findings in found for finding in findings]
+
+
+async def _look(check: Check, machine: Machine) -> list[Finding]:
+    subject = check.__name__.replace("_", " ")
+    try:
+        return await limited(check(machine))
+    except TimeoutError:
+        text = f"no answer in {LIMIT:g} s"
+        return [bad(subject, text, "systemctl status dbus ipsecwatch ipsec")]
+    except (BusError, ClientError) as e:  # it went away while it was looked at
+        return [bad(subject, clean(str(e)), e.hint or "ipsecwatch doctor")]
+
+
+def _lines(findings: Sequence[Finding]) -> list[str]:
+    paint = terminal.Paint(terminal.colour_wanted())
+    signs = _signs()
+    lines = []
+    for f in findings:
+        sign = paint.state(_COLOURS[f.mark], signs[f.mark])
+        lines.append(f"{sign} {terminal.pad(f.subject, _SUBJECT)} {f.text}")
+        if f.mend:
+            indent = " " * (len(signs[f.mark]) + 2 + _SUBJECT)
+            lines.append(f"{indent}→ {f.mend}" if signs is _MARKS else f"{indent}> {f.mend}")
+    return [*lines, _summary(findings)]
+
+
+def _signs() -> dict[Mark, str]:
+    try:
+        "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return _WORDS
+    return _MARKS
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    wrong = sum(f.mark is Mark.BAD for f in findings)
+    if not wrong:
+        return "Nothing is wrong."
+    things = "1 thing is" if wrong == 1 else f"{wrong} things are"
+    return f"{things} wrong. Mend the first ✗ first." if _signs() is _MARKS else f"{things} wrong."

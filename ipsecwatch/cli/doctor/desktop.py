@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The doctor in the user's session: the agent, and who shows its notifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.agent.session import NAME as AGENT
+from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
+from ipsecwatch.cli.doctor.machine import ASKING
+from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    from ipsecwatch.cli.doctor.machine import Machine
+
+UNIT: Final = "ipsecwatch-agent.service"
+SERVER: Final = "org.freedesktop.Notifications"
+_PATH: Final = "/org/freedesktop/Notifications"
+
+
+async def agent(machine: Machine) -> list[Finding]:
+    """Look whether the agent runs in this session."""
+    subject = "agent"
+    try:
+        if await machine.owner(AGENT, "session"):
+            return [good(subject, "runs in this session")]
+    except BusError:
+        text = "no desktop session here: try it as the user, in the session"
+        return [off(subject, text)]
+    try:
+        unit = await machine.unit(UNIT, "session")
+    except BusError:
+        return [bad(subject, "doesn't run in this session", "ipsecwatch agent")]
+    if not unit.installed:
+        return [
+            off(subject, "isn't installed", "apt install ipsecwatch-agent, or dnf install the same")
+        ]
+    if unit.active == "failed":
+        return [bad(subject, "has failed", f"journalctl --user -u {UNIT} -n 20")]
+    return [bad(subject, "doesn't run in this session", f"systemctl --user start {UNIT}")]
+
+
+async def notification_server(machine: Machine) -> list[Finding]:
+    """Look who would show notifications."""
+    subject = "notifications"
+    try:
+        there = await machine.owner(SERVER, "session")
+        if there is None and await machine.starts(SERVER, "session"):
+            return [good(subject, "their server starts when it is needed")]
+    except BusError:
+        return []  # told with the agent
+    if there is None:
+        text = "no notification server in this session"
+        return [bad(subject, text, "apt install dunst, or your desktop's own")]
+    bus = await machine.bus("session")
+    try:
+        reply = await bus.call(SERVER, _PATH, SERVER, "GetServerInformation", within=ASKING)
+    except BusError as e:
+        return [bad(subject, clean(str(e)), f"busctl --user status {SERVER}")]
+    name, vendor, version, _ = (clean(str(word), 60) for word in reply.body)
+    return [good(subject, f"shown by {name} {version} ({vendor})")]
+
+
+CHECKS: Final = (agent, notification_server)

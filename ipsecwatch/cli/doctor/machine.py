@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""What the doctor's checks share: both buses, the service's answer, units; each asked for once.
+
+Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor is to
+find. Whatever may block runs in a thread that nobody waits for at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ipsecwatch import client, config
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.introspection import PROPERTIES
+from ipsecwatch.dbus.names import owner_of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+    from ipsecwatch.dbus.connection import BusConnection, BusKind
+
+LIMIT: Final = 5.0
+"""Seconds that one check may take; all of them run at the same time."""
+ASKING: Final = 4.0
+"""Seconds for one answer; less, so that it is the check which says what didn't answer."""
+
+SYSTEMD: Final = "org.freedesktop.systemd1"
+_SYSTEMD_PATH: Final = "/org/freedesktop/systemd1"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things are on a machine."""
+
+    service_settings: Path = config.SERVICE_FILE
+    agent_settings: Path = field(default_factory=config.agent_file)
+    policies: tuple[Path, ...] = (Path("/usr/share/dbus-1/system.d"), Path("/etc/dbus-1/system.d"))
+    journal: Path = Path("/run/systemd/journal/socket")
+    kept: Path = Path("/var/log/journal")
+    volatile: Path = Path("/run/log/journal")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What systemd knows of a unit."""
+
+    load: str
+    active: str
+    enabled: str = ""
+    result: str = ""
+    private_network: bool | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether there is such a unit."""
+        return self.load != "not-found"
+
+
+class Machine:
+    """Asks each thing once, however many checks want to know it."""
+
+    def __init__(self, places: Places | None = None) -> None:
+        self.places = places or Places()
+        self.root = os.geteuid() == 0
+        self._asked: dict[object, asyncio.Future[Any]] = {}
+        self._connections: list[BusConnection] = []
+
+    async def bus(self, kind: BusKind) -> BusConnection:
+        """Return a connection to a bus. Raise BusError."""
+        return await self._once(("bus", kind), lambda: self._connect(kind))
+
+    async def snapshot(self) -> client.Snapshot:
+        """Return what the service says. Raise ClientError."""
+        return await self._once("snapshot", lambda: client.snapshot(ASKING))
+
+    async def settings(self) -> config.Settings:
+        """Return the service's settings, or the defaults where they can't be used."""
+        return await self._once("settings", self._settings)
+
+    async def unit(self, name: str, kind: BusKind = "system") -> Unit:
+        """Ask the systemd of the system, or of the session, for a unit. Raise BusError."""
+        return await self._once(("unit", kind, name), lambda: self._unit(name, kind))
+
+    async def owner(self, name: str, kind: BusKind = "system") -> str | None:
+        """Return who has a name on a bus; None: nobody. Raise BusError."""
+        try:
+            return await owner_of_name(await self.bus(kind), name)
+        except ErrorReplyError:
+            return None
+
+    async def starts(self, name: str, kind: BusKind = "system") -> bool:
+        """Return whether a bus can start who has a name. Raise BusError."""
+        bus = await self.bus(kind)
+        return name in (await bus.call_bus("ListActivatableNames", "")).body[0]
+
+    async def close(self) -> None:
+        """Give up what is still under way, and leave the buses."""
+        for asked in self._asked.values():
+            asked.cancel()
+        for connection in self._connections:
+            await connection.close()
+
+    async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(ask())
+        # One check that runs out of time doesn't take the answer from the others.
+        answer: T = await asyncio.shield(self._asked[key])
+        return answer
+
+    async def _connect(self, kind: BusKind) -> BusConnection:
+        connection = await connect(kind, within=ASKING)
+        self._connections.append(connection)
+        return connection
+
+    async def _settings(self) -> config.Settings:
+        try:
+            return await in_thread(lambda: config.load_service(self.places.service_settings))
+        except config.ConfigError:
+            return config.Settings()
+
+    async def _unit(self, name: str, kind: BusKind) -> Unit:
+        bus = await self.bus(kind)
+        manager = f"{SYSTEMD}.Manager"
+        reply = await bus.call(
+            SYSTEMD, _SYSTEMD_PATH, manager, "LoadUnit", "s", [name], within=ASKING
+        )
+        path = str(reply.body[0])
+        load = str(await _get(bus, path, "Unit", "LoadState"))
+        active = str(await _get(bus, path, "Unit", "ActiveState"))
+        if load != "loaded":
+            return Unit(load, active)
+        return Unit(
+            load, active,
+            enabled=str(await _get(bus, path, "Unit", "UnitFileState")),
+            result=str(await _get(bus, path, "Service", "Result")),
+            private_network=bool(await _get(bus, path, "Service", "PrivateNetwork")),
+        )  # fmt: skip
+
+
+async def _get(bus: BusConnection, path: str, interface: str, name: str) -> object:
+    arguments = [f"{SYSTEMD}.{interface}", name]
+    reply = await bus.call(SYSTEMD, path, PROPERTIES, "Get", "ss", arguments, within=ASKING)
+    value: object = reply.body[0].value
+    return value
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run what may block, a dead network drive say, where it can keep nobody from ending."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(call: Callable[[], None]) -> None:
+        if not done.done():
+            call()
+
+    def live() -> None:
+        try:
+            result = work()
+        except Exception as e:
+            error = e
+            _later(loop, lambda: settle(lambda: done.set_exception(error)))
+        else:
+            _later(loop, lambda: settle(lambda: done.set_result(result)))
+
+    threading.Thread(target=live, daemon=True).start()
+    return await done
+
+
+def _later(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(call)
+
+
+async def limited(work: Coroutine[Any, Any, T]) -> T:
+    """Wait for a check. Raise TimeoutError after LIMIT seconds."""
+    async with asyncio.timeout(LIMIT):
+        return await work

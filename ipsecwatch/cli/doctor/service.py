@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: MIT
+"""The doctor on the machine: libreswan, the service, the bus between it and us, and the log.
+
+Each check says something about one thing. Where one is wrong, those that depend on it say nothing:
+one fault is one ✗.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import __version__, client, config
+from ipsecwatch.cli import check_config, terminal
+from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
+from ipsecwatch.cli.doctor.machine import ASKING, in_thread
+from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.names import NAME
+from ipsecwatch.pluto import whack
+from ipsecwatch.pluto.query import AskError, PlutoClient
+from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.report import LogState, PlutoState
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ipsecwatch.cli.doctor.machine import Machine, Unit
+
+SERVICE: Final = "ipsecwatch.service"
+POLICY: Final = f"{NAME}.conf"
+POLKIT: Final = "org.freedesktop.PolicyKit1"
+QUIET: Final = 180.0
+"""Seconds without an answer of pluto's after which a service that says "running" is suspect."""
+
+
+async def libreswan(machine: Machine) -> list[Finding]:
+    """Look whether libreswan's daemon is there."""
+    seen = await _snapshot(machine)
+    settings = await machine.settings()
+    subject = "libreswan"
+    if seen is not None and seen.pluto_state is PlutoState.RUNNING:
+        return [good(subject, f"runs: {clean(seen.manager.pluto_version or 'version not told')}")]
+    unit = await _unit(machine, settings.unit)
+    found = await in_thread(lambda: whack.find(settings.whack))
+    if found is None and (unit is None or not unit.installed):
+        return [bad(subject, "isn't installed", "apt install libreswan, or dnf install libreswan")]
+    if machine.root:
+        return [await _asked(settings)]
+    return [_by_unit(subject, settings.unit, unit)]
+
+
+async def _asked(settings: config.Settings) -> Finding:
+    """Ask pluto itself, as root may."""
+    asker = PlutoClient(settings.control_socket, whack=settings.whack, timeout=ASKING)
+    try:
+        await asker.ask()
+    except AskError as e:
+        return bad("libreswan", clean(str(e)), e.hint or "systemctl status ipsec")
+    finally:
+        await asker.close()
+    return good("libreswan", "runs, and answers us")
+
+
+def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
+    if unit is None:
+        return off(subject, "only root, or the service, can see whether it runs")
+    if unit.active == "active":
+        return good(subject, f"its unit {name} is active")
+    return bad(subject, f"its unit {name} is {unit.active}", f"systemctl start {name}")
+
+
+async def control_socket(machine: Machine) -> list[Finding]:
+    """Look for pluto's control socket, where pluto runs."""
+    settings = await machine.settings()
+    subject, path = "control socket", settings.control_socket
+    try:
+        mode = (await in_thread(lambda: os.stat(path))).st_mode
+    except PermissionError:
+        return [good(subject, f"{path} is for root, as it should be")]
+    except OSError as e:
+        unit = await _unit(machine, settings.unit)
+        if unit is None or unit.active != "active":
+            return []
+        mend = "ss -xl | grep pluto.ctl, and write its path into control_socket of the settings"
+        return [bad(subject, f"{path}: {e.strerror}, though libreswan runs", mend)]
+    if not stat.S_ISSOCK(mode):
+        return [bad(subject, f"{path} isn't a socket", f"rm {path}; systemctl restart ipsec")]
+    return [good(subject, path)]
+
+
+async def rights(machine: Machine) -> list[Finding]:
+    """Look what this user may learn."""
+    subject = "rights"
+    if machine.root:
+        return [good(subject, "you are root: all details, and pluto itself can be asked")]
+    seen = await _snapshot(machine)
+    if seen is None:
+        return [off(subject, "you aren't root, and pluto itself answers root alone")]
+    try:
+        await client.details([v.name for v in seen.tunnels.values()][:1], within=ASKING)
+    except client.NotAllowedError:
+        text = "you see states and reasons; addresses and identities are for root"
+        return [off(subject, text, "sudo ipsecwatch status NAME")]
+    except client.ClientError:
+        return []
+    return [good(subject, "you may see all details")]
+
+
+async def system_bus(machine: Machine) -> list[Finding]:
+    """Look for the system bus."""
+    try:
+        await machine.bus("system")
+    except BusError as e:
+        given = "DBUS_SYSTEM_BUS_ADDRESS" in os.environ
+        mend = "unset DBUS_SYSTEM_BUS_ADDRESS" if given else "systemctl start dbus.socket dbus"
+        return [bad("system bus", clean(str(e)), mend)]
+    return [good("system bus", "is there")]
+
+
+async def service(machine: Machine) -> list[Finding]:
+    """Look at the service's unit."""
+    unit = await _unit(machine, SERVICE)
+    if unit is None:
+        return []
+    subject = "service"
+    if not unit.installed:
+        if await machine.owner(NAME):
+            return [good(subject, f"runs, not as {SERVICE}")]
+        return [
+            bad(subject, f"{SERVICE} isn't installed", "apt install ipsecwatch, or dnf install")
+        ]
+    if unit.load == "masked":
+        mend = "systemctl unmask ipsecwatch; systemctl enable --now ipsecwatch"
+        return [bad(subject, f"{SERVICE} is masked", mend)]
+    if unit.active in ("active", "reloading"):
+        found = [good(subject, f"{SERVICE} is {unit.active}")]
+        if unit.enabled not in ("enabled", "enabled-runtime", "static"):
+            text = "won't be there after the next boot"
+            found.append(off(subject, text, "systemctl enable ipsecwatch"))
+        return found
+    if unit.active == "inactive":
+        return [bad(subject, f"{SERVICE} isn't started", "systemctl enable --now ipsecwatch")]
+    why = f": {unit.result}" if unit.result not in ("", "success") else ""
+    return [bad(subject, f"{SERVICE} is {unit.active}{why}", "journalctl -u ipsecwatch -n 20")]
+
+
+async def bus_name(machine: Machine) -> list[Finding]:
+    """Look who has the service's name."""
+    subject = "bus name"
+    try:
+        owner = await machine.owner(NAME)
+    except BusError:
+        return []
+    if owner is None:
+        unit = await _unit(machine, SERVICE)
+        if unit is not None and unit.active == "active":
+            return [bad(subject, f"nobody is {NAME}", "systemctl restart ipsecwatch")]
+        if unit is None or not unit.installed:
+            return [bad(subject, f"nobody is {NAME}", "systemctl start ipsecwatch")]
+        return []
+    bus = await machine.bus("system")
+    uid = (await bus.call_bus("GetConnectionUnixUser", "s", owner)).body[0]
+    if uid != 0:
+        text = f"{NAME} belongs to user {uid}, and not to root"
+        return [bad(subject, text, f"busctl status {NAME}")]
+    return [good(subject, f"{NAME} belongs to root")]
+
+
+async def bus_policy(machine: Machine) -> list[Finding]:
+    """Look whether the bus lets us ask, and lets the service be there."""
+    subject, places = "bus policy", machine.places.policies
+    try:
+        await machine.snapshot()
+    except client.NotAllowedError as e:
+        mend = "ask the administrator: a file in /etc/dbus-1/system.d lets only some groups ask"
+        return [bad(subject, f"you may not ask: {e}", mend)]
+    except client.ClientError:
+        if not await in_thread(lambda: any((place / POLICY).exists() for place in places)):
+            text = f"{POLICY} is missing in {places[0]}: the service can't have its name"
+            return [bad(subject, text, "apt reinstall ipsecwatch; systemctl reload dbus")]
+        return [good(subject, f"{POLICY} is there")]
+    return [good(subject, "you may ask")]
+
+
+async def answers(machine: Machine) -> list[Finding]:
+    """Look what the service says of tunnels."""
+    subject = "answers"
+    try:
+        owner = await machine.owner(NAME)
+        seen = await machine.snapshot()
+    except client.NotAllowedError:
+        return []  # told with the policy
+    except client.ClientError as e:
+        return [bad(subject, str(e), "systemctl status ipsecwatch")] if owner else []
+    except BusError:
+        return []
+    age = time.time() - seen.manager.last_poll if seen.manager.last_poll else None
+    if seen.pluto_state is PlutoState.RUNNING and age is not None and age > QUIET:
+        text = f"the service's last news of pluto are {terminal.ago(age)} old"
+        return [bad(subject, text, "systemctl restart ipsecwatch")]
+    if not seen.tunnels and seen.pluto_state is PlutoState.RUNNING:
+        text = "libreswan has no connection loaded"
+        return [bad(subject, text, "ipsec auto --add NAME, or auto= in /etc/ipsec.d/*.conf")]
+    return [good(subject, terminal.count([terminal.Row.of_view(v) for v in seen.tunnels.values()]))]
+
+
+async def versions(machine: Machine) -> list[Finding]:
+    """Compare the versions of what runs with those of what is installed."""
+    seen = await _snapshot(machine)
+    if seen is None:
+        return [good("versions", f"this is ipsecwatch {__version__}")]
+    found = []
+    runs = seen.manager.version
+    if runs is not None and runs != __version__:
+        text = f"the service is {clean(runs)}, and this command {__version__}"
+        found.append(bad("versions", text, "systemctl restart ipsecwatch"))
+    settings = await machine.settings()
+    installed, pluto = await _whack_version(settings.whack), seen.manager.pluto_version
+    if installed and pluto and installed != pluto:
+        text = f"libreswan {clean(pluto)} runs, and {clean(installed)} is installed"
+        found.append(bad("versions", text, "systemctl restart ipsec"))
+    return found or [good("versions", f"ipsecwatch {__version__}, here and in the service")]
+
+
+async def _whack_version(configured: str) -> str | None:
+    path = await in_thread(lambda: whack.find(configured))
+    if path is None:
+        return None
+    loop_time = time.monotonic()  # what asyncio's clock is
+    return await whack.Versions().of(path, loop_time + ASKING / 2)
+
+
+async def settings_files(machine: Machine) -> list[Finding]:
+    """Read the settings of the service and of this user's agent."""
+    places = machine.places
+    checked = await in_thread(
+        lambda: check_config.check(places.service_settings, places.agent_settings)
+    )
+    found = []
+    for file in checked:
+        for problem in file.problems:
+            if isinstance(problem, config.UnreadableError):
+                found.append(off("settings", clean(str(problem), 500)))
+            else:
+                editor = "$EDITOR" if file.file == places.agent_settings else "sudoedit"
+                mend = f"{editor} {clean(str(file.file))}"
+                found.append(bad("settings", clean(str(problem), 500), mend))
+        if file.present and not file.problems:
+            found.append(good("settings", f"{clean(str(file.file))} can be used"))
+    return found or [good("settings", "there are none: each has its default")]
+
+
+async def pluto_log(machine: Machine) -> list[Finding]:
+    """Look where the service reads pluto's log."""
+    seen = await _snapshot(machine)
+    if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
+        return []
+    text, mend = LOG_TEXTS[seen.log], _LOG_MENDS.get(seen.log)
+    return [bad("pluto's log", text, mend) if mend else good("pluto's log", text)]
+
+
+_LOG_MENDS: Final = {
+    LogState.NONE: "ipsec whack --status | grep logfile, and write that path into log_file of the "
+    "settings; or take logfile= out of ipsec.conf",
+    LogState.CUT: "systemctl edit ipsec, with LogRateLimitIntervalSec=0 in [Service]",
+}
+
+
+async def lines(machine: Machine) -> list[Finding]:
+    """Look whether pluto's answers were understood."""
+    seen = await _snapshot(machine)
+    if seen is None or seen.pluto_state is not PlutoState.RUNNING:
+        return []
+    found, about = [], seen.manager
+    report = "ipsec whack --status | ipsecwatch redact - FILE, and send us FILE"
+    if about.complete is False:
+        found.append(bad("lines", "pluto's last answer wasn't whole, or made no sense", report))
+    if about.unrecognised:
+        what = "1 line" if about.unrecognised == 1 else f"{about.unrecognised} lines"
+        found.append(bad("lines", f"{what} of pluto's answer can't be recognised", report))
+    return found or [good("lines", "all of pluto's last answer was recognised")]
+
+
+async def journal(machine: Machine) -> list[Finding]:
+    """Look whether there is a journal, whether this user may read it, and how long it is kept."""
+    return await in_thread(lambda: _journal(machine))
+
+
+def _journal(machine: Machine) -> list[Finding]:
+    subject, places = "journal", machine.places
+    if not places.journal.exists():
+        text = "journald isn't there: there will be no history"
+        return [bad(subject, text, "systemctl start systemd-journald")]
+    files = [f for place in (places.kept, places.volatile) for f in _journal_files(place)]
+    if not any(os.access(file, os.R_OK) for file in files):
+        text = "you may not read it: no history for you"
+        return [off(subject, text, "sudo usermod -aG systemd-journal $USER, then log in again")]
+    found = [good(subject, "you may read it")]
+    if not _journal_files(places.kept):
+        mend = "mkdir -p /var/log/journal; journalctl --flush"
+        found.append(off(subject, "it isn't kept over a reboot", mend))
+    return found
+
+
+def _journal_files(place: Path) -> list[Path]:
+    try:
+        return list(place.glob("*/system.journal"))
+    except OSError:
+        return []
+
+
+async def kernel_events(machine: Machine) -> list[Finding]:
+    """Look whether the service hears the kernel's XFRM events."""
+    unit = await _unit(machine, SERVICE)
+    if unit is None or unit.active != "active" or unit.private_network is None:
+        return []
+    if not unit.private_network:
+        return [good("kernel events", "the service hears XFRM events")]
+    mend = (
+        "cp /usr/share/ipsecwatch/xfrm.conf /etc/systemd/system/ipsecwatch.service.d/; "
+        "systemctl daemon-reload; systemctl restart ipsecwatch"
+    )
+    return [off("kernel events", "not heard: the log and polls tell instead", mend)]
+
+
+async def polkit(machine: Machine) -> list[Finding]:
+    """Look for polkit, which says who but root may see details."""
+    try:
+        there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
+    except BusError:
+        return []
+    if there:
+        return [good("polkit", "says who may see addresses and identities")]
+    text = "isn't there: root alone may see addresses and identities"
+    return [off("polkit", text, "apt install polkitd, or dnf install polkit")]
+
+
+async def _snapshot(machine: Machine) -> client.Snapshot | None:
+    try:
+        return await machine.snapshot()
+    except client.ClientError:
+        return None
+
+
+async def _unit(machine: Machine, name: str) -> Unit | None:
+    """Ask for a unit of the system; None: there is no systemd to be asked."""
+    try:
+        return await machine.unit(name)
+    except BusError:
+        return None
+
+
+CHECKS: Final = (
+    libreswan, control_socket, system_bus, service, bus_name, bus_policy, answers, rights, versions,
+    settings_files, pluto_log, lines, journal, kernel_events, polkit,
+)  # fmt: skip
