@@ -98,7 +98,7 @@ class Finding:
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES)
+    parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES, Level.UNKNOWN)
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="tunnels that are to be there, and up or waiting for traffic; * and ? stand for "

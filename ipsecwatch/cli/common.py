@@ -65,15 +65,17 @@ class Parser(argparse.ArgumentParser):
         self,
         *args: Any,  # noqa: ANN401 - argparse's own
         examples: Sequence[Example] = (),
+        usage_code: int = EXIT_USAGE,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(*args, **{"formatter_class": _formatter, **options})
         self.examples = examples
+        self._usage_code = usage_code
 
     def error(self, message: str) -> NoReturn:
         """Raise Failure."""
         hint = f"See: {self.prog} --help"
-        raise Failure(clean(message, _LONGEST_ERROR), hint, EXIT_USAGE)
+        raise Failure(clean(message, _LONGEST_ERROR), hint, self._usage_code)
 
     def format_help(self) -> str:
         """Return what ``--help`` prints."""
@@ -112,10 +114,16 @@ def verb(
     does: str,
     run: Callable[[argparse.Namespace], int],
     examples: Sequence[Example] = (),
+    usage_code: int = EXIT_USAGE,
 ) -> argparse.ArgumentParser:
-    """Add a verb to the command line: what it does, and examples with what each does."""
+    """Add a verb to the command line: what it does, and examples with what each does.
+
+    ``usage_code``: its exit code at wrong usage.
+    """
     description = f"{does[:1].upper()}{does[1:]}."
-    parser = verbs.add_parser(name, help=does, description=description, examples=examples)
+    parser = verbs.add_parser(
+        name, help=does, description=description, examples=examples, usage_code=usage_code
+    )
     parser.set_defaults(run=run)
     return parser
 

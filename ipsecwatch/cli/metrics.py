@@ -47,8 +47,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "metrics", VERBS["metrics"], run, EXAMPLES)
     parser.add_argument(
         "--format", type=Format, choices=list(Format), metavar="FORMAT",
-        help="openmetrics, or prometheus: its older text format, which node_exporter's textfile "
-        "collector reads (the default with --output)",
+        help="either openmetrics, or prometheus: the older text format, which node_exporter's "
+        "textfile collector reads (the default with --output)",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FILE",

@@ -151,3 +151,13 @@ async def test_a_service_that_does_not_answer_in_time_is_unknown(system_bus: Pri
 def test_without_a_service_it_is_unknown_with_a_hint() -> None:
     said = answered(ipsecwatch("check"), Level.UNKNOWN)
     assert "systemctl start ipsecwatch" in said
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-w", "ten"], ["-c", "20:10"], ["--nonsense"], ["-t", "0"], ["-w"]], ids=" ".join
+)
+def test_wrong_usage_is_unknown_and_no_warning(arguments: list[str]) -> None:
+    done = ipsecwatch("check", *arguments)
+    assert done.returncode == Level.UNKNOWN
+    assert done.stderr.count("\n") == 1
+    assert "check --help" in done.stderr

@@ -45,7 +45,9 @@ def test_help_of_a_verb_is_what_the_verb_says_itself(capsys: pytest.CaptureFixtu
 def test_help_without_a_verb_lists_all_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["help"]) == EXIT_OK
     told = capsys.readouterr().out
-    assert [v for v in VERBS if not re.search(rf"^ +{v} +{VERBS[v][:9]}", told, re.MULTILINE)] == []
+    assert [
+        v for v in VERBS if not re.search(rf"^ +{v}\s+{VERBS[v][:9]}", told, re.MULTILINE)
+    ] == []
 
 
 @pytest.mark.parametrize(

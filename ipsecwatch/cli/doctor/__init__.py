@@ -18,6 +18,7 @@ from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, verb
 from ipsecwatch.cli.doctor import desktop, service
 from ipsecwatch.cli.doctor.finding import Finding, Mark, bad
 from ipsecwatch.cli.doctor.machine import LIMIT, Machine, Places, limited
+from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client import ClientError
 from ipsecwatch.dbus.connection import BusError
 from ipsecwatch.sanitize import clean
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
     Check = Callable[[Machine], Coroutine[Any, Any, list[Finding]]]
 
-HELP = "say why nothing is to be seen, and what mends it"
+EXAMPLES: Final = (
+    ("ipsecwatch doctor", "each thing, and the command that mends it"),
+    ("sudo ipsecwatch doctor", "the same, where only root may look"),
+)
 
 CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
 
@@ -46,7 +50,7 @@ _SUBJECT: Final = 15
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "doctor", HELP, run)
+    parser = verb(verbs, "doctor", VERBS["doctor"], run, EXAMPLES)
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

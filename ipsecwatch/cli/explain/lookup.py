@@ -52,13 +52,19 @@ _TABLES: Final = (
 )  # fmt: skip
 
 
-def similar(word: str, names: Collection[str] = ()) -> list[str]:
-    """Find words, or of these names of tunnels, that somebody may have meant."""
+def known_words() -> dict[str, str]:
+    """Return all words of these tables as printed, each by the form in which it is compared."""
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
     known |= {n.name.lower(): n.name for n in (*NOTIFICATION_TABLE, *ERROR_WORDS)}
     known |= {w.value: w.value for w in (*STATE_MEANINGS, *REASON_TEXTS)}
+    return known
+
+
+def similar(word: str, names: Collection[str] = ()) -> list[str]:
+    """Find words, or of these names of tunnels, that somebody may have meant."""
+    known = known_words()
     known |= {name.lower(): name for name in names}
     return suggest.similar(_plain(word), known)
 
