@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What can be typed behind each verb, from the parsers that read it."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from ipsecwatch.cli.explain import lookup
+from ipsecwatch.cli.main import parser_of
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.states import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Value(Enum):
+    """What an argument may be."""
+
+    NONE = auto()
+    """An option that takes nothing."""
+    ANY = auto()
+    """A number or a text: there is nothing to offer."""
+    CHOICE = auto()
+    """One of some words."""
+    FILE = auto()
+    TUNNEL = auto()
+    WORD = auto()
+    """A word of libreswan's or ours, a tunnel or a file."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One option, or what stands without one."""
+
+    flags: tuple[str, ...]
+    """None for what stands without an option."""
+    value: Value
+    words: tuple[str, ...]
+    """Where it is one of some."""
+    label: str
+    help: str
+    many: bool
+    optional: bool
+    """An option whose value may be left out."""
+
+
+VALUES = {
+    "NAME": Value.TUNNEL, "FILE": Value.FILE, "F": Value.FILE, "IN": Value.FILE, "OUT": Value.FILE,
+    "FILE|WORD|NAME": Value.WORD, "file": Value.FILE, "recording": Value.FILE,
+}  # fmt: skip
+"""What stands for a value in the help, and what it is; all else is ANY."""
+
+
+def arguments(verb: str) -> list[Argument]:
+    """List what can stand behind a verb."""
+    return list(_arguments(parser_of(verb)))
+
+
+def words() -> list[str]:
+    """List all words that ``explain`` knows."""
+    return sorted(w for w in lookup.known_words().values() if re.fullmatch(r"[\w-]+", w))
+
+
+def _arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:
+    for action in parser._actions:  # noqa: SLF001 - there is no public way
+        if action.help == argparse.SUPPRESS:
+            continue
+        label = str(action.metavar or action.dest)
+        value, some = _value(action, label)
+        text = " ".join((action.help or "").split()).replace("%%", "%")
+        yield Argument(
+            tuple(action.option_strings), value, some, label, text.split("; ")[0],
+            many=action.nargs in ("*", "+"), optional=action.nargs == "?",
+        )  # fmt: skip
+
+
+def _value(action: argparse.Action, label: str) -> tuple[Value, tuple[str, ...]]:
+    if action.nargs == 0:
+        return Value.NONE, ()
+    if action.choices is not None:
+        return Value.CHOICE, tuple(str(choice) for choice in action.choices)
+    if label == "VERB":
+        return Value.CHOICE, tuple(VERBS)
+    if label.startswith("STATE"):
+        return Value.CHOICE, tuple(TunnelState)
+    if re.fullmatch(r"[a-z]+(\|[a-z]+)+", label):
+        return Value.CHOICE, tuple(label.split("|"))
+    return (VALUES.get(label, Value.ANY) if action.dest != "instance" else Value.ANY), ()

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""As much of roff's man macros (man(7)) as the manual pages need."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+SECTIONS = {1: "User Commands", 5: "File Formats", 8: "System Administration"}
+
+
+def escape(text: str) -> str:
+    """Make text safe for roff: what begins a line, hyphens, and all that isn't ASCII."""
+    text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
+    text = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
+    return "\\&" + text if text.startswith(".") else text
+
+
+CHANGES = Path(__file__).parents[1] / "debian/changelog"
+
+
+def title(name: str, section: int, version: str, what: str) -> str:
+    """Begin a page: its name, and what it is about in a line."""
+    head = f".TH {escape(name.upper())} {section} {released()}"
+    head += f' "ipsecwatch {version}" "{SECTIONS[section]}"'
+    return f'.\\" SPDX-License-Identifier: MIT\n{head}\n.SH NAME\n{escape(f"{name} - {what}")}'
+
+
+def released() -> str:
+    """Find the date of this version."""
+    [first] = re.findall(r"^ -- .*>  (.+)$", CHANGES.read_text(encoding="utf-8"), re.MULTILINE)[:1]
+    return parsedate_to_datetime(first).date().isoformat()
+
+
+def section(name: str, *parts: str) -> str:
+    """Write a section. A name with a capital letter stays as it is written."""
+    return _headed(f".SH {escape(name.upper() if name.islower() else name)}", parts)
+
+
+def subsection(name: str, *parts: str) -> str:
+    """Write a part of a section."""
+    return _headed(f".SS {escape(name)}", parts)
+
+
+def _headed(heading: str, parts: Iterable[str]) -> str:
+    # What follows a heading is a paragraph as it is.
+    return heading + "\n" + "\n".join(parts).removeprefix(".PP\n")
+
+
+def paragraph(text: str) -> str:
+    """Write a paragraph. ``words`` are bold; line ends are blanks."""
+    return f".PP\n{inline(text)}"
+
+
+def inline(text: str) -> str:
+    """Write running text, a sentence a line, and ``words`` in bold."""
+    flat = " ".join(text.split())
+    return "\n".join(_bold(line) for line in re.split(r"(?<=[.:;]) (?=[A-Z(])", flat))
+
+
+def _bold(text: str) -> str:
+    parts = re.split(r"``?([^`]+)``?", text)
+    written = [f"\\fB{escape(p)}\\fR" if n % 2 else escape(p) for n, p in enumerate(parts)]
+    joined = "".join(written)
+    return "\\&" + joined if joined.startswith(".") else joined
+
+
+def tagged(tag: str, *parts: str) -> str:
+    """Write what belongs to a bold word or two, indented below it."""
+    return "\n".join([".TP", f"\\fB{escape(tag)}\\fR", *parts])
+
+
+def listed(rows: Mapping[str, str]) -> str:
+    """Write words with what each means."""
+    return "\n".join(tagged(word, inline(meaning)) for word, meaning in rows.items())
+
+
+def verbatim(text: str) -> str:
+    """Write lines as they are."""
+    return "\n".join([".PP", ".RS 4", ".nf", *(map(escape, text.split("\n"))), ".fi", ".RE"])
+
+
+def indented(*parts: str) -> str:
+    """Indent what belongs to the paragraph before."""
+    return "\n".join([".RS", *parts, ".RE"]).replace(".RS\n.PP\n", ".RS\n")
+
+
+def blocks(text: str) -> str:
+    """Write a text of several paragraphs; what is indented in it stays as it is."""
+    found = []
+    for part in re.split(r"\n{2,}", text.strip("\n")):
+        if part.startswith("  "):
+            lines = part.split("\n")
+            margin = min(len(line) - len(line.lstrip()) for line in lines)
+            found.append(verbatim("\n".join(line[margin:] for line in lines)))
+        else:
+            found.append(paragraph(part))
+    return "\n".join(found)
+
+
+def see_also(*pages: str) -> str:
+    """Name other pages, each as ``name(section)``."""
+    refs = [re.fullmatch(r"(.+)\((\d)\)", page) for page in sorted(pages, key=_by_section)]
+    lines = [f".BR {escape(r[1])} ({r[2]})" for r in refs if r]
+    return section("see also", " ,\n".join(lines))
+
+
+def _by_section(page: str) -> tuple[str, str]:
+    return page[-2], page

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""The pages of the settings files, from the classes that read them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import roff
+
+from ipsecwatch import __version__, config
+from ipsecwatch.config import AgentSettings, Settings
+
+if TYPE_CHECKING:
+    from dataclasses import Field
+
+READING = """
+Settings are TOML: ``key = value``, a line each; ``#`` begins a comment. A key that isn't known, a
+value of another type or one out of its bounds is an error, told with file and line: a watcher
+that ignores a typing mistake watches something else than its owner believes. ``ipsecwatch
+check-config`` reads the files and says what is wrong with them.
+"""
+
+SERVICE = f"""
+What ``ipsecwatch.service`` reads when it starts. Everything has a default, and the file may be
+missing. Files in the folder are read after it, in order of name; the last one that sets a key
+counts.
+{READING}
+After a change: ``systemctl reload ipsecwatch``. It fails where the new settings can't be used;
+the old ones stay then. Times are seconds, sizes are bytes.
+"""
+
+AGENT = f"""
+What ``ipsecwatch-agent.service`` reads in each user's session. Everything has a default, and the
+file may be missing. With ``XDG_CONFIG_HOME`` set it is in that folder.
+{READING}
+Times are seconds.
+"""
+
+SERVICE_EXAMPLES = """
+Ask less often, and be patient with a slow peer:
+
+  interval = 15
+  stuck_after = 120
+
+A pluto that no systemd unit starts, and that logs to a file:
+
+  control_socket = "/run/other/pluto.ctl"
+  log_file = "/var/log/pluto.log"
+"""
+
+AGENT_EXAMPLES = """
+Tell of losses alone, and nothing of the laboratory:
+
+  up = false
+  ignore = ["lab-*"]
+"""
+
+TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
+
+
+def service() -> str:
+    """Write ipsecwatch.toml(5)."""
+    file = config.SERVICE_FILE
+    what = "settings of the service that watches IPsec tunnels"
+    return "\n".join([
+        roff.title(file.name, 5, __version__, what),
+        roff.section("synopsis", roff.paragraph(str(file)), roff.paragraph(f"{file}.d/*.toml")),
+        roff.section("description", roff.blocks(SERVICE)),
+        roff.section("settings", keys(Settings)),
+        roff.section("examples", roff.blocks(SERVICE_EXAMPLES)),
+        roff.see_also("ipsecwatch(1)", "ipsecwatch(8)", "ipsec.conf(5)"),
+    ])  # fmt: skip
+
+
+def agent() -> str:
+    """Write ipsecwatch-agent.toml(5)."""
+    what = "what a desktop user is told of IPsec tunnels"
+    return "\n".join(
+        [
+            roff.title("ipsecwatch-agent.toml", 5, __version__, what),
+            roff.section("synopsis", roff.paragraph("~/.config/ipsecwatch/agent.toml")),
+            roff.section("description", roff.blocks(AGENT)),
+            roff.section("settings", keys(AgentSettings)),
+            roff.section("examples", roff.blocks(AGENT_EXAMPLES)),
+            roff.see_also("ipsecwatch(1)", "ipsecwatch.toml(5)", "systemctl(1)"),
+        ]
+    )
+
+
+def keys(kind: type[Settings | AgentSettings]) -> str:
+    """Describe each key: what it is for, its type, bounds and default."""
+    meanings = docstrings(kind)
+    return "\n".join(
+        roff.tagged(f.name, roff.inline(meanings[f.name]), ".br", roff.inline(values(f)))
+        for f in fields(kind)
+    )
+
+
+def values(field: Field[Any]) -> str:
+    """Say what a key may be, and what it is without a file."""
+    default, bounds = field.default, field.metadata
+    if isinstance(default, tuple):
+        return "Default: none."
+    what = "an absolute path" if bounds.get("path") else TYPES[type(default)]
+    if "low" in bounds:
+        what += f" from {bounds['low']} to {bounds['high']}"
+    return f"{what[:1].upper()}{what[1:]}; default: ``{toml(default)}``."
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def docstrings(kind: type) -> dict[str, str]:
+    """Find what stands below each field of a class, or of one that it extends."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__[:-1]):
+        [tree] = ast.parse(inspect.getsource(each)).body
+        assert isinstance(tree, ast.ClassDef)
+        for field, text in zip(tree.body, tree.body[1:], strict=False):
+            match field, text:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(ast.Constant(str(said))):
+                    found[name] = inspect.cleandoc(said)
+    return found
