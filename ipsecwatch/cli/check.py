@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     level = Level.CRITICAL if seen.pluto_state is PlutoState.RUNNING else Level.UNKNOWN
     findings = [Finding(level, f"no such tunnel: {clean(name)}") for name in missing]
     findings += judge(chosen, seen.pluto_state, wanted)
-    return _answer(findings, count(chosen), performance(chosen, wanted))
+    return _answer(findings, count(chosen) if chosen else "", performance(chosen, wanted))
 
 
 async def _ask(within: float) -> client.Snapshot:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ def escape(text: str) -> str:
     return "\\&" + text if text.startswith(".") else text
 
 
-CHANGES = Path(__file__).parents[1] / "debian/changelog"
+CHANGES = Path(__file__).parents[1] / "rpm/ipsecwatch.spec"
 
 
 def title(name: str, section: int, version: str, what: str) -> str:
@@ -32,9 +32,12 @@ def title(name: str, section: int, version: str, what: str) -> str:
 
 
 def released() -> str:
-    """Find the date of this version."""
-    [first] = re.findall(r"^ -- .*>  (.+)$", CHANGES.read_text(encoding="utf-8"), re.MULTILINE)[:1]
-    return parsedate_to_datetime(first).date().isoformat()
+    """Find the date of this version: the newest in the package's list of changes."""
+    found = re.search(
+        r"^%changelog\n\* \w+ (\w+ \d+ \d+) ", CHANGES.read_text("utf-8"), re.MULTILINE
+    )
+    assert found
+    return datetime.strptime(found[1], "%b %d %Y").date().isoformat()  # noqa: DTZ007 - a day
 
 
 def section(name: str, *parts: str) -> str:

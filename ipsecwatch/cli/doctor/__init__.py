@@ -39,7 +39,7 @@ EXAMPLES: Final = (
 CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
 
 _MARKS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.OFF: "○"}
-_WORDS: Final = {Mark.GOOD: "ok ", Mark.BAD: "BAD", Mark.OFF: "off"}
+_LETTERS: Final = {Mark.GOOD: "+", Mark.BAD: "X", Mark.OFF: "o"}
 """Where these marks can't be shown."""
 _COLOURS: Final = {
     Mark.GOOD: TunnelState.UP,
@@ -47,6 +47,8 @@ _COLOURS: Final = {
     Mark.OFF: TunnelState.WAITING,
 }
 _SUBJECT: Final = 15
+_ENOUGH: Final = 60
+"""Columns with which there is room for subject and text side by side."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -86,14 +88,17 @@ async def _look(check: Check, machine: Machine) -> list[Finding]:
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
     paint = terminal.Paint(terminal.colour_wanted())
-    signs = _signs()
+    signs, wide = _signs(), terminal.columns()
+    indent = " " * (_SUBJECT + 3 if wide >= _ENOUGH else 2)
     lines = []
     for f in findings:
-        sign = paint.state(_COLOURS[f.mark], signs[f.mark])
-        lines.append(f"{sign} {terminal.pad(f.subject, _SUBJECT)} {f.text}")
-        if f.mend:
-            indent = " " * (len(signs[f.mark]) + 2 + _SUBJECT)
-            lines.append(f"{indent}→ {f.mend}" if signs is _MARKS else f"{indent}> {f.mend}")
+        told = terminal.wrap(f.text, wide - len(indent))
+        head = f"{paint.state(_COLOURS[f.mark], signs[f.mark])} {f.subject}"
+        if wide >= _ENOUGH:
+            head += " " * (_SUBJECT - len(f.subject) + 1) + told.pop(0)
+        lines += [head, *(f"{indent}{piece}" for piece in told)]
+        if f.mend:  # a command is one line, to be copied
+            lines.append(f"{indent}{'→' if signs is _MARKS else '>'} {f.mend}")
     return [*lines, _summary(findings)]
 
 
@@ -101,7 +106,7 @@ def _signs() -> dict[Mark, str]:
     try:
         "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        return _WORDS
+        return _LETTERS
     return _MARKS
 
 
