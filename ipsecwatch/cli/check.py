@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import client
+from ipsecwatch import __version__, client
 from ipsecwatch.cli.common import verb
 from ipsecwatch.cli.terminal import Row, ago, count
 from ipsecwatch.cli.threshold import Threshold
@@ -116,24 +117,66 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "-t", "--timeout", type=_seconds, metavar="S", default=TIMEOUT,
         help=f"UNKNOWN after so many seconds (default: {TIMEOUT:g})",
     )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("-V", "--version", action="version", version=f"ipsecwatch {__version__}")
 
 
 def run(args: argparse.Namespace) -> int:
     wanted = Wanted(tuple(args.names), args.warning, args.critical)
+    answer = _answer(wanted, args.timeout)
+    print(json.dumps(answer.as_json()) if args.json else answer.line())
+    return answer.level
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What there is to tell, the worst first."""
+
+    findings: tuple[Finding, ...]
+    rows: tuple[Row, ...] = ()
+    """The tunnels that were looked at."""
+    performance: str = ""
+
+    @property
+    def level(self) -> Level:
+        """The worst of all."""
+        return self.findings[0].level if self.findings else Level.OK
+
+    def line(self) -> str:
+        """Write it as plugins do."""
+        told = [f.text for f in self.findings[:TOLD]]
+        if len(self.findings) > TOLD:
+            told.append(f"and {len(self.findings) - TOLD} more")
+        text = "; ".join([*told, *([count(self.rows)] if self.rows else [])])
+        # What is behind a bar is for the program that draws curves.
+        line = f"IPSEC {self.level.name} - {text.replace('|', chr(0xA6))}"
+        return f"{line} | {self.performance}" if self.performance else line
+
+    def as_json(self) -> dict[str, Any]:
+        """Write it for programs."""
+        return {
+            "format": 1,
+            "level": self.level.name.lower(),
+            "findings": [{"level": f.level.name.lower(), "text": f.text} for f in self.findings],
+            "tunnels": Counter([row.state for row in self.rows]),
+        }
+
+
+def _answer(wanted: Wanted, within: float) -> Answer:
     try:
-        seen = asyncio.run(_ask(args.timeout))
+        seen = asyncio.run(_ask(within))
     except client.ClientError as e:
         hint = f". {e.hint}" if e.hint else ""
-        return _answer([Finding(Level.UNKNOWN, f"{e}{hint}")], "", "")
+        return Answer((Finding(Level.UNKNOWN, f"{e}{hint}"),))
     except TimeoutError:
-        text = f"ipsecwatch doesn't answer within {args.timeout:g} s"
-        return _answer([Finding(Level.UNKNOWN, text)], "", "")
+        return Answer((Finding(Level.UNKNOWN, f"ipsecwatch doesn't answer within {within:g} s"),))
     rows = [Row.of_view(view) for view in seen.tunnels.values()]
     chosen, missing = choose(rows, wanted.names)
     level = Level.CRITICAL if seen.pluto_state is PlutoState.RUNNING else Level.UNKNOWN
     findings = [Finding(level, f"no such tunnel: {clean(name)}") for name in missing]
     findings += judge(chosen, seen.pluto_state, wanted)
-    return _answer(findings, count(chosen) if chosen else "", performance(chosen, wanted))
+    findings.sort(key=lambda f: _WORST_FIRST.index(f.level))
+    return Answer(tuple(findings), tuple(chosen), performance(chosen, wanted))
 
 
 async def _ask(within: float) -> client.Snapshot:
@@ -227,21 +270,3 @@ def _text(row: Row) -> str:
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"
-
-
-def _answer(findings: Sequence[Finding], counted: str, measured: str) -> int:
-    """Print the line, and return the exit code."""
-    worst = next(level for level in _WORST_FIRST if level in {Level.OK, *_levels(findings)})
-    ordered = sorted(findings, key=lambda f: _WORST_FIRST.index(f.level))
-    told = [f.text for f in ordered[:TOLD]]
-    if len(ordered) > TOLD:
-        told.append(f"and {len(ordered) - TOLD} more")
-    text = "; ".join([*told, *([counted] if counted else [])])
-    # What is behind a bar is for the program that draws curves.
-    line = f"IPSEC {worst.name} - {text.replace('|', chr(0xA6))}"
-    print(f"{line} | {measured}" if measured else line)
-    return worst
-
-
-def _levels(findings: Sequence[Finding]) -> set[Level]:
-    return {f.level for f in findings}

@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.output:
         _replace(args.output, text)
     else:
-        sys.stdout.write(text)
+        # Both formats are UTF-8, whatever the locale.
+        sys.stdout.buffer.write(text.encode())
     # Told even so: whoever reads the metrics learns that nobody answered, and from an old file
     # he wouldn't.
     return fail(failure) if failure else EXIT_OK

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -125,6 +126,9 @@ async def test_the_verb_asks_the_service(system_bus: PrivateBus) -> None:
         answered(await check("a"), Level.OK)
         answered(await check("-w", "1:", "-c", "1:"), Level.OK)
         assert "2: up=" not in answered(await check("-w", "2:"), Level.WARNING)
+        as_json = json.loads((await check("--json")).stdout)
+        assert (as_json["level"], as_json["tunnels"]) == ("critical", {"up": 1, "stuck": 1})
+        assert [f["level"] for f in as_json["findings"]] == ["critical"]
         assert "no such tunnel: sight" in answered(await check("a", "sight"), Level.CRITICAL)
         service.pluto = PlutoState.UNREACHABLE
         await service.look()
