@@ -365,6 +365,9 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     # Whatever libreswan does here, the service has a word for it.
     assert '"source": "service"' in inside(machine, "ipsecwatch", "status", "--json")
     assert "is up" in inside(machine, "journalctl", "--list-catalog", UP)
+    seen = machine.run("ipsecwatch", "doctor").stdout
+    for subject in ("system bus", "service", "bus name", "bus policy", "versions", "journal"):
+        assert f"✓ {subject}" in seen, seen
 
     # The service runs on what is its own, and nobody else sees it.
     launcher = inside(machine, "head", "-n1", "/usr/bin/ipsecwatch")

@@ -143,7 +143,8 @@ async def test_what_is_wrong_on_the_disk_is_told(places: Places, tmp_path: Path)
     assert set(wrong(findings)) == {"settings", "journal"}
 
 
-UNITS = {
+UNITS: dict[str, tuple[dict[str, Variant] | None, str]] = {
+    "missing": (None, "apt install ipsecwatch"),
     "inactive": ({}, "enable --now"),
     "failed": ({"Result": Variant("s", "exit-code")}, "journalctl -u ipsecwatch"),
 }
@@ -155,7 +156,8 @@ async def test_a_service_that_does_not_run_is_the_one_fault(state: str, places: 
     more, mend = UNITS[state]
     async with systemd("") as units, notification_server():
         units.add("ipsec.service", "active")
-        units.add(SERVICE, state, **more)
+        if more is not None:
+            units.add(SERVICE, state, **more)
         findings = await doctor.examine(places)
     found = {f.subject: f.mend for f in findings if f.mark is Mark.BAD}
     # The pluto of this test is a socket that nobody serves.
