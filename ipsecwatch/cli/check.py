@@ -13,13 +13,15 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import __version__, client
-from ipsecwatch.cli.common import verb
+from ipsecwatch import __version__
+from ipsecwatch.cli import tunnel_source
+from ipsecwatch.cli.common import Failure, verb
+from ipsecwatch.cli.selection import is_pattern, matcher
 from ipsecwatch.cli.terminal import Row, ago, count
 from ipsecwatch.cli.threshold import Threshold
+from ipsecwatch.cli.tunnel_source import Depth
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.report import PlutoState
@@ -28,6 +30,8 @@ from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ipsecwatch.cli.tunnel_source import Found
 
 EXAMPLES: Final = (
     ("ipsecwatch check", "all tunnels, each by its state"),
@@ -164,24 +168,24 @@ class Answer:
 
 def _answer(wanted: Wanted, within: float) -> Answer:
     try:
-        seen = asyncio.run(_ask(within))
-    except client.ClientError as e:
+        found = asyncio.run(_ask(within))
+    except Failure as e:
         hint = f". {e.hint}" if e.hint else ""
-        return Answer((Finding(Level.UNKNOWN, f"{e}{hint}"),))
+        return Answer((Finding(Level.UNKNOWN, f"{e.message}{hint}"),))
     except TimeoutError:
         return Answer((Finding(Level.UNKNOWN, f"ipsecwatch doesn't answer within {within:g} s"),))
-    rows = [Row.of_view(view) for view in seen.tunnels.values()]
-    chosen, missing = choose(rows, wanted.names)
-    level = Level.CRITICAL if seen.pluto_state is PlutoState.RUNNING else Level.UNKNOWN
+    pluto = found.pluto or PlutoState.RUNNING  # it was pluto itself that answered
+    chosen, missing = choose(found.rows, wanted.names)
+    level = Level.CRITICAL if pluto is PlutoState.RUNNING else Level.UNKNOWN
     findings = [Finding(level, f"no such tunnel: {clean(name)}") for name in missing]
-    findings += judge(chosen, seen.pluto_state, wanted)
+    findings += judge(chosen, pluto, wanted)
     findings.sort(key=lambda f: _WORST_FIRST.index(f.level))
     return Answer(tuple(findings), tuple(chosen), performance(chosen, wanted))
 
 
-async def _ask(within: float) -> client.Snapshot:
+async def _ask(within: float) -> Found:
     async with asyncio.timeout(within):
-        return await client.snapshot(within)
+        return await tunnel_source.ask(Depth.PUBLIC)
 
 
 def _threshold(text: str) -> Threshold:
@@ -205,7 +209,7 @@ def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[s
     """Find tunnels by names and patterns, no names: all; and the names that fit none."""
     if not names:
         return list(rows), []
-    found = {name: [r for r in rows if r.name == name or _fits(r.name, name)] for name in names}
+    found = {name: [row for row in rows if _fits(row.name, name)] for name in names}
     chosen = {row.name: row for fitting in found.values() for row in fitting}
     return list(chosen.values()), [name for name, fitting in found.items() if not fitting]
 
@@ -262,8 +266,8 @@ def is_client(name: str) -> bool:
     return name.endswith("]") and name.rpartition("[")[2][:-1].isdigit()
 
 
-def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern.replace("[", "[[]"))
+def _fits(name: str, wanted: str) -> bool:
+    return name == wanted or (is_pattern(wanted) and matcher(wanted)(name))
 
 
 def _text(row: Row) -> str:

@@ -68,7 +68,10 @@ def test_what_is_not_known_is_nan_or_left_out_and_never_0() -> None:
     told = numbers(
         snapshot(
             view("a", TunnelState.UNKNOWN, since_known=False),
-            log=None, pluto_version="", missed=None, last_poll=None,
+            log=None,
+            pluto_version="",
+            missed=None,
+            last_poll=None,
         )
     )
     assert math.isnan(told["tunnel_up", "a"])

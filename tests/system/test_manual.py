@@ -18,7 +18,7 @@ from ipsecwatch.cli.main import parser_of
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, Settings
 from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
-from ipsecwatch.service import journal
+from ipsecwatch.history import message_ids
 from ipsecwatch.states import TunnelState
 from tests.support.paths import TOP
 
@@ -124,7 +124,9 @@ def test_the_interface_page_has_every_member(pages: Path) -> None:
 def test_the_services_page_has_every_kind_of_entry(pages: Path) -> None:
     text = source(pages, "man8/ipsecwatch.8")
     ids = [
-        v for v in vars(journal).values() if isinstance(v, str) and re.fullmatch("[0-9a-f]{32}", v)
+        v
+        for v in vars(message_ids).values()
+        if isinstance(v, str) and re.fullmatch("[0-9a-f]{32}", v)
     ]
     assert len(ids) >= 9
     for each in ids:

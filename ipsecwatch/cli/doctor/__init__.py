@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
@@ -88,7 +87,8 @@ async def _look(check: Check, machine: Machine) -> list[Finding]:
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
     paint = terminal.Paint(terminal.colour_wanted())
-    signs, wide = _signs(), terminal.columns()
+    wide = terminal.columns()
+    signs, arrow = (_MARKS, "→") if terminal.can_show_symbols() else (_LETTERS, ">")
     indent = " " * (_SUBJECT + 3 if wide >= _ENOUGH else 2)
     lines = []
     for f in findings:
@@ -98,16 +98,8 @@ def _lines(findings: Sequence[Finding]) -> list[str]:
             head += " " * (_SUBJECT - len(f.subject) + 1) + told.pop(0)
         lines += [head, *(f"{indent}{piece}" for piece in told)]
         if f.mend:  # a command is one line, to be copied
-            lines.append(f"{indent}{'→' if signs is _MARKS else '>'} {f.mend}")
+            lines.append(f"{indent}{arrow} {f.mend}")
     return [*lines, _summary(findings)]
-
-
-def _signs() -> dict[Mark, str]:
-    try:
-        "".join(_MARKS.values()).encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return _LETTERS
-    return _MARKS
 
 
 def _summary(findings: Sequence[Finding]) -> str:
@@ -115,4 +107,4 @@ def _summary(findings: Sequence[Finding]) -> str:
     if not wrong:
         return "Nothing is wrong."
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
-    return f"{things} wrong. Mend the first ✗ first." if _signs() is _MARKS else f"{things} wrong."
+    return f"{things} wrong. Mend what stands first first."

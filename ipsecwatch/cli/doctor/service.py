@@ -43,7 +43,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
     settings = await machine.settings()
     subject = "libreswan"
     if seen is not None and seen.pluto_state is PlutoState.RUNNING:
-        return [good(subject, f"runs: {clean(seen.manager.pluto_version or 'version not told')}")]
+        return [good(subject, f"runs: {clean(seen.pluto_version or 'version not told')}")]
     unit = await _unit(machine, settings.unit)
     found = await in_thread(lambda: whack.find(settings.whack))
     if found is None and (unit is None or not unit.installed):
@@ -196,7 +196,7 @@ async def answers(machine: Machine) -> list[Finding]:
         return [bad(subject, str(e), "systemctl status ipsecwatch")] if owner else []
     except BusError:
         return []
-    age = time.time() - seen.manager.last_poll if seen.manager.last_poll else 0.0
+    age = time.time() - seen.last_poll if seen.last_poll else 0.0
     quiet = max(QUIET, 3 * (await machine.settings()).interval)
     if seen.pluto_state is PlutoState.RUNNING and age > quiet:
         text = f"the service's last news of pluto are {terminal.ago(age)} old"
@@ -213,12 +213,12 @@ async def versions(machine: Machine) -> list[Finding]:
     if seen is None:
         return [good("versions", f"this is ipsecwatch {__version__}")]
     found = []
-    runs = seen.manager.version
+    runs = seen.version
     if runs is not None and runs != __version__:
         text = f"the service is {clean(runs)}, and this command {__version__}"
         found.append(bad("versions", text, "systemctl restart ipsecwatch"))
     settings = await machine.settings()
-    installed, pluto = await _whack_version(settings.whack), seen.manager.pluto_version
+    installed, pluto = await _whack_version(settings.whack), seen.pluto_version
     if installed and pluto and installed != pluto:
         text = f"libreswan {clean(pluto)} runs, and {clean(installed)} is installed"
         found.append(bad("versions", text, "systemctl restart ipsec"))
@@ -274,12 +274,12 @@ async def lines(machine: Machine) -> list[Finding]:
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
-    found, about = [], seen.manager
+    found = []
     report = "ipsec whack --status | ipsecwatch redact - FILE, and send us FILE"
-    if about.complete is False:
+    if not seen.complete:
         found.append(bad("lines", "pluto's last answer wasn't whole, or made no sense", report))
-    if about.unrecognised:
-        what = "1 line" if about.unrecognised == 1 else f"{about.unrecognised} lines"
+    if seen.unrecognised:
+        what = "1 line" if seen.unrecognised == 1 else f"{seen.unrecognised} lines"
         found.append(bad("lines", f"{what} of pluto's answer can't be recognised", report))
     return found or [good("lines", "all of pluto's last answer was recognised")]
 

@@ -242,7 +242,7 @@ def test_the_verb_prints_marks_and_ends_with_1_where_something_is_wrong(tmp_path
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ " in done.stdout
     assert "○ agent" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("Mend the first ✗ first.")
+    assert done.stdout.splitlines()[-1].endswith("Mend what stands first first.")
     plain = ipsecwatch("doctor", PYTHONIOENCODING="ascii", **nobody)
     assert plain.returncode == 1
     assert "\nX " in plain.stdout
