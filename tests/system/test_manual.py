@@ -16,7 +16,7 @@ import pytest
 
 from ipsecwatch.cli.main import parser_of
 from ipsecwatch.cli.verbs import VERBS
-from ipsecwatch.config import AgentSettings, Settings
+from ipsecwatch.config import AgentSettings, Settings, problems
 from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
 from ipsecwatch.history import message_ids
 from ipsecwatch.states import TunnelState
@@ -110,6 +110,20 @@ def test_a_settings_page_has_every_key_with_its_meaning_bounds_and_default(
                 assert str(field.metadata[bound]) in values
         if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):
             assert f"default: {field.default}." in values
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [("man5/ipsecwatch.toml.5", Settings), ("man5/ipsecwatch-agent.toml.5", AgentSettings)],
+)
+def test_the_examples_of_a_settings_page_can_be_used(
+    page: str, kind: type[Any], pages: Path, tmp_path: Path
+) -> None:
+    examples = re.findall(r"(?s)^\.nf\n(.+?)\n\.fi$", source(pages, page), re.MULTILINE)
+    assert examples
+    for example in examples:
+        (tmp_path / "example.toml").write_text(example)
+        assert problems(tmp_path / "example.toml", kind) == []
 
 
 def test_the_interface_page_has_every_member(pages: Path) -> None:
