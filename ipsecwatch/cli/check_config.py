@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, verb
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, ConfigError, Settings, UnreadableError
 from ipsecwatch.sanitize import clean
@@ -56,6 +56,10 @@ def run(args: argparse.Namespace) -> int:
     service, agent = args.service, args.agent
     if service is None and agent is None:
         service, agent = config.SERVICE_FILE, config.agent_file()
+    for file in (args.service, args.agent):
+        # Places of ours may be empty; a file that somebody names is one that he believes in.
+        if file not in (None, config.SERVICE_FILE, config.agent_file()) and not file.exists():
+            raise Failure(f"there is no {clean(str(file))}", "Give a file that is there")
     checked = check(service, agent)
     if args.json:
         print(json.dumps({"format": 1, "files": [_json(c) for c in checked]}))

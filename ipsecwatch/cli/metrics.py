@@ -46,7 +46,7 @@ EXAMPLES: Final = (
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "metrics", VERBS["metrics"], run, EXAMPLES)
     parser.add_argument(
-        "--format", type=Format, choices=list(Format), metavar="FORMAT",
+        "--format", choices=[str(each) for each in Format], metavar="FORMAT",
         help="either openmetrics, or prometheus: the older text format, which node_exporter's "
         "textfile collector reads (the default with --output)",
     )  # fmt: skip
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         seen = asyncio.run(client.snapshot())
     except client.ClientError as e:
         failure = Failure(str(e), e.hint, EXIT_UNKNOWN)
-    format_ = args.format or (Format.PROMETHEUS if args.output else Format.OPENMETRICS)
+    format_ = Format(args.format or (Format.PROMETHEUS if args.output else Format.OPENMETRICS))
     text = write(families(seen), format_)
     if args.output:
         _replace(args.output, text)

@@ -25,13 +25,20 @@ def service(tmp_path: Path) -> Path:
 
 
 def test_good_settings_are_listed_and_end_with_0(service: Path, tmp_path: Path) -> None:
-    done = ipsecwatch("check-config", "--service", service, "--agent", tmp_path / "none.toml")
+    agent = ["--agent", "--service", service]
+    done = ipsecwatch("check-config", *agent, XDG_CONFIG_HOME=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{service} can be used",
         f"{service}.d/10-more.toml can be used",
-        f"{tmp_path}/none.toml isn't there: every setting has its default",
+        f"{tmp_path}/ipsecwatch/agent.toml isn't there: every setting has its default",
     ]
+
+
+def test_a_file_that_is_named_and_is_not_there_is_an_error(tmp_path: Path) -> None:
+    done = ipsecwatch("check-config", "--service", tmp_path / "none.toml")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith(f"ipsecwatch: there is no {tmp_path}/none.toml. ")
 
 
 def test_every_mistake_is_a_line_and_the_end_is_1(service: Path, tmp_path: Path) -> None:
@@ -64,6 +71,7 @@ def test_what_cannot_be_read_could_not_be_found_out(service: Path, tmp_path: Pat
     assert done.stderr == f"ipsecwatch: {agent}: cannot be read: Is a directory\n"
     folder = service.with_name("loop.toml.d")
     folder.symlink_to(folder)
+    service.with_name("loop.toml").touch()
     done = ipsecwatch("check-config", "--service", service.with_name("loop.toml"))
     assert done.returncode == 3
     assert f"{folder}: cannot be read" in done.stderr
