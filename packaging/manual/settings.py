@@ -103,7 +103,7 @@ def values(field: Field[Any]) -> str:
     """Say what a key may be, and what it is without a file."""
     default, bounds = field.default, field.metadata
     if isinstance(default, tuple):
-        return "Default: none."
+        return "A list; default: ``[]``."
     what = "an absolute path" if bounds.get("path") else TYPES[type(default)]
     if "low" in bounds:
         what += f" from {bounds['low']} to {bounds['high']}"

@@ -25,8 +25,8 @@ def service(tmp_path: Path) -> Path:
 
 
 def test_good_settings_are_listed_and_end_with_0(service: Path, tmp_path: Path) -> None:
-    agent = ["--agent", "--service", service]
-    done = ipsecwatch("check-config", *agent, XDG_CONFIG_HOME=str(tmp_path))
+    home = str(tmp_path)
+    done = ipsecwatch("check-config", "--agent", "--service", service, XDG_CONFIG_HOME=home)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{service} can be used",
