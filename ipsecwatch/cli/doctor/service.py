@@ -214,7 +214,7 @@ async def versions(machine: Machine) -> list[Finding]:
         return [good("versions", f"this is ipsecwatch {__version__}")]
     found = []
     runs = seen.version
-    if runs is not None and runs != __version__:
+    if runs not in ("", __version__):
         text = f"the service is {clean(runs)}, and this command {__version__}"
         found.append(bad("versions", text, "systemctl restart ipsecwatch"))
     settings = await machine.settings()
