@@ -146,9 +146,8 @@ class Monitor:
                 news = self._begin(event, first=first, patient=patient) + news
             case client.Pluto():
                 self._pluto, self._out.unit = event.state, event.unit
-                if (
-                    self._pluto is not before
-                ):  # else another unit runs it: advice alone is about that
+                # Else another unit runs it, which is for advice alone.
+                if self._pluto is not before:
                     self._print(self._out.event(event))
             case client.Log() | client.Lost():
                 self._print(self._out.event(event))
