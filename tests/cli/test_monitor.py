@@ -19,7 +19,8 @@ from ipsecwatch import client
 from ipsecwatch.cli import main, monitor, terminal
 from ipsecwatch.cli.catching_up import KnownTunnels
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, EXIT_USAGE
-from ipsecwatch.report import PlutoState
+from ipsecwatch.reasons import LOG_TEXTS
+from ipsecwatch.states import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.fake_events import Story
@@ -212,6 +213,25 @@ def test_without_pluto_the_picture_says_so(screen: Screen) -> None:
     story = Story()
     story.pluto = PlutoState.STOPPED
     assert screen.lines(story.look())[1] == ("23:58:20   no tunnels; the IPsec service is stopped")
+
+
+@pytest.mark.parametrize("state", LogState)
+def test_it_is_said_when_the_log_is_heard_elsewhere(screen: Screen, state: LogState) -> None:
+    screen.lines(Story().look(a="up"))
+    assert screen.lines(client.Log(state)) == [f"23:58:20   {LOG_TEXTS[state]}"]
+
+
+def test_who_runs_pluto_is_nothing_to_be_said_by_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = monitor.Text(terminal.Paint(False))
+    running = monitor.Monitor((), out)
+    running._take(Story().look(a="up"), patient=False)
+    capsys.readouterr()
+    for state, lines in ((PlutoState.RUNNING, 0), (PlutoState.STOPPED, 1)):
+        running._take(client.Pluto(state, "vpn.service"), patient=False)
+        assert out.unit == "vpn.service"
+        assert capsys.readouterr().out.count("\n") == lines
 
 
 def test_a_program_that_runs_has_the_screen_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
