@@ -27,13 +27,14 @@ from ipsecwatch.pluto.wakers import log_stamp
 from ipsecwatch.pluto.wakers.journal_entry import JournalEntry
 from ipsecwatch.pluto.wakers.log_waker import DEBUGGING, LogWaker
 from ipsecwatch.pluto.wakers.witnesses import Witnesses, is_pluto
-from ipsecwatch.report import JOURNALD, LogLine
+from ipsecwatch.report import JOURNALD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ipsecwatch.libsystemd.journal_reader import JournalReader
+    from ipsecwatch.report import LogLine
 
 logger = logging.getLogger(__name__)
 
@@ -226,10 +227,11 @@ class PlutoLog(LogWaker):
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
         """Return what is to be heard of an entry now; None: nothing."""
+        entry = _without_stamp(entry)
         if entry.message.startswith(DEBUGGING):
             return None
         if self._match and all(entry.field(name) == value for name, value in self._match):
-            return _without_stamp(entry.line())
+            return replace(entry.line(), identifier="pluto")  # a driver's is the container's
         by_unit = not self._match and entry.field("_SYSTEMD_UNIT") == self._unit
         line = entry.line()
         if not is_pluto(entry.field("_EXE")):
@@ -261,12 +263,10 @@ class PlutoLog(LogWaker):
             self._give_up(why)
 
 
-def _without_stamp(line: LogLine) -> LogLine | None:
-    """Return what a container's standard error has as pluto's line; None: it is for developers."""
-    text = line.text
-    if stamp := log_stamp.STAMP.match(text.encode("utf-8", "surrogateescape")):
-        text = text[stamp.end() :]  # it is ASCII
-    return None if text.startswith(DEBUGGING.decode()) else LogLine(line.at, text)
+def _without_stamp(entry: JournalEntry) -> JournalEntry:
+    """Return an entry without the stamp that pluto writes to standard error (--stderrlog)."""
+    stamp = log_stamp.STAMP.match(entry.message)
+    return entry if stamp is None else replace(entry, message=entry.message[stamp.end() :])
 
 
 def _seek_end(reader: JournalReader) -> None:

@@ -582,12 +582,16 @@ async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_tol
     assert changes(told) == [("up", "down", Reason.OPERATOR)]
 
 
+STAMP = "Nov 28 18:29:31.123456: "
+"""What a pluto that logs to standard error begins its lines with."""
+
+
 async def test_lines_for_developers_are_given_up_and_others_wake_if_they_are_worth_it(
     logs: PrivateJournald, say: Say
 ) -> None:
     async with listening(logs) as (listener, log):
         listener.worth = False
-        say(["| for developers", "nothing much", "| more of it", "the end"])
+        say(["| for developers", f"{STAMP}nothing much", f"{STAMP}| more of it", "the end"])
         await until(lambda: listener.texts == ["nothing much", "the end"], within=30.0)
         assert log.count == 2
         assert not listener.woken
