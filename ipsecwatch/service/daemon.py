@@ -71,7 +71,8 @@ SAVE_EVERY: Final = 30.0
 """Seconds between two writings of what a restarted service should know, if nothing happens."""
 
 SYSTEMD_PATIENCE: Final = 1.0
-"""Seconds that the word of a pluto that can't be asked waits for systemd's about its unit."""
+"""Seconds that the first look, and the word of a pluto that can't be asked, wait for what systemd
+says of its unit: advice depends on that."""
 
 MAX_STRANGE: Final = 1000
 """Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
@@ -253,8 +254,9 @@ class Service:
         if isinstance(answer, Answer):
             self._note_answering(answer, mono)
         await self._logs.settle(asked)
+        if isinstance(answer, AskError) or not self._started.is_set():
+            await self._system.known(SYSTEMD_PATIENCE)
         if isinstance(answer, AskError):
-            await self._system.known(SYSTEMD_PATIENCE)  # what to do about it depends on that
             self._probe.whole()
             inactive = self._system.was_inactive(self._heard_at)
             why = str(answer)
