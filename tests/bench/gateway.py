@@ -8,17 +8,24 @@ from typing import TYPE_CHECKING, Final
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 TUNNELS: Final = 1000
 
 
-def status(tunnels: int = TUNNELS, seconds: int = 0, *, up: bool = True) -> str:
+def status(
+    tunnels: int = TUNNELS,
+    seconds: int = 0,
+    *,
+    up: bool = True,
+    only: Collection[int] | None = None,
+) -> str:
     """Write what libreswan 4.10 prints for so many established tunnels, so much later.
 
-    With the seconds nothing changes but timers and counters. Where they aren't ``up`` there are
-    their connections and no SAs.
+    With the seconds nothing changes but timers and counters. Where they aren't ``up``, or not among
+    the ``only`` ones that are, there are their connections and no SAs.
     """
+    established = (range(tunnels) if only is None else sorted(only)) if up else ()
     lines = statuses(ROOT / "4.10/site.jsonl.gz")[10].stdout.splitlines(keepends=True)
     first = next(i for i, line in enumerate(lines) if line.startswith('000 "'))
     total = next(i for i, line in enumerate(lines) if "Total IPsec connections" in line) - 1
@@ -27,17 +34,17 @@ def status(tunnels: int = TUNNELS, seconds: int = 0, *, up: bool = True) -> str:
     return "".join(
         [
             *lines[:first],
-            *_each(lines[first:total], tunnels, seconds),
-            *(_counted(line, tunnels, up=up) for line in lines[total:states]),
-            *_each(lines[states:shunts], tunnels if up else 0, seconds),
+            *_each(lines[first:total], range(tunnels), seconds),
+            *(_counted(line, tunnels, len(established)) for line in lines[total:states]),
+            *_each(lines[states:shunts], established, seconds),
             *lines[shunts:],
         ]
     )
 
 
-def _each(lines: Iterable[str], tunnels: int, seconds: int) -> Iterable[str]:
+def _each(lines: Iterable[str], numbers: Iterable[int], seconds: int) -> Iterable[str]:
     block = "".join(lines)
-    return (_one(block, number, seconds) for number in range(tunnels))
+    return (_one(block, number, seconds) for number in numbers)
 
 
 def _one(block: str, n: int, seconds: int) -> str:
@@ -64,8 +71,7 @@ def _one(block: str, n: int, seconds: int) -> str:
     return block
 
 
-def _counted(line: str, tunnels: int, *, up: bool) -> str:
-    active = tunnels if up else 0
+def _counted(line: str, tunnels: int, active: int) -> str:
     for old, new in {
         "loaded 1, active 1": f"loaded {tunnels}, active {active}",
         "(1)": f"({active})",

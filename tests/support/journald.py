@@ -48,6 +48,8 @@ print(os.getpid(), flush=True)
 journald = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 journald.connect(sys.argv[1])
 for line in sys.stdin:
+    if line == "\\4\\n":
+        break
     journald.send(("MESSAGE=" + line.rstrip() + "\\n" + sys.argv[2]).encode())
 """
 
@@ -197,6 +199,9 @@ class PrivateJournald:
             yield log, pid
         finally:
             process.stdout.close()
+            # Said in so many words: a process that was forked meanwhile has the pipe open, too.
+            with suppress(BrokenPipeError):
+                log(["\4"])
             with suppress(BrokenPipeError):
                 stdin.close()
             process.wait(30)

@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ipsecwatch.client import Change, Pluto, Snapshot, Update, View, follow, subscription
 from tests.support.forked import ForkedProcess
@@ -16,12 +17,25 @@ from tests.support.forked import ForkedProcess
 if TYPE_CHECKING:
     from ipsecwatch.client import Event
     from ipsecwatch.report import PlutoState
+    from ipsecwatch.tunnel import Reason, TunnelState
     from tests.support.forked import Requests
 
 MAX_UNREAD = 30
 """Signals that it keeps: few, so that it loses some of a burst."""
 PAUSE = 0.003
 """Seconds that a slow one takes for an event."""
+
+
+class Told(NamedTuple):
+    """One transition, and when it was heard by the machine's clock."""
+
+    run_id: str
+    serial: int
+    name: str
+    old: TunnelState
+    new: TunnelState
+    reason: Reason
+    heard: float
 
 
 @dataclass(slots=True)
@@ -35,6 +49,8 @@ class Knowledge:
     snapshots: int = 0
     new: set[str] = field(default_factory=set)
     """Objects that came, and how they came about is still to be told."""
+    told: list[Told] = field(default_factory=list)
+    """Each transition that it was told of."""
     wrong: list[str] = field(default_factory=list)
 
     def learn(self, event: Event) -> None:
@@ -52,6 +68,12 @@ class Knowledge:
                 if event.serial != self.serial + 1:
                     self.wrong.append(f"{event.serial} follows {self.serial}")
                 self.serial = event.serial
+                self.told.append(
+                    Told(
+                        self.run_id, event.serial, event.name, event.old, event.new, event.reason,
+                        time.time(),
+                    )
+                )  # fmt: skip
                 if path in self.tunnels:
                     if path not in self.new and event.old is not self.tunnels[path].state:
                         self.wrong.append(f"{event.name} was not {event.old}")

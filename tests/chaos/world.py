@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: MIT
+"""A machine in miniature: real service, agent, bus, journald and polkitd; a played pluto.
+
+Each part can be killed, stopped and started again. The service and all that it needs of the system
+live in a mount namespace, whose /run is journald's, and in which the state file's disk can be full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from tests.chaos.model import Model
+from tests.support import dbus_broker, dbus_daemon, journald, polkitd
+from tests.support.bad_pluto import BadPluto
+from tests.support.fake_notification_server import Server, notification_server
+from tests.support.journald import PrivateJournald
+from tests.support.polkitd import PrivatePolkit
+from tests.support.subscriber_process import SubscriberProcess
+
+if TYPE_CHECKING:
+    import random
+    import signal
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.support.dbus_daemon import PrivateBus
+
+UNIT: Final = f"ipsecwatch-chaos-{os.getpid()}-ipsec.service"
+SETTINGS: Final = """
+control_socket = "{folder}/pluto.ctl"
+unit = "{unit}"
+interval = 1.0
+fast_interval = 0.5
+timeout = 1.0
+stuck_after = 5.0
+stopped_after = 1.0
+"""
+DISK: Final = 256 << 10
+"""Bytes of the disk that the state file is on."""
+PATIENCE: Final = 25.0
+"""Seconds that a process has to end when it is asked to."""
+
+NAMESPACE = """
+set -e
+mount --make-rprivate /
+mount --bind "$1" /run
+mount -t tmpfs -o size="$3" none "$2"
+echo ready
+exec sleep infinity
+"""
+
+CLOCK_LIBRARIES: Final = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+)
+
+
+def missing() -> str | None:
+    """Say in one line why there can be none here, or None."""
+    return dbus_daemon.missing() or polkitd.missing() or journald.unable_to_be_units()
+
+
+def clock_library() -> str | None:
+    """Find the library that sets one process's wall clock, if it is installed."""
+    return next(filter(os.path.exists, CLOCK_LIBRARIES), None)
+
+
+class Program:
+    """One program of ours, as a process that may be killed and started again."""
+
+    def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self._command = command
+        self._environment = environment
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        assert self._process is None
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self, number: signal.Signals) -> None:
+        """End it by a signal, and wait until it is gone."""
+        self.send(number)
+        process, self._process = self._process, None
+        assert process is not None
+        await asyncio.to_thread(process.wait, PATIENCE)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+class World:
+    """All parts, while its context lasts. ``breaks`` names a fault built into the service."""
+
+    def __init__(self, folder: Path, rng: random.Random, *, broker: bool, breaks: str = "") -> None:
+        self.folder = folder
+        self.rng = rng
+        self.model = Model(rng)
+        self.policies = (dbus_daemon.POLICY, polkitd.BUS_POLICY)
+        self.bus: PrivateBus = (
+            dbus_broker.PrivateBroker(self.policies)
+            if broker
+            else dbus_daemon.PrivateBus(system=True, policies=self.policies)
+        )
+        self.session = dbus_daemon.PrivateBus(system=False)
+        self.said = folder / "said"
+        self.settings = folder / "ipsecwatch.toml"
+        self.clock = folder / "clock"
+        self.state = folder / "state"
+        self._breaks = breaks
+        self._parts = AsyncExitStack()
+        self._pluto: BadPluto | None = None
+        self._polkit = ExitStack()
+        self._logger = ExitStack()
+        self._log: Callable[[Sequence[str]], None]
+        self.screen: Server
+        self._screen = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._parts.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._parts.aclose()
+
+    async def _start(self) -> None:
+        enter = self._parts.enter_context
+        self.state.mkdir()
+        self.clock.write_text("+0")
+        self.write_settings()
+        for bus, name in ((self.bus, "SYSTEM"), (self.session, "SESSION")):
+            enter(bus)
+            self._parts.callback(os.environ.pop, f"DBUS_{name}_BUS_ADDRESS", None)
+            os.environ[f"DBUS_{name}_BUS_ADDRESS"] = bus.address
+        self.journald = enter(PrivateJournald(self.folder / "run"))
+        self._parts.callback(self._logger.close)
+        self.start_logger()
+        self._parts.callback(self._polkit.close)
+        self.start_polkit()
+        self._within = f"/proc/{enter(self._namespace())}"
+        self._parts.callback(self.stop_pluto)
+        self.start_pluto()
+        self.service = Program(
+            ["nsenter", f"--mount={self._within}/ns/mnt", sys.executable, "-m",
+             "tests.chaos.broken_service", self._breaks, "--config", str(self.settings)],
+            self._service_environment(),
+            self.folder / "service.log",
+        )  # fmt: skip
+        self._parts.callback(self.service.kill)
+        self.service.start()
+        await self.start_screen()
+        self._parts.push_async_callback(self.stop_screen)
+        self.agent = Program(
+            [sys.executable, "-m", "ipsecwatch", "agent"],
+            {**os.environ, "XDG_CONFIG_HOME": str(self.folder), "HOME": str(self.folder)},
+            self.folder / "agent.log",
+        )
+        self._parts.callback(self.agent.kill)
+        self.agent.start()
+        self.recorder = enter(SubscriberProcess(slow=False))
+        self.subscriber = enter(SubscriberProcess(slow=False))
+
+    @contextmanager
+    def _namespace(self) -> Iterator[int]:
+        """Have a mount namespace; its process's id."""
+        with subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", NAMESPACE, "sh", str(self.folder / "run"),
+             str(self.state), str(DISK)],
+            stdout=subprocess.PIPE,
+        ) as holder:  # fmt: skip
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"ready\n"
+            try:
+                yield holder.pid
+            finally:
+                holder.kill()
+
+    def _service_environment(self) -> dict[str, str]:
+        environment = {**os.environ, "RUNTIME_DIRECTORY": str(self.state)}
+        if library := clock_library():
+            environment |= {
+                "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": str(self.clock),
+                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }  # fmt: skip
+        return environment
+
+    # --- pluto ----------------------------------------------------------------------------------
+
+    def tell(self, count: int) -> None:
+        """Have something happen to so many tunnels."""
+        lines = self.model.change(count)
+        self._say(self.model.text())
+        self._log(lines)
+
+    def start_pluto(self) -> None:
+        self.model.start_anew()
+        self._say(self.model.text())
+        (self.folder / "pluto.ctl").unlink(missing_ok=True)
+        pluto = BadPluto(self.folder / "pluto.ctl", "read_aloud", text=str(self.said), pause=0.01)
+        self._pluto = pluto.__enter__()
+
+    def stop_pluto(self) -> None:
+        """Kill it; its socket stays, and refuses connections."""
+        if self._pluto is not None:
+            self._pluto.__exit__()
+            self._pluto = None
+
+    @property
+    def pluto(self) -> BadPluto:
+        assert self._pluto is not None
+        return self._pluto
+
+    def talk_nonsense(self) -> None:
+        """Have pluto's answers end in the middle, or be something else."""
+        text = self.model.text()
+        self._say(self.rng.choice((text[: len(text) // 2], "\x00" * 5000, "", text + text)))
+
+    def talk_sense(self) -> None:
+        self._say(self.model.text())
+
+    def _say(self, text: str) -> None:
+        new = self.said.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.said)
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    def write_settings(self, more: str = "") -> None:
+        self.settings.write_text(SETTINGS.format(folder=self.folder, unit=UNIT) + more)
+
+    def start_logger(self) -> None:
+        """Start the process that logs as pluto. It ends with journald's namespace."""
+        self._log = self._logger.enter_context(self.journald.unit(UNIT))
+
+    def stop_logger(self) -> None:
+        self._logger.close()
+
+    def start_polkit(self) -> None:
+        rule = "return polkit.Result.YES;"
+        self.polkit = self._polkit.enter_context(PrivatePolkit(self.bus, rule))
+
+    def stop_polkit(self) -> None:
+        self._polkit.close()
+
+    async def start_screen(self) -> None:
+        """Start a notification server, with nothing on its screen."""
+        self.screen = await self._screen.enter_async_context(notification_server())
+
+    async def stop_screen(self) -> None:
+        await self._screen.aclose()
+
+    def fill_disk(self) -> None:
+        to = f"of={self._within}/root{self.state}/full"
+        subprocess.run(["dd", "if=/dev/zero", to, "bs=4096"], capture_output=True, check=False)
+
+    def empty_disk(self) -> None:
+        os.unlink(f"{self._within}/root{self.state}/full")
+
+    def set_clock(self, seconds: int) -> None:
+        """Set the service's wall clock, so many seconds from the machine's."""
+        self.clock.write_text(f"{seconds:+d}")
+
+    # --- what each of them knows ------------------------------------------------------------------
+
+    async def status(self) -> dict[str, str]:
+        """Ask the command line how each tunnel is."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "ipsecwatch", "status", "--json",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        if process.returncode:
+            return {"": f"status ended with {process.returncode}: {err.decode().strip()}"}
+        return {t["name"]: t["state"] for t in json.loads(out)["tunnels"]}
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Read the journal's entries of transitions, in order."""
+        # The recorder's marks: entries of the first look have no serial.
+        found = self.journald.entries("SYSLOG_IDENTIFIER=ipsecwatch")
+        return [e for e in found if "IPSECWATCH_SERIAL" in e and "IPSECWATCH_STATE" in e]
+
+    def keep(self, to: Path) -> None:
+        """Keep what the programs printed, for whoever looks into a failure."""
+        to.mkdir(parents=True, exist_ok=True)
+        for name in ("service.log", "agent.log"):
+            if (self.folder / name).exists():
+                shutil.copy(self.folder / name, to / f"{int(time.time())}-{name}")
