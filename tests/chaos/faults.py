@@ -30,8 +30,6 @@ class Fault:
     """Seconds."""
     reads_anew: bool = False
     """Subscribers lose the service, or the bus, and begin anew with a snapshot."""
-    entries_are_lost: bool = False
-    """What the service writes to the journal meanwhile may be lost."""
 
     def __str__(self) -> str:
         return self.name
@@ -104,10 +102,14 @@ async def journald_hangs(w: World) -> AsyncGenerator[None]:
 
 
 async def journald_restarted(w: World) -> AsyncGenerator[None]:
-    w.stop_logger()
     w.journald.restart()
-    w.start_logger()
     yield
+
+
+async def journald_hangs_and_is_killed(w: World) -> AsyncGenerator[None]:
+    w.journald.hang()
+    yield
+    w.journald.restart(signal.SIGKILL)
 
 
 async def polkit_killed(w: World) -> AsyncGenerator[None]:
@@ -222,7 +224,8 @@ FAULTS: Final = (
     Fault("the bus is restarted", bus_restarted, reads_anew=True),
     Fault("the bus is stopped", bus_stopped, 2.0, reads_anew=True),
     Fault("journald hangs", journald_hangs, 2.0),
-    Fault("journald is restarted", journald_restarted, entries_are_lost=True),
+    Fault("journald hangs and is killed", journald_hangs_and_is_killed, 2.0),
+    Fault("journald is restarted", journald_restarted),
     Fault("polkit is killed", polkit_killed),
     Fault("polkit hangs", polkit_hangs),
     Fault("pluto is killed", pluto_killed, 2.0),

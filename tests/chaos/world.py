@@ -28,7 +28,7 @@ from tests.support.subscriber_process import SubscriberProcess
 if TYPE_CHECKING:
     import random
     import signal
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.support.dbus_daemon import PrivateBus
@@ -135,8 +135,6 @@ class World:
         self._parts = AsyncExitStack()
         self._pluto: BadPluto | None = None
         self._polkit = ExitStack()
-        self._logger = ExitStack()
-        self._log: Callable[[Sequence[str]], None]
         self.screen: Server
         self._screen = AsyncExitStack()
 
@@ -161,8 +159,7 @@ class World:
             self._parts.callback(os.environ.pop, f"DBUS_{name}_BUS_ADDRESS", None)
             os.environ[f"DBUS_{name}_BUS_ADDRESS"] = bus.address
         self.journald = enter(PrivateJournald(self.folder / "run"))
-        self._parts.callback(self._logger.close)
-        self.start_logger()
+        self._log = enter(self.journald.unit(UNIT))
         self._parts.callback(self._polkit.close)
         self.start_polkit()
         self._within = f"/proc/{enter(self._namespace())}"
@@ -255,13 +252,6 @@ class World:
 
     def write_settings(self, more: str = "") -> None:
         self.settings.write_text(SETTINGS.format(folder=self.folder, unit=UNIT) + more)
-
-    def start_logger(self) -> None:
-        """Start the process that logs as pluto. It ends with journald's namespace."""
-        self._log = self._logger.enter_context(self.journald.unit(UNIT))
-
-    def stop_logger(self) -> None:
-        self._logger.close()
 
     def start_polkit(self) -> None:
         rule = "return polkit.Result.YES;"

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import re
+import signal
 import socket
 import struct
 import time
@@ -204,12 +205,26 @@ def test_what_finds_no_room_is_counted_and_told(
 
 
 @needs_journald
-def test_a_journald_that_was_restarted_gets_the_rest(journald: PrivateJournald) -> None:
+def test_entries_outlive_a_journald_that_hung_and_was_killed(journald: PrivateJournald) -> None:
+    # systemd holds the socket, and with it what waits there.
+    sender = Sender(journald.socket, stream := io.StringIO())
+    journald.hang()
+    for i in range(5):
+        sender.send({"MESSAGE": str(i), "PRIORITY": "6", "LOGGER": "test-7"})
+    journald.restart(signal.SIGKILL)
+    sender.close()
+    entries = journald.wait_for(5, "LOGGER=test-7")
+    assert [entry["MESSAGE"] for entry in entries] == ["0", "1", "2", "3", "4"]
+    assert stream.getvalue() == ""
+
+
+@needs_journald
+def test_a_journald_with_another_socket_gets_the_rest(journald: PrivateJournald) -> None:
     sender = Sender(journald.socket, stream := io.StringIO())
     for i in range(3):
         sender.send({"MESSAGE": str(i), "PRIORITY": "6", "LOGGER": "test-6"})
         journald.wait_for(i + 1, "LOGGER=test-6")
-        journald.restart()
+        journald.replace()
     sender.close()
     assert [entry["MESSAGE"] for entry in journald.entries("LOGGER=test-6")] == ["0", "1", "2"]
     assert stream.getvalue() == ""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 JOURNALD = Path("/lib/systemd/systemd-journald")
 NEEDS = ("unshare", "journalctl")
 
-# With an own PID namespace journald is its process 1, and ends with the parent that unshare is.
 START = """
 set -e
 mount --make-rprivate /
@@ -34,7 +33,26 @@ mount --bind "$1" /run
 mkdir -p /run/systemd/journal
 # What it dies of goes to the console otherwise.
 export SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=err
-exec /lib/systemd/systemd-journald
+exec "$2" -S -c "$3"
+"""
+
+# Stands for systemd, process 1 of a PID namespace: it holds the socket, and starts journald anew
+# as often as one ends. It ends with the parent that unshare is.
+HOLD = """
+import os, socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+os.chmod("/run/systemd/journal/socket", 0o666)
+while True:
+    journald = os.fork()
+    if journald == 0:
+        if journal.fileno() != 3:
+            os.dup2(journal.fileno(), 3)
+        os.set_inheritable(3, True)
+        os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+        os.execv("/lib/systemd/systemd-journald", ["systemd-journald"])
+    while os.wait()[0] != journald:
+        pass
 """
 
 
@@ -112,8 +130,18 @@ class PrivateJournald:
     def __exit__(self, *_: object) -> None:
         self._stop()
 
-    def restart(self) -> None:
-        """Stop it and start it anew: another process with another socket."""
+    def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it. Another one comes, with the same socket, as systemd does it."""
+        before = self._journald()
+        os.kill(before, how)
+        give_up = time.monotonic() + 10
+        while self._journald() in (before, 0):
+            if time.monotonic() > give_up:
+                raise RuntimeError("no other journald came")
+            time.sleep(0.01)
+
+    def replace(self) -> None:
+        """Stop it and start it anew with another socket: what waited in the old one is lost."""
         self._stop()
         os.unlink(self.socket)
         self._start()
@@ -217,7 +245,7 @@ class PrivateJournald:
     def _start(self) -> None:
         self._parent = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child",
-             "sh", "-c", START, "sh", str(self._folder)],
+             "sh", "-c", START, "sh", str(self._folder), sys.executable, HOLD],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -238,6 +266,10 @@ class PrivateJournald:
         self._parent.communicate()
 
     def _journald(self) -> int:
-        pid = self._parent.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0])
+        """Find its process id; 0: there is none just now."""
+        return _child(_child(self._parent.pid))
+
+
+def _child(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else 0
