@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -81,8 +80,8 @@ class Parser(argparse.ArgumentParser):
         """Return what ``--help`` prints."""
         if not self.examples:
             return super().format_help()
-        lines = textwrap.indent("\n".join(map(_example, self.examples)), "  ")
-        return f"{super().format_help()}\nexamples:\n{lines}\n"
+        lines = "".join(map(_example, self.examples))
+        return f"{super().format_help()}\nexamples:\n{lines}"
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
@@ -104,8 +103,8 @@ def screen_columns() -> int:
 def _example(example: Example) -> str:
     command, does = example
     if len(command) < _COMMAND:
-        return f"{command:<{_COMMAND}}{does}"
-    return f"{command}\n{' ' * _COMMAND}{does}"
+        return f"  {command:<{_COMMAND}}{does}\n"
+    return f"  {command}\n  {' ' * _COMMAND}{does}\n"
 
 
 def verb(

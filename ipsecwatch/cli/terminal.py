@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 import time
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -261,12 +259,12 @@ def ago(seconds: float) -> str:
 
 def clock(at: float) -> str:
     """Write a moment as the local time of day."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def moment(at: float) -> str:
     """Write a moment as local date and time."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def transition(
@@ -313,6 +311,8 @@ def wrap(line: str, wide: int) -> list[str]:
     if width(line) <= wide:
         return [line]
     narrower = max(10, wide - (width(line) - len(line)))
+    import textwrap  # most texts are short
+
     return textwrap.wrap(line, narrower, break_on_hyphens=False) or [""]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.dbus.connection import BUS, BUS_PATH
@@ -34,8 +33,8 @@ _PRIMARY_OWNER: Final = 1
 def machine_id() -> str:
     """Return what Peer.GetMachineId answers; empty where this machine has no id."""
     for file in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        with suppress(OSError):
-            return Path(file).read_text(encoding="ascii", errors="replace").strip()
+        with suppress(OSError), open(file, encoding="ascii", errors="replace") as f:
+            return f.read().strip()
     return ""
 
 

@@ -29,6 +29,8 @@ from tests.support.dbus_daemon import PrivateBus
 from tests.support.tunnels import tunnel
 
 LIMIT: Final = 1.5
+COMMAND: Final = "import sys; from ipsecwatch.__main__ import main; sys.exit(main())"
+"""As the installed command does; `python -m` would look for its module first."""
 YARDSTICK: Final = "import asyncio, dbus_fast"
 
 
@@ -43,7 +45,7 @@ def commands(saved: Path) -> dict[str, list[str]]:
         "explain a saved text": ["explain", str(saved)],
         "--help": ["--help"],
     }
-    ours = {name: ["-m", "ipsecwatch", *verb] for name, verb in verbs.items()}
+    ours = {name: ["-c", COMMAND, *verb] for name, verb in verbs.items()}
     return {f'-c "{YARDSTICK}"': ["-c", YARDSTICK], "-c pass": ["-c", "pass"], **ours}
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch.cli import suggest, terminal
@@ -41,6 +40,8 @@ def _log_line(line: str, *, as_json: bool) -> str:
 
 
 def _words_json(found: list[dict[str, Any]]) -> str:
+    import json
+
     return json.dumps([{"format": 1, **each} for each in found])
 
 
