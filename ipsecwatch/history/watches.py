@@ -162,14 +162,14 @@ class _Boots:
         self, last: Entry, signs: Sequence[tuple[Sign, float]], limit: float | None
     ) -> tuple[float, End]:
         over = next((at for sign, at in signs if sign in (Sign.OVER, Sign.HUNG)), None)
+        shown = max((at for sign, at in signs if sign is Sign.RUNS), default=last.stamp.mono)
         if any(sign is Sign.HUNG for sign, _ in signs):
-            return last.stamp.mono, End.LAST_ENTRY  # it ran, and watched nothing
+            return shown, End.LAST_ENTRY  # after that it ran, and watched nothing
         if over is not None:
             return over, End.SYSTEMD
         boot_end = self._found.boot_ends.get(last.stamp.boot)
         if limit is None and is_our_unit(last.unit) and boot_end is not None:
             return max(boot_end.mono, last.stamp.mono), End.BOOT
-        shown = max((at for _, at in signs), default=last.stamp.mono)
         return shown, End.LAST_ENTRY
 
     def _asleep(self, boot: str) -> Iterator[tuple[float, float]]:

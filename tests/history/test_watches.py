@@ -48,6 +48,7 @@ SIGNS = [
     ([], 200, End.LAST_ENTRY, "nobody wrote anything"),
     ([(50, Sign.OVER)], 200, End.LAST_ENTRY, "that was the end of one before"),
     ([(300, Sign.OVER), (300.1, Sign.HUNG)], 200, End.LAST_ENTRY, "it ran and watched nothing"),
+    ([(250, Sign.RUNS), (300, Sign.OVER), (300.1, Sign.HUNG)], 250, End.LAST_ENTRY, "reloaded"),
     ([(450, Sign.OVER)], 200, End.LAST_ENTRY, "that is the end of the next one"),
 ]
 

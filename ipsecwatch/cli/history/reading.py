@@ -25,6 +25,7 @@ from ipsecwatch.history.entries import (
     SYSTEM_FIELDS,
     UNIT_SIGNS,
     Entry,
+    Kind,
     Stamp,
     SystemEntry,
     entry_of,
@@ -91,8 +92,10 @@ class Source:
         entries = list(self._entries())
         units = sorted({e.unit for e in entries if e.unit})
         system = [*self._sleep(), *self._units(units)]
-        boots = {e.stamp.boot for e in entries}
-        ends = {boot: end for boot in boots if (end := self._last_of(boot)) is not None}
+        last = {e.stamp.boot: e for e in entries}
+        # Each takes opening all files: those of boots that ended well tell nothing more.
+        unclear = [boot for boot, e in last.items() if e.kind is not Kind.ENDED]
+        ends = {boot: end for boot in unclear if (end := self._last_of(boot)) is not None}
         local = self.directory is None
         return Found(
             entries,

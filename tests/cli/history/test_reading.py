@@ -64,9 +64,13 @@ def test_entries_are_read_with_both_clocks_and_all_that_they_tell(
     journal.add(200, {"_UID": "33"}, MESSAGE="the last of this boot")
     journal.boot = BOOT_2
     journal.began(5, "run-2")
+    journal.boot = "3" * 32
+    journal.began(5, "run-3")
+    journal.ours(6, message_ids.ENDED, "run-3")
+    journal.add(7, SYSTEMD, MESSAGE="nobody needs to know of this")
     found = read(journal, tmp_path)
     assert [e.kind for e in found.entries] == [
-        Kind.BEGAN, Kind.FIRST_LOOK, Kind.TRANSITION, Kind.BEGAN,
+        Kind.BEGAN, Kind.FIRST_LOOK, Kind.TRANSITION, Kind.BEGAN, Kind.BEGAN, Kind.ENDED,
     ]  # fmt: skip
     down = found.entries[2]
     assert (down.stamp.boot, down.stamp.mono, down.stamp.wall) == (
