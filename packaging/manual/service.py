@@ -64,6 +64,7 @@ def page() -> str:
         roff.title("ipsecwatch", 8, __version__, "service that watches libreswan IPsec tunnels"),
         roff.section("synopsis", roff.paragraph("ipsecwatch.service"), started),
         roff.section("description", roff.blocks(DESCRIPTION)),
+        roff.section("units", roff.listed(units())),
         roff.section("signals", roff.listed(SIGNALS)),
         roff.section("journal", roff.paragraph(JOURNAL), roff.listed(entries())),
         roff.section("files", roff.listed(PLACES)),
@@ -71,6 +72,17 @@ def page() -> str:
         roff.see_also("ipsecwatch(1)", "ipsecwatch.toml(5)", "org.ipsecwatch1(5)", "ipsec(8)",
                       "systemctl(1)", "journalctl(1)"),
     ])  # fmt: skip
+
+
+def units() -> dict[str, str]:
+    """List the units of the system, each with its own description."""
+    found = {}
+    for file in sorted((TOP / "systemd").glob("*.service")):
+        text = file.read_text(encoding="utf-8")
+        [what] = re.findall(r"^Description=(.+)$", text, re.MULTILINE)
+        if "WantedBy=graphical-session.target" not in text:
+            found[file.name] = f"{what.replace('%I', 'NAME').replace('%i', 'NAME')}."
+    return found
 
 
 def entries() -> dict[str, str]:

@@ -36,7 +36,8 @@ AGENT = f"""
 What ``ipsecwatch-agent.service`` reads in each user's session. Everything has a default, and the
 file may be missing. With ``XDG_CONFIG_HOME`` set it is in that folder.
 {READING}
-Times are seconds.
+It is read again whenever it changes. A mistake is shown on the desktop, and the settings before it
+stay. Times are seconds.
 """
 
 SERVICE_EXAMPLES = """
@@ -56,6 +57,12 @@ Tell of losses alone, and nothing of the laboratory:
 
   up = false
   ignore = ["lab-*"]
+
+Be patient with some of them:
+
+  [tunnels."lab-*"]
+  up = false
+  settle = 30
 """
 
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
@@ -103,7 +110,8 @@ def values(field: Field[Any]) -> str:
     """Say what a key may be, and what it is without a file."""
     default, bounds = field.default, field.metadata
     if isinstance(default, tuple):
-        return "A list; default: ``[]``."
+        tables = "tuple[tuple[" in str(field.type)
+        return "Tables; default: none." if tables else "A list; default: ``[]``."
     what = "an absolute path" if bounds.get("path") else TYPES[type(default)]
     if "low" in bounds:
         what += f" from {bounds['low']} to {bounds['high']}"

@@ -146,6 +146,8 @@ def test_the_services_page_has_every_kind_of_entry(pages: Path) -> None:
     for each in ids:
         assert re.search(rf"^\.TP\n{each}\n\S", text, re.MULTILINE), each
     assert "cp /usr/share/ipsecwatch/xfrm.conf" in text
+    for unit in (TOP / "systemd").glob("ipsecwatch*.service"):
+        assert (f".TP\n{unit.name}\n" in text) == (unit.name != "ipsecwatch-agent.service")
 
 
 def test_nothing_in_a_page_begins_a_request_by_accident(pages: Path) -> None:
