@@ -74,6 +74,13 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     return lambda name: compiled.fullmatch(name) is not None
 
 
+def any_of(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return what says whether a name is one of these, or fits one of them that is a pattern."""
+    exact = frozenset(names)
+    patterns = [matcher(name) for name in exact if is_pattern(name)]
+    return lambda name: name in exact or any(fits(name) for fits in patterns)
+
+
 def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     """Return the tunnels of these names and patterns, each once; of no names: all.
 

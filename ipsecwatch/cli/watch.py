@@ -22,6 +22,8 @@ from ipsecwatch.cli.tunnel_source import Depth, Found
 from ipsecwatch.states import PlutoState, TunnelState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ipsecwatch.cli.selection import Selection
     from ipsecwatch.cli.table import Layout
     from ipsecwatch.cli.tunnel_source import Details
@@ -114,7 +116,7 @@ class Picture:
         """Filter, sort and lay out anew."""
         rows = [(self.row(v), v) for v in self.views.values()]
         by_name = {row.name: view for row, view in rows}
-        kept = self.chosen.filter(row for row, _ in rows if self._is_wanted(row))
+        kept = self.chosen.filter(self._wanted_rows(row for row, _ in rows))
         self.sorted = [by_name[row.name] for row in self.chosen.sort(kept)]
         self.layout = tunnel_table.lay_out(kept, paint, wide, all_=bool(self.details))
         self.counted = terminal.count([row for row, _ in rows]) if rows else "no tunnels"
@@ -127,22 +129,16 @@ class Picture:
         told = self.details.get(view.name)
         return row if told is None else tunnel_source.with_details([row], {row.name: told})[0]
 
-    def _is_wanted(self, row: Row) -> bool:
-        if self.chosen.names and not self._is_named(row.name):
-            return False
+    def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
+        """Keep those that the command line names, and of these those that the user looks for."""
+        if self.chosen.names:
+            is_named = selection.any_of(self.chosen.names)
+            rows = [row for row in rows if is_named(row.name)]
         if not self.wanted:
-            return True
+            return list(rows)
         text = self.wanted.lower()
         fits = selection.matcher(text if selection.is_pattern(text) else f"*{text}*")
-        return any(
-            fits(x.lower()) for x in (row.name, row.peer or "", row.state.value, row.reason.value)
-        )
-
-    def _is_named(self, name: str) -> bool:
-        return any(
-            name == wanted or (selection.is_pattern(wanted) and selection.matcher(wanted)(name))
-            for wanted in self.chosen.names
-        )
+        return [row for row in rows if any(map(fits, _told_in(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
         """Return the tunnels that there is room for."""
@@ -248,6 +244,12 @@ class Picture:
         return paint.dim(
             terminal.cut(f"{where}  by {order}  q quit  s sort  / filter  ? help", wide)
         )
+
+
+def _told_in(row: Row) -> Iterator[str]:
+    """List what a filter looks at, in small letters."""
+    for text in (row.name, row.peer or "", row.state.value, row.reason.value):
+        yield text.lower()
 
 
 class Watch:
