@@ -105,9 +105,10 @@ class FileTail:
             first, *others = whole
             whole = others if self._cut else [self._part + first, *others]
             self._part, self._cut = b"", False
-        # Of a line that never ends only the beginning is kept.
-        self._part = (self._part + rest)[:MAX_LINE]
-        return [line[:MAX_LINE] for line in whole]
+        # Of a line that never ends only the beginning is kept. One who doesn't append leaves a hole
+        # where the file was cut short.
+        self._part = (self._part + rest).lstrip(b"\0")[:MAX_LINE]
+        return [line.lstrip(b"\0")[:MAX_LINE] for line in whole]
 
     def close(self) -> None:
         """Read no more."""

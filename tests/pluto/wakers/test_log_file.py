@@ -280,6 +280,24 @@ async def test_a_file_that_was_cut_short_and_has_grown_beyond_our_place_is_read_
     listener.log.close()
 
 
+@pytest.mark.parametrize("before", [100, 200_000])
+async def test_one_who_does_not_append_goes_on_behind_a_hole_where_it_was_cut_short(
+    path: Path, before: int
+) -> None:
+    held = path.open("w")  # as pluto does with logappend=no
+    os.chmod(path, 0o640)
+    listener = Listener(path)
+    held.write("x" * before + "\n")
+    held.flush()
+    await until(lambda: listener.lines, within=10.0)
+    listener.lines.clear()
+    os.truncate(path, 0)
+    held.write("first\nsecond\n")
+    held.close()
+    await listener.hears("first", "second")
+    listener.log.close()
+
+
 # --- Who is believed ---------------------------------------------------------------------------
 
 
