@@ -22,6 +22,8 @@ SERVICE_FILE: Final = Path("/etc/ipsecwatch/ipsecwatch.toml")
 
 MAX_SIZE: Final = 1 << 20
 """Bytes of a settings file."""
+INSTANCES: Final = Path("/etc/ipsecwatch/instances")
+"""The settings of ``ipsecwatch@NAME.service``: ``NAME.toml``, then ``NAME.toml.d/*.toml``."""
 
 
 class ConfigError(Exception):
@@ -135,6 +137,23 @@ def load_service(path: Path = SERVICE_FILE) -> Settings:
     Raises ConfigError.
     """
     return _load(service_files(path), Settings)
+
+
+def settings_file(instance: str = "") -> Path:
+    """Return where the settings of an instance are; of the service itself for ""."""
+    return INSTANCES / f"{instance}.toml" if instance else SERVICE_FILE
+
+
+def load_instance(instance: str, path: Path | None = None) -> Settings:
+    """Read the settings of an instance of the service; of the service itself for "".
+
+    ``path`` takes the place of the usual file. An instance without settings would watch the pluto
+    of the service itself, and so needs some. Raises ConfigError.
+    """
+    usual = settings_file(instance)
+    if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
+        raise ConfigError(f"there is no {usual}, the settings of {instance}")
+    return load_service(path or usual)
 
 
 def load_agent(path: Path) -> AgentSettings:

@@ -13,7 +13,9 @@ from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from ipsecwatch.config import Settings
     from ipsecwatch.reasons import ReasonText
     from ipsecwatch.tunnel import Reason
 
@@ -132,14 +134,52 @@ def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
     return {"reason": reason.value, **asdict(told)}
 
 
-def load_settings(load: Callable[[], S]) -> S:
+_MEND: Final = "Mend it, or remove it for the defaults"
+
+
+def load_settings(load: Callable[[], S], hint: str = _MEND) -> S:
     """Return what ``load`` reads from a settings file. Raise Failure where that can't be used."""
     from ipsecwatch.config import ConfigError  # not every verb has settings
 
     try:
         return load()
     except ConfigError as e:
-        raise Failure(str(e), "Mend it, or remove it for the defaults", EXIT_USAGE) from e
+        raise Failure(str(e), hint, EXIT_USAGE) from e
+
+
+def add_instance(parser: argparse.ArgumentParser) -> None:
+    """Add ``--instance NAME`` to a verb; its ``args.instance`` is "" for the service itself.
+
+    It goes to the functions of ipsecwatch.client as they take it, and to instance_settings().
+    """
+    parser.add_argument(
+        "--instance", type=_instance, default="", metavar="NAME",
+        help="of several plutos on this machine, the one of ipsecwatch@NAME.service",
+    )  # fmt: skip
+
+
+def _instance(name: str) -> str:
+    """Check the name of an instance. Raise Failure."""
+    if not name:
+        return ""
+    from ipsecwatch.dbus.names import is_instance  # brings the D-Bus library along
+
+    if not is_instance(name):
+        text = f"{clean(name)} can't be the name of an instance"
+        hint = "Letters, digits, - and _ (not a digit or - first), as in ipsecwatch@tenant-1"
+        raise Failure(text, hint, EXIT_USAGE)
+    return name
+
+
+def instance_settings(instance: str, path: Path | None = None) -> Settings:
+    """Return the settings of an instance, or of the service itself for "". Raise Failure.
+
+    ``path`` takes the place of the usual file.
+    """
+    from ipsecwatch.config import load_instance  # not every verb has settings
+
+    hint = _MEND if not instance else 'It names the pluto: control_socket = "/run/NAME/pluto.ctl"'
+    return load_settings(lambda: load_instance(instance, path), hint)
 
 
 def read_input(file: str) -> bytes:

@@ -13,13 +13,14 @@ from ipsecwatch.cli.common import (
     EXIT_UNKNOWN,
     EXIT_USAGE,
     Failure,
-    load_settings,
+    add_instance,
+    instance_settings,
     verb,
 )
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libsystemd.binding import NoLibraryError, binding
 from ipsecwatch.pluto.sandbox import hidden_folder
-from ipsecwatch.service.bus import RefusedError
+from ipsecwatch.service.bus import RefusedError, SocketTakenError
 from ipsecwatch.service.daemon import CoreEndedError, Service
 from ipsecwatch.service.journald import Sender, log_to
 from ipsecwatch.service.state_file import StateFile
@@ -40,12 +41,13 @@ EXAMPLES: Final = (
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "daemon", VERBS["daemon"], run, EXAMPLES)
     parser.add_argument(
-        "--config", type=Path, default=config.SERVICE_FILE, metavar="F", help="settings"
+        "--config", type=Path, metavar="F", help="settings, instead of those in /etc/ipsecwatch"
     )
+    add_instance(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = load_settings(lambda: config.load_service(args.config))
+    settings = instance_settings(args.instance, args.config)
     if folder := hidden_folder(settings.control_socket):
         raise Failure(
             f"control_socket lies in {folder}, which the service's sandbox hides from it",
@@ -57,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
     log_to(sender)
     share_the_processor()
     try:
-        asyncio.run(_serve(settings, sender, args.config))
+        asyncio.run(_serve(settings, sender, args.instance, args.config))
     except RefusedError as e:
-        raise Failure(str(e), e.hint, EXIT_UNKNOWN) from e
+        # What takes other settings isn't tried again and again.
+        code = EXIT_USAGE if isinstance(e, SocketTakenError) else EXIT_UNKNOWN
+        raise Failure(str(e), e.hint, code) from e
     except CoreEndedError:  # it was logged; systemd starts the service again
         return EXIT_FAILED
     finally:
@@ -75,5 +79,8 @@ def _require_libsystemd() -> None:
         raise Failure(str(e), e.hint, EXIT_USAGE) from e
 
 
-async def _serve(settings: config.Settings, sender: Sender, path: Path) -> None:
-    await Service(settings, sender, path, StateFile.of_unit()).run()
+async def _serve(
+    settings: config.Settings, sender: Sender, instance: str, path: Path | None
+) -> None:
+    path = path or config.settings_file(instance)
+    await Service(settings, sender, path, StateFile.of_unit(), instance).run()

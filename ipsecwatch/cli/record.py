@@ -12,9 +12,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch import config, recording
+from ipsecwatch import recording
 from ipsecwatch.cli import redact, terminal
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, load_settings, verb
+from ipsecwatch.cli.common import (
+    EXIT_OK,
+    EXIT_USAGE,
+    Failure,
+    add_instance,
+    instance_settings,
+    verb,
+)
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader, daemon_info
 from ipsecwatch.pluto import whack
@@ -30,6 +37,7 @@ from ipsecwatch.tracking.tracker import Tracker
 if TYPE_CHECKING:
     import argparse
 
+    from ipsecwatch.config import Settings
     from ipsecwatch.report import LogLine, Report
 
 EXAMPLES: Final = (
@@ -44,16 +52,11 @@ EXAMPLES: Final = (
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "record", VERBS["record"], run, EXAMPLES)
     parser.add_argument("out", type=Path, metavar="OUT", help="a new file; *.gz is compressed")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=config.SERVICE_FILE,
-        metavar="F",
-        help="the service's settings",
-    )
+    parser.add_argument("--config", type=Path, metavar="F", help="the service's settings")
     parser.add_argument(
         "--redact", action="store_true", help="hide what is private, as the verb redact does"
     )
+    add_instance(parser)
     parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="default: 1")
     parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
 
@@ -61,7 +64,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     if not 0.2 <= args.interval <= 3600:
         raise Failure("--interval must be from 0.2 to 3600", "1 is a good one", EXIT_USAGE)
-    settings = load_settings(lambda: config.load_service(args.config))
+    settings = instance_settings(args.instance, args.config)
     out = redact.create(lambda: recording.Writer(args.out), args.out)
     redactor = Redactor() if args.redact else None
     try:
@@ -84,7 +87,7 @@ class _Recorder:
     def __init__(
         self,
         out: recording.Writer,
-        settings: config.Settings,
+        settings: Settings,
         interval: float,
         redactor: Redactor | None,
     ) -> None:
@@ -202,7 +205,7 @@ class _Recorder:
         self._out.write(self._redactor.entry(entry) if self._redactor else entry)
 
 
-def _refuse(e: AskError, settings: config.Settings) -> None:
+def _refuse(e: AskError, settings: Settings) -> None:
     """Raise Failure where recording on and on would record nothing."""
     if e.forbidden:
         raise Failure(str(e), e.hint_for(find_unit(settings.unit)))

@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
 from ipsecwatch.cli.catching_up import KnownTunnels
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure, reason_json, verb
+from ipsecwatch.cli.common import (
+    EXIT_NO,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    Failure,
+    add_instance,
+    reason_json,
+    verb,
+)
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.sanitize import clean
@@ -57,6 +65,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "yet, are waited for, too; without a timeout they must be there. 0: only look",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print how the tunnels are at the end")
+    add_instance(parser)
 
 
 def _seconds(text: str) -> float:
@@ -71,7 +80,7 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     waiting = Waiting(tuple(dict.fromkeys(args.names)), args.target, any_=args.any)
-    done = asyncio.run(_wait(waiting, args.timeout))
+    done = asyncio.run(_wait(waiting, args.timeout, args.instance))
     failure = None if done else waiting.failure()
     if args.json:
         print(json.dumps(_json(waiting, failure)))
@@ -80,11 +89,12 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-async def _wait(waiting: Waiting, limit: float | None) -> bool:
+async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
     """Wait until it is so, and return True; False where the time is up."""
     patience = FIRST_LOOK if limit == 0 else limit
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(patience), contextlib.aclosing(client.follow()) as events:
+        following = client.follow(instance)
+        async with asyncio.timeout(patience), contextlib.aclosing(following) as events:
             return await _follow(waiting, events, limit)
     return False
 

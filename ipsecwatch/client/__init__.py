@@ -7,6 +7,9 @@ Nothing here starts the service: a watcher that was stopped stays stopped.
         async for event in events:
             ...
 
+All but follow_all() take the name of an ``instance`` (``ipsecwatch@NAME.service``), where several
+plutos run on a machine; "" is the service itself.
+
 What is listed in ``__all__`` stays as it is; the modules of this package may change.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.following_all import InstanceEvent, follow_all
 from ipsecwatch.client.requests import (
     ClientError,
     NoSuchTunnelError,
@@ -23,6 +27,7 @@ from ipsecwatch.client.requests import (
     RefusedForNowError,
     ServiceUnavailableError,
     details,
+    instances,
     refresh,
     run_id,
     snapshot,
@@ -35,6 +40,7 @@ __all__ = [
     "Change",
     "ClientError",
     "Event",
+    "InstanceEvent",
     "Log",
     "Lost",
     "NoSuchTunnelError",
@@ -49,6 +55,8 @@ __all__ = [
     "View",
     "details",
     "follow",
+    "follow_all",
+    "instances",
     "refresh",
     "run_id",
     "snapshot",

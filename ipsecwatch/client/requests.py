@@ -19,7 +19,14 @@ from ipsecwatch.dbus.connection import (
 )
 from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.messages import Variant, unpack_variants
-from ipsecwatch.dbus.names import NAME, OUR_ERROR, OWNER_RULE, ROOT, STANDARD_ERROR
+from ipsecwatch.dbus.names import (
+    OUR_ERROR,
+    ROOT,
+    STANDARD_ERROR,
+    bus_name,
+    instance_of,
+    owner_rule,
+)
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState
@@ -37,8 +44,11 @@ BRIEF_PAGE: Final = 2500
 ASKING_LIMIT: Final = 130.0
 """Seconds that an answer may take for which a person is asked for a password."""
 
+_ALLOW: Final = (
+    "As delivered only root may ask an instance: try it as root, or see "
+    "/usr/share/ipsecwatch/ask-instance.conf"
+)
 _NOBODY: Final = (STANDARD_ERROR + "ServiceUnknown", STANDARD_ERROR + "NameHasNoOwner")
-_LOOK: Final = "Look at it with: systemctl status ipsecwatch"
 
 
 class ClientError(Exception):
@@ -78,21 +88,22 @@ def nobody_there(error: BusError) -> bool:
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
-def client_error(error: BusError) -> ClientError:
-    """Return in words why there is no answer."""
-    text = clean(str(error))
+def client_error(error: BusError, instance: str = "") -> ClientError:
+    """Return in words why an instance of the service doesn't answer."""
+    text, unit = clean(str(error)), _unit(instance)
+    look = f"Look at it with: systemctl status {unit}"
     if nobody_there(error):
-        hint = "Start it with: systemctl start ipsecwatch"
-        return ServiceUnavailableError("ipsecwatch isn't running", hint)
+        hint = f"Start it with: systemctl start {unit}"
+        return ServiceUnavailableError(f"{unit} isn't running", hint)
     if isinstance(error, NoReplyError):
-        return ServiceUnavailableError("ipsecwatch doesn't answer", _LOOK)
+        return ServiceUnavailableError(f"{unit} doesn't answer", look)
     if not isinstance(error, ErrorReplyError):
         return ServiceUnavailableError(text, error.hint)
     if error.name in (
         STANDARD_ERROR + "AccessDenied",
         STANDARD_ERROR + "InteractiveAuthorizationRequired",
     ):
-        return NotAllowedError(text, "Try it as root")
+        return NotAllowedError(text, _ALLOW if instance else "Try it as root")
     if error.name == STANDARD_ERROR + "LimitsExceeded":
         hint = "Wait some seconds, then try again; does a program of yours ask without reading?"
         return RefusedForNowError(text, hint)
@@ -100,20 +111,24 @@ def client_error(error: BusError) -> ClientError:
         return NoSuchTunnelError(text, "Names are those of: ipsecwatch status")
     if error.name == OUR_ERROR + "PlutoUnavailable":
         return PlutoUnavailableError(text, "Is libreswan running? See: ipsecwatch status")
-    return ServiceUnavailableError(f"ipsecwatch can't answer: {text}", _LOOK)
+    return ServiceUnavailableError(f"{unit} can't answer: {text}", look)
 
 
-def watch_name(connection: BusConnection) -> None:
+def _unit(instance: str) -> str:
+    return f"ipsecwatch@{instance}" if instance else "ipsecwatch"
+
+
+def watch_name(connection: BusConnection, instance: str = "") -> None:
     """Have NameOwnerChanged of the service's name sent to a connection."""
-    connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [OWNER_RULE])
+    connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
-def passed_on(signal: Signal) -> bool:
+def passed_on(signal: Signal, instance: str = "") -> bool:
     """Return whether a signal says that the service's name went from one connection to another."""
     if signal.sender != BUS or signal.member != "NameOwnerChanged":
         return False
     name, old, new = signal.body
-    return bool(name == NAME and old and new)
+    return bool(name == bus_name(instance) and old and new)
 
 
 async def take_snapshot(
@@ -122,6 +137,7 @@ async def take_snapshot(
     moved: asyncio.Event,
     began: Callable[[Reply], None] | None = None,
     ended: Callable[[Reply], None] | None = None,
+    instance: str = "",
 ) -> Snapshot:
     """Ask for pluto's state and for all tunnels. The callbacks run as the two answers arrive.
 
@@ -129,7 +145,7 @@ async def take_snapshot(
     asked waits in the bus for long, and who asks again need not wait. Raises ChangedHandsError
     then; BusError.
     """
-    asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended))
+    asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended, instance))
     moving = asyncio.ensure_future(moved.wait())
     try:
         await asyncio.wait([asking, moving], return_when=asyncio.FIRST_COMPLETED)
@@ -146,11 +162,13 @@ async def _take_snapshot(
     within: float,
     began: Callable[[Reply], None] | None,
     ended: Callable[[Reply], None] | None,
+    instance: str,
 ) -> Snapshot:
+    name = bus_name(instance)
     first = await connection.call(
-        NAME, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
+        name, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
     )
-    reply = await connection.call(NAME, ROOT, MANAGER, "GetSnapshot", within=within, arrived=ended)
+    reply = await connection.call(name, ROOT, MANAGER, "GetSnapshot", within=within, arrived=ended)
     if reply.sender != first.sender:
         raise _changed_hands()
     run_id, serial, tunnels = reply.body
@@ -177,41 +195,54 @@ def _changed_hands() -> ChangedHandsError:
     return ChangedHandsError("ipsecwatch was started again just now", "Ask again")
 
 
-async def snapshot(within: float = 5.0) -> Snapshot:
-    """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
+async def instances(within: float = 5.0) -> list[str]:
+    """Return which services are on the bus, by name: "" is ``ipsecwatch.service`` itself.
+
+    Raises ServiceUnavailableError where there is no bus.
+    """
     async with _asking(within) as connection:
+        [names] = (await connection.call_bus("ListNames", "")).body
+        return sorted(i for name in names if (i := instance_of(name)) is not None)
+
+
+async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
+    """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
+    async with _asking(within, instance) as connection:
         moved = asyncio.Event()
-        connection.on_signal = lambda signal: moved.set() if passed_on(signal) else None
-        watch_name(connection)
+        connection.on_signal = lambda signal: moved.set() if passed_on(signal, instance) else None
+        watch_name(connection, instance)
         now = asyncio.get_running_loop().time
         give_up = now() + within
         while True:
             moved.clear()
             try:
-                return await take_snapshot(connection, within, moved)
+                return await take_snapshot(connection, within, moved, instance=instance)
             except ChangedHandsError:
                 if (within := give_up - now()) <= 0:
                     raise
 
 
-async def run_id(within: float = 5.0) -> str:
+async def run_id(within: float = 5.0, *, instance: str = "") -> str:
     """Ask which run of the service this is: its journal entries name it.
 
     Raises ServiceUnavailableError, NotAllowedError.
     """
-    async with _asking(within) as connection:
+    async with _asking(within, instance) as connection:
         asked = [MANAGER, "RunId"]
-        reply = await connection.call(NAME, ROOT, PROPERTIES, "Get", "ss", asked, within=within)
+        reply = await connection.call(
+            bus_name(instance), ROOT, PROPERTIES, "Get", "ss", asked, within=within
+        )
         return value({"RunId": reply.body[0]}, "RunId", "s") or ""
 
 
-async def refresh(within: float = 60.0) -> int:
+async def refresh(within: float = 60.0, *, instance: str = "") -> int:
     """Have pluto asked now, and return the serial afterwards.
 
     Raises ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
     """
-    async with _asking(within) as connection:
-        reply = await connection.call(NAME, ROOT, MANAGER, "Refresh", within=within)
+    async with _asking(within, instance) as connection:
+        name = bus_name(instance)
+        reply = await connection.call(name, ROOT, MANAGER, "Refresh", within=within)
         serial: int = reply.body[0]
         return serial
 
@@ -222,6 +253,7 @@ async def details(
     *,
     interactive: bool = False,
     brief: bool = False,
+    instance: str = "",
 ) -> dict[str, dict[str, object]]:
     """Ask for what not everybody may know, by tunnel name; no names: of all.
 
@@ -232,14 +264,14 @@ async def details(
     """
     found: dict[str, dict[str, object]] = {}
     limit = BRIEF_PAGE if brief else PAGE
-    async with _asking(within) as connection:
+    async with _asking(within, instance) as connection:
         for offset in count(0, limit):
             page = {"offset": Variant("u", offset), "limit": Variant("u", limit)}
             if brief:
                 page["brief"] = Variant("b", value=True)
             body = [list(names), page]
             reply = await connection.call(
-                NAME,
+                bus_name(instance),
                 ROOT,
                 MANAGER,
                 "GetDetails",
@@ -256,14 +288,14 @@ async def details(
 
 
 @asynccontextmanager
-async def _asking(within: float) -> AsyncGenerator[BusConnection]:
+async def _asking(within: float, instance: str = "") -> AsyncGenerator[BusConnection]:
     """Connect for one question; what goes wrong becomes a ClientError."""
     connection: BusConnection | None = None
     try:
         connection = await connect("system", within=within)
         yield connection
     except BusError as e:
-        raise client_error(e) from e
+        raise client_error(e, instance) from e
     finally:
         if connection is not None:
             await connection.close()

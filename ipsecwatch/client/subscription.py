@@ -41,7 +41,7 @@ from ipsecwatch.client.requests import (
 )
 from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
 from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
-from ipsecwatch.dbus.names import NAME, OWNER_RULE, ROOT
+from ipsecwatch.dbus.names import ROOT, bus_name, owner_rule
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 
@@ -63,30 +63,25 @@ ANSWER_LIMIT: Final = 10.0
 
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
-_RULES: Final = (
-    OWNER_RULE,
-    f"type='signal',sender='{NAME}',interface='{MANAGER}',path='{ROOT}'",
-    f"type='signal',sender='{NAME}',interface='{OBJECT_MANAGER}',path='{ROOT}'",
-    f"type='signal',sender='{NAME}',interface='{PROPERTIES}',path_namespace='{ROOT}'",
-)
 
-
-async def follow() -> AsyncGenerator[Event]:
+async def follow(instance: str = "") -> AsyncGenerator[Event]:
     """Follow the service for ever: a Snapshot or Lost first, then what happens.
+
+    With an ``instance``, that of ``ipsecwatch@INSTANCE.service``.
 
     Nothing is invented and nothing is left out: where signals were lost on the way, or this
     consumer was too slow, a fresh Snapshot comes in their place. Close the generator
     (contextlib.aclosing) to end it.
     """
     said: Event | None = None
-    async with aclosing(_through_all_buses()) as events:
+    async with aclosing(_through_all_buses(instance)) as events:
         async for event in events:
             if not (isinstance(event, Lost) and event == said):
                 yield event
             said = event
 
 
-async def _through_all_buses() -> AsyncGenerator[Event]:
+async def _through_all_buses(instance: str) -> AsyncGenerator[Event]:
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -95,7 +90,7 @@ async def _through_all_buses() -> AsyncGenerator[Event]:
             yield Lost(clean(str(e)), e.hint)
         else:
             try:
-                async with aclosing(_Subscription(connection).events()) as events:
+                async with aclosing(_Subscription(connection, instance).events()) as events:
                     async for event in events:
                         yield event
                         backoff.reset()
@@ -106,6 +101,16 @@ async def _through_all_buses() -> AsyncGenerator[Event]:
         await asyncio.sleep(backoff.next())
 
 
+def _rules(instance: str) -> tuple[str, ...]:
+    ours = f"type='signal',sender='{bus_name(instance)}'"
+    return (
+        owner_rule(instance),
+        f"{ours},interface='{MANAGER}',path='{ROOT}'",
+        f"{ours},interface='{OBJECT_MANAGER}',path='{ROOT}'",
+        f"{ours},interface='{PROPERTIES}',path_namespace='{ROOT}'",
+    )
+
+
 class _Gap(Exception):  # noqa: N818 - a turn in the plot
     """What is known ends here: signals are missing, or the owner of the name is another one."""
 
@@ -113,8 +118,10 @@ class _Gap(Exception):  # noqa: N818 - a turn in the plot
 class _Subscription:
     """Follows the service over one connection to the bus."""
 
-    def __init__(self, connection: BusConnection) -> None:
+    def __init__(self, connection: BusConnection, instance: str) -> None:
         self._connection = connection
+        self._instance = instance
+        self._name = bus_name(instance)
         self._owner: str | None = None
         self._unread: deque[Signal] = deque()
         self._overflowed = False
@@ -133,7 +140,7 @@ class _Subscription:
         end = asyncio.ensure_future(self._connection.lost())
         end.add_done_callback(lambda _: self._stirred.set())
         try:
-            for rule in _RULES:
+            for rule in _rules(self._instance):
                 await self._connection.call_bus("AddMatch", "s", rule)
             async with aclosing(self._through_all_owners()) as events:
                 async for event in events:
@@ -154,7 +161,7 @@ class _Subscription:
             except LostError:
                 raise
             except BusError as e:
-                error = client_error(e)
+                error = client_error(e, self._instance)
                 if isinstance(error, RefusedForNowError):
                     # Others were refused as well: not all of them are to come back at once.
                     await self._pause(random.uniform(*REFUSED))  # noqa: S311 - no secret
@@ -176,7 +183,12 @@ class _Subscription:
         self._stirred.clear()
         self._moved.clear()
         snapshot = await take_snapshot(
-            self._connection, ANSWER_LIMIT, self._moved, self._found, self._caught_up
+            self._connection,
+            ANSWER_LIMIT,
+            self._moved,
+            self._found,
+            self._caught_up,
+            self._instance,
         )
         known = self._manager
         snapshot = replace(
@@ -208,10 +220,10 @@ class _Subscription:
     def _hear(self, signal: Signal) -> None:
         """Take a signal as it comes in; nobody waits for the consumer here."""
         if signal.sender == BUS:
-            if signal.member == "NameOwnerChanged" and signal.body[0] == NAME:
+            if signal.member == "NameOwnerChanged" and signal.body[0] == self._name:
                 if signal.body[2] != self._owner:
                     self._owner = None
-                if passed_on(signal):
+                if passed_on(signal, self._instance):
                     self._moved.set()
                 self._stirred.set()
         elif signal.sender == self._owner and not self._overflowed and _well_formed(signal):

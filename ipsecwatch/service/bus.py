@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
-from ipsecwatch.dbus.names import NAME, let_go_of_name, owner_of_name, request_name, wait_for_name
+from ipsecwatch.dbus.names import (
+    bus_name,
+    instance_of,
+    let_go_of_name,
+    owner_of_name,
+    request_name,
+    socket_name,
+    wait_for_name,
+)
+from ipsecwatch.sanitize import clean
 from ipsecwatch.service.incoming import LeftBehind, is_dbus_broker, overrun
 from ipsecwatch.service.methods import Methods
 from ipsecwatch.service.object_tree import Announcement, ObjectTree, Publication
@@ -24,7 +34,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.dbus.connection import BusConnection
 
-__all__ = ["Bus", "Publication", "RefusedError"]
+__all__ = ["Bus", "Publication", "RefusedError", "SocketTakenError"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,21 +60,37 @@ _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 class RefusedError(Exception):
-    """The bus won't let us be org.ipsecwatch1. One line; ``hint`` says what to do."""
+    """The bus won't let us have our name. One line; ``hint`` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
 
 
+class SocketTakenError(RefusedError):
+    """Another ipsecwatch watches the same pluto: it stays so until somebody changes settings."""
+
+
 class Bus:
     """The service's side of the bus.
 
-    ``refresh`` is called for each call of Refresh. It returns when a poll that began after this
-    call has been published; callers at the same time are to share one. It may be cancelled.
+    ``instance`` is what this service is called beside others, and ``control_socket`` that of its
+    pluto, which it then doesn't share with another ("": it may). ``refresh`` is called for each
+    call of Refresh. It returns when a poll that began after this call has been published; callers
+    at the same time are to share one. It may be cancelled.
     """
 
-    def __init__(self, run_id: str, refresh: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        refresh: Callable[[], Awaitable[None]],
+        instance: str = "",
+        control_socket: str = "",
+    ) -> None:
+        self._name: Final = bus_name(instance)
+        self._control_socket = control_socket
+        self._names = [self._name]
+        """What we are called on the bus, and what belongs to who watches our pluto."""
         self._objects = ObjectTree(__version__, run_id)
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
@@ -148,12 +174,40 @@ class Bus:
         # everything that comes after it.
         self._connection, self._named = connection, False
         try:
-            await _own_name(connection)
+            self._names = [*await self._own_socket(connection), self._name]
+            await _own_name(connection, self._name)
             self._named = True
         except BaseException:
             self._connection = None
             await connection.close()
             raise
+
+    async def _own_socket(self, connection: BusConnection) -> list[str]:
+        """Make sure that nobody else watches our pluto; return the name that says so, if any.
+
+        Raise RefusedError, BusError. A policy that is older than we are knows no such names.
+        """
+        if not self._control_socket:
+            return []
+        name = socket_name(self._control_socket)
+        try:
+            if not await _gets_name(connection, name):
+                raise await self._taken(connection, name)
+        except ErrorReplyError as e:
+            if e.name != _ACCESS_DENIED:
+                raise
+            logger.debug("whether others watch the same pluto isn't known: %s", e)
+            return []
+        return [name]
+
+    async def _taken(self, connection: BusConnection, name: str) -> RefusedError:
+        """Say who watches our pluto. Raise BusError."""
+        who = await _called(connection, await owner_of_name(connection, name))
+        if who == self._name:
+            return _somebody_else(who)
+        socket = clean(self._control_socket)
+        text = f"{who or 'another ipsecwatch'} watches the pluto at {socket} already"
+        return SocketTakenError(text, "Give each service a control_socket of its own")
 
     async def keep(self) -> None:
         """Come back whenever the bus is lost, until cancelled. To be run once start() returned."""
@@ -173,7 +227,7 @@ class Bus:
                     self._said = str(e)
                     logger.warning("%s; trying again. %s", e, e.hint)
             else:
-                logger.info("on the bus again as %s", NAME)
+                logger.info("on the bus again as %s", self._name)
 
     async def _until_lost(self, connection: BusConnection) -> None:
         """Return once a connection is lost, or there is a new one in its place."""
@@ -223,9 +277,10 @@ class Bus:
         self._spare = spare = await connect("system", judge=self._methods.judge)
         self._attend(spare)
         self._methods.use(spare, connection)
-        await wait_for_name(spare, NAME)
+        for name in self._names:
+            await wait_for_name(spare, name)
         self._waiting = True
-        while (owner := await owner_of_name(spare, NAME)) != connection.unique_name:
+        while (owner := await owner_of_name(spare, self._name)) != connection.unique_name:
             if owner not in self._left.names:  # else it is on its way
                 connection.drop("our name went to somebody else")
                 return
@@ -248,7 +303,8 @@ class Bus:
         """Let our name pass on to the spare connection, for which nothing waits in the bus yet."""
         if (spare := self._ready_spare()) is None:
             return False
-        let_go_of_name(old, NAME)
+        for name in self._names:
+            let_go_of_name(old, name)
         level = logging.DEBUG if self._left else logging.WARNING
         logger.log(level, "others send faster than the bus passes it on; on a new connection now")
         self._connection, self._spare, self._waiting = spare, None, False
@@ -291,27 +347,43 @@ class Bus:
         return self._new and connection is not None and connection.stalled() > STUCK
 
 
-async def _own_name(connection: BusConnection) -> None:
-    """Take our name, or be told why not. Raises RefusedError, BusError.
-
-    Whoever had it before us may have hung up already, and the bus not have noticed yet.
-    """
-    for pause in (*PREDECESSOR, None):
-        if await _asks_for_name(connection):
-            return
-        if pause is not None:
-            await asyncio.sleep(pause)
-    hint = f"Is another ipsecwatch running? busctl status {NAME}"
-    raise RefusedError(f"somebody else is {NAME} on the system bus", hint)
-
-
-async def _asks_for_name(connection: BusConnection) -> bool:
+async def _own_name(connection: BusConnection, name: str) -> None:
+    """Take our name, or be told why not. Raises RefusedError, BusError."""
     try:
-        return await request_name(connection, NAME)
+        if not await _gets_name(connection, name):
+            raise _somebody_else(name)
     except ErrorReplyError as e:
         if e.name != _ACCESS_DENIED:
             raise
         raise RefusedError(
-            f"the system bus doesn't let us be {NAME}",
+            f"the system bus doesn't let us be {name}",
             "Only root may, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
         ) from e
+
+
+async def _gets_name(connection: BusConnection, name: str) -> bool:
+    """Take a name; return False if somebody else keeps it. Raise BusError.
+
+    Whoever had it before us may have hung up already, and the bus not have noticed yet.
+    """
+    for pause in (*PREDECESSOR, None):
+        if await request_name(connection, name):
+            return True
+        if pause is not None:
+            await asyncio.sleep(pause)
+    return False
+
+
+async def _called(connection: BusConnection, owner: str) -> str:
+    """Return which of our names a connection has; "" where it has none. Raise BusError."""
+    [names] = (await connection.call_bus("ListNames", "")).body
+    for name in names:
+        with suppress(ErrorReplyError):  # it has gone meanwhile
+            if instance_of(name) is not None and await owner_of_name(connection, name) == owner:
+                return str(name)
+    return ""
+
+
+def _somebody_else(name: str) -> RefusedError:
+    hint = f"Is another ipsecwatch running? busctl status {name}"
+    return RefusedError(f"somebody else is {name} on the system bus", hint)

@@ -106,6 +106,7 @@ class Service:
         sender: Sender,
         settings_path: Path = config.SERVICE_FILE,
         kept: StateFile | None = None,
+        instance: str = "",
     ) -> None:
         self._settings = settings
         self._settings_path = settings_path
@@ -114,8 +115,8 @@ class Service:
         self._tracker = Tracker(settings.stuck_after, settings.stopped_after)
         self._worker = Worker(self._tracker)
         self._kept = kept or StateFile(None)
-        self._journal = Journal(sender, self.run_id)
-        self._bus = Bus(self.run_id, self._refresh)
+        self._journal = Journal(sender, self.run_id, instance)
+        self._bus = Bus(self.run_id, self._refresh, instance, settings.control_socket)
         self._bus.on_blocked = self._journal.blocked
         self._pluto_client = PlutoClient.of(settings)
         self._probe = Probe(self._pluto_client, settings.interval)

@@ -46,11 +46,16 @@ MAX_DETAIL: Final = 1024
 
 
 class Journal:
-    """Writes what the service announces. ``run_id`` is that of its D-Bus interface."""
+    """Writes what the service announces. ``run_id`` is that of its D-Bus interface.
 
-    def __init__(self, sender: Sender, run_id: str) -> None:
+    The entries of an ``instance`` name it in a field that those of the service itself don't have.
+    """
+
+    def __init__(self, sender: Sender, run_id: str, instance: str = "") -> None:
         self._sender = sender
-        self._run_id = run_id
+        self._always = {"IPSECWATCH_RUN_ID": run_id}
+        if instance:
+            self._always["IPSECWATCH_INSTANCE"] = instance
         self.unit = IPSEC
         """The systemd unit that runs pluto; "": none is known to."""
 
@@ -180,8 +185,7 @@ class Journal:
         self._write(BLOCKED, 4, text, USER=user)
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
-        ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()}
-        ours["IPSECWATCH_RUN_ID"] = self._run_id
+        ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()} | self._always
         entry = {"MESSAGE": message, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
         self._sender.send(entry, later=True)
 

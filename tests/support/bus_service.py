@@ -37,8 +37,8 @@ asks_for_details = pytest.mark.skipif(
 class Service:
     """Publishes what a test says, with serials as the service counts them."""
 
-    def __init__(self, run_id: str = "run-1") -> None:
-        self.bus = Bus(run_id, self._refresh)
+    def __init__(self, run_id: str = "run-1", instance: str = "", socket: str = "") -> None:
+        self.bus = Bus(run_id, self._refresh, instance, socket)
         self.serial = 0
         self.tunnels: dict[str, Tunnel] = {}
         self.pluto = PlutoState.RUNNING
@@ -84,8 +84,10 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(run_id: str = "run-1") -> AsyncGenerator[Service]:
-    service = Service(run_id)
+async def serving(
+    run_id: str = "run-1", instance: str = "", socket: str = ""
+) -> AsyncGenerator[Service]:
+    service = Service(run_id, instance, socket)
     await service.bus.start(Publication())
     keeper = asyncio.create_task(service.bus.keep())
     try:

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, read_input, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, read_input, verb
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--list", action="store_true", help="list every reason, with its sentence and what to do"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,6 +53,10 @@ def _told(args: argparse.Namespace) -> str:
         return own_words.listed(as_json=args.json)
     if not args.what.strip():
         raise Failure("that is neither a file nor a word", GIVE, EXIT_USAGE)
+    if args.instance:
+        from ipsecwatch.cli.explain import word
+
+        return word.tunnel(args.what, args.instance, as_json=args.json)
     if args.what != "-" and not os.path.exists(args.what):  # False for any text
         from ipsecwatch.cli.explain import word
 

@@ -29,10 +29,10 @@ class Live:
     """The systemd unit that runs pluto; "": none is known to."""
 
 
-def look_up(name: str) -> Live:
-    """Ask the service for a tunnel of this name."""
+def look_up(name: str, instance: str = "") -> Live:
+    """Ask an instance of the service for a tunnel of this name."""
     try:
-        seen = asyncio.run(client.snapshot())
+        seen = asyncio.run(client.snapshot(instance=instance))
     except client.ClientError as e:
         return Live(None, (), str(e))
     views = {v.name: v for v in seen.tunnels.values()}

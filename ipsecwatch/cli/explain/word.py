@@ -22,11 +22,17 @@ def told(word: str, *, as_json: bool) -> str:
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     if found:
         return _words_json(found) if as_json else lookup.told(word, paint, wide)
+    return tunnel(word, "", as_json=as_json)
+
+
+def tunnel(name: str, instance: str, *, as_json: bool) -> str:
+    """Tell of a tunnel as it is now, by an instance of the service. Raise Failure."""
     from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
 
-    answer = live.look_up(word)
+    paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
+    answer = live.look_up(name, instance)
     if answer.row is None:
-        raise _nothing(word, answer)
+        raise _nothing(name, answer)
     if as_json:
         return _words_json([live.as_json(answer.row, answer.unit)])
     return live.told(answer.row, answer.unit, paint, wide)
