@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from ipsecwatch import config
 from ipsecwatch.config import (
     AgentSettings,
     ConfigError,
@@ -18,6 +19,7 @@ from ipsecwatch.config import (
     TunnelSettings,
     UnreadableError,
     load_agent,
+    load_instance,
     load_service,
     problems,
 )
@@ -248,6 +250,22 @@ def test_drop_ins_are_read_after_the_file_in_order_of_name(file: Path) -> None:
     (folder / "10-a.toml").write_text("interval = 8\nstuck_after = 60", encoding="utf-8")
     (folder / "30-c.toml~").write_text("interval = 99", encoding="utf-8")
     assert load_service(file) == Settings(interval=9, fast_interval=2, stuck_after=60)
+
+
+@pytest.mark.parametrize("where", ["acme.toml", "acme.toml.d/x.toml"])
+def test_an_instance_has_settings_of_its_own(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "INSTANCES", tmp_path)
+    monkeypatch.setattr(config, "SERVICE_FILE", tmp_path / "ipsecwatch.toml")
+    (tmp_path / "ipsecwatch.toml").write_text("interval = 7", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"there is no /.*/acme\.toml, the settings of acme"):
+        load_instance("acme")
+    (tmp_path / where).parent.mkdir(exist_ok=True)
+    (tmp_path / where).write_text('control_socket = "/run/a"', encoding="utf-8")
+    assert load_instance("acme") == Settings(control_socket="/run/a")
+    assert load_instance("") == Settings(interval=7)
+    assert load_instance("acme", tmp_path / "ipsecwatch.toml") == Settings(interval=7)
 
 
 def test_a_mistake_in_a_drop_in_is_told_with_the_drop_ins_name(file: Path) -> None:

@@ -48,11 +48,13 @@ MAX_DETAIL: Final = 1024
 class Journal:
     """Writes what the service announces. ``run_id`` is that of its D-Bus interface.
 
-    The entries of an ``instance`` name it in a field that those of the service itself don't have.
+    The entries of an ``instance`` begin with its name, and have it in a field that those of the
+    service itself don't have.
     """
 
     def __init__(self, sender: Sender, run_id: str, instance: str = "") -> None:
         self._sender = sender
+        self._prefix = f"{instance}: " if instance else ""
         self._always = {"IPSECWATCH_RUN_ID": run_id}
         if instance:
             self._always["IPSECWATCH_INSTANCE"] = instance
@@ -186,7 +188,8 @@ class Journal:
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
         ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()} | self._always
-        entry = {"MESSAGE": message, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
+        text = self._prefix + message
+        entry = {"MESSAGE": text, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
         self._sender.send(entry, later=True)
 
 

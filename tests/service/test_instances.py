@@ -222,6 +222,25 @@ async def test_root_may_ask_an_instance_and_others_where_a_file_lets_them(
 
 
 @as_root
+@BUSES
+async def test_with_the_snippet_for_a_group_only_root_and_that_group_may_ask_an_instance(
+    brokered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As README has it.
+    text = GROUP.read_text().replace('"org.ipsecwatch1"', '"org.ipsecwatch1.acme"')
+    file = tmp_path / "org.ipsecwatch1.acme.conf"
+    file.write_text(text.replace('group="adm"', 'group="daemon"'))
+    with system_bus(monkeypatch, file, brokered=brokered):
+        async with serving("run-1", "acme") as service:
+            assert service.bus._connection is not None
+            unique = service.bus._connection.unique_name
+            with OtherUser(1) as member, OtherUser(NOBODY) as outsider:  # daemon, nobody
+                assert (await member.run(what_he_may, "acme", unique))["ask"] == ALLOWED
+                assert (await outsider.run(what_he_may, "acme", unique))["ask"] == DENIED
+            assert (await client.snapshot(instance="acme")).serial == 0
+
+
+@as_root
 async def test_who_may_not_ask_an_instance_is_told_what_would_let_him(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

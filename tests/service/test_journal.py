@@ -138,6 +138,18 @@ def test_a_transition_is_read_back_with_all_its_fields(shared_journald: PrivateJ
     }
     assert {key: entry.get(key) for key in expected} == expected
     assert entry["IPSECWATCH_ADVICE"]
+    assert "IPSECWATCH_INSTANCE" not in entry
+
+
+@needs_journald
+def test_entries_of_an_instance_are_told_apart(shared_journald: PrivateJournald) -> None:
+    sender = Sender(shared_journald.socket)
+    for instance in "", "acme", "other":
+        Journal(sender, f"run-of-{instance}", instance).announce(transition(T.DOWN, T.UP), 1)
+    sender.close()
+    (entry,) = shared_journald.wait_for(1, "IPSECWATCH_INSTANCE=acme")
+    assert entry["MESSAGE"] == "acme: Tunnel site is up."
+    assert entry["IPSECWATCH_RUN_ID"] == "run-of-acme"
 
 
 @needs_journald

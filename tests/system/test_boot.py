@@ -39,6 +39,13 @@ WorkingDirectory={INSIDE}
 RuntimeDirectory=pluto
 RuntimeDirectoryMode=0700
 """
+TENANT = "/run/pluto-acme/pluto.ctl"
+TENANTS_PLUTO = (
+    PLUTO.replace(SOCKET, TENANT)
+    .replace("/run/moment", "/run/acme")
+    .replace("Directory=pluto", "Directory=pluto-acme")
+)
+"""A second pluto, with ``--rundir``."""
 
 NEEDS_SITE = """
 [Unit]
@@ -87,8 +94,15 @@ def booted(folder: Path, init: str = "--boot") -> Iterator[Machine]:
     settings = files / "etc/ipsecwatch/ipsecwatch.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text("interval = 1\nstopped_after = 0\n")
+    instances = settings.parent / "instances"
+    instances.mkdir()
+    (instances / "acme.toml").write_text(
+        f'control_socket = "{TENANT}"\nunit = "pluto-acme.service"\ninterval = 1\n'
+    )
+    (instances / "same.toml").write_text("interval = 1\n")
     units.mkdir()
-    shutil.copy(TOP / "systemd/ipsecwatch.service", units)
+    for unit in "ipsecwatch.service", "ipsecwatch@.service":
+        shutil.copy(TOP / "systemd" / unit, units)
     soon = units / "ipsecwatch.service.d/soon.conf"
     soon.parent.mkdir()
     soon.write_text("[Service]\nRestartSec=1\n")
@@ -100,11 +114,13 @@ def booted(folder: Path, init: str = "--boot") -> Iterator[Machine]:
     hook.chmod(0o755)
     (units / "needs-site.service").write_text(NEEDS_SITE)
     (units / "ipsec.service").write_text(PLUTO)
+    (units / "pluto-acme.service").write_text(TENANTS_PLUTO)
     (units / "machine.target").write_text(TARGET)
     try:
         with Machine(folder / "disk", files, units, {TOP: INSIDE}, init) as made:
             made.path("/run/moment").write_text(str(DOWN_AT))
             run(made, "systemd-sysusers", "/usr/lib/sysusers.d/ipsecwatch.sysusers")
+            made.path("/run/acme").write_text(str(DOWN_AT))
             yield made
     except UnbootableError as e:
         pytest.skip(str(e))
@@ -117,16 +133,15 @@ def run(machine: Machine, *argv: str) -> str:
 
 
 def log(machine: Machine) -> str:
-    return machine.run("journalctl", "--unit=ipsecwatch", "--no-pager", "--lines=30").stdout
+    return machine.run("journalctl", "--unit=ipsecwatch*", "--no-pager", "--lines=30").stdout
 
 
-def property_of(machine: Machine, name: str) -> str:
-    unit = run(machine, "systemctl", "show", "--value", f"--property={name}", "ipsecwatch")
-    return unit.strip()
+def property_of(machine: Machine, name: str, unit: str = "ipsecwatch") -> str:
+    return run(machine, "systemctl", "show", "--value", f"--property={name}", unit).strip()
 
 
-def tunnels(machine: Machine) -> dict[str, Any]:
-    found = json.loads(run(machine, "ipsecwatch", "status", "--json"))
+def tunnels(machine: Machine, instance: str = "") -> dict[str, Any]:
+    found = json.loads(run(machine, "ipsecwatch", "status", "--json", "--instance", instance))
     assert found["source"] == "service"
     return {t["name"]: t["state"] for t in found["tunnels"]}
 
@@ -346,6 +361,54 @@ def test_a_hook_runs_without_rights_for_what_happens(machine: Machine) -> None:
     user = run(machine, "id", "-u", "ipsecwatch").strip()
     assert {line[0] for line in lines} == {user}
     assert user != "0"
+
+
+# --- Another pluto, and an instance of the service for it ---------------------------------------
+
+
+@pytest.fixture
+def acme(machine: Machine, service: int) -> Iterator[int]:
+    """Start a second pluto, and answer the process id of its own service."""
+    machine.path("/run/acme").write_text(str(DOWN_AT))
+    run(machine, "systemctl", "start", "pluto-acme", "ipsecwatch@acme")
+    wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "down"})
+    pid = int(property_of(machine, "MainPID", "ipsecwatch@acme"))
+    assert pid != service
+    yield pid
+    run(machine, "systemctl", "stop", "ipsecwatch@acme", "pluto-acme")
+    assert property_of(machine, "Result", "ipsecwatch@acme") == "success"
+
+
+def test_an_instance_watches_a_pluto_of_its_own(machine: Machine, acme: int) -> None:
+    machine.path("/run/acme").write_text(str(UP_AT))
+    wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "up"})
+    assert tunnels(machine) == {"site": "down"}
+    machine.path("/run/acme").write_text(str(DOWN_AGAIN_AT))
+    wait_for(machine, lambda: tunnels(machine, "acme") == {"site": "waiting"})
+    entry = written(machine, DOWN, acme)
+    assert entry["_SYSTEMD_UNIT"] == "ipsecwatch@acme.service"
+    assert entry["IPSECWATCH_INSTANCE"] == "acme"
+    assert entry["IPSECWATCH_REASON"] == "operator"  # from the log of its own pluto's unit
+    # What one leaves behind the other doesn't take along.
+    run(machine, "systemctl", "stop", "ipsecwatch")
+    assert not machine.path("/run/ipsecwatch").exists()
+    assert (machine.path("/run/ipsecwatch-acme") / "state.json").exists()
+
+
+@pytest.mark.usefixtures("service")
+def test_an_instance_that_cannot_be_is_not_started_again(machine: Machine) -> None:
+    cannot_be = {
+        "same": f"org.ipsecwatch1 watches the pluto at {SOCKET} already",
+        "nobody": "there is no /etc/ipsecwatch/instances/nobody.toml",
+        r"tenant\x201": "can't be the name of an instance",  # systemd-escape "tenant 1"
+    }
+    units = [f"ipsecwatch@{instance}.service" for instance in cannot_be]
+    assert machine.run("systemctl", "start", *units).returncode != 0
+    for unit, why in zip(units, cannot_be.values(), strict=True):
+        wait_for(machine, lambda unit=unit: property_of(machine, "ActiveState", unit) == "failed")  # type: ignore[misc]
+        assert property_of(machine, "ExecMainStatus", unit) == "2"
+        assert property_of(machine, "NRestarts", unit) == "0"
+        wait_for(machine, lambda why=why: why in log(machine))  # type: ignore[misc]
 
 
 # --- A container that allows no sandbox -------------------------------------------------------

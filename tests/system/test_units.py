@@ -18,6 +18,7 @@ from ipsecwatch.config import Settings
 from tests.support.paths import TOP
 
 SERVICE = TOP / "systemd/ipsecwatch.service"
+INSTANCE = TOP / "systemd/ipsecwatch@.service"
 AGENT = TOP / "systemd/ipsecwatch-agent.service"
 
 needs_analyze = pytest.mark.skipif(
@@ -75,7 +76,9 @@ NEWER = re.compile(r"(.*: Unknown key (name )?'Restart(Steps|MaxDelaySec)' in se
 It passes over them."""
 
 
-SCOPES = pytest.mark.parametrize(("unit", "scope"), [(SERVICE, "system"), (AGENT, "user")])
+SCOPES = pytest.mark.parametrize(
+    ("unit", "scope"), [(SERVICE, "system"), (INSTANCE, "system"), (AGENT, "user")]
+)
 
 
 @needs_analyze
@@ -119,14 +122,23 @@ def test_the_service_is_exposed_to_1_0_of_10_at_most(tmp_path: Path) -> None:
     assert float(level[1]) <= 1.0, said
 
 
-@pytest.mark.parametrize("unit", [SERVICE, AGENT])
+@pytest.mark.parametrize("unit", [SERVICE, INSTANCE, AGENT])
 def test_the_unit_starts_a_verb_of_the_installed_command(unit: Path) -> None:
     [command] = options(unit)["ExecStart"]
-    path, verb = command.split()
+    path, verb, *_ = command.split()
     scripts = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert Path(path).parent == Path("/usr/bin")
     assert Path(path).name in scripts["scripts"]
     assert verb in VERBS
+
+
+def test_an_instance_is_the_service_but_for_what_is_its_own() -> None:
+    service, instance = options(SERVICE), options(INSTANCE)
+    own = {k for k in service.keys() | instance.keys() if service.get(k) != instance.get(k)}
+    assert own == {"Description", "ExecStart", "RuntimeDirectory"}
+    assert instance["ExecStart"] == [service["ExecStart"][0] + " --instance %i"]
+    # Not below the service's own folder, which is removed when that one stops.
+    assert instance["RuntimeDirectory"] == ["ipsecwatch-%i"]
 
 
 @pytest.mark.parametrize("unit", [SERVICE, AGENT])
