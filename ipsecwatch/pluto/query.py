@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.config import Settings
 
-CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
+CONTROL_SOCKET: Final = whack.CONTROL_SOCKET
 MAX_ANSWER: Final = 64 << 20
 
 QUESTION: Final = struct.pack("=IB59x", 0x77686B19, 1)
@@ -338,7 +338,7 @@ class PlutoClient:
 
     async def _ask_whack_instead(self, e: AskError, deadline: float) -> Answer:
         loop = asyncio.get_running_loop()
-        if self._whack_path() is None or loop.time() < self._whack_rests_until:
+        if not self._whacks() or loop.time() < self._whack_rests_until:
             raise e
         try:
             return await self._ask_whack(Command.STATUS, None, deadline)
@@ -346,31 +346,46 @@ class PlutoClient:
             self._whack_rests_until = loop.time() + WHACK_REST
             raise e from None
 
-    def _whack_path(self) -> str | None:
-        # Without a setting whack asks the pluto of the usual place, which then isn't ours.
+    def _whacks(self) -> list[str]:
+        # One that nobody has named may be too old to be told of a pluto elsewhere.
         if not self._whack and self._path != CONTROL_SOCKET:
-            return None
+            return []
         return whack.find(self._whack)
 
+    async def _whack_of(self, version: str | None, deadline: float) -> str:
+        """Find the whack that is of the running pluto's version. Raise AskError."""
+        tools = {path: await self._versions.of(path, deadline) for path in whack.find(self._whack)}
+        for path, tool in tools.items():
+            if tool is not None and tool == version and whack.reaches(tool, self._path):
+                return path
+        if not tools:
+            raise _no_whack()
+        told = " and ".join(sorted({tool or "of an unknown version" for tool in tools.values()}))
+        text = f"whack is {told}, pluto {version or 'of an unknown version'}"
+        hint = "After an upgrade, restart libreswan, so that both are of one release."
+        raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
+
     async def _ask_whack(self, command: Command, version: str | None, deadline: float) -> Answer:
-        path = self._whack_path()
-        if path is None:
-            hint = "Is libreswan installed? Elsewhere: set whack in the settings."
-            raise AskError(Trouble.UNAVAILABLE, "whack was not found", hint, via=Via.WHACK)
         if command is not Command.STATUS:
-            tool = await self._versions.of(path, deadline)
-            if tool is None or tool != version:
-                text = f"whack is {tool or 'of an unknown version'}, pluto {version or 'too'}"
-                hint = "After an upgrade, restart libreswan, so that both are of one release."
-                raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
+            path = await self._whack_of(version, deadline)
+        elif found := self._whacks():  # --status is safe with any
+            path = found[0]
+        else:
+            raise _no_whack()
         try:
-            run = await whack.run([path, f"--{command}"], deadline=deadline, keep=self._max)
+            argv = whack.command(path, command, self._path)
+            run = await whack.run(argv, deadline=deadline, keep=self._max)
         except OSError as e:
             text = f"{path} cannot be run: {e.strerror or e}"
             raise AskError(Trouble.UNAVAILABLE, text, via=Via.WHACK) from e
         if run.overflowed:
             raise self._too_long(run.took - run.waited, Via.WHACK)
         return judge(command, run)
+
+
+def _no_whack() -> AskError:
+    hint = "Is libreswan installed? Elsewhere: set whack in the settings."
+    return AskError(Trouble.UNAVAILABLE, "whack was not found", hint, via=Via.WHACK)
 
 
 def judge(command: Command, run: whack.Run) -> Answer:

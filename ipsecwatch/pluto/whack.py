@@ -25,6 +25,11 @@ PLACES: Final = (
 )
 """Where whack is. Never found through PATH, and not the ``ipsec`` wrapper, which is a script."""
 
+CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
+"""Where whack looks for pluto if it isn't told; up to 3.20 by /var/run, which is the same."""
+_TAKES_A_SOCKET: Final = (3, 25)
+"""The first release whose whack has ``--ctlsocket`` (seen in 3.25; not there in 3.20)."""
+
 ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 KEEP_STDERR: Final = 64 << 10
 REAP: Final = 1.0
@@ -48,12 +53,26 @@ class Run:
     """It wrote more than was to be kept."""
 
 
-def find(configured: str = "") -> str | None:
-    """Find whack: where the settings say, or where distributions put it."""
-    for path in (configured,) if configured else PLACES:
-        if os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return None
+def find(configured: str = "") -> list[str]:
+    """Find every whack: where the settings say, or where distributions put it.
+
+    Of several libreswans on a machine any may be the one that runs.
+    """
+    places = (configured,) if configured else PLACES
+    return [path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)]
+
+
+def command(path: str, question: str, control_socket: str) -> list[str]:
+    """Return how a whack is called to ask the pluto at a control socket a question."""
+    where = [] if control_socket == CONTROL_SOCKET else ["--ctlsocket", control_socket]
+    return [path, *where, f"--{question}"]
+
+
+def reaches(version: str, control_socket: str) -> bool:
+    """Return whether a whack of a version can be told where pluto's control socket is."""
+    number = re.match(r"v?(\d+)\.(\d+)", version, re.ASCII)
+    old = number is not None and (int(number[1]), int(number[2])) < _TAKES_A_SOCKET
+    return control_socket == CONTROL_SOCKET or not old
 
 
 async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
@@ -127,10 +146,10 @@ async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 class Versions:
-    """Which version a whack is, asked again only when the file is another one."""
+    """Which version each whack is, asked again only when the file is another one."""
 
     def __init__(self) -> None:
-        self._known: tuple[tuple[str, int, int, int], str | None] | None = None
+        self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
 
     async def of(self, path: str, deadline: float) -> str | None:
         """Ask whack for its version, as pluto prints its own; None: it can't be told.
@@ -139,11 +158,12 @@ class Versions:
         """
         try:
             s = os.stat(path)
-            key = (path, s.st_mtime_ns, s.st_ino, s.st_size)
-            if self._known is None or self._known[0] != key:
+            key = (s.st_mtime_ns, s.st_ino, s.st_size)
+            known = self._known.get(path)
+            if known is None or known[0] != key:
                 said = await run([path, "--version"], deadline=deadline, keep=4096)
                 found = re.fullmatch(r"(?:.* )?Libreswan v?(\S+)(?: .*)?", said.stdout.strip())
-                self._known = key, found[1] if found else None
+                known = self._known[path] = key, found[1] if found else None
         except OSError:
             return None
-        return self._known[1]
+        return known[1]

@@ -76,7 +76,8 @@ async def test_a_small_status_is_asked_for_every_time(whack: Whack) -> None:
 
 async def test_a_large_status_is_not_asked_for_while_nothing_moves(whack: Whack) -> None:
     assert await asked(whack, cost=0.5) is Command.STATES
-    assert whack.asked() == ["--version", "--showstates"]
+    where = f"--ctlsocket {whack.path.parent}/pluto.ctl"
+    assert whack.asked() == ["--version", f"{where} --showstates"]
 
 
 async def test_after_a_while_the_whole_status_is_asked_for_all_the_same(whack: Whack) -> None:
@@ -87,6 +88,16 @@ async def test_a_whack_of_another_version_is_never_asked(tmp_path: Path) -> None
     whack = Whack(tmp_path, version="5.2")
     assert await asked(whack, cost=0.5) is Command.STATUS
     assert whack.asked() == ["--version"]
+
+
+async def test_a_whack_that_finds_no_pluto_says_nothing_of_the_one_that_answers_us(
+    whack: Whack,
+) -> None:
+    script = whack.path.read_text()
+    lost = "*) echo 'whack: Pluto is not running' >&2; exit 33 ;;"
+    whack.path.write_text(script.replace(f"*) cat {whack.states} ;;", lost))
+    assert await asked(whack, cost=0.5) is Command.STATUS
+    assert len(whack.asked()) == 2
 
 
 async def test_a_refresh_asks_for_the_whole_status(whack: Whack) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ipsecwatch.pluto import query
+from ipsecwatch.pluto import query, whack
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via, judge
 from ipsecwatch.pluto.whack import Run
 from ipsecwatch.report import PlutoState
@@ -302,6 +302,11 @@ def alive(pid: str) -> bool:
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+def at(tmp_path: Path) -> str:
+    """Return how whack is told where the pluto is that over_whack() asks."""
+    return f"--ctlsocket {tmp_path}/no.ctl"
+
+
 SAY = f"cat <<'END'\n{STATUS}END"
 
 
@@ -322,7 +327,7 @@ async def test_whack_is_asked_where_there_is_no_socket(tmp_path: Path, code: int
     async with no_harm():
         answer = await over_whack(tmp_path, f"{SAY}\nexit {code}").ask()
     assert (answer.text, answer.via, answer.exit) == (STATUS, Via.WHACK, code)
-    assert runs(tmp_path) == ["run --status"]
+    assert runs(tmp_path) == [f"run {at(tmp_path)} --status"]
 
 
 async def test_whack_gets_a_clean_environment(
@@ -349,9 +354,61 @@ async def test_whack_that_knows_no_more_than_the_socket_rests(tmp_path: Path) ->
     assert len(runs(tmp_path)) == 2
 
 
-async def test_whack_isnt_asked_for_another_pluto_than_ours(path: Path) -> None:
-    e = await refusal(PlutoClient(str(path)), Command.TRAFFIC, version="5.2")
+async def test_a_whack_that_nobody_named_isnt_asked_how_a_pluto_elsewhere_is(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whack, "PLACES", (script(tmp_path, SAY),))
+    assert (await refusal(PlutoClient(str(path)))).trouble is Trouble.STOPPED
+    assert not runs(tmp_path)
+
+
+VERSIONS = {"old": "4.10", "new": "5.2", "3rd": "5.4"}
+
+
+def several(tmp_path: Path) -> list[str]:
+    """Write a whack of each version, as a machine with several libreswans has them."""
+    for name, version in VERSIONS.items():
+        (tmp_path / name).mkdir()
+        body = f'[ "$1" = --version ] && echo "Libreswan {version}" && exit; echo "said {version}"'
+        script(tmp_path / name, body)
+    return [str(tmp_path / name / "whack") for name in VERSIONS]
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+async def test_of_several_whacks_the_one_of_plutos_version_is_asked(
+    name: str, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whack, "PLACES", several(tmp_path))
+    pluto_client = PlutoClient(str(path))
+    for command in (Command.STATES, Command.TRAFFIC):
+        answer = await pluto_client.ask(command, version=VERSIONS[name])
+        assert answer.text == f"said {VERSIONS[name]}\n"
+    for other in VERSIONS:
+        asked = [f"run --ctlsocket {path} --{c}" for c in ("showstates", "trafficstatus")]
+        wanted = ["run --version", *(asked if other == name else [])]
+        assert runs(tmp_path / other) == wanted, "each version is asked for once"
+
+
+async def test_where_no_whack_is_of_plutos_version_none_is_asked(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whack, "PLACES", several(tmp_path))
+    e = await refusal(PlutoClient(str(path)), Command.STATES, version="5.3")
     assert e.trouble is Trouble.UNAVAILABLE
+    assert str(e) == "whack is 4.10 and 5.2 and 5.4, pluto 5.3"
+    assert {line for name in VERSIONS for line in runs(tmp_path / name)} == {"run --version"}
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [("3.20", False), ("3.24", False), ("3.25", True), ("3.32", True), ("4.10", True),
+     ("5.4", True), ("v5.2-23-gabcdef", True), ("v3.20-1-gabcdef", False), ("main", True)],
+)  # fmt: skip
+def test_an_old_whack_cannot_be_told_of_a_pluto_elsewhere(version: str, told: bool) -> None:
+    assert whack.reaches(version, "/run/acme/pluto.ctl") is told
+    assert whack.reaches(version, whack.CONTROL_SOCKET)
+    command = whack.command("/w", "showstates", whack.CONTROL_SOCKET)
+    assert command == ["/w", "--showstates"]
 
 
 async def test_a_whack_that_hangs_is_killed_with_all_its_children(tmp_path: Path) -> None:
@@ -407,13 +464,16 @@ async def test_a_whack_of_another_version_is_never_asked_what_could_stop_pluto(
 async def test_a_whack_of_the_same_version_is_asked_and_its_version_remembered(
     tmp_path: Path,
 ) -> None:
-    body = '[ "$1" = --version ] && echo "Libreswan 4.10" && exit; echo "006 #2: said $1"'
+    body = '[ "$1" = --version ] && echo "Libreswan 4.10" && exit; echo "006 #2: said $3"'
     pluto_client = over_whack(tmp_path, body)
     async with no_harm():
         for command in (Command.TRAFFIC, Command.STATES):
             answer = await pluto_client.ask(command, version="4.10")
             assert (answer.text, answer.command) == (f"006 #2: said --{command}\n", command)
-    assert runs(tmp_path) == ["run --version", "run --trafficstatus", "run --showstates"]
+    where = at(tmp_path)
+    assert runs(tmp_path) == [
+        "run --version", f"run {where} --trafficstatus", f"run {where} --showstates",
+    ]  # fmt: skip
     # An upgrade of the package: another file.
     script(tmp_path, 'echo "Libreswan 5.2"')
     await refusal(pluto_client, Command.TRAFFIC, version="4.10")
