@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import struct
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
 _ABOUT_PLUTO: Final = {_START: Reason.PLUTO_STOPPED, _HANGS: Reason.PLUTO_UNREACHABLE}
 _ROOT: Final = "Only root may ask pluto."
+_STRANGER: Final = "Somebody may be playing pluto: see who made that socket"
 _AGAIN: Final = "It may be restarting: try again."
 
 
@@ -259,6 +261,7 @@ class PlutoClient:
             sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
             try:
                 sock.connect(self._path)
+                pid = self._believed_peer(sock)
                 # pluto waits for it from now on, so it must not wait for a turn of the loop.
                 sock.send(QUESTION)
             except OSError as e:
@@ -266,15 +269,30 @@ class PlutoClient:
                 if e.errno == errno.EPROTOTYPE and kind is self._kinds[0]:
                     continue
                 raise
+            except AskError:
+                sock.close()
+                raise
             if kind is not self._kinds[0]:
                 self._kinds.reverse()
-            return self._begin(sock)
+            return self._begin(sock, pid)
         raise AssertionError("unreachable: the last kind returns or raises")
 
-    def _begin(self, sock: socket.socket) -> _Asked:
+    def _believed_peer(self, sock: socket.socket) -> int | None:
+        """Return the process id of who listens at the socket. Raise AskError unless it is root.
+
+        Where the settings name the socket, the owner of its folder is as good: he alone can put
+        one there, and in a container's user namespace he is its root (the kernel tells both by our
+        own numbers).
+        """
+        creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
+        pid, uid, _ = struct.unpack("iII", creds)
+        if uid != 0 and (self._path == CONTROL_SOCKET or uid != _owner_of_folder(self._path)):
+            text = f"it is user {uid}, and not root, who listens on {self._path}"
+            raise AskError(Trouble.UNREACHABLE, text, _STRANGER)
+        return pid or None  # 0: it lives in a PID namespace elsewhere
+
+    def _begin(self, sock: socket.socket, pid: int | None) -> _Asked:
         reader = BoundedReader(sock.fileno(), sock.recv_into, self._max, self._max * ENDLESS)
-        creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        pid = struct.unpack("3i", creds)[0] or None  # 0: it lives in a PID namespace elsewhere
         return _Asked(sock, reader, pid, asyncio.get_running_loop().time())
 
     def _explain(self, e: OSError) -> AskError:
@@ -381,6 +399,14 @@ class PlutoClient:
         if run.overflowed:
             raise self._too_long(run.took - run.waited, Via.WHACK)
         return judge(command, run)
+
+
+def _owner_of_folder(path: str) -> int | None:
+    """Return the user whose folder a file is in; None: it can't be told."""
+    try:
+        return os.stat(os.path.dirname(path)).st_uid
+    except OSError:
+        return None
 
 
 def _no_whack() -> AskError:

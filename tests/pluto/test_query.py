@@ -7,18 +7,25 @@ import asyncio
 import os
 import socket
 import sys
+import tempfile
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ipsecwatch.pluto import query, whack
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via, judge
 from ipsecwatch.pluto.whack import Run
+from ipsecwatch.recording.fake_pluto import FakePluto
 from ipsecwatch.report import PlutoState
 from tests.support.bad_pluto import LINE, STATUS, BadPluto
 from tests.support.loop_watch import no_harm
-from tests.support.other_user import OtherUser
+from tests.support.other_user import NOBODY, OtherUser
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 SHORT = 0.3
 """Seconds; a time limit that is to run out."""
@@ -123,6 +130,41 @@ async def refused(path: str) -> tuple[Trouble, str, str]:
     """Return how pluto is not to be asked. The error itself can't be sent to another process."""
     e = await refusal(PlutoClient(path))
     return e.trouble, str(e), e.hint
+
+
+@asynccontextmanager
+async def played_by(uid: int, path: Path) -> AsyncIterator[None]:
+    """Have another user listen there; who that is the kernel keeps from then on."""
+    os.seteuid(uid)
+    try:
+        pluto = await FakePluto(str(path), lambda _: STATUS, lambda: 0.0).__aenter__()
+    finally:
+        os.seteuid(0)
+    try:
+        yield
+    finally:
+        await pluto.__aexit__(None, None, None)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+async def test_another_user_than_root_is_believed_in_a_folder_of_his_own_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not pytest's: he must be able to get there
+        path = Path(name) / "pluto.ctl"
+        os.chmod(name, 0o777)
+        pluto_client = PlutoClient(str(path))
+        async with played_by(NOBODY, path):
+            async with no_harm():
+                e = await refusal(pluto_client)
+            assert str(e) == f"it is user {NOBODY}, and not root, who listens on {path}"
+            assert (e.trouble, e.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
+            assert "made that socket" in e.hint
+            os.chown(name, NOBODY, NOBODY)
+            assert (await pluto_client.ask()).text.endswith("000 Bare Shunt list:\n000  \n")
+            # At the usual place there is root's pluto, or none.
+            monkeypatch.setattr(query, "CONTROL_SOCKET", str(path))
+            assert (await refusal(pluto_client)).trouble is Trouble.UNREACHABLE
 
 
 async def test_a_path_that_is_no_socket_is_an_error_in_one_line(tmp_path: Path) -> None:
