@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import config
@@ -38,6 +41,14 @@ EXAMPLES: Final = (
 )
 
 
+DESCRIPTORS: Final = 32
+"""File descriptors without which it isn't worth beginning: twice what a small machine takes."""
+THREADS: Final = 2
+"""One that works out what a poll says, and one that writes the state file."""
+START_LIMIT: Final = 10.0
+"""Seconds in which a thread that was started runs."""
+
+
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "daemon", VERBS["daemon"], run, EXAMPLES)
     parser.add_argument(
@@ -54,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             "Have pluto make its socket elsewhere, below /run for example",
             EXIT_USAGE,
         )
+    _check_descriptors()
     _require_libsystemd()
     sender = Sender()
     log_to(sender)
@@ -64,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
         # What takes other settings isn't tried again and again.
         code = EXIT_USAGE if isinstance(e, SocketTakenError) else EXIT_UNKNOWN
         raise Failure(str(e), e.hint, code) from e
+    except RuntimeError as e:
+        if "can't start new thread" not in str(e):
+            raise
+        hint = "See how many tasks it may have: systemctl show --property=TasksMax ipsecwatch"
+        raise Failure("no thread can be started", hint) from e
     except CoreEndedError:  # it was logged; systemd starts the service again
         return EXIT_FAILED
     finally:
@@ -79,8 +96,33 @@ def _require_libsystemd() -> None:
         raise Failure(str(e), e.hint, EXIT_USAGE) from e
 
 
+def _check_descriptors() -> None:
+    """Raise Failure where too few files may be open."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= limit < DESCRIPTORS:
+        hint = f"It takes {DESCRIPTORS} at least, and more with a large journal: LimitNOFILE="
+        raise Failure(f"no more than {limit} files may be open", hint)
+
+
+def _started_threads() -> ThreadPoolExecutor:
+    """Start all threads that are ever needed, while there are some to be had. Raise RuntimeError.
+
+    One that couldn't be started in the midst of it would leave its work behind, to be done later.
+    """
+    pool = ThreadPoolExecutor(THREADS)
+    all_run = Barrier(THREADS, timeout=START_LIMIT)
+    try:
+        for _ in range(THREADS):
+            pool.submit(all_run.wait)
+    except RuntimeError:
+        all_run.abort()  # or the first would wait for the second
+        raise
+    return pool
+
+
 async def _serve(
     settings: config.Settings, sender: Sender, instance: str, path: Path | None
 ) -> None:
+    asyncio.get_running_loop().set_default_executor(_started_threads())
     path = path or config.settings_file(instance)
     await Service(settings, sender, path, StateFile.of_unit(), instance).run()
