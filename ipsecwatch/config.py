@@ -27,7 +27,11 @@ INSTANCES: Final = Path("/etc/ipsecwatch/instances")
 
 
 class ConfigError(Exception):
-    """A settings file can't be used. The text is one line, ready to be shown."""
+    """A settings file can't be used. The text is one line, ready to be shown, as is ``hint``."""
+
+    def __init__(self, message: str, hint: str = "Mend it, or remove it for the defaults") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 class UnreadableError(ConfigError):
@@ -148,11 +152,12 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
     """Read the settings of an instance of the service; of the service itself for "".
 
     ``path`` takes the place of the usual file. An instance without settings would watch the pluto
-    of the service itself, and so needs some. Raises ConfigError.
+    of the service itself, and so needs some. Raise ConfigError.
     """
     usual = settings_file(instance)
     if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
-        raise ConfigError(f"there is no {usual}, the settings of {instance}")
+        hint = 'Make it, with the pluto to watch: control_socket = "/run/NAME/pluto.ctl"'
+        raise ConfigError(f"there is no {usual}, the settings of {instance}", hint)
     return load_service(path or usual)
 
 

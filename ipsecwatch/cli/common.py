@@ -134,17 +134,14 @@ def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
     return {"reason": reason.value, **asdict(told)}
 
 
-_MEND: Final = "Mend it, or remove it for the defaults"
-
-
-def load_settings(load: Callable[[], S], hint: str = _MEND) -> S:
+def load_settings(load: Callable[[], S]) -> S:
     """Return what ``load`` reads from a settings file. Raise Failure where that can't be used."""
     from ipsecwatch.config import ConfigError  # not every verb has settings
 
     try:
         return load()
     except ConfigError as e:
-        raise Failure(str(e), hint, EXIT_USAGE) from e
+        raise Failure(str(e), e.hint, EXIT_USAGE) from e
 
 
 def add_instance(parser: argparse.ArgumentParser) -> None:
@@ -178,8 +175,7 @@ def instance_settings(instance: str, path: Path | None = None) -> Settings:
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
-    hint = _MEND if not instance else 'It names the pluto: control_socket = "/run/NAME/pluto.ctl"'
-    return load_settings(lambda: load_instance(instance, path), hint)
+    return load_settings(lambda: load_instance(instance, path))
 
 
 def read_input(file: str) -> bytes:

@@ -25,6 +25,9 @@ stopped.
   systemctl enable --now ipsecwatch
   systemctl reload ipsecwatch
   ipsecwatch doctor
+
+Where several plutos run on a machine, each other one has an instance ``ipsecwatch@NAME.service``,
+with a bus name of its own, ``org.ipsecwatch1.NAME``; ``--instance NAME`` asks it.
 """
 
 JOURNAL = """
@@ -41,10 +44,13 @@ SIGNALS = {
 
 PLACES = {
     str(config.SERVICE_FILE): "Settings: see ipsecwatch.toml(5).",
+    f"{config.INSTANCES}/NAME.toml": "The same of an instance, ``ipsecwatch@NAME.service``.",
     "/run/ipsecwatch": "What a restarted service has to know, so that it tells nothing twice.",
     "/usr/share/ipsecwatch/xfrm.conf": "A drop-in for the unit, for the kernel's XFRM events.",
     "/usr/share/ipsecwatch/restrict-to-group.conf": """A bus policy for machines where not every
         user may see the tunnels.""",
+    "/usr/share/ipsecwatch/ask-instance.conf": """A bus policy that lets others than root ask an
+        instance.""",
     "/usr/share/dbus-1/system.d/org.ipsecwatch1.conf": "Who may have the name, and who may ask.",
     "/usr/share/polkit-1/actions/org.ipsecwatch1.policy": "Who may see addresses and identities.",
 }
@@ -53,6 +59,7 @@ EXAMPLES = {
     "What happened to a tunnel:": "journalctl -x IPSECWATCH_TUNNEL=site",
     "Hear the kernel's XFRM events, too:": "systemd/xfrm.conf",
     "Let only one group see the tunnels:": "packaging/restrict-to-group.conf",
+    "Let every user ask an instance:": "packaging/ask-instance.conf",
 }
 """Commands, or the file whose comment has them."""
 
