@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch import client
 from ipsecwatch.cli import hooks, suggest, terminal
 from ipsecwatch.cli.catching_up import KnownTunnels, Transition
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, reason_json, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, reason_json, verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import IPSEC, LOG_TEXTS, words_for
 from ipsecwatch.sanitize import clean
@@ -47,6 +47,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_instance(parser)
     parser.add_argument(
         "--since", metavar="RUN_ID:SERIAL",
         help="begin with what came after this transition, from the journal; both numbers are those "
@@ -74,7 +75,7 @@ def _limit(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    monitor = Monitor(args.names, printer(args), _position(args.since))
+    monitor = Monitor(args.names, printer(args), _position(args.since), args.instance)
     program = _program(args.exec) if args.exec else None
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(monitor.follow(program, args.exec_limit))
@@ -113,11 +114,16 @@ class Monitor:
     """Follows the service, and has what concerns the named tunnels printed."""
 
     def __init__(
-        self, names: Sequence[str], out: Json | Text, since: Position | None = None
+        self,
+        names: Sequence[str],
+        out: Json | Text,
+        since: Position | None = None,
+        instance: str = "",
     ) -> None:
         self._names = names
         self._out = out
         self._since = since
+        self._instance = instance
         self._known = KnownTunnels()
         self._pluto: PlutoState | None = None
 
@@ -125,7 +131,7 @@ class Monitor:
         """Print what happens, for ever."""
         runner = hooks.Hooks(program, limit) if program else None
         try:
-            async with contextlib.aclosing(client.follow()) as events:
+            async with contextlib.aclosing(client.follow(self._instance)) as events:
                 async for event in events:
                     news = self._take(event, patient=runner is not None)
                     if runner is not None:
@@ -158,7 +164,8 @@ class Monitor:
         """Print how things are. Return what came since when somebody looked last."""
         if first:
             self._check(seen, patient=patient)
-        past = _past(self._since, seen) if first and self._since is not None else None
+        since = self._since if first else None
+        past = None if since is None else _past(since, seen, self._instance)
         views = [v for v in seen.tunnels.values() if self._wanted(v.name)]
         self._print(self._out.snapshot(seen, views, again=not first))
         self._print(self._out.missed(self._known.missed if past is None else past.missed))
@@ -191,11 +198,13 @@ def _is_pattern(name: str) -> bool:
     return "*" in name or "?" in name
 
 
-def _past(since: Position, seen: client.Snapshot) -> Past:
+def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
     """Read what the journal has. Raise Failure."""
     from ipsecwatch.cli import past
+    from ipsecwatch.cli.history.reading import Source
 
-    return past.between(since, past.Position(seen.run_id, seen.serial))
+    end = past.Position(seen.run_id, seen.serial)
+    return past.between(since, end, Source(instance=instance))
 
 
 class Text:

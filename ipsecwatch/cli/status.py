@@ -15,6 +15,7 @@ from ipsecwatch.cli.common import (
     EXIT_UNKNOWN,
     EXIT_USAGE,
     Failure,
+    add_instance,
     reason_json,
     verb,
 )
@@ -57,6 +58,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--names", action="store_true", dest="bare", help="print names alone, one a line"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
     pager.add_option(parser)
 
 
@@ -70,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         _depth(args, detailed=detailed),
         chosen.apply if chosen.is_narrow else None,
         interactive=args.details and at_terminal(),
+        instance=args.instance,
     )
     meant = selection.pick(found.rows, chosen.names)
     rows = chosen.sort(chosen.filter(meant))
@@ -177,4 +180,4 @@ def _watch(args: argparse.Namespace, chosen: Selection) -> int:
         )
     from ipsecwatch.cli import watch
 
-    return watch.run(chosen, interactive=args.details)
+    return watch.run(chosen, interactive=args.details, instance=args.instance)

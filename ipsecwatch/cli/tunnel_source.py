@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli.common import Failure, load_settings
+from ipsecwatch.cli.common import Failure, instance_settings
 from ipsecwatch.cli.health import ILL, not_recognised
 from ipsecwatch.cli.terminal import Row
 from ipsecwatch.reasons import IPSEC
@@ -82,7 +82,12 @@ Choose = Callable[[Sequence[Row]], Iterable[Row]]
 
 
 def look(
-    file: str | None, depth: Depth, choose: Choose | None = None, *, interactive: bool = False
+    file: str | None,
+    depth: Depth,
+    choose: Choose | None = None,
+    *,
+    interactive: bool = False,
+    instance: str = "",
 ) -> Found:
     """Find all tunnels, with details of those that are chosen, or of all. Raise Failure.
 
@@ -92,27 +97,33 @@ def look(
         return _from_file(file, depth)
     import asyncio
 
-    return asyncio.run(ask(depth, choose, interactive=interactive))
+    return asyncio.run(ask(depth, choose, interactive=interactive, instance=instance))
 
 
-async def ask(depth: Depth, choose: Choose | None = None, *, interactive: bool = False) -> Found:
+async def ask(
+    depth: Depth,
+    choose: Choose | None = None,
+    *,
+    interactive: bool = False,
+    instance: str = "",
+) -> Found:
     """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
-    found = await _ask_service()
+    found = await _ask_service(instance)
     if found is None:
-        return await _ask_pluto(depth)
+        return await _ask_pluto(depth, instance)
     names = [row.name for row in choose(found.rows)] if choose is not None else None
-    told, refused = await details(depth, names, interactive=interactive)
+    told, refused = await details(depth, names, interactive=interactive, instance=instance)
     if interactive:  # as it is when the password has been given
-        found = await _ask_service() or found
+        found = await _ask_service(instance) or found
     return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
 
 
-async def _ask_service() -> Found | None:
+async def _ask_service(instance: str) -> Found | None:
     """Take a snapshot; None: there is none to be had, but pluto may be asked. Raise Failure."""
     from ipsecwatch import client
 
     try:
-        return of_snapshot(await client.snapshot())
+        return of_snapshot(await client.snapshot(instance=instance))
     except client.ClientError as e:
         if os.geteuid() == 0:
             return None
@@ -141,7 +152,7 @@ _ROOM: Final = 12 << 10
 
 
 async def details(
-    depth: Depth, names: Sequence[str] | None, *, interactive: bool
+    depth: Depth, names: Sequence[str] | None, *, interactive: bool, instance: str = ""
 ) -> tuple[dict[str, Details], bool]:
     """Ask for what only some may know, of these or of all; say whether it was refused.
 
@@ -156,11 +167,12 @@ async def details(
     brief = depth is Depth.BRIEF
     try:
         if not interactive:
-            return await client.details(names, brief=brief), False
+            return await client.details(names, brief=brief, instance=instance), False
         from ipsecwatch.cli.password_agent import password_agent
 
         async with password_agent():
-            return await client.details(names, interactive=True, brief=brief), False
+            told = await client.details(names, interactive=True, brief=brief, instance=instance)
+            return told, False
     except client.NotAllowedError:
         return {}, True
     except client.ClientError:  # the snapshot tells what is wrong, if anything is
@@ -188,14 +200,13 @@ def _with_details(row: Row, told: Details) -> Row:
 # --- Without the service ------------------------------------------------------------------------
 
 
-async def _ask_pluto(depth: Depth) -> Found:
-    from ipsecwatch import config
+async def _ask_pluto(depth: Depth, instance: str) -> Found:
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
     from ipsecwatch.pluto.unit_file import find_unit
     from ipsecwatch.tracking.single_report import tunnels_of
 
-    settings = load_settings(config.load_service)
+    settings = instance_settings(instance)
     unit = find_unit(settings.unit)
     pluto_client = query.PlutoClient.of(settings)
     try:

@@ -29,6 +29,7 @@ from ipsecwatch.cli.common import (
     verb,
 )
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.dbus.names import unit_name
 from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
@@ -79,7 +80,8 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    waiting = Waiting(tuple(dict.fromkeys(args.names)), args.target, any_=args.any)
+    names, unit = tuple(dict.fromkeys(args.names)), unit_name(args.instance)
+    waiting = Waiting(names, args.target, any_=args.any, unit=unit)
     done = asyncio.run(_wait(waiting, args.timeout, args.instance))
     failure = None if done else waiting.failure()
     if args.json:
@@ -125,8 +127,11 @@ class _Standing:
 class Waiting:
     """What is waited for, and how far it has come. No I/O but what is said on stderr."""
 
-    def __init__(self, names: Sequence[str], target: str, *, any_: bool) -> None:
+    def __init__(
+        self, names: Sequence[str], target: str, *, any_: bool, unit: str = "ipsecwatch"
+    ) -> None:
         self.names = names
+        self._unit = unit
         self.target = target
         self._enough = any if any_ else all
         self._tunnels = KnownTunnels()
@@ -201,7 +206,9 @@ class Waiting:
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)
         if not self._seen:
-            return Failure("ipsecwatch doesn't answer", "Look at it: systemctl status ipsecwatch")
+            return Failure(
+                f"{self._unit} doesn't answer", f"Look at it: systemctl status {self._unit}"
+            )
         if (absent := self.absent()) is not None:
             return absent
         unmet = [s for s in self.standings() if not self._met(s.name)]

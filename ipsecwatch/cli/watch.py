@@ -55,20 +55,20 @@ HELP: Final = (
 )
 
 
-def run(chosen: Selection, *, interactive: bool) -> int:
+def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
     """Show tunnels until somebody ends it. Raise Failure without a terminal."""
     require_terminal()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_watch(chosen, interactive=interactive))
+        asyncio.run(_watch(chosen, interactive=interactive, instance=instance))
     return EXIT_OK
 
 
-async def _watch(chosen: Selection, *, interactive: bool) -> None:
+async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
     # Who is asked for a password is asked before the screen is ours. Without a service it is
     # waited for.
     if interactive:
-        await tunnel_source.details(Depth.BRIEF, None, interactive=True)
-    await Watch(chosen, terminal.Paint(terminal.colour_wanted())).run()
+        await tunnel_source.details(Depth.BRIEF, None, interactive=True, instance=instance)
+    await Watch(chosen, terminal.Paint(terminal.colour_wanted()), instance).run()
 
 
 class Picture:
@@ -255,9 +255,10 @@ def _told_in(row: Row) -> Iterator[str]:
 class Watch:
     """Draws the picture as it changes."""
 
-    def __init__(self, chosen: Selection, paint: terminal.Paint) -> None:
+    def __init__(self, chosen: Selection, paint: terminal.Paint, instance: str = "") -> None:
         self._picture = Picture(chosen)
         self._paint = paint
+        self._instance = instance
         self._end = asyncio.Event()
         self._stirred = asyncio.Event()
         self._changed = True
@@ -282,7 +283,7 @@ class Watch:
                 await asyncio.wait(tasks)
 
     async def _follow(self) -> None:
-        async with contextlib.aclosing(client.follow()) as events:
+        async with contextlib.aclosing(client.follow(self._instance)) as events:
             async for event in events:
                 self._picture.take(event)
                 self._changed = True
@@ -330,7 +331,9 @@ class Watch:
         while True:
             names = self._asked_for()
             if names and (time.monotonic() >= due or not asked.issuperset(names)):
-                told, refused = await tunnel_source.details(Depth.BRIEF, names, interactive=False)
+                told, refused = await tunnel_source.details(
+                    Depth.BRIEF, names, interactive=False, instance=self._instance
+                )
                 if refused:
                     return await self._without_details()
                 self._picture.details.update(told)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli import health, pager, status, table, terminal, tunnel_source, tunnel_table
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, add_instance, verb
 from ipsecwatch.cli.selection import matcher, natural, read_states
 from ipsecwatch.cli.table import Column
 from ipsecwatch.cli.tunnel_source import Depth
@@ -105,13 +105,16 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--details", action="store_true", help="at a terminal, ask for a password where one is due"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
     pager.add_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     states = read_states(args.state)
     interactive = args.details and status.at_terminal()
-    found = tunnel_source.look(args.file, Depth.BRIEF, _instances, interactive=interactive)
+    found = tunnel_source.look(
+        args.file, Depth.BRIEF, _instances, interactive=interactive, instance=args.instance
+    )
     peers = peers_of(found)
     shown = [p for p in peers if _fits(p, args.patterns) and (states is None or p.state in states)]
     shown.sort(key=lambda p: (ORDERS[args.sort](p), natural(p.tunnel)), reverse=args.reverse)

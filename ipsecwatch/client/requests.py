@@ -26,6 +26,7 @@ from ipsecwatch.dbus.names import (
     bus_name,
     instance_of,
     owner_rule,
+    unit_name,
 )
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
@@ -90,7 +91,7 @@ def nobody_there(error: BusError) -> bool:
 
 def client_error(error: BusError, instance: str = "") -> ClientError:
     """Return in words why an instance of the service doesn't answer."""
-    text, unit = clean(str(error)), _unit(instance)
+    text, unit = clean(str(error)), unit_name(instance)
     look = f"Look at it with: systemctl status {unit}"
     if nobody_there(error):
         hint = f"Start it with: systemctl start {unit}"
@@ -112,10 +113,6 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
     if error.name == OUR_ERROR + "PlutoUnavailable":
         return PlutoUnavailableError(text, "Is libreswan running? See: ipsecwatch status")
     return ServiceUnavailableError(f"{unit} can't answer: {text}", look)
-
-
-def _unit(instance: str) -> str:
-    return f"ipsecwatch@{instance}" if instance else "ipsecwatch"
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:

@@ -48,6 +48,11 @@ def bus_name(instance: str = "") -> str:
     return f"{NAME}.{instance}" if instance else NAME
 
 
+def unit_name(instance: str = "") -> str:
+    """Return the systemd unit of an instance as people type it; of the service itself for ""."""
+    return f"ipsecwatch@{instance}" if instance else "ipsecwatch"
+
+
 def instance_of(name: str) -> str | None:
     """Return the instance that has a bus name, "" for the service itself; None: it isn't ours."""
     if name == NAME:

@@ -100,9 +100,9 @@ async def test_each_of_two_daemons_is_watched_by_a_monitor_of_its_own(
             assert (change["tunnel"], change["old"], change["new"]) == ("site", "down", "up")
             assert len(tenants[0].told("transition")) == 1, f"{n}: the other one's is not ours"
         for tenant in tenants:
-            asked = ["status", "--instance", tenant.name, "site"]
+            asked = ["status", "--instance", tenant.name, "--json", "site"]
             assert await asyncio.to_thread(main.run, asked) == 0
-            assert capsys.readouterr().out.split()[:3] == ["site", "state", "up"]
+            assert json.loads(capsys.readouterr().out)["source"] == "service"
             await until(lambda t=tenant: (t.folder / "state.json").exists())  # type: ignore[misc]
 
 
@@ -155,3 +155,24 @@ async def test_explain_tells_of_a_tunnel_of_an_instance(capsys: pytest.CaptureFi
         assert "is           down" in told
         assert await asyncio.to_thread(main.run, [*asked, "upp"]) == 3
         assert "Did you mean up?" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("system_bus")
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["status", "--names"], "up\n"),
+        (["who"], "Nobody is connected.\n"),
+        (["wait", "up", "--for", "down"], ""),
+    ],
+    ids=["status", "who", "wait"],
+)
+async def test_a_verb_asks_the_instance_that_is_named_and_no_other(
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with serving("run-1", "acme") as service:
+        await service.look(tunnel("up"))
+        assert await asyncio.to_thread(main.run, [*asked, "--instance", "acme"]) == 0
+        assert capsys.readouterr().out.startswith(said)
+        if os.getuid() != 0:  # root asks pluto where there is no service
+            assert await asyncio.to_thread(main.run, asked) == 3

@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,8 @@ one, two = Journal(sender, "one"), Journal(sender, "two")
 one.announce(transition(T.DOWN, T.CONNECTING, name=odd), 1)
 one.announce(transition(T.CONNECTING, T.UP, name=odd), 2)
 one.pluto_back("5.2")
+acme = Journal(sender, "of-acme", "acme")
+acme.announce(transition(T.UP, T.DOWN, name="theirs"), 1)
 one.announce(transition(T.UP, T.DOWN, Reason.PEER_DEAD, name=odd), 3)
 two.announce(transition(T.DOWN, T.STUCK, Reason.NO_ANSWER, name="site"), 1)
 two.announce(transition(T.DOWN, T.UP, name="site"), 3)
@@ -59,6 +62,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
         announce = [*journald.within(), sys.executable, "-c", ANNOUNCE, journald.socket]
         subprocess.run(announce, check=True, cwd=TOP)
         journald.wait_for(7, "IPSECWATCH_RUN_ID=one", "IPSECWATCH_RUN_ID=two")
+        journald.wait_for(1, "IPSECWATCH_RUN_ID=of-acme")
         yield Source(journald.logs, any_unit=True)
 
 
@@ -94,6 +98,15 @@ def test_a_transition_is_what_it_was_when_it_was_told(source: Source) -> None:
     assert (found.name, found.old, found.new, found.reason) == (ODD, UP, DOWN, Reason.PEER_DEAD)
     assert found.caught_up
     assert 0 <= time.time() - found.at < 600
+
+
+def test_what_an_instance_told_is_its_own(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "LATE", 0.2)
+    theirs = replace(source, instance="acme")
+    (found,) = past.between(Position("of-acme", 0), Position("of-acme", 1), theirs).transitions
+    assert found.name == "theirs"
+    plain = past.between(Position("one", 0), Position("two", 3), source).transitions
+    assert {t.name for t in plain} == {ODD, "site"}
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import pager
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, verb
 from ipsecwatch.cli.history import json_form, screen
 from ipsecwatch.cli.history.reading import Source
 from ipsecwatch.cli.history.times import FORMS, parse_time
 from ipsecwatch.cli.selection import pick_named
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.dbus.names import unit_name
 from ipsecwatch.history.summary import summarize, watched_of
 from ipsecwatch.history.timelines import timelines_of
 from ipsecwatch.history.watches import runs_of
@@ -57,6 +58,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     pager.add_option(parser)
+    add_instance(parser)
     parser.add_argument(
         "--directory", type=Path, metavar="D", help="read the journal files in a folder"
     )
@@ -68,7 +70,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     since, until = _times(args.since, args.until)
-    source = Source(args.directory, any_unit=args.any_unit)
+    source = Source(args.directory, args.instance, any_unit=args.any_unit)
     history = _read(source, since, until, args.names)
     if args.json:
         print(json.dumps(_json(history)))
@@ -133,9 +135,9 @@ def _nothing(source: Source) -> Failure:
             "the journal has entries of ipsecwatch's, but none of its unit's",
             "If root started it by hand: ipsecwatch history --any-unit",
         )
+    unit = unit_name(source.instance)
     return Failure(
-        "the journal has no entries of ipsecwatch's",
-        "Does it run? systemctl status ipsecwatch",
+        f"the journal has no entries of {unit}'s", f"Does it run? systemctl status {unit}"
     )
 
 

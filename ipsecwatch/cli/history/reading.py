@@ -213,7 +213,7 @@ class Source:
 def _running(instance: str) -> str:
     """Return which run of the service watches now; "": none, or none that answers."""
     try:
-        return asyncio.run(client.run_id(ANSWER))
+        return asyncio.run(client.run_id(ANSWER, instance=instance))
     except client.ClientError:
         return ""
 
