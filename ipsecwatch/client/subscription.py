@@ -56,6 +56,8 @@ RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find bus and service again; the last one for ever."""
 REFUSED: Final = (1.0, 5.0)
 """Seconds, of which some number is waited after a refusal, before the service is asked again."""
+DENIED: Final = 300.0
+"""Seconds before a service that we may not ask is asked again: dbus-daemon logs each refusal."""
 MAX_UNREAD: Final = 10_000
 """Signals kept for a consumer that is slow; past it, a fresh snapshot is cheaper."""
 ANSWER_LIMIT: Final = 10.0
@@ -168,7 +170,8 @@ class _Subscription:
                     continue
                 denied = isinstance(error, NotAllowedError)
                 yield Lost(str(error), error.hint, denied)
-                await self._pause(None if nobody_there(e) else backoff.next())
+                again = DENIED if denied else backoff.next()
+                await self._pause(None if nobody_there(e) else again)
 
     async def _pause(self, limit: float | None) -> None:
         """Wait until the name gets an owner, or the bus is lost; else for ``limit`` seconds."""

@@ -325,6 +325,17 @@ async def test_a_follower_waits_for_a_service_that_refuses_or_does_not_answer(
     ]
 
 
+async def test_a_service_that_we_may_not_ask_is_not_asked_again_and_again() -> None:
+    # dbus-daemon logs each call that its policy refuses.
+    async with odd_service() as service, following() as follow:
+        await follow.seen(Snapshot)
+        service.refuse, asked = "org.freedesktop.DBus.Error.AccessDenied", service.asked
+        service.change(5)
+        await follow.seen(Lost)
+        await asyncio.sleep(0.7)  # more than the first of subscription.RETRY
+        assert service.asked == asked + 1
+
+
 # --- All together --------------------------------------------------------------------------------
 
 

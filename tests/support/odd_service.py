@@ -26,9 +26,12 @@ class OddService:
         self.tunnels: dict[str, dict[str, Variant]] = {}
         self.refuse: str | None = None
         self.silent = False
+        self.asked = 0
+        """How many calls came."""
         connection.on_call = self._answer
 
     def _answer(self, connection: BusConnection, call: Call) -> None:
+        self.asked += 1
         if self.silent:
             return
         if self.refuse:
