@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.client import Change, Lost, Pluto, Snapshot, Update
+from ipsecwatch.client import Change, Log, Lost, Pluto, Snapshot, Update
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -68,9 +68,16 @@ class AllServices:
             case Update() if service is not None:
                 yield self._updated(service, event, instance)
             case Pluto() if service is not None:
-                service.snapshot = replace(service.snapshot, pluto_state=event.state)
-                if service is self._speaker:
-                    yield event
+                snapshot = replace(service.snapshot, pluto_state=event.state, unit=event.unit)
+                yield from self._of_pluto(service, snapshot, event)
+            case Log() if service is not None:
+                snapshot = replace(service.snapshot, log=event.state)
+                yield from self._of_pluto(service, snapshot, event)
+
+    def _of_pluto(self, service: _Service, now: Snapshot, event: Event) -> Iterator[Event]:
+        service.snapshot = now
+        if service is self._speaker:
+            yield event
 
     def _updated(self, service: _Service, event: Update, instance: str) -> Update:
         path = _path(event.path, instance)

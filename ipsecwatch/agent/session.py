@@ -16,8 +16,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch import __version__, client
+from ipsecwatch import __version__
 from ipsecwatch.agent import upgrade
+from ipsecwatch.agent.all_services import follow_as_one
 from ipsecwatch.agent.delivery import Delivery, print_notice, to_terminal
 from ipsecwatch.agent.machine import Network
 from ipsecwatch.agent.memory import Memory, MemoryFile
@@ -63,7 +64,7 @@ WATCHES: Final = (watch_system, _tell_routes)
 class World:
     """What the agent hears and where it speaks; the demo and tests have others."""
 
-    follow: Callable[[], AsyncGenerator[Event]] = client.follow
+    follow: Callable[[], AsyncGenerator[Event]] = follow_as_one
     watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
     shown: Callable[[Notification], object] = lambda _: None
     """Gets each notice that a server took."""

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.agent import session
 from ipsecwatch.agent.all_services import AllServices, follow_as_one
-from ipsecwatch.client import Change, InstanceEvent, Lost, Pluto, Snapshot, Update, View
-from ipsecwatch.report import PlutoState
+from ipsecwatch.agent.session import World
+from ipsecwatch.client import Change, InstanceEvent, Log, Lost, Pluto, Snapshot, Update, View
+from ipsecwatch.config import AgentSettings
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.tunnels import tunnel
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from ipsecwatch.client import Event
+    from tests.support.dbus_daemon import PrivateBus
 
 UP, DOWN, UNKNOWN = TunnelState.UP, TunnelState.DOWN, TunnelState.UNKNOWN
 RUNNING, STOPPED = PlutoState.RUNNING, PlutoState.STOPPED
@@ -48,7 +53,8 @@ def test_one_service_alone_is_told_as_it_is() -> None:
     services = AllServices()
     for event in (
         Lost("ipsecwatch isn't running"), snapshot("run", "site"), change("site", DOWN),
-        Pluto(STOPPED), Update("/t/site", view("site")), Update("/t/site", None), Lost("gone"),
+        Pluto(STOPPED), Log(LogState.NONE), Update("/t/site", view("site")),
+        Update("/t/site", None), Lost("gone"),
     ):  # fmt: skip
         assert hear(services, "", event) == [event]
 
@@ -99,6 +105,7 @@ def test_of_pluto_the_machines_own_service_tells_while_it_is_heard() -> None:
     assert isinstance(both, Snapshot)
     assert both.pluto_state is STOPPED
     assert hear(services, "acme", Pluto(STOPPED)) == []
+    assert hear(services, "acme", Log(LogState.CUT)) == []
     assert hear(services, "", Pluto(RUNNING)) == [Pluto(RUNNING)]
 
 
@@ -110,6 +117,21 @@ def test_another_run_of_any_of_them_is_another_run() -> None:
         assert isinstance(event, Snapshot)
         runs.append(event.run_id)
     assert len(set(runs)) == len(runs)
+
+
+@pytest.mark.usefixtures("system_bus")
+async def test_the_agent_tells_of_a_tunnel_of_an_instance(session_bus: PrivateBus) -> None:
+    session_bus.stop()  # without a screen the terminal is told
+    titles: list[str] = []
+    world = World(watches=(), unshown=lambda n: titles.append(n.title), name="", speed=50.0)
+    async with serving("run-2", "acme") as acme:
+        await acme.look(tunnel("site", UP))
+        agent = asyncio.create_task(session.work(AgentSettings(), world))
+        await asyncio.sleep(0.5)  # 25 s for the agent, which begins by being quiet
+        await acme.become(tunnel("site", DOWN), reason=Reason.PEER_DEAD)
+        await until(lambda: any("acme: site" in title for title in titles))
+        agent.cancel()
+        await asyncio.wait([agent])
 
 
 @pytest.mark.usefixtures("system_bus")
