@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.cli import tunnel_source
-from ipsecwatch.cli.common import Failure, verb
+from ipsecwatch.cli.common import Failure, add_instance, verb
 from ipsecwatch.cli.selection import is_pattern, matcher
 from ipsecwatch.cli.terminal import Row, ago, count
 from ipsecwatch.cli.threshold import Threshold
@@ -122,12 +122,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help=f"UNKNOWN after so many seconds (default: {TIMEOUT:g})",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
     parser.add_argument("-V", "--version", action="version", version=f"ipsecwatch {__version__}")
 
 
 def run(args: argparse.Namespace) -> int:
     wanted = Wanted(tuple(args.names), args.warning, args.critical)
-    answer = _answer(wanted, args.timeout)
+    answer = _answer(wanted, args.timeout, args.instance)
     print(json.dumps(answer.as_json()) if args.json else answer.line())
     return answer.level
 
@@ -166,9 +167,9 @@ class Answer:
         }
 
 
-def _answer(wanted: Wanted, within: float) -> Answer:
+def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
     try:
-        found = asyncio.run(_ask(within))
+        found = asyncio.run(_ask(within, instance))
     except Failure as e:
         hint = f". {e.hint}" if e.hint else ""
         return Answer((Finding(Level.UNKNOWN, f"{e.message}{hint}"),))
@@ -183,9 +184,9 @@ def _answer(wanted: Wanted, within: float) -> Answer:
     return Answer(tuple(findings), tuple(chosen), performance(chosen, wanted))
 
 
-async def _ask(within: float) -> Found:
+async def _ask(within: float, instance: str) -> Found:
     async with asyncio.timeout(within):
-        return await tunnel_source.ask(Depth.PUBLIC)
+        return await tunnel_source.ask(Depth.PUBLIC, instance=instance)
 
 
 def _threshold(text: str) -> Threshold:

@@ -156,15 +156,14 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
 
 
 def _instance(name: str) -> str:
-    """Check the name of an instance. Raise Failure."""
+    """Check the name of an instance. Raise argparse.ArgumentTypeError."""
     if not name:
         return ""
     from ipsecwatch.dbus.names import is_instance  # brings the D-Bus library along
 
     if not is_instance(name):
-        text = f"{clean(name)} can't be the name of an instance"
-        hint = "Letters, digits, - and _ (not a digit or - first), as in ipsecwatch@tenant-1"
-        raise Failure(text, hint, EXIT_USAGE)
+        form = "letters, digits, - and _, and neither a digit nor - first, as in tenant-1"
+        raise argparse.ArgumentTypeError(f"{name} can't be the name of an instance ({form})")
     return name
 
 

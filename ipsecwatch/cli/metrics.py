@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__, client
-from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, fail, verb
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, add_instance, fail, verb
 from ipsecwatch.cli.exposition import Family, Format, Kind, Sample, write
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.report import LogState, PlutoState
@@ -54,12 +54,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--output", type=Path, metavar="FILE",
         help="write FILE, whole or not at all, instead of stdout",
     )  # fmt: skip
+    add_instance(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     failure, seen = None, None
     try:
-        seen = asyncio.run(client.snapshot())
+        seen = asyncio.run(client.snapshot(instance=args.instance))
     except client.ClientError as e:
         failure = Failure(str(e), e.hint, EXIT_UNKNOWN)
     format_ = Format(args.format or (Format.PROMETHEUS if args.output else Format.OPENMETRICS))

@@ -125,14 +125,16 @@ async def test_two_daemons_of_one_socket_are_one_line_and_are_not_started_again(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("verb", ["daemon", "status", "monitor", "explain"])
+@pytest.mark.parametrize(
+    ("verb", "code"), [("daemon", 2), ("status", 2), ("monitor", 2), ("explain", 2), ("check", 3)]
+)
 def test_a_name_that_no_instance_can_have_is_one_line_and_a_hint(
-    verb: str, capsys: pytest.CaptureFixture[str]
+    verb: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.run([verb, "--instance", "tenant/1\x1b[2J"]) == 2
+    assert main.run([verb, "--instance", "tenant/1\x1b[2J"]) == code
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith("ipsecwatch: tenant/1\\x1b[2J can't be the name of an instance. ")
-    assert "ipsecwatch@tenant-1" in line
+    assert "tenant/1\\x1b[2J can't be the name of an instance (letters, " in line
+    assert line.endswith(f"See: ipsecwatch {verb} --help")
 
 
 def test_an_instance_without_settings_would_watch_the_pluto_of_the_machine(
@@ -164,8 +166,10 @@ async def test_explain_tells_of_a_tunnel_of_an_instance(capsys: pytest.CaptureFi
         (["status", "--names"], "up\n"),
         (["who"], "Nobody is connected.\n"),
         (["wait", "up", "--for", "down"], ""),
+        (["metrics"], "# HELP "),
+        (["check"], "IPSEC OK - 1 tunnel: 1 down"),
     ],
-    ids=["status", "who", "wait"],
+    ids=["status", "who", "wait", "metrics", "check"],
 )
 async def test_a_verb_asks_the_instance_that_is_named_and_no_other(
     asked: list[str], said: str, capsys: pytest.CaptureFixture[str]

@@ -46,7 +46,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
         return [good(subject, f"runs: {clean(seen.pluto_version or 'version not told')}")]
     unit = await _unit(machine, settings.unit)
     found = await in_thread(lambda: whack.find(settings.whack))
-    if found is None and (unit is None or not unit.installed):
+    if not found and (unit is None or not unit.installed):
         return [bad(subject, "isn't installed", "apt install libreswan, or dnf install libreswan")]
     if machine.root:
         return [await _asked(settings)]
@@ -218,19 +218,20 @@ async def versions(machine: Machine) -> list[Finding]:
         text = f"the service is {clean(runs)}, and this command {__version__}"
         found.append(bad("versions", text, "systemctl restart ipsecwatch"))
     settings = await machine.settings()
-    installed, pluto = await _whack_version(settings.whack), seen.pluto_version
-    if installed and pluto and installed != pluto:
-        text = f"libreswan {clean(pluto)} runs, and {clean(installed)} is installed"
+    installed, pluto = await _whack_versions(settings.whack), seen.pluto_version
+    if installed and pluto and pluto not in installed:
+        told = clean(" and ".join(sorted(installed)))
+        text = f"libreswan {clean(pluto)} runs, and {told} is installed"
         found.append(bad("versions", text, "systemctl restart ipsec"))
     return found or [good("versions", f"ipsecwatch {__version__}, here and in the service")]
 
 
-async def _whack_version(configured: str) -> str | None:
-    path = await in_thread(lambda: whack.find(configured))
-    if path is None:
-        return None
-    loop_time = time.monotonic()  # what asyncio's clock is
-    return await whack.Versions().of(path, loop_time + ASKING / 2)
+async def _whack_versions(configured: str) -> set[str]:
+    versions = whack.Versions()
+    deadline = time.monotonic() + ASKING / 2  # what asyncio's clock is
+    paths = await in_thread(lambda: whack.find(configured))
+    told = [await versions.of(path, deadline) for path in paths]
+    return {version for version in told if version}
 
 
 async def settings_files(machine: Machine) -> list[Finding]:
