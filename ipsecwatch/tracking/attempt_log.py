@@ -37,8 +37,6 @@ class _Attempts:
     """Negotiations begun by us, ever."""
     since: tuple[int, int] = (-1, 0)
     """An order that attempts were asked for, and how many there had been before it."""
-    heard: int = 0
-    """The order of the last line that named it."""
     begun: int | None = None
     """An IKE SA of which the first Child belongs to the same attempt."""
 
@@ -81,6 +79,9 @@ class AttemptLog:
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, _Attempts] = OrderedDict()
         self._pieces = 0
+        self._heard: OrderedDict[str, int] = OrderedDict()
+        """The order of the last line about a connection, whatever it says: apart, so that no line
+        that a stranger causes has evidence go."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
         """Return whether an ATTEMPT is one of its own. To be asked once for each."""
@@ -94,12 +95,14 @@ class AttemptLog:
     def note_heard(self, said: ConnectionLine, order: int) -> None:
         """Take note of a line about a connection, whatever it says."""
         for name in {said.name, said.base}:
-            self._of(name).heard = order
+            self._heard[name] = order
+            self._heard.move_to_end(name)
+        while len(self._heard) > MAX_NAMES:
+            self._heard.popitem(last=False)
 
     def heard(self, names: Collection[str]) -> int:
         """Return the order of the last line about any of these connections; 0: there was none."""
-        known = (self._by_name.get(name) for name in names)
-        return max((a.heard for a in known if a is not None), default=0)
+        return max((self._heard.get(name, 0) for name in names), default=0)
 
     def restart(self) -> None:
         """Forget serials: another pluto counts from 1 again."""

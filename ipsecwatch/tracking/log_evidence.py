@@ -275,7 +275,8 @@ class LogEvidence:
         Only then does it say something that no failure was logged.
         """
         cut_at, order = self._cut
-        return now - cut_at >= CUT_FOR and self.attempts.heard(names) > max(after, order)
+        is_cut = 0 <= now - cut_at < CUT_FOR
+        return not is_cut and self.attempts.heard(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
         """Return the line that told that a host's name doesn't resolve, and named no connection."""

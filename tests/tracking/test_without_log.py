@@ -10,6 +10,7 @@ import pytest
 from ipsecwatch import recording
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import JOURNALD, LogLine, Role, Stage
+from ipsecwatch.tracking.attempt_log import MAX_NAMES
 from ipsecwatch.tracking.stage_reason import is_no_more
 from ipsecwatch.tracking.tracker import Tracker
 from ipsecwatch.tunnel import Reason, Transition, TunnelState
@@ -104,6 +105,17 @@ def test_what_a_stage_means_is_concluded_only_where_the_log_of_it_was_heard(
             poll(at, [WANTED if trying else idle], states if trying else []), tracker=tracker
         )
     assert told == [f"connecting>stuck:{reason if case in HEARD else 'other'}"]
+
+
+def test_lines_that_strangers_cause_have_no_evidence_go() -> None:
+    tracker = Tracker(stuck_after=30)
+    refusal = "dropping unexpected IKE_SA_INIT message containing NO_PROPOSAL_CHOSEN notification"
+    tracker.hear(LogLine(START + 2, f'"site" #1: {refusal}'))
+    for n in range(MAX_NAMES + 10):
+        tracker.hear(LogLine(START + 3, f'"rw"[{n}] 192.0.2.7: deleting connection instance'))
+    attempts = tracker._log.attempts
+    assert len(attempts._heard) == MAX_NAMES
+    assert attempts.failure({"site"}, 0)[0] is Reason.PROPOSAL
 
 
 def test_what_lines_told_before_some_were_dropped_stays_true() -> None:

@@ -138,8 +138,9 @@ class SystemdWatch(Waker):
 
     async def wait_closed(self) -> None:
         """Wait until all is over after close()."""
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        tasks = [task for task in (self._task, self._looking) if task is not None]
+        if tasks:
+            await asyncio.wait(tasks)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and isinstance(error := task.exception(), Exception):
