@@ -147,10 +147,20 @@ def test_settings_that_cannot_be_used_are_no_reason_to_start_over_and_over(unit:
     assert str(EXIT_USAGE) in options(unit)["RestartPreventExitStatus"][0].split()
 
 
+MOUNTING = re.compile("Protect(?!Clock|Hostname)|Private|.*Paths$|ProcSubset|TemporaryFile|Dynamic")
+"""Settings that take a namespace."""
+
+
+@pytest.mark.parametrize("unit", sorted(TOP.glob("systemd/*.service")), ids=lambda u: u.name)
+def test_a_sandbox_that_cannot_be_had_is_not_tried_over_and_over(unit: Path) -> None:
+    found = options(unit)
+    if found.get("Restart", ["no"]) != ["no"] and any(map(MOUNTING.match, found)):
+        assert {"225", "226"} <= set(found["RestartPreventExitStatus"][0].split())
+
+
 def test_what_the_containers_drop_in_undoes_is_all_that_takes_a_namespace() -> None:
     service, drop_in = options(SERVICE), options(TOP / "systemd/container.conf")
-    mounting = re.compile("Protect(?!Clock|Hostname)|Private|.*Paths$|ProcSubset|TemporaryFile")
-    assert drop_in.keys() == {key for key in service if mounting.match(key)}
+    assert drop_in.keys() == {key for key in service if MOUNTING.match(key)}
 
 
 def test_the_service_neither_starts_nor_stops_libreswan_nor_goes_with_it() -> None:

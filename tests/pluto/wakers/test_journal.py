@@ -213,6 +213,22 @@ async def test_the_lines_of_the_unit_are_heard_and_nobody_elses(
         assert log.count == 2
 
 
+def test_a_moment_is_told_by_either_clock_and_with_its_boot(
+    logs: PrivateJournald, say: Say
+) -> None:
+    before = time.time(), time.monotonic()
+    say(["when?"])
+    logs.wait_for(1, "MESSAGE=when?")
+    with closing(binding().reader(logs.logs)) as reader:
+        reader.add_match(MESSAGE="when?")
+        reader.seek_tail()
+        assert reader.previous()
+        mono, boot = reader.monotonic()
+        assert 0 <= reader.realtime() / 1e6 - before[0] < 30
+        assert 0 <= mono / 1e6 - before[1] < 30
+        assert boot == reader.field("_BOOT_ID").decode()
+
+
 async def test_a_line_ends_at_a_nul(logs: PrivateJournald, say: Say) -> None:
     async with listening(logs) as (listener, _):
         say(["before\0behind", "after"])
