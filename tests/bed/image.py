@@ -37,7 +37,7 @@ _PACKAGES: Final = (
 )  # fmt: skip
 
 _BUILD: Final = (
-    "build-essential", "debhelper", "dh-python", "lintian", "python3-pip", "python3-systemd",
+    "build-essential", "debhelper", "dh-python", "lintian", "python3-pip",
 )  # fmt: skip
 
 _INIT: Final = """#!/bin/sh

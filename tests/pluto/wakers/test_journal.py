@@ -585,7 +585,7 @@ async def test_what_tells_nothing_of_a_connection_wakes_nobody_and_a_loss_is_tol
         listen_to(service, logs)
         tasks = [asyncio.create_task(work) for work in (service.run(), follow(told), chatter())]
         await until(lambda: any(isinstance(e, client.Snapshot) for e in told), within=30.0)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(2.0)
         assert service._poller.polls == 1
         said.write_text(DOWN)
         say([CAUSE])
