@@ -13,6 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.history.message_ids import BEGAN, ENDED, FIRST_LOOK, TRANSITIONS, UNLISTED
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import Reason, TunnelState
 
@@ -82,6 +83,8 @@ class Entry:
     """Who is behind a template's instance."""
     detail: str = ""
     """pluto's log line behind the reason."""
+    text: ReasonText = REASON_TEXTS[Reason.NONE]
+    """What was told of the reason then: it may name a peer, or what is missing here."""
 
     @property
     def gone(self) -> bool:
@@ -101,7 +104,7 @@ FIELDS: Final = (
     "MESSAGE_ID", "_SYSTEMD_UNIT", "IPSECWATCH_RUN_ID", "IPSECWATCH_PREVIOUS_RUN_ID",
     "IPSECWATCH_TUNNEL", "IPSECWATCH_STATE", "IPSECWATCH_OLD_STATE", "IPSECWATCH_REASON",
     "IPSECWATCH_SERIAL", "IPSECWATCH_LISTED", "IPSECWATCH_PEER", "IPSECWATCH_USER",
-    "IPSECWATCH_DETAIL", "IPSECWATCH_INSTANCE",
+    "IPSECWATCH_DETAIL", "IPSECWATCH_SENTENCE", "IPSECWATCH_ADVICE", "IPSECWATCH_INSTANCE",
 )  # fmt: skip
 """All fields that entry_of() looks at, and the one by which instances are told apart."""
 
@@ -130,14 +133,24 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
     if not tunnel or state is None:
         return None
     serial = get("IPSECWATCH_SERIAL", "")
+    reason = _REASONS.get(get("IPSECWATCH_REASON", ""), Reason.OTHER)
     return Entry(
         stamp, kind, run, unit, "", tunnel, state,
         _STATES.get(get("IPSECWATCH_OLD_STATE", ""), TunnelState.UNKNOWN),
-        _REASONS.get(get("IPSECWATCH_REASON", ""), Reason.OTHER),
+        reason,
         int(serial) if serial.isascii() and serial.isdecimal() else None,
         get("IPSECWATCH_LISTED", ""), _shown(get("IPSECWATCH_PEER", "")),
         _shown(get("IPSECWATCH_USER", "")), _shown(get("IPSECWATCH_DETAIL", "")),
+        _text(reason, get("IPSECWATCH_SENTENCE", ""), get("IPSECWATCH_ADVICE", "")),
     )  # fmt: skip
+
+
+def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
+    """Return what was told of a reason; of an entry that lacks it what is told today."""
+    usual = REASON_TEXTS[reason]
+    if sentence in ("", usual.sentence) and advice in ("", usual.advice):
+        return usual
+    return ReasonText(_shown(sentence) or usual.sentence, _shown(advice))
 
 
 def _shown(text: str) -> str:

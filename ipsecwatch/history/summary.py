@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ipsecwatch.history.entries import Entry
     from ipsecwatch.history.timelines import Span, Timeline
     from ipsecwatch.history.watches import End, Run
+    from ipsecwatch.reasons import ReasonText
 
 FLAP: Final = 60.0
 """Seconds within which an outage was over that is called a flap."""
@@ -46,6 +48,11 @@ class Outage:
     mended: bool = False
     """It ended because something passes again."""
     over: bool = False
+
+    @property
+    def text(self) -> ReasonText:
+        """What was told of its reason."""
+        return REASON_TEXTS[self.reason] if self.entry is None else self.entry.text
 
     @property
     def flap(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ipsecwatch.history.entries import Kind
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Visit:
     """When it was seen to go; None: it is still there, or nobody saw it."""
     reason: Reason = Reason.NONE
     """Why it went."""
+    text: ReasonText = REASON_TEXTS[Reason.NONE]
 
 
 def visits_of(timelines: Iterable[Timeline]) -> list[Visit]:
@@ -85,5 +87,5 @@ def _go_on(visit: Visit, span: Span) -> None:
 def _end(visit: Visit, span: Span) -> None:
     visit.went = span.begin
     if span.entry is not None:
-        visit.reason = span.entry.reason
+        visit.reason, visit.text = span.entry.reason, span.entry.text
         visit.user = visit.user or span.entry.user

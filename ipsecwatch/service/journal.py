@@ -195,11 +195,13 @@ class Journal:
 
 def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
     """Return the fields that every entry about a tunnel has; ``unit`` runs pluto ("": none)."""
+    text = reason_text(reason, tunnel, unit)
     return {
         "TUNNEL": tunnel.name,
         "PEER": clean(tunnel.peer or ""),
         "USER": clean(user_of(tunnel) or ""),
-        "ADVICE": reason_text(reason, tunnel, unit).advice,
+        "SENTENCE": text.sentence,
+        "ADVICE": text.advice,
     }
 
 

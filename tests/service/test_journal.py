@@ -137,6 +137,7 @@ def test_a_transition_is_read_back_with_all_its_fields(shared_journald: PrivateJ
         "IPSECWATCH_AT": "1000000000250000",
     }
     assert {key: entry.get(key) for key in expected} == expected
+    assert entry["IPSECWATCH_SENTENCE"] == "The peer stopped answering."
     assert entry["IPSECWATCH_ADVICE"]
     assert "IPSECWATCH_INSTANCE" not in entry
 

@@ -66,15 +66,17 @@ def _tunnel(s: Summary, watched: float) -> dict[str, Any]:
 def _outage(o: Outage) -> dict[str, Any]:
     return {
         "from": o.begin, "to": o.end, "seconds": o.seconds, "over": o.over, "flap": o.flap,
-        **_reason(o.reason),
+        **reason_json(o.reason, o.text),
     }  # fmt: skip
 
 
 def _span(x: Span) -> dict[str, Any]:
-    reason = x.entry.reason if x.entry is not None else Reason.NONE
+    reason, text = Reason.NONE, REASON_TEXTS[Reason.NONE]
+    if x.entry is not None:
+        reason, text = x.entry.reason, x.entry.text
     return {
         "from": x.begin, "to": x.end, "seconds": x.seconds,
-        "state": "gone" if x.state is None else x.state, **_reason(reason),
+        "state": "gone" if x.state is None else x.state, **reason_json(reason, text),
     }  # fmt: skip
 
 
@@ -87,7 +89,7 @@ def _transition(at: float, e: Entry) -> dict[str, Any]:
         "serial": e.serial,
         "run_id": e.run,
         "detail": e.detail or None,
-        **_reason(e.reason),
+        **reason_json(e.reason, e.text),
     }
 
 
@@ -95,9 +97,5 @@ def _visit(v: Visit) -> dict[str, Any]:
     return {
         "user": v.user, "tunnel": v.tunnel, "peer": v.peer or None, "came": v.came,
         "came_seen": v.came_seen, "went": v.went, "last_seen": v.last, "seconds": v.seconds,
-        **_reason(v.reason),
+        **reason_json(v.reason, v.text),
     }  # fmt: skip
-
-
-def _reason(reason: Reason) -> dict[str, str]:
-    return reason_json(reason, REASON_TEXTS[reason])

@@ -16,7 +16,6 @@ from ipsecwatch.cli.table import Column
 from ipsecwatch.history.entries import Kind
 from ipsecwatch.history.visits import visits_of
 from ipsecwatch.history.watches import End
-from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.states import Reason, TunnelState
 
 if TYPE_CHECKING:
@@ -213,7 +212,7 @@ def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
     word = "unloaded" if entry.gone else state.value
     sign = look.paint.state(state, terminal.mark(state))
     words = ["So at the first look."] if entry.kind is Kind.FIRST_LOOK else []
-    words += [] if entry.reason is Reason.NONE else [REASON_TEXTS[entry.reason].sentence]
+    words += [] if entry.reason is Reason.NONE else [entry.text.sentence]
     if look.columns < _INDENT + 20:
         head = f"{local(at).strftime('%H:%M')} {sign} {look.paint.state(state, word)}"
         pieces = terminal.wrap(" ".join(words), look.columns - 2) if words else []
@@ -279,7 +278,7 @@ def users(visits: Sequence[Visit], look: Look) -> list[str]:
 
 
 def _why(v: Visit) -> str:
-    return "" if v.reason is Reason.NONE else REASON_TEXTS[v.reason].sentence
+    return "" if v.reason is Reason.NONE else v.text.sentence
 
 
 def _came(v: Visit, look: Look) -> str:
