@@ -27,6 +27,8 @@ class Value(Enum):
     """A number or a text: there is nothing to offer."""
     CHOICE = auto()
     """One of some words."""
+    LIST = auto()
+    """Some of them, with commas between."""
     FILE = auto()
     TUNNEL = auto()
     WORD = auto()
@@ -87,7 +89,7 @@ def _value(action: argparse.Action, label: str) -> tuple[Value, tuple[str, ...]]
     if label == "VERB":
         return Value.CHOICE, tuple(VERBS)
     if label.startswith("STATE"):
-        return Value.CHOICE, tuple(TunnelState)
+        return Value.LIST if "," in label else Value.CHOICE, tuple(TunnelState)
     if re.fullmatch(r"[a-z]+(\|[a-z]+)+", label):
         return Value.CHOICE, tuple(label.split("|"))
     return (VALUES.get(label, Value.ANY) if action.dest != "instance" else Value.ANY), ()

@@ -26,6 +26,15 @@ _ipsecwatch_offer() {
     done
 }
 
+# The same of what stands behind the last comma.
+_ipsecwatch_list() {
+    local word head=${typed%"${typed##*,}"}
+    for word; do
+        word=$head$word
+        if [[ $word == "$typed"* ]]; then COMPREPLY+=("${word#"$before"}"); fi
+    done
+}
+
 _ipsecwatch_tunnels() {
     local names
     mapfile -t names < <(ipsecwatch status --names 2>/dev/null)
@@ -102,6 +111,8 @@ def _offer(a: Argument) -> str:
     match a.value:
         case Value.CHOICE:
             return f"_ipsecwatch_offer {' '.join(a.words)}"
+        case Value.LIST:
+            return f"_ipsecwatch_list {' '.join(a.words)}"
         case Value.FILE:
             return "_ipsecwatch_files"
         case Value.TUNNEL:

@@ -60,6 +60,8 @@ def _offers(a: Argument) -> list[str]:
     match a.value:
         case Value.CHOICE:
             return [f"-a {_quoted(' '.join(a.words))}"]
+        case Value.LIST:
+            return [f"-a '(__fish_append , {' '.join(a.words)})'"]
         case Value.FILE:
             return ["-F"]
         case Value.TUNNEL:

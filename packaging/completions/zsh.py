@@ -82,6 +82,8 @@ def _action(a: Argument) -> str:
     match a.value:
         case Value.CHOICE:
             return f"({' '.join(a.words)})"
+        case Value.LIST:
+            return f"_values -s , {_plain(a.label)} {' '.join(a.words)}"
         case Value.FILE:
             return "_files"
         case Value.TUNNEL:

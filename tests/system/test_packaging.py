@@ -372,6 +372,10 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     seen = machine.run("ipsecwatch", "doctor").stdout
     for subject in ("system bus", "service", "bus name", "bus policy", "versions", "journal"):
         assert f"✓ {subject}" in seen, seen
+    user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    seen = machine.run(*user, "ipsecwatch", "doctor").stdout
+    for told in ("✓ service", "✓ bus name", "✓ bus policy", "○ rights", "○ journal"):
+        assert told in seen, seen
 
     # The service runs on what is its own, and nobody else sees it.
     launcher = inside(machine, "head", "-n1", "/usr/bin/ipsecwatch")
