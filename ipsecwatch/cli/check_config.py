@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import config
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_UNKNOWN, Failure, verb
+from ipsecwatch.cli.common import (
+    EXIT_NO,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    Failure,
+    add_instance,
+    verb,
+)
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, ConfigError, Settings, UnreadableError
 from ipsecwatch.sanitize import clean
@@ -50,16 +57,21 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="read the agent's alone: F, else ~/.config/ipsecwatch/agent.toml",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     service, agent = args.service, args.agent
+    if args.instance:
+        service = config.settings_file(args.instance)
+    for file in filter(None, (service, agent)):
+        # Places of ours may be empty; a file that somebody names is one that he believes in, and
+        # an instance needs settings.
+        ours = file in (config.SERVICE_FILE, config.agent_file())
+        if not (ours or file.exists() or file.with_name(f"{file.name}.d").exists()):
+            raise Failure(f"there is no {clean(str(file))}", "Give a file that is there")
     if service is None and agent is None:
         service, agent = config.SERVICE_FILE, config.agent_file()
-    for file in (args.service, args.agent):
-        # Places of ours may be empty; a file that somebody names is one that he believes in.
-        if file not in (None, config.SERVICE_FILE, config.agent_file()) and not file.exists():
-            raise Failure(f"there is no {clean(str(file))}", "Give a file that is there")
     checked = check(service, agent)
     if args.json:
         print(json.dumps({"format": 1, "files": [_json(c) for c in checked]}))

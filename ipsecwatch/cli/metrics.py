@@ -16,6 +16,7 @@ import re
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     except client.ClientError as e:
         failure = Failure(str(e), e.hint, EXIT_UNKNOWN)
     format_ = Format(args.format or (Format.PROMETHEUS if args.output else Format.OPENMETRICS))
-    text = write(families(seen), format_)
+    text = write(_of_instance(families(seen), args.instance), format_)
     if args.output:
         _replace(args.output, text)
     else:
@@ -73,6 +74,14 @@ def run(args: argparse.Namespace) -> int:
     # Told even so: whoever reads the metrics learns that nobody answered, and from an old file
     # he wouldn't.
     return fail(failure) if failure else EXIT_OK
+
+
+def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
+    """Tell series of several services on one machine apart, by a label."""
+    more = {"service": instance} if instance else {}
+    for family in told:
+        samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
+        yield replace(family, samples=tuple(samples))
 
 
 def families(seen: Snapshot | None) -> Iterator[Family]:

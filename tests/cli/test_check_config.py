@@ -86,3 +86,9 @@ def test_json_has_all_of_it(service: Path, tmp_path: Path) -> None:
     assert first["present"]
     assert first["problems"] == [f"{service}:1: interval must be from 1.0 to 3600.0"]
     assert second["problems"] == []
+
+
+def test_an_instance_without_settings_is_an_error() -> None:
+    done = ipsecwatch("check-config", "--instance", "no-such")
+    assert done.returncode == 3
+    assert "/etc/ipsecwatch/instances/no-such.toml" in done.stderr

@@ -167,3 +167,13 @@ def test_a_file_that_cannot_be_written_is_one_line_and_a_hint(tmp_path: Path) ->
     assert done.returncode == 3
     assert done.stderr.startswith(f"ipsecwatch: cannot write {tmp_path}/none/x.prom: No such file")
     assert done.stderr.count("\n") == 1
+
+
+async def test_an_instance_has_series_of_its_own(system_bus: PrivateBus) -> None:
+    async with serving(instance="lab") as service:
+        await service.look(tunnel("a", TunnelState.UP))
+        done = await asyncio.to_thread(ipsecwatch, "metrics", "--instance", "lab")
+        checked = await asyncio.to_thread(ipsecwatch, "check", "--instance", "lab", "a")
+    assert read(done.stdout)["tunnel_up", "a", "lab"] == 1
+    assert 'ipsecwatch_up{service="lab"} 1\n' in done.stdout
+    assert checked.stdout.startswith("IPSEC OK - 1 tunnel")

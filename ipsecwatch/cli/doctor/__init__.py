@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli import terminal
-from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, verb
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, add_instance, verb
 from ipsecwatch.cli.doctor import desktop, service
 from ipsecwatch.cli.doctor.finding import Finding, Mark, bad
 from ipsecwatch.cli.doctor.machine import LIMIT, Machine, Places, limited
@@ -53,10 +53,11 @@ _ENOUGH: Final = 60
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "doctor", VERBS["doctor"], run, EXAMPLES)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    findings = asyncio.run(examine())
+    findings = asyncio.run(examine(instance=args.instance))
     if args.json:
         print(json.dumps({"format": 1, "findings": [asdict(f) for f in findings]}))
     else:
@@ -64,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_NO if any(f.mark is Mark.BAD for f in findings) else EXIT_OK
 
 
-async def examine(places: Places | None = None) -> list[Finding]:
+async def examine(places: Places | None = None, instance: str = "") -> list[Finding]:
     """Look at everything. Take LIMIT seconds at most, and a little."""
-    machine = Machine(places)
+    machine = Machine(places, instance)
     try:
         found = await asyncio.gather(*(_look(check, machine) for check in CHECKS))
     finally:

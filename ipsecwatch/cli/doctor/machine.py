@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from ipsecwatch import client, config
 from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.dbus.introspection import PROPERTIES
-from ipsecwatch.dbus.names import owner_of_name
+from ipsecwatch.dbus.names import bus_name, owner_of_name, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -66,8 +66,14 @@ class Unit:
 class Machine:
     """Asks each thing once, however many checks want to know it."""
 
-    def __init__(self, places: Places | None = None) -> None:
-        self.places = places or Places()
+    def __init__(self, places: Places | None = None, instance: str = "") -> None:
+        self.places = places or Places(config.settings_file(instance))
+        self.instance = instance
+        self.name = bus_name(instance)
+        """The service's, on the bus."""
+        self.unit_name = unit_name(instance)
+        """Its systemd unit, as people type it."""
+        self.service = f"{self.unit_name}.service"
         self.root = os.geteuid() == 0
         self._asked: dict[object, asyncio.Future[Any]] = {}
         self._connections: list[BusConnection] = []
@@ -78,7 +84,7 @@ class Machine:
 
     async def snapshot(self) -> client.Snapshot:
         """Return what the service says. Raise ClientError."""
-        return await self._once("snapshot", lambda: client.snapshot(ASKING))
+        return await self._once("snapshot", lambda: client.snapshot(ASKING, instance=self.instance))
 
     async def settings(self) -> config.Settings:
         """Return the service's settings, or the defaults where they can't be used."""

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from ipsecwatch.cli.doctor.machine import Machine, Unit
 
-SERVICE: Final = "ipsecwatch.service"
 POLICY: Final = f"{NAME}.conf"
 POLKIT: Final = "org.freedesktop.PolicyKit1"
 QUIET: Final = 180.0
@@ -101,7 +100,9 @@ async def rights(machine: Machine) -> list[Finding]:
     if seen is None:
         return [off(subject, "you aren't root, and pluto itself answers root alone")]
     try:
-        await client.details([v.name for v in seen.tunnels.values()][:1], within=ASKING)
+        await client.details(
+            [v.name for v in seen.tunnels.values()][:1], within=ASKING, instance=machine.instance
+        )
     except client.NotAllowedError:
         text = "you see states and reasons; addresses and identities are for root"
         return [off(subject, text, "sudo ipsecwatch status NAME")]
@@ -123,49 +124,67 @@ async def system_bus(machine: Machine) -> list[Finding]:
 
 async def service(machine: Machine) -> list[Finding]:
     """Look at the service's unit."""
-    unit = await _unit(machine, SERVICE)
+    unit = await _unit(machine, machine.service)
     if unit is None:
         return []
     subject = "service"
     if not unit.installed:
-        if await machine.owner(NAME):
-            return [good(subject, f"runs, not as {SERVICE}")]
+        if await machine.owner(machine.name):
+            return [good(subject, f"runs, not as {machine.service}")]
         return [
-            bad(subject, f"{SERVICE} isn't installed", "apt install ipsecwatch, or dnf install")
+            bad(
+                subject,
+                f"{machine.service} isn't installed",
+                "apt install ipsecwatch, or dnf install",
+            )
         ]
     if unit.load == "masked":
-        mend = "systemctl unmask ipsecwatch; systemctl enable --now ipsecwatch"
-        return [bad(subject, f"{SERVICE} is masked", mend)]
+        mend = f"systemctl unmask {machine.unit_name}; systemctl enable --now {machine.unit_name}"
+        return [bad(subject, f"{machine.service} is masked", mend)]
     if unit.active in ("active", "reloading"):
-        found = [good(subject, f"{SERVICE} is {unit.active}")]
+        found = [good(subject, f"{machine.service} is {unit.active}")]
         if unit.enabled not in ("enabled", "enabled-runtime", "static"):
             text = "won't be there after the next boot"
-            found.append(off(subject, text, "systemctl enable ipsecwatch"))
+            found.append(off(subject, text, f"systemctl enable {machine.unit_name}"))
         return found
     if unit.active == "inactive":
-        return [bad(subject, f"{SERVICE} isn't started", "systemctl enable --now ipsecwatch")]
+        return [
+            bad(
+                subject,
+                f"{machine.service} isn't started",
+                f"systemctl enable --now {machine.unit_name}",
+            )
+        ]
     why = f": {unit.result}" if unit.result not in ("", "success") else ""
-    return [bad(subject, f"{SERVICE} is {unit.active}{why}", "journalctl -u ipsecwatch -n 20")]
+    return [
+        bad(
+            subject,
+            f"{machine.service} is {unit.active}{why}",
+            f"journalctl -u {machine.unit_name} -n 20",
+        )
+    ]
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
     """Look who has the service's name."""
     subject = "bus name"
     try:
-        owner = await machine.owner(NAME)
+        owner = await machine.owner(machine.name)
     except BusError:
         return []
     if owner is None:
-        unit = await _unit(machine, SERVICE)
+        unit = await _unit(machine, machine.service)
         if unit is None or unit.active == "active":
-            return [bad(subject, f"nobody is {NAME}", "systemctl restart ipsecwatch")]
+            return [
+                bad(subject, f"nobody is {machine.name}", f"systemctl restart {machine.unit_name}")
+            ]
         return []  # told with the service
     bus = await machine.bus("system")
     uid = (await bus.call_bus("GetConnectionUnixUser", "s", owner)).body[0]
     if uid != 0:
-        text = f"{NAME} belongs to user {uid}, and not to root"
-        return [bad(subject, text, f"busctl status {NAME}")]
-    return [good(subject, f"{NAME} belongs to root")]
+        text = f"{machine.name} belongs to user {uid}, and not to root"
+        return [bad(subject, text, f"busctl status {machine.name}")]
+    return [good(subject, f"{machine.name} belongs to root")]
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
@@ -188,19 +207,19 @@ async def answers(machine: Machine) -> list[Finding]:
     """Look what the service says of tunnels."""
     subject = "answers"
     try:
-        owner = await machine.owner(NAME)
+        owner = await machine.owner(machine.name)
         seen = await machine.snapshot()
     except client.NotAllowedError:
         return []  # told with the policy
     except client.ClientError as e:
-        return [bad(subject, str(e), "systemctl status ipsecwatch")] if owner else []
+        return [bad(subject, str(e), f"systemctl status {machine.unit_name}")] if owner else []
     except BusError:
         return []
     age = time.time() - seen.last_poll if seen.last_poll else 0.0
     quiet = max(QUIET, 3 * (await machine.settings()).interval)
     if seen.pluto_state is PlutoState.RUNNING and age > quiet:
         text = f"the service's last news of pluto are {terminal.ago(age)} old"
-        return [bad(subject, text, "systemctl restart ipsecwatch")]
+        return [bad(subject, text, f"systemctl restart {machine.unit_name}")]
     if not seen.tunnels and seen.pluto_state is PlutoState.RUNNING:
         text = "libreswan has no connection loaded"
         return [bad(subject, text, "ipsec auto --add NAME, or auto= in /etc/ipsec.d/*.conf")]
@@ -216,7 +235,7 @@ async def versions(machine: Machine) -> list[Finding]:
     runs = seen.version
     if runs not in ("", __version__):
         text = f"the service is {clean(runs)}, and this command {__version__}"
-        found.append(bad("versions", text, "systemctl restart ipsecwatch"))
+        found.append(bad("versions", text, f"systemctl restart {machine.unit_name}"))
     settings = await machine.settings()
     installed, pluto = await _whack_versions(settings.whack), seen.pluto_version
     if installed and pluto and pluto not in installed:
@@ -315,14 +334,14 @@ def _journal_files(place: Path) -> list[Path]:
 
 async def kernel_events(machine: Machine) -> list[Finding]:
     """Look whether the service hears the kernel's XFRM events."""
-    unit = await _unit(machine, SERVICE)
+    unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:
         return []
     if not unit.private_network:
         return [good("kernel events", "the service hears XFRM events")]
     mend = (
-        "cp /usr/share/ipsecwatch/xfrm.conf /etc/systemd/system/ipsecwatch.service.d/; "
-        "systemctl daemon-reload; systemctl restart ipsecwatch"
+        f"cp /usr/share/ipsecwatch/xfrm.conf /etc/systemd/system/{machine.service}.d/; "
+        f"systemctl daemon-reload; systemctl restart {machine.unit_name}"
     )
     return [off("kernel events", "not heard: the log and polls tell instead", mend)]
 

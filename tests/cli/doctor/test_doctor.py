@@ -205,6 +205,19 @@ async def test_a_service_and_a_notification_server_that_hang_are_told(places: Pl
     assert {"answers", "notifications"} <= set(wrong(findings))
 
 
+@pytest.mark.usefixtures("system_bus", "session_bus")
+async def test_an_instance_is_looked_at_by_its_own_names(places: Places) -> None:
+    async with systemd("") as units, serving(instance="lab") as service:
+        units.add("ipsecwatch@lab.service", "failed")
+        service.tunnels = {"a": tunnel("a", TunnelState.UP)}
+        await service.publish([], last_poll=time.time())
+        findings = await doctor.examine(places, "lab")
+    told = {f.subject: f for f in findings}
+    assert told["bus name"].text == "org.ipsecwatch1.lab belongs to root"
+    assert told["answers"].text == "1 tunnel: 1 up"
+    assert told["service"].mend == "journalctl -u ipsecwatch@lab -n 20"
+
+
 async def test_work_that_never_ends_is_left_behind() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
