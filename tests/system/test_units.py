@@ -135,8 +135,10 @@ def test_the_unit_starts_a_verb_of_the_installed_command(unit: Path) -> None:
 def test_an_instance_is_the_service_but_for_what_is_its_own() -> None:
     service, instance = options(SERVICE), options(INSTANCE)
     own = {k for k in service.keys() | instance.keys() if service.get(k) != instance.get(k)}
-    assert own == {"Description", "ExecStart", "RuntimeDirectory"}
+    assert own == {"Description", "ExecStart", "ExecReload", "RuntimeDirectory"}
     assert instance["ExecStart"] == [service["ExecStart"][0] + " --instance %i"]
+    check, *rest = service["ExecReload"]
+    assert instance["ExecReload"] == [check.replace("--service", "--instance %i"), *rest]
     # Not below the service's own folder, which is removed when that one stops.
     assert instance["RuntimeDirectory"] == ["ipsecwatch-%i"]
 
