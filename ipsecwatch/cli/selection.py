@@ -146,9 +146,9 @@ class Selection:
         return cls(tuple(args.names), read_states(args.state), args.sort, args.reverse)
 
     @property
-    def exact(self) -> tuple[str, ...]:
-        """The names among its names, as far as their spelling tells."""
-        return tuple(name for name in self.names if not is_pattern(name))
+    def names_tunnels(self) -> bool:
+        """Whether it names tunnels one by one, without a pattern."""
+        return bool(self.names) and not any(map(is_pattern, self.names))
 
     @property
     def is_narrow(self) -> bool:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = Selection.of(args)
     if args.watch:
         return _watch(args, chosen)
-    detailed = args.details or (bool(chosen.names) and chosen.exact == chosen.names)
+    detailed = args.details or chosen.names_tunnels
     found = tunnel_source.look(
         args.file,
         _depth(args, detailed=detailed),

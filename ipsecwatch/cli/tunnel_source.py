@@ -175,6 +175,10 @@ async def details(
             return told, False
     except client.NotAllowedError:
         return {}, True
+    except client.NoSuchTunnelError:  # it went just now; clients do
+        if not names:
+            return {}, False
+        return await details(depth, None, interactive=interactive, instance=instance)
     except client.ClientError:  # the snapshot tells what is wrong, if anything is
         return {}, False
 

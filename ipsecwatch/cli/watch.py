@@ -2,7 +2,8 @@
 """``ipsecwatch status --watch``: the table of tunnels, live.
 
 States come by the subscription, as they change; ages by the clock; what only details tell (peers,
-traffic) is asked for of the tunnels in sight, while this user may know it.
+traffic) is asked for of the tunnels in sight, while this user may know it. Tunnels that are named
+are shown with all that is known of them.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli import health, keys, selection, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli import (
+    health,
+    keys,
+    selection,
+    terminal,
+    tunnel_facts,
+    tunnel_source,
+    tunnel_table,
+)
 from ipsecwatch.cli.common import EXIT_OK
 from ipsecwatch.cli.screen import Screen, require_terminal
 from ipsecwatch.cli.terminal import Row
 from ipsecwatch.cli.tunnel_source import Depth, Found
+from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
 
 if TYPE_CHECKING:
@@ -91,6 +101,8 @@ class Picture:
         self.top = 0
         """How many rows are above what is to be seen."""
         self.sorted: list[client.View] = []
+        self.count = 0
+        """Lines that can be scrolled through."""
         self.layout: Layout[Row] | None = None
         self.counted = ""
 
@@ -118,6 +130,7 @@ class Picture:
         by_name = {row.name: view for row, view in rows}
         kept = self.chosen.filter(self._wanted_rows(row for row, _ in rows))
         self.sorted = [by_name[row.name] for row in self.chosen.sort(kept)]
+        self.count = len(self.sorted)
         self.layout = tunnel_table.lay_out(kept, paint, wide, all_=bool(self.details))
         self.counted = terminal.count([row for row, _ in rows]) if rows else "no tunnels"
         names = {v.name for v in self.views.values()}
@@ -186,10 +199,10 @@ class Picture:
         page = max(1, room - 1)
         by = {
             keys.UP: -1, "k": -1, keys.DOWN: 1, "j": 1, keys.PAGE_UP: -page, "b": -page,
-            keys.PAGE_DOWN: page, " ": page, keys.HOME: -len(self.sorted), "g": -len(self.sorted),
-            keys.END: len(self.sorted), "G": len(self.sorted),
+            keys.PAGE_DOWN: page, " ": page, keys.HOME: -self.count, "g": -self.count,
+            keys.END: self.count, "G": self.count,
         }  # fmt: skip
-        self.top = max(0, min(self.top + by.get(key, 0), len(self.sorted) - room))
+        self.top = max(0, min(self.top + by.get(key, 0), self.count - room))
 
     # --- what is drawn ----------------------------------------------------------------------
 
@@ -208,7 +221,9 @@ class Picture:
         troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
         troubles = troubles[: max(0, high - 4)]
         room = max(0, high - 3 - len(troubles))
-        body = [self._title(paint, wide), *self._table(paint, room)]
+        detailed = self.chosen.names_tunnels
+        rows = self._all_of_each(paint, wide, room) if detailed else self._table(paint, room)
+        body = [self._title(paint, wide), *rows]
         shown = len(body) - 2
         body += [""] * (high - 1 - len(troubles) - len(body))
         return [*[*body, *troubles][: high - 1], self._foot(paint, wide, shown)]
@@ -220,6 +235,19 @@ class Picture:
         if self.lost is not None:
             rows = [paint.dim(line) for line in rows]
         return [self.layout.head(paint), *rows]
+
+    def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
+        """Write all that is known of those that are named, as far as there is room for it."""
+        lines: list[str] = []
+        for view in self.sorted:
+            told, unit = self.details.get(view.name), self.found.unit
+            lines += tunnel_facts.lines(self.row(view), told, unit, paint, max(20, wide))
+        listed = {view.name for view in self.sorted}
+        absent = [name for name in self.chosen.names if name not in listed]
+        lines += [terminal.cut(f"{clean(name)} isn't listed.", wide) for name in absent]
+        self.count = len(lines)
+        self.top = max(0, min(self.top, self.count - room))
+        return ["", *lines[self.top :][:room]]
 
     def room(self, high: int) -> int:
         """Return how many rows there is room for."""
@@ -240,7 +268,7 @@ class Picture:
         first, last = self.top + 1 if shown else 0, self.top + shown
         order = self.chosen.order + (" reversed" if self.chosen.backwards else "")
         found = f'  "{self.wanted}"' if self.wanted else ""
-        where = f"{first}-{last} of {len(self.sorted)}{found}"
+        where = f"{first}-{last} of {self.count}{found}"
         return paint.dim(
             terminal.cut(f"{where}  by {order}  q quit  s sort  / filter  ? help", wide)
         )
@@ -326,13 +354,14 @@ class Watch:
 
     async def _ask(self) -> None:
         """Ask for details of what is in sight, while this user may know them."""
+        depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
         asked: set[str] = set()
         due = 0.0
         while True:
             names = self._asked_for()
             if names and (time.monotonic() >= due or not asked.issuperset(names)):
                 told, refused = await tunnel_source.details(
-                    Depth.BRIEF, names, interactive=False, instance=self._instance
+                    depth, names, interactive=False, instance=self._instance
                 )
                 if refused:
                     return await self._without_details()
@@ -352,6 +381,8 @@ class Watch:
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
             return []
+        if picture.chosen.names_tunnels:
+            return [v.name for v in picture.sorted]
         by_details = picture.chosen.order in ("traffic", "peer") or bool(picture.wanted)
         if by_details and len(picture.views) <= MANY:
             return [v.name for v in picture.views.values()]

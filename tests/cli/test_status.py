@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.cli import tunnel_source
 from ipsecwatch.cli.main import run
+from ipsecwatch.cli.tunnel_source import Depth
 from ipsecwatch.reasons import LOG_TEXTS
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -176,6 +178,15 @@ async def test_named_in_json_it_has_all_details_by_the_keys_of_the_bus(
     assert (told["peer"], told["bytes_in"], told["reason"]) == ("203.0.113.7", 7 << 30, "none")
     assert told["details"]["Children"][0]["DpdDelay"] == 5.0
     assert [sa["Kind"] for sa in told["details"]["SAs"]] == ["ike", "child"]
+
+
+@asks_for_details
+async def test_one_that_goes_between_two_questions_takes_no_others_details_along(
+    service: Service,
+) -> None:
+    told, refused = await tunnel_source.details(Depth.BRIEF, ["gw-1", "gone"], interactive=False)
+    assert not refused
+    assert told["gw-1"]["Name"] == "gw-1"
 
 
 async def test_a_list_longer_than_the_terminal_is_given_to_the_pager(

@@ -187,6 +187,26 @@ async def test_peers_and_traffic_are_shown_to_who_may_know_them(system_bus: Priv
             assert not line_of(terminal, "berlin")
 
 
+@asks_for_details
+async def test_a_named_tunnel_is_shown_live_with_all_that_is_known_of_it(
+    system_bus: PrivateBus,
+) -> None:
+    async with serving() as service:
+        await show(service, *OFFICES)
+        with FakeTerminal("status", "paris", "rome", "--watch", lines=24) as terminal:
+            await terminal.until(lambda: "203.0.113.7, as @paris" in terminal.picture)
+            assert "rome isn't listed." in terminal.picture
+            await service.become(tunnel("paris", STUCK), reason=Reason.PEER_DEAD)
+            await service.become(tunnel("rome", UP))
+            await terminal.until(lambda: "up → stuck: peer-dead" in terminal.picture)
+            await terminal.until(lambda: "● rome" in terminal.picture)
+            terminal.resize(30, 10)
+            await terminal.until(lambda: terminal.rows[-1].startswith("1-7 of"))
+            terminal.press("G")
+            await terminal.until(lambda: terminal.rows[-2].strip() == "→ up")
+            assert terminal.wrapped == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["--watch"], ["--watch", "--json"]],
