@@ -69,7 +69,7 @@ def _ends(row: Row, told: Details) -> list[Fact]:
         ("peer", _end(row.peer, told.get("PeerIdentity"))),
         ("here", _end(told.get("LocalAddress"), told.get("LocalIdentity"))),
         ("user", told.get("Username", "")),
-        ("address lent", told.get("Lease", "")),
+        ("lease", told.get("Lease", "")),
         ("instance of", told.get("Template", "")),
         ("protocol", version or ""),
     ]
