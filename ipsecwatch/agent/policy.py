@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.machine import MachineEvent, Network, Sleep, UnitState
 from ipsecwatch.agent.notifications import PASSING, News, Notification
+from ipsecwatch.agent.rules import RULES, Kind
 from ipsecwatch.agent.service_notice import ServiceNotice
 from ipsecwatch.agent.template_notice import TemplateNotice, template_of
 from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
@@ -129,6 +130,8 @@ class NotificationPolicy:
     def close(self, key: str) -> None:
         """Take note that the user closed the notice with this key."""
         self._next = self._summed_at = -math.inf
+        if key in self._held and key not in self._tunnels:
+            self._restored[key] = RULES[Kind.DOWN].rank  # an agent before this one knew better
         self._held -= {key}
         self._passing.pop(key, None)
         if key == notifications.SUMMARY:

@@ -595,6 +595,14 @@ def test_what_an_agent_before_left_stays_until_it_is_known_whether_it_is_so() ->
     assert audience.policy.held == frozenset()
 
 
+def test_what_an_agent_before_left_may_be_closed_before_anything_is_known() -> None:
+    story, audience = Story(), Audience()
+    audience.policy.restore({}, [path("a")])
+    audience.policy.close(path("a"))
+    audience.hears(1, story.look(a="stuck"))
+    assert audience.titles(500) == []
+
+
 def test_at_rest_nothing_is_due() -> None:
     for state in ("up", "stuck", "down"):
         audience = Audience()
