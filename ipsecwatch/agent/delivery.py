@@ -17,7 +17,7 @@ import os
 import sys
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch.agent import notifications
@@ -38,6 +38,8 @@ RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 is none, one that comes is heard of."""
 END_LIMIT: Final = 0.4
 """Seconds that an answer of the server's is waited for at the end."""
+_NO_TEXT: Final = -1
+"""No checksum of any text."""
 SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
 
 
@@ -108,6 +110,14 @@ class Delivery:
         self._display = display
         self.slots.clear()
         self.server_is_there()
+
+    def adopt(self, slots: Mapping[str, Slot]) -> None:
+        """Take over what an agent before this one has shown.
+
+        It is shown once more, quietly and in its place, if it is still wanted: GNOME takes away
+        what a program has shown when the program ends.
+        """
+        self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
     def server_is_there(self) -> None:
         """Try at once: there is a server now, or something else has changed."""

@@ -26,7 +26,6 @@ from desktop_notifier import common
 from desktop_notifier.backends.base import DesktopNotifierBackend
 
 from ipsecwatch.agent.notifications import PASSING
-from ipsecwatch.agent.rules import Urgency
 from ipsecwatch.agent.texts import APP_NAME
 from ipsecwatch.dbus.connection import (
     BUS,
@@ -89,6 +88,8 @@ class _Hinted(common.Notification):
 
     category: str = ""
     transient: bool = False
+    quiet: bool = False
+    """It changes what is there, and isn't to catch anybody's eye."""
 
 
 class NotificationServer(DesktopNotifierBackend):
@@ -149,20 +150,17 @@ class NotificationServer(DesktopNotifierBackend):
         """Show a notice in place of the last one in its slot. Raises BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
-        # Low is what keeps GNOME from showing its banner again; dunst and mako, which know tags,
-        # don't do that, and have colours for it that are hard to read.
-        catches_the_eye = not quiet or _STACK_TAG in self._can
-        urgency = notice.urgency if catches_the_eye else Urgency.LOW
         await self._send(
             _Hinted(
                 title=notice.title,
                 message=notice.body,
-                urgency=common.Urgency(urgency.value),
+                urgency=common.Urgency(notice.urgency.value),
                 icon=common.Icon(name=notice.icon),
                 timeout=0 if notice.lasting else int(PASSING),
                 identifier=slot,
                 category=notice.category,
                 transient=not notice.lasting,
+                quiet=quiet,
             )
         )
 
@@ -211,6 +209,10 @@ class NotificationServer(DesktopNotifierBackend):
             # Replaces what an agent before this one left, should its number not be known.
             hints[_STACK_TAG] = Variant("s", f"{DESKTOP_ENTRY}-{notification.identifier}")
         if isinstance(notification, _Hinted):
+            # Low is what keeps GNOME from showing its banner again; dunst and mako, which know
+            # tags, don't do that, and have colours for it that are hard to read.
+            if notification.quiet and _STACK_TAG not in self._can:
+                hints["urgency"] = Variant("y", _URGENCIES[common.Urgency.Low])
             hints["category"] = Variant("s", notification.category)
             hints["transient"] = Variant("b", notification.transient)
         return hints

@@ -292,7 +292,7 @@ class Agent:
             self._delivery.use(session.display)
             if memory.server and memory.server == await session.display.owner():
                 session.display.adopt(memory.server, memory.numbers)
-                self._delivery.slots.update(memory.slots)
+                self._delivery.adopt(memory.slots)
         if not self._settled.is_set():
             there = [slot.key for slot in self._delivery.slots.values() if slot.there]
             self._policy.restore(memory.closed, there)

@@ -3,10 +3,18 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 
 from ipsecwatch.agent.rules import FAILURES, LOSSES, MEANT, OF_PLUTO, RULES, Kind, wrong
 from ipsecwatch.tunnel import Reason, TunnelState
+from tests.support.paths import TOP
+
+PURE = (
+    "rules", "texts", "machine", "notifications", "policy", "tunnel_notice", "service_notice",
+    "template_notice",
+)  # fmt: skip
 
 
 def test_every_reason_is_of_one_sort() -> None:
@@ -33,3 +41,20 @@ def test_what_is_wrong_follows_from_state_and_reason(reason: Reason, *, was_up: 
 def test_what_lasts_is_bad_and_what_is_bad_lasts() -> None:
     for rule in RULES.values():
         assert rule.lasting == (rule.rank > 0)
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_what_decides_does_no_io_and_reads_no_clock(name: str) -> None:
+    tree = ast.parse((TOP / f"ipsecwatch/agent/{name}.py").read_text(encoding="utf-8"))
+    imported = {
+        found.split(".")[0] if not found.startswith("ipsecwatch") else found
+        for node in ast.walk(tree)
+        for found in (
+            [a.name for a in node.names] if isinstance(node, ast.Import)
+            else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    shell = {"asyncio", "os", "time", "socket", "logging", "random", "subprocess", "dbus_fast"}
+    assert not imported & shell
+    rooms = {m.split(".")[2] for m in imported if m.startswith("ipsecwatch.agent.")}
+    assert rooms <= set(PURE)
