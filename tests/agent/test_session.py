@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch import __version__
 from ipsecwatch.agent import delivery, policy, session, tunnel_notice, upgrade
 from ipsecwatch.agent.session import World
 from ipsecwatch.config import AgentSettings, agent_file
-from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.fake_events import Story
@@ -483,9 +485,9 @@ async def test_after_an_upgrade_it_ends_once_for_the_newer_one_and_leaves_the_sc
 
 
 @asynccontextmanager
-async def process(*arguments: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def process(*arguments: str, cwd: Path = TOP) -> AsyncGenerator[asyncio.subprocess.Process]:
     started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ipsecwatch", "agent", *arguments, cwd=TOP,
+        sys.executable, "-m", "ipsecwatch", "agent", *arguments, cwd=cwd,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
@@ -520,6 +522,7 @@ async def test_from_the_service_to_the_screen_and_after_kill_9(tmp_path: Path) -
             deleted = tunnel("office", reason=Reason.PEER_DELETED)
             await service.become(deleted, reason=Reason.PEER_DELETED)
             await server.shows("VPN office is down", within=20)
+            await asyncio.sleep(0.5)  # until that is written down
             ours.kill()
         assert server.titles() == ["VPN office is down"]
         async with process("--config", str(settings)) as ours:
@@ -530,6 +533,42 @@ async def test_from_the_service_to_the_screen_and_after_kill_9(tmp_path: Path) -
             await asyncio.sleep(0.5)
             assert await end(ours, signal.SIGTERM) == ("", "")
         assert server.titles() == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("session_bus", "system_bus")
+async def test_an_old_agent_becomes_the_newer_one_that_was_installed(tmp_path: Path) -> None:
+    await asyncio.to_thread(shutil.copytree, TOP / "ipsecwatch", tmp_path / "ipsecwatch")
+    init = tmp_path / "ipsecwatch/__init__.py"
+    newer = init.read_text()
+    init.write_text(newer.replace(f'"{__version__}"', '"0.0.1"'))
+    async with process("--config", str(tmp_path / "agent.toml"), cwd=tmp_path) as ours:
+        await until_there()
+        init.write_text(newer)
+        first = await owner()
+        async with serving() as service:
+            await service.look(tunnel("site"))
+            async with asyncio.timeout(20):
+                while await owner() in ("", first):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(1)
+            second = await owner()
+            assert ours.returncode is None
+            await asyncio.sleep(0.5)
+            assert await owner() == second  # once
+        _, said = await end(ours, signal.SIGTERM)
+    assert f"ipsecwatch {__version__} is installed, this is 0.0.1" in said
+
+
+async def owner() -> str:
+    """Who the agent is on the session's bus; "": there is none."""
+    connection = await connect("session")
+    try:
+        return str((await connection.call_bus("GetNameOwner", "s", session.NAME)).body[0])
+    except ErrorReplyError:
+        return ""
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize(
