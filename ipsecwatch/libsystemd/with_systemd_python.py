@@ -27,6 +27,10 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         """Learn what has changed in the journal's files; say whether anything has."""
         return bool(super().process() != journal.NOP)
 
+    def seek_realtime(self, at: float) -> None:
+        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+        super().seek_realtime(float(at))  # it takes an int for microseconds
+
     def next(self) -> bool:
         """Go to the next entry; False at the end."""
         return bool(self._next(1))

@@ -229,6 +229,16 @@ def test_a_moment_is_told_by_either_clock_and_with_its_boot(
         assert boot == reader.field("_BOOT_ID").decode()
 
 
+def test_a_moment_without_a_fraction_is_one_in_seconds_too(logs: PrivateJournald, say: Say) -> None:
+    say(["a moment ago"])
+    logs.wait_for(1, "MESSAGE=a moment ago")
+    with closing(binding().reader(logs.logs)) as reader:
+        reader.add_match(MESSAGE="a moment ago")
+        for offset, found in ((-60, True), (60, False)):
+            reader.seek_realtime(int(time.time()) + offset)
+            assert reader.next() is found
+
+
 async def test_a_line_ends_at_a_nul(logs: PrivateJournald, say: Say) -> None:
     async with listening(logs) as (listener, _):
         say(["before\0behind", "after"])
