@@ -25,7 +25,9 @@ SCRIPTS = {
 
 def main() -> None:
     """Write all scripts."""
-    [directory] = sys.argv[1:]
+    directory = sys.argv[1] if len(sys.argv) == 2 else "-"
+    if directory.startswith("-"):
+        sys.exit(__doc__)
     for name, write in SCRIPTS.items():
         file = Path(directory, name)
         file.parent.mkdir(parents=True, exist_ok=True)

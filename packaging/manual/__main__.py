@@ -27,7 +27,9 @@ PAGES = {
 
 def main() -> None:
     """Write all pages."""
-    [directory] = sys.argv[1:]
+    directory = sys.argv[1] if len(sys.argv) == 2 else "-"
+    if directory.startswith("-"):
+        sys.exit(__doc__)
     for name, write in PAGES.items():
         file = Path(directory, name)
         file.parent.mkdir(parents=True, exist_ok=True)

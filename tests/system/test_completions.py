@@ -44,7 +44,11 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=SCRIPTS)
 def shell(
-    request: pytest.FixtureRequest, scripts: Path, system_bus: PrivateBus, tmp_path: Path
+    request: pytest.FixtureRequest,
+    scripts: Path,
+    system_bus: PrivateBus,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Shell]:
     """A shell of a person who has installed the command, and its completion."""
     name: str = request.param
@@ -58,6 +62,7 @@ def shell(
         "PATH": f"{command.parent}:/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb",
         "LC_ALL": "C.UTF-8", "PYTHONPATH": str(TOP), "DBUS_SYSTEM_BUS_ADDRESS": system_bus.address,
     }  # fmt: skip
+    monkeypatch.chdir(tmp_path)
     with shells.start(name, scripts / SCRIPTS[name], tmp_path, environment) as started:
         yield started
     assert not Path("pwned").exists()  # no name was run as a command

@@ -131,13 +131,8 @@ async def service(machine: Machine) -> list[Finding]:
     if not unit.installed:
         if await machine.owner(machine.name):
             return [good(subject, f"runs, not as {machine.service}")]
-        return [
-            bad(
-                subject,
-                f"{machine.service} isn't installed",
-                "apt install ipsecwatch, or dnf install",
-            )
-        ]
+        mend = "apt install ipsecwatch, or dnf install ipsecwatch"
+        return [bad(subject, f"{machine.service} isn't installed", mend)]
     if unit.load == "masked":
         mend = f"systemctl unmask {machine.unit_name}; systemctl enable --now {machine.unit_name}"
         return [bad(subject, f"{machine.service} is masked", mend)]
@@ -147,22 +142,16 @@ async def service(machine: Machine) -> list[Finding]:
             text = "won't be there after the next boot"
             found.append(off(subject, text, f"systemctl enable {machine.unit_name}"))
         return found
+    return [_not_running(machine, unit)]
+
+
+def _not_running(machine: Machine, unit: Unit) -> Finding:
     if unit.active == "inactive":
-        return [
-            bad(
-                subject,
-                f"{machine.service} isn't started",
-                f"systemctl enable --now {machine.unit_name}",
-            )
-        ]
+        mend = f"systemctl enable --now {machine.unit_name}"
+        return bad("service", f"{machine.service} isn't started", mend)
     why = f": {unit.result}" if unit.result not in ("", "success") else ""
-    return [
-        bad(
-            subject,
-            f"{machine.service} is {unit.active}{why}",
-            f"journalctl -u {machine.unit_name} -n 20",
-        )
-    ]
+    mend = f"journalctl -u {machine.unit_name} -n 20"
+    return bad("service", f"{machine.service} is {unit.active}{why}", mend)
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
@@ -175,9 +164,8 @@ async def bus_name(machine: Machine) -> list[Finding]:
     if owner is None:
         unit = await _unit(machine, machine.service)
         if unit is None or unit.active == "active":
-            return [
-                bad(subject, f"nobody is {machine.name}", f"systemctl restart {machine.unit_name}")
-            ]
+            mend = f"systemctl restart {machine.unit_name}"
+            return [bad(subject, f"nobody is {machine.name}", mend)]
         return []  # told with the service
     bus = await machine.bus("system")
     uid = (await bus.call_bus("GetConnectionUnixUser", "s", owner)).body[0]
