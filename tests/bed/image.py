@@ -23,7 +23,9 @@ from tests.support.paths import TOP
 LIBRESWAN: Final = {"bookworm": "4.10", "trixie": "5.2"}
 """The releases of Debian that there are beds of, and their libreswans."""
 
-PATIENCE: Final = 200
+MMDEBSTRAP: Final = ("unshare", "--mount", "mmdebstrap")
+"""In a mount namespace of its own: one that is killed leaves nothing mounted."""
+PATIENCE: Final = 600
 """Seconds that making one may take."""
 
 _SOURCE: Final = (
@@ -118,7 +120,7 @@ def _make(suite: str, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as work:
         root = Path(work, "root")
         include = f"--include={','.join(_PACKAGES)}"
-        run("mmdebstrap", "--quiet", "--variant=minbase", include, suite, str(root), *mirror())
+        run(*MMDEBSTRAP, "--quiet", "--variant=minbase", include, suite, str(root), *mirror())
         run("/bin/sh", "-c", _FINISH, "sh", str(root), given=_INIT)
         new = Path(work, "new")
         # No journal and no checksums: it is written to once. Room for a soak's journal.
@@ -139,7 +141,7 @@ def package(suite: str, folder: Path) -> Path:
     script = "sh /src/packaging/deb /out && lintian --allow-root --fail-on=error /out/*.changes"
     log = folder / "log"
     run(
-        "mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(_BUILD)}",
+        *MMDEBSTRAP, "--quiet", "--variant=minbase", f"--include={','.join(_BUILD)}",
         f"--customize-hook=tar-in {source} /",
         f"--customize-hook=chroot $1 sh -c '{script}' >{log} 2>&1 ||"
         " { mkdir -p $1/out; touch $1/out/failed; }",

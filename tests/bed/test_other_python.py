@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bed.image import mirror, run
+from tests.bed.image import MMDEBSTRAP, mirror, run
 from tests.support.container import UnbootableError
 from tests.support.machine import Machine
 from tests.support.packages import DEB_TOOLS, build
@@ -58,7 +58,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hook.chmod(0o755)
     try:
         run(
-            "mmdebstrap", "--quiet", "--variant=minbase",
+            *MMDEBSTRAP, "--quiet", "--variant=minbase",
             "--include=systemd-sysv,dbus,python3,libsystemd0,rpm", f"--customize-hook={hook}",
             "bullseye", str(folder / "root"), *mirror(),
         )  # fmt: skip
