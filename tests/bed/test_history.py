@@ -26,6 +26,8 @@ pytestmark = [pytest.mark.thorough, pytest.mark.slow, pytest.mark.timeout(3 * 36
 
 FIRST_LOOK: Final = 8.0
 """Seconds that a service may take from its start to its first look, on this slow kernel."""
+HANGING: Final = 60.0
+"""Seconds for which pluto hangs at most: after 200 systemd kills it (WatchdogSec=)."""
 BESIDE: Final = 3.0
 """Seconds that the witness, who looks each second, and a poll may be apart at a change."""
 
@@ -100,7 +102,7 @@ def play(bed: Bed, rest: float) -> None:
         "systemctl kill --signal=CONT ipsec",
     ):
         bed.sh(line)
-        time.sleep(rest)
+        time.sleep(min(rest, HANGING) if "STOP" in line else rest)
     bed.sh("journalctl --sync; sync")
     bed.lose_power()
     bed.run("systemd-run", "--quiet", "--unit=witness", "/opt/bed/witness")
