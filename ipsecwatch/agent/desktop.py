@@ -198,6 +198,8 @@ class NotificationServer(DesktopNotifierBackend):
             notification.timeout * 1000,
         ]
         reply = await self._ask("Notify", "susssasa{sv}i", body)
+        # A server may give a number again that was another notification's.
+        self._numbers = {slot: n for slot, n in self._numbers.items() if n != reply.body[0]}
         self._numbers[notification.identifier] = reply.body[0]
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:

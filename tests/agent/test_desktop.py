@@ -142,6 +142,17 @@ async def test_what_is_closed_is_told_by_whom_and_our_own_closing_is_not() -> No
         assert closed == ["1", "2"]
 
 
+async def test_a_number_that_a_server_gives_twice_is_the_last_ones() -> None:
+    closed: list[str] = []
+    async with notification_server() as server, screen(on_closed=closed.append) as ours:
+        await ours.show("1", notice("a"))
+        server.last_id = 0
+        await ours.show("2", notice("b"))
+        assert ours.numbers == {"2": 1}
+        server.says_closed(1, 2)
+        await until(lambda: closed == ["2"])
+
+
 async def test_no_server_is_an_error_of_its_own_and_leaves_nothing_behind() -> None:
     async with screen() as ours:
         with pytest.raises(desktop.NobodyError, match=r"org\.freedesktop\.Notifications"):

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 BARE = (
     "import asyncio, dbus_fast, desktop_notifier; print(flush=True); asyncio.run(asyncio.sleep(99))"
 )
-STARTED = 17.0
-"""Seconds after which the agent has given back what only its start took, good news has gone, and
-the first look's grace is over."""
-REST = 3.0
+STARTED = 10.5
+"""Seconds after which the agent has given back what only its start took, and good news has gone;
+the first look's grace, which ends by the clock, goes on."""
+REST = 2.5
 
 
 @contextmanager
