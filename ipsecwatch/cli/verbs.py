@@ -22,6 +22,7 @@ VERBS: Final = {
     "replay": "play a recording through the tracker and print each transition",
     "check": "answer as a monitoring plugin: OK, WARNING, CRITICAL or UNKNOWN",
     "metrics": "print all tunnels as metrics for Prometheus",
+    "bar": "print a line for a status bar (waybar, i3blocks, polybar, xmobar), anew at each change",
     "doctor": "say why nothing is to be seen, and what mends it",
     "check-config": "read both settings files, and say what is wrong with them",
     "daemon": "watch pluto and announce what happens; systemd starts this",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import sys
@@ -115,22 +114,6 @@ async def test_the_shell_subscriber_runs_a_command_for_each_loss() -> None:
         await service.become(tunnel("my office", UP), tunnel("it's $(home)", UP))
         await service.become(gone=("it's $(home)",), reason=Reason.UNLOADED)
         assert (await example.line()).endswith(" unloaded")
-
-
-async def test_the_bars_line_is_json_and_escapes_names() -> None:
-    async with running(sys.executable, str(EXAMPLES / "waybar.py")) as example:
-        assert json.loads(await example.line()) == {"text": "VPN ?", "class": "lost"}
-        async with serving() as service:
-            told = json.loads(await example.line())
-            assert told["text"] == "VPN 0/0"
-            await service.look(tunnel("<b>", UP), tunnel("home", UP))
-            while (told := json.loads(await example.line()))["text"] != "VPN 2/2":
-                pass
-            assert told["class"] == "up"
-            assert told["tooltip"] == "&lt;b&gt;: up\nhome: up"
-            await service.become(tunnel("home", DOWN))
-            told = json.loads(await example.line())
-            assert (told["text"], told["class"]) == ("VPN 1/2", "down")
 
 
 @pytest.mark.parametrize("example", sorted(p.name for p in EXAMPLES.iterdir()))

@@ -256,14 +256,13 @@ def test_the_packages_of_both_families_hold_the_examples(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["follow.py", "waybar.py"])
 async def test_an_example_finds_the_libraries_of_the_package(
-    name: str, debs: dict[str, Path], tmp_path: Path, system_bus: PrivateBus
+    debs: dict[str, Path], tmp_path: Path, system_bus: PrivateBus
 ) -> None:
     run("dpkg-deb", "--extract", debs["ipsecwatch"], tmp_path)
     where = str(tmp_path) + PRIVATE
-    example = tmp_path / name
-    text = read(Path(f"{tmp_path}{EXAMPLES}/{name}"))
+    example = tmp_path / "follow.py"
+    text = read(Path(f"{tmp_path}{EXAMPLES}/follow.py"))
     assert text.count(f'"{PRIVATE}"') == 1
     example.write_text(text.replace(PRIVATE, where), encoding="utf-8")
     async with serving() as service:
@@ -275,7 +274,7 @@ async def test_an_example_finds_the_libraries_of_the_package(
         said = await asyncio.wait_for(process.stdout.readline(), 20)
         process.kill()
         await process.wait()
-    assert said.decode().startswith({"follow.py": "office up", "waybar.py": "{"}[name])
+    assert said.decode().startswith("office up")
 
 
 @pytest.mark.slow
@@ -389,8 +388,6 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     assert machine.run("/usr/bin/python3", "-Ic", "import ipsecwatch").returncode == 1
 
     # The examples run as they are, on what the package brought along, and find the service.
-    example = f"timeout 20 {EXAMPLES}/waybar.py | head -n1"
-    assert '{"text": "VPN ' in inside(machine, "sh", "-c", example)
     for name, *arguments in ("follow.py",), ("on-down.sh", "true"):
         command = ("timeout", "3", f"{EXAMPLES}/{name}", *arguments)
         done = machine.run("env", "--chdir=/", *command)

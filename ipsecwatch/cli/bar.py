@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch bar``: a line for a status bar, anew at each change, or once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.cli import bar_formats, selection
+from ipsecwatch.cli.bar_line import Picture
+from ipsecwatch.cli.common import EXIT_OK, add_instance, verb
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.client.connection_names import ConnectionNames, names_of
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES: Final = (
+    ("ipsecwatch bar", "a line of text, and another at each change"),
+    ("ipsecwatch bar --format waybar", "for waybar: JSON with text, class and tooltip"),
+    ("ipsecwatch bar --format polybar --quiet office", "one tunnel; nothing while all is well"),
+    ("ipsecwatch bar --format i3blocks --once", "for a bar that asks again itself"),
+)
+
+FRAME: Final = 0.1
+"""Seconds in which changes are gathered for one line."""
+SHARE: Final = 4
+"""How many times as long as a line took to make is waited before the next one."""
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "bar", VERBS["bar"], run, EXAMPLES)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
+    )
+    parser.add_argument(
+        "--format", choices=bar_formats.FORMATS, default="plain",
+        help="the bar that it is for (default: plain)",
+    )  # fmt: skip
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing while all is well")
+    parser.add_argument(
+        "--once", action="store_true", help="print one line, and end: for a bar that asks again"
+    )
+    add_instance(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    bar = Bar(args)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(bar.once() if args.once else bar.follow())
+    return EXIT_OK
+
+
+class Bar:
+    """Prints what a bar is to show."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._format: str = args.format
+        self._quiet: bool = args.quiet
+        self._instance: str = args.instance
+        wanted = selection.any_of(args.names) if args.names else lambda _: True
+        self._picture = Picture(wanted)
+        self._shown: str | None = None
+
+    async def once(self) -> None:
+        """Print how it is now."""
+        try:
+            seen = await client.snapshot(instance=self._instance)
+        except client.ClientError as e:
+            self._picture.take(client.Lost(str(e), e.hint))
+        else:
+            self._picture.take(seen)
+            known = await names_of(view.name for view in seen.tunnels.values())
+            self._picture.names = {uuid: k.name for uuid, k in known.items()}
+        self._show()
+
+    async def follow(self) -> None:
+        """Print how it is, and anew at each change, until nobody reads it any more."""
+        stirred, ended = asyncio.Event(), asyncio.Event()
+        names = ConnectionNames(lambda _: stirred.set())
+        watched = _watch_reader(ended)
+        tasks = [
+            asyncio.ensure_future(self._follow_service(stirred)),
+            asyncio.ensure_future(self._print(stirred, names)),
+            asyncio.ensure_future(ended.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            if watched is not None:
+                asyncio.get_running_loop().remove_reader(watched)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await names.close()
+
+    async def _follow_service(self, stirred: asyncio.Event) -> None:
+        async with contextlib.aclosing(client.follow(self._instance)) as events:
+            async for event in events:
+                self._picture.take(event)
+                stirred.set()
+
+    async def _print(self, stirred: asyncio.Event, names: ConnectionNames) -> None:
+        now = asyncio.get_running_loop().time
+        while True:
+            await stirred.wait()
+            stirred.clear()
+            began = now()
+            names.keep(view.name for view in self._picture.views.values())
+            self._picture.names = {uuid: known.name for uuid, known in names.known.items()}
+            self._show()
+            await asyncio.sleep(max(FRAME, SHARE * (now() - began)))
+
+    def _show(self) -> None:
+        """Print the line, if it is another one than before."""
+        line = self._picture.line()
+        if self._quiet and line.state.is_well:
+            text = bar_formats.NOTHING.get(self._format, "")
+        else:
+            text = bar_formats.FORMATS[self._format](line)
+        if text != self._shown:
+            print(text, flush=True)
+        self._shown = text
+
+
+def _watch_reader(ended: asyncio.Event) -> int | None:
+    """Set ``ended`` when whoever reads our output is gone. Return what remove_reader() takes.
+
+    A bar that was killed would else leave us behind until something changes. The end of a pipe
+    that is written to can be read only in that it has an error.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        number = sys.stdout.fileno()
+        if stat.S_ISFIFO(os.fstat(number).st_mode):
+            asyncio.get_running_loop().add_reader(number, ended.set)
+            return number
+    return None

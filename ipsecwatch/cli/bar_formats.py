@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""How each status bar takes what it is to show, and how texts are escaped for it. Pure.
+
+Names of tunnels are somebody's text. What a bar would take for its own markup is escaped where it
+has a way to do so, and becomes another character where it hasn't.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli import terminal
+from ipsecwatch.cli.bar_line import BarState
+from ipsecwatch.sanitize import escape_markup
+from ipsecwatch.states import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.cli.bar_line import Line
+
+COLOURS: Final = {
+    BarState.UP: "#5faf5f",
+    BarState.PARTIAL: "#d7af00",
+    BarState.CONNECTING: "#d7af00",
+    BarState.STUCK: "#ff5f5f",
+    BarState.DOWN: "#ff5f5f",
+    BarState.UNKNOWN: "#d787d7",
+    BarState.LOST: "#d787d7",
+}
+"""For bars without style sheets. What has none (waiting, none) is in the bar's own colour."""
+
+
+def waybar(line: Line) -> str:
+    """Write waybar's JSON (waybar-custom(5), return-type json). Text and tooltip are Pango's."""
+    return json.dumps(
+        {
+            "text": escape_markup(line.text),
+            "alt": line.state.value,
+            "class": [line.state.value],
+            "tooltip": escape_markup(line.tooltip),
+            "percentage": line.percentage,
+        }
+    )
+
+
+def i3blocks(line: Line) -> str:
+    """Write a block of i3bar's protocol, as i3blocks takes it with ``format=json``."""
+    block = {"full_text": _with_icon(line), "markup": "none"}
+    if line.state in COLOURS:
+        block["color"] = COLOURS[line.state]
+    return json.dumps(block)
+
+
+def polybar(line: Line) -> str:
+    """Write a line with polybar's formatting tags, which begin with ``%{``: no text has these."""
+    text = _with_icon(line).replace("%", "％")
+    colour = COLOURS.get(line.state)
+    return f"%{{F{colour}}}{text}%{{F-}}" if colour else text
+
+
+_QUILLS: Final = str.maketrans("<>", "‹›")
+
+
+def xmobar(line: Line) -> str:
+    """Write a line with xmobar's colours. An ``<action=…>`` in a name would be a command."""
+    text = _with_icon(line).translate(_QUILLS)
+    colour = COLOURS.get(line.state)
+    return f"<fc={colour}>{text}</fc>" if colour else text
+
+
+def plain(line: Line) -> str:
+    """Write a line without any markup."""
+    return _with_icon(line)
+
+
+FORMATS: Final[dict[str, Callable[[Line], str]]] = {
+    "waybar": waybar,
+    "i3blocks": i3blocks,
+    "polybar": polybar,
+    "xmobar": xmobar,
+    "plain": plain,
+}
+
+NOTHING: Final = {
+    "waybar": json.dumps({"text": "", "alt": "", "class": [], "tooltip": "", "percentage": 0}),
+    "i3blocks": json.dumps({"full_text": ""}),
+}
+"""What a bar takes for "show nothing"; the others take an empty line."""
+
+
+def _with_icon(line: Line) -> str:
+    return f"{icon(line.state)} {line.text}"
+
+
+def icon(state: BarState) -> str:
+    """Return the sign of a state: that of ``status``, where it has one."""
+    like = {BarState.LOST: TunnelState.UNKNOWN, BarState.NONE: TunnelState.DOWN}
+    return terminal.mark(like[state] if state in like else TunnelState(state.value))

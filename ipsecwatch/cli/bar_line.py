@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""What a status bar shows of all tunnels: one state, a short text, and a tooltip. Pure.
+
+It is what isn't well that decides, by the agent's rules: a tunnel on demand that waits, or one that
+was taken down by hand, is as it should be, and never makes the bar red. Where there is no tunnel,
+or nobody knows, the bar says that, and isn't green.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.agent import notifications, rules, texts
+from ipsecwatch.cli import selection, terminal
+from ipsecwatch.cli.terminal import Row
+from ipsecwatch.sanitize import MAX_SHOWN
+from ipsecwatch.states import PlutoState, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+MAX_NAME: Final = 24
+"""Characters of a name in the bar."""
+MAX_LISTED: Final = 20
+"""Tunnels in a tooltip; of the others only the number is told."""
+
+
+class BarState(StrEnum):
+    """How all of it is. The word is the class in the bar's style sheet."""
+
+    UP = "up"
+    PARTIAL = "partial"
+    CONNECTING = "connecting"
+    STUCK = "stuck"
+    DOWN = "down"
+    WAITING = "waiting"
+    UNKNOWN = "unknown"
+    LOST = "lost"
+    """The service isn't heard."""
+    NONE = "none"
+    """There is no tunnel."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether all is as it should be, and is known to be."""
+        return self in (BarState.UP, BarState.WAITING)
+
+
+_WORST_FIRST: Final = (
+    TunnelState.STUCK, TunnelState.DOWN, TunnelState.UNKNOWN, TunnelState.PARTIAL,
+    TunnelState.CONNECTING,
+)  # fmt: skip
+"""Of those that aren't well: the first that there is tells how all of it is."""
+_BEST_FIRST: Final = (TunnelState.UP, TunnelState.PARTIAL, TunnelState.WAITING, TunnelState.DOWN)
+"""The same where nothing is wrong."""
+
+# Whole texts, each of which can be translated as it stands.
+ONE: Final = {
+    BarState.UP: "VPN {name}",
+    BarState.PARTIAL: "VPN {name} in part",
+    BarState.CONNECTING: "VPN {name} connecting",
+    BarState.STUCK: "VPN {name} stuck",
+    BarState.DOWN: "VPN {name} down",
+    BarState.WAITING: "VPN {name} waiting",
+    BarState.UNKNOWN: "VPN {name} unknown",
+}
+"""Where there is one tunnel, or one that isn't well."""
+MANY: Final = "VPN {up}/{all}"
+NO_TUNNEL: Final = "VPN off"
+NOBODY_KNOWS: Final = "VPN ?"
+
+NO_TUNNELS: Final = "No VPN is set up or connected."
+TUNNEL: Final = {
+    TunnelState.UP: "{name}: connected",
+    TunnelState.PARTIAL: "{name}: works in part",
+    TunnelState.CONNECTING: "{name}: connecting",
+    TunnelState.STUCK: "{name}: can't connect",
+    TunnelState.DOWN: "{name}: disconnected",
+    TunnelState.WAITING: "{name}: connects when it is used",
+    TunnelState.UNKNOWN: "{name}: nobody knows",
+}
+MORE: Final = texts.Plural("{n} more", "{n} more")
+OF_PLUTO: Final = {
+    PlutoState.STOPPED: texts.STOPPED.sentence,
+    PlutoState.STARTING: "The VPN service on this computer is starting.",
+    PlutoState.UNREACHABLE: texts.UNREACHABLE.sentence,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What to show, not yet escaped for any bar. Nothing in it has a line break but the tooltip."""
+
+    state: BarState
+    text: str
+    tooltip: str
+    percentage: int
+    """Of all tunnels: how many are up."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """What is known of all tunnels, from the service's events."""
+
+    wanted: Callable[[str], bool]
+    """Says by its name whether a tunnel is to be shown."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What people call the tunnels that have another name than pluto's."""
+    views: dict[str, client.View] = field(default_factory=dict)
+    """By object path."""
+    pluto: PlutoState = PlutoState.UNREACHABLE
+    lost: str | None = "It isn't known yet."
+    """Why the service isn't heard; None: it is."""
+    _were_up: set[str] = field(default_factory=set)
+    """Paths of tunnels that were up while we listened, and weren't taken down by hand since."""
+
+    def take(self, event: client.Event) -> None:
+        """Take note of what happened."""
+        match event:
+            case client.Snapshot():
+                self.views, self.lost, self.pluto = dict(event.tunnels), None, event.pluto_state
+                self._were_up &= self.views.keys()
+            case client.Change():
+                self.views[event.path] = event.view
+            case client.Update(view=None):
+                self.views.pop(event.path, None)
+            case client.Update(view=view) if view is not None:
+                self.views[event.path] = view
+            case client.Pluto():
+                self.pluto = event.state
+            case client.Lost():
+                self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
+                return
+        self._note_up()
+
+    def _note_up(self) -> None:
+        for path, view in self.views.items():
+            if view.state.carries:
+                self._were_up.add(path)
+            elif view.reason in rules.MEANT or view.state is TunnelState.WAITING:
+                self._were_up.discard(path)
+
+    def line(self) -> Line:
+        """Return what to show of it."""
+        if self.lost is not None:
+            return Line(BarState.LOST, NOBODY_KNOWS, self.lost, 0)
+        views = [view for view in self.views.values() if self._is_wanted(view)]
+        rows = [Row.of_view(view) for view in views]
+        ill = [row for row, view in zip(rows, views, strict=True) if self._is_ill(view)]
+        of_pluto = OF_PLUTO.get(self.pluto, "")
+        if not rows:
+            unsure = self.pluto in (PlutoState.UNREACHABLE, PlutoState.STARTING)
+            state = BarState.UNKNOWN if unsure else BarState.NONE
+            text = NOBODY_KNOWS if unsure else NO_TUNNEL
+            return Line(state, text, of_pluto or NO_TUNNELS, 0)
+        state = _state(rows, ill)
+        up = sum(row.state is TunnelState.UP for row in rows)
+        tooltip = "\n".join(filter(None, (of_pluto, *self._listed(rows, ill))))
+        return Line(state, self._text(state, rows, ill, up), tooltip, 100 * up // len(rows))
+
+    def _is_wanted(self, view: client.View) -> bool:
+        return self.wanted(view.name) or self.wanted(self._name(view.name))
+
+    def _is_ill(self, view: client.View) -> bool:
+        """Return whether a tunnel isn't as it should be, or isn't there yet."""
+        if view.state in (TunnelState.UNKNOWN, TunnelState.CONNECTING):
+            return True
+        was_up = view.path in self._were_up
+        return rules.wrong(view.state, view.reason, was_up=was_up) is not None
+
+    def _name(self, name: str) -> str:
+        """Return what people call a tunnel."""
+        return notifications.shown(self.names.get(name, name), MAX_SHOWN)
+
+    def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:
+        told = ill or rows
+        if len(told) == 1:
+            name = terminal.cut(self._name(told[0].name), MAX_NAME, both_ends=True)
+            return ONE[state].format(name=notifications.isolated(name))
+        return MANY.format(up=up, all=len(rows))
+
+    def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
+        """List tunnels, the worst first: those that aren't well with the reason."""
+        wrong = {row.name for row in ill}
+        first = selection.Selection().sort(rows)
+        first.sort(key=lambda row: row.name not in wrong)
+        few = first if len(first) <= MAX_LISTED else first[: MAX_LISTED - 1]
+        lines = [self._tunnel(row, ill=row.name in wrong) for row in few]
+        more = len(first) - len(few)
+        return [*lines, MORE.of(more).format(n=more)] if more else lines
+
+    def _tunnel(self, row: Row, *, ill: bool) -> str:
+        told = TUNNEL[row.state].format(name=notifications.isolated(self._name(row.name)))
+        sentence = texts.REASONS[row.reason].sentence if ill else ""
+        return f"{told}\n    {sentence}" if sentence else told
+
+
+def _state(rows: Sequence[Row], ill: Sequence[Row]) -> BarState:
+    found, order = (ill, _WORST_FIRST) if ill else (rows, _BEST_FIRST)
+    states = {row.state for row in found}
+    return BarState(next(state for state in order if state in states))
