@@ -98,7 +98,7 @@ class _Played:
             start = entry.at if start is None else start
             if isinstance(entry, LogLine):
                 log.append((entry.at - start, entry))
-            elif isinstance(entry, recording.RecordedAnswer):
+            elif isinstance(entry, recording.RecordedAnswer) and entry.command == "status":
                 statuses.append((entry.at - start, entry.stdout))
         return cls(Timeline(statuses), log, statuses[-1][0])
 
