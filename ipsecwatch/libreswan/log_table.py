@@ -28,9 +28,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum, auto
 from typing import Final
 
+from ipsecwatch.libreswan.releases import MAIN
 from ipsecwatch.tunnel import Reason
-
-MAIN: Final = "main"
 
 
 class LogEvent(Enum):

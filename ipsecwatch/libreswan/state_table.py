@@ -12,12 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ipsecwatch.libreswan.releases import MAIN, is_from
 from ipsecwatch.states import Role, SaKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAIN: Final = "main"
+NAMELESS: Final = "5.4"
+"""The first release that prints a state's story without its name."""
 
 T = TypeVar("T")
 
@@ -676,14 +678,15 @@ def _common(values: Iterable[T]) -> T | None:
     return different.pop() if len(different) == 1 else None
 
 
-def _index() -> tuple[dict[str, Meaning], dict[str, Meaning]]:
+def index(table: Iterable[StateInfo]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:
+    """Return what each name means, and what each story means that is printed without a name."""
     names: dict[str, list[StateInfo]] = {}
     nameless: dict[str, list[StateInfo]] = {}
-    for story in STATE_TABLE:
+    for story in table:
         for wording in story.names:
             names.setdefault(wording.text, []).append(story)
         for wording in story.stories:
-            if wording.last == MAIN:  # only from 5.4 on does a story stand alone
+            if is_from(wording.last, NAMELESS):
                 nameless.setdefault(wording.text, []).append(story)
     return (
         {text: _agreement(found) for text, found in names.items()},
@@ -691,7 +694,7 @@ def _index() -> tuple[dict[str, Meaning], dict[str, Meaning]]:
     )
 
 
-_BY_NAME, _BY_STORY = _index()
+_BY_NAME, _BY_STORY = index(STATE_TABLE)
 
 
 def meaning(name: str | None, story: str) -> Meaning:

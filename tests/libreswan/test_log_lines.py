@@ -21,8 +21,8 @@ from ipsecwatch.libreswan.log_lines import (
     parse_line,
 )
 from ipsecwatch.libreswan.log_table import DAEMON_TABLE, TABLE
+from ipsecwatch.libreswan.releases import RELEASES
 from ipsecwatch.tunnel import Reason
-from tests.support.libreswan_source import RELEASES
 from tests.support.paths import FIXTURES
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.libreswan.log_table import DAEMON_TABLE, TABLE, LogEvent, LogWording, Proof, Weight
+from ipsecwatch.libreswan.releases import RELEASES
 from ipsecwatch.tunnel import Reason
 from tests.support import libreswan_source as source
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = (*TABLE, *DAEMON_TABLE)
-RELEASES = source.RELEASES
 
 
 def words(row: LogWording) -> str:

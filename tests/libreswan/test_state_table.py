@@ -4,12 +4,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from ipsecwatch import recording
-from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording, find, meaning
+from ipsecwatch.libreswan.releases import MAIN, RELEASES
+from ipsecwatch.libreswan.state_table import (
+    NAMELESS,
+    STATE_TABLE,
+    StateInfo,
+    Wording,
+    find,
+    index,
+    meaning,
+)
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Role, SaKind, Stage
 from tests.support.corpus import CORPUS, SHARED, needs_corpus, outputs
@@ -24,9 +34,8 @@ LAST_NAMED: Final = "5.3.2"
 """The last release that prints names of states."""
 
 
-def order(tag: str) -> tuple[int, ...]:
-    tag = tag.removeprefix("v")
-    return (9,) if tag in ("HEAD", MAIN) else tuple(map(int, tag.split(".")))
+def order(tag: str) -> int:
+    return RELEASES.index(MAIN if tag == "HEAD" else tag.removeprefix("v"))
 
 
 def prints(wordings: Iterable[Wording], text: str | None, tag: str) -> bool:
@@ -215,3 +224,10 @@ def test_ranges_are_in_order_and_names_end_with_the_release_that_dropped_them() 
         for w in (*row.names, *row.stories):
             assert order(w.first) <= order(w.last), w
         assert all(order(w.last) <= order(LAST_NAMED) for w in row.names)
+
+
+def test_a_story_that_a_later_release_words_anew_keeps_its_meaning_in_the_older_one() -> None:
+    [row] = find("sent IKE_SA_INIT request")
+    ended = tuple(replace(w, last=NAMELESS) for w in row.stories)
+    _, by_story = index([replace(row, stories=ended)])
+    assert by_story["sent IKE_SA_INIT request"].stage is Stage.HALF_OPEN

@@ -11,16 +11,10 @@ import tarfile
 from functools import cache
 from typing import Final
 
+from ipsecwatch.libreswan.releases import MAIN
+
 CLONE: Final = os.environ.get("LIBRESWAN_CLONE", "")
 """A git clone of libreswan with its tags, bare or not; empty where there is none."""
-
-RELEASES: Final = (
-    "3.18", "3.19", "3.20", "3.21", "3.22", "3.23", "3.25", "3.26", "3.27", "3.28", "3.29", "3.30",
-    "3.31", "3.32",
-    *(f"4.{n}" for n in range(16)),
-    "5.0", "5.1", "5.2", "5.3", "5.3.1", "5.3.2", "5.4", "main",
-)  # fmt: skip
-"""Those that the tables are of, in order; ``main`` is the development branch after the last."""
 
 _FOLDERS: Final = ("programs/pluto", "lib", "include")
 _TOKEN: Final = re.compile(
@@ -36,7 +30,7 @@ def texts(release: str) -> str:
 
     Literals that stand side by side are one. So is one with a macro of a format (PRI_...) in it.
     """
-    tag = release if release == "main" else f"v{release}"
+    tag = release if release == MAIN else f"v{release}"
     archive = subprocess.run(
         ["git", "-C", CLONE, "archive", tag, *_FOLDERS], capture_output=True, check=True
     ).stdout

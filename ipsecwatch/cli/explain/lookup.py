@@ -10,7 +10,8 @@ from ipsecwatch.cli import suggest, terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, OwnWord, own_words
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, notifications
-from ipsecwatch.libreswan.state_table import MAIN, STATE_TABLE, StateInfo, Wording
+from ipsecwatch.libreswan.releases import MAIN
+from ipsecwatch.libreswan.state_table import STATE_TABLE, StateInfo, Wording
 from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.states import Role, SaKind
 
