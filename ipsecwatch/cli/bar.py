@@ -11,9 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli import bar_formats, selection
+from ipsecwatch.cli import bar_formats
 from ipsecwatch.cli.bar_line import Picture
 from ipsecwatch.cli.common import EXIT_OK, add_instance, verb
+from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client.connection_names import ConnectionNames, names_of
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli import terminal
 from ipsecwatch.cli.bar_line import BarState
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.sanitize import escape_markup
 from ipsecwatch.states import TunnelState
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
 from ipsecwatch.agent import notifications, rules, texts
-from ipsecwatch.cli import selection, terminal
-from ipsecwatch.cli.terminal import Row
+from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.sanitize import MAX_SHOWN
 from ipsecwatch.states import PlutoState, TunnelState
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import recording
-from ipsecwatch.cli import redact, terminal
+from ipsecwatch.cli import redact
 from ipsecwatch.cli.common import (
     EXIT_OK,
     EXIT_USAGE,
@@ -22,6 +22,7 @@ from ipsecwatch.cli.common import (
     instance_settings,
     verb,
 )
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader, daemon_info
 from ipsecwatch.pluto import whack

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
-from ipsecwatch.cli.catching_up import KnownTunnels
 from ipsecwatch.cli.common import (
     EXIT_NO,
     EXIT_OK,
@@ -28,6 +27,7 @@ from ipsecwatch.cli.common import (
     reason_json,
     verb,
 )
+from ipsecwatch.cli.monitor.catching_up import KnownTunnels
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.dbus.names import unit_name
 from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for

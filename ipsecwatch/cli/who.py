@@ -8,19 +8,21 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import health, pager, status, table, terminal, tunnel_source, tunnel_table
+from ipsecwatch.cli import status
 from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, add_instance, verb
-from ipsecwatch.cli.selection import matcher, natural, read_states
-from ipsecwatch.cli.table import Column
-from ipsecwatch.cli.tunnel_source import Depth
+from ipsecwatch.cli.display import pager, table, terminal
+from ipsecwatch.cli.display.table import Column
+from ipsecwatch.cli.tunnels import health, listing, source
+from ipsecwatch.cli.tunnels.found import Depth
+from ipsecwatch.cli.tunnels.selection import matcher, natural, read_states
 from ipsecwatch.cli.verbs import VERBS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-    from ipsecwatch.cli.terminal import Paint, Row
-    from ipsecwatch.cli.tunnel_source import Details, Found
+    from ipsecwatch.cli.display.terminal import Paint, Row
+    from ipsecwatch.cli.tunnels.found import Details, Found
     from ipsecwatch.states import TunnelState
 
 EXAMPLES: Final = (
@@ -112,7 +114,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     states = read_states(args.state)
     interactive = args.details and status.at_terminal()
-    found = tunnel_source.look(
+    found = source.look(
         args.file, Depth.BRIEF, _instances, interactive=interactive, instance=args.instance
     )
     peers = peers_of(found)
@@ -177,7 +179,7 @@ def _columns(paint: Paint) -> list[Column[Peer]]:
         Column("ADDRESS", lambda p: p.address or "", 1, least=10, most=40, both_ends=True),
         Column("LEASE", lambda p: p.lease or "", 3, most=40, spare=True),
         Column("SINCE", lambda p: _age(p.age, known=p.since_known), 2, spare=True),
-        Column(tunnel_table.TRAFFIC, tunnel_table.traffic, 5, spare=True),
+        Column(listing.TRAFFIC, listing.traffic, 5, spare=True),
         Column("IDLE", lambda p: _age(p.idle, known=p.idle_known), 4, spare=True),
         Column("TUNNEL", lambda p: p.tunnel, 6, least=8, most=42, both_ends=True, spare=True),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.config import Settings
 from ipsecwatch.pluto.unit_file import find_unit
 from ipsecwatch.reasons import LOG_TEXTS, advice_about_pluto

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch.cli.main import run
-from tests.cli.test_status import as_another_user
+from tests.cli.status.test_status import as_another_user
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.recordings import ROOT, statuses
 from tests.support.small_gateway import OFFICES, road_warriors, show

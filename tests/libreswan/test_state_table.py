@@ -35,7 +35,7 @@ LAST_NAMED: Final = "5.3.2"
 
 
 BEFORE_HEAD: Final = "5.4"
-"""The last release before the ``main`` of which there are texts: HEAD. It stays when others come."""
+"""The last release before the ``main`` of which there are texts (HEAD), whatever comes later."""
 
 
 def order(tag: str) -> float:

@@ -19,7 +19,7 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Final, Self
 
-from ipsecwatch.cli.terminal import width
+from ipsecwatch.cli.display.terminal import width
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
-from ipsecwatch.cli.catching_up import Transition
-from ipsecwatch.cli.hooks import environment
+from ipsecwatch.cli.monitor.catching_up import Transition
+from ipsecwatch.cli.monitor.hooks import environment
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.paths import TOP
 

@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__, client, config
-from ipsecwatch.cli import check_config, terminal
+from ipsecwatch.cli import check_config
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
 from ipsecwatch.cli.doctor.machine import ASKING, in_thread
 from ipsecwatch.dbus.connection import BusError

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.libreswan import glossary, state_table
 from ipsecwatch.libreswan.status import connection_fields
 from ipsecwatch.reasons import REASON_TEXTS

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ipsecwatch import client
-from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import reason_json
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
 from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.states import Reason, TunnelState

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
 from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight

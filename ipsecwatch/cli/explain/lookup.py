@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import suggest, terminal
+from ipsecwatch.cli import suggest
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, OwnWord, own_words
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, notifications

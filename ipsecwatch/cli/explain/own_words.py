@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.states import Reason, TunnelState
 

@@ -7,8 +7,8 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import terminal
 from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import log_story, lookup, overview, reading
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.report import Knowledge

@@ -8,14 +8,14 @@ from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.cli.display.terminal import can_show_symbols
 from ipsecwatch.cli.history.times import local
-from ipsecwatch.cli.terminal import can_show_symbols
 from ipsecwatch.states import TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ipsecwatch.cli.terminal import Paint
+    from ipsecwatch.cli.display.terminal import Paint
     from ipsecwatch.history.timelines import Span
 
 T = TunnelState

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.cli import table, terminal
+from ipsecwatch.cli.display import table, terminal
+from ipsecwatch.cli.display.table import Column
 from ipsecwatch.cli.history.bar import bar, glyphs, ruler
 from ipsecwatch.cli.history.times import local
-from ipsecwatch.cli.selection import natural
-from ipsecwatch.cli.table import Column
+from ipsecwatch.cli.tunnels.selection import natural
 from ipsecwatch.history.entries import Kind
 from ipsecwatch.history.visits import visits_of
 from ipsecwatch.history.watches import End

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ipsecwatch.cli.display.terminal import Paint
 from ipsecwatch.cli.explain import overview, reading
-from ipsecwatch.cli.terminal import Paint
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.tunnel import TunnelState
 from tests.support.recordings import ROOT, statuses

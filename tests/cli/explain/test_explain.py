@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch.cli import main
+from ipsecwatch.cli.display.terminal import Paint, width
 from ipsecwatch.cli.explain import describe, overview
-from ipsecwatch.cli.terminal import Paint, width
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Poll
 from ipsecwatch.tracking.tracker import Tracker

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli import main, terminal
+from ipsecwatch.cli import main
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import log_story
 from ipsecwatch.cli.replay import transitions
 from ipsecwatch.libreswan import log_text

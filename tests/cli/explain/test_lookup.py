@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import lookup
 from ipsecwatch.libreswan import glossary
 from ipsecwatch.libreswan.state_table import STATE_TABLE

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import pytest
 
-from ipsecwatch.cli import main, terminal
+from ipsecwatch.cli import main
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain import lookup
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, own_words
 from ipsecwatch.reasons import REASON_TEXTS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.cli import terminal
+from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.history import bar, screen
 from ipsecwatch.cli.history.bar import ruler
 from ipsecwatch.cli.main import run

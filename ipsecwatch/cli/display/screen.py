@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+"""A whole terminal to draw on, and keys from it.
+
+Plain ECMA-48 sequences, which every terminal but a dumb one has; no curses, whose getch() would
+have to be married to the event loop and whose screen knows nothing of a slow line. Only lines that
+changed are sent. Where the line is slow the pictures in between are left out: the next one is sent
+when the last one has gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import re
+import signal
+import sys
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli.common import EXIT_USAGE, Failure
+from ipsecwatch.cli.display import keys
+from ipsecwatch.cli.display.terminal import width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+_ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
+"""The other screen, no cursor, no wrapping, an empty picture."""
+_LEAVE: Final = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l"
+_SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
+_LONE_ESCAPE: Final = 0.2
+"""Seconds after which an escape is a key of its own, and no beginning of a sequence."""
+_FAREWELL: Final = 0.5
+"""Seconds within which a terminal takes what makes it as it was."""
+
+
+class Screen:
+    """The terminal, while the context lasts. It is as it was before at every end but SIGKILL.
+
+    ``on_key`` is called with keys (keys.py), ``on_resize`` when the size changed or all must be
+    drawn again, ``on_end`` when a signal or the terminal's end says that it is over.
+    """
+
+    def __init__(
+        self,
+        on_key: Callable[[str], None],
+        on_resize: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
+        self._on_key, self._on_resize, self._on_end = on_key, on_resize, on_end
+        try:
+            # A description of our own: what is set to non-blocking isn't the shell's, too.
+            self._tty = os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._before = termios.tcgetattr(self._tty)
+        except OSError as e:
+            raise Failure(f"there is no terminal to draw on: {e.strerror}", _ELSE) from e
+        self._shown: list[str] = []
+        self._next: Sequence[str] | None = None
+        self._unsent = b""
+        self._typed = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._escape: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Screen:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGWINCH, self._redraw)
+        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            loop.add_signal_handler(number, self._on_end)
+        loop.add_reader(self._tty, self._read)
+        self._take()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._tty)
+        if self._escape is not None:
+            self._escape.cancel()
+        self._give_back()
+        os.close(self._tty)
+        for number in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+        loop.remove_signal_handler(signal.SIGQUIT)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and lines."""
+        with suppress(OSError):
+            columns, lines = os.get_terminal_size(self._tty)
+            if columns and lines:
+                return columns, lines
+        return 80, 24
+
+    def draw(self, lines: Sequence[str]) -> None:
+        """Show these lines, each of which fits; what is below them is empty."""
+        self._next = lines
+        if not self._unsent:
+            self._send_next()
+
+    # --- output -----------------------------------------------------------------------------
+
+    def _send_next(self) -> None:
+        if self._next is None:
+            return
+        columns, height = self.size
+        lines = [*self._next[:height], *[""] * (height - len(self._next))]
+        shown = self._shown if len(self._shown) == height else [None] * height
+        changed = [
+            f"\x1b[{n + 1};1H{line}{_erased(line, columns)}"
+            for n, (line, old) in enumerate(zip(lines, shown, strict=True))
+            if line != old
+        ]
+        self._shown, self._next = lines, None
+        self._send("".join(changed))
+
+    def _send(self, text: str) -> None:
+        encoding = sys.stdout.encoding or "utf-8"
+        self._unsent += text.encode(encoding, "backslashreplace")
+        self._write()
+
+    def _write(self) -> None:
+        """Write as much as the terminal takes; the rest when it takes more."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._unsent = (
+                self._unsent[os.write(self._tty, self._unsent) :] if self._unsent else b""
+            )
+        except BlockingIOError:
+            pass
+        except OSError:  # the terminal is gone
+            self._unsent = b""
+            self._on_end()
+        if self._unsent:
+            loop.add_writer(self._tty, self._write)
+        else:
+            loop.remove_writer(self._tty)
+            self._send_next()
+
+    # --- input ------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._tty, 4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            asyncio.get_running_loop().remove_reader(self._tty)
+            self._on_end()
+            return
+        self._press(self._typed + self._decoder.decode(data))
+
+    def _press(self, text: str) -> None:
+        if self._escape is not None:
+            self._escape.cancel()
+            self._escape = None
+        pressed, self._typed = keys.decode(text)
+        if self._typed:
+            self._escape = asyncio.get_running_loop().call_later(_LONE_ESCAPE, self._end_escape)
+        for key in pressed:
+            if key == keys.REDRAW:
+                self._redraw()
+            else:
+                self._on_key(key)
+
+    def _end_escape(self) -> None:
+        self._escape, self._typed = None, ""
+        self._on_key(keys.ESCAPE)
+
+    # --- taking and giving back -------------------------------------------------------------
+
+    def _take(self) -> None:
+        raw = [*self._before]
+        raw[3] = raw[3] & ~(termios.ICANON | termios.ECHO)  # signals stay: Ctrl-C, Ctrl-Z
+        raw[0] = raw[0] & ~termios.IXON
+        termios.tcsetattr(self._tty, termios.TCSADRAIN, raw)
+        self._shown = []
+        self._send(_ENTER)
+
+    def _give_back(self) -> None:
+        """Make the terminal as it was, whatever is on its way still."""
+        asyncio.get_running_loop().remove_writer(self._tty)
+        self._unsent, self._next = b"", None
+        with suppress(OSError, termios.error):
+            termios.tcflush(self._tty, termios.TCOFLUSH)
+            _write_all(self._tty, f"\x18{_LEAVE}".encode())  # CAN: of a sequence that was cut
+        with suppress(OSError, termios.error):
+            termios.tcsetattr(self._tty, termios.TCSANOW, self._before)
+
+    def _redraw(self) -> None:
+        """Draw all again: the size is another one, or somebody else wrote on it."""
+        self._shown = []
+        self._send("\x1b[H\x1b[2J")
+        self._on_resize()
+
+    def _suspend(self) -> None:
+        """Stop, as Ctrl-Z does to others, and go on when we are in the foreground again."""
+        loop = asyncio.get_running_loop()
+        self._give_back()
+        loop.remove_signal_handler(signal.SIGTSTP)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, self._suspend)
+        self._take()
+        self._on_resize()
+
+
+_ELSE: Final = "For scripts: ipsecwatch monitor"
+
+
+def require_terminal() -> None:
+    """Raise Failure where stdout is no terminal to draw on."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Failure("--watch needs a terminal", _ELSE, EXIT_USAGE)
+    if os.environ.get("TERM", "dumb") == "dumb":
+        raise Failure("--watch needs a terminal that can move its cursor", _ELSE, EXIT_USAGE)
+
+
+def _erased(line: str, columns: int) -> str:
+    """Erase the rest of a line. A full one has none, and would lose its last character."""
+    return "\x1b[K" if width(_SGR.sub("", line)) < columns else ""
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """Write within _FAREWELL, or give up."""
+    import select
+
+    while data:
+        _, ready, _ = select.select([], [fd], [], _FAREWELL)
+        if not ready:
+            return
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Tables that fit: columns are left out, and cells are cut, before a line wraps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from ipsecwatch.cli.display.terminal import cut, pad, width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from ipsecwatch.cli.display.terminal import Paint
+
+T = TypeVar("T")
+
+GAP: Final = 2
+"""Blanks between columns."""
+NOTHING: Final = "-"
+"""What stands for a value that isn't known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[T]):
+    """One column: what it says of a row, and what may be cut of it."""
+
+    title: str
+    text: Callable[[T], str]
+    rank: int
+    """Which columns stay where there is no room for all: the lowest ranks."""
+    least: int = 0
+    """Cells to which its cells may be cut; 0: they aren't cut."""
+    wish: int = 0
+    """Cells that it gets before others get more than they need, and before spare ones get any."""
+    spare: bool = False
+    """Only there where the others have what they wish."""
+    most: int = 1000
+    """Cells beyond which they are cut even where there is room."""
+    short: Callable[[T], str] | None = None
+    """Says the same in a word, for where there is no room for it."""
+    right: bool = False
+    """Numbers stand at the right."""
+    both_ends: bool = False
+    """What is cut is cut in the middle: names differ at their end."""
+    paint: Callable[[T, str], str] | None = None
+    """Colours a cell that has its width already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout(Generic[T]):
+    """Columns with the widths that they have for some rows on some terminal."""
+
+    columns: tuple[tuple[Column[T], int], ...]
+
+    def head(self, paint: Paint) -> str:
+        """Write the line above the table."""
+        cells = [_fit(c.title, c, cells) for c, cells in self.columns]
+        return paint.dim((" " * GAP).join(cells).rstrip())
+
+    def line(self, row: T) -> str:
+        """Write one row."""
+        cells = []
+        for number, (column, cells_wide) in enumerate(self.columns):
+            text = column.text(row) or NOTHING
+            if column.short is not None and width(text) > cells_wide:
+                text = column.short(row)
+            text = _fit(text, column, cells_wide)
+            if number == len(self.columns) - 1:
+                text = text.rstrip()
+            cells.append(column.paint(row, text) if column.paint else text)
+        return (" " * GAP).join(cells)
+
+
+def lay_out(
+    columns: Sequence[Column[T]], rows: Iterable[T], wide: int | None, *, all_: bool = False
+) -> Layout[T]:
+    """Find the widths of columns; ``wide`` is None where lines may be of any length.
+
+    ``all_``: keep those of which nothing is known yet.
+    """
+    rows = list(rows)
+    natural: list[tuple[Column[T], int]] = []
+    for column in columns:
+        texts = {column.text(row) for row in rows}
+        if wide is not None and not all_ and not any(texts):
+            continue
+        cells = max([width(column.title), *map(width, texts)])
+        natural.append((column, min(cells, column.most)))
+    if wide is None:
+        return Layout(tuple(natural))
+    return Layout(tuple(_shrink(_kept(natural, wide), wide)))
+
+
+def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
+    """Leave out columns that have no room even when all are cut to their least."""
+    kept: list[tuple[Column[T], int]] = []
+    used = -GAP
+    for column, cells in sorted(natural, key=lambda n: n[0].rank):
+        least = _least(column, cells)
+        if column.spare:
+            used = sum(GAP + max(_least(c, n), min(c.wish, n)) for c, n in kept) - GAP
+        if not kept or used + GAP + least <= wide:
+            kept.append((column, cells))
+            used += GAP + least
+    return [n for n in natural if n in kept]
+
+
+def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
+    """Share the room between columns: first what they need, then what they wish, then the rest."""
+    shares = {c.rank: _least(c, cells) for c, cells in kept}
+    spare = max(0, wide - sum(shares.values()) - GAP * (len(kept) - 1))
+    by_rank = sorted(kept, key=lambda n: n[0].rank)
+    for column, cells in [*((c, min(c.wish, n)) for c, n in by_rank), *by_rank]:
+        more = max(0, min(cells - shares[column.rank], spare))
+        shares[column.rank] += more
+        spare -= more
+    return [(c, min(shares[c.rank], wide)) for c, _ in kept]
+
+
+def _least(column: Column[T], cells: int) -> int:
+    return min(cells, max(column.least, width(column.title))) if column.least else cells
+
+
+def _fit(text: str, column: Column[T], cells: int) -> str:
+    text = cut(text, cells, both_ends=column.both_ends)
+    return " " * (cells - width(text)) + text if column.right else pad(text, cells)

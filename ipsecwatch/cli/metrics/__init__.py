@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch metrics``: all tunnels in numbers, for Prometheus and what reads its formats.
+
+What a series is called comes from the settings of libreswan's administrator alone: connection
+names, and words of ours. The clients of a template are counted and not named: their numbers would
+make new series for ever. What isn't known is NaN, which no alert takes for 0, or left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import __version__, client
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN, Failure, add_instance, fail, verb
+from ipsecwatch.cli.metrics.exposition import Family, Format, Kind, Sample, write
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.report import LogState, PlutoState
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import Reason, TunnelState
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from enum import StrEnum
+
+    from ipsecwatch.client import Snapshot, View
+
+EXAMPLES: Final = (
+    ("ipsecwatch metrics", "OpenMetrics text"),
+    (
+        "ipsecwatch metrics --output /var/lib/prometheus/node-exporter/ipsecwatch.prom",
+        "for node_exporter's textfile collector",
+    ),
+)
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "metrics", VERBS["metrics"], run, EXAMPLES)
+    parser.add_argument(
+        "--format", choices=[str(each) for each in Format], metavar="FORMAT",
+        help="either openmetrics, or prometheus: the older text format, which node_exporter's "
+        "textfile collector reads (the default with --output)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE",
+        help="write FILE, whole or not at all, instead of stdout",
+    )  # fmt: skip
+    add_instance(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    failure, seen = None, None
+    try:
+        seen = asyncio.run(client.snapshot(instance=args.instance))
+    except client.ClientError as e:
+        failure = Failure(str(e), e.hint, EXIT_UNKNOWN)
+    format_ = Format(args.format or (Format.PROMETHEUS if args.output else Format.OPENMETRICS))
+    text = write(_of_instance(families(seen), args.instance), format_)
+    if args.output:
+        _replace(args.output, text)
+    else:
+        # Both formats are UTF-8, whatever the locale.
+        sys.stdout.buffer.write(text.encode())
+    # Told even so: whoever reads the metrics learns that nobody answered, and from an old file
+    # he wouldn't.
+    return fail(failure) if failure else EXIT_OK
+
+
+def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
+    """Tell series of several services on one machine apart, by a label."""
+    more = {"service": instance} if instance else {}
+    for family in told:
+        samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
+        yield replace(family, samples=tuple(samples))
+
+
+def families(seen: Snapshot | None) -> Iterator[Family]:
+    """Say in numbers how all is; None: the service didn't answer."""
+    yield _gauge("up", "Whether ipsecwatch.service answered.", seen is not None)
+    yield _info("build", "The version of the ipsecwatch that wrote this.", __version__)
+    if seen is not None:
+        yield from _service(seen)
+        yield from _tunnels(seen)
+
+
+def _service(seen: Snapshot) -> Iterator[Family]:
+    if seen.pluto_version:
+        yield _info("libreswan", "The version of the pluto that runs.", clean(seen.pluto_version))
+    yield _one_of("pluto_state", "How libreswan's daemon is.", PlutoState, seen.pluto_state)
+    if seen.log is not None:
+        yield _one_of("log_state", "Where pluto's log is read from.", LogState, seen.log)
+    if seen.last_poll:
+        what = "When pluto last answered."
+        yield _gauge("last_answer_timestamp_seconds", what, seen.last_poll, unit="seconds")
+    what = "Whether pluto's last answer was whole and made sense."
+    yield _gauge("answer_complete", what, seen.complete)
+    what = "Lines of pluto's last answer that no release is known to print."
+    yield _gauge("unrecognised_lines", what, seen.unrecognised)
+    what = "Changes of state of all tunnels since the service began."
+    yield _counter("transitions", what, seen.serial)
+    if seen.missed is not None:
+        what = "SAs that came and went between two polls since the service began."
+        yield _counter("missed_sas", what, seen.missed)
+    states = Counter([view.state for view in seen.tunnels.values()])
+    yield Family(
+        "ipsecwatch_tunnels", Kind.GAUGE, "Tunnels in each state, each client of a template too.",
+        tuple(Sample(states[state], {"state": state}) for state in TunnelState),
+    )  # fmt: skip
+
+
+def _tunnels(seen: Snapshot) -> Iterator[Family]:
+    named = _named(seen.tunnels)
+    yield _each(
+        "up", "Whether every child of the tunnel has a Child SA; NaN: it isn't known.",
+        ((label, _is_up(view)) for label, view in named),
+    )  # fmt: skip
+    yield Family(
+        "ipsecwatch_tunnel_state", Kind.GAUGE, "How a tunnel is: 1 for the state that it is in.",
+        tuple(
+            Sample(view.state is state, {"tunnel": label, "state": state})
+            for label, view in named
+            for state in TunnelState
+        ),
+    )  # fmt: skip
+    yield Family(
+        "ipsecwatch_tunnel_reason", Kind.GAUGE, "Why a tunnel isn't up, where that is known.",
+        tuple(
+            Sample(1, {"tunnel": label, "reason": view.reason})
+            for label, view in named
+            if view.reason is not Reason.NONE
+        ),
+    )  # fmt: skip
+    yield _each(
+        "state_timestamp_seconds", "Since when a tunnel is so, where that was seen.",
+        ((label, view.since) for label, view in named if view.since_known), unit="seconds",
+    )  # fmt: skip
+    numbers = {
+        "children": "Pairs of subnets that a tunnel has.",
+        "children_up": "Of these, those that have a Child SA.",
+        "clients": "Peers that a template for anybody serves.",
+        "attempts": "Negotiations begun since the tunnel was last up.",
+    }
+    read = {"clients": "instances"}
+    for name, what in numbers.items():
+        field = read.get(name, name)
+        yield _each(name, what, [(label, getattr(view, field)) for label, view in named])
+
+
+def _is_up(view: View) -> float:
+    return math.nan if view.state is TunnelState.UNKNOWN else view.state is TunnelState.UP
+
+
+def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
+    """Pair each tunnel but the clients of templates with a label that no other has."""
+    count = Counter([view.name for view in tunnels.values()])
+    found = []
+    for path, view in tunnels.items():
+        template = re.fullmatch(r"(.+)\[\d+\]", view.name)
+        if template is None or template[1] not in count:
+            # Long names are cut, and may then be the same; paths never are.
+            unique = count[view.name] == 1
+            found.append((view.name if unique else path.rpartition("/")[2], view))
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _each(name: str, what: str, values: Iterable[tuple[str, float]], *, unit: str = "") -> Family:
+    samples = tuple(Sample(value, {"tunnel": label}) for label, value in values)
+    return Family(f"ipsecwatch_tunnel_{name}", Kind.GAUGE, what, samples, unit)
+
+
+def _gauge(name: str, what: str, value: float, *, unit: str = "") -> Family:
+    return Family(f"ipsecwatch_{name}", Kind.GAUGE, what, (Sample(value, {}),), unit)
+
+
+def _counter(name: str, what: str, value: float) -> Family:
+    return Family(f"ipsecwatch_{name}", Kind.COUNTER, what, (Sample(value, {}),))
+
+
+def _info(name: str, what: str, version: str) -> Family:
+    return Family(f"ipsecwatch_{name}", Kind.INFO, what, (Sample(1, {"version": version}),))
+
+
+def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family:
+    samples = tuple(Sample(word is each, {"state": each}) for each in words)
+    return Family(f"ipsecwatch_{name}", Kind.GAUGE, f"{what} 1 for what holds.", samples)
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put a file in the place of the one before at one blow. Raise Failure."""
+    # Hidden, and not *.prom: the collector reads all of these that it finds.
+    try:
+        handle, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with open(handle, "w", encoding="utf-8") as f:
+                f.write(text)
+            os.chmod(new, 0o644)  # node_exporter is another user
+            os.replace(new, file)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            raise
+    except OSError as e:
+        hint = "Give a file in a folder that you may write to"
+        raise Failure(f"cannot write {clean(str(file))}: {e.strerror}", hint) from e

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch monitor``: how things are, then transitions as they happen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fnmatch
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch import client
+from ipsecwatch.cli import suggest
+from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, reason_json, verb
+from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.monitor import hooks
+from ipsecwatch.cli.monitor.catching_up import KnownTunnels, Transition
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.reasons import IPSEC, LOG_TEXTS, words_for
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ipsecwatch.cli.monitor.past import Past, Position
+
+EXAMPLES: Final = (
+    ("ipsecwatch monitor", "all tunnels, until Ctrl-C"),
+    ("ipsecwatch monitor office 'branch-*'", "some of them"),
+    ("ipsecwatch monitor --json", "for a program: one object a line"),
+    ("ipsecwatch monitor --exec /usr/local/bin/on-change", "run a program at up, down and stuck"),
+)
+
+_NO_ENTRIES: Final = "the journal doesn't reach back to where --since begins"
+SHOWN: Final = 20
+"""Tunnels that are listed at the beginning, where there are more than these: what isn't well."""
+_WELL: Final = (TunnelState.UP, TunnelState.WAITING)
+_LONGEST: Final = 3600.0
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "monitor", VERBS["monitor"], run, EXAMPLES)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    add_instance(parser)
+    parser.add_argument(
+        "--since", metavar="RUN_ID:SERIAL",
+        help="begin with what came after this transition, from the journal; both numbers are those "
+        "of --json",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exec", metavar="PROGRAM",
+        help="run a program when a tunnel comes up, goes down or gets stuck; what happened is in "
+        "its environment (IPSECWATCH_EVENT, _TUNNEL, _STATE, _REASON, _SERIAL …)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--exec-limit", type=_limit, metavar="S", default=hooks.LIMIT,
+        help="seconds after which the program is killed (default: 30)",
+    )  # fmt: skip
+
+
+def _limit(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} isn't from 0.1 to {_LONGEST:g} seconds")
+    return seconds
+
+
+def run(args: argparse.Namespace) -> int:
+    monitor = Monitor(args.names, printer(args), _position(args.since), args.instance)
+    program = _program(args.exec) if args.exec else None
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(monitor.follow(program, args.exec_limit))
+    return EXIT_OK
+
+
+def _program(path: str) -> str:
+    """Return the program's path. Raise Failure where there is none to run."""
+    if not os.path.isabs(path):
+        hint = "Give it from / on: what is found on PATH may be another one"
+        raise Failure(f"--exec {clean(path)} is no absolute path", hint, EXIT_USAGE)
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise Failure(f"{clean(path)} can't be run", f"Try: chmod +x {clean(path)}", EXIT_USAGE)
+    return path
+
+
+def _position(text: str | None) -> Position | None:
+    if text is None:
+        return None
+    from ipsecwatch.cli.monitor import past
+
+    if (position := past.parse_position(text)) is None:
+        hint = "Both are in the objects of: ipsecwatch monitor --json"
+        raise Failure(f"--since {clean(text, 80)} is no RUN_ID:SERIAL", hint, EXIT_USAGE)
+    return position
+
+
+def printer(args: argparse.Namespace) -> Json | Text:
+    """Return who writes what happens; with --exec nobody does but the program."""
+    if args.json:
+        return Json()
+    return Text(terminal.Paint(terminal.colour_wanted()), quiet=bool(args.exec))
+
+
+class Monitor:
+    """Follows the service, and has what concerns the named tunnels printed."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        out: Json | Text,
+        since: Position | None = None,
+        instance: str = "",
+    ) -> None:
+        self._names = names
+        self._out = out
+        self._since = since
+        self._instance = instance
+        self._known = KnownTunnels()
+        self._pluto: PlutoState | None = None
+
+    async def follow(self, program: str | None, limit: float) -> None:
+        """Print what happens, for ever."""
+        runner = hooks.Hooks(program, limit) if program else None
+        try:
+            async with contextlib.aclosing(client.follow(self._instance)) as events:
+                async for event in events:
+                    news = self._take(event, patient=runner is not None)
+                    if runner is not None:
+                        runner.unit = self._out.unit
+                        runner.add([t for t in news if t.told])
+        finally:
+            if runner is not None:
+                await runner.close()
+
+    def _take(self, event: client.Event, *, patient: bool) -> list[Transition]:
+        """Print an event, and return the transitions that are new with it."""
+        first = not self._known.run_id
+        news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
+        before = self._pluto
+        match event:
+            case client.Snapshot():
+                self._pluto, self._out.unit = event.pluto_state, event.unit
+                news = self._begin(event, first=first, patient=patient) + news
+            case client.Pluto():
+                self._pluto, self._out.unit = event.state, event.unit
+                # Else another unit runs it, which is for advice alone.
+                if self._pluto is not before:
+                    self._print(self._out.event(event))
+            case client.Log() | client.Lost():
+                self._print(self._out.event(event))
+        self._print(self._out.transitions(news))
+        return news
+
+    def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
+        """Print how things are. Return what came since when somebody looked last."""
+        if first:
+            self._check(seen, patient=patient)
+        since = self._since if first else None
+        past = None if since is None else _past(since, seen, self._instance)
+        views = [v for v in seen.tunnels.values() if self._wanted(v.name)]
+        self._print(self._out.snapshot(seen, views, again=not first))
+        self._print(self._out.missed(self._known.missed if past is None else past.missed))
+        return [t for t in past.transitions if self._wanted(t.name)] if past else []
+
+    def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
+        """Raise Failure where a name is none; without an answer of pluto's it may come yet."""
+        names = {v.name for v in seen.tunnels.values()}
+        for name in self._names:
+            if name in names or _is_pattern(name):
+                continue
+            failure = suggest.no_such_tunnel(name, names)
+            if not patient and seen.pluto_state is PlutoState.RUNNING:
+                raise failure
+            print(f"ipsecwatch: no tunnel {clean(name)} yet. {failure.hint}", file=sys.stderr)
+
+    def _wanted(self, name: str) -> bool:
+        return not self._names or any(
+            fnmatch.fnmatchcase(name, wanted) if _is_pattern(wanted) else name == wanted
+            for wanted in self._names
+        )
+
+    def _print(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            print(line, flush=True)
+
+
+def _is_pattern(name: str) -> bool:
+    """Return whether a name is a pattern. Brackets aren't: instances have them, ``rw[3]``."""
+    return "*" in name or "?" in name
+
+
+def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
+    """Read what the journal has. Raise Failure."""
+    from ipsecwatch.cli.history.reading import Source
+    from ipsecwatch.cli.monitor import past
+
+    end = past.Position(seen.run_id, seen.serial)
+    return past.between(since, end, Source(instance=instance))
+
+
+class Text:
+    """Writes for people: a date where the day changes, then a line for each event."""
+
+    unit = IPSEC
+
+    def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
+        self._paint = paint
+        self._quiet = quiet
+        self._day = ""
+
+    def snapshot(
+        self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
+    ) -> Iterator[str]:
+        """Write how things are: all tunnels, or of many those that aren't well."""
+        now = time.time()
+        rows = sorted((terminal.Row.of_view(v) for v in views), key=_worst_first)
+        said = terminal.count(rows) if rows else "no tunnels"
+        if seen.pluto_state is not PlutoState.RUNNING:
+            said += f"; the IPsec service is {seen.pluto_state.value}"
+        yield from self._line(now, f"  {said}")
+        if again:
+            return
+        shown = rows if len(rows) <= SHOWN else [r for r in rows if r.state not in _WELL][:SHOWN]
+        for row in shown:
+            yield from self._at(now, self._standing(row), dim=False)
+        if len(shown) < len(rows):
+            more = f"… and {len(rows) - len(shown):,} more: ipsecwatch status"
+            yield from self._line(now, f"  {more}")
+
+    def _standing(self, row: terminal.Row) -> str:
+        sign = self._paint.state(row.state, terminal.mark(row.state))
+        state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
+        why = f"  {words}" if (words := terminal.words(row)) else ""
+        since = "" if row.age is None else f"  {terminal.how_long(row.age, known=row.since_known)}"
+        return f"{sign} {terminal.pad(row.name, 20)}  {state}{since}{why}".rstrip()
+
+    def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
+        """Write transitions."""
+        for t in [] if self._quiet else news:
+            yield from self._date(t.at)
+            yield terminal.transition(t.at, t.name, t.old.value, t.new, t.reason, self._paint)
+
+    def missed(self, count: int | None) -> Iterator[str]:
+        """Write that transitions are known to have been, and no more of them."""
+        if count is None:
+            yield from self._line(time.time(), f"  {_NO_ENTRIES}")
+        elif count:
+            what = "1 transition is" if count == 1 else f"{count:,} transitions are"
+            yield from self._line(time.time(), f"  {what} missing here: ipsecwatch history")
+
+    def event(self, event: client.Event) -> Iterator[str]:
+        """Write what happens beside transitions."""
+        now = time.time()
+        match event:
+            case client.Pluto():
+                yield from self._line(now, f"  the IPsec service is {event.state.value}")
+            case client.Log():
+                yield from self._line(now, f"  {LOG_TEXTS[event.state]}")
+            case client.Lost():
+                hint = f" ({event.hint})" if event.hint else ""
+                yield from self._line(now, f"  {event.why}{hint}")
+
+    def _line(self, at: float, text: str) -> Iterator[str]:
+        yield from self._at(at, text, dim=True)
+
+    def _at(self, at: float, text: str, *, dim: bool) -> Iterator[str]:
+        if self._quiet:
+            return
+        yield from self._date(at)
+        line = f"{terminal.clock(at)} {text}"
+        yield self._paint.dim(line) if dim else line
+
+    def _date(self, at: float) -> Iterator[str]:
+        """Write the date where it is another one than that of the line before."""
+        day = terminal.moment(at).split()[0]
+        if day != self._day:
+            self._day = day
+            yield self._paint.bold(day)
+
+
+def _worst_first(row: terminal.Row) -> tuple[int, str]:
+    order = (
+        TunnelState.STUCK, TunnelState.PARTIAL, TunnelState.UNKNOWN, TunnelState.CONNECTING,
+        TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP,
+    )  # fmt: skip
+    return order.index(row.state), row.name
+
+
+class Json:
+    """Writes for programs: one object a line."""
+
+    unit = IPSEC
+    """The systemd unit that runs pluto, for advice; "": none is known to."""
+
+    def snapshot(
+        self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
+    ) -> Iterator[str]:
+        """Write how things are; ``again``: what is new since the last time comes after it."""
+        yield _object(
+            event="snapshot",
+            at=time.time(),
+            run_id=seen.run_id,
+            serial=seen.serial,
+            again=again,
+            pluto=seen.pluto_state,
+            log=seen.log,
+            tunnels={v.name: v.state for v in views},
+        )
+
+    def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
+        """Write transitions; ``caught_up``: no signal told it."""
+        for t in news:
+            yield _object(
+                event="transition",
+                at=t.at,
+                tunnel=t.name,
+                old=t.old,
+                new=t.new,
+                run_id=t.run_id,
+                serial=t.serial,
+                told=t.told,
+                caught_up=t.caught_up,
+                **reason_json(t.reason, words_for(t.reason, self.unit)),
+            )
+
+    def missed(self, count: int | None) -> Iterator[str]:
+        """Write how many transitions are missing; null: nobody knows."""
+        if count != 0:
+            yield _object(event="missed", count=count)
+
+    def event(self, event: client.Event) -> Iterator[str]:
+        """Write what happens beside transitions."""
+        match event:
+            case client.Pluto():
+                yield _object(event="pluto", at=time.time(), state=event.state)
+            case client.Log():
+                text = LOG_TEXTS[event.state]
+                yield _object(event="log", at=time.time(), state=event.state, sentence=text)
+            case client.Lost():
+                yield _object(event="lost", at=time.time(), why=event.why)
+
+
+def _object(**body: Any) -> str:  # noqa: ANN401 - whatever JSON has
+    return json.dumps({"format": 1, **body})

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch status``: how the tunnels are, by the service, by pluto itself, or by a file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli.common import (
+    EXIT_NO,
+    EXIT_OK,
+    EXIT_UNKNOWN,
+    EXIT_USAGE,
+    Failure,
+    add_instance,
+    reason_json,
+    verb,
+)
+from ipsecwatch.cli.display import pager, terminal
+from ipsecwatch.cli.tunnels import health, selection, source
+from ipsecwatch.cli.tunnels.found import Depth
+from ipsecwatch.cli.tunnels.selection import Selection
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.reasons import words_for
+from ipsecwatch.states import TunnelState
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from ipsecwatch.cli.display.terminal import Row
+    from ipsecwatch.cli.tunnels.found import Found
+
+EXAMPLES: Final = (
+    ("ipsecwatch status", "all tunnels, the worst first"),
+    ("ipsecwatch status office", "all that is known of one"),
+    ("ipsecwatch status 'gw-*' --state stuck,down", "some of many"),
+    ("ipsecwatch status --watch", "live; ? lists the keys"),
+    ("ipsecwatch status --names --state stuck", "names alone, for scripts"),
+    (
+        "ipsec whack --status | ipsecwatch status --file -",
+        "what libreswan says now, without the service",
+    ),
+)
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "status", VERBS["status"], run, EXAMPLES)
+    selection.add_options(parser)
+    parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
+    parser.add_argument(
+        "--details", action="store_true",
+        help="all of each tunnel; at a terminal you may be asked for a password",
+    )  # fmt: skip
+    parser.add_argument("--watch", action="store_true", help="show it live, until you press q")
+    parser.add_argument(
+        "--names", action="store_true", dest="bare", help="print names alone, one a line"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_instance(parser)
+    pager.add_option(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    chosen = Selection.of(args)
+    if args.watch:
+        return _watch(args, chosen)
+    detailed = args.details or chosen.names_tunnels
+    found = source.look(
+        args.file,
+        _depth(args, detailed=detailed),
+        chosen.apply if chosen.is_narrow else None,
+        interactive=args.details and at_terminal(),
+        instance=args.instance,
+    )
+    meant = selection.pick(found.rows, chosen.names)
+    rows = chosen.sort(chosen.filter(meant))
+    if args.json:
+        import json
+
+        print(json.dumps(_json(found, rows)))
+    elif args.bare:
+        sys.stdout.writelines(f"{row.name}\n" for row in rows)
+    else:
+        _print(found, rows, detailed=detailed, paged=not args.no_pager)
+    return _exit_code(found, meant, named=bool(chosen.names))
+
+
+def at_terminal() -> bool:
+    """Return whether a person is here who could be asked for a password."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
+    if args.bare and args.sort not in ("traffic", "peer"):
+        return Depth.PUBLIC
+    return Depth.FULL if detailed and not args.bare else Depth.BRIEF
+
+
+def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
+    if not named:
+        return EXIT_OK if found.known else EXIT_UNKNOWN
+    if any(row.state is TunnelState.UNKNOWN for row in meant):
+        return EXIT_UNKNOWN
+    return EXIT_OK if all(row.state is TunnelState.UP for row in meant) else EXIT_NO
+
+
+def _json(found: Found, rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "source": found.source,
+        "pluto": found.pluto,
+        "remark": found.remark or None,
+        "log": found.log,
+        "complete": found.complete,
+        "unrecognised": found.unrecognised,
+        "last_poll": found.last_poll,
+        "details_refused": found.refused,
+        "tunnels": [_row(found, row) for row in rows],
+    }
+
+
+def _row(found: Found, row: Row) -> dict[str, Any]:
+    told = {**asdict(row), **reason_json(row.reason, words_for(row.reason, found.unit))}
+    return {**told, "details": found.details.get(row.name)}
+
+
+def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) -> None:
+    paint = terminal.Paint(terminal.colour_wanted())
+    now = time.time()
+    lines = _details(found, rows, paint) if detailed else _table(found, rows, paint)
+    remarks = health.remarks(found, now)
+    # Of a text that isn't whole, or a pluto that doesn't answer, scripts hear on stderr.
+    aside = [remarks.pop(0)] if found.remark and not sys.stdout.isatty() else []
+    pager.show([*lines, *map(paint.dim, terminal.wrapped(remarks))], paged=paged)
+    sys.stdout.flush()
+    for line in aside:
+        print(line, file=sys.stderr)
+    if detailed and found.refused:
+        print(refusal(), file=sys.stderr)
+
+
+def refusal() -> str:
+    """Say what isn't shown because this user may not see it, and what helps."""
+    what = "ipsecwatch: addresses, identities, SAs and traffic are for administrators"
+    return f"{what}. Try it with --details, which may ask for a password, or as root"
+
+
+def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
+    if not found.rows:
+        # Without an answer it isn't known whether there are tunnels.
+        return [] if found.remark else ["No tunnels are configured."]
+    from ipsecwatch.cli.tunnels import listing
+
+    lines = listing.lines(rows, paint, terminal.terminal_width())
+    counted = terminal.wrapped([listing.summary(rows, len(found.rows))])
+    return [*lines, *map(paint.dim, counted)]
+
+
+def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
+    from ipsecwatch.cli.tunnels import facts
+
+    wide = terminal.columns()
+    lines: list[str] = []
+    for row in rows:
+        told = found.details.get(row.name)
+        lines += [*([""] if lines else []), *facts.lines(row, told, found.unit, paint, wide)]
+    return lines
+
+
+_ALONE: Final = "Leave out --file, --json and --names"
+
+
+def _watch(args: argparse.Namespace, chosen: Selection) -> int:
+    """Show it live. Raise Failure where there is no terminal to do it on."""
+    if args.file or args.json or args.bare:
+        raise Failure(
+            "--watch shows the service's tunnels on a terminal, nothing else", _ALONE, EXIT_USAGE
+        )
+    from ipsecwatch.cli.status import watch
+
+    return watch.run(chosen, interactive=args.details, instance=args.instance)

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch status --watch``: the table of tunnels, live.
+
+States come by the subscription, as they change; ages by the clock; what only details tell (peers,
+traffic) is asked for of the tunnels in sight, while this user may know it. Tunnels that are named
+are shown with all that is known of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch import client
+from ipsecwatch.cli.common import EXIT_OK
+from ipsecwatch.cli.display import keys, terminal
+from ipsecwatch.cli.display.screen import Screen, require_terminal
+from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.tunnels import facts, health, listing, selection, source
+from ipsecwatch.cli.tunnels.found import Depth, Found
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import PlutoState, TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ipsecwatch.cli.display.table import Layout
+    from ipsecwatch.cli.tunnels.found import Details
+    from ipsecwatch.cli.tunnels.selection import Selection
+
+FRAME: Final = 0.1
+"""Seconds in which changes are gathered for one picture."""
+SHARE: Final = 4
+"""How many times as long as a picture took to make is waited before the next change of it."""
+ASK_EVERY: Final = 5.0
+"""Seconds between two questions for details of what is in sight."""
+LOOK: Final = 0.25
+"""Seconds between two looks at what is in sight: who scrolls goes on scrolling."""
+MANY: Final = 1000
+"""Tunnels of which all details are asked for, where they are sorted by them."""
+
+_CLOCK: Final = 40
+"""Columns from which on there is room for the time of day."""
+
+HELP: Final = (
+    ("q", "quit"),
+    ("up, down", "scroll a line; also k and j"),
+    ("page up", "and page down: scroll a page; also b and the space bar"),
+    ("home, end", "to the beginning, to the end; also g and G"),
+    ("s", "sort by the next of: " + ", ".join(selection.ORDERS)),
+    ("r", "the other way round"),
+    ("/", "show those whose name, peer, state or reason has these letters; * and ? stand for any"),
+    ("escape", "show all again"),
+    ("?", "this help; any key leaves it"),
+)
+
+
+def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
+    """Show tunnels until somebody ends it. Raise Failure without a terminal."""
+    require_terminal()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_watch(chosen, interactive=interactive, instance=instance))
+    return EXIT_OK
+
+
+async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
+    # Who is asked for a password is asked before the screen is ours. Without a service it is
+    # waited for.
+    if interactive:
+        await source.details(Depth.BRIEF, None, interactive=True, instance=instance)
+    await Watch(chosen, terminal.Paint(terminal.colour_wanted()), instance).run()
+
+
+class Picture:
+    """What is known, and which part of it is to be seen. No clock but Row's, no terminal."""
+
+    def __init__(self, chosen: Selection) -> None:
+        self.chosen = chosen
+        self.found = Found([], "service")
+        self.views: dict[str, client.View] = {}
+        """By object path."""
+        self.details: dict[str, Details] = {}
+        """By name."""
+        self.lost: str | None = None
+        """Why the service isn't heard; None: it is."""
+        self.wanted = ""
+        """What the user looks for."""
+        self.typing = False
+        """The user writes what it is."""
+        self.help = False
+        self.top = 0
+        """How many rows are above what is to be seen."""
+        self.sorted: list[client.View] = []
+        self.count = 0
+        """Lines that can be scrolled through."""
+        self.layout: Layout[Row] | None = None
+        self.counted = ""
+
+    def take(self, event: client.Event) -> None:
+        """Take note of what happened."""
+        match event:
+            case client.Snapshot():
+                self.views = dict(event.tunnels)
+                self.found, self.lost = source.of_snapshot(event), None
+            case client.Change():
+                self.views[event.path] = event.view
+            case client.Update(view=None):
+                self.views.pop(event.path, None)
+            case client.Update(view=view) if view is not None:
+                self.views[event.path] = view
+            case client.Pluto():
+                remark = health.ILL.get(event.state, "")
+                self.found = replace(self.found, pluto=event.state, remark=remark)
+            case client.Lost():
+                self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
+
+    def arrange(self, paint: terminal.Paint, wide: int) -> None:
+        """Filter, sort and lay out anew."""
+        rows = [(self.row(v), v) for v in self.views.values()]
+        by_name = {row.name: view for row, view in rows}
+        kept = self.chosen.filter(self._wanted_rows(row for row, _ in rows))
+        self.sorted = [by_name[row.name] for row in self.chosen.sort(kept)]
+        self.count = len(self.sorted)
+        self.layout = listing.lay_out(kept, paint, wide, all_=bool(self.details))
+        self.counted = terminal.count([row for row, _ in rows]) if rows else "no tunnels"
+        names = {v.name for v in self.views.values()}
+        self.details = {name: told for name, told in self.details.items() if name in names}
+
+    def row(self, view: client.View) -> Row:
+        """Return a tunnel's row, with its age now."""
+        row = Row.of_view(view)
+        told = self.details.get(view.name)
+        return row if told is None else source.with_details([row], {row.name: told})[0]
+
+    def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
+        """Keep those that the command line names, and of these those that the user looks for."""
+        if self.chosen.names:
+            is_named = selection.any_of(self.chosen.names)
+            rows = [row for row in rows if is_named(row.name)]
+        if not self.wanted:
+            return list(rows)
+        text = self.wanted.lower()
+        fits = selection.matcher(text if selection.is_pattern(text) else f"*{text}*")
+        return [row for row in rows if any(map(fits, _told_in(row)))]
+
+    def in_sight(self, room: int) -> list[client.View]:
+        """Return the tunnels that there is room for."""
+        self.top = max(0, min(self.top, len(self.sorted) - room))
+        return self.sorted[self.top :][:room]
+
+    def press(self, key: str, room: int) -> bool:
+        """Do what a key asks for; says whether tunnels are to be arranged anew."""
+        if self.help:
+            self.help = False
+        elif self.typing:
+            return self._type(key)
+        elif key in ("?", "h"):
+            self.help = True
+        elif key == "/":
+            self.typing, self.wanted = True, ""
+            return True
+        elif key == "s":
+            orders = list(selection.ORDERS)
+            after = (orders.index(self.chosen.order) + 1) % len(orders)
+            self.chosen = replace(self.chosen, order=orders[after], backwards=False)
+            return True
+        elif key == "r":
+            self.chosen = replace(self.chosen, backwards=not self.chosen.backwards)
+            return True
+        elif key == keys.ESCAPE:
+            self.wanted = ""
+            return True
+        else:
+            self._scroll(key, room)
+        return False
+
+    def _type(self, key: str) -> bool:
+        if key in (keys.ENTER, keys.ESCAPE):
+            self.typing = False
+            self.wanted = "" if key == keys.ESCAPE else self.wanted
+        elif key == keys.BACKSPACE:
+            self.wanted = self.wanted[:-1]
+        elif len(key) == 1 and len(self.wanted) < 100:
+            self.wanted += key
+        self.top = 0
+        return True
+
+    def _scroll(self, key: str, room: int) -> None:
+        page = max(1, room - 1)
+        by = {
+            keys.UP: -1, "k": -1, keys.DOWN: 1, "j": 1, keys.PAGE_UP: -page, "b": -page,
+            keys.PAGE_DOWN: page, " ": page, keys.HOME: -self.count, "g": -self.count,
+            keys.END: self.count, "G": self.count,
+        }  # fmt: skip
+        self.top = max(0, min(self.top + by.get(key, 0), self.count - room))
+
+    # --- what is drawn ----------------------------------------------------------------------
+
+    def troubles(self) -> list[str]:
+        """Say what isn't well, beside the tunnels."""
+        if self.lost is not None:
+            return [self.lost]
+        rows = [self.row(v) for v in self.views.values() if v.name in self.details]
+        found = replace(self.found, rows=rows, last_poll=None)
+        return [] if health.is_well(found, 0.0) else health.remarks(found, 0.0)
+
+    def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
+        """Write the whole picture."""
+        if self.help:
+            return terminal.facts(HELP, paint, wide)
+        troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
+        troubles = troubles[: max(0, high - 4)]
+        room = max(0, high - 3 - len(troubles))
+        detailed = self.chosen.names_tunnels
+        rows = self._all_of_each(paint, wide, room) if detailed else self._table(paint, room)
+        body = [self._title(paint, wide), *rows]
+        shown = len(body) - 2
+        body += [""] * (high - 1 - len(troubles) - len(body))
+        return [*[*body, *troubles][: high - 1], self._foot(paint, wide, shown)]
+
+    def _table(self, paint: terminal.Paint, room: int) -> list[str]:
+        if self.layout is None:
+            return [""]
+        rows = [self.layout.line(self.row(v)) for v in self.in_sight(room)]
+        if self.lost is not None:
+            rows = [paint.dim(line) for line in rows]
+        return [self.layout.head(paint), *rows]
+
+    def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
+        """Write all that is known of those that are named, as far as there is room for it."""
+        lines: list[str] = []
+        for view in self.sorted:
+            told, unit = self.details.get(view.name), self.found.unit
+            lines += facts.lines(self.row(view), told, unit, paint, max(20, wide))
+        listed = {view.name for view in self.sorted}
+        absent = [name for name in self.chosen.names if name not in listed]
+        lines += [terminal.cut(f"{clean(name)} isn't listed.", wide) for name in absent]
+        self.count = len(lines)
+        self.top = max(0, min(self.top, self.count - room))
+        return ["", *lines[self.top :][:room]]
+
+    def room(self, high: int) -> int:
+        """Return how many rows there is room for."""
+        return max(1, high - 3 - min(len(self.troubles()), max(0, high - 4)))
+
+    def _title(self, paint: terminal.Paint, wide: int) -> str:
+        now = terminal.clock(time.time())
+        waiting = self.lost is not None and not self.views
+        counted = "waiting for the service" if waiting else self.counted
+        if wide < _CLOCK:
+            return paint.bold(terminal.cut(counted, wide))
+        text = terminal.cut(counted, wide - len(now) - 2)
+        return paint.bold(terminal.pad(text, wide - len(now))) + now
+
+    def _foot(self, paint: terminal.Paint, wide: int, shown: int) -> str:
+        if self.typing:
+            return terminal.cut(f"/{self.wanted}_", wide)
+        first, last = self.top + 1 if shown else 0, self.top + shown
+        order = self.chosen.order + (" reversed" if self.chosen.backwards else "")
+        found = f'  "{self.wanted}"' if self.wanted else ""
+        where = f"{first}-{last} of {self.count}{found}"
+        return paint.dim(
+            terminal.cut(f"{where}  by {order}  q quit  s sort  / filter  ? help", wide)
+        )
+
+
+def _told_in(row: Row) -> Iterator[str]:
+    """List what a filter looks at, in small letters."""
+    for text in (row.name, row.peer or "", row.state.value, row.reason.value):
+        yield text.lower()
+
+
+class Watch:
+    """Draws the picture as it changes."""
+
+    def __init__(self, chosen: Selection, paint: terminal.Paint, instance: str = "") -> None:
+        self._picture = Picture(chosen)
+        self._paint = paint
+        self._instance = instance
+        self._end = asyncio.Event()
+        self._stirred = asyncio.Event()
+        self._changed = True
+        """Tunnels are to be arranged anew."""
+        self._screen: Screen
+
+    async def run(self) -> None:
+        """Draw until the user, a signal or the terminal ends it."""
+        async with Screen(self._press, self._resized, self._end.set) as screen:
+            self._screen = screen
+            tasks = [
+                asyncio.create_task(work)
+                for work in (self._end.wait(), self._follow(), self._draw(), self._ask())
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+
+    async def _follow(self) -> None:
+        async with contextlib.aclosing(client.follow(self._instance)) as events:
+            async for event in events:
+                self._picture.take(event)
+                self._changed = True
+                self._stirred.set()
+
+    async def _draw(self) -> None:
+        """Draw at each change, at each second, and not more often than there is time for."""
+        while True:
+            began = time.perf_counter()
+            if self._changed:
+                self._changed = False
+                self._picture.arrange(self._paint, self._screen.size[0])
+            self._stirred.clear()
+            wide, high = self._screen.size
+            self._screen.draw(self._picture.lines(self._paint, wide, high))
+            took = time.perf_counter() - began
+            await asyncio.sleep(max(FRAME, SHARE * took))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0 - time.time() % 1.0):  # when the second is full
+                    await self._stirred.wait()
+
+    def _press(self, key: str) -> None:
+        if key == "q" and not self._picture.typing:
+            self._end.set()
+            return
+        room = self._picture.room(self._screen.size[1])
+        self._changed = self._picture.press(key, room) or self._changed
+        self._draw_now()
+
+    def _draw_now(self) -> None:
+        """Answer a key at once, unless all must be arranged anew."""
+        if not self._changed:
+            wide, high = self._screen.size
+            self._screen.draw(self._picture.lines(self._paint, wide, high))
+        self._stirred.set()
+
+    def _resized(self) -> None:
+        self._changed = True
+        self._stirred.set()
+
+    async def _ask(self) -> None:
+        """Ask for details of what is in sight, while this user may know them."""
+        depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
+        asked: set[str] = set()
+        due = 0.0
+        while True:
+            names = self._asked_for()
+            if names and (time.monotonic() >= due or not asked.issuperset(names)):
+                told, refused = await source.details(
+                    depth, names, interactive=False, instance=self._instance
+                )
+                if refused:
+                    return await self._without_details()
+                self._picture.details.update(told)
+                self._changed = True
+                self._stirred.set()
+                asked, due = set(names), time.monotonic() + ASK_EVERY
+            await asyncio.sleep(LOOK)
+
+    async def _without_details(self) -> None:
+        self._picture.details.clear()
+        self._changed = True
+        self._stirred.set()
+        await asyncio.Event().wait()
+
+    def _asked_for(self) -> list[str]:
+        picture = self._picture
+        if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
+            return []
+        if picture.chosen.names_tunnels:
+            return [v.name for v in picture.sorted]
+        by_details = picture.chosen.order in ("traffic", "peer") or bool(picture.wanted)
+        if by_details and len(picture.views) <= MANY:
+            return [v.name for v in picture.views.values()]
+        return [v.name for v in picture.in_sight(picture.room(self._screen.size[1]))]

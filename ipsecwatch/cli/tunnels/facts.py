@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""All that is known of one tunnel, as labels and paragraphs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli.display import terminal
+from ipsecwatch.reasons import words_for
+from ipsecwatch.states import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ipsecwatch.cli.display.terminal import Paint, Row
+    from ipsecwatch.cli.tunnels.found import Details
+
+Fact = tuple[str, str]
+"""A label and a text, which may have several lines."""
+
+_TIMERS: Final = {
+    "REKEY": "rekey", "REPLACE": "to be replaced", "EXPIRE": "ends",
+    "REPLACE_IF_USED": "to be replaced", "RETRANSMIT": "asks again", "DISCARD": "given up",
+    "TIMEOUT_INITIATOR": "given up", "TIMEOUT_RESPONDER": "given up",
+    "RESPONDER_TIMEOUT": "given up", "DPD_TIMEOUT": "peer counts as dead",
+}  # fmt: skip
+"""What an SA's timers mean, by the names that libreswan has used since 4.5."""
+
+
+def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
+    """Write all of a tunnel; ``told`` is None where its details aren't known.
+
+    ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    """
+    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
+    return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
+
+
+def facts(row: Row, told: Details, unit: str) -> list[Fact]:
+    """Return labels and texts; those without a text aren't known, or aren't so."""
+    why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
+    return [
+        ("state", row.state.value),
+        ("since", terminal.since(row)),
+        ("last known", row.last_state.value if row.state is not row.last_state else ""),
+        ("not known", "; ".join(terminal.MISSING[x] for x in row.missing)),
+        ("why", why.sentence if why else ""),
+        ("what to do", why.advice if why else ""),
+        ("pluto's log", told.get("LogLine", "")),
+        ("attempts", str(row.attempts) if row.attempts else ""),
+        *_ends(row, told),
+        ("traffic", _traffic(told)),
+        *_children(row, told.get("Children", [])),
+        *_sas(told),
+        ("peer check", _dpd(told)),
+        ("policy", " ".join(told.get("Policy", []))),
+        ("clients", str(row.instances) if row.instances else ""),
+        ("managed by", row.managed),
+        ("before", "\n".join(map(_transition, reversed(told.get("Transitions", []))))),
+        ("incoming", _incoming(row)),
+    ]
+
+
+def _ends(row: Row, told: Details) -> list[Fact]:
+    """Say who talks to whom."""
+    version = {"1": "IKEv1", "2": "IKEv2", "both": "IKEv1 or IKEv2"}.get(told.get("IkeVersion", ""))
+    return [
+        ("peer", _end(row.peer, told.get("PeerIdentity"))),
+        ("here", _end(told.get("LocalAddress"), told.get("LocalIdentity"))),
+        ("user", told.get("Username", "")),
+        ("lease", told.get("Lease", "")),
+        ("instance of", told.get("Template", "")),
+        ("protocol", version or ""),
+    ]
+
+
+def _end(address: str | None, identity: str | None) -> str:
+    """Name one end; an identity that is its address says nothing more."""
+    if identity is None or identity == address:
+        return address or ""
+    return f"{address}, as {identity}" if address else f"as {identity}"
+
+
+def _traffic(told: Details) -> str:
+    got, sent = told.get("BytesIn"), told.get("BytesOut")
+    if got is None or sent is None:
+        return ""
+    carried = f"{terminal.amount(got)} in, {terminal.amount(sent)} out since the last rekey"
+    return "; ".join(filter(None, [carried, _idle(told)]))
+
+
+def _idle(told: Details) -> str:
+    """Say for how long nothing was counted, where that is long."""
+    idle = told.get("IdleSeconds")
+    if idle is None or idle < _QUIET:
+        return ""
+    return f"nothing for {terminal.how_long(idle, known=told.get('IdleKnown', False))}"
+
+
+_QUIET: Final = 10.0
+"""Seconds without traffic that are worth a word; polls are some seconds apart."""
+
+
+def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
+    count = f"{row.children_up} of {row.children} up" if row.children > 1 else ""
+    pairs = [_pair(child, named=len(children) > 1) for child in children]
+    return [("subnets", "\n".join(filter(None, [count, *pairs])))]
+
+
+def _pair(child: Mapping[str, Any], *, named: bool) -> str:
+    """Write one pair of subnets, and whether a Child SA carries it."""
+    ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
+    if ours is None and theirs is None:
+        return ""
+    arrow = "↔" if terminal.can_show_symbols() else "to"
+    pair = f"{ours or 'this host'} {arrow} {theirs or 'the peer'}"
+    if not named:
+        return pair
+    return f"{pair}  #{child['Serial']}" if "Serial" in child else f"{pair}  no Child SA"
+
+
+def _sas(told: Details) -> list[Fact]:
+    """Describe IKE SAs and Child SAs, each kind below one label."""
+    elapsed = _elapsed(told)
+    algorithms = _algorithms(told.get("Children", []))
+    found: dict[str, list[str]] = {"ike": [], "child": []}
+    for sa in told.get("SAs", []):
+        found.setdefault(sa.get("Kind", "SA"), []).append(_sa(sa, elapsed, algorithms))
+    labels = {"ike": "IKE SA", "child": "Child SA"}
+    return [(labels.get(kind, kind), "\n".join(texts)) for kind, texts in found.items()]
+
+
+def _elapsed(told: Details) -> float:
+    """Return how many seconds ago pluto gave the answer that timers are from."""
+    answered = told.get("AnsweredBoottime")
+    if answered is None:
+        return 0.0
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - float(answered) / 1e6)
+
+
+def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """Find what the SAs of each connection use, by kind and connection."""
+    found = {}
+    for child in children:
+        for kind, key in (("ike", "IkeAlgorithms"), ("child", "ChildAlgorithms")):
+            if key in child:
+                found[kind, child["Connection"]] = child[key]
+    return found
+
+
+def _sa(sa: Mapping[str, Any], elapsed: float, algorithms: dict[tuple[str, str], str]) -> str:
+    established = sa.get("Established", False)
+    counted = "BytesIn" in sa and "BytesOut" in sa and established
+    parts = [
+        "" if established else f"{sa.get('Stage')}, {sa.get('Role', '')}".rstrip(", "),
+        _age(sa),
+        *_timers(sa, elapsed),
+        f"{terminal.amount(sa['BytesIn'])} in, {terminal.amount(sa['BytesOut'])} out"
+        if counted
+        else "",
+        algorithms.get((sa.get("Kind", ""), sa["Connection"]), "") if established else "",
+    ]
+    head = f"#{sa.get('Serial', '?')}"
+    under = f" under #{sa['Parent']}" if "Parent" in sa else ""
+    return f"{head}{under}: " + "; ".join(filter(None, parts))
+
+
+def _age(sa: Mapping[str, Any]) -> str:
+    if "SinceBoottime" not in sa:
+        return ""
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - sa["SinceBoottime"] / 1e6
+    return f"{terminal.how_long(max(0.0, age), known=sa.get('SinceKnown', False))} old"
+
+
+def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
+    """Say what is next, and when. What follows a rekey that comes first isn't told."""
+    due = {_plain(name): seconds - elapsed for name, seconds in sa.get("Timers", {}).items()}
+    end = next((name for name in _ENDS if name in due), None)
+    names = [name for name in _TIMERS if name in due and (name not in _ENDS or name == end)]
+    return [
+        f"{_TIMERS[name]} in {terminal.ago(due[name])}"
+        if due[name] >= 1
+        else f"{_TIMERS[name]} now"
+        for name in names
+    ]
+
+
+_ENDS: Final = ("REKEY", "REPLACE", "REPLACE_IF_USED", "EXPIRE")
+"""Of these the first one is what happens."""
+
+
+def _plain(timer: str) -> str:
+    """Name a timer as releases from 4.5 on do."""
+    for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
+        timer = timer.removeprefix(prefix)
+    return timer
+
+
+def _dpd(told: Details) -> str:
+    """Say how the peer is asked whether it lives, as configured."""
+    configured = {
+        (c["DpdDelay"], c.get("DpdTimeout"), c.get("DpdAction"))
+        for c in told.get("Children", [])
+        if "DpdDelay" in c
+    }
+    return "\n".join(map(_check, sorted(configured, key=str)))
+
+
+def _check(configured: tuple[float, float | None, str | None]) -> str:
+    delay, timeout, action = configured
+    if not delay:
+        return "it isn't asked whether it lives (dpddelay=0)"
+    dead = f", counts as dead after {terminal.ago(timeout)}" if timeout else ""
+    then = f", then: {action}" if action else ""
+    return f"asked after {terminal.ago(delay)} of silence{dead}{then}"
+
+
+def _transition(told: Mapping[str, Any]) -> str:
+    arrow = "→" if terminal.can_show_symbols() else "->"
+    reason = told.get("Reason", Reason.NONE.value)
+    because = "" if reason == Reason.NONE else f": {reason}"
+    return f"{terminal.moment(told['At'] / 1e6)}  {told['Old']} {arrow} {told['New']}{because}"
+
+
+def _incoming(row: Row) -> str:
+    """Say what somebody tried from outside, which is no reason for anything."""
+    if row.incoming is None or row.incoming_at is None:
+        return ""
+    ago = terminal.ago(time.time() - row.incoming_at)
+    return f"somebody tried to connect {ago} ago: {row.incoming}"

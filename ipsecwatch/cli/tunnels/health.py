@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What isn't well beside the tunnels themselves: pluto, its answers, its log, and what flaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli.display import terminal
+from ipsecwatch.reasons import LOG_TEXTS, REASON_TEXTS
+from ipsecwatch.states import LogState, PlutoState, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.cli.display.terminal import Row
+    from ipsecwatch.cli.tunnels.found import Found
+
+FLAPS: Final = 3
+"""Losses within an hour that are worth a line."""
+STALE: Final = 60.0
+"""Seconds since pluto's last answer that are worth a line."""
+
+ILL: Final = {
+    PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
+    PlutoState.STOPPED: REASON_TEXTS[Reason.PLUTO_STOPPED].sentence,
+    PlutoState.UNREACHABLE: REASON_TEXTS[Reason.PLUTO_UNREACHABLE].sentence,
+}
+"""What to say of pluto where it isn't running."""
+
+
+def remarks(found: Found, now: float) -> list[str]:
+    """Say what isn't well beside the tunnels' own states, one line each."""
+    told = [found.remark] if found.remark else []
+    silence = 0.0 if found.last_poll is None else now - found.last_poll
+    if silence > STALE and found.pluto in (None, PlutoState.RUNNING):
+        told.append(f"The IPsec service last answered {terminal.ago(silence)} ago.")
+    if not found.complete:
+        told.append("Its last answer was not whole: some states are the last known ones.")
+    if found.unrecognised:
+        told.append(not_recognised(found.unrecognised))
+    told += _flaps(found.rows)
+    if found.log is not None:
+        told.append(LOG_TEXTS[found.log])
+    return told
+
+
+def is_well(found: Found, now: float) -> bool:
+    """Return whether there is nothing to say but where reasons come from."""
+    fine = found.log in (None, LogState.JOURNAL, LogState.FILE)
+    return fine and len(remarks(found, now)) <= (found.log is not None)
+
+
+def not_recognised(count: int) -> str:
+    """Say how many lines no release is known to print."""
+    return f"{count} {'line was' if count == 1 else 'lines were'} not recognised."
+
+
+def _flaps(rows: Sequence[Row]) -> list[str]:
+    """Name those that went down several times lately, the worst first."""
+    flapping = sorted(
+        (r for r in rows if (r.losses or 0) >= FLAPS), key=lambda r: (-(r.losses or 0), r.name)
+    )
+    if not flapping:
+        return []
+    told = ", ".join(f"{r.name} {r.losses} times" for r in flapping[:3])
+    more = f", and {len(flapping) - 3} more" if len(flapping) > 3 else ""
+    return [f"Went down within the last hour: {told}{more}."]

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""The table of tunnels, and the lines below it that say what isn't well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ipsecwatch.cli.display import table, terminal
+from ipsecwatch.cli.display.table import Column
+from ipsecwatch.states import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.cli.display.table import Layout
+    from ipsecwatch.cli.display.terminal import Paint, Row
+
+
+def columns(paint: Paint) -> list[Column[Row]]:
+    """Return the columns: those with the lowest rank stay on the narrowest terminal."""
+
+    def marked(row: Row, text: str) -> str:
+        return paint.state(row.state, text[:1]) + text[1:]
+
+    return [
+        Column(
+            "  TUNNEL", lambda r: f"{terminal.mark(r.state)} {r.name}", 0, least=12, wish=24,
+            most=42,
+            both_ends=True, paint=marked,
+        ),
+        Column(
+            "STATE", lambda r: r.state.value, 1, least=4, wish=10,
+            paint=lambda r, text: paint.state(r.state, text),
+        ),
+        Column("PEER", lambda r: r.peer or "", 5, most=40, both_ends=True, spare=True),
+        Column("SINCE", age, 3, spare=True),
+        Column(TRAFFIC, traffic, 4, spare=True),
+        Column("WHY", terminal.words, 2, least=12, wish=30, short=_in_a_word),
+    ]  # fmt: skip
+
+
+def age(row: Row) -> str:
+    """Say for how long a tunnel has been so."""
+    return "" if row.age is None else terminal.how_long(row.age, known=row.since_known)
+
+
+TRAFFIC: Final = "  IN   OUT"
+"""The title of what traffic() writes."""
+
+
+class Carries(Protocol):
+    """Has counters, each None where it isn't known."""
+
+    @property
+    def bytes_in(self) -> int | None:
+        """Bytes received."""
+
+    @property
+    def bytes_out(self) -> int | None:
+        """Bytes sent."""
+
+
+def traffic(row: Carries) -> str:
+    """Write what came in and went out; empty where neither is known."""
+    if row.bytes_in is None and row.bytes_out is None:
+        return ""
+    return f"{carried(row.bytes_in):>4}  {carried(row.bytes_out):>4}"
+
+
+def carried(count: int | None) -> str:
+    """Write a counter that may be unknown."""
+    return "-" if count is None else terminal.amount(count)
+
+
+def _in_a_word(row: Row) -> str:
+    """Say why where there is no room for the sentence."""
+    vague = row.reason in (Reason.NONE, Reason.OTHER)
+    return terminal.words(row) if vague else row.reason.value
+
+
+def lay_out(
+    rows: Sequence[Row], paint: Paint, wide: int | None, *, all_: bool = False
+) -> Layout[Row]:
+    """Find the columns for these tunnels; ``wide`` is None where lines may be of any length."""
+    return table.lay_out(columns(paint), rows, wide, all_=all_)
+
+
+def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
+    """Write tunnels as a table."""
+    if not rows:
+        return []
+    layout = lay_out(rows, paint, wide)
+    return [layout.head(paint), *map(layout.line, rows)]
+
+
+def summary(rows: Sequence[Row], of: int) -> str:
+    """Count the tunnels that are shown, and those that aren't."""
+    told = terminal.count(rows) if rows else "no tunnel is so"
+    return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

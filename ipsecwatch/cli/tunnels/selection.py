@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Which tunnels a verb is about, and in what order: names, patterns, states."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from ipsecwatch.cli.common import EXIT_USAGE, Failure
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import TunnelState
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from ipsecwatch.cli.display.terminal import Row
+
+T = TypeVar("T")
+
+WORST_FIRST: Final = (
+    TunnelState.STUCK, TunnelState.PARTIAL, TunnelState.UNKNOWN, TunnelState.CONNECTING,
+    TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP,
+)  # fmt: skip
+
+_URGENCY: Final = {state: n for n, state in enumerate(WORST_FIRST)}
+
+NATURAL = re.compile(r"(\d{1,18})", re.ASCII)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return what to sort a name by, so that gw-2 comes before gw-10."""
+    return [(int(p), "") if n % 2 else (-1, p) for n, p in enumerate(NATURAL.split(name))]
+
+
+def _worst_first(row: Row) -> tuple[int, Any]:
+    return _URGENCY[row.state], natural(row.name)
+
+
+def _latest_first(row: Row) -> tuple[float, Any]:
+    return float("inf") if row.age is None else row.age, natural(row.name)
+
+
+def _busiest_first(row: Row) -> tuple[int, Any]:
+    return -((row.bytes_in or 0) + (row.bytes_out or 0)), natural(row.name)
+
+
+def _by_peer(row: Row) -> tuple[Any, Any]:
+    return natural(row.peer or "\U0010ffff"), natural(row.name)
+
+
+ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
+    "state": _worst_first,
+    "name": lambda row: natural(row.name),
+    "since": _latest_first,
+    "traffic": _busiest_first,
+    "peer": _by_peer,
+}
+"""How tunnels can be sorted: worst, latest and busiest first."""
+
+
+def is_pattern(text: str) -> bool:
+    """Return whether a text stands for several names. Names may have brackets: ``rw[3]``."""
+    return "*" in text or "?" in text
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what says whether a name fits: ``*`` and ``?`` stand for others, case counts."""
+    first, *more = [re.escape(part).replace(r"\?", ".") for part in pattern.split("*")]
+    # Each part is taken where it is first: atomic groups keep many stars from taking for ever.
+    middle = "".join(f"(?>.*?{part})" for part in more[:-1] if part)
+    compiled = re.compile(f"{first}{middle}.*{more[-1]}" if more else first, re.DOTALL)
+    return lambda name: compiled.fullmatch(name) is not None
+
+
+def any_of(names: Iterable[str]) -> Callable[[str], bool]:
+    """Return what says whether a name is one of these, or fits one of them that is a pattern."""
+    exact = frozenset(names)
+    patterns = [matcher(name) for name in exact if is_pattern(name)]
+    return lambda name: name in exact or any(fits(name) for fits in patterns)
+
+
+def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """Return the tunnels of these names and patterns, each once; of no names: all.
+
+    Raise Failure where one of them fits none.
+    """
+    return pick_named({row.name: row for row in rows}, names) if names else list(rows)
+
+
+def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
+    """Return what these names and patterns stand for, each once; of no names: all.
+
+    Raise Failure where one of them fits none.
+    """
+    if not names:
+        return list(by_name.values())
+    found: dict[str, T] = {}
+    for name in names:
+        if name in by_name:
+            found[name] = by_name[name]
+            continue
+        fitting = list(filter(matcher(name), by_name)) if is_pattern(name) else []
+        if not fitting:
+            raise _fits_none(name, by_name)
+        found.update((n, by_name[n]) for n in fitting)
+    return list(found.values())
+
+
+def _fits_none(name: str, names: Collection[str]) -> Failure:
+    """Say that there is no such tunnel, and which may be meant."""
+    if is_pattern(name):
+        return Failure(f"no tunnel's name fits {clean(name)}", "All names: ipsecwatch status")
+    from ipsecwatch.cli import suggest
+
+    return suggest.no_such_tunnel(name, names)
+
+
+def read_states(text: str | None) -> frozenset[TunnelState] | None:
+    """Read ``stuck,down``; None: any. Raise Failure."""
+    if text is None:
+        return None
+    words = [word.strip().lower() for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in frozenset(TunnelState):
+            known = ", ".join(WORST_FIRST)
+            raise Failure(f"no such state: {clean(word)}", f"There are: {known}", EXIT_USAGE)
+    return frozenset(map(TunnelState, words)) if words else None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to show of what there is."""
+
+    names: tuple[str, ...] = ()
+    """Names and patterns; none: all."""
+    states: frozenset[TunnelState] | None = None
+    order: str = "state"
+    """A key of ORDERS."""
+    backwards: bool = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Selection:
+        """Read the options that add_options() added. Raise Failure."""
+        return cls(tuple(args.names), read_states(args.state), args.sort, args.reverse)
+
+    @property
+    def names_tunnels(self) -> bool:
+        """Whether it names tunnels one by one, without a pattern."""
+        return bool(self.names) and not any(map(is_pattern, self.names))
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it may leave some out."""
+        return bool(self.names) or self.states is not None
+
+    def apply(self, rows: Sequence[Row]) -> list[Row]:
+        """Return what it is about, in its order. Raise Failure where a name fits none."""
+        return self.sort(self.filter(pick(rows, self.names)))
+
+    def filter(self, rows: Iterable[Row]) -> list[Row]:
+        """Keep those in one of its states."""
+        return [r for r in rows if self.states is None or r.state in self.states]
+
+    def sort(self, rows: Iterable[Row]) -> list[Row]:
+        """Put tunnels into its order."""
+        return sorted(rows, key=ORDERS[self.order], reverse=self.backwards)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a verb that is about some tunnels."""
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME",
+        help="only these; * stands for any characters, ? for any one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--state", metavar="STATE[,STATE]", help=f"only those that are so: {', '.join(WORST_FIRST)}"
+    )
+    parser.add_argument(
+        "--sort", metavar="KEY", choices=ORDERS, default="state",
+        help=f"{', '.join(ORDERS)} (default: state, the worst first)",
+    )  # fmt: skip
+    parser.add_argument("-r", "--reverse", action="store_true", help="the other way round")

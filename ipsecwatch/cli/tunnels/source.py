@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Where verbs get tunnels from: the service, pluto itself, or a saved text.
+
+Where a function imports something, most callers manage without: a saved text needs no bus, and the
+service's answer no parser.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.cli.common import Failure, instance_settings
+from ipsecwatch.cli.display.terminal import Row
+from ipsecwatch.cli.tunnels.found import Depth, Details, Found
+from ipsecwatch.cli.tunnels.health import ILL, not_recognised
+from ipsecwatch.sanitize import clean
+from ipsecwatch.states import Extent, LogState, PlutoState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ipsecwatch import client
+    from ipsecwatch.report import Report
+    from ipsecwatch.tunnel import Tunnel
+
+Choose = Callable[[Sequence[Row]], Iterable[Row]]
+"""Says of which of all tunnels details are wanted. Raises Failure."""
+
+
+def look(
+    file: str | None,
+    depth: Depth,
+    choose: Choose | None = None,
+    *,
+    interactive: bool = False,
+    instance: str = "",
+) -> Found:
+    """Find all tunnels, with details of those that are chosen, or of all. Raise Failure.
+
+    ``interactive``: a person is here, who may be asked for a password.
+    """
+    if file is not None:
+        return _from_file(file, depth)
+    import asyncio
+
+    return asyncio.run(ask(depth, choose, interactive=interactive, instance=instance))
+
+
+async def ask(
+    depth: Depth,
+    choose: Choose | None = None,
+    *,
+    interactive: bool = False,
+    instance: str = "",
+) -> Found:
+    """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
+    found = await _ask_service(instance)
+    if found is None:
+        return await _ask_pluto(depth, instance)
+    names = [row.name for row in choose(found.rows)] if choose is not None else None
+    told, refused = await details(depth, names, interactive=interactive, instance=instance)
+    if interactive:  # as it is when the password has been given
+        found = await _ask_service(instance) or found
+    return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
+
+
+async def _ask_service(instance: str) -> Found | None:
+    """Take a snapshot; None: there is none to be had, but pluto may be asked. Raise Failure."""
+    from ipsecwatch import client
+
+    try:
+        return of_snapshot(await client.snapshot(instance=instance))
+    except client.ClientError as e:
+        if os.geteuid() == 0:
+            return None
+        hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
+        raise Failure(str(e), hint) from e
+
+
+def of_snapshot(seen: client.Snapshot) -> Found:
+    """Return what a snapshot shows."""
+    remark = "" if seen.pluto_state is PlutoState.RUNNING else ILL[seen.pluto_state]
+    return Found(
+        [Row.of_view(v) for v in seen.tunnels.values()],
+        "service",
+        seen.pluto_state,
+        remark,
+        seen.log,
+        seen.complete or bool(remark),
+        seen.unrecognised,
+        seen.last_poll,
+        seen.unit,
+    )
+
+
+_ROOM: Final = 12 << 10
+"""Bytes of the names that are given in one question; the service takes 16 KiB of arguments."""
+
+
+async def details(
+    depth: Depth, names: Sequence[str] | None, *, interactive: bool, instance: str = ""
+) -> tuple[dict[str, Details], bool]:
+    """Ask for what only some may know, of these or of all; say whether it was refused.
+
+    ``interactive``: a person is at this terminal, who may be asked for a password.
+    """
+    from ipsecwatch import client
+
+    if depth is Depth.PUBLIC or names == []:
+        return {}, False
+    if names is None or sum(len(name.encode()) + 8 for name in names) > _ROOM:
+        names = ()
+    brief = depth is Depth.BRIEF
+    try:
+        if not interactive:
+            return await client.details(names, brief=brief, instance=instance), False
+        from ipsecwatch.cli.display.password_agent import password_agent
+
+        async with password_agent():
+            told = await client.details(names, interactive=True, brief=brief, instance=instance)
+            return told, False
+    except client.NotAllowedError:
+        return {}, True
+    except client.NoSuchTunnelError:  # it went just now; clients do
+        if not names:
+            return {}, False
+        return await details(depth, None, interactive=interactive, instance=instance)
+    except client.ClientError:  # the snapshot tells what is wrong, if anything is
+        return {}, False
+
+
+def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
+    """Add to rows what details tell of them."""
+    return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
+
+
+def _with_details(row: Row, told: Details) -> Row:
+    at = told.get("LastIncomingFailureAt")
+    return replace(
+        row,
+        peer=told.get("PeerAddress", row.peer),
+        bytes_in=told.get("BytesIn"),
+        bytes_out=told.get("BytesOut"),
+        losses=told.get("LossesLately"),
+        incoming=told.get("LastIncomingFailure"),
+        incoming_at=at / 1_000_000 if at is not None else None,
+    )
+
+
+# --- Without the service ------------------------------------------------------------------------
+
+
+async def _ask_pluto(depth: Depth, instance: str) -> Found:
+    from ipsecwatch.libreswan.status import parse
+    from ipsecwatch.pluto import query
+    from ipsecwatch.pluto.unit_file import find_unit
+    from ipsecwatch.tracking.single_report import tunnels_of
+
+    settings = instance_settings(instance)
+    unit = find_unit(settings.unit)
+    pluto_client = query.PlutoClient.of(settings)
+    try:
+        answer = await pluto_client.ask()
+    except query.AskError as e:
+        raise Failure(str(e), e.hint_for(unit)) from e
+    finally:
+        await pluto_client.close()
+    report = parse(answer.text, "status")
+    tunnels = tunnels_of(report).values()
+    if not tunnels and not _lists_none(report):
+        raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
+    return replace(_found(report, tunnels, "pluto", depth), log=LogState.NONE, unit=unit)
+
+
+def _from_file(file: str, depth: Depth) -> Found:
+    from ipsecwatch.cli import saved_text
+
+    report, tunnels = saved_text.read_tunnels(file)
+    if not tunnels and not _lists_none(report):
+        raise _none(report, file)
+    return _found(report, tunnels, "file", depth)
+
+
+def _lists_none(report: Report) -> bool:
+    """Return whether a report shows that there is no tunnel at all."""
+    return report.knowledge.connections is Extent.WHOLE
+
+
+def _none(report: Report, file: str) -> Failure:
+    """Say that a text names no tunnel, which doesn't mean that there is none."""
+    explain = f"What it says: ipsecwatch explain {clean(file, 200)}. "
+    save = "A whole one: ipsec whack --status > FILE"
+    if report.why == "empty" or _answers_not(report):
+        return Failure(f"no tunnels are to be read from this text: {clean(report.why or '')}", save)
+    if report.command not in ("status", "connectionstatus", None):
+        what = f"this is the answer to {report.command}, which lists no tunnels"
+        return Failure(what, explain + save)
+    return Failure("this part of a status names no tunnel", explain + save)
+
+
+def _answers_not(report: Report) -> bool:
+    return (report.why or "").startswith("pluto did not answer")
+
+
+def _found(report: Report, tunnels: Iterable[Tunnel], source: str, depth: Depth) -> Found:
+    # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
+    listed = list(tunnels)
+    details = (
+        {t.name: _plain_details(t, depth) for t in listed} if depth is not Depth.PUBLIC else {}
+    )
+    rows = with_details([Row.of_tunnel(t) for t in listed], details)
+    remarks = []
+    if not report.complete:
+        remarks.append(f"The text is not complete: {clean(report.why or '')}.")
+    if report.unrecognised_count:
+        remarks.append(not_recognised(report.unrecognised_count))
+    return Found(rows, source, None, " ".join(remarks), details=details)
+
+
+def _plain_details(tunnel: Tunnel, depth: Depth) -> Details:
+    from ipsecwatch.service.details import brief_details, tunnel_details
+
+    told = (brief_details if depth is Depth.BRIEF else tunnel_details)(tunnel)
+    unknown = ("LossesLately", "Transitions")  # one text tells nothing of the time before it
+    return {key: _plain(value) for key, value in told.items() if key not in unknown}
+
+
+def _plain(typed: tuple[str, object]) -> object:
+    """Take the D-Bus types off a value."""
+    signature, value = typed
+    if signature == "aa{sv}" and isinstance(value, list):
+        return [{key: _plain(inner) for key, inner in each.items()} for each in value]
+    return value
