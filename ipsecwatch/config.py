@@ -42,6 +42,10 @@ def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - a
     return field(default=default, metadata={"low": low, "high": high})
 
 
+def _one_of(default: str, *others: str) -> Any:  # noqa: ANN401
+    return field(default=default, metadata={"choices": (default, *others)})
+
+
 def _path(default: str) -> Any:  # noqa: ANN401
     return field(default=default, metadata={"path": True})
 
@@ -121,8 +125,9 @@ class AgentSettings(TunnelSettings):
     since GNOME keeps no more of one program."""
     ignore: tuple[str, ...] = ()
     """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell."""
-    managed: bool = False
-    """Tell of connections, too, that NetworkManager made (it tells of them itself)."""
+    managed: str = _one_of("losses", "all", "none")
+    """What to tell of NetworkManager's connections. "losses": what it doesn't tell itself: that one
+    was lost, is stuck, unknown or back."""
     tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
     """``[tunnels."lab-*"]``: ``up``, ``down``, ``stuck`` and ``settle`` for tunnels of such names;
     the first one that fits counts, and what it doesn't say is as for all."""
@@ -280,6 +285,9 @@ def _checked(kind: type[Settings | TunnelSettings], key: str, value: object, whe
         raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
     default = known[key].default
     meta = known[key].metadata
+    if "choices" in meta and value not in meta["choices"]:
+        *few, last = (f'"{choice}"' for choice in meta["choices"])
+        raise ConfigError(f"{where}: {key} must be {', '.join(few)} or {last}")
     if isinstance(default, tuple):
         if not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
             raise ConfigError(f"{where}: {key} must be a list of strings")

@@ -30,6 +30,7 @@ from ipsecwatch.agent.rules import RULES, Kind
 from ipsecwatch.agent.service_notice import ServiceNotice
 from ipsecwatch.agent.template_notice import TemplateNotice, template_of
 from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
+from ipsecwatch.client.connection_names import L2TP
 from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -95,7 +96,7 @@ class NotificationPolicy:
             case Snapshot():
                 self._heard_all(event, now)
             case Pluto():
-                self._heard_pluto(event.state, now)
+                self._heard_pluto(event, now)
             case Log():
                 return  # the reasons show it
             case Lost():
@@ -123,6 +124,8 @@ class NotificationPolicy:
                 self._see(view, fresh=False, now=now)
         for notice in notices:
             notice.settings = settings.of(notice.view.name)
+            if isinstance(notice, TunnelNotice):
+                notice.losses_only = self._tells_losses_only(notice.view)
         for tunnel in list(self._tunnels.values()):
             self._look(tunnel, now)
         self._next = -math.inf
@@ -163,7 +166,7 @@ class NotificationPolicy:
         if event.run_id != self._run_id:  # another service, or the first look
             self._context.hush = max(self._context.hush, now + GRACE)
         self._run_id = event.run_id
-        self._note_pluto(event.pluto_state, now)
+        self._note_pluto(event.pluto_state, event.unit, now)
         self._ignored.clear()
         for template in self._templates.values():
             template.forget_all()
@@ -196,17 +199,25 @@ class NotificationPolicy:
                 template.see(path, TunnelState.DOWN, now)
                 self._wake(template.due)
 
-    def _heard_pluto(self, state: PlutoState, now: float) -> None:
-        self._note_pluto(state, now)
+    def _heard_pluto(self, event: Pluto, now: float) -> None:
+        self._note_pluto(event.state, event.unit, now)
         for tunnel in list(self._tunnels.values()):
             self._look(tunnel, now)
 
-    def _note_pluto(self, state: PlutoState, now: float) -> None:
+    def _note_pluto(self, state: PlutoState, unit: str, now: float) -> None:
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
             self._hidden_until = now + GRACE
         self._service.hear_service(state, now)
+        if state is PlutoState.RUNNING:
+            if self._context.pluto is PlutoState.STOPPED:  # another one, with other connections
+                self._context.has_managed = self._lists_managed()
+            self._context.unit = unit  # one that has stopped is in no unit
         self._context.pluto = state
+
+    def _lists_managed(self) -> bool:
+        listed = [t.view for t in self._tunnels.values() if not t.gone]
+        return any(view.managed for view in [*listed, *self._ignored.values()])
 
     def _heard_network(self, event: Network, now: float) -> None:
         if not event.online:
@@ -222,6 +233,7 @@ class NotificationPolicy:
 
     def _see(self, view: View, *, fresh: bool, now: float | None) -> TunnelNotice | None:
         """Take note of how a tunnel is; answers None for one that has no notices of its own."""
+        self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._is_ignored(view):
             self._ignored[view.path] = view
             self._forget(view.path)
@@ -237,6 +249,9 @@ class NotificationPolicy:
             closed = self._restored.pop(view.path, -1)
             tunnel = TunnelNotice(view, self._settings.of(view.name), fresh=fresh, closed=closed)
             self._tunnels[view.path] = tunnel
+        elif tunnel.view.name != view.name:  # what NetworkManager calls it
+            tunnel.settings = self._settings.of(view.name)
+        tunnel.losses_only = self._tells_losses_only(view)
         tunnel.see(view)
         return tunnel
 
@@ -245,10 +260,14 @@ class NotificationPolicy:
         return self._templates.setdefault(template.view.path, template)
 
     def _is_ignored(self, view: View) -> bool:
-        if view.managed and not self._settings.managed:
+        if view.managed and _is_left_out(view, self._settings.managed):
             return True
         names = filter(None, (view.name, template_of(view.name)))
         return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
+
+    def _tells_losses_only(self, view: View) -> bool:
+        """Return whether only that is told of a tunnel which NetworkManager doesn't tell itself."""
+        return bool(view.managed) and self._settings.managed == "losses"
 
     def _forget(self, path: str) -> None:
         self._tunnels.pop(path, None)
@@ -305,6 +324,7 @@ class NotificationPolicy:
             unknown=any(t.is_unknown for t in self._tunnels.values()),
             lost_tunnels=any(_with_pluto(t) for t in self._tunnels.values()),
             matters=self._tells(),
+            meant=self._context.networkmanager_ended_pluto,
         )
         if now >= self._context.hush:
             self._held = frozenset()
@@ -388,6 +408,15 @@ class NotificationPolicy:
         if summary != before:
             self._summed_at = now
         return summary
+
+
+def _is_left_out(view: View, setting: str) -> bool:
+    """Return whether nothing is told of one of NetworkManager's connections.
+
+    NetworkManager-libreswan never learns of a loss. NetworkManager-l2tp does, since pppd ends, and
+    tells it.
+    """
+    return setting == "none" or (setting == "losses" and view.managed == L2TP)
 
 
 def _with_pluto(tunnel: TunnelNotice) -> bool:

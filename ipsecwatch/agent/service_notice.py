@@ -53,6 +53,7 @@ class ServiceNotice:
         self._stopped = _Timer()
         self._lost_tunnels = False
         self._matters = True
+        self._meant = False
 
     @property
     def watched(self) -> bool:
@@ -79,9 +80,14 @@ class ServiceNotice:
         if state.active:
             self._ran.add(state.unit)
 
-    def look(self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool) -> None:
-        """Take note of tunnels: whether any is unknown, or lost with pluto, or told of at all."""
-        self._lost_tunnels, self._matters = lost_tunnels, matters
+    def look(
+        self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool, meant: bool = False
+    ) -> None:
+        """Take note of tunnels: whether any is unknown, or lost with pluto, or told of at all.
+
+        ``meant``: whoever ends a connection ends pluto.
+        """
+        self._lost_tunnels, self._matters, self._meant = lost_tunnels, matters, meant
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
         hangs = self.pluto is PlutoState.UNREACHABLE and matters
         watched = self._lost is None
@@ -104,7 +110,7 @@ class ServiceNotice:
             return False
         if self._lost_tunnels:
             return True
-        went = Unit.IPSEC in self._ran and self._matters
+        went = Unit.IPSEC in self._ran and self._matters and not self._meant
         failed = self._has_failed(Unit.IPSEC)
         return (went or failed) and _over(self._stopped.since, STOPPED_AFTER, now, hush)
 

@@ -22,6 +22,7 @@ from ipsecwatch.agent.all_services import follow_as_one
 from ipsecwatch.agent.delivery import Delivery, print_notice, to_terminal
 from ipsecwatch.agent.machine import Network
 from ipsecwatch.agent.memory import Memory, MemoryFile
+from ipsecwatch.agent.named_tunnels import NamedTunnels
 from ipsecwatch.agent.policy import NotificationPolicy
 from ipsecwatch.agent.route_watch import watch_routes
 from ipsecwatch.agent.settings_watch import SettingsFile
@@ -196,7 +197,8 @@ class Agent:
 
     async def _hear_service(self) -> None:
         listening = False
-        async with aclosing(self._world.follow()) as events:
+        names = NamedTunnels(self._hear)
+        async with aclosing(names), aclosing(self._world.follow()) as events:
             async for event in events:
                 if isinstance(event, Lost):
                     level = logging.INFO if listening else logging.WARNING
@@ -205,7 +207,7 @@ class Agent:
                     listening = True
                 if isinstance(event, Snapshot):
                     self._compare_versions(event.version)
-                self._hear(event)
+                self._hear(names.named(event))
 
     async def _decide(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent.notifications import News
 from ipsecwatch.agent.rules import FAILURES, MEANT, OF_PLUTO, RULES, Kind, wrong
+from ipsecwatch.reasons import IPSEC
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -55,8 +56,20 @@ class Context:
     """What else is so."""
 
     pluto: PlutoState | None = None
+    unit: str = IPSEC
+    """The systemd unit that runs pluto, or ran it last; "": none is known to."""
+    has_managed: bool = False
+    """NetworkManager has, or had, connections in this pluto."""
     hush: float = -math.inf
     """Before this time nothing worse than what was told is told."""
+
+    @property
+    def networkmanager_ended_pluto(self) -> bool:
+        """Whether pluto went with the connection that its user disconnected in NetworkManager.
+
+        NetworkManager-libreswan ends the pluto that it has started, which no unit runs then.
+        """
+        return self.has_managed and not self.unit and self.pluto is PlutoState.STOPPED
 
 
 def level(state: TunnelState) -> int:
@@ -70,6 +83,8 @@ class TunnelNotice:
     def __init__(self, view: View, settings: TunnelSettings, *, fresh: bool, closed: int) -> None:
         self.view = view
         self.settings = settings
+        self.losses_only = False
+        """Somebody else tells when it is connected, and when its user disconnects it."""
         self.gone = False
         self.told: Claim | None = None
         """What is said to be wrong with it now."""
@@ -247,6 +262,8 @@ class TunnelNotice:
 
     def _claim(self, now: float, context: Context) -> Claim | None:
         """Return what is wrong with it, as far as its user wants to know."""
+        if self.losses_only and context.networkmanager_ended_pluto:
+            return None
         if self.gone:
             stopped = context.pluto is PlutoState.STOPPED and self._why is Reason.PLUTO_STOPPED
             return Claim(Kind.DOWN, self._why) if stopped and self._lost_at is not None else None
@@ -317,6 +334,8 @@ class TunnelNotice:
         """Return what is told in passing: that it came up, or ended as it was meant to."""
         if claim is not None or self._unstable:
             return None
+        if self.losses_only and not (self._level == 2 and self._was_lost()):
+            return None
         if self._level == 2:
             return self._up(now, context) if self.settings.up else None
         if self._level == 1 and self._believed < 1 and self.settings.up:
@@ -325,6 +344,12 @@ class TunnelNotice:
             reason = self._reason(context)
             return None if reason in OF_PLUTO else News(Kind.ENDED, self.view, reason)
         return None
+
+    def _was_lost(self) -> bool:
+        """Return whether it was lost, as far as that can be told from an end that was meant."""
+        if self._lost_at is None:
+            return False
+        return self.told is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
 
     def _up(self, now: float, context: Context) -> News | None:
         if self._lost_at is None:

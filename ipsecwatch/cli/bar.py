@@ -100,7 +100,7 @@ class Bar:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            await names.close()
+            await names.aclose()
 
     async def _follow_service(self, stirred: asyncio.Event) -> None:
         async with contextlib.aclosing(client.follow(self._instance)) as events:

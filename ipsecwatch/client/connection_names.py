@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, connect
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class ConnectionNames:
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Ask for nothing any more."""
         for task in self._asking:
             task.cancel()
@@ -158,9 +158,9 @@ async def _look_up(
             reply = await _call(connection, _PATH, _SETTINGS, "GetConnectionByUuid", uuid)
             known = await _read(connection, reply.body[0]) if reply.signature == "o" else None
         except ErrorReplyError as e:
-            if e.name.startswith(_SERVICE):  # it knows none such, or this user may not see it
-                continue
-            raise
+            if e.sender == BUS:  # nobody is there, or may be asked
+                raise
+            continue  # it knows none such, or this user may not see it
         # Whoever answers with another connection has none of this UUID.
         if known is not None and known.uuid.lower() == uuid.lower():
             found[uuid] = Known(uuid, known.name, known.plugin)

@@ -8,6 +8,7 @@ no server is needed to see them, are tests of this file; the others are in test_
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 from ipsecwatch.agent.machine import Network, Sleep, Unit, UnitState
 from ipsecwatch.agent.rules import Urgency
-from ipsecwatch.client.events import Lost
+from ipsecwatch.client.connection_names import L2TP, LIBRESWAN
+from ipsecwatch.client.events import Lost, Update
 from ipsecwatch.config import AgentSettings, TunnelSettings
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.fake_events import Audience, Story, path
@@ -548,13 +550,124 @@ def test_a_tunnel_may_have_a_delay_of_its_own() -> None:
     assert audience.told() == [(23, DOWN), (40, "VPN lab-1 is down")]
 
 
-def test_connections_of_networkmanager_are_left_out_unless_wanted() -> None:
-    for wanted, told in ((False, []), (True, [DOWN])):
-        story, audience = Story(), Audience(managed=wanted)
-        story.listed("site", "up", managed="NetworkManager")
-        audience.hears(0, story.snapshot())
-        audience.hears(20, story.become("site", "down", "peer-dead"))
-        assert [what for _, what in audience.told()] == told
+# What is told of a connection of NetworkManager's with managed = "losses", after it came up at 20 s
+# (which NetworkManager tells). Each row: what happens, and what is told.
+MANAGED: list[tuple[str, list[tuple[float, str, str]], list[tuple[float, str]]]] = [
+    ("it comes up", [], []),
+    ("it is lost", [(60, "down", "peer-dead")], [(63, DOWN)]),
+    ("lost and back", [(60, "down", "peer-dead"), (90, "up", "none")], [(63, DOWN), (90.3, BACK)]),
+    ("lost for a moment", [(60, "down", "peer-deleted"), (61, "up", "none")], [(61.3, BACK)]),
+    (
+        "lost and stuck",
+        [(60, "connecting", "peer-dead"), (92, "stuck", "no-answer")],
+        [(63, DOWN), (92.3, STUCK)],
+    ),
+    ("the user disconnects", [(60, "down", "operator")], []),
+    ("and connects again at once", [(60, "down", "operator"), (61, "up", "none")], []),
+    ("and connects again", [(60, "down", "operator"), (90, "up", "none")], []),
+    ("it is removed", [(60, "down", "unloaded")], []),
+    ("a part is lost", [(60, "partial", "peer-deleted")], [(63, PART)]),
+    ("it ends until it is used", [(60, "waiting", "expired")], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("happens", "told"), [row[1:] for row in MANAGED], ids=[row[0] for row in MANAGED]
+)
+def test_of_networkmanagers_tunnels_is_told_what_it_does_not_tell_itself(
+    happens: list[tuple[float, str, str]], told: list[tuple[float, str]]
+) -> None:
+    story, audience = Story(), Audience()
+    audience.hears(0, story.look())
+    audience.hears(19, story.listed("site", "connecting", managed="NetworkManager"))
+    for at, state, reason in [(20.0, "up", "none"), *happens]:
+        audience.hears(at, story.become("site", state, reason))
+    assert audience.told() == told
+
+
+@pytest.mark.parametrize(
+    ("managed", "setting", "told"),
+    [
+        ("NetworkManager", "all", [UP, DOWN]),
+        ("NetworkManager", "losses", [DOWN]),
+        ("NetworkManager", "none", []),
+        (L2TP, "all", [UP, DOWN]),
+        (L2TP, "losses", []),
+        (L2TP, "none", []),
+        (LIBRESWAN, "losses", [DOWN]),
+        ("", "none", [UP, DOWN]),
+    ],
+)
+def test_what_is_told_of_networkmanagers_tunnels_is_a_setting(
+    managed: str, setting: str, told: list[str]
+) -> None:
+    story, audience = Story(), Audience(managed=setting)
+    audience.hears(0, story.look())
+    audience.hears(20, story.listed("site", "down", managed=managed), story.become("site", "up"))
+    audience.hears(60, story.become("site", "down", "peer-dead"))
+    assert [what for _, what in audience.told()] == told
+
+
+# The unit that runs pluto; what is told when the user of its only connection, which was lost or up,
+# disconnects it, and pluto ends 1 s later.
+@pytest.mark.parametrize(("unit", "told"), [("", []), ("ipsec.service", [STOPPED])])
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("reason", ["operator", "pluto-stopped", "other"])
+def test_the_end_of_a_pluto_that_networkmanager_has_started_follows_from_what_its_user_did(
+    unit: str, told: list[str], listed: bool, reason: str
+) -> None:
+    story, audience = Story(), Audience()
+    story.listed("site", "up", managed="NetworkManager")
+    audience.hears(0, replace(story.snapshot(), unit=unit))
+    stopped = replace(story.pluto_is("stopped"), unit="ipsec.service")
+    if reason == "pluto-stopped":
+        audience.hears(60, stopped, story.become("site", "unknown", "pluto-stopped"))
+        audience.hears(75, story.become("site", "down", reason))
+    else:
+        audience.hears(60, story.become("site", "down", reason))
+        audience.hears(61, stopped)
+    if not listed:
+        audience.hears(76, story.gone("site"))
+    titles = [what for _, what in audience.told() if what != DOWN]
+    assert titles == told
+    assert audience.titles(200) == told
+    if not unit:
+        assert [what for _, what in audience.log] == []
+
+
+def test_a_loss_that_was_told_goes_with_the_disconnection() -> None:
+    story, audience = Story(), Audience()
+    story.listed("site", "up", managed="NetworkManager")
+    audience.hears(0, replace(story.snapshot(), unit=""))
+    audience.hears(60, story.become("site", "down", "peer-dead"))
+    assert audience.titles(70) == [DOWN]
+    audience.hears(80, replace(story.pluto_is("stopped"), unit=""))
+    assert audience.titles(200) == []
+
+
+def test_a_pluto_that_ends_with_other_tunnels_in_it_is_told() -> None:
+    story, audience = Story(), Audience()
+    story.listed("site", "up")
+    story.listed("office", "up", managed="NetworkManager")
+    audience.hears(0, replace(story.snapshot(), unit=""))
+    audience.hears(60, replace(story.pluto_is("stopped"), unit=""))
+    audience.hears(75, *[story.become(n, "down", "pluto-stopped") for n in ("site", "office")])
+    assert [what for _, what in audience.told()] == [STOPPED]
+
+
+def test_a_name_that_comes_late_has_its_own_settings() -> None:
+    settings_of = (("Office", TunnelSettings(up=False)),)
+    story, audience = Story(), Audience(managed="all", tunnels=settings_of)
+    audience.hears(0, story.look(uuid="down"))
+    named = replace(story.views["uuid"], name="Office", managed=LIBRESWAN)
+    audience.hears(20, Update(named.path, named))
+    audience.hears(
+        21, replace(story.become("uuid", "up"), view=replace(named, state=TunnelState.UP))
+    )
+    assert audience.told(30) == []
+    down = replace(named, state=TunnelState.DOWN, reason=Reason.PEER_DEAD)
+    audience.hears(40, replace(story.become("uuid", "down", "peer-dead"), view=down))
+    assert audience.told() == [(43, "VPN Office is down")]
 
 
 # --- Lists, orders and life -----------------------------------------------------------------------
