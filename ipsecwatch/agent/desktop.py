@@ -7,7 +7,9 @@ A back end of it for D-Bus, as its own (6.2) won't do:
 * it can't replace a notification, and knows no hints but the urgency;
 * where there is no server, or one that hangs, send() says nothing, or never returns;
 * it keeps a connection of its own, and none any more once the session's bus was started again;
-* it believes a signal of whoever sends one;
+* it believes a signal of whoever sends one, that of a button included, and answers each press of
+  one that is still on the screen; its button's callback gets nothing, and what it makes of a
+  notification's buttons can be found again by a private name alone;
 * its table of numbers, bidict, brings 7 MB of typing_extensions along where Python is older than
   3.12, a quarter of all that an agent takes.
 
@@ -20,13 +22,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from desktop_notifier import common
 from desktop_notifier.backends.base import DesktopNotifierBackend
 
 from ipsecwatch.agent.notifications import PASSING
-from ipsecwatch.agent.texts import APP_NAME
+from ipsecwatch.agent.texts import APP_NAME, BUTTONS
 from ipsecwatch.dbus.connection import (
     BUS,
     BUS_PATH,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ipsecwatch.agent.notifications import Notification
+    from ipsecwatch.agent.rules import Button
 
 SERVER: Final = "org.freedesktop.Notifications"
 """Name and interface of the notification server."""
@@ -75,6 +79,7 @@ _NOBODY: Final = (
 _RULES: Final = (
     f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged',arg0='{SERVER}'",
     f"type='signal',sender='{SERVER}',interface='{SERVER}',member='NotificationClosed'",
+    f"type='signal',sender='{SERVER}',interface='{SERVER}',member='ActionInvoked'",
 )
 
 
@@ -96,7 +101,8 @@ class NotificationServer(DesktopNotifierBackend):
     """The notification server, over one connection to the session's bus.
 
     ``on_owner`` is told that another server is there now, or none (""); ``on_expired`` of a slot
-    whose notification the server took away, and ``on_closed`` of one that somebody closed.
+    whose notification the server took away, and ``on_closed`` of one that somebody closed;
+    ``on_pressed`` of a slot and one of the buttons that its notification has, which is gone then.
     """
 
     def __init__(
@@ -105,12 +111,14 @@ class NotificationServer(DesktopNotifierBackend):
         on_owner: Callable[[str], object] = lambda _: None,
         on_expired: Callable[[str], object] = lambda _: None,
         on_closed: Callable[[str], object] = lambda _: None,
+        on_pressed: Callable[[str, Button], object] = lambda *_: None,
     ) -> None:
         super().__init__(APP_NAME)
         self._connection = connection
         self._on_owner = on_owner
         self._on_expired = on_expired
         self._on_closed_by_user = on_closed
+        self._on_pressed = on_pressed
         self._server = ""
         """The unique name of the server that the numbers are from."""
         self._can: frozenset[str] = frozenset()
@@ -145,6 +153,7 @@ class NotificationServer(DesktopNotifierBackend):
     def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
         """Take over notifications that an agent before this one showed on a server."""
         self._server, self._numbers = server, dict(numbers)
+        self._notification_cache.clear()
 
     async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
         """Show a notice in place of the last one in its slot. Raises BusError."""
@@ -157,6 +166,10 @@ class NotificationServer(DesktopNotifierBackend):
                 urgency=common.Urgency(notice.urgency.value),
                 icon=common.Icon(name=notice.icon),
                 timeout=0 if notice.lasting else int(PASSING),
+                buttons=tuple(
+                    common.Button(BUTTONS[b], partial(self._on_pressed, slot, b), b.value)
+                    for b in notice.buttons
+                ),
                 identifier=slot,
                 category=notice.category,
                 transient=not notice.lasting,
@@ -185,6 +198,7 @@ class NotificationServer(DesktopNotifierBackend):
         icon = notification.icon.as_name() if notification.icon else ""
         is_markup = "body-markup" in self._can
         message, title = notification.message, notification.title
+        buttons = notification.buttons if "actions" in self._can else ()
         body = [
             self.app_name,
             self._numbers.get(notification.identifier, 0),
@@ -193,7 +207,7 @@ class NotificationServer(DesktopNotifierBackend):
             # where a dunstrc says nothing of markup, for that, too, in both, without a word.
             _unmarked(title),
             escape_markup(message) if is_markup else _unmarked(message),
-            [],  # no actions
+            [part for b in buttons for part in (b.identifier, b.title)],
             self._hints(notification),
             notification.timeout * 1000,
         ]
@@ -201,6 +215,9 @@ class NotificationServer(DesktopNotifierBackend):
         # A server may give a number again that was another notification's.
         self._numbers = {slot: n for slot, n in self._numbers.items() if n != reply.body[0]}
         self._numbers[notification.identifier] = reply.body[0]
+        self._clear_notification_from_cache(notification.identifier)
+        if buttons:
+            self._notification_cache[notification.identifier] = notification
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:
         hints = {
@@ -220,6 +237,7 @@ class NotificationServer(DesktopNotifierBackend):
         return hints
 
     async def _clear(self, identifier: str) -> None:
+        self._clear_notification_from_cache(identifier)
         number = self._numbers.pop(identifier, None)
         if number is None:
             return
@@ -294,9 +312,13 @@ class NotificationServer(DesktopNotifierBackend):
             if signal.member == "NameOwnerChanged" and signal.body[0] == SERVER:
                 self._heard_owner(signal.body[2])
             return
-        is_closed = signal.interface == SERVER and signal.member == "NotificationClosed"
-        if signal.sender == self._server and is_closed and signal.signature == "uu":
-            self._on_closed(*signal.body)
+        if signal.sender != self._server or signal.interface != SERVER:
+            return
+        match signal.member, signal.signature:
+            case "NotificationClosed", "uu":
+                self._on_closed(*signal.body)
+            case "ActionInvoked", "us":
+                self._on_action(*signal.body)
 
     def _heard_owner(self, owner: str) -> None:
         if owner == self._server:
@@ -310,6 +332,21 @@ class NotificationServer(DesktopNotifierBackend):
         if slot is not None:
             del self._numbers[slot]
             (self._on_expired if reason == EXPIRED else self._on_closed_by_user)(slot)
+
+    def _on_action(self, nid: int, button: str) -> None:
+        """Have a button of ours do what it does, once.
+
+        Some servers close a notification whose button was pressed, and some don't. Closed by us it
+        is gone everywhere, and what comes next in the slot isn't closed in its place.
+        """
+        slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
+        shown = self._notification_cache.get(slot or "")
+        if slot is None or shown is None or all(b.identifier != button for b in shown.buttons):
+            return
+        self._clear_notification_from_cache(slot)
+        del self._numbers[slot]
+        self._connection.tell(self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [nid])
+        self.handle_button(slot, button, shown)
 
 
 def _unmarked(text: str) -> str:

@@ -50,10 +50,13 @@ class MemoryFile:
         usable = os.path.isabs(folder) and bus_id.isalnum()
         self.path = Path(folder, "ipsecwatch", f"agent-{bus_id}.json") if usable else None
         self._session = os.environ.get("XDG_SESSION_ID", "")
+        self.is_new_login = False
+        """No agent has left anything in this login, as load() found."""
         self._last = ""
 
     def load(self) -> Memory:
         """Return what is remembered of this login; nothing where that can't be read."""
+        self.is_new_login = self.path is None or not self.path.exists()
         if self.path is None:
             return Memory(self._session)
         try:
@@ -66,6 +69,7 @@ class MemoryFile:
             return Memory(self._session)
         if memory.session != self._session:  # closed is what was closed in this login
             memory.closed = {}
+            self.is_new_login = True
         memory.session = self._session
         return memory
 

@@ -7,13 +7,15 @@ from the service, which has cleaned them; they are bounded here, and cleaned aga
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import texts
-from ipsecwatch.agent.rules import RULES, Kind, Urgency
+from ipsecwatch.agent.rules import RULES, Button, Kind, Urgency
+from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -31,6 +33,8 @@ OFFLINE: Final = "offline"
 """Key of the notice that this machine has no network."""
 SETTINGS: Final = "settings"
 """Key of the notice that the settings have a mistake."""
+ANSWER: Final = "answer"
+"""Key of the notice that a button brought."""
 
 MAX_TITLE_NAME: Final = 24
 """Characters of a name in a title; a longer one is told in full below."""
@@ -71,6 +75,12 @@ class Notification:
     """How bad it is (rules.py)."""
     wrong: int = 1
     """What is wrong with how many tunnels it tells."""
+    details: str = ""
+    """What an administrator wants to read of it."""
+    name: str = ""
+    """Of the tunnel, or the template, that it tells of, where that is one."""
+    path: str = ""
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +98,23 @@ class News:
     quiet: bool = False
 
 
-def single(news: News) -> Notification:
-    """Tell of one tunnel."""
+def single(news: News, unit: str = IPSEC) -> Notification:
+    """Tell of one tunnel; ``unit`` is systemd's that runs pluto."""
     name = shown(news.view.name, MAX_SHOWN)
     title = texts.TITLES[news.kind].format(name=title_name(news.view))
     lines = [_body(news)]
     if len(name) > MAX_TITLE_NAME:
         whole = isolated(shown(news.view.name, MAX_WHOLE_NAME))
         lines.append(texts.NAME_IN_FULL.format(name=whole))
-    return _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
+    notice = _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
+    details = _details([news], unit)
+    return replace(
+        notice, details=details, name=news.view.name, path=news.view.path,
+        buttons=(*_if(Button.DETAILS, details), Button.MUTE_HOUR),
+    )  # fmt: skip
 
 
-def summary(many: Sequence[News]) -> Notification:
+def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
     """Tell of several tunnels at once, the worst first."""
     many = sorted(many, key=lambda n: -RULES[n.kind].rank)
     wrong = [n for n in many if RULES[n.kind].lasting]
@@ -111,7 +126,9 @@ def summary(many: Sequence[News]) -> Notification:
         lines.append(_why(texts.REASONS[reasons.pop()]))
     quiet = all(n.quiet or RULES[n.kind].urgency is Urgency.LOW for n in many)
     notice = _notice(SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet)
-    return replace(notice, wrong=len(wrong))
+    details = _details(wrong, unit)
+    buttons = _if(Button.DETAILS, details)
+    return replace(notice, wrong=len(wrong), details=details, buttons=buttons)
 
 
 def _summary_title(many: Sequence[News]) -> str:
@@ -128,18 +145,81 @@ def offline() -> Notification:
     return _notice(OFFLINE, Kind.OFFLINE, texts.TITLES[Kind.OFFLINE], [_why(texts.OFFLINE)])
 
 
-def stopped(lost: Sequence[News]) -> Notification:
+def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
     """Tell that pluto stopped, and which tunnels with it."""
     lines = [texts.STOPPED.sentence]
     if lost:
         lines.append(texts.STOPPED_TUNNELS.format(names=names(lost)))
     lines.append(texts.STOPPED.advice)
-    return _notice(SERVICE, Kind.STOPPED, texts.TITLES[Kind.STOPPED], lines)
+    notice = _notice(SERVICE, Kind.STOPPED, texts.TITLES[Kind.STOPPED], lines)
+    details = _admin_words(Reason.PLUTO_STOPPED, unit)
+    return replace(notice, details=details, buttons=(Button.DETAILS,))
 
 
-def unknown(why: Words) -> Notification:
+def unknown(why: Words, details: str = "") -> Notification:
     """Tell that nobody knows, so that silence isn't taken for good news."""
-    return _notice(SERVICE, Kind.UNKNOWN, texts.TITLES[Kind.UNKNOWN], [_why(why)])
+    notice = _notice(SERVICE, Kind.UNKNOWN, texts.TITLES[Kind.UNKNOWN], [_why(why)])
+    said = shown(details, MAX_BODY)
+    return replace(notice, details=said, buttons=_if(Button.DETAILS, said))
+
+
+def details_of(notice: Notification, *, terminal: bool) -> Notification:
+    """Tell what an administrator wants to read of a notice's subject."""
+    title = texts.DETAILS_OF_ALL
+    if notice.name:
+        title = texts.TITLES[Kind.DETAILS].format(name=_in_title(notice.name))
+    # A name is part of a command that may be copied into a shell where it means nothing there.
+    plain_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", notice.name)
+    command = f"ipsecwatch status {notice.name}" if plain_name else "ipsecwatch status"
+    lines = [notice.details, texts.DETAILS_COMMAND.format(command=command)]
+    buttons = (*_if(Button.TERMINAL, terminal), *_if(Button.MUTE_HOUR, notice.name))
+    return _answer(notice, Kind.DETAILS, title, lines, buttons)
+
+
+def muted(notice: Notification, how: Button) -> Notification:
+    """Tell that a tunnel is muted, and offer to make that longer, or to take it back."""
+    title = texts.TITLES[Kind.MUTED].format(name=_in_title(notice.name))
+    longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
+    buttons = (*(longer if how is Button.MUTE_HOUR else ()), Button.UNMUTE)
+    return _answer(notice, Kind.MUTED, title, [texts.MUTED[how]], buttons)
+
+
+def not_muted(notice: Notification, mistake: str) -> Notification:
+    """Tell that a tunnel can't be muted."""
+    title = texts.TITLES[Kind.SETTINGS]
+    said = texts.NOT_MUTED.format(mistake=shown(mistake, MAX_MESSAGE))
+    return _answer(notice, Kind.SETTINGS, title, [said], ())
+
+
+def _answer(
+    notice: Notification, kind: Kind, title: str, lines: Sequence[str], buttons: tuple[Button, ...]
+) -> Notification:
+    made = _notice(ANSWER, kind, title, lines)
+    return replace(
+        made, lasting=True, rank=0, name=notice.name, path=notice.path, buttons=buttons,
+        details=notice.details,
+    )  # fmt: skip
+
+
+def _if(button: Button, wanted: object) -> tuple[Button, ...]:
+    return (button,) if wanted else ()
+
+
+def _details(many: Sequence[News], unit: str) -> str:
+    """Return what an administrator wants to read of these tunnels, by reason."""
+    groups: dict[Reason, list[News]] = {}
+    for n in many:
+        if n.reason is not Reason.NONE:
+            groups.setdefault(n.reason, []).append(n)
+    if len(groups) == 1:
+        return _admin_words(next(iter(groups)), unit)
+    found = [f"{names(group)}: {_admin_words(reason, unit)}" for reason, group in groups.items()]
+    return "\n".join(found)
+
+
+def _admin_words(reason: Reason, unit: str) -> str:
+    told = words_for(reason, unit)
+    return _sentences(told.sentence, told.advice)
 
 
 def bad_settings(mistake: str) -> Notification:
@@ -158,7 +238,7 @@ def _notice(
         title=title,
         body=_bounded("\n".join(filter(None, lines))),
         icon=rule.icon,
-        category=f"network.{rule.category}",
+        category=f"network.{rule.category}" if rule.category else "network",
         urgency=Urgency.LOW if quiet else rule.urgency,
         lasting=rule.lasting,
         rank=rule.rank,
@@ -179,7 +259,11 @@ def plain(notice: Notification) -> str:
 
 def title_name(view: View) -> str:
     """Return the name of a tunnel for a title: short, and isolated where it runs to the left."""
-    name = shown(view.name, MAX_SHOWN)
+    return _in_title(view.name)
+
+
+def _in_title(whole: str) -> str:
+    name = shown(whole, MAX_SHOWN)
     return isolated(_short(name, CUT_NAME) if len(name) > MAX_TITLE_NAME else name)
 
 

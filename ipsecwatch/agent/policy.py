@@ -12,7 +12,9 @@ When something is told (what, and how it looks, is in rules.py):
   until GRACE is over, for everything looks down then. What is better is told at once.
 * From the third loss within two minutes on a tunnel is unstable until it was up and calm; only what
   is certain is told meanwhile: down for good, or stuck.
-* What the user closed comes back only as something worse, until the tunnel was up.
+* What the user closed comes back only as something worse, until the tunnel was up. A button's
+  press closes a notice, too; what it brings stays for ANSWER_STAYS.
+* Of a tunnel that is muted nothing is told until that is over; then what is wrong.
 * Never more than three notices: more tunnels than that become one summary. Where nobody knows how
   tunnels are, or pluto stopped, or there is no network, one notice says so in the place of theirs.
 """
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.machine import MachineEvent, Network, Sleep, UnitState
 from ipsecwatch.agent.notifications import PASSING, News, Notification
-from ipsecwatch.agent.rules import RULES, Kind
+from ipsecwatch.agent.rules import RULES, Button, Kind
 from ipsecwatch.agent.service_notice import ServiceNotice
 from ipsecwatch.agent.template_notice import TemplateNotice, template_of
 from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
@@ -50,6 +52,8 @@ NO_ROUTE: Final = 3.0
 """Seconds without any route out after which this machine is offline; roaming takes some."""
 HOLD: Final = 2.0
 """Seconds between two summaries."""
+ANSWER_STAYS: Final = 60.0
+"""Seconds for which what a button brought stays on the screen."""
 MAX_NOTICES: Final = 3
 """On the screen at once, of all kinds: GNOME drops the oldest of a program's, unseen."""
 
@@ -83,6 +87,10 @@ class NotificationPolicy:
         """Notices that an agent before this one left on the screen."""
         self._ignored: dict[str, View] = {}
         """Tunnels that are left out, by path: other settings may take them in."""
+        self._muted: Mapping[str, float] = {}
+        """Until when tunnels are muted, by name."""
+        self._answer: tuple[Notification, float] | None = None
+        """What a button brought, and until when."""
         self._next = -math.inf
 
     # --- What comes in ------------------------------------------------------------------------
@@ -114,6 +122,16 @@ class NotificationPolicy:
         if mistake != self._mistake:
             self._closed.pop(notifications.SETTINGS, None)
         self._settings, self._mistake = settings, mistake
+        self._sort_out(now)
+
+    def mute(self, muted: Mapping[str, float], now: float) -> None:
+        """Tell nothing of the tunnels with these names, each until a time."""
+        if muted != self._muted:
+            self._muted = muted
+            self._sort_out(now)
+
+    def _sort_out(self, now: float) -> None:
+        """Take in and leave out tunnels as settings and mutes are now."""
         notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
         views, self._ignored = list(self._ignored.values()), {}
         for view in [*views, *(notice.view for notice in notices)]:
@@ -123,15 +141,33 @@ class NotificationPolicy:
             elif view.path not in self._templates:
                 self._see(view, fresh=False, now=now)
         for notice in notices:
-            notice.settings = settings.of(notice.view.name)
+            notice.settings = self._settings.of(notice.view.name)
             if isinstance(notice, TunnelNotice):
                 notice.losses_only = self._tells_losses_only(notice.view)
         for tunnel in list(self._tunnels.values()):
             self._look(tunnel, now)
         self._next = -math.inf
 
+    def press(self, key: str, button: Button) -> Notification | None:
+        """Take note that a button was pressed; return the notice, if it is one of its buttons.
+
+        The notice counts as closed.
+        """
+        notice = self._composed.get(key)
+        if notice is None or button not in notice.buttons:
+            return None
+        self.close(key)
+        return notice
+
+    def answer(self, notice: Notification, now: float) -> None:
+        """Show what a button brought, in the place of what another one did."""
+        self._answer = notice, now + ANSWER_STAYS
+        self._next = -math.inf
+
     def close(self, key: str) -> None:
         """Take note that the user closed the notice with this key."""
+        if key == notifications.ANSWER:
+            self._answer = None
         self._next = self._summed_at = -math.inf
         if key in self._held and key not in self._tunnels:
             self._restored[key] = RULES[Kind.DOWN].rank  # an agent before this one knew better
@@ -262,7 +298,9 @@ class NotificationPolicy:
     def _is_ignored(self, view: View) -> bool:
         if view.managed and _is_left_out(view, self._settings.managed):
             return True
-        names = filter(None, (view.name, template_of(view.name)))
+        names = [*filter(None, (view.name, template_of(view.name)))]
+        if any(name in self._muted for name in names):
+            return True
         return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
 
     def _tells_losses_only(self, view: View) -> bool:
@@ -311,6 +349,8 @@ class NotificationPolicy:
         """Return the notices that should be on the screen now, by key."""
         if now < self._next:
             return self._composed
+        if any(until <= now for until in self._muted.values()):
+            self.mute({name: at for name, at in self._muted.items() if at > now}, now)
         for tunnel in list(self._tunnels.values()):
             # With the first that is due go all that only wait for company.
             if tunnel.due is not None and tunnel.due <= now:
@@ -334,6 +374,8 @@ class NotificationPolicy:
 
     def _expire(self, now: float) -> None:
         self._passing = {k: (n, until) for k, (n, until) in self._passing.items() if until > now}
+        if self._answer is not None and self._answer[1] <= now:
+            self._answer = None
 
     def _tells(self) -> bool:
         """Return whether the user wants to know how pluto and the service are."""
@@ -352,6 +394,9 @@ class NotificationPolicy:
         yield from self._service.times(self._context.hush)
         yield self._context.hush
         yield self._hidden_until
+        yield from self._muted.values()
+        if self._answer is not None:
+            yield self._answer[1]
         if self._no_route_since is not None:
             yield self._no_route_since + NO_ROUTE
         if self._summing:
@@ -360,6 +405,8 @@ class NotificationPolicy:
     def _compose(self, now: float) -> Iterator[Notification]:
         if self._mistake and notifications.SETTINGS not in self._closed:
             yield notifications.bad_settings(self._mistake)
+        if self._answer is not None:
+            yield self._answer[0]
         service = self._compose_service(now)
         if service is None:
             yield from self._compose_tunnels(now)
@@ -370,17 +417,17 @@ class NotificationPolicy:
         """Return the one notice that stands for all tunnels, if there is such news."""
         hush = self._context.hush
         if (why := self._service.unknown(now, hush)) is not None:
-            return notifications.unknown(why)
+            return notifications.unknown(why, self._service.details(self._context.unit))
         if self._service.stopped(now, hush):
             lost = [t.news(t.told) for t in self._tunnels.values() if t.told and _with_pluto(t)]
-            return notifications.stopped(lost)
+            return notifications.stopped(lost, self._context.unit)
         if now >= hush:
             self._closed.pop(notifications.SERVICE, None)
         return None
 
     def _compose_tunnels(self, now: float) -> Iterator[Notification]:
         wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
-        room = MAX_NOTICES - bool(self._mistake)
+        room = MAX_NOTICES - bool(self._mistake) - (self._answer is not None)
         if self._is_offline(now):
             if wrong and notifications.OFFLINE not in self._closed:
                 yield notifications.offline()
@@ -389,13 +436,13 @@ class NotificationPolicy:
         elif now < self._hidden_until:
             wrong = []
         passing = [news for news, _ in self._passing.values()]
-        many = [*wrong, *passing]
+        many = [*wrong, *passing] if room > 0 else []
         enough = min(self._settings.burst, room)
         self._summing = len(many) > (1 if self._summing else enough)
         if self._summing:
             yield self._sum_up(many, now)
         else:
-            yield from map(notifications.single, many)
+            yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
         # What is told in passing goes together, or the summary would change with each.
@@ -404,7 +451,7 @@ class NotificationPolicy:
         before = self._composed.get(notifications.SUMMARY)
         if before is not None and now < self._summed_at + HOLD:
             return before
-        summary = notifications.summary(many)
+        summary = notifications.summary(many, self._context.unit)
         if summary != before:
             self._summed_at = now
         return summary

@@ -43,6 +43,23 @@ class Kind(StrEnum):
     """Nobody knows."""
     SETTINGS = "settings"
     """The agent's settings have a mistake."""
+    DETAILS = "details"
+    """What the user asked for by a button."""
+    MUTED = "muted"
+    """The user hears nothing more of a tunnel."""
+
+
+class Button(StrEnum):
+    """What a notice's button does."""
+
+    DETAILS = "details"
+    TERMINAL = "terminal"
+    """Show it in a terminal."""
+    MUTE_HOUR = "mute-1h"
+    MUTE_LOGIN = "mute-login"
+    """Until the next login."""
+    MUTE_EVER = "mute-ever"
+    UNMUTE = "unmute"
 
 
 class Urgency(StrEnum):
@@ -75,7 +92,8 @@ class Rule:
     icon: str
     """Its name in the desktop's icon theme."""
     category: str
-    """One of the Desktop Notifications specification's (table "Categories")."""
+    """One of the Desktop Notifications specification's (table "Categories") in its class network;
+    "": the class itself."""
 
 
 _LOW, _NORMAL = Urgency.LOW, Urgency.NORMAL
@@ -92,6 +110,8 @@ RULES: Final[dict[Kind, Rule]] = {
         (Kind.ENDED,        0, "down",  True,  False, _LOW,    "network-offline",  "disconnected"),
         (Kind.IN_PART,      0, "up",    True,  False, _NORMAL, "network-vpn",      "connected"),
         (Kind.DEVICES,      0, "up",    True,  False, _LOW,    "network-vpn",      "connected"),
+        (Kind.DETAILS,      0, "",      False, False, _NORMAL, "dialog-information", ""),
+        (Kind.MUTED,        0, "",      False, False, _LOW,    "dialog-information", ""),
         (Kind.OFFLINE,      1, "down",  False, True,  _LOW,    "network-offline",  "disconnected"),
         (Kind.SETTINGS,     1, "",      False, True,  _NORMAL, "dialog-warning",   "error"),
         (Kind.PARTIAL,      1, "down",  True,  True,  _NORMAL, "dialog-warning",   "error"),

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import texts
 from ipsecwatch.agent.machine import Unit, UnitState
+from ipsecwatch.reasons import words_for
 from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,6 +105,14 @@ class ServiceNotice:
             hangs = self.pluto is PlutoState.UNREACHABLE
             return texts.UNREACHABLE if hangs else texts.UNREADABLE
         return None
+
+    def details(self, unit: str) -> str:
+        """Return what an administrator wants to read of why nobody knows; ``unit`` is pluto's."""
+        if self._lost is not None:
+            return ". ".join(filter(None, (self._lost.why, self._lost.hint)))
+        hangs = self.pluto is PlutoState.UNREACHABLE
+        told = words_for(Reason.PLUTO_UNREACHABLE if hangs else Reason.BAD_OUTPUT, unit)
+        return f"{told.sentence} {told.advice}"
 
     def stopped(self, now: float, hush: float) -> bool:
         """Return whether it is to be told that pluto stopped."""

@@ -12,20 +12,23 @@ import contextlib
 import ctypes
 import logging
 import signal
+import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import __version__
-from ipsecwatch.agent import upgrade
+from ipsecwatch.agent import mutes, notifications, terminal_window, upgrade
 from ipsecwatch.agent.all_services import follow_as_one
 from ipsecwatch.agent.delivery import Delivery, print_notice, to_terminal
-from ipsecwatch.agent.machine import Network
+from ipsecwatch.agent.machine import Network, Sleep
 from ipsecwatch.agent.memory import Memory, MemoryFile
+from ipsecwatch.agent.mutes import MutesError, Until
 from ipsecwatch.agent.named_tunnels import NamedTunnels
 from ipsecwatch.agent.policy import NotificationPolicy
 from ipsecwatch.agent.route_watch import watch_routes
-from ipsecwatch.agent.settings_watch import SettingsFile
+from ipsecwatch.agent.rules import Button
+from ipsecwatch.agent.settings_watch import SETTLE, FileWatch, SettingsFile
 from ipsecwatch.agent.system_watch import watch_system
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import Lost, Snapshot
@@ -59,6 +62,11 @@ async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
 
 WATCHES: Final = (watch_system, _tell_routes)
 """What tells of the machine."""
+_MUTES: Final = {
+    Button.MUTE_HOUR: Until.HOUR,
+    Button.MUTE_LOGIN: Until.LOGIN,
+    Button.MUTE_EVER: Until.EVER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ class World:
     """Gets each notice that has no screen."""
     write: Callable[[str], None] = to_terminal
     name: str = NAME
-    """With an empty one, other agents don't matter, and nothing is left for a next one."""
+    """With an empty one, other agents don't matter, nothing is left for a next one, and nothing is
+    muted."""
     speed: float = 1.0
     """How many times as fast as real time everything happens."""
 
@@ -156,6 +165,8 @@ class Agent:
         """Whether there is a bus, and another agent on it, is known."""
         self.is_outdated = False
         """It ended because a newer one is installed."""
+        self._mutes = mutes.mutes_file() if world.name else None
+        self._terminals: set[asyncio.Task[None]] = set()
 
     def _now(self) -> float:
         return self._loop.time() * self._world.speed
@@ -176,6 +187,8 @@ class Agent:
                     tasks.create_task(_forever(watch, self._hear))
                 tasks.create_task(self._decide())
                 tasks.create_task(self._delivery.run())
+                if self._mutes is not None:
+                    tasks.create_task(self._watch_mutes(self._mutes))
                 tasks.create_task(_give_back_memory())
         except* _SecondAgent:
             self._world.write(
@@ -193,6 +206,8 @@ class Agent:
 
     def _hear(self, event: Event | MachineEvent) -> None:
         self._policy.hear(event, self._now())
+        if isinstance(event, Sleep) and not event.asleep:
+            self._apply_mutes()  # an hour goes on while the machine sleeps
         self._stirred.set()
 
     async def _hear_service(self) -> None:
@@ -229,6 +244,80 @@ class Agent:
             self._policy.close(key)
             self._stirred.set()
         self._remember()
+
+    # --- Buttons, and what is muted -----------------------------------------------------------
+
+    def _pressed(self, slot: str, button: Button) -> None:
+        key = self._delivery.closed(slot)
+        notice = None if key is None else self._policy.press(key, button)
+        if notice is not None:
+            answer = self._do(button, notice)
+            if answer is not None:
+                self._policy.answer(answer, self._now())
+        self._stirred.set()
+        self._remember()
+
+    def _do(self, button: Button, notice: Notification) -> Notification | None:
+        """Do what a button of a notice is for; return what is to be shown then."""
+        match button:
+            case Button.DETAILS:
+                has_terminal = bool(terminal_window.find_terminal())
+                return notifications.details_of(notice, terminal=has_terminal)
+            case Button.TERMINAL:
+                opened = terminal_window.open_terminal(notice.path, notice.name)
+                task = asyncio.create_task(opened)
+                self._terminals.add(task)
+                task.add_done_callback(self._terminals.discard)
+                return None
+            case Button.UNMUTE:
+                return self._change_mutes(notice, None)
+        return self._change_mutes(notice, button)
+
+    def _change_mutes(self, notice: Notification, how: Button | None) -> Notification | None:
+        """Mute a tunnel, or take that back (None); return what is to be shown then."""
+        if self._mutes is None:
+            return None
+        try:
+            if how is None:
+                mutes.unmute(self._mutes, notice.name, time.time())
+            else:
+                mutes.mute(self._mutes, notice.name, _MUTES[how], time.time())
+        except MutesError as e:
+            logger.warning("%s", e)
+            return notifications.not_muted(notice, str(e))
+        self._apply_mutes()
+        return None if how is None else notifications.muted(notice, how)
+
+    def _apply_mutes(self) -> None:
+        """Go by what is in the file; where it can't be used, by what was."""
+        if self._mutes is None:
+            return
+        wall, now = time.time(), self._now()
+        try:
+            found = mutes.load(self._mutes, wall)
+        except MutesError as e:
+            logger.warning("%s. What was muted before stays so", e)
+            return
+        self._policy.mute({m.name: now + m.left(wall) for m in found}, now)
+        self._stirred.set()
+
+    async def _watch_mutes(self, path: Path) -> None:
+        """Read the file whenever it changes, for ever."""
+        changed = asyncio.Event()
+        while True:
+            changed.clear()
+            with FileWatch(path, changed):
+                self._apply_mutes()
+                await changed.wait()
+                await asyncio.sleep(SETTLE)
+
+    def _begin_login(self) -> None:
+        """Take back what was muted until this login."""
+        if self._mutes is not None:
+            try:
+                mutes.begin_login(self._mutes, time.time())
+            except MutesError as e:
+                logger.debug("%s", e)
 
     def _compare_versions(self, on_the_bus: str) -> None:
         """Raise _Outdated, once for each version, where a newer agent is installed."""
@@ -298,7 +387,10 @@ class Agent:
         if not self._settled.is_set():
             there = [slot.key for slot in self._delivery.slots.values() if slot.there]
             self._policy.restore(memory.closed, there)
+            if session.file is not None and session.file.is_new_login:
+                self._begin_login()
         session.memory = memory
+        self._remember()  # a login that there was an agent in isn't a new one
 
     def _display(self, connection: BusConnection) -> NotificationServer | None:
         """Make the screen; None where the library for it isn't installed."""
@@ -314,7 +406,7 @@ class Agent:
             )
             return None
         return NotificationServer(
-            connection, self._delivery.server_changed, self._expired, self._closed
+            connection, self._delivery.server_changed, self._expired, self._closed, self._pressed
         )
 
     def _remember(self) -> bool:

@@ -48,14 +48,14 @@ class SettingsFile:
         """Read it again whenever it changes, for ever; call ``changed`` where that matters."""
         while True:
             hup.clear()
-            with _Watch(self.path, hup):
+            with FileWatch(self.path, hup):
                 if self.load():
                     changed()
                 await hup.wait()
                 await asyncio.sleep(SETTLE)
 
 
-class _Watch:
+class FileWatch:
     """Sets an event when a file, or a folder on the way to it, may have changed."""
 
     def __init__(self, path: Path, stirred: asyncio.Event) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ipsecwatch.agent.rules import Kind
+from ipsecwatch.agent.rules import Button, Kind
 from ipsecwatch.tunnel import Reason
 
 APP_NAME: Final = "VPN"
@@ -53,6 +53,8 @@ TITLES: Final = {
     Kind.STOPPED: "The VPN service has stopped",
     Kind.UNKNOWN: "VPN status unknown",
     Kind.SETTINGS: "VPN notifications: mistake in the settings",
+    Kind.DETAILS: "VPN {name}: details",
+    Kind.MUTED: "VPN {name} is muted",
 }
 
 SUMMARY_TITLES: Final = {
@@ -86,6 +88,24 @@ NAMES_AND_MORE: Final = Plural("{names} and {n} more", "{names} and {n} more")
 """A list of names, of which the last ones are only counted."""
 NAME_IN_FULL: Final = "Its full name: {name}"
 """Where a name had to be cut in the title."""
+
+BUTTONS: Final = {
+    Button.DETAILS: "Details",
+    Button.TERMINAL: "Show in a terminal",
+    Button.MUTE_HOUR: "Mute for an hour",
+    Button.MUTE_LOGIN: "Mute until next login",
+    Button.MUTE_EVER: "Mute for good",
+    Button.UNMUTE: "Unmute",
+}
+DETAILS_OF_ALL: Final = "VPN details"
+"""The title of what is told of several."""
+DETAILS_COMMAND: Final = "All that is known: {command}"
+MUTED: Final = {
+    Button.MUTE_HOUR: "You hear nothing of it for an hour.",
+    Button.MUTE_LOGIN: "You hear nothing of it until your next login.",
+    Button.MUTE_EVER: "You hear nothing of it any more. To take that back: ipsecwatch mute",
+}
+NOT_MUTED: Final = "It can't be muted: {mistake}"
 
 CONNECTED: Final = "Connected."
 NETWORKS: Final = Plural(

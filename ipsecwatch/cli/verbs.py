@@ -27,6 +27,7 @@ VERBS: Final = {
     "check-config": "read both settings files, and say what is wrong with them",
     "daemon": "watch pluto and announce what happens; systemd starts this",
     "agent": "show desktop notifications when tunnels come up, get stuck or go down",
+    "mute": "have the agent tell nothing of a tunnel, for an hour, until next login, or for good",
     "demo": "show it at work on recorded tunnels: no root, no libreswan",
     "help": "show how a verb is used",
 }

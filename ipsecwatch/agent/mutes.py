@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Which tunnels the user wants to hear nothing of, and for how long: a file of the user's.
+
+The agent's buttons and ``ipsecwatch mute`` write it, and the agent reads it again whenever it
+changes. Times are wall clock: a mute of an hour outlives the agent, not the hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.agent.notifications import shown
+from ipsecwatch.jsonutil import JsonError, each, fields, number, one_of, text, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMAT: Final = 1
+MAX_SIZE: Final = 1 << 20
+"""Bytes of a file that is read."""
+MAX_MUTES: Final = 1000
+MAX_NAME: Final = 400
+"""Characters of a name: those of a tunnel, and of its instance in front."""
+HOUR: Final = 3600.0
+
+
+class Until(StrEnum):
+    """How long a tunnel is muted; the value is what a command line says."""
+
+    HOUR = "1h"
+    LOGIN = "login"
+    """Until the user's next login."""
+    EVER = "ever"
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """A tunnel that is muted, by its name as notices show it."""
+
+    name: str
+    until: Until
+    ends: float = 0.0
+    """When an hour is over, in seconds since the epoch; 0: it doesn't end by the clock."""
+
+    def left(self, now: float) -> float:
+        """Return for how many seconds it goes on; more than an hour is never left of one."""
+        return min(self.ends - now, HOUR) if self.until is Until.HOUR else float("inf")
+
+
+class MutesError(Exception):
+    """The file can't be read or written. The text is one line, ready to be shown."""
+
+
+def mutes_file() -> Path:
+    """Find the user's file (XDG base directories: a relative path counts for nothing)."""
+    base = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not base.is_absolute():
+        base = Path(os.environ.get("HOME") or "/", ".local", "state")
+    return base / "ipsecwatch" / "mutes.json"
+
+
+def load(path: Path, now: float) -> tuple[Mute, ...]:
+    """Return the mutes that aren't over, by name. Raise MutesError where the file can't be used."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read(MAX_SIZE + 1)
+        if len(data) > MAX_SIZE:
+            raise MutesError(f"{path} is larger than {MAX_SIZE >> 20} MiB")
+        found = _FILE(json.loads(data))["mutes"]
+    except FileNotFoundError:
+        return ()
+    except OSError as e:
+        raise MutesError(f"{path} can't be read: {e.strerror}") from e
+    except (ValueError, RecursionError, JsonError) as e:
+        raise MutesError(f"{path} has a mistake: {e!s:.200}") from e
+    mutes = {m["name"]: Mute(m["name"], m["for"], m["ends"]) for m in found}
+    return tuple(m for _, m in sorted(mutes.items()) if m.left(now) > 0)
+
+
+def save(path: Path, mutes: Iterable[Mute]) -> None:
+    """Write the file. Raise MutesError where that can't be, or there are too many."""
+    kept = list(mutes)
+    if len(kept) > MAX_MUTES:
+        raise MutesError(f"more than {MAX_MUTES} tunnels can't be muted")
+    said = [{"name": m.name, "for": m.until.value, "ends": m.ends} for m in kept]
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, new = tempfile.mkstemp(prefix=".mutes-", dir=path.parent)
+        with open(handle, "w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, "mutes": said}, file)
+        os.replace(new, path)
+    except OSError as e:
+        raise MutesError(f"{path} can't be written: {e.strerror}") from e
+
+
+def mute(path: Path, name: str, until: Until, now: float) -> Mute:
+    """Mute a tunnel. Raise MutesError."""
+    if not is_name(name):
+        raise MutesError("it can't be a tunnel's name")
+    new = Mute(name, until, now + HOUR if until is Until.HOUR else 0.0)
+    save(path, [*(m for m in load(path, now) if m.name != name), new])
+    return new
+
+
+def unmute(path: Path, name: str, now: float) -> bool:
+    """Take a mute back; return whether there was one. Raise MutesError."""
+    before = load(path, now)
+    after = [m for m in before if m.name != name]
+    if len(after) < len(before):
+        save(path, after)
+    return len(after) < len(before)
+
+
+def begin_login(path: Path, now: float) -> None:
+    """Take back what was muted until now. Raise MutesError."""
+    before = load(path, now)
+    after = [m for m in before if m.until is not Until.LOGIN]
+    if len(after) < len(before):
+        save(path, after)
+
+
+def is_name(name: str) -> bool:
+    """Return whether this can be a tunnel's name as it is shown: cleaned, and of some length."""
+    return 0 < len(name) <= MAX_NAME and shown(name, MAX_NAME) == name
+
+
+def _checked_name(value: object) -> str:
+    name = text(MAX_NAME)(value)
+    if not is_name(name):
+        raise JsonError("it can't be a tunnel's name")
+    return name
+
+
+def _checked_mutes(value: object) -> tuple[dict[str, Any], ...]:
+    found = each(_MUTE)(value)
+    if len(found) > MAX_MUTES:
+        raise JsonError(f"{len(found)} are more than {MAX_MUTES}")
+    return found
+
+
+_MUTE: Final = fields({"name": _checked_name, "for": one_of(Until), "ends": number(0.0)})
+_FILE: Final = fields({"format": whole(FORMAT, FORMAT), "mutes": _checked_mutes})

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""``ipsecwatch mute``: of which tunnels the agent tells nothing, and for how long."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.agent import mutes
+from ipsecwatch.agent.mutes import MutesError, Until
+from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_USAGE, Failure, verb
+from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.sanitize import clean
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ipsecwatch.agent.mutes import Mute
+
+EXAMPLES: Final = (
+    ("ipsecwatch mute", "what is muted, and until when"),
+    ("ipsecwatch mute lab-7", "no notices of lab-7 for an hour"),
+    ("ipsecwatch mute lab-7 --for ever", "for good; login: until your next login"),
+    ("ipsecwatch mute --undo lab-7", "hear of it again"),
+)
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = verb(verbs, "mute", VERBS["mute"], run, EXAMPLES)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the tunnel; none: list them")
+    parser.add_argument(
+        "--for", dest="until", choices=[u.value for u in Until], metavar="TIME",
+        help="1h, login (until your next login), or ever (default: 1h)",
+    )  # fmt: skip
+    parser.add_argument("--undo", action="store_true", help="take it back")
+    parser.add_argument("--json", action="store_true", help="print what is muted then as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    try:
+        said = _change(args)
+        muted = mutes.load(mutes.mutes_file(), time.time())
+    except MutesError as e:
+        raise Failure(clean(str(e), 400), "Remove the file if nothing else mends it") from e
+    if args.json:
+        print(json.dumps([_fields(m) for m in muted]))
+    elif said:
+        print(said)
+    else:
+        _list(muted)
+    return EXIT_OK
+
+
+def _change(args: argparse.Namespace) -> str:
+    """Do what is asked for; return what that was."""
+    name, path, now = args.name, mutes.mutes_file(), time.time()
+    if name is None:
+        if args.undo or args.until:
+            raise Failure("which tunnel?", "Give a name; see: ipsecwatch mute", EXIT_USAGE)
+        return ""
+    if args.undo:
+        if args.until:
+            raise Failure("--undo takes no --for", "See: ipsecwatch mute --help", EXIT_USAGE)
+        if not mutes.unmute(path, name, now):
+            raise Failure(f"{clean(name)} isn't muted", "What is: ipsecwatch mute", EXIT_NO)
+        return f"{name}: not muted any more"
+    if not mutes.is_name(name):
+        raise Failure(f"{clean(name)} can't be a tunnel's name", code=EXIT_USAGE)
+    return _line(mutes.mute(path, name, Until(args.until or Until.HOUR), now))
+
+
+def _list(muted: tuple[Mute, ...]) -> None:
+    if not muted:
+        print("Nothing is muted.")
+    for m in muted:
+        print(_line(m))
+
+
+def _line(m: Mute) -> str:
+    match m.until:
+        case Until.HOUR:
+            return f"{m.name}: muted until {time.strftime('%H:%M', time.localtime(m.ends))}"
+        case Until.LOGIN:
+            return f"{m.name}: muted until your next login"
+    return f"{m.name}: muted for good"
+
+
+def _fields(m: Mute) -> dict[str, object]:
+    return {"name": m.name, "for": m.until.value, "ends": m.ends or None}
