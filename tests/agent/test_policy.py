@@ -7,6 +7,7 @@ no server is needed to see them, are tests of this file; the others are in test_
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ipsecwatch.agent import notifications
 from ipsecwatch.agent.machine import Network, Sleep, Unit, UnitState
-from ipsecwatch.agent.rules import Urgency
+from ipsecwatch.agent.rules import Button, Urgency
 from ipsecwatch.client.connection_names import L2TP, LIBRESWAN
 from ipsecwatch.client.events import Lost, Update
 from ipsecwatch.config import AgentSettings, TunnelSettings
@@ -768,3 +770,40 @@ def test_5000_tunnels_that_go_down_at_once_take_no_second() -> None:
     audience.waits(60)
     assert time.process_time() - began < 1
     assert audience.titles(60) == ["5000 VPNs are down"]
+
+
+def test_a_mute_hides_a_tunnel_until_it_is_over_and_then_what_is_wrong_is_told() -> None:
+    story, user = Story(), Audience()
+    user.hears(0, story.look(a="up", b="up"))
+    user.hears(20, story.become("a", "down", "peer-dead"), story.become("b", "down", "peer-dead"))
+    assert user.titles(30) == ["VPN a is down", "VPN b is down"]
+    user.policy.mute({"a": 100.0, "elsewhere": 50.0}, 30.0)
+    assert user.titles(31) == ["VPN b is down"]
+    user.hears(40, story.become("a", "up"), story.become("a", "stuck", "no-answer"))
+    assert user.titles(99) == ["VPN b is down"]
+    assert user.titles(102) == ["VPN b is down", "VPN a can't connect"]
+
+
+def test_where_all_tunnels_are_muted_the_service_is_no_news_either() -> None:
+    story, user = Story(), Audience()
+    user.hears(0, story.look(a="up"))
+    user.policy.mute({"a": math.inf}, 20.0)
+    user.hears(30, story.become("a", "down", "pluto-stopped"), story.pluto_is("stopped"))
+    assert user.titles(100) == []
+
+
+def test_what_a_button_brought_goes_by_itself_and_never_makes_four() -> None:
+    story, user = Story(), Audience(burst=3)
+    user.hears(0, story.look(a="up", b="up", c="up"))
+    for name in "abc":
+        user.hears(20, story.become(name, "down", "peer-dead"))
+    assert len(user.titles(30)) == 3
+    pressed = user.policy.press(story.views["a"].path, Button.DETAILS)
+    assert pressed is not None
+    assert user.policy.press(story.views["a"].path, Button.TERMINAL) is None
+    user.policy.answer(notifications.details_of(pressed, terminal=True), 30.0)
+    assert user.titles(31) == ["VPN a: details", "VPN b is down", "VPN c is down"]
+    user.hears(40, story.become("d", "stuck", "no-answer"))
+    assert user.titles(45) == ["VPN a: details", "3 VPNs are down"]
+    assert user.most == 3
+    assert user.titles(95) == ["3 VPNs are down"]

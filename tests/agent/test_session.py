@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import __version__
-from ipsecwatch.agent import delivery, policy, session, tunnel_notice, upgrade
+from ipsecwatch.agent import delivery, mutes, policy, session, tunnel_notice, upgrade
 from ipsecwatch.agent.session import World
 from ipsecwatch.config import AgentSettings, agent_file
 from ipsecwatch.dbus.connection import ErrorReplyError, connect
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from ipsecwatch.client.events import Event
     from tests.support.dbus_daemon import PrivateBus
+    from tests.support.fake_notification_server import Server
 
 pytest.importorskip("desktop_notifier", reason="desktop-notifier isn't installed")
 
@@ -53,6 +54,7 @@ def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tunnel_notice, "GATHER", 0.05)
     monkeypatch.setattr(policy, "GRACE", 0.2)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
 class Script:
@@ -609,3 +611,134 @@ async def test_with_no_bus_at_all_it_waits_and_ends_well(
     assert lines[0].startswith("ipsecwatch: no notifications on the desktop: the session bus")
     assert "the system bus can't be reached" in lines[1]
     assert "Traceback" not in rest
+
+
+STUCK = "VPN site can't connect"
+
+
+async def press(server: Server, title: str, label: str) -> None:
+    """Press a button as a person does, who takes a moment to find it."""
+    await server.shows(title)
+    await asyncio.sleep(0.05)
+    server.press(title, label)
+
+
+@pytest.mark.usefixtures("session_bus")
+@pytest.mark.parametrize("model", MODELS)
+async def test_on_every_server_buttons_do_what_they_say(model: str, tmp_path: Path) -> None:
+    story = Story()
+    async with notification_server(model=MODELS[model]) as server, running(tmp_path) as ours:
+        story.look(site="stuck")
+        story.become("site", "stuck", "authentication")
+        ours.script.say(story.snapshot())
+        await server.shows(STUCK)
+        if "actions" not in server.model.capabilities:
+            assert [n.actions for n in server.notices.values()] == [[]]
+            server.says_pressed(next(iter(server.notices)), "details")
+            await asyncio.sleep(0.1)
+            assert server.titles() == [STUCK]
+            return
+        await press(server, STUCK, "Details")
+        await server.shows("VPN site: details")
+        (shown,) = server.notices.values()
+        assert "leftid" in shown.body
+        assert "ipsecwatch status site" in shown.body
+        await press(server, "VPN site: details", "Mute for an hour")
+        await server.shows("VPN site is muted")
+        ours.script.say(story.become("site", "up"), story.become("site", "down", "peer-dead"))
+        await press(server, "VPN site is muted", "Mute for good")
+        await until(lambda: "any more" in "".join(n.body for n in server.notices.values()))
+        await press(server, "VPN site is muted", "Unmute")
+        await server.shows("VPN site is down")
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_only_the_server_presses_and_only_what_is_there(tmp_path: Path) -> None:
+    story = Story()
+    async with notification_server() as server, running(tmp_path) as ours:
+        ours.script.say(story.look(site="stuck"))
+        await server.shows(STUCK)
+        ((number, shown),) = server.notices.items()
+        assert shown.actions[::2] == ["mute-1h"]  # without a reason there are no details
+        stranger = await connect("session")
+        stranger.signal(
+            "/org/freedesktop/Notifications", "org.freedesktop.Notifications", "ActionInvoked",
+            "us", [number, "mute-1h"],
+        )  # fmt: skip
+        mail = server.stranger("mail")
+        for action in (
+            (mail, "mute-1h"), (0, "mute-1h"), (number, "details"), (number, ""),
+            (number, "default"), (number, "x" * 100_000), (number + 1000, "mute-1h"),
+        ):  # fmt: skip
+            server.says_pressed(*action)
+        server.connection.signal(
+            "/org/freedesktop/Notifications", "org.freedesktop.Notifications", "ActionInvoked",
+            "s", ["mute-1h"],
+        )  # fmt: skip
+        await stranger.flush(1)
+        await asyncio.sleep(0.2)
+        assert server.titles() == [STUCK, "mail"]
+        for _ in range(3):
+            server.says_pressed(number, "mute-1h")
+        await server.shows("mail", "VPN site is muted")
+        await stranger.close()
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_the_verb_and_a_new_login_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = Story()
+    monkeypatch.setattr(session, "SETTLE", 0.01)
+    monkeypatch.setenv("XDG_SESSION_ID", "1")
+    file = mutes.mutes_file()
+    async with notification_server() as server:
+        async with running(tmp_path) as ours:
+            ours.script.say(story.look(other="stuck", site="stuck"))
+            await server.shows("VPN other can't connect", STUCK)
+            mutes.mute(file, "site", mutes.Until.LOGIN, time.time())
+            await server.shows("VPN other can't connect")
+            file.write_text("{")  # what can't be read changes nothing
+            await asyncio.sleep(0.1)
+            mutes.save(file, [mutes.Mute("site", mutes.Until.LOGIN)])
+            await ours.end()
+        async with running(tmp_path) as ours:
+            ours.script.say(story.snapshot())
+            await server.shows("VPN other can't connect")
+            await ours.end()
+        monkeypatch.setenv("XDG_SESSION_ID", "2")
+        async with running(tmp_path) as ours:
+            ours.script.say(story.snapshot())
+            await server.shows("VPN other can't connect", STUCK)
+    assert mutes.load(file, time.time()) == ()
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_what_cant_be_muted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    story = Story()
+    async with notification_server() as server, running(tmp_path) as ours:
+        ours.script.say(story.look(site="stuck"))
+        await press(server, STUCK, "Mute for an hour")
+        await server.shows("VPN notifications: mistake in the settings")
+        (shown,) = server.notices.values()
+        assert shown.body.startswith("It can't be muted: ")
+
+
+@pytest.mark.usefixtures("session_bus")
+async def test_a_terminal_is_offered_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = tmp_path / "x-terminal-emulator"
+    terminal.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/seen\n')
+    terminal.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TERMINAL", "x-terminal-emulator")
+    story = Story()
+    async with notification_server() as server, running(tmp_path) as ours:
+        ours.script.say(story.look(site="up"), story.become("site", "stuck", "no-answer"))
+        await press(server, STUCK, "Details")
+        await press(server, "VPN site: details", "Show in a terminal")
+        await until((tmp_path / "seen").exists)
+        await server.shows()

@@ -40,6 +40,8 @@ class Model:
     """Notifications of one program that it keeps; the oldest one goes."""
     forgets_after: bool = True
     """What it is left to decide about goes after some seconds; else it stays for ever."""
+    closes_pressed: bool = True
+    """It closes a notification whose button was pressed."""
 
 
 _USUAL = ("actions", "body", "body-markup")
@@ -48,7 +50,9 @@ MODELS: dict[str, Model] = {
     # A dunstrc that says nothing of markup: it isn't announced, and rendered, in titles, too.
     "dunst 1.9, minimal": Model(("actions", "body", "body-hyperlinks", _TAG), renders="all"),
     "xfce4-notifyd 0.7": Model((*_USUAL, "body-hyperlinks", "icon-static", "action-icons")),
-    "mate 1.26": Model((*_USUAL, "body-hyperlinks", "icon-static", "action-icons", "sound")),
+    "mate 1.26": Model(
+        (*_USUAL, "body-hyperlinks", "icon-static", "action-icons", "sound"), closes_pressed=False
+    ),
     "notification-daemon 3.20": Model((*_USUAL, "body-hyperlinks", "icon-static", "persistence")),
     "lxqt 1.2": Model((*_USUAL, "body-hyperlinks", "body-images", "persistence")),
     "mako 1.7": Model((*_USUAL, _TAG), forgets_after=False),
@@ -140,6 +144,18 @@ class Server:
         for n in list(self.notices.values()):
             if n.timeout > 0 or (n.timeout < 0 and self.model.forgets_after):
                 self._gone(n.id, EXPIRED)
+
+    def press(self, title: str, label: str) -> None:
+        """Have the user press a button, by what stands on it."""
+        (shown,) = [n for n in self.notices.values() if n.title == title]
+        actions = dict(zip(shown.actions[1::2], shown.actions[::2], strict=True))
+        self.says_pressed(shown.id, actions[label])
+        if self.model.closes_pressed:
+            self._gone(shown.id, DISMISSED)
+
+    def says_pressed(self, number: int, action: str) -> None:
+        """Send ActionInvoked, whatever is on the screen."""
+        self.connection.signal(PATH, NAME, "ActionInvoked", "us", [number, action])
 
     def says_closed(self, number: int, reason: int) -> None:
         """Send NotificationClosed, whatever is on the screen."""

@@ -84,6 +84,7 @@ async def test_at_rest_it_takes_little_more_than_its_libraries_and_never_wakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     async with notification_server() as server, serving() as service:
         await service.look(tunnel("t0"), *[tunnel(f"t{n}", TunnelState.UP) for n in (1, 2)])
         config = ("--config", str(tmp_path / "agent.toml"))
