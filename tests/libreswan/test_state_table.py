@@ -34,15 +34,13 @@ LAST_NAMED: Final = "5.3.2"
 """The last release that prints names of states."""
 
 
-BEFORE_HEAD: Final = "5.4"
-"""The last release before the ``main`` of which there are texts (HEAD), whatever comes later."""
+HEAD_FOLLOWS: Final = "5.4"
+"""The release after which ``main`` was read (HEAD): it prints the same states. It stays so."""
 
 
-def order(tag: str) -> float:
+def order(tag: str) -> int:
     """Return the place of a release, or of a tag, among the releases."""
-    if tag == "HEAD":
-        return RELEASES.index(BEFORE_HEAD) + 0.5
-    return RELEASES.index(tag.removeprefix("v"))
+    return RELEASES.index(HEAD_FOLLOWS if tag == "HEAD" else tag.removeprefix("v"))
 
 
 def prints(wordings: Iterable[Wording], text: str | None, tag: str) -> bool:
