@@ -225,6 +225,7 @@ class Delivery:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
     async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
+        logger.debug("showing %s in slot %s", notice.key, slot)
         await display.show(slot, notice, quiet=_is_no_worse(notice, self.slots.get(slot)))
         self.slots[slot] = Slot(notice.key, notice.rank, notice.wrong, text(notice))
         self._printed.pop(notice.key, None)

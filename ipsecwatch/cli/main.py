@@ -63,6 +63,10 @@ def _run(argv: list[str]) -> int:
     if verb not in VERBS:
         return _without_verb(argv)
     args = parser_of(verb).parse_args(argv[1:])
+    if wanted := os.environ.get("IPSECWATCH_DEBUG"):
+        from ipsecwatch.cli import debug
+
+        debug.begin(wanted)
     code: int = args.run(args)
     sys.stdout.flush()
     return code

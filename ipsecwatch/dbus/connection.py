@@ -307,6 +307,7 @@ class BusConnection:
         """
         if not self.alive:
             raise LostError(self._why)
+        logger.debug("calling %s.%s of %s", interface, member, destination)
         flags = MessageFlag(0) if starts else MessageFlag.NO_AUTOSTART
         if interactive:
             flags |= MessageFlag.ALLOW_INTERACTIVE_AUTHORIZATION

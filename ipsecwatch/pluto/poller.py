@@ -8,6 +8,7 @@ forward. Above them stands the budget: pluto spends at most a fiftieth of its ti
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from contextlib import suppress
@@ -18,6 +19,8 @@ from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+logger = logging.getLogger(__name__)
 
 BUDGET: Final = 49.0
 """After an answer, pluto has this many times the peace that it cost: our share is 2 %."""
@@ -229,6 +232,7 @@ class Poller:
             # A pluto that stops or starts breaks off; what it is by now, it tells at once.
             outcome = await self._attempt()
             self._cost += self._cost_of(outcome)
+        logger.debug("pluto was asked: %s, %.3f s of its time", _in_brief(outcome), self._cost)
         self._trouble = outcome.trouble if isinstance(outcome, AskError) else None
         self._failures = self._failures + 1 if self._trouble in _ILL else 0
         return outcome
@@ -259,6 +263,13 @@ class Poller:
             woken=self._woken,
             extra_in=self._extras.ready_in(now),
         )
+
+
+def _in_brief(outcome: Answer | AskError) -> str:
+    """Return what came of a question, for the debug log."""
+    if isinstance(outcome, AskError):
+        return f"{outcome.trouble.value}, {outcome}"
+    return f"{outcome.command.value}, {len(outcome.text)} characters over {outcome.via.value}"
 
 
 def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:

@@ -163,6 +163,7 @@ class Service:
 
     def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
         """Take note of a line of the log; say whether it is worth a look at pluto."""
+        logger.debug("heard from %s: %s", line.identifier, line.text)
         if line.identifier == "systemd":
             self._worker.hear(line)
             return True
@@ -414,6 +415,7 @@ class Service:
         for n, change in enumerate(told.silent, 1):
             self._write_silent(change)
             await _let_others(n)
+        logger.debug("%d transitions", len(told.news.transitions))
         for n, (serial, change) in enumerate(told.news.transitions, 1):
             self._journal.announce(change, serial)
             await _let_others(n)

@@ -235,12 +235,13 @@ def log_to(sender: Sender, level: int = logging.INFO) -> None:
 
     Under systemd stderr is a stream to journald, and blocks when that doesn't read.
     """
-    handler = LogHandler(sender if _stderr_is_journal() else Sender(None))
+    handler = LogHandler(sender if stderr_is_journal() else Sender(None))
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-def _stderr_is_journal() -> bool:
+def stderr_is_journal() -> bool:
+    """Return whether what we write to stderr goes to the journal."""
     try:
         stat = os.fstat(2)
     except OSError:

@@ -33,6 +33,8 @@ EXITS = {
 }
 
 ENVIRONMENT = {
+    "IPSECWATCH_DEBUG": """Modules that write what they do to standard error, or to the
+        journal, with commas between: ``pluto,service.bus``, or ``all``.""",
     "NO_COLOR": "If set and not empty, nothing is coloured.",
     "TERM": "dumb: nothing is coloured.",
     "DBUS_SYSTEM_BUS_ADDRESS": "Where the system bus is, if not in its usual place.",

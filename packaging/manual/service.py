@@ -42,6 +42,11 @@ SIGNALS = {
     "SIGTERM, SIGINT": "End, after what was found out has been told and kept.",
 }
 
+ENVIRONMENT = {
+    "IPSECWATCH_DEBUG": """Modules that write to the journal what they do, with commas between:
+        ``pluto,service.bus``, or ``all``. It is set with ``systemctl edit ipsecwatch``.""",
+}
+
 PLACES = {
     str(config.SERVICE_FILE): "Settings: see ipsecwatch.toml(5).",
     f"{config.INSTANCES}/NAME.toml": "The same of an instance, ``ipsecwatch@NAME.service``.",
@@ -74,6 +79,7 @@ def page() -> str:
         roff.section("units", roff.listed(units())),
         roff.section("signals", roff.listed(SIGNALS)),
         roff.section("journal", roff.paragraph(JOURNAL), roff.listed(entries())),
+        roff.section("environment", roff.listed(ENVIRONMENT)),
         roff.section("files", roff.listed(PLACES)),
         roff.section("examples", *(example(*pair) for pair in EXAMPLES.items())),
         roff.see_also("ipsecwatch(1)", "ipsecwatch.toml(5)", "org.ipsecwatch1(5)", "ipsec(8)",
