@@ -8,9 +8,10 @@ major version.
 
 What the library (5.2) lacks, and what is done about it here:
 
-* A full socket is taken for a lost bus (dbus-next issue 153): some 280 queued signals while the bus
-  daemon is busy are enough. It gets a socket whose send() answers 0 where the real one would block;
-  the library's own path for a partial write then waits until there is room.
+* It takes a full socket for a lost bus: some 280 queued signals while the bus daemon is busy are
+  enough (https://github.com/altdesktop/python-dbus-next/issues/153). It gets a socket whose send()
+  answers 0 where the real one would block; the library's own path for a partial write then waits
+  until there is room.
 * It reads as long as there is something to read, of messages as large as the bus passes. That
   socket lets it have a portion at a time, and no more of a message than we have use for.
 * The queue behind that socket has no bound. Ours counts its bytes, refuses a message that the bus

@@ -2,9 +2,10 @@
 """One bounded question to pluto, over its control socket or through whack.
 
 pluto is one thread. It takes questions from a queue of six places, reads them and writes its
-answers with calls that block, and keeps no time over it: who asks and does not read stops every
-tunnel of the machine (libreswan issue 1859). Who goes away early does harm as well: pluto logs a
-"Broken pipe" for every line that is left, 3,000 of them for 200 connections (4.10). And so
+answers with calls that block, without a limit of time. So a client that asks and does not read
+stops every tunnel of the machine (https://github.com/libreswan/libreswan/issues/1859). A client
+that leaves early does harm as well: pluto logs a "Broken pipe" for every line that is left, 3,000
+of them for 200 connections (4.10). Therefore
 
 - the question is sent in the same breath as the connection is made;
 - what is asked is read to its end, even when nobody wants it any more: a question that takes too
