@@ -80,7 +80,10 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    names, unit = tuple(dict.fromkeys(args.names)), unit_name(args.instance)
+    from ipsecwatch.cli.tunnels.own_names import in_pluto
+
+    names = tuple(dict.fromkeys(in_pluto(args.names, args.instance)))
+    unit = unit_name(args.instance)
     waiting = Waiting(names, args.target, any_=args.any, unit=unit)
     done = asyncio.run(_wait(waiting, args.timeout, args.instance))
     failure = None if done else waiting.failure()

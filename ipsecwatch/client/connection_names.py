@@ -19,7 +19,7 @@ from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, connect
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply
@@ -80,13 +80,13 @@ async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Kno
     return found
 
 
-async def called(name: str, within: float = BRIEF) -> list[Known]:
-    """Ask once which VPNs of its plugins NetworkManager calls so, in order of UUID.
+async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
+    """Ask once which VPNs of its plugins NetworkManager calls by these names, in order of UUID.
 
     None where it isn't there, or slow.
     """
     found: list[Known] = []
-    await _ask(lambda connection: _search(connection, name, found), within)
+    await _ask(lambda connection: _search(connection, names, found), within)
     return sorted(found, key=lambda known: known.uuid)
 
 
@@ -166,14 +166,14 @@ async def _look_up(
             found[uuid] = Known(uuid, known.name, known.plugin)
 
 
-async def _search(connection: BusConnection, name: str, found: list[Known]) -> None:
+async def _search(connection: BusConnection, names: Collection[str], found: list[Known]) -> None:
     reply = await _call(connection, _PATH, _SETTINGS, "ListConnections")
     for path in reply.body[0][:MAX_LISTED] if reply.signature == "ao" else ():
         try:
             known = await _read(connection, path)
         except ErrorReplyError:  # it went meanwhile, or is another user's
             continue
-        if known is not None and known.plugin and known.name == name:
+        if known is not None and known.plugin and known.name in names:
             found.append(known)
 
 

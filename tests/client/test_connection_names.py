@@ -63,9 +63,9 @@ async def test_it_is_asked_for_uuids_and_its_plugins_are_told_apart(
         other: Known(other, "Café", ""),
     }
     # By name only VPNs count.
-    assert await called("Café", LONG) == []
+    assert await called(["Café"], LONG) == []
     await manager.add("00000000-0000-4000-8000-000000000003", "Office", networkmanager.L2TP)
-    assert [known.uuid for known in await called("Office", LONG)] == [
+    assert [known.uuid for known in await called(["Office"], LONG)] == [
         "00000000-0000-4000-8000-000000000003",
         OFFICE,
     ]
@@ -92,7 +92,7 @@ async def test_one_that_hangs_is_not_waited_for(manager: NetworkManager) -> None
     manager.process.send_signal(signal.SIGSTOP)
     began = time.monotonic()
     assert await names_of([OFFICE]) == {}
-    assert await called("Office") == []
+    assert await called(["Office"]) == []
     assert time.monotonic() - began < 10 * connection_names.BRIEF
     names = ConnectionNames(lambda _: None)
     names.keep([OFFICE])
@@ -103,7 +103,7 @@ async def test_one_that_hangs_is_not_waited_for(manager: NetworkManager) -> None
 @pytest.mark.usefixtures("system_bus")
 async def test_without_networkmanager_there_are_no_names() -> None:
     assert await names_of([OFFICE], LONG) == {}
-    assert await called("Office", LONG) == []
+    assert await called(["Office"], LONG) == []
 
 
 async def test_without_a_bus_there_are_no_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,9 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    wanted = Wanted(tuple(args.names), args.warning, args.critical)
+    from ipsecwatch.cli.tunnels.own_names import in_pluto
+
+    wanted = Wanted(tuple(in_pluto(args.names, args.instance)), args.warning, args.critical)
     answer = _answer(wanted, args.timeout, args.instance)
     print(json.dumps(answer.as_json()) if args.json else answer.line())
     return answer.level

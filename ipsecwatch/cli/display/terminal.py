@@ -72,6 +72,13 @@ class Row:
     bytes_out: int | None = None
     losses: int | None = None
     """How often it went down in the last hour, as far as the service has seen."""
+    title: str = ""
+    """What people call it, where that isn't its name: NetworkManager's name for a UUID."""
+
+    @property
+    def shown(self) -> str:
+        """What people are shown of its name."""
+        return self.title or self.name
 
     @classmethod
     def of_view(cls, v: View) -> Row:

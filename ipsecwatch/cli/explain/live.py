@@ -11,6 +11,8 @@ from ipsecwatch import client
 from ipsecwatch.cli.common import reason_json
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.explain.own_words import STATE_MEANINGS, explained
+from ipsecwatch.cli.tunnels.own_names import in_pluto
+from ipsecwatch.client.connection_names import is_uuid
 from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.states import Reason, TunnelState
 
@@ -36,6 +38,8 @@ def look_up(name: str, instance: str = "") -> Live:
     except client.ClientError as e:
         return Live(None, (), str(e))
     views = {v.name: v for v in seen.tunnels.values()}
+    if name not in views and any(map(is_uuid, views)):
+        [name] = in_pluto([name], instance)
     found = views.get(name)
     return Live(terminal.Row.of_view(found) if found else None, views, unit=seen.unit)
 

@@ -71,7 +71,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     since, until = _times(args.since, args.until)
     source = Source(args.directory, args.instance, any_unit=args.any_unit)
-    history = _read(source, since, until, args.names)
+    history = _read(source, since, until, _own_names(args) if args.names else [])
     if args.json:
         print(json.dumps(_json(history)))
     else:
@@ -80,6 +80,15 @@ def run(args: argparse.Namespace) -> int:
         for remark in source.remarks:
             print(remark, file=sys.stderr)
     return EXIT_OK
+
+
+def _own_names(args: argparse.Namespace) -> list[str]:
+    """Return what pluto calls the tunnels that are named. Raise Failure."""
+    from ipsecwatch.cli.tunnels.own_names import (
+        in_pluto,
+    )  # brings the bus along, which a journal isn't on
+
+    return in_pluto(args.names, args.instance)
 
 
 @dataclass(frozen=True, slots=True)

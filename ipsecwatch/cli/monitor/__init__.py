@@ -77,7 +77,10 @@ def _limit(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    monitor = Monitor(args.names, printer(args), _position(args.since), args.instance)
+    from ipsecwatch.cli.tunnels.own_names import in_pluto
+
+    names = in_pluto(args.names, args.instance)
+    monitor = Monitor(names, printer(args), _position(args.since), args.instance)
     program = _program(args.exec) if args.exec else None
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(monitor.follow(program, args.exec_limit))

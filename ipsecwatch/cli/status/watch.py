@@ -21,6 +21,7 @@ from ipsecwatch.cli.display.screen import Screen, require_terminal
 from ipsecwatch.cli.display.terminal import Row
 from ipsecwatch.cli.tunnels import facts, health, listing, selection, source
 from ipsecwatch.cli.tunnels.found import Depth, Found
+from ipsecwatch.client.connection_names import ConnectionNames
 from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
 
@@ -84,6 +85,8 @@ class Picture:
         """By object path."""
         self.details: dict[str, Details] = {}
         """By name."""
+        self.titles: dict[str, str] = {}
+        """What people call tunnels that have another name in pluto."""
         self.lost: str | None = None
         """Why the service isn't heard; None: it is."""
         self.wanted = ""
@@ -131,7 +134,7 @@ class Picture:
 
     def row(self, view: client.View) -> Row:
         """Return a tunnel's row, with its age now."""
-        row = Row.of_view(view)
+        row = replace(Row.of_view(view), title=self.titles.get(view.name, ""))
         told = self.details.get(view.name)
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
@@ -139,7 +142,7 @@ class Picture:
         """Keep those that the command line names, and of these those that the user looks for."""
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
-            rows = [row for row in rows if is_named(row.name)]
+            rows = [row for row in rows if is_named(row.name) or is_named(row.shown)]
         if not self.wanted:
             return list(rows)
         text = self.wanted.lower()
@@ -236,6 +239,7 @@ class Picture:
             told, unit = self.details.get(view.name), self.found.unit
             lines += facts.lines(self.row(view), told, unit, paint, max(20, wide))
         listed = {view.name for view in self.sorted}
+        listed |= {self.titles[name] for name in listed & self.titles.keys()}
         absent = [name for name in self.chosen.names if name not in listed]
         lines += [terminal.cut(f"{clean(name)} isn't listed.", wide) for name in absent]
         self.count = len(lines)
@@ -269,7 +273,7 @@ class Picture:
 
 def _told_in(row: Row) -> Iterator[str]:
     """List what a filter looks at, in small letters."""
-    for text in (row.name, row.peer or "", row.state.value, row.reason.value):
+    for text in (row.shown, row.name, row.peer or "", row.state.value, row.reason.value):
         yield text.lower()
 
 
@@ -304,11 +308,23 @@ class Watch:
                 await asyncio.wait(tasks)
 
     async def _follow(self) -> None:
-        async with contextlib.aclosing(client.follow(self._instance)) as events:
+        def named(_: object) -> None:
+            self._picture.titles = {uuid: k.name for uuid, k in names.known.items()}
+            self._arrange()
+
+        names = ConnectionNames(named)
+        following = client.follow(self._instance)
+        async with contextlib.aclosing(names), contextlib.aclosing(following) as events:
             async for event in events:
                 self._picture.take(event)
-                self._changed = True
-                self._stirred.set()
+                if not isinstance(event, client.Change):
+                    names.keep(view.name for view in self._picture.views.values())
+                self._arrange()
+
+    def _arrange(self) -> None:
+        """Have tunnels arranged anew."""
+        self._changed = True
+        self._stirred.set()
 
     async def _draw(self) -> None:
         """Draw at each change, at each second, and not more often than there is time for."""

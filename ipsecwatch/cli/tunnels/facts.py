@@ -33,7 +33,7 @@ def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) ->
 
     ``unit`` is the systemd unit that runs pluto; "": none is known to.
     """
-    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
+    title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.shown)}"
     return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
 
 
@@ -57,6 +57,7 @@ def facts(row: Row, told: Details, unit: str) -> list[Fact]:
         ("policy", " ".join(told.get("Policy", []))),
         ("clients", str(row.instances) if row.instances else ""),
         ("managed by", row.managed),
+        ("in pluto", row.name if row.title else ""),
         ("before", "\n".join(map(_transition, reversed(told.get("Transitions", []))))),
         ("incoming", _incoming(row)),
     ]

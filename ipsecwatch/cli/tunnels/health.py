@@ -62,6 +62,6 @@ def _flaps(rows: Sequence[Row]) -> list[str]:
     )
     if not flapping:
         return []
-    told = ", ".join(f"{r.name} {r.losses} times" for r in flapping[:3])
+    told = ", ".join(f"{r.shown} {r.losses} times" for r in flapping[:3])
     more = f", and {len(flapping) - 3} more" if len(flapping) > 3 else ""
     return [f"Went down within the last hour: {told}{more}."]

@@ -24,7 +24,7 @@ def columns(paint: Paint) -> list[Column[Row]]:
 
     return [
         Column(
-            "  TUNNEL", lambda r: f"{terminal.mark(r.state)} {r.name}", 0, least=12, wish=24,
+            "  TUNNEL", lambda r: f"{terminal.mark(r.state)} {r.shown}", 0, least=12, wish=24,
             most=42,
             both_ends=True, paint=marked,
         ),

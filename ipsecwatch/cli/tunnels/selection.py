@@ -35,24 +35,24 @@ def natural(name: str) -> list[tuple[int, str]]:
 
 
 def _worst_first(row: Row) -> tuple[int, Any]:
-    return _URGENCY[row.state], natural(row.name)
+    return _URGENCY[row.state], natural(row.shown)
 
 
 def _latest_first(row: Row) -> tuple[float, Any]:
-    return float("inf") if row.age is None else row.age, natural(row.name)
+    return float("inf") if row.age is None else row.age, natural(row.shown)
 
 
 def _busiest_first(row: Row) -> tuple[int, Any]:
-    return -((row.bytes_in or 0) + (row.bytes_out or 0)), natural(row.name)
+    return -((row.bytes_in or 0) + (row.bytes_out or 0)), natural(row.shown)
 
 
 def _by_peer(row: Row) -> tuple[Any, Any]:
-    return natural(row.peer or "\U0010ffff"), natural(row.name)
+    return natural(row.peer or "\U0010ffff"), natural(row.shown)
 
 
 ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
     "state": _worst_first,
-    "name": lambda row: natural(row.name),
+    "name": lambda row: natural(row.shown),
     "since": _latest_first,
     "traffic": _busiest_first,
     "peer": _by_peer,
@@ -86,7 +86,30 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
     Raise Failure where one of them fits none.
     """
-    return pick_named({row.name: row for row in rows}, names) if names else list(rows)
+    if not names:
+        return list(rows)
+    own_names = [own for name in names for own in _own_names(rows, name)]
+    return pick_named({row.name: row for row in rows}, own_names)
+
+
+def _own_names(rows: Sequence[Row], name: str) -> list[str]:
+    """Return pluto's names for what people call so. Raise Failure where that is ambiguous."""
+    titled = [row for row in rows if row.title]
+    if not titled or any(row.name == name for row in rows):
+        return [name]
+    if is_pattern(name):
+        fits = matcher(name)
+        return [row.name for row in rows if fits(row.shown) or fits(row.name)] or [name]
+    found = [row.name for row in titled if row.title == name]
+    if len(found) > 1:
+        raise ambiguous(name, found)
+    return found or [name]
+
+
+def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
+    """Say that NetworkManager has several connections of a name."""
+    what = f"{len(uuids)} connections of NetworkManager's are called {clean(name)}"
+    return Failure(what, f"Give the UUID: {' or '.join(sorted(uuids))}")
 
 
 def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:

@@ -59,12 +59,34 @@ async def ask(
     """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
     found = await _ask_service(instance)
     if found is None:
-        return await _ask_pluto(depth, instance)
+        return await _titled(await _ask_pluto(depth, instance))
+    found = await _titled(found)
     names = [row.name for row in choose(found.rows)] if choose is not None else None
     told, refused = await details(depth, names, interactive=interactive, instance=instance)
     if interactive:  # as it is when the password has been given
+        titles = {row.name: row.title for row in found.rows}
         found = await _ask_service(instance) or found
+        found = replace(found, rows=with_titles(found.rows, titles))
     return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
+
+
+_UUID_LENGTH: Final = 36
+
+
+async def _titled(found: Found) -> Found:
+    """Ask NetworkManager what it calls its tunnels, if one may be among these."""
+    if not any(len(row.name) == _UUID_LENGTH for row in found.rows):
+        return found
+    from ipsecwatch.client.connection_names import names_of
+
+    known = await names_of(row.name for row in found.rows)
+    titles = {uuid: k.name for uuid, k in known.items()}
+    return replace(found, rows=with_titles(found.rows, titles))
+
+
+def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
+    """Add to rows what people call these tunnels, by pluto's name."""
+    return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
 async def _ask_service(instance: str) -> Found | None:

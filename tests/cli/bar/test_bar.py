@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.cli import bar_formats, main
-from ipsecwatch.cli.bar_line import ONE, BarState, Line, Picture
+from ipsecwatch.cli import main
+from ipsecwatch.cli.bar import formats
+from ipsecwatch.cli.bar.line import ONE, BarState, Line, Picture
 from ipsecwatch.client import Lost
 from ipsecwatch.states import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -133,21 +134,21 @@ def test_a_service_that_is_not_heard_is_neither_well_nor_the_last_word() -> None
 @pytest.mark.parametrize("state", list(BarState))
 def test_each_state_has_a_class_and_a_sign(state: BarState) -> None:
     line = Line(state, "VPN", "tooltip", 50)
-    told = json.loads(bar_formats.waybar(line))
+    told = json.loads(formats.waybar(line))
     assert told == {
         "text": "VPN", "alt": state.value, "class": [state.value], "tooltip": "tooltip",
         "percentage": 50,
     }  # fmt: skip
-    assert bar_formats.plain(line).endswith(" VPN")
+    assert formats.plain(line).endswith(" VPN")
 
 
-@pytest.mark.parametrize("form", bar_formats.FORMATS)
+@pytest.mark.parametrize("form", formats.FORMATS)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_is_taken_for_markup_or_for_another_line(form: str, name: str) -> None:
     story = Story()
     seen = Picture(lambda _: True, {"a": name})
     seen.take(story.look(a="stuck", b="up"))
-    told = bar_formats.FORMATS[form](seen.line())
+    told = formats.FORMATS[form](seen.line())
     assert "\n" not in told
     assert told.isprintable()
     if form == "polybar":

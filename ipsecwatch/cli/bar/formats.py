@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.cli.bar_line import BarState
+from ipsecwatch.cli.bar.line import BarState
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.sanitize import escape_markup
 from ipsecwatch.states import TunnelState
@@ -18,7 +18,7 @@ from ipsecwatch.states import TunnelState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.cli.bar_line import Line
+    from ipsecwatch.cli.bar.line import Line
 
 COLOURS: Final = {
     BarState.UP: "#5faf5f",

@@ -11,10 +11,11 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli import bar_formats
-from ipsecwatch.cli.bar_line import Picture
+from ipsecwatch.cli.bar import formats
+from ipsecwatch.cli.bar.line import Picture
 from ipsecwatch.cli.common import EXIT_OK, add_instance, verb
 from ipsecwatch.cli.tunnels import selection
+from ipsecwatch.cli.tunnels.own_names import in_pluto
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client.connection_names import ConnectionNames, names_of
 
@@ -40,7 +41,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
     )
     parser.add_argument(
-        "--format", choices=bar_formats.FORMATS, default="plain",
+        "--format", choices=formats.FORMATS, default="plain",
         help="the bar that it is for (default: plain)",
     )  # fmt: skip
     parser.add_argument("-q", "--quiet", action="store_true", help="show nothing while all is well")
@@ -64,7 +65,8 @@ class Bar:
         self._format: str = args.format
         self._quiet: bool = args.quiet
         self._instance: str = args.instance
-        wanted = selection.any_of(args.names) if args.names else lambda _: True
+        names = [*args.names, *in_pluto(args.names, args.instance)]
+        wanted = selection.any_of(names) if names else lambda _: True
         self._picture = Picture(wanted)
         self._shown: str | None = None
 
@@ -123,9 +125,9 @@ class Bar:
         """Print the line, if it is another one than before."""
         line = self._picture.line()
         if self._quiet and line.state.is_well:
-            text = bar_formats.NOTHING.get(self._format, "")
+            text = formats.NOTHING.get(self._format, "")
         else:
-            text = bar_formats.FORMATS[self._format](line)
+            text = formats.FORMATS[self._format](line)
         if text != self._shown:
             print(text, flush=True)
         self._shown = text

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""Names as NetworkManager has them, on the command line of verbs that don't list tunnels first."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ipsecwatch import client
+from ipsecwatch.cli.tunnels import selection
+from ipsecwatch.client.connection_names import called, is_uuid
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
+    """Return what pluto calls these tunnels: the UUID of those that NetworkManager knows.
+
+    A tunnel that the service lists by a name keeps it. Patterns stay as they are. Raise Failure
+    where NetworkManager has several connections of a name.
+    """
+    asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
+    return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
+
+
+async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:
+    uuids: dict[str, list[str]] = {}
+    for known in await called(asked):
+        uuids.setdefault(known.name, []).append(known.uuid)
+    for name in await _listed(instance) if uuids else ():
+        uuids.pop(name, None)
+    for name, several in uuids.items():
+        if len(several) > 1:
+            raise selection.ambiguous(name, several)
+    return [uuids[name][0] if name in uuids else name for name in names]
+
+
+async def _listed(instance: str) -> list[str]:
+    """Return the names of all tunnels, as far as the service tells them."""
+    try:
+        seen = await client.snapshot(instance=instance)
+    except client.ClientError:
+        return []
+    return [view.name for view in seen.tunnels.values()]

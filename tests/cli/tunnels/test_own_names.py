@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Verbs and the names that NetworkManager has for tunnels: shown to people, and understood."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.tunnel import TunnelState
+from tests.support import networkmanager
+from tests.support.bus_service import serving
+from tests.support.networkmanager import HOME, OFFICE, NetworkManager
+from tests.support.tunnels import tunnel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UP = TunnelState.UP
+EVIL = "<b>evil</b>\x1b[2J"
+THIRD = "00000000-0000-4000-8000-000000000003"
+
+
+@pytest.fixture
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[NetworkManager]:
+    if why := networkmanager.missing():
+        pytest.skip(why)
+    with networkmanager.networkmanager(monkeypatch) as manager:
+        yield manager
+
+
+async def said(*arguments: str) -> tuple[int | None, str, str]:
+    """Run a verb; answers its exit code and what it printed."""
+    pipe = asyncio.subprocess.PIPE
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "100"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ipsecwatch", *arguments, stdout=pipe, stderr=pipe, env=env
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_people_see_its_name_and_programs_the_uuid(manager: NetworkManager) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    await manager.add(HOME, EVIL, networkmanager.L2TP)
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, UP, managed="NetworkManager"), tunnel(HOME, UP))
+        _, out, _ = await said("status")
+        assert ("Office" in out, r"<b>evil</b>\x1b[2J" in out, OFFICE in out) == (True, True, False)
+        _, out, _ = await said("status", "--json")
+        assert {t["name"] for t in json.loads(out)["tunnels"]} == {OFFICE, HOME}
+        assert "Office" not in out
+        assert sorted((await said("status", "--names", "Off*"))[1].split()) == [OFFICE]
+        code, out, _ = await said("status", "Office")
+        assert code == 0
+        assert "Office" in out.splitlines()[0]
+        assert f"in pluto     {OFFICE}" in out
+        assert (await said("status", OFFICE))[1] == out
+        _, out, _ = await said("bar", "--once", "Office")
+        assert out == "● VPN Office\n"
+        _, out, _ = await said("bar", "--once", "--format", "waybar", HOME)
+        assert "&lt;b&gt;evil" in json.loads(out)["tooltip"]
+        assert "Office" not in (await said("metrics"))[1]
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [("status",), ("wait", "--for", "up", "--timeout", "9"), ("check",), ("bar", "--once")],
+    ids=lambda verb: verb[0],
+)
+async def test_verbs_take_both_names_and_refuse_one_that_two_have(
+    verb: tuple[str, ...], manager: NetworkManager
+) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    await manager.add(HOME, "site", networkmanager.L2TP)
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, UP), tunnel("site", UP), tunnel(THIRD, UP))
+        for name in "Office", OFFICE, "site":  # pluto's own name comes first
+            assert (await said(*verb, name))[0] == 0, name
+        assert OFFICE not in (await said("check", "Office"))[2]
+        await manager.add(THIRD, "Office", networkmanager.L2TP)
+        code, out, err = await said(*verb, "Office")
+        assert code == 3
+        assert out == ""
+        assert f"{THIRD} or {OFFICE}" in err
+        assert (await said(*verb, OFFICE))[0] == 0
+
+
+async def test_status_does_not_wait_for_one_that_hangs(manager: NetworkManager) -> None:
+    await manager.runs()
+    async with serving() as service:
+        await service.look(tunnel("site", UP))
+        await said("status")
+        began = time.monotonic()
+        await said("status")
+        usual = time.monotonic() - began
+        await service.look(tunnel(OFFICE, UP))
+        manager.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        code, out, _ = await said("status")
+        assert time.monotonic() - began < usual + 1.0  # 0.2 s on a machine of one's own
+        assert code == 0
+        assert OFFICE[:8] in out
