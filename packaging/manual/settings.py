@@ -113,6 +113,8 @@ def values(field: Field[Any]) -> str:
         tables = "tuple[tuple[" in str(field.type)
         return "Tables; default: none." if tables else "A list; default: ``[]``."
     what = "an absolute path" if bounds.get("path") else TYPES[type(default)]
+    if "choices" in bounds:
+        what = f"one of {', '.join(f'``{toml(choice)}``' for choice in bounds['choices'])}"
     if "low" in bounds:
         what += f" from {bounds['low']} to {bounds['high']}"
     return f"{what[:1].upper()}{what[1:]}; default: ``{toml(default)}``."
