@@ -61,7 +61,8 @@ def test_an_unknown_benchmark_is_wrong_usage() -> None:
     run = dev("bench", "laetncy")
     assert run.returncode == 2
     assert run.stderr == (
-        "packaging/dev: no benchmark 'laetncy': parser, startup, history, loop, bus or latency\n"
+        "packaging/dev: no benchmark 'laetncy': "
+        "parser, startup, history, loop, bus, latency or cost\n"
     )
 
 
