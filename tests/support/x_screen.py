@@ -78,3 +78,9 @@ def windows(display: str, of: str) -> list[str]:
         if "IsViewable" in info:
             shown += re.findall(r"-geometry (\S+)", info)
     return shown
+
+
+def click(display: str, x: int, y: int) -> None:
+    """Click where a person would."""
+    for step in (["mousemove", str(x), str(y)], ["sleep", "0.2"], ["click", "1"]):
+        subprocess.run(["xdotool", *step], env={**os.environ, "DISPLAY": display}, check=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.agent import policy, session
+from ipsecwatch.agent import mutes, policy, session
 from ipsecwatch.agent.session import World
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.dbus.connection import BusConnection, connect
@@ -174,4 +174,23 @@ async def test_xfce_shows_each_in_its_place_and_nothing_after_the_end(
             heard.put_nowait(story.look(**dict.fromkeys(("site", "a", "b", "c"), "stuck")))
             await until(lambda: shown() == 1)  # one summary
         await until(lambda: shown() == 0)
+    await connection.close()
+
+
+async def test_a_click_on_a_button_mutes(display: str, tmp_path: Path) -> None:
+    if why := x_screen.missing(x_screen.XFCE, "xdotool"):
+        pytest.skip(why)
+    connection, story = await connect("session"), Story()
+    with x_screen.server([x_screen.XFCE], display, tmp_path):
+        await until_served(connection)
+        async with agent() as heard:
+            heard.put_nowait(story.look(site="stuck"))
+            await until(lambda: len(x_screen.windows(display, "xfce4-notifyd")) == 1)
+            await asyncio.sleep(1)  # it fades in
+            (geometry,) = x_screen.windows(display, "xfce4-notifyd")
+            found = re.fullmatch(r"\d+x(\d+)-(\d+)\+(\d+)", geometry)
+            assert found is not None
+            height, right, top = map(int, found.groups())
+            x_screen.click(display, 800 - right - 60, top + height - 30)  # the last button
+            await until(lambda: [m.name for m in mutes.load(mutes.mutes_file(), 0.0)] == ["site"])
     await connection.close()
