@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 class JournalReader(Protocol):
     """Goes from entry to entry of the journal, and fetches single fields.
 
+    It has each of the journal's files open, and lets go of one that journald deletes. There is one
+    more after each time that journald was killed, up to SystemMaxFiles= (100) of them.
+
     Every method may raise OSError: the journal's files may be damaged.
     """
 
