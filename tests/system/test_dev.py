@@ -202,10 +202,86 @@ def test_an_environment_of_somebody_elses_is_to_be_removed(checkout: Path, tmp_p
     assert line.endswith(f"Try: sudo rm -rf '{checkout}/.venv'")
 
 
-def pins() -> dict[str, str]:
-    text = (TOP / "packaging/constraints.txt").read_text(encoding="utf-8")
-    found = re.findall(r"^([\w.-]+)==(\S+)$", text, re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in found}
+NOTES = """
+[ "$1" != -m ] || [ "$2" != pip ] || { echo "$*" >>"$0.log"; cat "$0.says" 2>/dev/null && exit 1; }
+exit 0
+"""
+UNREACHED = """\
+WARNING: Retrying (Retry(total=1, connect=None)) after connection broken by 'NewConnectionError'
+WARNING: Retrying (Retry(total=0, connect=None)) after connection broken by 'NewConnectionError'
+ERROR: No matching distribution found for dbus-fast==5.2.0
+"""
+CONTRADICTED = """\
+WARNING: Retrying (Retry(total=4, connect=None)) after connection broken by 'NewConnectionError'
+ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.
+"""
+
+
+@pytest.fixture
+def stale(checkout: Path) -> Path:
+    """A checkout whose environment is of another version, with a Python that notes pip's calls."""
+    stamp = checkout / ".venv/set-up"
+    stamp.write_text(f"{stamp.read_text().splitlines()[0]}\nanother\ntest\n", encoding="utf-8")
+    (checkout / ".venv/pyvenv.cfg").touch()
+    for name in ("python", "ipsecwatch"):
+        program = checkout / ".venv/bin" / name
+        program.write_text(f"#!/bin/sh\n{NOTES}", encoding="utf-8")
+        program.chmod(0o755)
+    return checkout
+
+
+def set_up(
+    verb: str, checkout: Path, tmp_path: Path, machine: str
+) -> subprocess.CompletedProcess[str]:
+    needs = [name for name in SHELL_NEEDS if name != "uname"]
+    stubs = {"dbus_daemon": "exit 1", "uname": f"echo {machine}"}
+    path = tools(tmp_path / "bin", *needs, "id", "sed", "grep", **stubs)
+    return dev(verb, script=checkout / "packaging/dev", PATH=path)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "riscv64"])
+@pytest.mark.parametrize("verb", ["demo", "check"])
+def test_what_is_fetched_has_a_hash_where_there_is_one(
+    verb: str, machine: str, stale: Path, tmp_path: Path
+) -> None:
+    run = set_up(verb, stale, tmp_path, machine)
+    assert run.returncode == 0, run.stderr
+    assert ("no hashes of wheels for riscv64" in run.stderr) == (machine == "riscv64")
+    fetched, built = (stale / ".venv/bin/python.log").read_text().splitlines()
+    assert fetched.endswith(f"--requirement {stale}/.venv/pins.txt")
+    assert built.endswith(f"--no-deps --no-build-isolation --no-index --editable {stale}")
+    found = pins((stale / ".venv/pins.txt").read_text(encoding="utf-8"))
+    assert {"dbus-fast", "desktop-notifier", "hatchling", "pluggy"} <= found.keys()
+    assert ("pytest" in found) == (verb == "check")
+    assert {bool(hashes) for _, hashes in found.values()} == {machine == "x86_64"}
+
+
+@pytest.mark.parametrize(
+    ("pip", "last", "shown"),
+    [
+        (UNREACHED, "the package index was not reached. Is there a network?", False),
+        (CONTRADICTED, "pip failed", True),
+    ],
+)
+def test_without_a_network_nothing_is_said_of_versions(
+    pip: str, last: str, shown: bool, stale: Path, tmp_path: Path
+) -> None:
+    (stale / ".venv/bin/python.says").write_text(pip, encoding="utf-8")
+    run = set_up("demo", stale, tmp_path, "x86_64")
+    assert run.returncode == 1
+    assert run.stderr.endswith(f"\npackaging/dev: {last}\n")
+    assert (pip.splitlines()[-1] in run.stderr) == shown
+
+
+def pins(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Read each distribution's version and hashes."""
+    lines = text.replace("\\\n", "").splitlines()
+    found = (re.match(r"([\w.-]+)==(\S+)(.*)", line) for line in lines)
+    return {
+        canonicalize_name(m[1]): (m[2], re.findall(r"--hash=sha256:([0-9a-f]{64})\b", m[3]))
+        for m in found
+        if m
+    }
 
 
 def needs(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str, str]:
@@ -224,9 +300,10 @@ def needs(name: str, extras: frozenset[str], found: dict[str, str]) -> dict[str,
 
 def test_every_package_that_is_needed_is_pinned_at_the_version_that_is_tested() -> None:
     found = needs("ipsecwatch", frozenset({"agent", "dev"}), {})
-    pinned = pins()
+    pinned = pins((TOP / "packaging/constraints.txt").read_text(encoding="utf-8"))
     assert {"dbus-fast", "desktop-notifier", "pytest", "mypy"} <= found.keys()
-    assert found == {name: pinned.get(name) for name in found}
+    assert found == {name: pinned.get(name, ("nothing",))[0] for name in found}
+    assert {name for name, (_, hashes) in pinned.items() if not hashes} == set()
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to hide /sys")
