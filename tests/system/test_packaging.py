@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ET
+import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -203,6 +206,98 @@ def test_a_python_that_is_not_there_ends_the_build_with_a_line_and_a_hint(
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert says in line
+
+
+def apart(
+    *argv: str | Path, hide: tuple[str, ...] = (), **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run something without a network, and without programs and folders of the system."""
+    mounts = "".join(
+        f"mount {'-t tmpfs none' if os.path.isdir(path) else '--bind /dev/null'} {path}; "
+        for path in hide
+        if os.path.exists(path)
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "--net", "sh", "-c", f'set -e; {mounts}exec "$@"', "sh", *argv],
+        capture_output=True, text=True, check=False,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **env},
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+    return done
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """A checkout with what packaging/source reads before it fetches anything."""
+    top = tmp_path / "checkout"
+    scripts = ("source", "deb", "interpreter", "vendor.txt", "rpm/build")
+    for part in ("ipsecwatch/__init__.py", *(f"packaging/{name}" for name in scripts)):
+        (top / part).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(TOP / part, top / part)
+    return top
+
+
+@pytest.mark.parametrize(
+    ("script", "hide", "says"),
+    [
+        ("deb", "/usr/bin/dpkg-buildpackage", "no dpkg-buildpackage. Install build-essential"),
+        ("deb", "/usr/bin/dh", "no dh. Install build-essential, debhelper"),
+        ("rpm/build", "/usr/bin/rpmbuild", "no rpmbuild. Install rpm-build"),
+        ("source", "/usr/lib/python3/dist-packages/pip", "no pip. Install python3-pip"),
+    ],
+)
+def test_what_a_build_lacks_is_told_before_anything_is_fetched(
+    script: str, hide: str, says: str, sources: Path, tmp_path: Path
+) -> None:
+    if says.startswith("no dh.") and not os.path.exists("/usr/bin/dpkg-buildpackage"):
+        pytest.skip("dpkg-buildpackage isn't installed")
+    done = apart("sh", sources / "packaging" / script, tmp_path / "out", hide=(hide,))
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    [line] = done.stderr.splitlines()
+    assert says in line
+
+
+def test_without_a_network_a_build_says_nothing_of_versions(sources: Path, tmp_path: Path) -> None:
+    done = apart(
+        "sh", sources / "packaging/source", tmp_path / "out",
+        PYTHON=sys.executable, PIP_RETRIES="1", PIP_CONFIG_FILE=os.devnull, PIP_NO_CACHE_DIR="1",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith("libraries. Is there a way to the package index?\n")
+    assert "No matching distribution" not in done.stderr
+
+
+def test_a_wheel_that_merely_lies_there_gets_into_no_package(sources: Path, tmp_path: Path) -> None:
+    """A pip of our own, as the libraries may not be there: it fetches one and no more."""
+    for part in ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"):
+        (sources / part).touch()
+    for part in ("systemd", "tests"):
+        (sources / part).mkdir()
+    kept = sources / "build/wheels"
+    kept.mkdir(parents=True)
+    wheel(kept / "planted-1.0-py3-none-any.whl", "planted")
+    wheel(tmp_path / "wanted-1.0-py3-none-any.whl", "wanted")
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$*" in
+    *zipfile*) exec {sys.executable} "$@" ;;
+    *download*) while [ "$1" != --dest ]; do shift; done; cp {tmp_path}/*.whl "$2" ;;
+esac
+""",
+        encoding="utf-8",
+    )
+    python.chmod(0o755)
+    tree = run("sh", sources / "packaging/source", tmp_path / "out", PYTHON=str(python)).strip()
+    assert os.listdir(f"{tree}/vendor") == ["wanted"]
+    assert sorted(path.name.partition("-")[0] for path in kept.iterdir()) == ["planted", "wanted"]
+
+
+def wheel(path: Path, name: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", "")
+        archive.writestr(f"{name}-1.0.dist-info/licenses/LICENSE", "")
 
 
 @pytest.mark.slow
