@@ -435,6 +435,18 @@ def machine(debs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
         pytest.skip(str(e))
 
 
+USED = """
+set -e
+mkdir -p /etc/ipsecwatch/instances /run/pluto-acme
+echo 'control_socket = "/run/pluto-acme/pluto.ctl"' >/etc/ipsecwatch/instances/acme.toml
+printf '#!/bin/sh\n' >/etc/ipsecwatch/hooks/note
+chmod +x /etc/ipsecwatch/hooks/note
+systemctl enable --now ipsecwatch@acme ipsecwatch-hook@note
+systemctl is-active ipsecwatch@acme ipsecwatch-hook@note
+test -d /var/lib/private/ipsecwatch-hooks/note
+"""
+
+
 def inside(machine: Machine, *argv: str) -> str:
     done = machine.run(*argv)
     assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
@@ -500,9 +512,17 @@ def test_a_package_is_installed_upgraded_removed_and_purged(machine: Machine) ->
     assert machine.run("systemctl", "is-active", "ipsecwatch").stdout == "inactive\n"
     inside(machine, "systemctl", "enable", "--now", "ipsecwatch")
 
+    # An instance and a hook, as the README has them.
+    inside(machine, "sh", "-c", USED)
     dpkg(machine, "--remove", "ipsecwatch-agent", "ipsecwatch")
-    assert machine.run("systemctl", "is-active", "ipsecwatch").stdout == "inactive\n"
+    for unit in ("ipsecwatch", "ipsecwatch@acme", "ipsecwatch-hook@note"):
+        assert machine.run("systemctl", "is-active", unit).stdout == "inactive\n", unit
     assert "# mine" in inside(machine, "cat", "/etc/ipsecwatch/ipsecwatch.toml")
     dpkg(machine, "--purge", "ipsecwatch-agent", "ipsecwatch")
     left = inside(machine, "sh", "-c", "find /etc /run /usr /var/lib -xdev -name '*ipsecwatch*'")
-    assert left == ""
+    assert left.split() == ["/etc/ipsecwatch"]
+    left = inside(machine, "find", "/etc/ipsecwatch", "/etc/systemd/system", "!", "-type", "d")
+    assert {path for path in left.split() if "ipsecwatch" in path} == {
+        "/etc/ipsecwatch/instances/acme.toml",
+        "/etc/ipsecwatch/hooks/note",
+    }
