@@ -160,6 +160,12 @@ async def agent_restarted(w: World) -> AsyncGenerator[None]:
     yield
 
 
+async def agent_stopped(w: World) -> AsyncGenerator[None]:
+    w.agent.send(signal.SIGSTOP)
+    yield
+    w.agent.send(signal.SIGCONT)
+
+
 async def screen_restarted(w: World) -> AsyncGenerator[None]:
     await w.stop_screen()
     yield
@@ -234,6 +240,7 @@ FAULTS: Final = (
     Fault("pluto talks nonsense", pluto_talks_nonsense, 2.0),
     Fault("the agent is killed", agent_killed),
     Fault("the agent is restarted", agent_restarted),
+    Fault("the agent is stopped", agent_stopped, 2.0),
     Fault("the notification server is restarted", screen_restarted),
     Fault("the notification server hangs", screen_hangs, 2.0),
     Fault("the session's bus is restarted", session_restarted),

@@ -41,6 +41,8 @@ LIMIT: Final = 30.0
 """Seconds after a fault within which everybody must know the truth."""
 MEMORY: Final = 10.0
 """Seconds for which a state that is over may still be told: a signal may wait in a stopped bus."""
+BETWEEN: Final = 0.5
+"""Seconds between a signal and its entry, at most."""
 SECONDS: Final = {"short": 30.0, "full": 600.0}
 """How long it goes on, on each kind of bus."""
 
@@ -133,6 +135,8 @@ class Run:
             if program.has_died:
                 wrong.append(f"{name} has ended by itself")
         wrong += self._on_the_screen()
+        if as_good is _FINAL:
+            wrong += self._not_on_the_screen()
         if not wrong:  # these take longer
             compare("status", await w.status())
             wrong += self._in_the_journal(await self.told())
@@ -144,7 +148,16 @@ class Run:
             for name, state in self.world.model.states.items():
                 wrong = _BAD_NEWS if state == Fate.ESTABLISHED else _GOOD_NEWS
                 if name in notice.title and wrong.search(notice.title):
-                    yield f"the screen says: {notice.title}, and it is {state}"
+                    passes = f"{notice.timeout} ms" if notice.timeout else "lasting"
+                    yield f"the screen says: {notice.title} ({passes}), and it is {state}"
+
+    def _not_on_the_screen(self) -> Iterator[str]:
+        """Look for tunnels that don't come up, and of which the screen says nothing that stays."""
+        notices = self.world.screen.notices.values()
+        lasting = "\n".join(f"{n.title}\n{n.body}" for n in notices if n.timeout == 0)
+        for name, state in self.world.model.states.items():
+            if state == Fate.REFUSED and name not in lasting:
+                yield f"the screen says nothing of {name}, which is {state}: {lasting!r}"
 
     def _in_the_journal(self, told: list[Told]) -> Iterator[str]:
         """Compare the entries with what was told on the bus."""
@@ -153,9 +166,24 @@ class Run:
         for key, count in found.items():
             if count > 1:
                 yield f"the journal has {count} entries of {key}"
+        cut_short = self._cut_short(told)
         for t in told:
-            if not found[t.run_id, t.serial]:
-                yield f"the journal has no entry of {t}"
+            if not found[t.run_id, t.serial] and t not in cut_short:
+                killed = self.world.service.killed[-1:]
+                yield f"the journal has no entry of {t}; killed last: {killed}"
+
+    def _cut_short(self, told: list[Told]) -> set[Told]:
+        """Find what was told right before the service was killed.
+
+        The signal comes first, and then the entry: between the two it may be killed.
+        """
+        found: set[Told] = set()
+        for killed in self.world.service.killed:
+            before = [t for t in told if t.heard <= killed]
+            if before:
+                run = before[-1].run_id
+                found |= {t for t in told if t.run_id == run and t.heard >= killed - BETWEEN}
+        return found
 
     def nothing_was_invented(self, after: str, told: list[Told]) -> None:
         """Fail if a transition was told into a state in which the tunnel wasn't just then."""

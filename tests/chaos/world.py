@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +28,6 @@ from tests.support.subscriber_process import SubscriberProcess
 
 if TYPE_CHECKING:
     import random
-    import signal
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
@@ -82,6 +82,8 @@ class Program:
         self._environment = environment
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self.killed: list[float] = []
+        """When it was killed without a warning, by the wall clock."""
 
     def start(self) -> None:
         assert self._process is None
@@ -96,6 +98,8 @@ class Program:
 
     async def ended(self, number: signal.Signals) -> None:
         """End it by a signal, and wait until it is gone."""
+        if number is signal.SIGKILL:
+            self.killed.append(time.time())
         self.send(number)
         process, self._process = self._process, None
         assert process is not None
@@ -263,6 +267,8 @@ class World:
     async def start_screen(self) -> None:
         """Start a notification server, with nothing on its screen."""
         self.screen = await self._screen.enter_async_context(notification_server())
+        forget = asyncio.create_task(_forget(self.screen))
+        self._screen.callback(forget.cancel)
 
     async def stop_screen(self) -> None:
         await self._screen.aclose()
@@ -303,3 +309,15 @@ class World:
         for name in ("service.log", "agent.log"):
             if (self.folder / name).exists():
                 shutil.copy(self.folder / name, to / f"{int(time.time())}-{name}")
+
+
+async def _forget(screen: Server) -> None:
+    """Have each notification go when its time is over, as servers do."""
+    since: dict[tuple[int, int], float] = {}
+    while True:
+        await asyncio.sleep(0.2)
+        now = time.monotonic()
+        for n in list(screen.notices.values()):
+            shown = since.setdefault((n.id, n.times), now)
+            if n.timeout > 0 and now - shown > n.timeout / 1000 and not screen.hangs:
+                screen.expire(n.id)

@@ -157,6 +157,10 @@ class Server:
         """Send ActionInvoked, whatever is on the screen."""
         self.connection.signal(PATH, NAME, "ActionInvoked", "us", [number, action])
 
+    def expire(self, number: int) -> None:
+        """Have the time of one notification pass."""
+        self._gone(number, EXPIRED)
+
     def says_closed(self, number: int, reason: int) -> None:
         """Send NotificationClosed, whatever is on the screen."""
         self.connection.signal(PATH, NAME, "NotificationClosed", "uu", [number, reason])
