@@ -62,7 +62,8 @@ class NamedTunnels:
         known = self._names.known.get(view.name)
         if known is None:
             return view
-        return replace(view, name=known.name, managed=known.plugin or view.managed)
+        managed = known.plugin or view.managed or "NetworkManager"
+        return replace(view, name=known.name, managed=managed)
 
     def _found(self, found: list[Known]) -> None:
         names = {known.uuid for known in found}

@@ -274,7 +274,7 @@ class NotificationPolicy:
             self._ignored[view.path] = view
             self._forget(view.path)
             return None
-        name = template_of(view.name)
+        name = _template_of(view)
         if name is not None:
             template = self._template(name)
             template.see(view.path, view.state, now)
@@ -298,7 +298,7 @@ class NotificationPolicy:
     def _is_ignored(self, view: View) -> bool:
         if view.managed and _is_left_out(view, self._settings.managed):
             return True
-        names = [*filter(None, (view.name, template_of(view.name)))]
+        names = [*filter(None, (view.name, _template_of(view)))]
         if any(name in self._muted for name in names):
             return True
         return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
@@ -455,6 +455,11 @@ class NotificationPolicy:
         if summary != before:
             self._summed_at = now
         return summary
+
+
+def _template_of(view: View) -> str | None:
+    """Return whose instance a tunnel is. NetworkManager's have names of any form, and are none."""
+    return None if view.managed else template_of(view.name)
 
 
 def _is_left_out(view: View, setting: str) -> bool:

@@ -23,7 +23,7 @@ from ipsecwatch.client.connection_names import L2TP, LIBRESWAN
 from ipsecwatch.client.events import Lost, Update
 from ipsecwatch.config import AgentSettings, TunnelSettings
 from ipsecwatch.tunnel import Reason, TunnelState
-from tests.support.fake_events import Audience, Story, path
+from tests.support.fake_events import Audience, Story, path, view
 
 if TYPE_CHECKING:
     from ipsecwatch.agent.machine import MachineEvent
@@ -637,6 +637,17 @@ def test_the_end_of_a_pluto_that_networkmanager_has_started_follows_from_what_it
         assert [what for _, what in audience.log] == []
 
 
+def test_it_is_told_that_nobody_knows_how_networkmanagers_tunnels_are() -> None:
+    story, audience = Story(), Audience()
+    story.listed("site", "up", managed="NetworkManager")
+    audience.hears(0, replace(story.snapshot(), unit=""))
+    audience.hears(
+        60, story.pluto_is("unreachable"), story.become("site", "unknown", "pluto-unreachable")
+    )
+    audience.hears(120, story.pluto_is("running"), story.become("site", "up"))
+    assert [what for _, what in audience.told()] == [UNKNOWN]
+
+
 def test_a_loss_that_was_told_goes_with_the_disconnection() -> None:
     story, audience = Story(), Audience()
     story.listed("site", "up", managed="NetworkManager")
@@ -655,6 +666,15 @@ def test_a_pluto_that_ends_with_other_tunnels_in_it_is_told() -> None:
     audience.hears(60, replace(story.pluto_is("stopped"), unit=""))
     audience.hears(75, *[story.become(n, "down", "pluto-stopped") for n in ("site", "office")])
     assert [what for _, what in audience.told()] == [STOPPED]
+
+
+@pytest.mark.parametrize("name", ["rw[3]", "<b>x</b>", "{name}", "*", "%s"])
+def test_a_name_of_networkmanagers_is_a_name_and_nothing_else(name: str) -> None:
+    story, audience = Story(), Audience()
+    story.views["uuid"] = replace(view("uuid", "up", managed=LIBRESWAN), name=name)
+    audience.hears(0, story.snapshot())
+    audience.hears(20, story.become("uuid", "down", "peer-dead"))
+    assert audience.told(30) == [(23, f"VPN {name} is down")]
 
 
 def test_a_name_that_comes_late_has_its_own_settings() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.common import (
@@ -181,5 +181,7 @@ def _watch(args: argparse.Namespace, chosen: Selection) -> int:
             "--watch shows the service's tunnels on a terminal, nothing else", _ALONE, EXIT_USAGE
         )
     from ipsecwatch.cli.status import watch
+    from ipsecwatch.cli.tunnels.own_names import in_pluto
 
+    chosen = replace(chosen, names=tuple(in_pluto(chosen.names, args.instance)))
     return watch.run(chosen, interactive=args.details, instance=args.instance)

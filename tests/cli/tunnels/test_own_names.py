@@ -16,6 +16,7 @@ import pytest
 from ipsecwatch.tunnel import TunnelState
 from tests.support import networkmanager
 from tests.support.bus_service import serving
+from tests.support.fake_terminal import FakeTerminal
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager
 from tests.support.tunnels import tunnel
 
@@ -92,6 +93,18 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         assert out == ""
         assert f"{THIRD} or {OFFICE}" in err
         assert (await said(*verb, OFFICE))[0] == 0
+
+
+async def test_its_name_is_watched_live(manager: NetworkManager) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, UP), tunnel("site", UP))
+        with FakeTerminal("status", "--watch") as terminal:
+            await terminal.until(lambda: any("● Office " in row for row in terminal.rows))
+        with FakeTerminal("status", "--watch", "Office") as terminal:
+            await terminal.until(lambda: any("● Office" in row for row in terminal.rows))
+            assert not any("site" in row for row in terminal.rows)
 
 
 async def test_status_does_not_wait_for_one_that_hangs(manager: NetworkManager) -> None:
