@@ -245,10 +245,10 @@ class NotificationPolicy:
         if came and notifications.SERVICE in self._composed:
             self._hidden_until = now + GRACE
         self._service.hear_service(state, now)
-        if state is PlutoState.RUNNING:
-            if self._context.pluto is PlutoState.STOPPED:  # another one, with other connections
-                self._context.has_managed = self._lists_managed()
-            self._context.unit = unit  # one that has stopped is in no unit
+        if came:  # it is another one, with other connections
+            self._context.has_managed = self._lists_managed()
+        if state is PlutoState.RUNNING or not self._context.has_managed:
+            self._context.unit = unit  # else: of NetworkManager's pluto that stopped, it was none
         self._context.pluto = state
 
     def _lists_managed(self) -> bool:

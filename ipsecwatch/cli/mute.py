@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ from ipsecwatch.agent import mutes
 from ipsecwatch.agent.mutes import MutesError, Until
 from ipsecwatch.cli.common import EXIT_NO, EXIT_OK, EXIT_USAGE, Failure, verb
 from ipsecwatch.cli.verbs import VERBS
+from ipsecwatch.client.connection_names import is_uuid, names_of
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace) -> str:
     """Do what is asked for; return what that was."""
-    name, path, now = args.name, mutes.mutes_file(), time.time()
+    name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
         if args.undo or args.until:
             raise Failure("which tunnel?", "Give a name; see: ipsecwatch mute", EXIT_USAGE)
@@ -68,6 +70,14 @@ def _change(args: argparse.Namespace) -> str:
     if not mutes.is_name(name):
         raise Failure(f"{clean(name)} can't be a tunnel's name", code=EXIT_USAGE)
     return _line(mutes.mute(path, name, Until(args.until or Until.HOUR), now))
+
+
+def _name(given: str | None) -> str | None:
+    """Return the name by which the agent knows a tunnel: NetworkManager's name for a UUID."""
+    if given is None or not is_uuid(given):
+        return given
+    known = asyncio.run(names_of([given]))
+    return known[given].name if given in known else given
 
 
 def _list(muted: tuple[Mute, ...]) -> None:

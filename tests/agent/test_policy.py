@@ -22,6 +22,7 @@ from ipsecwatch.agent.rules import Button, Urgency
 from ipsecwatch.client.connection_names import L2TP, LIBRESWAN
 from ipsecwatch.client.events import Lost, Update
 from ipsecwatch.config import AgentSettings, TunnelSettings
+from ipsecwatch.states import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.fake_events import Audience, Story, path, view
 
@@ -646,6 +647,21 @@ def test_it_is_told_that_nobody_knows_how_networkmanagers_tunnels_are() -> None:
     )
     audience.hears(120, story.pluto_is("running"), story.become("site", "up"))
     assert [what for _, what in audience.told()] == [UNKNOWN]
+
+
+@pytest.mark.parametrize("unit", ["", "pluto-acme.service"])
+def test_details_of_a_pluto_that_stopped_name_the_unit_that_runs_it_or_none(unit: str) -> None:
+    story, audience = Story(), Audience()
+    story.pluto = PlutoState.STOPPED
+    story.views["site"] = view("site", "down", reason=Reason.PLUTO_STOPPED)
+    audience.hears(0, replace(story.snapshot(), unit=unit))
+    audience.hears(30, replace(story.pluto_is("running"), unit=unit), story.become("site", "up"))
+    audience.hears(60, replace(story.pluto_is("stopped"), unit=unit))
+    audience.hears(61, story.become("site", "down", "pluto-stopped"))
+    audience.waits(100)
+    (notice,) = audience.screen.values()
+    assert "ipsec" not in notice.details
+    assert unit.removesuffix(".service") in notice.details
 
 
 def test_a_loss_that_was_told_goes_with_the_disconnection() -> None:

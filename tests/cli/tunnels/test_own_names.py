@@ -22,6 +22,7 @@ from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 UP = TunnelState.UP
 EVIL = "<b>evil</b>\x1b[2J"
@@ -93,6 +94,18 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         assert out == ""
         assert f"{THIRD} or {OFFICE}" in err
         assert (await said(*verb, OFFICE))[0] == 0
+
+
+async def test_what_is_muted_is_known_by_the_name_that_the_agent_shows(
+    manager: NetworkManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    assert (await said("mute", OFFICE))[1].startswith("Office")
+    assert (await said("mute", HOME))[1].startswith(HOME)
+    assert "Office" in (await said("mute"))[1]
+    assert (await said("mute", "--undo", OFFICE))[1].startswith("Office: not muted")
 
 
 async def test_its_name_is_watched_live(manager: NetworkManager) -> None:
