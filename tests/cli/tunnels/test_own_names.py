@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.libreswan.status import parse
+from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import TunnelState
 from tests.support import networkmanager
 from tests.support.bus_service import serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager
+from tests.support.recordings import ROOT, statuses
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 UP = TunnelState.UP
 EVIL = "<b>evil</b>\x1b[2J"
+SAYS_SO = "NetworkManager"
+"""Releases before 5.4 don't print the mark."""
 THIRD = "00000000-0000-4000-8000-000000000003"
 
 
@@ -94,6 +99,22 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         assert out == ""
         assert f"{THIRD} or {OFFICE}" in err
         assert (await said(*verb, OFFICE))[0] == 0
+
+
+@pytest.mark.parametrize(("release", "marked"), [("4.10", ""), ("5.2", ""), ("5.4", SAYS_SO)])
+async def test_a_status_as_the_plugin_leaves_it_is_recognised_with_or_without_the_mark(
+    release: str, marked: str, manager: NetworkManager
+) -> None:
+    text = statuses(ROOT / release / "site.jsonl.gz")[-1].stdout
+    text = text.replace('"site"', f'"{OFFICE}"').replace("nm-configured: no", "nm-configured: yes")
+    (found,) = tunnels_of(parse(text, "status")).values()
+    assert (found.name, found.managed) == (OFFICE, marked)
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    async with serving() as service:
+        await service.look(found)
+        _, out, _ = await said("status", "Office")
+        assert "Office" in out.splitlines()[0]
 
 
 async def test_what_is_muted_is_known_by_the_name_that_the_agent_shows(
