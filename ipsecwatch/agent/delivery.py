@@ -196,8 +196,9 @@ class Delivery:
         while (step := self._next_step()) is not None:
             slot, notice = step
             if notice is None:
-                del self.slots[slot]
+                self.slots[slot].text = _NO_TEXT  # a server that hangs may take it away at last
                 await display.withdraw(slot)
+                self.slots.pop(slot, None)
             else:
                 await self._show_in(display, slot, notice)
             self._changed()

@@ -125,6 +125,8 @@ class NotificationServer(DesktopNotifierBackend):
         """What it announces that it can do."""
         self._numbers: dict[str, int] = {}
         """The server's number of the notification in each slot."""
+        self._leaving: set[int] = set()
+        """Numbers that a server that hangs was asked to take away."""
 
     async def listen(self) -> None:
         """Be told of the server from now on. Raises BusError."""
@@ -215,6 +217,7 @@ class NotificationServer(DesktopNotifierBackend):
         # A server may give a number again that was another notification's.
         self._numbers = {slot: n for slot, n in self._numbers.items() if n != reply.body[0]}
         self._numbers[notification.identifier] = reply.body[0]
+        self._leaving.discard(reply.body[0])
         self._clear_notification_from_cache(notification.identifier)
         if buttons:
             self._notification_cache[notification.identifier] = notification
@@ -246,6 +249,11 @@ class NotificationServer(DesktopNotifierBackend):
             await self._ask("CloseNotification", "u", [number])
         except ErrorReplyError:
             return  # it was closed before, or the server is gone
+        except NoReplyError:
+            # It hangs, and is asked again. What it takes away at last was closed by nobody.
+            self._numbers.setdefault(identifier, number)
+            self._leaving.add(number)
+            raise
 
     async def _clear_all(self) -> None:
         for number in self._numbers.values():
@@ -278,6 +286,7 @@ class NotificationServer(DesktopNotifierBackend):
         if reply.sender != self._server:
             self._server = reply.sender
             self._numbers.clear()
+            self._leaving.clear()
 
     async def _start_server(self) -> None:
         try:
@@ -325,13 +334,16 @@ class NotificationServer(DesktopNotifierBackend):
             return
         self._server = ""
         self._numbers.clear()
+        self._leaving.clear()
         self._on_owner(owner)
 
     def _on_closed(self, nid: int, reason: int) -> None:
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         if slot is not None:
             del self._numbers[slot]
-            (self._on_expired if reason == EXPIRED else self._on_closed_by_user)(slot)
+            by_itself = reason == EXPIRED or nid in self._leaving
+            self._leaving.discard(nid)
+            (self._on_expired if by_itself else self._on_closed_by_user)(slot)
 
     def _on_action(self, nid: int, button: str) -> None:
         """Have a button of ours do what it does, once.

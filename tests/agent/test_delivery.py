@@ -171,6 +171,27 @@ async def test_while_a_server_hangs_only_what_is_wanted_then_waits() -> None:
     assert ours.display.attempts == 3
 
 
+@pytest.mark.parametrize("then", ["", "a is down"])
+async def test_what_could_not_be_taken_away_is_taken_away_or_shown_anew_later(
+    then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY", (0.2,))
+    async with delivering() as ours:
+        ours.want(a="a is down")
+        await ours.shows("a is down")
+        ours.display.works = False
+        ours.want()
+        await asyncio.sleep(0.1)
+        assert list(ours.display.slots.values()) == ["a is down"]
+        ours.display.works = True
+        if then:  # the server may take it away yet
+            ours.want(a=then)
+            await until(lambda: ours.display.attempts == 2)
+            await ours.shows(then)
+        else:
+            await ours.shows()
+
+
 async def test_another_server_gets_everything_and_none_gets_nothing() -> None:
     async with delivering() as ours:
         ours.want(a="a is down")

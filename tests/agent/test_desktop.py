@@ -19,7 +19,7 @@ from ipsecwatch.dbus.connection import (
     NoReplyError,
     connect,
 )
-from tests.support.fake_notification_server import EXCESS, MODELS, notification_server
+from tests.support.fake_notification_server import CALLED, EXCESS, MODELS, notification_server
 from tests.support.waiting import until
 
 desktop = pytest.importorskip("ipsecwatch.agent.desktop", reason="desktop-notifier isn't installed")
@@ -173,6 +173,38 @@ async def test_a_server_that_hangs_is_given_up_before_it_has_anything_in_its_que
         server.hangs = False
         await ours.show("1", notice())
         assert server.titles() == ["site is up"]
+
+
+async def test_what_a_hanging_server_did_not_take_away_is_taken_away_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desktop, "ANSWER_LIMIT", 0.2)
+    async with notification_server() as server, screen() as ours:
+        await ours.show("1", notice())
+        server.hangs = True
+        with pytest.raises(NoReplyError):
+            await ours.withdraw("1")
+        assert server.titles() == ["site is up"]
+        server.hangs = False
+        await ours.withdraw("1")
+        assert server.titles() == []
+
+
+async def test_what_a_hanging_server_takes_away_at_last_was_closed_by_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(desktop, "ANSWER_LIMIT", 0.2)
+    closed: list[str] = []
+    expired: list[str] = []
+    heard = {"on_closed": closed.append, "on_expired": expired.append}
+    async with notification_server() as server, screen(**heard) as ours:
+        await ours.show("1", notice())
+        server.hangs = True
+        with pytest.raises(NoReplyError):
+            await ours.withdraw("1")
+        server.dismiss("site is up", reason=CALLED)
+        await until(lambda: expired == ["1"])
+        assert closed == []
 
 
 async def test_a_server_that_has_enough_of_us_is_an_error_like_any_other() -> None:
