@@ -181,9 +181,10 @@ class World:
         self._parts.push_async_callback(self.stop_screen)
         self.agent = Program(
             [sys.executable, "-m", "ipsecwatch", "agent"],
-            {**os.environ, "XDG_CONFIG_HOME": str(self.folder), "HOME": str(self.folder)},
+            {**os.environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder),
+             "XDG_RUNTIME_DIR": str(self.folder)},
             self.folder / "agent.log",
-        )
+        )  # fmt: skip
         self._parts.callback(self.agent.kill)
         self.agent.start()
         self.recorder = enter(SubscriberProcess(slow=False))
