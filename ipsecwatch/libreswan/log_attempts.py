@@ -116,7 +116,7 @@ class Story:
 
 
 def stories(lines: Sequence[LogTextLine]) -> list[Story]:
-    """Tell what each connection's lines say, in the order in which they first come."""
+    """Return what each connection's lines say, in the order of its first line."""
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
     dead = -_NEAR
@@ -159,7 +159,7 @@ _REFUSED: Final = "failed to add connection"
 
 
 def _note(story: Story, line: LogTextLine) -> None:
-    """Take note of what a line says that is evidence of nothing."""
+    """Record a line that is no evidence, for what it says beside that."""
     text = line.said.text
     if _RETRANSMISSION.match(text):
         story.retransmissions += 1
@@ -184,7 +184,7 @@ def _sent(line: LogTextLine) -> StateInfo | None:
 
 
 def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Take in what a line is evidence of."""
+    """Record what a line is evidence of."""
     serial = said.line.said.serial
     match said.finding.event:
         case LogEvent.ATTEMPT:
@@ -223,7 +223,7 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
 
 
 def _fail(story: Story, said: Said) -> None:
-    """Take in a failure: what explains most of one attempt counts, and of two causes the last.
+    """Record a failure: the one that explains most counts, and of two equal ones the last.
 
     Of two lines about one cause the first counts: it mostly says more.
     """
@@ -243,7 +243,7 @@ def _says_more(said: Said, before: Said) -> bool:
 
 
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Take in an end, unless another SA had taken its place before."""
+    """Record the end of an SA, unless another SA had taken its place before."""
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
     if serial is not None and _replaced(owner, serial, said.finding, rekeyed):
@@ -261,7 +261,7 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
 
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
-    """Take in that pluto stops, or that another one starts, whose serials begin at 1 again."""
+    """End all SAs: pluto stops, or another one starts, and its serials begin at 1 again."""
     starts = line.text.startswith("Starting")
     reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
     for story in all_:

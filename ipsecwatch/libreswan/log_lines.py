@@ -72,7 +72,7 @@ _LINE: Final = re.compile(
 
 
 def parse_line(line: str) -> ConnectionLine | None:
-    """Take a line apart; None where it is about no connection."""
+    """Split a line into connection, serial and text. Return None if it is about no connection."""
     if not line.startswith(('"', 'ERROR: "', 'warning: "')):
         return None
     m = _LINE.match(line)
@@ -172,7 +172,7 @@ def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding
 
 
 def _meaning(note: str, finding: Finding, *, phase1: bool) -> Reason | None:
-    """Say what a notification is evidence of; None: of nothing."""
+    """Return what a notification is evidence of, or None if it is no evidence."""
     if note == "INVALID_ID_INFORMATION" and phase1:
         return Reason.TRAFFIC_SELECTORS
     if note == "PAYLOAD_MALFORMED" and (phase1 or finding.version != 1):

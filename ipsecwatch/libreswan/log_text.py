@@ -94,7 +94,7 @@ class _Bare:
 
 
 def _bare(line: str) -> _Bare:
-    """Take off all that stands in front of a line of pluto's."""
+    """Remove all that stands in front of a line of pluto's."""
     stamp, marked, plutos = "", False, False
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
@@ -167,7 +167,7 @@ _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
 
 
 def read(text: str) -> LogText:
-    """Find the log lines of a text; all others are its rest, as they were."""
+    """Return the log lines of a text, and all its other lines unchanged as the rest."""
     raw, whole = text.split("\n"), plain(text)
     relined = _relined(whole)
     clean = _unbarred(relined.split("\n"))
@@ -231,7 +231,7 @@ _OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
-    """Find what pluto says of a failure in a text that has nothing else of its log."""
+    """Return pluto's sentences about a failure, in a text that has nothing else of its log."""
     if len(lines) > _SHORT_TEXT:
         return []
     found = []
@@ -249,7 +249,7 @@ _SHORT_TEXT: Final = 40
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
-    """Take a line apart that is about a connection; None: it is none of the log's."""
+    """Split a line about a connection. Return None if it isn't a line of the log."""
     text = _completed(bare.text)
     if (m := _ADD.match(text)) is not None:
         return ConnectionLine(m[1], m[1], None, f"failed to add connection: {m[2]}")
@@ -313,7 +313,7 @@ _HEAD: Final = re.compile(
 
 
 def _relined(text: str) -> str:
-    """Give each line of a log that lost its line ends a line of its own.
+    """Insert the line ends that a log has lost.
 
     A head within a line may be a peer's words, so that is done only where there are far more heads
     than lines, and is to be told.
@@ -327,7 +327,7 @@ _FAR_MORE: Final = 2
 
 
 def _unbarred(lines: list[str]) -> list[str]:
-    """Take off the mark of a quotation that pluto has for its debugging: here each line has it."""
+    """Remove ``|``, pluto's mark of debugging, where it is a mark of quotation: on every line."""
     begins = [line.startswith("|") for line in lines if line.strip()]
     if len(begins) < 2 or not all(begins):
         return lines
@@ -383,7 +383,7 @@ def _begins(line: str) -> bool:
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
-    """Put lines in order of time: ``journalctl -r`` has the newest first."""
+    """Return lines in order of time: ``journalctl -r`` has the newest first."""
     stamps = [x.stamp for x in lines if x.stamp]
     steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
     backwards = steps.count(1) > steps.count(-1) and _same_shape(stamps)
@@ -413,7 +413,7 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
-    """Go through lines of one pluto with what each is evidence of."""
+    """Yield the lines of one pluto, each with what it is evidence of."""
     quick: set[int | None] = set()
     """IKEv1 SAs under which a Child was asked for."""
     for line in lines:

@@ -266,6 +266,6 @@ def _spelt(word: str) -> str:
 
 
 def notifications(word: str) -> list[Notification]:
-    """Find the error notifications, and other error words, of this name, in any spelling."""
+    """Return the error notifications, and other error words, of this name, in any spelling."""
     spelt = _spelt(word)
     return [n for n in (*NOTIFICATION_TABLE, *ERROR_WORDS) if _spelt(n.name) == spelt]

@@ -16,7 +16,7 @@ _ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 
 
 def plain(text: str) -> str:
-    """Take off colours, and write quotes, entities and line ends as pluto does."""
+    """Remove colours, and write quotes, entities and line ends as pluto does."""
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     text = _GUILLEMETS.sub('"', text).translate(_QUOTES)
     return html.unescape(text) if any(entity in text for entity in _ENTITIES) else text

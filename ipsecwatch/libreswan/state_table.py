@@ -654,7 +654,7 @@ class Meaning:
 
 
 def find(name_or_story: str) -> tuple[StateInfo, ...]:
-    """Find the states that are printed with this name, or with this story, in any release."""
+    """Return the states that any release prints with this name, or with this story."""
     return tuple(
         s
         for s in STATE_TABLE
@@ -664,7 +664,7 @@ def find(name_or_story: str) -> tuple[StateInfo, ...]:
 
 
 def _agreement(stories: Iterable[StateInfo]) -> Meaning:
-    """Say what all of these states have in common."""
+    """Return what all of these states have in common."""
     return Meaning(
         _common(s.ike_version for s in stories),
         _common(s.role for s in stories),
@@ -698,7 +698,7 @@ _BY_NAME, _BY_STORY = index(STATE_TABLE)
 
 
 def meaning(name: str | None, story: str) -> Meaning:
-    """Say what a state line's name (absent from 5.4 on) and story mean.
+    """Return what a state line's name (absent from 5.4 on) and story mean.
 
     Where several states share a story, only what they agree on is said. A story in no release
     that we know is classed by its words, and marked as guessed.

@@ -44,7 +44,7 @@ class Block:
 
 
 def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
-    """Take the run that begins at ``at``; None: the line there is none of a connection's.
+    """Return the block of a connection's lines that begins at ``at``, or None if none does.
 
     ``end`` is where that line ends. With ``likely``, how long the run may well be (the last one
     was), it is found by leaps, and other lines may be among those that begin alike.

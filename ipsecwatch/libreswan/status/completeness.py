@@ -39,7 +39,7 @@ _NOT_OURS: Final = "not a status text of libreswan's"
 
 
 def command(answer: PartialReport, asked: str | None = None) -> str | None:
-    """Tell by the text which command it answers; None: nothing tells."""
+    """Return the command that a text answers, or None if the text doesn't show it."""
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
         return "status"
@@ -82,7 +82,7 @@ def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
 def incomplete(
     asked: str | None, answer: PartialReport, states: Sequence[SaState], text: str
 ) -> str | None:
-    """Say why this isn't the whole answer to what was asked; None: it is."""
+    """Return why this isn't the whole answer to what was asked, or None if it is."""
     if answer.error is not None:
         return f"pluto did not answer: {answer.error[:200]}"
     if text and not text.endswith("\n"):

@@ -379,7 +379,7 @@ _SEMICOLON: Final = re.compile(";")
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Find any key of this line at its begin, or behind a separator."""
+    """Return a pattern for any key of this line, at its begin or behind a separator."""
     keys = {key.printed: key for key in LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)
     return re.compile(r"(?:^|(?<=[;, :]))(" + "|".join(map(re.escape, longest_first)) + ")"), keys

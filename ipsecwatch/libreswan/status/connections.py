@@ -154,7 +154,7 @@ def read(block: Block, dull: set[str]) -> Read | None:
 
 
 def _unkeyed(line: str, topologies: list[Topology]) -> bool:
-    """Take a line that begins with no key; False: no release is known to print it."""
+    """Read a line that begins with no key. Return False if no release is known to print it."""
     if line[:1] != " " or line[1:2] == " ":
         return False
     if line.startswith(" banner:"):  # up to 4.15; its text is the peer's

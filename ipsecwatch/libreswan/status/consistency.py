@@ -38,7 +38,7 @@ CONTRADICTION: Final = "the connection list contradicts itself"
 def disagreement(
     listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
 ) -> str | None:
-    """Say what speaks against a connection list; None: nothing does.
+    """Return what contradicts a connection list, or None if nothing does.
 
     It has as many connections as pluto counts, and each has what it has once but once. Where pluto
     doesn't say how many there are, all is taken as it comes.
@@ -247,7 +247,7 @@ _SERIALS: Final = re.compile(rf"\bSA:? #({NUMBER});", re.ASCII)
 
 
 def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
-    """Say to which connections, by the connection list, each SA belongs."""
+    """Return for each SA the connections that it belongs to by the connection list."""
     owners: dict[int, set[Owner]] = {}
     for c in listed:
         # Not the owner up to 4.15: it stands in a line with the peer's text.
@@ -281,7 +281,7 @@ def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
 
 
 def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
-    """Say how many SAs of each kind there are more than pluto counts; those that are too many."""
+    """Return for each kind of SA how many more there are than pluto counts."""
     counts = Counter(_counted(s) for s in found)
     known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
@@ -316,7 +316,7 @@ def _lack(found: Sequence[SaState], totals: Totals) -> str | None:
 
 
 def _counted(s: SaState) -> SaKind | None:
-    """Say under which total every release counts a state; None: some releases under none.
+    """Return the total that every release counts a state in, or None if some don't count it.
 
     A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all; an IKE SA of which
     nothing was sent yet, for some milliseconds, not (4.10). Of words that we

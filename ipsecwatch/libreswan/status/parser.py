@@ -69,7 +69,7 @@ class _Prefix:
 
 
 def _plain(line: str) -> str:
-    """Take the prefix off a line."""
+    """Return a line without its prefix."""
     return line[4:] if len(line) > 2 and line[:3].isdigit() and line[3:4] in (" ", "") else line
 
 
@@ -107,7 +107,7 @@ class Reader:
     # --- gathering ------------------------------------------------------------------------
 
     def _gather(self, text: str) -> PartialReport:
-        """Take in every line."""
+        """Read every line."""
         answer = PartialReport()
         early: list[tuple[int, str]] = []
         at, number, length = 0, 1, 0
@@ -137,7 +137,7 @@ class Reader:
         return answer
 
     def _after(self, text: str, past: _Prefix, answer: PartialReport) -> None:
-        """Take in what stands behind the totals: the states, and the shunts."""
+        """Read what stands behind the totals: the states, and the shunts."""
         at, number = past.end, past.number
         while (end := text.find("\n", at)) >= 0:  # what stands behind the last one was cut
             found = states.usual(text, at)
@@ -166,7 +166,7 @@ class Reader:
         return kept
 
     def _connection(self, block: Block, number: int, answer: PartialReport) -> bool:
-        """Take in lines of one connection, which aren't read if they are as in the last answer.
+        """Add the lines of one connection; they aren't parsed if they are those of the last answer.
 
         False: there are other lines among them.
         """
@@ -191,7 +191,7 @@ class Reader:
         return True
 
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Take in any other line; True: it is about an SA."""
+        """Read any other line. Return whether it is about an SA."""
         line = _plain(line)
         first = line[:1]
         is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
@@ -204,7 +204,7 @@ class Reader:
         return False
 
     def _sa(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Take in a line about an SA; False: it is none, or not where it should be."""
+        """Read a line about an SA. Return False if it isn't one, or isn't where it should be."""
         if states.TRAFFIC in line:
             if self._spis(line, answer):
                 return True
@@ -233,7 +233,7 @@ class Reader:
         return last is None or (last.serial == wish.serial and states.USERNAME not in last.text)
 
     def _spis(self, line: str, answer: PartialReport) -> bool:
-        """Take in an SA's SPIs and counters, which follow its state line in every release."""
+        """Read an SA's SPIs and counters, which follow its state line in every release."""
         if not answer.states:
             return False
         last = answer.states[-1]
@@ -259,7 +259,7 @@ class Reader:
         return of_a_list and sections.SHUNT_LIST in heads
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
-        """Take in a line that is about no connection and no SA."""
+        """Read a line that is about no connection and no SA."""
         if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True
         if not self._may_stand(line, answer):
@@ -282,7 +282,7 @@ class Reader:
     # --- judging --------------------------------------------------------------------------
 
     def _settle(self, text: str, answer: PartialReport) -> None:
-        """Put the connections together, and read the totals.
+        """Build the connections from their lines, and read the totals.
 
         The text, up to these, matters only where the lines of some connection are scattered.
         """
@@ -319,7 +319,7 @@ class Reader:
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:
-        """Give strange lines the numbers that they have in the whole text, with those cut out."""
+        """Number unrecognised lines as in the whole text, those that were cut out included."""
         answer.strange = [Unrecognised(sifted.numbers[u.line - 1], u.text) for u in answer.strange]
         for number, line in sifted.strangers:
             plain = _plain(line)
@@ -327,7 +327,7 @@ class Reader:
                 answer.unrecognised(number, plain)
 
     def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
-        """Put the states together, and leave out those that aren't believed."""
+        """Build the states, and leave out those that aren't believed."""
         found = answer.states
         if told != "status":
             answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)

@@ -75,7 +75,7 @@ _COMMANDS: Final = (
 
 
 def command(line: str) -> str | None:
-    """Tell by a line that stands in no status which command it answers."""
+    """Return the command that a line answers which stands in no status."""
     if brief_connections.is_brief(line):
         return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)

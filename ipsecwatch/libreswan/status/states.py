@@ -60,7 +60,7 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Take ``#12: "name"[1]`` off a line."""
+    """Read ``#12: "name"[1]`` at the begin of a line."""
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -221,7 +221,7 @@ def marks(tail: str) -> Marks:
 
 
 def add_sa(state: SaState, line: str) -> None:
-    """Give a state that was just read the line with its SPIs and counters."""
+    """Add the line with SPIs and counters to the state that was read last."""
     state.text = f"{state.text}\n{line}"
 
 

@@ -107,7 +107,7 @@ def read_any(line: str) -> Topology | None:
 
 
 def _without_tail(line: str) -> tuple[str, int | None]:
-    """Take what follows the routing word off a line: pluto's own, and at its very end."""
+    """Split off what follows the routing word: pluto's own words, at the very end of a line."""
     text, mark, owner = line.rpartition("; eroute owner: #")  # up to 4.15
     digits = owner.strip("; ")
     if mark and digits.isascii() and digits.isdigit() and len(digits) <= 10:
@@ -117,7 +117,7 @@ def _without_tail(line: str) -> tuple[str, int | None]:
 
 
 def _dots(text: str) -> int | None:
-    """Find the ``...`` between the ends: the first one outside our own identity's brackets."""
+    """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
         return None
