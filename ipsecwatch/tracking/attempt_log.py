@@ -93,7 +93,7 @@ class AttemptLog:
         self._pieces += attempts.add(evidence)
 
     def note_heard(self, said: ConnectionLine, order: int) -> None:
-        """Take note of a line about a connection, whatever it says."""
+        """Record that there was a line about a connection, whatever it says."""
         for name in {said.name, said.base}:
             self._heard[name] = order
             self._heard.move_to_end(name)
@@ -110,7 +110,7 @@ class AttemptLog:
             attempts.begun = None
 
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
-        """Say why the last attempt that failed did; NONE where nothing was logged.
+        """Return why the last attempt failed, or NONE if nothing was logged.
 
         Within an attempt what explains most counts (Weight), and of equals the last. The line
         that names what is in the way here is told as long as nothing else than a missing Child
@@ -142,7 +142,7 @@ class AttemptLog:
         return max((a.begun_after(after) for a in known if a is not None), default=0)
 
     def tried(self, names: Collection[str], after: int) -> float | None:
-        """Say when the first negotiation after ``after`` was begun, on the wall clock.
+        """Return when the first negotiation after ``after`` began, on the wall clock.
 
         One that was taken back, or lost what it had brought, is none of those that came later.
         """

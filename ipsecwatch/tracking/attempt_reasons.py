@@ -36,11 +36,11 @@ class AttemptReasons:
     def look(
         self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
     ) -> None:
-        """Take up what a report showed."""
+        """Remember what a report showed, for the questions that follow."""
         self._awaited, self._idle = awaited, idle
 
     def of(self, record: TunnelRecord, state: TunnelState, now: float) -> Why:
-        """Say why a tunnel isn't up, as far as is known ``now`` (wall clock)."""
+        """Return why a tunnel isn't up, as far as is known ``now`` (wall clock)."""
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
             return Reason.NONE, None
@@ -59,7 +59,7 @@ class AttemptReasons:
         return self._of_trying(record, before, now)
 
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
-        """Say why a tunnel isn't up yet that is tried: here, or by the peer."""
+        """Return why a tunnel isn't up yet that we, or the peer, try to bring up."""
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
         if failure[0] is not Reason.NONE:
@@ -92,7 +92,7 @@ class AttemptReasons:
         )
 
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
-        """Say that the peer's name doesn't resolve, if it is tried or pluto has logged a failure.
+        """Return that the peer's name doesn't resolve, if it is tried or pluto logged a failure.
 
         The detail has the name in any case; pluto's words about our own ends haven't.
         """
@@ -109,7 +109,7 @@ class AttemptReasons:
     # --- attempts from outside ------------------------------------------------------------
 
     def note_incoming(self, records: Iterable[TunnelRecord]) -> None:
-        """Take note of attempts from outside that failed since the last poll.
+        """Record attempts from outside that failed since the last poll.
 
         The peer's own is the reason where nobody here tries. What anybody may have tried isn't.
         """
@@ -135,7 +135,7 @@ class AttemptReasons:
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:
-    """Give a tunnel that isn't up the reason for which the peer's attempt failed."""
+    """Set the reason of a tunnel that isn't up to that of the peer's failed attempt."""
     if not record.tunnel.last_state.carries:
         record.why = reason, detail = why
         if record.tunnel.state is not TunnelState.UNKNOWN:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def awaited_ikes(report: Report) -> dict[ConnectionKey, list[SaState]]:
-    """Find the IKE SAs of which connections wait for a Child SA.
+    """Return for each connection the IKE SAs whose Child SA it waits for.
 
     A pending line tells; but 4.0 to 4.15 print the IKE SA's own connection there. So one that is
     wanted up, and has no SA, is taken to wait for what calls the same peer without an answer.

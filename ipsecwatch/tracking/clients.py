@@ -57,7 +57,7 @@ class Clients:
 
 
 def identity(c: Connection) -> str | None:
-    """Say who the peer of a connection is."""
+    """Return the identity of a connection's peer."""
     return c.topologies[0].remote_id if c.topologies else None
 
 

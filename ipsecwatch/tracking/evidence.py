@@ -80,7 +80,7 @@ class Findings:
         return self._kept.get(about, [])
 
     def change(self, about: About, old: Evidence, new: Evidence) -> None:
-        """Put a finding in another's place, if that is still kept."""
+        """Replace a finding by another one, if it is still kept."""
         kept = self._kept.get(about, [])
         if old in kept:
             kept[kept.index(old)] = new
@@ -115,7 +115,7 @@ class Findings:
         return rows[::-1]
 
     def load(self, rows: object) -> None:
-        """Take plain values back. Raise JsonError where dump() can't have made them."""
+        """Restore what dump() returned. Raise JsonError if dump() can't have made it."""
         for subject, value, *rest in _ROWS(rows):
             self.add((subject, value), Evidence(*rest))
         for kept in self._kept.values():

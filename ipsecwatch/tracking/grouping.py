@@ -82,7 +82,7 @@ def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
 
 
 def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, str]:
-    """Say what a connection is, which child of its tunnel, and the tunnel's name."""
+    """Return what kind a connection is, which child of its tunnel, and the tunnel's name."""
     name = _tunnel_name(c)
     if "OPPORTUNISTIC" in c.policy or "GROUP" in c.policy or "GROUPINSTANCE" in c.policy:
         group = c.name.partition("#")[0]
@@ -96,7 +96,7 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
 
 
 def _tunnel_name(c: Connection) -> str:
-    """Take ``/1x2`` off a connection that leftsubnets= or rightsubnets= made."""
+    """Return the name without the ``/1x2`` that leftsubnets= or rightsubnets= adds."""
     m = SUBNET_PAIR.fullmatch(c.name)
     return m[1] if m and m[1] in c.aliases else c.name
 

@@ -48,7 +48,7 @@ class HeldSas:
 
 
 def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
-    """Say what a tunnel held by the last report, which is from ``seen`` (wall clock).
+    """Return the SAs that a tunnel had in the last report, which is from ``seen`` (wall clock).
 
     ``still`` are serials of Child SAs that it holds yet: what is told is about the others.
     """

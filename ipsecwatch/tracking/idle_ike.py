@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
-    """Bring ``run.ikes`` and ``run.idle`` up to date, by a report and by what pluto logged."""
+    """Update ``run.ikes`` and ``run.idle`` from a report and from what pluto logged."""
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}
     carrying = [s for s in report.states if is_child(s)]

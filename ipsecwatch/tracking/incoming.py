@@ -44,7 +44,7 @@ class Incoming:
         self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
 
     def note_ours(self, serials: Iterable[int]) -> None:
-        """Take note that we began these SAs."""
+        """Record that we began these SAs."""
         for serial in serials:
             self._ours[serial] = None
         while len(self._ours) > MAX_OURS:
@@ -59,7 +59,7 @@ class Incoming:
         self._ours.clear()
 
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
-        """Say whose attempt a failure is."""
+        """Return whose attempt a failure belongs to."""
         if self._is_ours(said, finding):
             return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
         proven = finding.proof is Proof.PEER or (

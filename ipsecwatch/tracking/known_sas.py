@@ -104,7 +104,7 @@ class KnownSas:
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Say which lines told that Child SAs are established: of each connection the last."""
+        """Return for each connection the last line's number that told of an established Child SA."""
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:
@@ -113,7 +113,7 @@ class KnownSas:
         return births
 
     def came(self, children: Collection[int]) -> int | None:
-        """Say which line told that the first of these Child SAs is established, if one did."""
+        """Return the number of the first line that told of one of these Child SAs, or None."""
         told = [self._children[s][1] for s in children if s in self._children]
         return min(told, default=None)
 

@@ -44,7 +44,7 @@ class LateReasons:
         self._open.clear()
 
     def with_reason(self, change: Transition) -> Transition:
-        """Answer a change that was told, with its cause if the log has told it since."""
+        """Return a transition again, with its cause if the log has told it since."""
         loss = self._open.get(change.tunnel.key)
         if loss is None or change.mono != loss.since or not is_unexplained(change):
             return change
@@ -55,7 +55,7 @@ class LateReasons:
         return replace(change, tunnel=tunnel, reason=reason, detail=detail)
 
     def apply(self, tunnels: Mapping[str, TunnelRecord], now: float) -> None:
-        """Give those that were lost without a cause the one that the log has told since.
+        """Fill in reasons of losses that the log told after the poll. That is no transition.
 
         That is news of the tunnel, and no transition.
         """

@@ -89,7 +89,7 @@ class LogEvidence:
     # --- hearing --------------------------------------------------------------------------
 
     def hear(self, line: LogLine) -> None:
-        """Take note of one line of the journal."""
+        """Record one line of the log."""
         self.order += 1
         if line.identifier == "systemd":
             if _SYSTEMD_STOP.match(line.text):
@@ -110,7 +110,7 @@ class LogEvidence:
         self._note_replaced(self.newcomers.note(said, finding, line.at))
 
     def _note_pluto(self, line: LogLine) -> None:
-        """Take note of what pluto says of itself and its interfaces."""
+        """Record what pluto says of itself and its interfaces."""
         finding = interpret_daemon(line.text)
         if finding is None:
             return
@@ -168,7 +168,7 @@ class LogEvidence:
             self.attempts.add(name, evidence)
 
     def _note_loss(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Take note of an end, unless another SA had taken its place before."""
+        """Record the end of an SA, unless another SA had taken its place before."""
         serial = finding.ended or said.serial
         if serial is not None and self.sas.is_succeeded(serial, said.name, finding):
             return
@@ -180,7 +180,7 @@ class LogEvidence:
     def _subjects(
         self, said: ConnectionLine, finding: Finding, serial: int | None
     ) -> Iterable[About]:
-        """Say what a line about a connection gives evidence of."""
+        """Return the things that a line about a connection is evidence of."""
         if finding.subject is Subject.SA and serial is not None:
             yield Subject.SA, str(serial)
             return
@@ -190,7 +190,7 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Take note of an instance whose client came anew; what its end was said to be is that."""
+        """Set the reason of an instance's end to REPLACED: its client connected anew."""
         if name is None:
             return
         about = Subject.CONNECTION, name
@@ -213,7 +213,7 @@ class LogEvidence:
     # --- what reports tell ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
-        """Take note of what a report shows; forget what was said of things that have gone.
+        """Compare with a report: forget what was logged about things that are gone.
 
         What the report before it showed is kept: its end may still be asked about.
         """
@@ -245,7 +245,7 @@ class LogEvidence:
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:
-        """Take that back. Raise JsonError where dump() can't have made it."""
+        """Restore what dump() returned. Raise JsonError if dump() can't have made it."""
         values = _KEPT(kept)
         self.order = values["heard"]
         self._findings.load(values["findings"])
@@ -253,7 +253,7 @@ class LogEvidence:
     # --- asking ---------------------------------------------------------------------------
 
     def loss(self, held: HeldSas) -> tuple[Reason, str | None]:
-        """Say why SAs ended.
+        """Return why SAs ended.
 
         The first cause counts: a peer that is found dead, or a stop of pluto, is followed by the
         same lines as a deletion by hand. OTHER where nothing was logged. The line is the one that
@@ -307,7 +307,7 @@ class LogEvidence:
         return [found[order] for order in sorted(found)]
 
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
-        """Find what was told of one thing after ``born``, by order.
+        """Return what was told of one thing after ``born``, by order.
 
         ``lasts``: it holds for as long as that is there; else what was logged before ``late`` has
         ended nothing that was there then.
@@ -328,7 +328,7 @@ def _replaced(e: Evidence) -> Evidence:
 
 
 def _meaning(cause: Evidence, held: HeldSas) -> Reason:
-    """Say what the first cause is of these SAs, where its words alone don't tell."""
+    """Return the first cause of the loss of these SAs, where its words alone don't tell it."""
     if held.successor and cause.end is LossKind.UNEXPLAINED:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:

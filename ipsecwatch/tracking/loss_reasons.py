@@ -44,7 +44,7 @@ class LossReasons:
         self._version = ""
 
     def look(self, observations: Mapping[str, Observation], version: str | None) -> None:
-        """Take up what a report of this version of pluto showed."""
+        """Remember what a report of this version of pluto showed, for the questions that follow."""
         self._observations, self._clients = observations, None
         self._version = (version or "").lstrip("v")
 
@@ -53,7 +53,7 @@ class LossReasons:
         return self._version.startswith(releases)
 
     def of_loss(self, record: TunnelRecord, poll: Poll, observed: Observation | None = None) -> Why:
-        """Say why a tunnel lost Child SAs; ``observed`` shows those that it has yet."""
+        """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has."""
         held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)
         if why[0] is Reason.REPLACED:
@@ -67,7 +67,7 @@ class LossReasons:
         return why
 
     def of_going(self, record: TunnelRecord, poll: Poll) -> Why:
-        """Say why a tunnel is no longer listed."""
+        """Return why a tunnel is no longer listed."""
         why: Why = (Reason.OTHER, None)
         client = self._known_clients().is_one(record)
         if record.tunnel.last_state.carries:
@@ -83,7 +83,7 @@ class LossReasons:
         return why
 
     def of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Say why a tunnel is no longer tried, if somebody ended that."""
+        """Return why a tunnel is no longer tried, if somebody ended the attempts."""
         why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
         if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
             return why
@@ -108,7 +108,7 @@ class LossReasons:
     # --- devices that share an identity ---------------------------------------------------
 
     def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
-        """Take note of a client that was replaced, as a poll shows it."""
+        """Record that a client was replaced, as a poll shows it."""
         address = self._known_clients().successor(record)
         for c in record.tunnel.connections:
             if address is not None:
@@ -125,7 +125,7 @@ class LossReasons:
 
 
 def after_restart(record: TunnelRecord) -> Why:
-    """Say why a tunnel isn't up that had no Child SA when pluto was restarted."""
+    """Return why a tunnel isn't up that had no Child SA when pluto was restarted."""
     ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
     return (Reason.PLUTO_RESTARTED, None) if ended else record.why
 

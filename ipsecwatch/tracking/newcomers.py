@@ -58,7 +58,7 @@ class Newcomers:
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
-        """Take note of a line. Return the name of an instance that is known to be replaced by it.
+        """Record a line. Return the name of the instance that it shows to be replaced, if any.
 
         That is the one that the line tells the end of, or one of which an earlier line did.
         """

@@ -59,7 +59,7 @@ class Observation:
 def observe_tunnels(
     report: Report, idle: Collection[int], known: Collection[str]
 ) -> dict[str, Observation]:
-    """Look at all tunnels of a report, by key.
+    """Return what a report says of each tunnel, by key.
 
     ``idle`` are the IKE SAs that are no sign of trying. An instance that isn't among the
     ``known`` keys counts only once it is a tunnel.
@@ -128,7 +128,7 @@ def _carrying(report: Report) -> frozenset[ConnectionKey]:
 
 
 def _with_aliases(connections: Sequence[Connection]) -> list[Connection]:
-    """Give connections the alias that their siblings have, in case their own line was lost."""
+    """Add the alias of their siblings to connections whose own ``aliases`` line was lost."""
     known = {alias for c in connections for alias in c.aliases}
     return [_with_alias(c, known) for c in connections]
 
@@ -139,7 +139,7 @@ def _with_alias(c: Connection, known: Collection[str]) -> Connection:
 
 
 def _unlisted(report: Report) -> list[Connection]:
-    """Make up connections for SAs whose own aren't in the part of the list that is there.
+    """Return made-up connections for SAs whose own are missing in an incomplete list.
 
     Not for a negotiation that somebody else began: that may be anybody, and no tunnel.
     """
@@ -305,7 +305,7 @@ def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
 
 
 def _peer(observed: Observation) -> str | None:
-    """Find the address of the peer: a state's, else the configured one."""
+    """Return the address of the peer: a state's, else the configured one."""
     for s in observed.states:
         if s.sa is not None and s.sa.remote_address:
             return s.sa.remote_address

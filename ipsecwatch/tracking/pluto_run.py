@@ -56,7 +56,7 @@ class PlutoRun:
         return any(s.serial in self.serials for s in report.states)
 
     def note_list(self, report: Report, now: float) -> None:
-        """Take note of how many connections are loaded, before tunnels are compared."""
+        """Record how many connections are loaded. Called before tunnels are compared."""
         self.gone = False
         if len(report.connections) > self.loaded:
             self.grew = now
@@ -71,7 +71,7 @@ class PlutoRun:
         return self.counted - before - len(new)
 
     def note_states(self, poll: Poll, report: Report) -> None:
-        """Take note of pluto's pid and of its serials, after tunnels were compared."""
+        """Record pluto's pid and its serials. Called after tunnels were compared."""
         self.pid = poll.pid if poll.pid is not None else self.pid
         self.serials = frozenset(s.serial for s in report.states)
         self.top = max(self.serials, default=self.top)

@@ -249,7 +249,7 @@ def _load_record(kept: dict[str, Any]) -> TunnelRecord:
 
 
 def _contradiction(record: TunnelRecord) -> str | None:
-    """Say which of a tunnel's values can't be true together; None: they all can."""
+    """Return which of a tunnel's values contradict each other, or None if none do."""
     t = record.tunnel
     # An instance's key has its connection serial behind the name: grouping.py.
     base, dollar, serial = t.key.rpartition("$")

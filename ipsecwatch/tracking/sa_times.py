@@ -49,7 +49,7 @@ class SaWatch:
         self._continuous = False
 
     def interrupt(self, *, another_pluto: bool = False) -> None:
-        """Take note that pluto gave no answer, or that another one answers: serials begin anew."""
+        """Record that pluto gave no answer, or that another one answers: serials begin anew."""
         self._continuous = False
         if another_pluto:
             self.times = SaTimes()

@@ -46,7 +46,7 @@ class SharedIdentities:
         """Instances that were replaced, and when that was told."""
 
     def note(self, r: Replacement) -> SharedIdentity | None:
-        """Take note of a replacement. Return what it is part of, if that is to be told (again)."""
+        """Record a replacement. Return the shared identity that it shows, if it is to be told."""
         who = frozenset((r.old, r.new)) - {""}
         if len(who) < 2 or self._is_known(r):  # one: a client that comes anew from where it was
             return None

@@ -39,7 +39,7 @@ def is_no_more(vague: Reason, full: Reason) -> bool:
 def reason_by_stage(
     states: Iterable[SaState], *, wanted: bool, oriented: bool = True, heard: bool = True
 ) -> Reason:
-    """Say what a tunnel that is trying waits for, as far as its states tell.
+    """Return what a tunnel that is being tried waits for, as far as its states show it.
 
     An exchange that nobody answers, a proof of who we are that the peer doesn't take, or an IKE SA
     to which no Child SA comes. ``wanted``: it is to be up, but there may be no state at all (from
@@ -71,7 +71,7 @@ _FURTHEST: Final = (
 
 
 def _waits_for(s: SaState) -> Reason:
-    """Say what one negotiation waits for."""
+    """Return what one negotiation waits for."""
     if s.kind is not SaKind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
         return Reason.CHILD_MISSING
     if s.stage is not Stage.AUTHENTICATING:

@@ -117,11 +117,11 @@ class Tracker:
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
-        """Give what is to be remembered while the service is away, as plain values."""
+        """Return as plain values what a service that is started again needs to know."""
         return records.dump(self._records) | {"log": self._log.dump()}
 
     def restore(self, saved: object) -> None:
-        """Take up what another tracker saved: what has changed since is told, the rest isn't.
+        """Restore what another tracker saved. Later polls tell only what has changed since.
 
         Raises ValueError where it isn't such a thing.
         """
@@ -133,11 +133,11 @@ class Tracker:
         self._reborn = self.gone
 
     def hear(self, line: LogLine) -> None:
-        """Take note of what pluto logged, systemd about its unit, or journald about its lines."""
+        """Record what pluto logged, systemd about its unit, or journald about its lines."""
         self._log.hear(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
-        """Take one poll and say what has changed since the last one, in order."""
+        """Compare a poll with the last one. Return what has changed, in order."""
         self._losses.late.apply(self._records.tunnels, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
@@ -157,7 +157,7 @@ class Tracker:
         return changes
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
-        """Tell what observe() told again, with causes of losses that the log has told since."""
+        """Return what observe() returned, with the causes of losses that the log has told since."""
         return [self._losses.late.with_reason(c) for c in changes]
 
     def take_shared_identities(self) -> list[SharedIdentity]:
@@ -250,7 +250,7 @@ class Tracker:
         )
 
     def _pass_time(self, poll: Poll) -> list[Transition]:
-        """Have time go on, which changes those tunnels alone that are being tried."""
+        """Update only tunnels that are being tried: nothing but time can change them."""
         tunnels = self._records.tunnels
         trying = [key for key, m in tunnels.items() if m.trying_since is not None]
         return [
@@ -290,7 +290,7 @@ class Tracker:
         return out
 
     def _add(self, key: str, observed: Observation, poll: Poll) -> Transition:
-        """Take in a tunnel that wasn't listed before."""
+        """Add a tunnel that wasn't listed before."""
         tunnel = Tunnel(
             key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono,
             since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
@@ -323,7 +323,7 @@ class Tracker:
         return self._may_come_back(record, poll)
 
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
-        """Let a tunnel go that is no longer listed."""
+        """Return the transition of a tunnel that is no longer listed."""
         old = record.tunnel
         reason, detail = self._losses.of_going(record, poll)
         gone = replace(
@@ -335,7 +335,7 @@ class Tracker:
         )
 
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
-        """Bring a tunnel up to date that was listed before."""
+        """Update a tunnel that was listed before, and return what has changed."""
         self._note_hand(record, observed)
         if record.held_since is None:
             record.seen = self._seen
@@ -395,7 +395,7 @@ class Tracker:
         return observed.state
 
     def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
-        """Say since when a tunnel is tried that wasn't in the last poll, on the monotonic clock.
+        """Return since when a tunnel is tried that wasn't in the last poll, on the monotonic clock.
 
         Where the log doesn't tell, since now; nor where it carried traffic, and may have rekeyed.
         """
@@ -419,7 +419,7 @@ class Tracker:
         record.tunnel = replace(record.tunnel, attempts=max(attempts, logged))
 
     def _announce_stuck_child(self, record: TunnelRecord, poll: Poll) -> Transition:
-        """Tell of a tunnel that is up in part, and the rest tried for too long."""
+        """Return the transition of a partial tunnel whose rest has been tried for too long."""
         record.told_stuck = True
         t = record.tunnel
         missing = Reason.CHILD_MISSING if self._attempts.is_heard(record, poll.at) else Reason.OTHER
@@ -431,7 +431,7 @@ class Tracker:
         )  # fmt: skip
 
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
-        """Bring all but state and reason of a tunnel up to date."""
+        """Return the tunnel with all but its state and its reason updated."""
         if new := observed.children - record.children:
             record.born = self._heard[-1][1]
             came = {instance_name(*s.key) for s in observed.states if s.serial in new}
@@ -475,7 +475,7 @@ class Tracker:
         note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
 
     def _heard_before(self) -> int:
-        """Answer what the log had heard some seconds before the poll at hand."""
+        """Return the number of the last line that was heard some seconds before this poll."""
         return self._heard[0][1]
 
 
