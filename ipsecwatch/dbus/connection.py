@@ -102,7 +102,7 @@ class ErrorReplyError(BusError):
 
 
 def address(kind: BusKind) -> str:
-    """Find the address of a bus. dbus-fast itself doesn't know the session's usual place."""
+    """Return the address of a bus. dbus-fast itself doesn't know the session's usual place."""
     if kind == "system":
         given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
         return given or "unix:path=/run/dbus/system_bus_socket"
@@ -275,14 +275,14 @@ class BusConnection:
         return self._why
 
     def drop(self, why: str) -> None:
-        """Give the connection up, and what waits to be sent. lost() answers ``why``."""
+        """Close the connection, and drop what waits to be sent. lost() returns ``why``."""
         if self.alive:
             self._why = why
             self._reading.resume()  # the library reads the end of it
             self._bus.disconnect()
 
     async def close(self) -> None:
-        """Give the connection up, and wait until its socket is closed."""
+        """Close the connection, and wait until its socket is closed."""
         self.drop("closed")
         await self.lost()
 
@@ -375,7 +375,7 @@ class BusConnection:
             self._send(MarshalledMessage(SIGNAL, fields, body))
 
     def reply(self, call: Call, signature: str, body: list[Any] | bytes) -> None:
-        """Answer a call, unless the caller doesn't want to know. Raises TooLargeError."""
+        """Send the reply to a call, unless the caller wants none. Raise TooLargeError."""
         if not call.wants_reply:
             return
         if isinstance(body, bytes):
@@ -395,7 +395,7 @@ class BusConnection:
             )
 
     def error(self, call: Call, name: str, text: str) -> None:
-        """Answer a call with an error, unless the caller doesn't want to know."""
+        """Send an error as the reply to a call, unless the caller wants none."""
         if call.wants_reply:
             self._send(
                 Message(
@@ -433,7 +433,7 @@ class BusConnection:
             self.on_sent(message.destination, self._queue.last)
 
     def _receive(self, message: Message) -> bool:
-        """Take a message before the library does; False leaves it to the library."""
+        """Handle a message before the library does. Return False to leave it to the library."""
         kind = message.message_type
         if kind is MessageType.METHOD_CALL:
             if self.on_call is None:  # we offer nothing; the library answers for Peer

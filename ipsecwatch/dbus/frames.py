@@ -85,7 +85,7 @@ class Frames:
         """By a header's bytes without its serial."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came in, cut anywhere; return what of it is passed on."""
+        """Read bytes as they came in, cut anywhere. Return those that are passed on."""
         if len(data) <= self._passing:  # the usual case of a long message
             self._passing -= len(data)
             return data
@@ -94,7 +94,7 @@ class Frames:
         return self._sifted(data)
 
     def _sifted(self, data: bytes) -> bytes:
-        """Go through what begins with the rest of a message's body, or with a message."""
+        """Return what is passed on of bytes that begin with a message, or the rest of a body."""
         out: list[bytes] = []
         skipping = self._skipping
         at = skipping or self._passing

@@ -43,12 +43,12 @@ def entry(signature: str, key: str, value: object) -> bytes:
 
 
 def array(before: bytes, elements: bytes) -> bytes:
-    """Put an array behind something. Its elements begin at multiples of 8 bytes."""
+    """Append an array. Its elements begin at multiples of 8 bytes."""
     return _padded(_padded(before, 4) + struct.pack("<I", len(elements)), 8) + elements
 
 
 def followed(before: bytes, strings: bytes) -> bytes:
-    """Put an array of strings, or what else is aligned to 4 bytes, behind something."""
+    """Append an array of strings, or of other elements that are aligned to 4 bytes."""
     return _padded(before, 4) + strings
 
 
@@ -60,7 +60,7 @@ def joined(pieces: Sequence[bytes]) -> bytes:
 
 
 def assembled(kind: int, serial: int, fields: bytes, body: bytes) -> bytes:
-    """Put a message together. ``fields`` are header_fields()."""
+    """Return a message in its wire format. ``fields`` are header_fields()."""
     start = struct.pack("<BBBBII", ord("l"), kind, 0, 1, len(body), serial)
     return _padded(array(start, fields), 8) + body
 

@@ -92,12 +92,12 @@ async def request_name(connection: BusConnection, name: str) -> bool:
 
 
 async def wait_for_name(connection: BusConnection, name: str) -> None:
-    """Have the bus give a name to a connection as soon as who has it lets it go. Raise BusError."""
+    """Queue for a name: the bus gives it to us as soon as its owner releases it. Raise BusError."""
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 
 
 def let_go_of_name(connection: BusConnection, name: str) -> None:
-    """Let go of a name. No answer: it may come late, behind what others have sent."""
+    """Release a name. Wait for no reply: it may come late, behind what others have sent."""
     connection.tell(BUS, BUS_PATH, BUS, "ReleaseName", "s", [name])
 
 
