@@ -62,12 +62,12 @@ class Timeline:
         self._said = [said for _, said in moments]
 
     def __call__(self, t: float) -> Said:
-        """Say what pluto said at ``t``."""
+        """Return what pluto said at ``t``."""
         return self._said[max(0, bisect_right(self._times, t) - 1)]
 
 
 def on_the_wire(text: str) -> str:
-    """Give every line the ``NNN`` prefix that it has on the wire and that whack 5 takes away."""
+    """Add to every line the ``NNN`` prefix that it has on the socket and that whack 5 removes."""
     return "".join(line if _PREFIX.match(line) else f"000 {line}" for line in _lines(text))
 
 

@@ -150,7 +150,7 @@ def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Put each answer where it was complete, behind what was logged while it was being given.
+    """Yield entries in order, each answer when it was complete: behind the log lines of that time.
 
     In the file it stands where it was asked for.
     """
@@ -185,14 +185,14 @@ _TIMED_OUT: Final = 124
 
 
 def _pluto(why: str) -> PlutoState:
-    """Tell a stopped pluto from one that can't be asked, by whack's words in any release."""
+    """Return whether pluto is stopped or can't be asked, by whack's words in any release."""
     if "not running" in why or "Connection refused" in why:
         return PlutoState.STOPPED
     return PlutoState.UNREACHABLE
 
 
 def create(path: Path) -> IO[bytes]:
-    """Make a new file that its owner alone may read: what pluto says is for root alone, too.
+    """Create a file that only its owner may read: what pluto says is for root only, too.
 
     Raises OSError where it can't be made, or is there already.
     """

@@ -872,7 +872,7 @@ def literals() -> list[str]:
 
 
 def read(text: str) -> list[Piece] | None:
-    """Take a message apart; None: it is none of those that are known here."""
+    """Split a message into pieces. Return None if it isn't one of the known ones."""
     state = _STATE.match(text)
     begin = state[0] if state and is_state(state[1]) else ""
     rest = text[len(begin) :]
@@ -910,7 +910,7 @@ def _updown(text: str) -> list[Piece] | None:
 
 
 def _match(parts: tuple[str | _Hole, ...], text: str) -> list[Piece] | None:
-    """Find one part behind the other."""
+    """Match one part behind the other."""
     found: list[Piece] = []
     at, rest = 0, Field.TEXT
     for i, part in enumerate(parts):
@@ -942,7 +942,7 @@ def _field(hole: _Hole, value: str = "") -> Field:
 
 
 def _end(hole: _Hole, behind: tuple[str | _Hole, ...], text: str, at: int) -> int | None:
-    """Find where a value ends; None: nothing there is one."""
+    """Return where a value ends, or None if there is no such value."""
     own = _SPI if hole.name == "spi" else _OWN.get(hole.name)
     if own is not None:
         m = own.match(text, at)

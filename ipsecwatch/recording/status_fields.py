@@ -110,7 +110,7 @@ _CAS: Final = "   CAs: '"
 
 
 def keyed(line: str) -> list[Piece] | None:
-    """Take a connection's line apart, without its name; None: its key isn't known."""
+    """Split a connection's line, without its name, into pieces. None: its key isn't known."""
     if line.startswith(_CAS):
         return list(_authorities(line))
     blanks = len(line) - len(line.lstrip(" "))
@@ -171,7 +171,7 @@ _STARTS: Final = sorted(_LINES, key=len, reverse=True)
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Find any key of a line at its begin, or behind a separator."""
+    """Return a pattern for any key of a line, at its begin or behind a separator."""
     keys = {printed: (name, read) for printed, name, read in _LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)
     return re.compile(r"(?:^|(?<=[;, :]))(" + "|".join(map(re.escape, longest_first)) + ")"), keys
@@ -272,7 +272,7 @@ _SPLIT: Final = re.compile(r"(, )(?=[\w-]{1,30}(?: mode)?=)", re.ASCII)
 
 
 def setup(line: str) -> list[Piece] | None:
-    """Take a line of ``config setup`` apart; None: it is none."""
+    """Split a line of ``config setup`` into pieces. Return None if it isn't one."""
     begin = "nat-traversal: " if line.startswith("nat-traversal: ") else ""
     rest = line[len(begin) :]
     if rest.partition("=")[0] not in _SETTINGS:

@@ -28,7 +28,7 @@ PAD: Final = LOG_WIDTH - 80
 
 
 def read(line: str) -> Pieces | None:
-    """Take a line apart; None: it is none that a status command is known to print."""
+    """Split a line into pieces. Return None if no status command is known to print it."""
     first = line[:1]
     if first == "#" or (first.isdigit() and ": pending " in line[:24]):
         return _about_sa(line)
@@ -158,7 +158,7 @@ def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
 
 
 def _trimmed(field: Field, text: str, around: str = " ;,") -> Pieces:
-    """Put what may stand around a value, but is no part of it, into pieces of their own."""
+    """Move what stands around a value, but isn't part of it, into pieces of their own."""
     core = text.strip(around)
     if not core:
         return [(Field.OWN, text)]
@@ -284,7 +284,7 @@ def _tail(text: str) -> tuple[str, Pieces]:
 
 
 def _dots(text: str) -> int | None:
-    """Find the ``...`` between the ends: the first one outside our own identity's brackets."""
+    """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
         return None

@@ -50,7 +50,7 @@ _OWN: Final = frozenset({"%fromcert", "%cert", "%dnsondemand", "%same", "%defaul
 
 
 def read(line: str) -> list[Piece] | None:
-    """Take a line apart; None: nothing in it is a name by its place."""
+    """Split a line into pieces. Return None if nothing in it is a name by its place."""
     if "ipsec " in line and (m := _COMMAND.fullmatch(line)):
         return [
             (Field.TEXT, m[1]), (Field.OWN, m[2]), (Field.CONNECTION, m[3]), (Field.TEXT, m[4]),

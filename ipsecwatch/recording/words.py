@@ -106,7 +106,7 @@ class _Reader:
         self._earlier, self._before, self._was_address = self._before, word, is_address
 
     def _single(self, at: int) -> int:
-        """Take what stands in single quotes: all up to the last one, since it may have some."""
+        """Replace what stands in single quotes: all up to the last one, as it may contain some."""
         text = self._text
         if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
             self._out.append("'")
@@ -118,7 +118,7 @@ class _Reader:
         return close + 1 if close > at else len(text)
 
     def _distinguished(self, at: int) -> int:
-        """Take a DN, of which nobody can tell where it ends."""
+        """Replace a DN, and all behind it: nothing shows where it ends."""
         self._put(self._known.get(Kind.DN, self._text[at:].rstrip()))
         return len(self._text)
 
@@ -242,7 +242,7 @@ _PAIR: Final = re.compile(r"\d{1,9}x\d{1,9}", re.ASCII)
 
 
 def connection(name: str, known: Placeholders) -> str:
-    """Give a connection another name; what leftsubnets= and groups append keeps its form."""
+    """Return another name for a connection; what leftsubnets= and groups append keeps its form."""
     base, slash, pair = name.rpartition("/")
     if not (slash and _PAIR.fullmatch(pair)):
         base, slash, pair = name, "", ""
