@@ -68,7 +68,7 @@ class BootClock:
 
 
 def _correct(pieces: list[Piece], wakes: tuple[float, ...]) -> None:
-    """Put right what a clock showed that was wrong then."""
+    """Correct times that were taken while the clock was wrong."""
     for n in range(len(pieces) - 2, -1, -1):
         this, following = pieces[n], pieces[n + 1]
         slept = any(abs(at - following.mono) < 1 for at in wakes)

@@ -154,7 +154,7 @@ def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
 
 
 def _shown(text: str) -> str:
-    """Make harmless what the service has cleaned before: once more nothing of it changes."""
+    """Escape a text again that the service has cleaned: that changes nothing in it."""
     text = text[:MAX_SHOWN]
     if text.isascii() and text.isprintable():
         return text

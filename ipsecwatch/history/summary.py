@@ -119,7 +119,7 @@ def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
 
 
 def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
-    """Find the outages in a tunnel's spans."""
+    """Yield the outages in a tunnel's spans."""
     outage: Outage | None = None
     trying: Span | None = None
     carried = False

@@ -82,7 +82,7 @@ class _Walk:
         """The last serial of this run, and when it came."""
 
     def through(self, run: Run) -> None:
-        """Go through one run of the service."""
+        """Read the entries of one run of the service."""
         began = run.began
         goes_on = began is not None and began.previous == self._last_run != ""
         if not goes_on:
@@ -100,7 +100,7 @@ class _Walk:
         self._last_run = run.id
 
     def _count(self, run: Run, entry: Entry, serial: int) -> None:
-        """Look whether entries are missing: then nothing is known from the last one to this."""
+        """Note if entries are missing: then nothing is known from the last one to this one."""
         at = entry.stamp.mono
         if self._counted is not None and serial > self._counted[0] + 1:
             for name, now in self._now.items():
@@ -111,7 +111,7 @@ class _Walk:
         self._counted = serial, at
 
     def _take(self, run: Run, entry: Entry) -> None:
-        """Take what an entry tells of a tunnel."""
+        """Record what an entry tells of a tunnel."""
         name, at = entry.tunnel, entry.stamp.mono
         timeline = self.timelines.setdefault(name, Timeline(name))
         now = self._now.get(name)

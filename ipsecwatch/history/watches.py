@@ -141,7 +141,7 @@ class _Boots:
         return Run(entries[0].run, entries, self._clocks[boot], begin, end, by, asleep)
 
     def _end(self, entries: Sequence[Entry], limit: float | None) -> tuple[float, End]:
-        """Find when a run ended; ``limit``: when the next one of its boot began."""
+        """Return when and how a run ended; ``limit``: when the next one of its boot began."""
         last, boot = entries[-1], entries[0].stamp.boot
         now = self._found.now
         if last.kind is Kind.ENDED:
