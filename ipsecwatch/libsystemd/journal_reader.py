@@ -22,7 +22,7 @@ class JournalReader(Protocol):
         """Open the journal's files in a folder; None: the system's of this machine."""
 
     def close(self) -> None:
-        """Let go of all files."""
+        """Close all files."""
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when process() has something to do."""
@@ -34,7 +34,7 @@ class JournalReader(Protocol):
         """Pass over entries that don't have these fields. Fields of one name are alternatives."""
 
     def add_disjunction(self) -> None:
-        """Have the matches that follow be an alternative to those before."""
+        """Make the matches that follow an alternative to those before."""
 
     def seek_head(self) -> None:
         """Go before the first entry."""

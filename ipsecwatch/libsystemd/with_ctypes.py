@@ -78,7 +78,7 @@ class Reader:
         _check(opened)
 
     def close(self) -> None:
-        """Let go of all files. Any later call fails with EINVAL."""
+        """Close all files. Any later call fails with EINVAL."""
         handle, self._journal = self._journal, c_void_p()
         self._lib.sd_journal_close(handle)
 
@@ -97,7 +97,7 @@ class Reader:
             _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))
 
     def add_disjunction(self) -> None:
-        """Have the matches that follow be an alternative to those before."""
+        """Make the matches that follow an alternative to those before."""
         _check(self._lib.sd_journal_add_disjunction(self._journal))
 
     def seek_head(self) -> None:
