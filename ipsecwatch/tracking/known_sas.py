@@ -104,7 +104,7 @@ class KnownSas:
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Return for each connection the last line's number that told of an established Child SA."""
+        """Return for each connection the number of the last line that told of a Child SA."""
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:

@@ -319,7 +319,7 @@ class Reader:
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:
-        """Number unrecognised lines as in the whole text, those that were cut out included."""
+        """Renumber unrecognised lines as in the whole text, and add those that were cut out."""
         answer.strange = [Unrecognised(sifted.numbers[u.line - 1], u.text) for u in answer.strange]
         for number, line in sifted.strangers:
             plain = _plain(line)
