@@ -131,7 +131,7 @@ SHUNTS: Final = {
 
 
 def timer(name: str) -> str | None:
-    """Explain a timer by its name in any release."""
+    """Return what a timer means, by its name in any release."""
     m = _OLD_TIMER.fullmatch(name)
     if m is None:
         return None

@@ -98,7 +98,7 @@ _Index = dict[str, tuple[tuple[str, LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
-    """Order the patterns by the first word of what they match, the first in the table first."""
+    """Return the patterns by the first word of what they match, in the table's order."""
     index: _Index = {}
     for row in table:
         heads, _, rest = row.pattern.partition(" ")
@@ -118,7 +118,7 @@ _DAEMON: Final = _index(DAEMON_TABLE)
 
 
 def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
-    """Class a line about a connection; None: it is no evidence.
+    """Return what a line about a connection is evidence of, or None if it is no evidence.
 
     ``phase1``: the line is about an IKEv1 SA (phase 1) under which a Child was asked for (Quick
     Mode), by whomever, so that what is refused is no longer the identity or the secret.
@@ -128,7 +128,7 @@ def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
 
 
 def interpret_daemon(text: str) -> Finding | None:
-    """Class a line that is about no connection by its beginning; None: it is no evidence."""
+    """Return what a line about no connection is evidence of, by its beginning; None: of nothing."""
     found = _find(_DAEMON, text)
     return _complete(*found, phase1=False) if found else None
 

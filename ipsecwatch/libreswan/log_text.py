@@ -347,7 +347,7 @@ def _completed(text: str) -> str:
 
 
 def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
-    """Join with a line what a terminal or a mail wrapped off it: the text, and how many pieces.
+    """Return a line with what a terminal or a mail wrapped off it, and how many pieces that were.
 
     Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
     somebody wrote. It is taken for a piece where the log says something with it that pluto says.

@@ -708,7 +708,7 @@ def meaning(name: str | None, story: str) -> Meaning:
 
 
 def _guess(words: str) -> Meaning:
-    """Class an unknown story by its words, as its makers intend them to be read."""
+    """Guess what an unknown story means, by its words."""
     v1 = any(
         w in words for w in ("main mode", "aggressive", "quick", "xauth", "mode_cfg", "isakmp")
     )

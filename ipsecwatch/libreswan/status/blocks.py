@@ -69,7 +69,7 @@ def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
 
 
 def split(text: str) -> Iterator[Block]:
-    """List all runs of a text."""
+    """Return all blocks of a text."""
     at = 0
     while (end := text.find("\n", at)) >= 0:
         run = take(text, at, end)

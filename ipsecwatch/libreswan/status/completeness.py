@@ -102,7 +102,7 @@ def incomplete(
 
 
 def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text: str) -> str | None:
-    """Name the section that should be there and isn't."""
+    """Return the section that should be there and isn't."""
     for head in _NEEDS.get(asked, ()):
         if head not in answer.heads:
             begins = head in (sections.STATUS_HEAD, sections.SHUNT_LIST)

@@ -140,7 +140,7 @@ _INTERFACES: Final = (
 
 
 def interfaces(report: Report) -> list[Interface]:
-    """List what pluto listens on."""
+    """Return the interfaces that pluto listens on."""
     lines = (x.removeprefix("interface ") for x in report.other if x.startswith("interface "))
     return [found for found in map(_interface, lines) if found is not None]
 
@@ -168,7 +168,7 @@ _KINDS: Final = {
 
 
 def algorithms(report: Report) -> list[dict[str, Value]]:
-    """List the algorithms of kernel and IKE.
+    """Return the algorithms of kernel and IKE.
 
     Each has ``protocol`` (ESP, AH/ESP, IKE), ``kind`` (encryption, integrity, prf, key_exchange)
     and what is printed of it: ``name``, ``id``, ``keysizemin`` and so on, with ``_`` for ``-``.

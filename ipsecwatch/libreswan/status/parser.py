@@ -83,7 +83,7 @@ class Reader:
         self._past = _Prefix("", 0, 0, PartialReport())
 
     def read(self, text: str | bytes, command: str | None = None) -> Report:
-        """As parse()."""
+        """Return a text as a report, as parse() does."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         if "\r" in text:
@@ -155,7 +155,7 @@ class Reader:
                     answer.tainted = len(answer.states)
 
     def _without_states(self, answer: PartialReport, early: list[tuple[int, str]]) -> PartialReport:
-        """Drop what was taken in about SAs."""
+        """Drop what was read about SAs."""
         kept = PartialReport(
             answer.listed, answer.odd, answer.tangled, shunts=answer.shunts, other=answer.other,
             heads=answer.heads, version=answer.version, error=answer.error,

@@ -62,7 +62,7 @@ class PartialReport:
             self.strange.append(Unrecognised(number, line[:MAX_TEXT]))
 
     def copy(self) -> PartialReport:
-        """Copy it, so that the one can grow without the other."""
+        """Return a copy that can grow without the original."""
         values = [getattr(self, f.name) for f in fields(self)]
         copies: list[Any] = [v.copy() if isinstance(v, (list, dict)) else v for v in values]
         return PartialReport(*copies)
