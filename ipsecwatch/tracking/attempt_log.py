@@ -53,7 +53,7 @@ class _Attempts:
         return not follows
 
     def add(self, evidence: Evidence) -> int:
-        """Keep evidence, and return by how much there is more.
+        """Keep evidence, and return how much more there is than before.
 
         A failure that is only said again takes the place of the last.
         """
@@ -133,7 +133,7 @@ class AttemptLog:
         return best.reason, in_the_way.line
 
     def count(self, names: Collection[str], after: int) -> int:
-        """Count the negotiations begun after ``after``, of the connection with the most.
+        """Return how many negotiations began after ``after``, of the connection with the most.
 
         Asking again for the same ``after`` counts all, however many there are; asking for the
         first time, those that are still remembered.
@@ -165,7 +165,7 @@ class AttemptLog:
         return attempts
 
     def _after(self, names: Collection[str], after: int) -> Iterator[Evidence]:
-        """List what was heard after ``after``, in order."""
+        """Return what was heard after ``after``, in order."""
         known = [self._by_name[n].evidence for n in names if n in self._by_name]
         found = {e.order: e for kept in known for e in kept if e.order > after}
         return (found[order] for order in sorted(found))

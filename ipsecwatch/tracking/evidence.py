@@ -76,7 +76,7 @@ class Findings:
             self._count -= len(self._kept.popitem(last=False)[1])
 
     def about(self, about: About) -> list[Evidence]:
-        """List what is known of one thing, in the order in which it was heard."""
+        """Return what is known of one thing, in the order in which it was heard."""
         return self._kept.get(about, [])
 
     def change(self, about: About, old: Evidence, new: Evidence) -> None:
@@ -90,7 +90,7 @@ class Findings:
         return {value for sort, value in self._kept if sort is subject}
 
     def keep(self, still: Callable[[About, Evidence], bool]) -> None:
-        """Forget all those about things of which not even the newest finding still holds."""
+        """Forget the findings about each thing whose newest finding doesn't hold any more."""
         for about, kept in list(self._kept.items()):
             if not still(about, kept[-1]):
                 self._count -= len(kept)
@@ -104,7 +104,7 @@ class Findings:
     # --- over a restart of ours -----------------------------------------------------------
 
     def dump(self) -> list[list[Any]]:
-        """Turn the newest into plain values."""
+        """Return the newest findings as plain values."""
         rows: list[list[Any]] = []
         room = MAX_DUMPED
         for (subject, value), kept in reversed(self._kept.items()):

@@ -51,13 +51,13 @@ class Group:
     """The peer's DNS name, where it doesn't resolve (yet)."""
 
     def connections(self) -> Iterable[Connection]:
-        """List all connections of the group."""
+        """Return all connections of the group."""
         for members in self.children.values():
             yield from members
 
 
 def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
-    """Fold connections into groups, by key; pass and drop rules are left out.
+    """Return the groups that connections form, by key. Pass and drop rules are left out.
 
     A key is the name as pluto prints it; an instance's has its connection serial behind it where
     one is printed (from 4.0 on), because instance numbers start again when a template is reloaded.

@@ -71,7 +71,7 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
 
 
 def hosts_of(connection: Connection) -> list[Hosts]:
-    """List between which addresses a connection runs."""
+    """Return the pairs of addresses that a connection runs between."""
     return [(t.local_host or "", t.remote_host or "") for t in connection.topologies]
 
 

@@ -43,7 +43,7 @@ class KnownSas:
         """For an IKE SA that took another's place in a rekey, that one; for a new one, itself."""
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
-        """Learn of an IKE SA that is established."""
+        """Record an established IKE SA."""
         if said.serial is None:
             return
         self._note_fresh(said.serial)
@@ -59,7 +59,7 @@ class KnownSas:
             self._heirs[finding.rekeyed] = said.serial
 
     def note_child(self, said: ConnectionLine, finding: Finding, order: int) -> None:
-        """Learn of a Child SA that is established, by the line with this order."""
+        """Record an established Child SA, told by the line with this number."""
         if finding.using is not None:
             self._note_fresh(finding.using)
             self.carriers.add(finding.using)
@@ -78,7 +78,7 @@ class KnownSas:
             self._newest.popitem(last=False)
 
     def _note_fresh(self, serial: int) -> None:
-        """Learn of an IKE SA; forget the oldest where no report ever comes to compare them with."""
+        """Record an IKE SA, and forget the oldest if no report ever comes to compare them with."""
         if len(self._fresh) >= MAX_SERIALS:
             self.keep(())
         self._fresh.add(serial)
@@ -95,7 +95,7 @@ class KnownSas:
         self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
 
     def note_quick_mode(self, phase1: int) -> None:
-        """Learn that a Quick Mode has begun under an IKEv1 SA."""
+        """Record that a Quick Mode has begun under an IKEv1 SA."""
         self._note_fresh(phase1)
         self._quick.add(phase1)
 

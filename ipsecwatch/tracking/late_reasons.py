@@ -36,7 +36,7 @@ class LateReasons:
         self._open: dict[str, UnexplainedLoss] = {}
 
     def add(self, key: str, loss: UnexplainedLoss) -> None:
-        """Remember a loss of which nobody knows the cause."""
+        """Remember a loss whose cause isn't known yet."""
         self._open[key] = loss
 
     def clear(self) -> None:

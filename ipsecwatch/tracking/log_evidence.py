@@ -241,7 +241,7 @@ class LogEvidence:
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:
-        """Turn what is to be remembered while the service is away into plain values."""
+        """Return as plain values what a service that is started again needs to know."""
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:
@@ -288,7 +288,7 @@ class LogEvidence:
         return any(came is None or e.order < came for e in self._about(held))
 
     def _about(self, held: HeldSas) -> list[Evidence]:
-        """List what is known of the ends of SAs, in the order in which it was heard."""
+        """Return what is known of the ends of SAs, in the order in which it was heard."""
         births = self.sas.births(held.children)
         first = min(births.values(), default=held.born)
         late = held.seen - SPENT_AFTER

@@ -97,7 +97,7 @@ class _Evidence:
 
     @classmethod
     def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
-        """Sort what a report has."""
+        """Return what a report has beside its connection list."""
         states: dict[ConnectionKey, list[SaState]] = {}
         for s in report.states:
             states.setdefault(s.key, []).append(s)
@@ -109,7 +109,7 @@ class _Evidence:
         return cls(states, wishes, carrying, idle, instantiated, serials, whole)
 
     def children(self, members: Sequence[Connection]) -> list[int]:
-        """List the established Child SAs of these connections that count, by serial."""
+        """Return the serials of those established Child SAs of these connections that count."""
         return [
             s.serial
             for c in members
@@ -119,7 +119,7 @@ class _Evidence:
 
 
 def _carrying(report: Report) -> frozenset[ConnectionKey]:
-    """List the connections that ``trafficstatus`` or ``briefconnectionstatus`` shows up."""
+    """Return the connections that ``trafficstatus`` or ``briefconnectionstatus`` shows to be up."""
     # A state line that says otherwise decides: the kernel counts for half of a Child, too.
     larval = {s.serial for s in report.states if not s.established}
     counted = [(t.name, t.instance) for t in report.traffic if t.serial not in larval]
@@ -199,7 +199,7 @@ def _observe(group: Group, evidence: _Evidence) -> Observation:
 def _judge(
     members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence, *, has_child: bool
 ) -> tuple[_Child, Part | None]:
-    """Judge one child of a tunnel, and name the part of the answer that would tell more."""
+    """Return how one child of a tunnel is, and the part of the answer that would tell more."""
     up = has_child or _is_listed_as_up(members, evidence)
     if up is None:
         # Who negotiates anew has most likely no Child: pluto renews one by its IKE SA.

@@ -63,7 +63,7 @@ class PlutoRun:
         self.loaded = len(report.connections)
 
     def count_missed(self, report: Report) -> int:
-        """Count the SAs that came and went since the last report: pluto leaves no serial out."""
+        """Return how many SAs came and went since the last report: pluto leaves no serial out."""
         if self.counted is None:  # found at the first look
             self.counted = max((s.serial for s in report.states), default=0)
         new = {s.serial for s in report.states if s.serial > self.counted}

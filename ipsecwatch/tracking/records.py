@@ -164,7 +164,7 @@ _RECORDS: Final = fields(
 
 
 def dump(records: Records) -> dict[str, Any]:
-    """Turn records into plain values."""
+    """Return records as plain values."""
     run = records.run
     return {
         "format": FORMAT,
@@ -201,7 +201,7 @@ def _dump_record(record: TunnelRecord) -> dict[str, Any]:
 
 
 def load(data: object) -> Records:
-    """Turn plain values back into records. Raise JsonError where dump() can't have made them."""
+    """Return records from plain values. Raise JsonError if dump() can't have made them."""
     kept = _RECORDS(data)
     records = Records(run=_load_run(kept["pluto"]))
     for n, values in enumerate(kept["tunnels"]):

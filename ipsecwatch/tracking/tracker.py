@@ -379,7 +379,7 @@ class Tracker:
     def _update_attempt(
         self, record: TunnelRecord, observed: Observation, poll: Poll
     ) -> TunnelState:
-        """Count the time of trying, and answer the tunnel's state."""
+        """Update how long and how often a tunnel was tried. Return its state, STUCK included."""
         lost_last = record.tunnel.last_state.carries and not observed.up
         if not observed.trying or lost_last:
             record.trying_since, record.overdue, record.told_stuck = None, False, False
@@ -442,7 +442,7 @@ class Tracker:
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
     ) -> list[Transition]:
-        """Change a tunnel's state, and say so if it is another one."""
+        """Set a tunnel's state and reason. Return the transition if the state is another one."""
         old = record.tunnel
         if new is not TunnelState.UNKNOWN:
             record.why = why
