@@ -49,7 +49,7 @@ _JOINTS: Final = re.compile(r"(===|---|\.\.\.)")
 
 
 def address(word: str, known: Placeholders) -> str | None:
-    """Redact an address with what belongs to it; None: the word is none."""
+    """Redact an address with what belongs to it. Return None if the word isn't one."""
     said = _SAID.match(word)
     if said is not None:
         return _said(said, word, known)

@@ -101,7 +101,7 @@ class FakePluto:
         """How many questions have been answered."""
 
     async def __aenter__(self) -> FakePluto:
-        """Begin; the socket is there on return, if it is to be there at all."""
+        """Start to play. On return the socket is there, if pluto had one at that time."""
         self._remove()
         self._follow()
         self._player = asyncio.create_task(self._play(), name="playback")
@@ -113,7 +113,7 @@ class FakePluto:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End, and take the socket away. Raises what ended the play before."""
+        """Stop, and remove the socket. Raise the error that ended the play, if one did."""
         assert self._player is not None
         self._player.cancel()
         try:

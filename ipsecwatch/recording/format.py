@@ -77,7 +77,7 @@ Entry = RecordedAnswer | LogLine | Note
 
 
 def read(path: Path) -> tuple[Head, Iterator[Entry]]:
-    """Open a recording: its head, and its entries as they are read.
+    """Open a recording. Return its head, and its entries as they are read.
 
     Raises RecordingError, from the iterator too.
     """

@@ -216,7 +216,7 @@ def _is_number(value: object) -> bool:
 
 
 def pieces(line: str) -> list[Piece]:
-    """Cut a line into what is libreswan's and what isn't."""
+    """Split a line into what is libreswan's and what isn't."""
     out: list[Piece] = []
     end = "\r" if line.endswith("\r") else ""
     line = line[: len(line) - len(end)]

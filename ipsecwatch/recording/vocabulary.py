@@ -172,7 +172,7 @@ _NAMES: Final = frozenset({"main", "idle", "up"})
 
 
 def _words() -> frozenset[str]:
-    """Gather the words of all tables."""
+    """Return the words of all tables."""
     texts = [_PROSE, *literals(), *ROUTINGS, *log_lines.NOTIFICATIONS]
     texts += [w.text for s in state_table.STATE_TABLE for w in (*s.names, *s.stories)]
     texts += [w.text.removeprefix("STATE_") for s in state_table.STATE_TABLE for w in s.names]

@@ -278,7 +278,7 @@ def _value(text: str, known: Placeholders) -> str:
 
 
 def _kind(text: str) -> Kind:
-    """Guess by its form what a value is."""
+    """Return what kind a value is, guessed by its form."""
     if "://" in text:
         return Kind.URI
     if text.startswith(("/", "~/", "./")):
