@@ -80,7 +80,7 @@ class Summary:
 
     @property
     def uptime(self) -> float | None:
-        """Which part of the time in which its state is known it was up; None: there is none."""
+        """The part of the known time in which it was up; None: nothing is known."""
         known = self.known
         return self.seconds.get(TunnelState.UP, 0.0) / known if known > 0 else None
 
@@ -155,7 +155,7 @@ def _over(outage: Outage, span: Span) -> Outage:
 
 
 def _begun(span: Span, trying: Span | None) -> Outage:
-    """Begin an outage, with the first try where the tunnel got stuck."""
+    """Return an outage; that of a tunnel that got stuck begins with the first attempt."""
     reason = span.entry.reason if span.entry is not None else Reason.NONE
     tried = trying.seconds if trying is not None else 0.0
     begin = trying.begin if trying is not None else span.begin

@@ -141,7 +141,7 @@ class _Walk:
 
 
 def _compare(now: _Now, entry: Entry) -> None:
-    """Learn from a transition how the tunnel was, where an entry of that is missing."""
+    """Compare a tunnel's state with the old state of a transition: an entry may be missing."""
     if now.state is None:
         now.state = entry.old
     elif now.state is not entry.old:
