@@ -54,6 +54,6 @@ def _with_ctypes() -> Binding:
 
 
 def notify(message: str) -> None:
-    """Tell systemd how the service goes, if systemd started it. Raise OSError, NoLibraryError."""
+    """Send systemd the service's state, if systemd started it. Raise OSError, NoLibraryError."""
     if os.environ.get("NOTIFY_SOCKET"):
         binding().notify(message)

@@ -28,28 +28,28 @@ class JournalReader(Protocol):
         """Return the descriptor that becomes readable when process() has something to do."""
 
     def process(self) -> bool:
-        """Learn what has changed in the journal's files; say whether anything has."""
+        """Read what has changed in the journal's files. Return whether anything has."""
 
     def add_match(self, **fields: str) -> None:
-        """Pass over entries that don't have these fields. Fields of one name are alternatives."""
+        """Skip entries that don't have these fields. Fields of one name are alternatives."""
 
     def add_disjunction(self) -> None:
         """Make the matches that follow an alternative to those before."""
 
     def seek_head(self) -> None:
-        """Go before the first entry."""
+        """Move in front of the first entry."""
 
     def seek_tail(self) -> None:
-        """Go behind the last entry."""
+        """Move behind the last entry."""
 
     def seek_realtime(self, at: float) -> None:
-        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+        """Move in front of the first entry from this moment on, in seconds since the epoch."""
 
     def next(self) -> bool:
-        """Go to the next entry; False at the end."""
+        """Move to the next entry. Return False at the end."""
 
     def previous(self) -> bool:
-        """Go to the entry before; False where there is none."""
+        """Move to the previous entry. Return False if there is none."""
 
     def field(self, name: str) -> bytes:
         """Return a field of the entry. Raise KeyError where it has none."""

@@ -87,11 +87,11 @@ class Reader:
         return _check(self._lib.sd_journal_get_fd(self._journal))
 
     def process(self) -> bool:
-        """Learn what has changed in the journal's files; say whether anything has."""
+        """Read what has changed in the journal's files. Return whether anything has."""
         return _check(self._lib.sd_journal_process(self._journal)) != _NOP
 
     def add_match(self, **fields: str) -> None:
-        """Pass over entries that don't have these fields. Fields of one name are alternatives."""
+        """Skip entries that don't have these fields. Fields of one name are alternatives."""
         for name, value in fields.items():
             match = f"{name}={value}".encode()
             _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))
@@ -101,23 +101,23 @@ class Reader:
         _check(self._lib.sd_journal_add_disjunction(self._journal))
 
     def seek_head(self) -> None:
-        """Go before the first entry."""
+        """Move in front of the first entry."""
         _check(self._lib.sd_journal_seek_head(self._journal))
 
     def seek_tail(self) -> None:
-        """Go behind the last entry."""
+        """Move behind the last entry."""
         _check(self._lib.sd_journal_seek_tail(self._journal))
 
     def seek_realtime(self, at: float) -> None:
-        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+        """Move in front of the first entry from this moment on, in seconds since the epoch."""
         _check(self._lib.sd_journal_seek_realtime_usec(self._journal, int(at * 1e6)))
 
     def next(self) -> bool:
-        """Go to the next entry; False at the end."""
+        """Move to the next entry. Return False at the end."""
         return _check(self._lib.sd_journal_next(self._journal)) > 0
 
     def previous(self) -> bool:
-        """Go to the entry before; False where there is none."""
+        """Move to the previous entry. Return False if there is none."""
         return _check(self._lib.sd_journal_previous(self._journal)) > 0
 
     def field(self, name: str) -> bytes:
@@ -144,7 +144,7 @@ class Reader:
 
 
 def notify(message: str) -> None:
-    """Tell systemd how the service goes. Raise OSError."""
+    """Send systemd the service's state. Raise OSError."""
     _check(library().sd_notify(0, message.encode()))
 
 

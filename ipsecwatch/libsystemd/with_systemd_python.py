@@ -24,19 +24,19 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         super().__init__(flags=flags, path=None if path is None else str(path))
 
     def process(self) -> bool:
-        """Learn what has changed in the journal's files; say whether anything has."""
+        """Read what has changed in the journal's files. Return whether anything has."""
         return bool(super().process() != journal.NOP)
 
     def seek_realtime(self, at: float) -> None:
-        """Go before the first entry of a moment, in seconds since the epoch, or later."""
+        """Move in front of the first entry from this moment on, in seconds since the epoch."""
         super().seek_realtime(float(at))  # it takes an int for microseconds
 
     def next(self) -> bool:
-        """Go to the next entry; False at the end."""
+        """Move to the next entry. Return False at the end."""
         return bool(self._next(1))
 
     def previous(self) -> bool:
-        """Go to the entry before; False where there is none."""
+        """Move to the previous entry. Return False if there is none."""
         return bool(self._previous(1))
 
     def field(self, name: str) -> bytes:
@@ -56,5 +56,5 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
 
 
 def notify(message: str) -> None:
-    """Tell systemd how the service goes. Raise OSError."""
+    """Send systemd the service's state. Raise OSError."""
     sd_notify(message)
