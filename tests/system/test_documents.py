@@ -110,3 +110,20 @@ def test_no_document_is_cited_that_is_not_here() -> None:
     }
     strange = {(where, word) for where, word in cited if word not in here}
     assert {(w, word) for w, word in strange if word not in SHARED or w[:6] != "tests/"} == set()
+
+
+ROOMS: Final = ("libreswan", "tracking", "dbus", "recording", "history", "libsystemd")
+"""Those whose docstrings were read again."""
+VAGUE: Final = {"Tell", "Take", "Say", "Give", "Put", "Have", "Learn", "Go"}
+"""They leave open who does what, and what comes back."""
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_docstring_begins_with_a_vague_verb(room: str) -> None:
+    vague = []
+    for file in (TOP / "ipsecwatch" / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(text(file))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = (ast.get_docstring(node) or " ").split(maxsplit=1)[:1]
+                vague += [f"{file.name}: {node.name}" for word in first if word in VAGUE]
+    assert vague == []
