@@ -30,6 +30,7 @@ from desktop_notifier.backends.base import DesktopNotifierBackend
 
 from ipsecwatch.agent.notifications import PASSING
 from ipsecwatch.agent.texts import APP_NAME, BUTTONS
+from ipsecwatch.agent.translation import translated
 from ipsecwatch.dbus.connection import (
     BUS,
     BUS_PATH,
@@ -168,16 +169,17 @@ class NotificationServer(DesktopNotifierBackend):
                 urgency=common.Urgency(notice.urgency.value),
                 icon=common.Icon(name=notice.icon),
                 timeout=0 if notice.lasting else int(PASSING),
-                buttons=tuple(
-                    common.Button(BUTTONS[b], partial(self._on_pressed, slot, b), b.value)
-                    for b in notice.buttons
-                ),
+                buttons=tuple(self._button(slot, b) for b in notice.buttons),
                 identifier=slot,
                 category=notice.category,
                 transient=not notice.lasting,
                 quiet=quiet,
             )
         )
+
+    def _button(self, slot: str, button: Button) -> common.Button:
+        title, pressed = translated(BUTTONS[button]), partial(self._on_pressed, slot, button)
+        return common.Button(title, pressed, button.value)
 
     async def withdraw(self, slot: str) -> None:
         """Take what is in a slot off the screen, if it is there. Raises BusError."""

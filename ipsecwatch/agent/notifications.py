@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import texts
 from ipsecwatch.agent.rules import RULES, Button, Kind, Urgency
+from ipsecwatch.agent.translation import translated
 from ipsecwatch.reasons import IPSEC, words_for
 from ipsecwatch.sanitize import MAX_SHOWN, clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -101,11 +102,11 @@ class News:
 def single(news: News, unit: str = IPSEC) -> Notification:
     """Tell of one tunnel; ``unit`` is systemd's that runs pluto."""
     name = shown(news.view.name, MAX_SHOWN)
-    title = texts.TITLES[news.kind].format(name=title_name(news.view))
+    title = _title(news.kind, news.view.name)
     lines = [_body(news)]
     if len(name) > MAX_TITLE_NAME:
         whole = isolated(shown(news.view.name, MAX_WHOLE_NAME))
-        lines.append(texts.NAME_IN_FULL.format(name=whole))
+        lines.append(translated(texts.NAME_IN_FULL).format(name=whole))
     notice = _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
     details = _details([news], unit)
     return replace(
@@ -120,7 +121,7 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
     wrong = [n for n in many if RULES[n.kind].lasting]
     groups: dict[str, list[News]] = {}
     for n in many:
-        groups.setdefault(texts.SUMMARY_LINES[n.kind], []).append(n)
+        groups.setdefault(translated(texts.SUMMARY_LINES[n.kind]), []).append(n)
     lines = [text.format(names=names(group)) for text, group in groups.items()]
     if len(reasons := {n.reason for n in wrong}) == 1:
         lines.append(_why(texts.REASONS[reasons.pop()]))
@@ -134,7 +135,7 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
 def _summary_title(many: Sequence[News]) -> str:
     """Say of what sort all these are, as far as they are of one."""
     if len(many) == 1:
-        return texts.TITLES[many[0].kind].format(name=title_name(many[0].view))
+        return _title(many[0].kind, many[0].view.name)
     kinds = {n.kind for n in many}
     sort = next((text for text, of in texts.SUMMARY_TITLES.items() if kinds <= of), texts.CHANGED)
     return sort.of(len(many)).format(n=len(many))
@@ -142,52 +143,52 @@ def _summary_title(many: Sequence[News]) -> str:
 
 def offline() -> Notification:
     """Tell that this machine has no network."""
-    return _notice(OFFLINE, Kind.OFFLINE, texts.TITLES[Kind.OFFLINE], [_why(texts.OFFLINE)])
+    return _notice(OFFLINE, Kind.OFFLINE, _title(Kind.OFFLINE), [_why(texts.OFFLINE)])
 
 
 def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
     """Tell that pluto stopped, and which tunnels with it."""
-    lines = [texts.STOPPED.sentence]
+    lines = [translated(texts.STOPPED.sentence)]
     if lost:
-        lines.append(texts.STOPPED_TUNNELS.format(names=names(lost)))
-    lines.append(texts.STOPPED.advice)
-    notice = _notice(SERVICE, Kind.STOPPED, texts.TITLES[Kind.STOPPED], lines)
+        lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
+    lines.append(translated(texts.STOPPED.advice))
+    notice = _notice(SERVICE, Kind.STOPPED, _title(Kind.STOPPED), lines)
     details = _admin_words(Reason.PLUTO_STOPPED, unit)
     return replace(notice, details=details, buttons=(Button.DETAILS,))
 
 
 def unknown(why: Words, details: str = "") -> Notification:
     """Tell that nobody knows, so that silence isn't taken for good news."""
-    notice = _notice(SERVICE, Kind.UNKNOWN, texts.TITLES[Kind.UNKNOWN], [_why(why)])
+    notice = _notice(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
     return replace(notice, details=said, buttons=_if(Button.DETAILS, said))
 
 
 def details_of(notice: Notification, *, terminal: bool) -> Notification:
     """Tell what an administrator wants to read of a notice's subject."""
-    title = texts.DETAILS_OF_ALL
+    title = translated(texts.DETAILS_OF_ALL)
     if notice.name:
-        title = texts.TITLES[Kind.DETAILS].format(name=_in_title(notice.name))
+        title = _title(Kind.DETAILS, notice.name)
     # A name is part of a command that may be copied into a shell where it means nothing there.
     plain_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", notice.name)
     command = f"ipsecwatch status {notice.name}" if plain_name else "ipsecwatch status"
-    lines = [notice.details, texts.DETAILS_COMMAND.format(command=command)]
+    lines = [notice.details, translated(texts.DETAILS_COMMAND).format(command=command)]
     buttons = (*_if(Button.TERMINAL, terminal), *_if(Button.MUTE_HOUR, notice.name))
     return _answer(notice, Kind.DETAILS, title, lines, buttons)
 
 
 def muted(notice: Notification, how: Button) -> Notification:
     """Tell that a tunnel is muted, and offer to make that longer, or to take it back."""
-    title = texts.TITLES[Kind.MUTED].format(name=_in_title(notice.name))
+    title = _title(Kind.MUTED, notice.name)
     longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
     buttons = (*(longer if how is Button.MUTE_HOUR else ()), Button.UNMUTE)
-    return _answer(notice, Kind.MUTED, title, [texts.MUTED[how]], buttons)
+    return _answer(notice, Kind.MUTED, title, [translated(texts.MUTED[how])], buttons)
 
 
 def not_muted(notice: Notification, mistake: str) -> Notification:
     """Tell that a tunnel can't be muted."""
-    title = texts.TITLES[Kind.SETTINGS]
-    said = texts.NOT_MUTED.format(mistake=shown(mistake, MAX_MESSAGE))
+    title = _title(Kind.SETTINGS)
+    said = translated(texts.NOT_MUTED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notice, Kind.SETTINGS, title, [said], ())
 
 
@@ -224,9 +225,8 @@ def _admin_words(reason: Reason, unit: str) -> str:
 
 def bad_settings(mistake: str) -> Notification:
     """Tell of a mistake in the agent's own settings: one line, with file and line."""
-    said = texts.SETTINGS.sentence.format(mistake=shown(mistake, MAX_MESSAGE))
-    lines = [said, texts.SETTINGS.advice]
-    return _notice(SETTINGS, Kind.SETTINGS, texts.TITLES[Kind.SETTINGS], lines)
+    lines = [shown(mistake, MAX_MESSAGE), translated(texts.SETTINGS)]
+    return _notice(SETTINGS, Kind.SETTINGS, _title(Kind.SETTINGS), lines)
 
 
 def _notice(
@@ -257,12 +257,12 @@ def plain(notice: Notification) -> str:
     return f"{title}: {' '.join(body)}" if any(body) else title
 
 
-def title_name(view: View) -> str:
-    """Return the name of a tunnel for a title: short, and isolated where it runs to the left."""
-    return _in_title(view.name)
+def _title(kind: Kind, name: str = "") -> str:
+    return translated(texts.TITLES[kind]).format(name=_in_title(name))
 
 
 def _in_title(whole: str) -> str:
+    """Return the name of a tunnel for a title: short, and isolated where it runs to the left."""
     name = shown(whole, MAX_SHOWN)
     return isolated(_short(name, CUT_NAME) if len(name) > MAX_TITLE_NAME else name)
 
@@ -287,32 +287,33 @@ def shown(text: str, limit: int) -> str:
 
 
 def _body(news: News) -> str:
-    view, words = news.view, texts.REASONS[news.reason]
+    view, words = news.view, _translated(texts.REASONS[news.reason])
+    lost = words.sentence or translated(texts.LOST)
     match news.kind:
         case Kind.CONNECTED:
-            return _networks(view) or texts.CONNECTED
+            return _networks(view) or translated(texts.CONNECTED)
         case Kind.BACK:
-            return texts.BACK_AFTER.format(duration=duration(news.away or 0.0))
+            return translated(texts.BACK_AFTER).format(duration=duration(news.away or 0.0))
         case Kind.ENDED:
             waits = texts.RECONNECTS_WHEN_USED if view.state is TunnelState.WAITING else ""
-            return _sentences(words.sentence or texts.LOST, waits)
+            return _sentences(lost, translated(waits))
         case Kind.IN_PART:
-            return _networks(view) or texts.SOME_NETWORKS
+            return _networks(view) or translated(texts.SOME_NETWORKS)
         case Kind.DEVICES:
             return texts.DEVICES.of(news.times).format(n=news.times)
         case Kind.PARTIAL:
-            facts = _sentences(_networks(view) or texts.SOME_NETWORKS, words.sentence)
+            facts = _sentences(_networks(view) or translated(texts.SOME_NETWORKS), words.sentence)
             return _lines(facts, words.advice)
         case Kind.UNSTABLE:
             often = texts.LOST_OFTEN.of(news.times)
             told = often.format(n=news.times, duration=duration(news.within))
-            return _lines(told, texts.UNSTABLE_ADVICE)
+            return _lines(told, translated(texts.UNSTABLE_ADVICE))
         case Kind.RECONNECTING:
-            facts = _sentences(words.sentence or texts.LOST, texts.RECONNECTING)
+            facts = _sentences(lost, translated(texts.RECONNECTING))
             return _lines(facts, words.advice)
         case Kind.STUCK:
-            return _lines(words.sentence or texts.TRYING, words.advice)
-    return _lines(words.sentence or texts.LOST, words.advice)
+            return _lines(words.sentence or translated(texts.TRYING), words.advice)
+    return _lines(lost, words.advice)
 
 
 def _sentences(*whole: str) -> str:
@@ -324,13 +325,19 @@ def _lines(*whole: str) -> str:
 
 
 def _why(words: Words) -> str:
-    return _lines(words.sentence, words.advice)
+    said = _translated(words)
+    return _lines(said.sentence, said.advice)
+
+
+def _translated(words: Words) -> Words:
+    return replace(words, sentence=translated(words.sentence), advice=translated(words.advice))
 
 
 def _networks(view: View) -> str:
     if view.children < 2:
         return ""
-    return texts.NETWORKS.of(view.children).format(up=view.children_up, n=view.children)
+    told = texts.NETWORKS.of(view.children)
+    return told.format(up=view.children_up, n=view.children)
 
 
 def names(many: Sequence[News]) -> str:
@@ -354,15 +361,17 @@ def _short(name: str, limit: int) -> str:
 def duration(seconds: float) -> str:
     """Write a duration roughly: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
     s = max(1, round(seconds))
-    if s < 60:
-        return f"{s} s"
     minutes = round(s / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} d {hours % 24} h"
+    hours, rest = divmod(minutes, 60)
+    if s < 60:
+        form = "s"
+    elif minutes < 60:
+        form = "min"
+    elif hours < 24:
+        form = "h min" if rest else "h"
+    else:
+        return translated(texts.DURATIONS["d h"]).format(d=hours // 24, h=hours % 24)
+    return translated(texts.DURATIONS[form]).format(s=s, min=rest, h=hours)
 
 
 def _bounded(body: str) -> str:

@@ -2,17 +2,22 @@
 """What notices say: the one table of sentences for people who never saw ipsec.conf. Pure.
 
 Whole sentences with named places: none is put together from pieces, so that each can be translated
-as it stands. What an administrator wants to read (leftid=, UDP 500) is in ipsecwatch/reasons.py,
-for ``status``, ``monitor`` and the journal.
+as it stands, in packaging/po. What fills a place is a name, a number, one of DURATIONS or a list.
+What an administrator wants to read (leftid=, UDP 500) is in ipsecwatch/reasons.py, for ``status``,
+``monitor`` and the journal.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent.rules import Button, Kind
+from ipsecwatch.agent.translation import Plural
 from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 APP_NAME: Final = "VPN"
 """What notifications say they are from. The desktop file has the same name."""
@@ -24,18 +29,6 @@ class Words:
 
     sentence: str
     advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plural:
-    """A sentence about one thing, and about ``{n}`` of them."""
-
-    one: str
-    many: str
-
-    def of(self, n: int) -> str:
-        """Return the form for so many."""
-        return self.one if n == 1 else self.many
 
 
 TITLES: Final = {
@@ -107,6 +100,13 @@ MUTED: Final = {
 }
 NOT_MUTED: Final = "It can't be muted: {mistake}"
 
+DURATIONS: Final = {
+    "s": "{s} s",
+    "min": "{min} min",
+    "h": "{h} h",
+    "h min": "{h} h {min} min",
+    "d h": "{d} d {h} h",
+}
 CONNECTED: Final = "Connected."
 NETWORKS: Final = Plural(
     "{up} of {n} networks behind it can be reached.",
@@ -145,7 +145,7 @@ UNWATCHED_HANGS: Final = Words(
     "The program that watches it doesn't answer.",
     "If this stays, restart the computer or ask whoever looks after it.",
 )
-SETTINGS: Final = Words("{mistake}", "Until it is mended, the settings before it are used.")
+SETTINGS: Final = "Until it is mended, the settings before it are used."
 
 REASONS: Final[dict[Reason, Words]] = {
     Reason.NONE: Words(""),
@@ -201,3 +201,28 @@ REASONS: Final[dict[Reason, Words]] = {
     ),
 }
 """Why a VPN isn't up, for each reason; a test holds it complete."""
+
+
+def messages() -> list[str | Plural]:
+    """Return all texts that are translated, each once, in the order of this table."""
+    tables = [v for name, v in globals().items() if name.isupper() and name != "APP_NAME"]
+    return messages_of(*tables)
+
+
+def messages_of(*tables: object) -> list[str | Plural]:
+    """Return the texts in tables such as these, each once."""
+    found = dict.fromkeys(text for table in tables for text in _texts(table))
+    return [text for text in found if text]
+
+
+def _texts(value: object) -> Iterator[str | Plural]:
+    match value:
+        case str() | Plural():
+            yield value
+        case Words():
+            yield from (value.sentence, value.advice)
+        case dict():
+            for key, text in value.items():
+                yield from _texts(text)
+                if isinstance(key, Plural):
+                    yield key

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.agent import session
+from ipsecwatch.agent import language, session
 from ipsecwatch.cli.common import verb
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import agent_file
@@ -32,4 +32,5 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(format="ipsecwatch: %(message)s", level=logging.WARNING)
+    language.choose()
     return asyncio.run(session.run((args.config or agent_file()).absolute()))

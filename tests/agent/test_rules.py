@@ -12,6 +12,7 @@ from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.paths import TOP
 
 PURE = (
+    "translation",
     "rules", "texts", "machine", "notifications", "policy", "tunnel_notice", "service_notice",
     "template_notice",
 )  # fmt: skip

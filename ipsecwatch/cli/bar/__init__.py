@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
+from ipsecwatch.agent import language
 from ipsecwatch.cli.bar import formats
 from ipsecwatch.cli.bar.line import Picture
 from ipsecwatch.cli.common import EXIT_OK, add_instance, verb
@@ -52,6 +53,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    language.choose()
     bar = Bar(args)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(bar.once() if args.once else bar.follow())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
 from ipsecwatch.agent import notifications, rules, texts
+from ipsecwatch.agent.translation import Plural, translated
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.display.terminal import Row
 from ipsecwatch.cli.tunnels import selection
@@ -83,12 +84,14 @@ TUNNEL: Final = {
     TunnelState.WAITING: "{name}: connects when it is used",
     TunnelState.UNKNOWN: "{name}: nobody knows",
 }
-MORE: Final = texts.Plural("{n} more", "{n} more")
+MORE: Final = Plural("{n} more", "{n} more")
 OF_PLUTO: Final = {
     PlutoState.STOPPED: texts.STOPPED.sentence,
     PlutoState.STARTING: "The VPN service on this computer is starting.",
     PlutoState.UNREACHABLE: texts.UNREACHABLE.sentence,
 }
+TRANSLATED: Final = (ONE, MANY, NO_TUNNEL, NOBODY_KNOWS, NO_TUNNELS, TUNNEL, MORE, OF_PLUTO)
+"""The tables above; states, which style sheets and scripts know, aren't among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +150,16 @@ class Picture:
     def line(self) -> Line:
         """Return what to show of it."""
         if self.lost is not None:
-            return Line(BarState.LOST, NOBODY_KNOWS, self.lost, 0)
+            return Line(BarState.LOST, translated(NOBODY_KNOWS), self.lost, 0)
         views = [view for view in self.views.values() if self._is_wanted(view)]
         rows = [Row.of_view(view) for view in views]
         ill = [row for row, view in zip(rows, views, strict=True) if self._is_ill(view)]
-        of_pluto = OF_PLUTO.get(self.pluto, "")
+        of_pluto = translated(OF_PLUTO.get(self.pluto, ""))
         if not rows:
             unsure = self.pluto in (PlutoState.UNREACHABLE, PlutoState.STARTING)
             state = BarState.UNKNOWN if unsure else BarState.NONE
-            text = NOBODY_KNOWS if unsure else NO_TUNNEL
-            return Line(state, text, of_pluto or NO_TUNNELS, 0)
+            text = translated(NOBODY_KNOWS if unsure else NO_TUNNEL)
+            return Line(state, text, of_pluto or translated(NO_TUNNELS), 0)
         state = _state(rows, ill)
         up = sum(row.state is TunnelState.UP for row in rows)
         tooltip = "\n".join(filter(None, (of_pluto, *self._listed(rows, ill))))
@@ -180,8 +183,8 @@ class Picture:
         told = ill or rows
         if len(told) == 1:
             name = terminal.cut(self._name(told[0].name), MAX_NAME, both_ends=True)
-            return ONE[state].format(name=notifications.isolated(name))
-        return MANY.format(up=up, all=len(rows))
+            return translated(ONE[state]).format(name=notifications.isolated(name))
+        return translated(MANY).format(up=up, all=len(rows))
 
     def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
         """List tunnels, the worst first: those that aren't well with the reason."""
@@ -194,8 +197,10 @@ class Picture:
         return [*lines, MORE.of(more).format(n=more)] if more else lines
 
     def _tunnel(self, row: Row, *, ill: bool) -> str:
-        told = TUNNEL[row.state].format(name=notifications.isolated(self._name(row.name)))
-        sentence = texts.REASONS[row.reason].sentence if ill else ""
+        told = translated(TUNNEL[row.state]).format(
+            name=notifications.isolated(self._name(row.name))
+        )
+        sentence = translated(texts.REASONS[row.reason].sentence) if ill else ""
         return f"{told}\n    {sentence}" if sentence else told
 
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Which language the user reads, as gettext finds it: by LANGUAGE, LC_ALL, LC_MESSAGES and LANG."""
+
+from __future__ import annotations
+
+import gettext
+import logging
+import os
+import re
+import struct
+import sys
+from pathlib import Path
+from typing import Final
+
+from ipsecwatch.agent import translation
+
+logger = logging.getLogger(__name__)
+
+DOMAIN: Final = "ipsecwatch"
+FOLDERS: Final = (
+    Path(__file__).parents[1] / "locale",  # a wheel's, or a checkout's
+    Path(sys.prefix, "share", "locale"),
+    Path("/usr/share/locale"),
+)
+"""Where translations are; the first that has one of a language."""
+
+
+def choose() -> None:
+    """Speak the user's language from now on; English where there is no translation."""
+    for folder in FOLDERS:
+        try:
+            found = gettext.find(DOMAIN, folder, languages())
+            if found is not None:
+                with open(found, "rb") as file:
+                    translation.use(gettext.GNUTranslations(file))
+                return
+        except (OSError, ValueError, LookupError, struct.error) as e:
+            logger.warning("the translation in %s can't be used: %r", folder, e)
+    translation.use(translation.English())
+
+
+def languages() -> list[str]:
+    """Return the languages that the user reads, the best first; none: English."""
+    names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    locale = next(filter(None, names), "C")
+    if locale.partition(".")[0] in ("C", "POSIX"):  # counts for more than LANGUAGE, as in glibc
+        return []
+    wanted = [*os.environ.get("LANGUAGE", "").split(":"), locale]
+    # What stands before English isn't wanted less than it: en has no translation of its own.
+    plain = [name for name in wanted if re.fullmatch(r"[A-Za-z0-9_.@-]+", name)]
+    english = next((n for n, name in enumerate(plain) if re.match(r"en([_.@]|$)", name)), None)
+    return plain[:english]
