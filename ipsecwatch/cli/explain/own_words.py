@@ -14,9 +14,9 @@ STATE_MEANINGS: Final = {
     TunnelState.UNKNOWN: "pluto could not be asked, or its answer can't be trusted, so nobody "
     "knows how the tunnel is. The last state that was known is shown beside it.",
     TunnelState.UP: "Every pair of subnets of the tunnel has an established Child SA: its traffic "
-    "passes.",
+    "can pass.",
     TunnelState.PARTIAL: "Some pairs of subnets have an established Child SA, and others have "
-    "none: a part of the traffic passes.",
+    "none: a part of the traffic can pass.",
     TunnelState.STUCK: "It has been trying to come up for 30 seconds or longer (stuck_after in the "
     "settings), and didn't.",
     TunnelState.CONNECTING: "It is being negotiated, or is to be up and will be tried again.",

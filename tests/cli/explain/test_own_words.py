@@ -21,6 +21,11 @@ def test_every_state_is_told(state: TunnelState) -> None:
     assert state.value in lookup.told(state.value, terminal.Paint(False), 80)
 
 
+@pytest.mark.parametrize("state", TunnelState)
+def test_no_state_says_that_traffic_passes_which_nobody_measured(state: TunnelState) -> None:
+    assert "passes" not in STATE_MEANINGS[state]
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_told_with_its_advice(reason: Reason) -> None:
     for word in (reason.value, reason.value.upper(), reason.value.replace("-", "_")):
