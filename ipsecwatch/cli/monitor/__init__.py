@@ -92,7 +92,9 @@ def _program(path: str) -> str:
     if not os.path.isabs(path):
         hint = "Give it from / on: what is found on PATH may be another one"
         raise Failure(f"--exec {clean(path)} is no absolute path", hint, EXIT_USAGE)
-    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+    if not os.path.isfile(path):
+        raise Failure(f"there is no program {clean(path)}", "Look how it is spelt", EXIT_USAGE)
+    if not os.access(path, os.X_OK):
         raise Failure(f"{clean(path)} can't be run", f"Try: chmod +x {clean(path)}", EXIT_USAGE)
     return path
 

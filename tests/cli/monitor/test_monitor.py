@@ -141,7 +141,8 @@ async def test_a_program_runs_for_transitions_and_never_for_the_picture(
 
 USAGE = {
     "exec": (["--exec", "hook"], "no absolute path"),
-    "no program": (["--exec", "/none\x1b"], r"/none\x1b can't be run"),
+    "no program": (["--exec", "/none\x1b"], r"there is no program /none\x1b"),
+    "no right": (["--exec", "/etc/passwd"], "Try: chmod +x /etc/passwd"),
     "limit": (["--exec-limit", "nan"], "isn't from 0.1 to 3600 seconds"),
     "since": (["--since", "abc"], "is no RUN_ID:SERIAL"),
     "serial": (["--since", "abc:-1"], "is no RUN_ID:SERIAL"),
