@@ -33,7 +33,7 @@ from ipsecwatch.agent.service_notice import ServiceNotice
 from ipsecwatch.agent.template_notice import TemplateNotice, template_of
 from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
 from ipsecwatch.client.connection_names import L2TP
-from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Update, View
+from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
@@ -105,8 +105,8 @@ class NotificationPolicy:
                 self._heard_all(event, now)
             case Pluto():
                 self._heard_pluto(event, now)
-            case Log():
-                return  # the reasons show it
+            case Log() | Answer():
+                return  # the reasons and states show it
             case Lost():
                 self._service.hear_lost(event, now)
             case UnitState():

@@ -17,7 +17,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipsecwatch.client.events import Change, Event, Log, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.events import (
+    Answer,
+    Change,
+    Event,
+    Log,
+    Lost,
+    Pluto,
+    Snapshot,
+    Told,
+    Update,
+    View,
+)
 from ipsecwatch.client.following_all import InstanceEvent, follow_all
 from ipsecwatch.client.requests import (
     ClientError,
@@ -37,6 +48,7 @@ if TYPE_CHECKING:
     from ipsecwatch.client.subscription import follow
 
 __all__ = [
+    "Answer",
     "Change",
     "ClientError",
     "Event",

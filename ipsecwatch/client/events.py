@@ -122,6 +122,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """pluto's last answer can be trusted more than the one before, or less; as in a Snapshot."""
+
+    complete: bool = True
+    unrecognised: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Lost:
     """The service can't be heard (any more), or for another reason than before.
 
@@ -135,7 +143,7 @@ class Lost:
     """The service is there, and this user may not hear it."""
 
 
-Event = Snapshot | Change | Update | Pluto | Log | Lost
+Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +153,8 @@ class ManagerView:
     pluto: PlutoState | None = None
     log: LogState | None = None
     unit: str | None = None
+    complete: bool | None = None
+    unrecognised: int | None = None
 
 
 def tunnel_state(code: str) -> TunnelState:
@@ -171,10 +181,13 @@ def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> Mana
     """Read the Manager's properties; what they don't tell is as it was before."""
     state, log = word(properties, "PlutoState"), word(properties, "LogState")
     unit = word(properties, "PlutoUnit")
+    complete, count = value(properties, "Complete", "b"), value(properties, "Unrecognised", "u")
     return ManagerView(
         before.pluto if state is None else pluto_state(state),
         log_state(log) or before.log,
         before.unit if unit is None else clean(unit),
+        before.complete if complete is None else complete,
+        before.unrecognised if count is None else count,
     )
 
 

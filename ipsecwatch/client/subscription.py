@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import (
+    Answer,
     Change,
     Log,
     Lost,
@@ -199,8 +200,15 @@ class _Subscription:
             pluto_state=known.pluto or snapshot.pluto_state,
             log=known.log or snapshot.log,
             unit=snapshot.unit if known.unit is None else known.unit,
+            complete=snapshot.complete if known.complete is None else known.complete,
+            unrecognised=(
+                snapshot.unrecognised if known.unrecognised is None else known.unrecognised
+            ),
         )
-        self._manager = ManagerView(snapshot.pluto_state, snapshot.log, snapshot.unit)
+        self._manager = ManagerView(
+            snapshot.pluto_state, snapshot.log, snapshot.unit, snapshot.complete,
+            snapshot.unrecognised,
+        )  # fmt: skip
         self._serial = snapshot.serial
         self._tunnels = dict(snapshot.tunnels)
         return snapshot
@@ -302,6 +310,9 @@ class _Subscription:
             self._ready.append(Pluto(now.pluto, IPSEC if now.unit is None else now.unit))
         if now.log and now.log is not before.log:
             self._ready.append(Log(now.log))
+        answers = (now.complete, now.unrecognised)
+        if None not in answers and answers != (before.complete, before.unrecognised):
+            self._ready.append(Answer(now.complete is not False, now.unrecognised or 0))
 
     def _update(self, path: str, after: View | None) -> Update | None:
         if after == self._tunnels.get(path):

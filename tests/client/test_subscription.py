@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsecwatch import client
-from ipsecwatch.client import Change, Log, Lost, Pluto, Snapshot, Update, subscription
+from ipsecwatch.client import Answer, Change, Log, Lost, Pluto, Snapshot, Update, subscription
 from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.report import LogState, PlutoState
@@ -103,6 +103,17 @@ async def test_where_the_log_is_heard_and_who_runs_pluto_are_told_when_they_chan
     assert follow.events == [
         Log(LogState.CUT), Pluto(PlutoState.STOPPED, ""), Log(LogState.FILE)
     ]  # fmt: skip
+
+
+async def test_an_answer_that_is_less_to_be_trusted_is_told_and_the_next_one_too() -> None:
+    async with serving() as service, following() as follow:
+        await follow.seen(Snapshot)
+        follow.events.clear()
+        await service.publish([], complete=False, unrecognised=3)
+        await service.publish([], complete=False, unrecognised=3)
+        await service.publish([])
+        await follow.seen(Answer, 2)
+    assert follow.of(Answer) == [Answer(complete=False, unrecognised=3), Answer()]
 
 
 async def test_a_tunnel_that_goes_goes_down_first() -> None:

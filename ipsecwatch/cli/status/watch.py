@@ -81,6 +81,7 @@ class Picture:
     def __init__(self, chosen: Selection) -> None:
         self.chosen = chosen
         self.found = Found([], "service")
+        """What the service says beside the tunnels; its ``pluto`` is None: it hasn't answered."""
         self.views: dict[str, client.View] = {}
         """By object path."""
         self.details: dict[str, Details] = {}
@@ -116,7 +117,13 @@ class Picture:
                 self.views[event.path] = view
             case client.Pluto():
                 remark = health.ILL.get(event.state, "")
-                self.found = replace(self.found, pluto=event.state, remark=remark)
+                self.found = replace(self.found, pluto=event.state, remark=remark, unit=event.unit)
+            case client.Log():
+                self.found = replace(self.found, log=event.state)
+            case client.Answer():
+                self.found = replace(
+                    self.found, complete=event.complete, unrecognised=event.unrecognised
+                )
             case client.Lost():
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
 
@@ -128,7 +135,8 @@ class Picture:
         self.sorted = [by_name[row.name] for row in self.chosen.sort(kept)]
         self.count = len(self.sorted)
         self.layout = listing.lay_out(kept, paint, wide, all_=bool(self.details))
-        self.counted = terminal.count([row for row, _ in rows]) if rows else "no tunnels"
+        none = "asking the service" if self.found.pluto is None else "no tunnels"
+        self.counted = terminal.count([row for row, _ in rows]) if rows else none
         names = {v.name for v in self.views.values()}
         self.details = {name: told for name, told in self.details.items() if name in names}
 

@@ -20,8 +20,8 @@ from ipsecwatch.cli.display import keys
 from ipsecwatch.cli.display.terminal import Paint, width
 from ipsecwatch.cli.status.watch import Picture
 from ipsecwatch.cli.tunnels.selection import Selection
-from ipsecwatch.client import Lost, Pluto, Snapshot, View
-from ipsecwatch.report import PlutoState
+from ipsecwatch.client import Answer, Log, Lost, Pluto, Snapshot, View
+from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
@@ -201,9 +201,10 @@ async def test_a_named_tunnel_is_shown_live_with_all_that_is_known_of_it(
             await terminal.until(lambda: "up → stuck: peer-dead" in terminal.picture)
             await terminal.until(lambda: "● rome" in terminal.picture)
             terminal.resize(30, 10)
-            await terminal.until(lambda: terminal.rows[-1].startswith("1-7 of"))
+            await terminal.until(lambda: terminal.rows[-1].startswith("1-6 of"))
+            assert terminal.rows[-2].startswith("pluto's log isn't heard")
             terminal.press("G")
-            await terminal.until(lambda: terminal.rows[-2].strip() == "→ up")
+            await terminal.until(lambda: terminal.rows[-3].strip() == "→ up")
             assert terminal.wrapped == 0
 
 
@@ -297,3 +298,22 @@ def test_what_was_told_of_a_tunnel_that_went_is_forgotten() -> None:
     made.take(Pluto(PlutoState.STOPPED))
     assert made.details == {}
     assert made.troubles() == ["The IPsec service is not running."]
+
+
+def test_until_the_service_answered_nothing_is_said_of_tunnels() -> None:
+    made = Picture(Selection())
+    made.arrange(Paint(False), 80)
+    assert made.lines(Paint(False), 30, 5)[0].strip() == "asking the service"
+    made.take(Snapshot("run", 1, PlutoState.RUNNING, {}))
+    made.arrange(Paint(False), 80)
+    assert made.lines(Paint(False), 30, 5)[0].strip() == "no tunnels"
+
+
+def test_what_is_no_longer_wrong_is_no_longer_said() -> None:
+    made = picture(view("gw-1"))
+    made.take(Answer(complete=False, unrecognised=1))
+    made.take(Log(LogState.CUT))
+    assert len(made.troubles()) == 3
+    made.take(Log(LogState.JOURNAL))
+    made.take(Answer())
+    assert made.troubles() == []
