@@ -21,6 +21,7 @@ from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
     from tests.support.dbus_daemon import PrivateBus
 
@@ -116,8 +117,8 @@ async def test_the_shell_subscriber_runs_a_command_for_each_loss() -> None:
         assert (await example.line()).endswith(" unloaded")
 
 
-@pytest.mark.parametrize("example", sorted(p.name for p in EXAMPLES.iterdir()))
-def test_an_example_is_short(example: str) -> None:
-    lines = (EXAMPLES / example).read_text().splitlines()
+@pytest.mark.parametrize("example", sorted(p for p in EXAMPLES.rglob("*") if p.is_file()))
+def test_an_example_is_short(example: Path) -> None:
+    lines = example.read_text().splitlines()
     assert len(lines) < 60  # a screen
     assert lines[1] == "# SPDX-License-Identifier: MIT"

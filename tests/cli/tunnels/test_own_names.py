@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UP = TunnelState.UP
 EVIL = "<b>evil</b>\x1b[2J"
 SAYS_SO = "NetworkManager"
-"""Releases before 5.4 don't print the mark."""
+"""Releases before 5.3 don't print the mark."""
 THIRD = "00000000-0000-4000-8000-000000000003"
 
 
