@@ -52,6 +52,8 @@ class Found:
     """The systemd unit that runs pluto, for advice; "": none is known to."""
     details: Mapping[str, Details] = field(default_factory=dict)
     """By name, of those of which they were asked for and told."""
+    unwatched: str = ""
+    """Why it was pluto itself that was asked, and not the service; "": it wasn't."""
     refused: bool = False
     """This user may not know details, or not without giving a password."""
 

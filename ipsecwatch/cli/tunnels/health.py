@@ -39,6 +39,8 @@ def remarks(found: Found, now: float) -> list[str]:
     if found.unrecognised:
         told.append(not_recognised(found.unrecognised))
     told += _flaps(found.rows)
+    if found.unwatched:
+        told.append(f"{found.unwatched}: pluto itself was asked.")
     if found.log is not None:
         told.append(LOG_TEXTS[found.log])
     return told

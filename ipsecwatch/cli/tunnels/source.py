@@ -58,14 +58,15 @@ async def ask(
 ) -> Found:
     """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
     found = await _ask_service(instance)
-    if found is None:
-        return await _titled(await _ask_pluto(depth, instance))
+    if isinstance(found, str):
+        return await _titled(await _ask_pluto(depth, instance, found))
     found = await _titled(found)
     names = [row.name for row in choose(found.rows)] if choose is not None else None
     told, refused = await details(depth, names, interactive=interactive, instance=instance)
     if interactive:  # as it is when the password has been given
         titles = {row.name: row.title for row in found.rows}
-        found = await _ask_service(instance) or found
+        again = await _ask_service(instance)
+        found = found if isinstance(again, str) else again
         found = replace(found, rows=with_titles(found.rows, titles))
     return replace(found, rows=with_details(found.rows, told), details=told, refused=refused)
 
@@ -89,15 +90,15 @@ def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
     return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
-async def _ask_service(instance: str) -> Found | None:
-    """Take a snapshot; None: there is none to be had, but pluto may be asked. Raise Failure."""
+async def _ask_service(instance: str) -> Found | str:
+    """Take a snapshot; or why there is none, where pluto may be asked instead. Raise Failure."""
     from ipsecwatch import client
 
     try:
         return of_snapshot(await client.snapshot(instance=instance))
     except client.ClientError as e:
         if os.geteuid() == 0:
-            return None
+            return str(e)
         hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
         raise Failure(str(e), hint) from e
 
@@ -175,7 +176,8 @@ def _with_details(row: Row, told: Details) -> Row:
 # --- Without the service ------------------------------------------------------------------------
 
 
-async def _ask_pluto(depth: Depth, instance: str) -> Found:
+async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
+    """Ask pluto instead of the service; ``why``: what that didn't answer. Raise Failure."""
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
     from ipsecwatch.pluto.unit_file import find_unit
@@ -187,14 +189,15 @@ async def _ask_pluto(depth: Depth, instance: str) -> Found:
     try:
         answer = await pluto_client.ask()
     except query.AskError as e:
-        raise Failure(str(e), e.hint_for(unit)) from e
+        raise Failure(f"{why}, and {e}", e.hint_for(unit)) from e
     finally:
         await pluto_client.close()
     report = parse(answer.text, "status")
     tunnels = tunnels_of(report).values()
     if not tunnels and not _lists_none(report):
         raise Failure(f"pluto's answer can't be read: {clean(report.why or '')}")
-    return replace(_found(report, tunnels, "pluto", depth), log=LogState.NONE, unit=unit)
+    found = _found(report, tunnels, "pluto", depth)
+    return replace(found, log=LogState.NONE, unit=unit, unwatched=why)
 
 
 def _from_file(file: str, depth: Depth) -> Found:

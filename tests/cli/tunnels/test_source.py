@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: MIT
+"""Asking pluto itself, where the service doesn't answer."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli.tunnels import health, source
+from ipsecwatch.cli.tunnels.found import Depth
+from ipsecwatch.config import Settings
+from tests.support.bad_pluto import BadPluto
+from tests.support.odd_service import odd_service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.dbus_daemon import PrivateBus
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="root alone may ask pluto")
+
+
+@pytest.fixture
+def control(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings say that pluto listens."""
+    path = tmp_path / "pluto.ctl"
+    settings = Settings(control_socket=str(path), unit="no-such.service")
+    monkeypatch.setattr(source, "instance_settings", lambda _: settings)
+    return path
+
+
+async def test_what_pluto_itself_told_is_said_to_be_so(
+    system_bus: PrivateBus, control: Path
+) -> None:
+    with BadPluto(control):
+        found = await source.ask(Depth.PUBLIC)
+        assert found.source == "pluto"
+        said = "ipsecwatch isn't running: pluto itself was asked."
+        assert said in health.remarks(found, 0.0)
+        async with odd_service() as service:
+            service.refuse = "org.freedesktop.DBus.Error.Failed"
+            found = await source.ask(Depth.PUBLIC)
+    assert found.unwatched.startswith("ipsecwatch can't answer: ")
+
+
+async def test_where_nobody_answers_both_are_named(system_bus: PrivateBus, control: Path) -> None:
+    with pytest.raises(Failure) as raised:
+        await source.ask(Depth.PUBLIC)
+    assert raised.value.message.startswith("ipsecwatch isn't running, and pluto is not running: ")
