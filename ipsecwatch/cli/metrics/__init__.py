@@ -197,6 +197,10 @@ def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family
 
 def _replace(file: Path, text: str) -> None:
     """Put a file in the place of the one before at one blow. Raise Failure."""
+    if file.exists() and not file.is_file():
+        hint = "Give a file; without --output they go to stdout"
+        raise Failure(f"cannot write {clean(str(file))}: it is no regular file", hint)
+    file = Path(os.path.realpath(file))  # what a link leads to, and never the link
     # Hidden, and not *.prom: the collector reads all of these that it finds.
     try:
         handle, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")

@@ -177,3 +177,16 @@ async def test_an_instance_has_series_of_its_own(system_bus: PrivateBus) -> None
     assert read(done.stdout)["tunnel_up", "a", "lab"] == 1
     assert 'ipsecwatch_up{service="lab"} 1\n' in done.stdout
     assert checked.stdout.startswith("IPSEC OK - 1 tunnel")
+
+
+def test_neither_a_device_nor_a_link_is_replaced_by_a_file(tmp_path: Path) -> None:
+    nobody = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/none"}
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    done = ipsecwatch("metrics", "--output", pipe, **nobody)
+    assert (done.returncode, pipe.is_fifo()) == (3, True)
+    assert "it is no regular file" in done.stderr
+    ipsecwatch("metrics", "--output", link, **nobody)
+    assert link.is_symlink()
+    assert file.read_text().startswith("# HELP ipsecwatch_up ")
