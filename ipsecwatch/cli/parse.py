@@ -38,6 +38,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "parse", VERBS["parse"], run, EXAMPLES)
     parser.add_argument("file", nargs="?", default="-", help="the text; - (default): stdin")
     parser.add_argument("--command", help="what was asked, e.g. status; default: tell by the text")
+    parser.add_argument("--json", action="store_true", help="what it prints in any case")
 
 
 def run(args: argparse.Namespace) -> int:
