@@ -197,8 +197,7 @@ def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None
         lines = [layout.head(paint), *map(layout.line, peers)]
     if of or not found.remark:  # without an answer it isn't known whether anybody is there
         lines += map(paint.dim, terminal.wrapped([_count(peers, of)]))
-    remarks = health.remarks(found, time.time()) if found.pluto is not None else []
-    troubles = remarks if not health.is_well(found, time.time()) else []
+    troubles = health.troubles(found, time.time()) if found.pluto is not None else []
     pager.show([*lines, *map(paint.dim, terminal.wrapped(troubles))], paged=paged)
     sys.stdout.flush()
     if found.remark and found.pluto is None:

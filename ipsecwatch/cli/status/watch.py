@@ -216,7 +216,7 @@ class Picture:
             return [self.lost]
         rows = [self.row(v) for v in self.views.values() if v.name in self.details]
         found = replace(self.found, rows=rows, last_poll=None)
-        return [] if health.is_well(found, 0.0) else health.remarks(found, 0.0)
+        return health.troubles(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
         """Write the whole picture."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.display import terminal
@@ -46,10 +47,10 @@ def remarks(found: Found, now: float) -> list[str]:
     return told
 
 
-def is_well(found: Found, now: float) -> bool:
-    """Return whether there is nothing to say but where reasons come from."""
-    fine = found.log in (None, LogState.JOURNAL, LogState.FILE)
-    return fine and len(remarks(found, now)) <= (found.log is not None)
+def troubles(found: Found, now: float) -> list[str]:
+    """Say the same, without where reasons come from unless they are guesses."""
+    is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
+    return remarks(replace(found, log=None) if is_heard else found, now)
 
 
 def not_recognised(count: int) -> str:

@@ -44,7 +44,7 @@ def row(name: str = "site", losses: int = 0, state: TunnelState = TunnelState.UP
 )
 def test_what_is_not_well_is_said(found: Found, said: list[str]) -> None:
     assert health.remarks(found, NOW) == said
-    assert health.is_well(found, NOW) == (not said)
+    assert health.troubles(found, NOW) == said
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,9 @@ def test_what_is_not_well_is_said(found: Found, said: list[str]) -> None:
     ],
 )
 def test_reasons_that_are_guesses_are_not_well(log: LogState, well: bool) -> None:
-    assert health.is_well(Found([row()], "service", log=log), NOW) == well
+    assert (not health.troubles(Found([row()], "service", log=log), NOW)) == well
+
+
+def test_where_reasons_are_read_is_no_trouble_beside_one() -> None:
+    found = Found([row()], "service", unrecognised=1, log=LogState.JOURNAL)
+    assert health.troubles(found, NOW) == ["1 line was not recognised."]
