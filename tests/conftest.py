@@ -29,7 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the linters and Hypothesis write elsewhere where the checkout can't be written to."""
+    """Speak English, and write caches elsewhere where the checkout can't be written to."""
+    os.environ["LANGUAGE"] = "en"  # what tests start speaks to nobody else
     if os.access(TOP, os.W_OK):
         return
     caches = tempfile.mkdtemp(prefix="ipsecwatch-caches-")
