@@ -166,7 +166,6 @@ class Agent:
         self.is_outdated = False
         """It ended because a newer one is installed."""
         self._mutes = mutes.mutes_file() if world.name else None
-        self._terminals: set[asyncio.Task[None]] = set()
 
     def _now(self) -> float:
         return self._loop.time() * self._world.speed
@@ -264,10 +263,7 @@ class Agent:
                 has_terminal = bool(terminal_window.find_terminal())
                 return notifications.details_of(notice, terminal=has_terminal)
             case Button.TERMINAL:
-                opened = terminal_window.open_terminal(notice.path, notice.name)
-                task = asyncio.create_task(opened)
-                self._terminals.add(task)
-                task.add_done_callback(self._terminals.discard)
+                terminal_window.open_terminal(notice.path, notice.name)
                 return None
             case Button.UNMUTE:
                 return self._change_mutes(notice, None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import subprocess
 import sys
 from typing import Final
 
@@ -45,21 +46,30 @@ def command(path: str, name: str) -> tuple[str, ...]:
     return (*ours, "status", "--watch", *of, *wanted)
 
 
-async def open_terminal(path: str, name: str) -> None:
-    """Show a tunnel in a terminal, and wait for that to end. Raises nothing."""
+def open_terminal(path: str, name: str) -> None:
+    """Show a tunnel in a terminal. Needs a running loop; raises nothing.
+
+    The terminal outlives the agent: the transport of an asyncio process kills it when it is closed.
+    """
     terminal = find_terminal()
     if not terminal:
         return
     arguments = (*_outside(), *terminal, *command(path, name))
     try:
-        process = await asyncio.create_subprocess_exec(
-            *arguments, stdin=asyncio.subprocess.DEVNULL, start_new_session=True
-        )
+        process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+        fd = os.pidfd_open(process.pid)
     except OSError as e:
         logger.warning("no terminal: %s", e)
         return
-    if (code := await process.wait()) != 0:
-        logger.info("the terminal ended with %s", code)
+    asyncio.get_running_loop().add_reader(fd, _ended, process, fd)
+
+
+def _ended(process: subprocess.Popen[bytes], fd: int) -> None:
+    """Leave no zombie of a terminal that was closed."""
+    asyncio.get_running_loop().remove_reader(fd)
+    os.close(fd)
+    if process.wait() != 0:
+        logger.info("the terminal ended with %s", process.returncode)
 
 
 def _outside() -> tuple[str, ...]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from ipsecwatch.agent import terminal_window
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.support.paths import TOP
+from tests.support.waiting import until
 
 EVIL = "-x; touch evil $(touch evil) `touch evil` 'a b'\n"
 
@@ -56,6 +57,16 @@ def test_what_is_no_programs_name_is_none(
     assert terminal_window.find_terminal() == ()
 
 
+async def opened(path: str, name: str) -> None:
+    """Open a terminal, and wait until it has ended, and been buried."""
+    terminal_window.open_terminal(path, name)
+    await until(lambda: not children())
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
 @pytest.mark.parametrize(
     ("path", "name", "arguments"),
     [
@@ -74,7 +85,7 @@ async def test_a_name_is_one_argument_and_reaches_no_shell(
         f"#!{sys.executable}\nimport json, pathlib, sys\n"
         f"pathlib.Path({str(seen)!r}).write_text(json.dumps(sys.argv[1:]))\n",
     )
-    await terminal_window.open_terminal(path, name)
+    await opened(path, name)
     first, *more = json.loads(seen.read_text())
     assert first == "-e"
     assert more[more.index("status") :] == ["status", "--watch", *arguments]
@@ -88,5 +99,23 @@ async def test_under_systemd_it_runs_outside_of_the_agents_sandbox(
     terminal = program(tmp_path / "x-terminal-emulator")
     program(tmp_path / "systemd-run", f'#!/bin/sh\necho "$@" >{seen}\n')
     monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
-    await terminal_window.open_terminal("/t/a", "a")
+    await opened("/t/a", "a")
     assert seen.read_text().startswith(f"--user --collect --quiet -- {terminal} -e ")
+
+
+def test_a_terminal_outlives_the_agent(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    program(
+        tmp_path / "x-terminal-emulator", f'#!/bin/sh\necho $$ >{pid}.new\n'
+        f"/bin/mv {pid}.new {pid}\nexec /bin/sleep 60\n",
+    )  # fmt: skip
+    agent = (
+        "import asyncio, pathlib\n"
+        "from ipsecwatch.agent.terminal_window import open_terminal\n"
+        "async def main():\n"
+        "    open_terminal('/t/a', 'a')\n"
+        f"    while not pathlib.Path({str(pid)!r}).exists(): await asyncio.sleep(0.01)\n"
+        "asyncio.run(main())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", agent], timeout=30, cwd=TOP).returncode == 0
+    os.kill(int(pid.read_text()), signal.SIGKILL)  # it is still there
