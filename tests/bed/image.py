@@ -29,8 +29,8 @@ PATIENCE: Final = 600
 """Seconds that making one may take."""
 
 _SOURCE: Final = (
-    "CHANGELOG.md", "LICENSE", "README.md", "build/wheels", "ipsecwatch", "packaging",
-    "pyproject.toml", "systemd", "tests",
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md", "build/wheels",
+    "docs", "ipsecwatch", "packaging", "pyproject.toml", "systemd", "tests",
 )  # fmt: skip
 
 _PACKAGES: Final = (
