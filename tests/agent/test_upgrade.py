@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+OURS = "0.1.9"
+
+
 @pytest.mark.parametrize(
     ("on_the_bus", "installed", "newer"),
     [
-        (__version__, "99", ""),  # the service is as old as we are
+        (OURS, "99", ""),  # the service is as old as we are
         ("", "99", ""),
-        ("99.0", __version__, ""),  # its package is upgraded, ours isn't yet
+        ("99.0", OURS, ""),  # its package is upgraded, ours isn't yet
         ("99.0", "0.0.9", ""),  # a downgrade
         ("99.0", "99.0", "99.0"),
         ("99.0", "0.1.10", "0.1.10"),  # as numbers
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 def test_only_a_newer_one_that_is_installed_is_a_reason(
     on_the_bus: str, installed: str, newer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(upgrade, "__version__", OURS)
     monkeypatch.setattr(upgrade, "installed_version", lambda: installed)
     assert upgrade.newer_version(on_the_bus) == newer
 
