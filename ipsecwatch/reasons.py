@@ -50,7 +50,7 @@ def advice_about_pluto(reason: Reason, unit: str) -> str:
 
 
 REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
-    Reason.NONE: ReasonText("Nothing is wrong."),
+    Reason.NONE: ReasonText("Nothing is known to be wrong."),
     Reason.NO_ANSWER: ReasonText(
         "The peer does not answer.",
         "Check its address, that UDP 500 and 4500 pass in both directions, and that it runs IPsec.",

@@ -108,7 +108,7 @@ def test_the_first_look_is_silent_and_has_no_old_state() -> None:
     assert not first.announced
     assert json.loads(as_json(first)) == {
         "format": 1, "at": first.at, "tunnel": "site", "old": None, "new": "down",
-        "reason": "none", "sentence": "Nothing is wrong.", "advice": "",
+        "reason": "none", "sentence": "Nothing is known to be wrong.", "advice": "",
     }  # fmt: skip
 
 
