@@ -124,7 +124,8 @@ class AgentSettings(TunnelSettings):
     """More tunnels than this at once become one summary; there are never more than three notices,
     since GNOME keeps no more of one program."""
     ignore: tuple[str, ...] = ()
-    """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell."""
+    """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell. Those that
+    NetworkManager knows by another name than pluto have both."""
     managed: str = _one_of("losses", "all", "none")
     """What to tell of NetworkManager's connections. "losses": what it doesn't tell itself: that one
     was lost, is stuck, unknown or back."""
@@ -132,9 +133,10 @@ class AgentSettings(TunnelSettings):
     """``[tunnels."lab-*"]``: ``up``, ``down``, ``stuck`` and ``settle`` for tunnels of such names;
     the first one that fits counts, and what it doesn't say is as for all."""
 
-    def of(self, name: str) -> TunnelSettings:
-        """Return the settings of a tunnel."""
-        return next((s for glob, s in self.tunnels if fnmatchcase(name, glob)), self)
+    def of(self, *names: str) -> TunnelSettings:
+        """Return the settings of a tunnel that is known by these names."""
+        found = (s for glob, s in self.tunnels if any(fnmatchcase(n, glob) for n in names))
+        return next(found, self)
 
 
 S = TypeVar("S", Settings, AgentSettings, TunnelSettings)

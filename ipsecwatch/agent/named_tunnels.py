@@ -63,7 +63,7 @@ class NamedTunnels:
         if known is None:
             return view
         managed = known.plugin or view.managed or "NetworkManager"
-        return replace(view, name=known.name, managed=managed)
+        return replace(view, name=known.name, managed=managed, uuid=known.uuid)
 
     def _found(self, found: list[Known]) -> None:
         names = {known.uuid for known in found}

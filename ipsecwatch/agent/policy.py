@@ -141,7 +141,7 @@ class NotificationPolicy:
             elif view.path not in self._templates:
                 self._see(view, fresh=False, now=now)
         for notice in notices:
-            notice.settings = self._settings.of(notice.view.name)
+            notice.settings = self._settings.of(*notice.view.names)
             if isinstance(notice, TunnelNotice):
                 notice.losses_only = self._tells_losses_only(notice.view)
         for tunnel in list(self._tunnels.values()):
@@ -283,10 +283,11 @@ class NotificationPolicy:
         tunnel = self._tunnels.get(view.path)
         if tunnel is None:
             closed = self._restored.pop(view.path, -1)
-            tunnel = TunnelNotice(view, self._settings.of(view.name), fresh=fresh, closed=closed)
+            wanted = self._settings.of(*view.names)
+            tunnel = TunnelNotice(view, wanted, fresh=fresh, closed=closed)
             self._tunnels[view.path] = tunnel
-        elif tunnel.view.name != view.name:  # what NetworkManager calls it
-            tunnel.settings = self._settings.of(view.name)
+        elif tunnel.view.names != view.names:  # what NetworkManager calls it
+            tunnel.settings = self._settings.of(*view.names)
         tunnel.losses_only = self._tells_losses_only(view)
         tunnel.see(view)
         return tunnel
@@ -298,7 +299,7 @@ class NotificationPolicy:
     def _is_ignored(self, view: View) -> bool:
         if view.managed and _is_left_out(view, self._settings.managed):
             return True
-        names = [*filter(None, (view.name, _template_of(view)))]
+        names = [*view.names, *filter(None, (_template_of(view),))]
         if any(name in self._muted for name in names):
             return True
         return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)

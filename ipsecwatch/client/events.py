@@ -46,6 +46,13 @@ class View:
     attempts: int = 0
     since_boot: float = 0.0
     since_known: bool = True
+    uuid: str = ""
+    """What pluto calls it, where ``name`` is what NetworkManager calls it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that it is known by: the one that is shown first."""
+        return (self.name, self.uuid) if self.uuid else (self.name,)
 
 
 @dataclass(frozen=True, slots=True)

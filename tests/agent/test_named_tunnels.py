@@ -41,6 +41,7 @@ async def test_a_tunnel_is_told_of_once_more_when_it_has_a_name(manager: Network
     assert isinstance(named, Update)
     assert named.view is not None
     assert (named.path, named.view.name, named.view.managed) == (path(OFFICE), "Office", LIBRESWAN)
+    assert named.view.names == ("Office", OFFICE)
 
     change = names.named(story.become(OFFICE, "down", "peer-dead"))
     assert isinstance(change, Change)

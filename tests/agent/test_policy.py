@@ -25,6 +25,7 @@ from ipsecwatch.config import AgentSettings, TunnelSettings
 from ipsecwatch.states import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.fake_events import Audience, Story, path, view
+from tests.support.networkmanager import OFFICE
 
 if TYPE_CHECKING:
     from ipsecwatch.agent.machine import MachineEvent
@@ -706,6 +707,35 @@ def test_a_name_that_comes_late_has_its_own_settings() -> None:
     down = replace(named, state=TunnelState.DOWN, reason=Reason.PEER_DEAD)
     audience.hears(40, replace(story.become("uuid", "down", "peer-dead"), view=down))
     assert audience.told() == [(43, "VPN Office is down")]
+
+
+@pytest.mark.parametrize("wanted", ["Office", "Off*", OFFICE, f"{OFFICE[:8]}*"])
+@pytest.mark.parametrize("late", [False, True])
+def test_settings_and_mutes_fit_both_names_of_a_tunnel_of_networkmanagers(
+    wanted: str, late: bool
+) -> None:
+    """A tunnel that had its name when settings came, and one that got it later."""
+    unnamed = view(OFFICE, "up")
+    named = replace(unnamed, name="Office", managed=LIBRESWAN, uuid=OFFICE)
+    down = replace(named, state=TunnelState.DOWN, reason=Reason.PEER_DEAD)
+    told = []
+    for left_out in ({"ignore": (wanted,)}, {"tunnels": ((wanted, TunnelSettings(down=False)),)}):
+        story, audience = Story(), Audience(**({} if late else left_out))
+        story.views[OFFICE] = unnamed
+        audience.hears(0, story.snapshot())
+        audience.hears(10, Update(named.path, named))
+        if late:
+            audience.policy.configure(replace(AgentSettings(), **left_out), 15)
+        audience.hears(20, replace(story.become(OFFICE, "down", "peer-dead"), view=down))
+        told += audience.told(30)
+    assert told == []
+    audience = Audience()
+    audience.hears(0, replace(story.look(), tunnels={named.path: named}))
+    audience.hears(20, Update(named.path, down))
+    assert audience.told(30) == [(23, "VPN Office is down")]
+    if "*" not in wanted:
+        audience.policy.mute({wanted: 100.0}, 31)
+        assert audience.titles(31) == []
 
 
 # --- Lists, orders and life -----------------------------------------------------------------------
