@@ -36,11 +36,15 @@ S = TypeVar("S")
 class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
     """Ends a verb with one line, a hint, and an exit code."""
 
-    def __init__(self, message: str, hint: str = "", code: int = EXIT_UNKNOWN) -> None:
+    def __init__(
+        self, message: str, hint: str = "", code: int = EXIT_UNKNOWN, out: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.code = code
+        self.out = out
+        """A line for stdout beside it, where a program reads nothing else; "": none."""
 
 
 def fail(failure: Failure) -> int:
@@ -48,8 +52,15 @@ def fail(failure: Failure) -> int:
     line = f"ipsecwatch: {failure.message}"
     if failure.hint:
         line += f". {failure.hint}"
+    if failure.out:
+        print(failure.out, flush=True)
     print(line, file=sys.stderr)
     return failure.code
+
+
+def wrong_usage(message: str, hint: str) -> Failure:
+    """Return how a verb ends whose command line can't be read."""
+    return Failure(message, hint, EXIT_USAGE)
 
 
 Example = tuple[str, str]
@@ -66,17 +77,16 @@ class Parser(argparse.ArgumentParser):
         self,
         *args: Any,  # noqa: ANN401 - argparse's own
         examples: Sequence[Example] = (),
-        usage_code: int = EXIT_USAGE,
+        ends: Callable[[str, str], Failure] = wrong_usage,
         **options: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(*args, **{"formatter_class": _formatter, **options})
         self.examples = examples
-        self._usage_code = usage_code
+        self._ends = ends
 
     def error(self, message: str) -> NoReturn:
         """Raise Failure."""
-        hint = f"See: {self.prog} --help"
-        raise Failure(clean(message, _LONGEST_ERROR), hint, self._usage_code)
+        raise self._ends(clean(message, _LONGEST_ERROR), f"See: {self.prog} --help")
 
     def format_help(self) -> str:
         """Return what ``--help`` prints."""
@@ -115,15 +125,15 @@ def verb(
     does: str,
     run: Callable[[argparse.Namespace], int],
     examples: Sequence[Example] = (),
-    usage_code: int = EXIT_USAGE,
+    ends: Callable[[str, str], Failure] = wrong_usage,
 ) -> argparse.ArgumentParser:
     """Add a verb to the command line: what it does, and examples with what each does.
 
-    ``usage_code``: its exit code at wrong usage.
+    ``ends`` makes what ends it at wrong usage, from a message and a hint.
     """
     description = f"{does[:1].upper()}{does[1:]}."
     parser = verbs.add_parser(
-        name, help=does, description=description, examples=examples, usage_code=usage_code
+        name, help=does, description=description, examples=examples, ends=ends
     )
     parser.set_defaults(run=run)
     return parser

@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,7 +103,7 @@ class Finding:
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES, Level.UNKNOWN)
+    parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES, _wrong_usage)
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="tunnels that are to be there, and up or waiting for traffic; * and ? stand for "
@@ -127,9 +127,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ipsecwatch.cli.tunnels.own_names import in_pluto
-
-    wanted = Wanted(tuple(in_pluto(args.names, args.instance)), args.warning, args.critical)
+    wanted = Wanted(tuple(args.names), args.warning, args.critical)
     answer = _answer(wanted, args.timeout, args.instance)
     print(json.dumps(answer.as_json()) if args.json else answer.line())
     return answer.level
@@ -169,12 +167,24 @@ class Answer:
         }
 
 
+def _wrong_usage(message: str, hint: str) -> Failure:
+    """Return how it ends at wrong usage: with an answer that monitoring systems show, too."""
+    return Failure(message, hint, Level.UNKNOWN, _unknown(message, hint).line())
+
+
+def _unknown(message: str, hint: str) -> Answer:
+    """Return that nothing could be found out, and why."""
+    return Answer((Finding(Level.UNKNOWN, f"{message}. {hint}" if hint else message),))
+
+
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
+    from ipsecwatch.cli.tunnels.own_names import in_pluto
+
     try:
+        wanted = replace(wanted, names=tuple(in_pluto(wanted.names, instance)))
         found = asyncio.run(_ask(within, instance))
     except Failure as e:
-        hint = f". {e.hint}" if e.hint else ""
-        return Answer((Finding(Level.UNKNOWN, f"{e.message}{hint}"),))
+        return _unknown(e.message, e.hint)
     except TimeoutError:
         return Answer((Finding(Level.UNKNOWN, f"ipsecwatch doesn't answer within {within:g} s"),))
     pluto = found.pluto or PlutoState.RUNNING  # it was pluto itself that answered

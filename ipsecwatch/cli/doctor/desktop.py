@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.agent.mutes import MutesError, load
 from ipsecwatch.agent.session import NAME as AGENT
 from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
-from ipsecwatch.cli.doctor.machine import ASKING
+from ipsecwatch.cli.doctor.machine import ASKING, in_thread
 from ipsecwatch.dbus.connection import BusError
 from ipsecwatch.sanitize import clean
 
@@ -62,4 +64,17 @@ async def notification_server(machine: Machine) -> list[Finding]:
     return [good(subject, f"shown by {name} {version} ({vendor})")]
 
 
-CHECKS: Final = (agent, notification_server)
+async def mutes(machine: Machine) -> list[Finding]:
+    """Look whether this user has muted tunnels, of which the agent tells nothing then."""
+    subject = "mutes"
+    try:
+        muted = await in_thread(lambda: load(machine.places.mutes, time.time()))
+    except MutesError as e:
+        return [bad(subject, clean(str(e), 400), "Remove the file if nothing else mends it")]
+    if not muted:
+        return []
+    text = "1 tunnel is muted" if len(muted) == 1 else f"{len(muted)} tunnels are muted"
+    return [off(subject, text, "ipsecwatch mute")]
+
+
+CHECKS: Final = (agent, notification_server, mutes)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch import client, config
+from ipsecwatch.agent.mutes import mutes_file
 from ipsecwatch.dbus.connection import ErrorReplyError, connect
 from ipsecwatch.dbus.introspection import PROPERTIES
 from ipsecwatch.dbus.names import bus_name, owner_of_name, unit_name
@@ -45,6 +46,7 @@ class Places:
     journal: Path = Path("/run/systemd/journal/socket")
     kept: Path = Path("/var/log/journal")
     volatile: Path = Path("/run/log/journal")
+    mutes: Path = field(default_factory=mutes_file)
 
 
 @dataclass(frozen=True, slots=True)

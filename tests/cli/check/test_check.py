@@ -165,7 +165,16 @@ def test_without_a_service_it_is_unknown_with_a_hint() -> None:
     "arguments", [["-w", "ten"], ["-c", "20:10"], ["--nonsense"], ["-t", "0"], ["-w"]], ids=" ".join
 )
 def test_wrong_usage_is_unknown_and_no_warning(arguments: list[str]) -> None:
+    """Monitoring systems read stdout alone, people stderr."""
     done = ipsecwatch("check", *arguments)
     assert done.returncode == Level.UNKNOWN
-    assert done.stderr.count("\n") == 1
-    assert "check --help" in done.stderr
+    for said, begins in ((done.stdout, "IPSEC UNKNOWN - "), (done.stderr, "ipsecwatch: ")):
+        assert said.startswith(begins)
+        assert said.count("\n") == 1
+        assert said.endswith("See: ipsecwatch check --help\n")
+
+
+def test_no_bar_in_what_was_wrong_begins_performance_data() -> None:
+    done = ipsecwatch("check", "-w", "1|2")
+    assert done.stdout.startswith("IPSEC UNKNOWN - ")
+    assert "|" not in done.stdout

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import __version__
+from ipsecwatch.agent.mutes import Until, mute
 from ipsecwatch.agent.session import NAME as AGENT
 from ipsecwatch.cli import doctor
 from ipsecwatch.cli.doctor import desktop, machine
@@ -58,7 +59,7 @@ def places(tmp_path: Path) -> Iterator[Places]:
         pluto.bind(f"{tmp_path}/pluto.ctl")
         yield Places(
             settings, tmp_path / "agent.toml", (policies,), journald, entries.parent,
-            tmp_path / "volatile",
+            tmp_path / "volatile", tmp_path / "mutes.json",
         )  # fmt: skip
 
 
@@ -218,6 +219,25 @@ async def test_an_instance_is_looked_at_by_its_own_names(places: Places) -> None
     assert told["service"].mend == "journalctl -u ipsecwatch@lab -n 20"
 
 
+@pytest.mark.usefixtures("system_bus", "session_bus")
+async def test_that_tunnels_are_muted_is_told_and_is_no_fault(places: Places) -> None:
+    async def told() -> list[tuple[Mark, str, str]]:
+        findings = await desktop.mutes(machine.Machine(places))
+        return [(f.mark, f.text, f.mend) for f in findings]
+
+    assert await told() == []
+    mute(places.mutes, "lab", Until.EVER, time.time())
+    assert await told() == [(Mark.OFF, "1 tunnel is muted", "ipsecwatch mute")]
+    mute(places.mutes, "office", Until.HOUR, time.time())
+    assert await told() == [(Mark.OFF, "2 tunnels are muted", "ipsecwatch mute")]
+    mute(places.mutes, "office", Until.HOUR, time.time() - 3601)
+    assert await told() == [(Mark.OFF, "1 tunnel is muted", "ipsecwatch mute")]
+    places.mutes.write_text("\x1b[2J")
+    [(mark, text, _)] = await told()
+    assert mark is Mark.BAD
+    assert "has a mistake" in text
+
+
 async def test_work_that_never_ends_is_left_behind() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -250,7 +270,8 @@ async def test_an_ordinary_user_is_told_what_he_may_see(places: Places, tmp_path
 
 @pytest.mark.usefixtures("system_bus")
 def test_the_verb_prints_marks_and_ends_with_1_where_something_is_wrong(tmp_path: Path) -> None:
-    nobody = {"XDG_RUNTIME_DIR": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    folders = ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    nobody = dict.fromkeys(folders, str(tmp_path))
     done = ipsecwatch("doctor", DBUS_SESSION_BUS_ADDRESS="", **nobody)
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ " in done.stdout
