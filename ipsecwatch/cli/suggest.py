@@ -53,10 +53,13 @@ def no_such_verb(verb: str) -> Failure:
     return Failure(f"no such verb: {clean(verb, 80)}", hint, EXIT_USAGE)
 
 
-def no_such_tunnel(name: str, names: Collection[str]) -> Failure:
-    """Say that there is no such tunnel, and which there are; with many, which are alike."""
+def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failure:
+    """Say that there is no such tunnel, and which there are; with many, which are alike.
+
+    ``title`` is what people call it, where that isn't its name.
+    """
     hint = did_you_mean(name, names)
     if not hint and len(names) <= _FEW:
         hint = f"There are: {', '.join(sorted(names)) or 'none'}"
     hint = hint or f"There are {len(names):,}: ipsecwatch status"
-    return Failure(f"no such tunnel: {clean(name)}", hint)
+    return Failure(f"no such tunnel: {title or clean(name)}", hint)

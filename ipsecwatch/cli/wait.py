@@ -35,7 +35,7 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.states import PlutoState, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 EXAMPLES: Final = (
     ("ipsecwatch wait office --for up --timeout 90", "exit code 0: it is up; 1: not in time"),
@@ -80,11 +80,12 @@ def _seconds(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ipsecwatch.cli.tunnels.own_names import in_pluto
+    from ipsecwatch.cli.tunnels.own_names import Titles, in_pluto
 
-    names = tuple(dict.fromkeys(in_pluto(args.names, args.instance)))
+    names, titles = tuple(dict.fromkeys(in_pluto(args.names, args.instance))), Titles()
+    asyncio.run(titles.learn(names))
     unit = unit_name(args.instance)
-    waiting = Waiting(names, args.target, any_=args.any, unit=unit)
+    waiting = Waiting(names, args.target, any_=args.any, unit=unit, titles=titles.by_uuid)
     done = asyncio.run(_wait(waiting, args.timeout, args.instance))
     failure = None if done else waiting.failure()
     if args.json:
@@ -131,9 +132,17 @@ class Waiting:
     """What is waited for, and how far it has come. No I/O but what is said on stderr."""
 
     def __init__(
-        self, names: Sequence[str], target: str, *, any_: bool, unit: str = "ipsecwatch"
+        self,
+        names: Sequence[str],
+        target: str,
+        *,
+        any_: bool,
+        unit: str = "ipsecwatch",
+        titles: Mapping[str, str] | None = None,
     ) -> None:
         self.names = names
+        self._titles = titles or {}
+        """What people call those whose name is a UUID."""
         self._unit = unit
         self.target = target
         self._enough = any if any_ else all
@@ -184,7 +193,10 @@ class Waiting:
         unknown = [n for n in self.names if not self._ever_listed(n)]
         if not unknown or (self._enough is any and len(unknown) < len(self.names)):
             return None
-        return suggest.no_such_tunnel(unknown[0], self._tunnels.views)
+        return self._no_such(unknown[0])
+
+    def _no_such(self, name: str) -> Failure:
+        return suggest.no_such_tunnel(name, self._tunnels.views, self._titles.get(name, ""))
 
     def _ever_listed(self, name: str) -> bool:
         return name in self._tunnels.views or name in self._tunnels.gone
@@ -196,8 +208,8 @@ class Waiting:
             return
         for name in self.names:
             if not self._ever_listed(name):
-                absent = suggest.no_such_tunnel(name, self._tunnels.views)
-                self._say(f"no tunnel {clean(name)} yet: waiting for it. {absent.hint}")
+                shown, hint = self._titles.get(name) or clean(name), self._no_such(name).hint
+                self._say(f"no tunnel {shown} yet: waiting for it. {hint}")
 
     def _say(self, text: str) -> None:
         if text not in self._said:
@@ -221,20 +233,21 @@ class Waiting:
         code = EXIT_UNKNOWN if unclear else EXIT_NO
         advice = words_for(told.view.reason, self.unit).advice if told.view else ""
         hint = advice or f"See: ipsecwatch status {clean(told.name)}"
-        return Failure(f"timed out: {_sentence(told)}{more}", hint, code)
+        said = _sentence(told, self._titles.get(told.name, ""))
+        return Failure(f"timed out: {said}{more}", hint, code)
 
     def standings(self) -> Iterable[_Standing]:
         """Return how each tunnel is, in the order in which they were named."""
         return [_Standing(name, self._tunnels.views.get(name)) for name in self.names]
 
 
-def _sentence(standing: _Standing) -> str:
+def _sentence(standing: _Standing, title: str) -> str:
     view = standing.view
     if view is None:
-        return f"{clean(standing.name)} isn't loaded"
+        return f"{title or clean(standing.name)} isn't loaded"
     why = REASON_TEXTS[view.reason].sentence.rstrip(".")
     reason = f" ({why})" if view.reason != "none" else ""
-    return f"{view.name} is {view.state.value}{reason}"
+    return f"{title or view.name} is {view.state.value}{reason}"
 
 
 def _json(waiting: Waiting, failure: Failure | None) -> dict[str, object]:

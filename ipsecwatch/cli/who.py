@@ -57,6 +57,8 @@ class Peer:
     """For how many seconds its counters stand still."""
     idle_known: bool
     """False: for longer."""
+    title: str = ""
+    """What people call its tunnel, where that isn't its name."""
 
     @classmethod
     def of(cls, row: Row, told: Details) -> Peer:
@@ -65,7 +67,7 @@ class Peer:
             row.name, told.get("Template"), row.state, told.get("Username"),
             told.get("PeerIdentity"), told.get("PeerAddress"), told.get("Lease"), row.since,
             row.since_known, row.age, row.bytes_in, row.bytes_out, told.get("IdleSeconds"),
-            bool(told.get("IdleKnown")),
+            bool(told.get("IdleKnown")), row.title,
         )  # fmt: skip
 
     @property
@@ -131,10 +133,22 @@ def run(args: argparse.Namespace) -> int:
 
 def peers_of(found: Found) -> list[Peer]:
     """Return those behind templates; without details the names of their tunnels tell."""
+    rows = _titled(found.rows)
     if found.refused:
-        return [Peer.of(row, {}) for row in _instances(found.rows)]
+        return [Peer.of(row, {}) for row in _instances(rows)]
     told = found.details
-    return [Peer.of(r, told[r.name]) for r in found.rows if told.get(r.name, {}).get("Template")]
+    return [Peer.of(row, told[row.name]) for row in rows if told.get(row.name, {}).get("Template")]
+
+
+def _titled(rows: Sequence[Row]) -> list[Row]:
+    """Add to instances what people call their template: NetworkManager knows that one alone."""
+    titles = {row.name: row.title for row in rows if row.title}
+    of_instances = {}
+    for row in _instances(rows) if titles else ():
+        template, bracket, number = row.name.partition("[")
+        if template in titles:
+            of_instances[row.name] = f"{titles[template]}{bracket}{number}"
+    return source.with_titles(rows, of_instances)
 
 
 def _instances(rows: Iterable[Row]) -> list[Row]:
@@ -151,6 +165,7 @@ def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
     """Return whether one of the patterns fits something of a peer, in upper or lower case."""
     known = (
         peer.username, peer.identity, peer.address, peer.lease, peer.tunnel, peer.template,
+        peer.title, peer.title.rpartition("[")[0],
     )  # fmt: skip
     texts = [text.lower() for text in known if text]
     return not patterns or any(any(map(matcher(p.lower()), texts)) for p in patterns)
@@ -163,8 +178,13 @@ def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
         "pluto": found.pluto,
         "remark": found.remark or None,
         "details_refused": found.refused,
-        "peers": [asdict(peer) for peer in peers],
+        "peers": [_fields(peer) for peer in peers],
     }
+
+
+def _fields(peer: Peer) -> dict[str, Any]:
+    """Return a peer for programs, to which a tunnel is known by pluto's name."""
+    return {key: value for key, value in asdict(peer).items() if key != "title"}
 
 
 def _columns(paint: Paint) -> list[Column[Peer]]:
@@ -181,7 +201,10 @@ def _columns(paint: Paint) -> list[Column[Peer]]:
         Column("SINCE", lambda p: _age(p.age, known=p.since_known), 2, spare=True),
         Column(listing.TRAFFIC, listing.traffic, 5, spare=True),
         Column("IDLE", lambda p: _age(p.idle, known=p.idle_known), 4, spare=True),
-        Column("TUNNEL", lambda p: p.tunnel, 6, least=8, most=42, both_ends=True, spare=True),
+        Column(
+            "TUNNEL", lambda p: p.title or p.tunnel, 6, least=8, most=42, both_ends=True,
+            spare=True,
+        ),
     ]  # fmt: skip
 
 

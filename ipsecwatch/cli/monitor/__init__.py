@@ -19,6 +19,8 @@ from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, re
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.monitor import hooks
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels, Transition
+from ipsecwatch.cli.tunnels.own_names import Titles, in_pluto
+from ipsecwatch.cli.tunnels.source import with_titles
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.reasons import IPSEC, LOG_TEXTS, words_for
 from ipsecwatch.sanitize import clean
@@ -77,8 +79,6 @@ def _limit(text: str) -> float:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ipsecwatch.cli.tunnels.own_names import in_pluto
-
     names = in_pluto(args.names, args.instance)
     monitor = Monitor(names, printer(args), _position(args.since), args.instance)
     program = _program(args.exec) if args.exec else None
@@ -133,6 +133,8 @@ class Monitor:
         self._instance = instance
         self._known = KnownTunnels()
         self._pluto: PlutoState | None = None
+        self._titles = out.titles
+        self._asks_for_titles = isinstance(out, Text) or any(map(_is_pattern, names))
 
     async def follow(self, program: str | None, limit: float) -> None:
         """Print what happens, for ever."""
@@ -140,6 +142,8 @@ class Monitor:
         try:
             async with contextlib.aclosing(client.follow(self._instance)) as events:
                 async for event in events:
+                    if self._asks_for_titles:
+                        await self._titles.learn(_names(event))
                     news = self._take(event, patient=runner is not None)
                     if runner is not None:
                         runner.unit = self._out.unit
@@ -184,20 +188,31 @@ class Monitor:
         for name in self._names:
             if name in names or _is_pattern(name):
                 continue
-            failure = suggest.no_such_tunnel(name, names)
+            failure = suggest.no_such_tunnel(name, {self._titles.shown(n) for n in names})
             if not patient and seen.pluto_state is PlutoState.RUNNING:
                 raise failure
             print(f"ipsecwatch: no tunnel {clean(name)} yet. {failure.hint}", file=sys.stderr)
 
     def _wanted(self, name: str) -> bool:
-        return not self._names or any(
-            fnmatch.fnmatchcase(name, wanted) if _is_pattern(wanted) else name == wanted
-            for wanted in self._names
-        )
+        if not self._names or name in self._names:
+            return True
+        called = {name, self._titles.by_uuid.get(name, name)}
+        patterns = filter(_is_pattern, self._names)
+        return any(fnmatch.fnmatchcase(each, p) for p in patterns for each in called)
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             print(line, flush=True)
+
+
+def _names(event: client.Event) -> list[str]:
+    """Return the names of the tunnels that an event tells of."""
+    match event:
+        case client.Snapshot():
+            return [view.name for view in event.tunnels.values()]
+        case client.Change() | client.Update():
+            return [event.view.name] if event.view is not None else []
+    return []
 
 
 def _is_pattern(name: str) -> bool:
@@ -222,6 +237,7 @@ class Text:
     def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
         self._paint = paint
         self._quiet = quiet
+        self.titles = Titles()
         self._day = ""
 
     def snapshot(
@@ -229,7 +245,8 @@ class Text:
     ) -> Iterator[str]:
         """Write how things are: all tunnels, or of many those that aren't well."""
         now = time.time()
-        rows = sorted((terminal.Row.of_view(v) for v in views), key=_worst_first)
+        titles = {v.name: self.titles.shown(v.name) for v in views}
+        rows = sorted(with_titles(map(terminal.Row.of_view, views), titles), key=_worst_first)
         said = terminal.count(rows) if rows else "no tunnels"
         if seen.pluto_state is not PlutoState.RUNNING:
             said += f"; the IPsec service is {seen.pluto_state.value}"
@@ -248,13 +265,14 @@ class Text:
         state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
         why = f"  {words}" if (words := terminal.words(row)) else ""
         since = "" if row.age is None else f"  {terminal.how_long(row.age, known=row.since_known)}"
-        return f"{sign} {terminal.pad(row.name, 20)}  {state}{since}{why}".rstrip()
+        return f"{sign} {terminal.pad(row.shown, 20)}  {state}{since}{why}".rstrip()
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
         """Write transitions."""
         for t in [] if self._quiet else news:
             yield from self._date(t.at)
-            yield terminal.transition(t.at, t.name, t.old.value, t.new, t.reason, self._paint)
+            name = self.titles.shown(t.name)
+            yield terminal.transition(t.at, name, t.old.value, t.new, t.reason, self._paint)
 
     def missed(self, count: int | None) -> Iterator[str]:
         """Write that transitions are known to have been, and no more of them."""
@@ -299,7 +317,7 @@ def _worst_first(row: terminal.Row) -> tuple[int, str]:
         TunnelState.STUCK, TunnelState.PARTIAL, TunnelState.UNKNOWN, TunnelState.CONNECTING,
         TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP,
     )  # fmt: skip
-    return order.index(row.state), row.name
+    return order.index(row.state), row.shown
 
 
 class Json:
@@ -307,6 +325,10 @@ class Json:
 
     unit = IPSEC
     """The systemd unit that runs pluto, for advice; "": none is known to."""
+
+    def __init__(self) -> None:
+        self.titles = Titles()
+        """For patterns alone: programs are told the UUID."""
 
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch import client
 from ipsecwatch.cli.tunnels import selection
-from ipsecwatch.client.connection_names import called, is_uuid
+from ipsecwatch.client.connection_names import MAX_KNOWN, called, is_uuid, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
@@ -22,6 +22,30 @@ def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
     """
     asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
     return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
+
+
+class Titles:
+    """What people call tunnels whose name is a UUID. Each is asked for once, and only briefly."""
+
+    def __init__(self) -> None:
+        self.by_uuid: dict[str, str] = {}
+        """Cleaned, as NetworkManager has them."""
+        self._asked: set[str] = set()
+
+    async def learn(self, names: Iterable[str]) -> None:
+        """Ask NetworkManager for those of these names that it hasn't been asked for."""
+        new = {name for name in names if is_uuid(name)} - self._asked
+        if new and len(self._asked) < MAX_KNOWN:
+            self._asked |= new
+            self.by_uuid |= {uuid: k.name for uuid, k in (await names_of(new)).items()}
+
+    def shown(self, name: str) -> str:
+        """Return what people are shown of a tunnel's name; both, where two are called the same."""
+        title = self.by_uuid.get(name)
+        if title is None:
+            return name
+        several = sum(each == title for each in self.by_uuid.values()) > 1
+        return f"{title} ({name})" if several else title
 
 
 async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +17,13 @@ import pytest
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import TunnelState
+from tests.cli.monitor.test_monitor import monitoring
 from tests.support import networkmanager
 from tests.support.bus_service import serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager
 from tests.support.recordings import ROOT, statuses
+from tests.support.small_gateway import road_warriors, show
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
@@ -101,6 +104,69 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         refused, silent = (out, err) if verb == ("check",) else (err, out)
         assert silent == ""
         assert f"{THIRD} or {OFFICE}" in refused
+
+
+async def test_who_finds_instances_by_both_names_of_their_template(
+    manager: NetworkManager,
+) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    async with serving() as service:
+        guest = replace(road_warriors(("alice",))[0], name=OFFICE)
+        await show(service, guest, *road_warriors(("bob",)))
+        await service.become(tunnel(OFFICE, TunnelState.WAITING, instances=1))
+        told = await asyncio.gather(
+            *(said("who", *names) for names in (["Office"], [OFFICE], ["Off*"], ["Office", "rw"]))
+        )
+        by_name, by_uuid, by_pattern, both = (out for _, out, _ in told)
+        assert by_name.splitlines()[1].split()[-1] == "Office[1]"
+        assert by_name == by_uuid == by_pattern
+        assert "1 peer: 1 connected; 1 more not shown" in by_name
+        assert ("alice" in both, "bob" in both) == (True, True)
+        _, out, _ = await said("who", "--json", "Office")
+        [peer] = json.loads(out)["peers"]
+        assert (peer["tunnel"], peer["template"]) == (f"{OFFICE}[1]", OFFICE)
+        assert "Office" not in out
+
+
+async def test_people_who_wait_read_its_name_and_programs_the_uuid(
+    manager: NetworkManager,
+) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    await manager.add(HOME, EVIL, networkmanager.L2TP)
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, TunnelState.DOWN))
+        late, absent = await asyncio.gather(
+            said("wait", "Office", "--for", "up", "--timeout", "0", "--json"),
+            said("wait", HOME, "--for", "up"),
+        )
+    assert late[2].startswith("ipsecwatch: timed out: Office is down")
+    assert json.loads(late[1])["tunnels"][0]["name"] == OFFICE
+    assert absent[2].startswith(r"ipsecwatch: no such tunnel: <b>evil</b>\x1b[2J. There are: ")
+
+
+async def test_monitor_tells_people_its_name_also_of_one_that_comes_later(
+    manager: NetworkManager,
+) -> None:
+    await manager.runs()
+    for uuid, name in ((OFFICE, "Office"), (HOME, "Home"), (THIRD, "Office")):
+        await manager.add(uuid, name)
+    async with serving() as service:
+        await service.look(tunnel(OFFICE, UP), tunnel("site", UP))
+        async with monitoring("Off*") as people, monitoring("--json", "Off*") as program:
+            day, _, row = [await people.line() for _ in range(3)]
+            assert row.split()[1:4] == ["●", "Office", "up"]
+            assert (await program.object())["tunnels"] == {OFFICE: "up"}
+            await service.become(tunnel(HOME, UP))
+            await service.become(tunnel(OFFICE, TunnelState.DOWN))
+            assert await people.line() != day  # another day
+            assert (await people.line()).split()[1:4] == ["○", "Office", "up"]
+            assert (await program.object())["tunnel"] == OFFICE
+            # Of two that are called the same the UUID tells which one it is.
+            await service.become(tunnel(THIRD, UP))
+            assert f"Office ({THIRD})" in await people.line()
+            assert (await program.object())["tunnel"] == THIRD
 
 
 @pytest.mark.parametrize(("release", "marked"), [("4.10", ""), ("5.2", ""), ("5.4", SAYS_SO)])
