@@ -26,6 +26,9 @@ EXIT_USAGE: Final = 2
 EXIT_UNKNOWN: Final = 3
 """Could not find out."""
 
+ASK_AFTER: Final = 20.0
+"""Seconds without a signal after which verbs that follow the service ask whether it hangs."""
+
 MAX_INPUT: Final = 256 << 20
 """Bytes of a file or a pipe that are read; the largest status that pluto can give is smaller."""
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
 from ipsecwatch.cli.common import (
+    ASK_AFTER,
     EXIT_NO,
     EXIT_OK,
     EXIT_UNKNOWN,
@@ -99,7 +100,7 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
     """Wait until it is so, and return True; False where the time is up."""
     patience = FIRST_LOOK if limit == 0 else limit
     with contextlib.suppress(TimeoutError):
-        following = client.follow(instance)
+        following = client.follow(instance, ask_after=ASK_AFTER)
         async with asyncio.timeout(patience), contextlib.aclosing(following) as events:
             return await _follow(waiting, events, limit)
     return False

@@ -40,8 +40,15 @@ from ipsecwatch.client.requests import (
     passed_on,
     take_snapshot,
 )
-from ipsecwatch.dbus.connection import BUS, BusError, LostError, connect
-from ipsecwatch.dbus.introspection import MANAGER, OBJECT_MANAGER, PROPERTIES, TUNNEL, interfaces
+from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, LostError, connect
+from ipsecwatch.dbus.introspection import (
+    MANAGER,
+    OBJECT_MANAGER,
+    PEER,
+    PROPERTIES,
+    TUNNEL,
+    interfaces,
+)
 from ipsecwatch.dbus.names import ROOT, bus_name, owner_rule
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
@@ -67,7 +74,7 @@ ANSWER_LIMIT: Final = 10.0
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
 
-async def follow(instance: str = "") -> AsyncGenerator[Event]:
+async def follow(instance: str = "", *, ask_after: float | None = None) -> AsyncGenerator[Event]:
     """Follow the service for ever: a Snapshot or Lost first, then what happens.
 
     With an ``instance``, that of ``ipsecwatch@INSTANCE.service``.
@@ -75,16 +82,21 @@ async def follow(instance: str = "") -> AsyncGenerator[Event]:
     Nothing is invented and nothing is left out: where signals were lost on the way, or this
     consumer was too slow, a fresh Snapshot comes in their place. Close the generator
     (contextlib.aclosing) to end it.
+
+    A service that hangs sends nothing, as one to which nothing happens. With ``ask_after`` it is
+    asked whether it is still there whenever it has sent nothing for that many seconds, and is Lost
+    if it doesn't answer within ANSWER_LIMIT. Without, nobody is woken while nothing happens;
+    systemd ends a service that hangs for a minute.
     """
     said: Event | None = None
-    async with aclosing(_through_all_buses(instance)) as events:
+    async with aclosing(_through_all_buses(instance, ask_after)) as events:
         async for event in events:
             if not (isinstance(event, Lost) and event == said):
                 yield event
             said = event
 
 
-async def _through_all_buses(instance: str) -> AsyncGenerator[Event]:
+async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGenerator[Event]:
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -93,7 +105,8 @@ async def _through_all_buses(instance: str) -> AsyncGenerator[Event]:
             yield Lost(clean(str(e)), e.hint)
         else:
             try:
-                async with aclosing(_Subscription(connection, instance).events()) as events:
+                subscription = _Subscription(connection, instance, ask_after)
+                async with aclosing(subscription.events()) as events:
                     async for event in events:
                         yield event
                         backoff.reset()
@@ -121,9 +134,10 @@ class _Gap(Exception):  # noqa: N818 - a turn in the plot
 class _Subscription:
     """Follows the service over one connection to the bus."""
 
-    def __init__(self, connection: BusConnection, instance: str) -> None:
+    def __init__(self, connection: BusConnection, instance: str, ask_after: float | None) -> None:
         self._connection = connection
         self._instance = instance
+        self._ask_after = ask_after
         self._name = bus_name(instance)
         self._owner: str | None = None
         self._unread: deque[Signal] = deque()
@@ -255,7 +269,30 @@ class _Subscription:
             if not self._connection.alive:
                 raise LostError(await self._connection.lost())
             self._stirred.clear()
-            await self._stirred.wait()
+            await self._stir()
+
+    async def _stir(self) -> None:
+        """Wait until something came in, or a silent service has answered. Raise BusError."""
+        try:
+            async with asyncio.timeout(self._ask_after):
+                await self._stirred.wait()
+        except TimeoutError:
+            await self._ask()
+
+    async def _ask(self) -> None:
+        """Wait until the service answers, or something comes in. Raise BusError after a while."""
+        call = self._connection.call(self._name, ROOT, PEER, "Ping", within=ANSWER_LIMIT)
+        asking, stirring = asyncio.ensure_future(call), asyncio.ensure_future(self._stirred.wait())
+        try:
+            await asyncio.wait([asking, stirring], return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                await asking
+        except ErrorReplyError as e:
+            if e.sender == BUS:  # else the service has answered
+                raise
+        finally:
+            asking.cancel()
+            stirring.cancel()
 
     def _read(self, signal: Signal) -> Event | None:
         member, body = signal.member, signal.body

@@ -128,6 +128,50 @@ async def test_a_tunnel_that_goes_goes_down_first() -> None:
     assert update == Update(OFFICE, None)
 
 
+async def test_who_asks_is_told_of_a_service_that_hangs_and_of_its_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is silent while nothing happens, too: then it answers, and nothing is told."""
+    monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.3)
+    async with odd_service() as service, following(ask_after=0.05) as follow:
+        await follow.seen(Snapshot)
+        asked = service.asked
+        await until(lambda: service.asked > asked + 1)
+        service.refuse = "org.freedesktop.DBus.Error.LimitsExceeded"  # an answer, too
+        asked = service.asked
+        await until(lambda: service.asked > asked + 1)
+        assert follow.kinds() == ["Snapshot"]
+        service.silent, service.refuse = True, None
+        await follow.seen(Lost)
+        service.silent = False
+        await follow.seen(Snapshot, 2)
+        service.change(1)
+        await follow.seen(Change)
+    hint = "Look at it with: systemctl status ipsecwatch"
+    assert follow.of(Lost) == [Lost("ipsecwatch doesn't answer", hint)]
+
+
+async def test_a_signal_that_comes_while_it_is_asked_is_told_at_once() -> None:
+    async with odd_service() as service, following(ask_after=0.05) as follow:
+        await follow.seen(Snapshot)
+        service.silent = True
+        for serial in (1, 2, 3):
+            asked = service.asked
+            await until(lambda asked=asked: service.asked > asked)
+            service.change(serial)
+            async with asyncio.timeout(subscription.ANSWER_LIMIT / 2):
+                await follow.seen(Change, serial)
+        assert follow.of(Lost) == []
+
+
+async def test_nobody_asks_a_silent_service_who_is_not_told_to() -> None:
+    async with odd_service() as service, following() as follow:
+        await follow.seen(Snapshot)
+        asked = service.asked
+        await asyncio.sleep(0.3)
+        assert service.asked == asked
+
+
 async def test_without_a_service_it_says_so_once_and_waits() -> None:
     async with following() as follow:
         await follow.seen(Lost)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Following:
     """A follower in a task of its own, and what it has seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask_after: float | None = None) -> None:
+        self.ask_after = ask_after
         self.events: list[Event] = []
         self.may_read = asyncio.Event()
         self.may_read.set()
 
     async def run(self) -> None:
-        async with aclosing(client.follow()) as events:
+        async with aclosing(client.follow(ask_after=self.ask_after)) as events:
             async for event in events:
                 self.events.append(event)
                 await self.may_read.wait()
@@ -42,8 +43,8 @@ class Following:
 
 
 @asynccontextmanager
-async def following() -> AsyncGenerator[Following]:
-    made = Following()
+async def following(ask_after: float | None = None) -> AsyncGenerator[Following]:
+    made = Following(ask_after)
     task = asyncio.create_task(made.run())
     try:
         yield made

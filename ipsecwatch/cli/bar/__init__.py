@@ -14,7 +14,7 @@ from ipsecwatch import client
 from ipsecwatch.agent import language
 from ipsecwatch.cli.bar import formats
 from ipsecwatch.cli.bar.line import Picture
-from ipsecwatch.cli.common import EXIT_OK, add_instance, verb
+from ipsecwatch.cli.common import ASK_AFTER, EXIT_OK, add_instance, verb
 from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.cli.tunnels.own_names import in_pluto
 from ipsecwatch.cli.verbs import VERBS
@@ -107,7 +107,9 @@ class Bar:
             await names.aclose()
 
     async def _follow_service(self, stirred: asyncio.Event) -> None:
-        async with contextlib.aclosing(client.follow(self._instance)) as events:
+        async with contextlib.aclosing(
+            client.follow(self._instance, ask_after=ASK_AFTER)
+        ) as events:
             async for event in events:
                 self._picture.take(event)
                 stirred.set()

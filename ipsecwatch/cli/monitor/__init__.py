@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import client
 from ipsecwatch.cli import suggest
-from ipsecwatch.cli.common import EXIT_OK, EXIT_USAGE, Failure, add_instance, reason_json, verb
+from ipsecwatch.cli.common import (
+    ASK_AFTER,
+    EXIT_OK,
+    EXIT_USAGE,
+    Failure,
+    add_instance,
+    reason_json,
+    verb,
+)
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.monitor import hooks
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels, Transition
@@ -140,7 +148,9 @@ class Monitor:
         """Print what happens, for ever."""
         runner = hooks.Hooks(program, limit) if program else None
         try:
-            async with contextlib.aclosing(client.follow(self._instance)) as events:
+            async with contextlib.aclosing(
+                client.follow(self._instance, ask_after=ASK_AFTER)
+            ) as events:
                 async for event in events:
                     if self._asks_for_titles:
                         await self._titles.learn(_names(event))

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch import client
-from ipsecwatch.cli.common import EXIT_OK
+from ipsecwatch.cli.common import ASK_AFTER, EXIT_OK
 from ipsecwatch.cli.display import keys, terminal
 from ipsecwatch.cli.display.screen import Screen, require_terminal
 from ipsecwatch.cli.display.terminal import Row
@@ -321,7 +321,7 @@ class Watch:
             self._arrange()
 
         names = ConnectionNames(named)
-        following = client.follow(self._instance)
+        following = client.follow(self._instance, ask_after=ASK_AFTER)
         async with contextlib.aclosing(names), contextlib.aclosing(following) as events:
             async for event in events:
                 self._picture.take(event)
