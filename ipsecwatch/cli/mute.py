@@ -64,9 +64,11 @@ def _change(args: argparse.Namespace) -> str:
     if args.undo:
         if args.until:
             raise Failure("--undo takes no --for", "See: ipsecwatch mute --help", EXIT_USAGE)
-        if not mutes.unmute(path, name, now):
+        # A UUID may have been muted before NetworkManager told its name.
+        undone = [n for n in dict.fromkeys((name, args.name)) if mutes.unmute(path, n, now)]
+        if not undone:
             raise Failure(f"{clean(name)} isn't muted", "What is: ipsecwatch mute", EXIT_NO)
-        return f"{name}: not muted any more"
+        return f"{undone[0]}: not muted any more"
     if not mutes.is_name(name):
         raise Failure(f"{clean(name)} can't be a tunnel's name", code=EXIT_USAGE)
     return _line(mutes.mute(path, name, Until(args.until or Until.HOUR), now))
