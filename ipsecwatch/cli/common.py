@@ -55,8 +55,6 @@ def fail(failure: Failure) -> int:
     line = f"ipsecwatch: {failure.message}"
     if failure.hint:
         line += f". {failure.hint}"
-    if failure.out:
-        print(failure.out, flush=True)
     print(line, file=sys.stderr)
     return failure.code
 

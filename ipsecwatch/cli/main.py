@@ -37,6 +37,7 @@ def run(argv: list[str]) -> int:
     try:
         return _run(argv)
     except Failure as failure:
+        _print(failure.out)
         return fail(failure)
     except BrokenPipeError:
         _silence()
@@ -51,6 +52,14 @@ def run(argv: list[str]) -> int:
 
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
+
+def _print(line: str) -> None:
+    """Print a line, if there is one, where somebody reads it."""
+    try:
+        print(line, end="\n" if line else "", flush=True)
+    except OSError:
+        _silence()
 
 
 def _silence() -> None:

@@ -255,7 +255,7 @@ class Text:
     ) -> Iterator[str]:
         """Write how things are: all tunnels, or of many those that aren't well."""
         now = time.time()
-        titles = {v.name: self.titles.shown(v.name) for v in views}
+        titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
         rows = sorted(with_titles(map(terminal.Row.of_view, views), titles), key=_worst_first)
         said = terminal.count(rows) if rows else "no tunnels"
         if seen.pluto_state is not PlutoState.RUNNING:

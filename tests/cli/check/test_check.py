@@ -7,6 +7,8 @@ import asyncio
 import json
 import os
 import re
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +24,6 @@ from tests.support.odd_service import odd_service
 from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.support.dbus_daemon import PrivateBus
 
 LINE = re.compile(
@@ -178,3 +178,11 @@ def test_no_bar_in_what_was_wrong_begins_performance_data() -> None:
     done = ipsecwatch("check", "-w", "1|2")
     assert done.stdout.startswith("IPSEC UNKNOWN - ")
     assert "|" not in done.stdout
+
+
+def test_wrong_usage_ends_as_such_where_nobody_reads_what_is_wrong() -> None:
+    command = f"{sys.executable} -m ipsecwatch check --nonsense"
+    for script in (f"{command} >&-", f"{command} >/dev/full", f"{{ sleep 0.2; {command}; }} | :"):
+        whole = f"set -o pipefail; {script}"
+        done = subprocess.run(["bash", "-c", whole], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.count("\n")) == (Level.UNKNOWN, 1), script
