@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, ROOT, TUNNEL, serving
 from tests.support.following import assert_consistent, following
-from tests.support.odd_service import odd_service
+from tests.support.odd_service import OddService, odd_service
 from tests.support.tunnels import SINCE, SINCE_MONO, tunnel
 from tests.support.waiting import until
 
@@ -151,13 +152,16 @@ async def test_who_asks_is_told_of_a_service_that_hangs_and_of_its_return(
     assert follow.of(Lost) == [Lost("ipsecwatch doesn't answer", hint)]
 
 
+def _asked_again(service: OddService, before: int) -> bool:
+    return service.asked > before
+
+
 async def test_a_signal_that_comes_while_it_is_asked_is_told_at_once() -> None:
     async with odd_service() as service, following(ask_after=0.05) as follow:
         await follow.seen(Snapshot)
         service.silent = True
         for serial in (1, 2, 3):
-            asked = service.asked
-            await until(lambda asked=asked: service.asked > asked)
+            await until(partial(_asked_again, service, service.asked))
             service.change(serial)
             async with asyncio.timeout(subscription.ANSWER_LIMIT / 2):
                 await follow.seen(Change, serial)

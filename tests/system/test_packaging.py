@@ -270,9 +270,16 @@ def test_without_a_network_a_build_says_nothing_of_versions(sources: Path, tmp_p
 
 def test_a_wheel_that_merely_lies_there_gets_into_no_package(sources: Path, tmp_path: Path) -> None:
     """A pip of our own, as the libraries may not be there: it fetches one and no more."""
-    for part in ("CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml"):
+    for part in (
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "LICENSE",
+        "README.md",
+        "SECURITY.md",
+        "pyproject.toml",
+    ):
         (sources / part).touch()
-    for part in ("systemd", "tests"):
+    for part in ("docs", "systemd", "tests"):
         (sources / part).mkdir()
     kept = sources / "build/wheels"
     kept.mkdir(parents=True)
