@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What is asked of systemd's own library: entries of the journal, and word of how a service goes.
+"""Calls of systemd's own library: reading the journal, and sending systemd the service's state.
 
-There are two ways to libsystemd: systemd-python, which a distribution builds for its own Python
-alone, and ctypes of the standard library, for every other Python. The first that is there is taken
-(binding.py). Either is imported when it is first wanted, and no sooner.
+There are two bindings of libsystemd: systemd-python, which a distribution builds only for its own
+Python, and ctypes of the standard library, for every other Python. The first that is installed is
+used (binding.py), and imported only when it is first needed.
 
-Looked at for the second way, and not taken (November 2026): cysystemd 2.0.5 brings a libsystemd of
-its own along, with four more libraries, and wants glibc 2.34, which EL 8 doesn't have; pystemd 0.15
-has no journal, and a compiler must build it; sdnotify and its like have no journal either.
+Considered instead of ctypes, and not used (November 2026): cysystemd 2.0.5 includes a libsystemd of
+its own, with four more libraries, and needs glibc 2.34, which EL 8 doesn't have; pystemd 0.15 has
+no journal, and needs a compiler; sdnotify and similar packages have no journal either.
 """
 
 from __future__ import annotations

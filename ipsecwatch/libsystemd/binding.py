@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which way it goes to libsystemd: by systemd-python where there is one, else by ctypes."""
+"""The choice of a binding of libsystemd: systemd-python where it is installed, else ctypes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class NoLibraryError(Exception):
-    """There is neither systemd-python nor a libsystemd that would do; ``hint`` says what helps."""
+    """Neither systemd-python nor a usable libsystemd is installed; ``hint`` says what helps."""
 
     def __init__(self, why: str) -> None:
         super().__init__(f"systemd's library can't be used: {why}")
@@ -26,7 +26,7 @@ class NoLibraryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One way to libsystemd."""
+    """One binding of libsystemd: its name, its reader of the journal, and sd_notify(3)."""
 
     name: str
     reader: type[JournalReader]
@@ -35,7 +35,7 @@ class Binding:
 
 @functools.cache
 def binding() -> Binding:
-    """Return the way that there is. Raise NoLibraryError."""
+    """Return the binding that can be used here. Raise NoLibraryError."""
     try:
         from ipsecwatch.libsystemd import with_systemd_python
     except ImportError:  # not there, built for another Python, or another package of that name

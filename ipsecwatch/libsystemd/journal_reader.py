@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A reader of the journal, whichever way it goes to libsystemd."""
+"""What a reader of the journal can do, with either binding of libsystemd."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 class JournalReader(Protocol):
-    """Goes from entry to entry of the journal, and fetches single fields.
+    """Moves from entry to entry of the journal, and fetches single fields.
 
-    It has each of the journal's files open, and lets go of one that journald deletes. There is one
-    more after each time that journald was killed, up to SystemMaxFiles= (100) of them.
+    It keeps each of the journal's files open until journald deletes it. Each time that journald is
+    killed, one more file is left, up to SystemMaxFiles= (100) of them.
 
     Every method may raise OSError: the journal's files may be damaged.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""libsystemd by way of ctypes, for a Python that systemd-python isn't built for.
+"""libsystemd through ctypes, for a Python that systemd-python isn't built for.
 
-Nothing but calls into the library, and no function of ours that it would call: such a one takes
-memory that is both written to and run, which the unit denies (MemoryDenyWriteExecute=).
+Functions of the library are called, but none of ours is passed to it as a callback: that takes
+memory that is both writable and executable, which the unit denies (MemoryDenyWriteExecute=).
 
 The functions are those of sd-journal.h and sd-daemon.h. Where one fails it returns a negated errno.
 """
@@ -40,8 +40,8 @@ _FUNCTIONS: Final = {
     "sd_journal_get_monotonic_usec": (c_void_p, POINTER(c_uint64), c_char_p),
     "sd_notify": (c_int, c_char_p),
 }
-"""The functions that are called, and the types of their arguments. The first release that had this
-library has them all, as their symbols' version says (LIBSYSTEMD_209)."""
+"""The functions that are called, and the types of their arguments. All are in the first release of
+this library, as the version of their symbols shows (LIBSYSTEMD_209)."""
 
 BOOT_ID: Final = 16
 """Bytes of a sd_id128_t."""
@@ -52,7 +52,7 @@ _NOP: Final = 0
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Return libsystemd. Raise OSError where it isn't there, AttributeError where it lacks some."""
+    """Return libsystemd. Raise OSError if it isn't installed, AttributeError if it lacks any."""
     loaded = ctypes.CDLL(NAME)
     for name, arguments in _FUNCTIONS.items():
         function = getattr(loaded, name)
@@ -127,7 +127,7 @@ class Reader:
         if found == -errno.ENOENT:
             raise KeyError(name)
         _check(found)
-        # What it points to is the library's, and another's after the next call: hence a copy.
+        # The memory is the library's, and reused by the next call: hence a copy.
         return ctypes.string_at(self._data, self._size.value)[len(key) + 1 :]
 
     def realtime(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""libsystemd by way of systemd-python, which has no annotations."""
+"""libsystemd through systemd-python, which has no annotations."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Reading a descriptor to its end, however much comes and however slowly.
+"""Reading a descriptor to its end in the background, and keeping a limited part of it.
 
-What is read is pluto's answer, and pluto waits in send() while nobody reads: reading goes on when
-nothing is kept any more. And it goes in bounded pieces, one a turn of the loop, since a pluto that
-writes as fast as we read would have the loop for itself.
+pluto waits in send() while nobody reads its answer, so all of it is read even when no more is kept.
+One turn of the event loop reads a limited amount: else a pluto that writes as fast as we read would
+block the loop.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 PIECE: Final = 256 << 10
 """Bytes of one read. A packet must fit: Linux bounds those of a Unix socket at some 208 KiB."""
 TURN_BYTES: Final = 256 << 10
-"""Read in one turn of the loop, at most."""
+"""Bytes that are read in one turn of the loop, at most."""
 TURN_READS: Final = 256
 """Reads in one turn of the loop, at most: from 5.4 each line is a packet."""
 ENDLESS: Final = 4
-"""How many times what is kept of an answer is read, before it counts as endless."""
+"""An answer is given up as endless after this many times the bytes that are kept of it."""
 
 
 class BoundedReader:
     """Reads a non-blocking descriptor until its end, an error, or ``most`` bytes (None: no limit).
 
     The first ``keep`` bytes are kept, as text with undecodable bytes as surrogate escapes. The
-    descriptor stays its owner's, who closes the drain first. ``read_into`` reads from it, raises
+    caller closes the descriptor, after this reader. ``read_into`` reads from it, raises
     BlockingIOError where there is nothing yet, and returns 0 at the end.
     """
 
@@ -50,29 +50,29 @@ class BoundedReader:
         self.first: float | None = None
         """When the first byte came, on the loop's clock."""
         self.error: OSError | None = None
-        """What ended it, if it wasn't the end."""
+        """The error that ended the reading, if one did."""
         self.endless = False
-        """It was given up: it had no end."""
+        """The reading was given up after ``most`` bytes."""
         self.on_end: Callable[[], None] | None = None
         self._loop.add_reader(fd, self._turn)
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more to come."""
+        """Whether the reading has ended: at the end, by an error, after too much, or by close()."""
         return self._end.is_set()
 
     @property
     def overflowed(self) -> bool:
-        """Whether more came than was to be kept."""
+        """Whether more than ``keep`` bytes were read."""
         return self.size > self._keep
 
     @property
     def text(self) -> str:
-        """What was kept."""
+        """The text of the bytes that were kept."""
         return "".join(self._parts)
 
     async def wait(self, deadline: float) -> bool:
-        """Wait for the end until ``deadline`` on the loop's clock; say whether it came."""
+        """Wait for the end until ``deadline`` on the loop's clock. Return whether it came."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._end.wait()
@@ -86,11 +86,12 @@ class BoundedReader:
         self._parts.clear()
 
     def close(self) -> None:
-        """Read no more. Can be called twice."""
+        """Stop reading. Can be called twice."""
         if not self.ended:
             self._finish()
 
     def _turn(self) -> None:
+        """Read for one turn of the loop, and decode what is kept."""
         pieces: list[bytearray] = []
         ending = self._read(pieces)
         if self.first is None and self.size:
@@ -105,7 +106,7 @@ class BoundedReader:
             self._finish()
 
     def _read(self, pieces: list[bytearray]) -> bool:
-        """Read what is there, up to one turn's share; say whether it was the last."""
+        """Read what is there, up to one turn's limit. Return whether the reading has ended."""
         stop = self.size + TURN_BYTES
         try:
             for _ in range(TURN_READS):
@@ -134,6 +135,6 @@ class BoundedReader:
             self.on_end()
 
 
-# One for all: it holds nothing between two calls of read_into.
+# One buffer for all readers: what it holds is copied before the next call of read_into.
 _buffer: Final = bytearray(PIECE)
 _view: Final = memoryview(_buffer)

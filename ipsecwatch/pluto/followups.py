@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""When to look at pluto although it isn't the tick yet: after a waker, and when time will tell.
+"""Extra polls between the regular ones: some after a waker, and one at a moment known before.
 
-Kernel and log may be ahead of pluto's status, so that one look after them isn't enough. And a
-tunnel that is tried becomes stuck, and a pluto that is away is given up, at a moment known before.
+Kernel and log may be ahead of pluto's status, so that one poll after them isn't enough. And the
+moment is known before at which a connecting tunnel becomes stuck, or a stopped pluto's tunnels go
+down.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAUSES: Final = (0.25, 0.5, 1.0)
-"""Seconds after a waker until the next looks."""
+"""Seconds after a waker at which pluto is polled again."""
 
 
 class Followups:
-    """Calls ``look`` when it is time; how often pluto is asked is another's affair."""
+    """Calls ``look`` when pluto should be polled; poller.py limits how often it really is."""
 
     def __init__(self, look: Callable[[], None]) -> None:
         self._look = look
@@ -27,43 +28,47 @@ class Followups:
         self._insists = False
 
     def wake(self) -> None:
-        """Look now, and some more times soon."""
+        """Call ``look`` now and after each of PAUSES. The kernel or systemd reported something."""
         self._insists = True
         self.logged()
 
     def logged(self) -> None:
-        """Look now; and some more times soon, until what pluto logged is seen."""
+        """Call ``look`` now and after each of PAUSES, until seen(). pluto logged something."""
         self._look()
         if self._echo is not None:
             self._echo.cancel()
         self._echo_after(0)
 
     def seen(self) -> None:
-        """Take note that something was seen. Of the kernel's word it may be a part."""
+        """Cancel the follow-up polls, because one has shown a transition.
+
+        Not those of wake(): one transition may be only a part of what the kernel reported.
+        """
         if self._echo is not None and not self._insists:
             self._echo.cancel()
             self._echo = None
 
     def set_alarm(self, due: float | None) -> None:
-        """Look at a moment on the loop's clock, and at no other that was set before.
+        """Call ``look`` at ``due`` on the loop's clock, instead of at the time that was set before.
 
-        The tick alone would find up to a second late what is stuck by then.
+        None: at no time. Regular polls alone would notice what is due up to a second late.
         """
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         loop = asyncio.get_running_loop()
-        # What is overdue already waits for an answer, and asking more often brings none.
+        # If it is overdue already, a poll is under way or failed: asking more often doesn't help.
         if due is not None and due > loop.time():
             self._alarm = loop.call_at(due, self._look)
 
     def close(self) -> None:
-        """Look no more."""
+        """Cancel all calls of ``look``."""
         for timer in (self._echo, self._alarm):
             if timer is not None:
                 timer.cancel()
 
     def _echo_after(self, n: int) -> None:
+        """Schedule the follow-up poll number ``n``, counted from 0."""
         before = PAUSES[n - 1] if n else 0.0
         loop = asyncio.get_running_loop()
         self._echo = loop.call_later(PAUSES[n] - before, self._echoed, n)

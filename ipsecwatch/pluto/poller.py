@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""When to ask pluto: often enough to see all, seldom enough not to be felt.
+"""When to ask pluto: the loop of polls, and the limit on the time that they cost pluto.
 
-A tick, a faster one while something is being negotiated, and wakers that bring the next question
-forward. Above them stands the budget: pluto spends at most a fiftieth of its time on us.
+A poll comes every ``interval``, every ``fast_interval`` while something is being negotiated, and
+earlier when a waker asks for it. The budget limits all of them: pluto spends at most a fiftieth of
+its time on our questions.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUDGET: Final = 49.0
-"""After an answer, pluto has this many times the peace that it cost: our share is 2 %."""
+"""After an answer pluto isn't asked for this many times what it cost: our share is 2 %."""
 MAX_PEACE: Final = 300.0
-"""But no longer than this: who gives no sign of life for five minutes watches nothing."""
+"""Seconds that this lasts at most: state that is older than five minutes is of little use."""
 MAX_BACKOFF: Final = 60.0
-"""Between two questions to a pluto that is ill."""
+"""Seconds between two questions at most, while pluto doesn't answer properly."""
 EXTRA_EVERY: Final = 0.25
 EXTRA_AT_ONCE: Final = 2
 """Wakers get two polls at once and four a second: five at most in any second."""
 MOST_WAIT: Final = 0.25
 """Seconds of waiting for an answer that are charged while only a few have been seen."""
 SAMPLES: Final = 5
-"""Answers that are remembered to tell what one costs."""
+"""Answers from which the cost of one is estimated."""
 MOMENT: Final = 0.001
-"""Seconds that nobody waits for; differences of large numbers are no more exact."""
+"""Seconds below which a delay counts as none: clock readings subtract no more exactly."""
 GRACE: Final = 10.0
 """Seconds by which the loop may be late before it counts as stuck."""
 
@@ -45,29 +46,30 @@ _ILL: Final = (Trouble.UNREACHABLE, Trouble.CUT, Trouble.TOO_LONG)
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that decides when to ask next. Times are seconds."""
+    """Everything on which the time of the next question depends. Times are seconds."""
 
     interval: float
     fast_interval: float
     soon: bool = False
     """Something is being negotiated."""
     trouble: Trouble | None = None
-    """What became of the last question, if not an answer."""
+    """Why the last question got no answer; None: it got one."""
     failures: int = 0
-    """In how many polls running pluto was ill."""
+    """The number of polls in a row without a proper answer (UNREACHABLE, CUT, TOO_LONG)."""
     cost: float = 0.0
-    """What the last answer took of pluto's time."""
+    """The time that pluto spent on the last poll."""
     since_begin: float = 0.0
-    """Since the last question."""
+    """Since the last poll began."""
     since_end: float = 0.0
-    """Since the end of the last answer."""
+    """Since the last poll got its answer, or its error."""
     woken: bool = False
+    """A waker has asked for a poll since the last one began."""
     extra_in: float = 0.0
-    """When another poll is allowed that is none of the clock's."""
+    """Until a waker may trigger the next poll."""
 
 
 def next_delay(s: Situation) -> float:
-    """Say how long to wait from now on; 0: ask."""
+    """Return how many seconds to wait before the next question; 0: ask now."""
     tick = min(s.interval, s.fast_interval) if s.soon else s.interval
     peace = min(BUDGET * s.cost, MAX_PEACE) - s.since_end
     if s.failures:
@@ -80,10 +82,10 @@ def next_delay(s: Situation) -> float:
 
 
 class _Costs:
-    """What an answer to one question takes of pluto's time.
+    """Estimates how much of pluto's time the answers to one command take.
 
-    How long an answer takes to come says more than that: pluto may have been busy, or we. So the
-    best rate of the last few answers counts, not one that had to wait.
+    The time until an answer has come also includes that in which pluto, or this process, was busy
+    with something else. So the best rate of the last SAMPLES answers counts.
     """
 
     def __init__(self) -> None:
@@ -91,27 +93,30 @@ class _Costs:
         self._waits: deque[float] = deque(maxlen=SAMPLES)
 
     def of(self, answer: Answer) -> float:
+        """Return the seconds that pluto spent on an answer, which becomes one of the samples."""
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)
         wait = min(self._waits)
         if len(self._waits) < SAMPLES:
-            # A few prove nothing: pluto starts, or waits for updown scripts, for seconds, and isn't
-            # busy with us. They must not blind us for a minute.
+            # A few waits prove nothing: pluto may be starting, or waiting for updown scripts, for
+            # seconds. Charged in full, they would stop the polls for minutes.
             wait = min(wait, MOST_WAIT) if len(self._waits) > 1 else 0.0
         return min(self._rates) * size + wait
 
 
 class _Extras:
-    """Lets through so many polls at once, and then one each so many seconds."""
+    """Limits the polls of wakers: EXTRA_AT_ONCE at once, then one every EXTRA_EVERY seconds."""
 
     def __init__(self) -> None:
         self._full_at = float("-inf")
 
     def ready_in(self, now: float) -> float:
+        """Return how many seconds it takes until another such poll is allowed."""
         return max(0.0, self._full_at - (EXTRA_AT_ONCE - 1) * EXTRA_EVERY - now)
 
     def use(self, now: float) -> None:
+        """Count a poll."""
         self._full_at = max(now, self._full_at) + EXTRA_EVERY
 
 
@@ -122,9 +127,9 @@ class PollerEndedError(Exception):
 class Poller:
     """Asks pluto again and again, one question at a time, until it is cancelled.
 
-    ``ask`` asks once. ``on_poll`` gets what came of it and when (wall clock, monotonic), and says
-    whether to look again soon; the next question waits for it, and what it raises ends run().
-    ``timeout`` is ask's own limit.
+    ``ask`` asks once, within ``timeout`` seconds. ``on_poll`` is called with the outcome and its
+    time (wall clock, monotonic), and returns whether the next poll comes after ``fast_interval``.
+    The next question waits until it returns; an exception of it ends run().
     """
 
     def __init__(
@@ -156,20 +161,20 @@ class Poller:
         self._moves_by: float | None = None
         self._over = False
         self.polls = 0
-        """How many there have been."""
+        """The number of polls so far."""
 
     def wake(self) -> None:
-        """Bring the next poll forward, as far as limits allow: something has happened.
+        """Start the next poll as soon as the limits allow.
 
-        A poll that is under way doesn't count: it may have been answered before it happened.
+        Another one follows a poll that is under way: pluto may have answered that already.
         """
         self._woken = True
         self._signal.set()
 
     async def refresh(self) -> None:
-        """Return after a poll that began after this call. All who wait share one.
+        """Wait until a poll that begins after this call has ended. All waiting callers share one.
 
-        Raises PollerEndedError when run() ends, or has ended.
+        Raise PollerEndedError when run() ends, or has ended.
         """
         if self._over:
             raise PollerEndedError
@@ -180,7 +185,7 @@ class Poller:
 
     @property
     def moving(self) -> bool:
-        """Whether run() is alive and not later than it meant to be. For a watchdog to ask."""
+        """Whether run() is running, and at most GRACE seconds behind its plan. For a watchdog."""
         now = asyncio.get_running_loop().time()
         return self._moves_by is not None and now < self._moves_by + GRACE
 
@@ -196,11 +201,12 @@ class Poller:
             _release(self._waiters, PollerEndedError())
 
     async def _until_due(self) -> None:
+        """Wait until the next poll is due. A call of wake() may shorten the wait."""
         loop = asyncio.get_running_loop()
         while (delay := next_delay(self._situation(loop.time()))) > MOMENT:
             self._moves_by = loop.time() + delay
             if self._woken:
-                # Nothing can bring it forward any more; a storm of wakers costs nothing here.
+                # Further calls of wake() change nothing, so none of them interrupts this sleep.
                 await asyncio.sleep(delay)
                 continue
             with suppress(TimeoutError):
@@ -208,6 +214,10 @@ class Poller:
                     await self._signal.wait()
 
     async def _poll(self) -> None:
+        """Ask pluto, pass the outcome to ``on_poll``, and let the callers of refresh() return.
+
+        They get PollerEndedError if this is cancelled or ``on_poll`` raises.
+        """
         loop = asyncio.get_running_loop()
         now = loop.time()
         if next_delay(replace(self._situation(now), woken=False)) > MOMENT:
@@ -226,10 +236,11 @@ class Poller:
             _release(waiters, PollerEndedError())
 
     async def _question(self) -> Answer | AskError:
+        """Ask, once more if pluto breaks off its answer, and note outcome and cost."""
         outcome = await self._attempt()
         self._cost = self._cost_of(outcome)
         if isinstance(outcome, AskError) and outcome.trouble is Trouble.CUT:
-            # A pluto that stops or starts breaks off; what it is by now, it tells at once.
+            # pluto breaks off when it stops or starts: a second question shows which.
             outcome = await self._attempt()
             self._cost += self._cost_of(outcome)
         logger.debug("pluto was asked: %s, %.3f s of its time", _in_brief(outcome), self._cost)
@@ -238,7 +249,7 @@ class Poller:
         return outcome
 
     async def _attempt(self) -> Answer | AskError:
-        # Somebody else's question may have to end first.
+        # Twice: a question of another caller of the same client may have to end first.
         self._moves_by = asyncio.get_running_loop().time() + 2 * self._timeout
         try:
             return await self._ask()
@@ -266,13 +277,14 @@ class Poller:
 
 
 def _in_brief(outcome: Answer | AskError) -> str:
-    """Return what came of a question, for the debug log."""
+    """Return the outcome of a question in one line, for the debug log."""
     if isinstance(outcome, AskError):
         return f"{outcome.trouble.value}, {outcome}"
     return f"{outcome.command.value}, {len(outcome.text)} characters over {outcome.via.value}"
 
 
 def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
+    """Finish the futures that aren't done yet, with an error if one is given."""
     for waiter in waiters:
         if waiter.done():
             continue

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which question to ask: the whole status, or a cheap one that shows whether anything moved.
+"""Which question to ask: the whole status, or the cheaper list of states.
 
-Where the status is large, the budget allows it every half a minute or so. `showstates` costs pluto
-a fraction of it and has every SA; it doesn't have the connections, nor what is wanted up. So it
-tells that something moved, and the status what that means.
+Where the status is large, the budget allows it only every half a minute or so. `showstates` costs
+pluto a fraction of that and lists every SA, but not the connections, nor which of them shall be up.
+So it shows whether any SA changed, and the status is asked for to learn what that means.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 USELESS: Final = 2
-"""Cheap questions after each other that all showed a move: where SAs move all the time, as they do
-with thousands of them, they are a waste."""
+"""Cheap questions in a row that all showed a change. Where SAs change all the time, as they do with
+thousands of them, cheap questions are wasted."""
 REST: Final = 600.0
-"""Seconds for which they are left out then."""
+"""Seconds for which no cheap question is asked then."""
 
 LONGEST: Final = 60.0
-"""Seconds after which the whole status is asked for even if no SA has moved."""
+"""Seconds after which the whole status is asked for even if no SA has changed."""
 
 Moves = frozenset[tuple[int, str, str, int | None, bool]]
-"""What of the SAs is more than the ticking of timers and counters."""
+"""The SAs of a report without their timers and counters, which change all the time."""
 
 
 def moves(report: Report) -> Moves:
-    """Reduce a report's SAs to what tells that something moved."""
+    """Return a report's SAs without what changes all the time. If it differs, an SA changed."""
     return frozenset((s.serial, s.name, s.story, s.parent_serial, s.newest) for s in report.states)
 
 
 class Probe:
-    """Chooses each question. ``interval`` is the tick that the whole status would have to keep."""
+    """Chooses each question: a cheap one where the status costs too much for each ``interval``."""
 
     def __init__(self, pluto_client: PlutoClient, interval: float) -> None:
         self._pluto_client = pluto_client
@@ -51,12 +51,15 @@ class Probe:
         self._wasted = 0
 
     async def ask(self, now: float) -> Answer:
-        """Ask the question that is due. ``now`` is monotonic. Raises AskError."""
+        """Ask for the list of states if that is enough, else for the whole status.
+
+        ``now`` is monotonic. Raise AskError.
+        """
         if self._cheap_will_do(now):
             try:
                 return await self._pluto_client.ask(Command.STATES, self._version)
             except AskError as e:
-                # A whack that finds no pluto may look elsewhere than we do: the socket knows.
+                # A whack that finds no pluto may have used another socket than ours: ask ours.
                 if e.trouble not in (Trouble.UNAVAILABLE, Trouble.STOPPED):
                     raise
                 logger.info("large status, and no cheap question: %s", e)
@@ -64,11 +67,14 @@ class Probe:
         return await self._pluto_client.ask()
 
     def whole(self) -> None:
-        """Have the whole status asked for next."""
+        """Make the next question be for the whole status."""
         self._moves = None
 
     def learn(self, answer: Answer, report: Report, now: float) -> bool:
-        """Take note of an answer; False: it was a cheap one, and shows that something moved."""
+        """Note an answer. Return False if a cheap one shows that an SA changed.
+
+        Then, and where the cheap answer is incomplete, the whole status is asked for next.
+        """
         if answer.command is Command.STATUS:
             self._cost = answer.took - answer.waited
             self._version = report.version
@@ -85,6 +91,7 @@ class Probe:
         return False
 
     def _cheap_will_do(self, now: float) -> bool:
+        """Return whether the cheap question is enough, and can be asked."""
         return (
             BUDGET * self._cost > self.interval
             and self._moves is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One bounded question to pluto, over its control socket or through whack.
+"""Asking pluto one question within a time limit, over its control socket or through whack.
 
 pluto is one thread. It takes questions from a queue of six places, reads them and writes its
 answers with calls that block, without a limit of time. So a client that asks and does not read
@@ -7,9 +7,9 @@ stops every tunnel of the machine (https://github.com/libreswan/libreswan/issues
 that leaves early does harm as well: pluto logs a "Broken pipe" for every line that is left, 3,000
 of them for 200 connections (4.10). Therefore
 
-- the question is sent in the same breath as the connection is made;
-- what is asked is read to its end, even when nobody wants it any more: a question that takes too
-  long is left to a drain in the background, and no other is asked before that has ended;
+- the question is sent right after connect(), without a turn of the event loop in between;
+- every answer is read to its end, even when nobody wants it any more: one that takes too long is
+  read on in the background, and no other question is asked before it has ended;
 - there is one question at a time.
 """
 
@@ -76,15 +76,15 @@ class Trouble(StrEnum):
     """Why there is no answer."""
 
     STOPPED = "stopped"
-    """Nobody is there."""
+    """Nobody listens at the socket: pluto isn't running."""
     UNREACHABLE = "unreachable"
-    """Somebody is there and doesn't answer in time, or not us."""
+    """Somebody listens who doesn't answer in time, doesn't admit us, or isn't root."""
     CUT = "cut"
     """The answer broke off."""
     TOO_LONG = "too-long"
     """The answer is longer than we read."""
     UNAVAILABLE = "unavailable"
-    """This question can't be asked, or not safely. pluto may be well."""
+    """This question can't be asked, or not safely. That says nothing about pluto."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +123,24 @@ class AskError(Exception):
         self.trouble = trouble
         self.hint = hint
         self.partial = partial
-        """What had come by then."""
+        """The part of the answer that was received."""
         self.busy = busy
         """Seconds that pluto spent on it, as far as can be told."""
         self.via = via
 
     def hint_for(self, unit: str) -> str:
-        """Return the hint where ``unit`` runs pluto ("": none is known to)."""
+        """Return the hint, worded for the systemd unit that runs pluto ("": none is known)."""
         about = _ABOUT_PLUTO.get(self.hint)
         return self.hint if about is None else advice_about_pluto(about, unit)
 
     @property
     def forbidden(self) -> bool:
-        """Whether it is for rights that there is no answer: it won't be better by itself."""
+        """Whether we lack the rights to ask pluto, which doesn't change by itself."""
         return self.hint == _ROOT
 
     @property
     def pluto(self) -> PlutoState:
-        """How pluto is, then. One that breaks off is running: its answer can't be trusted."""
+        """The state of pluto that this error shows. One that broke off its answer is running."""
         return {
             Trouble.STOPPED: PlutoState.STOPPED,
             Trouble.CUT: PlutoState.RUNNING,
@@ -149,12 +149,12 @@ class AskError(Exception):
 
 
 class _NoSocketError(AskError):
-    """There is no control socket to be had. whack may know better."""
+    """The control socket can't be used. whack may still reach pluto."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question under way."""
+    """A question that was sent, and whose answer is being read."""
 
     sock: socket.socket
     reader: BoundedReader
@@ -162,13 +162,14 @@ class _Asked:
     at: float
 
     def close(self) -> None:
+        """Close the connection, without a call of the reader's ``on_end``."""
         self.reader.on_end = None
         self.reader.close()
         self.sock.close()
 
 
 class PlutoClient:
-    """Asks one pluto. ``timeout`` is for a whole question; ``max_answer`` bytes are kept."""
+    """Asks one pluto. ``timeout``: seconds for a whole question; ``max_answer``: bytes kept."""
 
     def __init__(
         self,
@@ -188,11 +189,11 @@ class PlutoClient:
         self._versions = Versions()
         self._whack_rests_until = float("-inf")
         self.on_recovered: Callable[[], None] | None = None
-        """Called when a question that was given up is over: pluto can be asked again."""
+        """Called when the answer to a question that timed out has ended: ask() works again."""
 
     @classmethod
     def of(cls, settings: Settings) -> PlutoClient:
-        """Return one for the pluto that the settings name."""
+        """Return a client for the pluto that the settings name."""
         return cls(
             settings.control_socket,
             whack=settings.whack,
@@ -201,11 +202,11 @@ class PlutoClient:
         )
 
     async def ask(self, command: Command = Command.STATUS, version: str | None = None) -> Answer:
-        """Ask, and give up after the time limit. Questions queue up here, not at pluto's.
+        """Ask pluto a question and return its answer. Raise AskError, also after the time limit.
 
-        What isn't STATUS needs the running pluto's ``version``: a whack of any other version can
-        make pluto shut down (its message is laid out otherwise, and is read all the same).
-        Raises AskError.
+        Callers wait for each other here, so that pluto has one question of ours at a time. Commands
+        other than STATUS need the running pluto's ``version``: a whack of another version can make
+        pluto shut down, since pluto reads its message by a different layout.
         """
         async with self._turn:
             self._expect_no_late_answer()
@@ -220,7 +221,7 @@ class PlutoClient:
             return answer
 
     async def close(self, grace: float = 1.0) -> None:
-        """End. A question under way has ``grace`` seconds to be answered."""
+        """Close the connection of a late answer, which has ``grace`` seconds to end."""
         late = self._late
         if late is not None:
             late.reader.on_end = None
@@ -231,6 +232,10 @@ class PlutoClient:
     # --- The control socket -----------------------------------------------------------------
 
     async def _ask_socket(self, deadline: float) -> Answer:
+        """Ask for the status over the control socket. Raise AskError.
+
+        An answer that is late, or whose caller is cancelled, is read on in the background.
+        """
         asked = await self._connect(deadline)
         try:
             await asked.reader.wait(deadline)
@@ -242,13 +247,14 @@ class PlutoClient:
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
+        """Connect and send the question; try again while pluto's queue is full. Raise AskError."""
         loop = asyncio.get_running_loop()
         while True:
             try:
                 return self._try_connect()
             except BlockingIOError:
-                # The queue is full. Nobody tells when a place gets free (AF_UNIX has no
-                # EINPROGRESS), and to wait in connect() would hold up the loop.
+                # The queue is full. The kernel doesn't report when a place becomes free (AF_UNIX
+                # has no EINPROGRESS), and waiting in connect() would block the event loop.
                 if loop.time() + QUEUE > deadline:
                     raise AskError(
                         Trouble.UNREACHABLE, "too many others wait for pluto's answer", _HANGS
@@ -258,12 +264,17 @@ class PlutoClient:
             await asyncio.sleep(QUEUE)
 
     def _try_connect(self) -> _Asked:
+        """Connect and send the question, without waiting.
+
+        A stream socket or one of packets: the type that pluto took last is tried first. Raise
+        BlockingIOError where pluto's queue is full, OSError, and AskError for a wrong listener.
+        """
         for kind in tuple(self._kinds):
             sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
             try:
                 sock.connect(self._path)
                 pid = self._believed_peer(sock)
-                # pluto waits for it from now on, so it must not wait for a turn of the loop.
+                # From now on pluto waits for the question: send it without a turn of the loop.
                 sock.send(QUESTION)
             except OSError as e:
                 sock.close()
@@ -279,24 +290,25 @@ class PlutoClient:
         raise AssertionError("unreachable: the last kind returns or raises")
 
     def _believed_peer(self, sock: socket.socket) -> int | None:
-        """Return the process id of who listens at the socket. Raise AskError unless it is root.
+        """Return the process id of the socket's listener. Raise AskError unless it is root's.
 
-        Where the settings name the socket, the owner of its folder is as good: he alone can put
-        one there, and in a container's user namespace he is its root (the kernel tells both by our
-        own numbers).
+        None: the process is in another PID namespace. For a socket that the settings name, the
+        owner of its folder is accepted as well: only that user can create a socket there, and in a
+        container's user namespace it is the container's root (both user ids are as we see them).
         """
         creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
         pid, uid, _ = struct.unpack("iII", creds)
         if uid != 0 and (self._path == CONTROL_SOCKET or uid != _owner_of_folder(self._path)):
             text = f"it is user {uid}, and not root, who listens on {self._path}"
             raise AskError(Trouble.UNREACHABLE, text, _STRANGER)
-        return pid or None  # 0: it lives in a PID namespace elsewhere
+        return pid or None  # 0: the process is in another PID namespace
 
     def _begin(self, sock: socket.socket, pid: int | None) -> _Asked:
         reader = BoundedReader(sock.fileno(), sock.recv_into, self._max, self._max * ENDLESS)
         return _Asked(sock, reader, pid, asyncio.get_running_loop().time())
 
     def _explain(self, e: OSError) -> AskError:
+        """Return the AskError for an error of connect() or send()."""
         if e.errno == errno.ENOENT:
             text = f"pluto is not running: there is no {self._path}"
             return _NoSocketError(Trouble.STOPPED, text, _START)
@@ -312,6 +324,7 @@ class PlutoClient:
         return _NoSocketError(Trouble.UNREACHABLE, text, _HANGS)
 
     def _judge(self, asked: _Asked) -> Answer:
+        """Return the answer that was read. Raise AskError if it is late, too long or broken off."""
         reader, took = asked.reader, asyncio.get_running_loop().time() - asked.at
         waited = took if reader.first is None else reader.first - asked.at
         if not reader.ended:
@@ -332,11 +345,13 @@ class PlutoClient:
         return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
 
     def _leave(self, asked: _Asked) -> None:
+        """Keep reading a late answer in the background, and drop what is read."""
         asked.reader.forget()
         asked.reader.on_end = self._late_ended
         self._late = asked
 
     def _late_ended(self) -> None:
+        """Close the connection of a late answer that has ended, and call ``on_recovered``."""
         if self._late is not None:
             self._late.close()
             self._late = None
@@ -344,6 +359,7 @@ class PlutoClient:
             self.on_recovered()
 
     def _expect_no_late_answer(self) -> None:
+        """Raise AskError while an earlier answer is late; after LATE seconds, give it up."""
         if self._late is None:
             return
         age = asyncio.get_running_loop().time() - self._late.at
@@ -356,6 +372,10 @@ class PlutoClient:
     # --- whack ------------------------------------------------------------------------------
 
     async def _ask_whack_instead(self, e: AskError, deadline: float) -> Answer:
+        """Ask for the status through whack, because the socket failed with ``e``.
+
+        Raise ``e`` where whack fails too, which then isn't tried again for WHACK_REST seconds.
+        """
         loop = asyncio.get_running_loop()
         if not self._whacks() or loop.time() < self._whack_rests_until:
             raise e
@@ -366,13 +386,14 @@ class PlutoClient:
             raise e from None
 
     def _whacks(self) -> list[str]:
-        # One that nobody has named may be too old to be told of a pluto elsewhere.
+        """List the paths of whacks that can be asked for the status."""
+        # Any whack but one that the settings name may be too old for --ctlsocket.
         if not self._whack and self._path != CONTROL_SOCKET:
             return []
         return whack.find(self._whack)
 
     async def _whack_of(self, version: str | None, deadline: float) -> str:
-        """Find the whack that is of the running pluto's version. Raise AskError."""
+        """Return the path of a whack of the running pluto's version. Raise AskError."""
         tools = {path: await self._versions.of(path, deadline) for path in whack.find(self._whack)}
         for path, tool in tools.items():
             if tool is not None and tool == version and whack.reaches(tool, self._path):
@@ -385,6 +406,7 @@ class PlutoClient:
         raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
 
     async def _ask_whack(self, command: Command, version: str | None, deadline: float) -> Answer:
+        """Run whack with a command and return its answer. Raise AskError."""
         if command is not Command.STATUS:
             path = await self._whack_of(version, deadline)
         elif found := self._whacks():  # --status is safe with any
@@ -403,7 +425,7 @@ class PlutoClient:
 
 
 def _owner_of_folder(path: str) -> int | None:
-    """Return the user whose folder a file is in; None: it can't be told."""
+    """Return the user id of the owner of a file's folder; None: it can't be read."""
     try:
         return os.stat(os.path.dirname(path)).st_uid
     except OSError:
@@ -416,10 +438,11 @@ def _no_whack() -> AskError:
 
 
 def judge(command: Command, run: whack.Run) -> Answer:
-    """Say what a run of whack is worth: by its text, since exit codes differ by release.
+    """Return the answer of a run of whack, or raise the AskError that its output shows.
 
-    Up to 3.23 it exits with 1 or 3 after a good answer, and from 3.25 with 33 when pluto isn't
-    running, is starting or stopping, or doesn't let us in. Raises AskError.
+    The output decides, since exit codes differ by release: up to 3.23 whack exits with 1 or 3
+    after a good answer, and from 3.25 with 33 when pluto isn't running, is starting or stopping,
+    or doesn't admit us.
     """
     err, busy = run.stderr, run.took - run.waited
     if run.exit is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a service of systemd's doesn't see of the file system (PrivateTmp=, ProtectHome=)."""
+"""Which folders systemd's sandbox hides from this process (PrivateTmp=, ProtectHome=)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _MADE_UP: Final = ("/systemd-private-", "/inaccessible/")
-"""What systemd mounts in the place of a folder comes from these (proc_pid_mountinfo(5)); the latter
-is below /run/systemd, and in a container below /run/host."""
+"""Parts of the paths that systemd mounts in place of a hidden folder (proc_pid_mountinfo(5)). The
+second is below /run/systemd, and in a container below /run/host."""
 
 
 def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the folder above a path in whose place this process sees another one; None: none.
+    """Return the folder of a path that systemd hides from this process; None: it hides none.
 
-    A folder that is made visible again (BindPaths=) is a mount of its own, and no such one.
+    A folder that is made visible again (BindPaths=) is a mount of its own, and isn't hidden.
     """
     try:
         table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
@@ -32,6 +32,6 @@ def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
 
 
 def _mount(line: str) -> tuple[str, str]:
-    """Return where a line's mount is, and which folder of its file system is seen there."""
+    """Return the mount point of a line of mountinfo, and the folder that is mounted there."""
     fields = line.split(" ")
     return (fields[4], fields[3]) if len(fields) > 4 else ("", "")

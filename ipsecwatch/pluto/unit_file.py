@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether this machine has a systemd unit, by its file: for who asks pluto without the service."""
+"""Whether this machine has a systemd unit, by its file: for commands that don't ask the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _BOOTED: Final = Path("/run/systemd/system")
-"""There where systemd is the init (sd_booted(3))."""
+"""Exists where systemd is the init (sd_booted(3))."""
 _FOLDERS: Final = tuple(
     Path(folder)
     for folder in (
@@ -20,7 +20,7 @@ _FOLDERS: Final = tuple(
         "/lib/systemd/system",
     )
 )
-"""Where systemd looks for units (systemd.unit(5)), the first that has one first."""
+"""Where systemd looks for units, in this order (systemd.unit(5))."""
 
 
 def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
@@ -36,6 +36,6 @@ def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _B
 
 
 def _template(name: str) -> str:
-    """Return the name of the template of which a unit is an instance; else its own."""
+    """Return the name of a unit's template (``a@b.service``: ``a@.service``), else its own."""
     before, at, rest = name.partition("@")
     return f"{before}@.{rest.rpartition('.')[2]}" if at else name

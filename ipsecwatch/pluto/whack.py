@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running whack, libreswan's own tool, so that it can neither hang nor leave anything behind."""
+"""Running whack, libreswan's own tool, with a time limit and without leaving processes behind."""
 
 from __future__ import annotations
 
@@ -26,59 +26,61 @@ PLACES: Final = (
 """Where whack is. Never found through PATH, and not the ``ipsec`` wrapper, which is a script."""
 
 CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
-"""Where whack looks for pluto if it isn't told; up to 3.20 by /var/run, which is the same."""
+"""Where whack looks for pluto by default; up to 3.20 by /var/run, which is the same."""
 _TAKES_A_SOCKET: Final = (3, 25)
 """The first release whose whack has ``--ctlsocket`` (seen in 3.25; not there in 3.20)."""
 
 ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 KEEP_STDERR: Final = 64 << 10
 REAP: Final = 1.0
-"""Seconds that a killed process has to be gone."""
+"""Seconds that are waited for a killed process to end."""
 GLANCE: Final = 0.005
 """Seconds between two looks whether a process that has closed its pipes is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of running a program."""
+    """The output and the end of a program that was run."""
 
     stdout: str
     stderr: str
     exit: int | None
-    """Its exit code, minus a signal, or None: it was killed for taking too long."""
+    """Its exit code; a negated signal number; None: we killed it, for it took or wrote too much."""
     took: float
+    """Seconds from its start to its end."""
     waited: float
-    """Of these seconds, those before the first byte."""
+    """Of these, the seconds before the first byte."""
     overflowed: bool = False
     """It wrote more than was to be kept."""
 
 
 def find(configured: str = "") -> list[str]:
-    """Find every whack: where the settings say, or where distributions put it.
+    """List the paths of all whacks: where the settings say, or where distributions put it.
 
-    Of several libreswans on a machine any may be the one that runs.
+    Where several libreswans are installed, any of them may be the running one.
     """
     places = (configured,) if configured else PLACES
     return [path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)]
 
 
 def command(path: str, question: str, control_socket: str) -> list[str]:
-    """Return how a whack is called to ask the pluto at a control socket a question."""
+    """Return the command line that asks the pluto at a control socket a question."""
     where = [] if control_socket == CONTROL_SOCKET else ["--ctlsocket", control_socket]
     return [path, *where, f"--{question}"]
 
 
 def reaches(version: str, control_socket: str) -> bool:
-    """Return whether a whack of a version can be told where pluto's control socket is."""
+    """Return whether a whack of a version can ask the pluto at a control socket."""
     number = re.match(r"v?(\d+)\.(\d+)", version, re.ASCII)
     old = number is not None and (int(number[1]), int(number[2])) < _TAKES_A_SOCKET
     return control_socket == CONTROL_SOCKET or not old
 
 
 async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
-    """Run a program until ``deadline`` on the loop's clock, then kill it and all its children.
+    """Run a program. Kill it and its children at ``deadline`` (loop's clock), or if cancelled.
 
-    Both pipes are read to their ends whatever comes. Raises OSError where it can't be started.
+    The first ``keep`` bytes of its output are kept; after ENDLESS times as many it is killed.
+    Raise OSError where it can't be started.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -102,7 +104,7 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
         process.stdout.close()
         process.stderr.close()
         if not done:
-            # It hasn't been waited for yet, so the number still is its own and its group's.
+            # Its end wasn't collected yet, so the id is still its own and its group's.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await _gone(process, loop.time() + REAP)
@@ -112,6 +114,7 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a program in a session of its own, with non-blocking pipes. Raise OSError."""
     process = subprocess.Popen(
         argv,
         bufsize=0,
@@ -137,6 +140,7 @@ def _read_into(fd: int, view: memoryview) -> int:
 
 
 async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait until a process has ended. Return whether it did by ``deadline`` (loop's clock)."""
     loop = asyncio.get_running_loop()
     while process.poll() is None:
         if loop.time() >= deadline:
@@ -146,15 +150,15 @@ async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 class Versions:
-    """Which version each whack is, asked again only when the file is another one."""
+    """The versions of whacks, each asked for again only when its file has changed."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
 
     async def of(self, path: str, deadline: float) -> str | None:
-        """Ask whack for its version, as pluto prints its own; None: it can't be told.
+        """Return a whack's version in the form in which pluto prints its own; None: not known.
 
-        ``whack --version`` doesn't talk to pluto.
+        It is asked with ``whack --version``, which doesn't talk to pluto.
         """
         try:
             s = os.stat(path)

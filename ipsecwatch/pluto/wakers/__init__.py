@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What may bring the next poll forward: pluto's log, its socket, its unit, sleep, the kernel.
+"""What may trigger a poll early: pluto's log, its socket, its unit, the end of sleep, the kernel.
 
-A waker never says how a tunnel is. It says "look now", and the log supplies reasons. Each lives
-without its source: no journal, no bus, no rights are nothing but a slower answer.
+A waker never decides the state of a tunnel. It only triggers a poll; the log also supplies reasons.
+Each is optional: without the journal, the bus or the rights for one, changes are seen later.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The end of a log file: lines as they are added to it, for as long as it is there.
+"""Reading the lines that are added to a log file, also while it is renamed or truncated.
 
-It is believed only where root alone may write to it: a line in it gives a reason.
+Only a file that root alone may write to is read, since its lines become reasons.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 CHUNK: Final = 64 << 10
 """Bytes that are read at once."""
 MAX_BEHIND: Final = 8 << 20
-"""Bytes that may be left to be read; beyond that all but the last are left out."""
+"""Bytes that may be unread. If there are more, all but the last CHUNK of them are skipped."""
 MAX_LINE: Final = 4096
 """Bytes of a line that are kept; pluto cuts its own at 1,024."""
 MAX_BACK: Final = 1 << 20
-"""Bytes before the end that are looked through for what was logged since some moment."""
+"""Bytes before the end that are searched for the first line since some moment."""
 MARK: Final = 64
-"""Bytes before our place in the file by which we know that it is the same file yet."""
+"""Bytes before our position that are compared to notice that the file was truncated."""
 
 
 class UntrustedError(Exception):
-    """Others than root may write to a file. The text says who, in one line."""
+    """A file isn't one that root alone may write to. The text says why, in one line."""
 
 
 class FileTail:
-    """Reads what is added to one file. Renamed or deleted, it is the same file."""
+    """Reads what is added to one file, also after that was renamed or deleted."""
 
     def __init__(self, path: Path, *, since: float | None) -> None:
-        """Open it. Raise OSError, UntrustedError.
+        """Open the file. Raise OSError, UntrustedError.
 
-        It is read from the first line on that was logged ``since`` (wall clock) by its stamp; from
-        its end on where it has no stamps; from its begin where that is None.
+        Reading starts with the first line whose stamp is at or after ``since`` (wall clock), or at
+        the end if no line has a stamp; with the first line of the file if ``since`` is None.
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
@@ -50,20 +50,23 @@ class FileTail:
             os.close(self._fd)
             raise
         self.id = (found.st_dev, found.st_ino)
-        # The rest of a line whose beginning nobody has read is no line.
+        # In the middle of a line: the rest of it is skipped.
         self._cut = self._mark[-1:] not in (b"", b"\n")
         self._part = b""
 
     @property
     def watched(self) -> str:
-        """A path that names this very file, whatever has become of its own."""
+        """A path that leads to this open file, even if it was renamed or deleted."""
         return f"/proc/self/fd/{self._fd}"
 
     def read(self) -> tuple[list[bytes], bool]:
-        """Return the lines of a chunk, and whether there is more. Raise OSError."""
+        """Read up to CHUNK bytes. Return their lines, and whether there may be more.
+
+        Starts at the beginning again if the file was truncated. Raise OSError.
+        """
         size = os.fstat(self._fd).st_size
         if size < self._at or self._before() != self._mark:
-            # It was truncated, and perhaps written beyond our place since.
+            # It was truncated, and since then perhaps written to beyond our position.
             self._at, self._part, self._cut = 0, b"", False
         if size - self._at > MAX_BEHIND:
             self._at, self._part, self._cut = size - CHUNK, b"", True
@@ -73,12 +76,15 @@ class FileTail:
         return self._lines(data), len(data) == CHUNK
 
     def _before(self) -> bytes:
-        """Return what stands right before our place."""
+        """Return the MARK bytes before our position."""
         begin = max(0, self._at - MARK)
         return os.pread(self._fd, self._at - begin, begin)
 
     def _place_of(self, since: float, found: os.stat_result) -> int:
-        """Find the first line that was logged ``since``, by stamps; without any, the end."""
+        """Return the position of the first line that was logged ``since``, by the stamps.
+
+        Chunks are searched backwards, at most MAX_BACK bytes. The end, if no line is so new.
+        """
         place = end = found.st_size
         shift: float | None = None
         while end > max(0, found.st_size - MAX_BACK):
@@ -100,23 +106,24 @@ class FileTail:
         return place
 
     def _lines(self, data: bytes) -> list[bytes]:
+        """Return the lines that are complete with these bytes, and keep the start of the next."""
         *whole, rest = data.split(b"\n")
         if whole:
             first, *others = whole
             whole = others if self._cut else [self._part + first, *others]
             self._part, self._cut = b"", False
-        # Of a line that never ends only the beginning is kept. One who doesn't append leaves a hole
-        # where the file was cut short.
+        # Of a line that never ends only the beginning is kept. NULs: where a file is truncated
+        # under a writer that doesn't append, its next write leaves a hole before it.
         self._part = (self._part + rest).lstrip(b"\0")[:MAX_LINE]
         return [line.lstrip(b"\0")[:MAX_LINE] for line in whole]
 
     def close(self) -> None:
-        """Read no more."""
+        """Close the file."""
         os.close(self._fd)
 
 
 def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
-    """List the lines from ``first`` on with their places, the last one first."""
+    """List the lines from ``first`` on with their positions, the last one first."""
     found: list[tuple[int, bytes]] = []
     for line in data[first:].split(b"\n"):
         found.append((first, line))
@@ -125,6 +132,7 @@ def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
 
 
 def _check(path: Path, found: os.stat_result) -> None:
+    """Raise UntrustedError unless root alone may write to an open file, or replace it."""
     if not stat.S_ISREG(found.st_mode):
         raise UntrustedError(f"{path} is not a file")
     if found.st_uid != 0:

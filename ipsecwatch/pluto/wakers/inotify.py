@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Files and folders as they change: inotify(7); and pluto's control socket, as it comes and goes.
+"""Watching files and folders with inotify(7), and a waker for pluto's control socket.
 
-Python has no inotify; three calls of libc's are all it takes.
+Python's standard library has no inotify; three functions of libc are called by ctypes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EVENT: Final = struct.Struct("iIII")
 
 
 class Inotify:
-    """What the kernel tells of files and folders. Raises OSError where it won't."""
+    """An inotify descriptor. Raises OSError where the kernel refuses one, or a watch."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -41,18 +41,18 @@ class Inotify:
             raise _last_error()
 
     def add(self, path: str | Path, mask: int) -> int:
-        """Watch a file or folder; return the number that its events will have."""
+        """Watch a file or folder. Return the watch's number, by which its events are known."""
         number: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
         if number < 0:
             raise _last_error()
         return number
 
     def remove(self, number: int) -> None:
-        """Watch something no more."""
+        """Remove the watch with this number."""
         self._libc.inotify_rm_watch(self.fd, number)
 
     def events(self) -> Iterator[tuple[int, int, str]]:
-        """Yield what has happened: whose number, which flags, and the name in a folder."""
+        """Yield events without waiting: the watch's number, flags, and the name in the folder."""
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
@@ -65,7 +65,7 @@ class Inotify:
             yield number, mask, os.fsdecode(name)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Close the descriptor, which ends all watches."""
         os.close(self.fd)
 
 
@@ -75,10 +75,10 @@ def _last_error() -> OSError:
 
 
 class SocketWatch(Waker):
-    """Calls ``wake`` when the socket, or a directory above it, appears or goes.
+    """Calls ``wake`` when the socket, or a directory above it, is created, moved or deleted.
 
-    The directory itself goes with every stop of ipsec.service and comes with every start; those
-    above it may come with a container.
+    Every stop of ipsec.service deletes the socket's directory, and every start creates it again;
+    the directories above may be created with a container.
     """
 
     def __init__(self, path: Path, wake: Callable[[], None]) -> None:
@@ -89,7 +89,7 @@ class SocketWatch(Waker):
         self._watches: dict[int, Path] = {}
 
     def open(self) -> bool:
-        """Begin to watch; False where the kernel won't let us."""
+        """Start to watch. Return False where the kernel refuses."""
         try:
             self._inotify = Inotify()
         except (OSError, AttributeError) as e:
@@ -100,16 +100,16 @@ class SocketWatch(Waker):
         return True
 
     def close(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         if self._inotify is not None:
             asyncio.get_running_loop().remove_reader(self._inotify.fd)
             self._inotify.close()
             self._inotify = None
 
     def _watch_below(self, top: Path) -> None:
-        """Watch a directory and those on the way from it to the socket, as far as they are there.
+        """Watch a directory and those between it and the socket, as far as they exist.
 
-        From the top down: what comes meanwhile is seen in the one above it.
+        From the top down, so that one that is created meanwhile is reported by the one above.
         """
         for directory in reversed(self._path.parents):
             if directory.is_relative_to(top):
@@ -127,6 +127,7 @@ class SocketWatch(Waker):
             self._watches[number] = directory
 
     def _ready(self) -> None:
+        """Handle all events that are there, and call ``wake`` once if one concerns the socket."""
         if self._inotify is None:
             return
         wanted = False
@@ -138,6 +139,7 @@ class SocketWatch(Waker):
             self._wake()
 
     def _matters(self, number: int, name: str) -> bool:
+        """Return whether an event is about the next path element towards the socket; watch that."""
         directory = self._watches.get(number)
         if directory is None or self._path.relative_to(directory).parts[0] != name:
             return False

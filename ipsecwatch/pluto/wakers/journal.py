@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""pluto's lines in the journal, and systemd's about its unit: waker and witness.
+"""A waker that reads pluto's lines in the journal, and those of systemd about pluto's unit.
 
-Anybody can log as "pluto"; only what journald itself vouches for is believed: that a process is
-root's, and runs in pluto's unit, or is the pluto that has answered at our socket (witnesses.py).
+Any process can log as "pluto". So only the fields that journald itself adds are trusted: they must
+say that the process is root's and runs in pluto's unit, or that it is the pluto that has answered
+at our socket (witnesses.py).
 
-After a pause the first line is heard 0.25 s late: journald collects what is written for so long
-before it lets readers know (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
+After a pause the first line is read 0.25 s late: journald waits for so long before it notifies
+readers (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
 
-Files of the journal may be damaged. A reader raises various errors then, whatever it meets; none of
-them gets out of here. An entry that can't be read is skipped, and a reader that doesn't
-get on is opened anew.
+The journal's files may be damaged, and a reader raises various errors then. All of them are handled
+here: an entry that can't be read is skipped, and a reader that makes no progress is closed and
+opened again.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEHIND: Final = 10.0
-"""Seconds of reading without reaching the end, after which the rest is left out."""
+"""Seconds of reading without reaching the end, after which the rest is skipped."""
 
 MAX_DAMAGED: Final = 1000
-"""Entries in a row that can't be read, before the reader is taken for one that doesn't get on."""
+"""Entries in a row that can't be read, after which the reader is opened again."""
 
 REOPEN: Final = (1.0, 5.0, 30.0, 60.0)
-"""Seconds until a reader that failed is opened anew, the last one for ever."""
+"""Seconds until a reader that failed is opened again; the last pause is repeated."""
 
 DROPPED: Final = "a596d6fe7bfa4994828e72309e95d61e"
-"""Of journald's entry about lines that it dropped (RateLimitBurst=)."""
+"""The message id of journald's entry about lines that it dropped (RateLimitBurst=)."""
 
 
 class PlutoLog(LogWaker):
-    """Reads on from where the journal ends when it is opened, or from an earlier moment."""
+    """Reads pluto's lines in the journal: new ones, and on demand those since some moment."""
 
     def __init__(
         self,
@@ -62,9 +63,9 @@ class PlutoLog(LogWaker):
         path: Path | None = None,
         match: Iterable[str] = (),
     ) -> None:
-        """``match``: fields, NAME=value, by which pluto's entries are known in place of the unit.
+        """``match``: NAME=value of the fields that mark pluto's entries, instead of its unit.
 
-        They are as trustworthy as the settings say (config.py), if root has sent them.
+        config.py checks that they can be trusted in entries that root has sent.
         """
         super().__init__(hear, wake)
         self._unit = unit
@@ -73,7 +74,7 @@ class PlutoLog(LogWaker):
         self._reader: JournalReader | None = None
         self._witnesses = Witnesses()
         self._behind_since: float | None = None
-        """When there was last more to read than a turn is for; None: the end was reached since."""
+        """Since when no turn of reading has reached the journal's end; None: the last one did."""
         self._reopening: asyncio.Handle | None = None
         self._pauses = Backoff(REOPEN)
         self._damaged = 0
@@ -86,9 +87,10 @@ class PlutoLog(LogWaker):
         return self._reader is not None
 
     def open(self, since: float | None = None) -> bool:
-        """Begin to read, with what was logged ``since`` (wall clock) if that is told.
+        """Start to read, from the first line that was logged ``since`` (wall clock); None: the end.
 
-        False where there is no journal, or none that we may read; that is tried again now and then.
+        Return False where there is no journal, or none that we may read. Then that is tried again
+        after each of REOPEN.
         """
         try:
             self._reader = self._opened(since)
@@ -101,21 +103,26 @@ class PlutoLog(LogWaker):
         return True
 
     def answered(self, pids: Iterable[int]) -> None:
-        """Take note of the process ids that our pluto may log with; none: nobody knows.
+        """Note the process ids that our pluto may log with; empty: they aren't known.
 
-        What it had logged before is heard now. That wakes nobody: its answer is newer.
+        Lines of theirs that were held until now are passed to ``hear``, without a call of ``wake``:
+        pluto's answer is newer than they are.
         """
         for line in self._witnesses.answered(pids):
             self._note(line)
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if self._reopening is not None:
             self._reopening.cancel()
             self._reopening = None
         self._drop_reader()
 
     def _opened(self, since: float | None) -> JournalReader:
+        """Return a new reader of the entries that may be pluto's, registered with the event loop.
+
+        They are selected only roughly: _line() checks each. Raises whatever the reader raises.
+        """
         reader = binding().reader(self._path)
         try:
             if self._match:
@@ -146,7 +153,7 @@ class PlutoLog(LogWaker):
             self._reader = None
 
     def _give_up(self, why: Exception) -> None:
-        """Drop a reader that doesn't get on, and open another one later, at the journal's end."""
+        """Close the reader after an error, and open another one later, at the journal's end."""
         level = logging.DEBUG if self._pauses.failures else logging.WARNING
         logger.log(level, "pluto's log can't be read any more (%s); trying again", why)
         self._drop_reader()
@@ -170,7 +177,7 @@ class PlutoLog(LogWaker):
             self._again()
 
     def _process(self) -> bool:
-        """Learn what has changed in the journal's files; says whether anything has."""
+        """Make the reader read what has changed in the journal's files. Return whether any has."""
         if self._reader is None:
             return False
         try:
@@ -183,6 +190,7 @@ class PlutoLog(LogWaker):
         self._process()
 
     def _read(self) -> bool:
+        """Read lines for one turn; after BEHIND seconds without reaching the end, skip the rest."""
         begin = time.monotonic()
         if self._reader is None:
             return False
@@ -196,6 +204,7 @@ class PlutoLog(LogWaker):
         return more
 
     def _read_until(self, end: float) -> bool:
+        """Read entries until there are no more, or until ``end``. Skip damaged ones."""
         while self._reader is not None:
             try:
                 entry = JournalEntry.next(self._reader)
@@ -211,7 +220,7 @@ class PlutoLog(LogWaker):
         return False
 
     def _leave_out(self, reader: JournalReader) -> None:
-        """Go to the journal's end: lines are logged faster than they are read."""
+        """Skip to the journal's end, because lines are logged faster than they are read."""
         self._behind_since = None
         level = logging.DEBUG if self._told_behind else logging.WARNING
         logger.log(level, "pluto logs faster than can be read; lines were left out")
@@ -219,19 +228,22 @@ class PlutoLog(LogWaker):
         _seek_end(reader)
 
     def _take_entry(self, line: LogLine | None) -> None:
-        """Take note of an entry that could be read; None: nothing is to be heard of it now."""
+        """Note that an entry could be read, and pass on its line; None: it has none for now."""
         self._damaged = 0
         self._pauses.reset()
         if line is not None:
             self._take(line)
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
-        """Return what is to be heard of an entry now; None: nothing."""
+        """Return the line of an entry if it is to be believed; None: it isn't.
+
+        A line of a pluto that may still turn out to be ours is held until that is known.
+        """
         entry = _without_stamp(entry)
         if entry.message.startswith(DEBUGGING):
             return None
         if self._match and all(entry.field(name) == value for name, value in self._match):
-            return replace(entry.line(), identifier="pluto")  # a driver's is the container's
+            return replace(entry.line(), identifier="pluto")  # a driver logs the container's name
         by_unit = not self._match and entry.field("_SYSTEMD_UNIT") == self._unit
         line = entry.line()
         if not is_pluto(entry.field("_EXE")):
@@ -245,7 +257,7 @@ class PlutoLog(LogWaker):
         return None
 
     def _tells_of_a_cut(self, entry: JournalEntry) -> bool:
-        """Return whether it tells that journald dropped lines of pluto's unit, or our pluto's."""
+        """Return whether journald reports there that it dropped lines of our pluto or its unit."""
         if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
             return False
         pid = int(entry.field("OBJECT_PID") or 0)
@@ -254,7 +266,10 @@ class PlutoLog(LogWaker):
         return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
-        """Count an entry that can't be read: the reader has gone to it, and next goes behind it."""
+        """Count an entry that can't be read; after MAX_DAMAGED of them, open another reader.
+
+        The next call of next() moves the reader past it.
+        """
         self._damaged += 1
         level = logging.DEBUG if self._told_damaged else logging.INFO
         logger.log(level, "the journal has entries that can't be read (%s): skipped", why)
@@ -270,9 +285,11 @@ def _without_stamp(entry: JournalEntry) -> JournalEntry:
 
 
 def _seek_end(reader: JournalReader) -> None:
+    """Move a reader to the last entry, so that next() returns only newer ones."""
     reader.seek_tail()
-    # Where the last entry is damaged it has been gone to all the same.
+    # Where the last entry is damaged, previous() raises, but has moved to it.
     with suppress(Exception):
         if not reader.previous():
-            # There is none. From the tail, the first that come would be passed over but for one.
+            # The journal is empty. Left at the tail, all but one of the first new entries would
+            # be skipped.
             reader.seek_head()

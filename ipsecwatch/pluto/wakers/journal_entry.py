@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The journal's entries, read for as little as can be.
+"""An entry of the journal, whose fields are read only when they are needed.
 
-A pluto that debugs logs thousands of lines a second, of which nothing but the first two characters
-matters.
+A pluto that debugs logs thousands of lines a second, and their first two characters are enough to
+skip them.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ MAX_LINE: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """The entry that a reader has come to last; it can be asked for more until it goes on."""
+    """The current entry of a reader. Its methods are valid until the reader moves on."""
 
     reader: JournalReader
     message: bytes
 
     @classmethod
     def next(cls, reader: JournalReader) -> JournalEntry | None:
-        """Go to the next one; None at the end. Raise KeyError, OSError for a damaged one."""
+        """Move a reader to the next entry and return that; None: the end.
+
+        Raise KeyError or OSError where the entry is damaged.
+        """
         return cls(reader, reader.field("MESSAGE")) if reader.next() else None
 
     def line(self) -> LogLine:
-        """Return it as a line. Raise OSError where the journal is damaged."""
+        """Return the entry as a LogLine. Raise OSError where the journal is damaged."""
         # pluto logs no NUL; in a damaged file other fields may follow one.
         text = _text(self.message)[:MAX_LINE].partition("\0")[0]
         return LogLine(self.reader.realtime() / 1e6, text, self.field("SYSLOG_IDENTIFIER"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""pluto's lines in a log file (logfile=): waker and witness, as those in the journal are.
+"""A waker that reads pluto's lines in a log file (logfile=), as journal.py does in the journal.
 
-The file may be rotated, truncated and deleted. pluto writes on into the one it has open until it
-is told otherwise, so the last two files of the name are followed.
+The file may be rotated, truncated and deleted. pluto keeps writing to the file that it has open
+until it is told to open the new one, so the last two files of that name are followed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_AWAY: Final = 840.0
-"""Seconds for which what a file got while nobody read it is read later; a quarter of an hour later
-a stamp would be another one (log_stamp.py)."""
+"""Seconds: lines that were logged longer ago than this while nobody read the file aren't read. It
+is less than a quarter of an hour, after which stamps are ambiguous (log_stamp.py)."""
 
 
 class LogFile(LogWaker):
-    """Follows the file that it is told of, and a new one of that name from its begin."""
+    """Follows the file that follow() names, and any new file of that name from its first line."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class LogFile(LogWaker):
         self._tails: list[FileTail] = []
         self._watches: dict[tuple[int, int], int] = {}
         self._was_there = True
-        """What can't be read is older than we are: only what comes later is news."""
+        """False: there was no such file at the last try, so that all lines of one are new."""
         self.since = clock()
-        """What was logged since then (wall clock) is yet to be heard, whichever file it is in."""
+        """Lines that were logged from then on (wall clock) are still to be read."""
         self.trouble = ""
-        """Why the file isn't read, in one line; "" where it is, or where there is none to read."""
+        """Why the file isn't read, in one line; "" where it is read, or none is to be read."""
 
     @property
     def path(self) -> Path | None:
-        """The file that is to be followed."""
+        """The path that follow() named; None: none."""
         return self._path
 
     @property
@@ -62,12 +62,15 @@ class LogFile(LogWaker):
         return bool(self._tails)
 
     def open(self) -> bool:
-        """Follow the file again after an error; False where there is none."""
+        """Follow the file again after an error. Return whether a file is being read."""
         self.follow(self._path, anew=True)
         return self.follows
 
     def follow(self, path: Path | None, *, anew: bool = False) -> None:
-        """Follow this file, and no other; None: none. Say in ``trouble`` why that can't be."""
+        """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
+
+        If it is followed already nothing changes, unless ``anew``.
+        """
         if path == self._path and not anew and (path is None or self._inotify is not None):
             if path is not None and not self._tails:
                 self._take_up(from_end=self._was_there)
@@ -89,7 +92,7 @@ class LogFile(LogWaker):
             self._come_back()
 
     def close(self) -> None:
-        """Follow no file any more."""
+        """Stop following."""
         self._read_no_more()
         while self._tails:
             self._drop(self._tails[0])
@@ -99,6 +102,7 @@ class LogFile(LogWaker):
             self._inotify = None
 
     def _ready(self) -> None:
+        """Handle inotify's events: open a new file of the name, and read what was added."""
         if self._inotify is None or self._path is None:
             return
         new = False
@@ -110,7 +114,10 @@ class LogFile(LogWaker):
             self._again()
 
     def _take_up(self, *, from_end: bool) -> None:
-        """Open the file that has the name now, unless it is the one that had it before."""
+        """Open the file that has the path now, unless it is open already.
+
+        ``from_end``: read it only from ``since`` on, at most MAX_AWAY seconds back.
+        """
         if self._inotify is None or self._path is None:
             return
         now = self._clock()
@@ -142,8 +149,9 @@ class LogFile(LogWaker):
         tail.close()
 
     def _refuse(self, why: Exception) -> None:
+        """Set ``trouble``, because the file can't be opened or isn't to be trusted."""
         if isinstance(why, UntrustedError):
-            self.since = self._clock()  # what it has got by now is nothing to be believed later
+            self.since = self._clock()  # lines from before are never believed, even if it is mended
         path = clean(str(self._path))
         self._was_there = not isinstance(why, FileNotFoundError)
         if isinstance(why, FileNotFoundError) and (folder := hidden_folder(str(self._path))):
@@ -154,6 +162,7 @@ class LogFile(LogWaker):
             self.trouble = clean(str(why))
 
     def _read_until(self, end: float) -> bool:
+        """Read the lines of all followed files until there are no more, or until ``end``."""
         now = self._clock()
         for tail in tuple(self._tails):
             more = True
@@ -168,6 +177,7 @@ class LogFile(LogWaker):
         return False
 
     def _take_raw(self, raw: bytes) -> None:
+        """Pass on a line with the time of its stamp, or the present time where it has none."""
         stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw
         if not text or text.startswith(DEBUGGING):

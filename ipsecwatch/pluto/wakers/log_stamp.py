@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""pluto's time stamp in a log file: no year, and no time zone.
+"""pluto's time stamp in a log file, which has no year and no time zone.
 
-Time zones, and years, differ by whole quarters of an hour: that much is known of a line of just
-now by the clock, and of a file by when it was last written to.
+Time zones, and years, differ by whole quarters of an hour. So the minutes within a quarter and the
+seconds are reliable; the rest follows from the clock for a line that was logged just now, and from
+a file's time of modification for the lines in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 QUARTER: Final = 900.0
 """Seconds."""
 MAX_AGE: Final = 60.0
-"""Seconds that a line may be old when it is read, for its stamp to be believed."""
+"""Seconds that a line may be old when it is read; if it seems older, its stamp isn't believed."""
 
 STAMP: Final = re.compile(
     rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d(?:\.\d{1,6})?): ", re.ASCII
@@ -24,9 +25,10 @@ _MONTHS: Final = {name.encode(): n for n, name in enumerate(calendar.month_abbr)
 
 
 def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float:
-    """Return when a line was logged, if that is at most ``oldest`` seconds ago in any time zone.
+    """Return the wall-clock time at which a line was logged, whatever its time zone is.
 
-    Else ``now``, when it is read. ``oldest`` is less than a quarter of an hour.
+    ``now``, the time of reading, where the stamp would be more than ``oldest`` seconds old; that is
+    less than a quarter of an hour.
     """
     within = int(stamp[4]) % 15 * 60 + float(stamp[5])
     age = (now - within) % QUARTER
@@ -34,7 +36,7 @@ def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float
 
 
 def naive(line: bytes, near: float) -> float | None:
-    """Return the stamp of a line as if it was UTC's, of the year of ``near``; None: it has none."""
+    """Return a line's stamp as if it was UTC in the year of ``near``; None: it has none."""
     stamp = STAMP.match(line)
     if stamp is None or stamp[1] not in _MONTHS:
         return None
@@ -44,7 +46,7 @@ def naive(line: bytes, near: float) -> float | None:
 
 
 def shift(last: float, written: float) -> float | None:
-    """Return by how much stamps are to be shifted, by the last one and when that was written.
+    """Return the seconds to add to naive stamps, by the last stamp and the time of its writing.
 
     None where they don't fit: somebody else has written to the file, or set its time.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the journal and a log file have in common: lines that are read in turns, and may wake."""
+"""What the wakers for the journal and for a log file share: reading in short turns, and waking."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 TURN: Final = 0.01
-"""Seconds of reading before others get their turn."""
+"""Seconds of reading, after which the event loop gets its turn."""
 
 PEACE: Final = 3.0
-"""While there is more to read, we rest this many times as long as we have read: a quarter of a
-processor is what the log of a pluto that debugs may cost."""
+"""While there is more to read, reading pauses for this many times as long as it took: the log of a
+pluto that debugs costs at most a quarter of a processor."""
 
 PATIENCE: Final = 0.5
-"""Seconds that settle() reads at most, while pluto may log faster than we read."""
+"""Seconds that settle() reads at most, since pluto may log faster than we read."""
 
 DEBUGGING: Final = b"| "
-"""How a line begins that pluto logs for its developers: thousands a second, and evidence of
-nothing."""
+"""The beginning of lines that pluto logs for its developers (plutodebug=). There may be thousands a
+second, and they are skipped."""
 
 
 class LogWaker(Waker):
     """Reads a log as it grows.
 
-    ``hear`` is called with each line that isn't for developers, and says whether it is worth a look
-    at pluto; then ``wake`` is called once for all such that came together.
+    ``hear`` is called with each line that isn't for developers, and returns whether pluto should be
+    polled because of it. Then ``wake`` is called, once for all such lines of one turn.
     """
 
     def __init__(self, hear: Callable[[LogLine], bool], wake: Callable[[], None]) -> None:
@@ -43,35 +43,39 @@ class LogWaker(Waker):
         self._wake = wake
         self._more: asyncio.TimerHandle | None = None
         self._rest_until = float("-inf")
-        """Until then (monotonic) others have the processor, who may have more to do."""
+        """Until then (monotonic) nothing is read, so that others have the processor."""
         self._worth = 0.0
-        """When the last line was logged that is worth a look."""
+        """When the last line was logged because of which pluto should be polled."""
         self._news = False
-        """There was one since the last call of ``wake``."""
+        """There was such a line since the last call of ``wake``."""
         self._last = 0.0
         self.count = 0
-        """Lines so far. None at all: pluto may log elsewhere."""
+        """Lines passed to ``hear`` so far. 0: pluto may log elsewhere."""
 
     @property
     def last(self) -> float | None:
-        """When the last line was logged that was read, on the wall clock; None: there was none."""
+        """When the newest line was logged that was read (wall clock); None: none was read."""
         return self._last or None
 
     @abstractmethod
     def _read_until(self, end: float) -> bool:
-        """Read lines until there are no more, or until ``end`` (monotonic); say if there may be."""
+        """Read lines until there are no more, or until ``end`` (monotonic).
+
+        Return whether there may be more.
+        """
 
     def _read(self) -> bool:
-        """Read lines for one turn; says whether there may be more."""
+        """Read lines for one turn. Return whether there may be more."""
         return self._read_until(time.monotonic() + TURN)
 
     def _notice(self) -> None:
-        """Learn what has changed, where nobody tells of it while settle() reads."""
+        """Check for new lines at the start of settle(), where the event loop can't report them."""
 
     async def settle(self, since: float) -> None:
-        """Read what is there now, so that a reason is known before its loss is told.
+        """Read what was logged until now, so that a reason is known before the loss is announced.
 
-        Wakes where something was logged after ``since`` (wall clock): no answer tells of that yet.
+        Call ``wake`` if a relevant line was logged after ``since`` (wall clock), when pluto was
+        asked: its answer may not show that yet.
         """
         try:
             await self._settle(since)
@@ -80,9 +84,10 @@ class LogWaker(Waker):
             self.on_error(e)
 
     async def _settle(self, since: float) -> None:
+        """Read as settle() says. Errors aren't caught."""
         self._notice()
         begin = time.monotonic()
-        # Where there is no end to it, a question a second must not make it all that we do.
+        # During a rest only one turn: a poll a second must not make us read all the time.
         end = begin + (PATIENCE if begin >= self._rest_until else TURN)
         while more := self._read():
             if time.monotonic() >= end:
@@ -95,6 +100,7 @@ class LogWaker(Waker):
             self._come_back(time.monotonic() - begin)
 
     def _again(self) -> None:
+        """Read one turn, schedule the next if there is more, and wake if a line calls for it."""
         self._more = None
         begin = time.monotonic()
         if self._read():
@@ -104,7 +110,7 @@ class LogWaker(Waker):
             self._wake()
 
     def _come_back(self, spent: float = 0.0) -> None:
-        """Read on after a rest that fits the time that has been spent."""
+        """Schedule the next turn after a rest of PEACE times the seconds that reading took."""
         self._rest_until = max(self._rest_until, time.monotonic() + PEACE * spent)
         if self._more is None:
             rest = max(0.0, self._rest_until - time.monotonic())
@@ -116,10 +122,11 @@ class LogWaker(Waker):
             self._more = None
 
     def _take(self, line: LogLine) -> None:
-        """Pass a line on, and keep in mind whether it is worth a look."""
+        """Pass a line to ``hear``, and note whether pluto should be polled because of it."""
         if self._note(line):
             self._news, self._worth = True, line.at
 
     def _note(self, line: LogLine) -> bool:
+        """Count a line and pass it to ``hear``. Return what that returns."""
         self.count, self._last = self.count + 1, max(self._last, line.at)
         return self._hear(line)

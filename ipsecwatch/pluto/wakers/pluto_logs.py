@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pluto's log wherever it is: in the journal, in a file, or in both."""
+"""pluto's log in the journal, in a file, or in both: which of them is read, and each line once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Hear(Protocol):
-    """Takes a line, and says whether it is worth a look at pluto."""
+    """A callback for lines of the log."""
 
     def __call__(self, line: LogLine, *, from_file: bool) -> bool:
-        """Take a line."""
+        """Handle a line. Return whether pluto should be polled because of it."""
 
 
 class PlutoLogs:
-    """Reads pluto's log where the settings and its answers say that it is, each line once."""
+    """Reads pluto's log where the settings and pluto's answers say it is, and each line once."""
 
     def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
         self._settings = settings
@@ -41,18 +41,18 @@ class PlutoLogs:
 
     @property
     def count(self) -> int:
-        """Lines so far."""
+        """The number of lines read so far."""
         return self.journal.count + self.file.count
 
     def open_file(self) -> None:
-        """Follow the file that is set, or the one that was followed before an error."""
+        """Follow the file that the settings name, or else the one followed before an error."""
         if self._settings.log_file:
             self.file.follow(Path(self._settings.log_file))
         else:
             self.file.open()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self.journal.close()
         self.file.close()
 
@@ -62,21 +62,24 @@ class PlutoLogs:
         await self.file.settle(since)
 
     def answered(self, answer: Answer) -> set[int]:
-        """Learn whose log it is by who has answered; return its process ids, none: nobody knows."""
+        """Note which pluto has answered, so that its log is believed.
+
+        Return the process ids that it may log with; empty: they aren't known.
+        """
         pids: set[int] = set()
         if answer.via is Via.SOCKET:
             pids = pids_of(Path(self._settings.control_socket), answer.pid)
             self.journal.answered(pids)
-        elif answer.command is Command.STATUS:  # there is no way to know; other questions don't ask
+        elif answer.command is Command.STATUS:  # through whack: its process can't be identified
             self.journal.answered(())
         return pids
 
     async def follow(self, answer: Answer, named: str | None, at: float) -> None:
-        """Follow the file that pluto logs to, if it is known, and is of our file system.
+        """Follow the file that pluto logs to, if it is known and in our file system.
 
-        ``named`` by its answer: "" is none, None isn't told. Of a file that wasn't followed before,
-        what it has is read at once: the reason for what the answer shows may be there. ``at`` is
-        when pluto answered (wall clock).
+        ``named`` is the file that pluto's answer names; "": pluto logs to none; None: not stated.
+        The lines of a file that wasn't followed before are read at once, since they may have the
+        reason for what the answer shows. ``at``: when pluto answered (wall clock).
         """
         follows = self.file.follows
         if self._settings.log_file:
@@ -89,7 +92,7 @@ class PlutoLogs:
             await self.file.settle(at)
 
     def hear_journal(self, line: LogLine) -> bool:
-        """Pass a line of the journal on, unless the file had it."""
+        """Pass on a line of the journal, unless it came from the file already."""
         if line.identifier in ("systemd", JOURNALD):
             return self._hear(line, from_file=False)
         return self._hear_once(line, from_file=False)

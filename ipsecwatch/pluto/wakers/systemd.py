@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What systemd knows: whether pluto's unit runs, and that the machine wakes from sleep."""
+"""A waker for what systemd reports: pluto's unit starts or stops, the machine wakes from sleep."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _RETRY: Final = (1.0, 5.0, 30.0)
 
 
 class SystemdWatch(Waker):
-    """Follows pluto's unit and the machine's sleep on a connection of its own.
+    """Follows pluto's unit and the machine's sleep on a bus connection of its own.
 
-    ``inactive`` tells what systemd said last of the unit; None: it didn't, or knows no such unit.
+    ``inactive``: whether the unit is, by systemd's last report; None: not known, or no such unit.
     """
 
     def __init__(self, unit: str, wake: Callable[[], None]) -> None:
@@ -52,25 +52,25 @@ class SystemdWatch(Waker):
         """The unit may be what runs pluto. False: it was inactive while pluto answered, or systemd
         says that pluto's process is in another unit."""
         self._known = asyncio.Event()
-        """systemd was asked about the unit, or there is nobody to ask."""
+        """Set once systemd was asked about the unit, or can't be."""
         self._there = False
         """The unit can be started."""
         self._connection: BusConnection | None = None
         self._pids: frozenset[int] = frozenset()
-        """Of the pluto that answered last."""
+        """The process ids of the pluto that answered last."""
         self._runner: str | None = None
-        """The unit whose service that is: "" where it is none's, None where nobody knows."""
+        """The unit that runs this pluto; "": none of its own; None: not known."""
         self._looking: asyncio.Task[None] | None = None
 
     @property
     def unit(self) -> str:
-        """The unit that runs pluto, or would if it was started; "": none is known to."""
+        """The unit that runs pluto, or would run it if it was started; "": none is known."""
         if self._runner is not None:
             return self._runner
         return self._unit if self._there and self.runs_pluto else ""
 
     async def known(self, limit: float) -> None:
-        """Wait until systemd has told of the unit, ``limit`` seconds at most."""
+        """Wait until systemd was asked about the unit, at most ``limit`` seconds."""
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -78,9 +78,10 @@ class SystemdWatch(Waker):
                 await self._known.wait()
 
     def answered(self, asked: float, pids: Iterable[int] = ()) -> None:
-        """Take note that pluto has answered what it was ``asked`` then (loop's clock).
+        """Note that pluto has answered a question that was ``asked`` at that time (loop's clock).
 
-        ``pids`` are its process ids as far as they are known.
+        If the unit was inactive then, it isn't the one that runs pluto. ``pids``: the process ids
+        of pluto, as far as they are known; if they are new, systemd is asked for their unit.
         """
         if self.inactive and self._inactive_since < asked:
             self.runs_pluto = False
@@ -89,7 +90,7 @@ class SystemdWatch(Waker):
             self._look()
 
     def _look(self) -> None:
-        """Ask systemd in whose unit pluto is."""
+        """Start to ask systemd which unit pluto's processes are in."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -98,6 +99,7 @@ class SystemdWatch(Waker):
             self._looking = asyncio.create_task(look, name="pluto's unit")
 
     async def _find_runner(self, connection: BusConnection, pids: frozenset[int]) -> None:
+        """Ask systemd which unit pluto's processes are in, and whether it is pluto's own."""
         for pid in sorted(pids):
             try:
                 found = await connection.call(
@@ -105,8 +107,8 @@ class SystemdWatch(Waker):
                 )
                 path = found.body[0]
                 name = str(await self._get(connection, path, _UNIT, "Id"))
-                # Of another unit, it is pluto's own if pluto is its main process. A container's
-                # scope isn't, nor is NetworkManager's service, which starts it when it wants one.
+                # Another unit than ours is pluto's own only if pluto is its main process: not a
+                # container's scope, nor NetworkManager's service, which starts pluto itself.
                 service = name.endswith(".service") and name != self._unit
                 main = await self._get(connection, path, _SERVICE, "MainPID") if service else 0
             except BusError as e:
@@ -119,25 +121,25 @@ class SystemdWatch(Waker):
     def was_inactive(self, since: float) -> bool:
         """Return whether the unit was inactive at some time ``since`` (loop's clock).
 
-        A unit that is restarted is so for some milliseconds, less than it takes to look. One that
-        doesn't run pluto says nothing.
+        During a restart it is inactive only for some milliseconds, so that a later look would miss
+        that. False for a unit that doesn't run pluto.
         """
         return self.runs_pluto and (self.inactive is True or self._inactive_at > since)
 
     def open(self) -> bool:
-        """Begin to follow; where there is no bus, that is tried again, for ever."""
+        """Start to follow systemd. Where there is no bus, connecting is tried again for ever."""
         self._task = asyncio.create_task(self._keep(), name="systemd watch")
         self._task.add_done_callback(self._ended)
         return True
 
     def close(self) -> None:
-        """Follow no more. wait_closed() waits until the connection is closed, too."""
+        """Stop following. The connection is closed once wait_closed() has returned."""
         for task in (self._task, self._looking):
             if task is not None:
                 task.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until all is over after close()."""
+        """Wait until the tasks have ended, after close()."""
         tasks = [task for task in (self._task, self._looking) if task is not None]
         if tasks:
             await asyncio.wait(tasks)
@@ -147,6 +149,7 @@ class SystemdWatch(Waker):
             self.on_error(error)
 
     async def _keep(self) -> None:
+        """Stay connected to the bus, and follow systemd on it, until cancelled."""
         backoff = Backoff(_RETRY)
         while True:
             try:
@@ -172,7 +175,10 @@ class SystemdWatch(Waker):
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, connection: BusConnection) -> None:
-        """Subscribe first, then look, so that nothing falls between."""
+        """Subscribe to the signals about sleep and the unit, then read the unit's state.
+
+        In this order, so that no change between the two is missed. Raise BusError.
+        """
         connection.on_signal = self._heard
         with contextlib.suppress(BusError):
             self._owners[_LOGIND] = await _owner(connection, _LOGIND)
@@ -195,7 +201,7 @@ class SystemdWatch(Waker):
         await connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
         load = await self._get(connection, self._path, _UNIT, "LoadState")
         self._there = load not in _NO_UNIT
-        if load != "not-found":  # its unit may have another name
+        if load != "not-found":  # else pluto's unit may have another name
             self._note(await self._get(connection, self._path, _UNIT, "ActiveState"))
         self._known.set()
 
@@ -206,6 +212,10 @@ class SystemdWatch(Waker):
         return value
 
     def _heard(self, signal: Signal) -> None:
+        """Handle a signal: wake after sleep, and note a new state of the unit.
+
+        Only signals of logind's and systemd's own connections count: anybody can send others.
+        """
         if signal.member == "PrepareForSleep" and signal.sender == self._owners.get(_LOGIND):
             if signal.signature == "b" and not signal.body[0]:  # it woke up
                 self._wake()
@@ -217,6 +227,7 @@ class SystemdWatch(Waker):
                 self._note(changed.value)
 
     def _note(self, state: object) -> None:
+        """Note the unit's ActiveState, and call ``wake`` if the unit became active or inactive."""
         was, self.inactive = self.inactive, state in _AWAY
         now = asyncio.get_running_loop().time()
         if was or self.inactive:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What pluto writes into two logs at once is one line."""
+"""Recognising a line that pluto writes into both the journal and a file, so that it counts once."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 MAX_KEPT: Final = 500
-"""Lines of each log of which the other one may bring the same."""
+"""Lines of each log that are remembered until the other log has them too."""
 APART: Final = 5.0
-"""Seconds between the two at most."""
+"""Seconds by which the times of the two may differ."""
 
 
 class TwoLogs:
-    """Knows which lines have come from one log, and not yet from the other."""
+    """Remembers the lines that have come from one log and not yet from the other."""
 
     def __init__(self) -> None:
         self._file: deque[LogLine] = deque(maxlen=MAX_KEPT)
         self._journal: deque[LogLine] = deque(maxlen=MAX_KEPT)
 
     def is_echo(self, line: LogLine, *, from_file: bool) -> bool:
-        """Take note of a line; return whether the other log has brought it already."""
+        """Return whether a line has come from the other log already. Remember it if not."""
         own, other = self._file, self._journal
         if not from_file:
             own, other = other, own

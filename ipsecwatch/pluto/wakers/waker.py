@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all wakers have in common: an error of theirs ends them alone."""
+"""The base class of all wakers, which keeps an error of one from stopping anything else."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ logger = logging.getLogger(__name__)
 
 
 class Waker(ABC):
-    """A source of reasons to look at pluto. It can be closed and opened again."""
+    """A source of events that trigger a poll of pluto. It can be closed and opened again."""
 
     def __init__(self) -> None:
         self.on_error: Callable[[Exception], None] = _log
-        """Called with an error that nobody expected, after the waker has closed itself."""
+        """Called with an unexpected error, after the waker has closed itself."""
 
     @abstractmethod
     def open(self) -> bool:
-        """Begin to listen; return False where that can't be."""
+        """Start to listen. Return False where that isn't possible."""
 
     @abstractmethod
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
 
     def guard(self, work: Callable[[], object]) -> None:
-        """Do some work for the loop; an error closes the waker, and is told to ``on_error``.
+        """Call ``work``. If it raises, close the waker and call ``on_error``.
 
-        The loop itself would log it and call us again at once, for ever.
+        For callbacks of the event loop, which itself would only log the error, and call again at
+        once and for ever.
         """
         try:
             work()

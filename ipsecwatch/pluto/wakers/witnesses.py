@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whose lines are believed: those of the pluto that answers at our control socket.
+"""Which processes' log lines are believed: those of the pluto that answers at our control socket.
 
 Several plutos may run on a machine, in namespaces and containers. Only lines of the one that has
-answered tell of our tunnels; those of a pluto that hasn't answered yet are kept until it does.
+answered are about our tunnels; those of a pluto that hasn't answered yet are held until it does.
 """
 
 from __future__ import annotations
@@ -18,27 +18,30 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 MAX_HELD: Final = 2000
-"""Lines that are kept of plutos that haven't answered, the oldest going first."""
+"""Lines that are held of plutos that haven't answered; the oldest is dropped first."""
 
 
 class Witnesses:
-    """Knows which pluto is ours, and keeps what others have said meanwhile."""
+    """Knows which pluto is ours, and holds the lines of others in case one turns out to be ours."""
 
     def __init__(self) -> None:
         self._ours: frozenset[int] | None = None
-        """Process ids of the pluto that answered last; empty: nobody knows; None: none has."""
+        """Process ids of the pluto that answered last; empty: not known; None: none answered."""
         self._held: deque[tuple[int, bool, LogLine]] = deque(maxlen=MAX_HELD)
 
     def believes(self, pid: int, *, by_unit: bool) -> bool:
-        """Return whether lines of a pluto are of ours. Where no id is known, the unit's is."""
+        """Return whether the pluto with this process id is ours, as far as is known now.
+
+        Where pluto has answered but its ids aren't known, the pluto in its unit is (``by_unit``).
+        """
         return pid in self._ours if self._ours else by_unit and self._ours is not None
 
     def hold(self, line: LogLine, pid: int, *, by_unit: bool) -> None:
-        """Keep a line of a pluto that isn't believed yet."""
+        """Hold a line of a pluto that isn't believed yet."""
         self._held.append((pid, by_unit, line))
 
     def answered(self, pids: Iterable[int]) -> list[LogLine]:
-        """Take note of which pluto has answered; return what it had said before."""
+        """Note the process ids of the pluto that has answered. Return its lines that were held."""
         self._ours = frozenset(pids)
         ours = [x for x in self._held if self.believes(x[0], by_unit=x[1])]
         if ours:
@@ -48,16 +51,16 @@ class Witnesses:
 
 
 def is_pluto(exe: str) -> bool:
-    """Return whether a program is pluto, by the path that the kernel tells of it."""
+    """Return whether a program is pluto, by the path of its file as the kernel states it."""
     return exe.removesuffix(" (deleted)").rpartition("/")[2] == "pluto"
 
 
 def pids_of(control_socket: Path, peer: int | None) -> set[int]:
-    """Return the process ids that the pluto behind a socket may log with; none: nobody knows.
+    """Return the process ids that the pluto behind a socket may log with; empty: not known.
 
-    ``peer`` is who began to listen there (SO_PEERCRED; None: it lives in another PID namespace).
+    ``peer``: the process that began to listen there (SO_PEERCRED); None: in another PID namespace.
     A pluto that goes into the background has another id afterwards, which it writes into the file
-    beside its socket (programs/pluto/plutomain.c, all releases).
+    ``.pid`` beside its socket (programs/pluto/plutomain.c, all releases).
     """
     if peer is None:
         return set()
@@ -67,10 +70,10 @@ def pids_of(control_socket: Path, peer: int | None) -> set[int]:
 
 
 def sees_our_files(control_socket: Path, peer: int | None) -> bool:
-    """Return whether a path that the pluto behind a socket names is one of ours.
+    """Return whether the pluto behind a socket has our file system, so that its paths are ours.
 
-    One that lives by the id that the kernel tells us, and knows itself by another, is in a
-    container: so the id that it wrote beside its socket isn't ours either.
+    False where ``peer`` is None (another PID namespace), and where the process ``peer`` is alive
+    but the file beside the socket has another id: such a pluto is in a container.
     """
     if peer is None:
         return False

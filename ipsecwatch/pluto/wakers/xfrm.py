@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's word that IPsec SAs or policies came, went or expired (XFRM netlink).
+"""A waker for the kernel's events that IPsec SAs or policies were added, deleted or expired (XFRM).
 
 It needs CAP_NET_ADMIN and the host's network namespace, which the service has only with the drop-in
-made for it; without them this opens nothing and says so. What a message says is not read: it is
-up to half a second ahead of pluto's own word, and it is a reason to look, nothing more.
+xfrm.conf; without them open() returns False. The content of the messages isn't read: they come up
+to half a second before pluto's status shows the same, and only trigger a poll.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class XfrmWatch(Waker):
         self._socket: socket.socket | None = None
 
     def open(self) -> bool:
-        """Begin to listen; False where we may not."""
+        """Start to listen. Return False where we lack the rights."""
         try:
             kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
             sock = socket.socket(socket.AF_NETLINK, kind, NETLINK_XFRM)
@@ -53,14 +53,14 @@ class XfrmWatch(Waker):
         return True
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
     def _ready(self) -> None:
-        """Read what is there; one wake for all of it."""
+        """Read the messages that are there, at most _BATCH, and call ``wake`` once for all."""
         woken = False
         for _ in range(_BATCH):
             if self._socket is None:
