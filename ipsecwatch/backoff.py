@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pauses between attempts that fail: each one longer, the last one for ever."""
+"""Pauses between attempts that fail, from a list whose last pause is repeated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """Return one pause after another. ``pauses`` are seconds; the last one is repeated."""
+    """A sequence of pauses in seconds; the last one is repeated."""
 
     def __init__(self, pauses: Sequence[float]) -> None:
         self._pauses = pauses
         self.failures = 0
-        """How many pauses were returned since the start, or since reset()."""
+        """The number of pauses returned since the start, or since the last reset()."""
 
     def next(self) -> float:
         """Return how many seconds to wait before the next attempt."""
@@ -24,5 +24,5 @@ class Backoff:
         return pause
 
     def reset(self) -> None:
-        """Begin with the first pause again, since an attempt succeeded."""
+        """Start again with the first pause, because an attempt succeeded."""
         self.failures = 0

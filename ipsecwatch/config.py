@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Settings: one table of keys with their defaults and bounds, read from TOML.
+"""Settings of the service and the agent: their keys, defaults and bounds, and reading them (TOML).
 
-An unknown key, a wrong type or a value out of bounds is an error that names file and line: a
-watcher that ignores a typing mistake watches something else than its owner believes.
+An unknown key, a wrong type or a value out of bounds is an error that names file and line. A typing
+mistake that was ignored would leave people with other settings than they believe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ConfigError(Exception):
 
 
 class UnreadableError(ConfigError):
-    """A settings file, or the folder of several, can't be read: what it says isn't known."""
+    """A settings file, or the folder of several, can't be read."""
 
 
 def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
@@ -51,14 +51,14 @@ def _path(default: str) -> Any:  # noqa: ANN401
 
 
 _VOUCHED: Final = ("_SYSTEMD_UNIT", "_EXE", "_SYSTEMD_CGROUP")
-"""Fields by which journald itself says who has logged."""
+"""Fields that journald itself adds, about the process that logged."""
 _CONTAINER: Final = ("CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_ID_FULL", "CONTAINER_TAG")
-"""Fields of docker's and podman's journald driver. Anybody can send them: they count for nothing
-without one of those that say that it was the driver."""
+"""Fields of docker's and podman's journald driver. Any process can send them, so they are trusted
+only together with a field of _VOUCHED, which shows that it was the driver."""
 
 
 def _journal_match(matches: tuple[str, ...]) -> str:
-    """Say why these can't be what pluto's entries are known by; "": they can."""
+    """Return what is wrong with a value of ``journal_match``, to follow the key; "": nothing."""
     names = [match.partition("=")[0] for match in matches]
     for match, name in zip(matches, names, strict=True):
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}=[^\0\n]{1,1000}", match, re.ASCII):
@@ -143,23 +143,23 @@ S = TypeVar("S", Settings, AgentSettings, TunnelSettings)
 
 
 def load_service(path: Path = SERVICE_FILE) -> Settings:
-    """Read the service's settings: ``path``, then ``path.d/*.toml``; a file may be missing.
+    """Read the service's settings from ``path``, then ``path.d/*.toml``, which override it.
 
-    Raises ConfigError.
+    A missing file counts as empty. Raise ConfigError.
     """
     return _load(service_files(path), Settings)
 
 
 def settings_file(instance: str = "") -> Path:
-    """Return where the settings of an instance are; of the service itself for ""."""
+    """Return the path of an instance's settings; "": of the service itself."""
     return INSTANCES / f"{instance}.toml" if instance else SERVICE_FILE
 
 
 def load_instance(instance: str, path: Path | None = None) -> Settings:
-    """Read the settings of an instance of the service; of the service itself for "".
+    """Read the settings of an instance of the service; "": of the service itself.
 
-    ``path`` takes the place of the usual file. An instance without settings would watch the pluto
-    of the service itself, and so needs some. Raise ConfigError.
+    ``path`` replaces the usual file. Raise ConfigError, also for an instance without a file: it
+    would watch the same pluto as the service itself.
     """
     usual = settings_file(instance)
     if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
@@ -169,16 +169,16 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
 
 
 def load_agent(path: Path) -> AgentSettings:
-    """Read the agent's settings from ``path``, which may be missing. Raises ConfigError."""
+    """Read the agent's settings from ``path``, which may be missing. Raise ConfigError."""
     settings = _load([path], AgentSettings)
-    # The globs have what the file says of them; here they get what it says for all.
+    # Each glob has only the keys of its own table until here; the general values fill the others.
     general = {f.name: getattr(settings, f.name) for f in fields(TunnelSettings)}
     tunnels = [(glob, TunnelSettings(**(general | said))) for glob, said in settings.tunnels]  # type: ignore[operator]
     return replace(settings, tunnels=tuple(tunnels))
 
 
 def service_files(path: Path = SERVICE_FILE) -> list[Path]:
-    """List the service's settings files in the order in which they are read. Raises ConfigError."""
+    """List the service's settings files in the order in which they are read. Raise ConfigError."""
     folder = path.with_name(path.name + ".d")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
@@ -190,7 +190,10 @@ def service_files(path: Path = SERVICE_FILE) -> list[Path]:
 
 
 def agent_file() -> Path:
-    """Find the user's settings (XDG base directories: a relative path counts for nothing)."""
+    """Return the path of the user's settings, by the XDG base directories.
+
+    A relative XDG_CONFIG_HOME is ignored, as the specification demands.
+    """
     base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():
         base = Path(os.environ.get("HOME") or "/", ".config")
@@ -198,11 +201,12 @@ def agent_file() -> Path:
 
 
 def problems(path: Path, kind: type[Settings | AgentSettings]) -> list[ConfigError]:
-    """Return everything that is wrong with one file; nothing if it is missing."""
+    """List everything that is wrong with one settings file; nothing if it is missing."""
     return _read(path, kind)[1]
 
 
 def _load(paths: list[Path], kind: type[S]) -> S:
+    """Read settings files, a later one overriding an earlier. Raise the first ConfigError."""
     values: dict[str, Any] = {}
     for path in paths:
         found, wrong = _read(path, kind)
@@ -215,7 +219,7 @@ def _load(paths: list[Path], kind: type[S]) -> S:
 def _read(
     path: Path, kind: type[Settings | TunnelSettings]
 ) -> tuple[dict[str, Any], list[ConfigError]]:
-    """Read one file: the values that can be used, and what is wrong with the others."""
+    """Return the usable values of one settings file, and the errors of all others."""
     try:
         text = _text(path)
     except FileNotFoundError:
@@ -242,7 +246,10 @@ def _read(
 
 
 def _text(path: Path) -> str:
-    """Read a file that is one: a pipe would keep us waiting, a device would never end."""
+    """Return the text of a settings file. Raise OSError unless it is a regular file or /dev/null.
+
+    Reading a pipe could wait for ever, and a device might never end.
+    """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         kind = os.fstat(file.fileno())
         if not stat.S_ISREG(kind.st_mode) and kind.st_rdev != os.stat(os.devnull).st_rdev:
@@ -254,7 +261,10 @@ def _text(path: Path) -> str:
 
 
 def _at_line(path: Path, text: str, message: str) -> str:
-    """Put the line that tomllib names at the end of its message where editors look for it."""
+    """Return a message of tomllib as ``PATH:LINE: MESSAGE``, which editors recognise.
+
+    tomllib itself has the line at the end of the message.
+    """
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     if found is None:
         return f"{path}: {message}"
@@ -263,7 +273,10 @@ def _at_line(path: Path, text: str, message: str) -> str:
 
 
 def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str, object]], ...]:
-    """Check the settings for single tunnels, as far as they are said."""
+    """Return the tables of ``[tunnels]``: each glob with the keys that are set for it.
+
+    ``text`` is the file's, to find the lines for errors. Raise ConfigError.
+    """
     found = []
     for glob, said in value.items() if isinstance(value, dict) else [("", value)]:
         header = re.search(rf"^[ \t]*\[[^\n]*{re.escape(glob)}", text, re.MULTILINE)
@@ -282,6 +295,11 @@ def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str,
 
 
 def _checked(kind: type[Settings | TunnelSettings], key: str, value: object, where: str) -> object:
+    """Return the value of a key as its dataclass has it. Raise ConfigError if it isn't allowed.
+
+    ``where`` (file and line) begins the error's message. A whole number becomes a float where one
+    is expected, a list a tuple.
+    """
     known = {f.name: f for f in fields(kind)}
     if key not in known:
         raise ConfigError(f"{where}: unknown setting {key!r}; known: {', '.join(sorted(known))}")
@@ -317,6 +335,9 @@ def _describe(default: object) -> str:
 
 
 def _line(text: str, key: str) -> int:
-    """Find the line a top-level key stands on; tomllib doesn't tell."""
+    """Return the number of the line that has a top-level key, which tomllib doesn't report.
+
+    1 if the key isn't found.
+    """
     found = re.search(rf'^[ \t]*\[*["\']?{re.escape(key)}\b', text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 1

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Typed getters for values that were read from JSON: each by its type and its range.
+"""Checks of the type and range of values that were read from JSON.
 
-A check takes a value and returns it, or raises JsonError. Checks are made by the functions here and
-put together in tables; an error says where in the data the value is. Pure.
+A check is a function that returns a value with its type, or raises JsonError. The functions here
+make checks and combine them; an error says where in the data the wrong value is. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Check = Callable[[object], T]
-"""Returns the value as what it is, or raises JsonError."""
+"""A function that returns the value if it passes, with its type, or raises JsonError."""
 
 MAX_QUOTED: Final = 40
 """Characters of a wrong value that an error quotes."""
@@ -29,7 +29,7 @@ _NEVER_RAW: Final = re.compile(r"[\0\ud800-\udc7f\udd00-\udfff]")
 
 
 class JsonError(ValueError):
-    """A value isn't what it should be. The text says in one line which one, and why."""
+    """A value didn't pass its check. The text is one line: where it is, and what is wrong."""
 
     def __init__(self, problem: str, where: str = "") -> None:
         super().__init__(f"{where}: {problem}" if where else problem)
@@ -37,7 +37,7 @@ class JsonError(ValueError):
         self.where = where
 
     def inside(self, container: str) -> JsonError:
-        """Return the same error as seen from one level up."""
+        """Return the same error with ``container`` put before the place of the value."""
         dot = "." if self.where and not self.where.startswith("[") else ""
         return JsonError(self.problem, f"{container}{dot}{self.where}")
 
@@ -46,16 +46,16 @@ class JsonError(ValueError):
 
 
 def any_text(value: object) -> str:
-    """Return a text of any length, with anything in it."""
+    """Return a value that is a text, of any length and content. Raise JsonError for others."""
     if not isinstance(value, str):
         raise JsonError(f"{_quoted(value)} is no text")
     return value
 
 
 def text(most: int, *, raw: bool = False) -> Check[str]:
-    """Check for a text of at most so many characters, without NUL and lone surrogates.
+    """Return a check for a text of at most ``most`` characters, without NUL and lone surrogates.
 
-    ``raw``: bytes that aren't UTF-8 may be in it as surrogate escapes, U+DC80 to U+DCFF (PEP 383).
+    ``raw``: it may have bytes that aren't UTF-8, as surrogate escapes U+DC80 to U+DCFF (PEP 383).
     """
     never = _NEVER_RAW if raw else _NEVER_TEXT
 
@@ -71,7 +71,7 @@ def text(most: int, *, raw: bool = False) -> Check[str]:
 
 
 def whole(low: int | None = None, high: int | None = None) -> Check[int]:
-    """Check for a whole number between bounds, both included."""
+    """Return a check for a whole number from ``low`` to ``high``, both included."""
 
     def check(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -84,7 +84,7 @@ def whole(low: int | None = None, high: int | None = None) -> Check[int]:
 
 
 def number(low: float | None = None, high: float | None = None) -> Check[float]:
-    """Check for a finite number between bounds, both included."""
+    """Return a check for a finite number from ``low`` to ``high``, both included."""
 
     def check(value: object) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -103,14 +103,14 @@ def number(low: float | None = None, high: float | None = None) -> Check[float]:
 
 
 def flag(value: object) -> bool:
-    """Return true or false."""
+    """Return a value that is true or false. Raise JsonError for others."""
     if not isinstance(value, bool):
         raise JsonError(f"{_quoted(value)} is neither true nor false")
     return value
 
 
 def one_of(known: Iterable[T]) -> Check[T]:
-    """Check for one of some texts; an enum's texts become its members."""
+    """Return a check for one of ``known``, given as its text. The check returns the member."""
     members = {str(member): member for member in known}
 
     def check(value: object) -> T:
@@ -121,16 +121,16 @@ def one_of(known: Iterable[T]) -> Check[T]:
     return check
 
 
-# --- What they are put together to ---------------------------------------------------------------
+# --- Combined checks -----------------------------------------------------------------------------
 
 
 def optional(check: Check[T]) -> Check[T | None]:
-    """Check for a value, or null."""
+    """Return a check that also accepts null."""
     return lambda value: None if value is None else check(value)
 
 
 def otherwise(check: Check[T], default: U) -> Check[T | U]:
-    """Return ``default`` for whatever doesn't pass a check, a value that isn't there included."""
+    """Return a check that raises nothing: what doesn't pass ``check`` becomes ``default``."""
 
     def lenient(value: object) -> T | U:
         try:
@@ -142,7 +142,7 @@ def otherwise(check: Check[T], default: U) -> Check[T | U]:
 
 
 def each(check: Check[T]) -> Check[tuple[T, ...]]:
-    """Check for a list, and each of its items."""
+    """Return a check for a list of any length, whose items all pass ``check``."""
 
     def check_all(value: object) -> tuple[T, ...]:
         return tuple([_inside(f"[{n}]", check, item) for n, item in enumerate(_list(value))])
@@ -151,7 +151,7 @@ def each(check: Check[T]) -> Check[tuple[T, ...]]:
 
 
 def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
-    """Check for a list of just so many items, each by its own check."""
+    """Return a check for a list with one item for each of ``checks``, in their order."""
 
     def check(value: object) -> tuple[Any, ...]:
         items = _list(value)
@@ -166,10 +166,10 @@ def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
 def fields(
     table: Mapping[str, Check[Any]], newer: Mapping[str, Check[Any]] | None = None
 ) -> Check[dict[str, Any]]:
-    """Check for an object that has at least the keys of a table, each value by its own check.
+    """Return a check for an object with the keys of ``table``, whose values pass their checks.
 
-    Those of ``newer`` an earlier release doesn't write: where one is missing, null is checked. Only
-    these keys are returned: a later release may write more.
+    A missing key of ``newer``, which earlier releases didn't write, is checked as null. Other keys
+    are allowed, since later releases may write more, but the check doesn't return them.
     """
     more = newer or {}
 
@@ -192,6 +192,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _inside(where: str, check: Check[T], value: object) -> T:
+    """Check the part ``where`` of a value, and add that to the place of an error."""
     try:
         return check(value)
     except JsonError as e:
@@ -199,7 +200,7 @@ def _inside(where: str, check: Check[T], value: object) -> T:
 
 
 def _quoted(value: object) -> str:
-    """Quote a value, whatever it is, in a few plain characters."""
+    """Return a short description of any value, in ASCII, for an error."""
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and value.bit_length() > 128:  # Python refuses to print 2^20000

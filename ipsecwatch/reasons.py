@@ -39,12 +39,12 @@ _BY_UNIT: Final = {
         "See what is in pluto's log.",
     ),
 }
-"""Advice about pluto itself: where a unit runs it, by the unit's name; and where none is known to,
-as for one that NetworkManager or a container starts."""
+"""Advice about pluto itself, in two forms: with the name of the systemd unit that runs pluto, and
+for when no unit is known to (NetworkManager or a container may have started pluto)."""
 
 
 def advice_about_pluto(reason: Reason, unit: str) -> str:
-    """Return the next step for a reason that is pluto's own; ``unit`` runs it, "": none does."""
+    """Return the advice for a reason in _BY_UNIT. ``unit`` runs pluto; "": none is known to."""
     named, unnamed = _BY_UNIT[reason]
     return named.format(unit.removesuffix(".service")) if unit else unnamed
 
@@ -116,12 +116,12 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
     Reason.OTHER: ReasonText("The cause isn't known.", advice_about_pluto(Reason.OTHER, IPSEC)),
 }
-"""What to tell a person, for each code, where nothing else is known than that libreswan has a unit
-of its own; a test holds it complete."""
+"""The text for each reason, where pluto is run by libreswan's own unit. A test checks that every
+reason has one."""
 
 
 def words_for(reason: Reason, unit: str) -> ReasonText:
-    """Return what to tell a person where pluto is run by a systemd unit, or by none ("")."""
+    """Return the text for a reason. ``unit`` is the systemd unit that runs pluto; "": none."""
     told = REASON_TEXTS[reason]
     if reason not in _BY_UNIT or unit == IPSEC:
         return told
@@ -134,4 +134,4 @@ LOG_TEXTS: Final = {
     LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses, or unknown.",
     LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states, or unknown.",
 }
-"""Where reasons come from, in a line."""
+"""A sentence for each state of the log, about where reasons come from."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What pluto said: reports of its status, lines of its log, and polls. Plain frozen data.
+"""What pluto printed, as data: reports of its status, lines of its log, and the polls of it.
 
-Names that pluto printed are kept as it printed them, undecodable bytes as surrogate escapes, so
-that two different names can never become one; sanitize.clean() makes them fit to be shown.
+Names are kept as pluto printed them, undecodable bytes as surrogate escapes, so that two different
+names can never become one; sanitize.clean() makes them fit to be shown.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ MAX_UNRECOGNISED: Final = 100
 
 
 ConnectionKey = tuple[str, tuple[int, ...]]
-"""Name and instance of a connection, as the lines about its SAs give them."""
+"""Name and instance of a connection, as in the lines about its SAs."""
 
 
 def instance_name(name: str, instance: tuple[int, ...]) -> str:
-    """Return a connection's name as pluto's log gives it: ``rw[3]``."""
+    """Return a connection's name as it is in pluto's log: ``rw[3]``."""
     return name + "".join(f"[{n}]" for n in instance) if instance else name
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer of a state: ``seconds`` may be negative (it is due), or None (not printed)."""
+    """A timer of a state. ``seconds`` until it is due; negative: overdue; None: not printed."""
 
     name: str
     seconds: int | None
 
 
-# Not frozen: a frozen dataclass sets each field by way of object.__setattr__, which takes longer
-# than to read the line. Nothing changes one once it has been read.
+# Not frozen: a frozen dataclass sets each field through object.__setattr__, which takes longer than
+# parsing the line. Nothing changes an SaState after it was read.
 @dataclass(slots=True)
 class SaState:
-    """One state line: an IKE SA or a Child SA, established or on its way.
+    """One state line: an IKE SA or a Child SA, established or being negotiated.
 
-    ``serial`` (#12) is unique within one life of pluto and starts again at 1 in the next.
-    ``parent_serial`` is the IKE SA's, printed for established children alone.
+    ``serial`` (#12) is unique within one run of pluto and starts again at 1 in the next.
+    ``parent_serial`` is the IKE SA's, printed only for established Child SAs.
     """
 
     serial: int
@@ -69,17 +69,17 @@ class SaState:
     eroute_owner: bool = False
     parent_serial: int | None = None
     guessed: bool = False
-    """The story is in no release that we know; it was classed by its words."""
+    """The story is in no known release; kind, role and stage were guessed from its words."""
     extra: tuple[str, ...] = ()
-    """Tokens after the story that we don't know, as printed."""
+    """Unknown tokens after the story, as printed."""
     sa: SaLine | None = None
-    """The line with SPIs and counters that follows, where one did."""
+    """The line with SPIs and counters that follows, if there is one."""
     text: str = field(default="", repr=False)
-    """What pluto printed of it behind the story, and on a second line its SPIs and counters."""
+    """What pluto printed after the story, and on a second line the SPIs and counters."""
 
     @property
     def key(self) -> ConnectionKey:
-        """The connection that it belongs to."""
+        """Name and instance of the connection that the SA belongs to."""
         return self.name, self.instance
 
     @property
@@ -88,7 +88,11 @@ class SaState:
         return self.stage is Stage.ESTABLISHED
 
     def timer(self, name: str) -> Timer | None:
-        """Find a timer by the name that libreswan has used since 4.5 ("RETRANSMIT")."""
+        """Return the first timer of this name, or None.
+
+        ``name`` is as libreswan has printed it since 4.5 ("RETRANSMIT"); earlier releases begin it
+        with more words.
+        """
         for timer in self.timers:
             if timer.name.endswith(name):
                 return timer
@@ -113,7 +117,7 @@ class SaLine:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A wish: a Child SA that waits for the IKE SA ``serial``."""
+    """A Child SA that can't be negotiated before the IKE SA ``serial`` is established."""
 
     serial: int
     name: str
@@ -127,8 +131,8 @@ class Pending:
 class Traffic:
     """One line of ``trafficstatus``: an established (or half installed) Child SA's counters.
 
-    ``bytes_in`` and ``bytes_out`` are exact, and None where the kernel could not say.
-    ``add_time`` is the kernel's, in seconds since the epoch; it changes at every rekey.
+    ``bytes_in`` and ``bytes_out`` are exact, and None where the kernel didn't report them.
+    ``add_time``: when the kernel got the SA, in seconds since the epoch; new at every rekey.
     """
 
     serial: int
@@ -150,7 +154,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Shunt:
-    """A bare shunt: a kernel policy of pluto's that belongs to no connection."""
+    """A bare shunt: a kernel policy that pluto set without a connection."""
 
     ours: str
     protocol: int
@@ -163,7 +167,7 @@ class Shunt:
 
 @dataclass(slots=True)  # not frozen, as SaState
 class Topology:
-    """One ``LEFT...RIGHT`` of a connection: ours first, whatever ipsec.conf calls left."""
+    """One ``LEFT...RIGHT`` of a connection: our side and the peer's, wherever ipsec.conf has it."""
 
     text: str
     routing: str
@@ -175,7 +179,7 @@ class Topology:
     remote_client: str | None
     owner: int | None = None
     unresolved: str | None = None
-    """The peer's DNS name, which doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
+    """The peer's DNS name, if it doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
 
 
 @dataclass(slots=True)  # not frozen, as SaState
@@ -197,11 +201,11 @@ class Connection:
     instantiated_from: int | None = None
     nm_configured: bool = False
     policy_known: bool = True
-    """Its policy line is there, up to its end: what ``policy`` lacks it doesn't have."""
+    """The policy line is complete: words that ``policy`` lacks aren't set."""
     routing_known: bool = True
-    """The line is there that names its newest or established SAs."""
+    """The line that names the newest or established SAs is there."""
     text: str = field(default="", repr=False)
-    """What pluto printed of it; status.details() reads all the rest."""
+    """What pluto printed of the connection; connection_fields() reads the rest from it."""
     names_no_child: bool = False
     """The lines that would name an established Child SA are there, and name none."""
 
@@ -212,12 +216,12 @@ class Connection:
 
     @property
     def full_name(self) -> str:
-        """The name with its instance, as pluto's log gives it."""
+        """The name with its instance, as in pluto's log: ``rw[3]``."""
         return instance_name(self.name, self.instance)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines of ``text``, without prefix and name."""
+        """The lines of ``text``, each without the connection's name and the colon after it."""
         if not self.text:
             return ()
         end = self.text.index(":", self.text.index('"', self.text.index('"') + 1)) + 1
@@ -226,12 +230,12 @@ class Connection:
 
     @property
     def wanted_up(self) -> bool:
-        """Whether pluto is to bring it up and keep it up."""
+        """Whether pluto is configured to bring the connection up and keep it up."""
         return "UP" in self.policy
 
     @property
     def never_negotiates(self) -> bool:
-        """Whether it is a pass or drop rule, and so no tunnel."""
+        """Whether the connection is a pass or drop rule, and so isn't a tunnel."""
         return "NEVER_NEGOTIATE" in self.policy
 
 
@@ -250,7 +254,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """How much of each part is in a report. Absence proves something only where all is there."""
+    """How much of each part is in a report. Only in a WHOLE part does absence prove anything."""
 
     connections: Extent = Extent.ABSENT
     policies: Extent = Extent.ABSENT
@@ -270,10 +274,10 @@ class Unrecognised:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one answer of pluto's says.
+    """What one answer of pluto contains.
 
-    ``complete`` means that the whole of ``command``'s answer is there and doesn't contradict
-    itself; where it is false ``why`` says what is wrong, and absence proves nothing.
+    ``complete``: the whole answer to ``command`` is there and doesn't contradict itself. If it is
+    false, ``why`` says what is wrong, and that something is absent proves nothing.
     """
 
     command: str | None = None
@@ -290,13 +294,13 @@ class Report:
     """Known lines of the other sections (interfaces, settings, algorithms), without prefix."""
     unrecognised: tuple[Unrecognised, ...] = ()
     unrecognised_count: int = 0
-    """All of them; ``unrecognised`` keeps only the first ones."""
+    """The number of all unrecognised lines; ``unrecognised`` has only the first ones."""
     knowledge: Knowledge = Knowledge()
-    """How much of each of its parts is there."""
+    """How much of each part is there."""
 
 
 JOURNALD: Final = "systemd-journald"
-"""The identifier of journald's own line about those of pluto's that it dropped."""
+"""The identifier of journald's own line that reports dropped lines of pluto."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,21 +315,21 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One look at pluto: a report, or the reason why there is none."""
+    """The outcome of asking pluto once: a report, or the reason why there is none."""
 
     at: float
     """Wall clock, seconds since the epoch."""
     mono: float
-    """Monotonic clock that stands still while the machine sleeps, in seconds."""
+    """Seconds of the monotonic clock, which stands still while the machine sleeps."""
     report: Report | None = None
     pluto: PlutoState = PlutoState.RUNNING
     pid: int | None = None
-    """pluto's process id, where the kernel told it."""
+    """pluto's process id, if the kernel reported it."""
     unit_inactive: bool = False
-    """systemd says that pluto's unit hasn't run all the time since the last answer: no need to wait
-    whether it comes back."""
+    """By systemd, pluto's unit was inactive at some time since the last answer: tunnels of a pluto
+    that is stopped count as down at once."""
     why: str | None = None
-    """What went wrong, in one line, where ``report`` is None."""
+    """What went wrong, in one line, if ``report`` is None."""
     boot: float = 0.0
-    """Seconds of CLOCK_BOOTTIME, which nobody sets and which goes on while the machine sleeps: for
-    ages that people are shown. 0 where nobody is shown any."""
+    """Seconds of CLOCK_BOOTTIME, which can't be set and goes on while the machine sleeps. Ages that
+    people are shown are computed from it; 0 where none are shown."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Making text that a stranger chose fit to be shown, and to be named.
+"""Cleaning and escaping of text that a peer may have chosen.
 
-Identities, XAUTH user names, banners and leases are the peer's choice. Text is cleaned once where
-it enters what we show, and escaped again at each exit for what that exit takes as special.
+Peers choose identities, XAUTH user names, banners and leases. Such text is cleaned once, before it
+becomes part of what is shown, and escaped again at each output for what is special there.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _INVISIBLE: Final = frozenset(
 
 
 def clean(text: str, limit: int = MAX_SHOWN) -> str:
-    r"""Make every character visible and harmless, and bound the length.
+    r"""Return a text with every character visible and harmless, and at most ``limit`` of them.
 
-    Control, format, bidi and undecodable characters become ``\x1b`` or ``\u202e`` as one would
-    write them in Python; a backslash becomes two, so that no two texts clean to the same one
-    unless they were cut. Cut text ends in an ellipsis.
+    Control, format, bidi and undecodable characters become escapes as Python writes them, such as
+    ``\x1b`` or ``\u202e``, and a backslash becomes two: so two texts never become the same one
+    unless they are cut. Text that is cut ends in an ellipsis.
     """
     if len(text) <= limit and text.isascii() and text.isprintable() and "\\" not in text:
         return text
@@ -40,6 +40,7 @@ def clean(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def _visible(c: str) -> str:
+    """Return a character, or its escape if it is a backslash or can't be shown."""
     if c == "\\":
         return "\\\\"
     if unicodedata.category(c) not in _UNSHOWABLE and c not in _INVISIBLE:
@@ -47,21 +48,21 @@ def _visible(c: str) -> str:
     code = ord(c)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that wasn't UTF-8 (PEP 383)
         return f"\\x{code - 0xDC00:02x}"
-    if code < 0x80:  # from 80 on \xNN stands for a byte, and U+0085 is another thing
+    if code < 0x80:  # from 80 on \xNN is a byte, not a character: U+0085 is written as \u0085
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def escape_markup(text: str) -> str:
-    """Escape for a notification body: a subset of HTML (Desktop Notifications 1.2, Markup)."""
+    """Escape text for a notification's body, which is HTML (Desktop Notifications 1.2, Markup)."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def path_element(name: str) -> str:
     """Encode a name as one element of a D-Bus object path, as sd_bus_path_encode(3) does.
 
-    ASCII letters and digits stand for themselves, a digit at the start and every other byte
-    becomes ``_xx``; the empty name is ``_``. The encoding can be undone, so it is unique.
+    ASCII letters and digits are kept, except for a digit at the start; every other byte becomes
+    ``_xx``. The empty name becomes ``_``. Different names have different encodings.
     """
     if not name:
         return "_"

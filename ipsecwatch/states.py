@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The closed sets of words: how tunnels, pluto, its log and its SAs are.
+"""The enumerations: states and reasons of tunnels, states of pluto, its log, its SAs, and others.
 
-They stand apart from report.py and tunnel.py for those who are in a hurry: to make the classes of
-a report takes a tenth of the time in which `ipsecwatch status` starts.
+They are apart from report.py and tunnel.py so that commands can import them alone: making the
+classes of a report takes a tenth of the time in which `ipsecwatch status` starts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class TunnelState(StrEnum):
-    """How a tunnel is: the first that fits, in this order."""
+    """The state of a tunnel: the first one that applies, in this order."""
 
     UNKNOWN = "unknown"
     UP = "up"
@@ -23,7 +23,7 @@ class TunnelState(StrEnum):
 
     @property
     def carries(self) -> bool:
-        """Whether at least some of the tunnel's traffic passes."""
+        """Whether the tunnel carries at least some of its traffic: it is UP or PARTIAL."""
         return self in (TunnelState.UP, TunnelState.PARTIAL)
 
 
@@ -53,7 +53,7 @@ class Reason(StrEnum):
 
 
 class PlutoState(StrEnum):
-    """How libreswan's daemon is, as far as can be told from outside."""
+    """The state of libreswan's daemon, as far as it can be seen from outside."""
 
     RUNNING = "running"
     STARTING = "starting"
@@ -62,18 +62,18 @@ class PlutoState(StrEnum):
 
 
 class LogState(StrEnum):
-    """Where pluto's log is heard."""
+    """Where pluto's log is read from."""
 
     JOURNAL = "journal"
     FILE = "file"
     NONE = "none"
-    """Nowhere: it can't be read, or nothing was heard although something was negotiated."""
+    """Nowhere: it can't be read, or nothing was logged although something was negotiated."""
     CUT = "cut"
-    """In the journal, which has dropped lines just now."""
+    """From the journal, which has dropped lines of it recently."""
 
 
 class Extent(StrEnum):
-    """How much of a part is there."""
+    """How much of a part of pluto's answer is there."""
 
     WHOLE = "whole"
     PARTIAL = "partial"
@@ -81,7 +81,7 @@ class Extent(StrEnum):
 
 
 class Part(StrEnum):
-    """The parts of an answer, each of which a text may have, or lack."""
+    """The parts of pluto's answer. A text that somebody pastes or saves may lack any of them."""
 
     CONNECTIONS = "connections"
     """The connection list."""
@@ -98,21 +98,21 @@ class Part(StrEnum):
 
 
 class SaKind(StrEnum):
-    """Which of the two sorts of SA a state is."""
+    """Whether a state is an IKE SA or a Child SA."""
 
     IKE = "ike"
     CHILD = "child"
 
 
 class Role(StrEnum):
-    """Who began the exchange that a state belongs to."""
+    """Our role in the exchange that a state belongs to."""
 
     INITIATOR = "initiator"
     RESPONDER = "responder"
 
 
 class Stage(StrEnum):
-    """How far a state has come."""
+    """How far the negotiation of an SA has come."""
 
     HALF_OPEN = "half-open"
     OPEN = "open"
@@ -127,7 +127,7 @@ class Stage(StrEnum):
 
 
 class IkeVersion(StrEnum):
-    """The IKE versions that a connection admits (both at once only up to 3.27)."""
+    """The IKE versions that a connection allows (both at once only up to 3.27)."""
 
     V1 = "1"
     V2 = "2"

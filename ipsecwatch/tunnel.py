@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What we make of reports: tunnels, their states, and transitions. Plain frozen data."""
+"""What is concluded from reports, as frozen data: tunnels with their states, and transitions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Tunnel:
     name: str
     state: TunnelState
     last_state: TunnelState
-    """The last known one: ``state``, except while that is UNKNOWN."""
+    """The last known state: the same as ``state``, except while that is UNKNOWN."""
     since: float
     """Wall clock of the last change of ``state``, seconds since the epoch."""
     since_mono: float
@@ -35,20 +35,20 @@ class Tunnel:
     instances: int = 0
     managed: str = ""
     attempts: int = 0
-    """Negotiations begun in this episode of trying."""
+    """Negotiations that were begun since the tunnel was last up."""
     peer: str | None = None
     detail: str | None = None
     """pluto's log line behind ``reason``."""
     since_boot: float = 0.0
-    """The same on CLOCK_BOOTTIME, which goes on: for ages. 0 where it isn't known."""
+    """The same on CLOCK_BOOTTIME, which goes on while the machine sleeps; 0: not known."""
     since_known: bool = True
-    """The change of state was seen. False: it was so already when it was first looked at, or
-    changed while pluto couldn't be asked."""
+    """The change of state was seen. False: the tunnel was in this state when it was first polled,
+    or changed while pluto couldn't be asked."""
     missing: tuple[Part, ...] = ()
-    """Parts that the answer lacks, and that would tell its state, or more of it."""
+    """Parts that pluto's answer lacks, and that are needed to know the state, or all of it."""
     incoming: tuple[float, str] | None = None
-    """The last attempt from outside in which nobody proved anything, and that failed: when (wall
-    clock) and pluto's log line. No reason for anything."""
+    """The last incoming attempt that failed before the other side had proved its identity: when
+    (wall clock) and pluto's log line. It isn't taken for the reason of any state."""
     unresolved: str | None = None
     """The peer's DNS name as configured, where it doesn't resolve (yet)."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
@@ -59,9 +59,9 @@ class Tunnel:
 class Transition:
     """A change of one tunnel's state.
 
-    ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that no longer
-    is. ``known`` is the last known state before; a tunnel that wasn't listed counts as DOWN.
-    ``tunnel`` is how the tunnel is after it (for one that is gone: DOWN, with the reason).
+    ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that is no
+    longer listed. ``known`` is the last known state before the change; a tunnel that wasn't listed
+    counts as DOWN. ``tunnel`` is the tunnel after it (no longer listed: DOWN, with the reason).
     """
 
     tunnel: Tunnel
@@ -72,37 +72,37 @@ class Transition:
     at: float
     mono: float
     silent: bool = False
-    """True in the first complete report: the service only learns what is there."""
+    """It comes from the first poll or the first complete report: it only shows how things are."""
     detail: str | None = None
     sticks: bool = False
-    """A PARTIAL tunnel whose missing child has been tried for too long; its state stays."""
+    """The tunnel is PARTIAL, as before, and its missing children have been tried for too long."""
 
     @property
     def becomes(self) -> TunnelState:
-        """The new state as subscribers see it: a tunnel that is gone went down first."""
+        """The new state as subscribers see it: DOWN for a tunnel that is no longer listed."""
         return TunnelState.DOWN if self.new is None else self.new
 
     @property
     def announced(self) -> bool:
-        """Whether subscribers are told (the first look and what they can't tell apart: no)."""
+        """Whether subscribers get a signal: not at the first look, nor from DOWN to not listed."""
         was = TunnelState.DOWN if self.old is None else self.old
         return not self.silent and (self.sticks or was is not self.becomes)
 
     @property
     def goes_up(self) -> bool:
-        """Whether this is a TunnelUp: into UP from another known state."""
+        """Whether TunnelUp is sent: the tunnel is UP, and its last known state was another."""
         return self.becomes is TunnelState.UP and self.known is not TunnelState.UP
 
     @property
     def goes_down(self) -> bool:
-        """Whether this is a TunnelDown: out of UP or PARTIAL, into a known state but these."""
+        """Whether TunnelDown is sent: it was UP or PARTIAL, and is now in another known state."""
         return self.known.carries and not (
             self.becomes.carries or self.becomes is TunnelState.UNKNOWN
         )
 
     @property
     def gets_stuck(self) -> bool:
-        """Whether this is a TunnelStuck."""
+        """Whether TunnelStuck is sent: it becomes STUCK, or is PARTIAL and ``sticks``."""
         return self.sticks or (
             self.becomes is TunnelState.STUCK and self.known is not TunnelState.STUCK
         )
