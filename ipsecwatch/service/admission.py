@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which calls are answered, and when: bounded for each caller, for each user, and for all.
+"""Limits on the calls that are answered: for each caller, for each user, and for all together.
 
-A call whose answer may be large, or take its time, is admitted first. Its caller's user has to be
-known for that, which the bus is asked for.
+Each caller's user id is asked of the bus first. Calls whose answer may be large, or take long, are
+answered in tasks, whose number is limited.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 4096
-"""Calls that may wait for their answer at a time, of all callers together but root's."""
+"""Calls that may wait for their answer at a time. Root's calls count, but are never refused."""
 MAX_WAITING_USER: Final = 128
-"""The same for all callers of one user but root. So one user can't keep others out."""
+"""The same for all callers of one user except root, so that one user can't block others."""
 MAX_WAITING_EACH: Final = 8
-"""The same for one caller. The bus itself bounds how many connections one user has."""
+"""The same for one caller, root's included. The bus limits the connections of one user."""
 MAX_UNKNOWN: Final = 1024
-"""Callers whose user the bus may be asked for at a time; and how many of them are remembered."""
+"""Callers whose user id may be asked for at a time; also the number of ids that are remembered."""
 MAX_KEPT: Final = 128
-"""Calls of one caller that are kept until his user is known; dbus-daemon passes no more of one."""
+"""Calls of one caller that are kept until its user is known; dbus-daemon passes on no more."""
 CALM: Final = 16 << 10
-"""Bytes in flight up to which other users but root are sent large answers: signals come behind
-them, and a bus that is kept busy reads slowly from us."""
+"""Bytes that the bus may have unread from us when a large answer is made for a user except root:
+signals wait behind such answers, and a busy bus reads slowly from us."""
 BUSY: Final = 64 << 10
-"""Bytes in flight past which other users but root are sent no refusals any more."""
+"""Bytes that the bus may have unread from us when a user except root is sent a refusal."""
 MAX_QUESTIONS: Final = 32
-"""Users that may be asked at a time to show that they read. The bus bounds how many answers we wait
-for (dbus-daemon: 128), and polkit's are among them."""
+"""Users that may be pinged at a time to show that they read. The bus limits the answers that we
+wait for (dbus-daemon: 128), and polkit's are among them."""
 LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds that the bus has to say whose call it is before it is asked again; the last for ever."""
+"""Seconds that the bus has to name a caller's user before it is asked again; the last repeats."""
 LONG: Final = 0.1
 """Seconds of waiting after which a caller may well have hung up."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like others
-    """An error that a caller gets. The text is shown to people."""
+    """An error that is sent to a caller: a D-Bus error name, and a text for people."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -72,41 +72,41 @@ class Refusal(Exception):  # noqa: N818 - an answer like others
 
 
 class CallerGoneError(Exception):
-    """Nobody waits for this answer any more."""
+    """The caller has left the bus, so that its answer isn't needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that was admitted, and whose it is."""
+    """A call that was admitted, with its caller's user id."""
 
     connection: BusConnection
     call: Call
     uid: int
     held: AsyncExitStack
-    """What is entered there is left when the answer is sent."""
+    """Contexts that are left when the answer was sent."""
 
 
 Serve = Callable[[Request], Coroutine[Any, Any, None]]
-"""What answers a request."""
+"""A coroutine function that answers a request."""
 
 
 Answer = Callable[[int], None]
-"""What answers a call at once, or begins to, for the user with this id."""
+"""A function that answers a call, or starts to, for the user with this id."""
 
 
 @dataclass(slots=True)
 class _UnknownCaller:
-    """A caller whose user isn't known yet. Of those many may come, and be gone when it is."""
+    """A caller whose user isn't known yet, with the calls that wait for that."""
 
     lookup: asyncio.Task[int | None]
     calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
-    """With where each came in, and what answers it."""
+    """Each call with the connection that it came from, and the function that answers it."""
     refused: int = 0
-    """Calls that were too many."""
+    """The number of calls that were refused because there were too many."""
 
 
 class Admission:
-    """Admits calls. Bus errors that it meets are the callers' loss, and nobody else's."""
+    """Admits or refuses calls. A bus error on the way affects only the caller concerned."""
 
     def __init__(self) -> None:
         self.unread = Unread()
@@ -119,7 +119,10 @@ class Admission:
         self._questions: set[asyncio.Task[None]] = set()
 
     def use(self, *connections: BusConnection) -> None:
-        """Ask the bus, and those who owe, through the first of these that is there still."""
+        """Use the first of these connections that is alive for lookups and pings from now on.
+
+        Pings that are under way are cancelled.
+        """
         self._asking = connections
         for question in self._questions:
             question.cancel()
@@ -128,14 +131,15 @@ class Admission:
         return next((c for c in self._asking if c.alive), None)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether somebody waits for an answer on this connection."""
+        """Return whether a caller waits for an answer on this connection."""
         unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
         return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
-        """Have ``answer`` called once the caller's user is known, if he may be answered.
+        """Call ``answer`` once the caller's user is known, unless that user owes too much.
 
-        Calls of one caller keep their order. What goes wrong in ``answer`` is told to the caller.
+        Calls of one caller keep their order. An exception of ``answer`` is sent to the caller as an
+        error.
         """
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
@@ -144,9 +148,10 @@ class Admission:
             self._look_up(connection, call, answer)
 
     def ignores(self, sender: str) -> bool:
-        """Return whether a call would be left without an answer, so that it needn't be read.
+        """Return whether a caller would get no answer at present, so that its call can be skipped.
 
-        It comes first of all that is done about a call: some users call 50,000 times a second.
+        This is the first check of each call, and must be fast: some users call 50,000 times a
+        second.
         """
         if uid := self._users.get(sender):
             return self.unread.silent(uid, _now())
@@ -154,7 +159,7 @@ class Admission:
         return caller is not None and caller.refused >= MAX_REFUSALS
 
     def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
-        """Have ``serve`` answer a call in a task of its own. Raise Refusal."""
+        """Start a task in which ``serve`` answers a call. Raise Refusal if too many calls wait."""
         sender = call.sender
         if self._waiting[sender] >= MAX_WAITING_EACH:
             raise too_many()
@@ -166,15 +171,16 @@ class Admission:
         task.add_done_callback(lambda task: self._served(task, sender))
 
     def sent(self, to: str, size: int) -> None:
-        """Take note of an answer that was sent, and see to it that its receiver reads."""
+        """Count an answer that was sent, and ping its receiver if the user owes enough."""
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
             self._ask_to_read(uid)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Give up what is being answered: the callers' bus is gone, and so are its names.
+        """Cancel all answers, lookups and pings, and forget the callers: their connection is lost.
 
-        Without ``debts`` what was sent stays counted: it is the same bus, and we are new on it.
+        ``debts=False`` keeps the count of what each user hasn't read: for a new connection to the
+        same bus.
         """
         lookups = (c.lookup for c in self._unknown.values())
         for task in (*self._tasks, *lookups, *self._questions):
@@ -184,16 +190,17 @@ class Admission:
             self.unread.clear()
 
     async def wait_for_room(self, request: Request) -> None:
-        """Wait for one's turn to make a large answer; it lasts until the answer is sent.
+        """Wait until a large answer may be made for a request. The turn lasts until it was sent.
 
-        Until there is room for it, or a few callers could fill our memory; and until others had
-        their turn, or they could keep us busy with nothing else. Raise Refusal, CallerGoneError.
+        It waits until the bus has read enough of what was sent before, so that a few callers can't
+        fill our memory; and for its turn among users and callers, so that none of them can keep us
+        busy alone. Raise Refusal if the user owes too much by then, and CallerGoneError.
         """
         connection, uid = request.connection, request.uid
         most = ROOM if uid == 0 else CALM
         began = _now()
         while True:
-            # Not with the lock in hand: root must not wait for room that others have to have.
+            # Without holding the lock: root must not wait for the room that others need.
             await connection.room(most)
             await request.held.enter_async_context(self._lock.hold(uid, request.call.sender))
             if connection.in_flight <= most:
@@ -202,10 +209,11 @@ class Admission:
         if _now() - began > LONG and await self._user_of(request.call.sender) is None:
             raise CallerGoneError
         if uid != 0 and not self.unread.may_answer(uid, _now()):
-            raise owes_too_much()  # by now: it had several answers made at once
+            raise owes_too_much()  # since it was admitted: several of its calls waited at once
         await asyncio.sleep(0)
 
     def _admit(self, connection: BusConnection, call: Call, answer: Answer, uid: int) -> None:
+        """Answer a call of a known user, or refuse it if the user owes too much."""
         if uid == 0 or self.unread.may_answer(uid, _now()):
             with self._refusing(connection, call, uid):
                 answer(uid)
@@ -214,7 +222,10 @@ class Admission:
 
     @contextmanager
     def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
-        """Tell the caller what goes wrong in the context. No trace: those name paths and values."""
+        """Send the caller an error for any exception in the context.
+
+        Without the traceback, which could reveal paths and values.
+        """
         try:
             yield
         except Refusal as e:
@@ -230,13 +241,16 @@ class Admission:
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
-        """Tell a caller of a refusal, unless he had enough of them, or the bus is far behind."""
+        """Send a refusal, unless the user has had too many, or the bus is far behind. Then ping."""
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
         self._ask_to_read(uid)
 
     def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> None:
-        """Find out whose call it is; until then it is kept, or refused where there are too many."""
+        """Ask the bus for a caller's user, and keep the call until then.
+
+        Refuse it at once where too many callers, or calls of this caller, wait for that already.
+        """
         sender = call.sender
         caller = self._unknown.get(sender)
         if caller is None and len(self._unknown) < MAX_UNKNOWN:
@@ -252,12 +266,12 @@ class Admission:
         connection.error(call, error.name, str(error))
 
     def _looked_up(self, sender: str) -> None:
-        """Begin to answer a caller whose user is known now; nobody where there is no user."""
+        """Answer the calls that waited for the caller's user. Drop them if the caller is gone."""
         caller = self._unknown.pop(sender)
         uid = None if caller.lookup.cancelled() else caller.lookup.result()
         if uid is None:
             return
-        # A unique name is nobody else's as long as the bus lives.
+        # A bus never gives a unique name to another connection.
         self._users[sender] = uid
         if len(self._users) > MAX_UNKNOWN:
             self._users.popitem(last=False)
@@ -265,9 +279,10 @@ class Admission:
             self._admit(connection, call, answer, uid)
 
     async def _user_of(self, sender: str) -> int | None:
-        """Ask the bus who somebody on it is; None: he isn't there any more, or the bus isn't.
+        """Return the user id of a connection, by the bus; None: it has left, or the bus is gone.
 
-        An answer may come late, behind what others sent us; who asked isn't given up for that.
+        The bus's answer may be late, behind what others have sent us. So it is asked for again,
+        without end, after each of LOOKUP.
         """
         for within in chain(LOOKUP, repeat(LOOKUP[-1])):
             if (connection := self._to_ask_through()) is None:
@@ -287,7 +302,7 @@ class Admission:
     # --- unread answers -------------------------------------------------------------------
 
     def _ask_to_read(self, uid: int) -> None:
-        """Have a connection of a user's show that it reads, if he owes enough."""
+        """Ping a connection of a user that owes enough, to learn whether it has read."""
         connection = self._to_ask_through()
         if connection is None or len(self._questions) >= MAX_QUESTIONS:
             return
@@ -297,7 +312,11 @@ class Admission:
             task.add_done_callback(self._questions.discard)
 
     async def _ping(self, connection: BusConnection, to: str, uid: int) -> None:
-        """Wait for an answer, for as long as it takes: the bus counts the question that long."""
+        """Ping a connection, and note in ``unread`` whether it answers or is gone.
+
+        The answer is waited for without a limit: giving up wouldn't free the bus's count of open
+        calls.
+        """
         try:
             await connection.call(to, "/", PEER, "Ping", within=None)
         except ErrorReplyError as e:
@@ -305,7 +324,7 @@ class Admission:
                 self.unread.answered(uid)  # an answer, too
             elif e.name == STANDARD_ERROR + "AccessDenied":
                 logger.debug("the bus lets us ask nobody whether he reads: %s", e)
-                # It stays asked; what is owed is forgiven in time.
+                # It stays marked as asked; what is owed is forgiven in time.
             else:
                 self.unread.answered(uid, gone=True)
         except (BusError, asyncio.CancelledError):
@@ -329,6 +348,7 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
+        """Answer a call with ``serve``, or with an error if that raises or isn't admitted."""
         with self._refusing(connection, call, uid):
             async with self._admitted(connection, call, uid) as request:
                 await serve(request)
@@ -337,7 +357,7 @@ class Admission:
     async def _admitted(
         self, connection: BusConnection, call: Call, uid: int
     ) -> AsyncGenerator[Request]:
-        """Count a call among its user's. Raise Refusal."""
+        """Return the Request for a call, counted among its user's. Raise Refusal for too many."""
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise too_many()
         self._waiting[uid] += 1
@@ -349,13 +369,13 @@ class Admission:
 
 
 def too_many() -> Refusal:
-    """Return what a caller is told who asks for more than is admitted."""
+    """Return the error for a caller with too many waiting calls."""
     text = "too many calls wait for their answer already; try again later"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 
 
 def owes_too_much() -> Refusal:
-    """Return what a caller is told whose user doesn't read what he is sent."""
+    """Return the error for a caller whose user hasn't read what it was sent."""
     text = "you have not read what you were sent; wait 1 to 5 s, then try again"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 

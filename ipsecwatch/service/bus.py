@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""org.ipsecwatch1 on the system bus: being there, and announcing what happens.
+"""The service's connection to the system bus: owning org.ipsecwatch1, and sending signals.
 
-The state is kept whether there is a bus or not. Nothing is saved up for a bus that is away: who
-comes back to it takes a snapshot.
+The state is kept whether there is a bus or not. Signals aren't stored while the bus is away:
+clients take a snapshot when the name is back.
 """
 
 from __future__ import annotations
@@ -39,28 +39,28 @@ __all__ = ["Bus", "Publication", "RefusedError", "SocketTakenError"]
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to get back onto the bus; the last one for ever."""
+"""Seconds between attempts to connect to the bus again; the last pause is repeated."""
 PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
 """Seconds between attempts to get our name while somebody else has it."""
 STALLED: Final = 5.0
-"""Seconds without the bus reading anything of what waits, after which a new connection is tried."""
+"""Seconds in which the bus reads nothing of what we sent, after which we connect anew."""
 STUCK: Final = 30.0
-"""Seconds of the same on a new connection, after which the fault may well be ours."""
+"""Seconds of the same on the new connection, after which the fault may be ours."""
 SPARE: Final = 1.0
-"""Seconds between attempts to have a spare connection."""
+"""Seconds between attempts to get a spare connection."""
 PAUSE: Final = 0.05
-"""Seconds between two looks at whether our name has arrived where it was sent."""
+"""Seconds between two checks whether the bus has passed our name on to the right connection."""
 GLANCE: Final = 1.0
-"""Seconds between two looks at whether the bus reads."""
+"""Seconds between two checks whether the bus reads."""
 BATCH: Final = 100
-"""Signals that are sent before others get their turn."""
+"""Signals that are sent before the event loop gets its turn."""
 
 _FIRST: Final = asyncio.FIRST_COMPLETED
 _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 class RefusedError(Exception):
-    """The bus won't let us have our name. One line; ``hint`` says what to do."""
+    """The bus doesn't let us own our name. One line; ``hint`` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -68,16 +68,16 @@ class RefusedError(Exception):
 
 
 class SocketTakenError(RefusedError):
-    """Another ipsecwatch watches the same pluto: it stays so until somebody changes settings."""
+    """Another ipsecwatch watches the same pluto, which only a change of settings can mend."""
 
 
 class Bus:
     """The service's side of the bus.
 
-    ``instance`` is what this service is called beside others, and ``control_socket`` that of its
-    pluto, which it then doesn't share with another ("": it may). ``refresh`` is called for each
-    call of Refresh. It returns when a poll that began after this call has been published; callers
-    at the same time are to share one. It may be cancelled.
+    ``instance`` is this service's name among several. ``control_socket`` is that of its pluto,
+    which no other service may watch as well ("": others may). ``refresh`` is called for each call
+    of Refresh, and returns when a poll that began after it has been published; concurrent callers
+    should share one poll. It may be cancelled.
     """
 
     def __init__(
@@ -90,22 +90,22 @@ class Bus:
         self._name: Final = bus_name(instance)
         self._control_socket = control_socket
         self._names = [self._name]
-        """What we are called on the bus, and what belongs to who watches our pluto."""
+        """The names that we own: the one that stands for watching our pluto, and the service's."""
         self._objects = ObjectTree(__version__, run_id)
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._spare: BusConnection | None = None
-        """It gets our name next. Nobody else writes to it, so that the bus's answers come soon."""
+        """The connection that gets our name next. Nobody sends to it: the bus answers at once."""
         self._brokered: bool | None = None
         """Whether the bus is dbus-broker; None: we haven't asked."""
         self._waiting = False
-        """It waits for our name."""
+        """The spare connection is in the queue for our names."""
         self._left = LeftBehind(self._methods.serves)
         self._named = False
         self._new = False
-        """The connection is in the place of one from which the bus read nothing any more."""
+        """The connection replaced one from which the bus had stopped reading."""
         self.on_blocked: Callable[[int | None], None] = lambda _: None
-        """Called when the bus read nothing any more, with the user that is likely to blame."""
+        """Called after the bus had stopped reading, with the user that is likely to blame."""
         self._said = ""
         """Why we are not on the bus, as it was logged last."""
 
@@ -115,11 +115,10 @@ class Bus:
         return self._named and self._connection is not None and self._connection.alive
 
     async def start(self, first: Publication) -> None:
-        """Take our name on the bus, for whoever asks then to be told of ``first``.
+        """Show the state ``first``, connect to the bus, and own our name.
 
-        What has changed since the service before us is announced as soon as the name is ours.
-        Where there is no bus (yet), that is logged, and keep() tries again. Raise RefusedError
-        where there is one and it won't have us.
+        Then send signals for the transitions in ``first``. If there is no bus, log that and return:
+        keep() tries again. Raise RefusedError where the bus refuses the name.
         """
         announcements = self._objects.apply(first)
         try:
@@ -131,7 +130,7 @@ class Bus:
             await self._announce(announcements)
 
     async def stop(self) -> None:
-        """Leave the bus, after what was announced has been sent (a second at most)."""
+        """Leave the bus, after waiting at most a second until the signals are sent."""
         self._methods.forget()
         await self._drop_spare()
         await self._left.close()
@@ -141,14 +140,15 @@ class Bus:
             self._connection = None
 
     async def publish(self, news: Publication) -> None:
-        """Take over what a poll brought, and announce it. One at a time, in order.
+        """Show a new state in all answers from now on, and send signals for what has changed.
 
-        From the first step on every answer tells the new state; the signals follow, and others get
-        their turn between them. Returns when all are on their way to the bus.
+        Return when all signals were given to the connection; between batches of them others have
+        their turn. The caller must wait for one call to return before the next.
         """
         await self._announce(self._objects.apply(news))
 
     async def _announce(self, announcements: Iterable[Announcement]) -> None:
+        """Send signals, if there is a connection. Yield to the event loop after each BATCH."""
         connection = self._connection
         if connection is None:
             return
@@ -163,15 +163,16 @@ class Bus:
         await self._use(await connect("system", judge=self._methods.judge))
 
     def _attend(self, connection: BusConnection) -> None:
-        """Answer what comes in on a connection."""
+        """Pass calls that come in on a connection, and answers that were sent, to Methods."""
         connection.on_call = self._methods.called
         connection.on_sent = self._methods.sent
 
     async def _use(self, connection: BusConnection) -> None:
+        """Make a connection ours and own our names on it. Raise RefusedError, BusError."""
         self._attend(connection)
         self._methods.use(connection)
-        # Before the name is ours: who sees the name may take a snapshot at once, and must then hear
-        # everything that comes after it.
+        # Before the name is ours: a client that sees the name may take a snapshot at once, and must
+        # get all signals after that.
         self._connection, self._named = connection, False
         try:
             self._names = [*await self._own_socket(connection), self._name]
@@ -183,9 +184,10 @@ class Bus:
             raise
 
     async def _own_socket(self, connection: BusConnection) -> list[str]:
-        """Make sure that nobody else watches our pluto; return the name that says so, if any.
+        """Own the bus name that stands for our pluto's socket. Return it in a list.
 
-        Raise RefusedError, BusError. A policy that is older than we are knows no such names.
+        An empty list: there is no socket to reserve, or the bus has a policy of an earlier release,
+        which doesn't allow such names. Raise RefusedError if another service owns it, and BusError.
         """
         if not self._control_socket:
             return []
@@ -201,7 +203,7 @@ class Bus:
         return [name]
 
     async def _taken(self, connection: BusConnection, name: str) -> RefusedError:
-        """Say who watches our pluto. Raise BusError."""
+        """Return the error that another service watches our pluto. Raise BusError."""
         who = await _called(connection, await owner_of_name(connection, name))
         if who == self._name:
             return _somebody_else(who)
@@ -210,7 +212,7 @@ class Bus:
         return SocketTakenError(text, "Give each service a control_socket of its own")
 
     async def keep(self) -> None:
-        """Come back whenever the bus is lost, until cancelled. To be run once start() returned."""
+        """Connect again whenever the connection is lost, until cancelled. Call it after start()."""
         backoff = Backoff(RETRY)
         while True:
             if self._connection is not None:
@@ -230,7 +232,11 @@ class Bus:
                 logger.info("on the bus again as %s", self._name)
 
     async def _until_lost(self, connection: BusConnection) -> None:
-        """Return once a connection is lost, or there is a new one in its place."""
+        """Wait until a connection is lost, or was replaced by another one.
+
+        Meanwhile keep a spare connection on dbus-broker, move our name to it when calls wait too
+        long in the bus, and connect anew when the bus stops reading.
+        """
         lost: asyncio.Future[str] = asyncio.ensure_future(connection.lost())
         behind = self._watched(connection)
         preparing = asyncio.ensure_future(self._prepare(connection))
@@ -258,7 +264,7 @@ class Bus:
         self._methods.forget()
 
     async def _prepare(self, connection: BusConnection) -> None:
-        """Have a spare connection where one may be needed."""
+        """Open a spare connection if the bus is dbus-broker; try until that succeeds."""
         while True:
             try:
                 if self._brokered is None:
@@ -273,7 +279,10 @@ class Bus:
                 return
 
     async def _take_spare(self, connection: BusConnection) -> None:
-        """Connect anew, and see to it that our name is where it ought to be."""
+        """Open the spare connection, and queue it for our names.
+
+        Drop ``connection`` if our name is found with somebody who isn't one of our connections.
+        """
         self._spare = spare = await connect("system", judge=self._methods.judge)
         self._attend(spare)
         self._methods.use(spare, connection)
@@ -281,7 +290,7 @@ class Bus:
             await wait_for_name(spare, name)
         self._waiting = True
         while (owner := await owner_of_name(spare, self._name)) != connection.unique_name:
-            if owner not in self._left.names:  # else it is on its way
+            if owner not in self._left.names:  # else the bus is still passing it on
                 connection.drop("our name went to somebody else")
                 return
             await asyncio.sleep(PAUSE)
@@ -290,7 +299,7 @@ class Bus:
         return asyncio.ensure_future(overrun(connection, self._ready_spare, self._left))
 
     def _ready_spare(self) -> BusConnection | None:
-        """Return the connection that waits for our name."""
+        """Return the spare connection if it is alive and queued for our names, else None."""
         spare = self._spare
         return spare if spare is not None and spare.alive and self._waiting else None
 
@@ -300,7 +309,10 @@ class Bus:
         self._spare, self._waiting = None, False
 
     def _moved(self, old: BusConnection) -> bool:
-        """Let our name pass on to the spare connection, for which nothing waits in the bus yet."""
+        """Move our names to the spare connection, for which nothing waits in the bus.
+
+        The old connection is read to its end later. Return False if there is no spare one.
+        """
         if (spare := self._ready_spare()) is None:
             return False
         for name in self._names:
@@ -312,10 +324,10 @@ class Bus:
         return True
 
     async def _replaced(self, old: BusConnection) -> bool:
-        """Take a new connection in the place of one that the bus doesn't read from any more.
+        """Replace a connection that the bus has stopped to read from. Return whether that was done.
 
-        dbus-daemon does so where too much of what we sent lies unread with others, and a new
-        connection cures it at once. A bus that is stopped gives none: then nothing is given up.
+        dbus-daemon stops reading when too much of what we sent is unread by others, and a new
+        connection mends that at once. A bus that hangs grants no connection: the old one is kept.
         """
         if self._new and old.stalled() < STUCK:
             return False
@@ -323,7 +335,7 @@ class Bus:
             connection = await connect("system", judge=self._methods.judge)
         except BusError:
             return False
-        if not old.alive or not old.stalled():  # it moves again
+        if not old.alive or not old.stalled():  # the bus reads again
             await connection.close()
             return False
         await self._drop_spare()
@@ -342,13 +354,13 @@ class Bus:
 
     @property
     def stuck(self) -> bool:
-        """Whether nothing goes out although the bus gave us a new connection: a fault of ours."""
+        """Whether the bus has read nothing from a new connection either: a fault of ours."""
         connection = self._connection
         return self._new and connection is not None and connection.stalled() > STUCK
 
 
 async def _own_name(connection: BusConnection, name: str) -> None:
-    """Take our name, or be told why not. Raises RefusedError, BusError."""
+    """Own our name on the bus. Raise RefusedError if that is denied or taken, and BusError."""
     try:
         if not await _gets_name(connection, name):
             raise _somebody_else(name)
@@ -362,9 +374,9 @@ async def _own_name(connection: BusConnection, name: str) -> None:
 
 
 async def _gets_name(connection: BusConnection, name: str) -> bool:
-    """Take a name; return False if somebody else keeps it. Raise BusError.
+    """Request a name, several times if it is taken. Return whether we own it. Raise BusError.
 
-    Whoever had it before us may have hung up already, and the bus not have noticed yet.
+    The bus may not have noticed yet that the previous owner has disconnected.
     """
     for pause in (*PREDECESSOR, None):
         if await request_name(connection, name):
@@ -375,10 +387,10 @@ async def _gets_name(connection: BusConnection, name: str) -> bool:
 
 
 async def _called(connection: BusConnection, owner: str) -> str:
-    """Return which of our names a connection has; "" where it has none. Raise BusError."""
+    """Return the name of an ipsecwatch service that ``owner`` owns; "": none. Raise BusError."""
     [names] = (await connection.call_bus("ListNames", "")).body
     for name in names:
-        with suppress(ErrorReplyError):  # it has gone meanwhile
+        with suppress(ErrorReplyError):  # the name has no owner any more
             if instance_of(name) is not None and await owner_of_name(connection, name) == owner:
                 return str(name)
     return ""

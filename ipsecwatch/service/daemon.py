@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The daemon: polls pluto, follows its tunnels, and tells bus and journal what happens.
+"""The daemon: polls pluto, follows its tunnels, and announces changes on bus and journal.
 
-Here the parts are wired together, and systemd is told how it goes. What a poll brings is published
-by one task, in order: the signal first, then the journal entry, since a journal that hangs must not
-keep the news back.
+The parts are connected here, and systemd is sent the service's status. One task publishes the
+outcome of each poll, in order: the signals first, then the journal entries, since a journal that
+hangs must not delay signals.
 """
 
 from __future__ import annotations
@@ -59,46 +59,46 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
-"""Journal entries that are written before others get their turn."""
+"""Journal entries that are written before the event loop gets its turn."""
 
 FIRST_LOOK: Final = 4.5
-"""Seconds within which the first answer is waited for, before the bus name is taken without."""
+"""Seconds to wait for the first poll; after that the bus name is owned without one."""
 
 FAREWELL: Final = 5.0
-"""Seconds in which a service that is stopped tells and keeps what it has found out."""
+"""Seconds in which a service that is stopped publishes and saves what it still has."""
 
 SAVE_EVERY: Final = 30.0
-"""Seconds between two writings of what a restarted service should know, if nothing happens."""
+"""Seconds between two writings of the state file while there are no transitions."""
 
 SYSTEMD_PATIENCE: Final = 1.0
-"""Seconds that the first look, and the word of a pluto that can't be asked, wait for what systemd
-says of its unit: advice depends on that."""
+"""Seconds that the first poll, and each poll without an answer, waits for what systemd says of
+pluto's unit: advice depends on that."""
 
 MAX_STRANGE: Final = 1000
-"""Kinds of unrecognised lines that are told of; more is no release of libreswan's."""
+"""Kinds of unrecognised lines that are reported; no release of libreswan can have more."""
 
 LOG_LAG: Final = 0.05
-"""Seconds that a loss without a cause waits for the log, before it is told of as it is."""
+"""Seconds that an unexplained loss waits for pluto's log, before it is announced."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """One poll's news, on its way to bus and journal."""
+    """The outcome of one poll, to be published on the bus and in the journal."""
 
     news: Publication
     poll: Poll
     asked: float
     """When the question was asked, on the wall clock."""
     known: bool
-    """How things are then is known, and worth keeping."""
+    """The state of the tunnels is known, and may be saved in the state file."""
     shared: tuple[SharedIdentity, ...] = ()
     """Devices that seem to share an identity."""
     silent: tuple[Transition, ...] = ()
-    """What nobody is told of: first looks, and tunnels that were down and are no longer listed."""
+    """Transitions without a signal: tunnels at the first look, and down ones no longer listed."""
 
 
 class Service:
-    """Runs until it is told to stop."""
+    """The whole service. run() works until SIGTERM, SIGINT or stop()."""
 
     def __init__(
         self,
@@ -132,15 +132,15 @@ class Service:
         self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
-        """Where it was said that the log is heard."""
+        """The state of the log that was logged last."""
         self._log_trouble = ""
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
         self._kernel = XfrmWatch(self.followups.wake)
         self._previous = Saved(None, 0.0)
-        """What the service before us kept, if that was taken up."""
+        """The state of the previous run, if it was restored."""
         self._log_since: float | None = None
-        """The log is read from then on (wall clock): it tells the reason of what was lost."""
+        """The log is read from then on (wall clock), for the reasons of tunnels lost since then."""
         self._parts = [
             _part("reading pluto's log", self._logs.journal, self._open_log),
             _part("following pluto's log file", self._logs.file, self._logs.open_file),
@@ -158,11 +158,11 @@ class Service:
         self._unsaved = False
         self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
         self._started = asyncio.Event()
-        """We are on the bus, or know why we aren't."""
+        """The first state was published, whether there is a bus or not."""
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
-        """Take note of a line of the log; say whether it is worth a look at pluto."""
+        """Pass a line of the log to the tracker. Return whether pluto should be polled for it."""
         logger.debug("heard from %s: %s", line.identifier, line.text)
         if line.identifier == "systemd":
             self._worker.hear(line)
@@ -176,11 +176,14 @@ class Service:
         return is_evidence(line.text)
 
     def stop(self) -> None:
-        """Have run() end."""
+        """Make run() end."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Do everything, until SIGTERM, SIGINT or stop(). Raises bus.RefusedError."""
+        """Run the service until SIGTERM, SIGINT or stop().
+
+        Raise bus.RefusedError, or CoreEndedError if a task ends that it can't do without.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -205,7 +208,7 @@ class Service:
             poller.cancel()
             await asyncio.wait([poller])
             if not publisher.done():
-                # What was told in part would be told again by the service after us.
+                # Else the next run would publish again what was published in part.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(FAREWELL):
                         await self._outbox.join()
@@ -214,6 +217,7 @@ class Service:
                 self._journal.ended(time.time())
 
     async def _close(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Cancel the tasks, and close all parts."""
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -233,7 +237,7 @@ class Service:
         journal.open(journal.last or self._log_since)
 
     def _remember(self) -> float | None:
-        """Take up what the service before us knew, if it went just now; answers of when that is."""
+        """Restore the previous run's state if it is fresh. Return its wall-clock time, or None."""
         saved = self._kept.read()
         if saved is None:
             return None
@@ -251,7 +255,11 @@ class Service:
         return await self._probe.ask(time.monotonic())
 
     async def _polled(self, answer: Answer | AskError, at: float, mono: float) -> bool:
-        """Take what a poll brought; says whether the next one should come soon."""
+        """Handle the outcome of a poll, and queue it for publication.
+
+        Return whether a tunnel is connecting, so that the next poll should come soon. ``at`` and
+        ``mono`` are when the outcome came, on the wall clock and the monotonic clock.
+        """
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
         if isinstance(answer, Answer):
             self._note_answering(answer, mono)
@@ -268,7 +276,7 @@ class Service:
             poll = await self._answered(answer, at, mono)
         changes = await self._worker.observe(poll)
         if self._logs.count and any(is_unexplained(c) for c in changes):
-            # pluto logs before it answers, and journald passes it on in its own time.
+            # pluto logs before it answers, but journald may deliver the lines later.
             await asyncio.sleep(LOG_LAG)
             await self._logs.settle(asked)
             changes = await self._worker.explain(changes)
@@ -279,22 +287,24 @@ class Service:
         return self._tracker.connecting
 
     def _note_answering(self, answer: Answer, mono: float) -> None:
-        """Learn who it is that has answered: whose log, and whose unit, tell of our tunnels."""
+        """Note which process has answered, so that its log is believed and its unit is known."""
         self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
+        """Return the Poll for an answer. After a cheap question it has the last whole report."""
         report = await self._worker.read(answer)
         if not self._probe.learn(answer, report, mono):
-            self._poller.wake()  # something moved: the whole status tells what
+            self._poller.wake()  # an SA changed: the whole status is needed
         if answer.command is Command.STATUS:
             self._whole = report
             self._log_source.compare(report)
             await self._logs.follow(answer, daemon_info.log_file(report), at)
             return Poll(at, mono, self._whole, pid=answer.pid, boot=_boot())
-        # No SA has moved, or it is not known yet what that means: all is as it was.
+        # No SA has changed, or it isn't known yet what that means: the last report still holds.
         return Poll(at, mono, self._whole, boot=_boot())
 
     def _told(self, poll: Poll, changes: list[Transition], asked: float) -> _Told:
+        """Return what to publish of a poll. Announced transitions get their serials here."""
         numbered = []
         for change in changes:
             if change.announced:
@@ -322,7 +332,7 @@ class Service:
         return _Told(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
-        """Find out where the log is heard, and say so once."""
+        """Return where the log is read from, and log it when that has changed."""
         source, file = self._log_source, self._logs.file
         state = source.state(now, journal=self._logs.journal.reads, file=file.follows)
         if file.trouble and file.trouble != self._log_trouble:
@@ -335,6 +345,7 @@ class Service:
         return state
 
     async def _refresh(self) -> None:
+        """Wait until a poll of the whole status has been made and published."""
         self._probe.whole()
         try:
             await self._poller.refresh()
@@ -345,9 +356,10 @@ class Service:
     # --- telling ------------------------------------------------------------------------
 
     async def _first_look(self) -> _Told:
-        """Wait for the first poll, so that nobody is told "no tunnels" before it is known.
+        """Return the outcome of the first poll, waiting at most FIRST_LOOK seconds for it.
 
-        A pluto that doesn't answer for long counts as unreachable, until it does.
+        So no client sees an empty list of tunnels before pluto was asked. After that time pluto
+        counts as unreachable until it answers.
         """
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -365,7 +377,7 @@ class Service:
         await self._bus.keep()
 
     async def _publish(self) -> None:
-        """Publish what polls bring, one after the other. Raise bus.RefusedError."""
+        """Publish the outcomes of polls one after the other, for ever. Raise bus.RefusedError."""
         first = True
         while True:
             if first:
@@ -386,20 +398,28 @@ class Service:
             self._outbox.task_done()
 
     async def _keep(self, told: _Told) -> None:
+        """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
+
+        Only when the state of the tunnels is known, and nothing is left to be published.
+        """
         self._unsaved = self._unsaved or bool(told.news.transitions or told.silent)
         if not told.known:
-            return  # what we don't know just now is nothing to remember
-        # Between two transitions only serials change, and those may be a little old.
+            return
+        # Between two transitions only the serials of SAs change, and may be a little old.
         if not self._unsaved and told.poll.mono - self._saved_at <= SAVE_EVERY:
             self._kept.touch()
             return
         saved = await self._worker.save()
-        if self._outbox.empty():  # or it would hold what nobody was told yet
+        if self._outbox.empty():  # else the state would include what isn't published yet
             self._saved_at, self._unsaved = told.poll.mono, False
             await asyncio.to_thread(self._kept.write, saved, told.asked, self.run_id)
 
     async def _write_began(self, told: _Told) -> None:
-        """Write that watching began, and of which tunnels the last entry may tell otherwise."""
+        """Write to the journal that watching began.
+
+        If the previous run wrote entries after it saved its state, also write the state of each
+        tunnel, since its last entry may differ.
+        """
         news = told.news
         self._kept.mark_behind()
         self._journal.began(news.tunnels, news.pluto, told.poll.at, self._previous.run_id)
@@ -410,6 +430,7 @@ class Service:
                 await _let_others(n)
 
     async def _write(self, told: _Told) -> None:
+        """Write the journal entries of one poll: transitions, pluto's state, unknown lines."""
         if told.silent or told.news.transitions:
             self._kept.mark_behind()
         for n, change in enumerate(told.silent, 1):
@@ -424,7 +445,7 @@ class Service:
             self._journal.shared_identity(shared)
         report = told.poll.report
         if report is not None:
-            # The same unknown line comes with every poll; each kind is news once.
+            # The same unknown line comes with every poll; each kind is reported once.
             new = [u for u in report.unrecognised if _shape(u.text) not in self._strange]
             self._strange.update(_shape(u.text) for u in new[:MAX_STRANGE])
             if new and len(self._strange) <= MAX_STRANGE:
@@ -437,6 +458,7 @@ class Service:
             self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, told: _Told) -> None:
+        """Write an entry when pluto can't be asked any more, or answers again."""
         pluto, was = told.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:
@@ -447,7 +469,10 @@ class Service:
             self._pluto = pluto
 
     async def _watchdog(self) -> None:
-        """Tell systemd that we are well: that polls still come, not only that a loop turns."""
+        """Send systemd a watchdog message regularly while polls are made and the bus isn't stuck.
+
+        A running event loop alone isn't enough. Without a watchdog in the unit, do nothing.
+        """
         limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
         if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             await asyncio.Event().wait()
@@ -459,17 +484,17 @@ class Service:
     # --- settings -----------------------------------------------------------------------
 
     def _reload(self) -> None:
-        """Read the settings again; the old ones stay where the new ones can't be used."""
+        """Read the settings again. Keep the old ones if the new ones have an error."""
         _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._apply(config.load_service(self._settings_path))
         except ConfigError as e:
             logger.error("settings not read again, the old ones stay: %s", e)
-        finally:  # or systemd would wait for the end of a reload for ever
+        finally:  # else systemd would wait for the end of the reload for ever
             _notify("READY=1")
 
     def _apply(self, new: Settings) -> None:
-        """Take new settings; what can't change while we run stays."""
+        """Apply new settings, except for those that need a restart, which are logged."""
         self._poller.interval = self._probe.interval = new.interval
         self._poller.fast_interval = new.fast_interval
         self._poller.wake()
@@ -483,13 +508,13 @@ class Service:
 
 
 class CoreEndedError(Exception):
-    """A task ended that the service can't do without. It was logged, with its traceback."""
+    """A task ended that the service needs. That was logged, with the traceback."""
 
 
 def _end_with(task: asyncio.Task[Any]) -> None:
-    """Raise what a core task ended with, which was not to end. Raise RefusedError, CoreEndedError.
+    """Raise RefusedError if a core task ended with that, else CoreEndedError.
 
-    systemd starts the service anew.
+    No core task should end. The process ends with it, and systemd starts the service again.
     """
     error = None if task.cancelled() else task.exception()
     if isinstance(error, RefusedError):
@@ -499,13 +524,13 @@ def _end_with(task: asyncio.Task[Any]) -> None:
 
 
 async def _let_others(n: int) -> None:
-    """Give others their turn, after each so many entries."""
+    """Yield to the event loop if ``n`` is a multiple of BATCH."""
     if n % BATCH == 0:
         await asyncio.sleep(0)
 
 
 def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:
-    """Make an optional part of a waker."""
+    """Return an OptionalPart that opens a waker, and opens it again when that has failed."""
     part = OptionalPart(name, open_ or waker.open)
     waker.on_error = part.failed
     return part
@@ -522,7 +547,7 @@ _FIXED: Final = (
 
 
 def status_line(news: Publication) -> str:
-    """Say in a line for `systemctl status` how it goes."""
+    """Return the line that `systemctl status` shows: pluto's state, or the number of tunnels."""
     if news.pluto is not PlutoState.RUNNING:
         return f"pluto is {news.pluto}"
     counts = Counter([t.state for t in news.tunnels])
@@ -531,12 +556,12 @@ def status_line(news: Publication) -> str:
 
 
 def _shape(line: str) -> str:
-    """Reduce a line to its kind: no numbers, and only as much as a release's wording takes."""
+    """Return a line's kind: its beginning up to the first digit or quote, 60 characters at most."""
     return re.sub(r"[\d\"'].*", "", line)[:60]
 
 
 def _notify(message: str) -> None:
-    """Tell systemd; that nobody is there to be told is no reason to end."""
+    """Send a message to systemd. Log it if that fails, and raise nothing."""
     try:
         notify(message)
     except (OSError, NoLibraryError) as e:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What only root may know of a tunnel: addresses, identities, SAs and their counters.
+"""The details of a tunnel that not everybody may read: addresses, identities, SAs, counters.
 
 Pure: a Tunnel in, typed values out. The keys are part of the API; org.ipsecwatch1.Manager.xml says
 what each one means (GetDetails). A value that isn't known has no key.
@@ -31,17 +31,17 @@ Entry = dict[str, Typed]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What there is to tell of a tunnel beside the last report."""
+    """What is known of a tunnel in addition to the last report."""
 
     sa_times: SaTimes = field(default_factory=SaTimes)
     recent: Sequence[Numbered] = ()
     """Its last transitions."""
     losses: int = 0
-    """How often it went down lately."""
+    """How often it went down in the last hour."""
 
 
 def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Tell all that is known of a tunnel."""
+    """Return all details of a tunnel, those of brief_details() included."""
     context = context or Context()
     connections = tunnel.connections
     version = next((c.ike_version for c in connections if c.ike_version), None)
@@ -64,7 +64,7 @@ def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
 
 
 def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Tell what a list of many tunnels has room for, in less time."""
+    """Return the few details that a list of many tunnels shows, which takes less time."""
     context = context or Context()
     ends = _ends(tunnel)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
@@ -91,14 +91,14 @@ def _ends(tunnel: Tunnel) -> Topology | None:
 
 
 def _template(tunnel: Tunnel) -> str | None:
-    """Name the template for anybody that a tunnel is an instance of."""
+    """Return the name of the template that a tunnel is an instance of; None: of none."""
     first = next(iter(tunnel.connections), None)
     is_instance = first is not None and first.instance and tunnel.name != clean(first.name)
     return first.name if first is not None and is_instance and not tunnel.instances else None
 
 
 def _carried(tunnel: Tunnel, counter: str) -> int | None:
-    """Add up a counter of the Child SAs in use; None where one of them has none."""
+    """Return the sum of a counter over the established Child SAs; None if any lacks it."""
     children = [s for s in tunnel.states if s.kind is SaKind.CHILD and s.established]
     counts: list[int | None] = [getattr(s.sa, counter, None) for s in children]
     known = [count for count in counts if count is not None]
@@ -106,6 +106,7 @@ def _carried(tunnel: Tunnel, counter: str) -> int | None:
 
 
 def _children(connection: Connection) -> list[Entry]:
+    """Return an entry of Children for each topology of a connection."""
     keys = connection_fields(connection)
     same = _known(
         IkeAlgorithms=_word(keys["ike_algorithm"]),
@@ -133,14 +134,14 @@ _HOST: Final = ("/32", "/128")
 
 
 def _lease(connection: Connection) -> str | None:
-    """Find the address that one end gave the other, by Mode Config or a configuration payload.
+    """Return the address that one end assigned to the other (Mode Config, configuration payload).
 
-    Who gives is said by ``modecfg info: us:server``, what was given by the subnet of the other end:
-    a template has none, and a client that is down has 0.0.0.0/0.
+    ``modecfg info: us:server`` shows which end assigns it, and the subnet of the other end is the
+    address. None for a template, and for a client that is down, whose subnet is 0.0.0.0/0.
     """
     ends = [(t.remote_client, t.local_client) for t in connection.topologies]
     if not any(_hosts(client) for pair in ends for client in pair):
-        return None  # most have none, and reading all keys takes its time
+        return None  # checked first, since reading all the fields of a connection takes long
     role = str(connection_fields(connection)["our_modecfg"])
     for theirs, ours in ends:
         for host in _hosts({"server": theirs, "client": ours}.get(role)):
@@ -149,12 +150,13 @@ def _lease(connection: Connection) -> str | None:
 
 
 def _hosts(client: str | None) -> list[str]:
-    """List the single addresses among a client's selectors, which from 5.3 on are in braces."""
+    """List the single addresses (/32, /128) in a client's selectors; from 5.3 on in braces."""
     selectors = (client or "").strip("{}").split(",")
     return [s.partition("/")[0] for s in selectors if s.endswith(_HOST)]
 
 
 def _sa(state: SaState, since: Since | None) -> Entry:
+    """Return an SA's entry of SAs."""
     sa = state.sa
     timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
     return _known(
@@ -182,6 +184,7 @@ def _sa(state: SaState, since: Since | None) -> Entry:
 
 
 def _transition(serial: int, transition: Transition) -> Entry:
+    """Return a transition's entry of Transitions."""
     return _known(
         Serial=_number("t", serial),
         At=_moment(transition.at),
@@ -208,7 +211,7 @@ def _seconds(value: object) -> Typed | None:
 
 
 def _moment(at: float) -> Typed | None:
-    """Give a moment of the wall clock, in microseconds since the epoch."""
+    """Return seconds since the epoch, or of another clock, as microseconds."""
     return _number("t", round(at * 1_000_000))
 
 
@@ -216,7 +219,10 @@ _LIMITS = {"q": 1 << 16, "u": 1 << 32, "t": 1 << 64}
 
 
 def _number(signature: str, value: int | None) -> Typed | None:
-    """Leave out what doesn't fit, too: a number is what pluto's text says, and text may lie."""
+    """Return a number as a D-Bus type; None if it isn't known, or doesn't fit the type.
+
+    Numbers come from pluto's text, which may have any.
+    """
     if value is None or not 0 <= value < _LIMITS[signature]:
         return None
     return signature, value

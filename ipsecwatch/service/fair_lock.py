@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A lock whose holders take turns: users, and the connections of one user.
+"""A lock that users get in turn, and within each user the connections.
 
-First come, first served would let whoever asks most be served most: a few programs of one user that
-ask without a pause, and root waits for seconds.
+With first come, first served, whoever asks most would be served most: a few programs of one user
+that ask without a pause would make root wait for seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Queue = deque[asyncio.Future[None]]
 
 
 class FairLock:
-    """A lock that is handed round among users, and among the connections of each."""
+    """A lock that is passed on from user to user, and among the connections of each in turn."""
 
     def __init__(self) -> None:
         self._taken = False
@@ -27,7 +27,7 @@ class FairLock:
 
     @asynccontextmanager
     async def hold(self, uid: int, sender: str) -> AsyncGenerator[None]:
-        """Wait for one's turn; it ends with the context."""
+        """Wait for the lock, and hold it while the context lasts."""
         await self._wait(uid, sender)
         try:
             yield
@@ -35,6 +35,7 @@ class FairLock:
             self._pass_on()
 
     async def _wait(self, uid: int, sender: str) -> None:
+        """Wait until the lock is ours. If cancelled when it already is, pass it on."""
         if not self._taken:
             self._taken = True
             return
@@ -49,6 +50,7 @@ class FairLock:
             raise
 
     def _pass_on(self) -> None:
+        """Pass the lock to the next waiter that wasn't cancelled, or leave it free."""
         while (future := self._next()) is not None:
             if not future.done():
                 future.set_result(None)
@@ -56,7 +58,11 @@ class FairLock:
         self._taken = False
 
     def _next(self) -> asyncio.Future[None] | None:
-        """Take the first of the first connection of the first user; both go to the back."""
+        """Remove and return the future that is next; None: nobody waits.
+
+        It is the first one of the first connection of the first user. Connection and user move to
+        the end if they have more.
+        """
         if not self._waiting:
             return None
         uid, queues = self._waiting.popitem(last=False)

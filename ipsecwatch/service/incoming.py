@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What waits in the bus for us to read it, and what to do when that is too much.
+"""Detecting that too many calls wait for us in dbus-broker, and moving to a new connection.
 
-What is sent to a connection waits in one queue, whoever sent it. dbus-broker sends us 16 messages
-of it while it takes a dozen from each connection that has some to send; so two programs that ask
-without a pause are enough to let it grow, however fast we read, up to a quarter or so of what a
-user may have in the broker (512 MiB). Whoever asks then waits for 5 to 10 s, until the broker cuts
-the flood off. (dbus-broker 33: dispatch.c, socket.c, user.c.)
+The broker has one queue for each receiver, whoever sent the messages. It sends us 16 of them while
+it takes a dozen from each connection that has some to send; so two programs that call without a
+pause make the queue grow, however fast we read, up to about a quarter of what a user may have in
+the broker (512 MiB). Until the broker stops that user, every caller waits for 5 to 10 s.
+(dbus-broker 33: dispatch.c, socket.c, user.c.)
 
-What a new connection is sent comes at once. So our name passes on to one, and the one before is
-read when there is time: what waits there still counts against whom it is from, and once his
-portion is used up the broker takes nothing more from him, and all that others ask comes at once.
+The queue of a new connection is empty. So our name moves to one, and the old connection is read
+when there is time. What waits there still counts against the user who sent it: once that user's
+quota is used up the broker takes nothing more from it, and calls of others arrive at once.
 """
 
 from __future__ import annotations
@@ -30,38 +30,38 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LAG: Final = 0.3
-"""Seconds that the bus's answer to a question may wait behind what others sent."""
+"""Seconds that the bus's answer may take on our connection before the queue counts as too long."""
 TIMES: Final = 2.0
-"""How many times as long as the bus takes on a quiet connection it may take at least."""
+"""Times as long as on a quiet connection that it may take in any case."""
 SLOW: Final = 400 << 10
-"""Bytes a second that come in where there is a queue for us: else it will be empty soon."""
+"""Bytes a second: if more than that arrives, the queue will soon be empty."""
 OWN: Final = 16 << 10
-"""Bytes that we have sent and the bus hasn't read, up to which it is asked."""
+"""Bytes of ours that the bus may have unread; with more, its answer says nothing."""
 EVERY: Final = 0.05
 """Seconds between two questions at least."""
 MUCH: Final = 4 << 10
-"""Bytes that come in before the bus is asked again: some 20 calls."""
+"""Bytes that arrive before the bus is asked again: some 20 calls."""
 MAX_LEFT: Final = 8
-"""Connections left behind that wait to be read."""
+"""Old connections that may wait to be read; with so many, no further one is left."""
 PATIENCE: Final = 30.0
-"""Seconds after which they are read, whether there is time or not."""
+"""Seconds after which an old connection is read in any case."""
 
 
 class LeftBehind:
-    """Connections that our name has left, until all that came in there is answered.
+    """The connections that had our name before, until all calls that came in there are answered.
 
-    ``serves`` tells whether somebody still gets an answer on one of them.
+    ``serves`` returns whether a caller still waits for an answer on a connection.
     """
 
     def __init__(self, serves: Callable[[BusConnection], bool]) -> None:
         self._serves = serves
         self._unread: deque[tuple[BusConnection, float]] = deque()
-        """With when each was left."""
+        """Each with the time at which it was left (loop's clock)."""
         self._tasks: dict[asyncio.Task[None], BusConnection] = {}
 
     @property
     def full(self) -> bool:
-        """Whether there are enough of them."""
+        """Whether MAX_LEFT connections wait to be read."""
         return len(self._unread) >= MAX_LEFT
 
     @property
@@ -73,7 +73,7 @@ class LeftBehind:
         return bool(self._unread)
 
     def add(self, connection: BusConnection) -> None:
-        """Leave a connection, right after it let go of our name."""
+        """Add a connection that has just released our name, and stop reading it for now."""
         connection.pause()
         self._unread.append((connection, _now()))
         task = asyncio.create_task(self._end(connection))
@@ -81,7 +81,7 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Read the first of them on, or wait with it."""
+        """Read the oldest of them if it is ``calm``, or PATIENCE has passed; else pause that."""
         if not self._unread:
             return
         connection, since = self._unread[0]
@@ -91,15 +91,15 @@ class LeftBehind:
             connection.pause()
 
     async def close(self) -> None:
-        """Give them all up."""
+        """Close all of them at once."""
         for task, connection in list(self._tasks.items()):
             task.cancel()
             await connection.close()
 
     async def _end(self, connection: BusConnection) -> None:
-        """Close a connection when there is nothing left of it."""
+        """Close a connection once all its calls were read, and answered."""
         try:
-            # The bus's answer comes behind all that was sent to us by our name.
+            # The bus's answer is behind all that was sent to our name while it was here.
             await connection.call(BUS, BUS_PATH, BUS, "GetId", within=None)
         except BusError as e:
             logger.debug("of a connection left behind: %s", e)
@@ -110,9 +110,9 @@ class LeftBehind:
 
 
 async def is_dbus_broker(connection: BusConnection) -> bool:
-    """Return whether this is a bus that has a queue for each receiver. Raise BusError.
+    """Return whether the bus is dbus-broker, by its statistics. Raise BusError.
 
-    dbus-daemon passes on no more than 128 calls of a connection that aren't answered.
+    With dbus-daemon no long queue arises: it passes on at most 128 unanswered calls of a caller.
     """
     try:
         reply = await connection.call(BUS, BUS_PATH, f"{BUS}.Debug.Stats", "GetStats")
@@ -124,10 +124,10 @@ async def is_dbus_broker(connection: BusConnection) -> bool:
 async def overrun(
     connection: BusConnection, spare: Callable[[], BusConnection | None], left: LeftBehind
 ) -> None:
-    """Return when what is sent to us waits in the bus for too long, or the connection is lost.
+    """Wait until messages to us wait in the bus for too long, or the connection is lost.
 
-    ``spare`` tells of a connection that nobody else writes to. Meanwhile have those left behind
-    read, as long as there is time for it.
+    ``spare`` returns a connection to which nobody sends, for comparison. Meanwhile old connections
+    in ``left`` are read when it is calm.
     """
     with suppress(LostError):
         while True:
@@ -139,10 +139,10 @@ async def overrun(
 
 
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
-    """Return whether what comes next on a connection waits, by what comes on a quiet one.
+    """Return whether messages to a connection wait in the bus, by asking there and on a quiet one.
 
-    If it doesn't there either it is the bus that is slow; if it is here already, it is we; and a
-    question that stands behind answers of ours says nothing.
+    Not if the quiet connection's answer is late as well (the bus is slow), if much has arrived here
+    that we haven't read yet (we are slow), or if the bus hasn't read what we sent before.
     """
     if connection.in_flight > OWN:
         return False
@@ -170,6 +170,7 @@ async def _ask(connection: BusConnection) -> None:
 
 
 async def _some_came_in(connection: BusConnection, within: float | None) -> None:
+    """Wait until MUCH bytes have arrived, at most ``within`` seconds."""
     try:
         async with asyncio.timeout(within):
             await connection.receives(MUCH)

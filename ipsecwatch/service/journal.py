@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The journal: one structured entry for each transition, and what happens to pluto itself.
+"""The service's journal entries: one for each transition, and for what happens to pluto itself.
 
-Silence leaves no entry. So that history knows what was watched, it is written when that began and
-ended, and how each tunnel was at the first look.
+While nothing changes there are no entries. So that the history knows what was watched, there are
+entries for the beginning and the end of watching, and for each tunnel at the first look.
 
 Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id.
 """
@@ -42,14 +42,13 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition, Tunnel
 
 MAX_DETAIL: Final = 1024
-"""Characters of a line of pluto's, which prints no longer ones."""
+"""Characters of one of pluto's lines; pluto prints no longer ones."""
 
 
 class Journal:
-    """Writes what the service announces. ``run_id`` is that of its D-Bus interface.
+    """Writes the service's entries. ``run_id`` is the D-Bus property RunId.
 
-    The entries of an ``instance`` begin with its name, and have it in a field that those of the
-    service itself don't have.
+    The messages of an ``instance`` begin with its name, and its entries have a field with it.
     """
 
     def __init__(self, sender: Sender, run_id: str, instance: str = "") -> None:
@@ -62,7 +61,7 @@ class Journal:
         """The systemd unit that runs pluto; "": none is known to."""
 
     def announce(self, t: Transition, serial: int) -> None:
-        """Write a transition, after its signal was sent."""
+        """Write the entry of a transition that was announced by signals with this serial."""
         message_id, priority = _kind(t)
         old = TunnelState.DOWN if t.old is None else t.old
         self._write(
@@ -82,10 +81,10 @@ class Journal:
     def began(
         self, tunnels: Iterable[Tunnel], pluto: PlutoState, at: float, previous: str = ""
     ) -> None:
-        """Write that watching began, after the first look.
+        """Write that watching began, with the number of tunnels in each state.
 
-        ``previous`` is the run whose entries still hold for each tunnel that the entries after this
-        one don't tell of; "": there is none.
+        ``previous``: the run whose last entry is still right for each tunnel that gets no entry
+        after this one; "": there is no such run.
         """
         counts = Counter(t.state for t in tunnels)
         total = counts.total()
@@ -106,7 +105,7 @@ class Journal:
         self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
 
     def found(self, tunnel: Tunnel, at: float) -> None:
-        """Write how a tunnel was when it was first looked at. That is no transition."""
+        """Write the state of a tunnel at the first look, which isn't a transition."""
         text = reason_text(tunnel.reason, tunnel)
         why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
         self._write(
@@ -122,7 +121,7 @@ class Journal:
         )
 
     def unlisted(self, t: Transition) -> None:
-        """Write that a tunnel is no longer listed that was down. That is no transition either."""
+        """Write that a tunnel that was down is no longer listed, which isn't announced."""
         self._write(
             UNLISTED,
             6,
@@ -136,7 +135,7 @@ class Journal:
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
-        """Write that pluto can't be asked any more, or isn't there; ``why`` in one line."""
+        """Write that pluto can't be asked any more, or isn't running. ``why``: one line."""
         words = words_for(reason, self.unit)
         self._write(
             PLUTO_LOST,
@@ -154,7 +153,7 @@ class Journal:
         self._write(PLUTO_BACK, 5, text, PLUTO=PlutoState.RUNNING, VERSION=clean(version or ""))
 
     def unrecognised(self, count: int, example: str, version: str | None) -> None:
-        """Write that ``count`` lines of pluto's answer were not recognised."""
+        """Write that ``count`` lines of pluto's answer weren't recognised, with the first one."""
         lines = "line" if count == 1 else "lines"
         self._write(
             UNRECOGNISED,
@@ -180,7 +179,7 @@ class Journal:
         )
 
     def blocked(self, uid: int | None) -> None:
-        """Write that the bus read nothing from us any more; ``uid`` is likely to blame."""
+        """Write that the bus had stopped reading from us. The user ``uid`` is likely to blame."""
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
         text = f"The system bus was blocked: {who} and did not read. The service connected anew."
@@ -194,7 +193,7 @@ class Journal:
 
 
 def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
-    """Return the fields that every entry about a tunnel has; ``unit`` runs pluto ("": none)."""
+    """Return the fields that every entry about a tunnel has. ``unit`` runs pluto ("": none)."""
     text = reason_text(reason, tunnel, unit)
     return {
         "TUNNEL": tunnel.name,
@@ -206,19 +205,22 @@ def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
 
 
 def _listed(t: Transition) -> str:
-    """Say whether pluto lists the tunnel: newly, as before, or no longer."""
+    """Return whether pluto lists the tunnel: ``new``, ``yes`` (as before) or ``gone``."""
     if t.new is None:
         return "gone"
     return "new" if t.old is None else "yes"
 
 
 def _stamp(at: float) -> str:
-    """Write a moment of the wall clock in microseconds since the epoch."""
+    """Return seconds since the epoch as text, in microseconds."""
     return str(round(at * 1_000_000))
 
 
 def _kind(t: Transition) -> tuple[str, int]:
-    """Find the MESSAGE_ID and the priority. A tunnel that gets stuck out of UP is lost first."""
+    """Return the MESSAGE_ID and the priority of a transition.
+
+    One from UP or PARTIAL to STUCK counts as a loss.
+    """
     if t.goes_up:
         return UP, 5
     if t.goes_down:
@@ -240,7 +242,7 @@ _WORDS: Final = {
 
 
 def describe(t: Transition) -> str:
-    """Say a transition in plain words, in one line."""
+    """Return a sentence that describes a transition, with its reason."""
     tunnel = t.tunnel
     words = f"is {_WORDS[t.becomes]}"
     if t.new is None and not t.goes_down:

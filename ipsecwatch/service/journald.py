@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Giving entries to journald, and never waiting for it.
+"""Sending entries to journald without ever waiting for it.
 
-They are sent in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a socket that
-doesn't block. systemd-python's journal.send() does not serve here: when journald doesn't read
-(stopped, or waiting for a slow disk) it blocks for as long, once the receiver's queue is full,
-with the interpreter lock held, so that not even SIGTERM is heard any more. Here entries wait in a
-bounded queue until journald reads again.
+They are sent in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a non-blocking
+socket. systemd-python's journal.send() can't be used: while journald doesn't read (stopped, or
+waiting for a slow disk) and the socket's queue is full, it blocks with the interpreter lock held,
+so that not even SIGTERM is handled. Here entries wait in a bounded queue until journald reads
+again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IDENTIFIER: Final = "ipsecwatch"
 MAX_WAITING: Final = 8 << 20
 """Bytes of entries that wait for journald: those of ten thousand transitions."""
 MAX_VALUE: Final = 32 << 10
-"""Characters of one field. A datagram holds some 200 KiB; more would take a sealed file."""
+"""Characters of one field. A datagram holds some 200 KiB; longer entries would need a memfd."""
 PER_TURN: Final = 100
 """Entries that are sent in one turn of the loop."""
 
@@ -44,10 +44,10 @@ class _Entry(NamedTuple):
 
 
 class Sender:
-    """Gives entries to journald and never waits for it; to stderr where there is no journald.
+    """Sends entries to journald without waiting; where there is none, prints them to stderr.
 
-    ``path`` None: to stderr always. What had to wait is sent as soon as journald reads where a
-    loop runs, elsewhere with the next entry or at flush().
+    ``path`` None: always to stderr. Entries that journald doesn't take yet are sent when it reads
+    again, if an event loop runs, else with the next entry or by flush().
     """
 
     def __init__(self, path: str | None = SOCKET, stream: TextIO | None = None) -> None:
@@ -62,13 +62,14 @@ class Sender:
 
     @property
     def waiting(self) -> int:
-        """How many entries wait for journald."""
+        """The number of entries that wait for journald."""
         return len(self._waiting)
 
     def send(self, fields: Mapping[str, str], *, later: bool = False) -> None:
         """Send an entry, after those that wait. ``fields`` has MESSAGE and PRIORITY.
 
-        ``later``: in the next turns of the loop, if there is one; for those that come by thousands.
+        ``later``: send it in a later turn of the event loop, if one runs; for entries that may come
+        by thousands. If the queue is full the entry is lost, and counted.
         """
         self._confess()
         if not self._append(fields):
@@ -77,18 +78,19 @@ class Sender:
             self._work()
 
     def flush(self) -> None:
-        """Send what waits, as far as journald takes it now."""
+        """Send the entries that wait, as far as journald takes them now."""
         while self._step():
             pass
 
     def close(self) -> None:
-        """Send what journald takes now, and give up the rest."""
+        """Send the entries that journald takes now, and drop the others."""
         self.flush()
         self._waiting.clear()
         self._size = 0
         self._disconnect()
 
     def _work(self) -> None:
+        """Send up to PER_TURN entries, and let the event loop call again if any are left."""
         for _ in range(PER_TURN):
             if not self._step():
                 break
@@ -98,6 +100,7 @@ class Sender:
             self._unwatch()
 
     def _append(self, fields: Mapping[str, str]) -> bool:
+        """Append an entry to the queue. Return False if there is no room for it."""
         data = encode({**fields, "SYSLOG_IDENTIFIER": IDENTIFIER})
         if self._size + len(data) > MAX_WAITING:
             return False
@@ -106,13 +109,13 @@ class Sender:
         return True
 
     def _confess(self) -> None:
-        """Say that entries were lost, as soon as there is room to say it."""
+        """If entries were lost, queue an entry with their number as soon as there is room."""
         text = f"{self._lost} entries were lost while journald did not read."
         if self._lost and self._append({"MESSAGE": text, "PRIORITY": "4"}):
             self._lost = 0
 
     def _step(self) -> bool:
-        """Send the first entry; False: there is none, or it has to wait."""
+        """Send the first entry of the queue. Return False if there is none, or it has to wait."""
         self._confess()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False
@@ -120,7 +123,7 @@ class Sender:
         return True
 
     def _deliver(self, entry: _Entry) -> bool:
-        """Send one entry, or print it where nobody takes it; False: it has to wait."""
+        """Send one entry, or print it if there is no journald. Return False if it has to wait."""
         for _ in range(2):
             sock = self._connected()
             if sock is None:
@@ -138,10 +141,11 @@ class Sender:
         return True
 
     def _connected(self) -> socket.socket | None:
+        """Return the socket to journald, connected if that is possible; else None."""
         if self._socket is None and self._path is not None:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             try:
-                # Connected, for only then does the loop learn when the receiver's queue has room.
+                # Only on a connected socket can the loop see when the receiver's queue has room.
                 sock.connect(self._path)
             except OSError:
                 sock.close()
@@ -156,7 +160,10 @@ class Sender:
             self._socket = None
 
     def _watch(self) -> bool:
-        """Have the loop do the work as soon as there is room; False: there is no loop."""
+        """Let the event loop call _work() when journald has room.
+
+        Return False where no loop runs, or there is no journald.
+        """
         if self._watched is not None and not self._watched[0].is_closed():
             return True
         sock = self._connected()
@@ -176,6 +183,7 @@ class Sender:
         self._watched = None
 
     def _print(self, entry: _Entry) -> None:
+        """Print an entry to stderr, each line with its priority as in sd-daemon(3)."""
         # sys.stderr of this moment: tests and daemons replace it.
         stream = self._stream or sys.stderr
         lines = [f"<{entry.priority}>{line}" for line in harmless(entry.message).split("\n")]
@@ -188,7 +196,7 @@ class Sender:
 
 
 def encode(fields: Mapping[str, str]) -> bytes:
-    """Put an entry into journald's native format. Long values are cut."""
+    """Return an entry in journald's native format. Values are cut to MAX_VALUE characters."""
     parts = []
     for name, value in fields.items():
         data = value[:MAX_VALUE].encode("utf-8", "backslashreplace")
@@ -200,14 +208,14 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 
 def harmless(text: str) -> str:
-    """Escape whatever a terminal could take as a command; newlines and tabs stay."""
+    """Escape all unprintable characters, which a terminal could obey; newlines and tabs stay."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 class LogHandler(logging.Handler):
-    """Sends the service's own log lines; the values in them only as part of the message."""
+    """Sends the service's own log lines to journald, each as one escaped message."""
 
     def __init__(self, sender: Sender) -> None:
         super().__init__()
@@ -226,14 +234,14 @@ class LogHandler(logging.Handler):
                 "CODE_FUNC": record.funcName or "",
             }
             self._sender.send(entry)
-        except Exception:  # whoever logs must not fail by it
+        except Exception:  # an error in logging must not reach the code that logs
             self.handleError(record)
 
 
 def log_to(sender: Sender, level: int = logging.INFO) -> None:
-    """Send log lines to the journal if stderr is the journal, else to stderr.
+    """Make the process log to journald directly if its stderr is the journal, else to stderr.
 
-    Under systemd stderr is a stream to journald, and blocks when that doesn't read.
+    Under systemd stderr is a stream to journald, which blocks while journald doesn't read.
     """
     handler = LogHandler(sender if stderr_is_journal() else Sender(None))
     handler.setFormatter(logging.Formatter("%(message)s"))

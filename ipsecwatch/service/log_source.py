@@ -13,34 +13,38 @@ if TYPE_CHECKING:
 
 
 class LogSource:
-    """Concludes from what is heard where the log comes from."""
+    """Concludes where the log is read from, by the lines and SAs that are seen."""
 
     def __init__(self) -> None:
         self._from_file = False
         self._heard = 0
-        """Lines of pluto's so far."""
+        """The number of pluto's lines so far."""
         self._silent = False
-        """SAs came, and nothing was heard about it."""
+        """There were new SAs, but no line was logged about them."""
         self._cut_at = float("-inf")
         self._serial: int | None = None
-        """The highest one of the last report."""
+        """The highest serial of an SA in the last report."""
         self._heard_then = 0
-        """How many lines had been heard at the report before a serial rose."""
+        """The number of lines at the report before the one with a new SA."""
         self._waits = False
-        """A serial rose at the last report; journald may still be passing on what was said."""
+        """The last report had a new SA; journald may not have delivered the lines about it yet."""
         self._heard_last = 0
 
     def hear(self, *, from_file: bool) -> None:
-        """Take note of a line of pluto's."""
+        """Note that a line of pluto was read."""
         self._heard += 1
         self._from_file, self._silent = from_file, False
 
     def cut(self, at: float) -> None:
-        """Take note that journald dropped lines of pluto's (wall clock)."""
+        """Note that journald dropped lines of pluto at this time (wall clock)."""
         self._cut_at = at
 
     def compare(self, report: Report) -> None:
-        """Take note of a report: SAs that are new are something that pluto logs."""
+        """Note a report, to find out whether the log is silent.
+
+        pluto logs something about each new SA. So the log is silent if no line came between the
+        report before the first one with a new SA and the report after that.
+        """
         if self._waits:
             self._silent = self._heard == self._heard_then
             self._waits = False
@@ -50,7 +54,10 @@ class LogSource:
         self._serial, self._heard_last = serial, self._heard
 
     def state(self, now: float, *, journal: bool, file: bool) -> LogState:
-        """Say how it is (wall clock): ``journal``, ``file`` say whether each can be read."""
+        """Return where the log is read from, at ``now`` (wall clock).
+
+        ``journal``, ``file``: whether each of them can be read.
+        """
         if journal and 0 <= now - self._cut_at < CUT_FOR:
             return LogState.CUT
         if self._silent or not (journal or file):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What callers on the bus get: an answer, or the error that tells them what is wrong.
+"""Answering the calls on the bus: each method of each interface, and the errors for wrong calls.
 
-All calls come through one door rather than the library's ServiceInterface, whose every signal and
-introspection walks through all exports, and which hides who is calling: with thousands of tunnels
-that is no service. What there is to tell is in object_tree.py.
+All calls are handled here, and not by the library's ServiceInterface: that one walks through all
+exported objects for every signal and introspection, which is too slow with thousands of tunnels,
+and hides who is calling. The data of the answers is in object_tree.py.
 """
 
 from __future__ import annotations
@@ -43,27 +43,27 @@ if TYPE_CHECKING:
     from ipsecwatch.service.object_tree import ObjectTree
 
 REFRESH_LIMIT: Final = 90.0
-"""Seconds that a Refresh may take, with thousands of tunnels or a pluto that is ill."""
+"""Seconds that a Refresh may take, with thousands of tunnels or a pluto that answers badly."""
 BATCH: Final = 100
-"""Tunnels that are made ready to be told, or told of, before others get their turn."""
+"""Tunnels that are marshalled before the event loop gets its turn."""
 DETAILED: Final = 20
 """The same with all details."""
 
 _Body = list[Any] | bytes
-"""What is answered, or that marshalled already."""
+"""The values of an answer, or its marshalled body."""
 
 
 _LIMITS: Final = {"": 0, "s": 4 << 10, "ss": 4 << 10, "ssv": 4 << 10, "asa{sv}": 16 << 10}
-"""Bytes of the arguments that methods take, by signature. The longest name has 1 KiB."""
+"""Bytes of a method's arguments at most, by their signature. The longest name has 1 KiB."""
 _LARGEST_REPLY: Final = 1 << 20
-"""Bytes of what the bus, or polkit, answers us at most."""
+"""Bytes of an answer of the bus, or of polkit, at most."""
 
 
 class Methods:
     """Answers calls of all interfaces.
 
-    ``refresh`` is called for each call of Refresh. It returns when a poll that began after this
-    call has been published; callers at the same time are to share one. It may be cancelled.
+    ``refresh`` is called for each call of Refresh, and returns when a poll that began after it has
+    been published; concurrent callers should share one poll. It may be cancelled.
     """
 
     def __init__(self, objects: ObjectTree, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -79,7 +79,7 @@ class Methods:
             (PEER, "Ping"): lambda _: [],
             (PEER, "GetMachineId"): lambda _: [machine_id()],
         }
-        # What may be large, or take its time. Answered in a task, which knows the caller's user.
+        # Answers that may be large, or take long: made in a task, which knows the caller's user.
         self._slow: dict[tuple[str, str], Callable[[Request], Coroutine[Any, Any, _Body]]] = {
             (INTROSPECTABLE, "Introspect"): self._introspect,
             (OBJECT_MANAGER, "GetManagedObjects"): self._get_managed_objects,
@@ -89,7 +89,7 @@ class Methods:
         }
 
     def judge(self, header: Header) -> Handling:
-        """Say by a message's header whether it is worth unpacking."""
+        """Return by a message's header whether to pass it on, without its body, or to skip it."""
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
                 return Handling.SKIP
@@ -102,34 +102,35 @@ class Methods:
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
 
     def use(self, *connections: BusConnection) -> None:
-        """Ask through the first of these that is there still."""
+        """Use the first of these connections that is alive to ask the bus about callers."""
         self._admission.use(*connections)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether somebody waits for an answer on this connection."""
+        """Return whether a caller waits for an answer on this connection."""
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
-        """Answer a call, or have it answered. Raise nothing."""
+        """Handle a call: it is answered once its caller's user is known. Raise nothing."""
         if not call.wants_reply and call.member != "Refresh":
             return
         self._admission.unread.snapshot = self._objects.snapshot_size
         self._admission.admit(connection, call, partial(self._answer, connection, call))
 
     def sent(self, to: str, size: int) -> None:
-        """Take note of an answer that was sent."""
+        """Count an answer that was sent, which its receiver may not read."""
         self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Give up what is being answered; without ``debts`` remember who hasn't read."""
+        """Cancel all answers. ``debts=False`` keeps the count of what each user hasn't read."""
         self._admission.forget(debts=debts)
 
     @property
     def worst_reader(self) -> int | None:
-        """The user that has read least of what he was sent; None: all was read."""
+        """The id of the user with most unread bytes; None: all were read."""
         return self._admission.unread.worst()
 
     def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
+        """Answer an admitted call at once, or start a task that does. Raise Refusal."""
         interface = self._interface_of(call)
         if (interface, call.member) in self._slow:
             self._admission.spawn(connection, call, partial(self._serve, interface), uid)
@@ -138,14 +139,14 @@ class Methods:
             connection.reply(call, _answers(interface, call), body)
 
     async def _serve(self, interface: str, request: Request) -> None:
-        # No await between making the answer and sending it: so a snapshot is in its place among
-        # the signals.
+        # No await between making the answer and sending it: so a snapshot includes exactly the
+        # transitions whose signals were sent before it.
         call = request.call
         body = await self._slow[interface, call.member](request)
         request.connection.reply(call, _answers(interface, call), body)
 
     def _interface_of(self, call: Call) -> str:
-        """Find out which interface is meant, and check that the call fits it. Raise Refusal."""
+        """Return the interface that a call is for. Raise Refusal if the call doesn't fit it."""
         offered = self._objects.interfaces_of(call.path)
         if call.interface == PEER:  # it is about the connection, whatever the path
             offered = (PEER,)
@@ -162,14 +163,14 @@ class Methods:
             if call.signature != method.in_signature:
                 text = f"{call.member} takes ({method.in_signature}), not ({call.signature})"
                 raise Refusal(STANDARD_ERROR + "InvalidArgs", text)
-            if call.signature and not call.body:  # it was left out: see judge()
+            if call.signature and not call.body:  # judge() had it left out
                 raise Refusal(STANDARD_ERROR + "InvalidArgs", "the arguments are too large")
             return interface
         text = f"{call.interface or clean(call.path)} has no method {call.member}"
         raise Refusal(STANDARD_ERROR + "UnknownMethod", text)
 
     async def _ready(self, request: Request) -> None:
-        """Wait for one's turn, and until all tunnels are ready to be told."""
+        """Wait for the request's turn, and until the properties of all tunnels are marshalled."""
         await self._admission.wait_for_room(request)
         while not self._objects.make(BATCH):  # noqa: ASYNC110 - it is we who make them
             await asyncio.sleep(0)
@@ -205,7 +206,7 @@ class Methods:
         return found
 
     def _all_properties(self, path: str, interface: str) -> dict[str, Variant]:
-        """Tell an interface's properties; those of all where none is named, as sd-bus has it."""
+        """Return an interface's properties; "": those of all interfaces, as sd-bus does it."""
         offered = self._objects.interfaces_of(path)
         if interface and interface not in offered:
             text = f"{clean(path)} has no interface {clean(interface)}"
@@ -230,6 +231,7 @@ class Methods:
         return self._objects.snapshot()
 
     async def _do_refresh(self, _request: Request) -> list[Any]:
+        """Answer Refresh with the serial after the poll. Raise Refusal if pluto can't be asked."""
         try:
             async with asyncio.timeout(REFRESH_LIMIT):
                 await self._refresh()
@@ -241,6 +243,7 @@ class Methods:
         return [self._objects.serial]
 
     async def _get_details(self, request: Request) -> bytes:
+        """Answer GetDetails, tunnel by tunnel, so that others get their turn. Raise Refusal."""
         names, options = request.call.body
         offset, limit, brief = _page(options)
         await self._authorize(request)
@@ -265,9 +268,9 @@ class Methods:
         return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
-        """Let root through, and whom polkit lets through. Raise Refusal.
+        """Return if the caller may read details: root, and whom polkit allows to. Raise Refusal.
 
-        Root isn't asked about: so root is answered where there is no polkit, or one that hangs.
+        polkit isn't asked about root, who is answered even if polkit hangs or isn't installed.
         """
         call, uid = request.call, request.uid
         if uid == 0:
@@ -294,7 +297,7 @@ _OPTIONS: Final = {"offset": "u", "limit": "u", "brief": "b"}
 
 
 def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
-    """Read the options of GetDetails: offset, limit and brief. Raise Refusal."""
+    """Return offset, limit (None: all) and brief from the options of GetDetails. Raise Refusal."""
     for name, value in options.items():
         if name not in _OPTIONS:
             raise Refusal(STANDARD_ERROR + "InvalidArgs", f"unknown option {clean(name)}")
@@ -310,7 +313,7 @@ def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
 
 
 def _entries(found: Entry) -> bytes:
-    """Marshal a tunnel's details, as entries of an a{sv}."""
+    """Return a tunnel's details marshalled as entries of an a{sv}."""
     return joined([entry(v.signature, key, v.value) for key, v in _variants(found).items()])
 
 
@@ -326,5 +329,5 @@ def _variants(found: Entry) -> dict[str, Variant]:
 
 
 def _answers(interface: str, call: Call) -> str:
-    """Return the signature of what a method answers."""
+    """Return the signature of a method's answer."""
     return interfaces()[interface].methods[call.member].out_signature

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The objects on the bus as data: which there are, how they are, and what a poll changed of them.
+"""The objects on the bus as data: their properties, and the signals for what a poll has changed.
 
-Pure: no connection, no clock. methods.py and bus.py show them to whoever asks.
+Pure: no connection, no clock. methods.py answers calls from it, and bus.py sends the signals.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 TUNNELS: Final = "/org/ipsecwatch1/tunnel"
 TYPICAL: Final = 512
-"""Bytes of a tunnel in a snapshot, whose name isn't unusually long."""
+"""Bytes that a tunnel takes in a snapshot, unless its name is unusually long."""
 
 _MANAGER_HAS: Final = (MANAGER, OBJECT_MANAGER, PROPERTIES, INTROSPECTABLE, PEER)
 _TUNNEL_HAS: Final = (TUNNEL, PROPERTIES, INTROSPECTABLE, PEER)
@@ -49,12 +49,12 @@ Properties = dict[str, Variant]
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """All that the service knows after a poll, and what happened in it."""
+    """The whole state after a poll, and the transitions that the poll brought."""
 
     tunnels: Iterable[Tunnel] = ()
     """Every tunnel that is listed now, changed or not."""
     transitions: Sequence[tuple[int, Transition]] = ()
-    """Those that are to be announced, each with its serial: the last one's and one."""
+    """The transitions to be announced, each with its serial, which counts up by one."""
     pluto: PlutoState = PlutoState.STOPPED
     pluto_version: str | None = None
     complete: bool = False
@@ -62,28 +62,28 @@ class Publication:
     missed: int = 0
     """SAs that came and went between two polls."""
     log: LogState = LogState.NONE
-    """Where pluto's log is heard."""
+    """Where pluto's log is read from."""
     unit: str = ""
     """The systemd unit that runs pluto; "": none is known to."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
     sa_times: SaTimes = field(default_factory=SaTimes)
-    """Since when SAs are there, and their counters stand still."""
+    """Since when SAs exist, and since when their counters haven't changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One signal to be sent."""
+    """A signal to be sent."""
 
     path: str
     interface: str
     member: str
     body: bytes
-    """Marshalled already."""
+    """The marshalled arguments."""
 
     @property
     def signature(self) -> str:
-        """The signature of its body, as the XML has it."""
+        """The signature of the body, from the interface's XML."""
         return interfaces()[self.interface].signals[self.member]
 
 
@@ -102,12 +102,12 @@ class ObjectTree:
         self.last_poll = 0.0
         """When pluto last answered, in seconds since the epoch."""
         self._made: dict[str, bytes] = {}
-        """The marshalled properties of tunnels by object path, as far as they are made."""
+        """The marshalled properties of tunnels, by object path. Some may not be made yet."""
         self._manager: dict[str, Any] = {"Version": version, "RunId": run_id}
         self._take(Publication())
 
     def interfaces_of(self, path: str) -> tuple[str, ...]:
-        """Tell which interfaces an object has: none where there is no object."""
+        """Return the names of an object's interfaces; empty: there is no such object."""
         if path == ROOT:
             return _MANAGER_HAS
         if path in self.tunnels:
@@ -115,7 +115,7 @@ class ObjectTree:
         return _PARENT_HAS if path in _PARENTS or path == TUNNELS else ()
 
     def children_of(self, path: str) -> Iterator[str]:
-        """Name the nodes right below an object, so that one can find one's way (busctl tree)."""
+        """Yield the names of the nodes right below an object, for introspection (busctl tree)."""
         if path == TUNNELS:
             yield from (p.removeprefix(f"{TUNNELS}/") for p in self.tunnels)
         elif path == ROOT:
@@ -124,7 +124,7 @@ class ObjectTree:
             yield _PARENTS[path]
 
     def properties(self, path: str, interface: str) -> Properties:
-        """Tell an interface's properties; the standard interfaces have none."""
+        """Return the properties of an object's interface; the standard interfaces have none."""
         if interface == MANAGER:
             return _variants(MANAGER, self._manager)
         if interface == TUNNEL:
@@ -132,7 +132,7 @@ class ObjectTree:
         return {}
 
     def make(self, most: int) -> bool:
-        """Make so many tunnels' properties ready to be told; says whether all are."""
+        """Marshal the properties of up to ``most`` tunnels. Return whether all tunnels are done."""
         missing = islice((p for p in self.tunnels if p not in self._made), most)
         for path in list(missing):
             self._properties_of(path)
@@ -140,17 +140,17 @@ class ObjectTree:
 
     @property
     def snapshot_size(self) -> int:
-        """How many bytes GetSnapshot answers, roughly."""
+        """The approximate number of bytes of an answer to GetSnapshot."""
         return TYPICAL * (len(self.tunnels) + 1)
 
     def snapshot(self) -> bytes:
-        """Answer GetSnapshot, at once where make() said that all is ready."""
+        """Return the body of an answer to GetSnapshot. Fast once make() has returned True."""
         head = marshal("st", self._manager["RunId"], self.serial)
         tunnels = [array(marshal("o", path), self._properties_of(path)) for path in self.tunnels]
         return array(head, joined(tunnels))
 
     def managed(self) -> bytes:
-        """Answer GetManagedObjects, at once where make() said that all is ready."""
+        """Return the body of an answer to GetManagedObjects. Fast once make() returned True."""
         return array(b"", joined([self._interfaces_at(path) for path in self.tunnels]))
 
     def _interfaces_at(self, path: str) -> bytes:
@@ -162,20 +162,21 @@ class ObjectTree:
         return made
 
     def path_of(self, name: str) -> str | None:
-        """Find a tunnel's object by name. Whoever asks may make that up: it isn't encoded here."""
+        """Return the object path of the tunnel with a name, or None. The name may be any text."""
         return self._paths.get(name)
 
     def apply(self, news: Publication) -> Iterator[Announcement]:
-        """Take over what a poll brought, at once, and tell what to announce, in order.
+        """Replace the state at once. Return an iterator over the signals to be sent, in order.
 
-        New objects first, then what happened, then how things are, and last the objects that went:
-        so each signal is about an object that the listener can know.
+        First new objects, then properties of the manager, transitions, properties of tunnels, and
+        last the objects that are gone: so each signal is about an object that the listener knows.
         """
         old, old_manager = self.tunnels, self._manager
         self._take(news)
         return self._announcements(old, old_manager, self.tunnels, self._manager, news.transitions)
 
     def _take(self, news: Publication) -> None:
+        """Replace the state by that of a Publication. Marshalled properties that hold are kept."""
         old = self.tunnels
         self.tunnels = {_path(t.name): t for t in news.tunnels}
         self._paths = {tunnel.name: path for path, tunnel in self.tunnels.items()}
@@ -213,6 +214,7 @@ class ObjectTree:
         new_manager: dict[str, Any],
         transitions: Sequence[tuple[int, Transition]],
     ) -> Iterator[Announcement]:
+        """Yield the signals for the difference of two states, in the order that apply() states."""
         for path, tunnel in new.items():
             if path not in old:
                 body = _interfaces(path, _entries(_values(tunnel)))
@@ -230,6 +232,7 @@ class ObjectTree:
 
 
 def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
+    """Yield the signals of a transition: TunnelUp and the like, then TunnelStateChanged."""
     tunnel = transition.tunnel
     path, name, reason = _path(tunnel.name), tunnel.name, str(transition.reason)
     if transition.goes_up:
@@ -251,6 +254,7 @@ def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
 def _changed(
     path: str, interface: str, old: dict[str, Any], new: dict[str, Any]
 ) -> Iterator[Announcement]:
+    """Yield PropertiesChanged if a property that emits it has changed."""
     types = _ANNOUNCED[interface]
     changed = {n: v for n, v in new.items() if n in types and v != old[n]}
     if changed:
@@ -260,7 +264,7 @@ def _changed(
 
 
 def _interfaces(path: str, properties: bytes) -> bytes:
-    """Marshal a tunnel's object with its one interface, as a{oa{sa{sv}}} has it."""
+    """Return a tunnel's object marshalled as an entry of a{oa{sa{sv}}}, with its one interface."""
     return array(marshal("o", path), array(marshal("s", TUNNEL), properties))
 
 
@@ -288,7 +292,7 @@ def _variants(interface: str, values: dict[str, Any]) -> Properties:
 
 
 def _entries(values: dict[str, Any]) -> bytes:
-    """Marshal a tunnel's properties, as entries of an a{sv}."""
+    """Return a tunnel's properties marshalled as entries of an a{sv}."""
     return joined([_entry(_TYPES[name], name, value) for name, value in values.items()])
 
 

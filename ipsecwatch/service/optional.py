@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Parts that the service can do without: what goes wrong in one is logged, and tried again later.
+"""Parts that the service can do without: an error in one is logged, and it is opened again later.
 
-A task that the service can't do without (poller, publisher, bus keeper) ends the process instead,
-for systemd to start it anew: see daemon.py.
+An error in a task that the service needs (poller, publisher, bus keeper) ends the process instead,
+and systemd starts it again: see daemon.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSES: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
-"""Seconds until a part that failed is opened again; the last one for ever."""
+"""Seconds until a part that failed is opened again; the last pause is repeated."""
 STEADY: Final = 600.0
 """Seconds after which a part that didn't fail again begins with the first pause."""
 
@@ -51,7 +51,7 @@ class OptionalPart:
         self._failed_at = loop.time()
         pause = self._backoff.next()
         said = f"{type(error).__name__}: {error}"
-        # The trace once for each error; the same one comes with each attempt.
+        # With the traceback only if it is another error than at the last attempt.
         trace = error if said != self._said else None
         self._said = said
         logger.error("%s failed; trying again in %g s", self._name, pause, exc_info=trace)
@@ -59,7 +59,7 @@ class OptionalPart:
             self._timer = loop.call_later(pause, self.start)
 
     def stop(self) -> None:
-        """Open it no more."""
+        """Don't open the part again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Asking polkit whether a caller on the bus may do what isn't for everyone.
+"""Asking polkit whether a caller on the bus may do what not everyone may.
 
-The subject is the caller's connection, for which the bus vouches: a process id could be another
-process by the time polkit looks at it (CVE-2013-4288 and its kin). Whatever goes wrong is a no.
+The subject is the caller's bus connection, whose owner the bus knows for certain: a process id may
+have been reused by the time polkit looks at it (CVE-2013-4288 and similar). Every error counts as
+a no.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ READ_DETAILS: Final = "org.ipsecwatch1.read-details"
 LIMIT: Final = 10.0
 """Seconds that polkit may take; it may have to be started first."""
 INTERACTIVE_LIMIT: Final = 120.0
-"""Seconds that a person may take to find the password."""
+"""Seconds that a person may take to enter the password."""
 
 MAX_CHECKS: Final = 64
-"""Checks that polkit may be asked for at a time. The bus bounds how many answers we wait for
-(dbus-daemon: 128), and whoever asks past that is refused whatever polkit would say."""
+"""Checks that may wait for polkit's answer at a time. The bus limits the answers that we wait for
+(dbus-daemon: 128), and past that it refuses all our calls."""
 MAX_CHECKS_USER: Final = 8
-"""The same for all callers of one user. So one user can't keep others from being asked about."""
+"""The same for all callers of one user, so that one user can't block the checks of others."""
 
 _NAME: Final = "org.freedesktop.PolicyKit1"
 _PATH: Final = "/org/freedesktop/PolicyKit1/Authority"
@@ -73,22 +74,21 @@ class PendingChecks:
 
 
 class Verdict(StrEnum):
-    """What became of a question."""
+    """The outcome of a check."""
 
     YES = "yes"
     NO = "no"
     ASK = "ask"
-    """Not without a password, and the caller didn't say that a person may be asked for it."""
+    """Only with a password, and the caller didn't allow that a person is asked for one."""
 
 
 async def check(
     connection: BusConnection, sender: str, action: str, *, interactive: bool
 ) -> Verdict:
-    """Ask whether ``sender`` may do ``action``. When cancelled, so is the check.
+    """Ask polkit whether ``sender`` may do ``action``. If cancelled, cancel the check at polkit.
 
-    ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT for it.
-    Raise TooManyChecksError where the bus doesn't pass on the question, because we wait for too
-    many answers.
+    ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT seconds for it.
+    Raise TooManyChecksError if the bus refuses the call because we wait for too many answers.
     """
     within = INTERACTIVE_LIMIT if interactive else LIMIT
     cancellation = f"ipsecwatch-{next(_numbers)}"
@@ -129,5 +129,5 @@ def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
 
 
 def _cancel(connection: BusConnection, cancellation: str) -> None:
-    """Have polkit take away the question, and the dialog that it may have opened."""
+    """Ask polkit to cancel a check, and to close the dialog that it may have opened."""
     connection.tell(_NAME, _PATH, _AUTHORITY, "CancelCheckAuthorization", "s", [cancellation])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The last transitions of each tunnel, as far as this service has seen them.
+"""The last transitions of each tunnel that this service has seen, for GetDetails.
 
-Pure: no clock. All of them are in the journal; these are at hand for whoever asks for details.
+Pure: no clock. The journal has all transitions; only the last KEPT of each tunnel are kept here.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Numbered = tuple[int, "Transition"]
 
 
 class RecentTransitions:
-    """Keeps some of each tunnel, by name."""
+    """Keeps the last KEPT transitions of each tunnel, by its name."""
 
     def __init__(self) -> None:
         self._kept: dict[str, deque[Numbered]] = {}
 
     def note(self, transitions: Iterable[Numbered], listed: Collection[str]) -> None:
-        """Take what happened; forget tunnels that are no longer listed."""
+        """Add transitions, and drop those of tunnels whose names aren't in ``listed``."""
         for serial, transition in transitions:
             kept = self._kept.setdefault(transition.tunnel.name, deque(maxlen=KEPT))
             kept.append((serial, transition))
@@ -38,10 +38,10 @@ class RecentTransitions:
             del self._kept[name]
 
     def of(self, name: str) -> tuple[Numbered, ...]:
-        """Return those of a tunnel, the newest last."""
+        """Return the kept transitions of a tunnel, the newest last."""
         return tuple(self._kept.get(name, ()))
 
     def losses(self, name: str, now: float) -> int:
-        """Count how often a tunnel went down lately; at most KEPT."""
+        """Return how often a tunnel went down in the last LATELY seconds; at most KEPT."""
         kept = self._kept.get(name, ())
         return sum(t.goes_down and t.at > now - LATELY for _, t in kept)

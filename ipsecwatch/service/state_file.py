@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What the service remembers over its own restart, in a file of its runtime directory.
+"""The file in which the service keeps its state over a restart, in its runtime directory.
 
-Not needed for truth, which the next poll brings; but whoever was told that a tunnel is up should
-not be told again because of an upgrade, and what happened meanwhile should not be lost.
+The next poll brings the true state in any case. But after an upgrade nobody should be notified
+again of a tunnel that was up before, and changes during the restart should not be lost.
 
-Whatever is in the way of the file, or in it, the service runs without: it is never waited for,
-never followed to another place, and each value is checked (here and in tracking/records.py).
+The service runs without the file if it can't be used: opening it never blocks and follows no link,
+and each value is checked (here and in tracking/records.py).
 """
 
 from __future__ import annotations
@@ -26,52 +26,52 @@ logger = logging.getLogger(__name__)
 
 NAME: Final = "state.json"
 BEHIND: Final = "state.behind"
-"""An empty file: the journal has entries of later changes than those that NAME tells of."""
+"""An empty file that exists while the journal has entries of changes later than the state file."""
 FRESH: Final = 60.0
-"""Seconds for which what was kept is still worth anything."""
+"""Seconds after its last change for which the file is used."""
 OLDEST: Final = 600.0
-"""Seconds between the moment that a file tells of and the last time that it was said to hold. With
-more the clock was set meanwhile, or the file is damaged: the log since then is another one."""
+"""Seconds that may lie between the time in the file and its modification time, which touch()
+renews. If there are more, the clock was set or the file is damaged, and it isn't used."""
 CLOCK_SLACK: Final = 1.0
-"""Seconds by which a file's time may be ahead; the kernel's clock for files is a coarse one."""
+"""Seconds by which a file's time may be ahead; the kernel's clock for files is coarse."""
 MAX_RUN_ID: Final = 64
 MAX_SIZE: Final = 16 << 20
-"""Bytes; ten thousand tunnels take 6 MB. What JSON of this size may become fits our MemoryMax."""
+"""Bytes; ten thousand tunnels take 6 MB. JSON of this size, once parsed, fits the MemoryMax=."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """What was kept."""
+    """The content of the state file."""
 
     data: object
     at: float
-    """When pluto was asked for it, on the wall clock: what was logged later isn't in it."""
+    """When pluto was asked for it (wall clock): what was logged later isn't in it."""
     run_id: str = ""
-    """Of the service that kept it; "" where that isn't known."""
+    """The run id of the service that wrote it; "": not known."""
     behind: bool = False
-    """That service has written entries since that it doesn't reflect."""
+    """That service wrote journal entries of later changes, which aren't in it."""
 
 
 class StateFile:
-    """Keeps plain values in ``folder``; None: there is nowhere to keep them."""
+    """The state file in ``folder``; None: there is no folder, and nothing is kept."""
 
     def __init__(self, folder: Path | None) -> None:
         self._path = None if folder is None else folder / NAME
         self._holds = False
-        """The file has what was last to be kept."""
+        """The last write() succeeded."""
         self._behind = False
-        """It is marked so that it doesn't reflect all entries."""
+        """The file BEHIND was made since the last write()."""
         self._trouble = ""
-        """Why it couldn't be written the last time."""
+        """Why the last write() failed; "": it didn't."""
 
     @classmethod
     def of_unit(cls) -> StateFile:
-        """Find the place that systemd has made for us, if it has."""
+        """Return the state file in the unit's RuntimeDirectory=, or one that keeps nothing."""
         folder = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
         return cls(Path(folder) if folder.startswith("/") else None)
 
     def read(self) -> Saved | None:
-        """Return what was kept, if it is fresh. What can't be read is put aside."""
+        """Return the file's content if it is fresh, else None. Put a bad file aside."""
         if self._path is None:
             return None
         try:
@@ -87,7 +87,7 @@ class StateFile:
         return None
 
     def put_aside(self, why: str) -> None:
-        """Move a file that is no good out of the way, and log it."""
+        """Rename a bad file so that it isn't read again, and log why."""
         if self._path is not None:
             logger.warning("%s is no good (%s): beginning afresh", self._path, why)
             try:
@@ -96,7 +96,7 @@ class StateFile:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
     def mark_behind(self) -> None:
-        """Note that entries are written that what was kept doesn't reflect. Before that is done."""
+        """Make the file BEHIND. To be called before journal entries of changes are written."""
         if self._path is not None and not self._behind:
             self._behind = True
             with suppress(OSError):
@@ -104,9 +104,10 @@ class StateFile:
                 os.close(os.open(self._path.with_name(BEHIND), flags, 0o600))
 
     def write(self, data: object, at: float, run_id: str = "") -> None:
-        """Keep values of some moment, whole or not at all: all that entries were written of.
+        """Replace the file's content, whole or not at all, and delete BEHIND.
 
-        That it fails is logged once. The next values are tried again: a full disk may have room.
+        ``at`` is when pluto was asked (wall clock). ``data`` must include all changes that journal
+        entries were written of. A failure is logged once; the next call tries again.
         """
         if self._path is None:
             return
@@ -130,7 +131,10 @@ class StateFile:
             self._trouble = ""
 
     def touch(self) -> None:
-        """Say that what was kept still holds, if it could be written."""
+        """Renew the file's modification time, because its content still holds.
+
+        Not if the last write() failed.
+        """
         if self._path is not None and self._holds:
             try:
                 os.utime(self._path, follow_symlinks=False)
@@ -139,7 +143,7 @@ class StateFile:
 
 
 def _read(path: Path) -> Saved | None:
-    """Return what a file holds, or None if it is too old. Raise OSError or ValueError."""
+    """Return a file's content, or None if the file isn't fresh. Raise OSError or ValueError."""
     # Opening a pipe would wait for a writer, and a link may lead to anything that root can read.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags)
@@ -163,7 +167,7 @@ def _read(path: Path) -> Saved | None:
 
 
 def _content(descriptor: int) -> bytes:
-    """Read to the end, however large the file was said to be. Raise ValueError for too much."""
+    """Return all bytes of a file. Raise ValueError for more than MAX_SIZE."""
     content = bytearray()
     while piece := os.read(descriptor, 1 << 20):
         content += piece
@@ -173,7 +177,7 @@ def _content(descriptor: int) -> bytes:
 
 
 def _refuse(constant: str) -> NoReturn:
-    """Refuse what Python's reader takes and JSON doesn't have: NaN and Infinity."""
+    """Raise ValueError for NaN or Infinity, which Python's parser accepts but JSON doesn't have."""
     raise ValueError(f"{constant} is no number")
 
 
@@ -185,7 +189,7 @@ _FILE: Final = fields({"at": number(), "data": _anything}, {"run_id": optional(t
 
 
 def _write(path: Path, content: object) -> None:
-    """Make a new file, never through a link in its place. Raise OSError or ValueError."""
+    """Write JSON to a new file, never through a link of that name. Raise OSError or ValueError."""
     with suppress(FileNotFoundError):
         path.unlink()  # a service that was killed while it wrote has left it
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What each user was sent and hasn't shown to have read. Pure: the clock is an argument.
+"""An account of how many bytes each user was sent and may not have read. Pure: no clock.
 
-A bus stops reading from a sender whose messages, to whomever, lie unread in it for too many bytes
-(dbus-daemon, ``max_incoming_bytes``: 127 MiB). So one local user that asks and never reads could
-silence the service for all. The bus tells nobody what is unread. But messages to one connection
-arrive in order: whoever answers a call of ours (Peer.Ping) has read all that was sent to it before.
+A bus stops reading from a sender when too many bytes of its messages, to all receivers together,
+are unread (dbus-daemon, ``max_incoming_bytes``: 127 MiB). So one local user that calls and never
+reads could silence the service for all. The bus doesn't report what is unread. But messages to one
+connection arrive in order: if it answers a call of ours (Peer.Ping), it has read all that was sent
+to it before.
 
-A user may owe LARGEST_DEBT snapshots of the present size. Past that it is refused, which is counted
-as well, and after MAX_REFUSALS refusals it is sent nothing any more until it shows that it reads.
-Some programs answer no calls: a snapshot's worth is forgiven each FORGIVE_EVERY seconds.
+A user may owe LARGEST_DEBT snapshots of the present size. Past that its calls are refused, and
+after MAX_REFUSALS refusals it is sent nothing until one of its connections shows that it reads.
+Some programs never answer calls: the size of a snapshot is forgiven every FORGIVE_EVERY seconds.
 """
 
 from __future__ import annotations
@@ -17,31 +18,31 @@ from dataclasses import dataclass, field
 from typing import Final
 
 LARGEST_DEBT: Final = 8
-"""Snapshots that a user may owe."""
+"""Snapshots that a user may have unread."""
 FLOOR: Final = 32 << 10
 """Bytes that a snapshot counts for at least: introspection data takes some kilobytes, too."""
 MAX_TOTAL: Final = 64 << 20
-"""Bytes that all users may owe together: half of what a bus bears. Past that, one snapshot each."""
+"""Bytes that all users may owe together, half of what a bus allows; past it, one snapshot each."""
 MAX_REFUSALS: Final = 32
-"""Refusals that a user is sent without having read."""
+"""Refusals that a user is sent before it has shown that it reads."""
 SILENT: Final = 0.5
-"""Seconds after a refusal too many in which a user's calls aren't even counted."""
+"""Seconds for which a user's calls are skipped after a refusal that wasn't sent."""
 FORGIVE_EVERY: Final = 60.0
-"""Seconds in which a snapshot's worth is forgiven."""
+"""Seconds after which the size of one snapshot is forgiven."""
 
 
 @dataclass(slots=True)
 class _Debt:
-    """What one user owes."""
+    """What one user was sent and may not have read."""
 
     forgiven_at: float
     by_connection: dict[str, int] = field(default_factory=dict)
     """Bytes, by unique name."""
     refusals: int = 0
     silent_until: float = 0.0
-    """Until then it is certain enough that the user is sent nothing."""
+    """Until then the user's calls are skipped."""
     asked: tuple[str, int] | None = None
-    """The connection that was asked to show that it reads, and what it owed then."""
+    """The connection that was pinged, and the bytes that it owed then."""
 
     @property
     def total(self) -> int:
@@ -49,19 +50,19 @@ class _Debt:
 
 
 class Unread:
-    """Keeps account by user id. ``snapshot`` is the present size of a snapshot, in bytes."""
+    """The account, by user id. ``snapshot`` is the present size of a snapshot, in bytes."""
 
     def __init__(self) -> None:
         self.snapshot = 0
         self._debts: dict[int, _Debt] = {}
 
     def sent(self, uid: int, connection: str, size: int, now: float) -> None:
-        """Take note of what was sent to a connection of a user's."""
+        """Add the bytes that were sent to a connection of a user."""
         debt = self._debts.setdefault(uid, _Debt(now))
         debt.by_connection[connection] = debt.by_connection.get(connection, 0) + size
 
     def may_answer(self, uid: int, now: float) -> bool:
-        """Return whether a user may be sent answers."""
+        """Return whether a user owes so little that it may be sent another answer."""
         debt = self._debts.get(uid)
         if debt is None:
             return True
@@ -72,7 +73,7 @@ class Unread:
         return debt.total < most
 
     def may_refuse(self, uid: int, now: float) -> bool:
-        """Return whether a user may be sent a refusal, and count it."""
+        """Count a refusal, and return whether it may be sent."""
         debt = self._debts.setdefault(uid, _Debt(now))
         debt.refusals += 1
         if debt.refusals <= MAX_REFUSALS:
@@ -81,14 +82,14 @@ class Unread:
         return False
 
     def silent(self, uid: int, now: float) -> bool:
-        """Return whether a user had all his refusals just now, and has shown nothing since."""
+        """Return whether a user's calls are to be skipped: it has just had too many refusals."""
         debt = self._debts.get(uid)
         return debt is not None and now < debt.silent_until
 
     def to_ask(self, uid: int) -> str | None:
-        """Return which connection is to show that it reads; None: none, or one is asked already.
+        """Return the connection of a user to be pinged; None: the user owes little, or one is.
 
-        From then on that connection counts as asked, until answered() or not_asked().
+        It is the one that owes most. It counts as pinged until answered() or not_asked().
         """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is not None or not debt.by_connection:
@@ -100,7 +101,7 @@ class Unread:
         return connection
 
     def answered(self, uid: int, *, gone: bool = False) -> None:
-        """Take note that the connection that was asked has read, or is gone."""
+        """Note that the pinged connection has read what it owed then, or is ``gone``."""
         debt = self._debts.get(uid)
         if debt is None or debt.asked is None:
             return
@@ -115,16 +116,16 @@ class Unread:
             del self._debts[uid]
 
     def not_asked(self, uid: int) -> None:
-        """Take note that the question never arrived: the connection may be asked again."""
+        """Note that the ping wasn't delivered, so that the user may be pinged again."""
         if (debt := self._debts.get(uid)) is not None:
             debt.asked = None
 
     def clear(self) -> None:
-        """Forget all: nothing that was sent is left."""
+        """Forget all debts, because the bus that held the messages is gone."""
         self._debts.clear()
 
     def worst(self) -> int | None:
-        """Return the user that owes most; None: nobody owes anything."""
+        """Return the id of the user that owes most; None: no user owes anything."""
         return max(self._debts, key=lambda uid: self._debts[uid].total, default=None)
 
     @property
@@ -132,6 +133,7 @@ class Unread:
         return max(FLOOR, self.snapshot)
 
     def _forgive(self, debt: _Debt, now: float) -> None:
+        """Reduce a debt by one snapshot for each FORGIVE_EVERY seconds, the largest parts first."""
         while now - debt.forgiven_at >= FORGIVE_EVERY and debt.by_connection:
             debt.forgiven_at += FORGIVE_EVERY
             debt.refusals = 0

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What polls say, worked out: a small answer on the spot, a large one in a thread.
+"""Parsing pluto's answers and tracking the tunnels, in a thread where that takes long.
 
-Reading the status of thousands of tunnels and comparing it with the last one takes tenths of a
-second. The loop has callers to answer meanwhile.
+Parsing the status of thousands of tunnels and comparing it with the last one takes tenths of a
+second, in which the event loop must go on answering callers.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
 
 LARGE: Final = 256 << 10
-"""Characters of an answer from which on it is read in a thread."""
+"""Characters. A longer answer is parsed in a thread."""
 MANY: Final = 100
-"""Tunnels from which on they are looked through in a thread."""
+"""Tunnels. More of them are tracked in a thread."""
 SWITCH: Final = 0.0005
-"""Seconds that a thread may go on where another one waits. Python's own 5 ms are too many: the
-loop would have to wait that long after each call of the kernel's."""
+"""Seconds for which a thread may keep the interpreter while another waits. With Python's default of
+5 ms the event loop would wait that long after each system call."""
 
 YOUNG: Final = 20_000
-"""Objects more than before after which the collector looks through the new ones. What thousands of
-tunnels are made of takes it long, holds up everybody, and has no cycles."""
+"""New objects after which the garbage collector runs. The objects of thousands of tunnels have no
+cycles, and looking through them stops all threads for long."""
 
 T = TypeVar("T")
 
 
 class Worker:
-    """A tracker and its readers, for whom only one thing happens at a time."""
+    """A tracker and its parsers, which do only one thing at a time, perhaps in a thread."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -49,32 +49,36 @@ class Worker:
         self._unheard: list[LogLine] = []
 
     def hear(self, line: LogLine) -> None:
-        """Take note of a line of the log, as soon as the tracker can listen."""
+        """Pass a line of the log to the tracker, later if a thread is using that."""
         if self._turn.locked():
             self._unheard.append(line)
         else:
             self._tracker.hear(line)
 
     async def read(self, answer: Answer) -> Report:
-        """Read an answer."""
+        """Return the report of an answer."""
         reader = self._reader if answer.command is Command.STATUS else self._states
         large = len(answer.text) > LARGE
         return await _away(reader.read, answer.text, answer.command, threaded=large)
 
     async def observe(self, poll: Poll) -> list[Transition]:
-        """Have the tracker take a poll; answers what has changed."""
+        """Pass a poll to the tracker. Return the transitions."""
         loaded = len(poll.report.connections) if poll.report is not None else 0
         return await self._alone(self._tracker.observe, poll, size=loaded)
 
     async def explain(self, changes: list[Transition]) -> list[Transition]:
-        """Have it tell these again, with what the log has told since."""
+        """Return the transitions with the reasons that the log has brought since."""
         return await self._alone(self._tracker.explain, changes, size=len(changes))
 
     async def save(self) -> dict[str, Any]:
-        """Give what is to be remembered while the service is away."""
+        """Return the tracker's state as plain values, for the state file."""
         return await self._alone(self._tracker.save)
 
     async def _alone(self, work: Callable[..., T], *args: object, size: int = 0) -> T:
+        """Call a method of the tracker while nothing else uses it, in a thread if it is large.
+
+        Then pass on the lines of the log that came meanwhile.
+        """
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
             try:
@@ -90,9 +94,9 @@ async def _away(work: Callable[..., T], *args: object, threaded: bool) -> T:
 
 
 def share_the_processor() -> None:
-    """Have threads take turns at short notice, and spare the collector what stays for good.
+    """Set this process's thread switching to SWITCH, and its garbage collector to run rarely.
 
-    For a process that does nothing else.
+    All present objects are excluded from collection. Call it only in the service's own process.
     """
     sys.setswitchinterval(SWITCH)
     gc.collect()
