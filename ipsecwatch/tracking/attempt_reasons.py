@@ -75,7 +75,10 @@ class AttemptReasons:
         return told, None
 
     def is_heard(self, record: TunnelRecord, now: float) -> bool:
-        """Return whether pluto's log of what a tunnel's connections try, and await, was heard."""
+        """Return whether the log has lines about the tunnel's attempt, and about SAs it waits for.
+
+        Only then does it mean anything that no failure was logged.
+        """
         connections = record.tunnel.connections
         awaited = (s for c in connections for s in self._awaited.get(c.key, ()))
         names = _names(record.tunnel) | {instance_name(*s.key) for s in awaited}

@@ -213,9 +213,10 @@ class LogEvidence:
     # --- what reports tell ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
-        """Compare with a report: forget what was logged about things that are gone.
+        """Forget what was logged about SAs and connections that a report no longer shows.
 
-        What the report before it showed is kept: its end may still be asked about.
+        What the report before it showed is kept, since the reason of its end may still be needed,
+        and so is what was logged shortly before that report or later.
         """
         before, last_at = self._report, self._last_at
         self._report, self._hosts, self._last_at = report, None, at
@@ -270,9 +271,10 @@ class LogEvidence:
         return _meaning(told[0], held), max(same, key=lambda e: e.weight).line
 
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
-        """Return whether the log of what connections have tried since ``after`` was heard.
+        """Return whether the log has a line about any of these connections since line ``after``.
 
-        Only then does it say something that no failure was logged.
+        False while the journal may lack lines. Only if it is true does it mean anything that no
+        failure was logged.
         """
         cut_at, order = self._cut
         is_cut = 0 <= now - cut_at < CUT_FOR
