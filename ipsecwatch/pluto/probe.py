@@ -71,7 +71,7 @@ class Probe:
         self._moves = None
 
     def learn(self, answer: Answer, report: Report, now: float) -> bool:
-        """Note an answer. Return False if a cheap one shows that an SA changed.
+        """Record an answer. Return False if a cheap one shows that an SA changed.
 
         Then, and where the cheap answer is incomplete, the whole status is asked for next.
         """

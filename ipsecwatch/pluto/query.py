@@ -9,7 +9,7 @@ of them for 200 connections (4.10). Therefore
 
 - the question is sent right after connect(), without a turn of the event loop in between;
 - every answer is read to its end, even when nobody wants it any more: one that takes too long is
-  read on in the background, and no other question is asked before it has ended;
+  read on in the background, and no other question is asked before it has ended or LATE has passed;
 - there is one question at a time.
 """
 

@@ -287,7 +287,7 @@ class Service:
         return self._tracker.connecting
 
     def _note_answering(self, answer: Answer, mono: float) -> None:
-        """Note which process has answered, so that its log is believed and its unit is known."""
+        """Record which process has answered, so that its log is believed and its unit is known."""
         self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
@@ -400,7 +400,8 @@ class Service:
     async def _keep(self, told: _Told) -> None:
         """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
 
-        Only when the state of the tunnels is known, and nothing is left to be published.
+        Nothing is done while the state of the tunnels isn't known, and nothing is written while
+        another poll waits to be published.
         """
         self._unsaved = self._unsaved or bool(told.news.transitions or told.silent)
         if not told.known:

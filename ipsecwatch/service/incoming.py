@@ -81,7 +81,7 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Read the oldest of them if it is ``calm``, or PATIENCE has passed; else pause that."""
+        """Resume reading the oldest one if it is ``calm``, or after PATIENCE; else pause it."""
         if not self._unread:
             return
         connection, since = self._unread[0]

@@ -31,16 +31,16 @@ class LogSource:
         self._heard_last = 0
 
     def hear(self, *, from_file: bool) -> None:
-        """Note that a line of pluto was read."""
+        """Record that a line of pluto was read."""
         self._heard += 1
         self._from_file, self._silent = from_file, False
 
     def cut(self, at: float) -> None:
-        """Note that journald dropped lines of pluto at this time (wall clock)."""
+        """Record that journald dropped lines of pluto at this time (wall clock)."""
         self._cut_at = at
 
     def compare(self, report: Report) -> None:
-        """Note a report, to find out whether the log is silent.
+        """Record a report, to find out whether the log is silent.
 
         pluto logs something about each new SA. So the log is silent if no line came between the
         report before the first one with a new SA and the report after that.

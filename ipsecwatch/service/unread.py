@@ -101,7 +101,7 @@ class Unread:
         return connection
 
     def answered(self, uid: int, *, gone: bool = False) -> None:
-        """Note that the pinged connection has read what it owed then, or is ``gone``."""
+        """Record that the pinged connection has read what it owed then, or is ``gone``."""
         debt = self._debts.get(uid)
         if debt is None or debt.asked is None:
             return
@@ -116,7 +116,7 @@ class Unread:
             del self._debts[uid]
 
     def not_asked(self, uid: int) -> None:
-        """Note that the ping wasn't delivered, so that the user may be pinged again."""
+        """Record that the ping wasn't delivered, so that the user may be pinged again."""
         if (debt := self._debts.get(uid)) is not None:
             debt.asked = None
 

@@ -103,7 +103,7 @@ class PlutoLog(LogWaker):
         return True
 
     def answered(self, pids: Iterable[int]) -> None:
-        """Note the process ids that our pluto may log with; empty: they aren't known.
+        """Record the process ids that our pluto may log with; empty: they aren't known.
 
         Lines of theirs that were held until now are passed to ``hear``, without a call of ``wake``:
         pluto's answer is newer than they are.
@@ -228,7 +228,7 @@ class PlutoLog(LogWaker):
         _seek_end(reader)
 
     def _take_entry(self, line: LogLine | None) -> None:
-        """Note that an entry could be read, and pass on its line; None: it has none for now."""
+        """Record that an entry could be read, and pass on its line; None: it has none for now."""
         self._damaged = 0
         self._pauses.reset()
         if line is not None:

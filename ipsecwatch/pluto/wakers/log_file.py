@@ -69,7 +69,8 @@ class LogFile(LogWaker):
     def follow(self, path: Path | None, *, anew: bool = False) -> None:
         """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
 
-        If it is followed already nothing changes, unless ``anew``.
+        If that path is followed already, only a file that couldn't be opened is tried again, unless
+        ``anew``.
         """
         if path == self._path and not anew and (path is None or self._inotify is not None):
             if path is not None and not self._tails:

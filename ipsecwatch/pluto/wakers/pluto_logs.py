@@ -62,7 +62,7 @@ class PlutoLogs:
         await self.file.settle(since)
 
     def answered(self, answer: Answer) -> set[int]:
-        """Note which pluto has answered, so that its log is believed.
+        """Record which pluto has answered, so that its log is believed.
 
         Return the process ids that it may log with; empty: they aren't known.
         """

@@ -78,7 +78,7 @@ class SystemdWatch(Waker):
                 await self._known.wait()
 
     def answered(self, asked: float, pids: Iterable[int] = ()) -> None:
-        """Note that pluto has answered a question that was ``asked`` at that time (loop's clock).
+        """Record that pluto has answered a question that was ``asked`` at that time (loop's clock).
 
         If the unit was inactive then, it isn't the one that runs pluto. ``pids``: the process ids
         of pluto, as far as they are known; if they are new, systemd is asked for their unit.
@@ -227,7 +227,7 @@ class SystemdWatch(Waker):
                 self._note(changed.value)
 
     def _note(self, state: object) -> None:
-        """Note the unit's ActiveState, and call ``wake`` if the unit became active or inactive."""
+        """Record the unit's ActiveState, and call ``wake`` if it became active or inactive."""
         was, self.inactive = self.inactive, state in _AWAY
         now = asyncio.get_running_loop().time()
         if was or self.inactive:

@@ -41,7 +41,7 @@ class Witnesses:
         self._held.append((pid, by_unit, line))
 
     def answered(self, pids: Iterable[int]) -> list[LogLine]:
-        """Note the process ids of the pluto that has answered. Return its lines that were held."""
+        """Record the process ids of the pluto that has answered. Return its held lines."""
         self._ours = frozenset(pids)
         ours = [x for x in self._held if self.believes(x[0], by_unit=x[1])]
         if ours:
