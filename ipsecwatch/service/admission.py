@@ -50,10 +50,10 @@ MAX_UNKNOWN: Final = 1024
 MAX_KEPT: Final = 128
 """Calls of one caller that are kept until its user is known; dbus-daemon passes on no more."""
 CALM: Final = 16 << 10
-"""Bytes that the bus may have unread from us when a large answer is made for a user except root:
+"""Bytes that the bus may have unread from us, at most, for a large answer to other users than root:
 signals wait behind such answers, and a busy bus reads slowly from us."""
 BUSY: Final = 64 << 10
-"""Bytes that the bus may have unread from us when a user except root is sent a refusal."""
+"""Bytes that the bus may have unread from us, at most, for a refusal to other users than root."""
 MAX_QUESTIONS: Final = 32
 """Users that may be pinged at a time to show that they read. The bus limits the answers that we
 wait for (dbus-daemon: 128), and polkit's are among them."""

@@ -324,7 +324,7 @@ class Bus:
         return True
 
     async def _replaced(self, old: BusConnection) -> bool:
-        """Replace a connection that the bus has stopped to read from. Return whether that was done.
+        """Replace a connection from which the bus has stopped reading. Return whether it was.
 
         dbus-daemon stops reading when too much of what we sent is unread by others, and a new
         connection mends that at once. A bus that hangs grants no connection: the old one is kept.

@@ -268,7 +268,7 @@ class Methods:
         return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
-        """Return if the caller may read details: root, and whom polkit allows to. Raise Refusal.
+        """Raise Refusal unless the caller may read details: root may, and whom polkit allows it.
 
         polkit isn't asked about root, who is answered even if polkit hangs or isn't installed.
         """
