@@ -235,7 +235,7 @@ class PlutoLog(LogWaker):
             self._take(line)
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
-        """Return the line of an entry if it is to be believed; None: it isn't.
+        """Return the line of an entry; None: it isn't to be believed, or is for developers.
 
         A line of a pluto that may still turn out to be ours is held until that is known.
         """
