@@ -209,7 +209,7 @@ class PlutoClient:
         pluto shut down, since pluto reads its message by a different layout.
         """
         async with self._turn:
-            self._expect_no_late_answer()
+            self._refuse_while_late()
             deadline = asyncio.get_running_loop().time() + self._timeout
             if command is not Command.STATUS:
                 return await self._ask_whack(command, version, deadline)
@@ -243,7 +243,7 @@ class PlutoClient:
             if asked.reader.ended:
                 asked.close()
             else:
-                self._leave(asked)
+                self._read_on(asked)
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
@@ -344,7 +344,7 @@ class PlutoClient:
         hint = "If it has so many connections, raise max_answer in the settings."
         return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
 
-    def _leave(self, asked: _Asked) -> None:
+    def _read_on(self, asked: _Asked) -> None:
         """Keep reading a late answer in the background, and drop what is read."""
         asked.reader.forget()
         asked.reader.on_end = self._late_ended
@@ -358,7 +358,7 @@ class PlutoClient:
         if self.on_recovered is not None:
             self.on_recovered()
 
-    def _expect_no_late_answer(self) -> None:
+    def _refuse_while_late(self) -> None:
         """Raise AskError while an earlier answer is late; after LATE seconds, give it up."""
         if self._late is None:
             return

@@ -71,7 +71,7 @@ class Sender:
         ``later``: send it in a later turn of the event loop, if one runs; for entries that may come
         by thousands. If the queue is full the entry is lost, and counted.
         """
-        self._confess()
+        self._report_lost()
         if not self._append(fields):
             self._lost += 1
         elif not (later and self._watch()):
@@ -108,7 +108,7 @@ class Sender:
         self._size += len(data)
         return True
 
-    def _confess(self) -> None:
+    def _report_lost(self) -> None:
         """If entries were lost, queue an entry with their number as soon as there is room."""
         text = f"{self._lost} entries were lost while journald did not read."
         if self._lost and self._append({"MESSAGE": text, "PRIORITY": "4"}):
@@ -116,7 +116,7 @@ class Sender:
 
     def _step(self) -> bool:
         """Send the first entry of the queue. Return False if there is none, or it has to wait."""
-        self._confess()
+        self._report_lost()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False
         self._size -= len(self._waiting.popleft().data)

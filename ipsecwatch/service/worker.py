@@ -59,7 +59,7 @@ class Worker:
         """Return the report of an answer."""
         reader = self._reader if answer.command is Command.STATUS else self._states
         large = len(answer.text) > LARGE
-        return await _away(reader.read, answer.text, answer.command, threaded=large)
+        return await _call(reader.read, answer.text, answer.command, threaded=large)
 
     async def observe(self, poll: Poll) -> list[Transition]:
         """Pass a poll to the tracker. Return the transitions."""
@@ -82,14 +82,15 @@ class Worker:
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
             try:
-                return await _away(work, *args, threaded=many)
+                return await _call(work, *args, threaded=many)
             finally:
                 for line in self._unheard:
                     self._tracker.hear(line)
                 self._unheard.clear()
 
 
-async def _away(work: Callable[..., T], *args: object, threaded: bool) -> T:
+async def _call(work: Callable[..., T], *args: object, threaded: bool) -> T:
+    """Call a function and return its result; ``threaded``: in a thread, while the loop goes on."""
     return await asyncio.to_thread(work, *args) if threaded else work(*args)
 
 
