@@ -79,7 +79,7 @@ def page() -> str:
 def states() -> dict[str, str]:
     """Find each state with its meaning in the comment of the property that has it."""
     text = (FILES / "org.ipsecwatch1.Tunnel.xml").read_text(encoding="utf-8")
-    lines = text.split("State: How it is", 1)[1].split("-->", 1)[0].split("\n")
+    lines = text.split("        State: ", 1)[1].split("-->", 1)[0].split("\n")
     rows = [line.split(None, 1) for line in lines if line.startswith(" " * 10)]
     return {word: sentence(meaning).replace("Pluto", "pluto") for word, meaning in rows}
 
