@@ -15,7 +15,8 @@ What is listed in ``__all__`` stays as it is; the modules of this package may ch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.client.events import (
     Answer,
@@ -29,7 +30,6 @@ from ipsecwatch.client.events import (
     Update,
     View,
 )
-from ipsecwatch.client.following_all import InstanceEvent, follow_all
 from ipsecwatch.client.requests import (
     ClientError,
     NoSuchTunnelError,
@@ -45,6 +45,7 @@ from ipsecwatch.client.requests import (
 )
 
 if TYPE_CHECKING:
+    from ipsecwatch.client.following_all import InstanceEvent, follow_all
     from ipsecwatch.client.subscription import follow
 
 __all__ = [
@@ -75,10 +76,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import ``follow`` where it is used: who asks once starts faster without it."""
-    if name != "follow":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ipsecwatch.client import subscription
+_LATER: Final = {
+    "InstanceEvent": "following_all",
+    "follow": "subscription",
+    "follow_all": "following_all",
+}
+"""What is imported where it is used: a program that asks once starts faster without it."""
 
-    return subscription.follow
+
+def __getattr__(name: str) -> object:
+    """Import one of the names of _LATER. Raise AttributeError where there is no such name."""
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
