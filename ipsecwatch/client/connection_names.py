@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What NetworkManager calls the connections that its plugins name by their UUID.
+"""The names that NetworkManager's users gave to connections that pluto knows by a UUID.
 
-NetworkManager-libreswan and NetworkManager-l2tp name a connection by its UUID in pluto, and its
-user knows it by another name. NetworkManager is asked as this user, over the system bus, once for
-each UUID, and never waited for: where it doesn't answer, or isn't there, a UUID stays one. Such
-names are for people; programs keep to the UUID. They are a user's text, and are cleaned here.
+NetworkManager-libreswan and NetworkManager-l2tp load a connection into pluto under its UUID, while
+its user knows it by another name. NetworkManager is asked with this user's rights, over the system
+bus, once for each UUID. Nothing waits for its answer: where it isn't running, or doesn't answer,
+the UUID is shown. These names are for people; programs keep to the UUID. A name is a user's text,
+and is cleaned here.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ LIBRESWAN: Final = "NetworkManager-libreswan"
 L2TP: Final = "NetworkManager-l2tp"
 
 BRIEF: Final = 0.15
-"""Seconds that somebody who asks once waits for NetworkManager."""
+"""Seconds that a caller who asks once waits for NetworkManager."""
 PATIENT: Final = 10.0
-"""Seconds for an answer where nobody waits."""
+"""Seconds for an answer that nothing waits for."""
 MAX_KNOWN: Final = 1000
-"""UUIDs that are asked for, or remembered; a laptop has some."""
+"""UUIDs that are asked for and remembered, at most; a laptop has a few."""
 MAX_LISTED: Final = 200
-"""Connections of NetworkManager's that are looked through for a name."""
+"""Connections of NetworkManager's that are searched for a name, at most."""
 
 _SERVICE: Final = "org.freedesktop.NetworkManager"
 _PATH: Final = "/org/freedesktop/NetworkManager/Settings"
@@ -53,25 +54,25 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What NetworkManager says of a connection."""
+    """What NetworkManager reports about one connection."""
 
     uuid: str
     name: str
-    """As its user has called it, cleaned."""
+    """The name that its user gave it, cleaned."""
     plugin: str
-    """LIBRESWAN or L2TP; "" for a connection that is of neither."""
+    """LIBRESWAN or L2TP; "" for a connection of neither plugin."""
 
 
 def is_uuid(name: str) -> bool:
-    """Return whether a tunnel may be one of NetworkManager's, by its name."""
+    """Return whether a name is a UUID, as the names of NetworkManager's connections are."""
     return _UUID.fullmatch(name) is not None
 
 
 async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Known]:
-    """Ask once what NetworkManager calls those of these names that are UUIDs, by UUID.
+    """Ask NetworkManager once for the names of those connections whose name is a UUID, by UUID.
 
-    What it hasn't answered after ``within`` seconds in all is left out; so is all where it isn't
-    there. Nothing is asked where none is a UUID.
+    Return what was answered within ``within`` seconds in all; nothing where NetworkManager isn't
+    running. Without a UUID among ``names`` nothing is asked.
     """
     uuids = [name for name in dict.fromkeys(names) if is_uuid(name)][:MAX_KNOWN]
     found: dict[str, Known] = {}
@@ -81,9 +82,10 @@ async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Kno
 
 
 async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
-    """Ask once which VPNs of its plugins NetworkManager calls by these names, in order of UUID.
+    """Return NetworkManager's connections of its two plugins that have one of these names.
 
-    None where it isn't there, or slow.
+    They are sorted by UUID. Return what was found within ``within`` seconds in all; an empty list
+    where NetworkManager isn't running.
     """
     found: list[Known] = []
     await _ask(lambda connection: _search(connection, names, found), within)
@@ -91,9 +93,10 @@ async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
 
 
 class ConnectionNames:
-    """The names of connections that come and go, for who goes on for long.
+    """Keeps the names of a changing set of connections, for a program that runs on.
 
-    ``changed`` is called with what was found. Each UUID is asked for once, as long as it is kept.
+    ``changed`` is called with the connections whose names were found. Each UUID is asked for once,
+    as long as it stays in the set.
     """
 
     def __init__(self, changed: Callable[[list[Known]], object]) -> None:
@@ -104,9 +107,9 @@ class ConnectionNames:
         self._asking: set[asyncio.Task[None]] = set()
 
     def keep(self, names: Iterable[str]) -> None:
-        """Take these for all that there are: ask for those that are new, forget the others.
+        """Replace the set of connections: ask for the new UUIDs, and forget those that are gone.
 
-        One that went and comes again is asked for again: it may be called something else by then.
+        A UUID that left the set and comes back is asked for again: its user may have renamed it.
         """
         uuids = {name for name in names if is_uuid(name)}
         if uuids == self._asked:
@@ -121,13 +124,14 @@ class ConnectionNames:
             task.add_done_callback(self._asking.discard)
 
     async def aclose(self) -> None:
-        """Ask for nothing any more."""
+        """Cancel all questions that are still open."""
         for task in self._asking:
             task.cancel()
         if self._asking:
             await asyncio.wait(self._asking)
 
     async def _ask(self, uuids: list[str]) -> None:
+        """Ask for the names of these UUIDs, and report those that are still in the set."""
         found = await names_of(uuids, PATIENT)
         found = {uuid: known for uuid, known in found.items() if uuid in self._asked}
         self.known |= found
@@ -136,7 +140,10 @@ class ConnectionNames:
 
 
 async def _ask(ask: Callable[[BusConnection], Any], within: float) -> None:
-    """Connect, and ask for ``within`` seconds at most. What goes wrong is nothing to tell."""
+    """Connect to the system bus and run ``ask``, for ``within`` seconds at most in all.
+
+    Errors of the bus and a timeout are logged for debugging only.
+    """
     connection: BusConnection | None = None
     try:
         async with asyncio.timeout(within):
@@ -152,33 +159,43 @@ async def _ask(ask: Callable[[BusConnection], Any], within: float) -> None:
 async def _look_up(
     connection: BusConnection, uuids: Iterable[str], found: dict[str, Known]
 ) -> None:
-    """Ask for connections by UUID. Raise BusError where NetworkManager isn't there."""
+    """Add the connections with these UUIDs to ``found``. Raise BusError without NetworkManager.
+
+    A UUID that NetworkManager doesn't know, or doesn't show to this user, is left out.
+    """
     for uuid in uuids:
         try:
             reply = await _call(connection, _PATH, _SETTINGS, "GetConnectionByUuid", uuid)
             known = await _read(connection, reply.body[0]) if reply.signature == "o" else None
         except ErrorReplyError as e:
-            if e.sender == BUS:  # nobody is there, or may be asked
+            if e.sender == BUS:  # NetworkManager isn't running, or may not be asked
                 raise
-            continue  # it knows none such, or this user may not see it
-        # Whoever answers with another connection has none of this UUID.
+            continue  # it isn't known, or not for this user
+        # Only a connection with this very UUID counts.
         if known is not None and known.uuid.lower() == uuid.lower():
             found[uuid] = Known(uuid, known.name, known.plugin)
 
 
 async def _search(connection: BusConnection, names: Collection[str], found: list[Known]) -> None:
+    """Add the connections of a known plugin that have one of these names to ``found``.
+
+    Look through the first MAX_LISTED connections only. Raise BusError.
+    """
     reply = await _call(connection, _PATH, _SETTINGS, "ListConnections")
     for path in reply.body[0][:MAX_LISTED] if reply.signature == "ao" else ():
         try:
             known = await _read(connection, path)
-        except ErrorReplyError:  # it went meanwhile, or is another user's
+        except ErrorReplyError:  # it was deleted just now, or is another user's
             continue
         if known is not None and known.plugin and known.name in names:
             found.append(known)
 
 
 async def _read(connection: BusConnection, path: str) -> Known | None:
-    """Return what NetworkManager says of a connection; None: nothing that could be used."""
+    """Return one connection by its object path; None where its name or UUID is missing.
+
+    Raise ErrorReplyError where it is gone, or belongs to another user.
+    """
     reply = await _call(connection, path, _CONNECTION, "GetSettings")
     if reply.signature != "a{sa{sv}}":
         return None
@@ -190,6 +207,7 @@ async def _read(connection: BusConnection, path: str) -> Known | None:
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
+    """Return a setting that is a string; "" where it is missing, or of another type."""
     found = values.get(key)
     return found.value if found is not None and found.signature == "s" else ""
 
@@ -197,5 +215,6 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 async def _call(
     connection: BusConnection, path: str, interface: str, member: str, *body: str
 ) -> Reply:
+    """Call a method of NetworkManager's; all arguments are strings. Raise BusError."""
     signature = "s" * len(body)
     return await connection.call(_SERVICE, path, interface, member, signature, body, within=PATIENT)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What clients of the service see of it: tunnels, and what happens to them. Pure data.
+"""The events and views that clients of the service get: tunnels and their changes. Pure data.
 
-Words and keys that this version doesn't know, from a newer service, are taken for "unknown" and
-"other" or left out: they end nobody's program.
+A newer service may send words and keys that this version doesn't know. States become "unknown",
+reasons become "other", and unknown keys are left out, so that no client fails on them.
 """
 
 from __future__ import annotations
@@ -60,32 +60,32 @@ class Snapshot:
     """All that there is, at ``serial``. The first event, and again whenever signals were lost."""
 
     run_id: str
-    """Another one than before: the service was started again, and serials with it."""
+    """If it isn't the one before, the service was restarted, and serial numbers begin again."""
     serial: int
     pluto_state: PlutoState
     tunnels: dict[str, View]
     """By object path."""
     log: LogState | None = None
-    """Where pluto's log is heard; None: an older service doesn't tell."""
+    """Where pluto's log is read; None: the service is too old to report it."""
     complete: bool = True
-    """pluto's last answer was whole and made sense."""
+    """Whether pluto's last answer was whole and made sense."""
     unrecognised: int = 0
-    """Lines of it that no release is known to print."""
+    """Lines of that answer that no release is known to print."""
     last_poll: float | None = None
-    """When that was, in seconds since the epoch; None: not yet."""
+    """When pluto last answered, in seconds since the epoch; None: not yet."""
     unit: str = IPSEC
     """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
     version: str = ""
-    """The service's version, as it says."""
+    """The version that the service reports."""
     pluto_version: str = ""
-    """libreswan's version as pluto tells it; empty where it hasn't."""
+    """The version of libreswan that pluto reports; "": not known."""
     missed: int | None = None
-    """SAs that came and went between two polls, since the service began; None: it doesn't tell."""
+    """SAs that came and went between two polls since the service began; None: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transition of one tunnel, none left out between two snapshots."""
+    """One transition of one tunnel. Between two snapshots none is left out."""
 
     name: str
     path: str
@@ -96,14 +96,14 @@ class Change:
     at: float
     """Wall clock, seconds since the epoch."""
     told: Told | None
-    """What the service made of it: TunnelUp, TunnelDown, TunnelStuck, or none of these."""
+    """The signal that the service sent for it: TunnelUp, TunnelDown, TunnelStuck, or none."""
     view: View
-    """The tunnel after it."""
+    """The tunnel after the transition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A tunnel's properties changed without a transition: it appeared, went, or has news.
+    """A tunnel was listed, changed without a transition, or is no longer listed.
 
     ``view`` is None for a tunnel that is no longer listed.
     """
@@ -114,7 +114,7 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Pluto:
-    """pluto itself is in another state, or is run by another unit."""
+    """pluto is in another state, or another systemd unit runs it."""
 
     state: PlutoState
     unit: str = IPSEC
@@ -123,14 +123,14 @@ class Pluto:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """pluto's log is heard elsewhere now, or not at all: that tells what reasons are worth."""
+    """pluto's log is read from another place now, or not at all; reasons depend on it."""
 
     state: LogState
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """pluto's last answer can be trusted more than the one before, or less; as in a Snapshot."""
+    """The quality of pluto's last answer has changed; the fields are those of a Snapshot."""
 
     complete: bool = True
     unrecognised: int = 0
@@ -138,16 +138,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The service can't be heard (any more), or for another reason than before.
+    """The service can't be followed (any more), or the reason for that has changed.
 
-    A Snapshot follows when it can be heard again.
+    A Snapshot follows as soon as it can be followed again.
     """
 
     why: str
-    """One line, fit to be shown."""
+    """One line, ready to be shown."""
     hint: str = ""
     denied: bool = False
-    """The service is there, and this user may not hear it."""
+    """The service is running, and refuses this user."""
 
 
 Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost
@@ -155,7 +155,7 @@ Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost
 
 @dataclass(frozen=True, slots=True)
 class ManagerView:
-    """What the service says of pluto itself; None: it hasn't yet."""
+    """What the service reports about pluto itself; None for what it hasn't reported yet."""
 
     pluto: PlutoState | None = None
     log: LogState | None = None
@@ -165,27 +165,27 @@ class ManagerView:
 
 
 def tunnel_state(code: str) -> TunnelState:
-    """Read a state's word."""
+    """Return the tunnel state with this code; UNKNOWN for a code that isn't known here."""
     return TunnelState(code) if code in _STATES else TunnelState.UNKNOWN
 
 
 def reason(code: str) -> Reason:
-    """Read a reason's code."""
+    """Return the reason with this code; OTHER for a code that isn't known here."""
     return Reason(code) if code in _REASONS else Reason.OTHER
 
 
 def pluto_state(code: str | None) -> PlutoState:
-    """Read the word of pluto's state. One that we don't know: it isn't one in which pluto runs."""
+    """Return pluto's state with this code; UNREACHABLE for a code that isn't known here."""
     return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
 
 
 def log_state(code: str | None) -> LogState | None:
-    """Read the word of where the log is heard; None: it isn't told, or not understood."""
+    """Return where pluto's log is read; None where that is missing, or isn't known here."""
     return LogState(code) if code in _LOG_STATES else None
 
 
 def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
-    """Read the Manager's properties; what they don't tell is as it was before."""
+    """Return the Manager's properties; one that is missing keeps its value of ``before``."""
     state, log = word(properties, "PlutoState"), word(properties, "LogState")
     unit = word(properties, "PlutoUnit")
     complete, count = value(properties, "Complete", "b"), value(properties, "Unrecognised", "u")
@@ -199,24 +199,28 @@ def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> Mana
 
 
 def seconds(micros: int) -> float:
-    """Turn the API's µs into seconds."""
+    """Return seconds for the microseconds of the D-Bus API."""
     return micros / 1e6
 
 
 def word(properties: Mapping[str, Variant], name: str) -> str | None:
-    """Find a property that is a string; None where it isn't told, or isn't one."""
+    """Return a property that is a string; None where it is missing, or of another type."""
     found = value(properties, name, "s")
     return str(found) if found is not None else None
 
 
 def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any:  # noqa: ANN401
-    """Find a property of that type; None where it isn't told, or is of another."""
+    """Return a property of this D-Bus type; None where it is missing, or of another type."""
     found = properties.get(name)
     return found.value if found is not None and found.signature == signature else None
 
 
 def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
-    """Read a tunnel's properties; what they don't tell is as it was before."""
+    """Return a tunnel's properties; one that is missing keeps its value of ``before``.
+
+    Without ``before`` it gets a default: state UNKNOWN, and the last element of ``path`` as the
+    name.
+    """
     fields: dict[str, Any] = {}
     for key, (name, signature, read) in _FIELDS.items():
         told = properties.get(key)
@@ -226,6 +230,7 @@ def view(path: str, properties: Mapping[str, Variant], before: View | None = Non
 
 
 def _blank(path: str) -> View:
+    """Return a view of a tunnel of which only the object path is known."""
     name, unknown = path.rpartition("/")[2], TunnelState.UNKNOWN
     return View(path, name, unknown, unknown, Reason.NONE, since=0.0, since_mono=0.0)
 

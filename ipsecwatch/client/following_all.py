@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Following all services on the bus at once: that of the machine, and one for each other pluto.
+"""Following all services on the bus at once: the machine's own, and its instances.
 
-Who is on the bus is what the bus says. Each service is followed over a connection of its own, as
-if there were no other: one that sends much delays nobody else's events.
+The bus is asked which services there are. Each is followed over a connection of its own, so that
+one that sends many signals doesn't delay the events of another.
 """
 
 from __future__ import annotations
@@ -24,24 +24,25 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Signal
 
 MAX_UNREAD: Final = 100
-"""Events that wait for the consumer; then those who follow wait, and end with a fresh Snapshot."""
+"""Events that wait for a slow consumer. With more, each service's events wait, and in the end a
+fresh Snapshot replaces them."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceEvent:
-    """What happens at one of several services."""
+    """An event, with the service that it comes from."""
 
     instance: str
-    """Which one: "" is ``ipsecwatch.service``, else it is ``ipsecwatch@INSTANCE.service``."""
+    """The service: "" is ``ipsecwatch.service``, else ``ipsecwatch@INSTANCE.service``."""
     event: Event
 
 
 async def follow_all() -> AsyncGenerator[InstanceEvent]:
-    """Follow the service and all instances of it, for ever. They come in no order.
+    """Follow the service and all its instances, for ever. Events of several come in no order.
 
-    Each begins with a Snapshot or Lost, as with follow(): the service itself at once, an instance
-    as soon as it is on the bus. One that leaves the bus is Lost, and followed on if it comes back.
-    Close the generator (contextlib.aclosing) to end it.
+    The events of each begin with a Snapshot or Lost, as those of follow(): for the service itself
+    at once, for an instance as soon as it is on the bus. One that leaves the bus is Lost, and is
+    followed again when it comes back. Close the generator (contextlib.aclosing) to end it.
     """
     events: asyncio.Queue[InstanceEvent] = asyncio.Queue(MAX_UNREAD)
     followed: set[str] = set()
@@ -63,7 +64,7 @@ async def follow_all() -> AsyncGenerator[InstanceEvent]:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             tasks.discard(following)
             for task in done:
-                event = task.result()  # all but the one that waits for an event go on for ever
+                event = task.result()  # all other tasks run for ever
                 yield event
     finally:
         for task in tasks:
@@ -72,41 +73,43 @@ async def follow_all() -> AsyncGenerator[InstanceEvent]:
 
 
 async def _pass_on(instance: str, put: Callable[[InstanceEvent], Awaitable[None]]) -> None:
+    """Call ``put`` with each event of one service, for ever."""
     async with aclosing(follow(instance)) as events:
         async for event in events:
             await put(InstanceEvent(instance, event))
 
 
 async def _look_for_instances(found: Callable[[str], None]) -> None:
-    """Call ``found`` with every instance that is on the bus, or comes to it, for ever."""
+    """Call ``found`` with every service on the bus, now and whenever one comes, for ever."""
     backoff = Backoff(RETRY)
     while True:
-        with suppress(BusError):  # each that is followed says so itself
-            await _look_on_one_bus(found)
+        with suppress(BusError):  # each follow() reports that itself
+            await _watch_one_bus(found)
             backoff.reset()
         await asyncio.sleep(backoff.next())
 
 
-async def _look_on_one_bus(found: Callable[[str], None]) -> None:
-    """Do the same until the bus is lost. Raise BusError where there is none."""
+async def _watch_one_bus(found: Callable[[str], None]) -> None:
+    """Call ``found`` in the same way until the bus is lost. Raise BusError without a bus."""
     connection = await connect("system")
     try:
         connection.on_signal = lambda signal: _hear(signal, found)
         await connection.call_bus("AddMatch", "s", INSTANCES_RULE)
         [names] = (await connection.call_bus("ListNames", "")).body
         for name in names:
-            _take(name, found)
+            _report(name, found)
         await connection.lost()
     finally:
         await connection.close()
 
 
 def _hear(signal: Signal, found: Callable[[str], None]) -> None:
-    """Take note of a name that has an owner now, if it is the bus that says so."""
+    """Report a service's name that has got an owner, if the signal is from the bus itself."""
     if signal.sender == BUS and signal.member == "NameOwnerChanged" and signal.body[2]:
-        _take(signal.body[0], found)
+        _report(signal.body[0], found)
 
 
-def _take(name: str, found: Callable[[str], None]) -> None:
+def _report(name: str, found: Callable[[str], None]) -> None:
+    """Call ``found`` if a bus name is one of the service's; "" is the service itself."""
     if instance := instance_of(name):
         found(instance)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking the service once: its answers as views, its refusals as errors with a hint."""
+"""Asking the service once. Answers become views; refusals become errors with a hint."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Reply, Signal
 
 PAGE: Final = 500
-"""Tunnels whose details are asked for at a time."""
+"""Tunnels whose details are requested in one call."""
 BRIEF_PAGE: Final = 2500
-"""The same for brief ones."""
+"""The same for brief details."""
 ASKING_LIMIT: Final = 130.0
-"""Seconds that an answer may take for which a person is asked for a password."""
+"""Seconds that an answer may take when the user is asked for a password."""
 
 _ALLOW: Final = (
     "As delivered only root may ask an instance: try it as root, or see "
@@ -53,7 +53,7 @@ _NOBODY: Final = (STANDARD_ERROR + "ServiceUnknown", STANDARD_ERROR + "NameHasNo
 
 
 class ClientError(Exception):
-    """Why the service gave no answer. The text is one line; ``hint`` says what to do, or ""."""
+    """The service gave no answer. The text is one line; ``hint`` says what to do, or is ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -61,11 +61,11 @@ class ClientError(Exception):
 
 
 class ServiceUnavailableError(ClientError):
-    """There is no bus, or nobody on it is ipsecwatch, or it doesn't answer in time."""
+    """There is no bus, the service isn't on it, or it doesn't answer in time."""
 
 
 class NotAllowedError(ClientError):
-    """The service, or the bus policy, said no."""
+    """The service, or the bus policy, refused this user."""
 
 
 class NoSuchTunnelError(ClientError):
@@ -73,24 +73,24 @@ class NoSuchTunnelError(ClientError):
 
 
 class RefusedForNowError(ClientError):
-    """The service was asked for more than it answers a user who doesn't read, or at a time."""
+    """The service refused a request because of its limits: too many, or unread answers."""
 
 
 class PlutoUnavailableError(ClientError):
-    """The service is there, but pluto couldn't be asked."""
+    """The service is running, but pluto couldn't be asked."""
 
 
 class ChangedHandsError(BusError):
-    """The service's name went to another connection between a question and its answer."""
+    """The service's bus name passed to another connection before the answer came."""
 
 
 def nobody_there(error: BusError) -> bool:
-    """Return whether an error means that nobody is ipsecwatch on this bus."""
+    """Return whether an error means that nobody owns the service's name on this bus."""
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
 def client_error(error: BusError, instance: str = "") -> ClientError:
-    """Return in words why an instance of the service doesn't answer."""
+    """Return the ClientError for an error of the bus, in words and with a hint."""
     text, unit = clean(str(error)), unit_name(instance)
     look = f"Look at it with: systemctl status {unit}"
     if nobody_there(error):
@@ -116,12 +116,15 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:
-    """Have NameOwnerChanged of the service's name sent to a connection."""
+    """Ask the bus to send this connection the changes of the owner of the service's name."""
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
 def passed_on(signal: Signal, instance: str = "") -> bool:
-    """Return whether a signal says that the service's name went from one connection to another."""
+    """Return whether a signal says that the service's name went from one owner to another.
+
+    False where the name was only gained or lost.
+    """
     if signal.sender != BUS or signal.member != "NameOwnerChanged":
         return False
     name, old, new = signal.body
@@ -136,11 +139,13 @@ async def take_snapshot(
     ended: Callable[[Reply], None] | None = None,
     instance: str = "",
 ) -> Snapshot:
-    """Ask for pluto's state and for all tunnels. The callbacks run as the two answers arrive.
+    """Ask for pluto's state, then for all tunnels, and return both as one Snapshot.
 
-    ``moved`` is set when the service's name is passed on: the service does that where what it was
-    asked waits in the bus for long, and who asks again need not wait. Raises ChangedHandsError
-    then; BusError.
+    ``began`` and ``ended`` are called with the two replies as they arrive. Set ``moved`` when the
+    service's name passes to another owner: then the questions are abandoned, as asking the new
+    owner is faster. The service passes its name on where requests to it wait in the bus for long.
+
+    Raise ChangedHandsError where that happens; BusError.
     """
     asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended, instance))
     moving = asyncio.ensure_future(moved.wait())
@@ -161,6 +166,7 @@ async def _take_snapshot(
     ended: Callable[[Reply], None] | None,
     instance: str,
 ) -> Snapshot:
+    """Ask both questions. Raise ChangedHandsError where two different owners answered."""
     name = bus_name(instance)
     first = await connection.call(
         name, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
@@ -193,9 +199,9 @@ def _changed_hands() -> ChangedHandsError:
 
 
 async def instances(within: float = 5.0) -> list[str]:
-    """Return which services are on the bus, by name: "" is ``ipsecwatch.service`` itself.
+    """Return the services that are on the bus, sorted; "" is ``ipsecwatch.service`` itself.
 
-    Raises ServiceUnavailableError where there is no bus.
+    Raise ServiceUnavailableError where there is no bus.
     """
     async with _asking(within) as connection:
         [names] = (await connection.call_bus("ListNames", "")).body
@@ -203,7 +209,11 @@ async def instances(within: float = 5.0) -> list[str]:
 
 
 async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
-    """Ask how things are. Raises ServiceUnavailableError, NotAllowedError."""
+    """Return pluto's state and all tunnels, as they are now.
+
+    ``within`` is in seconds, for connecting and for each of two answers. Raise
+    ServiceUnavailableError, NotAllowedError, or another ClientError.
+    """
     async with _asking(within, instance) as connection:
         moved = asyncio.Event()
         connection.on_signal = lambda signal: moved.set() if passed_on(signal, instance) else None
@@ -220,9 +230,9 @@ async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
 
 
 async def run_id(within: float = 5.0, *, instance: str = "") -> str:
-    """Ask which run of the service this is: its journal entries name it.
+    """Return the identifier of this run of the service, which its journal entries contain.
 
-    Raises ServiceUnavailableError, NotAllowedError.
+    Raise ServiceUnavailableError, NotAllowedError.
     """
     async with _asking(within, instance) as connection:
         asked = [MANAGER, "RunId"]
@@ -233,9 +243,9 @@ async def run_id(within: float = 5.0, *, instance: str = "") -> str:
 
 
 async def refresh(within: float = 60.0, *, instance: str = "") -> int:
-    """Have pluto asked now, and return the serial afterwards.
+    """Make the service ask pluto now, and return the serial number after that.
 
-    Raises ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
+    Raise ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
     """
     async with _asking(within, instance) as connection:
         name = bus_name(instance)
@@ -252,12 +262,13 @@ async def details(
     brief: bool = False,
     instance: str = "",
 ) -> dict[str, dict[str, object]]:
-    """Ask for what not everybody may know, by tunnel name; no names: of all.
+    """Return what not every user may know of tunnels, by tunnel name; no names: of all tunnels.
 
-    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml; ``brief``: those with a star.
-    ``within`` is for each page.
-    ``interactive``: a person is here who may be asked for a password, and has ASKING_LIMIT for it.
-    Raises ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
+    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml; with ``brief`` only those that
+    have a star there. ``within`` is in seconds, for each page of tunnels. ``interactive``: the user
+    may be asked for a password, and has ASKING_LIMIT seconds for it.
+
+    Raise ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
     """
     found: dict[str, dict[str, object]] = {}
     limit = BRIEF_PAGE if brief else PAGE
@@ -286,7 +297,7 @@ async def details(
 
 @asynccontextmanager
 async def _asking(within: float, instance: str = "") -> AsyncGenerator[BusConnection]:
-    """Connect for one question; what goes wrong becomes a ClientError."""
+    """Connect to the system bus for one question. Raise ClientError for an error of the bus."""
     connection: BusConnection | None = None
     try:
         connection = await connect("system", within=within)

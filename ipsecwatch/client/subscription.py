@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Following the service on the bus, through losses of signals, service and bus.
+"""Following the service over the bus, through lost signals, restarts and lost connections.
 
-The order is the point: match rules first, then the snapshot, then the signals that came after it.
-Signals are taken from the owner of the name alone; anybody can send one that looks the same. The
-owner is whoever answered us, from that answer on and until the bus says that the name has passed
-on.
+The order of the steps matters: match rules first, then the snapshot, then the signals that came
+after it. Only signals of the name's owner count, since any program can send one that looks the
+same. The owner is the connection that answered us, from its answer on and until the bus says that
+the name has another owner.
 """
 
 from __future__ import annotations
@@ -61,13 +61,14 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Reply, Signal
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to find bus and service again; the last one for ever."""
+"""Seconds between attempts to find the bus and the service; the last one is repeated."""
 REFUSED: Final = (1.0, 5.0)
-"""Seconds, of which some number is waited after a refusal, before the service is asked again."""
+"""After a refusal, a random number of seconds between these is waited."""
 DENIED: Final = 300.0
-"""Seconds before a service that we may not ask is asked again: dbus-daemon logs each refusal."""
+"""Seconds before the next question to a service that refuses this user. Each refusal is logged by
+dbus-daemon."""
 MAX_UNREAD: Final = 10_000
-"""Signals kept for a consumer that is slow; past it, a fresh snapshot is cheaper."""
+"""Signals kept for a slow consumer; beyond that, a fresh snapshot is cheaper."""
 ANSWER_LIMIT: Final = 10.0
 """Seconds that a snapshot may take."""
 
@@ -75,18 +76,18 @@ _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "Tunnel
 
 
 async def follow(instance: str = "", *, ask_after: float | None = None) -> AsyncGenerator[Event]:
-    """Follow the service for ever: a Snapshot or Lost first, then what happens.
+    """Follow the service for ever: yield a Snapshot or Lost first, then each event.
 
-    With an ``instance``, that of ``ipsecwatch@INSTANCE.service``.
+    ``instance``: follow ``ipsecwatch@INSTANCE.service`` instead.
 
-    Nothing is invented and nothing is left out: where signals were lost on the way, or this
-    consumer was too slow, a fresh Snapshot comes in their place. Close the generator
-    (contextlib.aclosing) to end it.
+    Every event comes from the service, and none is silently left out: where signals were lost, or
+    this consumer was too slow, a fresh Snapshot replaces them. Two equal Lost in a row are one.
+    Close the generator (contextlib.aclosing) to end it.
 
-    A service that hangs sends nothing, as one to which nothing happens. With ``ask_after`` it is
-    asked whether it is still there whenever it has sent nothing for that many seconds, and is Lost
-    if it doesn't answer within ANSWER_LIMIT. Without, nobody is woken while nothing happens;
-    systemd ends a service that hangs for a minute.
+    A service that hangs sends nothing, like one to which nothing happens. With ``ask_after``, a
+    service that has sent nothing for that many seconds is asked whether it is alive, and is Lost if
+    it doesn't answer within ANSWER_LIMIT. Without it, this process isn't woken while nothing
+    happens; systemd ends a service that hangs for a minute.
     """
     said: Event | None = None
     async with aclosing(_through_all_buses(instance, ask_after)) as events:
@@ -97,6 +98,7 @@ async def follow(instance: str = "", *, ask_after: float | None = None) -> Async
 
 
 async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGenerator[Event]:
+    """Yield events over one connection after another; Lost whenever there is none."""
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -118,6 +120,7 @@ async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGen
 
 
 def _rules(instance: str) -> tuple[str, ...]:
+    """Return the match rules: the owner of the service's name, and the service's signals."""
     ours = f"type='signal',sender='{bus_name(instance)}'"
     return (
         owner_rule(instance),
@@ -128,7 +131,7 @@ def _rules(instance: str) -> tuple[str, ...]:
 
 
 class _Gap(Exception):  # noqa: N818 - a turn in the plot
-    """What is known ends here: signals are missing, or the owner of the name is another one."""
+    """Signals are missing, or the name has another owner: a fresh snapshot is needed."""
 
 
 class _Subscription:
@@ -147,13 +150,13 @@ class _Subscription:
         self._tunnels: dict[str, View] = {}
         self._manager = ManagerView()
         self._ready: deque[Event] = deque()
-        """Events that one signal brought beside another."""
+        """Further events of a signal that caused several."""
         self._serial = 0
         self._told: tuple[int, Told] | None = None
         connection.on_signal = self._hear
 
     async def events(self) -> AsyncGenerator[Event]:
-        """Follow until the bus is lost. Raises BusError."""
+        """Yield events until the bus is lost. Raise BusError."""
         end = asyncio.ensure_future(self._connection.lost())
         end.add_done_callback(lambda _: self._stirred.set())
         try:
@@ -166,6 +169,11 @@ class _Subscription:
             end.cancel()
 
     async def _through_all_owners(self) -> AsyncGenerator[Event]:
+        """Yield events through restarts of the service, and Lost while it can't be asked.
+
+        After a refusal for its limits it waits for a random time, so that the clients that were
+        refused together don't all come back at once. Raise LostError when the bus is lost.
+        """
         backoff = Backoff(RETRY)
         while True:
             try:
@@ -180,7 +188,7 @@ class _Subscription:
             except BusError as e:
                 error = client_error(e, self._instance)
                 if isinstance(error, RefusedForNowError):
-                    # Others were refused as well: not all of them are to come back at once.
+                    # Other clients were refused as well, and shouldn't all come back at once.
                     await self._pause(random.uniform(*REFUSED))  # noqa: S311 - no secret
                     continue
                 denied = isinstance(error, NotAllowedError)
@@ -189,7 +197,10 @@ class _Subscription:
                 await self._pause(None if nobody_there(e) else again)
 
     async def _pause(self, limit: float | None) -> None:
-        """Wait until the name gets an owner, or the bus is lost; else for ``limit`` seconds."""
+        """Wait until the name gets an owner, or the bus is lost, ``limit`` seconds at most.
+
+        None: there is no limit.
+        """
         try:
             async with asyncio.timeout(limit):
                 await self._stirred.wait()
@@ -197,6 +208,10 @@ class _Subscription:
             return
 
     async def _begin(self) -> Snapshot:
+        """Ask for a snapshot, and follow from it on. Raise BusError.
+
+        Changes of pluto's state that were signalled between the two replies are already in it.
+        """
         self._owner = None
         self._stirred.clear()
         self._moved.clear()
@@ -228,7 +243,7 @@ class _Subscription:
         return snapshot
 
     def _found(self, reply: Reply) -> None:
-        """Believe who answered, from here on."""
+        """Set the owner to the sender of the first reply, and drop the signals before it."""
         self._owner = reply.sender
         self._manager, self._told = ManagerView(), None
         self._ready.clear()
@@ -236,14 +251,21 @@ class _Subscription:
         self._unread.clear()
 
     def _caught_up(self, _reply: Reply) -> None:
-        """Drop what the snapshot includes; it doesn't tell of pluto, whose state came before."""
+        """Drop the signals that the snapshot includes, but read pluto's state from them.
+
+        The snapshot of tunnels doesn't contain that; it was asked for before.
+        """
         for signal in self._unread:
             if signal.path == ROOT and signal.member == "PropertiesChanged":
                 self._manager = manager_view(signal.body[1], self._manager)
         self._unread.clear()
 
     def _hear(self, signal: Signal) -> None:
-        """Take a signal as it comes in; nobody waits for the consumer here."""
+        """Queue a signal of the owner, or note a change of owner. Never wait for the consumer.
+
+        With MAX_UNREAD signals in the queue no more are kept, and _next() asks for a fresh
+        snapshot.
+        """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == self._name:
                 if signal.body[2] != self._owner:
@@ -257,7 +279,7 @@ class _Subscription:
             self._stirred.set()
 
     async def _next(self) -> Event:
-        """Wait for the next event. Raises _Gap, LostError."""
+        """Wait for the next event and return it. Raise _Gap, LostError."""
         while True:
             while self._ready or self._unread:
                 if self._ready:
@@ -272,7 +294,7 @@ class _Subscription:
             await self._stir()
 
     async def _stir(self) -> None:
-        """Wait until something came in, or a silent service has answered. Raise BusError."""
+        """Wait until something arrives, or a silent service has answered. Raise BusError."""
         try:
             async with asyncio.timeout(self._ask_after):
                 await self._stirred.wait()
@@ -295,6 +317,11 @@ class _Subscription:
             stirring.cancel()
 
     def _read(self, signal: Signal) -> Event | None:
+        """Return the event that a signal stands for; None if it stands for none by itself.
+
+        TunnelUp, TunnelDown and TunnelStuck are remembered, and become part of the Change that
+        follows.
+        """
         member, body = signal.member, signal.body
         if member == "PropertiesChanged":
             return self._properties(signal.path, body[0], body[1])
@@ -321,6 +348,10 @@ class _Subscription:
         at: int,
         properties: dict[str, Any],
     ) -> Change | None:
+        """Return a transition; None if the snapshot includes it.
+
+        Raise _Gap where a serial number is missing before it.
+        """
         if serial <= self._serial:
             return None  # sent after the snapshot, which includes it
         if serial != self._serial + 1:
@@ -334,6 +365,7 @@ class _Subscription:
         return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
 
     def _properties(self, path: str, interface: str, changed: dict[str, Any]) -> Update | None:
+        """Return the event for changed properties of a tunnel; the Manager's are noted."""
         if path == ROOT and interface == MANAGER:
             self._note_manager(manager_view(changed, self._manager))
             return None
@@ -342,6 +374,7 @@ class _Subscription:
         return self._update(path, view(path, changed, self._tunnels[path]))
 
     def _note_manager(self, now: ManagerView) -> None:
+        """Queue an event for each thing about pluto that differs from before."""
         before, self._manager = self._manager, now
         if now.pluto and (now.pluto, now.unit) != (before.pluto, before.unit):
             self._ready.append(Pluto(now.pluto, IPSEC if now.unit is None else now.unit))
@@ -352,6 +385,7 @@ class _Subscription:
             self._ready.append(Answer(now.complete is not False, now.unrecognised or 0))
 
     def _update(self, path: str, after: View | None) -> Update | None:
+        """Return an Update, or None where a tunnel is as it was."""
         if after == self._tunnels.get(path):
             return None
         if after is None:
@@ -362,5 +396,6 @@ class _Subscription:
 
 
 def _well_formed(signal: Signal) -> bool:
+    """Return whether a signal is one of the service's interfaces, with its signature."""
     interface = interfaces().get(signal.interface)
     return interface is not None and interface.signals.get(signal.member) == signal.signature
