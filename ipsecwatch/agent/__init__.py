@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The agent of the user's session: what is told on the desktop, when, and how."""
+"""The agent of the user's session: which notifications it shows, when, and how."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""All services on the bus as if they were one: that of the machine, and instances of it.
+"""All services on the bus as if they were one: the machine's own, and its instances.
 
-A tunnel of an instance is shown with the instance's name in front. What is told of pluto and of
-the service as a whole is that of the machine's own, as long as it is heard; else of who is. What
-a service knew that isn't heard any more is unknown.
+A tunnel of an instance is shown with the instance's name in front. What is shown of pluto and of
+the service as a whole comes from the machine's own service, and while that can't be heard from
+another one. The tunnels of a service that can't be heard any more are unknown.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ipsecwatch.client import Event, InstanceEvent, View
 
 MACHINES: Final = ""
-"""The instance that is none: ``ipsecwatch.service`` itself."""
+"""The machine's own service, ``ipsecwatch.service``: it isn't an instance."""
 
 
 async def follow_as_one() -> AsyncGenerator[Event]:
-    """Follow the service and all instances of it, for ever, as client.follow() does with one."""
+    """Yield the events of the service and of all its instances, as client.follow() does of one."""
     services = AllServices()
     async with aclosing(client.follow_all()) as events:
         async for told in events:
@@ -36,22 +36,22 @@ async def follow_as_one() -> AsyncGenerator[Event]:
 
 @dataclass(slots=True)
 class _Service:
-    """What a service said, with its tunnels as they are now."""
+    """The last snapshot of one service, and its tunnels as they are now."""
 
     snapshot: Snapshot
     tunnels: dict[str, View]
     lost: bool = False
-    """It isn't heard any more."""
+    """The service can't be followed any more."""
 
 
 class AllServices:
-    """Makes one service of several. No I/O."""
+    """Combines the events of several services into those of one. No I/O."""
 
     def __init__(self) -> None:
         self._services: dict[str, _Service] = {}
 
     def hear(self, told: InstanceEvent) -> Iterator[Event]:
-        """Return what an event of a service's is, with all of them taken for one."""
+        """Yield the events of the combined service that one event of one service causes."""
         instance, event = told.instance, told.event
         service = self._services.get(instance)
         match event:
@@ -75,11 +75,13 @@ class AllServices:
                 yield from self._of_pluto(service, snapshot, event)
 
     def _of_pluto(self, service: _Service, now: Snapshot, event: Event) -> Iterator[Event]:
+        """Keep a service's new snapshot; yield the event if this service speaks for all."""
         service.snapshot = now
         if service is self._speaker:
             yield event
 
     def _updated(self, service: _Service, event: Update, instance: str) -> Update:
+        """Return an Update with the combined path and name, and keep the tunnel."""
         path = _path(event.path, instance)
         if event.view is None:
             service.tunnels.pop(path, None)
@@ -89,12 +91,12 @@ class AllServices:
 
     @property
     def _speaker(self) -> _Service | None:
-        """The service that speaks for all; None: none is heard."""
+        """The first service that is heard, the machine's own before others; None: no one is."""
         heard = (self._services[i] for i in sorted(self._services))
         return next((s for s in heard if not s.lost), None)
 
     def _all(self) -> Snapshot:
-        """Return what is known of all. Raise ValueError where none is heard."""
+        """Return one Snapshot of all services. Raise ValueError where none is heard."""
         speaker = self._speaker
         if speaker is None:
             raise ValueError("no service is heard")
@@ -106,7 +108,11 @@ class AllServices:
         )
 
     def _lost(self, service: _Service | None, event: Lost, *, known: bool) -> Iterator[Event]:
-        """Say that a service isn't heard; while others are, that its tunnels are unknown."""
+        """Mark the tunnels of a lost service as unknown; yield a Snapshot while another is heard.
+
+        Yield the Lost itself where none is heard. ``known``: it is the machine's own service, whose
+        absence counts even if it was never heard.
+        """
         if service is not None and not service.lost:
             service.lost = True
             service.tunnels = {path: _unknown(view) for path, view in service.tunnels.items()}
@@ -116,13 +122,14 @@ class AllServices:
 
 
 def _unknown(view: View) -> View:
+    """Return a tunnel whose state isn't known any more."""
     if view.state is TunnelState.UNKNOWN:
         return view
     return replace(view, state=TunnelState.UNKNOWN, last_state=view.state, reason=Reason.OTHER)
 
 
 def _marked(view: View, instance: str) -> View:
-    """Return a tunnel as it is shown among those of others."""
+    """Return a tunnel with its instance's name in its name and path."""
     if not instance:
         return view
     return replace(view, path=_path(view.path, instance), name=f"{instance}: {view.name}")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Makes the screen so that it shows what is wanted, or prints that where there is no screen.
+"""Shows the wanted notifications on the desktop, or prints them where there is no desktop.
 
-Only what is wanted now counts, so a server that hangs delays nobody and no queue can grow. What
-couldn't be shown is printed, and shown when there is a server, if it is still so.
+Only what is wanted now counts, so that a server that hangs delays nobody and no queue can grow. A
+notification that couldn't be shown is printed, and shown later if it is still wanted when a server
+appears.
 
-There are a few slots on the screen. A notice stays in its slot; one that takes the place of others
-takes a slot of theirs, and so replaces it in place.
+There are a few slots on the screen. A notification stays in its slot. One that takes the place of
+others uses the slot of one of them, so that the server replaces that in place.
 """
 
 from __future__ import annotations
@@ -34,47 +35,47 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds between attempts with a server that refuses or hangs; the last one for ever. Where there
-is none, one that comes is heard of."""
+"""Seconds between attempts with a server that refuses or hangs; the last one is repeated. Where
+there is no server, the start of one is noticed."""
 END_LIMIT: Final = 0.4
-"""Seconds that an answer of the server's is waited for at the end."""
+"""Seconds to wait for the server's answer at the end."""
 _NO_TEXT: Final = -1
-"""No checksum of any text."""
+"""A value that is no text's checksum."""
 SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
 
 
 class Display(Protocol):
-    """What shows notices. Both methods raise BusError."""
+    """A notification server. show() and withdraw() raise BusError."""
 
     async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
-        """Show a notice in place of the last one in its slot."""
+        """Show a notification in place of the last one in its slot."""
 
     async def withdraw(self, slot: str) -> None:
-        """Take what is in a slot off the screen, if it is there."""
+        """Remove the notification in a slot from the screen, if it is there."""
 
     async def withdraw_all(self) -> None:
-        """Take all off the screen, and wait for nobody for long."""
+        """Remove all notifications from the screen, without a long wait for the server."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """What was shown last in a slot."""
+    """What was last shown in a slot."""
 
     key: str
     rank: int
     wrong: int
-    """With how many tunnels something was wrong."""
+    """The number of tunnels with which something was wrong."""
     text: int
-    """A checksum of what it says."""
+    """A checksum of its text."""
     there: bool = True
     """It may still be on the screen."""
 
 
 class Delivery:
-    """Shows what is wanted.
+    """Keeps the screen as it is wanted.
 
-    ``shown`` gets each notice that a server took, ``unshown`` each that none could be found for;
-    ``changed`` is called when what is in the slots has changed.
+    ``shown`` is called with each notification that a server accepted, ``unshown`` with each that
+    couldn't be shown; ``changed`` when the content of the slots has changed.
     """
 
     def __init__(
@@ -96,55 +97,55 @@ class Delivery:
         self._backoff = Backoff(RETRY)
         self._retry_at: float | None = None
         self._nobody = False
-        """There is no server; one that comes is heard of."""
+        """There is no server; the start of one is noticed."""
 
     def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
-        """Show this, and nothing else but the notices of ``held`` keys that are there."""
+        """Set the notifications to show. All others are removed, except those of ``held`` keys."""
         if wanted != self._wanted:
-            self._nobody = False  # the bus may know a server to start
+            self._nobody = False  # the bus may be able to start a server now
         self._wanted, self._held = wanted, held
         self._stirred.set()
 
     def use(self, display: Display | None) -> None:
-        """Show on this from now on; None: there is no screen."""
+        """Show notifications on this display from now on; None: there is no desktop."""
         self._display = display
         self.slots.clear()
         self.server_is_there()
 
     def adopt(self, slots: Mapping[str, Slot]) -> None:
-        """Take over what an agent before this one has shown.
+        """Restore the slots of an earlier agent.
 
-        It is shown once more, quietly and in its place, if it is still wanted: GNOME takes away
-        what a program has shown when the program ends.
+        Each is shown once more, quietly and in its place, if it is still wanted: GNOME removes the
+        notifications of a program that ends.
         """
         self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
     def server_is_there(self) -> None:
-        """Try at once: there is a server now, or something else has changed."""
+        """Try again at once, without waiting for the next attempt."""
         self._backoff.reset()
         self._retry_at, self._nobody = None, False
         self._stirred.set()
 
     def server_changed(self, owner: str) -> None:
-        """Take note that another server is there, which shows nothing yet, or none ("")."""
+        """Handle a new notification server, which shows nothing yet, or its end ("")."""
         if owner:
             self.slots.clear()
             self.server_is_there()
         else:
-            # What was there isn't shown again: the desktop may be about to end, and the bus would
+            # Nothing is shown again now: the desktop may be about to end, and the bus would
             # start a server for it.
             for slot in self.slots.values():
                 slot.there = False
 
     def closed(self, slot: str) -> str | None:
-        """Take note that what is in a slot isn't on the screen any more; return its key."""
+        """Record that a slot's notification left the screen; return its key, or None."""
         if slot not in self.slots:
             return None
         self.slots[slot].there = False
         return self.slots[slot].key
 
     async def run(self) -> None:
-        """Keep the screen so for ever."""
+        """Show and remove notifications as they are wanted, for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._retry_at):
@@ -154,16 +155,17 @@ class Delivery:
                 await self._deliver()
 
     async def end(self) -> None:
-        """Take all off the screen, within a second."""
+        """Remove all notifications from the screen, within a second."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_LIMIT):
-                await self._idle.acquire()  # what is being shown now has a number then
+                await self._idle.acquire()  # so that the notification being shown has a number
         if self._display is not None:
             await self._display.withdraw_all()
         self._display = None
         self.slots.clear()
 
     async def _deliver(self) -> None:
+        """Show what is wanted where a server is there; print the others, each text once."""
         now = asyncio.get_running_loop().time()
         waits = self._retry_at is not None and now < self._retry_at
         if self._display is not None and not waits and not self._nobody:
@@ -176,6 +178,10 @@ class Delivery:
                 self._unshown(notice)
 
     async def _try_to_show(self, display: Display) -> None:
+        """Show what is wanted; after an error set when to try again.
+
+        Where there is no server at all, the next attempt waits until one appears.
+        """
         try:
             await self._show(display)
         except BusError as e:
@@ -192,11 +198,14 @@ class Delivery:
             self._retry_at = None
 
     async def _show(self, display: Display) -> None:
-        """Show and take away until the screen is as wanted, whatever is wanted meanwhile."""
+        """Show and remove notifications until nothing differs from what is wanted by then.
+
+        Raise BusError.
+        """
         while (step := self._next_step()) is not None:
             slot, notice = step
             if notice is None:
-                self.slots[slot].text = _NO_TEXT  # a server that hangs may take it away at last
+                self.slots[slot].text = _NO_TEXT  # a hanging server may still remove it later
                 await display.withdraw(slot)
                 self.slots.pop(slot, None)
             else:
@@ -204,7 +213,10 @@ class Delivery:
             self._changed()
 
     def _next_step(self) -> tuple[str, Notification | None] | None:
-        """Return a slot and what it should show; None for what should go."""
+        """Return a slot and its next notification, or None in its place to remove it.
+
+        Return None where the screen is as wanted.
+        """
         leaving = self._leaving()
         for notice in self._wanted.values():
             slot = self._slot_of(notice.key)
@@ -215,10 +227,12 @@ class Delivery:
         return (leaving[0], None) if leaving else None
 
     def _leaving(self) -> list[str]:
+        """Return the slots whose notifications are neither wanted nor held."""
         keys = self._wanted.keys() | self._held
         return [slot for slot, s in self.slots.items() if s.key not in keys]
 
     def _free(self) -> list[str]:
+        """Return the empty slots, then those that hold what isn't wanted any more."""
         held = [slot for slot, s in self.slots.items() if s.key not in self._wanted]
         return [*(slot for slot in SLOTS if slot not in self.slots), *held]
 
@@ -226,6 +240,7 @@ class Delivery:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
     async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
+        """Show a notification in a slot and keep a record of it. Raise BusError."""
         logger.debug("showing %s in slot %s", notice.key, slot)
         await display.show(slot, notice, quiet=_is_no_worse(notice, self.slots.get(slot)))
         self.slots[slot] = Slot(notice.key, notice.rank, notice.wrong, text(notice))
@@ -234,7 +249,11 @@ class Delivery:
 
 
 def _is_no_worse(notice: Notification, before: Slot | None) -> bool:
-    """Return whether a notice tells what was there before: it isn't to catch anybody's eye."""
+    """Return whether a notification reports nothing worse than the one that it replaces.
+
+    That is so for its own earlier text, or a summary, that may still be on the screen. A
+    notification that passes by itself is never quiet.
+    """
     if before is None or not before.there or not notice.lasting:
         return False
     same = before.key in (notice.key, notifications.SUMMARY)
@@ -242,12 +261,12 @@ def _is_no_worse(notice: Notification, before: Slot | None) -> bool:
 
 
 def text(notice: Notification) -> int:
-    """Return a checksum of what a notice says, the same in every process."""
+    """Return a checksum of a notification's text, the same in every process."""
     return zlib.crc32(f"{notice.title}\0{notice.body}".encode())
 
 
 def to_terminal(line: str) -> None:
-    """Print a line. A terminal that was closed, or has not all letters, ends nothing."""
+    """Print a line. A closed terminal, or one without some letter, causes no error."""
     try:
         encoding = sys.stdout.encoding or "ascii"
         print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -257,5 +276,5 @@ def to_terminal(line: str) -> None:
 
 
 def print_notice(notice: Notification) -> None:
-    """Print a notice that has no screen."""
+    """Print a notification that couldn't be shown, with the time."""
     to_terminal(notifications.line(notice, time.time()))

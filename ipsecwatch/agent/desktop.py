@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Showing notices on the desktop: the one module that imports desktop-notifier.
+"""Showing notifications on the desktop: the one module that imports desktop-notifier.
 
-A back end of it for D-Bus, as its own (6.2) won't do:
+It is a back end of that library's, as its own one for D-Bus (version 6.2) can't be used:
 
-* it escapes nothing, while most servers take a body for markup;
-* it can't replace a notification, and knows no hints but the urgency;
-* where there is no server, or one that hangs, send() says nothing, or never returns;
-* it keeps a connection of its own, and none any more once the session's bus was started again;
-* it believes a signal of whoever sends one, that of a button included, and answers each press of
-  one that is still on the screen; its button's callback gets nothing, and what it makes of a
+* it escapes nothing, while most servers read a body as markup;
+* it can't replace a notification, and sets no hints but the urgency;
+* where there is no server, send() reports no error; where one hangs, it never returns;
+* it keeps a connection of its own, which isn't opened again when the session's bus was restarted;
+* it accepts signals from any sender, that of a button included, and handles every press of a
+  button that is still on the screen; a button's callback gets no arguments, and what belongs to a
   notification's buttons can be found again by a private name alone;
-* its table of numbers, bidict, brings 7 MB of typing_extensions along where Python is older than
-  3.12, a quarter of all that an agent takes.
+* its table of numbers, bidict, needs 7 MB for typing_extensions where Python is older than 3.12,
+  a quarter of an agent's memory.
 
-So notifications go over our own BusConnection, with deadlines. What is taken from the library is
-its model of a notification and its base of back ends. Notices are shown in slots, the library's
-identifiers; what is shown in a slot replaces what was there before.
+So notifications go over our own BusConnection, with deadlines. Used of the library are its model of
+a notification and its base class of back ends. Notifications are shown in slots, which are the
+library's identifiers; a notification replaces the one that its slot had before.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ DESKTOP_ENTRY: Final = "ipsecwatch"
 """The name of our desktop file."""
 
 ANSWER_LIMIT: Final = 5.0
-"""Seconds that a server may take. Healthy ones take some milliseconds."""
+"""Seconds that a server may take to answer. Healthy ones need some milliseconds."""
 START_LIMIT: Final = 20.0
 """Seconds that the bus may take to start a server."""
 LAST_WORDS: Final = 0.4
-"""Seconds that the bus may take to read what we have to say at the end."""
+"""Seconds that the bus may take to read our last messages."""
 
 EXPIRED: Final = 1
-"""NotificationClosed's reason where the server itself took a notification away. All others are
-somebody's will: those that we close ourselves are out of our table by then."""
+"""NotificationClosed's reason where the server itself removed a notification. With all other
+reasons somebody closed it; those that we close are no longer in our table then."""
 
 _URGENCIES: Final = {
     common.Urgency.Low: 0,
@@ -85,7 +85,7 @@ _RULES: Final = (
 
 
 class NobodyError(BusError):
-    """There is no notification server, and the bus knows none to start."""
+    """There is no notification server, and the bus has none that it could start."""
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,16 @@ class _Hinted(common.Notification):
     category: str = ""
     transient: bool = False
     quiet: bool = False
-    """It changes what is there, and isn't to catch anybody's eye."""
+    """It only updates what is shown, and shouldn't attract attention."""
 
 
 class NotificationServer(DesktopNotifierBackend):
     """The notification server, over one connection to the session's bus.
 
-    ``on_owner`` is told that another server is there now, or none (""); ``on_expired`` of a slot
-    whose notification the server took away, and ``on_closed`` of one that somebody closed;
-    ``on_pressed`` of a slot and one of the buttons that its notification has, which is gone then.
+    ``on_owner`` is called with the bus name of a new server, or "" where it ended; ``on_expired``
+    with a slot whose notification the server removed; ``on_closed`` with one whose notification
+    somebody closed; ``on_pressed`` with a slot and the pressed button of its notification, which is
+    gone then.
     """
 
     def __init__(
@@ -123,20 +124,20 @@ class NotificationServer(DesktopNotifierBackend):
         self._server = ""
         """The unique name of the server that the numbers are from."""
         self._can: frozenset[str] = frozenset()
-        """What it announces that it can do."""
+        """The capabilities that it announces."""
         self._numbers: dict[str, int] = {}
         """The server's number of the notification in each slot."""
         self._leaving: set[int] = set()
-        """Numbers that a server that hangs was asked to take away."""
+        """Numbers of notifications that a hanging server was asked to close."""
 
     async def listen(self) -> None:
-        """Be told of the server from now on. Raises BusError."""
+        """Subscribe to the server's signals, and to its start and end. Raise BusError."""
         self._connection.on_signal = self._hear
         for rule in _RULES:
             await self._connection.call_bus("AddMatch", "s", rule)
 
     async def owner(self) -> str:
-        """Return the unique name of the server that is there; "": none. Raises BusError."""
+        """Return the unique bus name of the running server; "": none. Raise BusError."""
         try:
             reply = await self._connection.call_bus("GetNameOwner", "s", SERVER)
         except ErrorReplyError:
@@ -145,21 +146,21 @@ class NotificationServer(DesktopNotifierBackend):
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The server's number of the notification in each slot."""
+        """The server's number of the notification in each slot, as a copy."""
         return dict(self._numbers)
 
     @property
     def server(self) -> str:
-        """The unique name of the server that has them."""
+        """The unique bus name of the server that the numbers are from."""
         return self._server
 
     def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
-        """Take over notifications that an agent before this one showed on a server."""
+        """Use the notifications that an earlier agent showed on this server."""
         self._server, self._numbers = server, dict(numbers)
         self._notification_cache.clear()
 
     async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
-        """Show a notice in place of the last one in its slot. Raises BusError."""
+        """Show a notification in place of the last one in its slot. Raise BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
         await self._send(
@@ -178,27 +179,29 @@ class NotificationServer(DesktopNotifierBackend):
         )
 
     def _button(self, slot: str, button: Button) -> common.Button:
+        """Return the library's button, with a callback that gets the slot and our button."""
         title, pressed = translated(BUTTONS[button]), partial(self._on_pressed, slot, button)
         return common.Button(title, pressed, button.value)
 
     async def withdraw(self, slot: str) -> None:
-        """Take what is in a slot off the screen, if it is there. Raises BusError."""
+        """Remove the notification in a slot from the screen, if any. Raise BusError."""
         await self._clear(slot)
 
     async def withdraw_all(self) -> None:
-        """Take all off the screen without waiting for the server: it may hang. Raises nothing."""
+        """Remove all notifications, without waiting for the server. Raise no error."""
         await self._clear_all()
 
     async def request_authorisation(self) -> bool:
-        """Return True: a server asks for none."""
+        """Return True: a notification server needs no authorisation."""
         return True
 
     async def has_authorisation(self) -> bool:
-        """Return True: a server asks for none."""
+        """Return True: a notification server needs no authorisation."""
         return True
 
     async def _send(self, notification: common.Notification) -> None:
-        await self._meet_server()
+        """Show a notification of the library's, escaped as the server needs it. Raise BusError."""
+        await self._find_server()
         icon = notification.icon.as_name() if notification.icon else ""
         is_markup = "body-markup" in self._can
         message, title = notification.message, notification.title
@@ -216,7 +219,7 @@ class NotificationServer(DesktopNotifierBackend):
             notification.timeout * 1000,
         ]
         reply = await self._ask("Notify", "susssasa{sv}i", body)
-        # A server may give a number again that was another notification's.
+        # A server may reuse the number of another notification.
         self._numbers = {slot: n for slot, n in self._numbers.items() if n != reply.body[0]}
         self._numbers[notification.identifier] = reply.body[0]
         self._leaving.discard(reply.body[0])
@@ -225,12 +228,16 @@ class NotificationServer(DesktopNotifierBackend):
             self._notification_cache[notification.identifier] = notification
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:
+        """Return a notification's hints, named as in the Desktop Notifications specification.
+
+        Beside these there is dunst's tag for replacing, where the server knows it.
+        """
         hints = {
             "urgency": Variant("y", _URGENCIES[notification.urgency]),
             "desktop-entry": Variant("s", DESKTOP_ENTRY),
         }
         if _STACK_TAG in self._can:
-            # Replaces what an agent before this one left, should its number not be known.
+            # Replaces an earlier agent's notification whose number isn't known.
             hints[_STACK_TAG] = Variant("s", f"{DESKTOP_ENTRY}-{notification.identifier}")
         if isinstance(notification, _Hinted):
             # Low is what keeps GNOME from showing its banner again; dunst and mako, which know
@@ -242,22 +249,27 @@ class NotificationServer(DesktopNotifierBackend):
         return hints
 
     async def _clear(self, identifier: str) -> None:
+        """Remove the notification in a slot. Raise BusError.
+
+        A server that doesn't answer in time keeps the number, so that it is asked again.
+        """
         self._clear_notification_from_cache(identifier)
         number = self._numbers.pop(identifier, None)
         if number is None:
             return
-        # Not what another server calls by that number: this asks whom we met, and nobody else.
+        # Only the server that gave the number is asked: another one uses it for something else.
         try:
             await self._ask("CloseNotification", "u", [number])
         except ErrorReplyError:
             return  # it was closed before, or the server is gone
         except NoReplyError:
-            # It hangs, and is asked again. What it takes away at last was closed by nobody.
+            # It hangs, and is asked again. If it closes it later, no user has closed it.
             self._numbers.setdefault(identifier, number)
             self._leaving.add(number)
             raise
 
     async def _clear_all(self) -> None:
+        """Ask the server to close all notifications; wait up to LAST_WORDS seconds for that."""
         for number in self._numbers.values():
             self._connection.tell(
                 self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [number]
@@ -266,16 +278,17 @@ class NotificationServer(DesktopNotifierBackend):
         await self._connection.flush(LAST_WORDS)
 
     async def _get_capabilities(self) -> frozenset[common.Capability]:
-        await self._meet_server()
+        await self._find_server()
         shown = (common.Capability.TITLE, common.Capability.ICON, common.Capability.URGENCY)
         return frozenset([*shown, *([common.Capability.MESSAGE] if "body" in self._can else [])])
 
-    async def _meet_server(self) -> None:
-        """Find out who the server is and what it can do; the bus starts one if it knows how.
+    async def _find_server(self) -> None:
+        """Find the server and what it can do, and have the bus start one where none runs.
 
-        Each time: it may have been started again, its numbers with it, and what was our
-        notification's number would be a stranger's. One that hangs is found out here, too, before
-        it has a notification in its queue that we would have to show once more.
+        It is called before each notification. The server may have been restarted, and then another
+        program's notification may have the number of ours. Also, a server that hangs is noticed
+        before it has a notification in its queue, which would have to be sent again. Raise
+        BusError.
         """
         try:
             reply = await self._ask("GetCapabilities", destination=SERVER)
@@ -291,6 +304,7 @@ class NotificationServer(DesktopNotifierBackend):
             self._leaving.clear()
 
     async def _start_server(self) -> None:
+        """Ask the bus to start a server. Raise NobodyError where it knows none; BusError."""
         try:
             await self._connection.call(
                 BUS, BUS_PATH, BUS, "StartServiceByName", "su", [SERVER, 0], within=START_LIMIT
@@ -308,7 +322,10 @@ class NotificationServer(DesktopNotifierBackend):
         *,
         destination: str | None = None,
     ) -> Reply:
-        """Call the server, and nobody else than whom we met. Raises BusError."""
+        """Call the server that was met, or ``destination``; return its reply.
+
+        Raise BusError.
+        """
         reply = await self._connection.call(
             destination or self._server, SERVER_PATH, SERVER, member, signature, body or [],
             within=ANSWER_LIMIT,
@@ -318,7 +335,7 @@ class NotificationServer(DesktopNotifierBackend):
         return reply
 
     def _hear(self, signal: Signal) -> None:
-        """Take a signal as it comes in. Any program may send one that looks like the server's."""
+        """Handle a signal, if the bus or the server sent it: any program can send such signals."""
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == SERVER:
                 self._heard_owner(signal.body[2])
@@ -332,6 +349,7 @@ class NotificationServer(DesktopNotifierBackend):
                 self._on_action(*signal.body)
 
     def _heard_owner(self, owner: str) -> None:
+        """Forget all numbers where another server, or none, has the name now."""
         if owner == self._server:
             return
         self._server = ""
@@ -340,6 +358,10 @@ class NotificationServer(DesktopNotifierBackend):
         self._on_owner(owner)
 
     def _on_closed(self, nid: int, reason: int) -> None:
+        """Report a closed notification: as expired, or as closed by the user.
+
+        One that a server removes late, after it was asked to, counts as expired.
+        """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         if slot is not None:
             del self._numbers[slot]
@@ -348,10 +370,11 @@ class NotificationServer(DesktopNotifierBackend):
             (self._on_expired if by_itself else self._on_closed_by_user)(slot)
 
     def _on_action(self, nid: int, button: str) -> None:
-        """Have a button of ours do what it does, once.
+        """Call a pressed button's callback, once, and close the notification.
 
-        Some servers close a notification whose button was pressed, and some don't. Closed by us it
-        is gone everywhere, and what comes next in the slot isn't closed in its place.
+        Some servers close a notification whose button was pressed, and some don't. When we close
+        it, it is gone on all of them, and the next notification in its slot isn't closed in its
+        place.
         """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         shown = self._notification_cache.get(slot or "")
@@ -364,7 +387,7 @@ class NotificationServer(DesktopNotifierBackend):
 
 
 def _unmarked(text: str) -> str:
-    """Leave nothing in a text that could be taken for markup, or for an entity."""
+    """Return a text in which nothing can be read as markup or as an entity."""
     return _ENTITY.sub("＆", text.translate(_QUILLS))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which language the user reads, as gettext finds it: by LANGUAGE, LC_ALL, LC_MESSAGES and LANG."""
+"""The user's language, found as gettext does: LANGUAGE, LC_ALL, LC_MESSAGES and LANG."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ logger = logging.getLogger(__name__)
 
 DOMAIN: Final = "ipsecwatch"
 FOLDERS: Final = (
-    Path(__file__).parents[1] / "locale",  # a wheel's, or a checkout's
+    Path(__file__).parents[1] / "locale",  # in a wheel, or in a checkout
     Path(sys.prefix, "share", "locale"),
     Path("/usr/share/locale"),
 )
-"""Where translations are; the first that has one of a language."""
+"""Where translations are looked for; the first folder with one of the language counts."""
 
 
 def choose() -> None:
-    """Speak the user's language from now on; English where there is no translation."""
+    """Load the translation for the user's language; English where there is none."""
     for folder in FOLDERS:
         try:
             found = gettext.find(DOMAIN, folder, languages())
@@ -40,13 +40,13 @@ def choose() -> None:
 
 
 def languages() -> list[str]:
-    """Return the languages that the user reads, the best first; none: English."""
+    """Return the languages that the user reads, the preferred first; none: English."""
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "C")
-    if locale.partition(".")[0] in ("C", "POSIX"):  # counts for more than LANGUAGE, as in glibc
+    if locale.partition(".")[0] in ("C", "POSIX"):  # overrides LANGUAGE, as in glibc
         return []
     wanted = [*os.environ.get("LANGUAGE", "").split(":"), locale]
-    # What stands before English isn't wanted less than it: en has no translation of its own.
+    # Only the languages preferred to English count: English has no translation.
     plain = [name for name in wanted if re.fullmatch(r"[A-Za-z0-9_.@-]+", name)]
     english = next((n for n, name in enumerate(plain) if re.match(r"en([_.@]|$)", name)), None)
     return plain[:english]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the agent hears of the machine beside the service's events. Pure data."""
+"""Events about the machine that the agent gets beside those of the service. Pure data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Unit(Enum):
-    """The units that matter; the value is systemd's name."""
+    """The systemd units that the agent follows; the value is systemd's name."""
 
     IPSEC = "ipsec.service"
     OURS = "ipsecwatch.service"
@@ -16,12 +16,12 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """What systemd says of a unit."""
+    """The state of a unit, as systemd reports it."""
 
     unit: Unit
     active: bool
     failed: bool
-    """It ended by a failure; also while systemd starts it again and again."""
+    """It ended with a failure; True also while systemd restarts it again and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What one agent of a session leaves to the next: what is on the screen, and what was closed.
+"""What the agent saves for the next agent of the session: its notifications, and which were closed.
 
-A file in the user's runtime folder, which goes with the session, one for each session bus. Whatever
-is wrong with it, an agent works without.
+It is a file in the user's runtime folder, which is removed with the session; there is one for each
+session bus. An agent works without it where it can't be used.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 MAX_SIZE: Final = 1 << 20
-"""Bytes of a file that is read."""
+"""Bytes of the file that are read, at most."""
 MAX_CLOSED: Final = 1000
-"""Notices that are remembered as closed."""
+"""Notifications that are remembered as closed, at most."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """What is remembered. ``session`` is the login that it is from."""
+    """The content of the file. ``session`` is the login that it was written in."""
 
     session: str = ""
     server: str = ""
@@ -37,13 +37,13 @@ class Memory:
     """The server's number of the notification in each slot."""
     slots: dict[str, Slot] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
-    """The ranks of the notices that the user closed, by key."""
+    """The ranks of the notifications that the user closed, by key."""
     restarted_for: str = ""
-    """The version for which an agent started itself anew."""
+    """The installed version for which an agent restarted itself."""
 
 
 class MemoryFile:
-    """The file for a session bus, by its id."""
+    """The file of one session bus, which its id names."""
 
     def __init__(self, bus_id: str) -> None:
         folder = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -51,11 +51,14 @@ class MemoryFile:
         self.path = Path(folder, "ipsecwatch", f"agent-{bus_id}.json") if usable else None
         self._session = os.environ.get("XDG_SESSION_ID", "")
         self.is_new_login = False
-        """No agent has left anything in this login, as load() found."""
+        """Whether no agent has saved anything in this login, as load() found."""
         self._last = ""
 
     def load(self) -> Memory:
-        """Return what is remembered of this login; nothing where that can't be read."""
+        """Return what was saved in this login; an empty Memory where that can't be read.
+
+        What was saved in an earlier login is returned without the closed notifications.
+        """
         self.is_new_login = self.path is None or not self.path.exists()
         if self.path is None:
             return Memory(self._session)
@@ -67,14 +70,14 @@ class MemoryFile:
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as e:
             logger.warning("what the last agent left can't be read: %r", e)
             return Memory(self._session)
-        if memory.session != self._session:  # closed is what was closed in this login
+        if memory.session != self._session:  # closed in another login
             memory.closed = {}
             self.is_new_login = True
         memory.session = self._session
         return memory
 
     def save(self, memory: Memory) -> bool:
-        """Write what is to be remembered; return False where that can't be."""
+        """Write the file, if its content has changed; return False where it can't be written."""
         if self.path is None:
             return False
         memory.closed = dict(list(memory.closed.items())[-MAX_CLOSED:])
@@ -98,6 +101,7 @@ class MemoryFile:
 
 
 def _read(data: dict[str, Any]) -> Memory:
+    """Return the Memory in a file's data. Raise ValueError, TypeError, KeyError, AttributeError."""
     if data["format"] != FORMAT:
         raise ValueError("it is of another version")
     slots = {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which tunnels the user wants to hear nothing of, and for how long: a file of the user's.
+"""The tunnels that the user has muted, and until when: a file of the user's.
 
 The agent's buttons and ``ipsecwatch mute`` write it, and the agent reads it again whenever it
-changes. Times are wall clock: a mute of an hour outlives the agent, not the hour.
+changes. Times are wall clock, so that an hour ends also while no agent runs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 MAX_SIZE: Final = 1 << 20
-"""Bytes of a file that is read."""
+"""Bytes of the file that are read, at most."""
 MAX_MUTES: Final = 1000
 MAX_NAME: Final = 400
-"""Characters of a name: those of a tunnel, and of its instance in front."""
+"""Characters of a tunnel's name, with its instance's name in front."""
 HOUR: Final = 3600.0
 
 
 class Until(StrEnum):
-    """How long a tunnel is muted; the value is what a command line says."""
+    """How long a tunnel is muted; the value is the word on the command line."""
 
     HOUR = "1h"
     LOGIN = "login"
@@ -46,10 +46,13 @@ class Mute:
     name: str
     until: Until
     ends: float = 0.0
-    """When an hour is over, in seconds since the epoch; 0: it doesn't end by the clock."""
+    """When the hour is over, in seconds since the epoch; 0: it doesn't end by the clock."""
 
     def left(self, now: float) -> float:
-        """Return for how many seconds it goes on; more than an hour is never left of one."""
+        """Return how many seconds it still lasts; for an hour, never more than HOUR.
+
+        So an hour ends within an hour even where the clock was set back.
+        """
         return min(self.ends - now, HOUR) if self.until is Until.HOUR else float("inf")
 
 
@@ -58,7 +61,7 @@ class MutesError(Exception):
 
 
 def mutes_file() -> Path:
-    """Find the user's file (XDG base directories: a relative path counts for nothing)."""
+    """Return the path of the user's file (XDG base directories; relative paths are ignored)."""
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
         base = Path(os.environ.get("HOME") or "/", ".local", "state")
@@ -66,7 +69,10 @@ def mutes_file() -> Path:
 
 
 def load(path: Path, now: float) -> tuple[Mute, ...]:
-    """Return the mutes that aren't over, by name. Raise MutesError where the file can't be used."""
+    """Return the mutes that haven't ended, by name. Raise MutesError for an unusable file.
+
+    A file that doesn't exist has none.
+    """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             data = file.read(MAX_SIZE + 1)
@@ -84,7 +90,7 @@ def load(path: Path, now: float) -> tuple[Mute, ...]:
 
 
 def save(path: Path, mutes: Iterable[Mute]) -> None:
-    """Write the file. Raise MutesError where that can't be, or there are too many."""
+    """Write the file. Raise MutesError where that fails, or with more than MAX_MUTES."""
     kept = list(mutes)
     if len(kept) > MAX_MUTES:
         raise MutesError(f"more than {MAX_MUTES} tunnels can't be muted")
@@ -100,7 +106,7 @@ def save(path: Path, mutes: Iterable[Mute]) -> None:
 
 
 def mute(path: Path, name: str, until: Until, now: float) -> Mute:
-    """Mute a tunnel. Raise MutesError."""
+    """Mute a tunnel, and return the mute. An earlier one of it is replaced. Raise MutesError."""
     if not is_name(name):
         raise MutesError("it can't be a tunnel's name")
     new = Mute(name, until, now + HOUR if until is Until.HOUR else 0.0)
@@ -109,7 +115,7 @@ def mute(path: Path, name: str, until: Until, now: float) -> Mute:
 
 
 def unmute(path: Path, name: str, now: float) -> bool:
-    """Take a mute back; return whether there was one. Raise MutesError."""
+    """Remove a tunnel's mute; return whether it had one. Raise MutesError."""
     before = load(path, now)
     after = [m for m in before if m.name != name]
     if len(after) < len(before):
@@ -118,7 +124,7 @@ def unmute(path: Path, name: str, now: float) -> bool:
 
 
 def begin_login(path: Path, now: float) -> None:
-    """Take back what was muted until now. Raise MutesError."""
+    """Remove the mutes that last until the next login. Raise MutesError."""
     before = load(path, now)
     after = [m for m in before if m.until is not Until.LOGIN]
     if len(after) < len(before):
@@ -126,11 +132,12 @@ def begin_login(path: Path, now: float) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether this can be a tunnel's name as it is shown: cleaned, and of some length."""
+    """Return whether a text can be a tunnel's name as it is shown: cleaned, not too long."""
     return 0 < len(name) <= MAX_NAME and shown(name, MAX_NAME) == name
 
 
 def _checked_name(value: object) -> str:
+    """Return a tunnel's name from the file. Raise JsonError where it can't be one."""
     name = text(MAX_NAME)(value)
     if not is_name(name):
         raise JsonError("it can't be a tunnel's name")
@@ -138,6 +145,7 @@ def _checked_name(value: object) -> str:
 
 
 def _checked_mutes(value: object) -> tuple[dict[str, Any], ...]:
+    """Return the list of mutes from the file. Raise JsonError where it is too long."""
     found = each(_MUTE)(value)
     if len(found) > MAX_MUTES:
         raise JsonError(f"{len(found)} are more than {MAX_MUTES}")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tunnels by the names that people know them by: those of NetworkManager, where it has one.
+"""Gives tunnels the names that NetworkManager's users know them by.
 
-A view of a connection that NetworkManager knows gets its name there, and the plugin that looks
-after it, whether or not the connection is marked: NetworkManager-l2tp doesn't mark its own. Nothing
-waits for that; a tunnel that turns out to have a name is told of once more.
+A view of a connection that NetworkManager knows gets its name there, and its plugin as what manages
+it, even if pluto doesn't mark the connection: NetworkManager-l2tp doesn't mark its own. No event
+waits for that; when a name is found later, the tunnel has another event.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class NamedTunnels:
-    """Puts names into events. ``tell`` gets an event for each tunnel whose name comes later."""
+    """Puts names into events. ``tell`` gets an Update for each name that is found later."""
 
     def __init__(self, tell: Callable[[Event], object]) -> None:
         self._tell = tell
         self._views: dict[str, View] = {}
-        """Those that have a UUID for a name, by path."""
+        """The tunnels that have a UUID for a name, by path."""
         self._names = ConnectionNames(self._found)
 
     def named(self, event: Event) -> Event:
-        """Return an event with the names that are known."""
+        """Return an event with the names that are known by now."""
         match event:
             case Snapshot():
                 self._views = {p: v for p, v in event.tunnels.items() if is_uuid(v.name)}
@@ -45,10 +45,11 @@ class NamedTunnels:
         return event
 
     async def aclose(self) -> None:
-        """Ask for no more names."""
+        """Cancel all questions that are still open."""
         await self._names.aclose()
 
     def _note(self, path: str, view: View | None) -> None:
+        """Remember a view that has a UUID for a name, or forget it; ask for the names needed."""
         if view is not None and is_uuid(view.name):
             self._views[path] = view
         elif self._views.pop(path, None) is None:
@@ -56,9 +57,11 @@ class NamedTunnels:
         self._keep()
 
     def _keep(self) -> None:
+        """Ask for the names of all tunnels that have a UUID for a name."""
         self._names.keep(view.name for view in self._views.values())
 
     def _named(self, view: View) -> View:
+        """Return a view with its name in NetworkManager, if that is known."""
         known = self._names.known.get(view.name)
         if known is None:
             return view
@@ -66,6 +69,7 @@ class NamedTunnels:
         return replace(view, name=known.name, managed=managed, uuid=known.uuid)
 
     def _found(self, found: list[Known]) -> None:
+        """Report each tunnel whose name was found just now."""
         names = {known.uuid for known in found}
         for path, view in list(self._views.items()):
             if view.name in names:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Notices, made of what there is to tell. Pure: facts in, texts out.
+"""The notifications' content: builds title, body, details and buttons. Pure.
 
-Texts are plain: whoever shows them escapes them for what the screen takes as special. Names come
-from the service, which has cleaned them; they are bounded here, and cleaned again all the same.
+Texts are plain: the module that shows them escapes what the screen would read as markup. Names come
+from the service, which has cleaned them; here they are cut to a length, and cleaned again.
 """
 
 from __future__ import annotations
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from ipsecwatch.client.events import View
 
 SERVICE: Final = "service"
-"""Key of the notice of pluto, or of the service, as a whole. Keys of tunnels are object paths."""
+"""Key of the notification about pluto or the service. Keys of tunnels are object paths."""
 SUMMARY: Final = "summary"
-"""Key of the notice that sums many up."""
+"""Key of the notification about several tunnels."""
 OFFLINE: Final = "offline"
-"""Key of the notice that this machine has no network."""
+"""Key of the notification that this machine has no network."""
 SETTINGS: Final = "settings"
-"""Key of the notice that the settings have a mistake."""
+"""Key of the notification that the settings have a mistake."""
 ANSWER: Final = "answer"
-"""Key of the notice that a button brought."""
+"""Key of a button's answer."""
 
 MAX_TITLE_NAME: Final = 24
-"""Characters of a name in a title; a longer one is told in full below."""
+"""Characters of a name in a title; a longer name is in the body in full."""
 CUT_NAME: Final = 20
-"""Characters that are left of such a name in the title: what is told comes after it, and GNOME's
-banner has some 50 characters."""
+"""Characters that are left of such a name in the title. More text comes after it, and GNOME's
+banner has room for some 50 characters."""
 MAX_LISTED_NAME: Final = 28
 """Characters of a name in a list of them."""
 MAX_WHOLE_NAME: Final = 120
-"""Characters of a name that is told in full."""
+"""Characters of a name that is shown in full."""
 MAX_LISTED: Final = 6
-"""Names in a list; of the others only the number is told."""
+"""Names in a list; the others are only counted."""
 MAX_MESSAGE: Final = 200
-"""Characters of somebody's error message."""
+"""Characters of another program's error message."""
 MAX_BODY: Final = 500
-"""Characters of a body. What we say ourselves has some 300 at most."""
+"""Characters of a body. Our own texts have 300 at most."""
 PASSING: Final = 10.0
 """Seconds for which good news stays."""
 
@@ -61,7 +61,7 @@ _ISOLATES: Final = dict.fromkeys(map(ord, _ISOLATE + _END_OF_ISOLATE))
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something to show. It takes the place of an earlier one with the same key."""
+    """A notification to show. It replaces an earlier one with the same key."""
 
     key: str
     title: str
@@ -71,36 +71,36 @@ class Notification:
     category: str
     urgency: Urgency = Urgency.NORMAL
     lasting: bool = False
-    """It stays until it is taken away, or closed; else it goes after PASSING seconds."""
+    """It stays until it is removed or closed; other ones disappear after PASSING seconds."""
     rank: int = 0
     """How bad it is (rules.py)."""
     wrong: int = 1
-    """What is wrong with how many tunnels it tells."""
+    """The number of tunnels with which it reports a problem."""
     details: str = ""
-    """What an administrator wants to read of it."""
+    """The facts for an administrator."""
     name: str = ""
-    """Of the tunnel, or the template, that it tells of, where that is one."""
+    """The name of its tunnel or template; "": it is about none, or several."""
     path: str = ""
     buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What there is to tell of one tunnel, or of one template."""
+    """Something to report about one tunnel, or about one template."""
 
     kind: Kind
     view: View
     reason: Reason = Reason.NONE
     away: float | None = None
-    """Seconds for which it was down, where that is over and known."""
+    """Seconds for which the tunnel was down, if that is over and known."""
     times: int = 1
-    """How many times it was lost within ``within`` seconds; of a template: devices connected."""
+    """How often it was lost within ``within`` seconds; for a template, the connected devices."""
     within: float = 0.0
     quiet: bool = False
 
 
 def single(news: News, unit: str = IPSEC) -> Notification:
-    """Tell of one tunnel; ``unit`` is systemd's that runs pluto."""
+    """Return the notification about one tunnel; ``unit`` is the systemd unit that runs pluto."""
     name = shown(news.view.name, MAX_SHOWN)
     title = _title(news.kind, news.view.name)
     lines = [_body(news)]
@@ -116,7 +116,7 @@ def single(news: News, unit: str = IPSEC) -> Notification:
 
 
 def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Tell of several tunnels at once, the worst first."""
+    """Return one notification about several tunnels, the worst first."""
     many = sorted(many, key=lambda n: -RULES[n.kind].rank)
     wrong = [n for n in many if RULES[n.kind].lasting]
     groups: dict[str, list[News]] = {}
@@ -133,7 +133,7 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def _summary_title(many: Sequence[News]) -> str:
-    """Say of what sort all these are, as far as they are of one."""
+    """Return the title that fits all of these: one for their common kind, or a general one."""
     if len(many) == 1:
         return _title(many[0].kind, many[0].view.name)
     kinds = {n.kind for n in many}
@@ -142,12 +142,12 @@ def _summary_title(many: Sequence[News]) -> str:
 
 
 def offline() -> Notification:
-    """Tell that this machine has no network."""
+    """Return the notification that this machine has no network."""
     return _notice(OFFLINE, Kind.OFFLINE, _title(Kind.OFFLINE), [_why(texts.OFFLINE)])
 
 
 def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Tell that pluto stopped, and which tunnels with it."""
+    """Return the notification that pluto stopped, with the tunnels that went down with it."""
     lines = [translated(texts.STOPPED.sentence)]
     if lost:
         lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
@@ -158,14 +158,20 @@ def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def unknown(why: Words, details: str = "") -> Notification:
-    """Tell that nobody knows, so that silence isn't taken for good news."""
+    """Return the notification that the tunnels' state isn't known.
+
+    Without it a user would take silence for good news.
+    """
     notice = _notice(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
     return replace(notice, details=said, buttons=_if(Button.DETAILS, said))
 
 
 def details_of(notice: Notification, *, terminal: bool) -> Notification:
-    """Tell what an administrator wants to read of a notice's subject."""
+    """Return the answer to the button "Details": the facts for an administrator.
+
+    ``terminal``: it gets a button that opens a terminal.
+    """
     title = translated(texts.DETAILS_OF_ALL)
     if notice.name:
         title = _title(Kind.DETAILS, notice.name)
@@ -178,7 +184,7 @@ def details_of(notice: Notification, *, terminal: bool) -> Notification:
 
 
 def muted(notice: Notification, how: Button) -> Notification:
-    """Tell that a tunnel is muted, and offer to make that longer, or to take it back."""
+    """Return the answer to a mute button, with buttons to mute for longer and to unmute."""
     title = _title(Kind.MUTED, notice.name)
     longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
     buttons = (*(longer if how is Button.MUTE_HOUR else ()), Button.UNMUTE)
@@ -186,7 +192,7 @@ def muted(notice: Notification, how: Button) -> Notification:
 
 
 def not_muted(notice: Notification, mistake: str) -> Notification:
-    """Tell that a tunnel can't be muted."""
+    """Return the answer to a mute button that failed, with the reason."""
     title = _title(Kind.SETTINGS)
     said = translated(texts.NOT_MUTED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notice, Kind.SETTINGS, title, [said], ())
@@ -195,6 +201,7 @@ def not_muted(notice: Notification, mistake: str) -> Notification:
 def _answer(
     notice: Notification, kind: Kind, title: str, lines: Sequence[str], buttons: tuple[Button, ...]
 ) -> Notification:
+    """Return a notification that a button brought: it lasts, and refers to the same tunnel."""
     made = _notice(ANSWER, kind, title, lines)
     return replace(
         made, lasting=True, rank=0, name=notice.name, path=notice.path, buttons=buttons,
@@ -203,11 +210,12 @@ def _answer(
 
 
 def _if(button: Button, wanted: object) -> tuple[Button, ...]:
+    """Return a button as a tuple, which is empty where it isn't wanted."""
     return (button,) if wanted else ()
 
 
 def _details(many: Sequence[News], unit: str) -> str:
-    """Return what an administrator wants to read of these tunnels, by reason."""
+    """Return what an administrator wants to read about these tunnels, grouped by reason."""
     groups: dict[Reason, list[News]] = {}
     for n in many:
         if n.reason is not Reason.NONE:
@@ -219,12 +227,16 @@ def _details(many: Sequence[News], unit: str) -> str:
 
 
 def _admin_words(reason: Reason, unit: str) -> str:
+    """Return the sentence and the advice for a reason, as the command line has them."""
     told = words_for(reason, unit)
     return _sentences(told.sentence, told.advice)
 
 
 def bad_settings(mistake: str) -> Notification:
-    """Tell of a mistake in the agent's own settings: one line, with file and line."""
+    """Return the notification about a mistake in the agent's settings file.
+
+    ``mistake`` is one line, with file and line number.
+    """
     lines = [shown(mistake, MAX_MESSAGE), translated(texts.SETTINGS)]
     return _notice(SETTINGS, Kind.SETTINGS, _title(Kind.SETTINGS), lines)
 
@@ -232,6 +244,7 @@ def bad_settings(mistake: str) -> Notification:
 def _notice(
     key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
 ) -> Notification:
+    """Return a notification with the looks of its kind (rules.py)."""
     rule = RULES[kind]
     return Notification(
         key=key,
@@ -246,12 +259,12 @@ def _notice(
 
 
 def line(notice: Notification, at: float) -> str:
-    """Write a notice as one line for a terminal; ``at`` in seconds since the epoch."""
+    """Return a notification as one line with the time; ``at`` is in seconds since the epoch."""
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notice)}"
 
 
 def plain(notice: Notification) -> str:
-    """Write a notice as one line without a time."""
+    """Return a notification as one line without a time."""
     parts = [notice.title, *notice.body.split("\n")]
     title, *body = (shown(part.translate(_ISOLATES), MAX_BODY) for part in parts)
     return f"{title}: {' '.join(body)}" if any(body) else title
@@ -262,15 +275,16 @@ def _title(kind: Kind, name: str = "") -> str:
 
 
 def _in_title(whole: str) -> str:
-    """Return the name of a tunnel for a title: short, and isolated where it runs to the left."""
+    """Return a tunnel's name for a title: short, and isolated where it is written right to left."""
     name = shown(whole, MAX_SHOWN)
     return isolated(_short(name, CUT_NAME) if len(name) > MAX_TITLE_NAME else name)
 
 
 def isolated(name: str) -> str:
-    """Keep a name with letters that run from right to left from turning the sentence around it.
+    """Return a name that doesn't change the direction of the text around it.
 
-    Others are left alone: not every font has a glyph of no width for the marks.
+    A name with letters written from right to left gets Unicode's isolate marks. Other names get
+    none, as some fonts have no invisible glyph for these marks.
     """
     if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in name):
         return f"{_ISOLATE}{name}{_END_OF_ISOLATE}"
@@ -278,15 +292,17 @@ def isolated(name: str) -> str:
 
 
 def shown(text: str, limit: int) -> str:
-    r"""Bound a text that was cleaned before, and clean what wasn't.
+    r"""Return a cleaned text of at most ``limit`` characters; a longer one ends in "…".
 
-    As text.clean(), but a backslash stays one: in a cleaned text it belongs to an ``\x1b``.
+    It is cleaned again as by sanitize.clean(), except that a backslash stays: in a cleaned text it
+    is the beginning of an ``\x1b``.
     """
     cleaned = "\\".join(clean(part, limit) for part in text[: limit + 1].split("\\"))
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 
 def _body(news: News) -> str:
+    """Return the body of a notification about one tunnel, by its kind."""
     view, words = news.view, _translated(texts.REASONS[news.reason])
     lost = words.sentence or translated(texts.LOST)
     match news.kind:
@@ -334,6 +350,7 @@ def _translated(words: Words) -> Words:
 
 
 def _networks(view: View) -> str:
+    """Return how many of a tunnel's networks can be reached; "" where it has only one."""
     if view.children < 2:
         return ""
     told = texts.NETWORKS.of(view.children)
@@ -341,7 +358,7 @@ def _networks(view: View) -> str:
 
 
 def names(many: Sequence[News]) -> str:
-    """List names: ``a``, ``a, b``, ``a, b and 7 more``."""
+    """Return a list of names as text: ``a``, ``a, b``, ``a, b and 7 more``."""
     few = many if len(many) <= MAX_LISTED else many[: MAX_LISTED - 1]
     listed = [isolated(_short(shown(n.view.name, MAX_SHOWN), MAX_LISTED_NAME)) for n in few]
     if len(few) == len(many):
@@ -351,7 +368,7 @@ def names(many: Sequence[News]) -> str:
 
 
 def _short(name: str, limit: int) -> str:
-    """Cut a long name in its middle: people put what differs at either end."""
+    """Return a name without its middle where it is too long: names often differ at their ends."""
     if len(name) <= limit:
         return name
     end = (limit - 1) // 2
@@ -359,7 +376,7 @@ def _short(name: str, limit: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration roughly: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
+    """Return a duration as rough text: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
     s = max(1, round(seconds))
     minutes = round(s / 60)
     hours, rest = divmod(minutes, 60)

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""Decides which notices should be on the screen. Pure: events and the clock in, notices out.
+"""Decides which notifications should be on the screen. Pure: events and the clock in.
 
-``wanted()`` returns all that should be there at a time, and whoever shows it takes away what isn't
-among it. So nothing that is no longer true can stay, a server that comes late gets what is true
-then, and nothing is told twice.
+``wanted()`` returns all that should be there at a time; the delivery shows these and removes all
+others. So nothing that is no longer true can stay, a notification server that starts late gets what
+is true then, and nothing is reported twice.
 
-When something is told (what, and how it looks, is in rules.py):
+When something is reported (what, and how it looks, is in rules.py):
 
-* What is worse than what was told waits for ``settle``, so that a loss that is over at once is one
-  quiet line. After the first look, a resume, a new run of the service or a new route out it waits
-  until GRACE is over, for everything looks down then. What is better is told at once.
-* From the third loss within two minutes on a tunnel is unstable until it was up and calm; only what
-  is certain is told meanwhile: down for good, or stuck.
-* What the user closed comes back only as something worse, until the tunnel was up. A button's
-  press closes a notice, too; what it brings stays for ANSWER_STAYS.
-* Of a tunnel that is muted nothing is told until that is over; then what is wrong.
-* Never more than three notices: more tunnels than that become one summary. Where nobody knows how
-  tunnels are, or pluto stopped, or there is no network, one notice says so in the place of theirs.
+* What is worse than what was reported waits for ``settle``, so that a loss that is over at once is
+  one quiet line. After the first Snapshot, a resume, a new run of the service or a new route out it
+  waits until GRACE is over, since everything looks down then. What is better is reported at once.
+* From the third loss within two minutes on a tunnel is unstable, until it was up and calm; only
+  what is certain is reported meanwhile: down for good, or stuck.
+* A notification that the user closed comes back only as something worse, until the tunnel was up.
+  A press of a button closes it, too; the button's answer stays for ANSWER_STAYS.
+* Nothing is reported of a muted tunnel until the mute ends; then what is wrong.
+* There are never more than three: more tunnels than that become one summary. Where the tunnels'
+  state isn't known, or pluto stopped, or there is no network, one about that takes their place.
 """
 
 from __future__ import annotations
@@ -45,68 +45,68 @@ if TYPE_CHECKING:
     _Notice = TunnelNotice | TemplateNotice
 
 GRACE: Final = 15.0
-"""Seconds after a first look, a resume or a new route out before the user is told what is wrong."""
+"""Seconds after the first Snapshot, a resume or a new route out before problems are reported."""
 ASLEEP: Final = 60.0
-"""Seconds for which nothing worse is told where the machine went to sleep and doesn't wake."""
+"""Seconds for which nothing worse is reported, if the machine goes to sleep and doesn't wake."""
 NO_ROUTE: Final = 3.0
-"""Seconds without any route out after which this machine is offline; roaming takes some."""
+"""Seconds without a route out after which the machine is offline; roaming takes some."""
 HOLD: Final = 2.0
 """Seconds between two summaries."""
 ANSWER_STAYS: Final = 60.0
-"""Seconds for which what a button brought stays on the screen."""
+"""Seconds for which a button's answer stays on the screen."""
 MAX_NOTICES: Final = 3
-"""On the screen at once, of all kinds: GNOME drops the oldest of a program's, unseen."""
+"""Notifications on the screen at once: GNOME drops a program's oldest ones, unseen."""
 
 
 class NotificationPolicy:
-    """Hears what happens, and says what should be on the screen. Times are monotonic."""
+    """Decides which notifications should be on the screen. Times are monotonic seconds."""
 
     def __init__(self, settings: AgentSettings, now: float = 0.0) -> None:
         self._settings = settings
         self._mistake = ""
-        """What is wrong with the settings file."""
+        """What is wrong with the settings file, or ""."""
         self._tunnels: dict[str, TunnelNotice] = {}
         self._templates: dict[str, TemplateNotice] = {}
         self._service = ServiceNotice()
         self._context = Context(hush=now + GRACE)
         self._passing: dict[str, tuple[News, float]] = {}
-        """What is told in passing, and until when."""
+        """The news that is reported in passing, and until when."""
         self._run_id = ""
         self._no_route_since: float | None = None
         self._hidden_until = -math.inf
-        """Before this time it isn't shown what is wrong with tunnels: a route, or pluto, has only
-        just come."""
+        """Until this time nothing wrong is shown of tunnels: a route, or pluto, is only just
+        back."""
         self._summing = False
         self._summed_at = -math.inf
         self._composed: dict[str, Notification] = {}
         self._closed: dict[str, int] = {}
-        """Ranks of the notices that the user closed, tunnels' apart."""
+        """The ranks of the notifications that the user closed, except those of tunnels."""
         self._restored: dict[str, int] = {}
-        """The same of tunnels, from an agent before this one."""
+        """The ranks of tunnels' notifications that were closed under an earlier agent."""
         self._held: frozenset[str] = frozenset()
-        """Notices that an agent before this one left on the screen."""
+        """The keys of notifications that an earlier agent left on the screen."""
         self._ignored: dict[str, View] = {}
-        """Tunnels that are left out, by path: other settings may take them in."""
+        """The tunnels that are left out, by path; new settings may include them."""
         self._muted: Mapping[str, float] = {}
         """Until when tunnels are muted, by name."""
         self._answer: tuple[Notification, float] | None = None
-        """What a button brought, and until when."""
+        """The answer of a button, and until when it is shown."""
         self._next = -math.inf
 
     # --- What comes in ------------------------------------------------------------------------
 
     def hear(self, event: Event | MachineEvent, now: float) -> None:
-        """Take note of an event. What follows from it is in wanted() when it is due."""
+        """Record an event. Its effect is in wanted() as soon as it is due."""
         match event:
             case Change() | Update():
                 self._heard_of_tunnel(event, now)
-                return  # what follows from it wakes us
+                return  # _wake() has set the time of the next decision
             case Snapshot():
                 self._heard_all(event, now)
             case Pluto():
                 self._heard_pluto(event, now)
             case Log() | Answer():
-                return  # the reasons and states show it
+                return  # reasons and states already reflect it
             case Lost():
                 self._service.hear_lost(event, now)
             case UnitState():
@@ -118,20 +118,20 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def configure(self, settings: AgentSettings, now: float, mistake: str = "") -> None:
-        """Go by these settings from now on; ``mistake``: what is wrong with the file."""
+        """Use these settings from now on; ``mistake``: what is wrong with the file, or ""."""
         if mistake != self._mistake:
             self._closed.pop(notifications.SETTINGS, None)
         self._settings, self._mistake = settings, mistake
         self._sort_out(now)
 
     def mute(self, muted: Mapping[str, float], now: float) -> None:
-        """Tell nothing of the tunnels with these names, each until a time."""
+        """Report nothing about the tunnels with these names, each until a time (by name)."""
         if muted != self._muted:
             self._muted = muted
             self._sort_out(now)
 
     def _sort_out(self, now: float) -> None:
-        """Take in and leave out tunnels as settings and mutes are now."""
+        """Apply the settings and mutes to all tunnels: add some, and remove others."""
         notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
         views, self._ignored = list(self._ignored.values()), {}
         for view in [*views, *(notice.view for notice in notices)]:
@@ -149,9 +149,9 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def press(self, key: str, button: Button) -> Notification | None:
-        """Take note that a button was pressed; return the notice, if it is one of its buttons.
+        """Close the notification whose button was pressed, and return it.
 
-        The notice counts as closed.
+        Return None where no notification with this key is on the screen, or it has no such button.
         """
         notice = self._composed.get(key)
         if notice is None or button not in notice.buttons:
@@ -160,17 +160,20 @@ class NotificationPolicy:
         return notice
 
     def answer(self, notice: Notification, now: float) -> None:
-        """Show what a button brought, in the place of what another one did."""
+        """Show the answer of a button for ANSWER_STAYS; it replaces an earlier one."""
         self._answer = notice, now + ANSWER_STAYS
         self._next = -math.inf
 
     def close(self, key: str) -> None:
-        """Take note that the user closed the notice with this key."""
+        """Record that the user closed the notification with this key.
+
+        It comes back only as something worse. A closed summary counts for all tunnels in it.
+        """
         if key == notifications.ANSWER:
             self._answer = None
         self._next = self._summed_at = -math.inf
         if key in self._held and key not in self._tunnels:
-            self._restored[key] = RULES[Kind.DOWN].rank  # an agent before this one knew better
+            self._restored[key] = RULES[Kind.DOWN].rank  # the earlier agent knew its real rank
         self._held -= {key}
         self._passing.pop(key, None)
         if key == notifications.SUMMARY:
@@ -183,14 +186,17 @@ class NotificationPolicy:
             self._closed[key] = notice.rank
 
     def closed(self) -> dict[str, int]:
-        """Return what the user closed, for restore() of an agent after this one."""
+        """Return the ranks of the notifications that the user closed, by key.
+
+        They are for restore() in the next agent.
+        """
         tunnels = {path: t.closed for path, t in self._tunnels.items() if t.closed >= 0}
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Take up what an agent before this one left: what was closed, and what is on the screen.
+        """Restore what an earlier agent left: the closed notifications, and those on the screen.
 
-        What is on the screen stays there until it is known whether it is so.
+        Those on the screen stay until it is known whether they are still true.
         """
         ours = (notifications.SERVICE, notifications.OFFLINE, notifications.SETTINGS)
         self._closed = {key: rank for key, rank in closed.items() if key in ours}
@@ -198,8 +204,11 @@ class NotificationPolicy:
         self._held = frozenset(on_screen)
 
     def _heard_all(self, event: Snapshot, now: float) -> None:
-        """Compare all that there is with what is believed; the first time, believe it."""
-        if event.run_id != self._run_id:  # another service, or the first look
+        """Record a Snapshot: the state of all tunnels and of pluto, and which tunnels are gone.
+
+        After the first one, and the first of each run of the service, ``hush`` lasts for GRACE.
+        """
+        if event.run_id != self._run_id:  # another run of the service, or the first Snapshot
             self._context.hush = max(self._context.hush, now + GRACE)
         self._run_id = event.run_id
         self._note_pluto(event.pluto_state, event.unit, now)
@@ -216,6 +225,7 @@ class NotificationPolicy:
             self._look(tunnel, now)
 
     def _heard_of_tunnel(self, event: Change | Update, now: float) -> None:
+        """Record a transition or another change of one tunnel."""
         tunnel = self._tunnels.get(event.path)
         if event.view is not None:
             tunnel = self._see(event.view, fresh=True, now=now)
@@ -229,6 +239,7 @@ class NotificationPolicy:
             self._look(tunnel, now)
 
     def _instance_gone(self, path: str, now: float) -> None:
+        """Record that a tunnel without notifications of its own isn't listed any more."""
         self._ignored.pop(path, None)
         for template in self._templates.values():
             if template.has(path):
@@ -241,21 +252,32 @@ class NotificationPolicy:
             self._look(tunnel, now)
 
     def _note_pluto(self, state: PlutoState, unit: str, now: float) -> None:
+        """Record pluto's state and unit.
+
+        When a stopped pluto is back, and its notification was shown, nothing is shown for GRACE of
+        what is wrong with tunnels. Where NetworkManager has connections, the unit is only read
+        while pluto runs: a pluto that NetworkManager started has none, also when it has stopped.
+        """
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
             self._hidden_until = now + GRACE
         self._service.hear_service(state, now)
-        if came:  # it is another one, with other connections
+        if came:  # it is another pluto, with other connections
             self._context.has_managed = self._lists_managed()
         if state is PlutoState.RUNNING or not self._context.has_managed:
-            self._context.unit = unit  # else: of NetworkManager's pluto that stopped, it was none
+            self._context.unit = unit  # else NetworkManager's pluto stopped, without a unit
         self._context.pluto = state
 
     def _lists_managed(self) -> bool:
+        """Return whether any listed tunnel is NetworkManager's."""
         listed = [t.view for t in self._tunnels.values() if not t.gone]
         return any(view.managed for view in [*listed, *self._ignored.values()])
 
     def _heard_network(self, event: Network, now: float) -> None:
+        """Record whether there is a route out.
+
+        After an outage nothing is shown for GRACE of what is wrong with tunnels.
+        """
         if not event.online:
             self._no_route_since = now if self._no_route_since is None else self._no_route_since
         elif self._no_route_since is not None:
@@ -265,10 +287,15 @@ class NotificationPolicy:
             self._closed.pop(notifications.OFFLINE, None)
 
     def _is_offline(self, now: float) -> bool:
+        """Return whether there has been no route out for NO_ROUTE seconds."""
         return self._no_route_since is not None and now >= self._no_route_since + NO_ROUTE
 
     def _see(self, view: View, *, fresh: bool, now: float | None) -> TunnelNotice | None:
-        """Take note of how a tunnel is; answers None for one that has no notices of its own."""
+        """Record a tunnel's state; return its notice, or None where it has none of its own.
+
+        That is a tunnel which is ignored or muted, or an instance of a template. ``fresh``: no
+        Snapshot listed it. ``now`` is None for one that a Snapshot lists.
+        """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._is_ignored(view):
             self._ignored[view.path] = view
@@ -293,10 +320,12 @@ class NotificationPolicy:
         return tunnel
 
     def _template(self, name: str) -> TemplateNotice:
+        """Return the notice of a template, made where there is none yet."""
         template = TemplateNotice(name, self._settings.of(name))
         return self._templates.setdefault(template.view.path, template)
 
     def _is_ignored(self, view: View) -> bool:
+        """Return whether the settings or a mute leave out a tunnel, or its template."""
         if view.managed and _is_left_out(view, self._settings.managed):
             return True
         names = [*view.names, *filter(None, (_template_of(view),))]
@@ -305,16 +334,20 @@ class NotificationPolicy:
         return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
 
     def _tells_losses_only(self, view: View) -> bool:
-        """Return whether only that is told of a tunnel which NetworkManager doesn't tell itself."""
+        """Return whether only losses of this tunnel are reported.
+
+        That is set for NetworkManager's tunnels, as NetworkManager itself reports the rest.
+        """
         return bool(view.managed) and self._settings.managed == "losses"
 
     def _forget(self, path: str) -> None:
+        """Remove a tunnel's or a template's notice, and its passing news."""
         self._tunnels.pop(path, None)
         self._templates.pop(path, None)
         self._passing.pop(path, None)
 
     def _look(self, tunnel: TunnelNotice, now: float) -> None:
-        """Have what is told of a tunnel catch up with what is true."""
+        """Update what is reported about a tunnel, as far as it is due."""
         before, path = tunnel.told, tunnel.view.path
         news = tunnel.look(now, self._context)
         if news is not None:
@@ -332,28 +365,32 @@ class NotificationPolicy:
             del self._tunnels[path]
 
     def _wake(self, at: float | None) -> None:
+        """Set the time of wanted()'s next decision, if this one is earlier.
+
+        None changes nothing.
+        """
         self._next = self._next if at is None else min(self._next, at)
 
     # --- What should be on the screen ---------------------------------------------------------
 
     @property
     def due(self) -> float | None:
-        """When wanted() will return something else, if nothing is heard before."""
+        """When wanted() returns something else, if no event comes before; None: never."""
         return None if self._next == math.inf else self._next
 
     @property
     def held(self) -> frozenset[str]:
-        """Keys of notices of an agent before this one that stay as they are for now."""
+        """Keys of an earlier agent's notifications that stay as they are for now."""
         return self._held
 
     def wanted(self, now: float) -> dict[str, Notification]:
-        """Return the notices that should be on the screen now, by key."""
+        """Return the notifications that should be on the screen now, by key."""
         if now < self._next:
             return self._composed
         if any(until <= now for until in self._muted.values()):
             self.mute({name: at for name, at in self._muted.items() if at > now}, now)
         for tunnel in list(self._tunnels.values()):
-            # With the first that is due go all that only wait for company.
+            # All tunnels that are due by now are reported together.
             if tunnel.due is not None and tunnel.due <= now:
                 self._look(tunnel, now)
         for template in self._templates.values():
@@ -374,18 +411,19 @@ class NotificationPolicy:
         return self._composed
 
     def _expire(self, now: float) -> None:
+        """Remove the passing news, and the answer of a button, whose time is over."""
         self._passing = {k: (n, until) for k, (n, until) in self._passing.items() if until > now}
         if self._answer is not None and self._answer[1] <= now:
             self._answer = None
 
     def _tells(self) -> bool:
-        """Return whether the user wants to know how pluto and the service are."""
+        """Return whether the user wants notifications about pluto and the service."""
         s = self._settings
         wanted = s.down or s.stuck or any(t.down or t.stuck for _, t in s.tunnels)
         return wanted and (bool(self._tunnels) or not self._ignored)
 
     def _times(self, now: float) -> Iterator[float]:
-        """Return the times at which something else is wanted, those that are over included."""
+        """Yield the times at which something else is wanted; they may lie in the past."""
         notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
         for notice in notices:
             if notice.due is not None:
@@ -404,6 +442,10 @@ class NotificationPolicy:
             yield self._summed_at + HOLD
 
     def _compose(self, now: float) -> Iterator[Notification]:
+        """Yield the notifications that should be on the screen.
+
+        One about pluto or the service takes the place of those about tunnels.
+        """
         if self._mistake and notifications.SETTINGS not in self._closed:
             yield notifications.bad_settings(self._mistake)
         if self._answer is not None:
@@ -415,7 +457,7 @@ class NotificationPolicy:
             yield service
 
     def _compose_service(self, now: float) -> Notification | None:
-        """Return the one notice that stands for all tunnels, if there is such news."""
+        """Return the one notification that stands for all tunnels; None: there is none."""
         hush = self._context.hush
         if (why := self._service.unknown(now, hush)) is not None:
             return notifications.unknown(why, self._service.details(self._context.unit))
@@ -427,6 +469,11 @@ class NotificationPolicy:
         return None
 
     def _compose_tunnels(self, now: float) -> Iterator[Notification]:
+        """Yield the notifications about tunnels, or their summary where there are many.
+
+        Once there is a summary, it stays until at most one is left. What is wrong is left out while
+        the machine is offline, or while it is hidden.
+        """
         wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
         room = MAX_NOTICES - bool(self._mistake) - (self._answer is not None)
         if self._is_offline(now):
@@ -446,7 +493,8 @@ class NotificationPolicy:
             yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
-        # What is told in passing goes together, or the summary would change with each.
+        """Return the summary; within HOLD seconds of the last change, the one before."""
+        # All passing news ends together; otherwise each end would change the summary.
         until = max((until for _, until in self._passing.values()), default=now)
         self._passing = {key: (news, until) for key, (news, _) in self._passing.items()}
         before = self._composed.get(notifications.SUMMARY)
@@ -459,19 +507,22 @@ class NotificationPolicy:
 
 
 def _template_of(view: View) -> str | None:
-    """Return whose instance a tunnel is. NetworkManager's have names of any form, and are none."""
+    """Return the template that a tunnel is an instance of; None: of none.
+
+    NetworkManager's connections have names of any form, and are never instances.
+    """
     return None if view.managed else template_of(view.name)
 
 
 def _is_left_out(view: View, setting: str) -> bool:
-    """Return whether nothing is told of one of NetworkManager's connections.
+    """Return whether the settings leave out one of NetworkManager's connections.
 
-    NetworkManager-libreswan never learns of a loss. NetworkManager-l2tp does, since pppd ends, and
-    tells it.
+    With "losses" these are those of NetworkManager-l2tp, which itself learns of a loss, as pppd
+    ends, and reports it. NetworkManager-libreswan never learns of one.
     """
     return setting == "none" or (setting == "losses" and view.managed == L2TP)
 
 
 def _with_pluto(tunnel: TunnelNotice) -> bool:
-    """Return whether it is told of a tunnel that it went down with pluto."""
+    """Return whether a tunnel is reported to have gone down with pluto."""
     return tunnel.told is not None and tunnel.told.reason is Reason.PLUTO_STOPPED

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whether there is any route out of this machine, as the kernel tells (rtnetlink).
+"""Watches whether this machine has a route to other machines, by rtnetlink.
 
-What a message says is not read: it is a reason to look at the kernel's tables, which are text.
+The kernel's messages aren't parsed. Each is only a reason to read its routing tables, which are
+text.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 SETTLE: Final = 0.3
 """Seconds to wait for more changes before the tables are looked at."""
 MAX_TABLE: Final = 1 << 20
-"""Bytes of a table that are read: a machine with more routes has one out."""
+"""Bytes of a table that are read. A machine with more routes certainly has one out."""
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
 _GROUPS: Final = 0x1 | 0x40 | 0x400
@@ -30,7 +31,10 @@ _NETLINK_ROUTE: Final = 0
 
 
 async def watch_routes(tell: Callable[[bool], object]) -> None:
-    """Tell whether there is a route out: now, and whenever that changes. Ends where we may not."""
+    """Call ``tell`` with whether there is a route out: now, and at each change, for ever.
+
+    Return at once where this process may not watch routes.
+    """
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
     except OSError as e:
@@ -46,6 +50,7 @@ async def watch_routes(tell: Callable[[bool], object]) -> None:
 
 
 async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
+    """Call ``tell`` now and whenever the answer changes, for ever."""
     loop = asyncio.get_running_loop()
     stirred = asyncio.Event()
     loop.add_reader(sock, _drain, sock, stirred)
@@ -64,19 +69,20 @@ async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
 
 
 def _drain(sock: socket.socket, stirred: asyncio.Event) -> None:
+    """Read all messages, and set ``stirred`` if the kernel sent one, or if some were lost."""
     try:
         while True:
             _, (sender, _) = sock.recvfrom(64)
-            if sender == 0:  # anybody may send to a netlink socket; the kernel is 0
+            if sender == 0:  # any process may send to this socket; 0 is the kernel
                 stirred.set()
     except BlockingIOError:
         pass
-    except OSError:  # ENOBUFS: more happened than fitted
+    except OSError:  # ENOBUFS: messages were lost
         stirred.set()
 
 
 def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/net")) -> bool:
-    """Return whether any route leads out of this machine; True where that can't be known."""
+    """Return whether any route leads out of this machine; True where that isn't known."""
     try:
         tables = [_read(proc / name) for name in ("route", "ipv6_route")]
     except OSError:
@@ -86,6 +92,7 @@ def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/
 
 
 def _read(path: Path) -> str:
+    """Return a table of the kernel's; "" where there is none (no IPv6). Raise OSError."""
     try:
         with path.open(encoding="ascii", errors="replace") as file:
             return file.read(MAX_TABLE)
@@ -114,6 +121,7 @@ def _ipv6(table: str) -> Iterator[str]:
 
 
 def _is_usable(flags: str) -> bool:
+    """Return whether a route's flags say that it is up and doesn't reject packets."""
     try:
         number = int(flags, 16)
     except ValueError:
@@ -122,7 +130,10 @@ def _is_usable(flags: str) -> bool:
 
 
 def _leads_out(interface: str, sys: Path) -> bool:
-    """Return whether an interface leads anywhere: not this machine, nor its own containers."""
+    """Return whether an interface leads out: it is up, and no loopback or local bridge.
+
+    An interface whose state can't be read counts as up.
+    """
     if interface == "lo" or (sys / interface / "bridge").exists():
         return False
     try:

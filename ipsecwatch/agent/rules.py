@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a tunnel's state is worth telling a person: the agent's rules, as tables. Pure.
+"""Which states of a tunnel are reported to the user, and how: the agent's rules, as tables. Pure.
 
-First row that fits: what is wrong with a tunnel, if anything. What each kind of notice is like: how
-bad, how long it waits, how long it stays, how it looks. policy.py applies them over time.
+WRONG decides what is wrong with a tunnel, if anything: its first row that fits counts. RULES has
+the properties of each kind of notification: how bad it is, how long it waits, how long it stays,
+and how it looks. policy.py applies both over time.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from ipsecwatch.tunnel import Reason, TunnelState
 
 
 class Kind(StrEnum):
-    """What a notice tells."""
+    """What a notification is about."""
 
     CONNECTED = "connected"
     BACK = "back"
     """It was lost, and is up again."""
     ENDED = "ended"
-    """It ended as it was meant to: by hand, or until it is used again."""
+    """It ended as it was meant to: by hand, or until traffic starts it again."""
     IN_PART = "in-part"
-    """It comes up piece by piece, and has come to rest halfway."""
+    """It is coming up, and a part of it stays down."""
     DEVICES = "devices"
-    """Who is connected by a template for anybody."""
+    """The number of devices that a template for any peer serves."""
     PARTIAL = "partial"
-    """Some of it is lost, or doesn't come up."""
+    """A part of it is lost, or doesn't come up."""
     UNSTABLE = "unstable"
     RECONNECTING = "reconnecting"
-    """It is lost, and tried again."""
+    """It is lost, and is being tried again."""
     DOWN = "down"
-    """It is lost, and nobody tries."""
+    """It is lost, and nobody tries to bring it up."""
     STUCK = "stuck"
     """It doesn't come up."""
     OFFLINE = "offline"
@@ -40,17 +41,17 @@ class Kind(StrEnum):
     STOPPED = "stopped"
     """pluto stopped, and all tunnels with it."""
     UNKNOWN = "unknown"
-    """Nobody knows."""
+    """The tunnels' state isn't known."""
     SETTINGS = "settings"
     """The agent's settings have a mistake."""
     DETAILS = "details"
-    """What the user asked for by a button."""
+    """The facts that the user asked for with a button."""
     MUTED = "muted"
-    """The user hears nothing more of a tunnel."""
+    """A tunnel is muted now."""
 
 
 class Button(StrEnum):
-    """What a notice's button does."""
+    """What a notification's button does."""
 
     DETAILS = "details"
     TERMINAL = "terminal"
@@ -63,10 +64,10 @@ class Button(StrEnum):
 
 
 class Urgency(StrEnum):
-    """How loud a notice is.
+    """How much a notification asks for attention.
 
-    None is critical: that one would break through "do not disturb". A lost tunnel is news, not an
-    alarm.
+    None is critical, since a critical one is shown even in "do not disturb". A lost tunnel is news,
+    not an alarm.
     """
 
     LOW = "low"
@@ -74,26 +75,26 @@ class Urgency(StrEnum):
 
 
 Switch = Literal["up", "down", "stuck", ""]
-"""The setting that a kind of notice obeys; "": it is always told."""
+"""The setting that decides about a kind of notification; "": it is always shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a kind of notice is like."""
+    """The properties of a kind of notification."""
 
     rank: int
-    """How bad it is. What the user has closed comes back only as something worse."""
+    """How bad it is. After the user has closed one, only something worse is shown."""
     switch: Switch
     settles: bool
-    """It has to be so for ``settle`` seconds before it is told."""
+    """It must last for ``settle`` seconds before it is reported."""
     lasting: bool
-    """It stays on the screen until it is over; else it goes by itself."""
+    """It stays on the screen until it is over; others disappear by themselves."""
     urgency: Urgency
     icon: str
     """Its name in the desktop's icon theme."""
     category: str
-    """One of the Desktop Notifications specification's (table "Categories") in its class network;
-    "": the class itself."""
+    """A category of the Desktop Notifications specification (table "Categories") in its class
+    network; "": the class itself."""
 
 
 _LOW, _NORMAL = Urgency.LOW, Urgency.NORMAL
@@ -126,34 +127,34 @@ RULES: Final[dict[Kind, Rule]] = {
 
 
 MEANT: Final = frozenset({Reason.OPERATOR, Reason.UNLOADED})
-"""Somebody of this machine's did it, and knows."""
+"""Somebody on this machine caused it, and knows about it."""
 OF_PLUTO: Final = frozenset(
     {
         Reason.PLUTO_STOPPED, Reason.PLUTO_STARTING, Reason.PLUTO_UNREACHABLE, Reason.BAD_OUTPUT,
     }
 )  # fmt: skip
-"""Not the tunnel's own: over as soon as pluto answers again."""
+"""Reasons that are pluto's, not the tunnel's: they are over as soon as pluto answers again."""
 LOSSES: Final = frozenset(
     {
         Reason.PEER_DELETED, Reason.PEER_DEAD, Reason.EXPIRED, Reason.REPLACED,
         Reason.PLUTO_RESTARTED, Reason.OTHER,
     }
 )  # fmt: skip
-"""How a tunnel that was up is lost."""
+"""Reasons why a tunnel that was up is lost."""
 FAILURES: Final = frozenset(Reason) - MEANT - OF_PLUTO - LOSSES - {Reason.NONE}
-"""Why a tunnel doesn't come up."""
+"""Reasons why a tunnel doesn't come up."""
 TROUBLES: Final = LOSSES | FAILURES
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A row of what is wrong. None: whatever it is."""
+    """One row of WRONG. None in a column: any value fits."""
 
     state: TunnelState
     kind: Kind | None
     reasons: frozenset[Reason] | None = None
     was_up: bool | None = None
-    """The user has reason to think that it is up, or is to be."""
+    """The user has a reason to believe that it is up, or will be."""
 
 
 _ALL = TunnelState
@@ -164,7 +165,7 @@ WRONG: Final = (
     _Row(_ALL.PARTIAL, Kind.PARTIAL, was_up=True),
     _Row(_ALL.STUCK, Kind.STUCK),
     _Row(_ALL.CONNECTING, Kind.RECONNECTING, was_up=True),
-    # What was lost before we came; what doesn't come up is stuck before long, and told then.
+    # Lost before we began. One that doesn't come up is stuck soon, and is reported then.
     _Row(_ALL.CONNECTING, Kind.RECONNECTING, reasons=LOSSES),
     # On demand, and healthy, whatever ended it.
     _Row(_ALL.WAITING, None),
@@ -172,13 +173,13 @@ WRONG: Final = (
     _Row(_ALL.DOWN, Kind.DOWN, was_up=True),
     _Row(_ALL.DOWN, Kind.DOWN, reasons=LOSSES),
     _Row(_ALL.DOWN, Kind.STUCK, reasons=FAILURES),
-    # UNKNOWN, and DOWN for no reason: nobody asks for it.
+    # No row for UNKNOWN, nor for DOWN without a reason: nobody wants that one up.
 )
-"""What is wrong with a tunnel: the first row that fits."""
+"""What is wrong with a tunnel: the first row that fits counts."""
 
 
 def wrong(state: TunnelState, reason: Reason, *, was_up: bool) -> Kind | None:
-    """Return what is wrong with a tunnel in a known state; None: nothing, or nobody knows."""
+    """Return what is wrong with a tunnel in a known state; None: nothing, or it isn't known."""
     for row in WRONG:
         fits = row.reasons is None or reason in row.reasons
         if row.state is state and fits and row.was_up in (None, was_up):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What is told of pluto and of the service as a whole: stopped, or that nobody knows. Pure.
+"""What is reported about pluto and the service as a whole: it stopped, or nothing is known. Pure.
 
-Whoever stopped a unit cleanly, disabled or masked it before this session meant that. So only what
-failed, or went while this session lasted, is told.
+A unit that was stopped, disabled or masked before this session was meant to be. So only a unit that
+failed, or that stopped during this session, is reported.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from ipsecwatch.client.events import Lost
 
 UNKNOWN_AFTER: Final = 20.0
-"""Seconds for which nobody may know how tunnels are: an upgrade restarts the service."""
+"""Seconds for which the state may be unknown unreported: an upgrade restarts the service."""
 STOPPED_AFTER: Final = 20.0
-"""Seconds for which pluto may be away, where no tunnel is known to have gone with it."""
+"""Seconds for which pluto may be away unreported, if no tunnel went down with it."""
 
 
 class _Timer:
-    """Since when something is so."""
+    """Keeps since when a condition is true."""
 
     def __init__(self) -> None:
         self.since: float | None = None
 
     def note(self, now: float, *, true: bool) -> None:
+        """Record whether the condition is true now."""
         if not true:
             self.since = None
         elif self.since is None:
@@ -41,15 +42,18 @@ class _Timer:
 
 
 class ServiceNotice:
-    """Hears of pluto, of the service and of their units. Times are monotonic."""
+    """Decides what is reported, from events about pluto, the service and units.
+
+    Times are monotonic, in seconds.
+    """
 
     def __init__(self) -> None:
         self.pluto: PlutoState | None = None
-        """None: the service has never said."""
+        """pluto's state; None: the service has never reported one."""
         self._lost: Lost | None = None
         self._units: dict[Unit, UnitState] = {}
         self._ran: set[Unit] = set()
-        """Units that ran while this session lasted."""
+        """The units that were active at any time in this session."""
         self._unwatched = _Timer()
         self._unknown = _Timer()
         self._stopped = _Timer()
@@ -59,11 +63,11 @@ class ServiceNotice:
 
     @property
     def watched(self) -> bool:
-        """Whether the service is heard."""
+        """Whether the service can be followed."""
         return self._lost is None and self.pluto is not None
 
     def hear_service(self, pluto: PlutoState, now: float) -> None:
-        """Take note that the service says how pluto is."""
+        """Record pluto's state, as the service reports it."""
         self._lost = None
         self._unwatched.note(now, true=False)
         self._ran.add(Unit.OURS)
@@ -72,12 +76,12 @@ class ServiceNotice:
         self.pluto = pluto
 
     def hear_lost(self, lost: Lost, now: float) -> None:
-        """Take note that the service isn't heard."""
+        """Record that the service can't be followed."""
         self._lost = lost
         self._unwatched.note(now, true=True)
 
     def hear_unit(self, state: UnitState) -> None:
-        """Take note of what systemd says of a unit."""
+        """Record a unit's state, as systemd reports it."""
         self._units[state.unit] = state
         if state.active:
             self._ran.add(state.unit)
@@ -85,9 +89,11 @@ class ServiceNotice:
     def look(
         self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool, meant: bool = False
     ) -> None:
-        """Take note of tunnels: whether any is unknown, or lost with pluto, or told of at all.
+        """Record what is known of the tunnels, and start or stop the timers.
 
-        ``meant``: whoever ends a connection ends pluto.
+        ``unknown``: some tunnel's state isn't known. ``lost_tunnels``: some went down with pluto.
+        ``matters``: the user wants notifications of some tunnel. ``meant``: NetworkManager ended
+        pluto together with its user's connection.
         """
         self._lost_tunnels, self._matters, self._meant = lost_tunnels, matters, meant
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
@@ -97,7 +103,7 @@ class ServiceNotice:
         self._stopped.note(now, true=watched and self.pluto is PlutoState.STOPPED)
 
     def unknown(self, now: float, hush: float) -> Words | None:
-        """Return why nobody knows how tunnels are, where that is to be told."""
+        """Return why the tunnels' state isn't known; None where that isn't reported (yet)."""
         if _over(self._unwatched.since, UNKNOWN_AFTER, now, hush) and self._is_missed():
             hangs = self._is_active(Unit.OURS)
             return texts.UNWATCHED_HANGS if hangs else texts.UNWATCHED
@@ -107,7 +113,7 @@ class ServiceNotice:
         return None
 
     def details(self, unit: str) -> str:
-        """Return what an administrator wants to read of why nobody knows; ``unit`` is pluto's."""
+        """Return the same for an administrator; ``unit`` is the one that runs pluto."""
         if self._lost is not None:
             return ". ".join(filter(None, (self._lost.why, self._lost.hint)))
         hangs = self.pluto is PlutoState.UNREACHABLE
@@ -115,7 +121,7 @@ class ServiceNotice:
         return f"{told.sentence} {told.advice}"
 
     def stopped(self, now: float, hush: float) -> bool:
-        """Return whether it is to be told that pluto stopped."""
+        """Return whether to report that pluto stopped."""
         if self._stopped.since is None:
             return False
         if self._lost_tunnels:
@@ -125,7 +131,7 @@ class ServiceNotice:
         return (went or failed) and _over(self._stopped.since, STOPPED_AFTER, now, hush)
 
     def times(self, hush: float) -> Iterator[float]:
-        """Return the times at which the answers above may change by themselves."""
+        """Yield the times at which unknown() or stopped() may change without an event."""
         waits = (
             (self._unwatched.since, UNKNOWN_AFTER),
             (self._unknown.since, UNKNOWN_AFTER),
@@ -136,7 +142,11 @@ class ServiceNotice:
                 yield max(since + wait, hush)
 
     def _is_missed(self) -> bool:
-        """Return whether the service ought to be heard."""
+        """Return whether the service can't be followed, though it should be.
+
+        It should be where it ran in this session, failed, or is active; but not where this user may
+        not ask it, or wants no notifications.
+        """
         if self._lost is None or self._lost.denied or not self._matters:
             return False
         ran = Unit.OURS in self._ran
@@ -150,4 +160,5 @@ class ServiceNotice:
 
 
 def _over(since: float | None, wait: float, now: float, hush: float) -> bool:
+    """Return whether ``wait`` seconds have passed since a time, and ``hush`` is over."""
     return since is not None and now >= max(since + wait, hush)

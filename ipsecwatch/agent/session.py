@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The agent in the user's session: follows the service and the machine, and has the screen say so.
+"""The agent in the user's session: follows the service and the machine, and shows notifications.
 
-Loops that don't wait for one another: what is heard goes to the policy, which says what should be
-on the screen, and the delivery makes the screen so, whatever screen there is.
+Its tasks don't wait for one another. Events go to the policy, which decides which notifications
+should be on the screen, and the delivery shows these, or prints them where there is no screen.
 """
 
 from __future__ import annotations
@@ -49,19 +49,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME: Final = "org.ipsecwatch1.Agent"
-"""Owned on the session's bus: one agent a session is enough."""
+"""The bus name that an agent owns on the session's bus: only one agent runs in a session."""
 RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds between attempts to reach the session's bus; the last one for ever."""
+"""Seconds between attempts to reach the session's bus; the last one is repeated."""
 STARTED: Final = 5.0
-"""Seconds after which what only the start took is given back."""
+"""Seconds after which the memory that only the start needed is returned."""
 
 
 async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
+    """Call ``tell`` with a Network event now and at each change, for ever."""
     await watch_routes(lambda online: tell(Network(online)))
 
 
 WATCHES: Final = (watch_system, _tell_routes)
-"""What tells of the machine."""
+"""The functions that report what happens to the machine."""
 _MUTES: Final = {
     Button.MUTE_HOUR: Until.HOUR,
     Button.MUTE_LOGIN: Until.LOGIN,
@@ -71,29 +72,30 @@ _MUTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the agent hears and where it speaks; the demo and tests have others."""
+    """What the agent listens to and where it shows things; the demo and tests have others."""
 
     follow: Callable[[], AsyncGenerator[Event]] = follow_as_one
     watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
     shown: Callable[[Notification], object] = lambda _: None
-    """Gets each notice that a server took."""
+    """Called with each notification that a server accepted."""
     unshown: Callable[[Notification], object] = print_notice
-    """Gets each notice that has no screen."""
+    """Called with each notification that can't be shown."""
     write: Callable[[str], None] = to_terminal
     name: str = NAME
-    """With an empty one, other agents don't matter, nothing is left for a next one, and nothing is
+    """The agent's bus name. With "", other agents don't matter, nothing is saved, and nothing is
     muted."""
     speed: float = 1.0
-    """How many times as fast as real time everything happens."""
+    """How much faster than real time everything happens."""
 
 
 _WORLD: Final = World()
 
 
 async def run(file: Path, world: World = _WORLD) -> int:
-    """Tell the user what happens, until a signal ends it; answers the exit code.
+    """Show notifications until a signal ends the agent; return the exit code.
 
-    ``file`` has the settings. It is read again when it changes, and on SIGHUP.
+    ``file`` has the settings. It is read again when it changes, and on SIGHUP. SIGTERM and SIGINT
+    end the agent.
     """
     loop = asyncio.get_running_loop()
     stop, hup = asyncio.Event(), asyncio.Event()
@@ -127,24 +129,25 @@ async def run(file: Path, world: World = _WORLD) -> int:
 
 
 async def work(settings: AgentSettings, world: World = _WORLD) -> None:
-    """Do as run() does, with settings that stay, and leave the signals alone.
+    """Show notifications as run() does, with fixed settings, and without handling signals.
 
-    Returns if there is another agent. Takes its notices off the screen at the end.
+    Return if another agent runs in this session. The notifications are removed from the screen at
+    the end.
     """
     await Agent(settings, world).work()
 
 
 class _SecondAgent(Exception):  # noqa: N818 - nothing is wrong
-    """There is an agent in this session already."""
+    """Another agent runs in this session already."""
 
 
 class _Outdated(Exception):  # noqa: N818 - nothing is wrong
-    """A newer agent is installed."""
+    """A newer version of the agent is installed."""
 
 
 @dataclass(slots=True)
 class _Session:
-    """What belongs to the session's bus while there is one."""
+    """What the agent has while it is connected to the session's bus."""
 
     display: NotificationServer | None = None
     file: MemoryFile | None = None
@@ -152,7 +155,7 @@ class _Session:
 
 
 class Agent:
-    """An agent at work."""
+    """The agent itself: its tasks, and what they share."""
 
     def __init__(self, settings: AgentSettings, world: World) -> None:
         self._world = world
@@ -162,21 +165,22 @@ class Agent:
         self._stirred = asyncio.Event()
         self._session = _Session()
         self._settled = asyncio.Event()
-        """Whether there is a bus, and another agent on it, is known."""
+        """Set when it is known whether there is a bus, and another agent on it."""
         self.is_outdated = False
         """It ended because a newer one is installed."""
         self._mutes = mutes.mutes_file() if world.name else None
 
     def _now(self) -> float:
+        """Return the policy's time: monotonic seconds, times ``speed``."""
         return self._loop.time() * self._world.speed
 
     def configure(self, file: SettingsFile) -> None:
-        """Go by what a settings file says now."""
+        """Use the settings that the file has now."""
         self._policy.configure(file.settings, self._now(), file.mistake)
         self._stirred.set()
 
     async def work(self) -> None:
-        """Do all there is to do, until another agent turns out to do it."""
+        """Run all tasks until cancelled, until another agent is found, or a newer one installed."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_session())
@@ -197,19 +201,27 @@ class Agent:
             logger.debug("ending for the newer one")
 
     async def end(self) -> None:
-        """Take what claims a state off the screen, within a second."""
+        """Remove all notifications from the screen, within a second, and save what is left."""
         await self._delivery.end()
         self._remember()
 
     # --- What is heard, and what follows ------------------------------------------------------
 
     def _hear(self, event: Event | MachineEvent) -> None:
+        """Pass an event to the policy. After a sleep the mutes are read again.
+
+        The loop's clock stands still while the machine sleeps, and the hour of a mute doesn't.
+        """
         self._policy.hear(event, self._now())
         if isinstance(event, Sleep) and not event.asleep:
-            self._apply_mutes()  # an hour goes on while the machine sleeps
+            self._apply_mutes()  # the hour of a mute passes while the machine sleeps
         self._stirred.set()
 
     async def _hear_service(self) -> None:
+        """Pass the service's events to the policy, with NetworkManager's names in them.
+
+        Raise _Outdated where a Snapshot shows that a newer version is installed.
+        """
         listening = False
         names = NamedTunnels(self._hear)
         async with aclosing(names), aclosing(self._world.follow()) as events:
@@ -224,6 +236,7 @@ class Agent:
                 self._hear(names.named(event))
 
     async def _decide(self) -> None:
+        """Pass what is wanted to the delivery, after each event and whenever something is due."""
         while True:
             due = self._policy.due
             at = None if due is None else due / self._world.speed
@@ -234,10 +247,12 @@ class Agent:
             self._delivery.want(self._policy.wanted(self._now()), self._policy.held)
 
     def _expired(self, slot: str) -> None:
+        """Record that the server itself removed a slot's notification."""
         self._delivery.closed(slot)
         self._remember()
 
     def _closed(self, slot: str) -> None:
+        """Record that the user closed a slot's notification."""
         key = self._delivery.closed(slot)
         if key is not None:
             self._policy.close(key)
@@ -247,17 +262,21 @@ class Agent:
     # --- Buttons, and what is muted -----------------------------------------------------------
 
     def _pressed(self, slot: str, button: Button) -> None:
+        """Carry out the action of a pressed button, and show the answer.
+
+        The notification counts as closed.
+        """
         key = self._delivery.closed(slot)
         notice = None if key is None else self._policy.press(key, button)
         if notice is not None:
-            answer = self._do(button, notice)
+            answer = self._carry_out(button, notice)
             if answer is not None:
                 self._policy.answer(answer, self._now())
         self._stirred.set()
         self._remember()
 
-    def _do(self, button: Button, notice: Notification) -> Notification | None:
-        """Do what a button of a notice is for; return what is to be shown then."""
+    def _carry_out(self, button: Button, notice: Notification) -> Notification | None:
+        """Carry out the action of a notification's button; return the answer to show, or None."""
         match button:
             case Button.DETAILS:
                 has_terminal = bool(terminal_window.find_terminal())
@@ -270,7 +289,7 @@ class Agent:
         return self._change_mutes(notice, button)
 
     def _change_mutes(self, notice: Notification, how: Button | None) -> Notification | None:
-        """Mute a tunnel, or take that back (None); return what is to be shown then."""
+        """Mute a tunnel, or with None unmute it; return the answer to show, or None."""
         if self._mutes is None:
             return None
         try:
@@ -285,7 +304,7 @@ class Agent:
         return None if how is None else notifications.muted(notice, how)
 
     def _apply_mutes(self) -> None:
-        """Go by what is in the file; where it can't be used, by what was."""
+        """Read the file of mutes and use it. Where it can't be read, the mutes stay as they are."""
         if self._mutes is None:
             return
         wall, now = time.time(), self._now()
@@ -298,7 +317,7 @@ class Agent:
         self._stirred.set()
 
     async def _watch_mutes(self, path: Path) -> None:
-        """Read the file whenever it changes, for ever."""
+        """Read the file of mutes now and whenever it changes, for ever."""
         changed = asyncio.Event()
         while True:
             changed.clear()
@@ -308,7 +327,7 @@ class Agent:
                 await asyncio.sleep(SETTLE)
 
     def _begin_login(self) -> None:
-        """Take back what was muted until this login."""
+        """Remove the mutes that were to last until this login."""
         if self._mutes is not None:
             try:
                 mutes.begin_login(self._mutes, time.time())
@@ -316,13 +335,16 @@ class Agent:
                 logger.debug("%s", e)
 
     def _compare_versions(self, on_the_bus: str) -> None:
-        """Raise _Outdated, once for each version, where a newer agent is installed."""
+        """Raise _Outdated where a newer agent is installed, once for each version.
+
+        It needs the version saved first: otherwise the agent might restart without end.
+        """
         newer = upgrade.newer_version(on_the_bus)
         memory, file = self._session.memory, self._session.file
         if not newer or file is None or memory.restarted_for == newer:
             return
         memory.restarted_for = newer
-        if self._remember():  # else it might go on for ever
+        if self._remember():  # otherwise it might restart without end
             logger.warning("ipsecwatch %s is installed, this is %s", newer, __version__)
             self.is_outdated = True
             raise _Outdated
@@ -330,11 +352,11 @@ class Agent:
     # --- The session's bus --------------------------------------------------------------------
 
     async def _keep_session(self) -> None:
-        """Stay on the session's bus, whenever there is one. Raises _SecondAgent."""
+        """Stay connected to the session's bus, for ever. Raise _SecondAgent."""
         backoff, said = Backoff(RETRY), ""
         while True:
             try:
-                logger.info("the session's bus was lost: %s", await self._attend())
+                logger.info("the session's bus was lost: %s", await self._show_until_lost())
                 said = ""
                 backoff.reset()
             except BusError as e:
@@ -345,10 +367,10 @@ class Agent:
             self._settled.set()
             await asyncio.sleep(backoff.next())
 
-    async def _attend(self) -> str:
-        """Show notices over the session's bus until it is lost; answers why it was.
+    async def _show_until_lost(self) -> str:
+        """Show notifications over the session's bus until it is lost; return why it was lost.
 
-        Raises _SecondAgent, BusError.
+        Raise _SecondAgent, BusError.
         """
         connection = await connect("session")
         try:
@@ -367,7 +389,11 @@ class Agent:
             await connection.close()
 
     async def _open_display(self, connection: BusConnection) -> None:
-        """Find the screen, and what an agent before this one left on it. Raises BusError."""
+        """Connect to the notification server, and restore what an earlier agent left on it.
+
+        Closed notifications, and the login's mutes, are restored only at the agent's start. Raise
+        BusError.
+        """
         session = self._session
         if self._world.name:
             bus_id = str((await connection.call_bus("GetId", "")).body[0])
@@ -386,10 +412,10 @@ class Agent:
             if session.file is not None and session.file.is_new_login:
                 self._begin_login()
         session.memory = memory
-        self._remember()  # a login that there was an agent in isn't a new one
+        self._remember()  # the next agent sees that this login isn't new
 
     def _display(self, connection: BusConnection) -> NotificationServer | None:
-        """Make the screen; None where the library for it isn't installed."""
+        """Return the notification server; None where the library for it isn't installed."""
         try:
             # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
             # asyncio for what Python 3.16 will no longer have.
@@ -406,7 +432,7 @@ class Agent:
         )
 
     def _remember(self) -> bool:
-        """Leave to a next agent what it has to know; return whether that was possible."""
+        """Save what the next agent has to know; return whether that was possible."""
         session = self._session
         if session.file is None:
             return False
@@ -418,7 +444,7 @@ class Agent:
 
 
 async def _give_back_memory() -> None:
-    """Return to the kernel what was needed to start: 1 MB of the 30 that an agent would keep."""
+    """Return the memory that only the start needed to the kernel: 1 MB of 30 MB."""
     await asyncio.sleep(STARTED)
     with contextlib.suppress(AttributeError, OSError):  # another libc than glibc
         ctypes.CDLL(None).malloc_trim(0)
@@ -428,4 +454,5 @@ async def _forever(
     watch: Callable[[Callable[[MachineEvent], object]], Awaitable[None]],
     tell: Callable[[MachineEvent], object],
 ) -> None:
+    """Run a watch of the machine in a task of its own."""
     await watch(tell)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The agent's settings file, read again when it changes, or on SIGHUP.
+"""The agent's settings file, which is read again when it changes, and on SIGHUP.
 
-A file with a mistake changes nothing: the agent goes on with the last good settings, and says so.
+A file with a mistake changes nothing: the agent keeps the last good settings, and reports the
+mistake.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SETTLE: Final = 0.2
-"""Seconds to wait before a file that changes is read: editors write in several steps."""
+"""Seconds to wait before a changed file is read: editors write in several steps."""
 
 _WRITTEN: Final = 0x8  # IN_CLOSE_WRITE
 
 
 class SettingsFile:
-    """The file. ``settings`` are the last good ones, ``mistake`` what is wrong now, or ""."""
+    """The settings file: ``settings`` are the last good ones, ``mistake`` is one line or ""."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,7 +35,7 @@ class SettingsFile:
         self.mistake = ""
 
     def load(self) -> bool:
-        """Read it; return whether anything is another than before."""
+        """Read the file; return whether its settings or its mistake are other than before."""
         before = self.settings, self.mistake
         try:
             self.settings, self.mistake = load_agent(self.path), ""
@@ -45,7 +46,10 @@ class SettingsFile:
         return before != (self.settings, self.mistake)
 
     async def watch(self, changed: Callable[[], object], hup: asyncio.Event) -> None:
-        """Read it again whenever it changes, for ever; call ``changed`` where that matters."""
+        """Read the file now and at each change, for ever; call ``changed`` if it differs.
+
+        Setting ``hup`` has it read, too.
+        """
         while True:
             hup.clear()
             with FileWatch(self.path, hup):
@@ -67,13 +71,13 @@ class FileWatch:
         except (OSError, AttributeError) as e:
             logger.debug("the settings can't be watched: %s", e)
             return
-        # A link to a file elsewhere: both may change.
+        # Where the file is a link, the link or its target may change.
         for file in {path, Path(path.parent.resolve(), path.name).resolve()}:
             self._add(file)
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._ready)
 
     def _add(self, file: Path) -> None:
-        """Watch the folder that a file is in; where there is none, the nearest one above."""
+        """Watch the folder of a file; where that doesn't exist, the nearest folder above it."""
         assert self._inotify is not None
         folder, name = file.parent, file.name
         while not folder.is_dir() and folder != folder.parent:
@@ -86,10 +90,11 @@ class FileWatch:
             self._names.setdefault(number, set()).add(name)
 
     def _ready(self) -> None:
+        """Set the event where a watched name, or the watched folder itself, changed."""
         if self._inotify is None:
             return
         for number, _, name in self._inotify.events():
-            if name in self._names.get(number, ()) or not name:  # the folder itself went
+            if name in self._names.get(number, ()) or not name:  # the folder itself was removed
                 self._stirred.set()
 
     def __enter__(self) -> None:

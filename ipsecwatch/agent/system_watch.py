@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What the system bus tells of the machine: units that run or failed, and sleep.
+"""Watches the system bus for what happens to the machine: units that start or fail, and sleep.
 
-Without systemd or logind nothing is heard, and nothing is told that would rest on it.
+Without systemd or logind there are no such events, and no notification that depends on them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 5.0, 30.0, 300.0)
-"""Seconds between attempts to reach the system bus; the last one for ever."""
+"""Seconds between attempts to reach the system bus; the last one is repeated."""
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = "/org/freedesktop/systemd1"
@@ -36,7 +36,7 @@ _ACTIVE: Final = ("active", "reloading", "deactivating")
 
 
 async def watch_system(tell: Callable[[MachineEvent], object]) -> None:
-    """Tell what the system bus says of the machine, for ever."""
+    """Call ``tell`` with each event of the machine, for ever."""
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -56,7 +56,7 @@ async def watch_system(tell: Callable[[MachineEvent], object]) -> None:
 
 
 class _SystemWatch:
-    """Follows units and sleep over one connection."""
+    """Follows the units and the machine's sleep over one connection to the system bus."""
 
     def __init__(self, connection: BusConnection, tell: Callable[[MachineEvent], object]) -> None:
         self._connection = connection
@@ -67,7 +67,10 @@ class _SystemWatch:
         connection.on_signal = self._heard
 
     async def follow(self) -> None:
-        """Subscribe first, then look, so that nothing falls between. Raises BusError."""
+        """Subscribe to the signals, then read the units' states. Raise BusError.
+
+        In this order no change between the two is lost.
+        """
         await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
         await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")
         for name in (_LOGIND, _SYSTEMD):
@@ -85,9 +88,11 @@ class _SystemWatch:
         await self._connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
 
     async def _match(self, rule: str) -> None:
+        """Subscribe to the signals that fit a rule. Raise BusError."""
         await self._connection.call_bus("AddMatch", "s", f"type='signal',{rule}")
 
     async def _follow_unit(self, unit: Unit) -> None:
+        """Subscribe to a unit's changes, then read its state. Raise BusError."""
         reply = await self._connection.call(
             _SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "LoadUnit", "s", [unit.value]
         )
@@ -101,7 +106,11 @@ class _SystemWatch:
             self._note(unit, reply.body[0])
 
     def _heard(self, signal: Signal) -> None:
-        """Take a signal; any local user may send one that looks like systemd's."""
+        """Handle a signal of systemd, logind or the bus.
+
+        Any user can send one that looks the same, and so the sender is compared with the names'
+        owners.
+        """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == _LOGIND:
                 self._owners[_LOGIND] = signal.body[2]
@@ -114,6 +123,7 @@ class _SystemWatch:
                 self._note(unit, signal.body[1])
 
     def _note(self, unit: Unit, properties: dict[str, Any]) -> None:
+        """Keep a unit's properties, and report its state if that is another than before."""
         known = self._known[unit]
         for name in ("ActiveState", "SubState", "Result"):
             if name in properties:

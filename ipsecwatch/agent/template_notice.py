@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What is told of a template for anybody: how many devices are connected, and that seldom. Pure.
+"""Notifications about a template for any peer: how many devices are connected. Pure.
 
-Its instances have no notices of their own: there may be hundreds, and they come and go all day.
+Its instances have no notifications of their own: there may be hundreds, which come and go all day.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from ipsecwatch.config import TunnelSettings
 
 SELDOM: Final = 60.0
-"""Seconds between two notices of one template."""
+"""Seconds between two notifications about one template."""
 
 _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 
 
 def template_of(name: str) -> str | None:
-    """Return whose instance a tunnel is by its name, ``rw`` for ``rw[3]``; None: nobody's."""
+    """Return the template that a tunnel's name belongs to, ``rw`` for ``rw[3]``; None: none."""
     found = _INSTANCE.fullmatch(name)
     return found[1] if found else None
 
 
 class TemplateNotice:
-    """One template. Times are monotonic."""
+    """What is reported about one template. Times are monotonic, in seconds."""
 
     def __init__(self, name: str, settings: TunnelSettings) -> None:
         state = TunnelState.WAITING
-        # A key that no object path equals.
+        # An object path never has a blank, so this key is unique.
         self.view = View(f"template {name}", name, state, state, Reason.NONE, 0.0, 0.0)
         self.settings = settings
         self.due: float | None = None
@@ -44,7 +44,10 @@ class TemplateNotice:
         self._told_at = -math.inf
 
     def see(self, path: str, state: TunnelState, now: float | None) -> None:
-        """Take note of how an instance is; ``now`` is None for what a list shows."""
+        """Record an instance's state; ``now`` is None for one that a Snapshot lists.
+
+        A Snapshot's instances are counted without a notification.
+        """
         if state is TunnelState.UNKNOWN:
             return
         (self._up.add if state.carries else self._up.discard)(path)
@@ -56,16 +59,16 @@ class TemplateNotice:
             self.due = max(now + self.settings.settle, self._told_at + SELDOM)
 
     def has(self, path: str) -> bool:
-        """Return whether an instance of it is up."""
+        """Return whether this instance of the template is up."""
         return path in self._up
 
     def forget_all(self) -> None:
-        """Take note that a list follows."""
+        """Forget all instances, before those of a Snapshot are recorded."""
         self._up.clear()
         self.due = None
 
     def look(self, now: float) -> News | None:
-        """Return what is told now, if anything."""
+        """Return the news that is due now, or None."""
         if self.due is None or now < self.due:
             return None
         more = len(self._up) > self._told

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A window of the user's terminal, with a tunnel in it. Fixed lists of arguments, and no shell."""
+"""Opens a terminal window that shows a tunnel. It uses lists of arguments, and no shell."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _EXECUTES: Final = {
     "mate-terminal": ("-x",), "terminator": ("-x",), "wezterm": ("start", "--"),
     "xdg-terminal-exec": (),
 }  # fmt: skip
-"""What stands before the command in terminals that don't take ``-e COMMAND ARGUMENT …``, as xterm
-and Debian's x-terminal-emulator do."""
+"""The arguments before the command in terminals that don't take ``-e COMMAND ARGUMENT …``. xterm
+and Debian's x-terminal-emulator take that."""
 
 
 def find_terminal() -> tuple[str, ...]:
-    """Return the beginning of a command line that opens a terminal; none found: nothing."""
-    from shutil import which  # brings all archivers with it, and is asked for by a click alone
+    """Return the first arguments of a command that runs another in a terminal.
+
+    Return an empty tuple where no terminal is installed.
+    """
+    from shutil import which  # imports all archivers; only a click needs it
 
     for name in ("xdg-terminal-exec", os.environ.get("TERMINAL", ""), "x-terminal-emulator"):
         program = which(name) if name else None
@@ -33,9 +36,9 @@ def find_terminal() -> tuple[str, ...]:
 
 
 def command(path: str, name: str) -> tuple[str, ...]:
-    """Return the command that shows a tunnel live, by its path and name as the agent has them.
+    """Return the command that shows a tunnel live, for its path and name in the agent.
 
-    Without a name: all tunnels.
+    Without a name it shows all tunnels.
     """
     program = os.path.abspath(sys.argv[0])
     named = os.path.basename(program) == "ipsecwatch" and os.access(program, os.X_OK)
@@ -47,9 +50,10 @@ def command(path: str, name: str) -> tuple[str, ...]:
 
 
 def open_terminal(path: str, name: str) -> None:
-    """Show a tunnel in a terminal. Needs a running loop; raises nothing.
+    """Show a tunnel in a terminal window, if a terminal is installed.
 
-    The terminal outlives the agent: the transport of an asyncio process kills it when it is closed.
+    It needs a running event loop. A terminal that can't be started is logged. The terminal goes on
+    when the agent ends, and so it isn't an asyncio subprocess: asyncio kills these at the end.
     """
     terminal = find_terminal()
     if not terminal:
@@ -65,7 +69,7 @@ def open_terminal(path: str, name: str) -> None:
 
 
 def _ended(process: subprocess.Popen[bytes], fd: int) -> None:
-    """Leave no zombie of a terminal that was closed."""
+    """Collect the exit status of a terminal that was closed, so that no zombie is left."""
     asyncio.get_running_loop().remove_reader(fd)
     os.close(fd)
     if process.wait() != 0:
@@ -73,7 +77,10 @@ def _ended(process: subprocess.Popen[bytes], fd: int) -> None:
 
 
 def _outside() -> tuple[str, ...]:
-    """Return what starts a program outside of our unit, whose sandbox isn't made for terminals."""
+    """Return the arguments that start a program outside of the agent's unit and its sandbox.
+
+    Return an empty tuple where no unit runs the agent.
+    """
     if os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
         return ()
     return "systemd-run", "--user", "--collect", "--quiet", "--"

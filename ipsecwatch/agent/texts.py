@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What notices say: the one table of sentences for people who never saw ipsec.conf. Pure.
+"""The table of all sentences in notifications, for people who never saw ipsec.conf. Pure.
 
-Whole sentences with named places: none is put together from pieces, so that each can be translated
-as it stands, in packaging/po. What fills a place is a name, a number, one of DURATIONS or a list.
-What an administrator wants to read (leftid=, UDP 500) is in ipsecwatch/reasons.py, for ``status``,
-``monitor`` and the journal.
+Each is a whole sentence with named placeholders, and none is put together from pieces, so that each
+can be translated as it stands (packaging/po). A placeholder stands for a name, a number, one of
+DURATIONS or a list. What an administrator wants to read (leftid=, UDP 500) is in
+ipsecwatch/reasons.py, for ``status``, ``monitor`` and the journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APP_NAME: Final = "VPN"
-"""What notifications say they are from. The desktop file has the same name."""
+"""The program that notifications name as their origin, as in the desktop file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ SUMMARY_TITLES: Final = {
         Kind.DOWN, Kind.RECONNECTING, Kind.STUCK, Kind.PARTIAL, Kind.UNSTABLE,
     },
 }  # fmt: skip
-"""The title of a summary, by the kinds that it may have; the first that has them all."""
+"""The titles of a summary, with the kinds that each may contain; the first that fits counts."""
 CHANGED: Final = Plural("{n} VPN has changed", "{n} VPNs have changed")
 SUMMARY_LINES: Final = {
     Kind.CONNECTED: "Connected: {names}.",
@@ -78,9 +78,9 @@ SUMMARY_LINES: Final = {
     Kind.STUCK: "Not connecting: {names}.",
 }
 NAMES_AND_MORE: Final = Plural("{names} and {n} more", "{names} and {n} more")
-"""A list of names, of which the last ones are only counted."""
+"""A list of names that ends with the number of the others."""
 NAME_IN_FULL: Final = "Its full name: {name}"
-"""Where a name had to be cut in the title."""
+"""The line with a name that had to be cut in the title."""
 
 BUTTONS: Final = {
     Button.DETAILS: "Details",
@@ -91,7 +91,7 @@ BUTTONS: Final = {
     Button.UNMUTE: "Unmute",
 }
 DETAILS_OF_ALL: Final = "VPN details"
-"""The title of what is told of several."""
+"""The title of details about several tunnels."""
 DETAILS_COMMAND: Final = "All that is known: {command}"
 MUTED: Final = {
     Button.MUTE_HOUR: "You hear nothing of it for an hour.",
@@ -200,22 +200,23 @@ REASONS: Final[dict[Reason, Words]] = {
         "The cause isn't known.", "If it doesn't come back, ask whoever runs the VPN."
     ),
 }
-"""Why a VPN isn't up, for each reason; a test holds it complete."""
+"""Why a VPN isn't up, for each reason; a test checks that none is missing."""
 
 
 def messages() -> list[str | Plural]:
-    """Return all texts that are translated, each once, in the order of this table."""
+    """Return all texts that are translated, each once, in the order of this module."""
     tables = [v for name, v in globals().items() if name.isupper() and name != "APP_NAME"]
     return messages_of(*tables)
 
 
 def messages_of(*tables: object) -> list[str | Plural]:
-    """Return the texts in tables such as these, each once."""
+    """Return the texts in tables like these, each once."""
     found = dict.fromkeys(text for table in tables for text in _texts(table))
     return [text for text in found if text]
 
 
 def _texts(value: object) -> Iterator[str | Plural]:
+    """Yield the texts in a table, in its keys too where these are plurals."""
     match value:
         case str() | Plural():
             yield value

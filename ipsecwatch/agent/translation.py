@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The words of people's languages: what texts are called in the one that is in use. Pure.
+"""The translation that is in use, and how a text is looked up in it. Pure.
 
-English is the source; language.py finds another. ``ipsecwatch bar`` may use these, too; all else
-that the program says stays English: logs, the command line, JSON.
+English is the source; language.py finds the user's. ``ipsecwatch bar`` uses this, too; everything
+else stays English: logs, the command line, JSON.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Protocol
 
 
 class Catalog(Protocol):
-    """Translations, as Python's gettext has them."""
+    """The translations of one language, with the methods of Python's gettext."""
 
     def gettext(self, message: str, /) -> str:
         """Return a text in this language."""
 
     def ngettext(self, msgid1: str, msgid2: str, n: int, /) -> str:
-        """Return the form of a text for so many."""
+        """Return the form of a text for ``n`` things in this language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +29,19 @@ class Plural:
     many: str
 
     def of(self, n: int) -> str:
-        """Return the form for so many in the language that is in use."""
+        """Return the form for ``n`` things, in the language that is in use."""
         return _catalogs[0].ngettext(self.one, self.many, n)
 
 
 class English:
-    """The source's own words."""
+    """The texts as they stand in the source."""
 
     def gettext(self, message: str, /) -> str:
-        """Return it."""
+        """Return the text unchanged."""
         return message
 
     def ngettext(self, msgid1: str, msgid2: str, n: int, /) -> str:
-        """Return the form for so many."""
+        """Return the singular for 1, and the plural for all other numbers."""
         return msgid1 if n == 1 else msgid2
 
 
@@ -49,10 +49,10 @@ _catalogs: list[Catalog] = [English()]
 
 
 def use(catalog: Catalog) -> None:
-    """Speak this language from now on, everywhere in this process."""
+    """Use this translation from now on, in the whole process."""
     _catalogs[:] = [catalog]
 
 
 def translated(text: str) -> str:
     """Return a text in the language that is in use."""
-    return _catalogs[0].gettext(text) if text else ""  # of "" gettext has the file's header
+    return _catalogs[0].gettext(text) if text else ""  # gettext("") is the file's header

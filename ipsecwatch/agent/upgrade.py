@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting the agent anew after an upgrade: a session may last for weeks."""
+"""Restarts the agent after an upgrade of its package: a session may last for weeks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ipsecwatch import __version__
 logger = logging.getLogger(__name__)
 
 EXIT_RESTART: Final = 75
-"""The exit code with which systemd starts the agent again: see its unit."""
+"""The exit code after which systemd starts the agent again (see its unit)."""
 _VERSION: Final = re.compile(r"""^__version__ = ["']([0-9][0-9A-Za-z.+~-]*)["']""", re.MULTILINE)
 
 
 def newer_version(on_the_bus: str) -> str:
-    """Return the version that is installed, if the service has another and it is newer than ours.
+    """Return the installed version, if the service has another and it is newer than ours.
 
-    Else "". The service's word alone is none to go by: it may be the older of the two.
+    Return "" otherwise. The service's version alone doesn't decide, as it may be an older one.
     """
     if on_the_bus in ("", __version__):
         return ""
@@ -32,7 +32,10 @@ def newer_version(on_the_bus: str) -> str:
 
 
 def installed_version() -> str:
-    """Return the version of the package that lies where this one was loaded from."""
+    """Return the version of the package in the folder that this one was loaded from.
+
+    Return "" where that can't be read.
+    """
     try:
         text = Path(ipsecwatch.__file__ or "").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -42,16 +45,20 @@ def installed_version() -> str:
 
 
 def _parts(version: str) -> tuple[int, ...]:
+    """Return the numbers at the beginning of a version."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def start_anew() -> int:
-    """Become the installed agent; or return the exit code with which systemd will start it."""
+    """Replace this process by the installed agent, or return the exit code for a restart.
+
+    Under systemd, or where it can't be started, return EXIT_RESTART.
+    """
     if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return EXIT_RESTART
     program = sys.argv[0]
-    # ``python -m`` runs no file that could be run by itself.
+    # With ``python -m``, argv[0] isn't an executable file.
     command = sys.argv if os.access(program, os.X_OK) else [sys.executable, *sys.orig_argv[1:]]
     logger.warning("a newer version is installed: starting it")
     try:
