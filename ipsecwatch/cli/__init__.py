@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The command line: one module a verb."""
+"""The command line: one module for each verb."""

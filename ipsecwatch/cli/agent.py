@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch agent``: notifications in the user's session."""
+"""``ipsecwatch agent``: shows desktop notifications in the user's session."""
 
 from __future__ import annotations
 

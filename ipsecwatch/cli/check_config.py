@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch check-config``: whether the settings of the service and of the agent can be used.
+"""``ipsecwatch check-config``: checks the settings files of the service and of the agent.
 
 The service's unit runs this before a reload, so that bad settings make ``systemctl reload`` fail.
 """
@@ -34,12 +34,12 @@ EXAMPLES: Final = (
 )
 
 _LONGEST: Final = 500
-"""Characters of a path or of a problem that are shown."""
+"""Characters of a path or a problem that are printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One settings file, or the folder of several that couldn't be listed."""
+    """The result for one settings file, or for a folder of them that can't be listed."""
 
     file: Path
     present: bool
@@ -81,7 +81,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(service: Path | None, agent: Path | None) -> list[Checked]:
-    """Read the settings files of the service, of the agent, or of both; None: not these."""
+    """Read the settings files of the service, of the agent, or of both; None: skip it.
+
+    Return a result for each file. Files in the folder F.d count as the service's, too.
+    """
     checked = []
     if service is not None:
         try:
@@ -100,6 +103,7 @@ def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:
 
 
 def _exit_code(checked: list[Checked]) -> int:
+    """Return EXIT_NO for a mistake, EXIT_UNKNOWN where files can't be read, else EXIT_OK."""
     found = [problem for c in checked for problem in c.problems]
     if all(isinstance(problem, UnreadableError) for problem in found):
         return EXIT_UNKNOWN if found else EXIT_OK

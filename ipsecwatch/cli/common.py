@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the verbs share: exit codes, reading input, errors that end in a hint."""
+"""What all verbs share: exit codes, reading input, options, and errors that end in a hint."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EXIT_NO: Final = 1
 """The answer is no."""
 EXIT_USAGE: Final = 2
 EXIT_UNKNOWN: Final = 3
-"""Could not find out."""
+"""The answer isn't known."""
 
 ASK_AFTER: Final = 20.0
 """Seconds without a signal after which verbs that follow the service ask whether it hangs."""
 
 MAX_INPUT: Final = 256 << 20
-"""Bytes of a file or a pipe that are read; the largest status that pluto can give is smaller."""
+"""Bytes of a file or pipe that are read; pluto's largest status is smaller."""
 
 
 S = TypeVar("S")
@@ -51,7 +51,7 @@ class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
 
 
 def fail(failure: Failure) -> int:
-    """Say on stderr why a verb ends, and answer its exit code."""
+    """Print on stderr why a verb ends, with its hint, and return its exit code."""
     line = f"ipsecwatch: {failure.message}"
     if failure.hint:
         line += f". {failure.hint}"
@@ -67,12 +67,12 @@ def wrong_usage(message: str, hint: str) -> Failure:
 Example = tuple[str, str]
 """A command line, and what it does."""
 _COMMAND: Final = 42
-"""Columns of a command; what a longer one does stands below it."""
+"""Columns of a command; the description of a longer one is on the next line."""
 _LONGEST_ERROR: Final = 500
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads a command line. Its help ends in examples, and its errors are one line."""
+    """Parses a command line. Its help ends in examples, and its errors are one line."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Parser(argparse.ArgumentParser):
         self._ends = ends
 
     def error(self, message: str) -> NoReturn:
-        """Raise Failure."""
+        """Raise the Failure that ``ends`` makes of argparse's message and a hint to ``--help``."""
         raise self._ends(clean(message, _LONGEST_ERROR), f"See: {self.prog} --help")
 
     def format_help(self) -> str:
@@ -98,12 +98,16 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Write help as wide as the terminal is."""
+    """Return argparse's formatter for the width of the terminal."""
     return argparse.HelpFormatter(prog, width=max(20, screen_columns() - 2))
 
 
 def screen_columns() -> int:
-    """Return how wide the terminal is, as shutil tells it, which brings all archivers with it."""
+    """Return the width of the terminal in columns; 80 where there is none.
+
+    It does the same as shutil.get_terminal_size(); importing shutil would import all archivers,
+    too.
+    """
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given) > 0:
         return int(given)
@@ -128,9 +132,10 @@ def verb(
     examples: Sequence[Example] = (),
     ends: Callable[[str, str], Failure] = wrong_usage,
 ) -> argparse.ArgumentParser:
-    """Add a verb to the command line: what it does, and examples with what each does.
+    """Add a verb to the command line, and return its parser.
 
-    ``ends`` makes what ends it at wrong usage, from a message and a hint.
+    ``does`` is its description; ``run`` returns its exit code. ``ends`` returns the Failure for
+    wrong usage, from a message and a hint.
     """
     description = f"{does[:1].upper()}{does[1:]}."
     parser = verbs.add_parser(
@@ -141,12 +146,12 @@ def verb(
 
 
 def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
-    """Return a reason for ``--json``: its code, and what to tell a person."""
+    """Return a reason for ``--json``: its code, and its sentence and advice for people."""
     return {"reason": reason.value, **asdict(told)}
 
 
 def load_settings(load: Callable[[], S]) -> S:
-    """Return what ``load`` reads from a settings file. Raise Failure where that can't be used."""
+    """Return what ``load`` reads from a settings file. Raise Failure for an unusable file."""
     from ipsecwatch.config import ConfigError  # not every verb has settings
 
     try:
@@ -156,9 +161,9 @@ def load_settings(load: Callable[[], S]) -> S:
 
 
 def add_instance(parser: argparse.ArgumentParser) -> None:
-    """Add ``--instance NAME`` to a verb; its ``args.instance`` is "" for the service itself.
+    """Add ``--instance NAME`` to a verb; ``args.instance`` is "" for the service itself.
 
-    It goes to the functions of ipsecwatch.client as they take it, and to instance_settings().
+    The functions of ipsecwatch.client, and instance_settings(), take this value as it is.
     """
     parser.add_argument(
         "--instance", type=_instance, default="", metavar="NAME",
@@ -167,7 +172,7 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
 
 
 def _instance(name: str) -> str:
-    """Check the name of an instance. Raise argparse.ArgumentTypeError."""
+    """Return a valid name of an instance, or "". Raise argparse.ArgumentTypeError."""
     if not name:
         return ""
     from ipsecwatch.dbus.names import is_instance  # brings the D-Bus library along
@@ -179,9 +184,9 @@ def _instance(name: str) -> str:
 
 
 def instance_settings(instance: str, path: Path | None = None) -> Settings:
-    """Return the settings of an instance, or of the service itself for "". Raise Failure.
+    """Return the settings of an instance; "": of the service itself. Raise Failure.
 
-    ``path`` takes the place of the usual file.
+    ``path`` is read instead of the usual file.
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
@@ -189,7 +194,10 @@ def instance_settings(instance: str, path: Path | None = None) -> Settings:
 
 
 def read_input(file: str) -> bytes:
-    """Read a file, or stdin for ``-``. Raises Failure."""
+    """Return the bytes of a file, or of stdin for ``-``. Raise Failure.
+
+    Failure is raised also for more than MAX_INPUT bytes.
+    """
     try:
         if file == "-":
             data = sys.stdin.buffer.read(MAX_INPUT + 1)
@@ -206,10 +214,10 @@ def read_input(file: str) -> bytes:
 
 
 def wants_ascii() -> bool:
-    """Return whether the locale is C by the user's word. Python writes UTF-8 there all the same.
+    """Return whether the user has set the locale to C; Python writes UTF-8 there as well.
 
-    On a terminal that takes each byte for a character some of UTF-8's are control characters.
-    Where no locale is set at all UTF-8 is what terminals understand, as systemd has it, too.
+    On a terminal that takes each byte for a character, some bytes of UTF-8 are control characters.
+    Where no locale is set, terminals are taken to understand UTF-8, as systemd does.
     """
     names = ("LC_ALL", "LC_CTYPE", "LANG")
     return next(filter(None, map(os.environ.get, names)), "") in ("C", "POSIX")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch daemon``: what ipsecwatch.service starts."""
+"""``ipsecwatch daemon``: runs the service; ipsecwatch.service starts it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import argparse
 
 EXIT_FAILED = 1
-"""A fault of ours ended the service: systemd's Restart=on-failure starts it again."""
+"""The service ended by an error of its own: systemd's Restart=on-failure restarts it."""
 
 EXAMPLES: Final = (
     ("systemctl start ipsecwatch", "how it is started"),
@@ -42,11 +42,11 @@ EXAMPLES: Final = (
 
 
 DESCRIPTORS: Final = 32
-"""File descriptors without which it isn't worth beginning: twice what a small machine takes."""
+"""File descriptors that the service needs at least: twice what it has open on a small machine."""
 THREADS: Final = 2
-"""One that works out what a poll says, and one that writes the state file."""
+"""One thread to evaluate polls, and one to write the state file."""
 START_LIMIT: Final = 10.0
-"""Seconds in which a thread that was started runs."""
+"""Seconds within which a started thread must run."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(_serve(settings, sender, args.instance, args.config))
     except RefusedError as e:
-        # What takes other settings isn't tried again and again.
+        # With EXIT_USAGE systemd doesn't restart it: it needs other settings.
         code = EXIT_USAGE if isinstance(e, SocketTakenError) else EXIT_UNKNOWN
         raise Failure(str(e), e.hint, code) from e
     except RuntimeError as e:
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             raise
         hint = "See how many tasks it may have: systemctl show --property=TasksMax ipsecwatch"
         raise Failure("no thread can be started", hint) from e
-    except CoreEndedError:  # it was logged; systemd starts the service again
+    except CoreEndedError:  # it was logged; systemd restarts the service
         return EXIT_FAILED
     finally:
         sender.close()
@@ -89,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_libsystemd() -> None:
-    """Raise Failure where systemd's library can't be used: no start will mend that."""
+    """Raise Failure where libsystemd can't be used.
+
+    Its exit code keeps systemd from starting the service again, which wouldn't help.
+    """
     try:
         binding()
     except NoLibraryError as e:
@@ -97,7 +100,7 @@ def _require_libsystemd() -> None:
 
 
 def _check_descriptors() -> None:
-    """Raise Failure where too few files may be open."""
+    """Raise Failure where this process may open fewer than DESCRIPTORS files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if 0 <= limit < DESCRIPTORS:
         hint = f"It takes {DESCRIPTORS} at least, and more with a large journal: LimitNOFILE="
@@ -105,9 +108,10 @@ def _check_descriptors() -> None:
 
 
 def _started_threads() -> ThreadPoolExecutor:
-    """Start all threads that are ever needed, while there are some to be had. Raise RuntimeError.
+    """Start all threads that the service ever needs. Raise RuntimeError.
 
-    One that couldn't be started in the midst of it would leave its work behind, to be done later.
+    A thread that couldn't be started later would leave its work undone in the middle of the
+    service.
     """
     pool = ThreadPoolExecutor(THREADS)
     all_run = Barrier(THREADS, timeout=START_LIMIT)
@@ -115,7 +119,7 @@ def _started_threads() -> ThreadPoolExecutor:
         for _ in range(THREADS):
             pool.submit(all_run.wait)
     except RuntimeError:
-        all_run.abort()  # or the first would wait for the second
+        all_run.abort()  # or a started thread would wait for the other
         raise
     return pool
 
@@ -123,6 +127,7 @@ def _started_threads() -> ThreadPoolExecutor:
 async def _serve(
     settings: config.Settings, sender: Sender, instance: str, path: Path | None
 ) -> None:
+    """Run the service until it ends. Raise RuntimeError, RefusedError, CoreEndedError."""
     asyncio.get_running_loop().set_default_executor(_started_threads())
     path = path or config.settings_file(instance)
     await Service(settings, sender, path, StateFile.of_unit(), instance).run()

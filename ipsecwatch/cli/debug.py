@@ -13,7 +13,7 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.service.journald import LogHandler, Sender, harmless, stderr_is_journal
 
 VARIABLE: Final = "IPSECWATCH_DEBUG"
-"""Modules or folders, without ``ipsecwatch.``, with commas between; ``all`` for all of them."""
+"""The variable with modules or folders, without ``ipsecwatch.``, between commas; or ``all``."""
 ALL: Final = "all"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
 
@@ -21,25 +21,26 @@ logger = logging.getLogger(__name__)
 
 
 class LineFormatter(logging.Formatter):
-    """Writes a record for stderr. Whatever a value in it contains, the record stays one line.
+    """Formats a record for stderr as one line, whatever its values contain.
 
-    Only the traceback of an error, which is ours, has lines of its own.
+    Only the traceback of an error, which is our own text, has several lines.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name
-        """Return the line."""
+        """Return a record's line, without its traceback."""
         return harmless(super().formatMessage(record)).replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback if there is one."""
+        """Return a record's line, with the traceback below it if there is one."""
         return harmless(super().format(record))
 
 
 def begin(value: str) -> None:
-    """Log from now on what the modules named in ``value`` have to say; never on stdout.
+    """Log debug messages of the modules named in ``value`` from now on, on stderr.
 
-    In the journal, with the module as ``LOGGER=``, where that is what stderr is. A verb that logs
-    in its own way (the service) replaces the handler and keeps the levels.
+    Where stderr is the journal, each entry names its module as ``LOGGER=``. The service, which logs
+    in its own way, replaces the handler and keeps the levels. For a name that isn't a module, log a
+    warning that lists the folders.
     """
     if stderr_is_journal():
         handler: logging.Handler = LogHandler(Sender())
@@ -58,13 +59,13 @@ def begin(value: str) -> None:
 
 
 def is_module(name: str) -> bool:
-    """Return whether there is such a module, or folder, below ``ipsecwatch``."""
+    """Return whether ``ipsecwatch`` has such a module or folder."""
     path = _top() / name.replace(".", "/")
     return bool(_NAME.fullmatch(name)) and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def folders() -> list[str]:
-    """Return the folders of the code, which are names to begin with."""
+    """Return the names of the code's folders."""
     return sorted(p.parent.name for p in _top().glob("*/__init__.py"))
 
 

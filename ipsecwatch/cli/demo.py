@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch demo``: the whole way on a private bus, with recordings of real tunnels.
+"""``ipsecwatch demo``: shows the whole program at work on a private bus, with recorded tunnels.
 
-Everything is real but pluto, who is played from recordings: control socket, poller, parser,
-tracker, service, D-Bus, journal entries, agent. No root, no libreswan; nothing is left behind.
+Everything is real except pluto, which is played from recordings: control socket, poller, parser,
+tracker, service, D-Bus, journal entries, agent. It needs neither root nor libreswan, and leaves
+nothing behind.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise Failure("--speed must be from 0.5 to 20", "4 is a good one", EXIT_USAGE)
     if shutil.which("dbus-daemon") is None:
         raise Failure("dbus-daemon is not installed", "Debian, Ubuntu: apt install dbus-daemon")
-    # What is to be seen is on stdout; that there is no desktop here is no news.
+    # The demo's output is on stdout; a missing desktop needs no warning.
     logging.getLogger("ipsecwatch").addHandler(logging.NullHandler())
     logging.getLogger("ipsecwatch").propagate = False
     return asyncio.run(_play(args.speed))
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """What is played, by seconds since its start."""
+    """What a recording contains, by seconds since its start."""
 
     status: Timeline
     log: list[tuple[float, LogLine]]
@@ -90,7 +91,7 @@ class _Played:
 
     @classmethod
     def load(cls, path: Path) -> _Played:
-        """Read a recording. Raise recording.RecordingError."""
+        """Return the content of a recording. Raise recording.RecordingError."""
         statuses: list[tuple[float, str]] = []
         log: list[tuple[float, LogLine]] = []
         start: float | None = None
@@ -104,6 +105,7 @@ class _Played:
 
 
 async def _play(speed: float) -> int:
+    """Play the recording on a private bus, with a fake pluto; return the exit code."""
     with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
         folder = Path(name)
         played = _Played.load(RECORDING)
@@ -115,6 +117,7 @@ async def _play(speed: float) -> int:
 
 
 async def _perform(stage: _Stage, played: _Played, control: str) -> int:
+    """Run the service, the monitor and the agent until the recording or the user ends it."""
     speed = stage.speed
     service = Service(
         Settings(
@@ -133,13 +136,13 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
     )
     tasks = [
         asyncio.create_task(service.run(), name="service"),
-        asyncio.create_task(_speak(stage, played, service), name="log"),
+        asyncio.create_task(_play_log(stage, played, service), name="log"),
         asyncio.create_task(_monitor(stage), name="monitor"),
         asyncio.create_task(session.work(AgentSettings(), world), name="agent"),
         asyncio.create_task(asyncio.sleep(played.length / speed + 1.0), name="end"),
         asyncio.create_task(stop.wait(), name="interrupted"),
     ]
-    await asyncio.sleep(0)  # service and agent take the signals for themselves; here they are ours
+    await asyncio.sleep(0)  # service and agent set their own handlers first; then ours replace them
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
@@ -158,27 +161,29 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
 
 @dataclass(slots=True)
 class _Entries:
-    """What takes the journal's entries where there is no journal: a stream of lines."""
+    """A stream that the service writes journal entries to, as lines, instead of the journal."""
 
     stage: _Stage
 
     def write(self, text: str) -> int:
+        """Show each line as a journal entry; return the number of characters."""
         for line in text.splitlines():
             self.stage.wrote(line)
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Return at once: no text is buffered."""
 
 
-async def _speak(stage: _Stage, played: _Played, service: Service) -> None:
-    """Hand the service what pluto logged, as the journal would."""
+async def _play_log(stage: _Stage, played: _Played, service: Service) -> None:
+    """Pass pluto's recorded log lines to the service at their time, as the journal would."""
     for second, line in played.log:
         await asyncio.sleep((second - stage.second()) / stage.speed)
         service.hear(line)
 
 
 async def _monitor(stage: _Stage) -> None:
+    """Show the first Snapshot and all transitions that come over the bus, for ever."""
     async with contextlib.aclosing(client.follow()) as events:
         async for event in events:
             if isinstance(event, client.Snapshot):
@@ -189,10 +194,13 @@ async def _monitor(stage: _Stage) -> None:
 
 @contextlib.asynccontextmanager
 async def _bus(folder: Path) -> AsyncIterator[None]:
-    """Run a bus of our own, which this process takes for the system's, and the session's too."""
+    """Run a private bus; this process uses it as system bus, and as session bus without another.
+
+    Raise Failure where dbus-daemon ends at once.
+    """
     socket, settings = folder / "bus", folder / "bus.conf"
     settings.write_text(BUS.format(path=socket))
-    # A session of its own: Ctrl-C is for us, and we end it when all else has ended.
+    # In a session of its own, it doesn't get Ctrl-C; it is ended after everything else.
     daemon = await asyncio.create_subprocess_exec(
         "dbus-daemon", f"--config-file={settings}", "--nofork", "--nopidfile", "--nosyslog",
         start_new_session=True, stdout=asyncio.subprocess.DEVNULL,
@@ -217,7 +225,7 @@ async def _bus(folder: Path) -> AsyncIterator[None]:
 
 @dataclass(slots=True)
 class _Stage:
-    """Where it all is shown, by the clock of the recordings."""
+    """Prints what happens, with the recording's time."""
 
     speed: float
     paint: terminal.Paint
@@ -225,17 +233,17 @@ class _Stage:
     signals: int = 0
     entries: int = 0
     on_desktop: int = 0
-    """Notices that a notification server took."""
+    """Notifications that a notification server showed."""
     notices: int = 0
-    """Notices that there was no server for."""
+    """Notifications that no server could show."""
     wide: int = field(default_factory=terminal.columns)
 
     def second(self) -> float:
-        """Tell the time, in seconds of the recordings."""
+        """Return the time in seconds of the recording."""
         return (time.monotonic() - self.began) * self.speed
 
     def open(self, played: _Played) -> None:
-        """Begin, and say what is to be seen."""
+        """Start the clock, and print what will be shown."""
         self.began = time.monotonic()
         length = played.length
         self._paragraph(
@@ -245,12 +253,12 @@ class _Stage:
         )
 
     def first(self, seen: client.Snapshot) -> None:
-        """Show what there is."""
+        """Print the names of the tunnels in the first Snapshot."""
         names = ", ".join(sorted(v.name for v in seen.tunnels.values())) or "nothing yet"
         self._say(self.paint.dim(f"the service watches {names}"))
 
     def changed(self, change: client.Change) -> None:
-        """Show a transition as it came over the bus."""
+        """Print a transition that came over the bus."""
         self.signals += 1
         told = f"Tunnel{change.told.capitalize()}" if change.told else "TunnelStateChanged"
         old = terminal.pad(change.old.value, 10)
@@ -258,7 +266,7 @@ class _Stage:
         sign = self.paint.state(change.new, terminal.mark(change.new))
         line = f"{sign} {terminal.pad(change.name, 9)} {old} → {new}"
         signal_ = f"{told} #{change.serial}"
-        # Where it is narrow, the signal has a line of its own.
+        # On a narrow terminal, the signal has a line of its own.
         if len("0:00  ● ") + 9 + 1 + 10 + 3 + 10 + 1 + len(signal_) <= self.wide:
             self._say(f"{line} {self.paint.dim(signal_)}")
         else:
@@ -271,22 +279,22 @@ class _Stage:
                 self._more("", words.advice)
 
     def wrote(self, entry: str) -> None:
-        """Show a journal entry."""
+        """Print a journal entry, without its priority."""
         self.entries += 1
         self._more("journal", entry[3:] if entry.startswith("<") else entry)
 
     def shown(self, notice: Notification) -> None:
-        """Show a notification that the desktop shows, too."""
+        """Print a notification that the desktop shows as well."""
         self.on_desktop += 1
         self._more("notice", plain(notice))
 
     def unshown(self, notice: Notification) -> None:
-        """Show a notification that there is no desktop for."""
+        """Print a notification that there is no desktop for."""
         self.notices += 1
         self._more("notice", plain(notice))
 
     def close(self) -> None:
-        """Say what there was."""
+        """Print how many transitions, entries and notifications there were."""
         shown = f"{self.on_desktop} notices were shown on the desktop"
         printed = f"{self.notices} notices would have been shown on a desktop"
         notices = " and ".join(
@@ -305,7 +313,7 @@ class _Stage:
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        """Print a labelled paragraph; one without a label goes on with the one before."""
+        """Print a labelled paragraph; one without a label continues the one before."""
         label = f"        {self.paint.dim(terminal.pad(kind, 8))} "
         for piece in terminal.wrap(text, self.wide - 17):
             print(f"{label}{piece}", flush=True)

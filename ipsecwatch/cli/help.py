@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch help [VERB]``: the same as ``VERB --help``."""
+"""``ipsecwatch help [VERB]``: prints the same as ``VERB --help``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: find the verb, import its module, run it."""
+"""The command line: finds the verb, imports its module, and runs it."""
 
 from __future__ import annotations
 
@@ -26,11 +26,15 @@ _EXAMPLES: Final = (
 
 
 def run(argv: list[str]) -> int:
-    """Parse the command line, run its verb, and answer the exit code."""
+    """Parse the command line, run its verb, and return the exit code.
+
+    A pipe that nobody reads any more ends the verb quietly, as in other tools. Characters that
+    stdout can't show are written with backslashes.
+    """
     if sys.stdout is None:  # closed, as by >&-
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 has no “●”
+        if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 can't encode “●”
             plain = "ascii" if stream.isatty() and wants_ascii() else None
             stream.reconfigure(encoding=plain, errors="backslashreplace")
     # Output into `head` ends quietly, as other tools do.
@@ -63,11 +67,12 @@ def _print(line: str) -> None:
 
 
 def _silence() -> None:
-    """Let what is still to be written go nowhere."""
+    """Send all further output to /dev/null."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:
+    """Run the verb, with debug logging where that is set. Raise Failure."""
     verb = argv[0] if argv else ""
     if verb not in VERBS:
         return _without_verb(argv)
@@ -82,7 +87,7 @@ def _run(argv: list[str]) -> int:
 
 
 def _without_verb(argv: list[str]) -> int:
-    """Answer --help and --version, and say what is wrong with all else."""
+    """Handle --help and --version. Raise Failure for anything else but an empty line."""
     if argv and not argv[0].startswith("-"):
         from ipsecwatch.cli import suggest
 
@@ -101,7 +106,7 @@ def parser_of(verb: str) -> argparse.ArgumentParser:
 
 
 def summary() -> Parser:
-    """Return a parser that knows of each verb only what it does."""
+    """Return a parser that lists each verb with its description only."""
     whole, verbs = _bare()
     for name, does in VERBS.items():
         verbs.add_parser(name, help=does)
@@ -109,6 +114,7 @@ def summary() -> Parser:
 
 
 def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]]:
+    """Return the top parser and its action for verbs, which has none yet."""
     whole = Parser(
         prog="ipsecwatch",
         description="Watches libreswan IPsec tunnels, and only watches.",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch mute``: of which tunnels the agent tells nothing, and for how long."""
+"""``ipsecwatch mute``: stops the agent's notifications about a tunnel, for some time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> str:
-    """Do what is asked for; return what that was."""
+    """Add or remove a mute, as the arguments ask; return a line about it, or "". Raise Failure."""
     name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
         if args.undo or args.until:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch parse``: any of libreswan's status texts as one JSON object."""
+"""``ipsecwatch parse``: prints any of libreswan's status texts as one JSON object."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def run(args: argparse.Namespace) -> int:
     if args.file == "-" and sys.stdin.isatty():
         print("Paste a status text of libreswan's, then press Ctrl-D.", file=sys.stderr)
     report = saved_text.read_report(args.file, args.command)
-    # Only without an indent does Python's fast encoder write it.
+    # Python's fast encoder is used only without indent.
     indent = 2 if sys.stdout.isatty() else None
     sys.stdout.write(json.dumps(to_json(report), ensure_ascii=True, indent=indent) + "\n")
     return EXIT_OK
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Turn a report into the object that ``parse`` prints (format 1).
+    """Return the object that ``parse`` prints for a report (format 1).
 
-    Bytes that are no UTF-8 stand in its strings as lone surrogates, U+DC80 to U+DCFF. Beside what
-    decides about tunnels there is everything else that was printed: ``details`` of a connection
+    Bytes that aren't UTF-8 are lone surrogates in its strings, U+DC80 to U+DCFF. Beside what
+    decides about tunnels it has everything else that was printed: ``details`` of a connection
     (connection_fields.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the
     counters of ``globalstatus`` (daemon_info.py), the ``pools`` of ``addresspoolstatus`` and the
     lines of ``briefconnectionstatus`` as ``briefs``.
@@ -98,7 +98,7 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def _tunnel(t: Tunnel) -> dict[str, Any]:
-    """Tell how a tunnel is by this text alone, and which parts of it would tell more."""
+    """Return a tunnel's state by this text alone, and which missing parts would show more."""
     return {
         "name": t.name,
         "state": t.state,
@@ -188,7 +188,7 @@ def _connection(c: Connection) -> dict[str, Any]:
 
 
 def _amount(max_bytes: str | None) -> int | None:
-    """Read ``max_bytes`` as a number of bytes."""
+    """Return ``max_bytes`` as a number of bytes; None where it isn't a number."""
     try:
         return amount(max_bytes) if max_bytes is not None else None
     except ValueError:

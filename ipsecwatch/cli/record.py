@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch record``: what pluto says and logs, second by second, for a bug report or a test."""
+"""``ipsecwatch record``: records pluto's answers and log lines, for a bug report or a test."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             recorder = _Recorder(out, settings, args.interval, redactor)
             asyncio.run(recorder.run(args.duration))
     except Failure:
-        args.out.unlink()  # there is nothing in it
+        args.out.unlink()  # it is empty
         raise
     name = clean(str(args.out))
     print(f"{recorder.answers} answers and {recorder.lines} log lines in {name}")
@@ -85,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Recorder:
+    """Asks pluto again and again, and writes its answers and log lines to the recording."""
+
     def __init__(
         self,
         out: recording.Writer,
@@ -102,14 +104,18 @@ class _Recorder:
         self._reader = Reader()
         self._screen = _Screen()
         self._answered: tuple[Answer, Report] | None = None
-        """The last answer, and what it says."""
+        """The last answer, and its report."""
         self._trouble = ""
-        """Why pluto's log file can't be read, as it was said last."""
+        """Why pluto's log file can't be read, as it was last printed."""
         self.answers = 0
         self.lines = 0
 
     async def run(self, duration: float | None) -> None:
-        """Record until the time is over, or a signal comes. Raise Failure where nobody can be."""
+        """Record until the time is over, or a signal comes. Raise Failure where nothing can be.
+
+        ``duration`` is in seconds; None: no limit. Nothing can be recorded where this user may not
+        ask pluto, or where libreswan isn't installed.
+        """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -132,7 +138,10 @@ class _Recorder:
             self._screen.close()
 
     async def _rounds(self, rest: float, stop: asyncio.Event, end: float) -> None:
-        """Ask again and again, and leave pluto alone in between."""
+        """Ask again and again until ``stop`` or ``end``, with pauses between the rounds.
+
+        ``rest`` is the first pause, in seconds.
+        """
         loop = asyncio.get_running_loop()
         while not stop.is_set() and loop.time() < end:
             self._screen.show(f"{self.answers} answers, {self.lines} log lines")
@@ -143,7 +152,7 @@ class _Recorder:
             rest = await self._round()
 
     async def _round(self) -> float:
-        """Ask what there is to ask; answers how long to leave pluto alone."""
+        """Ask for status and traffic, and write them; return the seconds to wait after that."""
         status = await self._ask(Command.STATUS)
         self._write(status)
         await self._follow()
@@ -153,10 +162,14 @@ class _Recorder:
         return max(self._interval, self._rest(status) + self._rest(traffic))
 
     def _rest(self, entry: dict[str, Any] | None) -> float:
+        """Return the seconds without a question that an answer costs: BUDGET times its duration."""
         return BUDGET * float(entry["took"]) if entry else 0.0
 
     async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
-        """Ask once; answers an entry of the recording, or None where this can't be asked."""
+        """Ask pluto once; return the recording's entry, or None where it can't be asked this.
+
+        Raise Failure at the first question where recording would be useless.
+        """
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
         try:
@@ -188,7 +201,7 @@ class _Recorder:
                 self._screen.say(f"pluto's log file: {trouble}")
 
     def _heard(self, line: LogLine, *, from_file: bool) -> bool:
-        """Record a line. None brings the next question forward: it comes in its own time."""
+        """Record a log line. Return False: no line causes an earlier question."""
         self.lines += 1
         entry = {"at": round(line.at, 3), "journal": line.text, "identifier": line.identifier}
         self._put(entry if from_file else {**entry, "unit": self._settings.unit})
@@ -207,7 +220,7 @@ class _Recorder:
 
 
 def _refuse(e: AskError, settings: Settings) -> None:
-    """Raise Failure where recording on and on would record nothing."""
+    """Raise Failure where recording is forbidden, or libreswan isn't installed."""
     if e.forbidden:
         raise Failure(str(e), e.hint_for(find_unit(settings.unit)))
     never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
@@ -219,12 +232,14 @@ def _refuse(e: AskError, settings: Settings) -> None:
 
 
 def _failed(e: AskError, took: float) -> dict[str, Any]:
+    """Return the fields of an entry for a question that failed; ``took`` is in seconds."""
     fields = {"exit": None, "stdout": e.partial, "stderr": "", "took": took, "via": e.via}
     hangs = e.trouble is Trouble.UNREACHABLE and "within" in str(e)
     return {**fields, "error": str(e), **({"timed_out": True} if hangs else {})}
 
 
 def _answered(answer: Answer) -> dict[str, Any]:
+    """Return the fields of an entry for an answer."""
     return {
         "exit": answer.exit if answer.via is Via.WHACK else None,
         "stdout": answer.text,
@@ -235,7 +250,7 @@ def _answered(answer: Answer) -> dict[str, Any]:
 
 
 class _Screen:
-    """Says on stderr, once each, how pluto is; at a terminal, in one line, what there is so far."""
+    """Prints on stderr how pluto is, when that changes; on a terminal the counts, in one line."""
 
     def __init__(self) -> None:
         self._tracker = Tracker()
@@ -243,7 +258,7 @@ class _Screen:
         self._said = ""
 
     def look(self, poll: Poll) -> None:
-        """Take note of how pluto and its tunnels are."""
+        """Record a poll, and print how pluto is if that has changed."""
         self._tracker.observe(poll)
         how = _how(self._tracker.pluto if poll.report else poll.pluto, poll)
         if how != self._said and (how or self._said):
@@ -256,7 +271,7 @@ class _Screen:
         print(clean(text), file=sys.stderr, flush=True)
 
     def show(self, counts: str) -> None:
-        """Print what there is so far, in place of what was printed so last."""
+        """Print the counts so far, over the counts printed before."""
         if self._is_terminal:
             rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
             tunnels = terminal.count(rows) if rows else "no tunnels"
@@ -265,13 +280,13 @@ class _Screen:
             print(f"\r\x1b[K{line[:wide]}", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Leave the line free."""
+        """Erase the line of counts."""
         if self._is_terminal:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _how(pluto: PlutoState, poll: Poll) -> str:
-    """Return in words how pluto is; empty where it is well."""
+    """Return how pluto is in words; "" where it runs normally."""
     if pluto is PlutoState.STARTING:
         return "pluto is starting, which is recorded."
     return f"{poll.why}, which is recorded." if poll.report is None else ""

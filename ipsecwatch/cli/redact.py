@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch redact``: a recording, or a text, without what is private."""
+"""``ipsecwatch redact``: writes a recording, or a text, without what is private in it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     redactor = Redactor()
     is_recording = _is_recording(data)
     if is_recording:
-        # What is private is learnt from the whole before anything is written.
+        # First find what is private in the whole, then write.
         for _ in _entries(data, redactor):
             pass
         redactor.again()
@@ -73,7 +73,7 @@ def told(counts: Mapping[Kind, int]) -> str:
 
 
 def create(make: Callable[[], T], path: Path) -> T:
-    """Return what ``make`` returns. Raise Failure where the file can't be made."""
+    """Return what ``make`` returns. Raise Failure where the file ``path`` can't be made."""
     try:
         return make()
     except OSError as e:
@@ -82,6 +82,10 @@ def create(make: Callable[[], T], path: Path) -> T:
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
+    """Return the data without gzip's compression. Raise Failure.
+
+    The readable beginning of a damaged file is returned.
+    """
     if not data.startswith(GZIP):
         return data
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -101,12 +105,13 @@ def _unpacked(data: bytes, name: str) -> bytes:
 
 
 def _is_recording(data: bytes) -> bool:
+    """Return whether the first line is the head of a recording."""
     head = _object(data[: data.find(b"\n") + 1 or len(data)])
     return head is not None and head.get("kind") == recording.KIND
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the object that a line is; None: it is none."""
+    """Return the JSON object that a line contains; None where it contains none."""
     try:
         found = json.loads(line.decode("utf-8", "surrogateescape"))
     except (ValueError, RecursionError):
@@ -115,7 +120,10 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
-    """Redact a recording line by line. What is no entry is left out; ``said``: and counted."""
+    """Yield the lines of a recording, redacted. Lines that aren't JSON objects are left out.
+
+    ``said``: print how many were left out.
+    """
     at, number, lost = 0, 0, 0
     while at < len(data):
         end = data.find(b"\n", at) + 1 or len(data)
@@ -133,6 +141,7 @@ def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator
 
 
 def _write(path: Path, parts: Iterator[bytes]) -> None:
+    """Write the parts to a new file, compressed for *.gz, or to stdout for ``-``. Raise Failure."""
     if str(path) == "-":
         for part in parts:
             sys.stdout.buffer.write(part)

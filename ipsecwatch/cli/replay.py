@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch replay``: a recording through the same code that the service runs."""
+"""``ipsecwatch replay``: runs a recording through the parser and tracker of the service."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]:
-    """Replay a recording: every transition, the silent first looks included."""
+    """Yield every transition of a recording, those of the first report included.
+
+    Raise RecordingError. ``clock`` waits before each entry.
+    """
     _, entries = recording.read(path)
     tracker, reader = Tracker(), Reader()
     for entry in recording.settled(entries):
@@ -77,6 +80,7 @@ class _Clock:
     start: tuple[float, float] | None = None
 
     def wait(self, at: float) -> None:
+        """Wait until the entry's time ``at``, in seconds since the epoch, is due."""
         if self.speed <= 0:
             return
         if self.start is None:
@@ -86,7 +90,7 @@ class _Clock:
 
 
 def as_json(change: Transition) -> str:
-    """Write a transition as one line of JSON."""
+    """Return a transition as one line of JSON."""
     return json.dumps(
         {
             "format": 1,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Saved texts for the verbs that take them as they are: ``status --file`` and ``parse``.
+"""Saved texts for the verbs that read them unchanged: ``status --file`` and ``parse``.
 
-Such a text is libreswan's own, from its first line to its last. What was quoted, indented, logged
-or cut to pieces is for ``explain``, which says what it makes of it; what is none of libreswan's is
-refused.
+Such a text is what libreswan printed, from the first line to the last. A text that was quoted,
+indented, logged or cut into pieces is for ``explain``, which repairs it and says so. A text that
+isn't libreswan's is refused.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _OTHERS: Final = (
     (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
 )  # fmt: skip
-"""What else a file may be, by its first bytes, and what to do with it."""
+"""Other kinds of files, by their first bytes, and what to do with them."""
 
 
 def read_report(file: str, command: str | None = None) -> Report:
     """Read a file, or stdin for ``-``, as the answer to a command.
 
-    Raise Failure where it isn't libreswan's, or must be repaired before it can be read. What lines
-    that can't be read hide may be missing: the report isn't complete then.
+    Raise Failure where it isn't libreswan's, or must be repaired before it can be read. Where lines
+    can't be read, tunnels may be missing; the report isn't complete then.
     """
     data = _data(file)
     report = _report(data, file, command)
@@ -52,9 +52,9 @@ def read_report(file: str, command: str | None = None) -> Report:
 
 
 def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
-    """Read a file, or stdin for ``-``, and return what it says and its tunnels.
+    """Read a file, or stdin for ``-``; return its report and its tunnels.
 
-    Raise Failure also where ``explain``, which repairs texts, makes other tunnels of it.
+    Raise Failure also where ``explain``, which repairs texts, finds other tunnels or states in it.
     """
     data = _data(file)
     report = _report(data, file)
@@ -66,14 +66,14 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
 
 
 def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
-    """Return the tunnels that explain makes of a text; None: of this one the same."""
+    """Return the tunnels that explain finds in a text; None where the report has no gaps."""
     if report.complete and not report.unrecognised_count:
         return None
     return reading.read(data.decode("utf-8", "surrogateescape")).tunnels
 
 
 def _data(file: str) -> bytes:
-    """Read what may be text."""
+    """Return the bytes of a file that may be text. Raise Failure."""
     data = read_input(file)
     _refuse_others(data)
     if b"\0" in data:
@@ -82,18 +82,22 @@ def _data(file: str) -> bytes:
 
 
 def _refuse_others(data: bytes) -> None:
-    """Raise Failure where a file is of a kind of its own, and none of these texts."""
+    """Raise Failure for a file of another known format."""
     for begin, what, hint in _OTHERS:
         if data.startswith(begin):
             raise Failure(f"{_NO_STATUS}: it is {what}", hint)
 
 
 def _report(data: bytes, file: str, command: str | None = None) -> Report:
+    """Return the report of a text. Raise Failure where it isn't one answer of libreswan's.
+
+    The message says what else it is: several answers, a log, or a text that must be repaired.
+    """
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
     if not report.complete and len(answers.divide(text)) > 1:
         raise Failure("this text has more than one answer of pluto's", _try(file))
-    # In a text without a line end the last line counts for nothing.
+    # The parser ignores a last line without a line end.
     if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(text):
         return report
     seen = reading.read(text)
@@ -109,17 +113,18 @@ def _try(file: str) -> str:
 
 
 _SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
-"""A line of libreswan's, whether or not it can be read."""
+"""A state line of libreswan's, whether or not it can be read."""
 
 
 def _is_libreswans(report: Report) -> bool:
-    """Return whether a text is, for the most part, an answer of libreswan's, an empty one too."""
+    """Return whether most of a text is an answer of libreswan's; an empty text is, too."""
     if report.connections or report.states or report.traffic or report.pending or report.version:
         return True
     return len(report.other) + len(report.shunts) >= report.unrecognised_count
 
 
 def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]:
+    """Return name, state and reason of each tunnel."""
     return {(t.name, t.state, t.reason) for t in tunnels}
 
 

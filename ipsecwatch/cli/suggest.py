@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What somebody may have meant by a verb, a tunnel's name or a word that there isn't."""
+"""Suggests what was meant by a verb, a tunnel's name or a word that doesn't exist."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 _MOST: Final = 3
 _CLOSE: Final = 0.7
-"""How much alike two words have to be, from 0 to 1 (difflib)."""
+"""How similar two words must be, from 0 to 1 (difflib)."""
 _FEW: Final = 10
-"""Names that are listed where none of them is like the one that was given."""
+"""Up to this number of names, all are listed where none is similar."""
 _LONGEST: Final = 256
-"""Characters of a word that are compared; a name that is shown isn't longer."""
+"""Characters of a word that are compared; no name that is shown is longer."""
 
 
 def similar(word: str, known: Mapping[str, str]) -> list[str]:
-    """Return what may have been meant, the likeliest first: values of ``known``.
+    """Return the values of ``known`` whose keys are like a word, the likeliest first.
 
-    Its keys are the same words in the form in which they are compared, as ``word`` is. Where none
-    is much alike, those that begin with it count.
+    The keys are the values in the form that is compared, as ``word`` is. Where none is much alike,
+    return those whose keys begin with ``word``.
     """
-    import difflib  # 5 ms that only a mistake costs
+    import difflib  # takes 5 ms, and only a mistake needs it
 
     word = word[:_LONGEST]
     close = difflib.get_close_matches(word, known, n=_MOST, cutoff=_CLOSE)
@@ -41,22 +41,23 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 
 def question(words: Collection[str]) -> str:
-    """Ask whether one of these was meant; "" where there is none."""
+    """Return the question whether one of these words was meant; "" without words."""
     *others, last = words or [""]
     listed = f"{', '.join(others)} or {last}" if others else last
     return f"Did you mean {listed}?" if listed else ""
 
 
 def no_such_verb(verb: str) -> Failure:
-    """Say that there is no such verb."""
+    """Return the Failure for a verb that doesn't exist."""
     hint = did_you_mean(verb, VERBS) or "There are those of: ipsecwatch --help"
     return Failure(f"no such verb: {clean(verb, 80)}", hint, EXIT_USAGE)
 
 
 def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failure:
-    """Say that there is no such tunnel, and which there are; with many, which are alike.
+    """Return the Failure for a tunnel that doesn't exist.
 
-    ``title`` is what people call it, where that isn't its name.
+    Its hint has similar names; else all names where they are few. ``title`` is the name by which
+    people know the tunnel, where that isn't ``name``.
     """
     hint = did_you_mean(name, names)
     if not hint and len(names) <= _FEW:

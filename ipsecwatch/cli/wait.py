@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch wait``: until tunnels are up, down or stuck, for scripts and units.
+"""``ipsecwatch wait``: waits until tunnels are up, down or stuck, for scripts and units.
 
-Nothing is missed between looking and waiting: the service's signals are subscribed to first.
+No change is missed between the first look and the wait: the signals are subscribed to first.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ EXAMPLES: Final = (
 )
 
 LONGEST: Final = 1e9
-"""Seconds of --timeout."""
+"""Seconds that --timeout may have."""
 FIRST_LOOK: Final = 10.0
 """Seconds that the service may take to answer where --timeout is 0."""
 
@@ -71,6 +71,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _seconds(text: str) -> float:
+    """Return the seconds of --timeout. Raise argparse.ArgumentTypeError."""
     try:
         seconds = float(text)
     except ValueError:
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
-    """Wait until it is so, and return True; False where the time is up."""
+    """Wait until the tunnels are as wanted and return True; False after the time limit."""
     patience = FIRST_LOOK if limit == 0 else limit
     with contextlib.suppress(TimeoutError):
         following = client.follow(instance, ask_after=ASK_AFTER)
@@ -109,6 +110,10 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
 async def _follow(
     waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
 ) -> bool:
+    """Return True when the tunnels are as wanted; False after one event if ``limit`` is 0.
+
+    Without a limit, raise Failure where the service or a tunnel is absent.
+    """
     async for event in events:
         waiting.take(event, time.time())
         if waiting.is_done():
@@ -123,14 +128,14 @@ async def _follow(
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How a tunnel is; None: it isn't listed."""
+    """A tunnel's present view; None: it isn't listed."""
 
     name: str
     view: client.View | None
 
 
 class Waiting:
-    """What is waited for, and how far it has come. No I/O but what is said on stderr."""
+    """The tunnels that are waited for, and how they are. No I/O, but messages on stderr."""
 
     def __init__(
         self,
@@ -149,7 +154,7 @@ class Waiting:
         self._enough = any if any_ else all
         self._tunnels = KnownTunnels()
         self._stuck: set[str] = set()
-        """Those of which the service said so; a partial tunnel stays partial."""
+        """The tunnels that the service reported as stuck; a partial tunnel keeps its state."""
         self._seen = False
         self._lost: client.Lost | None = None
         self._pluto = PlutoState.UNREACHABLE
@@ -158,7 +163,7 @@ class Waiting:
         self._said: set[str] = set()
 
     def take(self, event: client.Event, now: float) -> None:
-        """Take an event into account."""
+        """Record an event; ``now`` is the wall clock."""
         match event:
             case client.Lost():
                 self._lost = event
@@ -173,10 +178,11 @@ class Waiting:
                 self._stuck.add(t.name)
 
     def is_done(self) -> bool:
-        """Return whether what is waited for has come."""
+        """Return whether the tunnels are as wanted."""
         return self._lost is None and self._enough(map(self._met, self.names))
 
     def _met(self, name: str) -> bool:
+        """Return whether one tunnel is as wanted. One that is no longer listed is down."""
         view = self._tunnels.views.get(name)
         if view is None:
             return self.target == "down" and name in self._tunnels.gone
@@ -188,7 +194,11 @@ class Waiting:
         return view.state is not TunnelState.UNKNOWN and not view.state.carries
 
     def absent(self) -> Failure | None:
-        """Say what isn't there, and need never come: the service, or a tunnel."""
+        """Return the Failure for what is absent, and may never come; None: nothing.
+
+        That is the service if it was never heard, or a tunnel that was never listed. With ``any``
+        one listed tunnel is enough.
+        """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
         unknown = [n for n in self.names if not self._ever_listed(n)]
@@ -203,7 +213,7 @@ class Waiting:
         return name in self._tunnels.views or name in self._tunnels.gone
 
     def say_what_is_absent(self) -> None:
-        """Say on stderr, once each, what is waited for that isn't there."""
+        """Print on stderr, once each, what is waited for and absent."""
         if self._lost is not None:
             self._say(f"{self._lost.why}: waiting for it")
             return
@@ -218,7 +228,10 @@ class Waiting:
             print(f"ipsecwatch: {text}", file=sys.stderr, flush=True)
 
     def failure(self) -> Failure:
-        """Say why the time was up before it was so, with the exit code that fits."""
+        """Return the Failure for the end of the time, with the exit code that fits.
+
+        Call it only where the tunnels aren't as wanted.
+        """
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)
         if not self._seen:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch who``: the people and peers behind templates: who, from where, since when."""
+"""``ipsecwatch who``: lists the peers of templates: who, from where, since when."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ EXAMPLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One instance of a template for anybody."""
+    """One instance of a template for any peer."""
 
     tunnel: str
     template: str | None
     state: TunnelState
     username: str | None
-    """XAUTH or EAP user name."""
+    """The XAUTH or EAP user name."""
     identity: str | None
     address: str | None
-    """Where it comes from."""
+    """The address that it connects from."""
     lease: str | None
-    """The address that it was given."""
+    """The address that was leased to it."""
     since: float | None
     """Seconds since the epoch."""
     since_known: bool
     age: float | None
-    """For how many seconds it has been so; where that isn't known at least."""
+    """Seconds since its last change of state; at least these unless ``since_known``."""
     bytes_in: int | None
     bytes_out: int | None
     idle: float | None
-    """For how many seconds its counters stand still."""
+    """Seconds since its counters last changed."""
     idle_known: bool
     """False: for longer."""
     title: str = ""
@@ -62,7 +62,7 @@ class Peer:
 
     @classmethod
     def of(cls, row: Row, told: Details) -> Peer:
-        """Return who is behind a tunnel."""
+        """Return the peer of a tunnel, from its row and details."""
         return cls(
             row.name, told.get("Template"), row.state, told.get("Username"),
             told.get("PeerIdentity"), told.get("PeerAddress"), told.get("Lease"), row.since,
@@ -72,12 +72,12 @@ class Peer:
 
     @property
     def who(self) -> str:
-        """The name that it gave: the user's, else its identity."""
+        """The name that the peer gave: the user's, else its identity."""
         return self.username or self.identity or ""
 
 
 _LAST: Final = "\U0010ffff"
-"""Sorted after all that is known."""
+"""A text that is sorted after all others."""
 
 ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
     "user": lambda p: natural(p.who.lower() or _LAST),
@@ -88,7 +88,7 @@ ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
     "idle": lambda p: float("inf") if p.idle is None else p.idle,
     "tunnel": lambda p: natural(p.tunnel),
 }
-"""How peers can be sorted: the latest, busiest and least idle first."""
+"""The orders of peers: the latest, busiest and least idle come first."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def peers_of(found: Found) -> list[Peer]:
-    """Return those behind templates; without details the names of their tunnels tell."""
+    """Return the peers of templates; without details, tunnels named like instances."""
     rows = _titled(found.rows)
     if found.refused:
         return [Peer.of(row, {}) for row in _instances(rows)]
@@ -141,7 +141,7 @@ def peers_of(found: Found) -> list[Peer]:
 
 
 def _titled(rows: Sequence[Row]) -> list[Row]:
-    """Add to instances what people call their template: NetworkManager knows that one alone."""
+    """Return the rows with titles for instances of templates that NetworkManager has named."""
     titles = {row.name: row.title for row in rows if row.title}
     of_instances = {}
     for row in _instances(rows) if titles else ():
@@ -156,13 +156,13 @@ def _instances(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_instance(name: str) -> bool:
-    """Return whether a tunnel is named as instances are: ``rw[3]``."""
+    """Return whether a tunnel's name is like an instance's: ``rw[3]``."""
     head, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(head and bracket) and name.endswith("]") and number.isdecimal()
 
 
 def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
-    """Return whether one of the patterns fits something of a peer, in upper or lower case."""
+    """Return whether a pattern fits a value of a peer, whatever the case; no patterns: True."""
     known = (
         peer.username, peer.identity, peer.address, peer.lease, peer.tunnel, peer.template,
         peer.title, peer.title.rpartition("[")[0],
@@ -213,6 +213,7 @@ def _age(seconds: float | None, *, known: bool) -> str:
 
 
 def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None:
+    """Print the peers for people; messages about the source go to stderr."""
     paint = terminal.Paint(terminal.colour_wanted())
     lines: list[str] = []
     if peers:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch bar``: a line for a status bar, anew at each change, or once."""
+"""``ipsecwatch bar``: prints a line for a status bar, once or at each change."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ EXAMPLES: Final = (
 )
 
 FRAME: Final = 0.1
-"""Seconds in which changes are gathered for one line."""
+"""Seconds for which changes are gathered before a line is printed."""
 SHARE: Final = 4
-"""How many times as long as a line took to make is waited before the next one."""
+"""The pause after a line, as a multiple of the time that it took to make."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Bar:
-    """Prints what a bar is to show."""
+    """Prints the line of a status bar."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._format: str = args.format
@@ -73,7 +73,7 @@ class Bar:
         self._shown: str | None = None
 
     async def once(self) -> None:
-        """Print how it is now."""
+        """Print the present state."""
         try:
             seen = await client.snapshot(instance=self._instance)
         except client.ClientError as e:
@@ -85,7 +85,7 @@ class Bar:
         self._show()
 
     async def follow(self) -> None:
-        """Print how it is, and anew at each change, until nobody reads it any more."""
+        """Print the state now and at each change, until the reader of our output is gone."""
         stirred, ended = asyncio.Event(), asyncio.Event()
         names = ConnectionNames(lambda _: stirred.set())
         watched = _watch_reader(ended)
@@ -107,6 +107,7 @@ class Bar:
             await names.aclose()
 
     async def _follow_service(self, stirred: asyncio.Event) -> None:
+        """Record the service's events, for ever."""
         async with contextlib.aclosing(
             client.follow(self._instance, ask_after=ASK_AFTER)
         ) as events:
@@ -115,6 +116,7 @@ class Bar:
                 stirred.set()
 
     async def _print(self, stirred: asyncio.Event, names: ConnectionNames) -> None:
+        """Print the line after changes, for ever, at least FRAME seconds apart."""
         now = asyncio.get_running_loop().time
         while True:
             await stirred.wait()
@@ -138,10 +140,11 @@ class Bar:
 
 
 def _watch_reader(ended: asyncio.Event) -> int | None:
-    """Set ``ended`` when whoever reads our output is gone. Return what remove_reader() takes.
+    """Set ``ended`` when the reader of our output is gone; return the watched descriptor.
 
-    A bar that was killed would else leave us behind until something changes. The end of a pipe
-    that is written to can be read only in that it has an error.
+    Return None where stdout isn't a pipe. Without this, the process would stay after its bar was
+    killed, until a tunnel changes. The writing end of a pipe becomes readable only by an error,
+    which is its end.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = sys.stdout.fileno()

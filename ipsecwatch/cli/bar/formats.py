@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How each status bar takes what it is to show, and how texts are escaped for it. Pure.
+"""The output formats of status bars, and the escaping that each needs. Pure.
 
-Names of tunnels are somebody's text. What a bar would take for its own markup is escaped where it
-has a way to do so, and becomes another character where it hasn't.
+Names of tunnels are somebody's text. What a bar would read as its own markup is escaped where the
+bar has an escape for it, and replaced by a similar character where it has none.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ COLOURS: Final = {
     BarState.UNKNOWN: "#d787d7",
     BarState.LOST: "#d787d7",
 }
-"""For bars without style sheets. What has none (waiting, none) is in the bar's own colour."""
+"""Colours for bars without style sheets. States without one (waiting, none) have the bar's own."""
 
 
 def waybar(line: Line) -> str:
-    """Write waybar's JSON (waybar-custom(5), return-type json). Text and tooltip are Pango's."""
+    """Return waybar's JSON (waybar-custom(5), return-type json). Text and tooltip are Pango's."""
     return json.dumps(
         {
             "text": escape_markup(line.text),
@@ -46,7 +46,7 @@ def waybar(line: Line) -> str:
 
 
 def i3blocks(line: Line) -> str:
-    """Write a block of i3bar's protocol, as i3blocks takes it with ``format=json``."""
+    """Return a block of i3bar's protocol, as i3blocks takes it with ``format=json``."""
     block = {"full_text": _with_icon(line), "markup": "none"}
     if line.state in COLOURS:
         block["color"] = COLOURS[line.state]
@@ -54,7 +54,7 @@ def i3blocks(line: Line) -> str:
 
 
 def polybar(line: Line) -> str:
-    """Write a line with polybar's formatting tags, which begin with ``%{``: no text has these."""
+    """Return a line with polybar's tags, which begin with ``%{``; a text's ``%`` is replaced."""
     text = _with_icon(line).replace("%", "％")
     colour = COLOURS.get(line.state)
     return f"%{{F{colour}}}{text}%{{F-}}" if colour else text
@@ -64,14 +64,14 @@ _QUILLS: Final = str.maketrans("<>", "‹›")
 
 
 def xmobar(line: Line) -> str:
-    """Write a line with xmobar's colours. An ``<action=…>`` in a name would be a command."""
+    """Return a line with xmobar's colours. An ``<action=…>`` in a name would be a command."""
     text = _with_icon(line).translate(_QUILLS)
     colour = COLOURS.get(line.state)
     return f"<fc={colour}>{text}</fc>" if colour else text
 
 
 def plain(line: Line) -> str:
-    """Write a line without any markup."""
+    """Return a line without any markup."""
     return _with_icon(line)
 
 
@@ -87,7 +87,7 @@ NOTHING: Final = {
     "waybar": json.dumps({"text": "", "alt": "", "class": [], "tooltip": "", "percentage": 0}),
     "i3blocks": json.dumps({"full_text": ""}),
 }
-"""What a bar takes for "show nothing"; the others take an empty line."""
+"""What makes a bar show nothing; the other bars take an empty line."""
 
 
 def _with_icon(line: Line) -> str:
@@ -95,6 +95,6 @@ def _with_icon(line: Line) -> str:
 
 
 def icon(state: BarState) -> str:
-    """Return the sign of a state: that of ``status``, where it has one."""
+    """Return the sign of a state, as ``status`` shows it."""
     like = {BarState.LOST: TunnelState.UNKNOWN, BarState.NONE: TunnelState.DOWN}
     return terminal.mark(like[state] if state in like else TunnelState(state.value))

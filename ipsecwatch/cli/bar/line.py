@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a status bar shows of all tunnels: one state, a short text, and a tooltip. Pure.
+"""The content of a status bar for all tunnels: one state, a short text, and a tooltip. Pure.
 
-It is what isn't well that decides, by the agent's rules: a tunnel on demand that waits, or one that
-was taken down by hand, is as it should be, and never makes the bar red. Where there is no tunnel,
-or nobody knows, the bar says that, and isn't green.
+Tunnels that aren't well decide, by the agent's rules: a tunnel that waits for traffic, or that was
+taken down by hand, is as it should be and never makes the bar red. Where there is no tunnel, or the
+state isn't known, the bar says so, and isn't green.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 MAX_NAME: Final = 24
 """Characters of a name in the bar."""
 MAX_LISTED: Final = 20
-"""Tunnels in a tooltip; of the others only the number is told."""
+"""Tunnels in a tooltip; the others are only counted."""
 
 
 class BarState(StrEnum):
-    """How all of it is. The word is the class in the bar's style sheet."""
+    """The state of all tunnels together. The word is the class in the bar's style sheet."""
 
     UP = "up"
     PARTIAL = "partial"
@@ -41,13 +41,13 @@ class BarState(StrEnum):
     WAITING = "waiting"
     UNKNOWN = "unknown"
     LOST = "lost"
-    """The service isn't heard."""
+    """The service can't be followed."""
     NONE = "none"
     """There is no tunnel."""
 
     @property
     def is_well(self) -> bool:
-        """Whether all is as it should be, and is known to be."""
+        """Whether everything is as it should be, and known to be."""
         return self in (BarState.UP, BarState.WAITING)
 
 
@@ -55,9 +55,9 @@ _WORST_FIRST: Final = (
     TunnelState.STUCK, TunnelState.DOWN, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.CONNECTING,
 )  # fmt: skip
-"""Of those that aren't well: the first that there is tells how all of it is."""
+"""Where some aren't well: the first state that one of them has is shown."""
 _BEST_FIRST: Final = (TunnelState.UP, TunnelState.PARTIAL, TunnelState.WAITING, TunnelState.DOWN)
-"""The same where nothing is wrong."""
+"""Where all are well: the first state that one of them has is shown."""
 
 # Whole texts, each of which can be translated as it stands.
 ONE: Final = {
@@ -69,7 +69,7 @@ ONE: Final = {
     BarState.WAITING: "VPN {name} waiting",
     BarState.UNKNOWN: "VPN {name} unknown",
 }
-"""Where there is one tunnel, or one that isn't well."""
+"""The text where there is one tunnel, or one that isn't well."""
 MANY: Final = "VPN {up}/{all}"
 NO_TUNNEL: Final = "VPN off"
 NOBODY_KNOWS: Final = "VPN ?"
@@ -91,18 +91,18 @@ OF_PLUTO: Final = {
     PlutoState.UNREACHABLE: texts.UNREACHABLE.sentence,
 }
 TRANSLATED: Final = (ONE, MANY, NO_TUNNEL, NOBODY_KNOWS, NO_TUNNELS, TUNNEL, MORE, OF_PLUTO)
-"""The tables above; states, which style sheets and scripts know, aren't among them."""
+"""The tables that are translated. States aren't: style sheets and scripts know them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What to show, not yet escaped for any bar. Nothing in it has a line break but the tooltip."""
+    """What to show, not yet escaped for any bar. Only the tooltip may have line breaks."""
 
     state: BarState
     text: str
     tooltip: str
     percentage: int
-    """Of all tunnels: how many are up."""
+    """The percentage of tunnels that are up."""
 
 
 @dataclass(slots=True)
@@ -110,19 +110,19 @@ class Picture:
     """What is known of all tunnels, from the service's events."""
 
     wanted: Callable[[str], bool]
-    """Says by its name whether a tunnel is to be shown."""
+    """Returns whether a tunnel of this name is to be shown."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """What people call the tunnels that have another name than pluto's."""
+    """The names by which people know tunnels, by pluto's name where that differs."""
     views: dict[str, client.View] = field(default_factory=dict)
     """By object path."""
     pluto: PlutoState = PlutoState.UNREACHABLE
     lost: str | None = "It isn't known yet."
-    """Why the service isn't heard; None: it is."""
+    """Why the service can't be followed; None: it can."""
     _were_up: set[str] = field(default_factory=set)
-    """Paths of tunnels that were up while we listened, and weren't taken down by hand since."""
+    """Paths of tunnels that were up while we followed, and weren't taken down by hand since."""
 
     def take(self, event: client.Event) -> None:
-        """Take note of what happened."""
+        """Record an event."""
         match event:
             case client.Snapshot():
                 self.views, self.lost, self.pluto = dict(event.tunnels), None, event.pluto_state
@@ -141,6 +141,7 @@ class Picture:
         self._note_up()
 
     def _note_up(self) -> None:
+        """Record which tunnels were up, and weren't taken down by hand since."""
         for path, view in self.views.items():
             if view.state.carries:
                 self._were_up.add(path)
@@ -148,7 +149,7 @@ class Picture:
                 self._were_up.discard(path)
 
     def line(self) -> Line:
-        """Return what to show of it."""
+        """Return the line to show."""
         if self.lost is not None:
             return Line(BarState.LOST, translated(NOBODY_KNOWS), self.lost, 0)
         views = [view for view in self.views.values() if self._is_wanted(view)]
@@ -169,17 +170,18 @@ class Picture:
         return self.wanted(view.name) or self.wanted(self._name(view.name))
 
     def _is_ill(self, view: client.View) -> bool:
-        """Return whether a tunnel isn't as it should be, or isn't there yet."""
+        """Return whether a tunnel isn't as it should be, isn't up yet, or isn't known."""
         if view.state in (TunnelState.UNKNOWN, TunnelState.CONNECTING):
             return True
         was_up = view.path in self._were_up
         return rules.wrong(view.state, view.reason, was_up=was_up) is not None
 
     def _name(self, name: str) -> str:
-        """Return what people call a tunnel."""
+        """Return the name by which people know a tunnel."""
         return notifications.shown(self.names.get(name, name), MAX_SHOWN)
 
     def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:
+        """Return name and state of the only tunnel, or of the only one not well; else a count."""
         told = ill or rows
         if len(told) == 1:
             name = terminal.cut(self._name(told[0].name), MAX_NAME, both_ends=True)
@@ -187,7 +189,10 @@ class Picture:
         return translated(MANY).format(up=up, all=len(rows))
 
     def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
-        """List tunnels, the worst first: those that aren't well with the reason."""
+        """Return the tooltip's lines: tunnels, the worst first, with reasons where not well.
+
+        Of more than MAX_LISTED tunnels the rest are counted.
+        """
         wrong = {row.name for row in ill}
         first = selection.Selection().sort(rows)
         first.sort(key=lambda row: row.name not in wrong)
@@ -205,6 +210,7 @@ class Picture:
 
 
 def _state(rows: Sequence[Row], ill: Sequence[Row]) -> BarState:
+    """Return the worst state of those that aren't well, or the best where all are well."""
     found, order = (ill, _WORST_FIRST) if ill else (rows, _BEST_FIRST)
     states = {row.state for row in found}
     return BarState(next(state for state in order if state in states))

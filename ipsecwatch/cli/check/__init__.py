@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch check``: a monitoring plugin for Nagios, Icinga and their kin.
+"""``ipsecwatch check``: a monitoring plugin for Nagios, Icinga and compatible programs.
 
-One line on stdout, performance data behind a ``|``, and the exit code is the answer (Monitoring
-Plugins Development Guidelines). Where nothing could be found out that is UNKNOWN, and never OK.
+It prints one line on stdout, with performance data behind a ``|``, and its exit code is the result
+(Monitoring Plugins Development Guidelines). Where the state isn't known the result is UNKNOWN, and
+never OK.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ EXAMPLES: Final = (
 )
 
 TIMEOUT: Final = 10.0
-"""Seconds after which the answer is UNKNOWN; plugins are killed some time later."""
+"""Seconds after which the result is UNKNOWN; monitoring systems kill plugins somewhat later."""
 TOLD: Final = 5
 """Tunnels that are named in the line."""
 
 
 class Level(IntEnum):
-    """What a plugin answers; the value is the exit code."""
+    """The result of a plugin; the value is the exit code."""
 
     OK = 0
     WARNING = 1
@@ -65,12 +66,12 @@ _LEVELS: Final = {
     TunnelState.DOWN: Level.CRITICAL,
     TunnelState.UNKNOWN: Level.UNKNOWN,
 }
-"""What a state means for a tunnel that is to be there."""
+"""The level of each state, for a tunnel that should be there."""
 
 _SHOWN: Final = (TunnelState.UP, *(s for s in TunnelState if s is not TunnelState.UP))
 
 _DELIBERATE: Final = frozenset({Reason.NONE, Reason.OPERATOR})
-"""Why a tunnel may be down without any need to tell: it was never tried, or taken down by hand."""
+"""Reasons for being down that aren't a fault: never tried, or taken down by hand."""
 
 _PLUTO: Final = {
     PlutoState.STOPPED: (Level.CRITICAL, Reason.PLUTO_STOPPED),
@@ -81,22 +82,22 @@ _PLUTO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be so."""
+    """What the user requires."""
 
     names: tuple[str, ...] = ()
-    """Tunnels that are to be there and up, or to wait for traffic; names and patterns."""
+    """Names and patterns of tunnels that must exist, and be up or wait for traffic."""
     warning: Threshold | None = None
     critical: Threshold | None = None
 
     @property
     def counts(self) -> bool:
-        """Whether it is the number of tunnels that are up which matters, and not each of them."""
+        """Whether the number of tunnels that are up decides, and not the state of each."""
         return self.warning is not None or self.critical is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is to be told."""
+    """One fact of the result, with its level."""
 
     level: Level
     text: str
@@ -135,30 +136,30 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What there is to tell, the worst first."""
+    """The result of the check: its findings, the worst first."""
 
     findings: tuple[Finding, ...]
     rows: tuple[Row, ...] = ()
-    """The tunnels that were looked at."""
+    """The tunnels that were judged."""
     performance: str = ""
 
     @property
     def level(self) -> Level:
-        """The worst of all."""
+        """The worst level of all findings."""
         return self.findings[0].level if self.findings else Level.OK
 
     def line(self) -> str:
-        """Write it as plugins do."""
+        """Return the line that plugins print."""
         told = [f.text for f in self.findings[:TOLD]]
         if len(self.findings) > TOLD:
             told.append(f"and {len(self.findings) - TOLD} more")
         text = "; ".join([*told, *([count(self.rows)] if self.rows else [])])
-        # What is behind a bar is for the program that draws curves.
+        # Text after a bar would be read as performance data.
         line = f"IPSEC {self.level.name} - {text.replace('|', chr(0xA6))}"
         return f"{line} | {self.performance}" if self.performance else line
 
     def as_json(self) -> dict[str, Any]:
-        """Write it for programs."""
+        """Return the result as an object for JSON."""
         return {
             "format": 1,
             "level": self.level.name.lower(),
@@ -168,16 +169,17 @@ class Answer:
 
 
 def _wrong_usage(message: str, hint: str) -> Failure:
-    """Return how it ends at wrong usage: with an answer that monitoring systems show, too."""
+    """Return the Failure for wrong usage, with a line that monitoring systems show."""
     return Failure(message, hint, Level.UNKNOWN, _unknown(message, hint).line())
 
 
 def _unknown(message: str, hint: str) -> Answer:
-    """Return that nothing could be found out, and why."""
+    """Return the result UNKNOWN, with the reason."""
     return Answer((Finding(Level.UNKNOWN, f"{message}. {hint}" if hint else message),))
 
 
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
+    """Ask for the tunnels and judge them; UNKNOWN where that fails or takes too long."""
     from ipsecwatch.cli.tunnels.own_names import in_pluto
 
     try:
@@ -187,7 +189,7 @@ def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
         return _unknown(e.message, e.hint)
     except TimeoutError:
         return Answer((Finding(Level.UNKNOWN, f"ipsecwatch doesn't answer within {within:g} s"),))
-    pluto = found.pluto or PlutoState.RUNNING  # it was pluto itself that answered
+    pluto = found.pluto or PlutoState.RUNNING  # pluto itself answered
     chosen, missing = choose(found.rows, wanted.names)
     level = Level.CRITICAL if pluto is PlutoState.RUNNING else Level.UNKNOWN
     findings = [Finding(level, f"no such tunnel: {clean(name)}") for name in missing]
@@ -197,6 +199,7 @@ def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
 
 
 async def _ask(within: float, instance: str) -> Found:
+    """Return the tunnels. Raise Failure, or TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
         return await source.ask(Depth.PUBLIC, instance=instance)
 
@@ -219,7 +222,10 @@ def _seconds(text: str) -> float:
 
 
 def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Find tunnels by names and patterns, no names: all; and the names that fit none."""
+    """Return the tunnels that fit these names and patterns, and the names that fit none.
+
+    Without names, return all tunnels.
+    """
     if not names:
         return list(rows), []
     found = {name: [row for row in rows if _fits(row.name, name)] for name in names}
@@ -228,7 +234,7 @@ def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[s
 
 
 def performance(rows: Sequence[Row], wanted: Wanted) -> str:
-    """Write how many tunnels are in each state as performance data, with their bounds."""
+    """Return the number of tunnels in each state as performance data, with the bounds."""
     states = Counter([row.state for row in rows])
     warning, critical = (t.text if t else "" for t in (wanted.warning, wanted.critical))
     bounds = {TunnelState.UP: f"{warning};{critical}"}
@@ -238,7 +244,7 @@ def performance(rows: Sequence[Row], wanted: Wanted) -> str:
 
 
 def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Finding]:
-    """Say what is wrong with these tunnels."""
+    """Return what is wrong with pluto and these tunnels, as findings."""
     findings = []
     if ill := _PLUTO.get(pluto):
         level, reason = ill
@@ -252,6 +258,7 @@ def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Findin
 
 
 def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
+    """Yield findings for the number of tunnels that are up, and for unknown states."""
     up = sum(row.state is TunnelState.UP for row in rows)
     text = f"{up} up"
     if wanted.critical and wanted.critical.alerts(up):
@@ -264,7 +271,11 @@ def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
 
 
 def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
-    """Say what is wrong with a tunnel, if anything."""
+    """Yield a finding if a tunnel isn't as it should be.
+
+    Unless it is ``required``, a tunnel that was taken down by hand or never tried is well, and so
+    is a client of a template.
+    """
     level = _LEVELS[row.state]
     if not required and (
         (row.state is TunnelState.DOWN and row.reason in _DELIBERATE) or is_client(row.name)
@@ -275,7 +286,7 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
 
 
 def is_client(name: str) -> bool:
-    """Return whether a tunnel is a client of a template, which comes and goes: ``rw[3]``."""
+    """Return whether a tunnel's name is that of a template's client, like ``rw[3]``."""
     return name.endswith("]") and name.rpartition("[")[2][:-1].isdigit()
 
 
@@ -284,6 +295,7 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
+    """Return a tunnel's state as text: since when, and why."""
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ranges as monitoring plugins take them for -w and -c.
+"""Ranges of numbers, as monitoring plugins take them for -w and -c.
 
 Source: Monitoring Plugins Development Guidelines, "Threshold and Ranges".
 """
@@ -19,17 +19,17 @@ _RANGE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What values are all right, those at both ends included; ``inside``: all others are."""
+    """The range of values that are fine, both ends included; ``inside``: those that alert."""
 
     text: str
-    """As it was given: performance data repeat it."""
+    """The range as it was given, which performance data repeat."""
     low: float
     high: float
     inside: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Read ``10``, ``10:``, ``~:10``, ``10:20`` or ``@10:20``. Raise ValueError."""
+        """Return the range ``10``, ``10:``, ``~:10``, ``10:20`` or ``@10:20``. Raise ValueError."""
         found = _RANGE.fullmatch(text)
         if found is None or not (found["colon"] or found["high"]):
             raise ValueError(f"not a range: {text}")
@@ -42,5 +42,5 @@ class Threshold:
         return cls(text, low, high, inside=found["inside"] is not None)
 
     def alerts(self, value: float) -> bool:
-        """Return whether a value is one to be told of."""
+        """Return whether a value causes an alert."""
         return (self.low <= value <= self.high) is self.inside

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What people see on a terminal, and the keys that they press."""
+"""Output to a terminal, and the keys that are pressed there."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What terminals send when a key is pressed.
+"""Decodes what terminals send when a key is pressed.
 
-Pure: bytes in, names of keys out. Sequences are xterm's, which all terminals of today send for
-these keys; others are passed over.
+Pure: text in, names of keys out. The sequences are xterm's, which today's terminals all send for
+these keys. Other sequences are ignored.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _BEGUN: Final = re.compile(r"\x1b(?:(?:\[|O)[0-9;]{0,16})?")
 
 
 def decode(text: str) -> tuple[list[str], str]:
-    """Read keys, each a printable character or a name of the above.
+    """Return the keys in a text, each a printable character or one of the names above.
 
-    The second value is the beginning of a sequence whose end hasn't come; a lone escape is one.
+    The second value is the beginning of a sequence that isn't complete yet, such as a lone escape.
     """
     found: list[str] = []
     at = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is longer than the terminal is shown by the user's pager."""
+"""Shows output that is longer than the terminal in the user's pager."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LESS: Final = "FRSXMK"
-"""As systemd's tools have it: leave where all fits, colours, no wrapping, no other screen, a
-prompt, and end at Ctrl-C."""
+"""The options that systemd's tools set: end where all fits, colours, no wrapping, no alternate
+screen, a prompt, and end at Ctrl-C."""
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that keeps the pager away."""
+    """Add the option --no-pager to a verb."""
     parser.add_argument("--no-pager", action="store_true", help="don't use a pager at a terminal")
 
 
 def show(lines: Sequence[str], *, paged: bool = True) -> None:
-    """Print lines, through a pager where stdout is a terminal that they don't fit on."""
+    """Print lines, through a pager where stdout is a terminal that is too short for them."""
     text = "".join(f"{line}\n" for line in lines)
     command = _command() if paged and _overflows(lines) else None
     if command is None or not _page(command, text):
@@ -34,10 +34,10 @@ def _overflows(lines: Sequence[str]) -> bool:
 
 
 def _command() -> list[str] | None:
-    """Return the pager's command line; None: there is none, or none is wanted."""
+    """Return the pager's command line; None: no pager is installed, or wanted."""
     if os.environ.get("TERM", "dumb") == "dumb":
         return None
-    import shutil  # brings all archivers with it
+    import shutil  # imports all archivers, too
 
     chosen = os.environ.get("PAGER")
     if chosen is None:
@@ -52,16 +52,16 @@ def _command() -> list[str] | None:
 
 
 def _page(command: list[str], text: str) -> bool:
-    """Run a pager; say whether it could be started."""
+    """Run a pager until it ends; return False where it couldn't be started."""
     import signal
     import subprocess
 
-    environment = {"LESS": LESS, **os.environ, "LESSSECURE": "1"}  # it need run nothing
+    environment = {"LESS": LESS, **os.environ, "LESSSECURE": "1"}  # it needn't run other programs
     try:
         pager = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
     except OSError:
         return False
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's while it is there
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager now
     try:
         encoding = sys.stdout.encoding or "utf-8"
         pager.communicate(text.encode(encoding, "backslashreplace"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whoever asks for a password where no desktop does: polkit's agent for terminals, while asked."""
+"""Runs polkit's password agent for terminals (pkttyagent) during a question to the service."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 _AGENT: Final = "pkttyagent"
 _READY: Final = 5.0
-"""Seconds within which the agent has registered, or closed what it was given."""
+"""Seconds to wait until the agent has registered, or closed the pipe."""
 
 
 @asynccontextmanager
 async def password_agent() -> AsyncGenerator[None]:
-    """Let polkit ask on this terminal. Nothing where there is no such agent.
+    """Run polkit's password agent on this terminal, while the context lasts.
 
-    Not as its fallback, as systemctl has it: polkit 122 doesn't take one for a process that is in
-    no session, and somebody who typed ``--details`` here looks here.
+    Without such an agent, or as root, nothing is run. The agent isn't registered as a fallback, as
+    systemctl does it: polkit 122 ignores a fallback for a process outside of any session, and a
+    user who typed ``--details`` here expects the question here.
     """
     import asyncio
     import termios
@@ -47,11 +48,14 @@ async def password_agent() -> AsyncGenerator[None]:
         if agent.returncode is None:
             agent.terminate()
         await agent.wait()
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, settings)  # it asks without echo
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, settings)  # it switches the echo off
 
 
 async def _until_closed(fd: int) -> None:
-    """Wait until the agent is registered: it closes its end then."""
+    """Wait until the agent has registered, which closes its end of the pipe.
+
+    Wait _READY seconds at most, and close our end.
+    """
     import asyncio
 
     loop, closed = asyncio.get_running_loop(), asyncio.Event()

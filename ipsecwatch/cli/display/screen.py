@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A whole terminal to draw on, and keys from it.
+"""A terminal's whole screen to draw on, and the keys that are pressed there.
 
-Plain ECMA-48 sequences, which every terminal but a dumb one has; no curses, whose getch() would
-have to be married to the event loop and whose screen knows nothing of a slow line. Only lines that
-changed are sent. Where the line is slow the pictures in between are left out: the next one is sent
-when the last one has gone.
+It uses plain ECMA-48 sequences, which all terminals except dumb ones understand. curses isn't used:
+its getch() doesn't fit the event loop, and its screen can't wait for a slow line. Only lines that
+changed are sent. While a slow line is still sending, newer pictures replace each other, and only
+the last is sent.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
-"""The other screen, no cursor, no wrapping, an empty picture."""
+"""Switch to the alternate screen, without cursor and wrapping, and clear it."""
 _LEAVE: Final = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l"
 _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LONE_ESCAPE: Final = 0.2
-"""Seconds after which an escape is a key of its own, and no beginning of a sequence."""
+"""Seconds after which an escape counts as a key, and not as the beginning of a sequence."""
 _FAREWELL: Final = 0.5
-"""Seconds within which a terminal takes what makes it as it was."""
+"""Seconds within which a terminal must take the sequences that restore it."""
 
 
 class Screen:
-    """The terminal, while the context lasts. It is as it was before at every end but SIGKILL.
+    """The terminal, while the context lasts. Every end but SIGKILL restores it.
 
-    ``on_key`` is called with keys (keys.py), ``on_resize`` when the size changed or all must be
-    drawn again, ``on_end`` when a signal or the terminal's end says that it is over.
+    ``on_key`` is called with keys (keys.py), ``on_resize`` when the size has changed or everything
+    must be drawn again, ``on_end`` when a signal or the terminal's end asks for the end.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Screen:
     ) -> None:
         self._on_key, self._on_resize, self._on_end = on_key, on_resize, on_end
         try:
-            # A description of our own: what is set to non-blocking isn't the shell's, too.
+            # A new open file, so that the shell's isn't set to non-blocking as well.
             self._tty = os.open("/dev/tty", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._before = termios.tcgetattr(self._tty)
         except OSError as e:
@@ -71,7 +71,7 @@ class Screen:
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
             loop.add_signal_handler(number, self._on_end)
         loop.add_reader(self._tty, self._read)
-        self._take()
+        self._enter()
         return self
 
     async def __aexit__(
@@ -84,7 +84,7 @@ class Screen:
         loop.remove_reader(self._tty)
         if self._escape is not None:
             self._escape.cancel()
-        self._give_back()
+        self._leave()
         os.close(self._tty)
         for number in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
@@ -92,7 +92,7 @@ class Screen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Columns and lines."""
+        """The number of columns and lines; 80 and 24 where they aren't known."""
         with suppress(OSError):
             columns, lines = os.get_terminal_size(self._tty)
             if columns and lines:
@@ -100,7 +100,7 @@ class Screen:
         return 80, 24
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines, each of which fits; what is below them is empty."""
+        """Show these lines, each of which must fit; clear the lines below them."""
         self._next = lines
         if not self._unsent:
             self._send_next()
@@ -108,6 +108,7 @@ class Screen:
     # --- output -----------------------------------------------------------------------------
 
     def _send_next(self) -> None:
+        """Send the lines of the next picture that differ from what is shown."""
         if self._next is None:
             return
         columns, height = self.size
@@ -127,7 +128,7 @@ class Screen:
         self._write()
 
     def _write(self) -> None:
-        """Write as much as the terminal takes; the rest when it takes more."""
+        """Write as much as the terminal accepts now; the event loop continues with the rest."""
         loop = asyncio.get_running_loop()
         try:
             self._unsent = (
@@ -147,6 +148,7 @@ class Screen:
     # --- input ------------------------------------------------------------------------------
 
     def _read(self) -> None:
+        """Read what was typed; call ``on_end`` where the terminal is gone."""
         try:
             data = os.read(self._tty, 4096)
         except BlockingIOError:
@@ -160,6 +162,10 @@ class Screen:
         self._press(self._typed + self._decoder.decode(data))
 
     def _press(self, text: str) -> None:
+        """Decode typed text, and call ``on_key`` for each key.
+
+        An incomplete sequence waits for its rest; a lone escape counts after _LONE_ESCAPE seconds.
+        """
         if self._escape is not None:
             self._escape.cancel()
             self._escape = None
@@ -178,7 +184,11 @@ class Screen:
 
     # --- taking and giving back -------------------------------------------------------------
 
-    def _take(self) -> None:
+    def _enter(self) -> None:
+        """Switch the terminal to single keys without echo, and to an empty screen.
+
+        Ctrl-C and Ctrl-Z still send signals.
+        """
         raw = [*self._before]
         raw[3] = raw[3] & ~(termios.ICANON | termios.ECHO)  # signals stay: Ctrl-C, Ctrl-Z
         raw[0] = raw[0] & ~termios.IXON
@@ -186,30 +196,30 @@ class Screen:
         self._shown = []
         self._send(_ENTER)
 
-    def _give_back(self) -> None:
-        """Make the terminal as it was, whatever is on its way still."""
+    def _leave(self) -> None:
+        """Restore the terminal, and drop all output that wasn't sent yet."""
         asyncio.get_running_loop().remove_writer(self._tty)
         self._unsent, self._next = b"", None
         with suppress(OSError, termios.error):
             termios.tcflush(self._tty, termios.TCOFLUSH)
-            _write_all(self._tty, f"\x18{_LEAVE}".encode())  # CAN: of a sequence that was cut
+            _write_all(self._tty, f"\x18{_LEAVE}".encode())  # CAN ends a sequence that was cut off
         with suppress(OSError, termios.error):
             termios.tcsetattr(self._tty, termios.TCSANOW, self._before)
 
     def _redraw(self) -> None:
-        """Draw all again: the size is another one, or somebody else wrote on it."""
+        """Draw everything again: the size has changed, or another program wrote on the terminal."""
         self._shown = []
         self._send("\x1b[H\x1b[2J")
         self._on_resize()
 
     def _suspend(self) -> None:
-        """Stop, as Ctrl-Z does to others, and go on when we are in the foreground again."""
+        """Stop this process as Ctrl-Z does others; when it continues, draw everything again."""
         loop = asyncio.get_running_loop()
-        self._give_back()
+        self._leave()
         loop.remove_signal_handler(signal.SIGTSTP)
         os.kill(os.getpid(), signal.SIGTSTP)
         loop.add_signal_handler(signal.SIGTSTP, self._suspend)
-        self._take()
+        self._enter()
         self._on_resize()
 
 
@@ -217,7 +227,7 @@ _ELSE: Final = "For scripts: ipsecwatch monitor"
 
 
 def require_terminal() -> None:
-    """Raise Failure where stdout is no terminal to draw on."""
+    """Raise Failure where stdin or stdout isn't a terminal that can be drawn on."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failure("--watch needs a terminal", _ELSE, EXIT_USAGE)
     if os.environ.get("TERM", "dumb") == "dumb":
@@ -225,12 +235,15 @@ def require_terminal() -> None:
 
 
 def _erased(line: str, columns: int) -> str:
-    """Erase the rest of a line. A full one has none, and would lose its last character."""
+    """Return the sequence that clears the rest of a line.
+
+    A full line has no rest; the sequence would erase its last character.
+    """
     return "\x1b[K" if width(_SGR.sub("", line)) < columns else ""
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """Write within _FAREWELL, or give up."""
+    """Write the data, or give up after _FAREWELL seconds without progress."""
     import select
 
     while data:

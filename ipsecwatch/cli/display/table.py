@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables that fit: columns are left out, and cells are cut, before a line wraps."""
+"""Tables that fit the terminal: columns are left out, and cells are cut, before a line wraps."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ T = TypeVar("T")
 GAP: Final = 2
 """Blanks between columns."""
 NOTHING: Final = "-"
-"""What stands for a value that isn't known."""
+"""The cell of a value that isn't known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """One column: what it says of a row, and what may be cut of it."""
+    """One column: its text for a row, and how it may be shortened."""
 
     title: str
     text: Callable[[T], str]
     rank: int
-    """Which columns stay where there is no room for all: the lowest ranks."""
+    """Where there is no room for all columns, those with the lowest ranks stay."""
     least: int = 0
-    """Cells to which its cells may be cut; 0: they aren't cut."""
+    """The width to which the column may be cut, in cells; 0: it isn't cut."""
     wish: int = 0
-    """Cells that it gets before others get more than they need, and before spare ones get any."""
+    """The width that it gets before others get more than their least, and before spare columns."""
     spare: bool = False
-    """Only there where the others have what they wish."""
+    """It is shown only where the others have the width that they wish."""
     most: int = 1000
-    """Cells beyond which they are cut even where there is room."""
+    """The width to which it is cut even where there is room."""
     short: Callable[[T], str] | None = None
-    """Says the same in a word, for where there is no room for it."""
+    """Returns a shorter text, for where the whole one doesn't fit."""
     right: bool = False
-    """Numbers stand at the right."""
+    """Text is aligned to the right, as for numbers."""
     both_ends: bool = False
-    """What is cut is cut in the middle: names differ at their end."""
+    """A text is cut in its middle: names often differ at their end."""
     paint: Callable[[T, str], str] | None = None
-    """Colours a cell that has its width already."""
+    """Colours a cell that already has its width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout(Generic[T]):
-    """Columns with the widths that they have for some rows on some terminal."""
+    """The columns of a table with their widths, for some rows on some terminal."""
 
     columns: tuple[tuple[Column[T], int], ...]
 
     def head(self, paint: Paint) -> str:
-        """Write the line above the table."""
+        """Return the line of titles above the table."""
         cells = [_fit(c.title, c, cells) for c, cells in self.columns]
         return paint.dim((" " * GAP).join(cells).rstrip())
 
     def line(self, row: T) -> str:
-        """Write one row."""
+        """Return the line of one row."""
         cells = []
         for number, (column, cells_wide) in enumerate(self.columns):
             text = column.text(row) or NOTHING
@@ -75,9 +75,9 @@ class Layout(Generic[T]):
 def lay_out(
     columns: Sequence[Column[T]], rows: Iterable[T], wide: int | None, *, all_: bool = False
 ) -> Layout[T]:
-    """Find the widths of columns; ``wide`` is None where lines may be of any length.
+    """Return the layout for these rows; ``wide`` is None where lines may be of any length.
 
-    ``all_``: keep those of which nothing is known yet.
+    ``all_``: keep columns whose cells are all empty, too.
     """
     rows = list(rows)
     natural: list[tuple[Column[T], int]] = []
@@ -93,7 +93,10 @@ def lay_out(
 
 
 def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Leave out columns that have no room even when all are cut to their least."""
+    """Return the columns that have room: those of the lowest ranks, each cut to its least.
+
+    A spare column is kept only where the others have the width that they wish.
+    """
     kept: list[tuple[Column[T], int]] = []
     used = -GAP
     for column, cells in sorted(natural, key=lambda n: n[0].rank):
@@ -107,7 +110,7 @@ def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[
 
 
 def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Share the room between columns: first what they need, then what they wish, then the rest."""
+    """Return the width of each column: first the least, then the wish, then what is left."""
     shares = {c.rank: _least(c, cells) for c, cells in kept}
     spare = max(0, wide - sum(shares.values()) - GAP * (len(kept) - 1))
     by_rank = sorted(kept, key=lambda n: n[0].rank)
@@ -119,9 +122,11 @@ def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T
 
 
 def _least(column: Column[T], cells: int) -> int:
+    """Return the width to which a column may be cut."""
     return min(cells, max(column.least, width(column.title))) if column.least else cells
 
 
 def _fit(text: str, column: Column[T], cells: int) -> str:
+    """Return a text cut or padded to a number of cells."""
     text = cut(text, cells, both_ends=column.both_ends)
     return " " * (cells - width(text)) + text if column.right else pad(text, cells)

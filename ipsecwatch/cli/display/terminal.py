@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What verbs print on a terminal: tables, colours, labelled paragraphs, times."""
+"""Formats what verbs print on a terminal: tables, colours, labelled paragraphs, times."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _LABEL: Final = 11
 _WIDEST: Final = 100
-"""Columns; longer lines are hard to read."""
+"""The width of text in columns; longer lines are hard to read."""
 
 _NARROWEST: Final = 20
 _NARROW: Final = 50
-"""Columns below which a label has a line of its own."""
+"""Below this width in columns, a label has a line of its own."""
 
 _COLOURS: Final = {
     TunnelState.UP: "32",
@@ -43,7 +43,7 @@ _COLOURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tunnel, from whichever source: the service, pluto itself, or a file."""
+    """One tunnel, from the service, from pluto itself, or from a file."""
 
     name: str
     state: TunnelState
@@ -52,7 +52,7 @@ class Row:
     since: float | None
     """Seconds since the epoch; None: unknown, as from a file."""
     since_known: bool
-    """The change was seen; False: it has been so for longer than ``age``."""
+    """Whether the change was seen; False: it has been so for longer than ``age``."""
     age: float | None
     """For how many seconds it has been so; None: unknown."""
     children_up: int
@@ -62,27 +62,27 @@ class Row:
     attempts: int = 0
     peer: str | None = None
     missing: tuple[Part, ...] = ()
-    """Parts that a text lacks, and that would tell its state, or more of it."""
+    """Parts that the text lacks, and that would show its state, or more of it."""
     incoming: str | None = None
-    """What somebody tried from outside, in vain and without proving anything: pluto's log line."""
+    """pluto's log line about a failed attempt from outside that proved no identity."""
     incoming_at: float | None = None
-    """When that was, in seconds since the epoch."""
+    """When that attempt was, in seconds since the epoch."""
     bytes_in: int | None = None
-    """What its Child SAs have received since they were set up; None: not known."""
+    """Bytes that its Child SAs have received since they were set up; None: not known."""
     bytes_out: int | None = None
     losses: int | None = None
-    """How often it went down in the last hour, as far as the service has seen."""
+    """How often it went down within the last hour, as far as the service saw."""
     title: str = ""
-    """What people call it, where that isn't its name: NetworkManager's name for a UUID."""
+    """The name by which people know it, if it isn't ``name``: NetworkManager's name for a UUID."""
 
     @property
     def shown(self) -> str:
-        """What people are shown of its name."""
+        """The name that people are shown."""
         return self.title or self.name
 
     @classmethod
     def of_view(cls, v: View) -> Row:
-        """Return the row of a tunnel that the service told of."""
+        """Return the row of a tunnel that the service reports."""
         return cls(
             v.name, v.state, v.last_state, v.reason, v.since, v.since_known, _age(v),
             v.children_up, v.children, v.instances, v.managed, v.attempts,
@@ -90,7 +90,7 @@ class Row:
 
     @classmethod
     def of_tunnel(cls, t: Tunnel) -> Row:
-        """Return the row of a tunnel of one status, which says nothing of the time before it."""
+        """Return the row of a tunnel in one status, which has no times."""
         return cls(
             t.name, t.state, t.last_state, t.reason, since=None, since_known=False, age=None,
             children_up=t.children_up, children=t.children, instances=t.instances,
@@ -100,28 +100,31 @@ class Row:
 
 
 def _age(v: View) -> float:
-    """Return for how long a tunnel has been so, by a clock that nobody sets."""
+    """Return for how many seconds a tunnel has been in its state.
+
+    It uses CLOCK_BOOTTIME, which nobody can set, unless the service is too old to send that.
+    """
     if v.since_boot:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - v.since_boot)
-    return max(0.0, time.time() - v.since)  # a service that doesn't tell
+    return max(0.0, time.time() - v.since)  # a service that is too old to send it
 
 
 @dataclass(frozen=True, slots=True)
 class Paint:
-    """Colours text, or doesn't."""
+    """Adds colours to text, if they are on."""
 
     on: bool
 
     def state(self, state: TunnelState, text: str | None = None) -> str:
-        """Colour a text as the state it tells of."""
+        """Return a text in the colour of a state; without a text, the state's name."""
         return self._sgr(_COLOURS[state], state.value if text is None else text)
 
     def dim(self, text: str) -> str:
-        """Print a text as less important."""
+        """Return a text as less important."""
         return self._sgr("2", text)
 
     def bold(self, text: str) -> str:
-        """Print a text as a heading."""
+        """Return a text as a heading."""
         return self._sgr("1", text)
 
     def _sgr(self, code: str, text: str) -> str:
@@ -129,7 +132,7 @@ class Paint:
 
 
 def width(text: str) -> int:
-    """Count the terminal cells of a cleaned text (UAX 11; combining marks take none)."""
+    """Return the terminal cells of a cleaned text (UAX 11; combining marks take none)."""
     if text.isascii():
         return len(text)
     return sum(
@@ -139,12 +142,12 @@ def width(text: str) -> int:
 
 
 def pad(text: str, cells: int) -> str:
-    """Fill a text up with blanks to so many cells."""
+    """Return a text filled with blanks to a number of cells."""
     return text + " " * max(0, cells - width(text))
 
 
 def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
-    """Cut a text to so many cells, with an ellipsis at its end, or in its middle."""
+    """Return a text of at most ``cells`` cells, with an ellipsis at its end or in its middle."""
     if width(text) <= cells:
         return text
     sign = "…" if can_show_symbols() else "~"
@@ -155,7 +158,7 @@ def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
 
 
 def _head(text: str, cells: int) -> str:
-    """Return as much of the beginning as so many cells hold."""
+    """Return the beginning of a text that fits into a number of cells."""
     end, used = 0, 0
     for c in text:
         used += width(c)
@@ -166,12 +169,12 @@ def _head(text: str, cells: int) -> str:
 
 
 def how_long(age: float, *, known: bool) -> str:
-    """Say for how long something has been so, or at least, where its begin wasn't seen."""
+    """Return an age as text; "over …" where its beginning wasn't seen."""
     return ago(age) if known else f"over {ago(age)}"
 
 
 def since(row: Row) -> str:
-    """Say when a tunnel became so, and for how long it has been; empty where nothing is known."""
+    """Return since when a tunnel is in its state, and for how long; "" where that isn't known."""
     if row.since is None or row.age is None:
         return ""
     age = how_long(row.age, known=row.since_known)
@@ -179,7 +182,7 @@ def since(row: Row) -> str:
 
 
 def mark(state: TunnelState) -> str:
-    """Give a state a sign that is told apart without colour."""
+    """Return the sign of a state; signs differ without colour, except for waiting and down."""
     return (_SYMBOLS if can_show_symbols() else _LETTERS)[state]
 
 
@@ -197,7 +200,7 @@ _LETTERS: Final = {
 
 @cache
 def can_show_symbols() -> bool:
-    """Return whether stdout takes more than ASCII, by its encoding and the locale that is set."""
+    """Return whether stdout can show more than ASCII, by its encoding and the locale."""
     if wants_ascii():
         return False
     try:
@@ -208,7 +211,7 @@ def can_show_symbols() -> bool:
 
 
 def amount(count: int) -> str:
-    """Write a number of bytes in five characters at most: ``840``, ``7.1K``, ``120M``."""
+    """Return a number of bytes in five characters at most: ``840``, ``7.1K``, ``120M``."""
     size, unit = float(count), ""
     for unit in ("", "K", "M", "G", "T", "P"):
         if size < 999.5 or unit == "P":
@@ -218,7 +221,7 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Say in one line what a table should tell of a tunnel beside its state."""
+    """Return in one line what a table shows of a tunnel beside its state."""
     parts = []
     if row.children > 1:
         parts.append(f"{row.children_up} of {row.children} subnets")
@@ -242,18 +245,18 @@ MISSING: Final = {
     Part.POLICIES: "its policy, which says whether it is to be up, isn't in the text",
     Part.CONNECTIONS: "its first line in the connection list isn't in the text",
 }
-"""What to say of the parts that a text lacks."""
+"""What the lack of each part of a text means."""
 
 
 def count(rows: Sequence[Row]) -> str:
-    """Count tunnels by state, in the order of the enum: ``3 up, 1 stuck``."""
+    """Return the number of tunnels in each state, as ``4 tunnels: 3 up, 1 stuck``."""
     numbers = [(s, sum(r.state is s for r in rows)) for s in TunnelState]
     told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
     return f"{len(rows)} tunnel{'s' if len(rows) != 1 else ''}: {told}"
 
 
 def ago(seconds: float) -> str:
-    """Write a duration as two units at most: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``."""
+    """Return a duration with two units at most: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``."""
     s = max(0, int(seconds))
     if s < 60:
         return f"{s}s"
@@ -265,19 +268,19 @@ def ago(seconds: float) -> str:
 
 
 def clock(at: float) -> str:
-    """Write a moment as the local time of day."""
+    """Return a moment as the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def moment(at: float) -> str:
-    """Write a moment as local date and time."""
+    """Return a moment as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def transition(
     at: float, name: str, old: str, new: TunnelState | None, reason: Reason, paint: Paint
 ) -> str:
-    """Write a transition as one line; ``new`` is None for a tunnel that is gone."""
+    """Return a transition as one line; ``new`` is None for a tunnel that is gone."""
     told = paint.dim("gone") if new is None else paint.state(new)
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
     why = "" if reason is Reason.NONE else f"  {REASON_TEXTS[reason].sentence}"
@@ -286,19 +289,19 @@ def transition(
 
 
 def columns() -> int:
-    """Return how wide a line may be; not a terminal: as wide as is good to read."""
+    """Return the width for text: the terminal's, within bounds; _WIDEST without a terminal."""
     return max(_NARROWEST, min(_WIDEST, terminal_width() or _WIDEST))
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal that stdout is; None: it is none."""
+    """Return the columns of the terminal; None where stdout isn't one."""
     return screen_columns() if sys.stdout.isatty() else None
 
 
 def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:
-    """Write labelled paragraphs, one below the other; those without text are left out.
+    """Return labelled paragraphs as lines; those without text are left out.
 
-    A line end within a text stays one; a line that is too long is broken at blanks.
+    A line end in a text stays one; a line that is too long is broken at blanks.
     """
     out: list[str] = []
     for label, text in rows:
@@ -314,7 +317,7 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 
 
 def wrap(line: str, wide: int) -> list[str]:
-    """Break a line at blanks, as width() counts cells."""
+    """Return a line as pieces of at most ``wide`` cells, broken at blanks."""
     if width(line) <= wide:
         return [line]
     narrower = max(10, wide - (width(line) - len(line)))
@@ -324,7 +327,7 @@ def wrap(line: str, wide: int) -> list[str]:
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:
-    """Break lines that are too long for the terminal, where stdout is one."""
+    """Return lines, broken to the width of the terminal where stdout is one."""
     wide = terminal_width()
     return [piece for line in lines for piece in (wrap(line, wide) if wide else [line])]
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch doctor``: why nothing is to be seen, and what mends it.
+"""``ipsecwatch doctor``: finds why no tunnels are shown, and what repairs it.
 
-All checks run at the same time, each with its limit, and are told in the order in which one thing
-depends on another: what stands first is to be mended first.
+All checks run at the same time, each with a time limit. They are printed in the order in which one
+thing depends on another, so that the first fault is the first to repair.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
 
 _MARKS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.OFF: "○"}
 _LETTERS: Final = {Mark.GOOD: "+", Mark.BAD: "X", Mark.OFF: "o"}
-"""Where these marks can't be shown."""
+"""The marks where symbols can't be shown."""
 _COLOURS: Final = {
     Mark.GOOD: TunnelState.UP,
     Mark.BAD: TunnelState.STUCK,
@@ -47,7 +47,7 @@ _COLOURS: Final = {
 }
 _SUBJECT: Final = 15
 _ENOUGH: Final = 60
-"""Columns with which there is room for subject and text side by side."""
+"""Columns from which on subject and text fit side by side."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def examine(places: Places | None = None, instance: str = "") -> list[Finding]:
-    """Look at everything. Take LIMIT seconds at most, and a little."""
+    """Run all checks, and return their findings in order. It takes little more than LIMIT."""
     machine = Machine(places, instance)
     try:
         found = await asyncio.gather(*(_look(check, machine) for check in CHECKS))
@@ -76,17 +76,19 @@ async def examine(places: Places | None = None, instance: str = "") -> list[Find
 
 
 async def _look(check: Check, machine: Machine) -> list[Finding]:
+    """Run one check; return a finding also where it fails or takes too long."""
     subject = check.__name__.replace("_", " ")
     try:
         return await limited(check(machine))
     except TimeoutError:
         text = f"no answer in {LIMIT:g} s"
         return [bad(subject, text, "systemctl status dbus ipsecwatch ipsec")]
-    except (BusError, ClientError) as e:  # it went away while it was looked at
+    except (BusError, ClientError) as e:  # it ended during the check
         return [bad(subject, clean(str(e)), e.hint or "ipsecwatch doctor")]
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
+    """Return the findings as lines for the terminal, and a summary."""
     paint = terminal.Paint(terminal.colour_wanted())
     wide = terminal.columns()
     signs, arrow = (_MARKS, "→") if terminal.can_show_symbols() else (_LETTERS, ">")
@@ -98,7 +100,7 @@ def _lines(findings: Sequence[Finding]) -> list[str]:
         if wide >= _ENOUGH:
             head += " " * (_SUBJECT - len(f.subject) + 1) + told.pop(0)
         lines += [head, *(f"{indent}{piece}" for piece in told)]
-        if f.mend:  # a command is one line, to be copied
+        if f.mend:  # a command stays on one line, so that it can be copied
             lines.append(f"{indent}{arrow} {f.mend}")
     return [*lines, _summary(findings)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The doctor in the user's session: the agent, and who shows its notifications."""
+"""The doctor's checks in the user's session: the agent, and the notification server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATH: Final = "/org/freedesktop/Notifications"
 
 
 async def agent(machine: Machine) -> list[Finding]:
-    """Look whether the agent runs in this session."""
+    """Check whether the agent runs in this session."""
     subject = "agent"
     try:
         if await machine.owner(AGENT, "session"):
@@ -44,14 +44,14 @@ async def agent(machine: Machine) -> list[Finding]:
 
 
 async def notification_server(machine: Machine) -> list[Finding]:
-    """Look who would show notifications."""
+    """Check which program would show notifications, and whether it answers."""
     subject = "notifications"
     try:
         there = await machine.owner(SERVER, "session")
         if there is None and await machine.starts(SERVER, "session"):
             return [good(subject, "their server starts when it is needed")]
     except BusError:
-        return []  # told with the agent
+        return []  # reported by agent()
     if there is None:
         text = "no notification server in this session"
         return [bad(subject, text, "apt install dunst, or your desktop's own")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a look at one thing brought: whether it is all right, and what mends it."""
+"""What a check of the doctor's found: whether a thing is well, and what repairs it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """How something is."""
+    """How a thing is."""
 
     GOOD = "good"
     BAD = "bad"
-    """It keeps people from seeing their tunnels, or will."""
+    """It keeps people from seeing their tunnels, or will do so."""
     OFF = "off"
-    """An optional part that isn't there, or something that can't be looked at from here."""
+    """An optional part that is missing, or something that can't be checked from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's."""
+    """One line of the doctor's output."""
 
     subject: str
     mark: Mark
     text: str
     mend: str = ""
-    """A command, or where there is none what to do; "" where nothing is to be mended."""
+    """A command, or in words what to do; "" where nothing has to be done."""
 
 
 def good(subject: str, text: str) -> Finding:
-    """Return that something is all right."""
+    """Return the finding that a thing is well."""
     return Finding(subject, Mark.GOOD, text)
 
 
 def bad(subject: str, text: str, mend: str) -> Finding:
-    """Return that something is wrong, and what mends it."""
+    """Return the finding that a thing is wrong, and what repairs it."""
     return Finding(subject, Mark.BAD, text, mend)
 
 
 def off(subject: str, text: str, mend: str = "") -> Finding:
-    """Return that an optional part is off, and what switches it on."""
+    """Return the finding that an optional part is off, and what switches it on."""
     return Finding(subject, Mark.OFF, text, mend)

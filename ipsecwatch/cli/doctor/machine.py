@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the doctor's checks share: both buses, the service's answer, units; each asked for once.
+"""What the doctor's checks share: both buses, the service's snapshot, units. Each is asked once.
 
-Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor is to
-find. Whatever may block runs in a thread that nobody waits for at the end.
+Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor has to
+find. Whatever may block runs in a thread that the process doesn't wait for at its end.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 5.0
 """Seconds that one check may take; all of them run at the same time."""
 ASKING: Final = 4.0
-"""Seconds for one answer; less, so that it is the check which says what didn't answer."""
+"""Seconds for one answer. It is less than LIMIT, so that the check can report who didn't answer."""
 
 SYSTEMD: Final = "org.freedesktop.systemd1"
 _SYSTEMD_PATH: Final = "/org/freedesktop/systemd1"
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are on a machine."""
+    """Where files are on a machine."""
 
     service_settings: Path = config.SERVICE_FILE
     agent_settings: Path = field(default_factory=config.agent_file)
@@ -51,7 +51,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What systemd knows of a unit."""
+    """A unit's properties, as systemd reports them."""
 
     load: str
     active: str
@@ -61,20 +61,20 @@ class Unit:
 
     @property
     def installed(self) -> bool:
-        """Whether there is such a unit."""
+        """Whether the unit exists."""
         return self.load != "not-found"
 
 
 class Machine:
-    """Asks each thing once, however many checks want to know it."""
+    """Asks each question once, however many checks need the answer."""
 
     def __init__(self, places: Places | None = None, instance: str = "") -> None:
         self.places = places or Places(config.settings_file(instance))
         self.instance = instance
         self.name = bus_name(instance)
-        """The service's, on the bus."""
+        """The service's bus name."""
         self.unit_name = unit_name(instance)
-        """Its systemd unit, as people type it."""
+        """The service's systemd unit, as people type it."""
         self.service = f"{self.unit_name}.service"
         self.root = os.geteuid() == 0
         self._asked: dict[object, asyncio.Future[Any]] = {}
@@ -85,7 +85,7 @@ class Machine:
         return await self._once(("bus", kind), lambda: self._connect(kind))
 
     async def snapshot(self) -> client.Snapshot:
-        """Return what the service says. Raise ClientError."""
+        """Return the service's snapshot. Raise ClientError."""
         return await self._once("snapshot", lambda: client.snapshot(ASKING, instance=self.instance))
 
     async def settings(self) -> config.Settings:
@@ -93,32 +93,36 @@ class Machine:
         return await self._once("settings", self._settings)
 
     async def unit(self, name: str, kind: BusKind = "system") -> Unit:
-        """Ask the systemd of the system, or of the session, for a unit. Raise BusError."""
+        """Return a unit of the system's or the session's systemd. Raise BusError."""
         return await self._once(("unit", kind, name), lambda: self._unit(name, kind))
 
     async def owner(self, name: str, kind: BusKind = "system") -> str | None:
-        """Return who has a name on a bus; None: nobody. Raise BusError."""
+        """Return the owner of a name on a bus; None: it has none. Raise BusError."""
         try:
             return await owner_of_name(await self.bus(kind), name)
         except ErrorReplyError:
             return None
 
     async def starts(self, name: str, kind: BusKind = "system") -> bool:
-        """Return whether a bus can start who has a name. Raise BusError."""
+        """Return whether a bus can start the owner of a name. Raise BusError."""
         bus = await self.bus(kind)
         return name in (await bus.call_bus("ListActivatableNames", "")).body[0]
 
     async def close(self) -> None:
-        """Give up what is still under way, and leave the buses."""
+        """Cancel what is still being asked, and close the connections."""
         for asked in self._asked.values():
             asked.cancel()
         for connection in self._connections:
             await connection.close()
 
     async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer to a question, which is asked only the first time.
+
+        A check that runs out of time doesn't cancel the question for the others.
+        """
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(ask())
-        # One check that runs out of time doesn't take the answer from the others.
+        # A check that runs out of time must not cancel the question for the others.
         answer: T = await asyncio.shield(self._asked[key])
         return answer
 
@@ -134,6 +138,7 @@ class Machine:
             return config.Settings()
 
     async def _unit(self, name: str, kind: BusKind) -> Unit:
+        """Return a unit. Properties are read only where it is loaded. Raise BusError."""
         bus = await self.bus(kind)
         manager = f"{SYSTEMD}.Manager"
         reply = await bus.call(
@@ -160,7 +165,10 @@ async def _get(bus: BusConnection, path: str, interface: str, name: str) -> obje
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run what may block, a dead network drive say, where it can keep nobody from ending."""
+    """Return what ``work`` returns, from a thread that doesn't keep the process from ending.
+
+    It is for work that may block, such as reading from a dead network drive. Raise what it raises.
+    """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -182,11 +190,12 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def _later(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    """Call a function in the event loop, unless the loop is closed."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)
 
 
 async def limited(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for a check. Raise TimeoutError after LIMIT seconds."""
+    """Return what a check returns. Raise TimeoutError after LIMIT seconds."""
     async with asyncio.timeout(LIMIT):
         return await work

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The doctor on the machine: libreswan, the service, the bus between it and us, and the log.
+"""The doctor's checks of the machine: libreswan, the service, the bus to it, and the logs.
 
-Each check says something about one thing. Where one is wrong, those that depend on it say nothing:
-one fault is one ✗.
+Each check is about one thing. Where that is wrong, the checks that depend on it find nothing: one
+fault gives one ✗.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 POLICY: Final = f"{NAME}.conf"
 POLKIT: Final = "org.freedesktop.PolicyKit1"
 QUIET: Final = 180.0
-"""Seconds without an answer of pluto's after which a service that says "running" is suspect; more
-where it is set to ask less often."""
+"""Seconds since pluto's last answer after which a service that reports "running" is suspect; it is
+more where the service is set to ask less often."""
 
 
 async def libreswan(machine: Machine) -> list[Finding]:
-    """Look whether libreswan's daemon is there."""
+    """Check whether libreswan is installed, and pluto runs."""
     seen = await _snapshot(machine)
     settings = await machine.settings()
     subject = "libreswan"
@@ -54,7 +54,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
 
 
 async def _asked(settings: config.Settings) -> Finding:
-    """Ask pluto itself, as root may."""
+    """Return the finding of asking pluto itself, which root may do."""
     asker = PlutoClient(settings.control_socket, whack=settings.whack, timeout=ASKING)
     try:
         await asker.ask()
@@ -66,6 +66,7 @@ async def _asked(settings: config.Settings) -> Finding:
 
 
 def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
+    """Return the finding about pluto from the state of its unit."""
     if unit is None:
         return off(subject, "only root, or the service, can see whether it runs")
     if unit.active == "active":
@@ -74,7 +75,7 @@ def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
 
 
 async def control_socket(machine: Machine) -> list[Finding]:
-    """Look for pluto's control socket, where pluto runs."""
+    """Check whether pluto's control socket is where the settings say."""
     settings = await machine.settings()
     subject, path = "control socket", settings.control_socket
     try:
@@ -93,7 +94,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Look what this user may learn."""
+    """Check what this user may see."""
     subject = "rights"
     if machine.root:
         return [good(subject, "you are root: all details, and pluto itself can be asked")]
@@ -113,7 +114,7 @@ async def rights(machine: Machine) -> list[Finding]:
 
 
 async def system_bus(machine: Machine) -> list[Finding]:
-    """Look for the system bus."""
+    """Check whether the system bus can be reached."""
     try:
         await machine.bus("system")
     except BusError as e:
@@ -124,7 +125,7 @@ async def system_bus(machine: Machine) -> list[Finding]:
 
 
 async def service(machine: Machine) -> list[Finding]:
-    """Look at the service's unit."""
+    """Check the state of the service's unit."""
     unit = await _unit(machine, machine.service)
     if unit is None:
         return []
@@ -147,6 +148,7 @@ async def service(machine: Machine) -> list[Finding]:
 
 
 def _not_running(machine: Machine, unit: Unit) -> Finding:
+    """Return the finding for a unit that isn't active."""
     if unit.active == "inactive":
         mend = f"systemctl enable --now {machine.unit_name}"
         return bad("service", f"{machine.service} isn't started", mend)
@@ -156,7 +158,7 @@ def _not_running(machine: Machine, unit: Unit) -> Finding:
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
-    """Look who has the service's name."""
+    """Check whether the service has its bus name, and the owner is root."""
     subject = "bus name"
     try:
         owner = await machine.owner(machine.name)
@@ -167,7 +169,7 @@ async def bus_name(machine: Machine) -> list[Finding]:
         if unit is None or unit.active == "active":
             mend = f"systemctl restart {machine.unit_name}"
             return [bad(subject, f"nobody is {machine.name}", mend)]
-        return []  # told with the service
+        return []  # reported by service()
     bus = await machine.bus("system")
     uid = (await bus.call_bus("GetConnectionUnixUser", "s", owner)).body[0]
     if uid != 0:
@@ -177,7 +179,7 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Look whether the bus lets us ask, and lets the service be there."""
+    """Check whether the bus policy lets this user ask, and the service have its name."""
     subject, places = "bus policy", machine.places.policies
     try:
         await machine.snapshot()
@@ -193,13 +195,13 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Look what the service says of tunnels."""
+    """Check whether the service answers, and what it reports about tunnels."""
     subject = "answers"
     try:
         owner = await machine.owner(machine.name)
         seen = await machine.snapshot()
     except client.NotAllowedError:
-        return []  # told with the policy
+        return []  # reported by bus_policy()
     except client.ClientError as e:
         return [bad(subject, str(e), f"systemctl status {machine.unit_name}")] if owner else []
     except BusError:
@@ -216,7 +218,7 @@ async def answers(machine: Machine) -> list[Finding]:
 
 
 async def versions(machine: Machine) -> list[Finding]:
-    """Compare the versions of what runs with those of what is installed."""
+    """Compare the versions that run with those that are installed."""
     seen = await _snapshot(machine)
     if seen is None:
         return [good("versions", f"this is ipsecwatch {__version__}")]
@@ -235,15 +237,16 @@ async def versions(machine: Machine) -> list[Finding]:
 
 
 async def _whack_versions(configured: str) -> set[str]:
+    """Return the versions of all programs of libreswan's that are found."""
     versions = whack.Versions()
-    deadline = time.monotonic() + ASKING / 2  # what asyncio's clock is
+    deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock
     paths = await in_thread(lambda: whack.find(configured))
     told = [await versions.of(path, deadline) for path in paths]
     return {version for version in told if version}
 
 
 async def settings_files(machine: Machine) -> list[Finding]:
-    """Read the settings of the service and of this user's agent."""
+    """Check the settings of the service and of this user's agent."""
     places = machine.places
     checked = await in_thread(
         lambda: check_config.check(places.service_settings, places.agent_settings)
@@ -263,7 +266,7 @@ async def settings_files(machine: Machine) -> list[Finding]:
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
-    """Look where the service reads pluto's log."""
+    """Check where the service reads pluto's log."""
     seen = await _snapshot(machine)
     if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -279,7 +282,7 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Look whether pluto's answers were understood."""
+    """Check whether all of pluto's last answer was understood."""
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -294,11 +297,12 @@ async def lines(machine: Machine) -> list[Finding]:
 
 
 async def journal(machine: Machine) -> list[Finding]:
-    """Look whether there is a journal, whether this user may read it, and how long it is kept."""
+    """Check whether there is a journal, whether this user may read it, and how long it is kept."""
     return await in_thread(lambda: _journal(machine))
 
 
 def _journal(machine: Machine) -> list[Finding]:
+    """Return the findings about the journal: it may block on its files."""
     subject, places = "journal", machine.places
     if not places.journal.exists():
         text = "journald isn't there: there will be no history"
@@ -322,7 +326,7 @@ def _journal_files(place: Path) -> list[Path]:
 
 
 async def kernel_events(machine: Machine) -> list[Finding]:
-    """Look whether the service hears the kernel's XFRM events."""
+    """Check whether the service receives the kernel's XFRM events."""
     unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:
         return []
@@ -336,7 +340,7 @@ async def kernel_events(machine: Machine) -> list[Finding]:
 
 
 async def polkit(machine: Machine) -> list[Finding]:
-    """Look for polkit, which says who but root may see details."""
+    """Check for polkit, which decides who besides root may see details."""
     try:
         there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
     except BusError:
@@ -348,6 +352,7 @@ async def polkit(machine: Machine) -> list[Finding]:
 
 
 async def _snapshot(machine: Machine) -> client.Snapshot | None:
+    """Return the service's snapshot; None where it doesn't answer."""
     try:
         return await machine.snapshot()
     except client.ClientError:
@@ -355,7 +360,7 @@ async def _snapshot(machine: Machine) -> client.Snapshot | None:
 
 
 async def _unit(machine: Machine, name: str) -> Unit | None:
-    """Ask for a unit of the system; None: there is no systemd to be asked."""
+    """Return a unit of the system; None where systemd can't be asked."""
     try:
         return await machine.unit(name)
     except BusError:

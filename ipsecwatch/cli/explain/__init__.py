@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain``: a status, a log, one word of them, or a tunnel, in plain words."""
+"""``ipsecwatch explain``: explains a status, a log, a word of either, or a tunnel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _told(args: argparse.Namespace) -> str:
-    """Tell of what was given. Its kind decides which tables are needed, and imported."""
+    """Return the explanation of what was given. Raise Failure.
+
+    Only the tables that are needed for its kind are imported.
+    """
     if args.list:
         from ipsecwatch.cli.explain import own_words
 
@@ -57,7 +60,7 @@ def _told(args: argparse.Namespace) -> str:
         from ipsecwatch.cli.explain import word
 
         return word.tunnel(args.what, args.instance, as_json=args.json)
-    if args.what != "-" and not os.path.exists(args.what):  # False for any text
+    if args.what != "-" and not os.path.exists(args.what):  # False also for impossible paths
         from ipsecwatch.cli.explain import word
 
         return word.told(args.what, as_json=args.json)
@@ -74,7 +77,7 @@ _CONVERT: Final = (
 
 
 def _decoded(data: bytes) -> str:
-    """Decode what a file has; PowerShell writes UTF-16. Raise Failure where it is no text."""
+    """Return the text of a file; PowerShell writes UTF-16. Raise Failure where it isn't text."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     if data.startswith(b"\x1f\x8b"):

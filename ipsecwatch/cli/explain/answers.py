@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Telling apart the answers in a text that has several: of two moments, or of two machines.
+"""Divides a text with several answers of pluto's, from different times or machines.
 
-What one says of a tunnel must not be told with what another says of it.
+What one answer says about a tunnel must not be mixed with what another says about it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Answer:
     """One answer of a text that has several."""
 
     line: int
-    """The number of its first line in the text, from 1 on."""
+    """The number of its first line in the text; the first is 1."""
     report: Report
     tunnels: list[Tunnel]
 
@@ -45,16 +45,15 @@ _ONCE: Final = re.compile(
     rf"|#{NUMBER}: {_NAME}(?=[^\n]{{0,200}}, type=[A-Z]))",
     re.ASCII,
 )
-"""What one answer has once: its heads, and the first words of a connection, state, or counter.
-
-Behind the colon of a state stands its port, so that the line with its SPIs isn't one.
-"""
+"""What an answer has only once: its headings, and the first words of a connection, state, or
+counter. After a state's name comes its port, so that the line with its SPIs doesn't match."""
 
 
 def divide(text: str) -> list[tuple[int, str]]:
-    """Cut a text before each line that an answer would have once, and has had.
+    """Return the pieces of a text, cut before each line that begins another answer.
 
-    Return for each piece the number of its first line and its text; one alone: nothing recurs.
+    That is a line which an answer has only once, and which was there before. Each piece is the
+    number of its first line, and its text. A single piece: the text has one answer.
     """
     lines = plain(text).split("\n")
     starts, seen = [0], dict[str, str]()
@@ -73,10 +72,10 @@ def divide(text: str) -> list[tuple[int, str]]:
 
 
 def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
-    """Return whether what is there once begins another answer.
+    """Return whether ``what``, which an answer has only once, begins another answer.
 
-    The same line twice says nothing new. In one list a name is that of several connections where
-    somebody removed the names.
+    The same line twice doesn't. In one connection list a name may be that of several connections,
+    where somebody removed the names.
     """
     if what not in seen:
         return False
@@ -87,13 +86,14 @@ def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
 
 
 def is_ambiguous(c: Connection) -> bool:
-    """Return whether the lines of one name are those of several connections.
+    """Return whether the lines of one name belong to several connections.
 
-    They name the newest SAs of each, or its serial; of one that was pasted twice all are the same.
+    A connection has one line each with its newest SAs and its serial number. In a text that
+    contains the same connection twice, these lines are the same.
     """
     own = [{line for line in c.lines if line.lstrip().startswith(key)} for key in _OWN_LINES]
     return any(len(lines) > 1 for lines in own)
 
 
 _OWN_LINES: Final = ("newest ISAKMP SA:", "newest IKE SA:", "routing:", "conn serial:")
-"""How lines begin of which a connection has one."""
+"""The beginnings of lines that a connection has only once."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One tunnel of a status in plain words: what it joins, how it is, since when, and what to do."""
+"""One tunnel of a status in plain words: its ends, state, age and SAs, and what to do."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
-"""Labels and paragraphs, in the order in which to tell them."""
+"""Labels and paragraphs, in the order in which they are shown."""
 
 _FEW: Final = 6
-"""SAs, or pairs of subnets, that are told of one by one."""
+"""SAs, or pairs of subnets, that are shown one by one."""
 
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
-    """Tell of a tunnel; ``counters`` are the exact ones by serial, where there are any.
+    """Return the facts about a tunnel; ``counters`` are exact ones by serial number, if any.
 
-    Unless ``all_listed``, there may be connections, its own too, that the text doesn't show.
+    Unless ``all_listed``, there may be connections, of this tunnel too, that the text doesn't show.
     """
     told = reason_text(t.reason, t)
     return [
@@ -46,7 +46,7 @@ def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = Tru
 
 
 _UNTOLD: Final = (Reason.NONE, Reason.OTHER)
-"""Reasons that tell nobody anything here."""
+"""Reasons that explain nothing here."""
 
 
 # --- What it joins --------------------------------------------------------------------------
@@ -61,7 +61,7 @@ class _Side(NamedTuple):
 
 
 def _pairs(t: Tunnel) -> list[Topology]:
-    """List what a tunnel joins: of an opportunistic group its networks, not who is there now."""
+    """Return the tunnel's pairs of subnets; of an opportunistic group, its networks."""
     instances = [c for c in t.connections if c.instance]
     networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
     return [x for c in networks or instances or t.connections for x in c.topologies]
@@ -72,7 +72,7 @@ def _their_side(x: Topology) -> _Side:
 
 
 def _end(sides: list[_Side]) -> str:
-    """Tell of one end: its subnets, its addresses, and what it calls itself."""
+    """Return one end as text: its subnets, its addresses, and its identities."""
     if not sides:
         return ""
     clients = _few([clean(s.client) for s in sides if s.client])
@@ -96,11 +96,11 @@ _NOT_HOSTS: Final = (
     ("%any", "any address"), ("%opportunistic", "any peer of the group"),
     ("%group", "any peer of the group"), ("%virtual", "any address"),
 )  # fmt: skip
-"""Words in the place of an address, by how they begin."""
+"""Words in the place of an address, by their beginning."""
 
 
 def _few(names: Iterable[str]) -> str:
-    """List what differs, up to a few."""
+    """Return different names as text, up to _FEW of them, and the number of the others."""
     all_ = list(dict.fromkeys(names))
     more = f" and {len(all_) - _FEW} more" if len(all_) > _FEW else ""
     return ", ".join(all_[:_FEW]) + more
@@ -110,6 +110,7 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
+    """Return the tunnel's state as text, with what the text shows about it."""
     if t.unresolved is not None and not t.state.carries:
         return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
@@ -128,6 +129,7 @@ def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> s
 
 
 def _up(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
+    """Return that the tunnel is up, and what shows it where no SA is in the text."""
     told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
     if not all_listed and any(c.name != t.name and not c.instance for c in t.connections):
         pairs = f"{t.children} pairs" if t.children > 1 else "one pair"
@@ -141,7 +143,7 @@ _BY_LIST: Final = "as the connection list has it"
 
 
 def _unknown(t: Tunnel) -> str:
-    """Say why it isn't known how a tunnel is, and what is known."""
+    """Return why the tunnel's state isn't known, and what is known."""
     told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:
         return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
@@ -154,6 +156,7 @@ _CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
 
 
 def _missing(t: Tunnel) -> str:
+    """Return the names of the connections without an established Child SA."""
     up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
         (c.name, c.instance) for c in t.connections if c.newest_child is not None
     }
@@ -162,17 +165,19 @@ def _missing(t: Tunnel) -> str:
 
 
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
+    """Return what a waiting tunnel waits for: traffic, or peers."""
     if t.instances:
         shown = "" if all_listed else ", by what the text shows"
         return f"a connection for whoever comes; {t.instances} here now{shown}"
     if not t.children and not all_listed:
         return "a connection for whoever comes; the text doesn't show whether somebody has"
-    if not t.children:  # a template's trap starts nothing: pluto doesn't know whom to call
+    if not t.children:  # a template's trap starts nothing: it has no address to call
         return "a connection for whoever comes; nobody has"
     return "waiting: the first packet for the other side starts it"
 
 
 def _down(t: Tunnel) -> str:
+    """Return that the tunnel is down, and why where its routing shows that."""
     if _has_ike(t):
         return f"down. {_CHILDLESS}, and none is asked for"
     routing = next((c.routing for c in t.connections if c.routing), None)
@@ -186,6 +191,7 @@ def _has_ike(t: Tunnel) -> bool:
 
 
 def _trying(t: Tunnel) -> str:
+    """Return how far a tunnel that is being negotiated has come."""
     state = _furthest(t.states)
     if state is not None:
         return f"on its way. {_meaning(state)}"
@@ -205,7 +211,7 @@ def _trying(t: Tunnel) -> str:
 
 
 def _furthest(states: Sequence[SaState]) -> SaState | None:
-    """Pick the negotiation of ours that has come furthest."""
+    """Return the furthest of our negotiations; None: there is none."""
     begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
     return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
 
@@ -220,12 +226,14 @@ def _is_trying(t: Tunnel) -> bool:
 
 
 def _sticks(t: Tunnel) -> str:
+    """Return what is likely wrong if the tunnel's negotiation stays where it is; "": not known."""
     state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
     return known.sticks if known is not None else ""
 
 
 def _advice(t: Tunnel) -> str:
+    """Return what to do about the tunnel's state; "": nothing."""
     if t.unresolved is not None:
         return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
@@ -236,13 +244,13 @@ def _advice(t: Tunnel) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Return whether a tunnel is down and nothing is the matter with it."""
+    """Return whether a tunnel is down without a fault."""
     well = t.unresolved is None and not _unoriented(t)
     return t.state is TunnelState.DOWN and not t.states and well
 
 
 def is_well(t: Tunnel) -> bool:
-    """Return whether a tunnel is up, its peer answers, and nothing is being renewed."""
+    """Return whether a tunnel is up, its peer answers, and no SA is being renewed."""
     settled = all(
         s.established and not _is_succeeded(s, t.states) and not _silence(s) for s in t.states
     )
@@ -250,7 +258,7 @@ def is_well(t: Tunnel) -> bool:
 
 
 def how_to_start(name: str, version: str | None) -> str:
-    """Say how to bring a tunnel up; the command changed with 5.0."""
+    """Return the command that brings a tunnel up; it changed with libreswan 5.0."""
     if version is None:
         return f"ipsec up {name} (3.x and 4.x: ipsec auto --up {name})"
     return f"ipsec auto --up {name}" if version < "5" else f"ipsec up {name}"
@@ -264,6 +272,7 @@ def _unoriented(t: Tunnel) -> bool:
 
 
 def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
+    """Return the facts about the tunnel's SAs, up to _FEW of them."""
     by_name = {(c.name, c.instance): c for c in t.connections}
     told = _furthest(t.states) if _is_trying(t) else None
     found: Facts = []
@@ -278,13 +287,14 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
 
 
 def _own(t: Tunnel, counters: Mapping[int, Traffic]) -> list[Traffic]:
-    """List the counters of a tunnel's Child SAs of which the text has no state."""
+    """Return the counters of the tunnel's Child SAs whose state isn't in the text."""
     keys = {c.key for c in t.connections}
     told = {s.serial for s in t.states}
     return [x for x in counters.values() if (x.name, x.instance) in keys and x.serial not in told]
 
 
 def _counted(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
+    """Return the facts about Child SAs of which only the counters are in the text."""
     own = _own(t, counters)
     more = [("", f"and {len(own) - _FEW} more Child SAs")] if len(own) > _FEW else []
     return [("Child SA", traffic(x)) for x in own[:_FEW]] + more
@@ -298,7 +308,10 @@ def sa(
     *,
     known: bool = False,
 ) -> str:
-    """Tell of one SA among others; ``known``: what its state means has been told already."""
+    """Return one SA as text; ``known``: the meaning of its state was already given.
+
+    ``all_`` are the SAs among which the newest is looked for.
+    """
     parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
         parts += [_age(s, connection, counted), _carried(s, counted), _user(s)]
@@ -311,6 +324,7 @@ def sa(
 def _standing(
     s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
 ) -> str:
+    """Return whether an SA is established, and whether it is the newest; or its state."""
     if s.established and _is_succeeded(s, all_):
         return f"is established{_successor(s, all_, connection)}"
     if s.established:
@@ -322,7 +336,8 @@ def _standing(
 def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     """Return whether an SA is no longer the newest of its connection.
 
-    A line that lost its end may only have lost the word that says that it is the newest.
+    A line that was cut may have lost the word "newest": then it counts as the newest unless another
+    one does.
     """
     if s.newest:
         return False
@@ -337,12 +352,14 @@ def _has_newer(s: SaState, all_: Iterable[SaState]) -> bool:
 
 
 def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | None) -> str:
+    """Return in words why an SA isn't in use any more."""
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
     return ", and has a successor" if _has_newer(s, all_) else ", but isn't the newest"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
+    """Return what an SA's state means; ``lower``: without a capital letter."""
     known = _story(s)
     told = known.meaning.rstrip(".") if known is not None else "a state that this program is new to"
     return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
@@ -355,14 +372,17 @@ def _story(s: SaState) -> state_table.StateInfo | None:
 
 
 def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> str:
-    """Say since when it has been there: rekeying makes a new SA, so a tunnel may be older."""
+    """Return since when an SA has existed; "": not known. A tunnel is older after a rekey.
+
+    Without exact counters it is derived from the lifetime and the time left.
+    """
     if counted is not None and counted.add_time:
         return f"since {terminal.moment(counted.add_time)}"
     end = s.timer("REPLACE") or s.timer("EXPIRE")
     if connection is None or end is None or end.seconds is None:
         return ""
     life = connection_fields(connection)["ipsec_life" if s.kind is SaKind.CHILD else "ike_life"]
-    # IKEv1 plans the successor some minutes before the end, nobody can say how many.
+    # IKEv1 plans the renewal some minutes before the end; how many isn't known.
     if not isinstance(life, int) or (s.ike_version == 1 and not end.name.endswith("EXPIRE")):
         return ""
     age = life - end.seconds
@@ -370,10 +390,10 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
 
 
 def _patience(s: SaState, connection: Connection | None) -> str:
-    """Say for how long a request has been unanswered at least.
+    """Return for how long a request is unanswered at least; "" for less than _LONG seconds.
 
-    pluto asks again after its retransmit-interval, and then each time after twice as long as the
-    last time: the time left tells which time this is.
+    pluto repeats a request after its retransmit-interval, and then after twice the time of each
+    time before: the time left shows how often that was.
     """
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
@@ -391,10 +411,11 @@ def _patience(s: SaState, connection: Connection | None) -> str:
 
 
 _LONG: Final = 10
-"""Seconds without an answer that are worth a word."""
+"""Seconds without an answer from which on they are mentioned."""
 
 
 def _carried(s: SaState, counted: Traffic | None) -> str:
+    """Return a Child SA's counters as text."""
     if s.kind is not SaKind.CHILD:
         return ""
     got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
@@ -409,7 +430,7 @@ _UNCOUNTED: Final = "the text shows no counters of it"
 
 
 def traffic(t: Traffic) -> str:
-    """Tell of a line of ``trafficstatus``."""
+    """Return a line of ``trafficstatus`` in words."""
     got, sent = t.bytes_in, t.bytes_out
     carried = "" if got is None or sent is None else f"{amount(got)} in, {amount(sent)} out"
     who = t.username or t.id
@@ -433,7 +454,7 @@ def _user(s: SaState) -> str:
 
 
 def amount(count: int) -> str:
-    """Write a number of bytes."""
+    """Return a number of bytes as text."""
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
@@ -443,7 +464,7 @@ def amount(count: int) -> str:
 
 
 def _next(s: SaState) -> str:
-    """Say what comes next, and when."""
+    """Return the SA's next event and the time left; "": none is known."""
     for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
@@ -454,13 +475,13 @@ def _next(s: SaState) -> str:
 
 
 def _silence(s: SaState) -> str:
-    """Say that an established SA waits for an answer, which its peer should give at once."""
+    """Return that an established SA waits for an answer that should come at once; else ""."""
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer owes an answer: it is silent if this lasts for seconds" if waits else ""
 
 
 def _plain(timer: str) -> str:
-    """Name a timer as releases from 4.5 on do."""
+    """Return a timer's name as releases from 4.5 on print it."""
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain NAME``: how a tunnel is now, by the service, in plain words."""
+"""``ipsecwatch explain NAME``: explains how a tunnel is now, by the service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the service says: the tunnel of that name, all names, or why there is no answer."""
+    """The service's answer: the tunnel of that name, all names, or why there is none."""
 
     row: terminal.Row | None
     names: Collection[str] = ()
@@ -32,7 +32,7 @@ class Live:
 
 
 def look_up(name: str, instance: str = "") -> Live:
-    """Ask an instance of the service for a tunnel of this name."""
+    """Ask an instance of the service for the tunnel of this name."""
     try:
         seen = asyncio.run(client.snapshot(instance=instance))
     except client.ClientError as e:
@@ -45,7 +45,7 @@ def look_up(name: str, instance: str = "") -> Live:
 
 
 def told(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
-    """Tell of a tunnel as it is now."""
+    """Return the explanation of a tunnel's present state, as lines."""
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
     return "\n".join([title, *terminal.facts(facts(row, unit), paint, wide)])
 
@@ -67,7 +67,7 @@ def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
 
 
 def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
-    """Tell the same as data."""
+    """Return the same as an object for JSON."""
     why = reason_json(row.reason, words_for(row.reason, unit))
     kept = {"kind": "tunnel", **asdict(row), **why}
     return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

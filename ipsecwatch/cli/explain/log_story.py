@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A piece of pluto's log in plain words: what happened to each connection, and what to do."""
+"""Explains a piece of pluto's log: what happened to each connection, and what to do."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 Facts = list[tuple[str, str]]
 
 _FEW: Final = 12
-"""Connections of one outcome, and peers without a connection, that are told of one by one."""
+"""Connections with one outcome, and peers without a connection, that are shown one by one."""
 
 
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
-    """Tell what the log lines of a text say; empty: nothing that this program knows."""
+    """Return the explanation of a text's log lines; empty where none is known."""
     out: list[str] = []
     told = _alike(stories(log.lines))
     for alike in told[:_FEW]:
@@ -45,7 +45,7 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
         names = ", ".join(_name(s) for s in group)
         out += [f"  {paint.bold(f'{len(group)} more')}"]
         out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
-    for title, rows in _strangers(log.packets):
+    for title, rows in _unwanted_packets(log.packets):
         out += [f"  {paint.bold(title)}", *terminal.facts(rows, paint, wide), ""]
     if out and log.guessed:
         return out + terminal.facts([("note", _GUESSED)], paint, wide)
@@ -56,17 +56,17 @@ _GUESSED: Final = "The text had lost its line ends. Where each line begins is a 
 
 
 def heading(log: LogText) -> str:
-    """Say in a line what the log lines of a text are about; empty: nothing can be told."""
+    """Return in one line what the log lines are about; "" where nothing is known of them."""
     told = stories(log.lines)
     numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
     counts = ", ".join(f"{n} {_SHORT[o]}" for o, n in numbers if n)
     if told:
         return f"Log lines of {len(told)} connection{'s' * (len(told) > 1)}: {counts}"
-    return "Log lines about packets of no connection" if _strangers(log.packets) else ""
+    return "Log lines about packets of no connection" if _unwanted_packets(log.packets) else ""
 
 
 def as_json(log: LogText) -> list[dict[str, Any]]:
-    """Tell the same as data."""
+    """Return the same as objects for JSON."""
     return [
         {
             "name": story.name or None,
@@ -84,7 +84,10 @@ def as_json(log: LogText) -> list[dict[str, Any]]:
 
 
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
-    """Give tunnels that a status shows on their way the reason that the log beside it tells."""
+    """Return tunnels with the reasons that the log beside their status shows.
+
+    Only a tunnel that isn't up, and is being tried, gets a reason.
+    """
     told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
     return [_with_reason(t, told.get(t.key)) for t in tunnels]
 
@@ -97,7 +100,7 @@ def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
 
 
 def facts(story: Story) -> Facts:
-    """Tell of one connection."""
+    """Return the facts about one connection."""
     return [
         ("happened", _happened(story)),
         ("at the end", _end(story)),
@@ -117,7 +120,7 @@ _STATES: Final = {
     Outcome.NOT_LOADED: TunnelState.STUCK,
     Outcome.NOTHING: TunnelState.UNKNOWN,
 }
-"""Signs and colours alone: what a log tells is no state."""
+"""The state whose sign and colour an outcome has; a log doesn't show the state itself."""
 
 _SHORT: Final = {
     Outcome.UP: "up by these lines",
@@ -137,6 +140,7 @@ def _name(story: Story) -> str:
 
 
 def _line(story: Story) -> str:
+    """Return the log line that explains the outcome; "": there is none."""
     said = _cause(story)
     if said is not None:
         return said.line.text
@@ -144,13 +148,14 @@ def _line(story: Story) -> str:
 
 
 def _cause(story: Story) -> Said | None:
-    """Return the line that explains how the text ends for a connection."""
+    """Return the line that explains how a connection is at the end of the text, or None."""
     if story.outcome in (Outcome.FAILED, Outcome.RENEWAL_FAILED):
         return story.failure
     return story.loss if story.outcome is Outcome.LOST else None
 
 
 def _reason(story: Story) -> Reason | None:
+    """Return the reason for the outcome; None where it isn't known."""
     cause = _cause(story)
     if cause is None or _is_unclear(cause):
         return None
@@ -158,7 +163,7 @@ def _reason(story: Story) -> Reason | None:
 
 
 def _is_unclear(loss: Said) -> bool:
-    """Return whether pluto uses the same words for several causes."""
+    """Return whether pluto uses these words for several causes."""
     return loss.finding.end is LossKind.AMBIGUOUS
 
 
@@ -168,6 +173,7 @@ def _is_silence(said: Said) -> bool:
 
 
 def _local_code(story: Story) -> str | None:
+    """Return the code of our own failure, where that is the cause."""
     cause = _cause(story)
     text = cause.line.said.text if cause else _refusal(story)
     ours = local_failure(text) if text else None
@@ -175,7 +181,7 @@ def _local_code(story: Story) -> str | None:
 
 
 def _refusal(story: Story) -> str:
-    """Write why settings were refused as pluto does."""
+    """Return the line that pluto prints when it refuses a connection's settings, or ""."""
     if story.outcome is not Outcome.NOT_LOADED:
         return ""
     return f"failed to add connection: {story.refused}"
@@ -207,7 +213,7 @@ def _ups(story: Story) -> str:
 
 
 def _before(story: Story) -> str:
-    """Tell how the last Child SA ended, where that isn't how the text ends."""
+    """Return how the last Child SA ended, where another outcome followed it."""
     if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
         return ""
     why = "" if _is_unclear(story.loss) else _sentence(story.loss)
@@ -218,6 +224,7 @@ def _before(story: Story) -> str:
 
 
 def _end(story: Story) -> str:
+    """Return the outcome of a connection in sentences."""
     match story.outcome:
         case Outcome.UP:
             how = "Its keys were renewed" if story.renewed else "It came up"
@@ -239,7 +246,7 @@ def _end(story: Story) -> str:
 
 
 def _failed(story: Story, failure: Said) -> str:
-    """Say which attempt it is that failed, and how far it had come."""
+    """Return which attempt failed, and how far it had come."""
     another = story.stage is not None and story.failed_in < story.attempts
     which = "the last attempt" if story.attempts > 1 else "it"
     if another:
@@ -253,7 +260,7 @@ def _failed(story: Story, failure: Said) -> str:
 
 
 def _is_unproved(failure: Said) -> bool:
-    """Return whether anybody may have caused the line; pluto goes on with its attempt then."""
+    """Return whether anybody could have caused the line; pluto then continues its attempt."""
     by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
     return failure.finding.proof is Proof.NONE and (
         by_peer or failure.finding.weight is Weight.NETWORK
@@ -265,7 +272,7 @@ def _goes_on(story: Story) -> str:
 
 
 def _why(said: Said) -> str:
-    """Say why: our own fault, who refused, and by which word."""
+    """Return the cause: our own fault, or who refused and with which word."""
     text = said.line.said.text
     ours = local_failure(text)
     if ours is not None:
@@ -290,11 +297,12 @@ def _why(said: Said) -> str:
 
 
 def _special(text: str) -> ReasonText | None:
-    """Return what to say of a line that tells more than the reason that it is evidence of."""
+    """Return the text for a line that shows more than its reason; None: it doesn't."""
     return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
 
 
 def _told(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
+    """Return a pattern with its sentence and advice."""
     return re.compile(pattern), ReasonText(sentence, advice)
 
 
@@ -341,10 +349,10 @@ _SPECIAL: Final = (
 
 
 def _named(text: str) -> str:
-    """Return the notification, or the error of NSS, that a line names: it can be explained, too."""
+    """Return the notification, or NSS's error, that a line names, since explain knows it."""
     words = [m[1] for m in _WORD.finditer(text[:600])]
     if text.startswith("NSS: "):
-        words.reverse()  # a certificate's subject, which is the peer's, stands in front of it
+        words.reverse()  # a certificate's subject, which is the peer's text, comes first
     return next((word for word in words if notifications(word)), "")
 
 
@@ -352,6 +360,7 @@ _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def _sentence(said: Said) -> str:
+    """Return the sentence for the reason of a line."""
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
     if said.finding.reason is Reason.PLUTO_STOPPED:
@@ -364,7 +373,7 @@ _NOT_WE: Final = ("authentication aborted: ", "EAP AUTH failed")
 
 
 def _side(said: Said) -> str:
-    """Say who refused: ``peer``, ``us``, or nobody who can be told."""
+    """Return who refused: ``peer``, ``us``, or "" where that isn't known."""
     finding, text = said.finding, said.line.said.text
     if finding.weight is Weight.ECHO:
         if finding.began is Began.EITHER:
@@ -374,7 +383,7 @@ def _side(said: Said) -> str:
         return ""
     if text.startswith(_BY_THE_SERVER):
         return "peer"
-    # Where we began, an answer that isn't as it should be has other words.
+    # Where we began, a wrong answer of the peer's is logged in other words.
     answer = finding.began is Began.WE and finding.reason is not Reason.AUTHENTICATION
     return "" if answer else "us"
 
@@ -408,7 +417,7 @@ def _refused(story: Story) -> str:
 
 
 def _open(story: Story) -> str:
-    """Say how far a negotiation has come where the text ends."""
+    """Return how far a negotiation has come at the end of the text."""
     state = story.stage
     if state is None:
         return "The text ends before an answer, or a failure."
@@ -427,6 +436,7 @@ def _times(n: int) -> str:
 
 
 def _lower(sentence: str) -> str:
+    """Return a sentence with a small first letter, unless its first word is an abbreviation."""
     return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
@@ -434,6 +444,7 @@ def _lower(sentence: str) -> str:
 
 
 def _advice(story: Story) -> str:
+    """Return what to do about a connection's outcome; "": nothing is known."""
     cause = _cause(story)
     text = cause.line.said.text if cause else _refusal(story)
     ours = (local_failure(text) or local_failure(story.refused)) if text else None
@@ -452,7 +463,7 @@ def _advice(story: Story) -> str:
 
 
 def _advice_for(word: str) -> str:
-    """Return what to do about an error word that is more special than its reason."""
+    """Return what to do about an error word that says more than its reason; else ""."""
     known = notifications(word)
     special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
     return known[0].advice if known and special else ""
@@ -464,7 +475,7 @@ _REFUSED_SILENTLY: Final = (
 
 
 def _sticks(story: Story) -> str:
-    """Say what is likely wrong where a negotiation goes no further."""
+    """Return what is likely wrong with a negotiation that doesn't continue; else ""."""
     if story.outcome not in (Outcome.OPEN, Outcome.GIVEN_UP):
         return ""
     if story.stage is None or not story.stage.sticks:
@@ -478,19 +489,20 @@ def _sticks(story: Story) -> str:
 
 
 def _alike(told: Sequence[Story]) -> list[list[Story]]:
-    """Put the pairs of subnets of one tunnel together of which the same is to be told."""
+    """Return groups of connections: pairs of subnets of one tunnel with the same facts."""
     groups: dict[object, list[Story]] = {}
     for story in told:
         base, pair, _ = story.name.partition("/")
         same = [text for label, text in facts(story) if label != "happened"]
         if _cause(story) is not None:
-            same.pop()  # the line has the name in it
+            same.pop()  # the line contains the name
         key = (base, story.outcome, *same) if pair else id(story)
         groups.setdefault(key, []).append(story)
     return list(groups.values())
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
+    """Return the connections by outcome."""
     groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
     return [(outcome, group) for outcome, group in groups if group]
 
@@ -504,8 +516,8 @@ _UNWANTED: Final = re.compile(
 )
 
 
-def _strangers(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
-    """Tell of packets that no loaded connection fits, by the address that they name."""
+def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
+    """Return the facts about packets that fit no loaded connection, by address."""
     found: dict[str, list[PacketLine]] = {}
     for packet in packets:
         if _UNWANTED.match(packet.said):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD``: one word of pluto's, of IKE's or of ours, in plain ones."""
+"""``ipsecwatch explain WORD``: explains one word of pluto's, of IKE's or of ours."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
 def states(word: str) -> list[StateInfo]:
-    """Find the states of this name or story; names with or without STATE_, in any case.
+    """Return the states with this name or story. STATE_ may be missing; case doesn't count.
 
-    ``NAME (story)``, as a state line has it, is told by its name.
+    In ``NAME (story)``, as a state line has it, the name decides.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
@@ -40,7 +40,7 @@ def states(word: str) -> list[StateInfo]:
 
 
 def other(word: str) -> list[tuple[str, str, str]]:
-    """Find what else this word may be: what kind, as printed, and what it means."""
+    """Return what else a word may be: its kind, the word as printed, and its meaning."""
     found = []
     for kind, words in _TABLES:
         found += [(kind, w, told) for w, told in words.items() if w.lower() == word.lower()]
@@ -55,7 +55,7 @@ _TABLES: Final = (
 
 
 def known_words() -> dict[str, str]:
-    """Return all words of these tables as printed, each by the form in which it is compared."""
+    """Return all words of these tables as printed, by the form that is compared."""
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
@@ -65,7 +65,7 @@ def known_words() -> dict[str, str]:
 
 
 def similar(word: str, names: Collection[str] = ()) -> list[str]:
-    """Find words, or of these names of tunnels, that somebody may have meant."""
+    """Return words, or names of tunnels among ``names``, that may have been meant."""
     known = known_words()
     known |= {name.lower(): name for name in names}
     return suggest.similar(_plain(word), known)
@@ -75,7 +75,7 @@ _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", r
 
 
 def words_in(text: str) -> list[str]:
-    """Find a few known words in a text, in the order in which they come."""
+    """Return a few known words in a text, in their order."""
     found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
     return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
 
@@ -85,6 +85,7 @@ _FEW: Final = 4
 
 
 def _plain(word: str) -> str:
+    """Return a word in the form that is compared."""
     word = word.upper()
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
@@ -92,7 +93,7 @@ def _plain(word: str) -> str:
 
 
 def told(word: str, paint: terminal.Paint, wide: int) -> str:
-    """Tell what a word means; empty: it is none of pluto's."""
+    """Return the explanation of a word; "" where it isn't known."""
     parts = [_state(s, paint, wide) for s in states(word)]
     parts += [
         _paragraph(x.word, x.kind, [("means", x.meaning), ("what to do", x.advice)], paint, wide)
@@ -111,7 +112,7 @@ def _paragraph(
 
 
 def _errors(word: str) -> list[OwnWord]:
-    """Find the error notifications of this name, and other error words."""
+    """Return the error notifications of this name, and other words for errors."""
     return [
         OwnWord(
             f"error that one side tells the other (IKEv{n.version}, {n.number})"
@@ -138,7 +139,7 @@ def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
 
 
 def _class(s: StateInfo) -> str:
-    """Say in a few words what kind of state it is."""
+    """Return in a few words what kind of state it is."""
     version = f"IKEv{s.ike_version}" if s.ike_version else ""
     kind = {SaKind.IKE: "IKE SA", SaKind.CHILD: "Child SA", None: ""}[s.kind]
     role = {Role.INITIATOR: "we began", Role.RESPONDER: "the peer began", None: ""}[s.role]
@@ -146,7 +147,7 @@ def _class(s: StateInfo) -> str:
 
 
 def _wordings(wordings: Sequence[Wording]) -> str:
-    """List texts, one a line, behind the releases that print them."""
+    """Return texts, one a line, each after the releases that print it."""
     spans = [_span(w) for w in wordings]
     widest = max(map(terminal.width, spans), default=0)
     return "\n".join(
@@ -155,13 +156,14 @@ def _wordings(wordings: Sequence[Wording]) -> str:
 
 
 def _span(w: Wording) -> str:
+    """Return the releases that print a text."""
     if w.last == MAIN:
         return f"from {w.first} on"
     return w.first if w.first == w.last else f"{w.first} to {w.last}"
 
 
 def as_json(word: str) -> list[dict[str, Any]]:
-    """Tell the same as data."""
+    """Return the same as objects for JSON."""
     found: list[dict[str, Any]] = [
         {
             "kind": "state",

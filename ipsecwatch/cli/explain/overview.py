@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A whole status in plain words: its tunnels, what belongs to none of them, and remarks."""
+"""Explains a whole status: its tunnels, what belongs to none of them, and remarks."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Return the tunnels of a text, whether or not all of it is there, trouble first.
+    """Return the tunnels of a text, which may be incomplete; those with trouble first.
 
-    What several connections say of themselves by one name is no tunnel's.
+    A name whose lines belong to several connections isn't a tunnel.
     """
     known = [
         t for t in single_report.tunnels_of(report).values()
@@ -40,11 +40,11 @@ _ORDER: Final = (
     TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.UP, TunnelState.WAITING, TunnelState.DOWN,
 )  # fmt: skip
-"""Trouble first."""
+"""States in the order of their trouble."""
 
 
 def check(report: Report, tunnels: list[Tunnel]) -> None:
-    """Raise Failure where there is nothing to tell of."""
+    """Raise Failure where a report contains nothing to explain."""
     if tunnels or report.states or report.traffic or report.shunts or report.other:
         return
     if _answers_not(report):
@@ -59,11 +59,12 @@ def check(report: Report, tunnels: list[Tunnel]) -> None:
 
 
 def _answers_not(report: Report) -> bool:
-    """Return whether whack, or pluto, says that there is no answer."""
+    """Return whether the text says that whack, or pluto, gave no answer."""
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
 def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
+    """Return the explanation as lines."""
     out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     alike = _alike(tunnels)
@@ -92,7 +93,10 @@ def _lists_all(report: Report) -> bool:
 
 
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
-    """List the tunnels of which there is nothing to tell one by one, and what to tell of all."""
+    """Return the groups of tunnels that are summed up, each with its description.
+
+    A few tunnels of such a kind aren't summed up.
+    """
     groups = (
         ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
         ([t for t in tunnels if describe.is_idle(t)], _FEW_IDLE, _IDLE),
@@ -101,17 +105,18 @@ def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
 
 
 _FEW_WELL: Final = 12
-"""As many tunnels that are up, and well, are told of one by one."""
+"""Up to this number, tunnels that are up and well are shown one by one."""
 
 _WELL: Final = "up, and nothing is the matter with them (each one's SAs: with --json)"
 
 _FEW_IDLE: Final = 2
-"""As many tunnels of which nothing but their being down can be told are told of one by one."""
+"""Up to this number, tunnels that are down without a fault are shown one by one."""
 
 _IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
 
 
 def _heading(report: Report, tunnels: list[Tunnel]) -> str:
+    """Return the first line: the release, and the number of tunnels in each state."""
     of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
     if tunnels:
         numbers = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
@@ -129,7 +134,7 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
 
 
 def _loaded(totals: Totals) -> str:
-    """Tell how many connections pluto counts; ``routed`` (main) counts those that are up, too."""
+    """Return pluto's own counts of connections; ``routed`` (main) includes those that are up."""
     loaded = totals.loaded or 0
     told = [f"{loaded} connection{'s are' if loaded != 1 else ' is'} loaded"]
     for count, word in ((totals.routed, "routed"), (totals.active, "up")):
@@ -139,7 +144,7 @@ def _loaded(totals: Totals) -> str:
 
 
 def _refusal(report: Report) -> ReasonText:
-    """Say why there is no answer, and what to do."""
+    """Return why there is no answer, and what to do."""
     why = report.why or ""
     known = (told for said, told in _REFUSALS if said in why)
     return next(known, REASON_TEXTS[Reason.PLUTO_UNREACHABLE])
@@ -171,7 +176,10 @@ _REFUSALS: Final = (
 def _others(
     report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
 ) -> dict[str, describe.Facts]:
-    """Tell of SAs and counters that belong to no connection of the text, by their names."""
+    """Return the facts about what belongs to no connection of the text, by name.
+
+    These are SAs, counters, bare shunts, and the answers of other commands.
+    """
     told = {s.serial for t in tunnels for s in t.states}
     found: dict[str, describe.Facts] = {}
     for s in (s for s in report.states if s.serial not in told):
@@ -198,7 +206,7 @@ def _others(
 
 
 def _brief(b: Brief) -> str:
-    """Tell of a line of ``briefconnectionstatus``."""
+    """Return a line of ``briefconnectionstatus`` in words."""
     ends = f"{clean(b.local_client)} and {clean(b.remote_client)}"
     hosts = f"{clean(b.local_host)} to {clean(b.remote_host)}"
     carried = [(b.bytes_in, "in"), (b.bytes_out, "out")]
@@ -207,7 +215,7 @@ def _brief(b: Brief) -> str:
 
 
 def _pool(pool: Pool) -> describe.Facts:
-    """Tell of the addresses that pluto lends."""
+    """Return the facts about an address pool."""
     free = pool.addresses - pool.in_use
     rows = [("has", f"{pool.addresses} addresses: {pool.in_use} in use, {free} free")]
     rows += [("lent", _lease(x)) for x in pool.listed if not x.free]
@@ -224,7 +232,7 @@ _FEW_SHUNTS: Final = 10
 
 
 def _shunt(x: Shunt) -> str:
-    """Tell of a kernel policy that belongs to no connection."""
+    """Return a kernel policy that belongs to no connection, in words."""
     fate = _FATES.get(x.action, "are treated as " + clean(x.action))
     return f"packets from {clean(x.ours)} to {clean(x.theirs)} {fate} ({clean(x.why)})"
 
@@ -237,6 +245,7 @@ _FATES: Final = {
 
 
 def _counts(report: Report) -> describe.Facts:
+    """Return the facts of ``briefstatus`` or ``globalstatus``."""
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
     counters = daemon_info.counters(report)
@@ -250,7 +259,7 @@ def _name(of: SaState | Traffic | Brief | Lease) -> str:
 
 
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Say what else one should know of pluto, and of the text."""
+    """Return what else matters about pluto and the text, one sentence or more each."""
     out = []
     if _answers_not(report) and (tunnels or report.states or report.traffic):
         refusal = _refusal(report)
@@ -288,7 +297,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
 
 
 def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Say what of pluto's tunnels the text doesn't show."""
+    """Return what the text doesn't show of pluto's tunnels."""
     out = []
     totals, known = report.totals, report.knowledge
     counted = totals.ipsec or totals.ike
@@ -305,6 +314,7 @@ _REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE 
 
 
 def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
+    """Return the same as an object for JSON."""
     counters = {t.serial: t for t in report.traffic}
     return {
         "format": 1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Our own words: the states of a tunnel, and the reasons why one isn't up."""
+"""The meaning of our own words: the states of a tunnel, and the reasons why one isn't up."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STATE_MEANINGS: Final = {
     TunnelState.DOWN: "It is loaded, nothing of it is established, and nobody here asks for it to "
     "be up.",
 }
-"""What each state means; a test holds it complete."""
+"""The meaning of each state; a test checks that none is missing."""
 
 _MORE: Final = {
     Reason.NO_ANSWER: "A peer that refuses our ike= proposal looks the same: it says so in a "
@@ -34,12 +34,12 @@ _MORE: Final = {
     Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
     Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",
 }
-"""What there is to say of a reason beside its sentence."""
+"""What is known of a reason beside its sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnWord:
-    """One of our words: what kind, as printed, what it means and what to do."""
+    """One of our words, with its kind, its meaning, and what to do."""
 
     kind: str
     word: str
@@ -48,7 +48,7 @@ class OwnWord:
 
 
 def own_words(word: str) -> list[OwnWord]:
-    """Find the states and reasons of this name, in any case, with - or _ or a blank."""
+    """Return the states and reasons of this name. Case doesn't count; "-" may be "_" or a blank."""
     spelt = word.strip().lower().replace("_", "-").replace(" ", "-")
     found = [
         OwnWord("state of a tunnel", s, told) for s, told in STATE_MEANINGS.items() if s == spelt
@@ -57,7 +57,7 @@ def own_words(word: str) -> list[OwnWord]:
 
 
 def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
-    """Return a reason's sentence with what else there is to say, and what to do.
+    """Return a reason's sentence with what else is known about it, and what to do.
 
     ``unit`` is the systemd unit that runs pluto; "": none is known to.
     """
@@ -67,8 +67,8 @@ def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
 
 
 def table() -> dict[str, Any]:
-    """Return all sentences and advices by code, as ``reasons.json`` has them."""
-    from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # no single word needs it
+    """Return the sentences and the advice by code, as ``reasons.json`` has them."""
+    from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # a single word doesn't need it
 
     return {
         "format": 1,
@@ -79,7 +79,7 @@ def table() -> dict[str, Any]:
 
 
 def listed(*, as_json: bool) -> str:
-    """List all reasons; as JSON it is what packages install as ``reasons.json``."""
+    """Return all reasons as lines; as JSON, the content of the installed ``reasons.json``."""
     if as_json:
         import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A text of a person's: its status made whole again, its log lines, and the tunnels of both."""
+"""Reads a text from a user: its repaired status, its log lines, and the tunnels of both."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text says."""
+    """The content of a text."""
 
     log: LogText
     report: Report
-    """What the rest of it says, as a status."""
+    """The rest of the text, read as a status."""
     tunnels: list[Tunnel]
-    """Those of the report, trouble first, with the reasons that the log tells."""
+    """The report's tunnels, those with trouble first, with the reasons that the log shows."""
     answers: tuple[Answer, ...] = ()
-    """Each answer of a text that has several, of which report and tunnels say nothing then."""
+    """The answers of a text that has several; report and tunnels are empty then."""
 
 
 def read(text: str) -> Reading:
-    """Read a text, whatever it went through on its way."""
+    """Return the content of a text, which may have been changed by a mail or a terminal."""
     log = _log(_out_of_json(text))
     report = repair.read(log.rest)
     if log.lines:
@@ -47,7 +47,7 @@ def read(text: str) -> Reading:
 
 
 def _log(text: str) -> LogText:
-    """Return a text's log lines. In a status that can be read as it is nothing is taken for one."""
+    """Return a text's log lines; none in a status that can be read without repair."""
     report = parse(text)
     if report.complete and not report.unrecognised_count:
         return log_text.LogText((), (), text)
@@ -55,7 +55,10 @@ def _log(text: str) -> LogText:
 
 
 def _answers(text: str) -> tuple[Answer, ...]:
-    """Read each answer of a text by itself. None has the reasons of the log: whose isn't known."""
+    """Return the answers of a text that has several; empty for one.
+
+    Reasons of the log aren't added, as it isn't known to which answer they belong.
+    """
     pieces = answers.divide(text)
     if len(pieces) == 1:
         return ()
@@ -64,7 +67,7 @@ def _answers(text: str) -> tuple[Answer, ...]:
 
 
 def _out_of_json(text: str) -> str:
-    """Return the strings of a text that is JSON, as programs save what a command printed."""
+    """Return the strings of a text that is JSON, as some programs save output."""
     if text.lstrip()[:1] not in ("{", "["):
         return text
     try:
@@ -74,7 +77,7 @@ def _out_of_json(text: str) -> str:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """List all strings in a value, in their order; names of members aren't among them."""
+    """Yield all strings in a value, in their order; names of members are left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Making a status text whole again that went through a ticket, a mail or a terminal.
+"""Repairs a status text that was changed by a ticket system, a mail or a terminal.
 
-On its way a text loses line ends, so that several records stand on one line, or it gains some
-where a terminal wrapped it; it loses the blanks in front of keys, and is quoted, coloured, logged
+On its way a text loses line ends, so that several records are on one line, or gets more of them
+where a terminal wrapped it. It loses the blanks in front of keys, and is quoted, coloured, logged
 or escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
 
-To find records within a line is to trust what stands in it, a peer's words too. So a text that can
-be read as it is isn't touched.
+Finding records within a line means trusting its content, also the words of a peer. So a text that
+can be read without repair isn't changed.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ _EMPTY: Final = re.compile(r"(?:0\d\d(?:\s+|$))*", re.ASCII)
 
 
 def read(text: str) -> Report:
-    """Read a text that may have suffered on its way.
+    """Return the report of a text that may have to be repaired.
 
-    Whether line ends were added within words, by a terminal, or between them, by a mail program,
-    is told by where they stand, and by which way of joining makes more of the text readable.
+    A terminal adds line ends within words, a mail program between them. Which it was is judged by
+    the length of the lines, and by the way of joining that makes more of the text readable.
     """
     whole = parse(text)
     if _is_whole(whole, text):
@@ -94,7 +94,7 @@ def read(text: str) -> Report:
 
 
 def _is_whole(report: Report, text: str) -> bool:
-    """Return whether a text can be read as it is."""
+    """Return whether a text can be read without repair."""
     if not report.complete or report.unrecognised_count or _lacks(report):
         return False
     if any(connection_fields(c)["unread"] for c in report.connections):
@@ -104,12 +104,12 @@ def _is_whole(report: Report, text: str) -> bool:
 
 
 def _damage(report: Report) -> tuple[int, int]:
-    """Count what could not be read, and what could."""
+    """Return a sort key: what couldn't be read, then, negative, what could."""
     return report.unrecognised_count + _lacks(report), -_readable(report)
 
 
 def _readable(report: Report) -> int:
-    """Count what could be read of SAs, counters and totals."""
+    """Return how much could be read of SAs, counters and totals."""
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
     counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
     totals = report.totals
@@ -124,7 +124,7 @@ def _readable(report: Report) -> int:
 
 
 def _leases(t: Traffic) -> int:
-    """Count the addresses that were lent, less what stands in their place and is none."""
+    """Return the number of leased addresses, less the number of words that aren't addresses."""
     return sum(1 if _ADDRESS.fullmatch(lease) else -1 for lease in t.lease)
 
 
@@ -132,20 +132,20 @@ _ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 
 
 def _lacks(report: Report) -> int:
-    """Count what is missing in records that could be read."""
+    """Return how much is missing in records that could be read."""
     strange = sum(s.guessed + len(s.extra) + (not state_table.find(s.story)) for s in report.states)
     return strange + sum(not c.topologies for c in report.connections)
 
 
 def _in_order(lines: list[str]) -> str:
-    """Give each record a line of its own; SAs come last, as in a status, and a blank line."""
+    """Return records with a line each: SAs last, as in a status, then a blank line."""
     found = [record for line in lines for record in _records(line)]
     first = [r for r in found if not _is_sa(r)]
     return "".join(f"{r}\n" for r in [*first, *(r for r in found if _is_sa(r)), ""])
 
 
 def _clean(text: str) -> list[str]:
-    """Take off what others wrapped the text in."""
+    """Return the lines without quotation marks, log prefixes, indent and shell prompts."""
     lines = plain(text).split("\n")
     lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
@@ -155,9 +155,10 @@ def _clean(text: str) -> list[str]:
 
 
 def _unwrapped(lines: Iterable[str]) -> list[str]:
-    """Take off each line the mark of a quotation, and what syslog put there.
+    """Return lines without the marks of a quotation, and without the prefix of syslog.
 
-    A single line that begins so is one that was wrapped: ``192.1.2.45<gw.example.com>[@gw]``.
+    They are removed only where a record follows one, or where at least a third of all lines have
+    one: a single such line may be a wrapped one, ``192.1.2.45<gw.example.com>[@gw]``.
     """
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
@@ -169,7 +170,7 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Put with each record the lines behind it that may have been wrapped off it."""
+    """Return each record's line with the lines after it that may have been wrapped."""
     out: list[list[str]] = []
     joins = False
     for line in lines:
@@ -184,25 +185,26 @@ def _pieces(lines: list[str]) -> list[list[str]]:
 
 
 def _begins(line: str) -> bool:
-    """Return whether a record begins here, perhaps behind blank lines that were joined to it."""
+    """Return whether a record begins in a line, perhaps after joined empty lines."""
     m = _EMPTY.match(line)
     rest = line[m.end() :] if m else line
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
 
 
 class _Wrap(NamedTuple):
-    """How lines were wrapped."""
+    """The way in which lines were wrapped."""
 
     width: int
-    """Columns, by the widest line that was continued."""
+    """Columns of the widest line that was continued."""
     at_blanks: bool
-    """At a blank, as mail programs and ``fold -s`` do; else at the last column, as terminals do."""
+    """Wrapped at a blank, as by mail programs and ``fold -s``; else at the last column, as by
+    terminals."""
 
     def gap(self, line: str, rest: str) -> str:
-        """Return what stood between a line and the rest of it."""
+        """Return what was between a line and its continuation: a blank, or nothing."""
         if line.endswith(" ") or rest.startswith(" "):
             return ""
-        if line.endswith(";"):  # libreswan never prints one without a blank behind it
+        if line.endswith(";"):  # libreswan always prints a blank after it
             return " "
         if self.at_blanks:  # only a word that is too long for a line is broken itself
             broken = len(line) >= self.width and " " not in line and not line.endswith(",")
@@ -212,7 +214,7 @@ class _Wrap(NamedTuple):
 
 
 def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
-    """List how the lines may have been wrapped, what is more likely first."""
+    """Return the ways in which the lines may have been wrapped, the likelier one first."""
     lengths = Counter(len(line) for record in pieces for line in record[:-1])
     widest = max(lengths, default=0)
     terminal, mail = _Wrap(widest, at_blanks=False), _Wrap(widest, at_blanks=True)
@@ -221,28 +223,28 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 
 
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
-    """Join to each record what was wrapped off it, and leave prose that follows it alone."""
-    # Prose stands behind one record, or a few; a wrapped text has many such lines.
+    """Return the records with their wrapped lines joined; prose after them stays apart."""
+    # Prose comes after one or a few records; a wrapped text has many such lines.
     wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
     return [line for piece in pieces for line in _join(piece, wrap, wrapped=wrapped)]
 
 
 def _gains(piece: list[str], wrap: _Wrap) -> bool:
-    """Return whether more of a record can be read with the lines behind it."""
+    """Return whether more of a record can be read with the lines after it."""
     return len(piece) > 1 and (scores := _scores(piece[0], piece, 1, wrap))[0] < max(scores)
 
 
 _FEW: Final = 3
 _WINDOW: Final = 20
-"""Lines that are joined before they are judged: a line of pluto's has up to 1,024 characters."""
+"""Lines that are joined before they are judged; one of pluto's has up to 1,024 characters."""
 
 
 def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
-    """Count what can be read if none, one, two … of the lines from ``at`` on are joined."""
+    """Return how much can be read if 0, 1, 2 … of the lines from ``at`` on are joined."""
     # The last record alone: several may stand on one line.
     joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]
     window = piece[at : at + _WINDOW]
-    # Prose is worth nothing by itself, and costs nothing.
+    # Prose counts nothing by itself.
     alone = [max(0, _worth(line)) if _RECORD.search(line) else 0 for line in window]
     scores = [_worth(joined) + sum(alone)]
     for n, line in enumerate(window):
@@ -252,11 +254,15 @@ def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
 
 
 _PROSE: Final = re.compile(r"^[^=;<>/]*[A-Za-z]{2,},?(?: [A-Za-z'-]+){2}[^=;<>/]*$", re.ASCII)
-"""Three words in a row, and nothing that only libreswan writes."""
+"""Three words in a row, without characters that are typical of libreswan's lines."""
 
 
 def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
-    """Join the lines of one piece; ``wrapped``: that others were wrapped is sure."""
+    """Return the lines of one piece joined; ``wrapped``: other lines certainly were wrapped.
+
+    As many lines are joined as give the best score. Unless ``wrapped``, joining stops before prose
+    where the score is as good.
+    """
     out = [piece[0]]
     at = 1
     while at < len(piece):
@@ -275,7 +281,7 @@ def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
 
 
 def _worth(text: str) -> int:
-    """Count what can be read of one record, less what can't."""
+    """Return how much of one record can be read, less how much can't."""
     report = parse(_in_order([text]))
     unread = [
         x for c in report.connections if isinstance(x := connection_fields(c)["unread"], list)
@@ -295,7 +301,7 @@ def _is_known(line: str) -> bool:
 
 
 def _records(line: str) -> list[str]:
-    """Cut a line where records begin."""
+    """Return the records of a line, each repaired."""
     starts = [m.start() for m in _RECORD.finditer(line)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
@@ -305,7 +311,7 @@ def _records(line: str) -> list[str]:
 
 
 def _restored(record: str) -> str:
-    """Put the blanks back that stand between a connection's name and a key, or begin a line."""
+    """Return a record with the blanks that libreswan prints before a key or a line."""
     if record.startswith(_PROCESSES.lstrip()):
         return f"  {record}"
     m = _BARE_SHUNT.fullmatch(record)
@@ -322,6 +328,7 @@ def _restored(record: str) -> str:
 
 
 def _is_sa(record: str) -> bool:
+    """Return whether a record is a state or a pending line."""
     return _SA.match(record) is not None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain FILE``: a status, a piece of pluto's log, or both, in plain words."""
+"""``ipsecwatch explain FILE``: explains a status, a piece of pluto's log, or both."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def is_log(text: str) -> bool:
-    """Return whether a text has lines of pluto's log that say how a connection is."""
+    """Return whether a text has lines of pluto's log that show what happened to a connection."""
     return bool(log_story.heading(log_text.read(text)))
 
 
 def told(text: str, *, as_json: bool) -> str:
-    """Tell of a text: its status, its log lines, or both. Raise Failure where it has neither."""
+    """Return the explanation of a text. Raise Failure where it has neither status nor log."""
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
     heading = log_story.heading(log)
@@ -40,7 +40,7 @@ def told(text: str, *, as_json: bool) -> str:
 
 
 def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
-    """Tell of each answer of a text by itself."""
+    """Return the explanation of each answer in a text that has several."""
     if as_json:
         found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
         log = log_story.as_json(read.log)
@@ -63,7 +63,7 @@ _APART: Final = (
 def _with_log(
     lines: list[str], log: log_text.LogText, heading: str, paint: terminal.Paint, wide: int
 ) -> list[str]:
-    """Add to what is told of a status what its log lines tell."""
+    """Return the lines about a status, with those about the text's log lines after them."""
     if not heading:
         return lines
     title = map(paint.bold, terminal.wrap(heading, wide))
@@ -75,11 +75,14 @@ _NO_STATUS: Final[dict[str, Any]] = {
     "format": 1, "version": None, "command": None, "complete": False, "why": None,
     "knowledge": asdict(Knowledge()), "tunnels": [], "others": {}, "remarks": [],
 }  # fmt: skip
-"""What is said of the status where a text has none."""
+"""The status part of the JSON object where a text has no status."""
 
 
 def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:
-    """Return whether there is a status to tell of. Raise Failure where there is nothing at all."""
+    """Return whether there is a status to explain. Raise Failure where there is nothing.
+
+    ``told``: the heading of the log lines, "" without any.
+    """
     try:
         overview.check(report, tunnels)
     except Failure as nothing:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD|NAME``: a word of pluto's or ours, or a tunnel, in plain words."""
+"""``ipsecwatch explain WORD|NAME``: explains a word of pluto's or ours, or a tunnel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def told(word: str, *, as_json: bool) -> str:
-    """Tell of a word; where there is none, of a tunnel of that name. Raise Failure."""
+    """Return the explanation of a word, or else of the tunnel of that name. Raise Failure."""
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line
     found = lookup.as_json(word)
@@ -27,7 +27,7 @@ def told(word: str, *, as_json: bool) -> str:
 
 
 def tunnel(name: str, instance: str, *, as_json: bool) -> str:
-    """Tell of a tunnel as it is now, by an instance of the service. Raise Failure."""
+    """Return the explanation of a tunnel's present state. Raise Failure."""
     from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
 
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
@@ -40,7 +40,7 @@ def tunnel(name: str, instance: str, *, as_json: bool) -> str:
 
 
 def _log_line(line: str, *, as_json: bool) -> str:
-    """Tell of a line of pluto's log; "" where it is none."""
+    """Return the explanation of a line of pluto's log; "" where it isn't one."""
     from ipsecwatch.cli.explain import text  # a word needs no table of log lines
 
     return text.told(line, as_json=as_json) if text.is_log(line) else ""
@@ -53,7 +53,7 @@ def _words_json(found: list[dict[str, Any]]) -> str:
 
 
 def _nothing(word: str, answer: Live) -> Failure:
-    """Say that something is no file, no word and no tunnel."""
+    """Return the Failure for what isn't a file, a word or a tunnel, with a suggestion."""
     within = lookup.words_in(word) if " " in word else []
     if within:
         return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch history``: what happened, and for how long, from the journal."""
+"""``ipsecwatch history``: shows what happened to tunnels, and for how long, from the journal."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ EXAMPLES: Final = (
 )
 
 DAY: Final = 86400.0
-"""Seconds of which a history is that names no time."""
+"""Seconds that a history covers where no time is given."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "history", VERBS["history"], run, EXAMPLES)
-    # So that "--since -2h" is no unknown option, as it isn't from Python 3.14 on.
+    # Without this, "-2h" in "--since -2h" is taken for an option before Python 3.14.
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="only these, and in detail; * and ? fit several"
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _own_names(args: argparse.Namespace) -> list[str]:
-    """Return what pluto calls the tunnels that are named. Raise Failure."""
+    """Return pluto's names of the tunnels that are named. Raise Failure."""
     from ipsecwatch.cli.tunnels.own_names import (
         in_pluto,
     )  # brings the bus along, which a journal isn't on
@@ -93,7 +93,7 @@ def _own_names(args: argparse.Namespace) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What is known of some time."""
+    """The history of a period."""
 
     since: float
     until: float
@@ -104,7 +104,10 @@ class _History:
 
 
 def _read(source: Source, since: float | None, until: float, names: Sequence[str]) -> _History:
-    """Read the journal. ``since`` None: a day, or since somebody watched. Raise Failure."""
+    """Return the history from the journal. Raise Failure where it has none.
+
+    ``since`` None: begin a day before ``until``, or later where nothing was watched until then.
+    """
     found = source.read()
     runs = runs_of(found)
     if not runs:
@@ -121,7 +124,7 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
 
 
 def _times(since: str | None, until: str | None) -> tuple[float | None, float]:
-    """Read the two options. Raise Failure."""
+    """Return the times of --since and --until. Raise Failure."""
     now = time.time()
     end = now if until is None else _moment(until, now, "--until")
     begin = None if since is None else _moment(since, now, "--since")
@@ -139,6 +142,7 @@ def _moment(text: str, now: float, option: str) -> float:
 
 
 def _nothing(source: Source) -> Failure:
+    """Return the Failure for a journal without entries of the service."""
     if source.left_out:
         return Failure(
             "the journal has entries of ipsecwatch's, but none of its unit's",
@@ -155,7 +159,7 @@ def _json(h: _History) -> dict[str, object]:
 
 
 def _lines(h: _History, *, users: bool, detailed: bool) -> list[str]:
-    """Write a history for people."""
+    """Return a history as lines for people."""
     look = screen.Look.of(h.since, h.until, h.watched, h.reaches_back)
     lines = screen.heading(look)
     if users:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A day or a week as a bar of text: each cell a part of the time."""
+"""Draws a period as a bar of text, in which each cell stands for a part of the time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TunnelState
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """What stands for what."""
+    """The characters of a bar."""
 
     up: str
     mixed: str
@@ -33,7 +33,7 @@ class Glyphs:
 
     @property
     def legend(self) -> str:
-        """Explain them in a line."""
+        """Their explanation in one line."""
         return (
             f"{self.up} up  {self.mixed} partly  {self.off} not up  {self.waiting} on demand  "
             f"{self.unknown} not known  blank: not watched"
@@ -45,14 +45,14 @@ _ASCII: Final = Glyphs("#", "=", "_", ".", "?")
 
 
 def glyphs() -> Glyphs:
-    """Return those that stdout can show."""
+    """Return the characters that stdout can show."""
     return _BLOCKS if can_show_symbols() else _ASCII
 
 
 def bar(
     spans: Iterable[Span], since: float, until: float, cells: int, chars: Glyphs, paint: Paint
 ) -> str:
-    """Draw how a tunnel was between two moments."""
+    """Return a tunnel's bar between two moments."""
     counted = _count(spans, since, until, cells)
     states = [_state(seconds) for seconds in counted]
     signs = {
@@ -69,7 +69,7 @@ def bar(
 def _count(
     spans: Iterable[Span], since: float, until: float, cells: int
 ) -> list[dict[TunnelState, float]]:
-    """Count the seconds in each state, cell by cell."""
+    """Return the seconds in each state, for each cell."""
     out: list[dict[TunnelState, float]] = [{} for _ in range(cells)]
     width = (until - since) / cells
     for span in spans:
@@ -88,7 +88,7 @@ def _count(
 def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
     """Return what a cell shows: STUCK for not up, PARTIAL for a mixture; None: not watched.
 
-    However short an outage was, it shows.
+    Even the shortest outage is shown.
     """
     known = [s for s in seconds if s is not T.UNKNOWN]
     if not known:
@@ -106,7 +106,7 @@ _STEPS: Final = (
 
 
 def ruler(since: float, until: float, cells: int) -> str:
-    """Write local times above a bar, as many as there is room for."""
+    """Return local times to be written above a bar, as many as fit."""
     wide = (until - since) / cells
     day = max(_STEPS) if until - since > 400 * 86400 else 86400
     form = "%H:%M" if until - since <= 2 * day else "%m-%d"
@@ -122,7 +122,7 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return round local times, a step apart."""
+    """Return round local times with ``step`` seconds between them."""
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []
     moment = midnight

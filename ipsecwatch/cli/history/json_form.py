@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""History for programs. Times are seconds since the epoch, lengths are seconds."""
+"""The JSON form of history. Times are seconds since the epoch, durations are seconds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def history(
     summaries: Sequence[Summary],
     visits: Sequence[Visit],
 ) -> dict[str, Any]:
-    """Return all that is known of some time."""
+    """Return everything about a period as an object for JSON."""
     seconds = sum(w.end - w.begin for w in watched)
     return {
         "format": 1,

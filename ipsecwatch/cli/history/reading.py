@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Reading of the journal what history wants to know.
+"""Reads from the journal the entries that a history needs.
 
-Believed are trusted fields alone, which journald adds itself: anybody can log IPSECWATCH_TUNNEL.
-The service's entries are root's and its unit's; systemd's are those of process 1.
+Only trusted fields count, which journald adds itself, since any user can log IPSECWATCH_TUNNEL. The
+service's entries must be from root and from its unit, systemd's from process 1.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files: on disk, or in memory until the next boot."""
 
 ANSWER: Final = 2.0
-"""Seconds that the service may take to say which run of it this is."""
+"""Seconds that the service may take to answer which run of it this is."""
 
 T = TypeVar("T")
 
@@ -58,26 +58,27 @@ _IDS: Final = tuple(
 
 @dataclass(slots=True)
 class Source:
-    """Where entries are read from, and which of them."""
+    """A journal, and which of its entries count."""
 
     directory: Path | None = None
     """A folder of journal files; None: this machine's journal."""
     instance: str = ""
     any_unit: bool = False
-    """Believe what root logs from whatever unit: a service that was started by hand."""
+    """Also use what root logs from any other unit, such as a service started by hand."""
     left_out: int = 0
-    """Entries of root's that weren't our unit's."""
+    """The number of root's entries that weren't from our unit."""
     remarks: tuple[str, ...] = ()
 
     def read(self) -> Found:
-        """Read all that there is. Raise Failure where the journal can't be read."""
+        """Return all entries. Raise Failure where the journal can't be read."""
         return self._try(self._read)
 
     def entries(self) -> list[Entry]:
-        """Read the service's own entries, oldest first. Raise Failure."""
+        """Return the service's own entries, oldest first. Raise Failure."""
         return self._try(lambda: list(self._entries()))
 
     def _try(self, read: Callable[[], T]) -> T:
+        """Return what ``read`` returns. Raise Failure where the journal can't be read."""
         self._check()
         try:
             return read()
@@ -89,11 +90,16 @@ class Source:
             ) from e
 
     def _read(self) -> Found:
+        """Return all that a history needs. Raise OSError.
+
+        When a boot ended is read only where the service's last entry in it doesn't say that it
+        stopped.
+        """
         entries = list(self._entries())
         units = sorted({e.unit for e in entries if e.unit})
         system = [*self._sleep(), *self._units(units)]
         last = {e.stamp.boot: e for e in entries}
-        # Each takes opening all files: those of boots that ended well tell nothing more.
+        # Each needs all files opened, and boots that ended well need none.
         unclear = [boot for boot, e in last.items() if e.kind is not Kind.ENDED]
         ends = {boot: end for boot in unclear if (end := self._last_of(boot)) is not None}
         local = self.directory is None
@@ -109,7 +115,7 @@ class Source:
     # --- what is read -----------------------------------------------------------------------
 
     def _entries(self) -> Iterator[Entry]:
-        """Read the service's own entries."""
+        """Yield the service's own entries, and count those of other units."""
         for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
             if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
                 continue
@@ -121,11 +127,11 @@ class Source:
                 yield entry
 
     def _sleep(self) -> Iterator[SystemEntry]:
-        """Read when the machine slept."""
+        """Yield the entries about the machine's sleep."""
         yield from self._system([("_UID", ("0",)), ("MESSAGE_ID", tuple(SLEEP_SIGNS))])
 
     def _units(self, units: Iterable[str]) -> Iterator[SystemEntry]:
-        """Read what systemd logged of the service's units."""
+        """Yield systemd's entries about the service's units."""
         if units := tuple(units):
             ids = ("MESSAGE_ID", tuple(UNIT_SIGNS))
             yield from self._system([("_PID", ("1",)), ("_UID", ("0",)), ("UNIT", units), ids])
@@ -137,7 +143,7 @@ class Source:
                 yield entry
 
     def _last_of(self, boot: str) -> Stamp | None:
-        """Return when a boot's last entry was logged, whoever logged it."""
+        """Return the time of a boot's last entry, whoever logged it."""
         reader = self._open([("_BOOT_ID", (boot,))])
         try:
             reader.seek_tail()
@@ -146,7 +152,7 @@ class Source:
             reader.close()
 
     def _reaches_back(self) -> float | None:
-        """Return since when the journal has what the system logs."""
+        """Return the time of the system's first entry in the journal."""
         reader = self._open([("_UID", ("0",))])
         try:
             reader.seek_head()
@@ -159,19 +165,19 @@ class Source:
     def _matching(
         self, names: Iterable[str], matches: list[tuple[str, tuple[str, ...]]]
     ) -> Iterator[tuple[Stamp, dict[str, str]]]:
-        """Read the entries that match, each with some of its fields."""
+        """Yield the time and some fields of each matching entry; skip damaged ones."""
         names = tuple(names)
         reader = self._open(matches)
         try:
             reader.seek_head()
             while reader.next():
-                with suppress(OSError):  # one that is damaged
+                with suppress(OSError):  # a damaged entry
                     yield _stamp(reader), dict(_fields(reader, names))
         finally:
             reader.close()
 
     def _open(self, matches: list[tuple[str, tuple[str, ...]]]) -> JournalReader:
-        """Open the journal. Of each field one value has to match."""
+        """Return a reader of the entries that match, for each field, one of its values."""
         reader = binding().reader(self.directory)
         for name, values in matches:
             for value in values:
@@ -181,7 +187,7 @@ class Source:
     # --- whether ------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """See whether there is a journal that may be read. Raise Failure; make remarks."""
+        """Raise Failure where there is no journal that may be read; set the remarks."""
         if self.directory is not None:
             self._check_folder(self.directory)
             return
@@ -201,6 +207,7 @@ class Source:
             self.remarks = (text + "mkdir /var/log/journal; systemctl restart systemd-journald",)
 
     def _check_folder(self, folder: Path) -> None:
+        """Raise Failure where a folder has no journal files, or can't be read."""
         try:
             files = [f for f in folder.iterdir() if f.suffix in (".journal", ".journal~")]
         except OSError as e:
@@ -211,7 +218,7 @@ class Source:
 
 
 def _running(instance: str) -> str:
-    """Return which run of the service watches now; "": none, or none that answers."""
+    """Return the identifier of the service's present run; "": it doesn't answer."""
     try:
         return asyncio.run(client.run_id(ANSWER, instance=instance))
     except client.ClientError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""History for people: a table of all tunnels, what happened to one, who was there."""
+"""Formats history for people: a table of all tunnels, one tunnel's events, and visits."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ if TYPE_CHECKING:
     from ipsecwatch.history.visits import Visit
 
 _NARROW: Final = 60
-"""Columns with fewer than which a table leaves something out."""
+"""Columns below which a table has no bar."""
 _INDENT: Final = 34
-"""Where reasons begin in the list of what happened."""
+"""The column in which reasons begin in the list of events."""
 _SHORTEST: Final = 12
-"""Cells of a bar that is worth drawing in a table."""
+"""The least number of cells for which a bar is drawn in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a history is of, and how it is to be shown."""
+    """The period of a history, and how it is shown."""
 
     since: float
     until: float
     watched: Sequence[Watched]
-    """When somebody watched."""
+    """The times in which the service watched."""
     reaches_back: float | None
-    """Since when there is a journal."""
+    """The time of the journal's first entry."""
     paint: terminal.Paint
     columns: int
     chars: Glyphs
 
     @property
     def seconds(self) -> float:
-        """For how long somebody watched."""
+        """For how many seconds of the period the service watched."""
         return sum(w.end - w.begin for w in self.watched)
 
     @classmethod
@@ -62,13 +62,13 @@ class Look:
         watched: Sequence[Watched],
         reaches_back: float | None,
     ) -> Look:
-        """Look at some time on this terminal."""
+        """Return the look for a period on this terminal."""
         paint = terminal.Paint(terminal.colour_wanted())
         return cls(since, until, watched, reaches_back, paint, terminal.columns(), glyphs())
 
 
 def heading(look: Look) -> list[str]:
-    """Say what time it is about, and how much of it was watched."""
+    """Return the period, and how much of it was watched, as lines."""
     whole = look.until - look.since
     part = f"{percent(look.seconds / whole)}, {terminal.ago(look.seconds)} of {terminal.ago(whole)}"
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
@@ -81,10 +81,10 @@ def heading(look: Look) -> list[str]:
 
 
 def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
-    """Lay all tunnels out as a table, the worst first."""
+    """Return the table of all tunnels, the worst first."""
     if not summaries:
         return ["No tunnels were seen."]
-    rows = sorted(summaries, key=_badness)
+    rows = sorted(summaries, key=_worst_first)
     room = _SHORTEST + table.GAP if look.columns >= _NARROW else 0
     layout = table.lay_out(_columns(look), rows, look.columns - room)
     taken = sum(table.GAP + cells for _, cells in layout.columns)
@@ -120,8 +120,8 @@ def _longest(s: Summary) -> str:
     return terminal.ago(max(o.seconds for o in s.outages)) if s.outages else ""
 
 
-def _badness(s: Summary) -> tuple[Any, ...]:
-    """Sort by the time of outages, then by their number, then by name."""
+def _worst_first(s: Summary) -> tuple[Any, ...]:
+    """Return a sort key: the total time of outages, then their number, then the name."""
     return -sum(o.seconds for o in s.outages), -len(s.outages), natural(s.name)
 
 
@@ -138,7 +138,7 @@ def _bar(s: Summary, look: Look, cells: int) -> str:
 
 
 def details(s: Summary, look: Look) -> list[str]:
-    """Tell what happened to one tunnel."""
+    """Return what happened to one tunnel, as lines."""
     cells = look.columns - 2
     out = [look.paint.bold(piece) for piece in terminal.wrap(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
@@ -151,6 +151,7 @@ def details(s: Summary, look: Look) -> list[str]:
 
 
 def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
+    """Return the labelled facts about a tunnel's uptime, gaps and outages."""
     known = s.known
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
@@ -175,6 +176,10 @@ def _of(seconds: float) -> str:
 
 
 def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
+    """Return the number and length of the outages in words.
+
+    ``seen``: the tunnel's state at the end of the period is known.
+    """
     if not outages:
         return "none"
     total = terminal.ago(sum(o.seconds for o in outages))
@@ -190,7 +195,7 @@ def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
 
 
 def _story(s: Summary, look: Look) -> list[str]:
-    """List what was told of it and when nobody watched, with the day above where one begins."""
+    """Return the transitions and the times without a watch, each day below its date."""
     lasted: dict[int, float] = defaultdict(float)
     for span in s.spans:
         lasted[id(span.entry)] += span.seconds
@@ -207,7 +212,7 @@ def _story(s: Summary, look: Look) -> list[str]:
 
 
 def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
-    """Write what an entry tells: when, the new state, how long it lasted, why."""
+    """Return an entry as lines: when, the new state, how long it lasted, and why."""
     state = entry.state
     word = "unloaded" if entry.gone else state.value
     sign = look.paint.state(state, terminal.mark(state))
@@ -225,7 +230,7 @@ def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
 
 
 def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
-    """Say when nobody watched, and why if that is known."""
+    """Yield the times at which nobody watched, and why if that is known."""
     for before, after in pairwise(look.watched):
         if after.begin - before.end < 1:
             continue
@@ -255,13 +260,13 @@ _WHY_NOT: Final = {
 
 
 def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list[Visit]:
-    """Return the visits of which something lies between two moments."""
+    """Return the visits that overlap a period."""
     found = visits_of(timelines)
     return [v for v in found if v.came < until and (v.went or v.last) >= since]
 
 
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """List who came and went."""
+    """Return the table of visits."""
     if not visits:
         return ["Nobody was connected behind a template."]
     columns: list[Column[Visit]] = [
@@ -297,7 +302,7 @@ def _went(v: Visit, look: Look) -> str:
 
 
 def percent(part: float) -> str:
-    """Write a part of one per cent, never as more than it is."""
+    """Return a fraction as per cent, rounded down."""
     return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
 
 
@@ -310,6 +315,6 @@ def _second(at: float) -> str:
 
 
 def _short(at: float, look: Look) -> str:
-    """Write a moment, with its day where that isn't clear."""
+    """Return a moment as time of day, with its date where the period has several days."""
     one_day = _minute(look.since)[:10] == _minute(look.until)[:10]
     return local(at).strftime("%H:%M:%S" if one_day else "%m-%d %H:%M:%S")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Moments as people write them, in the forms that journalctl takes (systemd.time(7)).
+"""Moments as people write them, in the common forms of journalctl (systemd.time(7)).
 
-An own reader of the common ones: systemd-analyze isn't everywhere where there is a journal.
+They are parsed here, because systemd-analyze isn't on every machine that has a journal.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ _TIMES: Final = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M")
 _LONGEST: Final = 100
 
 FORMS: Final = 'today, yesterday, -2h, "3 days ago", "2026-11-01 10:00" or 10:00'
-"""Examples of what is understood."""
+"""Examples of the forms that can be read."""
 
 
 def local(at: float) -> datetime:
-    """Return a moment as the calendar and the clocks here show it, without a zone."""
+    """Return a moment as local date and time, without a zone."""
     return datetime.fromtimestamp(at)  # noqa: DTZ006 - local time is what people read and write
 
 
 def parse_time(text: str, now: float) -> float:
-    """Return a moment in seconds since the epoch. Raise ValueError for what isn't one.
+    """Return a moment in seconds since the epoch. Raise ValueError for any other text.
 
-    Without a zone it is local time; a date alone is its midnight, a time alone is today's. UTC may
-    be named.
+    Without a zone it is local time. A date alone is its midnight, a time alone is today's. The zone
+    UTC may be named.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:
@@ -61,13 +61,13 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _checked(at: float) -> float:
-    """Return a moment, if a calendar has it. Raise ValueError."""
+    """Return the same moment. Raise ValueError, OverflowError or OSError for an impossible one."""
     local(at)
     return at
 
 
 def _moved(text: str, now: float) -> float | None:
-    """Read ``now``, ``-2h``, ``+1d`` or ``3 days ago``; None: it is none of these."""
+    """Return the moment ``now``, ``-2h``, ``+1d`` or ``3 days ago``; None for another form."""
     if text == "now":
         return now
     if text[:1] in ("-", "+"):
@@ -79,7 +79,10 @@ def _moved(text: str, now: float) -> float | None:
 
 
 def _length(text: str) -> float:
-    """Read a length of time: ``1h 30min``; a number alone is seconds. Raise ValueError."""
+    """Return a duration such as ``1h 30min`` in seconds; a number alone is seconds.
+
+    Raise ValueError.
+    """
     total, at = 0.0, 0
     text = text.strip()
     while at < len(text):
@@ -94,7 +97,7 @@ def _length(text: str) -> float:
 
 
 def _calendar(text: str, now: float) -> float:
-    """Read a date, a time of day, or both. Raise ValueError."""
+    """Return the moment of a date, a time of day, or both. Raise ValueError."""
     text = _WEEKDAY.sub("", text, count=1)
     text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")
     date, _, time = text.replace("T", " ", 1).partition(" ")

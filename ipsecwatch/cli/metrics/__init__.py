@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch metrics``: all tunnels in numbers, for Prometheus and what reads its formats.
+"""``ipsecwatch metrics``: all tunnels as numbers, for Prometheus and compatible programs.
 
-What a series is called comes from the settings of libreswan's administrator alone: connection
-names, and words of ours. The clients of a template are counted and not named: their numbers would
-make new series for ever. What isn't known is NaN, which no alert takes for 0, or left out.
+The names of series come only from libreswan's administrator, as connection names, and from this
+program. The clients of a template are counted and not named: their numbers would create new series
+without end. An unknown value is NaN, which no alert takes for 0, or is left out.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
-    """Tell series of several services on one machine apart, by a label."""
+    """Yield the families with a label for the instance, so that services stay apart."""
     more = {"service": instance} if instance else {}
     for family in told:
         samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
@@ -85,7 +85,7 @@ def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
 
 
 def families(seen: Snapshot | None) -> Iterator[Family]:
-    """Say in numbers how all is; None: the service didn't answer."""
+    """Yield all metrics; None: the service didn't answer."""
     yield _gauge("up", "Whether ipsecwatch.service answered.", seen is not None)
     yield _info("build", "The version of the ipsecwatch that wrote this.", __version__)
     if seen is not None:
@@ -94,6 +94,7 @@ def families(seen: Snapshot | None) -> Iterator[Family]:
 
 
 def _service(seen: Snapshot) -> Iterator[Family]:
+    """Yield the metrics about the service and pluto."""
     if seen.pluto_version:
         yield _info("libreswan", "The version of the pluto that runs.", clean(seen.pluto_version))
     yield _one_of("pluto_state", "How libreswan's daemon is.", PlutoState, seen.pluto_state)
@@ -119,6 +120,7 @@ def _service(seen: Snapshot) -> Iterator[Family]:
 
 
 def _tunnels(seen: Snapshot) -> Iterator[Family]:
+    """Yield the metrics of each tunnel."""
     named = _named(seen.tunnels)
     yield _each(
         "up", "Whether every child of the tunnel has a Child SA; NaN: it isn't known.",
@@ -161,13 +163,13 @@ def _is_up(view: View) -> float:
 
 
 def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
-    """Pair each tunnel but the clients of templates with a label that no other has."""
+    """Return each tunnel with a unique label, without the clients of listed templates."""
     count = Counter([view.name for view in tunnels.values()])
     found = []
     for path, view in tunnels.items():
         template = re.fullmatch(r"(.+)\[\d+\]", view.name)
         if template is None or template[1] not in count:
-            # Long names are cut, and may then be the same; paths never are.
+            # Long names are cut, and may be equal then; paths are unique.
             unique = count[view.name] == 1
             found.append((view.name if unique else path.rpartition("/")[2], view))
     return sorted(found, key=lambda pair: pair[0])
@@ -196,18 +198,18 @@ def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family
 
 
 def _replace(file: Path, text: str) -> None:
-    """Put a file in the place of the one before at one blow. Raise Failure."""
+    """Replace a file at once, so that no reader sees a part of it. Raise Failure."""
     if file.exists() and not file.is_file():
         hint = "Give a file; without --output they go to stdout"
         raise Failure(f"cannot write {clean(str(file))}: it is no regular file", hint)
-    file = Path(os.path.realpath(file))  # what a link leads to, and never the link
-    # Hidden, and not *.prom: the collector reads all of these that it finds.
+    file = Path(os.path.realpath(file))  # replace the target of a link, not the link
+    # Hidden and not *.prom, since the collector reads every file *.prom.
     try:
         handle, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
             with open(handle, "w", encoding="utf-8") as f:
                 f.write(text)
-            os.chmod(new, 0o644)  # node_exporter is another user
+            os.chmod(new, 0o644)  # node_exporter runs as another user
             os.replace(new, file)
         except BaseException:
             with contextlib.suppress(OSError):

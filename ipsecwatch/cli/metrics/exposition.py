@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Metrics as text: OpenMetrics 1.0, or the older text format of Prometheus (0.0.4).
 
-The older one has neither ``info`` nor units, names a counter's family with its ``_total``, and
-knows no end mark. node_exporter's textfile collector reads nothing else.
+The older one has neither ``info`` nor units, names a counter's family with its ``_total``, and has
+no end mark. node_exporter's textfile collector reads only this one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The type of a family."""
+    """The type of a metric family."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Format(StrEnum):
-    """How metrics are written."""
+    """The text format."""
 
     OPENMETRICS = "openmetrics"
     PROMETHEUS = "prometheus"
@@ -37,7 +37,7 @@ _OLDER_TYPE = {Kind.GAUGE: "gauge", Kind.COUNTER: "counter", Kind.INFO: "gauge"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value; ``labels`` tell it from the others of its family."""
+    """One value; its labels distinguish it from the others of its family."""
 
     value: float
     labels: Mapping[str, str]
@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Samples of one name, which is without the suffix of its kind."""
+    """The samples of one metric, whose name is without the suffix of its kind."""
 
     name: str
     kind: Kind
@@ -55,7 +55,7 @@ class Family:
 
 
 def write(families: Iterable[Family], format_: Format) -> str:
-    """Write families that have a sample, each with its type and what it means."""
+    """Return the text of all families that have a sample, each with its type and help."""
     openmetrics = format_ is Format.OPENMETRICS
     lines = [
         line
@@ -67,6 +67,7 @@ def write(families: Iterable[Family], format_: Format) -> str:
 
 
 def _family(family: Family, *, openmetrics: bool) -> Iterator[str]:
+    """Yield the lines of one family."""
     full = family.name + _SUFFIX[family.kind]
     name = family.name if openmetrics else full
     kind = family.kind if openmetrics else _OLDER_TYPE[family.kind]
@@ -89,7 +90,7 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Write a number so that nothing of it is lost, a whole one without a fraction."""
+    """Return a number without loss of precision; a whole one without a fraction."""
     if math.isnan(value):
         return "NaN"
     return str(int(value)) if value == int(value) else repr(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch monitor``: how things are, then transitions as they happen."""
+"""``ipsecwatch monitor``: prints how the tunnels are, then transitions as they happen."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EXAMPLES: Final = (
 
 _NO_ENTRIES: Final = "the journal doesn't reach back to where --since begins"
 SHOWN: Final = 20
-"""Tunnels that are listed at the beginning, where there are more than these: what isn't well."""
+"""Tunnels that are listed at the beginning; of more, only those that aren't well."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
 
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _program(path: str) -> str:
-    """Return the program's path. Raise Failure where there is none to run."""
+    """Return the program's path. Raise Failure where it can't be run."""
     if not os.path.isabs(path):
         hint = "Give it from / on: what is found on PATH may be another one"
         raise Failure(f"--exec {clean(path)} is no absolute path", hint, EXIT_USAGE)
@@ -119,14 +119,14 @@ def _position(text: str | None) -> Position | None:
 
 
 def printer(args: argparse.Namespace) -> Json | Text:
-    """Return who writes what happens; with --exec nobody does but the program."""
+    """Return the printer for JSON or for people; with --exec the latter prints nothing."""
     if args.json:
         return Json()
     return Text(terminal.Paint(terminal.colour_wanted()), quiet=bool(args.exec))
 
 
 class Monitor:
-    """Follows the service, and has what concerns the named tunnels printed."""
+    """Follows the service, and prints what concerns the named tunnels."""
 
     def __init__(
         self,
@@ -145,7 +145,10 @@ class Monitor:
         self._asks_for_titles = isinstance(out, Text) or any(map(_is_pattern, names))
 
     async def follow(self, program: str | None, limit: float) -> None:
-        """Print what happens, for ever."""
+        """Print events for ever, and run ``program`` for transitions that were told.
+
+        ``limit``: seconds that one run of it may take. Raise Failure.
+        """
         runner = hooks.Hooks(program, limit) if program else None
         try:
             async with contextlib.aclosing(
@@ -163,7 +166,10 @@ class Monitor:
                 await runner.close()
 
     def _take(self, event: client.Event, *, patient: bool) -> list[Transition]:
-        """Print an event, and return the transitions that are new with it."""
+        """Print an event, and return the transitions that are new with it. Raise Failure.
+
+        ``patient``: a name that isn't listed yet is no error.
+        """
         first = not self._known.run_id
         news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
         before = self._pluto
@@ -173,7 +179,7 @@ class Monitor:
                 news = self._begin(event, first=first, patient=patient) + news
             case client.Pluto():
                 self._pluto, self._out.unit = event.state, event.unit
-                # Else another unit runs it, which is for advice alone.
+                # Otherwise only the unit changed, which only advice needs.
                 if self._pluto is not before:
                     self._print(self._out.event(event))
             case client.Log() | client.Lost():
@@ -182,7 +188,10 @@ class Monitor:
         return news
 
     def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
-        """Print how things are. Return what came since when somebody looked last."""
+        """Print a Snapshot; return the transitions since --since, from the journal.
+
+        Raise Failure.
+        """
         if first:
             self._check(seen, patient=patient)
         since = self._since if first else None
@@ -193,7 +202,11 @@ class Monitor:
         return [t for t in past.transitions if self._wanted(t.name)] if past else []
 
     def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
-        """Raise Failure where a name is none; without an answer of pluto's it may come yet."""
+        """Raise Failure for a name that isn't a tunnel's.
+
+        While pluto doesn't answer, or with ``patient``, it may come later: then a warning is
+        printed.
+        """
         names = {v.name for v in seen.tunnels.values()}
         for name in self._names:
             if name in names or _is_pattern(name):
@@ -226,12 +239,12 @@ def _names(event: client.Event) -> list[str]:
 
 
 def _is_pattern(name: str) -> bool:
-    """Return whether a name is a pattern. Brackets aren't: instances have them, ``rw[3]``."""
+    """Return whether a name is a pattern; brackets don't count, as in ``rw[3]``."""
     return "*" in name or "?" in name
 
 
 def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
-    """Read what the journal has. Raise Failure."""
+    """Return the transitions in the journal from ``since`` to the Snapshot. Raise Failure."""
     from ipsecwatch.cli.history.reading import Source
     from ipsecwatch.cli.monitor import past
 
@@ -240,7 +253,7 @@ def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
 
 
 class Text:
-    """Writes for people: a date where the day changes, then a line for each event."""
+    """Formats events for people: the date where it changes, then a line for each event."""
 
     unit = IPSEC
 
@@ -253,7 +266,10 @@ class Text:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Write how things are: all tunnels, or of many those that aren't well."""
+        """Yield all tunnels; of more than SHOWN only those that aren't well.
+
+        ``again``: only the counts.
+        """
         now = time.time()
         titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
         rows = sorted(with_titles(map(terminal.Row.of_view, views), titles), key=_worst_first)
@@ -278,14 +294,14 @@ class Text:
         return f"{sign} {terminal.pad(row.shown, 20)}  {state}{since}{why}".rstrip()
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Write transitions."""
+        """Yield a line for each transition."""
         for t in [] if self._quiet else news:
             yield from self._date(t.at)
             name = self.titles.shown(t.name)
             yield terminal.transition(t.at, name, t.old.value, t.new, t.reason, self._paint)
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Write that transitions are known to have been, and no more of them."""
+        """Yield that transitions are missing, where their number isn't 0."""
         if count is None:
             yield from self._line(time.time(), f"  {_NO_ENTRIES}")
         elif count:
@@ -293,7 +309,7 @@ class Text:
             yield from self._line(time.time(), f"  {what} missing here: ipsecwatch history")
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Write what happens beside transitions."""
+        """Yield a line for an event that isn't a transition."""
         now = time.time()
         match event:
             case client.Pluto():
@@ -315,7 +331,7 @@ class Text:
         yield self._paint.dim(line) if dim else line
 
     def _date(self, at: float) -> Iterator[str]:
-        """Write the date where it is another one than that of the line before."""
+        """Yield the date where it differs from the date of the line before."""
         day = terminal.moment(at).split()[0]
         if day != self._day:
             self._day = day
@@ -331,7 +347,7 @@ def _worst_first(row: terminal.Row) -> tuple[int, str]:
 
 
 class Json:
-    """Writes for programs: one object a line."""
+    """Formats events for programs: one object a line."""
 
     unit = IPSEC
     """The systemd unit that runs pluto, for advice; "": none is known to."""
@@ -343,7 +359,10 @@ class Json:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Write how things are; ``again``: what is new since the last time comes after it."""
+        """Yield the state of all tunnels.
+
+        ``again``: it isn't the first; the transitions since the last event come after it.
+        """
         yield _object(
             event="snapshot",
             at=time.time(),
@@ -356,7 +375,7 @@ class Json:
         )
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Write transitions; ``caught_up``: no signal told it."""
+        """Yield an object for each transition; ``caught_up``: no signal reported it."""
         for t in news:
             yield _object(
                 event="transition",
@@ -372,12 +391,12 @@ class Json:
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Write how many transitions are missing; null: nobody knows."""
+        """Yield the number of missing transitions, if not 0; null: it isn't known."""
         if count != 0:
             yield _object(event="missed", count=count)
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Write what happens beside transitions."""
+        """Yield an object for an event that isn't a transition."""
         match event:
             case client.Pluto():
                 yield _object(event="pluto", at=time.time(), state=event.state)

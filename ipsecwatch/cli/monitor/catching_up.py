@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What events change of what was known: through lost signals and restarts, nothing twice.
+"""Derives transitions from events, without repeating any after lost signals and restarts.
 
-A Snapshot that isn't the first comes where signals were lost or the service was started again. It
-is compared with what was known before: each difference is a transition that nobody has told yet.
-What came and went in between can't be seen so; it is counted.
+A Snapshot after the first one comes where signals were lost, or the service was restarted. It is
+compared with the tunnels known before: each difference is a transition that wasn't reported. A
+state that came and went in between can't be seen like this; such transitions are counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One transition, as it was told or as two snapshots show it."""
+    """One transition, from a signal or from the comparison of two snapshots."""
 
     name: str
     old: TunnelState
@@ -31,30 +31,30 @@ class Transition:
     at: float
     """Wall clock, seconds since the epoch."""
     serial: int
-    """Its own, or that of the snapshot that shows it."""
+    """Its own number, or that of the snapshot that shows it."""
     told: Told | None
     run_id: str
-    """The run of the service in which ``serial`` counts."""
+    """The run of the service that ``serial`` belongs to."""
     caught_up: bool = False
-    """No signal told it: two snapshots differ, or the journal has it."""
+    """No signal reported it: it is from a comparison of snapshots, or from the journal."""
 
 
 class KnownTunnels:
-    """What is known of each tunnel. ``now`` is always the wall clock, in seconds."""
+    """The last known view of each tunnel. ``now`` is always the wall clock, in seconds."""
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
-        """Those that are listed, by name."""
+        """The listed tunnels, by name."""
         self.gone: set[str] = set()
-        """Names that were listed and are no longer."""
+        """Names that were listed and no longer are."""
         self.run_id = ""
         self.serial = 0
         self.missed = 0
-        """Transitions that came and went unseen before the last snapshot."""
+        """Transitions before the last snapshot that can't be seen in it."""
         self._names: dict[str, str] = {}
 
     def apply(self, event: Event, now: float) -> list[Transition]:
-        """Take an event into account, and return the transitions that are new with it."""
+        """Record an event, and return the transitions that are new with it."""
         match event:
             case Snapshot():
                 return self._compare(event, now)
@@ -65,6 +65,7 @@ class KnownTunnels:
         return []
 
     def _change(self, event: Change) -> Transition:
+        """Return a signalled transition, and keep the tunnel's view if it is listed."""
         self.serial = event.serial
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
@@ -83,6 +84,10 @@ class KnownTunnels:
             self.gone.add(name)
 
     def _compare(self, seen: Snapshot, now: float) -> list[Transition]:
+        """Replace all views by a Snapshot's, and return how they differ; nothing for the first.
+
+        While pluto can't be asked, tunnels that aren't listed stay, with an unknown state.
+        """
         before, first = self.views, not self.run_id
         since = self.serial if seen.run_id == self.run_id else 0
         self.run_id, self.serial = seen.run_id, seen.serial
@@ -91,7 +96,7 @@ class KnownTunnels:
         lost = [view for name, view in before.items() if name not in self.views]
         if seen.pluto_state in (PlutoState.RUNNING, PlutoState.STOPPED):
             self.gone |= {view.name for view in lost}
-        else:  # without an answer of pluto's nobody knows whether they are loaded
+        else:  # while pluto doesn't answer, they may still be loaded
             self.views |= {v.name: replace(v, state=TunnelState.UNKNOWN) for v in lost}
             lost = []
         self.gone -= self.views.keys()
@@ -104,6 +109,7 @@ class KnownTunnels:
         return found
 
     def _differences(self, before: dict[str, View], now: float) -> Iterable[Transition]:
+        """Yield a transition for each listed tunnel whose state differs from before."""
         for name, view in self.views.items():
             was = before.get(name)
             old = was.state if was is not None else TunnelState.DOWN
@@ -117,6 +123,7 @@ class KnownTunnels:
             )  # fmt: skip
 
     def _left(self, view: View, now: float) -> Transition:
+        """Return the transition of a tunnel that isn't listed any more."""
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
@@ -125,7 +132,7 @@ class KnownTunnels:
 
 
 def told_of(known: TunnelState, new: TunnelState) -> Told | None:
-    """Return what the service would have told of a change from a last known state."""
+    """Return the signal that the service sends for a change from a last known state, or None."""
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"
     if known.carries and not (new.carries or new is TunnelState.UNKNOWN):

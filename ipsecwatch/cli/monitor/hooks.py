@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Running a program for each transition: ``ipsecwatch monitor --exec PROGRAM``.
+"""Runs a program for each transition: ``ipsecwatch monitor --exec PROGRAM``.
 
-The program learns what happened by its environment alone: nothing stands on a command line or in a
-shell, and nothing in it is of a peer's choice. One tunnel's transitions run one after the other,
-those of several tunnels beside each other. What hangs is killed with all that it started.
+The program gets the facts in its environment only. Nothing is put on a command line or into a
+shell, and no value is a peer's choice. The transitions of one tunnel run one after another, those
+of different tunnels at the same time. A program that hangs is killed, with all that it started.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 8
 """Programs that run at the same time."""
 WAITING: Final = 16
-"""Transitions of one tunnel that wait for the program; of more, the oldest are dropped."""
+"""Transitions of one tunnel that wait for the program; with more, the oldest are dropped."""
 GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 LIMIT: Final = 30.0
-"""Seconds that a program may take, unless something else is said."""
+"""Seconds that a program may take by default."""
 
 
 @dataclass(slots=True)
 class _Queue:
-    """What waits for the program, of one tunnel."""
+    """The transitions of one tunnel that wait for the program."""
 
     waiting: deque[Transition] = field(default_factory=deque)
     dropped: int = 0
@@ -56,11 +56,12 @@ class Hooks:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     def add(self, transitions: Iterable[Transition]) -> None:
-        """Have the program run for each, once those of its tunnel before it are done."""
+        """Queue the program for each transition, after those of the same tunnel before it."""
         for transition in transitions:
             self._add(transition)
 
     def _add(self, transition: Transition) -> None:
+        """Queue one transition; past WAITING, drop the oldest of this tunnel."""
         queue = self._queues.get(transition.name)
         if queue is None:
             queue = self._queues[transition.name] = _Queue()
@@ -73,13 +74,13 @@ class Hooks:
             queue.dropped += 1
 
     async def close(self) -> None:
-        """Kill what runs, and forget what waits."""
+        """Kill the running programs, and drop the queues."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, name: str, queue: _Queue) -> None:
-        """Run the program for one tunnel until nothing waits."""
+        """Run the program for one tunnel's transitions until its queue is empty."""
         try:
             while queue.waiting:
                 async with self._slots:
@@ -91,6 +92,7 @@ class Hooks:
             del self._queues[name]
 
     async def _run(self, transition: Transition) -> None:
+        """Run the program for one transition; print why it failed or was killed."""
         try:
             process = await asyncio.create_subprocess_exec(
                 self._program,
@@ -114,11 +116,10 @@ class Hooks:
 
 
 def environment(transition: Transition, unit: str = IPSEC) -> dict[bytes, bytes]:
-    """Return the environment in which the program runs: ours, and what happened.
+    """Return the program's environment: ours, and the transition.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known to.
-
-    As UTF-8, whatever the locale is: a name may have characters that it lacks.
+    ``unit`` is the systemd unit that runs pluto; "": none is known to. Values are UTF-8 in any
+    locale, since a name may have characters that the locale lacks.
     """
     told = {
         "EVENT": transition.told or "",
@@ -144,7 +145,7 @@ def _ended(code: int) -> str:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a program and all that it started in its group, at the latest after GRACE."""
+    """End a program and all that it started in its process group, after GRACE with SIGKILL."""
     try:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Transitions that the journal has: what was told after one that somebody knows.
+"""Transitions from the journal: those after one that the caller knows.
 
-The service numbers its transitions in each of its runs; signals and journal entries have the same
-numbers, so that what the journal has and what comes on the bus fit together without a seam.
+The service numbers its transitions in each of its runs. Signals and journal entries have the same
+numbers, so that transitions from the journal and from the bus join without a gap or repetition.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LATE: Final = 2.0
-"""Seconds that an entry may come after its signal."""
+"""Seconds by which an entry may come later than its signal."""
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """A transition as the service counts them: its run, and its number in it."""
+    """The position of a transition: the service's run, and its number in that run."""
 
     run_id: str
     serial: int
@@ -35,21 +35,24 @@ class Position:
 
 @dataclass(slots=True)
 class Past:
-    """What the journal tells from one position to another."""
+    """The transitions between two positions, as far as the journal has them."""
 
     transitions: list[Transition] = field(default_factory=list)
     missed: int | None = 0
-    """How many it lacks; None: nobody knows."""
+    """The number of missing transitions; None: it isn't known."""
 
 
 def parse_position(text: str) -> Position | None:
-    """Read ``RUN_ID:SERIAL``; None where it is none."""
+    """Return the position ``RUN_ID:SERIAL``; None for another text."""
     run_id, _, serial = text.rpartition(":")
     return Position(run_id, int(serial)) if run_id and _NUMBER.fullmatch(serial) else None
 
 
 def between(begin: Position, end: Position, source: Source | None = None) -> Past:
-    """Return what was told after ``begin``, up to and with ``end``. Raise Failure."""
+    """Return the transitions after ``begin``, up to and including ``end``. Raise Failure.
+
+    An entry may be written later than its signal: wait up to LATE seconds for missing ones.
+    """
     if begin == end:
         return Past()
     give_up = time.monotonic() + LATE
@@ -61,12 +64,13 @@ def between(begin: Position, end: Position, source: Source | None = None) -> Pas
 
 
 def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
+    """Return the same from these entries, without waiting."""
     past, found, at = Past(), False, begin
     states: dict[str, TunnelState] = {}
-    """The last known one of each tunnel."""
+    """The last known state of each tunnel."""
     for entry in _up_to(end, entries):
         found = found or entry.run == begin.run_id
-        known = _know(entry, states)
+        known = _update_state(entry, states)
         now = Position(entry.run, entry.serial or 0)
         if not found or entry.serial is None or not _after(begin, now):
             continue
@@ -81,7 +85,7 @@ def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
 
 
 def _up_to(end: Position, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Go through entries up to a position, and with it."""
+    """Yield the entries up to and including a position."""
     for entry in entries:
         serial = entry.serial or 0
         if entry.run == end.run_id and serial > end.serial:
@@ -95,8 +99,8 @@ def _after(begin: Position, now: Position) -> bool:
     return now.run_id != begin.run_id or now.serial > begin.serial
 
 
-def _know(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
-    """Return a tunnel's last known state before an entry, and take note of what it tells."""
+def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
+    """Return a tunnel's last known state before an entry, and record the entry's state."""
     known = states.get(entry.tunnel, TunnelState.DOWN)
     if entry.kind is Kind.TRANSITION and entry.old is not TunnelState.UNKNOWN:
         known = entry.old
@@ -105,12 +109,13 @@ def _know(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
 
 
 def _gap(before: Position, after: Position) -> int:
-    """Count the transitions that are missing between two; a run begins with 1."""
+    """Return the number of transitions missing between two; a run begins with number 1."""
     first = before.serial if before.run_id == after.run_id else 0
     return after.serial - first - 1
 
 
 def _transition(entry: Entry, position: Position, known: TunnelState) -> Transition:
+    """Return the transition that an entry stands for."""
     # A partial tunnel that has been tried for too long stays partial.
     stays = entry.old is entry.state
     return Transition(

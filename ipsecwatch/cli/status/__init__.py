@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch status``: how the tunnels are, by the service, by pluto itself, or by a file."""
+"""``ipsecwatch status``: shows the tunnels, by the service, by pluto itself, or by a file."""
 
 from __future__ import annotations
 
@@ -89,17 +89,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def at_terminal() -> bool:
-    """Return whether a person is here who could be asked for a password."""
+    """Return whether a user is at a terminal who could be asked for a password."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
+    """Return how much must be asked for, given the options."""
     if args.bare and args.sort not in ("traffic", "peer"):
         return Depth.PUBLIC
     return Depth.FULL if detailed and not args.bare else Depth.BRIEF
 
 
 def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
+    """Return EXIT_OK where all named tunnels are up, EXIT_NO where some aren't.
+
+    Return EXIT_UNKNOWN where the state of one of them isn't known. Without names, return EXIT_OK
+    where anything is known, else EXIT_UNKNOWN.
+    """
     if not named:
         return EXIT_OK if found.known else EXIT_UNKNOWN
     if any(row.state is TunnelState.UNKNOWN for row in meant):
@@ -129,11 +135,12 @@ def _row(found: Found, row: Row) -> dict[str, Any]:
 
 
 def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) -> None:
+    """Print the tunnels for people; remarks about the source go to stderr in a pipe."""
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
     lines = _details(found, rows, paint) if detailed else _table(found, rows, paint)
     remarks = health.remarks(found, now)
-    # Of a text that isn't whole, or a pluto that doesn't answer, scripts hear on stderr.
+    # In a pipe, the remark about the source goes to stderr, out of a script's way.
     aside = [remarks.pop(0)] if found.remark and not sys.stdout.isatty() else []
     pager.show([*lines, *map(paint.dim, terminal.wrapped(remarks))], paged=paged)
     sys.stdout.flush()
@@ -144,7 +151,7 @@ def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) ->
 
 
 def refusal() -> str:
-    """Say what isn't shown because this user may not see it, and what helps."""
+    """Return the message that details were refused to this user, and what helps."""
     what = "ipsecwatch: addresses, identities, SAs and traffic are for administrators"
     return f"{what}. Try it with --details, which may ask for a password, or as root"
 
@@ -175,7 +182,7 @@ _ALONE: Final = "Leave out --file, --json and --names"
 
 
 def _watch(args: argparse.Namespace, chosen: Selection) -> int:
-    """Show it live. Raise Failure where there is no terminal to do it on."""
+    """Show the tunnels live; return the exit code. Raise Failure for options that don't fit."""
     if args.file or args.json or args.bare:
         raise Failure(
             "--watch shows the service's tunnels on a terminal, nothing else", _ALONE, EXIT_USAGE

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch status --watch``: the table of tunnels, live.
 
-States come by the subscription, as they change; ages by the clock; what only details tell (peers,
-traffic) is asked for of the tunnels in sight, while this user may know it. Tunnels that are named
-are shown with all that is known of them.
+States are updated by the subscription, ages by the clock. Details (peers, traffic) are asked for
+repeatedly, for the tunnels in sight only, as long as this user may see them. Tunnels that are named
+are shown with everything that is known of them.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.selection import Selection
 
 FRAME: Final = 0.1
-"""Seconds in which changes are gathered for one picture."""
+"""Seconds for which changes are gathered before a picture is drawn."""
 SHARE: Final = 4
-"""How many times as long as a picture took to make is waited before the next change of it."""
+"""The pause after a picture, as a multiple of the time that it took to make."""
 ASK_EVERY: Final = 5.0
-"""Seconds between two questions for details of what is in sight."""
+"""Seconds between two questions for the details of tunnels in sight."""
 LOOK: Final = 0.25
-"""Seconds between two looks at what is in sight: who scrolls goes on scrolling."""
+"""Seconds between two checks which tunnels are in sight, as the user may be scrolling."""
 MANY: Final = 1000
-"""Tunnels of which all details are asked for, where they are sorted by them."""
+"""Up to this number of tunnels, all details are asked for where the order depends on them."""
 
 _CLOCK: Final = 40
 """Columns from which on there is room for the time of day."""
@@ -60,7 +60,7 @@ HELP: Final = (
 
 
 def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
-    """Show tunnels until somebody ends it. Raise Failure without a terminal."""
+    """Show tunnels until the user ends it; return the exit code. Raise Failure."""
     require_terminal()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(chosen, interactive=interactive, instance=instance))
@@ -68,6 +68,7 @@ def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
 
 
 async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
+    """Ask for the password if ``interactive``, then show the tunnels. Raise Failure."""
     # Who is asked for a password is asked before the screen is ours. Without a service it is
     # waited for.
     if interactive:
@@ -76,35 +77,36 @@ async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None
 
 
 class Picture:
-    """What is known, and which part of it is to be seen. No clock but Row's, no terminal."""
+    """The known tunnels, and which part is shown. It uses no terminal, and no clock but Row's."""
 
     def __init__(self, chosen: Selection) -> None:
         self.chosen = chosen
         self.found = Found([], "service")
-        """What the service says beside the tunnels; its ``pluto`` is None: it hasn't answered."""
+        """What the service reports beside the tunnels; its ``pluto`` is None before the first
+        answer."""
         self.views: dict[str, client.View] = {}
         """By object path."""
         self.details: dict[str, Details] = {}
         """By name."""
         self.titles: dict[str, str] = {}
-        """What people call tunnels that have another name in pluto."""
+        """The names by which people know tunnels, by pluto's name where that differs."""
         self.lost: str | None = None
-        """Why the service isn't heard; None: it is."""
+        """Why the service can't be followed; None: it can."""
         self.wanted = ""
-        """What the user looks for."""
+        """The user's filter."""
         self.typing = False
-        """The user writes what it is."""
+        """Whether the user is typing the filter."""
         self.help = False
         self.top = 0
-        """How many rows are above what is to be seen."""
+        """The number of rows above the first one in sight."""
         self.sorted: list[client.View] = []
         self.count = 0
-        """Lines that can be scrolled through."""
+        """The number of lines that can be scrolled through."""
         self.layout: Layout[Row] | None = None
         self.counted = ""
 
     def take(self, event: client.Event) -> None:
-        """Take note of what happened."""
+        """Record an event."""
         match event:
             case client.Snapshot():
                 self.views = dict(event.tunnels)
@@ -128,7 +130,7 @@ class Picture:
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
 
     def arrange(self, paint: terminal.Paint, wide: int) -> None:
-        """Filter, sort and lay out anew."""
+        """Filter and sort the tunnels, and lay out the table again."""
         rows = [(self.row(v), v) for v in self.views.values()]
         by_name = {row.name: view for row, view in rows}
         kept = self.chosen.filter(self._wanted_rows(row for row, _ in rows))
@@ -147,7 +149,7 @@ class Picture:
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
     def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Keep those that the command line names, and of these those that the user looks for."""
+        """Return the rows that the command line names and the user's filter fits."""
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
             rows = [row for row in rows if is_named(row.name) or is_named(row.shown)]
@@ -158,12 +160,12 @@ class Picture:
         return [row for row in rows if any(map(fits, _told_in(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
-        """Return the tunnels that there is room for."""
+        """Return the tunnels on the screen; ``room`` is the number of rows."""
         self.top = max(0, min(self.top, len(self.sorted) - room))
         return self.sorted[self.top :][:room]
 
     def press(self, key: str, room: int) -> bool:
-        """Do what a key asks for; says whether tunnels are to be arranged anew."""
+        """Carry out what a key is for; return whether the tunnels must be arranged again."""
         if self.help:
             self.help = False
         elif self.typing:
@@ -189,6 +191,7 @@ class Picture:
         return False
 
     def _type(self, key: str) -> bool:
+        """Handle a key while the user types a filter; return True."""
         if key in (keys.ENTER, keys.ESCAPE):
             self.typing = False
             self.wanted = "" if key == keys.ESCAPE else self.wanted
@@ -200,6 +203,7 @@ class Picture:
         return True
 
     def _scroll(self, key: str, room: int) -> None:
+        """Move the top row as a key asks, within the bounds."""
         page = max(1, room - 1)
         by = {
             keys.UP: -1, "k": -1, keys.DOWN: 1, "j": 1, keys.PAGE_UP: -page, "b": -page,
@@ -211,7 +215,7 @@ class Picture:
     # --- what is drawn ----------------------------------------------------------------------
 
     def troubles(self) -> list[str]:
-        """Say what isn't well, beside the tunnels."""
+        """Return what isn't well beside the tunnels themselves, one line each."""
         if self.lost is not None:
             return [self.lost]
         rows = [self.row(v) for v in self.views.values() if v.name in self.details]
@@ -219,7 +223,7 @@ class Picture:
         return health.troubles(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
-        """Write the whole picture."""
+        """Return the lines of the whole screen."""
         if self.help:
             return terminal.facts(HELP, paint, wide)
         troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
@@ -241,7 +245,7 @@ class Picture:
         return [self.layout.head(paint), *rows]
 
     def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
-        """Write all that is known of those that are named, as far as there is room for it."""
+        """Return all that is known of the named tunnels, as much as fits into ``room``."""
         lines: list[str] = []
         for view in self.sorted:
             told, unit = self.details.get(view.name), self.found.unit
@@ -255,7 +259,7 @@ class Picture:
         return ["", *lines[self.top :][:room]]
 
     def room(self, high: int) -> int:
-        """Return how many rows there is room for."""
+        """Return the number of rows that fit; ``high`` is the number of lines."""
         return max(1, high - 3 - min(len(self.troubles()), max(0, high - 4)))
 
     def _title(self, paint: terminal.Paint, wide: int) -> str:
@@ -268,6 +272,7 @@ class Picture:
         return paint.bold(terminal.pad(text, wide - len(now))) + now
 
     def _foot(self, paint: terminal.Paint, wide: int, shown: int) -> str:
+        """Return the last line: the filter being typed, or the position, order and keys."""
         if self.typing:
             return terminal.cut(f"/{self.wanted}_", wide)
         first, last = self.top + 1 if shown else 0, self.top + shown
@@ -280,13 +285,13 @@ class Picture:
 
 
 def _told_in(row: Row) -> Iterator[str]:
-    """List what a filter looks at, in small letters."""
+    """Yield the texts that a filter is compared with, in lower case."""
     for text in (row.shown, row.name, row.peer or "", row.state.value, row.reason.value):
         yield text.lower()
 
 
 class Watch:
-    """Draws the picture as it changes."""
+    """Draws the picture whenever it changes."""
 
     def __init__(self, chosen: Selection, paint: terminal.Paint, instance: str = "") -> None:
         self._picture = Picture(chosen)
@@ -295,7 +300,7 @@ class Watch:
         self._end = asyncio.Event()
         self._stirred = asyncio.Event()
         self._changed = True
-        """Tunnels are to be arranged anew."""
+        """Whether the tunnels must be arranged again."""
         self._screen: Screen
 
     async def run(self) -> None:
@@ -316,6 +321,8 @@ class Watch:
                 await asyncio.wait(tasks)
 
     async def _follow(self) -> None:
+        """Record the service's events and NetworkManager's names, for ever."""
+
         def named(_: object) -> None:
             self._picture.titles = {uuid: k.name for uuid, k in names.known.items()}
             self._arrange()
@@ -330,12 +337,12 @@ class Watch:
                 self._arrange()
 
     def _arrange(self) -> None:
-        """Have tunnels arranged anew."""
+        """Mark the tunnels to be arranged again, and wake up _draw()."""
         self._changed = True
         self._stirred.set()
 
     async def _draw(self) -> None:
-        """Draw at each change, at each second, and not more often than there is time for."""
+        """Draw at each change and each full second, for ever; pause after each picture."""
         while True:
             began = time.perf_counter()
             if self._changed:
@@ -347,10 +354,11 @@ class Watch:
             took = time.perf_counter() - began
             await asyncio.sleep(max(FRAME, SHARE * took))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0 - time.time() % 1.0):  # when the second is full
+                async with asyncio.timeout(1.0 - time.time() % 1.0):  # until the next full second
                     await self._stirred.wait()
 
     def _press(self, key: str) -> None:
+        """Handle a key."""
         if key == "q" and not self._picture.typing:
             self._end.set()
             return
@@ -359,7 +367,7 @@ class Watch:
         self._draw_now()
 
     def _draw_now(self) -> None:
-        """Answer a key at once, unless all must be arranged anew."""
+        """Draw after a key at once, unless the tunnels must be arranged again."""
         if not self._changed:
             wide, high = self._screen.size
             self._screen.draw(self._picture.lines(self._paint, wide, high))
@@ -370,7 +378,10 @@ class Watch:
         self._stirred.set()
 
     async def _ask(self) -> None:
-        """Ask for details of what is in sight, while this user may know them."""
+        """Ask for details of the tunnels in sight, every ASK_EVERY seconds, for ever.
+
+        Where this user may not see them, stop asking.
+        """
         depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
         asked: set[str] = set()
         due = 0.0
@@ -389,12 +400,14 @@ class Watch:
             await asyncio.sleep(LOOK)
 
     async def _without_details(self) -> None:
+        """Remove all details, and wait for ever."""
         self._picture.details.clear()
         self._changed = True
         self._stirred.set()
         await asyncio.Event().wait()
 
     def _asked_for(self) -> list[str]:
+        """Return the names of the tunnels whose details are needed now."""
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
             return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All that is known of one tunnel, as labels and paragraphs."""
+"""Everything that is known of one tunnel, as labels and paragraphs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TIMERS: Final = {
     "TIMEOUT_INITIATOR": "given up", "TIMEOUT_RESPONDER": "given up",
     "RESPONDER_TIMEOUT": "given up", "DPD_TIMEOUT": "peer counts as dead",
 }  # fmt: skip
-"""What an SA's timers mean, by the names that libreswan has used since 4.5."""
+"""The meanings of an SA's timers, by the names that libreswan has used since 4.5."""
 
 
 def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
-    """Write all of a tunnel; ``told`` is None where its details aren't known.
+    """Return all of a tunnel as lines; ``told`` is None where its details aren't known.
 
     ``unit`` is the systemd unit that runs pluto; "": none is known to.
     """
@@ -38,7 +38,7 @@ def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) ->
 
 
 def facts(row: Row, told: Details, unit: str) -> list[Fact]:
-    """Return labels and texts; those without a text aren't known, or aren't so."""
+    """Return labels and texts. A text is "" where it isn't known or doesn't apply."""
     why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
         ("state", row.state.value),
@@ -64,7 +64,7 @@ def facts(row: Row, told: Details, unit: str) -> list[Fact]:
 
 
 def _ends(row: Row, told: Details) -> list[Fact]:
-    """Say who talks to whom."""
+    """Return the two ends of the tunnel."""
     version = {"1": "IKEv1", "2": "IKEv2", "both": "IKEv1 or IKEv2"}.get(told.get("IkeVersion", ""))
     return [
         ("peer", _end(row.peer, told.get("PeerIdentity"))),
@@ -77,13 +77,14 @@ def _ends(row: Row, told: Details) -> list[Fact]:
 
 
 def _end(address: str | None, identity: str | None) -> str:
-    """Name one end; an identity that is its address says nothing more."""
+    """Return one end as text; an identity that equals the address is left out."""
     if identity is None or identity == address:
         return address or ""
     return f"{address}, as {identity}" if address else f"as {identity}"
 
 
 def _traffic(told: Details) -> str:
+    """Return the counters as text; "" where they aren't known."""
     got, sent = told.get("BytesIn"), told.get("BytesOut")
     if got is None or sent is None:
         return ""
@@ -92,7 +93,7 @@ def _traffic(told: Details) -> str:
 
 
 def _idle(told: Details) -> str:
-    """Say for how long nothing was counted, where that is long."""
+    """Return for how long there was no traffic; "" for less than _QUIET seconds."""
     idle = told.get("IdleSeconds")
     if idle is None or idle < _QUIET:
         return ""
@@ -100,17 +101,18 @@ def _idle(told: Details) -> str:
 
 
 _QUIET: Final = 10.0
-"""Seconds without traffic that are worth a word; polls are some seconds apart."""
+"""Seconds without traffic from which on they are shown; polls are some seconds apart."""
 
 
 def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
+    """Return the pairs of subnets, one a line."""
     count = f"{row.children_up} of {row.children} up" if row.children > 1 else ""
     pairs = [_pair(child, named=len(children) > 1) for child in children]
     return [("subnets", "\n".join(filter(None, [count, *pairs])))]
 
 
 def _pair(child: Mapping[str, Any], *, named: bool) -> str:
-    """Write one pair of subnets, and whether a Child SA carries it."""
+    """Return one pair of subnets; with ``named``, also its Child SA."""
     ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
     if ours is None and theirs is None:
         return ""
@@ -122,7 +124,7 @@ def _pair(child: Mapping[str, Any], *, named: bool) -> str:
 
 
 def _sas(told: Details) -> list[Fact]:
-    """Describe IKE SAs and Child SAs, each kind below one label."""
+    """Return the IKE SAs and Child SAs, each kind with one label."""
     elapsed = _elapsed(told)
     algorithms = _algorithms(told.get("Children", []))
     found: dict[str, list[str]] = {"ike": [], "child": []}
@@ -133,7 +135,7 @@ def _sas(told: Details) -> list[Fact]:
 
 
 def _elapsed(told: Details) -> float:
-    """Return how many seconds ago pluto gave the answer that timers are from."""
+    """Return how many seconds ago pluto gave the answer that the timers are from."""
     answered = told.get("AnsweredBoottime")
     if answered is None:
         return 0.0
@@ -141,7 +143,7 @@ def _elapsed(told: Details) -> float:
 
 
 def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Find what the SAs of each connection use, by kind and connection."""
+    """Return the algorithms of SAs by kind and connection."""
     found = {}
     for child in children:
         for kind, key in (("ike", "IkeAlgorithms"), ("child", "ChildAlgorithms")):
@@ -151,6 +153,7 @@ def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
 
 
 def _sa(sa: Mapping[str, Any], elapsed: float, algorithms: dict[tuple[str, str], str]) -> str:
+    """Return one SA in a line; ``elapsed`` is the age of its timers in seconds."""
     established = sa.get("Established", False)
     counted = "BytesIn" in sa and "BytesOut" in sa and established
     parts = [
@@ -175,7 +178,10 @@ def _age(sa: Mapping[str, Any]) -> str:
 
 
 def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
-    """Say what is next, and when. What follows a rekey that comes first isn't told."""
+    """Return the SA's next events with the time left.
+
+    Of several ends only the first of _ENDS is shown, as the later ones won't happen.
+    """
     due = {_plain(name): seconds - elapsed for name, seconds in sa.get("Timers", {}).items()}
     end = next((name for name in _ENDS if name in due), None)
     names = [name for name in _TIMERS if name in due and (name not in _ENDS or name == end)]
@@ -188,18 +194,18 @@ def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
 
 
 _ENDS: Final = ("REKEY", "REPLACE", "REPLACE_IF_USED", "EXPIRE")
-"""Of these the first one is what happens."""
+"""Of these timers, only the first that an SA has takes effect."""
 
 
 def _plain(timer: str) -> str:
-    """Name a timer as releases from 4.5 on do."""
+    """Return a timer's name as releases from 4.5 on print it."""
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer
 
 
 def _dpd(told: Details) -> str:
-    """Say how the peer is asked whether it lives, as configured."""
+    """Return how it is configured that the peer is asked whether it is alive."""
     configured = {
         (c["DpdDelay"], c.get("DpdTimeout"), c.get("DpdAction"))
         for c in told.get("Children", [])
@@ -225,7 +231,7 @@ def _transition(told: Mapping[str, Any]) -> str:
 
 
 def _incoming(row: Row) -> str:
-    """Say what somebody tried from outside, which is no reason for anything."""
+    """Return what somebody tried from outside, which is no reason for the tunnel's state."""
     if row.incoming is None or row.incoming_at is None:
         return ""
     ago = terminal.ago(time.time() - row.incoming_at)

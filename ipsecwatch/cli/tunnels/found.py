@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All tunnels that a verb has found, and where that is known from."""
+"""The tunnels that a verb has found, and from which source."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.display.terminal import Row
 
 Details = dict[str, Any]
-"""What GetDetails tells of a tunnel, by its keys."""
+"""The details of a tunnel, by the keys of GetDetails."""
 
 
 class Depth(Enum):
-    """How much is wanted of each tunnel."""
+    """How much is asked about each tunnel."""
 
     PUBLIC = auto()
-    """What everybody may know."""
+    """What every user may know."""
     BRIEF = auto()
     """What fits into a table, as far as this user may know it."""
     FULL = auto()
-    """All of it."""
+    """Everything, as far as this user may know it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All tunnels, and where that is known from."""
+    """All tunnels, with the source that they are from."""
 
     rows: list[Row]
     source: str
-    """service, pluto or file."""
+    """``service``, ``pluto`` or ``file``."""
     pluto: PlutoState | None = None
     remark: str = ""
-    """What isn't well with the source itself, in a line."""
+    """What isn't well with the source itself, in one line."""
     log: LogState | None = None
-    """Where reasons come from, where that is told."""
+    """Where pluto's log is read, on which reasons depend; None: not known."""
     complete: bool = True
-    """The last answer was whole; of a text ``remark`` says so."""
+    """Whether the last answer was complete; for a text, ``remark`` says so."""
     unrecognised: int = 0
     """Lines of the last answer that no release is known to print."""
     last_poll: float | None = None
@@ -51,17 +51,17 @@ class Found:
     unit: str = IPSEC
     """The systemd unit that runs pluto, for advice; "": none is known to."""
     details: Mapping[str, Details] = field(default_factory=dict)
-    """By name, of those of which they were asked for and told."""
+    """By name; tunnels whose details weren't asked for, or were refused, are missing."""
     unwatched: str = ""
-    """Why it was pluto itself that was asked, and not the service; "": it wasn't."""
+    """Why pluto itself was asked instead of the service; "": it wasn't."""
     refused: bool = False
-    """This user may not know details, or not without giving a password."""
+    """Whether this user may not know details, or only with a password."""
 
     @property
     def known(self) -> bool:
-        """Whether the state of pluto, or of one tunnel, is known, whatever it is."""
+        """Whether pluto's state, or the state of at least one tunnel, is known."""
         if self.pluto not in (PlutoState.UNREACHABLE, None):
             return True
-        # Without tunnels a text was refused, or has a whole list, in which there is none.
+        # A text without tunnels is accepted only if its whole list is empty.
         known = any(row.state is not TunnelState.UNKNOWN for row in self.rows)
         return known or (self.pluto is None and not self.rows)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What isn't well beside the tunnels themselves: pluto, its answers, its log, and what flaps."""
+"""Remarks about what isn't well beside the tunnels: pluto, its answers, its log, and flapping."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 FLAPS: Final = 3
-"""Losses within an hour that are worth a line."""
+"""Losses within an hour from which on a tunnel is mentioned."""
 STALE: Final = 60.0
-"""Seconds since pluto's last answer that are worth a line."""
+"""Seconds since pluto's last answer from which on they are mentioned."""
 
 ILL: Final = {
     PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
     PlutoState.STOPPED: REASON_TEXTS[Reason.PLUTO_STOPPED].sentence,
     PlutoState.UNREACHABLE: REASON_TEXTS[Reason.PLUTO_UNREACHABLE].sentence,
 }
-"""What to say of pluto where it isn't running."""
+"""The remark about pluto where it isn't running."""
 
 
 def remarks(found: Found, now: float) -> list[str]:
-    """Say what isn't well beside the tunnels' own states, one line each."""
+    """Return what isn't well beside the tunnels' own states, one line each."""
     told = [found.remark] if found.remark else []
     silence = 0.0 if found.last_poll is None else now - found.last_poll
     if silence > STALE and found.pluto in (None, PlutoState.RUNNING):
@@ -48,18 +48,18 @@ def remarks(found: Found, now: float) -> list[str]:
 
 
 def troubles(found: Found, now: float) -> list[str]:
-    """Say the same, without where reasons come from unless they are guesses."""
+    """Return the remarks; while pluto's log is read, without the one that says so."""
     is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
     return remarks(replace(found, log=None) if is_heard else found, now)
 
 
 def not_recognised(count: int) -> str:
-    """Say how many lines no release is known to print."""
+    """Return the sentence that lines weren't recognised; ``count`` is their number."""
     return f"{count} {'line was' if count == 1 else 'lines were'} not recognised."
 
 
 def _flaps(rows: Sequence[Row]) -> list[str]:
-    """Name those that went down several times lately, the worst first."""
+    """Return a line with the tunnels that went down FLAPS times lately, the worst first."""
     flapping = sorted(
         (r for r in rows if (r.losses or 0) >= FLAPS), key=lambda r: (-(r.losses or 0), r.name)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of tunnels, and the lines below it that say what isn't well."""
+"""The table of tunnels, and the summary below it."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def columns(paint: Paint) -> list[Column[Row]]:
 
 
 def age(row: Row) -> str:
-    """Say for how long a tunnel has been so."""
+    """Return for how long a tunnel has been in its state, as text."""
     return "" if row.age is None else terminal.how_long(row.age, known=row.since_known)
 
 
 TRAFFIC: Final = "  IN   OUT"
-"""The title of what traffic() writes."""
+"""The title of the column that traffic() fills."""
 
 
 class Carries(Protocol):
-    """Has counters, each None where it isn't known."""
+    """A row with counters, each None where it isn't known."""
 
     @property
     def bytes_in(self) -> int | None:
@@ -61,19 +61,19 @@ class Carries(Protocol):
 
 
 def traffic(row: Carries) -> str:
-    """Write what came in and went out; empty where neither is known."""
+    """Return the bytes received and sent as text; "" where neither is known."""
     if row.bytes_in is None and row.bytes_out is None:
         return ""
     return f"{carried(row.bytes_in):>4}  {carried(row.bytes_out):>4}"
 
 
 def carried(count: int | None) -> str:
-    """Write a counter that may be unknown."""
+    """Return a counter as text; "-" where it isn't known."""
     return "-" if count is None else terminal.amount(count)
 
 
 def _in_a_word(row: Row) -> str:
-    """Say why where there is no room for the sentence."""
+    """Return the reason's code, which is shorter than its sentence."""
     vague = row.reason in (Reason.NONE, Reason.OTHER)
     return terminal.words(row) if vague else row.reason.value
 
@@ -81,12 +81,12 @@ def _in_a_word(row: Row) -> str:
 def lay_out(
     rows: Sequence[Row], paint: Paint, wide: int | None, *, all_: bool = False
 ) -> Layout[Row]:
-    """Find the columns for these tunnels; ``wide`` is None where lines may be of any length."""
+    """Return the layout for these tunnels; ``wide`` is None where lines may be of any length."""
     return table.lay_out(columns(paint), rows, wide, all_=all_)
 
 
 def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
-    """Write tunnels as a table."""
+    """Return the table of tunnels as lines."""
     if not rows:
         return []
     layout = lay_out(rows, paint, wide)
@@ -94,6 +94,6 @@ def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
 
 
 def summary(rows: Sequence[Row], of: int) -> str:
-    """Count the tunnels that are shown, and those that aren't."""
+    """Return the counts of the shown tunnels, and how many aren't shown."""
     told = terminal.count(rows) if rows else "no tunnel is so"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names as NetworkManager has them, on the command line of verbs that don't list tunnels first."""
+"""NetworkManager's names on the command line, for verbs that don't list all tunnels first."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
-    """Return what pluto calls these tunnels: the UUID of those that NetworkManager knows.
+    """Return pluto's names of these tunnels: a UUID where NetworkManager has such a name.
 
-    A tunnel that the service lists by a name keeps it. Patterns stay as they are. Raise Failure
-    where NetworkManager has several connections of a name.
+    A name that the service lists stays, and so do patterns. Raise Failure where NetworkManager has
+    several connections of one name.
     """
     asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
     return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
@@ -49,6 +49,10 @@ class Titles:
 
 
 async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:
+    """Return the names with UUIDs in place of NetworkManager's; ask only for ``asked``.
+
+    Raise Failure where a name is ambiguous.
+    """
     uuids: dict[str, list[str]] = {}
     for known in await called(asked):
         uuids.setdefault(known.name, []).append(known.uuid)
@@ -61,7 +65,7 @@ async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -
 
 
 async def _listed(instance: str) -> list[str]:
-    """Return the names of all tunnels, as far as the service tells them."""
+    """Return the names of all tunnels; none where the service doesn't answer."""
     try:
         seen = await client.snapshot(instance=instance)
     except client.ClientError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which tunnels a verb is about, and in what order: names, patterns, states."""
+"""Which tunnels a verb is about, and in which order: names, patterns, states."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NATURAL = re.compile(r"(\d{1,18})", re.ASCII)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Return what to sort a name by, so that gw-2 comes before gw-10."""
+    """Return a sort key for a name, so that gw-2 comes before gw-10."""
     return [(int(p), "") if n % 2 else (-1, p) for n, p in enumerate(NATURAL.split(name))]
 
 
@@ -57,34 +57,37 @@ ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
     "traffic": _busiest_first,
     "peer": _by_peer,
 }
-"""How tunnels can be sorted: worst, latest and busiest first."""
+"""The orders of tunnels: the worst, latest and busiest come first."""
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text stands for several names. Names may have brackets: ``rw[3]``."""
+    """Return whether a text is a pattern; brackets don't count, as in ``rw[3]``."""
     return "*" in text or "?" in text
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return what says whether a name fits: ``*`` and ``?`` stand for others, case counts."""
+    """Return a function that tells whether a name fits a pattern with ``*`` and ``?``.
+
+    Case counts. The time that it takes stays bounded for many stars.
+    """
     first, *more = [re.escape(part).replace(r"\?", ".") for part in pattern.split("*")]
-    # Each part is taken where it is first: atomic groups keep many stars from taking for ever.
+    # Each part matches at its first place: atomic groups prevent endless backtracking.
     middle = "".join(f"(?>.*?{part})" for part in more[:-1] if part)
     compiled = re.compile(f"{first}{middle}.*{more[-1]}" if more else first, re.DOTALL)
     return lambda name: compiled.fullmatch(name) is not None
 
 
 def any_of(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return what says whether a name is one of these, or fits one of them that is a pattern."""
+    """Return a function that tells whether a name is one of these, or fits a pattern."""
     exact = frozenset(names)
     patterns = [matcher(name) for name in exact if is_pattern(name)]
     return lambda name: name in exact or any(fits(name) for fits in patterns)
 
 
 def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """Return the tunnels of these names and patterns, each once; of no names: all.
+    """Return the tunnels that fit these names and patterns, each once; without names, all.
 
-    Raise Failure where one of them fits none.
+    Raise Failure where a name fits none.
     """
     if not names:
         return list(rows)
@@ -93,7 +96,10 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def _own_names(rows: Sequence[Row], name: str) -> list[str]:
-    """Return pluto's names for what people call so. Raise Failure where that is ambiguous."""
+    """Return pluto's names for one given name, which may be NetworkManager's.
+
+    Raise Failure where it is ambiguous.
+    """
     titled = [row for row in rows if row.title]
     if not titled or any(row.name == name for row in rows):
         return [name]
@@ -107,15 +113,15 @@ def _own_names(rows: Sequence[Row], name: str) -> list[str]:
 
 
 def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
-    """Say that NetworkManager has several connections of a name."""
+    """Return the Failure for a name that several of NetworkManager's connections have."""
     what = f"{len(uuids)} connections of NetworkManager's are called {clean(name)}"
     return Failure(what, f"Give the UUID: {' or '.join(sorted(uuids))}")
 
 
 def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
-    """Return what these names and patterns stand for, each once; of no names: all.
+    """Return the values whose names fit, each once; without names, all.
 
-    Raise Failure where one of them fits none.
+    Raise Failure where a name fits none.
     """
     if not names:
         return list(by_name.values())
@@ -132,7 +138,7 @@ def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
 
 
 def _fits_none(name: str, names: Collection[str]) -> Failure:
-    """Say that there is no such tunnel, and which may be meant."""
+    """Return the Failure for a name or pattern that fits no tunnel."""
     if is_pattern(name):
         return Failure(f"no tunnel's name fits {clean(name)}", "All names: ipsecwatch status")
     from ipsecwatch.cli import suggest
@@ -141,7 +147,7 @@ def _fits_none(name: str, names: Collection[str]) -> Failure:
 
 
 def read_states(text: str | None) -> frozenset[TunnelState] | None:
-    """Read ``stuck,down``; None: any. Raise Failure."""
+    """Return the states in ``stuck,down``; None: any state. Raise Failure."""
     if text is None:
         return None
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
@@ -154,7 +160,7 @@ def read_states(text: str | None) -> frozenset[TunnelState] | None:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to show of what there is."""
+    """Which tunnels to show, and in which order."""
 
     names: tuple[str, ...] = ()
     """Names and patterns; none: all."""
@@ -165,7 +171,7 @@ class Selection:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Selection:
-        """Read the options that add_options() added. Raise Failure."""
+        """Return the selection of the options that add_options() added. Raise Failure."""
         return cls(tuple(args.names), read_states(args.state), args.sort, args.reverse)
 
     @property
@@ -175,24 +181,24 @@ class Selection:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it may leave some out."""
+        """Whether it may leave out tunnels."""
         return bool(self.names) or self.states is not None
 
     def apply(self, rows: Sequence[Row]) -> list[Row]:
-        """Return what it is about, in its order. Raise Failure where a name fits none."""
+        """Return the selected tunnels in its order. Raise Failure where a name fits none."""
         return self.sort(self.filter(pick(rows, self.names)))
 
     def filter(self, rows: Iterable[Row]) -> list[Row]:
-        """Keep those in one of its states."""
+        """Return the tunnels that are in one of its states."""
         return [r for r in rows if self.states is None or r.state in self.states]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """Put tunnels into its order."""
+        """Return the tunnels in its order."""
         return sorted(rows, key=ORDERS[self.order], reverse=self.backwards)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a verb that is about some tunnels."""
+    """Add the options that select tunnels to a verb."""
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="only these; * stands for any characters, ? for any one",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Where verbs get tunnels from: the service, pluto itself, or a saved text.
 
-Where a function imports something, most callers manage without: a saved text needs no bus, and the
-service's answer no parser.
+Some functions import a module themselves, as most callers don't need it: a saved text needs no bus,
+and the service's answer needs no parser.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Choose = Callable[[Sequence[Row]], Iterable[Row]]
-"""Says of which of all tunnels details are wanted. Raises Failure."""
+"""Returns the tunnels whose details are wanted. Raises Failure."""
 
 
 def look(
@@ -38,9 +38,10 @@ def look(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Find all tunnels, with details of those that are chosen, or of all. Raise Failure.
+    """Return all tunnels, with details of the chosen ones, or of all. Raise Failure.
 
-    ``interactive``: a person is here, who may be asked for a password.
+    ``file`` is a saved text to read instead of asking. ``interactive``: the user may be asked for a
+    password.
     """
     if file is not None:
         return _from_file(file, depth)
@@ -56,14 +57,17 @@ async def ask(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Ask the service; where there is none, and we are root, pluto itself. Raise Failure."""
+    """Return the tunnels from the service; from pluto where it doesn't answer and we are root.
+
+    Raise Failure.
+    """
     found = await _ask_service(instance)
     if isinstance(found, str):
         return await _titled(await _ask_pluto(depth, instance, found))
     found = await _titled(found)
     names = [row.name for row in choose(found.rows)] if choose is not None else None
     told, refused = await details(depth, names, interactive=interactive, instance=instance)
-    if interactive:  # as it is when the password has been given
+    if interactive:  # the state after the password was given
         titles = {row.name: row.title for row in found.rows}
         again = await _ask_service(instance)
         found = found if isinstance(again, str) else again
@@ -75,7 +79,7 @@ _UUID_LENGTH: Final = 36
 
 
 async def _titled(found: Found) -> Found:
-    """Ask NetworkManager what it calls its tunnels, if one may be among these."""
+    """Add NetworkManager's names to tunnels that may be its connections."""
     if not any(len(row.name) == _UUID_LENGTH for row in found.rows):
         return found
     from ipsecwatch.client.connection_names import names_of
@@ -86,12 +90,12 @@ async def _titled(found: Found) -> Found:
 
 
 def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
-    """Add to rows what people call these tunnels, by pluto's name."""
+    """Return the rows with the titles of these tunnels, by pluto's name."""
     return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
 async def _ask_service(instance: str) -> Found | str:
-    """Take a snapshot; or why there is none, where pluto may be asked instead. Raise Failure."""
+    """Return the service's tunnels, or as root why it doesn't answer. Raise Failure."""
     from ipsecwatch import client
 
     try:
@@ -104,7 +108,7 @@ async def _ask_service(instance: str) -> Found | str:
 
 
 def of_snapshot(seen: client.Snapshot) -> Found:
-    """Return what a snapshot shows."""
+    """Return the tunnels of a snapshot."""
     remark = "" if seen.pluto_state is PlutoState.RUNNING else ILL[seen.pluto_state]
     return Found(
         [Row.of_view(v) for v in seen.tunnels.values()],
@@ -120,15 +124,16 @@ def of_snapshot(seen: client.Snapshot) -> Found:
 
 
 _ROOM: Final = 12 << 10
-"""Bytes of the names that are given in one question; the service takes 16 KiB of arguments."""
+"""Bytes of names in one question; the service accepts 16 KiB of arguments."""
 
 
 async def details(
     depth: Depth, names: Sequence[str] | None, *, interactive: bool, instance: str = ""
 ) -> tuple[dict[str, Details], bool]:
-    """Ask for what only some may know, of these or of all; say whether it was refused.
+    """Return details by tunnel name, and whether the service refused them to this user.
 
-    ``interactive``: a person is at this terminal, who may be asked for a password.
+    ``names`` None: of all tunnels. Where one of the names is gone in the meantime, all are asked
+    for. ``interactive``: the user may be asked for a password.
     """
     from ipsecwatch import client
 
@@ -147,20 +152,21 @@ async def details(
             return told, False
     except client.NotAllowedError:
         return {}, True
-    except client.NoSuchTunnelError:  # it went just now; clients do
+    except client.NoSuchTunnelError:  # it is gone just now, as happens with clients
         if not names:
             return {}, False
         return await details(depth, None, interactive=interactive, instance=instance)
-    except client.ClientError:  # the snapshot tells what is wrong, if anything is
+    except client.ClientError:  # the snapshot shows what is wrong, if anything
         return {}, False
 
 
 def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
-    """Add to rows what details tell of them."""
+    """Return the rows with the facts that their details have."""
     return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
 
 
 def _with_details(row: Row, told: Details) -> Row:
+    """Return a row with the facts of its details."""
     at = told.get("LastIncomingFailureAt")
     return replace(
         row,
@@ -177,7 +183,7 @@ def _with_details(row: Row, told: Details) -> Row:
 
 
 async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
-    """Ask pluto instead of the service; ``why``: what that didn't answer. Raise Failure."""
+    """Ask pluto itself; ``why``: the reason that the service doesn't answer. Raise Failure."""
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
     from ipsecwatch.pluto.unit_file import find_unit
@@ -210,12 +216,15 @@ def _from_file(file: str, depth: Depth) -> Found:
 
 
 def _lists_none(report: Report) -> bool:
-    """Return whether a report shows that there is no tunnel at all."""
+    """Return whether a report has the whole list of connections.
+
+    Where it has no tunnel then, there is none.
+    """
     return report.knowledge.connections is Extent.WHOLE
 
 
 def _none(report: Report, file: str) -> Failure:
-    """Say that a text names no tunnel, which doesn't mean that there is none."""
+    """Return the Failure for a text in which no tunnel is named, though there may be some."""
     explain = f"What it says: ipsecwatch explain {clean(file, 200)}. "
     save = "A whole one: ipsec whack --status > FILE"
     if report.why == "empty" or _answers_not(report):
@@ -231,7 +240,8 @@ def _answers_not(report: Report) -> bool:
 
 
 def _found(report: Report, tunnels: Iterable[Tunnel], source: str, depth: Depth) -> Found:
-    # What an incomplete text does show is shown, with a remark: it is the reader who judges here.
+    """Return the tunnels of a report, with a remark where it isn't complete."""
+    # An incomplete text is shown with a remark: here the reader judges it.
     listed = list(tunnels)
     details = (
         {t.name: _plain_details(t, depth) for t in listed} if depth is not Depth.PUBLIC else {}
@@ -249,12 +259,12 @@ def _plain_details(tunnel: Tunnel, depth: Depth) -> Details:
     from ipsecwatch.service.details import brief_details, tunnel_details
 
     told = (brief_details if depth is Depth.BRIEF else tunnel_details)(tunnel)
-    unknown = ("LossesLately", "Transitions")  # one text tells nothing of the time before it
+    unknown = ("LossesLately", "Transitions")  # a single text doesn't contain them
     return {key: _plain(value) for key, value in told.items() if key not in unknown}
 
 
 def _plain(typed: tuple[str, object]) -> object:
-    """Take the D-Bus types off a value."""
+    """Return a value without its D-Bus types."""
     signature, value = typed
     if signature == "aa{sv}" and isinstance(value, list):
         return [{key: _plain(inner) for key, inner in each.items()} for each in value]
