@@ -17,7 +17,7 @@ ASKING = [
     "ipsecwatch/cli/explain/overview.py",
     *(str(path.relative_to(TOP)) for path in sorted(TOP.glob(".github/ISSUE_TEMPLATE/*.md"))),
 ]
-ASKED = re.compile(r"\b[Rr]eport (?:it|them)\b(.{0,160})", re.DOTALL)
+ASKED = re.compile(r"\b[Rr]eport\s+(?:it|them)\b(.{0,160})", re.DOTALL)
 """What stands behind the request."""
 
 
