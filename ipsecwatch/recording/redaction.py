@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from ipsecwatch.libreswan import grammar
 from ipsecwatch.recording import addresses, messages, status_fields, status_lines, typed, words
 from ipsecwatch.recording.format import KIND
-from ipsecwatch.recording.messages import Field
+from ipsecwatch.recording.pieces import Field
 from ipsecwatch.recording.placeholders import Kind, Placeholders
 
 if TYPE_CHECKING:
-    from ipsecwatch.recording.messages import Piece
+    from ipsecwatch.recording.pieces import Pieces
 
 MAX_REMEMBERED: Final = 50_000
 """Lines of which the redacted form is remembered: most lines of an answer are in the next, too."""
@@ -129,7 +129,7 @@ class Redactor:
         """Return how many different values were replaced, by kind."""
         return self.known.counts()
 
-    def _rendered(self, found: list[Piece]) -> str:
+    def _rendered(self, found: Pieces) -> str:
         return "".join(
             text if kind is Field.OWN else self._render(kind, text) for kind, text in found
         )
@@ -215,9 +215,9 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float))
 
 
-def pieces(line: str) -> list[Piece]:
+def pieces(line: str) -> Pieces:
     """Split a line into what is libreswan's and what isn't."""
-    out: list[Piece] = []
+    out: Pieces = []
     end = "\r" if line.endswith("\r") else ""
     line = line[: len(line) - len(end)]
     if "\x1b" in line:
@@ -241,14 +241,14 @@ def pieces(line: str) -> list[Piece]:
     return [*out, (Field.OWN, end)]
 
 
-def _program(m: re.Match[str]) -> list[Piece]:
+def _program(m: re.Match[str]) -> Pieces:
     """Read ``host program[pid]: ``."""
     program = (Field.OWN if m[2] in _PROGRAMS else Field.PRIVATE, m[2])
     pid = [(Field.OWN, "["), (Field.PID, m[3]), (Field.OWN, "]")] if m[3] else []
     return [(Field.HOST, m[1]), (Field.OWN, " "), program, *pid, (Field.OWN, ": ")]
 
 
-def _logged(line: str) -> list[Piece]:
+def _logged(line: str) -> Pieces:
     """Read a line of pluto's log."""
     m = _SUBJECT.match(line)
     if m is not None:

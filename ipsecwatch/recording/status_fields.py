@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.libreswan.status import values
 from ipsecwatch.libreswan.status.connection_fields import LINES
 from ipsecwatch.libreswan.status.topology import ROUTINGS
-from ipsecwatch.recording.messages import Field, Piece
+from ipsecwatch.recording.pieces import Field, Piece, Pieces
 from ipsecwatch.recording.vocabulary import words_of
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
 _CAS: Final = "   CAs: '"
 
 
-def keyed(line: str) -> list[Piece] | None:
+def keyed(line: str) -> Pieces | None:
     """Split a connection's line, without its name, into pieces. None: its key isn't known."""
     if line.startswith(_CAS):
         return list(_authorities(line))
@@ -117,7 +117,7 @@ def keyed(line: str) -> list[Piece] | None:
     start = next((s for s in _STARTS if line.startswith(s, blanks)), None)
     if start is None:
         return None
-    out: list[Piece] = [(Field.OWN, line[:blanks])]
+    out: Pieces = [(Field.OWN, line[:blanks])]
     pattern, keys = _pattern(start)
     at: int | None = None
     seen: set[str] = set()
@@ -232,7 +232,7 @@ VERSION: Final = re.compile(
 )
 
 
-def version(text: str) -> list[Piece] | None:
+def version(text: str) -> Pieces | None:
     """Read a version. What a packager put behind it may be his name; None: it is none."""
     m = VERSION.match(text)
     if m is None:
@@ -271,13 +271,13 @@ _VERSIONED: Final = frozenset({"pluto_version", "pluto_vendorid"})
 _SPLIT: Final = re.compile(r"(, )(?=[\w-]{1,30}(?: mode)?=)", re.ASCII)
 
 
-def setup(line: str) -> list[Piece] | None:
+def setup(line: str) -> Pieces | None:
     """Split a line of ``config setup`` into pieces. Return None if it isn't one."""
     begin = "nat-traversal: " if line.startswith("nat-traversal: ") else ""
     rest = line[len(begin) :]
     if rest.partition("=")[0] not in _SETTINGS:
         return None
-    out: list[Piece] = [(Field.OWN, begin)]
+    out: Pieces = [(Field.OWN, begin)]
     for i, part in enumerate(_SPLIT.split(rest)):
         if i % 2:
             out.append((Field.OWN, part))

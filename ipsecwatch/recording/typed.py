@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.recording.messages import Field
+from ipsecwatch.recording.pieces import Field
 
 if TYPE_CHECKING:
-    from ipsecwatch.recording.messages import Piece
+    from ipsecwatch.recording.pieces import Pieces
 
 _COMMAND: Final = re.compile(
     r"((?:.{0,400}[\s/`'\"])?ipsec )"
@@ -49,7 +49,7 @@ SETTINGS: Final = {
 _OWN: Final = frozenset({"%fromcert", "%cert", "%dnsondemand", "%same", "%default", "yes", "no"})
 
 
-def read(line: str) -> list[Piece] | None:
+def read(line: str) -> Pieces | None:
     """Split a line into pieces. Return None if nothing in it is a name by its place."""
     if "ipsec " in line and (m := _COMMAND.fullmatch(line)):
         return [

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Lines about connections, cut into pieces."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ipsecwatch.libreswan import grammar
+from ipsecwatch.libreswan.status.topology import LOG_WIDTH, ROUTINGS
+from ipsecwatch.recording.pieces import Field, Pieces, trimmed
+from ipsecwatch.recording.status_fields import keyed
+
+PAD: Final = LOG_WIDTH - 80
+"""A line at least as long, and without a routing word, is one that pluto cut (topology.py)."""
+
+_BEGIN: Final = re.compile(rf'(")({grammar.name()})("{grammar.instances()}:)', re.ASCII)
+_BANNER: Final = " banner:"
+
+
+def read(line: str) -> Pieces | None:
+    """Split a line that begins with a connection's name. Return None if it is of no known kind."""
+    m = _BEGIN.match(line)
+    if m is None:
+        return None
+    head = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]
+    rest = line[m.end() :]
+    if rest.startswith(_BANNER):  # up to 4.15
+        return [*head, (Field.OWN, _BANNER), *trimmed(Field.BANNER, rest[len(_BANNER) :])]
+    if rest.startswith("   "):
+        found = keyed(rest)
+        return None if found is None else [*head, *found]
+    if rest[:1] != " " or rest[1:2] == " ":
+        return None
+    ends = _topology(rest)
+    return None if ends is None else [*head, *ends]
+
+
+_OWNER: Final = re.compile(r"; eroute owner: #\d{1,10}[; ]*", re.ASCII)
+_CLOSED: Final = re.compile(r"\](?:---[^\[\]]{0,100})?\.\.\.")
+_OPTIONS: Final = re.compile(
+    r"(?:^|,)\+?(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C)(?:\+(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C))*$"
+)
+
+
+def _topology(text: str) -> Pieces | None:
+    """Read ``LEFT...RIGHT; ROUTING; …``, cut from the sides that a peer can't write on."""
+    body, tail = _tail(text)
+    ends, semicolon, routing = body.rpartition("; ")
+    cut = routing not in ROUTINGS or not semicolon
+    if cut:
+        if len(text) < PAD:
+            return None
+        ends, semicolon, routing, tail = text, "", "", []
+    dots = _dots(ends)
+    if dots is None:
+        return None
+    right = _side(ends[dots + 3 :], ours=False)
+    if cut:  # what is left has to be as long as a line that was cut
+        right += [(Field.OWN, "x" * PAD)]
+    return [
+        *_side(ends[:dots], ours=True), (Field.OWN, "..."), *right,
+        (Field.OWN, semicolon + routing), *tail,
+    ]  # fmt: skip
+
+
+def _tail(text: str) -> tuple[str, Pieces]:
+    """Split off what follows the routing word."""
+    at = text.rfind("; eroute owner: #")  # up to 4.15
+    if at >= 0 and _OWNER.fullmatch(text, at):
+        return text[:at], [(Field.OWN, text[at:])]
+    at = text.rfind("; my_ip=")
+    ours, mark, theirs = text[at + 8 :].partition("; their_ip=")
+    if at < 0 or not mark:
+        return "", []
+    tail = [(Field.OWN, "; my_ip="), (Field.ADDRESSES, ours), (Field.OWN, mark)]
+    return text[:at], [*tail, (Field.ADDRESSES, theirs)]
+
+
+def _dots(text: str) -> int | None:
+    """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
+    bracket, dots = text.find("["), text.find("...")
+    if dots < 0:
+        return None
+    if 0 <= bracket < dots:
+        closed = _CLOSED.search(text, bracket)
+        return closed.end() - 3 if closed else dots
+    return dots
+
+
+def _side(text: str, *, ours: bool) -> Pieces:
+    """Read one end: addresses, and in brackets an identity with options behind it."""
+    before, bracket, rest = text.partition("[")
+    if not bracket:
+        return [(Field.ADDRESSES, text)]
+    identity, closing, after = rest.rpartition("]")
+    if not closing:
+        identity, after = rest, ""
+    m = _OPTIONS.search(identity, max(0, len(identity) - 40))
+    options = identity[m.start() :] if m else ""
+    return [
+        (Field.ADDRESSES, before), (Field.OWN, bracket),
+        (Field.IDENTITY, identity[: len(identity) - len(options)]),
+        (Field.OWN, options + closing), (Field.ADDRESSES, after),
+    ]  # fmt: skip
