@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.common import Failure
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import log_story, lookup, overview, reading
+from ipsecwatch.cli.explain import log_overview, lookup, overview, reading
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.report import Knowledge
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 def is_log(text: str) -> bool:
     """Return whether a text has lines of pluto's log that show what happened to a connection."""
-    return bool(log_story.heading(log_text.read(text)))
+    return bool(log_overview.heading(log_text.read(text)))
 
 
 def told(text: str, *, as_json: bool) -> str:
     """Return the explanation of a text. Raise Failure where it has neither status nor log."""
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
-    heading = log_story.heading(log)
+    heading = log_overview.heading(log)
     if read.answers:
         return _several(read, heading, as_json=as_json)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
         status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
-        return json.dumps({**status, "answers": [], "log": log_story.as_json(log)})
+        return json.dumps({**status, "answers": [], "log": log_overview.as_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
     return "\n".join(_with_log(lines, log, heading, paint, wide))
@@ -43,7 +43,7 @@ def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
     """Return the explanation of each answer in a text that has several."""
     if as_json:
         found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
-        log = log_story.as_json(read.log)
+        log = log_overview.as_json(read.log)
         return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, "log": log})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     count = len(read.answers)
@@ -67,7 +67,7 @@ def _with_log(
     if not heading:
         return lines
     title = map(paint.bold, terminal.wrap(heading, wide))
-    told = [*title, "", *log_story.lines_of(log, paint, wide)]
+    told = [*title, "", *log_overview.lines_of(log, paint, wide)]
     return [*lines, "", *told] if lines else told
 
 

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Explains the log line that tells why a negotiation failed, or why SAs ended."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from ipsecwatch.libreswan.local_failures import local_failure
+from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight
+from ipsecwatch.libreswan.notifications import notifications
+from ipsecwatch.reasons import REASON_TEXTS, ReasonText
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import Reason
+
+if TYPE_CHECKING:
+    from ipsecwatch.libreswan.log_attempts import Said
+
+
+def is_unclear(cause: Said) -> bool:
+    """Return whether pluto uses these words for several causes."""
+    return cause.finding.end is LossKind.AMBIGUOUS
+
+
+def is_unproved(failure: Said) -> bool:
+    """Return whether anybody could have caused the line; pluto then continues its attempt."""
+    by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
+    return failure.finding.proof is Proof.NONE and (
+        by_peer or failure.finding.weight is Weight.NETWORK
+    )
+
+
+def why(said: Said) -> str:
+    """Return the cause: our own fault, or who refused and with which word."""
+    text = said.line.said.text
+    ours = local_failure(text)
+    if ours is not None:
+        other = clean(said.finding.other or "", 80)
+        return f"{ours.sentence} It is {other}." if other else ours.sentence
+    if (special := _special(text)) is not None:
+        return special.sentence
+    word = _named(text)
+    note = f" ({word})" if word else ""
+    told = _SIDES.get((said.finding.reason, _side(said)))
+    if word == "PAYLOAD_MALFORMED" and _side(said) == "peer":
+        told = "The peer could not read our message: most often the two secrets differ"
+    if told is not None and is_unproved(said):
+        return f"It seems that {lower(told)}{note}. That answer is not authenticated."
+    if told is not None:
+        return f"{told}{note}."
+    if _is_silence(said):
+        return REASON_TEXTS[Reason.NO_ANSWER].sentence
+    if said.finding.reason is Reason.PEER_DELETED:
+        return "The peer ended the negotiation."
+    return f"{sentence(said).rstrip('.')}{note}."
+
+
+def _is_silence(said: Said) -> bool:
+    """Return whether a negotiation ended because nobody answered."""
+    return said.finding.event is LogEvent.FAILURE and said.finding.weight is Weight.SILENCE
+
+
+def _special(text: str) -> ReasonText | None:
+    """Return the text for a line that shows more than its reason; None: it doesn't."""
+    return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
+
+
+def _told(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
+    """Return a pattern with its sentence and advice."""
+    return re.compile(pattern), ReasonText(sentence, advice)
+
+
+_SPECIAL: Final = (
+    _told(
+        r"(?:[A-Z_0-9]{3,40}: )?[\w ()]{10,90}\.  Possible authentication failure",
+        "The peer doesn't answer our proof of who we are: perhaps it refuses it, or the way "
+        "is blocked.",
+        "See what the log of the peer says; compare leftid, rightid and the secret or "
+        "certificate on both sides, and let UDP 4500 and fragments pass.",
+    ),
+    _told(
+        r"probable authentication failure \(mismatch of preshared secrets",
+        "We could not read the peer's message: most often the two secrets differ.",
+        "Compare the secret in ipsec.secrets on both sides, blanks and line ends included.",
+    ),
+    _told(
+        r"no \w{2,10} public key known for '|DNS: IPSECKEY not found",
+        "We have no public key for the identity that the peer has.",
+        "Compare rightid= with it, and give rightrsasigkey= or rightcert=, or the certificate "
+        "of its authority.",
+    ),
+    _told(
+        r"[^'\"]{0,40}PPK",
+        "The two sides do not agree on the post-quantum key (PPK).",
+        "Compare ppk=, ppk-ids= and the PPKS lines in ipsec.secrets on both sides.",
+    ),
+    _told(
+        "(?:authentication failed: )?[Pp]eer attempted ",
+        "The peer proves who it is in another way than we want.",
+        "Compare authby= (leftauth=, rightauth=) on both sides.",
+    ),
+    _told(
+        r"policy dictates [\w ]{1,40}, but|local policy requires \w{1,20} Mode but peer",
+        "One side wants tunnel mode, and the other transport mode.",
+        "Compare type= on both sides.",
+    ),
+    _told(
+        "we require PFS but ",
+        "We want perfect forward secrecy, and the peer doesn't offer it.",
+        "Compare pfs= on both sides.",
+    ),
+)
+
+
+def _named(text: str) -> str:
+    """Return the notification, or NSS's error, that a line names, since explain knows it."""
+    words = [m[1] for m in _WORD.finditer(text[:600])]
+    if text.startswith("NSS: "):
+        words.reverse()  # a certificate's subject, which is the peer's text, comes first
+    return next((word for word in words if notifications(word)), "")
+
+
+_WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
+
+
+def sentence(said: Said) -> str:
+    """Return the sentence for the reason of a line."""
+    if said.finding.reason in (Reason.OTHER, Reason.NONE):
+        return "The cause isn't known."
+    if said.finding.reason is Reason.PLUTO_STOPPED:
+        return "The IPsec service was stopped."
+    return REASON_TEXTS[said.finding.reason].sentence
+
+
+_BY_THE_SERVER: Final = ("XAUTH: aborting", "XAUTH: Unsuccess", "Received Cisco XAUTH")
+
+_NOT_WE: Final = ("authentication aborted: ", "EAP AUTH failed")
+
+
+def _side(said: Said) -> str:
+    """Return who refused: ``peer``, ``us``, or "" where that isn't known."""
+    finding, text = said.finding, said.line.said.text
+    if finding.weight is Weight.ECHO:
+        if finding.began is Began.EITHER:
+            return "us" if text.startswith("sending ") else "peer"
+        return "peer" if finding.began is Began.WE else "us"
+    if finding.weight is not Weight.REFUSAL or text.startswith(_NOT_WE):
+        return ""
+    if text.startswith(_BY_THE_SERVER):
+        return "peer"
+    # Where we began, a wrong answer of the peer's is logged in other words.
+    answer = finding.began is Began.WE and finding.reason is not Reason.AUTHENTICATION
+    return "" if answer else "us"
+
+
+_SIDES: Final = {
+    (Reason.AUTHENTICATION, "peer"): "The peer refused our key, certificate or identity",
+    (Reason.AUTHENTICATION, "us"): "We refused the peer's key, certificate or identity",
+    (Reason.PROPOSAL, "peer"): "The peer refused our proposal: it allows none of our algorithms",
+    (Reason.PROPOSAL, "us"): "We refused the peer's proposal: none of its algorithms is allowed",
+    (Reason.TRAFFIC_SELECTORS, "peer"): "The peer refused the subnets that we asked for",
+    (Reason.TRAFFIC_SELECTORS, "us"): "The peer asked for subnets that no connection here has",
+    (Reason.CREDENTIALS, "peer"): "The peer refused our user name or password",
+    (Reason.CREDENTIALS, "us"): "The user name or password of the peer's user was refused here",
+    (Reason.OTHER, "peer"): "The peer refused, for a reason of its own",
+    (Reason.OTHER, "us"): "We refused what the peer asked for",
+}
+
+
+def lower(sentence: str) -> str:
+    """Return a sentence with a small first letter, unless its first word is an abbreviation."""
+    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
+
+
+def advice(said: Said) -> str:
+    """Return what to do about the cause; "": nothing is known."""
+    reason = said.finding.reason
+    if is_unclear(said) or reason is Reason.NONE:
+        return ""
+    if _is_silence(said):
+        return f"{REASON_TEXTS[Reason.NO_ANSWER].advice} {_REFUSED_SILENTLY}"
+    text = said.line.said.text
+    if (special := _special(text)) is not None:
+        return special.advice
+    return _advice_for(_named(text)) or REASON_TEXTS[reason].advice
+
+
+def _advice_for(word: str) -> str:
+    """Return what to do about an error word that says more than its reason; else ""."""
+    known = notifications(word)
+    special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
+    return known[0].advice if known and special else ""
+
+
+_REFUSED_SILENTLY: Final = (
+    "A peer that refuses our ike= proposal may look the same, so compare that, too."
+)

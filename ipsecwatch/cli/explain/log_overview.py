@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Explains all log lines of a text: for people, and as JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.cli.display import terminal
+from ipsecwatch.cli.explain import log_story
+from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
+from ipsecwatch.sanitize import clean
+from ipsecwatch.tunnel import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ipsecwatch.cli.explain.log_story import Facts
+    from ipsecwatch.libreswan.log_text import LogText, PacketLine
+
+_FEW: Final = 12
+"""Connections with one outcome, and peers without a connection, that are shown one by one."""
+
+
+def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
+    """Return the explanation of a text's log lines; empty where none is known."""
+    out: list[str] = []
+    told = _alike(stories(log.lines))
+    for alike in told[:_FEW]:
+        state = _STATES[alike[0].outcome]
+        names = ", ".join(map(log_story.name, alike))
+        first, *further = terminal.wrap(names, wide - 2)
+        out.append(f"{paint.state(state, terminal.mark(state))} {paint.bold(first)}")
+        out += [f"  {paint.bold(x)}" for x in further]
+        out += [*terminal.facts(log_story.facts(alike[0]), paint, wide), ""]
+    for outcome, group in _more([s for alike in told[_FEW:] for s in alike]):
+        names = ", ".join(log_story.name(s) for s in group)
+        out += [f"  {paint.bold(f'{len(group)} more')}"]
+        out += [*terminal.facts([("named", names), ("are", _SHORT[outcome])], paint, wide), ""]
+    for title, rows in _unwanted_packets(log.packets):
+        out += [f"  {paint.bold(title)}", *terminal.facts(rows, paint, wide), ""]
+    if out and log.guessed:
+        return out + terminal.facts([("note", _GUESSED)], paint, wide)
+    return out[:-1]
+
+
+_GUESSED: Final = "The text had lost its line ends. Where each line begins is a guess."
+
+
+def heading(log: LogText) -> str:
+    """Return in one line what the log lines are about; "" where nothing is known of them."""
+    told = stories(log.lines)
+    numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
+    counts = ", ".join(f"{n} {_SHORT[o]}" for o, n in numbers if n)
+    if told:
+        return f"Log lines of {len(told)} connection{'s' * (len(told) > 1)}: {counts}"
+    return "Log lines about packets of no connection" if _unwanted_packets(log.packets) else ""
+
+
+def as_json(log: LogText) -> list[dict[str, Any]]:
+    """Return the same as objects for JSON."""
+    return [
+        {
+            "name": story.name or None,
+            "outcome": story.outcome.name.lower().replace("_", "-"),
+            "attempts": story.attempts,
+            "reason": log_story.reason(story),
+            "ours": log_story.local_code(story),
+            "sentence": log_story.end(story),
+            "advice": log_story.advice(story),
+            "line": clean(log_story.line(story), 400) or None,
+            "facts": [[a, b] for a, b in log_story.facts(story) if b],
+        }
+        for story in stories(log.lines)
+    ]
+
+
+_STATES: Final = {
+    Outcome.UP: TunnelState.UP,
+    Outcome.RENEWAL_FAILED: TunnelState.PARTIAL,
+    Outcome.FAILED: TunnelState.STUCK,
+    Outcome.LOST: TunnelState.DOWN,
+    Outcome.IKE_ONLY: TunnelState.CONNECTING,
+    Outcome.OPEN: TunnelState.CONNECTING,
+    Outcome.GIVEN_UP: TunnelState.STUCK,
+    Outcome.NOT_LOADED: TunnelState.STUCK,
+    Outcome.NOTHING: TunnelState.UNKNOWN,
+}
+"""The state whose sign and colour an outcome has; a log doesn't show the state itself."""
+
+_SHORT: Final = {
+    Outcome.UP: "up by these lines",
+    Outcome.RENEWAL_FAILED: "up, with a failed renewal",
+    Outcome.FAILED: "did not come up",
+    Outcome.LOST: "ended",
+    Outcome.IKE_ONLY: "half way up",
+    Outcome.OPEN: "still trying where the text ends",
+    Outcome.GIVEN_UP: "given up",
+    Outcome.NOT_LOADED: "not loaded",
+    Outcome.NOTHING: "of which nothing is told",
+}
+
+
+def _alike(told: Sequence[Story]) -> list[list[Story]]:
+    """Return groups of connections: pairs of subnets of one tunnel with the same facts."""
+    groups: dict[object, list[Story]] = {}
+    for story in told:
+        base, pair, _ = story.name.partition("/")
+        same = [text for label, text in log_story.facts(story) if label != "happened"]
+        if log_story.cause(story) is not None:
+            same.pop()  # the line contains the name
+        key = (base, story.outcome, *same) if pair else id(story)
+        groups.setdefault(key, []).append(story)
+    return list(groups.values())
+
+
+def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
+    """Return the connections by outcome."""
+    groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
+    return [(outcome, group) for outcome, group in groups if group]
+
+
+_UNWANTED: Final = re.compile(
+    r"initial (?:Main|Aggressive) Mode (?:message|packet) .{0,600}no .{0,9}connection has been auth"
+    r"|initial parent SA message received .{0,200}(?:has been authorized|no suitable connection)"
+    r"|(?:ISAKMP_v2_)?IKE_SA_INIT (?:request|message) .{0,200}(?:has been authorized|no suitable)"
+    r"|dropping IKE_SA_INIT request .{0,200}no suitable connection"
+    r"|no suitable connection for peer "
+)
+
+
+def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
+    """Return the facts about packets that fit no loaded connection, by address."""
+    found: dict[str, list[PacketLine]] = {}
+    for packet in packets:
+        if _UNWANTED.match(packet.said):
+            found.setdefault(packet.address, []).append(packet)
+    rows = [
+        (
+            f"packets from {clean(address, 60)}",
+            [
+                ("happened", "It asks for a tunnel, and no loaded connection fits it."),
+                ("what to do", _FITTING),
+                ("the line", clean(mine[-1].text, 200)),
+            ],
+        )
+        for address, mine in found.items()
+    ]
+    return rows[:_FEW]
+
+
+_FITTING: Final = (
+    "If it should fit one: see that this is loaded (ipsec status), and compare right= with the "
+    "address, ikev2= with the IKE version, and authby= with how the peer proves who it is. "
+    "From an address that you don't know it is a scan."
+)

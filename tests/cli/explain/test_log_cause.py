@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What ``explain`` says of the line that tells why a negotiation failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipsecwatch.cli.explain import log_cause, log_story
+from ipsecwatch.libreswan import log_text
+from ipsecwatch.libreswan.log_attempts import stories
+
+BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
+LATE = "timeout exceeded after 7 retransmits.  Possible authentication failure: no acceptable"
+SAYS = {
+    "who refused: the peer": (
+        '"office" #2: IKE_AUTH response rejected Child SA with TS_UNACCEPTABLE',
+        "The peer refused the subnets that we asked for (TS_UNACCEPTABLE).", "leftsubnet",
+    ),
+    "who refused: we": (
+        '"office" #1: authentication failed: PSK AUTH mismatch',
+        "We refused the peer's key, certificate or identity.", "Compare leftid",
+    ),
+    "we refuse in the clear": (
+        '"office" #1: sending notification NO_PROPOSAL_CHOSEN to 192.0.2.7:500',
+        "We refused the peer's proposal", "Compare ike=",
+    ),
+    "a guess is told as one": (
+        f'"office" #1: STATE_PARENT_I2: 60 second {LATE}',
+        "perhaps it refuses it", "UDP 4500",
+    ),
+    "modes": (
+        '"office" #2: policy dictates Transport Mode, but peer requested Tunnel Mode',
+        "One side wants tunnel mode", "Compare type=",
+    ),
+    "silence": (
+        '"office" #1: IKE_SA_INIT_I: 60 second timeout exceeded after 7 retransmits.  No response',
+        "The peer does not answer.", "refuses our ike= proposal",
+    ),
+    "a certificate that expired": (
+        '"office" #1: NSS: ERROR: IPsec certificate CN=NO_PROP bad: SEC_ERROR_EXPIRED_CERTIFICATE',
+        "(SEC_ERROR_EXPIRED_CERTIFICATE)", "Look at the certificate's dates",
+    ),
+    "nobody proves it": (
+        '"office" #1: ignoring IKE_SA_INIT response containing NO_PROPOSAL_CHOSEN notification (M',
+        "It seems that the peer refused our proposal", "Compare ike=",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SAYS)
+def test_it_is_said_who_refused_and_what_to_do(case: str) -> None:
+    line, why, advice = SAYS[case]
+    (story,) = stories(log_text.read(f"{BEGUN}\n{line}\n").lines)
+    cause = log_story.cause(story)
+    assert cause is not None
+    assert why in log_cause.why(cause)
+    assert advice in log_cause.advice(cause)
+
+
+def test_words_that_mean_several_things_get_no_advice() -> None:
+    ups = '"office" #2: initiator established Child SA using #1; IPsec tunnel [x]'
+    ends = '"office": terminating SAs using this connection'
+    (story,) = stories(log_text.read(f"{BEGUN}\n{ups}\n{ends}\n").lines)
+    cause = log_story.cause(story)
+    assert cause is not None
+    assert log_cause.is_unclear(cause)
+    assert not log_cause.advice(cause)
