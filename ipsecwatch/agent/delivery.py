@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.policy import MAX_NOTICES
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

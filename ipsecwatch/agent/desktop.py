@@ -31,14 +31,8 @@ from desktop_notifier.backends.base import DesktopNotifierBackend
 from ipsecwatch.agent.notifications import PASSING
 from ipsecwatch.agent.texts import APP_NAME, BUTTONS
 from ipsecwatch.agent.translation import translated
-from ipsecwatch.dbus.connection import (
-    BUS,
-    BUS_PATH,
-    BusConnection,
-    BusError,
-    ErrorReplyError,
-    NoReplyError,
-)
+from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusConnection
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.messages import Reply, Signal, Variant
 from ipsecwatch.sanitize import escape_markup
 

@@ -32,7 +32,8 @@ from ipsecwatch.agent.settings_watch import SETTLE, FileWatch, SettingsFile
 from ipsecwatch.agent.system_watch import watch_system
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.events import Lost, Snapshot
-from ipsecwatch.dbus.connection import BusConnection, BusError, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.dbus.names import request_name
 from ipsecwatch.sanitize import clean
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.agent.machine import MachineEvent, Sleep, Unit, UnitState
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.connection import BUS, connect
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError
 from ipsecwatch.dbus.names import owner_of_name
 
 if TYPE_CHECKING:

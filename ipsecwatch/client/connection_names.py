@@ -16,7 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.connection import BUS, connect
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.client.subscription import RETRY, follow
-from ipsecwatch.dbus.connection import BUS, BusError, connect
+from ipsecwatch.dbus.connection import BUS, connect
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.dbus.names import INSTANCES_RULE, instance_of
 
 if TYPE_CHECKING:

@@ -40,7 +40,8 @@ from ipsecwatch.client.requests import (
     passed_on,
     take_snapshot,
 )
-from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, LostError, connect
+from ipsecwatch.dbus.connection import BUS, connect
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError
 from ipsecwatch.dbus.introspection import (
     MANAGER,
     OBJECT_MANAGER,

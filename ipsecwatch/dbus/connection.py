@@ -2,20 +2,21 @@
 """One connection to a message bus, and what dbus-fast needs for that.
 
 Private names of the library that are used: ``MessageBus._writer`` with its ``sock``, ``messages``
-and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``._loop``,
-``Message._marshall`` (here and in messages.py), and its marshaller (marshal.py). Hence the pinned
-major version.
+and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``._loop``
+(throttled_bus.py), ``Message._marshall`` (messages.py), and its marshaller (marshal.py). Hence the
+pinned major version.
 
 What the library (5.2) lacks, and what is done about it here:
 
 * It takes a full socket for a lost bus: some 280 queued signals while the bus daemon is busy are
   enough (https://github.com/altdesktop/python-dbus-next/issues/153). It gets a socket whose send()
-  answers 0 where the real one would block; the library's own path for a partial write then waits
-  until there is room.
+  answers 0 where the real one would block (throttled_socket.py); the library's own path for a
+  partial write then waits until there is room.
 * It reads as long as there is something to read, of messages as large as the bus passes. That
   socket lets it have a portion at a time, and no more of a message than we have use for.
-* The queue behind that socket has no bound. Ours counts its bytes, refuses a message that the bus
-  would cut us off for, and past a limit the connection is given up: who listens reads afresh.
+* The queue behind that socket has no bound. Ours counts its bytes, and refuses a message that the
+  bus would cut us off for (send_queue.py). Past a limit the connection is given up: who listens
+  reads afresh.
 * A call that timed out leaves its handler behind, and its own table of calls is private. Replies
   are therefore matched here, in the message handler that runs before the library's.
 * It doesn't reconnect. Neither does this: a BusConnection lives once, and the rooms above make
@@ -25,27 +26,25 @@ What the library (5.2) lacks, and what is done about it here:
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
-import termios
-from array import array
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote
 
 from dbus_fast import Message, MessageFlag, MessageType
-from dbus_fast.aio import MessageBus
 
+from ipsecwatch.dbus.errors import ErrorReplyError, LostError, NoReplyError, UnreachableError
 from ipsecwatch.dbus.frames import by_size
 from ipsecwatch.dbus.marshal import METHOD_RETURN, SIGNAL, header_fields, signal_fields
 from ipsecwatch.dbus.messages import Call, MarshalledMessage, Reply, Signal, read_call, read_signal
-from ipsecwatch.dbus.throttled_socket import ThrottledSocket
+from ipsecwatch.dbus.send_queue import MAX_MESSAGE, ROOM, QueueFullError, SendQueue
+from ipsecwatch.dbus.throttled_bus import ThrottledBus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ipsecwatch.dbus.frames import Handling, Header
+    from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 logger = logging.getLogger(__name__)
 
@@ -53,52 +52,10 @@ BUS: Final = "org.freedesktop.DBus"
 """Name and interface of the bus itself."""
 BUS_PATH: Final = "/org/freedesktop/DBus"
 
-MAX_BACKLOG: Final = 32 << 20
-"""Bytes that may wait for the bus to read them; enough for 10,000 tunnels that go down at once."""
-ROOM: Final = 1 << 20
-"""Bytes of backlog below which there is room for an answer of any size."""
 _SOON: Final = 0.01
 """Seconds between two looks at what the bus has read."""
-MAX_MESSAGE: Final = 16 << 20
-"""Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
 
 BusKind = Literal["system", "session"]
-
-
-class BusError(Exception):
-    """A bus, or somebody on it, can't be talked to. One line; ``hint`` says what to do, or ""."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-class UnreachableError(BusError):
-    """There is no connection to the bus to be had."""
-
-
-class LostError(BusError):
-    """The connection to the bus is gone."""
-
-
-class NoReplyError(BusError):
-    """Nobody answered in time."""
-
-
-class TooLargeError(BusError):
-    """A message is larger than the bus takes. It wasn't sent; the connection is all right."""
-
-
-class ErrorReplyError(BusError):
-    """Somebody answered with an error. ``name`` is for programs, the text is theirs.
-
-    ``sender`` is who answered: the bus itself, where there was nobody to ask.
-    """
-
-    def __init__(self, name: str, text: str, sender: str = "") -> None:
-        super().__init__(text or name)
-        self.name = name
-        self.sender = sender
 
 
 def address(kind: BusKind) -> str:
@@ -122,7 +79,7 @@ async def connect(
     """
     where = f"the {kind} bus"
     try:
-        bus = _ThrottledBus(address(kind), within, judge or by_size(MAX_MESSAGE))
+        bus = ThrottledBus(address(kind), within, judge or by_size(MAX_MESSAGE))
         async with asyncio.timeout(within):
             await bus.connect()
     except TimeoutError as e:
@@ -153,7 +110,7 @@ class BusConnection:
     They must not raise, and must not take long: nothing else is read meanwhile.
     """
 
-    def __init__(self, bus: _ThrottledBus, where: str) -> None:
+    def __init__(self, bus: ThrottledBus, where: str) -> None:
         self.unique_name: Final = bus.unique_name or ""
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
@@ -162,16 +119,12 @@ class BusConnection:
         self._bus = bus
         self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
-        self._queue = _SendQueue()
         self._last: asyncio.Future[None] | None = None
         self._where = where
         self._why = f"{where} hung up"
         writer: Any = bus._writer  # noqa: SLF001 - see the head of this file
         self._socket: ThrottledSocket = writer.sock
-        self._socket.written = self._queue.written
-        self._glance = 0, 0, asyncio.get_running_loop().time()
-        """Of the last time that stalled() was asked: bytes that the kernel held, bytes that it had
-        taken in all, and when the bus had last read anything."""
+        self._queue = SendQueue(self._socket)
         self.received = 0
         """Bytes that have come in, of the bus's and of all who send us something."""
         self._enough = 0
@@ -197,42 +150,20 @@ class BusConnection:
 
     @property
     def in_flight(self) -> int:
-        """Bytes that the bus hasn't read: in our queue, and in the kernel's (unix(7), SIOCOUTQ).
-
-        A bus that others keep busy may read but some kilobytes a second from us.
-        """
-        return self._queue.size + self._held()
+        """Bytes that the bus hasn't read: in our queue, and in the kernel's."""
+        return self._queue.in_flight
 
     def stalled(self) -> float:
         """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits.
 
         To be asked again and again: what it read is told by comparing with the last time.
         """
-        now, held, taken = asyncio.get_running_loop().time(), self._held(), self._queue.taken
-        before, taken_before, _ = self._glance
-        # What was put into the kernel's queue since is there in full, if the bus has read nothing.
-        if not held + self._queue.size or held < before + taken - taken_before:
-            self._glance = held, taken, now
-        else:
-            self._glance = held, taken, self._glance[2]
-        return now - self._glance[2]
+        return self._queue.stalled()
 
     @property
     def ready(self) -> int:
         """Bytes that the bus has given to the kernel and that we haven't read."""
-        return self._bytes_in_kernel(termios.FIONREAD)
-
-    def _held(self) -> int:
-        """Return how many bytes the kernel holds that the bus hasn't read."""
-        return self._bytes_in_kernel(termios.TIOCOUTQ)
-
-    def _bytes_in_kernel(self, request: int) -> int:
-        held = array("i", [0])
-        try:
-            fcntl.ioctl(self._socket, request, held)
-        except (OSError, ValueError):  # it is closed
-            return 0
-        return held[0]
+        return self._socket.unread
 
     async def room(self, most: int = ROOM) -> None:
         """Wait until the bus has read all that we sent but ``most`` bytes. Raise LostError."""
@@ -417,8 +348,8 @@ class BusConnection:
             # bus.send(), but with a future that is in our hands whatever happens.
             self._schedule(message, sent)
             self._tell_sent(message)
-        except _OverflowError:
-            self.drop(f"{self._where} has left {MAX_BACKLOG >> 20} MiB unread")
+        except QueueFullError as e:
+            self.drop(f"{self._where} {e}")
         except OSError:
             # It closed the connection, whose loss we are told of, and went on to wait for it.
             logger.debug("%s was lost in the middle of a message", self._where)
@@ -475,90 +406,6 @@ class BusConnection:
                 future.set_exception(LostError(self._why))
         self._queue.room.set()
         self._came_in.set()
-
-
-class _OverflowError(Exception):
-    """The bus doesn't read what we send."""
-
-
-class _SendQueue(deque[Any]):
-    """The library's queue of marshalled messages, made to know how many bytes wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.size = 0
-        self.last = 0
-        """Bytes of the message that was put into it last."""
-        self.taken = 0
-        """Bytes that the kernel has taken in all."""
-        self.room = asyncio.Event()
-        self.room.set()
-
-    def append(self, item: Any) -> None:  # noqa: ANN401
-        size = len(item[0])
-        if size > MAX_MESSAGE:
-            raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")
-        if self.size + size > MAX_BACKLOG:
-            raise _OverflowError
-        self.size += size
-        self.last = size
-        if self.size > ROOM:
-            self.room.clear()
-        super().append(item)
-
-    def written(self, size: int) -> None:
-        self.size -= size
-        self.taken += size
-        if self.size <= ROOM:
-            self.room.set()
-
-
-class _ThrottledBus(MessageBus):
-    """The library's bus, with our socket."""
-
-    def __init__(
-        self, bus_address: str, auth_timeout: float, judge: Callable[[Header], Handling]
-    ) -> None:
-        super().__init__(bus_address=bus_address, auth_timeout=auth_timeout)
-        self._judge = judge
-        self._loop: Any = _Loop(self._loop)
-        self.reading: _Loop = self._loop
-
-    def _create_socket_for_transport(  # type: ignore[override]
-        self, transport: str, options: dict[str, str]
-    ) -> tuple[ThrottledSocket, Any, Any]:
-        made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
-        ours = ThrottledSocket(made.family, made.type, made.proto)
-        ours.judge = self._judge
-        stream.close()
-        made.close()
-        return ours, ours.makefile("rwb"), where
-
-
-class _Loop:
-    """The loop as the library's bus sees it: remembers what reads, so that it can be paused."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._reader: tuple[int, Callable[[], object]] | None = None
-        self._paused = False
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        return getattr(self._loop, name)
-
-    def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
-        self._reader = fd, reader
-        self._loop.add_reader(fd, reader)
-
-    def pause(self) -> None:
-        if self._reader is not None and not self._paused:
-            self._paused = True
-            self._loop.remove_reader(self._reader[0])
-
-    def resume(self) -> None:
-        if self._reader is not None and self._paused:
-            self._paused = False
-            self._loop.add_reader(*self._reader)
 
 
 def _look_at(sent: asyncio.Future[Any]) -> None:

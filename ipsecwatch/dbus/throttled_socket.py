@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import termios
+from array import array
 from errno import EAGAIN
 from typing import TYPE_CHECKING, Final
 
@@ -58,3 +61,21 @@ class ThrottledSocket(socket.socket):
                 return data
             if passed := self._frames.feed(data):
                 return passed
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the kernel holds and the other side hasn't read (unix(7), SIOCOUTQ)."""
+        return self._bytes_in_kernel(termios.TIOCOUTQ)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the kernel holds and we haven't read."""
+        return self._bytes_in_kernel(termios.FIONREAD)
+
+    def _bytes_in_kernel(self, request: int) -> int:
+        held = array("i", [0])
+        try:
+            fcntl.ioctl(self, request, held)
+        except (OSError, ValueError):  # it is closed
+            return 0
+        return held[0]

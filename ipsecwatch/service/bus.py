@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch import __version__
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.dbus.connection import BusError, ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError
 from ipsecwatch.dbus.names import (
     bus_name,
     instance_of,

@@ -20,7 +20,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusError, ErrorReplyError, LostError
+from ipsecwatch.dbus.connection import BUS, BUS_PATH
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

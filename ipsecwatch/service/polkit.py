@@ -15,7 +15,8 @@ from enum import StrEnum
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.dbus.connection import BUS, BusError, ErrorReplyError, NoReplyError
+from ipsecwatch.dbus.connection import BUS
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, NoReplyError
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.dbus.names import STANDARD_ERROR
 

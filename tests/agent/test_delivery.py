@@ -15,7 +15,7 @@ import pytest
 from ipsecwatch.agent import delivery as module
 from ipsecwatch.agent.delivery import Delivery
 from ipsecwatch.agent.notifications import Notification
-from ipsecwatch.dbus.connection import NoReplyError
+from ipsecwatch.dbus.errors import NoReplyError
 from tests.support.waiting import until
 
 pytest.importorskip("desktop_notifier", reason="desktop-notifier isn't installed")

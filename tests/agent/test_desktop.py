@@ -12,13 +12,8 @@ import pytest
 
 from ipsecwatch.agent.notifications import Notification
 from ipsecwatch.agent.rules import Urgency
-from ipsecwatch.dbus.connection import (
-    BusError,
-    ErrorReplyError,
-    LostError,
-    NoReplyError,
-    connect,
-)
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError, NoReplyError
 from tests.support.fake_notification_server import CALLED, EXCESS, MODELS, notification_server
 from tests.support.waiting import until
 

@@ -23,7 +23,8 @@ from ipsecwatch import __version__
 from ipsecwatch.agent import delivery, mutes, policy, session, tunnel_notice, upgrade
 from ipsecwatch.agent.session import World
 from ipsecwatch.config import AgentSettings, agent_file
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import serving
 from tests.support.fake_events import Story

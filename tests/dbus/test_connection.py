@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.dbus import connection
-from ipsecwatch.dbus.connection import (
-    BUS,
-    BusConnection,
+from ipsecwatch.dbus import send_queue
+from ipsecwatch.dbus.connection import BUS, BUS_PATH, BusConnection, connect
+from ipsecwatch.dbus.errors import (
     ErrorReplyError,
     LostError,
     NoReplyError,
     TooLargeError,
     UnreachableError,
-    connect,
 )
 from tests.support import raw_bus
 from tests.support.bus_service import calling
@@ -76,7 +74,7 @@ async def test_a_call_that_times_out_leaves_nothing_behind(session_bus: PrivateB
     async with connected() as caller:
         session_bus.pause()
         with pytest.raises(NoReplyError, match="didn't answer GetId"):
-            await caller.call(BUS, connection.BUS_PATH, BUS, "GetId", within=0.1)
+            await caller.call(BUS, BUS_PATH, BUS, "GetId", within=0.1)
         assert not caller._pending
         assert not caller._bus._method_return_handlers
         session_bus.resume()
@@ -111,7 +109,7 @@ async def test_a_call_of_a_bus_that_goes_away_fails_at_once(session_bus: Private
 async def test_a_bus_that_reads_nothing_is_given_up_past_the_limit(
     session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MAX_BACKLOG", 1 << 20)
+    monkeypatch.setattr(send_queue, "MAX_BACKLOG", 1 << 20)
     async with connected() as sender:
         session_bus.pause()
         for n in range(2000):
@@ -124,7 +122,7 @@ async def test_a_bus_that_reads_nothing_is_given_up_past_the_limit(
 async def test_a_message_that_is_too_large_is_refused_and_costs_nothing_else(
     session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "MAX_MESSAGE", 1 << 20)
+    monkeypatch.setattr(send_queue, "MAX_MESSAGE", 1 << 20)
     async with connected() as sender, connected() as listener:
         heard: list[Signal] = []
         await hear(listener, heard)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from dbus_fast import Message, MessageType
 
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.dbus.introspection import interfaces
 from ipsecwatch.service.bus import Bus, RefusedError
 from ipsecwatch.service.object_tree import Publication

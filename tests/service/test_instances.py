@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import client
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.dbus.names import bus_name, owner_of_name, socket_name
 from ipsecwatch.service.bus import Bus, RefusedError, SocketTakenError
 from ipsecwatch.service.object_tree import Publication

@@ -93,7 +93,7 @@ async def test_details_come_in_pages_and_in_order_of_name() -> None:
 
 @asks_for_details
 async def test_an_answer_that_is_too_large_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ipsecwatch.dbus.connection.MAX_MESSAGE", 20_000)
+    monkeypatch.setattr("ipsecwatch.dbus.send_queue.MAX_MESSAGE", 20_000)
     async with serving() as service, calling() as caller:
         await service.look(*(tunnel(f"tunnel-{n}", detail="x" * 200) for n in range(100)))
         assert await caller.error("GetDetails", "asa{sv}", [], {}) == "LimitsExceeded"

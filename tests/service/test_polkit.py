@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import client
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.service import polkit
 from tests.support import dbus_daemon as buses

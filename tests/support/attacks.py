@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbus_fast import Variant
 
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from tests.support import raw_bus
 from tests.support.bus_service import MANAGER, NAME, OBJECT_MANAGER, PROPERTIES, ROOT, TUNNEL
 from tests.support.raw_bus import CALL, SIGNAL, RawBus

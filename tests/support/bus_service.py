@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.dbus.connection import BusConnection, ErrorReplyError, connect
+from ipsecwatch.dbus.connection import BusConnection, connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.dbus.messages import Signal, unpack_variants
 from ipsecwatch.report import PlutoState
 from ipsecwatch.service.bus import Bus, Publication

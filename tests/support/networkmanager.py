@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.connection import BusError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.dbus.messages import Variant
 from ipsecwatch.dbus.names import owner_of_name
 from tests.support.dbus_daemon import POLICY, PrivateBus

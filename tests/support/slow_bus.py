@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ipsecwatch.dbus.connection import BUS, LostError, NoReplyError
+from ipsecwatch.dbus.connection import BUS
+from ipsecwatch.dbus.errors import LostError, NoReplyError
 from ipsecwatch.dbus.messages import Reply
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.client.events import Change, Snapshot
-from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.service import bus as bus_module
 from ipsecwatch.service import unread
 from ipsecwatch.tunnel import TunnelState

@@ -19,7 +19,7 @@ from ipsecwatch.cli.doctor.finding import Finding, Mark, bad
 from ipsecwatch.cli.doctor.machine import LIMIT, Machine, Places, limited
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.client import ClientError
-from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import TunnelState
 

@@ -10,7 +10,7 @@ from ipsecwatch.agent.mutes import MutesError, load
 from ipsecwatch.agent.session import NAME as AGENT
 from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
 from ipsecwatch.cli.doctor.machine import ASKING, in_thread
-from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ipsecwatch import client, config
 from ipsecwatch.agent.mutes import mutes_file
-from ipsecwatch.dbus.connection import ErrorReplyError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import ErrorReplyError
 from ipsecwatch.dbus.introspection import PROPERTIES
 from ipsecwatch.dbus.names import bus_name, owner_of_name, unit_name
 

@@ -17,7 +17,7 @@ from ipsecwatch.cli import check_config
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.doctor.finding import Finding, bad, good, off
 from ipsecwatch.cli.doctor.machine import ASKING, in_thread
-from ipsecwatch.dbus.connection import BusError
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.dbus.names import NAME
 from ipsecwatch.pluto import whack
 from ipsecwatch.pluto.query import AskError, PlutoClient

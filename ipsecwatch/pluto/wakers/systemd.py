@@ -9,7 +9,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.dbus.connection import BusError, connect
+from ipsecwatch.dbus.connection import connect
+from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.pluto.wakers.waker import Waker
 
 if TYPE_CHECKING:

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Messages that wait for the bus, and how far it has read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ipsecwatch.dbus.errors import TooLargeError
+
+if TYPE_CHECKING:
+    from ipsecwatch.dbus.throttled_socket import ThrottledSocket
+
+MAX_BACKLOG: Final = 32 << 20
+"""Bytes that may wait for the bus to read them; enough for 10,000 tunnels that go down at once."""
+ROOM: Final = 1 << 20
+"""Bytes of backlog below which there is room for an answer of any size."""
+MAX_MESSAGE: Final = 16 << 20
+"""Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
+
+
+class QueueFullError(Exception):
+    """The bus doesn't read what we send. The text goes on behind the name of the bus."""
+
+
+class SendQueue(deque[Any]):
+    """The library's queue of marshalled messages, made to know how many bytes wait."""
+
+    def __init__(self, sock: ThrottledSocket) -> None:
+        super().__init__()
+        self._socket = sock
+        sock.written = self.written
+        self.size = 0
+        self.last = 0
+        """Bytes of the message that was put into it last."""
+        self.taken = 0
+        """Bytes that the kernel has taken in all."""
+        self.room = asyncio.Event()
+        self.room.set()
+        self._glance = 0, 0, asyncio.get_running_loop().time()
+        """Of the last time that stalled() was asked: bytes that the kernel held, bytes that it had
+        taken in all, and when the bus had last read anything."""
+
+    def append(self, item: Any) -> None:  # noqa: ANN401
+        """Add a message. Raise TooLargeError, or QueueFullError past MAX_BACKLOG bytes."""
+        size = len(item[0])
+        if size > MAX_MESSAGE:
+            raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")
+        if self.size + size > MAX_BACKLOG:
+            raise QueueFullError(f"has left {MAX_BACKLOG >> 20} MiB unread")
+        self.size += size
+        self.last = size
+        if self.size > ROOM:
+            self.room.clear()
+        super().append(item)
+
+    def written(self, size: int) -> None:
+        """Record that the kernel has taken so many bytes."""
+        self.size -= size
+        self.taken += size
+        if self.size <= ROOM:
+            self.room.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes that the bus hasn't read: here, and in the kernel.
+
+        A bus that others keep busy may read but some kilobytes a second from us.
+        """
+        return self.size + self._socket.unsent
+
+    def stalled(self) -> float:
+        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits.
+
+        To be asked again and again: what it read is told by comparing with the last time.
+        """
+        now, held, taken = asyncio.get_running_loop().time(), self._socket.unsent, self.taken
+        before, taken_before, _ = self._glance
+        # What was put into the kernel's queue since is there in full, if the bus has read nothing.
+        if not held + self.size or held < before + taken - taken_before:
+            self._glance = held, taken, now
+        else:
+            self._glance = held, taken, self._glance[2]
+        return now - self._glance[2]

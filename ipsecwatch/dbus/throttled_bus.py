@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The library's bus, with a socket of ours, and with reading that can be paused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dbus_fast.aio import MessageBus
+
+from ipsecwatch.dbus.throttled_socket import ThrottledSocket
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from ipsecwatch.dbus.frames import Handling, Header
+
+
+class ThrottledBus(MessageBus):
+    """The library's bus, with our socket."""
+
+    def __init__(
+        self, bus_address: str, auth_timeout: float, judge: Callable[[Header], Handling]
+    ) -> None:
+        super().__init__(bus_address=bus_address, auth_timeout=auth_timeout)
+        self._judge = judge
+        self._loop: Any = PausableLoop(self._loop)
+        self.reading: PausableLoop = self._loop
+
+    def _create_socket_for_transport(  # type: ignore[override]
+        self, transport: str, options: dict[str, str]
+    ) -> tuple[ThrottledSocket, Any, Any]:
+        made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
+        ours = ThrottledSocket(made.family, made.type, made.proto)
+        ours.judge = self._judge
+        stream.close()
+        made.close()
+        return ours, ours.makefile("rwb"), where
+
+
+class PausableLoop:
+    """The loop as the library's bus sees it: remembers what reads, so that it can be paused."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._reader: tuple[int, Callable[[], object]] | None = None
+        self._paused = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._loop, name)
+
+    def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
+        """Call ``reader`` when there is something to read, as asyncio's loops do."""
+        self._reader = fd, reader
+        self._loop.add_reader(fd, reader)
+
+    def pause(self) -> None:
+        """Stop calling the reader until resume()."""
+        if self._reader is not None and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._reader[0])
+
+    def resume(self) -> None:
+        """Call the reader again after pause()."""
+        if self._reader is not None and self._paused:
+            self._paused = False
+            self._loop.add_reader(*self._reader)
