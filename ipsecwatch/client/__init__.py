@@ -7,8 +7,8 @@ Nothing here starts the service: a watcher that was stopped stays stopped.
         async for event in events:
             ...
 
-All but follow_all() take the name of an ``instance`` (``ipsecwatch@NAME.service``), where several
-plutos run on a machine; "" is the service itself.
+All but follow_all() and instances() take the name of an ``instance`` (``ipsecwatch@NAME.service``),
+where several plutos run on a machine; "" is the service itself.
 
 What is listed in ``__all__`` stays as it is; the modules of this package may change.
 """
@@ -81,11 +81,12 @@ _LATER: Final = {
     "follow": "subscription",
     "follow_all": "following_all",
 }
-"""What is imported where it is used: a program that asks once starts faster without it."""
+"""Names that are imported at their first use, by module: a program that asks once starts faster
+without these modules."""
 
 
 def __getattr__(name: str) -> object:
-    """Import one of the names of _LATER. Raise AttributeError where there is no such name."""
+    """Import and return one of the names in _LATER. Raise AttributeError for any other name."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)

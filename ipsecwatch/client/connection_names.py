@@ -34,7 +34,7 @@ L2TP: Final = "NetworkManager-l2tp"
 BRIEF: Final = 0.15
 """Seconds that a caller who asks once waits for NetworkManager."""
 PATIENT: Final = 10.0
-"""Seconds for an answer that nothing waits for."""
+"""Seconds that an answer may take where nothing waits for it."""
 MAX_KNOWN: Final = 1000
 """UUIDs that are asked for and remembered, at most; a laptop has a few."""
 MAX_LISTED: Final = 200
@@ -70,10 +70,10 @@ def is_uuid(name: str) -> bool:
 
 
 async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Known]:
-    """Ask NetworkManager once for the names of those connections whose name is a UUID, by UUID.
+    """Return what NetworkManager knows about the connections whose names are UUIDs, by UUID.
 
-    Return what was answered within ``within`` seconds in all; nothing where NetworkManager isn't
-    running. Without a UUID among ``names`` nothing is asked.
+    Return what it answered within ``within`` seconds in all; an empty dict where it isn't running.
+    If no name is a UUID, it isn't asked.
     """
     uuids = [name for name in dict.fromkeys(names) if is_uuid(name)][:MAX_KNOWN]
     found: dict[str, Known] = {}
@@ -83,10 +83,10 @@ async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Kno
 
 
 async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
-    """Return NetworkManager's connections of its two plugins that have one of these names.
+    """Return the connections that have one of these names in NetworkManager, sorted by UUID.
 
-    They are sorted by UUID. Return what was found within ``within`` seconds in all; an empty list
-    where NetworkManager isn't running.
+    Only connections of the two plugins that use pluto are returned, and only what was found within
+    ``within`` seconds in all; an empty list where NetworkManager isn't running.
     """
     found: list[Known] = []
     await _ask(lambda connection: _search(connection, names, found), within)
@@ -94,7 +94,7 @@ async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
 
 
 class ConnectionNames:
-    """Keeps the names of a changing set of connections, for a program that runs on.
+    """Looks up and keeps the names of a changing set of connections, for a long-running program.
 
     ``changed`` is called with the connections whose names were found. Each UUID is asked for once,
     as long as it stays in the set.
@@ -102,7 +102,7 @@ class ConnectionNames:
 
     def __init__(self, changed: Callable[[list[Known]], object]) -> None:
         self.known: dict[str, Known] = {}
-        """By UUID."""
+        """What was found, by UUID."""
         self._changed = changed
         self._asked: set[str] = set()
         self._asking: set[asyncio.Task[None]] = set()
@@ -125,14 +125,14 @@ class ConnectionNames:
             task.add_done_callback(self._asking.discard)
 
     async def aclose(self) -> None:
-        """Cancel all questions that are still open."""
+        """Cancel the requests to NetworkManager that aren't answered yet."""
         for task in self._asking:
             task.cancel()
         if self._asking:
             await asyncio.wait(self._asking)
 
     async def _ask(self, uuids: list[str]) -> None:
-        """Ask for the names of these UUIDs, and report those that are still in the set."""
+        """Ask for the names of these UUIDs; keep and report those that are still in the set."""
         found = await names_of(uuids, PATIENT)
         found = {uuid: known for uuid, known in found.items() if uuid in self._asked}
         self.known |= found
@@ -160,7 +160,9 @@ async def _ask(ask: Callable[[BusConnection], Any], within: float) -> None:
 async def _look_up(
     connection: BusConnection, uuids: Iterable[str], found: dict[str, Known]
 ) -> None:
-    """Add the connections with these UUIDs to ``found``. Raise BusError without NetworkManager.
+    """Add the connections with these UUIDs to ``found``.
+
+    Raise BusError where NetworkManager isn't running.
 
     A UUID that NetworkManager doesn't know, or doesn't show to this user, is left out.
     """

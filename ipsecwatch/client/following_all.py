@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Following all services on the bus at once: the machine's own, and its instances.
+"""Follows all services on the bus at once: the machine's own, and its instances.
 
-The bus is asked which services there are. Each is followed over a connection of its own, so that
-one that sends many signals doesn't delay the events of another.
+The bus is asked which services there are. Each is followed over a connection of its own, so that a
+service that sends many signals doesn't delay the events of another.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Signal
 
 MAX_UNREAD: Final = 100
-"""Events that wait for a slow consumer. With more, each service's events wait, and in the end a
-fresh Snapshot replaces them."""
+"""Events that are kept for a slow consumer, at most. Further ones wait in each service's
+subscription, which replaces them by a fresh Snapshot when they become too many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,12 @@ class InstanceEvent:
 
 
 async def follow_all() -> AsyncGenerator[InstanceEvent]:
-    """Follow the service and all its instances, for ever. Events of several come in no order.
+    """Follow the service and all its instances, for ever; yield the events of all.
 
-    The events of each begin with a Snapshot or Lost, as those of follow(): for the service itself
-    at once, for an instance as soon as it is on the bus. One that leaves the bus is Lost, and is
-    followed again when it comes back. Close the generator (contextlib.aclosing) to end it.
+    Events of different services come in any order. Those of each begin with a Snapshot or Lost, as
+    in follow(): for the service itself at once, for an instance as soon as it is on the bus. When
+    an instance leaves the bus, a Lost is yielded; it is followed again when it comes back. Close
+    the generator (contextlib.aclosing) to end it.
     """
     events: asyncio.Queue[InstanceEvent] = asyncio.Queue(MAX_UNREAD)
     followed: set[str] = set()
@@ -81,7 +82,7 @@ async def _pass_on(instance: str, put: Callable[[InstanceEvent], Awaitable[None]
 
 
 async def _look_for_instances(found: Callable[[str], None]) -> None:
-    """Call ``found`` with every service on the bus, now and whenever one comes, for ever."""
+    """Call ``found`` with each instance on the bus, now and whenever one appears, for ever."""
     backoff = Backoff(RETRY)
     while True:
         with suppress(BusError):  # each follow() reports that itself
@@ -91,10 +92,13 @@ async def _look_for_instances(found: Callable[[str], None]) -> None:
 
 
 async def _watch_one_bus(found: Callable[[str], None]) -> None:
-    """Call ``found`` in the same way until the bus is lost. Raise BusError without a bus."""
+    """Call ``found`` with each instance on the bus, now and whenever one appears.
+
+    Return when the connection to the bus is lost. Raise BusError where there is no bus.
+    """
     connection = await connect("system")
     try:
-        connection.on_signal = lambda signal: _hear(signal, found)
+        connection.on_signal = lambda signal: _on_signal(signal, found)
         await connection.call_bus("AddMatch", "s", INSTANCES_RULE)
         [names] = (await connection.call_bus("ListNames", "")).body
         for name in names:
@@ -104,13 +108,16 @@ async def _watch_one_bus(found: Callable[[str], None]) -> None:
         await connection.close()
 
 
-def _hear(signal: Signal, found: Callable[[str], None]) -> None:
-    """Report a service's name that has got an owner, if the signal is from the bus itself."""
+def _on_signal(signal: Signal, found: Callable[[str], None]) -> None:
+    """Call ``found`` if the bus itself reports that an instance's name has got an owner."""
     if signal.sender == BUS and signal.member == "NameOwnerChanged" and signal.body[2]:
         _report(signal.body[0], found)
 
 
 def _report(name: str, found: Callable[[str], None]) -> None:
-    """Call ``found`` if a bus name is one of the service's; "" is the service itself."""
+    """Call ``found`` with the instance that has this bus name, if one has it.
+
+    The service itself isn't reported: it is followed from the start.
+    """
     if instance := instance_of(name):
         found(instance)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking the service once. Answers become views; refusals become errors with a hint."""
+"""Asks the service once, and returns its answer; an error of the bus becomes one with a hint."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PAGE: Final = 500
 """Tunnels whose details are requested in one call."""
 BRIEF_PAGE: Final = 2500
-"""The same for brief details."""
+"""Tunnels whose brief details are requested in one call."""
 ASKING_LIMIT: Final = 130.0
 """Seconds that an answer may take when the user is asked for a password."""
 
@@ -84,7 +84,7 @@ def nobody_there(error: BusError) -> bool:
 
 
 def client_error(error: BusError, instance: str = "") -> ClientError:
-    """Return the ClientError for an error of the bus, in words and with a hint."""
+    """Return the ClientError for an error of the bus, with a text and a hint for people."""
     text, unit = clean(str(error)), unit_name(instance)
     look = f"Look at it with: systemctl status {unit}"
     if nobody_there(error):
@@ -110,7 +110,7 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:
-    """Ask the bus to send this connection the changes of the owner of the service's name."""
+    """Subscribe to the bus's signals about the owner of the service's name."""
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
@@ -135,11 +135,12 @@ async def take_snapshot(
 ) -> Snapshot:
     """Ask for pluto's state, then for all tunnels, and return both as one Snapshot.
 
-    ``began`` and ``ended`` are called with the two replies as they arrive. Set ``moved`` when the
-    service's name passes to another owner: then the questions are abandoned, as asking the new
-    owner is faster. The service passes its name on where requests to it wait in the bus for long.
+    ``began`` is called with the first reply as it arrives, and ``ended`` with the second. The
+    caller sets ``moved`` when the service's name passes to another owner: then the requests are
+    abandoned, as it is faster to ask the new owner. A service passes its name on where requests to
+    it have waited in the bus for long.
 
-    Raise ChangedHandsError where that happens; BusError.
+    Raise ChangedHandsError where the name passes to another owner; BusError.
     """
     asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended, instance))
     moving = asyncio.ensure_future(moved.wait())
@@ -160,7 +161,10 @@ async def _take_snapshot(
     ended: Callable[[Reply], None] | None,
     instance: str,
 ) -> Snapshot:
-    """Ask both questions. Raise ChangedHandsError where two different owners answered."""
+    """Send the two requests of take_snapshot(), and return the Snapshot.
+
+    Raise ChangedHandsError where two different owners of the name answered; BusError.
+    """
     name = bus_name(instance)
     first = await connection.call(
         name, ROOT, PROPERTIES, "GetAll", "s", [MANAGER], within=within, arrived=began
@@ -237,7 +241,7 @@ async def run_id(within: float = 5.0, *, instance: str = "") -> str:
 
 
 async def refresh(within: float = 60.0, *, instance: str = "") -> int:
-    """Make the service ask pluto now, and return the serial number after that.
+    """Make the service ask pluto now; return the serial number of the last transition after that.
 
     Raise ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
     """
@@ -256,11 +260,12 @@ async def details(
     brief: bool = False,
     instance: str = "",
 ) -> dict[str, dict[str, object]]:
-    """Return what not every user may know of tunnels, by tunnel name; no names: of all tunnels.
+    """Return the details of tunnels, which not every user may read, by tunnel name.
 
-    The keys are those of GetDetails in org.ipsecwatch1.Manager.xml; with ``brief`` only those that
-    have a star there. ``within`` is in seconds, for each page of tunnels. ``interactive``: the user
-    may be asked for a password, and has ASKING_LIMIT seconds for it.
+    Without ``names`` the details of all tunnels are returned. Their keys are those of GetDetails in
+    org.ipsecwatch1.Manager.xml; with ``brief`` only those that have a star there. ``within`` is in
+    seconds, for each page of tunnels. ``interactive``: the user may be asked for a password, and
+    has ASKING_LIMIT seconds for it.
 
     Raise ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
     """
@@ -291,7 +296,10 @@ async def details(
 
 @asynccontextmanager
 async def _asking(within: float, instance: str = "") -> AsyncGenerator[BusConnection]:
-    """Connect to the system bus for one question. Raise ClientError for an error of the bus."""
+    """Connect to the system bus while the context lasts.
+
+    Raise ClientError for each BusError that is raised in the context.
+    """
     connection: BusConnection | None = None
     try:
         connection = await connect("system", within=within)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Following the service over the bus, through lost signals, restarts and lost connections.
+"""Follows the service over the bus, through lost signals, restarts and lost connections.
 
 The order of the steps matters: match rules first, then the snapshot, then the signals that came
 after it. Only signals of the name's owner count, since any program can send one that looks the
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find the bus and the service; the last one is repeated."""
 REFUSED: Final = (1.0, 5.0)
-"""After a refusal, a random number of seconds between these is waited."""
+"""Seconds to wait after a refusal: a random number between these."""
 DENIED: Final = 300.0
 """Seconds before the next question to a service that refuses this user. Each refusal is logged by
 dbus-daemon."""
@@ -81,9 +81,9 @@ async def follow(instance: str = "", *, ask_after: float | None = None) -> Async
 
     ``instance``: follow ``ipsecwatch@INSTANCE.service`` instead.
 
-    Every event comes from the service, and none is silently left out: where signals were lost, or
-    this consumer was too slow, a fresh Snapshot replaces them. Two equal Lost in a row are one.
-    Close the generator (contextlib.aclosing) to end it.
+    No event is silently left out: where signals were lost, or this consumer was too slow, a fresh
+    Snapshot replaces them. A Lost that equals the event before it isn't yielded again. Close the
+    generator (contextlib.aclosing) to end it.
 
     A service that hangs sends nothing, like one to which nothing happens. With ``ask_after``, a
     service that has sent nothing for that many seconds is asked whether it is alive, and is Lost if
@@ -99,7 +99,7 @@ async def follow(instance: str = "", *, ask_after: float | None = None) -> Async
 
 
 async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGenerator[Event]:
-    """Yield events over one connection after another; Lost whenever there is none."""
+    """Yield events over one connection to the bus after another; Lost while there is none."""
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -131,7 +131,7 @@ def _rules(instance: str) -> tuple[str, ...]:
     )
 
 
-class _Gap(Exception):  # noqa: N818 - a turn in the plot
+class _Gap(Exception):  # noqa: N818 - nothing is wrong
     """Signals are missing, or the name has another owner: a fresh snapshot is needed."""
 
 
@@ -146,20 +146,23 @@ class _Subscription:
         self._owner: str | None = None
         self._unread: deque[Signal] = deque()
         self._overflowed = False
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
+        """Set when a signal was queued, the service's name changed its owner, or the bus is
+        lost."""
         self._moved = asyncio.Event()
+        """Set when the service's name passed from one owner to another."""
         self._tunnels: dict[str, View] = {}
         self._manager = ManagerView()
         self._ready: deque[Event] = deque()
         """Further events of a signal that caused several."""
         self._serial = 0
         self._told: tuple[int, Told] | None = None
-        connection.on_signal = self._hear
+        connection.on_signal = self._on_signal
 
     async def events(self) -> AsyncGenerator[Event]:
         """Yield events until the bus is lost. Raise BusError."""
         end = asyncio.ensure_future(self._connection.lost())
-        end.add_done_callback(lambda _: self._stirred.set())
+        end.add_done_callback(lambda _: self._wakeup.set())
         try:
             for rule in _rules(self._instance):
                 await self._connection.call_bus("AddMatch", "s", rule)
@@ -170,7 +173,7 @@ class _Subscription:
             end.cancel()
 
     async def _through_all_owners(self) -> AsyncGenerator[Event]:
-        """Yield events through restarts of the service, and Lost while it can't be asked.
+        """Yield events, whichever process owns the service's name; Lost while none can be asked.
 
         After a refusal for its limits it waits for a random time, so that the clients that were
         refused together don't all come back at once. Raise LostError when the bus is lost.
@@ -204,24 +207,25 @@ class _Subscription:
         """
         try:
             async with asyncio.timeout(limit):
-                await self._stirred.wait()
+                await self._wakeup.wait()
         except TimeoutError:
             return
 
     async def _begin(self) -> Snapshot:
-        """Ask for a snapshot, and follow from it on. Raise BusError.
+        """Ask the service for a Snapshot, set this object's state from it, and return it.
 
         Changes of pluto's state that were signalled between the two replies are already in it.
+        Raise BusError.
         """
         self._owner = None
-        self._stirred.clear()
+        self._wakeup.clear()
         self._moved.clear()
         snapshot = await take_snapshot(
             self._connection,
             ANSWER_LIMIT,
             self._moved,
-            self._found,
-            self._caught_up,
+            self._on_first_reply,
+            self._on_second_reply,
             self._instance,
         )
         known = self._manager
@@ -243,7 +247,7 @@ class _Subscription:
         self._tunnels = dict(snapshot.tunnels)
         return snapshot
 
-    def _found(self, reply: Reply) -> None:
+    def _on_first_reply(self, reply: Reply) -> None:
         """Set the owner to the sender of the first reply, and drop the signals before it."""
         self._owner = reply.sender
         self._manager, self._told = ManagerView(), None
@@ -251,21 +255,22 @@ class _Subscription:
         self._overflowed = False
         self._unread.clear()
 
-    def _caught_up(self, _reply: Reply) -> None:
-        """Drop the signals that the snapshot includes, but read pluto's state from them.
+    def _on_second_reply(self, _reply: Reply) -> None:
+        """Drop the signals that came before the tunnels, but read pluto's state from them.
 
-        The snapshot of tunnels doesn't contain that; it was asked for before.
+        The second reply has all tunnels, and includes these signals. It doesn't have pluto's state,
+        which came with the first reply.
         """
         for signal in self._unread:
             if signal.path == ROOT and signal.member == "PropertiesChanged":
                 self._manager = manager_view(signal.body[1], self._manager)
         self._unread.clear()
 
-    def _hear(self, signal: Signal) -> None:
-        """Queue a signal of the owner, or note a change of owner. Never wait for the consumer.
+    def _on_signal(self, signal: Signal) -> None:
+        """Queue a signal of the owner, or record a change of owner, without waiting.
 
-        With MAX_UNREAD signals in the queue no more are kept, and _next() asks for a fresh
-        snapshot.
+        Once MAX_UNREAD signals are in the queue no more are kept, and _next() raises _Gap after it
+        has returned what is in the queue.
         """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == self._name:
@@ -273,11 +278,11 @@ class _Subscription:
                     self._owner = None
                 if passed_on(signal, self._instance):
                     self._moved.set()
-                self._stirred.set()
+                self._wakeup.set()
         elif signal.sender == self._owner and not self._overflowed and _well_formed(signal):
             self._unread.append(signal)
             self._overflowed = len(self._unread) >= MAX_UNREAD
-            self._stirred.set()
+            self._wakeup.set()
 
     async def _next(self) -> Event:
         """Wait for the next event and return it. Raise _Gap, LostError."""
@@ -291,23 +296,29 @@ class _Subscription:
                 raise _Gap
             if not self._connection.alive:
                 raise LostError(await self._connection.lost())
-            self._stirred.clear()
-            await self._stir()
+            self._wakeup.clear()
+            await self._wait()
 
-    async def _stir(self) -> None:
-        """Wait until something arrives, or a silent service has answered. Raise BusError."""
+    async def _wait(self) -> None:
+        """Wait until ``_wakeup`` is set. Ask a service that is silent for long if it is alive.
+
+        Return also when it has answered. Raise BusError where it doesn't answer.
+        """
         try:
             async with asyncio.timeout(self._ask_after):
-                await self._stirred.wait()
+                await self._wakeup.wait()
         except TimeoutError:
-            await self._ask()
+            await self._ping()
 
-    async def _ask(self) -> None:
-        """Wait until the service answers, or something comes in. Raise BusError after a while."""
+    async def _ping(self) -> None:
+        """Send Ping to the service; wait until it answers, or until ``_wakeup`` is set.
+
+        Raise BusError where it doesn't answer within ANSWER_LIMIT seconds.
+        """
         call = self._connection.call(self._name, ROOT, PEER, "Ping", within=ANSWER_LIMIT)
-        asking, stirring = asyncio.ensure_future(call), asyncio.ensure_future(self._stirred.wait())
+        asking, waking = asyncio.ensure_future(call), asyncio.ensure_future(self._wakeup.wait())
         try:
-            await asyncio.wait([asking, stirring], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([asking, waking], return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 await asking
         except ErrorReplyError as e:
@@ -315,13 +326,13 @@ class _Subscription:
                 raise
         finally:
             asking.cancel()
-            stirring.cancel()
+            waking.cancel()
 
     def _read(self, signal: Signal) -> Event | None:
-        """Return the event that a signal stands for; None if it stands for none by itself.
+        """Return the event that a signal reports; None where it reports none by itself.
 
         TunnelUp, TunnelDown and TunnelStuck are remembered, and become part of the Change that
-        follows.
+        follows. Raise _Gap.
         """
         member, body = signal.member, signal.body
         if member == "PropertiesChanged":
@@ -366,7 +377,10 @@ class _Subscription:
         return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
 
     def _properties(self, path: str, interface: str, changed: dict[str, Any]) -> Update | None:
-        """Return the event for changed properties of a tunnel; the Manager's are noted."""
+        """Return the event for changed properties of a tunnel, or None.
+
+        Where the properties are the Manager's, queue their events, and return None.
+        """
         if path == ROOT and interface == MANAGER:
             self._note_manager(manager_view(changed, self._manager))
             return None
@@ -375,7 +389,7 @@ class _Subscription:
         return self._update(path, view(path, changed, self._tunnels[path]))
 
     def _note_manager(self, now: ManagerView) -> None:
-        """Queue an event for each thing about pluto that differs from before."""
+        """Keep what is known about pluto now, and queue an event for each change in it."""
         before, self._manager = self._manager, now
         if now.pluto and (now.pluto, now.unit) != (before.pluto, before.unit):
             self._ready.append(Pluto(now.pluto, IPSEC if now.unit is None else now.unit))
@@ -386,7 +400,10 @@ class _Subscription:
             self._ready.append(Answer(now.complete is not False, now.unrecognised or 0))
 
     def _update(self, path: str, after: View | None) -> Update | None:
-        """Return an Update, or None where a tunnel is as it was."""
+        """Keep a tunnel's view, or remove the tunnel where ``after`` is None; return the Update.
+
+        Return None where the tunnel is as it was.
+        """
         if after == self._tunnels.get(path):
             return None
         if after is None:
@@ -397,6 +414,6 @@ class _Subscription:
 
 
 def _well_formed(signal: Signal) -> bool:
-    """Return whether a signal is one of the service's interfaces, with its signature."""
+    """Return whether one of the service's interfaces has this signal, with this signature."""
     interface = interfaces().get(signal.interface)
     return interface is not None and interface.signals.get(signal.member) == signal.signature
