@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""All services on the bus as if they were one: the machine's own, and its instances.
+"""Combines the events of the machine's own service and of its instances into those of one service.
 
-A tunnel of an instance is shown with the instance's name in front. What is shown of pluto and of
-the service as a whole comes from the machine's own service, and while that can't be heard from
-another one. The tunnels of a service that can't be heard any more are unknown.
+The name of an instance's tunnel gets the instance's name in front. What is shown of pluto and of
+the service as a whole comes from the machine's own service, or, while that can't be followed, from
+an instance. The tunnels of a service that can't be followed any more are UNKNOWN.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ MACHINES: Final = ""
 
 
 async def follow_as_one() -> AsyncGenerator[Event]:
-    """Yield the events of the service and of all its instances, as client.follow() does of one."""
+    """Yield the events of the service and its instances, as if they came from one service."""
     services = AllServices()
     async with aclosing(client.follow_all()) as events:
         async for told in events:
-            for event in services.hear(told):
+            for event in services.combine(told):
                 yield event
 
 
@@ -50,8 +50,8 @@ class AllServices:
     def __init__(self) -> None:
         self._services: dict[str, _Service] = {}
 
-    def hear(self, told: InstanceEvent) -> Iterator[Event]:
-        """Yield the events of the combined service that one event of one service causes."""
+    def combine(self, told: InstanceEvent) -> Iterator[Event]:
+        """Record one event of one service; yield the combined events that it causes."""
         instance, event = told.instance, told.event
         service = self._services.get(instance)
         match event:
@@ -75,13 +75,13 @@ class AllServices:
                 yield from self._of_pluto(service, snapshot, event)
 
     def _of_pluto(self, service: _Service, now: Snapshot, event: Event) -> Iterator[Event]:
-        """Keep a service's new snapshot; yield the event if this service speaks for all."""
+        """Keep a service's new snapshot; yield the event if the service is the ``_speaker``."""
         service.snapshot = now
         if service is self._speaker:
             yield event
 
     def _updated(self, service: _Service, event: Update, instance: str) -> Update:
-        """Return an Update with the combined path and name, and keep the tunnel."""
+        """Keep or remove the tunnel; return the Update with the instance in its path and name."""
         path = _path(event.path, instance)
         if event.view is None:
             service.tunnels.pop(path, None)
@@ -91,12 +91,15 @@ class AllServices:
 
     @property
     def _speaker(self) -> _Service | None:
-        """The first service that is heard, the machine's own before others; None: no one is."""
+        """The service whose pluto is shown: the first that can be followed; None: none can be.
+
+        The machine's own service comes before the instances.
+        """
         heard = (self._services[i] for i in sorted(self._services))
         return next((s for s in heard if not s.lost), None)
 
     def _all(self) -> Snapshot:
-        """Return one Snapshot of all services. Raise ValueError where none is heard."""
+        """Return one Snapshot of all services. Raise ValueError where none can be followed."""
         speaker = self._speaker
         if speaker is None:
             raise ValueError("no service is heard")
@@ -108,10 +111,10 @@ class AllServices:
         )
 
     def _lost(self, service: _Service | None, event: Lost, *, known: bool) -> Iterator[Event]:
-        """Mark the tunnels of a lost service as unknown; yield a Snapshot while another is heard.
+        """Set a lost service's tunnels to UNKNOWN; yield a Snapshot of all services.
 
-        Yield the Lost itself where none is heard. ``known``: it is the machine's own service, whose
-        absence counts even if it was never heard.
+        Where no other service can be followed, yield the Lost itself instead. ``known``: the lost
+        service is the machine's own, whose absence is reported even if it was never followed.
         """
         if service is not None and not service.lost:
             service.lost = True
@@ -122,14 +125,14 @@ class AllServices:
 
 
 def _unknown(view: View) -> View:
-    """Return a tunnel whose state isn't known any more."""
+    """Return a tunnel's view with UNKNOWN as its state, and its state until now as the last."""
     if view.state is TunnelState.UNKNOWN:
         return view
     return replace(view, state=TunnelState.UNKNOWN, last_state=view.state, reason=Reason.OTHER)
 
 
 def _marked(view: View, instance: str) -> View:
-    """Return a tunnel with its instance's name in its name and path."""
+    """Return a tunnel's view with the instance's name in its name and path."""
     if not instance:
         return view
     return replace(view, path=_path(view.path, instance), name=f"{instance}: {view.name}")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Shows the wanted notifications on the desktop, or prints them where there is no desktop.
 
-Only what is wanted now counts, so that a server that hangs delays nobody and no queue can grow. A
+Only the notifications that are wanted now are shown, so that no queue grows while a server hangs. A
 notification that couldn't be shown is printed, and shown later if it is still wanted when a server
 appears.
 
-There are a few slots on the screen. A notification stays in its slot. One that takes the place of
-others uses the slot of one of them, so that the server replaces that in place.
+There are a few slots on the screen, and a notification stays in its slot. A summary of several
+notifications uses the slot of one of them, so that the server replaces that one in place.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between attempts with a server that refuses or hangs; the last one is repeated. Where
-there is no server, the start of one is noticed."""
+there is no server, nothing is tried until the bus reports that one has started."""
 END_LIMIT: Final = 0.4
 """Seconds to wait for the server's answer at the end."""
 _NO_TEXT: Final = -1
-"""A value that is no text's checksum."""
+"""A value that differs from each text's checksum."""
 SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
 
 
@@ -59,20 +59,20 @@ class Display(Protocol):
 
 @dataclass(slots=True)
 class Slot:
-    """What was last shown in a slot."""
+    """The notification that was last shown in a slot."""
 
     key: str
     rank: int
     wrong: int
     """The number of tunnels with which something was wrong."""
     text: int
-    """A checksum of its text."""
+    """The checksum of the notification's text."""
     there: bool = True
-    """It may still be on the screen."""
+    """Whether the notification may still be on the screen."""
 
 
 class Delivery:
-    """Keeps the screen as it is wanted.
+    """Shows the wanted notifications, and removes all others from the screen.
 
     ``shown`` is called with each notification that a server accepted, ``unshown`` with each that
     couldn't be shown; ``changed`` when the content of the slots has changed.
@@ -91,43 +91,45 @@ class Delivery:
         self._wanted: Mapping[str, Notification] = {}
         self._held: frozenset[str] = frozenset()
         self._printed: dict[str, int] = {}
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
+        """Set when run() must compare the screen with what is wanted."""
         self._idle = asyncio.Lock()
+        """Held while notifications are shown or removed."""
         self._display: Display | None = None
         self._backoff = Backoff(RETRY)
         self._retry_at: float | None = None
         self._nobody = False
-        """There is no server; the start of one is noticed."""
+        """Whether there is no server; the bus reports the start of one."""
 
     def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
         """Set the notifications to show. All others are removed, except those of ``held`` keys."""
         if wanted != self._wanted:
             self._nobody = False  # the bus may be able to start a server now
         self._wanted, self._held = wanted, held
-        self._stirred.set()
+        self._wakeup.set()
 
     def use(self, display: Display | None) -> None:
-        """Show notifications on this display from now on; None: there is no desktop."""
+        """Use this display from now on, which shows nothing yet; None: there is no desktop."""
         self._display = display
         self.slots.clear()
         self.server_is_there()
 
     def adopt(self, slots: Mapping[str, Slot]) -> None:
-        """Restore the slots of an earlier agent.
+        """Restore the slots of an earlier agent, as they were saved.
 
-        Each is shown once more, quietly and in its place, if it is still wanted: GNOME removes the
-        notifications of a program that ends.
+        Each notification in them that is still wanted is shown once more, quietly and in its slot:
+        GNOME removes the notifications of a program that ends.
         """
         self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
     def server_is_there(self) -> None:
-        """Try again at once, without waiting for the next attempt."""
+        """Try again at once to show what is wanted."""
         self._backoff.reset()
         self._retry_at, self._nobody = None, False
-        self._stirred.set()
+        self._wakeup.set()
 
     def server_changed(self, owner: str) -> None:
-        """Handle a new notification server, which shows nothing yet, or its end ("")."""
+        """Handle the start of a notification server, which shows nothing yet, or its end ("")."""
         if owner:
             self.slots.clear()
             self.server_is_there()
@@ -138,7 +140,10 @@ class Delivery:
                 slot.there = False
 
     def closed(self, slot: str) -> str | None:
-        """Record that a slot's notification left the screen; return its key, or None."""
+        """Record that a slot's notification left the screen; return the notification's key.
+
+        Return None for an empty slot.
+        """
         if slot not in self.slots:
             return None
         self.slots[slot].there = False
@@ -149,8 +154,8 @@ class Delivery:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(self._retry_at):
-                    await self._stirred.wait()
-            self._stirred.clear()
+                    await self._wakeup.wait()
+            self._wakeup.clear()
             async with self._idle:
                 await self._deliver()
 
@@ -165,7 +170,7 @@ class Delivery:
         self.slots.clear()
 
     async def _deliver(self) -> None:
-        """Show what is wanted where a server is there; print the others, each text once."""
+        """Show what is wanted, if there is a server; print what isn't shown, each text once."""
         now = asyncio.get_running_loop().time()
         waits = self._retry_at is not None and now < self._retry_at
         if self._display is not None and not waits and not self._nobody:
@@ -178,9 +183,9 @@ class Delivery:
                 self._unshown(notice)
 
     async def _try_to_show(self, display: Display) -> None:
-        """Show what is wanted; after an error set when to try again.
+        """Show what is wanted; after an error set the time of the next attempt.
 
-        Where there is no server at all, the next attempt waits until one appears.
+        Where there is no server at all, there is no attempt until one appears.
         """
         try:
             await self._show(display)
@@ -198,9 +203,9 @@ class Delivery:
             self._retry_at = None
 
     async def _show(self, display: Display) -> None:
-        """Show and remove notifications until nothing differs from what is wanted by then.
+        """Show and remove notifications until the screen is as wanted. Raise BusError.
 
-        Raise BusError.
+        What is wanted may change meanwhile.
         """
         while (step := self._next_step()) is not None:
             slot, notice = step
@@ -213,9 +218,9 @@ class Delivery:
             self._changed()
 
     def _next_step(self) -> tuple[str, Notification | None] | None:
-        """Return a slot and its next notification, or None in its place to remove it.
+        """Return a slot and the notification to show in it next; None where all is as wanted.
 
-        Return None where the screen is as wanted.
+        None in place of the notification means that the slot's notification is to be removed.
         """
         leaving = self._leaving()
         for notice in self._wanted.values():
@@ -232,7 +237,7 @@ class Delivery:
         return [slot for slot, s in self.slots.items() if s.key not in keys]
 
     def _free(self) -> list[str]:
-        """Return the empty slots, then those that hold what isn't wanted any more."""
+        """Return the empty slots, then those whose notification isn't wanted any more."""
         held = [slot for slot, s in self.slots.items() if s.key not in self._wanted]
         return [*(slot for slot in SLOTS if slot not in self.slots), *held]
 
@@ -240,7 +245,7 @@ class Delivery:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
     async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
-        """Show a notification in a slot and keep a record of it. Raise BusError."""
+        """Show a notification in a slot, and record it there. Raise BusError."""
         logger.debug("showing %s in slot %s", notice.key, slot)
         await display.show(slot, notice, quiet=_is_no_worse(notice, self.slots.get(slot)))
         self.slots[slot] = Slot(notice.key, notice.rank, notice.wrong, text(notice))
@@ -251,8 +256,8 @@ class Delivery:
 def _is_no_worse(notice: Notification, before: Slot | None) -> bool:
     """Return whether a notification reports nothing worse than the one that it replaces.
 
-    That is so for its own earlier text, or a summary, that may still be on the screen. A
-    notification that passes by itself is never quiet.
+    Only an earlier text of the same notification, or a summary, is compared, if it may still be on
+    the screen. Return False for a notification that disappears by itself.
     """
     if before is None or not before.there or not notice.lasting:
         return False
@@ -266,7 +271,7 @@ def text(notice: Notification) -> int:
 
 
 def to_terminal(line: str) -> None:
-    """Print a line. A closed terminal, or one without some letter, causes no error."""
+    """Print a line. A closed stdout, or letters that its encoding lacks, cause no error."""
     try:
         encoding = sys.stdout.encoding or "ascii"
         print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Showing notifications on the desktop: the one module that imports desktop-notifier.
+"""Shows notifications on the desktop: the one module that imports desktop-notifier.
 
 It is a back end of that library's, as its own one for D-Bus (version 6.2) can't be used:
 
@@ -53,7 +53,7 @@ ANSWER_LIMIT: Final = 5.0
 START_LIMIT: Final = 20.0
 """Seconds that the bus may take to start a server."""
 LAST_WORDS: Final = 0.4
-"""Seconds that the bus may take to read our last messages."""
+"""Seconds that the bus may take to read our last messages, when the agent ends."""
 
 EXPIRED: Final = 1
 """NotificationClosed's reason where the server itself removed a notification. With all other
@@ -65,7 +65,7 @@ _URGENCIES: Final = {
     common.Urgency.Critical: 2,
 }
 _STACK_TAG: Final = "x-dunst-stack-tag"
-_QUILLS: Final = str.maketrans("<>", "‹›")
+_ANGLES: Final = str.maketrans("<>", "‹›")
 _ENTITY: Final = re.compile(r"&(?=#?\w+;)")
 _NOBODY: Final = (
     "org.freedesktop.DBus.Error.ServiceUnknown",
@@ -84,21 +84,21 @@ class NobodyError(BusError):
 
 @dataclass(frozen=True)
 class _Hinted(common.Notification):
-    """A notification with the hints that the library doesn't know."""
+    """The library's notification, with hints that the library itself doesn't have."""
 
     category: str = ""
     transient: bool = False
     quiet: bool = False
-    """It only updates what is shown, and shouldn't attract attention."""
+    """Whether it only updates what is shown, and shouldn't attract attention."""
 
 
 class NotificationServer(DesktopNotifierBackend):
     """The notification server, over one connection to the session's bus.
 
-    ``on_owner`` is called with the bus name of a new server, or "" where it ended; ``on_expired``
-    with a slot whose notification the server removed; ``on_closed`` with one whose notification
-    somebody closed; ``on_pressed`` with a slot and the pressed button of its notification, which is
-    gone then.
+    ``on_owner`` is called with the bus name of a new server, or "" where the server ended;
+    ``on_expired`` with a slot whose notification the server removed; ``on_closed`` with a slot
+    whose notification somebody closed; ``on_pressed`` with a slot and the button that was pressed
+    in its notification, which is no longer on the screen then.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class NotificationServer(DesktopNotifierBackend):
         self._server = ""
         """The unique name of the server that the numbers are from."""
         self._can: frozenset[str] = frozenset()
-        """The capabilities that it announces."""
+        """The capabilities that the server announces."""
         self._numbers: dict[str, int] = {}
         """The server's number of the notification in each slot."""
         self._leaving: set[int] = set()
@@ -126,7 +126,7 @@ class NotificationServer(DesktopNotifierBackend):
 
     async def listen(self) -> None:
         """Subscribe to the server's signals, and to its start and end. Raise BusError."""
-        self._connection.on_signal = self._hear
+        self._connection.on_signal = self._on_signal
         for rule in _RULES:
             await self._connection.call_bus("AddMatch", "s", rule)
 
@@ -149,7 +149,7 @@ class NotificationServer(DesktopNotifierBackend):
         return self._server
 
     def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
-        """Use the notifications that an earlier agent showed on this server."""
+        """Set the server, and its numbers of the notifications that an earlier agent showed."""
         self._server, self._numbers = server, dict(numbers)
         self._notification_cache.clear()
 
@@ -182,7 +182,7 @@ class NotificationServer(DesktopNotifierBackend):
         await self._clear(slot)
 
     async def withdraw_all(self) -> None:
-        """Remove all notifications, without waiting for the server. Raise no error."""
+        """Ask the server to remove all notifications; don't wait for it, and raise no error."""
         await self._clear_all()
 
     async def request_authorisation(self) -> bool:
@@ -194,7 +194,7 @@ class NotificationServer(DesktopNotifierBackend):
         return True
 
     async def _send(self, notification: common.Notification) -> None:
-        """Show a notification of the library's, escaped as the server needs it. Raise BusError."""
+        """Show one of the library's notifications, escaped as the server needs. Raise BusError."""
         await self._find_server()
         icon = notification.icon.as_name() if notification.icon else ""
         is_markup = "body-markup" in self._can
@@ -212,7 +212,7 @@ class NotificationServer(DesktopNotifierBackend):
             self._hints(notification),
             notification.timeout * 1000,
         ]
-        reply = await self._ask("Notify", "susssasa{sv}i", body)
+        reply = await self._call("Notify", "susssasa{sv}i", body)
         # A server may reuse the number of another notification.
         self._numbers = {slot: n for slot, n in self._numbers.items() if n != reply.body[0]}
         self._numbers[notification.identifier] = reply.body[0]
@@ -245,7 +245,8 @@ class NotificationServer(DesktopNotifierBackend):
     async def _clear(self, identifier: str) -> None:
         """Remove the notification in a slot. Raise BusError.
 
-        A server that doesn't answer in time keeps the number, so that it is asked again.
+        Where the server doesn't answer in time, the notification's number is kept, so that the
+        server can be asked again.
         """
         self._clear_notification_from_cache(identifier)
         number = self._numbers.pop(identifier, None)
@@ -253,7 +254,7 @@ class NotificationServer(DesktopNotifierBackend):
             return
         # Only the server that gave the number is asked: another one uses it for something else.
         try:
-            await self._ask("CloseNotification", "u", [number])
+            await self._call("CloseNotification", "u", [number])
         except ErrorReplyError:
             return  # it was closed before, or the server is gone
         except NoReplyError:
@@ -263,7 +264,10 @@ class NotificationServer(DesktopNotifierBackend):
             raise
 
     async def _clear_all(self) -> None:
-        """Ask the server to close all notifications; wait up to LAST_WORDS seconds for that."""
+        """Ask the server to close all notifications, without waiting for its answers.
+
+        Wait at most LAST_WORDS seconds until the bus has read that.
+        """
         for number in self._numbers.values():
             self._connection.tell(
                 self._server, SERVER_PATH, SERVER, "CloseNotification", "u", [number]
@@ -277,20 +281,19 @@ class NotificationServer(DesktopNotifierBackend):
         return frozenset([*shown, *([common.Capability.MESSAGE] if "body" in self._can else [])])
 
     async def _find_server(self) -> None:
-        """Find the server and what it can do, and have the bus start one where none runs.
+        """Find the server and its capabilities; ask the bus to start one where none runs.
 
-        It is called before each notification. The server may have been restarted, and then another
-        program's notification may have the number of ours. Also, a server that hangs is noticed
-        before it has a notification in its queue, which would have to be sent again. Raise
-        BusError.
+        This is called before each notification. The server may have been restarted, and then
+        another program's notification may have the number of ours. And a server that hangs is found
+        before a notification waits in its queue, which would have to be sent again. Raise BusError.
         """
         try:
-            reply = await self._ask("GetCapabilities", destination=SERVER)
+            reply = await self._call("GetCapabilities", destination=SERVER)
         except ErrorReplyError as e:
             if e.name not in _NOBODY:
                 raise
             await self._start_server()
-            reply = await self._ask("GetCapabilities", destination=SERVER)
+            reply = await self._call("GetCapabilities", destination=SERVER)
         self._can = frozenset(reply.body[0])
         if reply.sender != self._server:
             self._server = reply.sender
@@ -298,7 +301,10 @@ class NotificationServer(DesktopNotifierBackend):
             self._leaving.clear()
 
     async def _start_server(self) -> None:
-        """Ask the bus to start a server. Raise NobodyError where it knows none; BusError."""
+        """Ask the bus to start a server, and wait until it has.
+
+        Raise NobodyError where the bus can start none; BusError.
+        """
         try:
             await self._connection.call(
                 BUS, BUS_PATH, BUS, "StartServiceByName", "su", [SERVER, 0], within=START_LIMIT
@@ -308,7 +314,7 @@ class NotificationServer(DesktopNotifierBackend):
                 raise NobodyError(str(e)) from e
             raise
 
-    async def _ask(
+    async def _call(
         self,
         member: str,
         signature: str = "",
@@ -316,9 +322,9 @@ class NotificationServer(DesktopNotifierBackend):
         *,
         destination: str | None = None,
     ) -> Reply:
-        """Call the server that was met, or ``destination``; return its reply.
+        """Call a method of the last server that _find_server() found, or of ``destination``.
 
-        Raise BusError.
+        Return the reply. Raise BusError, also for a reply of another type than the method has.
         """
         reply = await self._connection.call(
             destination or self._server, SERVER_PATH, SERVER, member, signature, body or [],
@@ -328,11 +334,11 @@ class NotificationServer(DesktopNotifierBackend):
             raise NoReplyError(f"the notification server gave {member} a strange answer")
         return reply
 
-    def _hear(self, signal: Signal) -> None:
-        """Handle a signal, if the bus or the server sent it: any program can send such signals."""
+    def _on_signal(self, signal: Signal) -> None:
+        """Handle a signal of the bus or the server; ignore those that other programs send."""
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == SERVER:
-                self._heard_owner(signal.body[2])
+                self._on_owner_changed(signal.body[2])
             return
         if signal.sender != self._server or signal.interface != SERVER:
             return
@@ -342,8 +348,8 @@ class NotificationServer(DesktopNotifierBackend):
             case "ActionInvoked", "us":
                 self._on_action(*signal.body)
 
-    def _heard_owner(self, owner: str) -> None:
-        """Forget all numbers where another server, or none, has the name now."""
+    def _on_owner_changed(self, owner: str) -> None:
+        """Forget the server and its numbers where another server, or none (""), has its name."""
         if owner == self._server:
             return
         self._server = ""
@@ -352,9 +358,9 @@ class NotificationServer(DesktopNotifierBackend):
         self._on_owner(owner)
 
     def _on_closed(self, nid: int, reason: int) -> None:
-        """Report a closed notification: as expired, or as closed by the user.
+        """Report the slot of a closed notification: as expired, or as closed by the user.
 
-        One that a server removes late, after it was asked to, counts as expired.
+        A notification that the server was asked to remove, and removes late, counts as expired.
         """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         if slot is not None:
@@ -366,9 +372,8 @@ class NotificationServer(DesktopNotifierBackend):
     def _on_action(self, nid: int, button: str) -> None:
         """Call a pressed button's callback, once, and close the notification.
 
-        Some servers close a notification whose button was pressed, and some don't. When we close
-        it, it is gone on all of them, and the next notification in its slot isn't closed in its
-        place.
+        Some servers close a notification whose button was pressed, and some don't. As it is closed
+        here, its removal is never taken for that of the next notification in its slot.
         """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         shown = self._notification_cache.get(slot or "")
@@ -382,7 +387,7 @@ class NotificationServer(DesktopNotifierBackend):
 
 def _unmarked(text: str) -> str:
     """Return a text in which nothing can be read as markup or as an entity."""
-    return _ENTITY.sub("＆", text.translate(_QUILLS))
+    return _ENTITY.sub("＆", text.translate(_ANGLES))
 
 
 _ANSWERS: Final = {"GetCapabilities": "as", "Notify": "u", "CloseNotification": ""}

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The user's language, found as gettext does: LANGUAGE, LC_ALL, LC_MESSAGES and LANG."""
+"""Loads the translation for the user's language.
+
+The language is found as gettext does it: from LANGUAGE, LC_ALL, LC_MESSAGES and LANG.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,11 @@ FOLDERS: Final = (
     Path(sys.prefix, "share", "locale"),
     Path("/usr/share/locale"),
 )
-"""Where translations are looked for; the first folder with one of the language counts."""
+"""The folders of translations; the first that has one for the user's language is used."""
 
 
 def choose() -> None:
-    """Load the translation for the user's language; English where there is none."""
+    """Use the translation for the user's language from now on; English where there is none."""
     for folder in FOLDERS:
         try:
             found = gettext.find(DOMAIN, folder, languages())
@@ -40,7 +43,7 @@ def choose() -> None:
 
 
 def languages() -> list[str]:
-    """Return the languages that the user reads, the preferred first; none: English."""
+    """Return the languages that the user prefers to English, the most preferred first."""
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "C")
     if locale.partition(".")[0] in ("C", "POSIX"):  # overrides LANGUAGE, as in glibc

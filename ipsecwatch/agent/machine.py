@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events about the machine that the agent gets beside those of the service. Pure data."""
+"""The events about the machine, which the agent gets beside those of the service. Pure data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Unit(Enum):
-    """The systemd units that the agent follows; the value is systemd's name."""
+    """A systemd unit that the agent follows; the value is its name in systemd."""
 
     IPSEC = "ipsec.service"
     OURS = "ipsecwatch.service"
@@ -21,7 +21,7 @@ class UnitState:
     unit: Unit
     active: bool
     failed: bool
-    """It ended with a failure; True also while systemd restarts it again and again."""
+    """The unit ended with a failure; True also while systemd restarts it again and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the agent saves for the next agent of the session: its notifications, and which were closed.
+"""Saves for the session's next agent what is on the screen, and what the user closed.
 
-It is a file in the user's runtime folder, which is removed with the session; there is one for each
-session bus. An agent works without it where it can't be used.
+It is saved to a file in the user's runtime folder, which is removed with the session; there is one
+file for each session bus. Where the file can't be used, the agent works without it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MAX_CLOSED: Final = 1000
 
 @dataclass(slots=True)
 class Memory:
-    """The content of the file. ``session`` is the login that it was written in."""
+    """What is saved in the file. ``session`` is the id of the login in which it was written."""
 
     session: str = ""
     server: str = ""
-    """The unique name of the notification server that has the numbers."""
+    """The unique bus name of the notification server that the numbers are from."""
     numbers: dict[str, int] = field(default_factory=dict)
     """The server's number of the notification in each slot."""
     slots: dict[str, Slot] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Memory:
 
 
 class MemoryFile:
-    """The file of one session bus, which its id names."""
+    """The file for one session bus; the bus's id is part of its name."""
 
     def __init__(self, bus_id: str) -> None:
         folder = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -55,9 +55,9 @@ class MemoryFile:
         self._last = ""
 
     def load(self) -> Memory:
-        """Return what was saved in this login; an empty Memory where that can't be read.
+        """Return what was saved; an empty Memory where nothing was, or where it can't be read.
 
-        What was saved in an earlier login is returned without the closed notifications.
+        What an earlier login saved is returned without the closed notifications.
         """
         self.is_new_login = self.path is None or not self.path.exists()
         if self.path is None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The tunnels that the user has muted, and until when: a file of the user's.
+"""Reads and writes the user's file of muted tunnels: which they are, and until when.
 
-The agent's buttons and ``ipsecwatch mute`` write it, and the agent reads it again whenever it
+The agent's buttons and ``ipsecwatch mute`` write the file, and the agent reads it again whenever it
 changes. Times are wall clock, so that an hour ends also while no agent runs.
 """
 
@@ -41,17 +41,18 @@ class Until(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """A tunnel that is muted, by its name as notices show it."""
+    """A muted tunnel: no notification about it is shown."""
 
     name: str
+    """The tunnel's name as notifications show it."""
     until: Until
     ends: float = 0.0
     """When the hour is over, in seconds since the epoch; 0: it doesn't end by the clock."""
 
     def left(self, now: float) -> float:
-        """Return how many seconds it still lasts; for an hour, never more than HOUR.
+        """Return how many seconds the mute still lasts; infinity if the clock doesn't end it.
 
-        So an hour ends within an hour even where the clock was set back.
+        A mute for an hour has never more than HOUR left, even if the clock was set back.
         """
         return min(self.ends - now, HOUR) if self.until is Until.HOUR else float("inf")
 
@@ -61,7 +62,10 @@ class MutesError(Exception):
 
 
 def mutes_file() -> Path:
-    """Return the path of the user's file (XDG base directories; relative paths are ignored)."""
+    """Return the path of the user's file of mutes, in $XDG_STATE_HOME or ~/.local/state.
+
+    A relative path in $XDG_STATE_HOME is ignored.
+    """
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
         base = Path(os.environ.get("HOME") or "/", ".local", "state")
@@ -69,9 +73,9 @@ def mutes_file() -> Path:
 
 
 def load(path: Path, now: float) -> tuple[Mute, ...]:
-    """Return the mutes that haven't ended, by name. Raise MutesError for an unusable file.
+    """Return the mutes in the file that haven't ended, sorted by the tunnels' names.
 
-    A file that doesn't exist has none.
+    Return an empty tuple where there is no file. Raise MutesError for an unusable one.
     """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -90,7 +94,10 @@ def load(path: Path, now: float) -> tuple[Mute, ...]:
 
 
 def save(path: Path, mutes: Iterable[Mute]) -> None:
-    """Write the file. Raise MutesError where that fails, or with more than MAX_MUTES."""
+    """Write these mutes to the file, in place of what it had.
+
+    Raise MutesError where that fails, or where there are more than MAX_MUTES.
+    """
     kept = list(mutes)
     if len(kept) > MAX_MUTES:
         raise MutesError(f"more than {MAX_MUTES} tunnels can't be muted")
@@ -106,7 +113,7 @@ def save(path: Path, mutes: Iterable[Mute]) -> None:
 
 
 def mute(path: Path, name: str, until: Until, now: float) -> Mute:
-    """Mute a tunnel, and return the mute. An earlier one of it is replaced. Raise MutesError."""
+    """Mute a tunnel, in place of its earlier mute; return the new one. Raise MutesError."""
     if not is_name(name):
         raise MutesError("it can't be a tunnel's name")
     new = Mute(name, until, now + HOUR if until is Until.HOUR else 0.0)
@@ -132,7 +139,7 @@ def begin_login(path: Path, now: float) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a text can be a tunnel's name as it is shown: cleaned, not too long."""
+    """Return whether a text can be a tunnel's name as it is shown: cleaned, and not too long."""
     return 0 < len(name) <= MAX_NAME and shown(name, MAX_NAME) == name
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Gives tunnels the names that NetworkManager's users know them by.
+"""Replaces the UUIDs of NetworkManager's tunnels by the names that its users know.
 
-A view of a connection that NetworkManager knows gets its name there, and its plugin as what manages
-it, even if pluto doesn't mark the connection: NetworkManager-l2tp doesn't mark its own. No event
-waits for that; when a name is found later, the tunnel has another event.
+The view of a connection that NetworkManager knows gets the connection's name there, and the plugin
+in ``managed``, even if pluto doesn't mark the connection: NetworkManager-l2tp doesn't mark its own.
+No event waits for a name; when one is found later, an Update of the tunnel follows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class NamedTunnels:
-    """Puts names into events. ``tell`` gets an Update for each name that is found later."""
+    """Puts NetworkManager's names into events.
+
+    ``tell`` is called with an Update for each tunnel whose name is found after its event.
+    """
 
     def __init__(self, tell: Callable[[Event], object]) -> None:
         self._tell = tell
@@ -30,7 +33,7 @@ class NamedTunnels:
         self._names = ConnectionNames(self._found)
 
     def named(self, event: Event) -> Event:
-        """Return an event with the names that are known by now."""
+        """Return an event with the names that are known by now; ask for those that aren't."""
         match event:
             case Snapshot():
                 self._views = {p: v for p, v in event.tunnels.items() if is_uuid(v.name)}
@@ -45,11 +48,14 @@ class NamedTunnels:
         return event
 
     async def aclose(self) -> None:
-        """Cancel all questions that are still open."""
+        """Cancel the requests to NetworkManager that aren't answered yet."""
         await self._names.aclose()
 
     def _note(self, path: str, view: View | None) -> None:
-        """Remember a view that has a UUID for a name, or forget it; ask for the names needed."""
+        """Keep the view of a tunnel that has a UUID for a name, or forget the tunnel (None).
+
+        Ask for the names that are needed now.
+        """
         if view is not None and is_uuid(view.name):
             self._views[path] = view
         elif self._views.pop(path, None) is None:
@@ -61,7 +67,7 @@ class NamedTunnels:
         self._names.keep(view.name for view in self._views.values())
 
     def _named(self, view: View) -> View:
-        """Return a view with its name in NetworkManager, if that is known."""
+        """Return a view with its connection's name in NetworkManager, if that is known."""
         known = self._names.known.get(view.name)
         if known is None:
             return view
@@ -69,7 +75,7 @@ class NamedTunnels:
         return replace(view, name=known.name, managed=managed, uuid=known.uuid)
 
     def _found(self, found: list[Known]) -> None:
-        """Report each tunnel whose name was found just now."""
+        """Call ``tell`` with an Update for each tunnel whose name was found just now."""
         names = {known.uuid for known in found}
         for path, view in list(self._views.items()):
             if view.name in names:

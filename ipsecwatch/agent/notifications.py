@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The notifications' content: builds title, body, details and buttons. Pure.
+"""Builds the content of notifications: title, body, details and buttons. Pure.
 
-Texts are plain: the module that shows them escapes what the screen would read as markup. Names come
-from the service, which has cleaned them; here they are cut to a length, and cleaned again.
+Texts are plain: desktop.py escapes what a notification server would read as markup. Names come from
+the service, which has cleaned them; here they are cut to a length, and cleaned again.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ OFFLINE: Final = "offline"
 SETTINGS: Final = "settings"
 """Key of the notification that the settings have a mistake."""
 ANSWER: Final = "answer"
-"""Key of a button's answer."""
+"""Key of the notification that answers a pressed button."""
 
 MAX_TITLE_NAME: Final = 24
 """Characters of a name in a title; a longer name is in the body in full."""
 CUT_NAME: Final = 20
-"""Characters that are left of such a name in the title. More text comes after it, and GNOME's
-banner has room for some 50 characters."""
+"""Characters of a name that is longer than MAX_TITLE_NAME, in the title. More text comes after it,
+and GNOME's banner has room for some 50 characters."""
 MAX_LISTED_NAME: Final = 28
-"""Characters of a name in a list of them."""
+"""Characters of a name in a list of names."""
 MAX_WHOLE_NAME: Final = 120
 """Characters of a name that is shown in full."""
 MAX_LISTED: Final = 6
@@ -71,16 +71,17 @@ class Notification:
     category: str
     urgency: Urgency = Urgency.NORMAL
     lasting: bool = False
-    """It stays until it is removed or closed; other ones disappear after PASSING seconds."""
+    """Whether it stays until it is removed or closed; others disappear after PASSING seconds."""
     rank: int = 0
     """How bad it is (rules.py)."""
     wrong: int = 1
-    """The number of tunnels with which it reports a problem."""
+    """The number of tunnels about which it reports a problem."""
     details: str = ""
     """The facts for an administrator."""
     name: str = ""
     """The name of its tunnel or template; "": it is about none, or several."""
     path: str = ""
+    """The object path of its tunnel; "" where ``name`` is ""."""
     buttons: tuple[Button, ...] = ()
 
 
@@ -94,9 +95,11 @@ class News:
     away: float | None = None
     """Seconds for which the tunnel was down, if that is over and known."""
     times: int = 1
-    """How often it was lost within ``within`` seconds; for a template, the connected devices."""
+    """How often the tunnel was lost within ``within`` seconds; for a template, the number of
+    connected devices."""
     within: float = 0.0
     quiet: bool = False
+    """Whether the notification shouldn't attract attention."""
 
 
 def single(news: News, unit: str = IPSEC) -> Notification:
@@ -133,7 +136,7 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def _summary_title(many: Sequence[News]) -> str:
-    """Return the title that fits all of these: one for their common kind, or a general one."""
+    """Return the summary's title: one that fits the kinds of all these news, or a general one."""
     if len(many) == 1:
         return _title(many[0].kind, many[0].view.name)
     kinds = {n.kind for n in many}
@@ -168,7 +171,7 @@ def unknown(why: Words, details: str = "") -> Notification:
 
 
 def details_of(notice: Notification, *, terminal: bool) -> Notification:
-    """Return the answer to the button "Details": the facts for an administrator.
+    """Return the notification that answers the button "Details": the facts for an administrator.
 
     ``terminal``: it gets a button that opens a terminal.
     """
@@ -184,7 +187,10 @@ def details_of(notice: Notification, *, terminal: bool) -> Notification:
 
 
 def muted(notice: Notification, how: Button) -> Notification:
-    """Return the answer to a mute button, with buttons to mute for longer and to unmute."""
+    """Return the notification that answers a mute button.
+
+    It has buttons to unmute, and, after a mute for an hour, to mute for longer.
+    """
     title = _title(Kind.MUTED, notice.name)
     longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
     buttons = (*(longer if how is Button.MUTE_HOUR else ()), Button.UNMUTE)
@@ -192,7 +198,7 @@ def muted(notice: Notification, how: Button) -> Notification:
 
 
 def not_muted(notice: Notification, mistake: str) -> Notification:
-    """Return the answer to a mute button that failed, with the reason."""
+    """Return the notification that the tunnel couldn't be muted, with the mistake."""
     title = _title(Kind.SETTINGS)
     said = translated(texts.NOT_MUTED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notice, Kind.SETTINGS, title, [said], ())
@@ -201,7 +207,10 @@ def not_muted(notice: Notification, mistake: str) -> Notification:
 def _answer(
     notice: Notification, kind: Kind, title: str, lines: Sequence[str], buttons: tuple[Button, ...]
 ) -> Notification:
-    """Return a notification that a button brought: it lasts, and refers to the same tunnel."""
+    """Return a notification that answers a button of another one, and has that one's tunnel.
+
+    It stays on the screen until it is closed.
+    """
     made = _notice(ANSWER, kind, title, lines)
     return replace(
         made, lasting=True, rank=0, name=notice.name, path=notice.path, buttons=buttons,
@@ -215,7 +224,10 @@ def _if(button: Button, wanted: object) -> tuple[Button, ...]:
 
 
 def _details(many: Sequence[News], unit: str) -> str:
-    """Return what an administrator wants to read about these tunnels, grouped by reason."""
+    """Return the reasons of these tunnels in an administrator's words, with the tunnels' names.
+
+    The names are left out where all have the same reason.
+    """
     groups: dict[Reason, list[News]] = {}
     for n in many:
         if n.reason is not Reason.NONE:
@@ -244,7 +256,7 @@ def bad_settings(mistake: str) -> Notification:
 def _notice(
     key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
 ) -> Notification:
-    """Return a notification with the looks of its kind (rules.py)."""
+    """Return a notification with the icon, urgency and rank of its kind (rules.py)."""
     rule = RULES[kind]
     return Notification(
         key=key,
@@ -292,10 +304,10 @@ def isolated(name: str) -> str:
 
 
 def shown(text: str, limit: int) -> str:
-    r"""Return a cleaned text of at most ``limit`` characters; a longer one ends in "…".
+    r"""Return a text that the service has cleaned, cleaned again and cut to ``limit`` characters.
 
-    It is cleaned again as by sanitize.clean(), except that a backslash stays: in a cleaned text it
-    is the beginning of an ``\x1b``.
+    A text that was cut ends in "…". A backslash stays, unlike in sanitize.clean(): in a cleaned
+    text it is the beginning of an ``\x1b``.
     """
     cleaned = "\\".join(clean(part, limit) for part in text[: limit + 1].split("\\"))
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
@@ -350,7 +362,7 @@ def _translated(words: Words) -> Words:
 
 
 def _networks(view: View) -> str:
-    """Return how many of a tunnel's networks can be reached; "" where it has only one."""
+    """Return a sentence on how many of a tunnel's networks can be reached; "" for only one."""
     if view.children < 2:
         return ""
     told = texts.NETWORKS.of(view.children)
@@ -368,7 +380,7 @@ def names(many: Sequence[News]) -> str:
 
 
 def _short(name: str, limit: int) -> str:
-    """Return a name without its middle where it is too long: names often differ at their ends."""
+    """Return a name, and of one that is too long its beginning and end with "…" between them."""
     if len(name) <= limit:
         return name
     end = (limit - 1) // 2

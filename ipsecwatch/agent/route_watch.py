@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Watches whether this machine has a route to other machines, by rtnetlink.
+"""Watches whether this machine has a route to other machines, over rtnetlink.
 
-The kernel's messages aren't parsed. Each is only a reason to read its routing tables, which are
-text.
+The kernel's messages aren't parsed. Each is only a reason to read the kernel's routing tables,
+which are text in /proc.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SETTLE: Final = 0.3
-"""Seconds to wait for more changes before the tables are looked at."""
+"""Seconds to wait for more changes before the tables are read."""
 MAX_TABLE: Final = 1 << 20
 """Bytes of a table that are read. A machine with more routes certainly has one out."""
 
@@ -50,10 +50,10 @@ async def watch_routes(tell: Callable[[bool], object]) -> None:
 
 
 async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
-    """Call ``tell`` now and whenever the answer changes, for ever."""
+    """Call ``tell`` with the result of is_online(), now and whenever that changes, for ever."""
     loop = asyncio.get_running_loop()
-    stirred = asyncio.Event()
-    loop.add_reader(sock, _drain, sock, stirred)
+    changed = asyncio.Event()
+    loop.add_reader(sock, _drain, sock, changed)
     told: bool | None = None
     try:
         while True:
@@ -61,24 +61,24 @@ async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
             if online is not told:
                 tell(online)
                 told = online
-            await stirred.wait()
+            await changed.wait()
             await asyncio.sleep(SETTLE)
-            stirred.clear()
+            changed.clear()
     finally:
         loop.remove_reader(sock)
 
 
-def _drain(sock: socket.socket, stirred: asyncio.Event) -> None:
-    """Read all messages, and set ``stirred`` if the kernel sent one, or if some were lost."""
+def _drain(sock: socket.socket, changed: asyncio.Event) -> None:
+    """Read all messages, and set ``changed`` if the kernel sent one, or if some were lost."""
     try:
         while True:
             _, (sender, _) = sock.recvfrom(64)
             if sender == 0:  # any process may send to this socket; 0 is the kernel
-                stirred.set()
+                changed.set()
     except BlockingIOError:
         pass
     except OSError:  # ENOBUFS: messages were lost
-        stirred.set()
+        changed.set()
 
 
 def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/net")) -> bool:
@@ -92,7 +92,7 @@ def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/
 
 
 def _read(path: Path) -> str:
-    """Return a table of the kernel's; "" where there is none (no IPv6). Raise OSError."""
+    """Return a routing table's text; "" where the kernel has none (no IPv6). Raise OSError."""
     try:
         with path.open(encoding="ascii", errors="replace") as file:
             return file.read(MAX_TABLE)
@@ -101,7 +101,10 @@ def _read(path: Path) -> str:
 
 
 def _ipv4(table: str) -> Iterator[str]:
-    """Yield the interfaces of routes, from lines of: interface, destination, gateway, flags ..."""
+    """Yield the interfaces of usable IPv4 routes that aren't link-local.
+
+    A line of the table is: interface, destination, gateway, flags, and more.
+    """
     for line in table.splitlines()[1:]:
         words = line.split()
         if len(words) > 3 and _is_usable(words[3]) and not _is_link_local_v4(words[1]):
@@ -113,7 +116,10 @@ def _is_link_local_v4(destination: str) -> bool:
 
 
 def _ipv6(table: str) -> Iterator[str]:
-    """Yield the interfaces of routes, from lines of: destination, ... flags, interface."""
+    """Yield the interfaces of usable IPv6 routes that are neither link-local nor multicast.
+
+    A line of the table is: destination, seven more words, flags, interface.
+    """
     for line in table.splitlines():
         words = line.split()
         if len(words) == 10 and _is_usable(words[8]) and not words[0].startswith(("fe8", "ff")):
@@ -130,7 +136,7 @@ def _is_usable(flags: str) -> bool:
 
 
 def _leads_out(interface: str, sys: Path) -> bool:
-    """Return whether an interface leads out: it is up, and no loopback or local bridge.
+    """Return whether an interface leads out: it is up, and is neither loopback nor a bridge.
 
     An interface whose state can't be read counts as up.
     """

@@ -20,24 +20,24 @@ class Kind(StrEnum):
 
     CONNECTED = "connected"
     BACK = "back"
-    """It was lost, and is up again."""
+    """The tunnel was lost, and is up again."""
     ENDED = "ended"
-    """It ended as it was meant to: by hand, or until traffic starts it again."""
+    """The tunnel ended as it was meant to: by hand, or until traffic starts it again."""
     IN_PART = "in-part"
-    """It is coming up, and a part of it stays down."""
+    """The tunnel is coming up, and a part of it stays down."""
     DEVICES = "devices"
     """The number of devices that a template for any peer serves."""
     PARTIAL = "partial"
-    """A part of it is lost, or doesn't come up."""
+    """A part of the tunnel is lost, or doesn't come up."""
     UNSTABLE = "unstable"
     RECONNECTING = "reconnecting"
-    """It is lost, and is being tried again."""
+    """The tunnel is lost, and is being tried again."""
     DOWN = "down"
-    """It is lost, and nobody tries to bring it up."""
+    """The tunnel is lost, and nobody tries to bring it up."""
     STUCK = "stuck"
-    """It doesn't come up."""
+    """The tunnel is tried, and doesn't come up."""
     OFFLINE = "offline"
-    """It isn't up, as this machine has no network."""
+    """Tunnels aren't up, as this machine has no network."""
     STOPPED = "stopped"
     """pluto stopped, and all tunnels with it."""
     UNKNOWN = "unknown"
@@ -55,7 +55,7 @@ class Button(StrEnum):
 
     DETAILS = "details"
     TERMINAL = "terminal"
-    """Show it in a terminal."""
+    """Show the tunnel in a terminal."""
     MUTE_HOUR = "mute-1h"
     MUTE_LOGIN = "mute-login"
     """Until the next login."""
@@ -83,12 +83,12 @@ class Rule:
     """The properties of a kind of notification."""
 
     rank: int
-    """How bad it is. After the user has closed one, only something worse is shown."""
+    """How bad it is, 0 to 3. After the user closed a notification, only a worse one is shown."""
     switch: Switch
     settles: bool
-    """It must last for ``settle`` seconds before it is reported."""
+    """Whether it is reported only after it has lasted for ``settle`` seconds."""
     lasting: bool
-    """It stays on the screen until it is over; others disappear by themselves."""
+    """Whether it stays on the screen until it is over; others disappear by themselves."""
     urgency: Urgency
     icon: str
     """Its name in the desktop's icon theme."""
@@ -127,7 +127,7 @@ RULES: Final[dict[Kind, Rule]] = {
 
 
 MEANT: Final = frozenset({Reason.OPERATOR, Reason.UNLOADED})
-"""Somebody on this machine caused it, and knows about it."""
+"""Reasons why a tunnel ended on purpose: somebody on this machine caused it, and knows that."""
 OF_PLUTO: Final = frozenset(
     {
         Reason.PLUTO_STOPPED, Reason.PLUTO_STARTING, Reason.PLUTO_UNREACHABLE, Reason.BAD_OUTPUT,
@@ -148,13 +148,15 @@ TROUBLES: Final = LOSSES | FAILURES
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row of WRONG. None in a column: any value fits."""
+    """One row of WRONG: what is wrong with a tunnel of this state, reason and ``was_up``."""
 
     state: TunnelState
     kind: Kind | None
+    """What is wrong; None: nothing."""
     reasons: frozenset[Reason] | None = None
+    """The reasons that fit; None: any."""
     was_up: bool | None = None
-    """The user has a reason to believe that it is up, or will be."""
+    """Whether the user has a reason to believe that the tunnel is up, or will be; None: any."""
 
 
 _ALL = TunnelState

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is reported about pluto and the service as a whole: it stopped, or nothing is known. Pure.
+"""Decides what is reported about pluto and the service as a whole. Pure.
 
-A unit that was stopped, disabled or masked before this session was meant to be. So only a unit that
-failed, or that stopped during this session, is reported.
+That is: pluto stopped, or the tunnels' state isn't known. A unit that was stopped, disabled or
+masked before this session began is taken to be so on purpose: only one that failed, or that stopped
+during this session, is reported.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from ipsecwatch.client.events import Lost
 
 UNKNOWN_AFTER: Final = 20.0
-"""Seconds for which the state may be unknown unreported: an upgrade restarts the service."""
+"""Seconds after which an unknown state is reported: an upgrade restarts the service."""
 STOPPED_AFTER: Final = 20.0
-"""Seconds for which pluto may be away unreported, if no tunnel went down with it."""
+"""Seconds after which it is reported that pluto stopped, if no tunnel went down with it."""
 
 
 class _Timer:
-    """Keeps since when a condition is true."""
+    """Records since when a condition has been true; ``since`` is None while it is false."""
 
     def __init__(self) -> None:
         self.since: float | None = None
@@ -42,7 +43,7 @@ class _Timer:
 
 
 class ServiceNotice:
-    """Decides what is reported, from events about pluto, the service and units.
+    """What is reported about pluto and the service, decided from events about them and units.
 
     Times are monotonic, in seconds.
     """
@@ -89,11 +90,11 @@ class ServiceNotice:
     def look(
         self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool, meant: bool = False
     ) -> None:
-        """Record what is known of the tunnels, and start or stop the timers.
+        """Record what is known about the tunnels, and start or stop the timers.
 
-        ``unknown``: some tunnel's state isn't known. ``lost_tunnels``: some went down with pluto.
-        ``matters``: the user wants notifications of some tunnel. ``meant``: NetworkManager ended
-        pluto together with its user's connection.
+        ``unknown``: the state of some tunnel isn't known. ``lost_tunnels``: some tunnels went down
+        with pluto. ``matters``: the user wants notifications about some tunnel. ``meant``:
+        NetworkManager ended pluto together with its user's connection.
         """
         self._lost_tunnels, self._matters, self._meant = lost_tunnels, matters, meant
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
@@ -103,7 +104,10 @@ class ServiceNotice:
         self._stopped.note(now, true=watched and self.pluto is PlutoState.STOPPED)
 
     def unknown(self, now: float, hush: float) -> Words | None:
-        """Return why the tunnels' state isn't known; None where that isn't reported (yet)."""
+        """Return why the tunnels' state isn't known; None where that isn't to be reported (yet).
+
+        ``hush``: nothing is reported before this time.
+        """
         if _over(self._unwatched.since, UNKNOWN_AFTER, now, hush) and self._is_missed():
             hangs = self._is_active(Unit.OURS)
             return texts.UNWATCHED_HANGS if hangs else texts.UNWATCHED
@@ -113,7 +117,10 @@ class ServiceNotice:
         return None
 
     def details(self, unit: str) -> str:
-        """Return the same for an administrator; ``unit`` is the one that runs pluto."""
+        """Return why the tunnels' state isn't known, in an administrator's words.
+
+        ``unit`` is the systemd unit that runs pluto.
+        """
         if self._lost is not None:
             return ". ".join(filter(None, (self._lost.why, self._lost.hint)))
         hangs = self.pluto is PlutoState.UNREACHABLE
@@ -121,7 +128,11 @@ class ServiceNotice:
         return f"{told.sentence} {told.advice}"
 
     def stopped(self, now: float, hush: float) -> bool:
-        """Return whether to report that pluto stopped."""
+        """Return whether to report that pluto stopped.
+
+        It is reported at once where tunnels went down with it. Otherwise it is reported after
+        STOPPED_AFTER seconds, and not before ``hush``, if its unit ran in this session, or failed.
+        """
         if self._stopped.since is None:
             return False
         if self._lost_tunnels:
@@ -142,10 +153,10 @@ class ServiceNotice:
                 yield max(since + wait, hush)
 
     def _is_missed(self) -> bool:
-        """Return whether the service can't be followed, though it should be.
+        """Return whether it is to be reported that the service can't be followed.
 
-        It should be where it ran in this session, failed, or is active; but not where this user may
-        not ask it, or wants no notifications.
+        It is where the service ran in this session, failed, or is active. It isn't where this user
+        may not ask the service, or wants no notifications.
         """
         if self._lost is None or self._lost.denied or not self._matters:
             return False
@@ -160,5 +171,8 @@ class ServiceNotice:
 
 
 def _over(since: float | None, wait: float, now: float, hush: float) -> bool:
-    """Return whether ``wait`` seconds have passed since a time, and ``hush`` is over."""
+    """Return whether ``wait`` seconds have passed since ``since``, and ``hush`` is over.
+
+    Return False where ``since`` is None.
+    """
     return since is not None and now >= max(since + wait, hush)

@@ -54,7 +54,7 @@ NAME: Final = "org.ipsecwatch1.Agent"
 RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds between attempts to reach the session's bus; the last one is repeated."""
 STARTED: Final = 5.0
-"""Seconds after which the memory that only the start needed is returned."""
+"""Seconds after which the memory that only the start needed is returned to the kernel."""
 
 
 async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
@@ -63,7 +63,7 @@ async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
 
 
 WATCHES: Final = (watch_system, _tell_routes)
-"""The functions that report what happens to the machine."""
+"""The functions that report events of the machine, each for ever."""
 _MUTES: Final = {
     Button.MUTE_HOUR: Until.HOUR,
     Button.MUTE_LOGIN: Until.LOGIN,
@@ -73,7 +73,7 @@ _MUTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What the agent listens to and where it shows things; the demo and tests have others."""
+    """Where the agent's events come from, and where its output goes; demo and tests replace it."""
 
     follow: Callable[[], AsyncGenerator[Event]] = follow_as_one
     watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
@@ -86,7 +86,7 @@ class World:
     """The agent's bus name. With "", other agents don't matter, nothing is saved, and nothing is
     muted."""
     speed: float = 1.0
-    """How much faster than real time everything happens."""
+    """How many times faster than real time everything happens."""
 
 
 _WORLD: Final = World()
@@ -126,14 +126,14 @@ async def run(file: Path, world: World = _WORLD) -> int:
         for task in (at_work, *others):
             task.cancel()
         await asyncio.wait([at_work, *others])
-    return upgrade.start_anew() if agent.is_outdated else 0
+    return upgrade.restart() if agent.is_outdated else 0
 
 
 async def work(settings: AgentSettings, world: World = _WORLD) -> None:
     """Show notifications as run() does, with fixed settings, and without handling signals.
 
-    Return if another agent runs in this session. The notifications are removed from the screen at
-    the end.
+    Return only if another agent runs in this session. When this is cancelled, the notifications
+    are removed from the screen.
     """
     await Agent(settings, world).work()
 
@@ -148,7 +148,7 @@ class _Outdated(Exception):  # noqa: N818 - nothing is wrong
 
 @dataclass(slots=True)
 class _Session:
-    """What the agent has while it is connected to the session's bus."""
+    """The notification server and the saved memory of the session's bus."""
 
     display: NotificationServer | None = None
     file: MemoryFile | None = None
@@ -156,19 +156,20 @@ class _Session:
 
 
 class Agent:
-    """The agent itself: its tasks, and what they share."""
+    """The agent: its tasks, and the state that they share."""
 
     def __init__(self, settings: AgentSettings, world: World) -> None:
         self._world = world
         self._loop = asyncio.get_running_loop()
         self._policy = NotificationPolicy(settings, self._now())
         self._delivery = Delivery(world.shown, world.unshown, self._remember)
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
+        """Set when _decide() must ask the policy again."""
         self._session = _Session()
         self._settled = asyncio.Event()
-        """Set when it is known whether there is a bus, and another agent on it."""
+        """Set when it is known whether there is a session bus, and another agent on it."""
         self.is_outdated = False
-        """It ended because a newer one is installed."""
+        """Whether this agent ended because a newer one is installed."""
         self._mutes = mutes.mutes_file() if world.name else None
 
     def _now(self) -> float:
@@ -176,19 +177,19 @@ class Agent:
         return self._loop.time() * self._world.speed
 
     def configure(self, file: SettingsFile) -> None:
-        """Use the settings that the file has now."""
+        """Use a settings file's last good settings, and report the mistake that it has now."""
         self._policy.configure(file.settings, self._now(), file.mistake)
-        self._stirred.set()
+        self._wakeup.set()
 
     async def work(self) -> None:
-        """Run all tasks until cancelled, until another agent is found, or a newer one installed."""
+        """Run all tasks; return where another agent is found, or a newer one is installed."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_session())
                 await self._settled.wait()
-                tasks.create_task(self._hear_service())
+                tasks.create_task(self._follow_service())
                 for watch in self._world.watches:
-                    tasks.create_task(_forever(watch, self._hear))
+                    tasks.create_task(_forever(watch, self._handle))
                 tasks.create_task(self._decide())
                 tasks.create_task(self._delivery.run())
                 if self._mutes is not None:
@@ -202,29 +203,29 @@ class Agent:
             logger.debug("ending for the newer one")
 
     async def end(self) -> None:
-        """Remove all notifications from the screen, within a second, and save what is left."""
+        """Remove all notifications from the screen, within a second, and save the memory."""
         await self._delivery.end()
         self._remember()
 
-    # --- What is heard, and what follows ------------------------------------------------------
+    # --- Events, and what follows from them ---------------------------------------------------
 
-    def _hear(self, event: Event | MachineEvent) -> None:
+    def _handle(self, event: Event | MachineEvent) -> None:
         """Pass an event to the policy. After a sleep the mutes are read again.
 
-        The loop's clock stands still while the machine sleeps, and the hour of a mute doesn't.
+        While the machine sleeps, the loop's clock stands still, and the hour of a mute passes.
         """
         self._policy.hear(event, self._now())
         if isinstance(event, Sleep) and not event.asleep:
             self._apply_mutes()  # the hour of a mute passes while the machine sleeps
-        self._stirred.set()
+        self._wakeup.set()
 
-    async def _hear_service(self) -> None:
-        """Pass the service's events to the policy, with NetworkManager's names in them.
+    async def _follow_service(self) -> None:
+        """Pass the service's events to the policy, with NetworkManager's names in them, for ever.
 
         Raise _Outdated where a Snapshot shows that a newer version is installed.
         """
         listening = False
-        names = NamedTunnels(self._hear)
+        names = NamedTunnels(self._handle)
         async with aclosing(names), aclosing(self._world.follow()) as events:
             async for event in events:
                 if isinstance(event, Lost):
@@ -234,17 +235,17 @@ class Agent:
                     listening = True
                 if isinstance(event, Snapshot):
                     self._compare_versions(event.version)
-                self._hear(names.named(event))
+                self._handle(names.named(event))
 
     async def _decide(self) -> None:
-        """Pass what is wanted to the delivery, after each event and whenever something is due."""
+        """Pass the wanted notifications to the delivery, after each event and when one is due."""
         while True:
             due = self._policy.due
             at = None if due is None else due / self._world.speed
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(at):
-                    await self._stirred.wait()
-            self._stirred.clear()
+                    await self._wakeup.wait()
+            self._wakeup.clear()
             self._delivery.want(self._policy.wanted(self._now()), self._policy.held)
 
     def _expired(self, slot: str) -> None:
@@ -257,15 +258,15 @@ class Agent:
         key = self._delivery.closed(slot)
         if key is not None:
             self._policy.close(key)
-            self._stirred.set()
+            self._wakeup.set()
         self._remember()
 
     # --- Buttons, and what is muted -----------------------------------------------------------
 
     def _pressed(self, slot: str, button: Button) -> None:
-        """Carry out the action of a pressed button, and show the answer.
+        """Carry out the action of a button that was pressed in a slot's notification.
 
-        The notification counts as closed.
+        Show the answer, if there is one. The notification counts as closed by the user.
         """
         key = self._delivery.closed(slot)
         notice = None if key is None else self._policy.press(key, button)
@@ -273,11 +274,11 @@ class Agent:
             answer = self._carry_out(button, notice)
             if answer is not None:
                 self._policy.answer(answer, self._now())
-        self._stirred.set()
+        self._wakeup.set()
         self._remember()
 
     def _carry_out(self, button: Button, notice: Notification) -> Notification | None:
-        """Carry out the action of a notification's button; return the answer to show, or None."""
+        """Carry out a button's action; return the notification to show as its answer, or None."""
         match button:
             case Button.DETAILS:
                 has_terminal = bool(terminal_window.find_terminal())
@@ -290,7 +291,10 @@ class Agent:
         return self._change_mutes(notice, button)
 
     def _change_mutes(self, notice: Notification, how: Button | None) -> Notification | None:
-        """Mute a tunnel, or with None unmute it; return the answer to show, or None."""
+        """Mute a notification's tunnel, or unmute it where ``how`` is None.
+
+        Return the notification to show as the answer, or None.
+        """
         if self._mutes is None:
             return None
         try:
@@ -305,7 +309,7 @@ class Agent:
         return None if how is None else notifications.muted(notice, how)
 
     def _apply_mutes(self) -> None:
-        """Read the file of mutes and use it. Where it can't be read, the mutes stay as they are."""
+        """Read the file of mutes, and use these mutes. An unreadable file changes nothing."""
         if self._mutes is None:
             return
         wall, now = time.time(), self._now()
@@ -315,7 +319,7 @@ class Agent:
             logger.warning("%s. What was muted before stays so", e)
             return
         self._policy.mute({m.name: now + m.left(wall) for m in found}, now)
-        self._stirred.set()
+        self._wakeup.set()
 
     async def _watch_mutes(self, path: Path) -> None:
         """Read the file of mutes now and whenever it changes, for ever."""
@@ -338,7 +342,8 @@ class Agent:
     def _compare_versions(self, on_the_bus: str) -> None:
         """Raise _Outdated where a newer agent is installed, once for each version.
 
-        It needs the version saved first: otherwise the agent might restart without end.
+        That version is saved first. Where it can't be saved, nothing is raised: otherwise the agent
+        might restart again and again.
         """
         newer = upgrade.newer_version(on_the_bus)
         memory, file = self._session.memory, self._session.file
@@ -353,7 +358,10 @@ class Agent:
     # --- The session's bus --------------------------------------------------------------------
 
     async def _keep_session(self) -> None:
-        """Stay connected to the session's bus, for ever. Raise _SecondAgent."""
+        """Show notifications over the session's bus, and connect again whenever it is lost.
+
+        Raise _SecondAgent.
+        """
         backoff, said = Backoff(RETRY), ""
         while True:
             try:
@@ -433,7 +441,7 @@ class Agent:
         )
 
     def _remember(self) -> bool:
-        """Save what the next agent has to know; return whether that was possible."""
+        """Save what the next agent needs; return whether that was possible."""
         session = self._session
         if session.file is None:
             return False
@@ -455,5 +463,5 @@ async def _forever(
     watch: Callable[[Callable[[MachineEvent], object]], Awaitable[None]],
     tell: Callable[[MachineEvent], object],
 ) -> None:
-    """Run a watch of the machine in a task of its own."""
+    """Run one of WATCHES: a task needs a coroutine, and these may return any awaitable."""
     await watch(tell)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The agent's settings file, which is read again when it changes, and on SIGHUP.
+"""Reads the agent's settings file, and reads it again when it changes, and on SIGHUP.
 
 A file with a mistake changes nothing: the agent keeps the last good settings, and reports the
 mistake.
@@ -27,7 +27,11 @@ _WRITTEN: Final = 0x8  # IN_CLOSE_WRITE
 
 
 class SettingsFile:
-    """The settings file: ``settings`` are the last good ones, ``mistake`` is one line or ""."""
+    """The agent's settings file.
+
+    ``settings`` are the last that had no mistake. ``mistake`` is one line about the mistake that
+    the file has now; "": none.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +39,7 @@ class SettingsFile:
         self.mistake = ""
 
     def load(self) -> bool:
-        """Read the file; return whether its settings or its mistake are other than before."""
+        """Read the file; return whether ``settings`` or ``mistake`` have changed."""
         before = self.settings, self.mistake
         try:
             self.settings, self.mistake = load_agent(self.path), ""
@@ -46,9 +50,9 @@ class SettingsFile:
         return before != (self.settings, self.mistake)
 
     async def watch(self, changed: Callable[[], object], hup: asyncio.Event) -> None:
-        """Read the file now and at each change, for ever; call ``changed`` if it differs.
+        """Read the file now, at each change, and whenever ``hup`` is set, for ever.
 
-        Setting ``hup`` has it read, too.
+        Call ``changed`` whenever ``settings`` or ``mistake`` have changed.
         """
         while True:
             hup.clear()
@@ -60,10 +64,13 @@ class SettingsFile:
 
 
 class FileWatch:
-    """Sets an event when a file, or a folder on the way to it, may have changed."""
+    """Sets an event when a file, or a folder on the way to it, may have changed.
 
-    def __init__(self, path: Path, stirred: asyncio.Event) -> None:
-        self._stirred = stirred
+    It does so from its creation until the context ends.
+    """
+
+    def __init__(self, path: Path, changed: asyncio.Event) -> None:
+        self._changed = changed
         self._inotify: Inotify | None = None
         self._names: dict[int, set[str]] = {}
         try:
@@ -74,7 +81,7 @@ class FileWatch:
         # Where the file is a link, the link or its target may change.
         for file in {path, Path(path.parent.resolve(), path.name).resolve()}:
             self._add(file)
-        asyncio.get_running_loop().add_reader(self._inotify.fd, self._ready)
+        asyncio.get_running_loop().add_reader(self._inotify.fd, self._on_events)
 
     def _add(self, file: Path) -> None:
         """Watch the folder of a file; where that doesn't exist, the nearest folder above it."""
@@ -89,13 +96,13 @@ class FileWatch:
         else:
             self._names.setdefault(number, set()).add(name)
 
-    def _ready(self) -> None:
-        """Set the event where a watched name, or the watched folder itself, changed."""
+    def _on_events(self) -> None:
+        """Set the event if a watched name, or a watched folder itself, has changed."""
         if self._inotify is None:
             return
         for number, _, name in self._inotify.events():
             if name in self._names.get(number, ()) or not name:  # the folder itself was removed
-                self._stirred.set()
+                self._changed.set()
 
     def __enter__(self) -> None:
         pass

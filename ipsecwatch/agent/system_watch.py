@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Watches the system bus for what happens to the machine: units that start or fail, and sleep.
+"""Watches the system bus for events of the machine: units that start or fail, sleep and wake-up.
 
-Without systemd or logind there are no such events, and no notification that depends on them.
+Without systemd or logind there are no such events, and no notification depends on them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ACTIVE: Final = ("active", "reloading", "deactivating")
 
 
 async def watch_system(tell: Callable[[MachineEvent], object]) -> None:
-    """Call ``tell`` with each event of the machine, for ever."""
+    """Call ``tell`` with each UnitState and each Sleep, for ever."""
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -65,7 +65,7 @@ class _SystemWatch:
         self._owners: dict[str, str] = {}
         self._paths: dict[str, Unit] = {}
         self._known: dict[Unit, dict[str, object]] = {unit: {} for unit in Unit}
-        connection.on_signal = self._heard
+        connection.on_signal = self._on_signal
 
     async def follow(self) -> None:
         """Subscribe to the signals, then read the units' states. Raise BusError.
@@ -106,11 +106,11 @@ class _SystemWatch:
             )
             self._note(unit, reply.body[0])
 
-    def _heard(self, signal: Signal) -> None:
-        """Handle a signal of systemd, logind or the bus.
+    def _on_signal(self, signal: Signal) -> None:
+        """Handle a signal, if it comes from systemd, logind or the bus.
 
-        Any user can send one that looks the same, and so the sender is compared with the names'
-        owners.
+        Any user can send one that looks the same, and so its sender is compared with the owners of
+        their names.
         """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == _LOGIND:
@@ -124,7 +124,7 @@ class _SystemWatch:
                 self._note(unit, signal.body[1])
 
     def _note(self, unit: Unit, properties: dict[str, Any]) -> None:
-        """Keep a unit's properties, and report its state if that is another than before."""
+        """Keep a unit's properties, and report its state if that differs from what was reported."""
         known = self._known[unit]
         for name in ("ActiveState", "SubState", "Result"):
             if name in properties:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Notifications about a template for any peer: how many devices are connected. Pure.
+"""Decides what is reported about a template for any peer: how many devices are connected. Pure.
 
-Its instances have no notifications of their own: there may be hundreds, which come and go all day.
+A template's instances have no notifications of their own: there may be hundreds, which come and go
+all day.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 
 
 def template_of(name: str) -> str | None:
-    """Return the template that a tunnel's name belongs to, ``rw`` for ``rw[3]``; None: none."""
+    """Return the name of the template in an instance's name: ``rw`` for ``rw[3]``; else None."""
     found = _INSTANCE.fullmatch(name)
     return found[1] if found else None
 
@@ -44,9 +45,10 @@ class TemplateNotice:
         self._told_at = -math.inf
 
     def see(self, path: str, state: TunnelState, now: float | None) -> None:
-        """Record an instance's state; ``now`` is None for one that a Snapshot lists.
+        """Record the state of an instance of the template, by its object path.
 
-        A Snapshot's instances are counted without a notification.
+        ``now`` is None for an instance that a Snapshot lists: those are counted without a
+        notification.
         """
         if state is TunnelState.UNKNOWN:
             return

@@ -22,7 +22,7 @@ and Debian's x-terminal-emulator take that."""
 
 
 def find_terminal() -> tuple[str, ...]:
-    """Return the first arguments of a command that runs another in a terminal.
+    """Return the installed terminal's program, and its option before a command to run in it.
 
     Return an empty tuple where no terminal is installed.
     """
@@ -36,9 +36,10 @@ def find_terminal() -> tuple[str, ...]:
 
 
 def command(path: str, name: str) -> tuple[str, ...]:
-    """Return the command that shows a tunnel live, for its path and name in the agent.
+    """Return the command that shows a tunnel's state as it changes.
 
-    Without a name it shows all tunnels.
+    ``path`` and ``name`` are those of the tunnel's View in the agent, and may contain the name of
+    an instance. Where ``name`` is "", the command shows all tunnels.
     """
     program = os.path.abspath(sys.argv[0])
     named = os.path.basename(program) == "ipsecwatch" and os.access(program, os.X_OK)
@@ -50,10 +51,10 @@ def command(path: str, name: str) -> tuple[str, ...]:
 
 
 def open_terminal(path: str, name: str) -> None:
-    """Show a tunnel in a terminal window, if a terminal is installed.
+    """Show a tunnel in a terminal window, if a terminal is installed; log it where that fails.
 
-    It needs a running event loop. A terminal that can't be started is logged. The terminal goes on
-    when the agent ends, and so it isn't an asyncio subprocess: asyncio kills these at the end.
+    This needs a running event loop. The terminal stays open when the agent ends, and so it isn't an
+    asyncio subprocess: asyncio kills these at the end.
     """
     terminal = find_terminal()
     if not terminal:

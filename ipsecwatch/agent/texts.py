@@ -25,7 +25,7 @@ APP_NAME: Final = "VPN"
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Why something is so: a sentence, and what a person can do (empty: nothing)."""
+    """An explanation: a sentence that says why, and advice on what a person can do ("": none)."""
 
     sentence: str
     advice: str = ""
@@ -210,13 +210,13 @@ def messages() -> list[str | Plural]:
 
 
 def messages_of(*tables: object) -> list[str | Plural]:
-    """Return the texts in tables like these, each once."""
+    """Return the texts in tables of the types that this module has, each once."""
     found = dict.fromkeys(text for table in tables for text in _texts(table))
     return [text for text in found if text]
 
 
 def _texts(value: object) -> Iterator[str | Plural]:
-    """Yield the texts in a table, in its keys too where these are plurals."""
+    """Yield the texts in a table, and those of its keys that are Plurals."""
     match value:
         case str() | Plural():
             yield value

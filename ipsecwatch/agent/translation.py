@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The translation that is in use, and how a text is looked up in it. Pure.
+"""The translation that this process uses, and functions that look texts up in it. Pure.
 
-English is the source; language.py finds the user's. ``ipsecwatch bar`` uses this, too; everything
-else stays English: logs, the command line, JSON.
+The source texts are English; language.py loads the translation for the user's language. Only
+notifications and ``ipsecwatch bar`` are translated: logs, the other verbs and JSON stay English.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plural:
-    """A sentence about one thing, and about ``{n}`` of them."""
+    """A sentence in two forms: about one thing, and about ``{n}`` things."""
 
     one: str
     many: str

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is reported about one tunnel, over time. Pure: views and the clock in, claims and news out.
+"""Decides what is reported about one tunnel, and when. Pure: it gets views, changes and the clock.
 
-It keeps the tunnel's state, what its user believes about it, what is reported to be wrong with it,
-and what the user closed. ``look()`` updates what is reported, as far as that is due.
+There are two kinds of what is reported. A claim says what is wrong with the tunnel; it stays on the
+screen until that is over, or the user closes it. News is reported in passing: the tunnel came up,
+or ended as it was meant to.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from ipsecwatch.config import TunnelSettings
 
 GATHER: Final = 0.3
-"""Seconds that news waits for more of its kind: one poll may cause many signals."""
+"""Seconds that everything waits before it is reported: one poll may cause many signals, which are
+reported together."""
 FLAPS: Final = 3
 """Losses within WINDOW that make a tunnel unstable."""
 WINDOW: Final = 120.0
@@ -41,27 +43,27 @@ class Claim:
     kind: Kind
     reason: Reason = Reason.NONE
     children: tuple[int, int] = (0, 0)
-    """The numbers of children that are up, and of all."""
+    """The number of the tunnel's children that are up, and the number of all."""
     times: int = 1
-    """How often it was lost within WINDOW, where it is unstable."""
+    """How often an unstable tunnel was lost within WINDOW."""
 
     @property
     def rank(self) -> int:
-        """How bad it is (rules.py)."""
+        """How bad the kind of the claim is (rules.py)."""
         return RULES[self.kind].rank
 
 
 @dataclass(slots=True)
 class Context:
-    """What decides about all tunnels alike."""
+    """What matters for the decisions about all tunnels: the state of pluto and of the machine."""
 
     pluto: PlutoState | None = None
     unit: str = IPSEC
     """The systemd unit that runs pluto, or ran it last; "": none is known to."""
     has_managed: bool = False
-    """NetworkManager has, or had, connections in this pluto."""
+    """Whether NetworkManager has, or had, connections in this pluto."""
     hush: float = -math.inf
-    """Until this time nothing worse than what was reported is reported."""
+    """The time until which nothing is reported that is worse than what was reported before."""
 
     @property
     def networkmanager_ended_pluto(self) -> bool:
@@ -84,43 +86,46 @@ class TunnelNotice:
         self.view = view
         self.settings = settings
         self.losses_only = False
-        """NetworkManager itself reports when it is connected, and when its user disconnects it."""
+        """Whether only losses are reported: NetworkManager itself reports when the tunnel is
+        connected, and when its user disconnects it."""
         self.gone = False
+        """Whether the service doesn't list the tunnel any more."""
         self.told: Claim | None = None
-        """What is reported to be wrong with it now."""
+        """What is reported to be wrong with the tunnel now."""
         self.due: float | None = None
         """When look() must be called again, if no event comes before."""
         self.closed = closed
-        """The rank of its notification that the user closed; -1: none."""
+        """The rank of the tunnel's notification that the user closed; -1: none."""
         self.over = False
-        """It is gone, and that was reported."""
+        """Whether the tunnel is gone, and that was reported."""
         self._level = self._believed = level(self.known)
-        """How much of it is up, and how much its user believes to be up."""
+        """How much of the tunnel is up, and how much its user believes to be up."""
         self._fresh = fresh
-        """It is listed, but had no transition yet."""
+        """Whether the tunnel has had no transition since it was listed."""
         self._why = Reason.NONE
         """The reason of the loss, or of the last transition."""
         self._sticks = False
-        """The service has reported that it is partial and stuck."""
+        """Whether the service has reported that the tunnel is partial and stuck."""
         self._lost_at: float | None = None
-        """When it became worse than what its user believes; None once it is up again, or ended as
-        meant."""
+        """When the tunnel became worse than what its user believes; None once it is up again, or
+        ended as meant."""
         self._since: float | None = None
-        """Since when the present state differs from what was reported."""
+        """Since when ``_target`` has differed from what was reported."""
         self._target: tuple[Claim | None, int] = None, 0
+        """The claim and the level that are to be reported next."""
         self._worse_since: float | None = None
-        """Since when it has been worse than what was reported."""
+        """Since when the tunnel has been worse than what was reported."""
         self._up_since = -math.inf
         self._losses: deque[float] = deque(maxlen=1000)
         self._falling = False
-        """It was lost, and nothing has improved since."""
+        """Whether the tunnel was lost, and nothing has improved since."""
         self._unstable = False
         self._counted = -math.inf, 0
         """When the losses that are shown were counted, and their number."""
 
     @property
     def known(self) -> TunnelState:
-        """The last known state."""
+        """The tunnel's last known state; DOWN once the tunnel is gone."""
         if self.gone:
             return TunnelState.DOWN
         unknown = self.view.state is TunnelState.UNKNOWN
@@ -133,12 +138,12 @@ class TunnelNotice:
 
     @property
     def contradicts_good_news(self) -> bool:
-        """Whether less of it is up than its user was told."""
+        """Whether less of the tunnel is up than what was reported."""
         return self._level < self._believed
 
     @property
     def shown(self) -> Claim | None:
-        """What is reported to be wrong with it; None where the user closed that."""
+        """What is reported to be wrong with the tunnel; None: nothing, or the user closed it."""
         return self.told if self.told is not None and self.told.rank > self.closed else None
 
     def news(self, claim: Claim) -> News:
@@ -146,26 +151,26 @@ class TunnelNotice:
         return News(claim.kind, self.view, claim.reason, times=claim.times, within=WINDOW)
 
     def close(self) -> None:
-        """Record that the user closed its notification."""
+        """Record that the user closed the tunnel's notification."""
         if self.told is not None:
             self.closed = max(self.closed, self.told.rank)
 
     # --- What comes in ------------------------------------------------------------------------
 
     def see(self, view: View) -> None:
-        """Record the tunnel's present state.
+        """Record the tunnel's present view.
 
-        The first known state of one that was unknown is believed, and causes no news.
+        The first known state after UNKNOWN is what the user believes, and isn't reported.
         """
         if self.known is TunnelState.UNKNOWN:
-            # The first known state is believed, without news.
+            # The user is taken to know the first known state.
             self.view = view
             self._level = self._believed = level(self.known)
         self.view, self.gone = view, False
         self._sticks = self._sticks and self.known is TunnelState.PARTIAL
 
     def change(self, event: Change) -> None:
-        """Record a transition. see() must have been called with its end before."""
+        """Record a transition. see() must have been called with the view after it before."""
         # For a new tunnel, the listing and the transition may come in either order.
         if self._fresh and event.old is not TunnelState.UNKNOWN:
             self._level = self._believed = level(event.old)
@@ -175,7 +180,7 @@ class TunnelNotice:
             self._why = event.reason
 
     def is_listed(self) -> None:
-        """Record that a Snapshot lists it; its reason is taken from there."""
+        """Record that a Snapshot lists the tunnel, with the reason that is in its view."""
         self._fresh = False
         if self._lost_at is None:
             self._why = self.view.reason
@@ -183,10 +188,10 @@ class TunnelNotice:
     # --- What is true -------------------------------------------------------------------------
 
     def look(self, now: float, context: Context) -> News | None:
-        """Update what is reported; return news that is reported in passing, or None.
+        """Update the claim, if a change of it is due; return news that is due, or None.
 
-        While the state isn't known, nothing changes. ``due`` is set to when this must be called
-        again.
+        While the tunnel's state isn't known, nothing changes. ``due`` is set to the time when this
+        must be called again.
         """
         self.due = None
         if self.is_unknown:
@@ -209,7 +214,7 @@ class TunnelNotice:
         return news
 
     def _record_level(self, now: float, context: Context) -> None:
-        """Record losses, and when the tunnel came up, from how much of it is up now."""
+        """Compare how much of the tunnel is up with before; record a loss, or when it came up."""
         now_up = level(self.known)
         if now_up < self._level and not self._falling:
             self._falling = True
@@ -231,7 +236,8 @@ class TunnelNotice:
     def _note_loss(self, now: float, context: Context) -> None:
         """Count a loss that nobody on this machine caused, once ``hush`` is over.
 
-        With FLAPS of them within WINDOW the tunnel is unstable. A loss that was meant ends that.
+        With FLAPS of them within WINDOW the tunnel is unstable. After a loss that somebody on this
+        machine caused, it is unstable no longer.
         """
         meant = self.gone or self.view.reason in MEANT
         if meant:
@@ -245,10 +251,10 @@ class TunnelNotice:
         return sum(now - at < WINDOW for at in self._losses)
 
     def _is_calm(self, now: float) -> bool:
-        """Return whether an unstable tunnel isn't unstable any more.
+        """Return whether an unstable tunnel isn't unstable any more, for one of three reasons.
 
-        It was up for CALM seconds, or somebody took it down; or it is up after something worse than
-        unstable was reported, with fewer than FLAPS losses lately.
+        It was up for CALM seconds; or somebody on this machine took it down; or it is up after
+        something worse than unstable was reported, with fewer than FLAPS losses within WINDOW.
         """
         if self._level < 2:
             return self._level == 0 and self.view.reason in MEANT
@@ -256,11 +262,11 @@ class TunnelNotice:
         return now >= self._calm_at() or (was_lasting and self._lost_lately(now) < FLAPS)
 
     def _calm_at(self) -> float:
-        """Return when an unstable tunnel that is up will have been up for CALM seconds."""
+        """Return when a tunnel that is up will have been up for CALM seconds without a loss."""
         return max(self._up_since, self._losses[-1] if self._losses else -math.inf) + CALM
 
     def _recount_at(self, now: float) -> float | None:
-        """Return when an unstable tunnel must be looked at again; None: at no time."""
+        """Return when the claim about an unstable tunnel may change; None: at no known time."""
         if not self._unstable:
             return None
         at, times = self._counted
@@ -270,10 +276,10 @@ class TunnelNotice:
         return due if due < math.inf else None
 
     def _reason(self, context: Context) -> Reason:
-        """Return why it isn't up: its reason now, or else that of its loss.
+        """Return why the tunnel isn't up: its present reason, or, where it has none, the loss's.
 
-        While pluto runs, "pluto stopped" is returned as "pluto restarted", and the other reasons
-        that are pluto's own as NONE.
+        While pluto runs, PLUTO_RESTARTED is returned for PLUTO_STOPPED, and NONE for the other
+        reasons in OF_PLUTO.
         """
         reason = self.view.reason
         if self.gone or reason is Reason.NONE:
@@ -283,7 +289,7 @@ class TunnelNotice:
         return reason
 
     def _claim(self, now: float, context: Context) -> Claim | None:
-        """Return what is wrong with it, as far as its user wants to know; None: nothing."""
+        """Return what is wrong with the tunnel, as far as the settings ask for it, or None."""
         if self.losses_only and context.networkmanager_ended_pluto:
             return None
         if self.gone:
@@ -308,7 +314,10 @@ class TunnelNotice:
         return self.told is not None and self.told.kind is Kind.STUCK
 
     def _claim_unstable(self, now: float) -> Claim:
-        """Return that it is unstable, with a count of losses that is renewed every RECOUNT."""
+        """Return the claim that the tunnel is unstable.
+
+        The number of losses in it is updated every RECOUNT seconds at most.
+        """
         at, times = self._counted
         if now - at >= RECOUNT:
             # A number that only shrinks with time is no news.
@@ -316,12 +325,12 @@ class TunnelNotice:
             self._counted = now, times
         return Claim(Kind.UNSTABLE, times=times)
 
-    # --- What is told, and when ---------------------------------------------------------------
+    # --- What is reported, and when -----------------------------------------------------------
 
     def _differs(self, claim: Claim | None) -> bool:
-        """Return whether something is other than what was reported.
+        """Return whether the present state, with this claim, differs from what was reported.
 
-        A loss that was over at once differs, too, though all is as before it.
+        After a loss that was over at once, this is True, too, though all is as it was before.
         """
         is_blip = self._lost_at is not None and self._level == 2
         return (
@@ -334,8 +343,9 @@ class TunnelNotice:
     def _when(self, claim: Claim | None, now: float, context: Context) -> float:
         """Return when the present state is to be reported, if it stays as it is.
 
-        Something worse waits as _worse_at() says; something better only GATHER seconds. An end that
-        was meant, and a tunnel that is up in part, wait for ``settle``.
+        That is _worse_at() for something worse than what was reported, and after GATHER seconds for
+        something better. An end that was meant, and a tunnel that comes up in part, are reported
+        after ``settle`` seconds.
         """
         if self._since is None or self._target != (claim, self._level):
             self._since = now
@@ -355,9 +365,11 @@ class TunnelNotice:
         return self._since + GATHER
 
     def _worse_at(self, claim: Claim, context: Context) -> float:
-        """Return when something worse is reported: after ``settle``, and when ``hush`` is over.
+        """Return when a claim is reported that is worse than what was reported before.
 
-        The time counts from the loss where nothing was reported yet and it isn't unstable.
+        That is after ``settle`` seconds, if its kind settles, and not before ``hush``. The seconds
+        count from the loss where nothing is reported yet and the tunnel isn't unstable, and
+        otherwise from when the tunnel became worse.
         """
         since = self._worse_since or 0.0
         if self._lost_at is not None and not self._unstable and self.told is None:
@@ -366,7 +378,7 @@ class TunnelNotice:
         return max(since + max(wait, GATHER), context.hush)
 
     def _news(self, claim: Claim | None, now: float, context: Context) -> News | None:
-        """Return what is reported in passing: that it came up, or ended as it was meant to."""
+        """Return the news that the tunnel came up, or ended as it was meant to; None: no news."""
         if claim is not None or self._unstable:
             return None
         if self.losses_only and not (self._level == 2 and self._was_lost()):
@@ -381,15 +393,15 @@ class TunnelNotice:
         return None
 
     def _was_lost(self) -> bool:
-        """Return whether it was lost, and didn't end because somebody meant it to."""
+        """Return whether the tunnel was lost, and neither somebody here nor pluto ended it."""
         if self._lost_at is None:
             return False
         return self.told is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
 
     def _up(self, now: float, context: Context) -> News | None:
-        """Return the news that it is up: connected, or back after a loss; None: no news.
+        """Return the news that the tunnel is up: connected, or back after a loss; None: no news.
 
-        A short loss during ``hush`` isn't news, nor one where the user wants no losses reported.
+        The end of a short loss is no news during ``hush``, or where the settings ask for no losses.
         """
         if self._lost_at is None:
             return News(Kind.CONNECTED, self.view) if self._believed < 2 else None
@@ -400,7 +412,7 @@ class TunnelNotice:
         return News(Kind.BACK, self.view, away=self._up_since - self._lost_at, quiet=is_blip)
 
     def _apply(self, claim: Claim | None) -> None:
-        """Record that the user was told the present state."""
+        """Record that the present state was reported, with this claim."""
         self.told = claim
         self._believed = self._level
         self._since = self._worse_since = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Restarts the agent after an upgrade of its package: a session may last for weeks."""
+"""Restarts the agent when a newer version of it was installed: a session may last for weeks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ _VERSION: Final = re.compile(r"""^__version__ = ["']([0-9][0-9A-Za-z.+~-]*)["']"
 
 
 def newer_version(on_the_bus: str) -> str:
-    """Return the installed version, if the service has another and it is newer than ours.
+    """Return the installed version if it is newer than this agent's, or "".
 
-    Return "" otherwise. The service's version alone doesn't decide, as it may be an older one.
+    ``on_the_bus`` is the service's version, or "". The installed version is read only where the
+    service's is another than ours; the service's may also be an older one.
     """
     if on_the_bus in ("", __version__):
         return ""
@@ -32,9 +33,9 @@ def newer_version(on_the_bus: str) -> str:
 
 
 def installed_version() -> str:
-    """Return the version of the package in the folder that this one was loaded from.
+    """Return the version that is now in the folder from which this package was loaded.
 
-    Return "" where that can't be read.
+    Return "" where it can't be read.
     """
     try:
         text = Path(ipsecwatch.__file__ or "").read_text(encoding="utf-8")
@@ -45,15 +46,16 @@ def installed_version() -> str:
 
 
 def _parts(version: str) -> tuple[int, ...]:
-    """Return the numbers at the beginning of a version."""
+    """Return the numbers at the beginning of a version: (1, 2) for ``1.2rc3``."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
-def start_anew() -> int:
-    """Replace this process by the installed agent, or return the exit code for a restart.
+def restart() -> int:
+    """Replace this process by the installed agent, or return EXIT_RESTART.
 
-    Under systemd, or where it can't be started, return EXIT_RESTART.
+    Return EXIT_RESTART under systemd, which starts the agent then, and where the installed agent
+    can't be started.
     """
     if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return EXIT_RESTART

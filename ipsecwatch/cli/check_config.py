@@ -43,6 +43,7 @@ class Checked:
 
     file: Path
     present: bool
+    """Whether the file exists."""
     problems: tuple[ConfigError, ...]
 
 
@@ -81,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check(service: Path | None, agent: Path | None) -> list[Checked]:
-    """Read the settings files of the service, of the agent, or of both; None: skip it.
+    """Check the service's settings file and the agent's; None: skip that one.
 
-    Return a result for each file. Files in the folder F.d count as the service's, too.
+    Return a result for each file. The files in the service's folder F.d are checked, too.
     """
     checked = []
     if service is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What all verbs share: exit codes, reading input, options, and errors that end in a hint."""
+"""Functions that all verbs share: exit codes, input, options, and errors that end in a hint."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
         self.hint = hint
         self.code = code
         self.out = out
-        """A line for stdout beside it, where a program reads nothing else; "": none."""
+        """A line for stdout, for a program that reads nothing else; "": none."""
 
 
 def fail(failure: Failure) -> int:
@@ -60,7 +60,7 @@ def fail(failure: Failure) -> int:
 
 
 def wrong_usage(message: str, hint: str) -> Failure:
-    """Return how a verb ends whose command line can't be read."""
+    """Return the Failure for a command line that can't be understood."""
     return Failure(message, hint, EXIT_USAGE)
 
 
@@ -90,7 +90,7 @@ class Parser(argparse.ArgumentParser):
         raise self._ends(clean(message, _LONGEST_ERROR), f"See: {self.prog} --help")
 
     def format_help(self) -> str:
-        """Return what ``--help`` prints."""
+        """Return the text that ``--help`` prints, with the examples at its end."""
         if not self.examples:
             return super().format_help()
         lines = "".join(map(_example, self.examples))
@@ -98,7 +98,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return argparse's formatter for the width of the terminal."""
+    """Return argparse's help formatter, set to the width of the terminal."""
     return argparse.HelpFormatter(prog, width=max(20, screen_columns() - 2))
 
 
@@ -134,8 +134,8 @@ def verb(
 ) -> argparse.ArgumentParser:
     """Add a verb to the command line, and return its parser.
 
-    ``does`` is its description; ``run`` returns its exit code. ``ends`` returns the Failure for
-    wrong usage, from a message and a hint.
+    ``does`` is the verb's description. ``run`` runs the verb, and returns its exit code. ``ends``
+    returns the Failure for wrong usage, from a message and a hint.
     """
     description = f"{does[:1].upper()}{does[1:]}."
     parser = verbs.add_parser(
@@ -151,7 +151,7 @@ def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
 
 
 def load_settings(load: Callable[[], S]) -> S:
-    """Return what ``load`` reads from a settings file. Raise Failure for an unusable file."""
+    """Return the settings that ``load`` reads. Raise Failure where it raises ConfigError."""
     from ipsecwatch.config import ConfigError  # not every verb has settings
 
     try:
@@ -172,7 +172,10 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
 
 
 def _instance(name: str) -> str:
-    """Return a valid name of an instance, or "". Raise argparse.ArgumentTypeError."""
+    """Return the name if an instance can have it, or it is "".
+
+    Raise argparse.ArgumentTypeError for any other.
+    """
     if not name:
         return ""
     from ipsecwatch.dbus.names import is_instance  # brings the D-Bus library along
@@ -184,9 +187,9 @@ def _instance(name: str) -> str:
 
 
 def instance_settings(instance: str, path: Path | None = None) -> Settings:
-    """Return the settings of an instance; "": of the service itself. Raise Failure.
+    """Return the settings of an instance, or of the service itself (""). Raise Failure.
 
-    ``path`` is read instead of the usual file.
+    ``path``: the file to read instead of the usual one.
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
@@ -214,10 +217,11 @@ def read_input(file: str) -> bytes:
 
 
 def wants_ascii() -> bool:
-    """Return whether the user has set the locale to C; Python writes UTF-8 there as well.
+    """Return whether the user has set the locale to C, and so expects ASCII only.
 
-    On a terminal that takes each byte for a character, some bytes of UTF-8 are control characters.
-    Where no locale is set, terminals are taken to understand UTF-8, as systemd does.
+    Python writes UTF-8 there as well; on a terminal that reads each byte as a character, some bytes
+    of UTF-8 are control characters. Where no locale is set, terminals are taken to understand
+    UTF-8, as systemd does.
     """
     names = ("LC_ALL", "LC_CTYPE", "LANG")
     return next(filter(None, map(os.environ.get, names)), "") in ("C", "POSIX")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import argparse
 
 EXIT_FAILED = 1
-"""The service ended by an error of its own: systemd's Restart=on-failure restarts it."""
+"""An error in the service itself ended it: systemd's Restart=on-failure restarts it."""
 
 EXAMPLES: Final = (
     ("systemctl start ipsecwatch", "how it is started"),
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 def _require_libsystemd() -> None:
     """Raise Failure where libsystemd can't be used.
 
-    Its exit code keeps systemd from starting the service again, which wouldn't help.
+    The Failure's exit code tells systemd not to start the service again, which wouldn't help.
     """
     try:
         binding()
@@ -108,10 +108,10 @@ def _check_descriptors() -> None:
 
 
 def _started_threads() -> ThreadPoolExecutor:
-    """Start all threads that the service ever needs. Raise RuntimeError.
+    """Start all threads that the service ever needs, and return them as a pool.
 
-    A thread that couldn't be started later would leave its work undone in the middle of the
-    service.
+    If they were started when first needed, a failure would come in the middle of the service. Raise
+    RuntimeError.
     """
     pool = ThreadPoolExecutor(THREADS)
     all_run = Barrier(THREADS, timeout=START_LIMIT)

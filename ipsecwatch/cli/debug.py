@@ -21,17 +21,17 @@ logger = logging.getLogger(__name__)
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a record for stderr as one line, whatever its values contain.
+    """Formats a log record for stderr: its message is one line, whatever its values contain.
 
     Only the traceback of an error, which is our own text, has several lines.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name
-        """Return a record's line, without its traceback."""
+        """Return a record's message as one line, without its traceback."""
         return harmless(super().formatMessage(record)).replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record's line, with the traceback below it if there is one."""
+        """Return a record's message as one line, and below it the traceback if there is one."""
         return harmless(super().format(record))
 
 
@@ -59,7 +59,7 @@ def begin(value: str) -> None:
 
 
 def is_module(name: str) -> bool:
-    """Return whether ``ipsecwatch`` has such a module or folder."""
+    """Return whether ``ipsecwatch`` has a module or folder of this name, like ``pluto.poller``."""
     path = _top() / name.replace(".", "/")
     return bool(_NAME.fullmatch(name)) and (path.is_dir() or path.with_suffix(".py").is_file())
 

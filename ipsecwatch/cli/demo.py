@@ -105,7 +105,7 @@ class _Played:
 
 
 async def _play(speed: float) -> int:
-    """Play the recording on a private bus, with a fake pluto; return the exit code."""
+    """Play the recording on a private bus, with FakePluto; return the exit code."""
     with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
         folder = Path(name)
         played = _Played.load(RECORDING)
@@ -161,7 +161,7 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
 
 @dataclass(slots=True)
 class _Entries:
-    """A stream that the service writes journal entries to, as lines, instead of the journal."""
+    """A stream for the service's journal entries, which it writes here instead of the journal."""
 
     stage: _Stage
 
@@ -194,9 +194,10 @@ async def _monitor(stage: _Stage) -> None:
 
 @contextlib.asynccontextmanager
 async def _bus(folder: Path) -> AsyncIterator[None]:
-    """Run a private bus; this process uses it as system bus, and as session bus without another.
+    """Run a private bus while the context lasts, as this process's system bus.
 
-    Raise Failure where dbus-daemon ends at once.
+    It is the session bus, too, where there is no other. Raise Failure where dbus-daemon ends at
+    once.
     """
     socket, settings = folder / "bus", folder / "bus.conf"
     settings.write_text(BUS.format(path=socket))
@@ -239,11 +240,11 @@ class _Stage:
     wide: int = field(default_factory=terminal.columns)
 
     def second(self) -> float:
-        """Return the time in seconds of the recording."""
+        """Return the present time of the recording, in seconds since its start."""
         return (time.monotonic() - self.began) * self.speed
 
     def open(self, played: _Played) -> None:
-        """Start the clock, and print what will be shown."""
+        """Start the recording's time, and print what the demo will show."""
         self.began = time.monotonic()
         length = played.length
         self._paragraph(
@@ -313,7 +314,7 @@ class _Stage:
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        """Print a labelled paragraph; one without a label continues the one before."""
+        """Print a paragraph with a label; with the label "" it continues the one before."""
         label = f"        {self.paint.dim(terminal.pad(kind, 8))} "
         for piece in terminal.wrap(text, self.wide - 17):
             print(f"{label}{piece}", flush=True)

@@ -40,7 +40,7 @@ def change(name: str, state: TunnelState) -> Change:
 
 
 def hear(services: AllServices, instance: str, event: Event) -> list[Event]:
-    return list(services.hear(InstanceEvent(instance, event)))
+    return list(services.combine(InstanceEvent(instance, event)))
 
 
 def states(event: Event) -> dict[str, TunnelState]:

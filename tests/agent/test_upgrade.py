@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Starting anew after an upgrade: when, and how with systemd and without."""
+"""Restarts after an upgrade: when, and how with systemd and without."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ if "--systemd" in sys.argv:
     os.environ["SYSTEMD_EXEC_PID"] = str(os.getpid())
 from ipsecwatch.agent import upgrade
 print("first", os.getpid(), flush=True)
-sys.exit(upgrade.start_anew())
+sys.exit(upgrade.restart())
 """
 
 

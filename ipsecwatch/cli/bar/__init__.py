@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Bar:
-    """Prints the line of a status bar."""
+    """Prints what a status bar shows about the tunnels."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._format: str = args.format
@@ -73,25 +73,25 @@ class Bar:
         self._shown: str | None = None
 
     async def once(self) -> None:
-        """Print the present state."""
+        """Ask the service once, and print the line for its answer, or for its refusal."""
         try:
             seen = await client.snapshot(instance=self._instance)
         except client.ClientError as e:
-            self._picture.take(client.Lost(str(e), e.hint))
+            self._picture.record(client.Lost(str(e), e.hint))
         else:
-            self._picture.take(seen)
+            self._picture.record(seen)
             known = await names_of(view.name for view in seen.tunnels.values())
             self._picture.names = {uuid: k.name for uuid, k in known.items()}
         self._show()
 
     async def follow(self) -> None:
-        """Print the state now and at each change, until the reader of our output is gone."""
-        stirred, ended = asyncio.Event(), asyncio.Event()
-        names = ConnectionNames(lambda _: stirred.set())
+        """Print the line now and at each change, until the reader of our output is gone."""
+        changed, ended = asyncio.Event(), asyncio.Event()
+        names = ConnectionNames(lambda _: changed.set())
         watched = _watch_reader(ended)
         tasks = [
-            asyncio.ensure_future(self._follow_service(stirred)),
-            asyncio.ensure_future(self._print(stirred, names)),
+            asyncio.ensure_future(self._follow_service(changed)),
+            asyncio.ensure_future(self._print(changed, names)),
             asyncio.ensure_future(ended.wait()),
         ]
         try:
@@ -106,21 +106,21 @@ class Bar:
             await asyncio.wait(tasks)
             await names.aclose()
 
-    async def _follow_service(self, stirred: asyncio.Event) -> None:
-        """Record the service's events, for ever."""
+    async def _follow_service(self, changed: asyncio.Event) -> None:
+        """Record the service's events, and set ``changed`` after each, for ever."""
         async with contextlib.aclosing(
             client.follow(self._instance, ask_after=ASK_AFTER)
         ) as events:
             async for event in events:
-                self._picture.take(event)
-                stirred.set()
+                self._picture.record(event)
+                changed.set()
 
-    async def _print(self, stirred: asyncio.Event, names: ConnectionNames) -> None:
-        """Print the line after changes, for ever, at least FRAME seconds apart."""
+    async def _print(self, changed: asyncio.Event, names: ConnectionNames) -> None:
+        """Print the line whenever ``changed`` is set, at least FRAME seconds apart, for ever."""
         now = asyncio.get_running_loop().time
         while True:
-            await stirred.wait()
-            stirred.clear()
+            await changed.wait()
+            changed.clear()
             began = now()
             names.keep(view.name for view in self._picture.views.values())
             self._picture.names = {uuid: known.name for uuid, known in names.known.items()}
@@ -128,7 +128,7 @@ class Bar:
             await asyncio.sleep(max(FRAME, SHARE * (now() - began)))
 
     def _show(self) -> None:
-        """Print the line, if it is another one than before."""
+        """Print the line in the bar's format, if it differs from the last one that was printed."""
         line = self._picture.line()
         if self._quiet and line.state.is_well:
             text = formats.NOTHING.get(self._format, "")

@@ -33,7 +33,7 @@ COLOURS: Final = {
 
 
 def waybar(line: Line) -> str:
-    """Return waybar's JSON (waybar-custom(5), return-type json). Text and tooltip are Pango's."""
+    """Return waybar's JSON (waybar-custom(5), return-type json), escaped as Pango markup."""
     return json.dumps(
         {
             "text": escape_markup(line.text),
@@ -46,7 +46,7 @@ def waybar(line: Line) -> str:
 
 
 def i3blocks(line: Line) -> str:
-    """Return a block of i3bar's protocol, as i3blocks takes it with ``format=json``."""
+    """Return a block of i3bar's protocol, as i3blocks reads it with ``format=json``."""
     block = {"full_text": _with_icon(line), "markup": "none"}
     if line.state in COLOURS:
         block["color"] = COLOURS[line.state]
@@ -60,12 +60,15 @@ def polybar(line: Line) -> str:
     return f"%{{F{colour}}}{text}%{{F-}}" if colour else text
 
 
-_QUILLS: Final = str.maketrans("<>", "‹›")
+_ANGLES: Final = str.maketrans("<>", "‹›")
 
 
 def xmobar(line: Line) -> str:
-    """Return a line with xmobar's colours. An ``<action=…>`` in a name would be a command."""
-    text = _with_icon(line).translate(_QUILLS)
+    """Return a line with xmobar's colours; ``<`` and ``>`` in the text are replaced.
+
+    An ``<action=…>`` in a name would be a command.
+    """
+    text = _with_icon(line).translate(_ANGLES)
     colour = COLOURS.get(line.state)
     return f"<fc={colour}>{text}</fc>" if colour else text
 
@@ -95,6 +98,6 @@ def _with_icon(line: Line) -> str:
 
 
 def icon(state: BarState) -> str:
-    """Return the sign of a state, as ``status`` shows it."""
+    """Return the sign of a state, the same as ``ipsecwatch status`` shows."""
     like = {BarState.LOST: TunnelState.UNKNOWN, BarState.NONE: TunnelState.DOWN}
     return terminal.mark(like[state] if state in like else TunnelState(state.value))

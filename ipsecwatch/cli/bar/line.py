@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The content of a status bar for all tunnels: one state, a short text, and a tooltip. Pure.
 
-Tunnels that aren't well decide, by the agent's rules: a tunnel that waits for traffic, or that was
-taken down by hand, is as it should be and never makes the bar red. Where there is no tunnel, or the
-state isn't known, the bar says so, and isn't green.
+The state is decided by the tunnels with which something is wrong, by the agent's rules: a tunnel
+that waits for traffic, or that was taken down by hand, is as it should be and never makes the bar
+red. Where there is no tunnel, or the state isn't known, the bar says so, and isn't green.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_LISTED: Final = 20
 
 
 class BarState(StrEnum):
-    """The state of all tunnels together. The word is the class in the bar's style sheet."""
+    """The state of all tunnels together; the value is the class name in a bar's style sheet."""
 
     UP = "up"
     PARTIAL = "partial"
@@ -55,9 +55,10 @@ _WORST_FIRST: Final = (
     TunnelState.STUCK, TunnelState.DOWN, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.CONNECTING,
 )  # fmt: skip
-"""Where some aren't well: the first state that one of them has is shown."""
+"""Where something is wrong with some tunnels: the first of these states that one of them has is
+shown."""
 _BEST_FIRST: Final = (TunnelState.UP, TunnelState.PARTIAL, TunnelState.WAITING, TunnelState.DOWN)
-"""Where all are well: the first state that one of them has is shown."""
+"""Where nothing is wrong: the first of these states that a tunnel has is shown."""
 
 # Whole texts, each of which can be translated as it stands.
 ONE: Final = {
@@ -69,7 +70,7 @@ ONE: Final = {
     BarState.WAITING: "VPN {name} waiting",
     BarState.UNKNOWN: "VPN {name} unknown",
 }
-"""The text where there is one tunnel, or one that isn't well."""
+"""The text where there is one tunnel, or where something is wrong with one."""
 MANY: Final = "VPN {up}/{all}"
 NO_TUNNEL: Final = "VPN off"
 NOBODY_KNOWS: Final = "VPN ?"
@@ -96,7 +97,7 @@ TRANSLATED: Final = (ONE, MANY, NO_TUNNEL, NOBODY_KNOWS, NO_TUNNELS, TUNNEL, MOR
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What to show, not yet escaped for any bar. Only the tooltip may have line breaks."""
+    """The content of a bar, not yet escaped for any. Only the tooltip may have line breaks."""
 
     state: BarState
     text: str
@@ -107,22 +108,22 @@ class Line:
 
 @dataclass(slots=True)
 class Picture:
-    """What is known of all tunnels, from the service's events."""
+    """What is known about all tunnels, from the service's events."""
 
     wanted: Callable[[str], bool]
     """Returns whether a tunnel of this name is to be shown."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The names by which people know tunnels, by pluto's name where that differs."""
     views: dict[str, client.View] = field(default_factory=dict)
-    """By object path."""
+    """The tunnels by object path."""
     pluto: PlutoState = PlutoState.UNREACHABLE
     lost: str | None = "It isn't known yet."
     """Why the service can't be followed; None: it can."""
     _were_up: set[str] = field(default_factory=set)
     """Paths of tunnels that were up while we followed, and weren't taken down by hand since."""
 
-    def take(self, event: client.Event) -> None:
-        """Record an event."""
+    def record(self, event: client.Event) -> None:
+        """Update what is known, from an event."""
         match event:
             case client.Snapshot():
                 self.views, self.lost, self.pluto = dict(event.tunnels), None, event.pluto_state
@@ -170,7 +171,7 @@ class Picture:
         return self.wanted(view.name) or self.wanted(self._name(view.name))
 
     def _is_ill(self, view: client.View) -> bool:
-        """Return whether a tunnel isn't as it should be, isn't up yet, or isn't known."""
+        """Return whether something is wrong with a tunnel, or it is connecting or unknown."""
         if view.state in (TunnelState.UNKNOWN, TunnelState.CONNECTING):
             return True
         was_up = view.path in self._were_up
@@ -181,7 +182,10 @@ class Picture:
         return notifications.shown(self.names.get(name, name), MAX_SHOWN)
 
     def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:
-        """Return name and state of the only tunnel, or of the only one not well; else a count."""
+        """Return the bar's text: the name and state of one tunnel, or how many are up.
+
+        The one is the only tunnel in ``ill``, or, where ``ill`` is empty, in ``rows``.
+        """
         told = ill or rows
         if len(told) == 1:
             name = terminal.cut(self._name(told[0].name), MAX_NAME, both_ends=True)
@@ -189,9 +193,10 @@ class Picture:
         return translated(MANY).format(up=up, all=len(rows))
 
     def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
-        """Return the tooltip's lines: tunnels, the worst first, with reasons where not well.
+        """Return the tooltip's lines: one for each tunnel, those in ``ill`` first.
 
-        Of more than MAX_LISTED tunnels the rest are counted.
+        A tunnel in ``ill`` has its reason below it. Of more than MAX_LISTED tunnels the rest are
+        only counted.
         """
         wrong = {row.name for row in ill}
         first = selection.Selection().sort(rows)
@@ -210,7 +215,7 @@ class Picture:
 
 
 def _state(rows: Sequence[Row], ill: Sequence[Row]) -> BarState:
-    """Return the worst state of those that aren't well, or the best where all are well."""
+    """Return the worst state of the tunnels in ``ill``, or the best of all where it is empty."""
     found, order = (ill, _WORST_FIRST) if ill else (rows, _BEST_FIRST)
     states = {row.state for row in found}
     return BarState(next(state for state in order if state in states))

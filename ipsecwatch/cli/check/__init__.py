@@ -43,7 +43,7 @@ EXAMPLES: Final = (
 TIMEOUT: Final = 10.0
 """Seconds after which the result is UNKNOWN; monitoring systems kill plugins somewhat later."""
 TOLD: Final = 5
-"""Tunnels that are named in the line."""
+"""Findings that are in the line; the others are only counted."""
 
 
 class Level(IntEnum):
@@ -71,7 +71,7 @@ _LEVELS: Final = {
 _SHOWN: Final = (TunnelState.UP, *(s for s in TunnelState if s is not TunnelState.UP))
 
 _DELIBERATE: Final = frozenset({Reason.NONE, Reason.OPERATOR})
-"""Reasons for being down that aren't a fault: never tried, or taken down by hand."""
+"""Reasons of a tunnel that is down without a fault: never tried, or taken down by hand."""
 
 _PLUTO: Final = {
     PlutoState.STOPPED: (Level.CRITICAL, Reason.PLUTO_STOPPED),
@@ -82,7 +82,7 @@ _PLUTO: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the user requires."""
+    """What the user requires of the tunnels."""
 
     names: tuple[str, ...] = ()
     """Names and patterns of tunnels that must exist, and be up or wait for traffic."""
@@ -91,13 +91,13 @@ class Wanted:
 
     @property
     def counts(self) -> bool:
-        """Whether the number of tunnels that are up decides, and not the state of each."""
+        """Whether the number of tunnels that are up is checked, instead of each tunnel's state."""
         return self.warning is not None or self.critical is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact of the result, with its level."""
+    """Something that the check found, with its level."""
 
     level: Level
     text: str
@@ -149,7 +149,7 @@ class Answer:
         return self.findings[0].level if self.findings else Level.OK
 
     def line(self) -> str:
-        """Return the line that plugins print."""
+        """Return the line that a monitoring plugin prints: result, findings, performance data."""
         told = [f.text for f in self.findings[:TOLD]]
         if len(self.findings) > TOLD:
             told.append(f"and {len(self.findings) - TOLD} more")
@@ -169,7 +169,7 @@ class Answer:
 
 
 def _wrong_usage(message: str, hint: str) -> Failure:
-    """Return the Failure for wrong usage, with a line that monitoring systems show."""
+    """Return the Failure for wrong usage, with a line on stdout for the monitoring system."""
     return Failure(message, hint, Level.UNKNOWN, _unknown(message, hint).line())
 
 
@@ -179,7 +179,10 @@ def _unknown(message: str, hint: str) -> Answer:
 
 
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
-    """Ask for the tunnels and judge them; UNKNOWN where that fails or takes too long."""
+    """Ask for the tunnels, judge them, and return the result.
+
+    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds.
+    """
     from ipsecwatch.cli.tunnels.own_names import in_pluto
 
     try:
@@ -258,7 +261,7 @@ def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Findin
 
 
 def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
-    """Yield findings for the number of tunnels that are up, and for unknown states."""
+    """Yield a finding if too few or too many tunnels are up, and one if some are unknown."""
     up = sum(row.state is TunnelState.UP for row in rows)
     text = f"{up} up"
     if wanted.critical and wanted.critical.alerts(up):
@@ -273,8 +276,8 @@ def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
 def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
     """Yield a finding if a tunnel isn't as it should be.
 
-    Unless it is ``required``, a tunnel that was taken down by hand or never tried is well, and so
-    is a client of a template.
+    Unless the tunnel is ``required``, it may be down by hand or because it was never tried, and a
+    template's client may be in any state.
     """
     level = _LEVELS[row.state]
     if not required and (
@@ -295,7 +298,7 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
-    """Return a tunnel's state as text: since when, and why."""
+    """Return a tunnel's name and state as text, with for how long and why."""
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ranges of numbers, as monitoring plugins take them for -w and -c.
+"""Ranges of numbers, as monitoring plugins accept them for -w and -c.
 
 Source: Monitoring Plugins Development Guidelines, "Threshold and Ranges".
 """
@@ -19,7 +19,7 @@ _RANGE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """The range of values that are fine, both ends included; ``inside``: those that alert."""
+    """A range of values, both ends included: others cause an alert, or with ``inside`` these."""
 
     text: str
     """The range as it was given, which performance data repeat."""
@@ -29,7 +29,10 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Return the range ``10``, ``10:``, ``~:10``, ``10:20`` or ``@10:20``. Raise ValueError."""
+        """Return the range in a text like ``10:20``. Raise ValueError.
+
+        ``10`` is 0 to 10; ``10:`` has no upper and ``~:10`` no lower end; ``@`` means ``inside``.
+        """
         found = _RANGE.fullmatch(text)
         if found is None or not (found["colon"] or found["high"]):
             raise ValueError(f"not a range: {text}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Decodes what terminals send when a key is pressed.
+"""Decodes the text that terminals send when keys are pressed, into the names of these keys. Pure.
 
-Pure: text in, names of keys out. The sequences are xterm's, which today's terminals all send for
-these keys. Other sequences are ignored.
+The sequences are xterm's, which today's terminals all send for these keys. Other sequences are
+ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ _BEGUN: Final = re.compile(r"\x1b(?:(?:\[|O)[0-9;]{0,16})?")
 def decode(text: str) -> tuple[list[str], str]:
     """Return the keys in a text, each a printable character or one of the names above.
 
-    The second value is the beginning of a sequence that isn't complete yet, such as a lone escape.
+    The second value is the end of the text, where that is an incomplete sequence, such as a lone
+    escape; else "".
     """
     found: list[str] = []
     at = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs polkit's password agent for terminals (pkttyagent) during a question to the service."""
+"""Runs polkit's password agent for terminals (pkttyagent) during a request to the service."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _READY: Final = 5.0
 async def password_agent() -> AsyncGenerator[None]:
     """Run polkit's password agent on this terminal, while the context lasts.
 
-    Without such an agent, or as root, nothing is run. The agent isn't registered as a fallback, as
-    systemctl does it: polkit 122 ignores a fallback for a process outside of any session, and a
-    user who typed ``--details`` here expects the question here.
+    Where none is installed, or for root, nothing is run. The agent isn't registered as a fallback,
+    as systemctl does it: polkit 122 ignores a fallback for a process outside of any session, and a
+    user who typed ``--details`` here expects to be asked for the password here.
     """
     import asyncio
     import termios
@@ -52,9 +52,9 @@ async def password_agent() -> AsyncGenerator[None]:
 
 
 async def _until_closed(fd: int) -> None:
-    """Wait until the agent has registered, which closes its end of the pipe.
+    """Wait until the agent has registered, and so closed its end of the pipe; close ours.
 
-    Wait _READY seconds at most, and close our end.
+    Wait _READY seconds at most.
     """
     import asyncio
 

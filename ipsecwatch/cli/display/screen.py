@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A terminal's whole screen to draw on, and the keys that are pressed there.
+"""Draws on a terminal's whole screen, and reads the keys that are pressed there.
 
 It uses plain ECMA-48 sequences, which all terminals except dumb ones understand. curses isn't used:
-its getch() doesn't fit the event loop, and its screen can't wait for a slow line. Only lines that
-changed are sent. While a slow line is still sending, newer pictures replace each other, and only
-the last is sent.
+its getch() doesn't fit the event loop, and its screen can't wait for a slow connection. Only lines
+that changed are sent. While a slow connection is still sending, newer contents of the screen
+replace each other, and only the last is sent.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
-"""Switch to the alternate screen, without cursor and wrapping, and clear it."""
+"""Switches to the alternate screen, without cursor and wrapping, and clears it."""
 _LEAVE: Final = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l"
 _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LONE_ESCAPE: Final = 0.2
 """Seconds after which an escape counts as a key, and not as the beginning of a sequence."""
-_FAREWELL: Final = 0.5
+_RESTORE_LIMIT: Final = 0.5
 """Seconds within which a terminal must take the sequences that restore it."""
 
 
 class Screen:
-    """The terminal, while the context lasts. Every end but SIGKILL restores it.
+    """The terminal's whole screen, while the context lasts; after it the terminal is as before.
 
-    ``on_key`` is called with keys (keys.py), ``on_resize`` when the size has changed or everything
-    must be drawn again, ``on_end`` when a signal or the terminal's end asks for the end.
+    ``on_key`` is called with each key (keys.py), ``on_resize`` when the size has changed or
+    everything must be drawn again, ``on_end`` when a signal asks this process to end, or the
+    terminal is gone. Raise Failure where there is no terminal. Only SIGKILL leaves the terminal
+    changed.
     """
 
     def __init__(
@@ -108,7 +110,7 @@ class Screen:
     # --- output -----------------------------------------------------------------------------
 
     def _send_next(self) -> None:
-        """Send the lines of the next picture that differ from what is shown."""
+        """Send those lines of the next content that differ from what is shown."""
         if self._next is None:
             return
         columns, height = self.size
@@ -128,7 +130,10 @@ class Screen:
         self._write()
 
     def _write(self) -> None:
-        """Write as much as the terminal accepts now; the event loop continues with the rest."""
+        """Write as much as the terminal accepts now, and the rest as soon as it accepts more.
+
+        Then send the next content, if there is one.
+        """
         loop = asyncio.get_running_loop()
         try:
             self._unsent = (
@@ -162,9 +167,10 @@ class Screen:
         self._press(self._typed + self._decoder.decode(data))
 
     def _press(self, text: str) -> None:
-        """Decode typed text, and call ``on_key`` for each key.
+        """Decode typed text, and call ``on_key`` with each key.
 
-        An incomplete sequence waits for its rest; a lone escape counts after _LONE_ESCAPE seconds.
+        An incomplete sequence is kept until its rest is typed, and counts as the key escape after
+        _LONE_ESCAPE seconds.
         """
         if self._escape is not None:
             self._escape.cancel()
@@ -182,7 +188,7 @@ class Screen:
         self._escape, self._typed = None, ""
         self._on_key(keys.ESCAPE)
 
-    # --- taking and giving back -------------------------------------------------------------
+    # --- entering and leaving ---------------------------------------------------------------
 
     def _enter(self) -> None:
         """Switch the terminal to single keys without echo, and to an empty screen.
@@ -207,13 +213,16 @@ class Screen:
             termios.tcsetattr(self._tty, termios.TCSANOW, self._before)
 
     def _redraw(self) -> None:
-        """Draw everything again: the size has changed, or another program wrote on the terminal."""
+        """Clear the screen, and have everything drawn again.
+
+        The size has changed, or the user asks for it as another program wrote on the terminal.
+        """
         self._shown = []
         self._send("\x1b[H\x1b[2J")
         self._on_resize()
 
     def _suspend(self) -> None:
-        """Stop this process as Ctrl-Z does others; when it continues, draw everything again."""
+        """Restore the terminal and stop this process; when it continues, draw everything again."""
         loop = asyncio.get_running_loop()
         self._leave()
         loop.remove_signal_handler(signal.SIGTSTP)
@@ -243,11 +252,11 @@ def _erased(line: str, columns: int) -> str:
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """Write the data, or give up after _FAREWELL seconds without progress."""
+    """Write the data, or give up after _RESTORE_LIMIT seconds without progress."""
     import select
 
     while data:
-        _, ready, _ = select.select([], [fd], [], _FAREWELL)
+        _, ready, _ = select.select([], [fd], [], _RESTORE_LIMIT)
         if not ready:
             return
         data = data[os.write(fd, data) :]

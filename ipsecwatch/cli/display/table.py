@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tables that fit the terminal: columns are left out, and cells are cut, before a line wraps."""
+"""Makes tables that fit the terminal: columns are left out, and cells cut, before a line wraps."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ NOTHING: Final = "-"
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[T]):
-    """One column: its text for a row, and how it may be shortened."""
+    """One column: its text for a row, and how it may be shortened. Widths are in cells."""
 
     title: str
     text: Callable[[T], str]
+    """Returns the text of a row's cell."""
     rank: int
     """Where there is no room for all columns, those with the lowest ranks stay."""
     least: int = 0
-    """The width to which the column may be cut, in cells; 0: it isn't cut."""
+    """The width to which the column may be cut; 0: it isn't cut."""
     wish: int = 0
-    """The width that it gets before others get more than their least, and before spare columns."""
+    """The width that the column gets before other columns get more than their ``wish``, and before
+    ``spare`` columns are shown."""
     spare: bool = False
-    """It is shown only where the others have the width that they wish."""
+    """Whether the column is shown only where the others have their ``wish``."""
     most: int = 1000
-    """The width to which it is cut even where there is room."""
+    """The width to which the column is cut even where there is room."""
     short: Callable[[T], str] | None = None
-    """Returns a shorter text, for where the whole one doesn't fit."""
+    """Returns a shorter text for a row, which is shown where the whole one doesn't fit."""
     right: bool = False
-    """Text is aligned to the right, as for numbers."""
+    """Whether texts are aligned to the right, as for numbers."""
     both_ends: bool = False
-    """A text is cut in its middle: names often differ at their end."""
+    """Whether texts are cut in their middle: names often differ at their end."""
     paint: Callable[[T, str], str] | None = None
-    """Colours a cell that already has its width."""
+    """Returns the text of a row's cell, which already has its width, with colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout(Generic[T]):
-    """The columns of a table with their widths, for some rows on some terminal."""
+    """The columns of a table, each with its width in cells."""
 
     columns: tuple[tuple[Column[T], int], ...]
 
@@ -75,9 +77,10 @@ class Layout(Generic[T]):
 def lay_out(
     columns: Sequence[Column[T]], rows: Iterable[T], wide: int | None, *, all_: bool = False
 ) -> Layout[T]:
-    """Return the layout for these rows; ``wide`` is None where lines may be of any length.
+    """Return the columns that fit into ``wide`` cells for these rows, with their widths.
 
-    ``all_``: keep columns whose cells are all empty, too.
+    Columns whose cells are all empty are left out, except with ``all_``. Where ``wide`` is None,
+    lines may be of any length, and all columns are kept.
     """
     rows = list(rows)
     natural: list[tuple[Column[T], int]] = []
@@ -93,9 +96,10 @@ def lay_out(
 
 
 def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Return the columns that have room: those of the lowest ranks, each cut to its least.
+    """Return the columns that fit into ``wide`` cells, each with its natural width.
 
-    A spare column is kept only where the others have the width that they wish.
+    Those of the lowest ranks come first, each counted with its least width; a spare column is kept
+    only where the columns before it have their ``wish``. ``natural``: columns and widths.
     """
     kept: list[tuple[Column[T], int]] = []
     used = -GAP
@@ -110,7 +114,11 @@ def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[
 
 
 def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Return the width of each column: first the least, then the wish, then what is left."""
+    """Return the columns with the widths that they get.
+
+    Each gets its least width first, then up to its ``wish``, then up to its natural width, as far
+    as there is room; those of lower rank come first.
+    """
     shares = {c.rank: _least(c, cells) for c, cells in kept}
     spare = max(0, wide - sum(shares.values()) - GAP * (len(kept) - 1))
     by_rank = sorted(kept, key=lambda n: n[0].rank)
@@ -122,7 +130,7 @@ def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T
 
 
 def _least(column: Column[T], cells: int) -> int:
-    """Return the width to which a column may be cut."""
+    """Return the width to which a column may be cut, where its natural width is ``cells``."""
     return min(cells, max(column.least, width(column.title))) if column.least else cells
 
 

@@ -52,9 +52,9 @@ class Row:
     since: float | None
     """Seconds since the epoch; None: unknown, as from a file."""
     since_known: bool
-    """Whether the change was seen; False: it has been so for longer than ``age``."""
+    """Whether the last change was seen; False: the state has lasted for longer than ``age``."""
     age: float | None
-    """For how many seconds it has been so; None: unknown."""
+    """For how many seconds the tunnel has been in its state; None: unknown."""
     children_up: int
     children: int
     instances: int
@@ -62,22 +62,22 @@ class Row:
     attempts: int = 0
     peer: str | None = None
     missing: tuple[Part, ...] = ()
-    """Parts that the text lacks, and that would show its state, or more of it."""
+    """Parts that pluto's text lacks, and that would show the state, or more of it."""
     incoming: str | None = None
     """pluto's log line about a failed attempt from outside that proved no identity."""
     incoming_at: float | None = None
     """When that attempt was, in seconds since the epoch."""
     bytes_in: int | None = None
-    """Bytes that its Child SAs have received since they were set up; None: not known."""
+    """Bytes that the tunnel's Child SAs have received since they were set up; None: not known."""
     bytes_out: int | None = None
     losses: int | None = None
-    """How often it went down within the last hour, as far as the service saw."""
+    """How often the tunnel went down within the last hour, as far as the service saw."""
     title: str = ""
-    """The name by which people know it, if it isn't ``name``: NetworkManager's name for a UUID."""
+    """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": there is none."""
 
     @property
     def shown(self) -> str:
-        """The name that people are shown."""
+        """The name that is shown to people."""
         return self.title or self.name
 
     @classmethod
@@ -90,7 +90,7 @@ class Row:
 
     @classmethod
     def of_tunnel(cls, t: Tunnel) -> Row:
-        """Return the row of a tunnel in one status, which has no times."""
+        """Return the row of a tunnel in one status of pluto's, which has no times."""
         return cls(
             t.name, t.state, t.last_state, t.reason, since=None, since_known=False, age=None,
             children_up=t.children_up, children=t.children, instances=t.instances,
@@ -120,11 +120,11 @@ class Paint:
         return self._sgr(_COLOURS[state], state.value if text is None else text)
 
     def dim(self, text: str) -> str:
-        """Return a text as less important."""
+        """Return a text in the faint style, for what is less important."""
         return self._sgr("2", text)
 
     def bold(self, text: str) -> str:
-        """Return a text as a heading."""
+        """Return a text in the bold style, for headings."""
         return self._sgr("1", text)
 
     def _sgr(self, code: str, text: str) -> str:
@@ -132,7 +132,7 @@ class Paint:
 
 
 def width(text: str) -> int:
-    """Return the terminal cells of a cleaned text (UAX 11; combining marks take none)."""
+    """Return the number of terminal cells of a cleaned text (UAX 11; combining marks take none)."""
     if text.isascii():
         return len(text)
     return sum(
@@ -147,7 +147,10 @@ def pad(text: str, cells: int) -> str:
 
 
 def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
-    """Return a text of at most ``cells`` cells, with an ellipsis at its end or in its middle."""
+    """Return a text cut to ``cells`` cells, with an ellipsis at its end or in its middle.
+
+    A text that fits is returned as it is.
+    """
     if width(text) <= cells:
         return text
     sign = "…" if can_show_symbols() else "~"
@@ -169,12 +172,12 @@ def _head(text: str, cells: int) -> str:
 
 
 def how_long(age: float, *, known: bool) -> str:
-    """Return an age as text; "over …" where its beginning wasn't seen."""
+    """Return an age as text; "over …" where it isn't ``known``, since its beginning wasn't seen."""
     return ago(age) if known else f"over {ago(age)}"
 
 
 def since(row: Row) -> str:
-    """Return since when a tunnel is in its state, and for how long; "" where that isn't known."""
+    """Return as text since when a tunnel has been in its state, and for how long; "": unknown."""
     if row.since is None or row.age is None:
         return ""
     age = how_long(row.age, known=row.since_known)
@@ -221,7 +224,7 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Return in one line what a table shows of a tunnel beside its state."""
+    """Return in one line what there is to say about a tunnel beside its state."""
     parts = []
     if row.children > 1:
         parts.append(f"{row.children_up} of {row.children} subnets")
@@ -289,7 +292,10 @@ def transition(
 
 
 def columns() -> int:
-    """Return the width for text: the terminal's, within bounds; _WIDEST without a terminal."""
+    """Return the width for text: the terminal's, but from _NARROWEST to _WIDEST.
+
+    Without a terminal, return _WIDEST.
+    """
     return max(_NARROWEST, min(_WIDEST, terminal_width() or _WIDEST))
 
 
@@ -299,9 +305,9 @@ def terminal_width() -> int | None:
 
 
 def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:
-    """Return labelled paragraphs as lines; those without text are left out.
+    """Return paragraphs, given as label and text, as lines; those without text are left out.
 
-    A line end in a text stays one; a line that is too long is broken at blanks.
+    Each line of a text begins a new line, and one that is too long is broken at blanks.
     """
     out: list[str] = []
     for label, text in rows:
@@ -333,7 +339,10 @@ def wrapped(lines: Iterable[str]) -> list[str]:
 
 
 def colour_wanted() -> bool:
-    """Return whether stdout takes colour (no-color.org, TERM=dumb)."""
+    """Return whether to print colours: stdout is a terminal that has them, and NO_COLOR is unset.
+
+    Source: no-color.org.
+    """
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )

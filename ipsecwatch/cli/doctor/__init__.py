@@ -47,7 +47,7 @@ _COLOURS: Final = {
 }
 _SUBJECT: Final = 15
 _ENOUGH: Final = 60
-"""Columns from which on subject and text fit side by side."""
+"""The width in columns from which on subject and text are printed side by side."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,17 +66,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def examine(places: Places | None = None, instance: str = "") -> list[Finding]:
-    """Run all checks, and return their findings in order. It takes little more than LIMIT."""
+    """Run all checks, and return their findings in order. This takes little more than LIMIT."""
     machine = Machine(places, instance)
     try:
-        found = await asyncio.gather(*(_look(check, machine) for check in CHECKS))
+        found = await asyncio.gather(*(_run(check, machine) for check in CHECKS))
     finally:
         await machine.close()
     return [finding for findings in found for finding in findings]
 
 
-async def _look(check: Check, machine: Machine) -> list[Finding]:
-    """Run one check; return a finding also where it fails or takes too long."""
+async def _run(check: Check, machine: Machine) -> list[Finding]:
+    """Run one check, and return its findings; where it fails or takes too long, return that."""
     subject = check.__name__.replace("_", " ")
     try:
         return await limited(check(machine))

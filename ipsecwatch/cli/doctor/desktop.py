@@ -65,7 +65,7 @@ async def notification_server(machine: Machine) -> list[Finding]:
 
 
 async def mutes(machine: Machine) -> list[Finding]:
-    """Look whether this user has muted tunnels, of which the agent tells nothing then."""
+    """Check whether this user has muted tunnels, about which no notification is shown then."""
     subject = "mutes"
     try:
         muted = await in_thread(lambda: load(machine.places.mutes, time.time()))

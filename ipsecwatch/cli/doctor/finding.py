@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a check of the doctor's found: whether a thing is well, and what repairs it."""
+"""The result of one of the doctor's checks: whether a thing is well, and what repairs it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """How a thing is."""
+    """Whether a thing is well."""
 
     GOOD = "good"
     BAD = "bad"
-    """It keeps people from seeing their tunnels, or will do so."""
+    """The thing keeps people from seeing their tunnels, or will do so."""
     OFF = "off"
     """An optional part that is missing, or something that can't be checked from here."""
 
