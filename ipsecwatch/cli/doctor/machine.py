@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What the doctor's checks share: both buses, the service's snapshot, units. Each is asked once.
+"""Looks up facts about the machine for the doctor's checks, each once: buses, units, the service.
 
 Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor has to
-find. Whatever may block runs in a thread that the process doesn't wait for at its end.
+find. Whatever may block runs in a thread for which the process doesn't wait at its end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LIMIT: Final = 5.0
 """Seconds that one check may take; all of them run at the same time."""
 ASKING: Final = 4.0
-"""Seconds for one answer. It is less than LIMIT, so that the check can report who didn't answer."""
+"""Seconds for one answer: less than LIMIT, so that the check can report who didn't answer."""
 
 SYSTEMD: Final = "org.freedesktop.systemd1"
 _SYSTEMD_PATH: Final = "/org/freedesktop/systemd1"
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where files are on a machine."""
+    """The paths of the files that the checks read; tests have others."""
 
     service_settings: Path = config.SERVICE_FILE
     agent_settings: Path = field(default_factory=config.agent_file)
@@ -52,7 +52,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit's properties, as systemd reports them."""
+    """The state of a systemd unit, in systemd's own words."""
 
     load: str
     active: str
@@ -67,7 +67,10 @@ class Unit:
 
 
 class Machine:
-    """Asks each question once, however many checks need the answer."""
+    """Facts about the machine and one service on it.
+
+    Each is looked up once, and kept for all checks that need it.
+    """
 
     def __init__(self, places: Places | None = None, instance: str = "") -> None:
         self.places = places or Places(config.settings_file(instance))
@@ -75,14 +78,14 @@ class Machine:
         self.name = bus_name(instance)
         """The service's bus name."""
         self.unit_name = unit_name(instance)
-        """The service's systemd unit, as people type it."""
+        """The service's systemd unit, without ``.service``."""
         self.service = f"{self.unit_name}.service"
         self.root = os.geteuid() == 0
         self._asked: dict[object, asyncio.Future[Any]] = {}
         self._connections: list[BusConnection] = []
 
     async def bus(self, kind: BusKind) -> BusConnection:
-        """Return a connection to a bus. Raise BusError."""
+        """Return the connection to a bus, which all checks share. Raise BusError."""
         return await self._once(("bus", kind), lambda: self._connect(kind))
 
     async def snapshot(self) -> client.Snapshot:
@@ -94,7 +97,7 @@ class Machine:
         return await self._once("settings", self._settings)
 
     async def unit(self, name: str, kind: BusKind = "system") -> Unit:
-        """Return a unit of the system's or the session's systemd. Raise BusError."""
+        """Return the state of a unit of the system's or the session's systemd. Raise BusError."""
         return await self._once(("unit", kind, name), lambda: self._unit(name, kind))
 
     async def owner(self, name: str, kind: BusKind = "system") -> str | None:
@@ -105,25 +108,25 @@ class Machine:
             return None
 
     async def starts(self, name: str, kind: BusKind = "system") -> bool:
-        """Return whether a bus can start the owner of a name. Raise BusError."""
+        """Return whether a bus can start a program that owns this name. Raise BusError."""
         bus = await self.bus(kind)
         return name in (await bus.call_bus("ListActivatableNames", "")).body[0]
 
     async def close(self) -> None:
-        """Cancel what is still being asked, and close the connections."""
+        """Cancel all requests that are still open, and close the connections."""
         for asked in self._asked.values():
             asked.cancel()
         for connection in self._connections:
             await connection.close()
 
     async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return the answer to a question, which is asked only the first time.
+        """Return what ``ask`` returned for this key; call it only the first time.
 
-        A check that runs out of time doesn't cancel the question for the others.
+        When a check runs out of time, the request goes on for the others.
         """
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(ask())
-        # A check that runs out of time must not cancel the question for the others.
+        # A check that runs out of time must not cancel the request for the others.
         answer: T = await asyncio.shield(self._asked[key])
         return answer
 
@@ -139,7 +142,10 @@ class Machine:
             return config.Settings()
 
     async def _unit(self, name: str, kind: BusKind) -> Unit:
-        """Return a unit. Properties are read only where it is loaded. Raise BusError."""
+        """Ask systemd for the state of a unit. Raise BusError.
+
+        Most properties are read only where the unit is loaded.
+        """
         bus = await self.bus(kind)
         manager = f"{SYSTEMD}.Manager"
         reply = await bus.call(
@@ -166,9 +172,10 @@ async def _get(bus: BusConnection, path: str, interface: str, name: str) -> obje
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Return what ``work`` returns, from a thread that doesn't keep the process from ending.
+    """Run ``work`` in a thread, and return what it returns. Raise what it raises.
 
-    It is for work that may block, such as reading from a dead network drive. Raise what it raises.
+    It is for work that may block, such as reading from a dead network drive. The process may end
+    while the thread still runs.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -191,12 +198,12 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def _later(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Call a function in the event loop, unless the loop is closed."""
+    """Call a function in the event loop, from another thread, unless the loop is closed."""
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)
 
 
 async def limited(work: Coroutine[Any, Any, T]) -> T:
-    """Return what a check returns. Raise TimeoutError after LIMIT seconds."""
+    """Run a check, and return its result. Raise TimeoutError after LIMIT seconds."""
     async with asyncio.timeout(LIMIT):
         return await work

@@ -54,7 +54,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
 
 
 async def _asked(settings: config.Settings) -> Finding:
-    """Return the finding of asking pluto itself, which root may do."""
+    """Ask pluto itself, which root may do, and return whether it answers, as a finding."""
     asker = PlutoClient(settings.control_socket, whack=settings.whack, timeout=ASKING)
     try:
         await asker.ask()
@@ -66,7 +66,7 @@ async def _asked(settings: config.Settings) -> Finding:
 
 
 def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
-    """Return the finding about pluto from the state of its unit."""
+    """Return whether pluto runs, as a finding, by the state of its systemd unit."""
     if unit is None:
         return off(subject, "only root, or the service, can see whether it runs")
     if unit.active == "active":
@@ -94,7 +94,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Check what this user may see."""
+    """Check whether this user may see the details of tunnels."""
     subject = "rights"
     if machine.root:
         return [good(subject, "you are root: all details, and pluto itself can be asked")]
@@ -148,7 +148,7 @@ async def service(machine: Machine) -> list[Finding]:
 
 
 def _not_running(machine: Machine, unit: Unit) -> Finding:
-    """Return the finding for a unit that isn't active."""
+    """Return the finding for the service's unit where it isn't active."""
     if unit.active == "inactive":
         mend = f"systemctl enable --now {machine.unit_name}"
         return bad("service", f"{machine.service} isn't started", mend)
@@ -179,7 +179,7 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Check whether the bus policy lets this user ask, and the service have its name."""
+    """Check whether the bus policy allows this user to ask, and the service to own its name."""
     subject, places = "bus policy", machine.places.policies
     try:
         await machine.snapshot()
@@ -195,7 +195,7 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Check whether the service answers, and what it reports about tunnels."""
+    """Check whether the service answers, its last poll is recent, and it has tunnels."""
     subject = "answers"
     try:
         owner = await machine.owner(machine.name)
@@ -218,7 +218,7 @@ async def answers(machine: Machine) -> list[Finding]:
 
 
 async def versions(machine: Machine) -> list[Finding]:
-    """Compare the versions that run with those that are installed."""
+    """Check whether the versions of ipsecwatch and libreswan that run are those installed."""
     seen = await _snapshot(machine)
     if seen is None:
         return [good("versions", f"this is ipsecwatch {__version__}")]
@@ -237,7 +237,7 @@ async def versions(machine: Machine) -> list[Finding]:
 
 
 async def _whack_versions(configured: str) -> set[str]:
-    """Return the versions of all programs of libreswan's that are found."""
+    """Return the versions of all installed whack programs that are found."""
     versions = whack.Versions()
     deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock
     paths = await in_thread(lambda: whack.find(configured))
@@ -266,7 +266,7 @@ async def settings_files(machine: Machine) -> list[Finding]:
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
-    """Check where the service reads pluto's log."""
+    """Check whether the service can read pluto's log, and where it does."""
     seen = await _snapshot(machine)
     if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -282,7 +282,7 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Check whether all of pluto's last answer was understood."""
+    """Check whether pluto's last answer was complete, and all its lines were recognised."""
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -302,7 +302,7 @@ async def journal(machine: Machine) -> list[Finding]:
 
 
 def _journal(machine: Machine) -> list[Finding]:
-    """Return the findings about the journal: it may block on its files."""
+    """Return the findings about the journal. Reading its files may block."""
     subject, places = "journal", machine.places
     if not places.journal.exists():
         text = "journald isn't there: there will be no history"
@@ -340,7 +340,7 @@ async def kernel_events(machine: Machine) -> list[Finding]:
 
 
 async def polkit(machine: Machine) -> list[Finding]:
-    """Check for polkit, which decides who besides root may see details."""
+    """Check whether polkit is there, which decides who besides root may see details."""
     try:
         there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
     except BusError:
@@ -360,7 +360,7 @@ async def _snapshot(machine: Machine) -> client.Snapshot | None:
 
 
 async def _unit(machine: Machine, name: str) -> Unit | None:
-    """Return a unit of the system; None where systemd can't be asked."""
+    """Return the state of a unit of the system; None where systemd can't be asked."""
     try:
         return await machine.unit(name)
     except BusError:

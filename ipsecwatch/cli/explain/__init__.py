@@ -41,14 +41,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    print(_told(args))
+    print(_explanation(args))
     return EXIT_OK
 
 
-def _told(args: argparse.Namespace) -> str:
-    """Return the explanation of what was given. Raise Failure.
+def _explanation(args: argparse.Namespace) -> str:
+    """Return the explanation of a file, a word or a tunnel, as the arguments ask. Raise Failure.
 
-    Only the tables that are needed for its kind are imported.
+    Only the modules that are needed for it are imported.
     """
     if args.list:
         from ipsecwatch.cli.explain import own_words
@@ -63,7 +63,7 @@ def _told(args: argparse.Namespace) -> str:
     if args.what != "-" and not os.path.exists(args.what):  # False also for impossible paths
         from ipsecwatch.cli.explain import word
 
-        return word.told(args.what, as_json=args.json)
+        return word.explanation(args.what, as_json=args.json)
     from ipsecwatch.cli.explain import text
 
     if args.what == "-" and sys.stdin.isatty():
@@ -77,7 +77,10 @@ _CONVERT: Final = (
 
 
 def _decoded(data: bytes) -> str:
-    """Return the text of a file; PowerShell writes UTF-16. Raise Failure where it isn't text."""
+    """Return the text in a file's bytes: UTF-8, or UTF-16, as PowerShell writes it.
+
+    Raise Failure for bytes that aren't text.
+    """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")
     if data.startswith(b"\x1f\x8b"):

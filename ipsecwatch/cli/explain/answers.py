@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Divides a text with several answers of pluto's, from different times or machines.
+"""Divides a text that has several answers of pluto's, from different times or machines.
 
-What one answer says about a tunnel must not be mixed with what another says about it.
+Two answers may differ about the same tunnel, and must not be mixed.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of a text that has several."""
+    """One of pluto's answers in a text that has several."""
 
     line: int
-    """The number of its first line in the text; the first is 1."""
+    """The number of the answer's first line in the text; the text's first line is 1."""
     report: Report
     tunnels: list[Tunnel]
 
@@ -45,15 +45,14 @@ _ONCE: Final = re.compile(
     rf"|#{NUMBER}: {_NAME}(?=[^\n]{{0,200}}, type=[A-Z]))",
     re.ASCII,
 )
-"""What an answer has only once: its headings, and the first words of a connection, state, or
-counter. After a state's name comes its port, so that the line with its SPIs doesn't match."""
+"""Matches what an answer has only once: its headings, and the first words of a connection, state,
+or counter. After a state's name comes its port, so that the line with its SPIs doesn't match."""
 
 
 def divide(text: str) -> list[tuple[int, str]]:
-    """Return the pieces of a text, cut before each line that begins another answer.
+    """Return the answers in a text, each as the number of its first line, and its text.
 
-    That is a line which an answer has only once, and which was there before. Each piece is the
-    number of its first line, and its text. A single piece: the text has one answer.
+    Another answer begins with each line that an answer has only once, and that was there before.
     """
     lines = plain(text).split("\n")
     starts, seen = [0], dict[str, str]()
@@ -72,10 +71,11 @@ def divide(text: str) -> list[tuple[int, str]]:
 
 
 def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
-    """Return whether ``what``, which an answer has only once, begins another answer.
+    """Return whether a line begins another answer, by ``what`` it has in it.
 
-    The same line twice doesn't. In one connection list a name may be that of several connections,
-    where somebody removed the names.
+    ``what`` is something that an answer has only once; ``seen`` has the lines of the present answer
+    by theirs. The same line twice begins no answer. Neither does a second connection of the same
+    name in one connection list: somebody may have made all names the same.
     """
     if what not in seen:
         return False
@@ -86,7 +86,7 @@ def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
 
 
 def is_ambiguous(c: Connection) -> bool:
-    """Return whether the lines of one name belong to several connections.
+    """Return whether a connection's lines are really those of several connections with one name.
 
     A connection has one line each with its newest SAs and its serial number. In a text that
     contains the same connection twice, these lines are the same.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One tunnel of a status in plain words: its ends, state, age and SAs, and what to do."""
+"""Describes one tunnel of a status in plain words: its ends, state and SAs, and what to do."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _FEW: Final = 6
 
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
-    """Return the facts about a tunnel; ``counters`` are exact ones by serial number, if any.
+    """Return the facts about a tunnel.
 
-    Unless ``all_listed``, there may be connections, of this tunnel too, that the text doesn't show.
+    ``counters``: those of Child SAs from ``trafficstatus``, by serial number. ``all_listed``: the
+    text shows all connections; otherwise it may lack some, also of this tunnel.
     """
     told = reason_text(t.reason, t)
     return [
@@ -46,14 +47,14 @@ def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = Tru
 
 
 _UNTOLD: Final = (Reason.NONE, Reason.OTHER)
-"""Reasons that explain nothing here."""
+"""Reasons whose sentence isn't shown, as it explains nothing here."""
 
 
 # --- What it joins --------------------------------------------------------------------------
 
 
 class _Side(NamedTuple):
-    """One end of a pair of subnets."""
+    """One end of a pair of subnets: address, identity, and subnet, as pluto prints them."""
 
     host: str | None
     identity: str | None
@@ -61,7 +62,7 @@ class _Side(NamedTuple):
 
 
 def _pairs(t: Tunnel) -> list[Topology]:
-    """Return the tunnel's pairs of subnets; of an opportunistic group, its networks."""
+    """Return the tunnel's pairs of subnets; those of its networks for an opportunistic group."""
     instances = [c for c in t.connections if c.instance]
     networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
     return [x for c in networks or instances or t.connections for x in c.topologies]
@@ -72,7 +73,7 @@ def _their_side(x: Topology) -> _Side:
 
 
 def _end(sides: list[_Side]) -> str:
-    """Return one end as text: its subnets, its addresses, and its identities."""
+    """Return one end of a tunnel as text: its subnets, its addresses, and its identities."""
     if not sides:
         return ""
     clients = _few([clean(s.client) for s in sides if s.client])
@@ -96,11 +97,11 @@ _NOT_HOSTS: Final = (
     ("%any", "any address"), ("%opportunistic", "any peer of the group"),
     ("%group", "any peer of the group"), ("%virtual", "any address"),
 )  # fmt: skip
-"""Words in the place of an address, by their beginning."""
+"""How words are shown that pluto prints in the place of an address, by their beginning."""
 
 
 def _few(names: Iterable[str]) -> str:
-    """Return different names as text, up to _FEW of them, and the number of the others."""
+    """Return the first _FEW of these names as text, each once, and the number of the others."""
     all_ = list(dict.fromkeys(names))
     more = f" and {len(all_) - _FEW} more" if len(all_) > _FEW else ""
     return ", ".join(all_[:_FEW]) + more
@@ -110,7 +111,7 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
-    """Return the tunnel's state as text, with what the text shows about it."""
+    """Return the tunnel's state in words, with its cause as far as the status shows it."""
     if t.unresolved is not None and not t.state.carries:
         return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
@@ -129,7 +130,10 @@ def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> s
 
 
 def _up(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
-    """Return that the tunnel is up, and what shows it where no SA is in the text."""
+    """Return in words that the tunnel is up, with its number of pairs of subnets.
+
+    Where no SA of it is in the text, the words say what else shows that it is up.
+    """
     told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
     if not all_listed and any(c.name != t.name and not c.instance for c in t.connections):
         pairs = f"{t.children} pairs" if t.children > 1 else "one pair"
@@ -143,7 +147,7 @@ _BY_LIST: Final = "as the connection list has it"
 
 
 def _unknown(t: Tunnel) -> str:
-    """Return why the tunnel's state isn't known, and what is known."""
+    """Return in words why the tunnel's state isn't known, and what is known nevertheless."""
     told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:
         return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
@@ -156,7 +160,7 @@ _CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
 
 
 def _missing(t: Tunnel) -> str:
-    """Return the names of the connections without an established Child SA."""
+    """Return as text the names of the tunnel's connections that have no established Child SA."""
     up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
         (c.name, c.instance) for c in t.connections if c.newest_child is not None
     }
@@ -165,7 +169,7 @@ def _missing(t: Tunnel) -> str:
 
 
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
-    """Return what a waiting tunnel waits for: traffic, or peers."""
+    """Return in words what a waiting tunnel waits for: traffic, or peers."""
     if t.instances:
         shown = "" if all_listed else ", by what the text shows"
         return f"a connection for whoever comes; {t.instances} here now{shown}"
@@ -177,7 +181,7 @@ def _waiting(t: Tunnel, *, all_listed: bool) -> str:
 
 
 def _down(t: Tunnel) -> str:
-    """Return that the tunnel is down, and why where its routing shows that."""
+    """Return in words that the tunnel is down, and why, where its routing shows that."""
     if _has_ike(t):
         return f"down. {_CHILDLESS}, and none is asked for"
     routing = next((c.routing for c in t.connections if c.routing), None)
@@ -191,7 +195,7 @@ def _has_ike(t: Tunnel) -> bool:
 
 
 def _trying(t: Tunnel) -> str:
-    """Return how far a tunnel that is being negotiated has come."""
+    """Return in words how far a tunnel's negotiation has come, or why there is none now."""
     state = _furthest(t.states)
     if state is not None:
         return f"on its way. {_meaning(state)}"
@@ -211,7 +215,7 @@ def _trying(t: Tunnel) -> str:
 
 
 def _furthest(states: Sequence[SaState]) -> SaState | None:
-    """Return the furthest of our negotiations; None: there is none."""
+    """Return the SA whose negotiation, begun by us, has come furthest; None: there is none."""
     begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
     return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
 
@@ -244,7 +248,7 @@ def _advice(t: Tunnel) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Return whether a tunnel is down without a fault."""
+    """Return whether a tunnel is down without a fault: nobody wants it up."""
     well = t.unresolved is None and not _unoriented(t)
     return t.state is TunnelState.DOWN and not t.states and well
 
@@ -272,7 +276,7 @@ def _unoriented(t: Tunnel) -> bool:
 
 
 def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
-    """Return the facts about the tunnel's SAs, up to _FEW of them."""
+    """Return the facts about the first _FEW of the tunnel's SAs, and the number of the others."""
     by_name = {(c.name, c.instance): c for c in t.connections}
     told = _furthest(t.states) if _is_trying(t) else None
     found: Facts = []
@@ -287,14 +291,14 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
 
 
 def _own(t: Tunnel, counters: Mapping[int, Traffic]) -> list[Traffic]:
-    """Return the counters of the tunnel's Child SAs whose state isn't in the text."""
+    """Return the counters of the tunnel's Child SAs that have no state line in the text."""
     keys = {c.key for c in t.connections}
     told = {s.serial for s in t.states}
     return [x for x in counters.values() if (x.name, x.instance) in keys and x.serial not in told]
 
 
 def _counted(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
-    """Return the facts about Child SAs of which only the counters are in the text."""
+    """Return the facts about the tunnel's Child SAs that have only counters in the text."""
     own = _own(t, counters)
     more = [("", f"and {len(own) - _FEW} more Child SAs")] if len(own) > _FEW else []
     return [("Child SA", traffic(x)) for x in own[:_FEW]] + more
@@ -308,9 +312,10 @@ def sa(
     *,
     known: bool = False,
 ) -> str:
-    """Return one SA as text; ``known``: the meaning of its state was already given.
+    """Return one SA in words: its state, age, traffic, user, and next event.
 
-    ``all_`` are the SAs among which the newest is looked for.
+    ``all_``: the text's SAs, among which a newer one may be. ``counted``: its counters from
+    ``trafficstatus``. ``known``: leave out the meaning of its state, which is already in the text.
     """
     parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
@@ -324,7 +329,7 @@ def sa(
 def _standing(
     s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
 ) -> str:
-    """Return whether an SA is established, and whether it is the newest; or its state."""
+    """Return in words that an SA is established, and whether it has a successor; else its state."""
     if s.established and _is_succeeded(s, all_):
         return f"is established{_successor(s, all_, connection)}"
     if s.established:
@@ -336,8 +341,8 @@ def _standing(
 def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     """Return whether an SA is no longer the newest of its connection.
 
-    A line that was cut may have lost the word "newest": then it counts as the newest unless another
-    one does.
+    An SA whose line was cut may have lost the word "newest", and so counts as the newest unless
+    another SA has that word.
     """
     if s.newest:
         return False
@@ -352,14 +357,14 @@ def _has_newer(s: SaState, all_: Iterable[SaState]) -> bool:
 
 
 def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | None) -> str:
-    """Return in words why an SA isn't in use any more."""
+    """Return in words why an established SA isn't in use any more."""
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
     return ", and has a successor" if _has_newer(s, all_) else ", but isn't the newest"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
-    """Return what an SA's state means; ``lower``: without a capital letter."""
+    """Return the meaning of an SA's state; ``lower``: it begins without a capital letter."""
     known = _story(s)
     told = known.meaning.rstrip(".") if known is not None else "a state that this program is new to"
     return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
@@ -372,9 +377,10 @@ def _story(s: SaState) -> state_table.StateInfo | None:
 
 
 def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> str:
-    """Return since when an SA has existed; "": not known. A tunnel is older after a rekey.
+    """Return as text since when an SA has existed, or for how long; "": not known.
 
-    Without exact counters it is derived from the lifetime and the time left.
+    Where ``counted`` has no time, the age is the SA's lifetime less the time that is left. After a
+    rekey the tunnel is older than its SAs.
     """
     if counted is not None and counted.add_time:
         return f"since {terminal.moment(counted.add_time)}"
@@ -390,10 +396,11 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
 
 
 def _patience(s: SaState, connection: Connection | None) -> str:
-    """Return for how long a request is unanswered at least; "" for less than _LONG seconds.
+    """Return as text for how long, at least, a request of ours has had no answer.
 
-    pluto repeats a request after its retransmit-interval, and then after twice the time of each
-    time before: the time left shows how often that was.
+    Return "" for less than _LONG seconds. pluto repeats a request after its retransmit-interval,
+    and then each time after twice the pause before. The time left until the next repetition shows
+    how long the present pause is, and so how many there were.
     """
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
@@ -411,11 +418,11 @@ def _patience(s: SaState, connection: Connection | None) -> str:
 
 
 _LONG: Final = 10
-"""Seconds without an answer from which on they are mentioned."""
+"""The number of seconds without an answer from which on it is mentioned."""
 
 
 def _carried(s: SaState, counted: Traffic | None) -> str:
-    """Return a Child SA's counters as text."""
+    """Return in words what a Child SA has carried; "" for an IKE SA."""
     if s.kind is not SaKind.CHILD:
         return ""
     got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
@@ -464,7 +471,7 @@ def amount(count: int) -> str:
 
 
 def _next(s: SaState) -> str:
-    """Return the SA's next event and the time left; "": none is known."""
+    """Return in words an SA's next event and the time left until it; "": none is known."""
     for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
@@ -475,13 +482,13 @@ def _next(s: SaState) -> str:
 
 
 def _silence(s: SaState) -> str:
-    """Return that an established SA waits for an answer that should come at once; else ""."""
+    """Return in words that an established SA's peer owes an answer; "" where it owes none."""
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer owes an answer: it is silent if this lasts for seconds" if waits else ""
 
 
 def _plain(timer: str) -> str:
-    """Return a timer's name as releases from 4.5 on print it."""
+    """Return a timer's name without the prefixes that releases before 4.5 print."""
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain NAME``: explains how a tunnel is now, by the service."""
+"""``ipsecwatch explain NAME``: explains a tunnel's present state, as the service reports it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The service's answer: the tunnel of that name, all names, or why there is none."""
+    """The result of asking the service for a tunnel."""
 
     row: terminal.Row | None
+    """The tunnel; None: there is none of that name, or the service doesn't answer."""
     names: Collection[str] = ()
+    """The names of all tunnels."""
     trouble: str = ""
+    """Why the service doesn't answer; "": it does."""
     unit: str = IPSEC
     """The systemd unit that runs pluto; "": none is known to."""
 
 
 def look_up(name: str, instance: str = "") -> Live:
-    """Ask an instance of the service for the tunnel of this name."""
+    """Ask the service, or an instance of it, for the tunnel of this name; return the result.
+
+    The name may be NetworkManager's name for a tunnel that pluto knows by a UUID.
+    """
     try:
         seen = asyncio.run(client.snapshot(instance=instance))
     except client.ClientError as e:
@@ -44,14 +50,20 @@ def look_up(name: str, instance: str = "") -> Live:
     return Live(terminal.Row.of_view(found) if found else None, views, unit=seen.unit)
 
 
-def told(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
-    """Return the explanation of a tunnel's present state, as lines."""
+def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
+    """Return the explanation of a tunnel's present state, as text of several lines.
+
+    ``unit``: the systemd unit that runs pluto. ``wide``: the width of the text in columns.
+    """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
     return "\n".join([title, *terminal.facts(facts(row, unit), paint, wide)])
 
 
 def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
-    """Return labels and paragraphs: state, since when, why, and what to do."""
+    """Return the facts about a tunnel as labels and paragraphs: state, reason, what to do.
+
+    ``unit``: the systemd unit that runs pluto.
+    """
     why = explained(row.reason, unit)
     blamed = row.reason is not Reason.NONE
     return [
@@ -67,7 +79,7 @@ def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
 
 
 def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
-    """Return the same as an object for JSON."""
+    """Return a tunnel's row, reason and facts as an object for JSON."""
     why = reason_json(row.reason, words_for(row.reason, unit))
     kept = {"kind": "tunnel", **asdict(row), **why}
     return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

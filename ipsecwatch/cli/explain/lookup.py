@@ -26,9 +26,9 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
 def states(word: str) -> list[StateInfo]:
-    """Return the states with this name or story. STATE_ may be missing; case doesn't count.
+    """Return the states of SAs that have this name or story; upper and lower case are the same.
 
-    In ``NAME (story)``, as a state line has it, the name decides.
+    The prefix STATE_ may be missing. In ``NAME (story)``, as a state line has it, the name decides.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
@@ -40,7 +40,10 @@ def states(word: str) -> list[StateInfo]:
 
 
 def other(word: str) -> list[tuple[str, str, str]]:
-    """Return what else a word may be: its kind, the word as printed, and its meaning."""
+    """Return what a word means that is neither a state nor an error.
+
+    Each item is the kind of word, the word as pluto prints it, and its meaning.
+    """
     found = []
     for kind, words in _TABLES:
         found += [(kind, w, told) for w, told in words.items() if w.lower() == word.lower()]
@@ -55,7 +58,7 @@ _TABLES: Final = (
 
 
 def known_words() -> dict[str, str]:
-    """Return all words of these tables as printed, by the form that is compared."""
+    """Return all words that can be explained, as they are printed, by the form that is compared."""
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
@@ -65,7 +68,7 @@ def known_words() -> dict[str, str]:
 
 
 def similar(word: str, names: Collection[str] = ()) -> list[str]:
-    """Return words, or names of tunnels among ``names``, that may have been meant."""
+    """Return words, and names of tunnels from ``names``, that are similar to a mistyped word."""
     known = known_words()
     known |= {name.lower(): name for name in names}
     return suggest.similar(_plain(word), known)
@@ -75,7 +78,7 @@ _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", r
 
 
 def words_in(text: str) -> list[str]:
-    """Return a few known words in a text, in their order."""
+    """Return the first _FEW words of a text that can be explained, in the text's order."""
     found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
     return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
 
@@ -85,14 +88,14 @@ _FEW: Final = 4
 
 
 def _plain(word: str) -> str:
-    """Return a word in the form that is compared."""
+    """Return a word in the form that is compared: in lower case, without STATE_ in front."""
     word = word.upper()
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
     return word.lower()
 
 
-def told(word: str, paint: terminal.Paint, wide: int) -> str:
+def explanation(word: str, paint: terminal.Paint, wide: int) -> str:
     """Return the explanation of a word; "" where it isn't known."""
     parts = [_state(s, paint, wide) for s in states(word)]
     parts += [
@@ -112,7 +115,7 @@ def _paragraph(
 
 
 def _errors(word: str) -> list[OwnWord]:
-    """Return the error notifications of this name, and other words for errors."""
+    """Return the error notifications and other error words of this name."""
     return [
         OwnWord(
             f"error that one side tells the other (IKEv{n.version}, {n.number})"
@@ -139,7 +142,7 @@ def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
 
 
 def _class(s: StateInfo) -> str:
-    """Return in a few words what kind of state it is."""
+    """Return in a few words of which kind a state is: IKE version, SA, who began, stage."""
     version = f"IKEv{s.ike_version}" if s.ike_version else ""
     kind = {SaKind.IKE: "IKE SA", SaKind.CHILD: "Child SA", None: ""}[s.kind]
     role = {Role.INITIATOR: "we began", Role.RESPONDER: "the peer began", None: ""}[s.role]
@@ -147,7 +150,7 @@ def _class(s: StateInfo) -> str:
 
 
 def _wordings(wordings: Sequence[Wording]) -> str:
-    """Return texts, one a line, each after the releases that print it."""
+    """Return texts, each on a line of its own, after the releases of libreswan that print it."""
     spans = [_span(w) for w in wordings]
     widest = max(map(terminal.width, spans), default=0)
     return "\n".join(
@@ -156,14 +159,14 @@ def _wordings(wordings: Sequence[Wording]) -> str:
 
 
 def _span(w: Wording) -> str:
-    """Return the releases that print a text."""
+    """Return in words the releases of libreswan that print a text."""
     if w.last == MAIN:
         return f"from {w.first} on"
     return w.first if w.first == w.last else f"{w.first} to {w.last}"
 
 
 def as_json(word: str) -> list[dict[str, Any]]:
-    """Return the same as objects for JSON."""
+    """Return the meanings of a word as objects for JSON; an empty list where it isn't known."""
     found: list[dict[str, Any]] = [
         {
             "kind": "state",

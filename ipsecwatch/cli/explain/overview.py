@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Return the tunnels of a text, which may be incomplete; those with trouble first.
+    """Return the tunnels of a report, which may be incomplete; those with trouble first.
 
-    A name whose lines belong to several connections isn't a tunnel.
+    A name whose lines belong to several connections is left out.
     """
     known = [
         t for t in single_report.tunnels_of(report).values()
@@ -44,7 +44,7 @@ _ORDER: Final = (
 
 
 def check(report: Report, tunnels: list[Tunnel]) -> None:
-    """Raise Failure where a report contains nothing to explain."""
+    """Raise Failure where a report, with its tunnels, contains nothing to explain."""
     if tunnels or report.states or report.traffic or report.shunts or report.other:
         return
     if _answers_not(report):
@@ -59,12 +59,12 @@ def check(report: Report, tunnels: list[Tunnel]) -> None:
 
 
 def _answers_not(report: Report) -> bool:
-    """Return whether the text says that whack, or pluto, gave no answer."""
+    """Return whether a report's text says that pluto didn't answer whack."""
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
 def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
-    """Return the explanation as lines."""
+    """Return the explanation of a report and its tunnels, as lines of at most ``wide`` columns."""
     out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     alike = _alike(tunnels)
@@ -93,9 +93,9 @@ def _lists_all(report: Report) -> bool:
 
 
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
-    """Return the groups of tunnels that are summed up, each with its description.
+    """Return groups of tunnels that are described together, each with its description.
 
-    A few tunnels of such a kind aren't summed up.
+    A group of only a few tunnels isn't returned: these are described one by one.
     """
     groups = (
         ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
@@ -116,7 +116,10 @@ _IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
 
 
 def _heading(report: Report, tunnels: list[Tunnel]) -> str:
-    """Return the first line: the release, and the number of tunnels in each state."""
+    """Return the first line: the release, and the number of tunnels in each state.
+
+    Without tunnels, return what the report is instead.
+    """
     of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
     if tunnels:
         numbers = [(s, sum(t.state is s for t in tunnels)) for s in TunnelState]
@@ -134,7 +137,10 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
 
 
 def _loaded(totals: Totals) -> str:
-    """Return pluto's own counts of connections; ``routed`` (main) includes those that are up."""
+    """Return in words how many connections pluto counts: loaded, routed, up.
+
+    On main, ``routed`` includes those that are up.
+    """
     loaded = totals.loaded or 0
     told = [f"{loaded} connection{'s are' if loaded != 1 else ' is'} loaded"]
     for count, word in ((totals.routed, "routed"), (totals.active, "up")):
@@ -144,7 +150,7 @@ def _loaded(totals: Totals) -> str:
 
 
 def _refusal(report: Report) -> ReasonText:
-    """Return why there is no answer, and what to do."""
+    """Return why pluto didn't answer, and what to do, for the text in ``report.why``."""
     why = report.why or ""
     known = (told for said, told in _REFUSALS if said in why)
     return next(known, REASON_TEXTS[Reason.PLUTO_UNREACHABLE])
@@ -176,9 +182,9 @@ _REFUSALS: Final = (
 def _others(
     report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
 ) -> dict[str, describe.Facts]:
-    """Return the facts about what belongs to no connection of the text, by name.
+    """Return the facts about what belongs to none of the tunnels, by name.
 
-    These are SAs, counters, bare shunts, and the answers of other commands.
+    These are SAs, counters, bare shunts, and the answers of other commands than ``status``.
     """
     told = {s.serial for t in tunnels for s in t.states}
     found: dict[str, describe.Facts] = {}
@@ -245,7 +251,7 @@ _FATES: Final = {
 
 
 def _counts(report: Report) -> describe.Facts:
-    """Return the facts of ``briefstatus`` or ``globalstatus``."""
+    """Return the facts in an answer to ``briefstatus`` or ``globalstatus``: numbers of SAs."""
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
     counters = daemon_info.counters(report)
@@ -259,7 +265,7 @@ def _name(of: SaState | Traffic | Brief | Lease) -> str:
 
 
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Return what else matters about pluto and the text, one sentence or more each."""
+    """Return remarks about pluto and the text, each of one sentence or more."""
     out = []
     if _answers_not(report) and (tunnels or report.states or report.traffic):
         refusal = _refusal(report)
@@ -297,7 +303,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
 
 
 def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Return what the text doesn't show of pluto's tunnels."""
+    """Return remarks about what the text doesn't show: SAs, or some of the connections."""
     out = []
     totals, known = report.totals, report.knowledge
     counted = totals.ipsec or totals.ike
@@ -314,7 +320,7 @@ _REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE 
 
 
 def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
-    """Return the same as an object for JSON."""
+    """Return the explanation of a report and its tunnels as an object for JSON."""
     counters = {t.serial: t for t in report.traffic}
     return {
         "format": 1,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The meaning of our own words: the states of a tunnel, and the reasons why one isn't up."""
+"""Explains ipsecwatch's own words: the states of a tunnel, and the reasons why one isn't up."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _MORE: Final = {
     Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
     Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",
 }
-"""What is known of a reason beside its sentence."""
+"""What is known about some reasons beside their sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnWord:
-    """One of our words, with its kind, its meaning, and what to do."""
+    """A word that can be explained, with its kind, its meaning, and what to do."""
 
     kind: str
     word: str
@@ -48,7 +48,10 @@ class OwnWord:
 
 
 def own_words(word: str) -> list[OwnWord]:
-    """Return the states and reasons of this name. Case doesn't count; "-" may be "_" or a blank."""
+    """Return the tunnel state and the reason of this name, as far as there are any.
+
+    Upper and lower case are the same, and "-" may also be "_" or a blank.
+    """
     spelt = word.strip().lower().replace("_", "-").replace(" ", "-")
     found = [
         OwnWord("state of a tunnel", s, told) for s, told in STATE_MEANINGS.items() if s == spelt
@@ -57,7 +60,7 @@ def own_words(word: str) -> list[OwnWord]:
 
 
 def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
-    """Return a reason's sentence with what else is known about it, and what to do.
+    """Return a reason with its sentence, what else is known about it, and what to do.
 
     ``unit`` is the systemd unit that runs pluto; "": none is known to.
     """
@@ -67,7 +70,7 @@ def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
 
 
 def table() -> dict[str, Any]:
-    """Return the sentences and the advice by code, as ``reasons.json`` has them."""
+    """Return the content of ``reasons.json``: sentences and advice by code."""
     from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # a single word doesn't need it
 
     return {
@@ -79,7 +82,7 @@ def table() -> dict[str, Any]:
 
 
 def listed(*, as_json: bool) -> str:
-    """Return all reasons as lines; as JSON, the content of the installed ``reasons.json``."""
+    """Return all reasons with their sentences and advice as text, or as JSON (table())."""
     if as_json:
         import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads a text from a user: its repaired status, its log lines, and the tunnels of both."""
+"""Reads a text that a user has: the status and the log lines in it, and the tunnels in both."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The content of a text."""
+    """What a text contains."""
 
     log: LogText
+    """The text's log lines."""
     report: Report
     """The rest of the text, read as a status."""
     tunnels: list[Tunnel]
@@ -35,7 +36,7 @@ class Reading:
 
 
 def read(text: str) -> Reading:
-    """Return the content of a text, which may have been changed by a mail or a terminal."""
+    """Return what a text contains, which a mail program or a terminal may have changed."""
     log = _log(_out_of_json(text))
     report = repair.read(log.rest)
     if log.lines:
@@ -47,7 +48,10 @@ def read(text: str) -> Reading:
 
 
 def _log(text: str) -> LogText:
-    """Return a text's log lines; none in a status that can be read without repair."""
+    """Return a text divided into its log lines and the rest.
+
+    A status that can be read without repair has no log lines.
+    """
     report = parse(text)
     if report.complete and not report.unrecognised_count:
         return log_text.LogText((), (), text)
@@ -55,9 +59,9 @@ def _log(text: str) -> LogText:
 
 
 def _answers(text: str) -> tuple[Answer, ...]:
-    """Return the answers of a text that has several; empty for one.
+    """Return pluto's answers in a text that has several of them; () for a text with one.
 
-    Reasons of the log aren't added, as it isn't known to which answer they belong.
+    Reasons that the log shows aren't added, as it isn't known to which answer they belong.
     """
     pieces = answers.divide(text)
     if len(pieces) == 1:
@@ -67,7 +71,10 @@ def _answers(text: str) -> tuple[Answer, ...]:
 
 
 def _out_of_json(text: str) -> str:
-    """Return the strings of a text that is JSON, as some programs save output."""
+    """Return the strings of a text that is JSON, one a line; any other text as it is.
+
+    Some programs save output as JSON.
+    """
     if text.lstrip()[:1] not in ("{", "["):
         return text
     try:

@@ -5,8 +5,8 @@ On its way a text loses line ends, so that several records are on one line, or g
 where a terminal wrapped it. It loses the blanks in front of keys, and is quoted, coloured, logged
 or escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
 
-Finding records within a line means trusting its content, also the words of a peer. So a text that
-can be read without repair isn't changed.
+To find records within a line, its content has to be trusted, also the words of a peer in it. So a
+text that can be read without repair isn't changed.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ _EMPTY: Final = re.compile(r"(?:0\d\d(?:\s+|$))*", re.ASCII)
 
 
 def read(text: str) -> Report:
-    """Return the report of a text that may have to be repaired.
+    """Return the report of a text, which is repaired first where that is needed.
 
-    A terminal adds line ends within words, a mail program between them. Which it was is judged by
-    the length of the lines, and by the way of joining that makes more of the text readable.
+    A terminal adds line ends within words, a mail program between them. Both ways of joining lines
+    are tried, and the report is returned of which more could be read.
     """
     whole = parse(text)
     if _is_whole(whole, text):
@@ -104,12 +104,12 @@ def _is_whole(report: Report, text: str) -> bool:
 
 
 def _damage(report: Report) -> tuple[int, int]:
-    """Return a sort key: what couldn't be read, then, negative, what could."""
+    """Return a sort key by which the report is lowest of which most could be read."""
     return report.unrecognised_count + _lacks(report), -_readable(report)
 
 
 def _readable(report: Report) -> int:
-    """Return how much could be read of SAs, counters and totals."""
+    """Return the number of facts that could be read about SAs, counters and totals."""
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
     counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
     totals = report.totals
@@ -124,7 +124,7 @@ def _readable(report: Report) -> int:
 
 
 def _leases(t: Traffic) -> int:
-    """Return the number of leased addresses, less the number of words that aren't addresses."""
+    """Return the number of leased addresses minus the number of other words among them."""
     return sum(1 if _ADDRESS.fullmatch(lease) else -1 for lease in t.lease)
 
 
@@ -132,20 +132,20 @@ _ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 
 
 def _lacks(report: Report) -> int:
-    """Return how much is missing in records that could be read."""
+    """Return the number of facts that are missing, or strange, in records that could be read."""
     strange = sum(s.guessed + len(s.extra) + (not state_table.find(s.story)) for s in report.states)
     return strange + sum(not c.topologies for c in report.connections)
 
 
 def _in_order(lines: list[str]) -> str:
-    """Return records with a line each: SAs last, as in a status, then a blank line."""
+    """Return the records in these lines as a text, a line each: SAs last, as in a status."""
     found = [record for line in lines for record in _records(line)]
     first = [r for r in found if not _is_sa(r)]
     return "".join(f"{r}\n" for r in [*first, *(r for r in found if _is_sa(r)), ""])
 
 
 def _clean(text: str) -> list[str]:
-    """Return the lines without quotation marks, log prefixes, indent and shell prompts."""
+    """Return a text's lines without quotation marks, log prefixes, indent and shell prompts."""
     lines = plain(text).split("\n")
     lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
@@ -155,10 +155,11 @@ def _clean(text: str) -> list[str]:
 
 
 def _unwrapped(lines: Iterable[str]) -> list[str]:
-    """Return lines without the marks of a quotation, and without the prefix of syslog.
+    """Return lines without quotation marks, and without the prefixes of syslog, in front.
 
-    They are removed only where a record follows one, or where at least a third of all lines have
-    one: a single such line may be a wrapped one, ``192.1.2.45<gw.example.com>[@gw]``.
+    A mark or prefix is removed only where a record follows one, or where at least a third of all
+    lines have one: otherwise it may be a part of a wrapped line,
+    ``192.1.2.45<gw.example.com>[@gw]``.
     """
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
@@ -170,7 +171,7 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Return each record's line with the lines after it that may have been wrapped."""
+    """Return pieces of lines: each record's line with the lines after it that may belong to it."""
     out: list[list[str]] = []
     joins = False
     for line in lines:
@@ -185,7 +186,7 @@ def _pieces(lines: list[str]) -> list[list[str]]:
 
 
 def _begins(line: str) -> bool:
-    """Return whether a record begins in a line, perhaps after joined empty lines."""
+    """Return whether a line begins with a record, perhaps after the prefixes of empty lines."""
     m = _EMPTY.match(line)
     rest = line[m.end() :] if m else line
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
@@ -195,10 +196,10 @@ class _Wrap(NamedTuple):
     """The way in which lines were wrapped."""
 
     width: int
-    """Columns of the widest line that was continued."""
+    """The width in columns of the widest line that was wrapped."""
     at_blanks: bool
-    """Wrapped at a blank, as by mail programs and ``fold -s``; else at the last column, as by
-    terminals."""
+    """Whether lines were wrapped at blanks, as by mail programs and ``fold -s``; else they were
+    wrapped at the last column, as by terminals."""
 
     def gap(self, line: str, rest: str) -> str:
         """Return what was between a line and its continuation: a blank, or nothing."""
@@ -223,24 +224,27 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 
 
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
-    """Return the records with their wrapped lines joined; prose after them stays apart."""
+    """Return all pieces' lines, with wrapped lines joined; prose after a record isn't joined."""
     # Prose comes after one or a few records; a wrapped text has many such lines.
     wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
     return [line for piece in pieces for line in _join(piece, wrap, wrapped=wrapped)]
 
 
 def _gains(piece: list[str], wrap: _Wrap) -> bool:
-    """Return whether more of a record can be read with the lines after it."""
+    """Return whether more of a record can be read if the lines after it are joined to it."""
     return len(piece) > 1 and (scores := _scores(piece[0], piece, 1, wrap))[0] < max(scores)
 
 
 _FEW: Final = 3
 _WINDOW: Final = 20
-"""Lines that are joined before they are judged; one of pluto's has up to 1,024 characters."""
+"""The number of lines that are tried at once; a line of pluto's has up to 1,024 characters."""
 
 
 def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
-    """Return how much can be read if 0, 1, 2 … of the lines from ``at`` on are joined."""
+    """Return how much can be read if 0, 1, 2 … of a piece's lines are joined to ``text``.
+
+    ``at`` is the number of the first of these lines in the piece.
+    """
     # The last record alone: several may stand on one line.
     joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]
     window = piece[at : at + _WINDOW]
@@ -281,7 +285,7 @@ def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
 
 
 def _worth(text: str) -> int:
-    """Return how much of one record can be read, less how much can't."""
+    """Return the number of facts in one record that can be read, minus those that can't."""
     report = parse(_in_order([text]))
     unread = [
         x for c in report.connections if isinstance(x := connection_fields(c)["unread"], list)
@@ -301,7 +305,7 @@ def _is_known(line: str) -> bool:
 
 
 def _records(line: str) -> list[str]:
-    """Return the records of a line, each repaired."""
+    """Return the records that are on one line, each with the blanks that libreswan prints."""
     starts = [m.start() for m in _RECORD.finditer(line)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
@@ -311,7 +315,7 @@ def _records(line: str) -> list[str]:
 
 
 def _restored(record: str) -> str:
-    """Return a record with the blanks that libreswan prints before a key or a line."""
+    """Return a record with the blanks at the places where libreswan prints them."""
     if record.startswith(_PROCESSES.lstrip()):
         return f"  {record}"
     m = _BARE_SHUNT.fullmatch(record)
@@ -328,7 +332,7 @@ def _restored(record: str) -> str:
 
 
 def _is_sa(record: str) -> bool:
-    """Return whether a record is a state or a pending line."""
+    """Return whether a record is a line about an SA: a state, or a pending one."""
     return _SA.match(record) is not None
 
 

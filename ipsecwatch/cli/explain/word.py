@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.explain.live import Live
 
 
-def told(word: str, *, as_json: bool) -> str:
-    """Return the explanation of a word, or else of the tunnel of that name. Raise Failure."""
+def explanation(word: str, *, as_json: bool) -> str:
+    """Return the explanation of a word, a log line, or the tunnel of that name. Raise Failure."""
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line
     found = lookup.as_json(word)
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     if found:
-        return _words_json(found) if as_json else lookup.told(word, paint, wide)
+        return _words_json(found) if as_json else lookup.explanation(word, paint, wide)
     return tunnel(word, "", as_json=as_json)
 
 
 def tunnel(name: str, instance: str, *, as_json: bool) -> str:
-    """Return the explanation of a tunnel's present state. Raise Failure."""
+    """Ask the service for a tunnel, and return the explanation of its state. Raise Failure."""
     from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
 
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
@@ -36,7 +36,7 @@ def tunnel(name: str, instance: str, *, as_json: bool) -> str:
         raise _nothing(name, answer)
     if as_json:
         return _words_json([live.as_json(answer.row, answer.unit)])
-    return live.told(answer.row, answer.unit, paint, wide)
+    return live.explanation(answer.row, answer.unit, paint, wide)
 
 
 def _log_line(line: str, *, as_json: bool) -> str:
@@ -53,7 +53,7 @@ def _words_json(found: list[dict[str, Any]]) -> str:
 
 
 def _nothing(word: str, answer: Live) -> Failure:
-    """Return the Failure for what isn't a file, a word or a tunnel, with a suggestion."""
+    """Return the Failure for a word that can't be explained, with a suggestion if there is one."""
     within = lookup.words_in(word) if " " in word else []
     if within:
         return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")

@@ -23,7 +23,7 @@ T = TunnelState
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters of a bar."""
+    """The characters that stand for the states in a bar."""
 
     up: str
     mixed: str
@@ -33,7 +33,7 @@ class Glyphs:
 
     @property
     def legend(self) -> str:
-        """Their explanation in one line."""
+        """The explanation of the characters, in one line."""
         return (
             f"{self.up} up  {self.mixed} partly  {self.off} not up  {self.waiting} on demand  "
             f"{self.unknown} not known  blank: not watched"
@@ -52,7 +52,7 @@ def glyphs() -> Glyphs:
 def bar(
     spans: Iterable[Span], since: float, until: float, cells: int, chars: Glyphs, paint: Paint
 ) -> str:
-    """Return a tunnel's bar between two moments."""
+    """Return a tunnel's bar of ``cells`` characters for the time from ``since`` to ``until``."""
     counted = _count(spans, since, until, cells)
     states = [_state(seconds) for seconds in counted]
     signs = {
@@ -69,7 +69,7 @@ def bar(
 def _count(
     spans: Iterable[Span], since: float, until: float, cells: int
 ) -> list[dict[TunnelState, float]]:
-    """Return the seconds in each state, for each cell."""
+    """Return for each cell of a bar how many seconds of it the tunnel was in which state."""
     out: list[dict[TunnelState, float]] = [{} for _ in range(cells)]
     width = (until - since) / cells
     for span in spans:
@@ -86,9 +86,10 @@ def _count(
 
 
 def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
-    """Return what a cell shows: STUCK for not up, PARTIAL for a mixture; None: not watched.
+    """Return the state that a cell shows, from the seconds in each state; None: not watched.
 
-    Even the shortest outage is shown.
+    STUCK stands for not up, and PARTIAL for up during a part of the time: even the shortest outage
+    is shown.
     """
     known = [s for s in seconds if s is not T.UNKNOWN]
     if not known:
@@ -106,7 +107,7 @@ _STEPS: Final = (
 
 
 def ruler(since: float, until: float, cells: int) -> str:
-    """Return local times to be written above a bar, as many as fit."""
+    """Return the line above a bar, with as many local times as fit, each above its cell."""
     wide = (until - since) / cells
     day = max(_STEPS) if until - since > 400 * 86400 else 86400
     form = "%H:%M" if until - since <= 2 * day else "%m-%d"
@@ -122,7 +123,7 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return round local times with ``step`` seconds between them."""
+    """Return the round local times between two moments, with ``step`` seconds between them."""
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []
     moment = midnight

@@ -23,7 +23,7 @@ OTHERS = sorted({*glossary.ROUTING, *glossary.POLICY, *glossary.MARKS, *glossary
 
 
 def told(word: str) -> str:
-    return lookup.told(word, terminal.Paint(False), 80)
+    return lookup.explanation(word, terminal.Paint(False), 80)
 
 
 def test_every_state_is_told_by_each_of_its_names() -> None:

@@ -18,7 +18,7 @@ from ipsecwatch.tunnel import Reason, TunnelState
 def test_every_state_is_told(state: TunnelState) -> None:
     for word in (state.value, state.value.upper(), f" {state.value} "):
         assert STATE_MEANINGS[state] in [w.meaning for w in own_words(word)]
-    assert state.value in lookup.told(state.value, terminal.Paint(False), 80)
+    assert state.value in lookup.explanation(state.value, terminal.Paint(False), 80)
 
 
 @pytest.mark.parametrize("state", TunnelState)
@@ -35,7 +35,7 @@ def test_every_reason_is_told_with_its_advice(reason: Reason) -> None:
 
 
 def test_a_silent_peer_may_have_refused_our_proposal() -> None:
-    told = lookup.told("no-answer", terminal.Paint(False), 200)
+    told = lookup.explanation("no-answer", terminal.Paint(False), 200)
     assert "refuses our ike= proposal" in told
     for word in ("STATE_PARENT_I1", "IKE_SA_INIT_I", "sent IKE_SA_INIT request", "STATE_MAIN_I1"):
         assert "refuses our ike= proposals" in " ".join(lookup.states(word)[0].sticks.split())
