@@ -59,7 +59,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def _print(line: str) -> None:
-    """Print a line, if there is one, where somebody reads it."""
+    """Print a line, unless it is "". Where nobody reads stdout, raise no error."""
     try:
         print(line, end="\n" if line else "", flush=True)
     except OSError:
@@ -67,12 +67,15 @@ def _print(line: str) -> None:
 
 
 def _silence() -> None:
-    """Send all further output to /dev/null."""
+    """Redirect stdout to /dev/null from now on."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:
-    """Run the verb, with debug logging where that is set. Raise Failure."""
+    """Parse the command line, run the verb, and return its exit code. Raise Failure.
+
+    Begin debug logging first, where IPSECWATCH_DEBUG is set.
+    """
     verb = argv[0] if argv else ""
     if verb not in VERBS:
         return _without_verb(argv)
@@ -87,7 +90,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _without_verb(argv: list[str]) -> int:
-    """Handle --help and --version. Raise Failure for anything else but an empty line."""
+    """Handle a command line without a known verb: --help, --version, or nothing.
+
+    Raise Failure for any other. Return the exit code.
+    """
     if argv and not argv[0].startswith("-"):
         from ipsecwatch.cli import suggest
 
@@ -106,7 +112,7 @@ def parser_of(verb: str) -> argparse.ArgumentParser:
 
 
 def summary() -> Parser:
-    """Return a parser that lists each verb with its description only."""
+    """Return a parser for ``ipsecwatch --help``: it has all verbs, without their arguments."""
     whole, verbs = _bare()
     for name, does in VERBS.items():
         verbs.add_parser(name, help=does)
@@ -114,7 +120,7 @@ def summary() -> Parser:
 
 
 def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]]:
-    """Return the top parser and its action for verbs, which has none yet."""
+    """Return the parser of the whole command line, and its action to which verbs are added."""
     whole = Parser(
         prog="ipsecwatch",
         description="Watches libreswan IPsec tunnels, and only watches.",

@@ -55,7 +55,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> str:
-    """Add or remove a mute, as the arguments ask; return a line about it, or "". Raise Failure."""
+    """Add or remove a mute, as the arguments ask; return a line about it. Raise Failure.
+
+    Return "" where the arguments name no tunnel, and nothing is changed.
+    """
     name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
         if args.undo or args.until:
@@ -75,7 +78,7 @@ def _change(args: argparse.Namespace) -> str:
 
 
 def _name(given: str | None) -> str | None:
-    """Return the name by which the agent knows a tunnel: NetworkManager's name for a UUID."""
+    """Return the name by which the agent knows a tunnel: for a UUID, NetworkManager's name."""
     if given is None or not is_uuid(given):
         return given
     known = asyncio.run(names_of([given]))

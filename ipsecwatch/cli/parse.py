@@ -54,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
 def to_json(report: Report) -> dict[str, Any]:
     """Return the object that ``parse`` prints for a report (format 1).
 
-    Bytes that aren't UTF-8 are lone surrogates in its strings, U+DC80 to U+DCFF. Beside what
-    decides about tunnels it has everything else that was printed: ``details`` of a connection
-    (connection_fields.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and the
-    counters of ``globalstatus`` (daemon_info.py), the ``pools`` of ``addresspoolstatus`` and the
-    lines of ``briefconnectionstatus`` as ``briefs``.
+    Bytes that aren't UTF-8 are lone surrogates in its strings, U+DC80 to U+DCFF. It has everything
+    that libreswan printed, not only what the states of tunnels depend on: the ``details`` of each
+    connection (connection_fields.py), ``settings``, ``interfaces``, ``algorithms``, ``db_ops`` and
+    the counters of ``globalstatus`` (daemon_info.py), the ``pools`` of ``addresspoolstatus``, and
+    the lines of ``briefconnectionstatus`` as ``briefs``.
     """
     totals = report.totals
     return {
@@ -98,7 +98,10 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def _tunnel(t: Tunnel) -> dict[str, Any]:
-    """Return a tunnel's state by this text alone, and which missing parts would show more."""
+    """Return a tunnel, with its state by this text alone, as an object for JSON.
+
+    ``missing`` lists the parts that the text lacks, and that would show more about the state.
+    """
     return {
         "name": t.name,
         "state": t.state,

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     name = clean(str(args.out))
     print(f"{recorder.answers} answers and {recorder.lines} log lines in {name}")
     if redactor is not None:
-        print(redact.told(redactor.counts()))
+        print(redact.summary(redactor.counts()))
     else:
         print(f"Before you show it to anybody: ipsecwatch redact {name} NEW")
     return EXIT_OK
@@ -98,7 +98,7 @@ class _Recorder:
         self._settings = settings
         self._interval = interval
         self._redactor = redactor
-        self._logs = PlutoLogs(settings, self._heard, lambda: None)
+        self._logs = PlutoLogs(settings, self._record_line, lambda: None)
         self._pluto_client = PlutoClient.of(settings)
         self._version: str | None = None
         self._reader = Reader()
@@ -111,10 +111,9 @@ class _Recorder:
         self.lines = 0
 
     async def run(self, duration: float | None) -> None:
-        """Record until the time is over, or a signal comes. Raise Failure where nothing can be.
+        """Record until ``duration`` seconds are over (None: no limit), or a signal comes.
 
-        ``duration`` is in seconds; None: no limit. Nothing can be recorded where this user may not
-        ask pluto, or where libreswan isn't installed.
+        Raise Failure where this user may not ask pluto, or libreswan isn't installed.
         """
         loop = asyncio.get_running_loop()
         stop = asyncio.Event()
@@ -138,7 +137,7 @@ class _Recorder:
             self._screen.close()
 
     async def _rounds(self, rest: float, stop: asyncio.Event, end: float) -> None:
-        """Ask again and again until ``stop`` or ``end``, with pauses between the rounds.
+        """Ask pluto again and again until ``stop`` is set, or until the loop's time ``end``.
 
         ``rest`` is the first pause, in seconds.
         """
@@ -152,7 +151,7 @@ class _Recorder:
             rest = await self._round()
 
     async def _round(self) -> float:
-        """Ask for status and traffic, and write them; return the seconds to wait after that."""
+        """Ask pluto for status and traffic, and record both; return the seconds to wait then."""
         status = await self._ask(Command.STATUS)
         self._write(status)
         await self._follow()
@@ -162,13 +161,16 @@ class _Recorder:
         return max(self._interval, self._rest(status) + self._rest(traffic))
 
     def _rest(self, entry: dict[str, Any] | None) -> float:
-        """Return the seconds without a question that an answer costs: BUDGET times its duration."""
+        """Return how many seconds pluto is left alone after an answer: BUDGET times its duration.
+
+        ``entry`` is the answer's entry in the recording; None: there was no answer.
+        """
         return BUDGET * float(entry["took"]) if entry else 0.0
 
     async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
-        """Ask pluto once; return the recording's entry, or None where it can't be asked this.
+        """Ask pluto once; return the entry for the recording; None: it can't be asked this.
 
-        Raise Failure at the first question where recording would be useless.
+        ``first``: raise Failure where this user may not ask, or libreswan isn't installed.
         """
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
@@ -180,18 +182,21 @@ class _Recorder:
             if e.trouble is Trouble.UNAVAILABLE:
                 return None
             if command is Command.STATUS:
-                self._screen.look(Poll(at, mono, pluto=e.pluto, why=str(e)))
+                self._screen.record(Poll(at, mono, pluto=e.pluto, why=str(e)))
             return entry | _failed(e, round(time.monotonic() - mono, 3))
         self._logs.answered(answer)
         if command is Command.STATUS:
             report = self._reader.read(answer.text, "status")
             self._answered = answer, report
             self._version = report.version or self._version
-            self._screen.look(Poll(at, mono, report))
+            self._screen.record(Poll(at, mono, report))
         return entry | _answered(answer)
 
     async def _follow(self) -> None:
-        """Read the file that pluto logs to, as the service does."""
+        """Record the new lines of the file that pluto logs to, if there is one.
+
+        Print why that file can't be read, when that changes.
+        """
         if self._answered is not None:
             answer, report = self._answered
             await self._logs.follow(answer, daemon_info.log_file(report), time.time())
@@ -200,8 +205,8 @@ class _Recorder:
             if trouble:
                 self._screen.say(f"pluto's log file: {trouble}")
 
-    def _heard(self, line: LogLine, *, from_file: bool) -> bool:
-        """Record a log line. Return False: no line causes an earlier question."""
+    def _record_line(self, line: LogLine, *, from_file: bool) -> bool:
+        """Record a log line. Return False: no log line makes the recorder ask pluto earlier."""
         self.lines += 1
         entry = {"at": round(line.at, 3), "journal": line.text, "identifier": line.identifier}
         self._put(entry if from_file else {**entry, "unit": self._settings.unit})
@@ -220,7 +225,7 @@ class _Recorder:
 
 
 def _refuse(e: AskError, settings: Settings) -> None:
-    """Raise Failure where recording is forbidden, or libreswan isn't installed."""
+    """Raise Failure where an error means that this user may not ask, or there is no libreswan."""
     if e.forbidden:
         raise Failure(str(e), e.hint_for(find_unit(settings.unit)))
     never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
@@ -232,14 +237,14 @@ def _refuse(e: AskError, settings: Settings) -> None:
 
 
 def _failed(e: AskError, took: float) -> dict[str, Any]:
-    """Return the fields of an entry for a question that failed; ``took`` is in seconds."""
+    """Return the fields of a recording's entry for a failed request; ``took`` is in seconds."""
     fields = {"exit": None, "stdout": e.partial, "stderr": "", "took": took, "via": e.via}
     hangs = e.trouble is Trouble.UNREACHABLE and "within" in str(e)
     return {**fields, "error": str(e), **({"timed_out": True} if hangs else {})}
 
 
 def _answered(answer: Answer) -> dict[str, Any]:
-    """Return the fields of an entry for an answer."""
+    """Return the fields of a recording's entry for an answer."""
     return {
         "exit": answer.exit if answer.via is Via.WHACK else None,
         "stdout": answer.text,
@@ -250,15 +255,18 @@ def _answered(answer: Answer) -> dict[str, Any]:
 
 
 class _Screen:
-    """Prints on stderr how pluto is, when that changes; on a terminal the counts, in one line."""
+    """Prints the progress of a recording on stderr.
+
+    It prints pluto's state whenever that changes, and on a terminal a line with the counts so far.
+    """
 
     def __init__(self) -> None:
         self._tracker = Tracker()
         self._is_terminal = sys.stderr.isatty()
         self._said = ""
 
-    def look(self, poll: Poll) -> None:
-        """Record a poll, and print how pluto is if that has changed."""
+    def record(self, poll: Poll) -> None:
+        """Update what is known from a poll, and print pluto's state if that has changed."""
         self._tracker.observe(poll)
         how = _how(self._tracker.pluto if poll.report else poll.pluto, poll)
         if how != self._said and (how or self._said):
@@ -266,12 +274,12 @@ class _Screen:
         self._said = how
 
     def say(self, text: str) -> None:
-        """Print one line."""
+        """Print one line, in place of the counts."""
         self.close()
         print(clean(text), file=sys.stderr, flush=True)
 
     def show(self, counts: str) -> None:
-        """Print the counts so far, over the counts printed before."""
+        """Print the counts on a terminal, in place of those printed before."""
         if self._is_terminal:
             rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
             tunnels = terminal.count(rows) if rows else "no tunnels"
@@ -286,7 +294,7 @@ class _Screen:
 
 
 def _how(pluto: PlutoState, poll: Poll) -> str:
-    """Return how pluto is in words; "" where it runs normally."""
+    """Return pluto's state in words; "" where pluto runs and answers."""
     if pluto is PlutoState.STARTING:
         return "pluto is starting, which is recorded."
     return f"{poll.why}, which is recorded." if poll.report is None else ""

@@ -60,20 +60,20 @@ def run(args: argparse.Namespace) -> int:
         redactor.again()
         _write(args.out, iter([redactor.text(text).encode("utf-8", "surrogateescape")]))
     what = "a recording" if is_recording else "a text"
-    print(f"{what.capitalize()}. {told(redactor.counts())}", file=sys.stderr)
+    print(f"{what.capitalize()}. {summary(redactor.counts())}", file=sys.stderr)
     print("Look at it once before you send it: what is no name to us may be one to you.",
           file=sys.stderr)  # fmt: skip
     return EXIT_OK
 
 
-def told(counts: Mapping[Kind, int]) -> str:
-    """Return in words how much was replaced."""
+def summary(counts: Mapping[Kind, int]) -> str:
+    """Return a sentence on how many values of each kind were replaced."""
     listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
     return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."
 
 
 def create(make: Callable[[], T], path: Path) -> T:
-    """Return what ``make`` returns. Raise Failure where the file ``path`` can't be made."""
+    """Return what ``make`` returns. Raise Failure where it can't make the file ``path``."""
     try:
         return make()
     except OSError as e:
@@ -82,9 +82,9 @@ def create(make: Callable[[], T], path: Path) -> T:
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
-    """Return the data without gzip's compression. Raise Failure.
+    """Return the data, decompressed if it is gzip's. Raise Failure.
 
-    The readable beginning of a damaged file is returned.
+    Of a damaged file the readable beginning is returned.
     """
     if not data.startswith(GZIP):
         return data
@@ -105,7 +105,7 @@ def _unpacked(data: bytes, name: str) -> bytes:
 
 
 def _is_recording(data: bytes) -> bool:
-    """Return whether the first line is the head of a recording."""
+    """Return whether the data is a recording: its first line is the head of one."""
     head = _object(data[: data.find(b"\n") + 1 or len(data)])
     return head is not None and head.get("kind") == recording.KIND
 
@@ -122,7 +122,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
     """Yield the lines of a recording, redacted. Lines that aren't JSON objects are left out.
 
-    ``said``: print how many were left out.
+    ``said``: print the number of lines that were left out.
     """
     at, number, lost = 0, 0, 0
     while at < len(data):

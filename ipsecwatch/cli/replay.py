@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]:
-    """Yield every transition of a recording, those of the first report included.
+    """Yield all transitions in a recording, beginning with those of the first report.
 
-    Raise RecordingError. ``clock`` waits before each entry.
+    ``clock`` waits before each entry; None: nothing waits. Raise RecordingError.
     """
     _, entries = recording.read(path)
     tracker, reader = Tracker(), Reader()
@@ -74,13 +74,13 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
 
 @dataclass(slots=True)
 class _Clock:
-    """Waits as long as the recording did, divided by its speed."""
+    """Waits between entries as long as there was between them, divided by ``speed``."""
 
     speed: float
     start: tuple[float, float] | None = None
 
     def wait(self, at: float) -> None:
-        """Wait until the entry's time ``at``, in seconds since the epoch, is due."""
+        """Wait until the entry of time ``at``, in seconds since the epoch, is due."""
         if self.speed <= 0:
             return
         if self.start is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Saved texts for the verbs that read them unchanged: ``status --file`` and ``parse``.
+"""Reads saved texts for the verbs that need them unchanged: ``status --file`` and ``parse``.
 
 Such a text is what libreswan printed, from the first line to the last. A text that was quoted,
 indented, logged or cut into pieces is for ``explain``, which repairs it and says so. A text that
@@ -38,10 +38,10 @@ _OTHERS: Final = (
 
 
 def read_report(file: str, command: str | None = None) -> Report:
-    """Read a file, or stdin for ``-``, as the answer to a command.
+    """Read a file, or stdin for ``-``, as the answer to a command, and return its report.
 
-    Raise Failure where it isn't libreswan's, or must be repaired before it can be read. Where lines
-    can't be read, tunnels may be missing; the report isn't complete then.
+    Where lines can't be read, tunnels may be missing, and the report isn't complete. Raise Failure
+    where the text isn't libreswan's, or must be repaired before it can be read.
     """
     data = _data(file)
     report = _report(data, file, command)
@@ -66,14 +66,14 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
 
 
 def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
-    """Return the tunnels that explain finds in a text; None where the report has no gaps."""
+    """Return the tunnels that ``explain`` finds in a text; None where its report has no gaps."""
     if report.complete and not report.unrecognised_count:
         return None
     return reading.read(data.decode("utf-8", "surrogateescape")).tunnels
 
 
 def _data(file: str) -> bytes:
-    """Return the bytes of a file that may be text. Raise Failure."""
+    """Return the bytes of a file. Raise Failure where they can't be text."""
     data = read_input(file)
     _refuse_others(data)
     if b"\0" in data:
@@ -91,7 +91,7 @@ def _refuse_others(data: bytes) -> None:
 def _report(data: bytes, file: str, command: str | None = None) -> Report:
     """Return the report of a text. Raise Failure where it isn't one answer of libreswan's.
 
-    The message says what else it is: several answers, a log, or a text that must be repaired.
+    The Failure says what it is: several answers, a log, a text that must be repaired, or another.
     """
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
@@ -113,7 +113,7 @@ def _try(file: str) -> str:
 
 
 _SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
-"""A state line of libreswan's, whether or not it can be read."""
+"""Matches the beginning of libreswan's lines about SAs, also where the rest can't be read."""
 
 
 def _is_libreswans(report: Report) -> bool:

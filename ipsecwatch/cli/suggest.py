@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Suggests what was meant by a verb, a tunnel's name or a word that doesn't exist."""
+"""Suggests verbs, names of tunnels and words that are similar to one that doesn't exist."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LONGEST: Final = 256
 
 
 def similar(word: str, known: Mapping[str, str]) -> list[str]:
-    """Return the values of ``known`` whose keys are like a word, the likeliest first.
+    """Return the values of ``known`` whose keys are similar to a word, the most similar first.
 
-    The keys are the values in the form that is compared, as ``word`` is. Where none is much alike,
-    return those whose keys begin with ``word``.
+    The keys and ``word`` must be in the form that is compared, in lower case for example. Where no
+    key is similar, return the values whose keys begin with ``word``.
     """
     import difflib  # takes 5 ms, and only a mistake needs it
 
@@ -36,7 +36,10 @@ def similar(word: str, known: Mapping[str, str]) -> list[str]:
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return ``Did you mean a, b or c?``, or "" where nothing is alike. Case doesn't count."""
+    """Return ``Did you mean a, b or c?`` with the words in ``known`` that are similar to a word.
+
+    Return "" where none is. Upper and lower case are the same.
+    """
     return question(similar(word.lower(), {each.lower(): each for each in known}))
 
 
@@ -54,10 +57,10 @@ def no_such_verb(verb: str) -> Failure:
 
 
 def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failure:
-    """Return the Failure for a tunnel that doesn't exist.
+    """Return the Failure for a tunnel that doesn't exist, with a hint.
 
-    Its hint has similar names; else all names where they are few. ``title`` is the name by which
-    people know the tunnel, where that isn't ``name``.
+    The hint has the names that are similar, or all where they are few. ``title``: the name to print
+    instead of ``name``.
     """
     hint = did_you_mean(name, names)
     if not hint and len(names) <= _FEW:

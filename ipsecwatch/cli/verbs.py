@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The verbs, each with its description in ``ipsecwatch --help``.
+"""The names of all verbs, each with its description in ``ipsecwatch --help``.
 
-The module of the same name (``-`` becomes ``_``) has the verb's ``add``, which describes its
-arguments. It is imported only when that verb is used, so that the others start fast.
+The module with a verb's name (``-`` becomes ``_``) has the function ``add``, which describes the
+verb's arguments. It is imported only when that verb is used, so that the others start fast.
 """
 
 from __future__ import annotations

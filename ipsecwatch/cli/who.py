@@ -43,22 +43,21 @@ class Peer:
     """The XAUTH or EAP user name."""
     identity: str | None
     address: str | None
-    """The address that it connects from."""
+    """The address that the peer connects from."""
     lease: str | None
-    """The address that was leased to it."""
+    """The address that was leased to the peer."""
     since: float | None
     """Seconds since the epoch."""
     since_known: bool
     age: float | None
-    """Seconds since its last change of state; at least these unless ``since_known``."""
+    """Seconds since the last change of state; where ``since_known`` is False, at least these."""
     bytes_in: int | None
     bytes_out: int | None
     idle: float | None
-    """Seconds since its counters last changed."""
+    """Seconds since the counters last changed; where ``idle_known`` is False, at least these."""
     idle_known: bool
-    """False: for longer."""
     title: str = ""
-    """What people call its tunnel, where that isn't its name."""
+    """NetworkManager's name of the tunnel, where it has one."""
 
     @classmethod
     def of(cls, row: Row, told: Details) -> Peer:
@@ -132,7 +131,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def peers_of(found: Found) -> list[Peer]:
-    """Return the peers of templates; without details, tunnels named like instances."""
+    """Return the peers of templates among the tunnels that were found.
+
+    Where details were refused, these are the tunnels that are named like instances.
+    """
     rows = _titled(found.rows)
     if found.refused:
         return [Peer.of(row, {}) for row in _instances(rows)]
@@ -141,7 +143,10 @@ def peers_of(found: Found) -> list[Peer]:
 
 
 def _titled(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with titles for instances of templates that NetworkManager has named."""
+    """Return the rows; instances get the title of their template, where that has one.
+
+    So ``rw[3]`` is titled ``Office[3]`` where ``rw`` is titled ``Office``.
+    """
     titles = {row.name: row.title for row in rows if row.title}
     of_instances = {}
     for row in _instances(rows) if titles else ():
@@ -162,7 +167,10 @@ def _is_instance(name: str) -> bool:
 
 
 def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
-    """Return whether a pattern fits a value of a peer, whatever the case; no patterns: True."""
+    """Return whether one of these patterns fits a value of a peer; True without patterns.
+
+    Upper and lower case are the same.
+    """
     known = (
         peer.username, peer.identity, peer.address, peer.lease, peer.tunnel, peer.template,
         peer.title, peer.title.rpartition("[")[0],
@@ -183,7 +191,7 @@ def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
 
 
 def _fields(peer: Peer) -> dict[str, Any]:
-    """Return a peer for programs, to which a tunnel is known by pluto's name."""
+    """Return a peer as an object for JSON, without the title, which is for people."""
     return {key: value for key, value in asdict(peer).items() if key != "title"}
 
 
@@ -213,7 +221,10 @@ def _age(seconds: float | None, *, known: bool) -> str:
 
 
 def _print(found: Found, peers: Sequence[Peer], of: int, *, paged: bool) -> None:
-    """Print the peers for people; messages about the source go to stderr."""
+    """Print the peers for people; ``of`` is the number of all, of which some may not be shown.
+
+    Messages about the source go to stderr.
+    """
     paint = terminal.Paint(terminal.colour_wanted())
     lines: list[str] = []
     if peers:

@@ -93,20 +93,23 @@ def _own_names(args: argparse.Namespace) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """The history of a period."""
+    """The history of a period, from ``since`` to ``until`` in seconds since the epoch."""
 
     since: float
     until: float
     reaches_back: float | None
+    """The time of the journal's first entry."""
     watched: Sequence[Watched]
+    """The times in which the service watched."""
     summaries: Sequence[Summary]
     visits: Sequence[Visit]
 
 
 def _read(source: Source, since: float | None, until: float, names: Sequence[str]) -> _History:
-    """Return the history from the journal. Raise Failure where it has none.
+    """Return the history of these tunnels from the journal; without names, of all.
 
-    ``since`` None: begin a day before ``until``, or later where nothing was watched until then.
+    ``since`` None: it begins a day before ``until``, or when the service began to watch, if that is
+    later. Raise Failure where the journal has no history, or a name fits no tunnel.
     """
     found = source.read()
     runs = runs_of(found)
@@ -159,7 +162,7 @@ def _json(h: _History) -> dict[str, object]:
 
 
 def _lines(h: _History, *, users: bool, detailed: bool) -> list[str]:
-    """Return a history as lines for people."""
+    """Return a history as lines for people: visits, one line a tunnel, or each in detail."""
     look = screen.Look.of(h.since, h.until, h.watched, h.reaches_back)
     lines = screen.heading(look)
     if users:

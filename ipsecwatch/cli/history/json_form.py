@@ -27,7 +27,10 @@ def history(
     summaries: Sequence[Summary],
     visits: Sequence[Visit],
 ) -> dict[str, Any]:
-    """Return everything about a period as an object for JSON."""
+    """Return the history of a period as an object for JSON.
+
+    ``journal_since``: the time of the journal's first entry.
+    """
     seconds = sum(w.end - w.begin for w in watched)
     return {
         "format": 1,

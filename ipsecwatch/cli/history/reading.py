@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Reads from the journal the entries that a history needs.
 
-Only trusted fields count, which journald adds itself, since any user can log IPSECWATCH_TUNNEL. The
-service's entries must be from root and from its unit, systemd's from process 1.
+Any user can log entries that look like the service's. So entries are chosen by fields that journald
+adds itself: the service's must be from root and from its unit, systemd's from process 1.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FOLDERS: Final = (Path("/var/log/journal"), Path("/run/log/journal"))
 """Where journald keeps its files: on disk, or in memory until the next boot."""
 
 ANSWER: Final = 2.0
-"""Seconds that the service may take to answer which run of it this is."""
+"""Seconds that the service may take to answer with the identifier of its present run."""
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ _IDS: Final = tuple(
 
 @dataclass(slots=True)
 class Source:
-    """A journal, and which of its entries count."""
+    """A journal, and which of its entries are used."""
 
     directory: Path | None = None
     """A folder of journal files; None: this machine's journal."""
@@ -70,7 +70,7 @@ class Source:
     remarks: tuple[str, ...] = ()
 
     def read(self) -> Found:
-        """Return all entries. Raise Failure where the journal can't be read."""
+        """Return all that a history needs. Raise Failure where the journal can't be read."""
         return self._try(self._read)
 
     def entries(self) -> list[Entry]:
@@ -92,14 +92,14 @@ class Source:
     def _read(self) -> Found:
         """Return all that a history needs. Raise OSError.
 
-        When a boot ended is read only where the service's last entry in it doesn't say that it
-        stopped.
+        The time of a boot's end is read only where the service's last entry in that boot doesn't
+        say that the service stopped.
         """
         entries = list(self._entries())
         units = sorted({e.unit for e in entries if e.unit})
         system = [*self._sleep(), *self._units(units)]
         last = {e.stamp.boot: e for e in entries}
-        # Each needs all files opened, and boots that ended well need none.
+        # For each end all files are opened; where the service stopped, it isn't needed.
         unclear = [boot for boot, e in last.items() if e.kind is not Kind.ENDED]
         ends = {boot: end for boot in unclear if (end := self._last_of(boot)) is not None}
         local = self.directory is None
@@ -115,7 +115,7 @@ class Source:
     # --- what is read -----------------------------------------------------------------------
 
     def _entries(self) -> Iterator[Entry]:
-        """Yield the service's own entries, and count those of other units."""
+        """Yield the service's own entries; count those of other units in ``left_out``."""
         for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
             if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
                 continue
@@ -127,11 +127,11 @@ class Source:
                 yield entry
 
     def _sleep(self) -> Iterator[SystemEntry]:
-        """Yield the entries about the machine's sleep."""
+        """Yield the system's entries about the machine's sleep."""
         yield from self._system([("_UID", ("0",)), ("MESSAGE_ID", tuple(SLEEP_SIGNS))])
 
     def _units(self, units: Iterable[str]) -> Iterator[SystemEntry]:
-        """Yield systemd's entries about the service's units."""
+        """Yield systemd's entries about the starts and ends of these units."""
         if units := tuple(units):
             ids = ("MESSAGE_ID", tuple(UNIT_SIGNS))
             yield from self._system([("_PID", ("1",)), ("_UID", ("0",)), ("UNIT", units), ids])
@@ -152,7 +152,7 @@ class Source:
             reader.close()
 
     def _reaches_back(self) -> float | None:
-        """Return the time of the system's first entry in the journal."""
+        """Return the time of root's first entry in the journal; None: there is none."""
         reader = self._open([("_UID", ("0",))])
         try:
             reader.seek_head()
@@ -165,7 +165,10 @@ class Source:
     def _matching(
         self, names: Iterable[str], matches: list[tuple[str, tuple[str, ...]]]
     ) -> Iterator[tuple[Stamp, dict[str, str]]]:
-        """Yield the time and some fields of each matching entry; skip damaged ones."""
+        """Yield the time and the fields ``names`` of each entry that fits ``matches``.
+
+        Damaged entries are left out.
+        """
         names = tuple(names)
         reader = self._open(matches)
         try:
@@ -177,7 +180,7 @@ class Source:
             reader.close()
 
     def _open(self, matches: list[tuple[str, tuple[str, ...]]]) -> JournalReader:
-        """Return a reader of the entries that match, for each field, one of its values."""
+        """Return a reader of the entries in which each field has one of the values given for it."""
         reader = binding().reader(self.directory)
         for name, values in matches:
             for value in values:
@@ -187,7 +190,10 @@ class Source:
     # --- whether ------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Raise Failure where there is no journal that may be read; set the remarks."""
+        """Raise Failure where there is no journal, or this user may not read it.
+
+        Set ``remarks``: what the user should know about the journal.
+        """
         if self.directory is not None:
             self._check_folder(self.directory)
             return

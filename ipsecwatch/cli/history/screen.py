@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ipsecwatch.history.visits import Visit
 
 _NARROW: Final = 60
-"""Columns below which a table has no bar."""
+"""The terminal's width in columns below which the table has no bars."""
 _INDENT: Final = 34
 """The column in which reasons begin in the list of events."""
 _SHORTEST: Final = 12
@@ -37,7 +37,7 @@ _SHORTEST: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The period of a history, and how it is shown."""
+    """The period of a history, and the form in which it is shown."""
 
     since: float
     until: float
@@ -62,13 +62,13 @@ class Look:
         watched: Sequence[Watched],
         reaches_back: float | None,
     ) -> Look:
-        """Return the look for a period on this terminal."""
+        """Return the Look for a period, for the terminal on stdout."""
         paint = terminal.Paint(terminal.colour_wanted())
         return cls(since, until, watched, reaches_back, paint, terminal.columns(), glyphs())
 
 
 def heading(look: Look) -> list[str]:
-    """Return the period, and how much of it was watched, as lines."""
+    """Return lines that name the period, and how much of it was watched."""
     whole = look.until - look.since
     part = f"{percent(look.seconds / whole)}, {terminal.ago(look.seconds)} of {terminal.ago(whole)}"
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
@@ -81,7 +81,7 @@ def heading(look: Look) -> list[str]:
 
 
 def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
-    """Return the table of all tunnels, the worst first."""
+    """Return a table of all tunnels as lines, those with the most outages first."""
     if not summaries:
         return ["No tunnels were seen."]
     rows = sorted(summaries, key=_worst_first)
@@ -99,7 +99,7 @@ def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
 
 
 def _columns(look: Look) -> list[Column[Summary]]:
-    """Return the columns: those with the lowest rank stay on the narrowest terminal."""
+    """Return the table's columns, except for the bar."""
 
     def marked(s: Summary, text: str) -> str:
         return f"{_mark(s, look)}{text[1:]}"
@@ -138,7 +138,7 @@ def _bar(s: Summary, look: Look, cells: int) -> str:
 
 
 def details(s: Summary, look: Look) -> list[str]:
-    """Return what happened to one tunnel, as lines."""
+    """Return the history of one tunnel as lines: facts, a bar, and all transitions."""
     cells = look.columns - 2
     out = [look.paint.bold(piece) for piece in terminal.wrap(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
@@ -151,7 +151,7 @@ def details(s: Summary, look: Look) -> list[str]:
 
 
 def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
-    """Return the labelled facts about a tunnel's uptime, gaps and outages."""
+    """Return facts about a tunnel's uptime and outages, and the gaps, as labels and texts."""
     known = s.known
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
@@ -195,11 +195,14 @@ def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
 
 
 def _story(s: Summary, look: Look) -> list[str]:
-    """Return the transitions and the times without a watch, each day below its date."""
+    """Return a tunnel's transitions, and the times when nobody watched, as lines.
+
+    Those of each day stand below its date.
+    """
     lasted: dict[int, float] = defaultdict(float)
     for span in s.spans:
         lasted[id(span.entry)] += span.seconds
-    lines = [(at, _told(at, entry, lasted[id(entry)], look)) for at, entry in s.transitions]
+    lines = [(at, _event(at, entry, lasted[id(entry)], look)) for at, entry in s.transitions]
     lines += [(at, [look.paint.dim(piece) for piece in told]) for at, told in _gaps(look)]
     out: list[str] = []
     day = ""
@@ -211,8 +214,11 @@ def _story(s: Summary, look: Look) -> list[str]:
     return out
 
 
-def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
-    """Return an entry as lines: when, the new state, how long it lasted, and why."""
+def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
+    """Return a transition as lines: time, new state, how long that lasted, and the reason.
+
+    ``lasted`` is in seconds.
+    """
     state = entry.state
     word = "unloaded" if entry.gone else state.value
     sign = look.paint.state(state, terminal.mark(state))
@@ -230,7 +236,7 @@ def _told(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
 
 
 def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
-    """Yield the times at which nobody watched, and why if that is known."""
+    """Yield the beginning of each time when nobody watched, and lines about it."""
     for before, after in pairwise(look.watched):
         if after.begin - before.end < 1:
             continue
@@ -260,13 +266,13 @@ _WHY_NOT: Final = {
 
 
 def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list[Visit]:
-    """Return the visits that overlap a period."""
+    """Return the visits of peers that were there at any time of a period."""
     found = visits_of(timelines)
     return [v for v in found if v.came < until and (v.went or v.last) >= since]
 
 
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """Return the table of visits."""
+    """Return a table of visits as lines: who came, from where, when, and for how long."""
     if not visits:
         return ["Nobody was connected behind a template."]
     columns: list[Column[Visit]] = [
@@ -302,7 +308,7 @@ def _went(v: Visit, look: Look) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a fraction as per cent, rounded down."""
+    """Return a fraction, 0 to 1, as per cent with two decimals, rounded down."""
     return "100 %" if part >= 1 else f"{int(part * 10_000) / 100:.2f} %"
 
 
@@ -315,6 +321,6 @@ def _second(at: float) -> str:
 
 
 def _short(at: float, look: Look) -> str:
-    """Return a moment as time of day, with its date where the period has several days."""
+    """Return a moment as local time of day, with the date where the period has several days."""
     one_day = _minute(look.since)[:10] == _minute(look.until)[:10]
     return local(at).strftime("%H:%M:%S" if one_day else "%m-%d %H:%M:%S")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Moments as people write them, in the common forms of journalctl (systemd.time(7)).
+"""Parses moments as people write them, in the common forms of journalctl (systemd.time(7)).
 
-They are parsed here, because systemd-analyze isn't on every machine that has a journal.
+systemd-analyze could parse them, but isn't on every machine that has a journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNITS: Final = {
     "M": 2629800.0, "month": 2629800.0, "months": 2629800.0,
     "y": 31557600.0, "year": 31557600.0, "years": 31557600.0,
 }  # fmt: skip
-"""Seconds, as systemd counts them: a month is a twelfth of 365.25 days."""
+"""The seconds of each unit, as systemd counts them: a month is a twelfth of 365.25 days."""
 
 _PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 _DAYS: Final = {"today": 0, "yesterday": -1, "tomorrow": 1}
@@ -35,15 +35,15 @@ FORMS: Final = 'today, yesterday, -2h, "3 days ago", "2026-11-01 10:00" or 10:00
 
 
 def local(at: float) -> datetime:
-    """Return a moment as local date and time, without a zone."""
+    """Return a moment (seconds since the epoch) as local date and time, without a zone."""
     return datetime.fromtimestamp(at)  # noqa: DTZ006 - local time is what people read and write
 
 
 def parse_time(text: str, now: float) -> float:
-    """Return a moment in seconds since the epoch. Raise ValueError for any other text.
+    """Return the moment that a text names, in seconds since the epoch. Raise ValueError.
 
-    Without a zone it is local time. A date alone is its midnight, a time alone is today's. The zone
-    UTC may be named.
+    A time is local, unless " UTC" follows it. A date alone means its midnight, a time alone that
+    of today.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:
@@ -61,13 +61,16 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _checked(at: float) -> float:
-    """Return the same moment. Raise ValueError, OverflowError or OSError for an impossible one."""
+    """Return ``at``. Raise ValueError, OverflowError or OSError where it isn't a possible date."""
     local(at)
     return at
 
 
 def _moved(text: str, now: float) -> float | None:
-    """Return the moment ``now``, ``-2h``, ``+1d`` or ``3 days ago``; None for another form."""
+    """Return the moment that a text like ``now``, ``-2h`` or ``3 days ago`` names.
+
+    It is counted from the moment ``now``. Return None for a text of another form. Raise ValueError.
+    """
     if text == "now":
         return now
     if text[:1] in ("-", "+"):
@@ -97,7 +100,10 @@ def _length(text: str) -> float:
 
 
 def _calendar(text: str, now: float) -> float:
-    """Return the moment of a date, a time of day, or both. Raise ValueError."""
+    """Return the moment that a text names with a date, a time of day, or both. Raise ValueError.
+
+    ``now`` has the date where the text has none.
+    """
     text = _WEEKDAY.sub("", text, count=1)
     text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")
     date, _, time = text.replace("T", " ", 1).partition(" ")

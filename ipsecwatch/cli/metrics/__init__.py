@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch metrics``: all tunnels as numbers, for Prometheus and compatible programs.
+"""``ipsecwatch metrics``: prints all tunnels as numbers, for Prometheus and compatible programs.
 
 The names of series come only from libreswan's administrator, as connection names, and from this
 program. The clients of a template are counted and not named: their numbers would create new series
@@ -71,13 +71,13 @@ def run(args: argparse.Namespace) -> int:
     else:
         # Both formats are UTF-8, whatever the locale.
         sys.stdout.buffer.write(text.encode())
-    # Told even so: whoever reads the metrics learns that nobody answered, and from an old file
-    # he wouldn't.
+    # Written even so: whoever reads the metrics learns that nobody answered, which an old file
+    # wouldn't show.
     return fail(failure) if failure else EXIT_OK
 
 
 def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
-    """Yield the families with a label for the instance, so that services stay apart."""
+    """Yield the families, with the instance's name as a label of each sample, unless it is ""."""
     more = {"service": instance} if instance else {}
     for family in told:
         samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
@@ -85,7 +85,7 @@ def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
 
 
 def families(seen: Snapshot | None) -> Iterator[Family]:
-    """Yield all metrics; None: the service didn't answer."""
+    """Yield all families of metrics for a Snapshot; None: the service didn't answer."""
     yield _gauge("up", "Whether ipsecwatch.service answered.", seen is not None)
     yield _info("build", "The version of the ipsecwatch that wrote this.", __version__)
     if seen is not None:
@@ -163,7 +163,10 @@ def _is_up(view: View) -> float:
 
 
 def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
-    """Return each tunnel with a unique label, without the clients of listed templates."""
+    """Return the tunnels, each with a unique label, in the order of the labels.
+
+    The clients of a template that is listed are left out.
+    """
     count = Counter([view.name for view in tunnels.values()])
     found = []
     for path, view in tunnels.items():
@@ -198,7 +201,10 @@ def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family
 
 
 def _replace(file: Path, text: str) -> None:
-    """Replace a file at once, so that no reader sees a part of it. Raise Failure."""
+    """Write a text to a file, in place of what it had; no reader sees only a part of it.
+
+    Raise Failure.
+    """
     if file.exists() and not file.is_file():
         hint = "Give a file; without --output they go to stdout"
         raise Failure(f"cannot write {clean(str(file))}: it is no regular file", hint)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Metrics as text: OpenMetrics 1.0, or the older text format of Prometheus (0.0.4).
+"""Writes metrics as text: OpenMetrics 1.0, or the older text format of Prometheus (0.0.4).
 
-The older one has neither ``info`` nor units, names a counter's family with its ``_total``, and has
-no end mark. node_exporter's textfile collector reads only this one.
+The older format has neither ``info`` nor units, names a counter's family with its ``_total``, and
+has no end mark. It is the only one that node_exporter's textfile collector reads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 
 class Format(StrEnum):
-    """The text format."""
+    """A text format of metrics."""
 
     OPENMETRICS = "openmetrics"
     PROMETHEUS = "prometheus"
@@ -37,7 +37,7 @@ _OLDER_TYPE = {Kind.GAUGE: "gauge", Kind.COUNTER: "counter", Kind.INFO: "gauge"}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value; its labels distinguish it from the others of its family."""
+    """One value of a metric family; its labels distinguish it from the family's others."""
 
     value: float
     labels: Mapping[str, str]
@@ -45,7 +45,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The samples of one metric, whose name is without the suffix of its kind."""
+    """A metric family: the samples of one metric. ``name`` has no suffix such as ``_total``."""
 
     name: str
     kind: Kind
@@ -55,7 +55,7 @@ class Family:
 
 
 def write(families: Iterable[Family], format_: Format) -> str:
-    """Return the text of all families that have a sample, each with its type and help."""
+    """Return all families that have a sample as text, each with its type and help."""
     openmetrics = format_ is Format.OPENMETRICS
     lines = [
         line
@@ -67,7 +67,7 @@ def write(families: Iterable[Family], format_: Format) -> str:
 
 
 def _family(family: Family, *, openmetrics: bool) -> Iterator[str]:
-    """Yield the lines of one family."""
+    """Yield the lines of one metric family: help, type, unit, and a line for each sample."""
     full = family.name + _SUFFIX[family.kind]
     name = family.name if openmetrics else full
     kind = family.kind if openmetrics else _OLDER_TYPE[family.kind]
@@ -90,7 +90,7 @@ def _escaped(text: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Return a number without loss of precision; a whole one without a fraction."""
+    """Return a number as text without loss of precision; a whole one without a fraction."""
     if math.isnan(value):
         return "NaN"
     return str(int(value)) if value == int(value) else repr(value)

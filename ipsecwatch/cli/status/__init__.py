@@ -94,7 +94,7 @@ def at_terminal() -> bool:
 
 
 def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
-    """Return how much must be asked for, given the options."""
+    """Return how much must be asked for about each tunnel, given the options."""
     if args.bare and args.sort not in ("traffic", "peer"):
         return Depth.PUBLIC
     return Depth.FULL if detailed and not args.bare else Depth.BRIEF
@@ -104,7 +104,7 @@ def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
     """Return EXIT_OK where all named tunnels are up, EXIT_NO where some aren't.
 
     Return EXIT_UNKNOWN where the state of one of them isn't known. Without names, return EXIT_OK
-    where anything is known, else EXIT_UNKNOWN.
+    where pluto's state or that of any tunnel is known, else EXIT_UNKNOWN.
     """
     if not named:
         return EXIT_OK if found.known else EXIT_UNKNOWN
@@ -135,7 +135,7 @@ def _row(found: Found, row: Row) -> dict[str, Any]:
 
 
 def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) -> None:
-    """Print the tunnels for people; remarks about the source go to stderr in a pipe."""
+    """Print the tunnels for people. In a pipe, the remark about the source goes to stderr."""
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
     lines = _details(found, rows, paint) if detailed else _table(found, rows, paint)
@@ -158,7 +158,7 @@ def refusal() -> str:
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
     if not found.rows:
-        # Without an answer it isn't known whether there are tunnels.
+        # With a remark, it isn't known whether there are tunnels.
         return [] if found.remark else ["No tunnels are configured."]
     from ipsecwatch.cli.tunnels import listing
 
@@ -182,7 +182,10 @@ _ALONE: Final = "Leave out --file, --json and --names"
 
 
 def _watch(args: argparse.Namespace, chosen: Selection) -> int:
-    """Show the tunnels live; return the exit code. Raise Failure for options that don't fit."""
+    """Show the tunnels on the screen as they change; return the exit code.
+
+    Raise Failure for options that don't fit this.
+    """
     if args.file or args.json or args.bare:
         raise Failure(
             "--watch shows the service's tunnels on a terminal, nothing else", _ALONE, EXIT_USAGE

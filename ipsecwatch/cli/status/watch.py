@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch status --watch``: the table of tunnels, live.
+"""``ipsecwatch status --watch``: shows the tunnels on the whole screen, and updates them.
 
 States are updated by the subscription, ages by the clock. Details (peers, traffic) are asked for
 repeatedly, for the tunnels in sight only, as long as this user may see them. Tunnels that are named
-are shown with everything that is known of them.
+are shown with everything that is known about them, others in a table.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.selection import Selection
 
 FRAME: Final = 0.1
-"""Seconds for which changes are gathered before a picture is drawn."""
+"""Seconds for which changes are gathered before the screen is drawn."""
 SHARE: Final = 4
-"""The pause after a picture, as a multiple of the time that it took to make."""
+"""The pause after the screen was drawn, as a multiple of the time that drawing took."""
 ASK_EVERY: Final = 5.0
-"""Seconds between two questions for the details of tunnels in sight."""
+"""Seconds between two requests for the details of tunnels in sight."""
 LOOK: Final = 0.25
-"""Seconds between two checks which tunnels are in sight, as the user may be scrolling."""
+"""Seconds between two checks of which tunnels are in sight: the user may be scrolling."""
 MANY: Final = 1000
 """Up to this number of tunnels, all details are asked for where the order depends on them."""
 
 _CLOCK: Final = 40
-"""Columns from which on there is room for the time of day."""
+"""The width in columns from which on there is room for the time of day."""
 
 HELP: Final = (
     ("q", "quit"),
@@ -60,7 +60,10 @@ HELP: Final = (
 
 
 def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
-    """Show tunnels until the user ends it; return the exit code. Raise Failure."""
+    """Show the chosen tunnels until the user quits; return the exit code. Raise Failure.
+
+    ``interactive``: ask for a password first, where one is needed to see details.
+    """
     require_terminal()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(chosen, interactive=interactive, instance=instance))
@@ -69,15 +72,17 @@ def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
 
 async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
     """Ask for the password if ``interactive``, then show the tunnels. Raise Failure."""
-    # Who is asked for a password is asked before the screen is ours. Without a service it is
-    # waited for.
+    # The user is asked before the screen is taken. A service that isn't there yet is waited for.
     if interactive:
         await source.details(Depth.BRIEF, None, interactive=True, instance=instance)
     await Watch(chosen, terminal.Paint(terminal.colour_wanted()), instance).run()
 
 
 class Picture:
-    """The known tunnels, and which part is shown. It uses no terminal, and no clock but Row's."""
+    """What the screen shows: the known tunnels, their order, the filter and the position.
+
+    It draws as text, and uses no terminal. The only clock is that of the tunnels' ages.
+    """
 
     def __init__(self, chosen: Selection) -> None:
         self.chosen = chosen
@@ -85,28 +90,31 @@ class Picture:
         """What the service reports beside the tunnels; its ``pluto`` is None before the first
         answer."""
         self.views: dict[str, client.View] = {}
-        """By object path."""
+        """The tunnels by object path."""
         self.details: dict[str, Details] = {}
-        """By name."""
+        """The tunnels' details by pluto's name."""
         self.titles: dict[str, str] = {}
         """The names by which people know tunnels, by pluto's name where that differs."""
         self.lost: str | None = None
         """Why the service can't be followed; None: it can."""
         self.wanted = ""
-        """The user's filter."""
+        """The filter that the user typed; "": none."""
         self.typing = False
         """Whether the user is typing the filter."""
         self.help = False
+        """Whether the help is shown instead of the tunnels."""
         self.top = 0
         """The number of rows above the first one in sight."""
         self.sorted: list[client.View] = []
+        """The tunnels that fit the filter, in the order in which they are shown."""
         self.count = 0
         """The number of lines that can be scrolled through."""
         self.layout: Layout[Row] | None = None
         self.counted = ""
+        """The number of tunnels in each state, in words."""
 
-    def take(self, event: client.Event) -> None:
-        """Record an event."""
+    def record(self, event: client.Event) -> None:
+        """Update what is known, from an event."""
         match event:
             case client.Snapshot():
                 self.views = dict(event.tunnels)
@@ -143,13 +151,13 @@ class Picture:
         self.details = {name: told for name, told in self.details.items() if name in names}
 
     def row(self, view: client.View) -> Row:
-        """Return a tunnel's row, with its age now."""
+        """Return a tunnel's row, with its present age, and its details if they are known."""
         row = replace(Row.of_view(view), title=self.titles.get(view.name, ""))
         told = self.details.get(view.name)
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
     def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the rows that the command line names and the user's filter fits."""
+        """Return those rows that the command line names, and that fit the user's filter."""
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
             rows = [row for row in rows if is_named(row.name) or is_named(row.shown)]
@@ -160,12 +168,18 @@ class Picture:
         return [row for row in rows if any(map(fits, _told_in(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
-        """Return the tunnels on the screen; ``room`` is the number of rows."""
+        """Return the tunnels in sight; ``room`` is the number of rows on the screen.
+
+        Move the position first, if it isn't possible any more.
+        """
         self.top = max(0, min(self.top, len(self.sorted) - room))
         return self.sorted[self.top :][:room]
 
     def press(self, key: str, room: int) -> bool:
-        """Carry out what a key is for; return whether the tunnels must be arranged again."""
+        """Carry out what a pressed key is for; return whether arrange() must be called.
+
+        ``room`` is the number of rows on the screen.
+        """
         if self.help:
             self.help = False
         elif self.typing:
@@ -215,7 +229,7 @@ class Picture:
     # --- what is drawn ----------------------------------------------------------------------
 
     def troubles(self) -> list[str]:
-        """Return what isn't well beside the tunnels themselves, one line each."""
+        """Return remarks about what is wrong beside the tunnels themselves, one line each."""
         if self.lost is not None:
             return [self.lost]
         rows = [self.row(v) for v in self.views.values() if v.name in self.details]
@@ -223,7 +237,7 @@ class Picture:
         return health.troubles(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
-        """Return the lines of the whole screen."""
+        """Return the lines of the whole screen, of ``wide`` columns and ``high`` lines."""
         if self.help:
             return terminal.facts(HELP, paint, wide)
         troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
@@ -245,7 +259,10 @@ class Picture:
         return [self.layout.head(paint), *rows]
 
     def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
-        """Return all that is known of the named tunnels, as much as fits into ``room``."""
+        """Return the lines about the named tunnels that are in sight, below a blank one.
+
+        ``room`` is the number of lines on the screen.
+        """
         lines: list[str] = []
         for view in self.sorted:
             told, unit = self.details.get(view.name), self.found.unit
@@ -259,7 +276,7 @@ class Picture:
         return ["", *lines[self.top :][:room]]
 
     def room(self, high: int) -> int:
-        """Return the number of rows that fit; ``high`` is the number of lines."""
+        """Return the number of rows that fit on a screen of ``high`` lines."""
         return max(1, high - 3 - min(len(self.troubles()), max(0, high - 4)))
 
     def _title(self, paint: terminal.Paint, wide: int) -> str:
@@ -272,7 +289,10 @@ class Picture:
         return paint.bold(terminal.pad(text, wide - len(now))) + now
 
     def _foot(self, paint: terminal.Paint, wide: int, shown: int) -> str:
-        """Return the last line: the filter being typed, or the position, order and keys."""
+        """Return the screen's last line: the filter being typed, or position, order and keys.
+
+        ``shown`` is the number of rows above it.
+        """
         if self.typing:
             return terminal.cut(f"/{self.wanted}_", wide)
         first, last = self.top + 1 if shown else 0, self.top + shown
@@ -291,20 +311,21 @@ def _told_in(row: Row) -> Iterator[str]:
 
 
 class Watch:
-    """Draws the picture whenever it changes."""
+    """The running program: follows the service, handles keys, and draws the screen."""
 
     def __init__(self, chosen: Selection, paint: terminal.Paint, instance: str = "") -> None:
         self._picture = Picture(chosen)
         self._paint = paint
         self._instance = instance
         self._end = asyncio.Event()
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
+        """Set when _draw() must draw again."""
         self._changed = True
         """Whether the tunnels must be arranged again."""
         self._screen: Screen
 
     async def run(self) -> None:
-        """Draw until the user, a signal or the terminal ends it."""
+        """Show the tunnels until the user quits, a signal comes, or the terminal is gone."""
         async with Screen(self._press, self._resized, self._end.set) as screen:
             self._screen = screen
             tasks = [
@@ -331,34 +352,34 @@ class Watch:
         following = client.follow(self._instance, ask_after=ASK_AFTER)
         async with contextlib.aclosing(names), contextlib.aclosing(following) as events:
             async for event in events:
-                self._picture.take(event)
+                self._picture.record(event)
                 if not isinstance(event, client.Change):
                     names.keep(view.name for view in self._picture.views.values())
                 self._arrange()
 
     def _arrange(self) -> None:
-        """Mark the tunnels to be arranged again, and wake up _draw()."""
+        """Have _draw() arrange the tunnels again, and draw them."""
         self._changed = True
-        self._stirred.set()
+        self._wakeup.set()
 
     async def _draw(self) -> None:
-        """Draw at each change and each full second, for ever; pause after each picture."""
+        """Draw the screen at each change and each full second, and pause after it, for ever."""
         while True:
             began = time.perf_counter()
             if self._changed:
                 self._changed = False
                 self._picture.arrange(self._paint, self._screen.size[0])
-            self._stirred.clear()
+            self._wakeup.clear()
             wide, high = self._screen.size
             self._screen.draw(self._picture.lines(self._paint, wide, high))
             took = time.perf_counter() - began
             await asyncio.sleep(max(FRAME, SHARE * took))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0 - time.time() % 1.0):  # until the next full second
-                    await self._stirred.wait()
+                    await self._wakeup.wait()
 
     def _press(self, key: str) -> None:
-        """Handle a key."""
+        """Handle a pressed key: quit, or change what is shown."""
         if key == "q" and not self._picture.typing:
             self._end.set()
             return
@@ -367,20 +388,21 @@ class Watch:
         self._draw_now()
 
     def _draw_now(self) -> None:
-        """Draw after a key at once, unless the tunnels must be arranged again."""
+        """Draw at once, after a key; leave it to _draw() where tunnels must be arranged first."""
         if not self._changed:
             wide, high = self._screen.size
             self._screen.draw(self._picture.lines(self._paint, wide, high))
-        self._stirred.set()
+        self._wakeup.set()
 
     def _resized(self) -> None:
         self._changed = True
-        self._stirred.set()
+        self._wakeup.set()
 
     async def _ask(self) -> None:
         """Ask for details of the tunnels in sight, every ASK_EVERY seconds, for ever.
 
-        Where this user may not see them, stop asking.
+        Ask at once for tunnels that have come into sight. Stop asking where this user may not see
+        details.
         """
         depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
         asked: set[str] = set()
@@ -395,7 +417,7 @@ class Watch:
                     return await self._without_details()
                 self._picture.details.update(told)
                 self._changed = True
-                self._stirred.set()
+                self._wakeup.set()
                 asked, due = set(names), time.monotonic() + ASK_EVERY
             await asyncio.sleep(LOOK)
 
@@ -403,11 +425,11 @@ class Watch:
         """Remove all details, and wait for ever."""
         self._picture.details.clear()
         self._changed = True
-        self._stirred.set()
+        self._wakeup.set()
         await asyncio.Event().wait()
 
     def _asked_for(self) -> list[str]:
-        """Return the names of the tunnels whose details are needed now."""
+        """Return the names of the tunnels whose details are needed for the screen now."""
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
             return []

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Tunnels as verbs show them: where they come from, which are chosen, and what is shown."""
+"""What verbs that show tunnels share: where tunnels come from, which are chosen, how they look."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Everything that is known of one tunnel, as labels and paragraphs."""
+"""Everything that is known about one tunnel, as labels and paragraphs for people."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ _TIMERS: Final = {
 
 
 def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
-    """Return all of a tunnel as lines; ``told`` is None where its details aren't known.
+    """Return everything that is known about a tunnel as lines of at most ``wide`` columns.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    ``told`` are its details; None: they aren't known. ``unit`` is the systemd unit that runs pluto;
+    "": none is known to.
     """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.shown)}"
     return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
 
 
 def facts(row: Row, told: Details, unit: str) -> list[Fact]:
-    """Return labels and texts. A text is "" where it isn't known or doesn't apply."""
+    """Return the facts about a tunnel; a text is "" where it isn't known, or doesn't apply.
+
+    ``told`` are the tunnel's details. ``unit`` is the systemd unit that runs pluto.
+    """
     why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
         ("state", row.state.value),
@@ -64,7 +68,7 @@ def facts(row: Row, told: Details, unit: str) -> list[Fact]:
 
 
 def _ends(row: Row, told: Details) -> list[Fact]:
-    """Return the two ends of the tunnel."""
+    """Return the facts about the two ends of a tunnel: addresses, identities, user, lease."""
     version = {"1": "IKEv1", "2": "IKEv2", "both": "IKEv1 or IKEv2"}.get(told.get("IkeVersion", ""))
     return [
         ("peer", _end(row.peer, told.get("PeerIdentity"))),
@@ -77,14 +81,14 @@ def _ends(row: Row, told: Details) -> list[Fact]:
 
 
 def _end(address: str | None, identity: str | None) -> str:
-    """Return one end as text; an identity that equals the address is left out."""
+    """Return one end of a tunnel as text; an identity that equals the address is left out."""
     if identity is None or identity == address:
         return address or ""
     return f"{address}, as {identity}" if address else f"as {identity}"
 
 
 def _traffic(told: Details) -> str:
-    """Return the counters as text; "" where they aren't known."""
+    """Return a tunnel's counters as text, with how long it was idle; "": not known."""
     got, sent = told.get("BytesIn"), told.get("BytesOut")
     if got is None or sent is None:
         return ""
@@ -93,7 +97,7 @@ def _traffic(told: Details) -> str:
 
 
 def _idle(told: Details) -> str:
-    """Return for how long there was no traffic; "" for less than _QUIET seconds."""
+    """Return as text for how long a tunnel had no traffic; "" for less than _QUIET seconds."""
     idle = told.get("IdleSeconds")
     if idle is None or idle < _QUIET:
         return ""
@@ -101,18 +105,18 @@ def _idle(told: Details) -> str:
 
 
 _QUIET: Final = 10.0
-"""Seconds without traffic from which on they are shown; polls are some seconds apart."""
+"""The number of seconds without traffic from which on it is shown; polls are seconds apart."""
 
 
 def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
-    """Return the pairs of subnets, one a line."""
+    """Return the fact about a tunnel's pairs of subnets, with a line for each pair."""
     count = f"{row.children_up} of {row.children} up" if row.children > 1 else ""
     pairs = [_pair(child, named=len(children) > 1) for child in children]
     return [("subnets", "\n".join(filter(None, [count, *pairs])))]
 
 
 def _pair(child: Mapping[str, Any], *, named: bool) -> str:
-    """Return one pair of subnets; with ``named``, also its Child SA."""
+    """Return one pair of subnets as text; ``named``: with the number of its Child SA."""
     ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
     if ours is None and theirs is None:
         return ""
@@ -124,7 +128,7 @@ def _pair(child: Mapping[str, Any], *, named: bool) -> str:
 
 
 def _sas(told: Details) -> list[Fact]:
-    """Return the IKE SAs and Child SAs, each kind with one label."""
+    """Return the facts about a tunnel's IKE SAs and Child SAs, with a line for each SA."""
     elapsed = _elapsed(told)
     algorithms = _algorithms(told.get("Children", []))
     found: dict[str, list[str]] = {"ike": [], "child": []}
@@ -143,7 +147,7 @@ def _elapsed(told: Details) -> float:
 
 
 def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Return the algorithms of SAs by kind and connection."""
+    """Return the algorithms of a tunnel's SAs, by kind ("ike" or "child") and connection."""
     found = {}
     for child in children:
         for kind, key in (("ike", "IkeAlgorithms"), ("child", "ChildAlgorithms")):
@@ -153,7 +157,7 @@ def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
 
 
 def _sa(sa: Mapping[str, Any], elapsed: float, algorithms: dict[tuple[str, str], str]) -> str:
-    """Return one SA in a line; ``elapsed`` is the age of its timers in seconds."""
+    """Return one SA as a line; ``elapsed``: how many seconds ago pluto printed its timers."""
     established = sa.get("Established", False)
     counted = "BytesIn" in sa and "BytesOut" in sa and established
     parts = [
@@ -178,9 +182,10 @@ def _age(sa: Mapping[str, Any]) -> str:
 
 
 def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
-    """Return the SA's next events with the time left.
+    """Return an SA's next events in words, each with the time left until it.
 
-    Of several ends only the first of _ENDS is shown, as the later ones won't happen.
+    ``elapsed``: how many seconds ago pluto printed the timers. Of the events in _ENDS only the
+    first that the SA has is returned.
     """
     due = {_plain(name): seconds - elapsed for name, seconds in sa.get("Timers", {}).items()}
     end = next((name for name in _ENDS if name in due), None)
@@ -194,18 +199,18 @@ def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
 
 
 _ENDS: Final = ("REKEY", "REPLACE", "REPLACE_IF_USED", "EXPIRE")
-"""Of these timers, only the first that an SA has takes effect."""
+"""Timers that end an SA: of these, only the first that an SA has takes effect."""
 
 
 def _plain(timer: str) -> str:
-    """Return a timer's name as releases from 4.5 on print it."""
+    """Return a timer's name without the prefixes that releases before 4.5 print."""
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer
 
 
 def _dpd(told: Details) -> str:
-    """Return how it is configured that the peer is asked whether it is alive."""
+    """Return in words how dead peer detection is configured: dpddelay, dpdtimeout, dpdaction."""
     configured = {
         (c["DpdDelay"], c.get("DpdTimeout"), c.get("DpdAction"))
         for c in told.get("Children", [])
@@ -231,7 +236,10 @@ def _transition(told: Mapping[str, Any]) -> str:
 
 
 def _incoming(row: Row) -> str:
-    """Return what somebody tried from outside, which is no reason for the tunnel's state."""
+    """Return in words the last failed attempt from outside; "": none is known.
+
+    Such an attempt is no reason for the tunnel's state.
+    """
     if row.incoming is None or row.incoming_at is None:
         return ""
     ago = terminal.ago(time.time() - row.incoming_at)

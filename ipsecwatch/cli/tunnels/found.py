@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The tunnels that a verb has found, and from which source."""
+"""The result of looking up tunnels: the tunnels, the source, and remarks about it."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ Details = dict[str, Any]
 
 
 class Depth(Enum):
-    """How much is asked about each tunnel."""
+    """How much is asked for about each tunnel."""
 
     PUBLIC = auto()
-    """What every user may know."""
+    """Only what every user may know."""
     BRIEF = auto()
-    """What fits into a table, as far as this user may know it."""
+    """Also the details that fit into a table, if this user may know them."""
     FULL = auto()
-    """Everything, as far as this user may know it."""
+    """Also all details, if this user may know them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All tunnels, with the source that they are from."""
+    """All tunnels, and where they are from."""
 
     rows: list[Row]
     source: str
     """``service``, ``pluto`` or ``file``."""
     pluto: PlutoState | None = None
     remark: str = ""
-    """What isn't well with the source itself, in one line."""
+    """What is wrong with the source itself, in one line; "": nothing."""
     log: LogState | None = None
     """Where pluto's log is read, on which reasons depend; None: not known."""
     complete: bool = True
-    """Whether the last answer was complete; for a text, ``remark`` says so."""
+    """Whether pluto's last answer was complete; for a file, ``remark`` says so instead."""
     unrecognised: int = 0
-    """Lines of the last answer that no release is known to print."""
+    """The number of lines of pluto's last answer that no release is known to print."""
     last_poll: float | None = None
     """When pluto last answered, in seconds since the epoch."""
     unit: str = IPSEC
     """The systemd unit that runs pluto, for advice; "": none is known to."""
     details: Mapping[str, Details] = field(default_factory=dict)
-    """By name; tunnels whose details weren't asked for, or were refused, are missing."""
+    """Details by tunnel name, as far as they were asked for, and not refused."""
     unwatched: str = ""
-    """Why pluto itself was asked instead of the service; "": it wasn't."""
+    """Why pluto itself was asked instead of the service; "": the service was asked."""
     refused: bool = False
-    """Whether this user may not know details, or only with a password."""
+    """Whether the service refused details to this user, who may need a password for them."""
 
     @property
     def known(self) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Remarks about what isn't well beside the tunnels: pluto, its answers, its log, and flapping."""
+"""Remarks below the list of tunnels: on pluto, its answers, its log, and tunnels that flap."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 FLAPS: Final = 3
-"""Losses within an hour from which on a tunnel is mentioned."""
+"""The number of losses within an hour from which on a tunnel is mentioned."""
 STALE: Final = 60.0
-"""Seconds since pluto's last answer from which on they are mentioned."""
+"""The number of seconds since pluto's last answer from which on it is mentioned."""
 
 ILL: Final = {
     PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
@@ -30,7 +30,7 @@ ILL: Final = {
 
 
 def remarks(found: Found, now: float) -> list[str]:
-    """Return what isn't well beside the tunnels' own states, one line each."""
+    """Return the remarks about what was found, one line each. ``now``: seconds since the epoch."""
     told = [found.remark] if found.remark else []
     silence = 0.0 if found.last_poll is None else now - found.last_poll
     if silence > STALE and found.pluto in (None, PlutoState.RUNNING):
@@ -48,7 +48,7 @@ def remarks(found: Found, now: float) -> list[str]:
 
 
 def troubles(found: Found, now: float) -> list[str]:
-    """Return the remarks; while pluto's log is read, without the one that says so."""
+    """Return the remarks about what is wrong: all but the one that pluto's log is being read."""
     is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
     return remarks(replace(found, log=None) if is_heard else found, now)
 
@@ -59,7 +59,10 @@ def not_recognised(count: int) -> str:
 
 
 def _flaps(rows: Sequence[Row]) -> list[str]:
-    """Return a line with the tunnels that went down FLAPS times lately, the worst first."""
+    """Return a line about the tunnels that went down FLAPS times or more within an hour, if any.
+
+    Those with the most losses come first.
+    """
     flapping = sorted(
         (r for r in rows if (r.losses or 0) >= FLAPS), key=lambda r: (-(r.losses or 0), r.name)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of tunnels, and the summary below it."""
+"""Formats the table of tunnels, and the summary below it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def columns(paint: Paint) -> list[Column[Row]]:
-    """Return the columns: those with the lowest rank stay on the narrowest terminal."""
+    """Return the columns of the table."""
 
     def marked(row: Row, text: str) -> str:
         return paint.state(row.state, text[:1]) + text[1:]
@@ -40,7 +40,7 @@ def columns(paint: Paint) -> list[Column[Row]]:
 
 
 def age(row: Row) -> str:
-    """Return for how long a tunnel has been in its state, as text."""
+    """Return as text for how long a tunnel has been in its state; "": not known."""
     return "" if row.age is None else terminal.how_long(row.age, known=row.since_known)
 
 
@@ -73,7 +73,10 @@ def carried(count: int | None) -> str:
 
 
 def _in_a_word(row: Row) -> str:
-    """Return the reason's code, which is shorter than its sentence."""
+    """Return the code of a tunnel's reason, which is shorter than its sentence.
+
+    Where the reason is NONE or OTHER, return what the table would show otherwise.
+    """
     vague = row.reason in (Reason.NONE, Reason.OTHER)
     return terminal.words(row) if vague else row.reason.value
 
@@ -81,7 +84,7 @@ def _in_a_word(row: Row) -> str:
 def lay_out(
     rows: Sequence[Row], paint: Paint, wide: int | None, *, all_: bool = False
 ) -> Layout[Row]:
-    """Return the layout for these tunnels; ``wide`` is None where lines may be of any length."""
+    """Return the columns that fit for these tunnels, with their widths; see table.lay_out()."""
     return table.lay_out(columns(paint), rows, wide, all_=all_)
 
 
@@ -94,6 +97,9 @@ def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
 
 
 def summary(rows: Sequence[Row], of: int) -> str:
-    """Return the counts of the shown tunnels, and how many aren't shown."""
+    """Return how many of the shown tunnels are in each state, and how many aren't shown.
+
+    ``of`` is the number of all tunnels.
+    """
     told = terminal.count(rows) if rows else "no tunnel is so"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

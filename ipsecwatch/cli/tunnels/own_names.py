@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""NetworkManager's names on the command line, for verbs that don't list all tunnels first."""
+"""Translates NetworkManager's names into pluto's, and back, for verbs on the command line."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ if TYPE_CHECKING:
 
 
 def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
-    """Return pluto's names of these tunnels: a UUID where NetworkManager has such a name.
+    """Return pluto's names of these tunnels: a UUID for a name that NetworkManager has.
 
-    A name that the service lists stays, and so do patterns. Raise Failure where NetworkManager has
-    several connections of one name.
+    Names that the service lists stay as they are, and so do patterns. Raise Failure where
+    NetworkManager has several connections of one name.
     """
     asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
     return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
 
 
 class Titles:
-    """What people call tunnels whose name is a UUID. Each is asked for once, and only briefly."""
+    """NetworkManager's names for tunnels whose name is a UUID.
+
+    NetworkManager is asked once for each, and gets little time to answer.
+    """
 
     def __init__(self) -> None:
         self.by_uuid: dict[str, str] = {}
-        """Cleaned, as NetworkManager has them."""
+        """The names by UUID, cleaned."""
         self._asked: set[str] = set()
 
     async def learn(self, names: Iterable[str]) -> None:
-        """Ask NetworkManager for those of these names that it hasn't been asked for."""
+        """Ask NetworkManager for those UUIDs among ``names`` that it wasn't asked for before."""
         new = {name for name in names if is_uuid(name)} - self._asked
         if new and len(self._asked) < MAX_KNOWN:
             self._asked |= new
             self.by_uuid |= {uuid: k.name for uuid, k in (await names_of(new)).items()}
 
     def shown(self, name: str) -> str:
-        """Return what people are shown of a tunnel's name; both, where two are called the same."""
+        """Return the name to show for a tunnel: NetworkManager's, where that is known.
+
+        Where NetworkManager has the same name twice, the UUID follows it.
+        """
         title = self.by_uuid.get(name)
         if title is None:
             return name
@@ -49,9 +55,9 @@ class Titles:
 
 
 async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:
-    """Return the names with UUIDs in place of NetworkManager's; ask only for ``asked``.
+    """Return ``names`` with UUIDs in place of NetworkManager's names.
 
-    Raise Failure where a name is ambiguous.
+    NetworkManager is asked only for ``asked``. Raise Failure where a name is ambiguous.
     """
     uuids: dict[str, list[str]] = {}
     for known in await called(asked):
@@ -65,7 +71,7 @@ async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -
 
 
 async def _listed(instance: str) -> list[str]:
-    """Return the names of all tunnels; none where the service doesn't answer."""
+    """Return the names of all tunnels that the service lists; none where it doesn't answer."""
     try:
         seen = await client.snapshot(instance=instance)
     except client.ClientError:

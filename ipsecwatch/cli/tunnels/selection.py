@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which tunnels a verb is about, and in which order: names, patterns, states."""
+"""Selects and sorts tunnels, by the names, patterns and states on the command line."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text is a pattern; brackets don't count, as in ``rw[3]``."""
+    """Return whether a text is a pattern: it has ``*`` or ``?``. Brackets don't make it one."""
     return "*" in text or "?" in text
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that tells whether a name fits a pattern with ``*`` and ``?``.
+    """Return a function that returns whether a name fits a pattern with ``*`` and ``?``.
 
-    Case counts. The time that it takes stays bounded for many stars.
+    Upper and lower case differ. The function is fast even for a pattern with many stars.
     """
     first, *more = [re.escape(part).replace(r"\?", ".") for part in pattern.split("*")]
     # Each part matches at its first place: atomic groups prevent endless backtracking.
@@ -78,7 +78,7 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def any_of(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a name is one of these, or fits a pattern."""
+    """Return a function that returns whether a name is one of these, or fits a pattern of them."""
     exact = frozenset(names)
     patterns = [matcher(name) for name in exact if is_pattern(name)]
     return lambda name: name in exact or any(fits(name) for fits in patterns)
@@ -96,9 +96,9 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def _own_names(rows: Sequence[Row], name: str) -> list[str]:
-    """Return pluto's names for one given name, which may be NetworkManager's.
+    """Return pluto's names for one given name or pattern, which may be NetworkManager's.
 
-    Raise Failure where it is ambiguous.
+    Where there are none, return it as it is. Raise Failure where the name is ambiguous.
     """
     titled = [row for row in rows if row.title]
     if not titled or any(row.name == name for row in rows):
@@ -119,9 +119,9 @@ def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
 
 
 def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
-    """Return the values whose names fit, each once; without names, all.
+    """Return those values of ``by_name`` that fit these names and patterns, each once.
 
-    Raise Failure where a name fits none.
+    Without names, return all. Raise Failure where a name fits none.
     """
     if not names:
         return list(by_name.values())
@@ -147,7 +147,7 @@ def _fits_none(name: str, names: Collection[str]) -> Failure:
 
 
 def read_states(text: str | None) -> frozenset[TunnelState] | None:
-    """Return the states in ``stuck,down``; None: any state. Raise Failure."""
+    """Return the states in a text like ``stuck,down``; None: any state. Raise Failure."""
     if text is None:
         return None
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
@@ -163,7 +163,7 @@ class Selection:
     """Which tunnels to show, and in which order."""
 
     names: tuple[str, ...] = ()
-    """Names and patterns; none: all."""
+    """Names and patterns of tunnels; none: all tunnels."""
     states: frozenset[TunnelState] | None = None
     order: str = "state"
     """A key of ORDERS."""
@@ -176,29 +176,29 @@ class Selection:
 
     @property
     def names_tunnels(self) -> bool:
-        """Whether it names tunnels one by one, without a pattern."""
+        """Whether tunnels are named one by one, without a pattern."""
         return bool(self.names) and not any(map(is_pattern, self.names))
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it may leave out tunnels."""
+        """Whether the selection may leave out tunnels."""
         return bool(self.names) or self.states is not None
 
     def apply(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the selected tunnels in its order. Raise Failure where a name fits none."""
+        """Return the selected tunnels in ``order``. Raise Failure where a name fits none."""
         return self.sort(self.filter(pick(rows, self.names)))
 
     def filter(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the tunnels that are in one of its states."""
+        """Return the tunnels that are in one of ``states``; names aren't compared."""
         return [r for r in rows if self.states is None or r.state in self.states]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the tunnels in its order."""
+        """Return the tunnels in ``order``."""
         return sorted(rows, key=ORDERS[self.order], reverse=self.backwards)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that select tunnels to a verb."""
+    """Add the options that select tunnels to a verb's parser."""
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="only these; * stands for any characters, ? for any one",

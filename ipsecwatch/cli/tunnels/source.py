@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where verbs get tunnels from: the service, pluto itself, or a saved text.
+"""Looks up tunnels for verbs: from the service, from pluto itself, or from a saved text.
 
 Some functions import a module themselves, as most callers don't need it: a saved text needs no bus,
 and the service's answer needs no parser.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Choose = Callable[[Sequence[Row]], Iterable[Row]]
-"""Returns the tunnels whose details are wanted. Raises Failure."""
+"""A function that returns the tunnels whose details are wanted. It raises Failure."""
 
 
 def look(
@@ -38,10 +38,10 @@ def look(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Return all tunnels, with details of the chosen ones, or of all. Raise Failure.
+    """Return all tunnels, with details of the chosen ones (``choose`` None: of all).
 
-    ``file`` is a saved text to read instead of asking. ``interactive``: the user may be asked for a
-    password.
+    ``file``: a saved text to read; None: ask the service, or pluto. ``interactive``: the user may
+    be asked for a password. Raise Failure.
     """
     if file is not None:
         return _from_file(file, depth)
@@ -57,9 +57,9 @@ async def ask(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Return the tunnels from the service; from pluto where it doesn't answer and we are root.
+    """Return all tunnels from the service, with details of the chosen ones.
 
-    Raise Failure.
+    Where the service doesn't answer, ask pluto itself as root. Raise Failure.
     """
     found = await _ask_service(instance)
     if isinstance(found, str):
@@ -79,7 +79,7 @@ _UUID_LENGTH: Final = 36
 
 
 async def _titled(found: Found) -> Found:
-    """Add NetworkManager's names to tunnels that may be its connections."""
+    """Return the same with NetworkManager's names for the tunnels that are its connections."""
     if not any(len(row.name) == _UUID_LENGTH for row in found.rows):
         return found
     from ipsecwatch.client.connection_names import names_of
@@ -90,12 +90,15 @@ async def _titled(found: Found) -> Found:
 
 
 def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
-    """Return the rows with the titles of these tunnels, by pluto's name."""
+    """Return the rows with their titles; ``titles`` has them by pluto's name."""
     return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
 async def _ask_service(instance: str) -> Found | str:
-    """Return the service's tunnels, or as root why it doesn't answer. Raise Failure."""
+    """Return the service's tunnels; for root, why the service doesn't answer.
+
+    Raise Failure where it doesn't answer another user.
+    """
     from ipsecwatch import client
 
     try:
@@ -124,7 +127,7 @@ def of_snapshot(seen: client.Snapshot) -> Found:
 
 
 _ROOM: Final = 12 << 10
-"""Bytes of names in one question; the service accepts 16 KiB of arguments."""
+"""Bytes of names in one request, at most; the service accepts 16 KiB of arguments."""
 
 
 async def details(
@@ -132,8 +135,8 @@ async def details(
 ) -> tuple[dict[str, Details], bool]:
     """Return details by tunnel name, and whether the service refused them to this user.
 
-    ``names`` None: of all tunnels. Where one of the names is gone in the meantime, all are asked
-    for. ``interactive``: the user may be asked for a password.
+    ``names`` None: of all tunnels. Where one of the tunnels is gone by now, the details of all are
+    asked for. ``interactive``: the user may be asked for a password.
     """
     from ipsecwatch import client
 
@@ -161,12 +164,12 @@ async def details(
 
 
 def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
-    """Return the rows with the facts that their details have."""
+    """Return the rows with the values that ``details`` has for them, by pluto's name."""
     return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
 
 
 def _with_details(row: Row, told: Details) -> Row:
-    """Return a row with the facts of its details."""
+    """Return a row with the values in its details: peer, counters, losses, incoming attempt."""
     at = told.get("LastIncomingFailureAt")
     return replace(
         row,
@@ -183,7 +186,10 @@ def _with_details(row: Row, told: Details) -> Row:
 
 
 async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
-    """Ask pluto itself; ``why``: the reason that the service doesn't answer. Raise Failure."""
+    """Ask pluto itself, and return its tunnels. Raise Failure.
+
+    ``why``: why the service doesn't answer.
+    """
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
     from ipsecwatch.pluto.unit_file import find_unit
@@ -216,9 +222,9 @@ def _from_file(file: str, depth: Depth) -> Found:
 
 
 def _lists_none(report: Report) -> bool:
-    """Return whether a report has the whole list of connections.
+    """Return whether a report without tunnels shows that there are none.
 
-    Where it has no tunnel then, there is none.
+    It does where it has the whole list of connections.
     """
     return report.knowledge.connections is Extent.WHOLE
 
@@ -240,7 +246,7 @@ def _answers_not(report: Report) -> bool:
 
 
 def _found(report: Report, tunnels: Iterable[Tunnel], source: str, depth: Depth) -> Found:
-    """Return the tunnels of a report, with a remark where it isn't complete."""
+    """Return the tunnels of a report, with a remark where the report isn't complete."""
     # An incomplete text is shown with a remark: here the reader judges it.
     listed = list(tunnels)
     details = (
@@ -264,7 +270,7 @@ def _plain_details(tunnel: Tunnel, depth: Depth) -> Details:
 
 
 def _plain(typed: tuple[str, object]) -> object:
-    """Return a value without its D-Bus types."""
+    """Return the value of a pair of D-Bus signature and value, without the signatures in it."""
     signature, value = typed
     if signature == "aa{sv}" and isinstance(value, list):
         return [{key: _plain(inner) for key, inner in each.items()} for each in value]
