@@ -11,13 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import re
 import signal
 import time
 import uuid
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +21,6 @@ from ipsecwatch import config
 from ipsecwatch.config import ConfigError, Settings
 from ipsecwatch.libreswan.log_lines import is_evidence
 from ipsecwatch.libreswan.status import daemon_info
-from ipsecwatch.libsystemd.binding import NoLibraryError, notify
 from ipsecwatch.pluto.followups import Followups
 from ipsecwatch.pluto.poller import Poller, PollerEndedError
 from ipsecwatch.pluto.probe import Probe
@@ -41,11 +36,13 @@ from ipsecwatch.service.journal import Journal
 from ipsecwatch.service.log_source import LogSource
 from ipsecwatch.service.object_tree import Publication
 from ipsecwatch.service.optional import OptionalPart
+from ipsecwatch.service.poll_entries import PollEntries
+from ipsecwatch.service.poll_outcome import PollOutcome
 from ipsecwatch.service.state_file import Saved, StateFile
+from ipsecwatch.service.systemd_notify import notify, status_line, watchdog
 from ipsecwatch.service.worker import Worker
 from ipsecwatch.tracking.late_reasons import is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
-from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +50,9 @@ if TYPE_CHECKING:
     from ipsecwatch.pluto.wakers.waker import Waker
     from ipsecwatch.report import LogLine
     from ipsecwatch.service.journald import Sender
-    from ipsecwatch.tracking.shared_identity import SharedIdentity
     from ipsecwatch.tunnel import Transition
 
 logger = logging.getLogger(__name__)
-
-BATCH: Final = 100
-"""Journal entries that are written before the event loop gets its turn."""
 
 FIRST_LOOK: Final = 4.5
 """Seconds to wait for the first poll; after that the bus name is owned without one."""
@@ -74,27 +67,8 @@ SYSTEMD_PATIENCE: Final = 1.0
 """Seconds that the first poll, and each poll without an answer, waits for what systemd says of
 pluto's unit: advice depends on that."""
 
-MAX_STRANGE: Final = 1000
-"""Kinds of unrecognised lines that are reported; no release of libreswan can have more."""
-
 LOG_LAG: Final = 0.05
 """Seconds that an unexplained loss waits for pluto's log, before it is announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """The outcome of one poll, to be published on the bus and in the journal."""
-
-    news: Publication
-    poll: Poll
-    asked: float
-    """When the question was asked, on the wall clock."""
-    known: bool
-    """The state of the tunnels is known, and may be saved in the state file."""
-    shared: tuple[SharedIdentity, ...] = ()
-    """Devices that seem to share an identity."""
-    silent: tuple[Transition, ...] = ()
-    """Transitions without a signal: tunnels at the first look, and down ones no longer listed."""
 
 
 class Service:
@@ -116,6 +90,7 @@ class Service:
         self._worker = Worker(self._tracker)
         self._kept = kept or StateFile(None)
         self._journal = Journal(sender, self.run_id, instance)
+        self._entries = PollEntries(self._journal, self._kept)
         self._bus = Bus(self.run_id, self._refresh, instance, settings.control_socket)
         self._bus.on_blocked = self._journal.blocked
         self._pluto_client = PlutoClient.of(settings)
@@ -152,11 +127,9 @@ class Service:
         self._last_poll = 0.0
         self._heard_at = float("-inf")
         self._last_report = Report()
-        self._pluto: PlutoState | None = None
-        self._strange: set[str] = set()
         self._saved_at = float("-inf")
         self._unsaved = False
-        self._outbox: asyncio.Queue[_Told] = asyncio.Queue()
+        self._outbox: asyncio.Queue[PollOutcome] = asyncio.Queue()
         self._started = asyncio.Event()
         """The first state was published, whether there is a bus or not."""
         self._stop = asyncio.Event()
@@ -195,16 +168,16 @@ class Service:
             part.start()
         poller = asyncio.create_task(self._poller.run(), name="poller")
         publisher = asyncio.create_task(self._publish(), name="publisher")
-        watchdog = asyncio.create_task(self._watchdog(), name="watchdog")
+        guard = asyncio.create_task(watchdog(self._is_alive), name="watchdog")
         keeper = asyncio.create_task(self._keep_bus(), name="bus keeper")
         stop = asyncio.create_task(self._stop.wait(), name="stop")
-        tasks: list[asyncio.Task[Any]] = [poller, publisher, watchdog, keeper, stop]
+        tasks: list[asyncio.Task[Any]] = [poller, publisher, guard, keeper, stop]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stop}:
                 _end_with(task)
         finally:
-            _notify("STOPPING=1")
+            notify("STOPPING=1")
             poller.cancel()
             await asyncio.wait([poller])
             if not publisher.done():
@@ -282,7 +255,7 @@ class Service:
             changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
             self.followups.seen()
-        self._outbox.put_nowait(self._told(poll, changes, asked))
+        self._outbox.put_nowait(self._outcome(poll, changes, asked))
         self.followups.set_alarm(self._tracker.due)
         return self._tracker.connecting
 
@@ -303,7 +276,7 @@ class Service:
         # No SA has changed, or it isn't known yet what that means: the last report still holds.
         return Poll(at, mono, self._whole, boot=_boot())
 
-    def _told(self, poll: Poll, changes: list[Transition], asked: float) -> _Told:
+    def _outcome(self, poll: Poll, changes: list[Transition], asked: float) -> PollOutcome:
         """Return what to publish of a poll. Announced transitions get their serials here."""
         numbered = []
         for change in changes:
@@ -329,7 +302,7 @@ class Service:
         )
         shared = tuple(self._tracker.take_shared_identities())
         known = complete or self._tracker.gone
-        return _Told(news, poll, asked, known=known, shared=shared, silent=silent)
+        return PollOutcome(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
         """Return where the log is read from, and log it when that has changed."""
@@ -355,7 +328,7 @@ class Service:
 
     # --- telling ------------------------------------------------------------------------
 
-    async def _first_look(self) -> _Told:
+    async def _first_look(self) -> PollOutcome:
         """Return the outcome of the first poll, waiting at most FIRST_LOOK seconds for it.
 
         So no client sees an empty list of tunnels before pluto was asked. After that time pluto
@@ -369,7 +342,7 @@ class Service:
             why = f"pluto has not answered for {FIRST_LOOK:g} s"
             poll = Poll(at, mono, None, PlutoState.UNREACHABLE, why=why, boot=_boot())
             changes = await self._worker.observe(poll)
-            self._outbox.put_nowait(self._told(poll, changes, at))
+            self._outbox.put_nowait(self._outcome(poll, changes, at))
             return await self._outbox.get()
 
     async def _keep_bus(self) -> None:
@@ -381,118 +354,55 @@ class Service:
         first = True
         while True:
             if first:
-                told = await self._first_look()
-                await self._bus.start(told.news)
+                outcome = await self._first_look()
+                await self._bus.start(outcome.news)
                 self._started.set()
-                _notify("READY=1")
-                self._journal.unit = told.news.unit
-                await self._write_began(told)
+                notify("READY=1")
+                self._journal.unit = outcome.news.unit
+                await self._entries.write_began(outcome, self._previous)
             else:
-                told = await self._outbox.get()
-                await self._bus.publish(told.news)
-                self._journal.unit = told.news.unit
+                outcome = await self._outbox.get()
+                await self._bus.publish(outcome.news)
+                self._journal.unit = outcome.news.unit
             first = False
-            await self._write(told)
-            _notify(f"STATUS={status_line(told.news)}")
-            await self._keep(told)
+            await self._entries.write(outcome)
+            notify(f"STATUS={status_line(outcome.news)}")
+            await self._keep(outcome)
             self._outbox.task_done()
 
-    async def _keep(self, told: _Told) -> None:
+    async def _keep(self, outcome: PollOutcome) -> None:
         """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
 
         Nothing is done while the state of the tunnels isn't known, and nothing is written while
         another poll waits to be published.
         """
-        self._unsaved = self._unsaved or bool(told.news.transitions or told.silent)
-        if not told.known:
+        self._unsaved = self._unsaved or bool(outcome.news.transitions or outcome.silent)
+        if not outcome.known:
             return
         # Between two transitions only the serials of SAs change, and may be a little old.
-        if not self._unsaved and told.poll.mono - self._saved_at <= SAVE_EVERY:
+        if not self._unsaved and outcome.poll.mono - self._saved_at <= SAVE_EVERY:
             self._kept.touch()
             return
         saved = await self._worker.save()
         if self._outbox.empty():  # else the state would include what isn't published yet
-            self._saved_at, self._unsaved = told.poll.mono, False
-            await asyncio.to_thread(self._kept.write, saved, told.asked, self.run_id)
+            self._saved_at, self._unsaved = outcome.poll.mono, False
+            await asyncio.to_thread(self._kept.write, saved, outcome.asked, self.run_id)
 
-    async def _write_began(self, told: _Told) -> None:
-        """Write to the journal that watching began.
-
-        If the previous run wrote entries after it saved its state, also write the state of each
-        tunnel, since its last entry may differ.
-        """
-        news = told.news
-        self._kept.mark_behind()
-        self._journal.began(news.tunnels, news.pluto, told.poll.at, self._previous.run_id)
-        if self._previous.behind:
-            written = {c.tunnel.key for c in (*told.silent, *(c for _, c in news.transitions))}
-            for n, tunnel in enumerate((t for t in news.tunnels if t.key not in written), 1):
-                self._journal.found(tunnel, told.poll.at)
-                await _let_others(n)
-
-    async def _write(self, told: _Told) -> None:
-        """Write the journal entries of one poll: transitions, pluto's state, unknown lines."""
-        if told.silent or told.news.transitions:
-            self._kept.mark_behind()
-        for n, change in enumerate(told.silent, 1):
-            self._write_silent(change)
-            await _let_others(n)
-        logger.debug("%d transitions", len(told.news.transitions))
-        for n, (serial, change) in enumerate(told.news.transitions, 1):
-            self._journal.announce(change, serial)
-            await _let_others(n)
-        self._write_pluto(told)
-        for shared in told.shared:
-            self._journal.shared_identity(shared)
-        report = told.poll.report
-        if report is not None:
-            # The same unknown line comes with every poll; each kind is reported once.
-            new = [u for u in report.unrecognised if _shape(u.text) not in self._strange]
-            self._strange.update(_shape(u.text) for u in new[:MAX_STRANGE])
-            if new and len(self._strange) <= MAX_STRANGE:
-                self._journal.unrecognised(len(new), new[0].text, report.version)
-
-    def _write_silent(self, change: Transition) -> None:
-        if change.new is None:
-            self._journal.unlisted(change)
-        else:
-            self._journal.found(change.tunnel, change.at)
-
-    def _write_pluto(self, told: _Told) -> None:
-        """Write an entry when pluto can't be asked any more, or answers again."""
-        pluto, was = told.news.pluto, self._pluto
-        ill = _ILL.get(pluto)
-        if ill is not None and pluto is not was:
-            self._journal.pluto_lost(pluto, ill, told.poll.why or "")
-        elif pluto is PlutoState.RUNNING and was in _ILL:
-            self._journal.pluto_back(told.news.pluto_version)
-        if pluto is not PlutoState.STARTING:
-            self._pluto = pluto
-
-    async def _watchdog(self) -> None:
-        """Send systemd a watchdog message regularly while polls are made and the bus isn't stuck.
-
-        A running event loop alone isn't enough. Without a watchdog in the unit, do nothing.
-        """
-        limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-        if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
-            await asyncio.Event().wait()
-        while True:
-            if self._poller.moving and not self._bus.stuck:
-                _notify("WATCHDOG=1")
-            await asyncio.sleep(limit / 3)
+    def _is_alive(self) -> bool:
+        """Return whether polls are made and the bus isn't stuck: a running loop isn't enough."""
+        return self._poller.moving and not self._bus.stuck
 
     # --- settings -----------------------------------------------------------------------
 
     def _reload(self) -> None:
         """Read the settings again. Keep the old ones if the new ones have an error."""
-        _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._apply(config.load_service(self._settings_path))
         except ConfigError as e:
             logger.error("settings not read again, the old ones stay: %s", e)
         finally:  # else systemd would wait for the end of the reload for ever
-            _notify("READY=1")
+            notify("READY=1")
 
     def _apply(self, new: Settings) -> None:
         """Apply new settings, except for those that need a restart, which are logged."""
@@ -524,12 +434,6 @@ def _end_with(task: asyncio.Task[Any]) -> None:
     raise CoreEndedError(task.get_name())
 
 
-async def _let_others(n: int) -> None:
-    """Yield to the event loop if ``n`` is a multiple of BATCH."""
-    if n % BATCH == 0:
-        await asyncio.sleep(0)
-
-
 def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:
     """Return an OptionalPart that opens a waker, and opens it again when that has failed."""
     part = OptionalPart(name, open_ or waker.open)
@@ -537,36 +441,9 @@ def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) ->
     return part
 
 
-_ILL: Final = {
-    PlutoState.STOPPED: Reason.PLUTO_STOPPED,
-    PlutoState.UNREACHABLE: Reason.PLUTO_UNREACHABLE,
-}
-
 _FIXED: Final = (
     "control_socket", "whack", "unit", "log_file", "journal_match", "timeout", "max_answer",
 )  # fmt: skip
-
-
-def status_line(news: Publication) -> str:
-    """Return the line that `systemctl status` shows: pluto's state, or the number of tunnels."""
-    if news.pluto is not PlutoState.RUNNING:
-        return f"pluto is {news.pluto}"
-    counts = Counter([t.state for t in news.tunnels])
-    told = ", ".join(f"{counts[s]} {s}" for s in TunnelState if counts[s]) or "no tunnels"
-    return f"libreswan {news.pluto_version or '?'}: {told}"
-
-
-def _shape(line: str) -> str:
-    """Return a line's kind: its beginning up to the first digit or quote, 60 characters at most."""
-    return re.sub(r"[\d\"'].*", "", line)[:60]
-
-
-def _notify(message: str) -> None:
-    """Send a message to systemd. Log it if that fails, and raise nothing."""
-    try:
-        notify(message)
-    except (OSError, NoLibraryError) as e:
-        logger.debug("systemd can't be told %s: %s", message, e)
 
 
 def _boot() -> float:

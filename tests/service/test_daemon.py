@@ -209,18 +209,6 @@ async def test_a_bus_that_comes_back_finds_the_same_service(
     assert [v.state for v in again.tunnels.values()] == [TunnelState.UP]
 
 
-async def test_unknown_lines_are_told_of_once_a_kind(world: World) -> None:
-    strange = "000 A brave new section: 17\n000 Connection list:"
-    world.says = DOWN.replace("000 Connection list:", strange)
-    await until(lambda: "not recognised" in world.entries.getvalue())
-    polls = len(world.told)
-    for number in range(18, 22):
-        world.says = DOWN.replace("000 Connection list:", strange.replace("17", str(number)))
-        await client.refresh()
-    assert world.entries.getvalue().count("not recognised") == 1
-    assert polls <= len(world.told)
-
-
 # --- as a process ---------------------------------------------------------------------------
 
 
@@ -405,7 +393,7 @@ async def test_a_restarted_service_never_knows_what_nobody_was_told_yet(tmp_path
     state = tmp_path / "state.json"
     service = Service(Settings(), Sender(None, io.StringIO()), kept=StateFile(tmp_path))
     first, second = (
-        service._told(look, service._tracker.observe(look), look.at)
+        service._outcome(look, service._tracker.observe(look), look.at)
         for look in (Poll(0.0, 0.0, parse(DOWN)), Poll(1.0, 1.0, parse(UP)))
     )
     service._outbox.put_nowait(second)
@@ -492,7 +480,7 @@ async def test_a_service_that_is_stopped_tells_and_keeps_the_rest_first(
 
 CORE = {
     "poller": "_worker.observe",
-    "publisher": "_write",
+    "publisher": "_entries.write",
     "bus keeper": "_bus.keep",
 }
 
@@ -507,12 +495,12 @@ async def test_a_core_task_that_ends_is_logged_once_and_ends_the_service(
 ) -> None:
     world = World(tmp_path)
     service = Service(world.settings(), Sender(None, world.entries))
-    owner, _, name = CORE[task].rpartition(".")
+    owner, _, name = CORE[task].partition(".")
 
     async def broken(*_: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(getattr(service, owner) if owner else service, name, broken)
+    monkeypatch.setattr(getattr(service, owner), name, broken)
     async with FakePluto(world.control, lambda _: world.says, lambda: 0.0):
         with pytest.raises(CoreEndedError, match=task):
             await asyncio.wait_for(service.run(), 20)

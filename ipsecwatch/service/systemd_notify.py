@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""What systemd is told of the service: that it is ready, how it is, and that it still works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ipsecwatch.libsystemd import binding
+from ipsecwatch.libsystemd.binding import NoLibraryError
+from ipsecwatch.report import PlutoState
+from ipsecwatch.tunnel import TunnelState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ipsecwatch.service.object_tree import Publication
+
+logger = logging.getLogger(__name__)
+
+
+def notify(message: str) -> None:
+    """Send a message to systemd. Log it if that fails, and raise nothing."""
+    try:
+        binding.notify(message)
+    except (OSError, NoLibraryError) as e:
+        logger.debug("systemd can't be told %s: %s", message, e)
+
+
+def status_line(news: Publication) -> str:
+    """Return the line that `systemctl status` shows: pluto's state, or the number of tunnels."""
+    if news.pluto is not PlutoState.RUNNING:
+        return f"pluto is {news.pluto}"
+    counts = Counter([t.state for t in news.tunnels])
+    told = ", ".join(f"{counts[s]} {s}" for s in TunnelState if counts[s]) or "no tunnels"
+    return f"libreswan {news.pluto_version or '?'}: {told}"
+
+
+async def watchdog(is_alive: Callable[[], bool]) -> None:
+    """Send systemd a watchdog message regularly while the service ``is_alive``.
+
+    Without a watchdog in the unit, do nothing.
+    """
+    limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
+    if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        await asyncio.Event().wait()
+    while True:
+        if is_alive():
+            notify("WATCHDOG=1")
+        await asyncio.sleep(limit / 3)
