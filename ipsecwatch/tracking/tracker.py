@@ -8,7 +8,6 @@ never `down`.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from operator import is_
 from typing import TYPE_CHECKING, Any, Final
@@ -17,12 +16,13 @@ from ipsecwatch.report import PlutoState, Poll, Report, instance_name
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tracking import records
 from ipsecwatch.tracking.attempt_reasons import AttemptReasons
+from ipsecwatch.tracking.attempts import Attempts
 from ipsecwatch.tracking.awaited_ikes import awaited_ikes
 from ipsecwatch.tracking.by_hand import note_hand
 from ipsecwatch.tracking.idle_ike import note_ikes
 from ipsecwatch.tracking.log_evidence import LogEvidence
 from ipsecwatch.tracking.loss_reasons import LossReasons, after_restart
-from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields, tries
+from ipsecwatch.tracking.observation import Observation, observe_tunnels, refresh_fields
 from ipsecwatch.tracking.pluto_run import PlutoRun
 from ipsecwatch.tracking.records import Records, TunnelRecord
 from ipsecwatch.tracking.sa_times import SaTimes, SaWatch
@@ -32,12 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ipsecwatch.report import LogLine
-    from ipsecwatch.tracking.grouping import Group
     from ipsecwatch.tracking.records import Why
     from ipsecwatch.tracking.shared_identity import SharedIdentity
 
-LOG_SLACK: Final = 10.0
-"""Seconds by which a log line may precede the poll that shows what it tells."""
 HOLD: Final = 2.75
 """Seconds for which a tunnel that isn't up may be missing: managers delete a connection and add it
 again. A little less than three, so that of polls a second apart the fourth tells that it is gone.
@@ -60,12 +57,12 @@ class Tracker:
         self._reborn = False
         self._stopped_since: float | None = None
         self._log = LogEvidence()
-        self._heard: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
+        self._attempts = Attempts(self._log)
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
         """What the last poll with an answer showed, and what was seen in it."""
         self._losses = LossReasons(self._log)
-        self._attempts = AttemptReasons(self._log, self._losses)
+        self._attempt_reasons = AttemptReasons(self._log, self._losses)
         self._same_pluto = False
         """It is known that the pluto of the last report was that of the one before."""
         self._seen = float("-inf")
@@ -112,7 +109,7 @@ class Tracker:
         loaded = self._records.run.loaded_by or 0.0
         # Those that are missing are no longer waited for.
         moments += [max(m.held_since + HOLD, loaded) for m in known if m.held_since is not None]
-        if self._heard[-1][0] < loaded and len(self._observations) != len(known):
+        if self._attempts.last_poll < loaded and len(self._observations) != len(known):
             moments.append(loaded)
         return min(moments, default=None)
 
@@ -151,9 +148,7 @@ class Tracker:
             changes = self._apply_report(poll, report)
             self._seen = poll.at
         self._first = False
-        self._heard.append((poll.mono, self._log.order))
-        while len(self._heard) > 1 and self._heard[1][0] <= poll.mono - LOG_SLACK:
-            self._heard.popleft()
+        self._attempts.note_poll(poll.mono)
         return changes
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
@@ -225,9 +220,9 @@ class Tracker:
         note_ikes(run, self._log, report)
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
         self._losses.look(self._observations, self.version)
-        self._attempts.look(awaited_ikes(report), run.idle)
+        self._attempt_reasons.look(awaited_ikes(report), run.idle)
         out = self._update_all(poll, self._observations)
-        self._attempts.note_incoming(self._records.tunnels.values())
+        self._attempt_reasons.note_incoming(self._records.tunnels.values())
         self._log.compare(report, poll.at)
         self.missed += run.count_missed(report)
         run.note_states(poll, report)
@@ -242,7 +237,7 @@ class Tracker:
         """Return whether it is the last report again, and nothing was heard since."""
         return (
             report is self._report
-            and self._heard[-1][1] == self._log.order
+            and self._attempts.heard == self._log.order
             and not self._reborn
             and poll.pid in (None, self._records.run.pid)
             and not self._records.run.is_loading(poll.mono)
@@ -299,7 +294,7 @@ class Tracker:
         self._note_hand(record, observed)
         state = self._update_attempt(record, observed, poll)
         record.tunnel = self._refresh_fields(record, observed)
-        reason, detail = record.why = self._attempts.of(record, state, poll.at)
+        reason, detail = record.why = self._attempt_reasons.of(record, state, poll.at)
         record.tunnel = replace(
             record.tunnel, state=state, last_state=state, reason=reason, detail=detail
         )
@@ -370,7 +365,7 @@ class Tracker:
         record.tunnel = self._refresh_fields(record, observed)
         if restarted is not None and state in (TunnelState.DOWN, TunnelState.WAITING):
             record.why = restarted
-        why = lost_by or self._attempts.of(record, state, poll.at)
+        why = lost_by or self._attempt_reasons.of(record, state, poll.at)
         out += self._set_state(record, state, why, poll)
         if state is TunnelState.PARTIAL and record.overdue and not record.told_stuck:
             out.append(self._announce_stuck_child(record, poll))
@@ -380,49 +375,14 @@ class Tracker:
         self, record: TunnelRecord, observed: Observation, poll: Poll
     ) -> TunnelState:
         """Update how long and how often a tunnel was tried. Return its state, STUCK included."""
-        lost_last = record.tunnel.last_state.carries and not observed.up
-        if not observed.trying or lost_last:
-            record.trying_since, record.overdue, record.told_stuck = None, False, False
-            record.tunnel = replace(record.tunnel, attempts=0)
-        if observed.trying:
-            if record.trying_since is None:
-                record.trying_since = self._trying_since(record, observed, poll)
-                record.trying_order = self._heard_before()
-            record.overdue = poll.mono - record.trying_since >= self.stuck_after
-            self._count_attempts(record, observed)
-            if observed.state is TunnelState.CONNECTING and record.overdue:
-                return TunnelState.STUCK
-        return observed.state
-
-    def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
-        """Return since when a tunnel is tried that wasn't in the last poll, on the monotonic clock.
-
-        Where the log doesn't tell, since now; nor where it carried traffic, and may have rekeyed.
-        """
-        last, order = self._heard[-1]
-        carried = record.tunnel.last_state.carries
-        tried = None if carried else self._log.attempts.tried(_names(observed.group), order)
-        if tried is None or last == float("-inf"):
-            return poll.mono
-        return min(max(last, poll.mono - (poll.at - tried)), poll.mono)
-
-    def _count_attempts(self, record: TunnelRecord, observed: Observation) -> None:
-        """Count attempts: new negotiations seen, or more of them in the log."""
-        new = [
-            s.serial
-            for s in observed.states
-            if tries(s, self._records.run.idle) and s.serial > record.last_try
-        ]
-        attempts = record.tunnel.attempts + (1 if new else 0)
-        record.last_try = max(new, default=record.last_try)
-        logged = self._log.attempts.count(_names(observed.group), record.trying_order)
-        record.tunnel = replace(record.tunnel, attempts=max(attempts, logged))
+        return self._attempts.update(record, observed, poll, self.stuck_after, self._records.run)
 
     def _announce_stuck_child(self, record: TunnelRecord, poll: Poll) -> Transition:
         """Return the transition of a partial tunnel whose rest has been tried for too long."""
         record.told_stuck = True
         t = record.tunnel
-        missing = Reason.CHILD_MISSING if self._attempts.is_heard(record, poll.at) else Reason.OTHER
+        heard = self._attempt_reasons.is_heard(record, poll.at)
+        missing = Reason.CHILD_MISSING if heard else Reason.OTHER
         reason = t.reason if t.reason is not Reason.NONE else missing
         record.tunnel = replace(t, reason=reason)
         return Transition(
@@ -433,7 +393,7 @@ class Tracker:
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
         """Return the tunnel with all but its state and its reason updated."""
         if new := observed.children - record.children:
-            record.born = self._heard[-1][1]
+            record.born = self._attempts.heard
             came = {instance_name(*s.key) for s in observed.states if s.serial in new}
             record.by_hand -= came
         record.children, record.parents = observed.children, observed.parents
@@ -474,10 +434,6 @@ class Tracker:
         old = self._losses.is_of("3.", "4.")
         note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
 
-    def _heard_before(self) -> int:
-        """Return the number of the last line that was heard some seconds before this poll."""
-        return self._heard[0][1]
-
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
     """Return whether nothing happened to a tunnel that nobody tries to bring up.
@@ -503,7 +459,3 @@ def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
     before = {c.conn_serial for c in tunnel.connections} - {None}
     now = {c.conn_serial for c in observed.group.connections()} - {None}
     return bool(before and now) and before.isdisjoint(now)
-
-
-def _names(group: Group) -> set[str]:
-    return {c.full_name for c in group.connections()}

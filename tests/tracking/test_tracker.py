@@ -107,30 +107,6 @@ def test_routing_words_make_nothing_up(routing: str) -> None:
     assert history(poll(0, [connection("site", routing=routing)])) == ["->down"]
 
 
-def test_a_tunnel_gets_stuck_after_its_time_through_pauses_and_serials() -> None:
-    larval = [
-        ike(n, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR) for n in (1, 2, 3)
-    ]  # fmt: skip
-    tracker = Tracker(stuck_after=30)
-    assert history(
-        poll(0, [SITE]), poll(1, [WANTED], larval[:1]), poll(15, [WANTED]),
-        poll(20, [WANTED], larval[1:2]), poll(30.9, [WANTED]), tracker=tracker,
-    ) == ["->down", "down>connecting"]  # fmt: skip
-    tracker.hear(LogLine(START, '"site" #3: initiating IKEv2 connection'))
-    (stuck,) = tracker.observe(poll(31, [WANTED], larval[2:]))
-    assert (stuck.new, stuck.reason, stuck.gets_stuck) == ("stuck", "no-answer", True)
-    assert stuck.tunnel.attempts == 3
-    assert tracker.observe(poll(32, [WANTED])) == []
-    assert told(tracker.observe(poll(33, [SITE]))) == ["stuck>down:operator"]
-
-
-def test_time_spent_asleep_makes_nothing_stuck() -> None:
-    tracker = Tracker(stuck_after=30)
-    tracker.observe(poll(0, [WANTED]))
-    asleep = Poll(START + 8 * 3600, 2.0, poll(0, [WANTED]).report)
-    assert tracker.observe(asleep) == []
-
-
 def test_a_clock_set_back_an_hour_changes_nothing() -> None:
     tracker = Tracker()
     tracker.observe(poll(0, [SITE], UP))
@@ -256,46 +232,6 @@ def test_a_pluto_that_starts_and_does_not_answer_is_unknown_and_still_another_on
         "->up", "up>down:pluto-stopped", "down>unknown:pluto-unreachable",
         "unknown>down:pluto-stopped", "down>up",
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("tried", "stuck_at"),
-    [
-        (None, 40),  # nothing logged: since the poll that shows it
-        (START + 7.5, 37.5),
-        (START + 2, 35),  # before the last poll, which didn't show it: another try, or a clock
-        (START + 900, 40),
-    ],
-)
-def test_the_time_of_trying_counts_from_what_the_log_tells(
-    tried: float | None, stuck_at: float
-) -> None:
-    tracker = Tracker(stuck_after=30)
-    history(poll(0, [SITE]), poll(5, [SITE]), tracker=tracker)
-    if tried is not None:
-        tracker.hear(LogLine(tried, '"site" #1: initiating IKEv2 connection'))
-    tracker.observe(poll(10, [WANTED]))
-    assert tracker.due == stuck_at
-
-
-def test_a_rekey_before_a_loss_is_no_try_of_what_comes_after_it() -> None:
-    tracker = Tracker(stuck_after=30)
-    history(poll(0, [WANTED], UP), poll(5, [WANTED], UP), tracker=tracker)
-    line = '"site" #3: initiating Child SA using IKE SA #1'
-    tracker.hear(LogLine(START + 6, line))
-    assert history(poll(30, [WANTED]), tracker=tracker) == ["up>connecting:other"]
-    assert tracker.due == 60
-
-
-def test_a_try_that_was_taken_back_is_none_of_the_next_one() -> None:
-    tracker = Tracker(stuck_after=30)
-    history(poll(0, [SITE]), poll(5, [SITE]), tracker=tracker)
-    for at, what in ((6, " #1: initiating IKEv2 connection"),
-                     (8, ": terminating SAs using this connection"),
-                     (28, " #3: initiating IKEv2 connection")):  # fmt: skip
-        tracker.hear(LogLine(START + at, f'"site"{what}'))
-    tracker.observe(poll(30, [WANTED]))
-    assert tracker.due == 58
 
 
 def test_the_moments_are_told_at_which_time_alone_changes_a_state() -> None:
