@@ -22,17 +22,16 @@ When something is reported (what, and how it looks, is in rules.py):
 from __future__ import annotations
 
 import math
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent import notifications
 from ipsecwatch.agent.machine import MachineEvent, Network, Sleep, UnitState
 from ipsecwatch.agent.notifications import PASSING, News, Notification
 from ipsecwatch.agent.rules import RULES, Button, Kind
+from ipsecwatch.agent.selection import Selection
 from ipsecwatch.agent.service_notice import ServiceNotice
 from ipsecwatch.agent.template_notice import TemplateNotice, template_of
 from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
-from ipsecwatch.client.connection_names import L2TP
 from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -62,7 +61,7 @@ class NotificationPolicy:
     """Decides which notifications should be on the screen. Times are monotonic seconds."""
 
     def __init__(self, settings: AgentSettings, now: float = 0.0) -> None:
-        self._settings = settings
+        self._selection = Selection(settings)
         self._mistake = ""
         """What is wrong with the settings file, or ""."""
         self._tunnels: dict[str, TunnelNotice] = {}
@@ -87,8 +86,6 @@ class NotificationPolicy:
         """The keys of notifications that an earlier agent left on the screen."""
         self._ignored: dict[str, View] = {}
         """The tunnels that are left out, by path; new settings may include them."""
-        self._muted: Mapping[str, float] = {}
-        """Until when tunnels are muted, by name."""
         self._answer: tuple[Notification, float] | None = None
         """The answer of a button, and until when it is shown."""
         self._next = -math.inf
@@ -121,13 +118,13 @@ class NotificationPolicy:
         """Use these settings from now on; ``mistake``: what is wrong with the file, or ""."""
         if mistake != self._mistake:
             self._closed.pop(notifications.SETTINGS, None)
-        self._settings, self._mistake = settings, mistake
+        self._selection.settings, self._mistake = settings, mistake
         self._sort_out(now)
 
     def mute(self, muted: Mapping[str, float], now: float) -> None:
         """Report nothing about the tunnels with these names, each until a time (by name)."""
-        if muted != self._muted:
-            self._muted = muted
+        if muted != self._selection.muted:
+            self._selection.muted = muted
             self._sort_out(now)
 
     def _sort_out(self, now: float) -> None:
@@ -135,15 +132,15 @@ class NotificationPolicy:
         notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
         views, self._ignored = list(self._ignored.values()), {}
         for view in [*views, *(notice.view for notice in notices)]:
-            if self._is_ignored(view):
+            if self._selection.leaves_out(view):
                 self._ignored[view.path] = view
                 self._forget(view.path)
             elif view.path not in self._templates:
                 self._see(view, fresh=False, now=now)
         for notice in notices:
-            notice.settings = self._settings.of(*notice.view.names)
+            notice.settings = self._selection.settings.of(*notice.view.names)
             if isinstance(notice, TunnelNotice):
-                notice.losses_only = self._tells_losses_only(notice.view)
+                notice.losses_only = self._selection.only_losses(notice.view)
         for tunnel in list(self._tunnels.values()):
             self._look(tunnel, now)
         self._next = -math.inf
@@ -297,11 +294,11 @@ class NotificationPolicy:
         Snapshot listed it. ``now`` is None for one that a Snapshot lists.
         """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
-        if self._is_ignored(view):
+        if self._selection.leaves_out(view):
             self._ignored[view.path] = view
             self._forget(view.path)
             return None
-        name = _template_of(view)
+        name = template_of(view)
         if name is not None:
             template = self._template(name)
             template.see(view.path, view.state, now)
@@ -310,35 +307,19 @@ class NotificationPolicy:
         tunnel = self._tunnels.get(view.path)
         if tunnel is None:
             closed = self._restored.pop(view.path, -1)
-            wanted = self._settings.of(*view.names)
+            wanted = self._selection.settings.of(*view.names)
             tunnel = TunnelNotice(view, wanted, fresh=fresh, closed=closed)
             self._tunnels[view.path] = tunnel
         elif tunnel.view.names != view.names:  # what NetworkManager calls it
-            tunnel.settings = self._settings.of(*view.names)
-        tunnel.losses_only = self._tells_losses_only(view)
+            tunnel.settings = self._selection.settings.of(*view.names)
+        tunnel.losses_only = self._selection.only_losses(view)
         tunnel.see(view)
         return tunnel
 
     def _template(self, name: str) -> TemplateNotice:
         """Return the notice of a template, made where there is none yet."""
-        template = TemplateNotice(name, self._settings.of(name))
+        template = TemplateNotice(name, self._selection.settings.of(name))
         return self._templates.setdefault(template.view.path, template)
-
-    def _is_ignored(self, view: View) -> bool:
-        """Return whether the settings or a mute leave out a tunnel, or its template."""
-        if view.managed and _is_left_out(view, self._settings.managed):
-            return True
-        names = [*view.names, *filter(None, (_template_of(view),))]
-        if any(name in self._muted for name in names):
-            return True
-        return any(fnmatchcase(name, glob) for name in names for glob in self._settings.ignore)
-
-    def _tells_losses_only(self, view: View) -> bool:
-        """Return whether only losses of this tunnel are reported.
-
-        That is set for NetworkManager's tunnels, as NetworkManager itself reports the rest.
-        """
-        return bool(view.managed) and self._settings.managed == "losses"
 
     def _forget(self, path: str) -> None:
         """Remove a tunnel's or a template's notice, and its passing news."""
@@ -387,8 +368,8 @@ class NotificationPolicy:
         """Return the notifications that should be on the screen now, by key."""
         if now < self._next:
             return self._composed
-        if any(until <= now for until in self._muted.values()):
-            self.mute({name: at for name, at in self._muted.items() if at > now}, now)
+        if any(until <= now for until in self._selection.muted.values()):
+            self.mute({name: at for name, at in self._selection.muted.items() if at > now}, now)
         for tunnel in list(self._tunnels.values()):
             # All tunnels that are due by now are reported together.
             if tunnel.due is not None and tunnel.due <= now:
@@ -418,9 +399,7 @@ class NotificationPolicy:
 
     def _tells(self) -> bool:
         """Return whether the user wants notifications about pluto and the service."""
-        s = self._settings
-        wanted = s.down or s.stuck or any(t.down or t.stuck for _, t in s.tunnels)
-        return wanted and (bool(self._tunnels) or not self._ignored)
+        return self._selection.wants_trouble and (bool(self._tunnels) or not self._ignored)
 
     def _times(self, now: float) -> Iterator[float]:
         """Yield the times at which something else is wanted; they may lie in the past."""
@@ -433,7 +412,7 @@ class NotificationPolicy:
         yield from self._service.times(self._context.hush)
         yield self._context.hush
         yield self._hidden_until
-        yield from self._muted.values()
+        yield from self._selection.muted.values()
         if self._answer is not None:
             yield self._answer[1]
         if self._no_route_since is not None:
@@ -485,7 +464,7 @@ class NotificationPolicy:
             wrong = []
         passing = [news for news, _ in self._passing.values()]
         many = [*wrong, *passing] if room > 0 else []
-        enough = min(self._settings.burst, room)
+        enough = min(self._selection.settings.burst, room)
         self._summing = len(many) > (1 if self._summing else enough)
         if self._summing:
             yield self._sum_up(many, now)
@@ -504,23 +483,6 @@ class NotificationPolicy:
         if summary != before:
             self._summed_at = now
         return summary
-
-
-def _template_of(view: View) -> str | None:
-    """Return the template that a tunnel is an instance of; None: of none.
-
-    NetworkManager's connections have names of any form, and are never instances.
-    """
-    return None if view.managed else template_of(view.name)
-
-
-def _is_left_out(view: View, setting: str) -> bool:
-    """Return whether the settings leave out one of NetworkManager's connections.
-
-    With "losses" these are those of NetworkManager-l2tp, which itself learns of a loss, as pppd
-    ends, and reports it. NetworkManager-libreswan never learns of one.
-    """
-    return setting == "none" or (setting == "losses" and view.managed == L2TP)
 
 
 def _with_pluto(tunnel: TunnelNotice) -> bool:

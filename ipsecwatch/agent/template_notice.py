@@ -25,9 +25,12 @@ SELDOM: Final = 60.0
 _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 
 
-def template_of(name: str) -> str | None:
-    """Return the name of the template in an instance's name: ``rw`` for ``rw[3]``; else None."""
-    found = _INSTANCE.fullmatch(name)
+def template_of(view: View) -> str | None:
+    """Return the template of which a tunnel is an instance: ``rw`` for ``rw[3]``; else None.
+
+    NetworkManager's connections have names of any form, and are never instances.
+    """
+    found = None if view.managed else _INSTANCE.fullmatch(view.name)
     return found[1] if found else None
 
 
