@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from ipsecwatch.libreswan import grammar
-from ipsecwatch.libreswan.status.topology import LOG_WIDTH, ROUTINGS
+from ipsecwatch.libreswan.status.topology import LOG_WIDTH, ROUTINGS, find_dots
 from ipsecwatch.recording.pieces import Field, Pieces, trimmed
 from ipsecwatch.recording.status_fields import keyed
 
@@ -37,7 +37,6 @@ def read(line: str) -> Pieces | None:
 
 
 _OWNER: Final = re.compile(r"; eroute owner: #\d{1,10}[; ]*", re.ASCII)
-_CLOSED: Final = re.compile(r"\](?:---[^\[\]]{0,100})?\.\.\.")
 _OPTIONS: Final = re.compile(
     r"(?:^|,)\+?(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C)(?:\+(?:MS|MC|CAT|XS|XC|S-C|S\?C|S=C))*$"
 )
@@ -52,7 +51,7 @@ def _topology(text: str) -> Pieces | None:
         if len(text) < PAD:
             return None
         ends, semicolon, routing, tail = text, "", "", []
-    dots = _dots(ends)
+    dots = find_dots(ends)
     if dots is None:
         return None
     right = _side(ends[dots + 3 :], ours=False)
@@ -75,17 +74,6 @@ def _tail(text: str) -> tuple[str, Pieces]:
         return "", []
     tail = [(Field.OWN, "; my_ip="), (Field.ADDRESSES, ours), (Field.OWN, mark)]
     return text[:at], [*tail, (Field.ADDRESSES, theirs)]
-
-
-def _dots(text: str) -> int | None:
-    """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
-    bracket, dots = text.find("["), text.find("...")
-    if dots < 0:
-        return None
-    if 0 <= bracket < dots:
-        closed = _CLOSED.search(text, bracket)
-        return closed.end() - 3 if closed else dots
-    return dots
 
 
 def _side(text: str, *, ours: bool) -> Pieces:

@@ -95,7 +95,7 @@ def read_any(line: str) -> Topology | None:
         if len(line) < _LONG or not begins(line):
             return None
         text, routing, owner = line, "", None
-    dots = _dots(text)
+    dots = find_dots(text)
     if dots is None:
         return None
     client, host, identity = _left(text[:dots])
@@ -116,7 +116,7 @@ def _without_tail(line: str) -> tuple[str, int | None]:
     return (text, None) if mark and "; their_ip=" in ours else ("", None)
 
 
-def _dots(text: str) -> int | None:
+def find_dots(text: str) -> int | None:
     """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
