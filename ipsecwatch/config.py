@@ -29,7 +29,9 @@ INSTANCES: Final = Path("/etc/ipsecwatch/instances")
 class ConfigError(Exception):
     """A settings file can't be used. The text is one line, ready to be shown, as is ``hint``."""
 
-    def __init__(self, message: str, hint: str = "Mend it, or remove it for the defaults") -> None:
+    def __init__(
+        self, message: str, hint: str = "Correct it, or remove it to use the defaults"
+    ) -> None:
         super().__init__(message)
         self.hint = hint
 
@@ -62,14 +64,14 @@ def _journal_match(matches: tuple[str, ...]) -> str:
     names = [match.partition("=")[0] for match in matches]
     for match, name in zip(matches, names, strict=True):
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}=[^\0\n]{1,1000}", match, re.ASCII):
-            return f"must be of FIELD=value, and {match!r:.60} isn't"
+            return f"must be a list of FIELD=value, and {match!r:.60} isn't"
         if not name.startswith("_") and name not in _CONTAINER:
-            return f"must be of trusted fields (_…) and {', '.join(_CONTAINER)}: not {name}"
+            return f"may have trusted fields (_…) and {', '.join(_CONTAINER)}, not {name}"
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        return f"has {twice[0]} twice: an entry has one"
+        return f"has {twice[0]} twice, but an entry has it once"
     if matches and not any(name in _VOUCHED for name in names):
-        return f"needs one of {', '.join(_VOUCHED)}: anybody could send the others"
+        return f"needs one of {', '.join(_VOUCHED)}: any process can send the others"
     return ""
 
 
@@ -78,42 +80,47 @@ class Settings:
     """The service's settings. Times are seconds, sizes are bytes."""
 
     interval: float = _number(5.0, 1.0, 3600.0)
-    """Between two polls while nothing is being negotiated."""
+    """Seconds between two polls while no tunnel is connecting."""
     fast_interval: float = _number(1.0, 0.2, 60.0)
-    """Between two polls while any tunnel is connecting."""
+    """Seconds between two polls while a tunnel is connecting."""
     stuck_after: float = _number(30.0, 5.0, 3600.0)
-    """How long a tunnel may be connecting before it is called stuck."""
+    """Seconds after which a connecting tunnel is stuck."""
     stopped_after: float = _number(15.0, 0.0, 600.0)
-    """How long pluto may be away before its tunnels are called down."""
+    """Seconds after pluto has gone until its tunnels are down. Before, they are unknown."""
     timeout: float = _number(10.0, 1.0, 120.0)
-    """For one answer of pluto's, from the question to its last byte."""
+    """Seconds that pluto may take for one answer, from the question to the last byte."""
     max_answer: int = _number(64 << 20, 1 << 16, 1 << 30)
-    """Bytes of one answer that are kept; what comes after is read and dropped."""
+    """Bytes that one answer of pluto may have. The rest is read and dropped, and the answer isn't
+    used."""
     control_socket: str = _path("/run/pluto/pluto.ctl")
-    """pluto's control socket."""
+    """The path of pluto's control socket."""
     whack: str = _path("")
-    """Where whack is; empty: in the places where distributions put it."""
+    """The path of whack. If empty, the usual places of distributions are searched."""
     unit: str = "ipsec.service"
-    """libreswan's systemd unit."""
+    """The systemd unit that runs pluto."""
     log_file: str = _path("")
-    """The file that pluto logs to (logfile=); empty: the one that its status names (from 5.1)."""
+    """The file that pluto logs to (``logfile=``). If empty, the file that pluto's status names
+    (from libreswan 5.1 on). It is read only if it belongs to root and nobody else may write to
+    it."""
     journal_match: tuple[str, ...] = field(default=(), metadata={"check": _journal_match})
-    """Fields, ``NAME=value``, of the journal's entries that are pluto's, for one in a container;
-    empty: those of its unit, or of the pluto that answers."""
+    """Fields, as ``NAME=value``, that the journal's entries of a pluto in a container have. One of
+    ``_SYSTEMD_UNIT``, ``_EXE`` and ``_SYSTEMD_CGROUP`` must be among them. If empty, the entries of
+    ``unit`` and of the pluto process that answers are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelSettings:
-    """What the agent tells of some tunnels, and when."""
+    """Which changes of some tunnels the agent shows, and when."""
 
     up: bool = True
-    """Tell when a tunnel comes up."""
+    """Notify when a tunnel comes up."""
     down: bool = True
-    """Tell when a tunnel is lost, works in part, or is unstable."""
+    """Notify when a tunnel is lost, works in part or is unstable."""
     stuck: bool = True
-    """Tell when a tunnel can't connect."""
+    """Notify when a tunnel can't connect."""
     settle: float = _number(3.0, 0.0, 60.0)
-    """Wait this long before telling of a loss; a tunnel that is back by then is one quiet line."""
+    """Seconds that a loss must last before it is shown. If the tunnel comes back earlier, the agent
+    shows only one short notification that it is back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +128,19 @@ class AgentSettings(TunnelSettings):
     """The settings of the agent in the user's session."""
 
     burst: int = _number(3, 1, 3)
-    """More tunnels than this at once become one summary; there are never more than three notices,
-    since GNOME keeps no more of one program."""
+    """If more tunnels than this change at once, one notification summarises them. There are never
+    more than three notifications, because GNOME keeps no more of one program."""
     ignore: tuple[str, ...] = ()
-    """Names of tunnels to say nothing about; ``*`` and ``?`` as in a shell. Those that
-    NetworkManager knows by another name than pluto have both."""
+    """Names of tunnels that get no notifications; ``*`` and ``?`` work as in a shell. For
+    NetworkManager's connections, the name in NetworkManager and the UUID both work."""
     managed: str = _one_of("losses", "all", "none")
-    """What to tell of NetworkManager's connections. "losses": what it doesn't tell itself: that one
-    was lost, is stuck, unknown or back."""
+    """What to show about NetworkManager's connections. ``"losses"``: only what NetworkManager
+    itself doesn't show: that a tunnel is lost, can't connect, is unknown or is back. ``"all"``:
+    everything. ``"none"``: nothing."""
     tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
-    """``[tunnels."lab-*"]``: ``up``, ``down``, ``stuck`` and ``settle`` for tunnels of such names;
-    the first one that fits counts, and what it doesn't say is as for all."""
+    """Tables such as ``[tunnels."lab-*"]``, with ``up``, ``down``, ``stuck`` and ``settle`` for the
+    tunnels whose names fit. Only the first table that fits counts. A key that it doesn't have keeps
+    its general value."""
 
     def of(self, *names: str) -> TunnelSettings:
         """Return the settings of a tunnel that is known by these names."""
@@ -163,7 +172,7 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
     """
     usual = settings_file(instance)
     if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
-        hint = 'Make it, with the pluto to watch: control_socket = "/run/NAME/pluto.ctl"'
+        hint = 'Create it, and say which pluto to watch: control_socket = "/run/NAME/pluto.ctl"'
         raise ConfigError(f"there is no {usual}, the settings of {instance}", hint)
     return load_service(path or usual)
 
@@ -253,7 +262,7 @@ def _text(path: Path) -> str:
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         kind = os.fstat(file.fileno())
         if not stat.S_ISREG(kind.st_mode) and kind.st_rdev != os.stat(os.devnull).st_rdev:
-            raise OSError("it is no file")
+            raise OSError("it isn't a regular file")
         data = file.read(MAX_SIZE + 1)
     if len(data) > MAX_SIZE:
         raise OSError(f"it is larger than {MAX_SIZE >> 20} MiB")

@@ -20,23 +20,25 @@ class ReasonText:
 IPSEC: Final = "ipsec.service"
 """libreswan's own systemd unit, the same in all distributions."""
 
-_RESTARTED: Final = "What starts by itself comes back within some seconds. If nobody restarted it, "
+_RESTARTED: Final = (
+    "Tunnels that start by themselves come back within seconds. If nobody restarted it, "
+)
 _BY_UNIT: Final = {
     Reason.PLUTO_STOPPED: (
         "Start it: systemctl start {}",
-        "Look what starts pluto here (NetworkManager, a container, a script), and start it there.",
+        "Find out what runs pluto here (NetworkManager, a container, a script), and start that.",
     ),
     Reason.PLUTO_RESTARTED: (
-        f"{_RESTARTED}see: journalctl -u {{}}",
-        f"{_RESTARTED}see pluto's log.",
+        f"{_RESTARTED}read its log: journalctl -u {{}}",
+        f"{_RESTARTED}read pluto's log.",
     ),
     Reason.PLUTO_UNREACHABLE: (
-        "See whether it hangs: systemctl status {}",
-        "See whether the pluto process hangs, and what is in its log.",
+        "Check whether it hangs: systemctl status {}",
+        "Check whether the pluto process hangs, and read its log.",
     ),
     Reason.OTHER: (
-        "See what the IPsec service says: journalctl -u {}",
-        "See what is in pluto's log.",
+        "Read the log of the IPsec service: journalctl -u {}",
+        "Read pluto's log.",
     ),
 }
 """Advice about pluto itself, in two forms: with the name of the systemd unit that runs pluto, and
@@ -78,25 +80,26 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
         "Check the user name and password here, and that the server knows them.",
     ),
     Reason.CHILD_MISSING: ReasonText(
-        "The peers know each other, but no tunnel came of it.",
+        "The two sides accepted each other, but no tunnel was set up.",
         "Compare leftsubnet, rightsubnet, esp= and pfs= on both sides.",
     ),
     Reason.PEER_DELETED: ReasonText(
         "The peer closed the tunnel.",
-        "Ask its administrator why, if it does not come back by itself.",
+        "If it does not come back by itself, ask the peer's administrator why.",
     ),
     Reason.PEER_DEAD: ReasonText(
         "The peer stopped answering.",
         "Check the network between the two sides, and whether the peer is running.",
     ),
-    Reason.OPERATOR: ReasonText("It was taken down by hand."),
+    Reason.OPERATOR: ReasonText("It was taken down on this machine."),
     Reason.EXPIRED: ReasonText(
         "Its lifetime ran out, and it was not renewed.",
-        "If it is to stay up, set rekey=yes here or on the peer, and see whether the peer answers.",
+        "If it should stay up, set rekey=yes here or on the peer, and check that the peer answers.",
     ),
     Reason.REPLACED: ReasonText(
-        "The same identity connected anew.",
-        "Usually the same device on another network. Two devices need an identity each.",
+        "The same identity connected again.",
+        "This is usually the same device on another network. If it is another device, give each "
+        "device its own identity.",
     ),
     Reason.PLUTO_STOPPED: ReasonText(
         "The IPsec service is not running.", advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
@@ -104,13 +107,13 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     Reason.PLUTO_RESTARTED: ReasonText(
         "The IPsec service was restarted.", advice_about_pluto(Reason.PLUTO_RESTARTED, IPSEC)
     ),
-    Reason.PLUTO_STARTING: ReasonText("The IPsec service is starting.", "Wait some seconds."),
+    Reason.PLUTO_STARTING: ReasonText("The IPsec service is starting.", "Wait a few seconds."),
     Reason.PLUTO_UNREACHABLE: ReasonText(
         "The IPsec service does not answer.", advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
     ),
     Reason.BAD_OUTPUT: ReasonText(
         "The IPsec service's answer cannot be trusted.",
-        "It is asked again; if this stays, report it with what this writes: "
+        "ipsecwatch asks it again. If this stays, report it, with the file that this writes: "
         "ipsecwatch record --redact FILE",
     ),
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
@@ -132,6 +135,6 @@ LOG_TEXTS: Final = {
     LogState.JOURNAL: "Reasons are read from pluto's log in the journal.",
     LogState.FILE: "Reasons are read from pluto's log file.",
     LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses, or unknown.",
-    LogState.NONE: "pluto's log isn't heard: reasons are guesses from its states, or unknown.",
+    LogState.NONE: "pluto's log isn't available: reasons are guesses from its states, or unknown.",
 }
 """A sentence for each state of the log, about where reasons come from."""

@@ -128,10 +128,10 @@ def test_names_to_ignore_are_a_list_of_strings(line: str, file: Path) -> None:
 
 DOCKER = '"_SYSTEMD_UNIT=docker.service"'
 UNTRUSTED = (
-    "must be of trusted fields (_…) and "
+    "may have trusted fields (_…) and "
     "CONTAINER_NAME, CONTAINER_ID, CONTAINER_ID_FULL, CONTAINER_TAG"
 )
-UNSIGNED = "needs one of _SYSTEMD_UNIT, _EXE, _SYSTEMD_CGROUP: anybody could send the others"
+UNSIGNED = "needs one of _SYSTEMD_UNIT, _EXE, _SYSTEMD_CGROUP: any process can send the others"
 
 
 @pytest.mark.parametrize(
@@ -155,15 +155,15 @@ def test_what_plutos_entries_are_known_by_is_a_list_of_fields(matches: str, file
     [
         ('"_SYSTEMD_UNIT=x"', "must be a list of strings"),
         ("[1]", "must be a list of strings"),
-        ('["_SYSTEMD_UNIT"]', "must be of FIELD=value, and '_SYSTEMD_UNIT' isn't"),
-        ('["=x"]', "must be of FIELD=value, and '=x' isn't"),
-        ('["_SYSTEMD_UNIT="]', "must be of FIELD=value, and '_SYSTEMD_UNIT=' isn't"),
-        ('["_systemd_unit=x"]', "must be of FIELD=value, and '_systemd_unit=x' isn't"),
-        ('["_EXE=a\\nMESSAGE=b"]', "must be of FIELD=value, and '_EXE=a\\nMESSAGE=b' isn't"),
+        ('["_SYSTEMD_UNIT"]', "must be a list of FIELD=value, and '_SYSTEMD_UNIT' isn't"),
+        ('["=x"]', "must be a list of FIELD=value, and '=x' isn't"),
+        ('["_SYSTEMD_UNIT="]', "must be a list of FIELD=value, and '_SYSTEMD_UNIT=' isn't"),
+        ('["_systemd_unit=x"]', "must be a list of FIELD=value, and '_systemd_unit=x' isn't"),
+        ('["_EXE=a\\nMESSAGE=b"]', "must be a list of FIELD=value, and '_EXE=a\\nMESSAGE=b' isn't"),
         (f'[{DOCKER}, "SYSLOG_IDENTIFIER=pluto"]', f"{UNTRUSTED}: not SYSLOG_IDENTIFIER"),
         ('["CONTAINER_NAME=vpn"]', UNSIGNED),
         ('["_TRANSPORT=journal"]', UNSIGNED),
-        (f'[{DOCKER}, "_SYSTEMD_UNIT=x"]', "has _SYSTEMD_UNIT twice: an entry has one"),
+        (f'[{DOCKER}, "_SYSTEMD_UNIT=x"]', "has _SYSTEMD_UNIT twice, but an entry has it once"),
     ],
 )  # fmt: skip
 def test_what_anybody_could_log_is_nothing_to_know_pluto_by(

@@ -197,10 +197,10 @@ class Agent:
                 tasks.create_task(_give_back_memory())
         except* _SecondAgent:
             self._world.write(
-                "ipsecwatch: another agent runs in this session; leaving it to that one"
+                "ipsecwatch: another agent already runs in this session, so this one ends"
             )
         except* _Outdated:
-            logger.debug("ending for the newer one")
+            logger.debug("a newer agent replaces this one")
 
     async def end(self) -> None:
         """Remove all notifications from the screen, within a second, and save the memory."""
@@ -316,7 +316,7 @@ class Agent:
         try:
             found = mutes.load(self._mutes, wall)
         except MutesError as e:
-            logger.warning("%s. What was muted before stays so", e)
+            logger.warning("%s. Muted tunnels stay as they were before", e)
             return
         self._policy.mute({m.name: now + m.left(wall) for m in found}, now)
         self._wakeup.set()

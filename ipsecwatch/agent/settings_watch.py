@@ -46,7 +46,7 @@ class SettingsFile:
         except ConfigError as e:
             self.mistake = str(e).replace(str(self.path), self.path.name)
             if self.mistake != before[1]:
-                logger.warning("%s. Until it is mended, the settings before it are used", e)
+                logger.warning("%s. Until it is corrected, the previous settings are used", e)
         return before != (self.settings, self.mistake)
 
     async def watch(self, changed: Callable[[], object], hup: asyncio.Event) -> None:

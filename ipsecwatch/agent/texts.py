@@ -75,7 +75,7 @@ SUMMARY_LINES: Final = {
     Kind.UNSTABLE: "Unstable: {names}.",
     Kind.RECONNECTING: "Down: {names}.",
     Kind.DOWN: "Down: {names}.",
-    Kind.STUCK: "Not connecting: {names}.",
+    Kind.STUCK: "Can't connect: {names}.",
 }
 NAMES_AND_MORE: Final = Plural("{names} and {n} more", "{names} and {n} more")
 """A list of names that ends with the number of the others."""
@@ -94,9 +94,9 @@ DETAILS_OF_ALL: Final = "VPN details"
 """The title of details about several tunnels."""
 DETAILS_COMMAND: Final = "All that is known: {command}"
 MUTED: Final = {
-    Button.MUTE_HOUR: "You hear nothing of it for an hour.",
-    Button.MUTE_LOGIN: "You hear nothing of it until your next login.",
-    Button.MUTE_EVER: "You hear nothing of it any more. To take that back: ipsecwatch mute",
+    Button.MUTE_HOUR: "No notifications about it for an hour.",
+    Button.MUTE_LOGIN: "No notifications about it until your next login.",
+    Button.MUTE_EVER: "No more notifications about it. To undo this, see: ipsecwatch mute --help",
 }
 NOT_MUTED: Final = "It can't be muted: {mistake}"
 
@@ -128,13 +128,13 @@ STOPPED: Final = Words(
     "The VPN service on this computer isn't running.",
     "Ask whoever looks after this computer to start it.",
 )
-STOPPED_TUNNELS: Final = "Down with it: {names}."
+STOPPED_TUNNELS: Final = "Down because of this: {names}."
 UNREACHABLE: Final = Words(
-    "The VPN service on this computer doesn't answer: nobody knows whether the VPN works.",
+    "The VPN service on this computer doesn't answer, so it isn't known whether the VPN works.",
     "If this stays, restart the computer or ask whoever looks after it.",
 )
 UNREADABLE: Final = Words(
-    "The state of the VPN can't be read: nobody knows whether it works.",
+    "The state of the VPN can't be read, so it isn't known whether the VPN works.",
     "If this stays, ask whoever looks after this computer.",
 )
 UNWATCHED: Final = Words(
@@ -145,7 +145,7 @@ UNWATCHED_HANGS: Final = Words(
     "The program that watches it doesn't answer.",
     "If this stays, restart the computer or ask whoever looks after it.",
 )
-SETTINGS: Final = "Until it is mended, the settings before it are used."
+SETTINGS: Final = "Until it is corrected, the previous settings are used."
 
 REASONS: Final[dict[Reason, Words]] = {
     Reason.NONE: Words(""),
@@ -153,7 +153,9 @@ REASONS: Final[dict[Reason, Words]] = {
         "The VPN server doesn't answer.",
         "Are you online? Some hotel and guest networks block VPNs.",
     ),
-    Reason.UNREACHABLE: Words("No way to the VPN server.", "Check that this computer is online."),
+    Reason.UNREACHABLE: Words(
+        "The VPN server can't be reached.", "Check that this computer is online."
+    ),
     Reason.AUTHENTICATION: Words(
         "This computer and the VPN server don't accept each other's key or certificate.",
         "Ask whoever runs the VPN; a certificate may have expired.",
@@ -171,7 +173,7 @@ REASONS: Final[dict[Reason, Words]] = {
         "Check both; if they are right, ask whoever runs the VPN.",
     ),
     Reason.CHILD_MISSING: Words(
-        "The VPN server accepted this computer, but no connection came of it.",
+        "The VPN server accepted this computer, but the connection wasn't set up.",
         "Ask whoever runs the VPN.",
     ),
     Reason.PEER_DELETED: Words(
@@ -183,12 +185,12 @@ REASONS: Final[dict[Reason, Words]] = {
     ),
     Reason.OPERATOR: Words("Disconnected on this computer."),
     Reason.EXPIRED: Words(
-        "The connection ran out and wasn't renewed.",
+        "The connection expired and wasn't renewed.",
         "If it doesn't come back, ask whoever runs the VPN.",
     ),
     Reason.REPLACED: Words(
         "The same account connected again, usually this device on another network.",
-        "If no device of yours did, ask whoever runs the VPN.",
+        "If it wasn't a device of yours, ask whoever runs the VPN.",
     ),
     Reason.PLUTO_STOPPED: STOPPED,
     Reason.PLUTO_RESTARTED: Words("The VPN service on this computer was restarted."),

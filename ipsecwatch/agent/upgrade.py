@@ -62,7 +62,7 @@ def restart() -> int:
     program = sys.argv[0]
     # With ``python -m``, argv[0] isn't an executable file.
     command = sys.argv if os.access(program, os.X_OK) else [sys.executable, *sys.orig_argv[1:]]
-    logger.warning("a newer version is installed: starting it")
+    logger.warning("a newer version is installed; starting it")
     try:
         os.execv(command[0], command)  # noqa: S606 - what was started, with what it was given
     except OSError as e:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import argparse
 
 EXAMPLES: Final = (
-    ("systemctl --user start ipsecwatch-agent", "how it is started"),
-    ("ipsecwatch agent --config ./test.toml", "by hand, with other settings"),
+    ("systemctl --user start ipsecwatch-agent", "start the agent as usual"),
+    ("ipsecwatch agent --config ./test.toml", "without systemd, with other settings"),
 )
 
 
@@ -26,7 +26,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "agent", VERBS["agent"], run, EXAMPLES)
     parser.add_argument(
         "--config", type=Path, metavar="F",
-        help="settings, instead of ~/.config/ipsecwatch/agent.toml",
+        help="read F instead of ~/.config/ipsecwatch/agent.toml",
     )  # fmt: skip
 
 

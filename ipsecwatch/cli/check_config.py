@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch check-config", "the service's settings, and your agent's"),
-    ("ipsecwatch check-config --service new.toml", "settings that are to be installed"),
+    ("ipsecwatch check-config --service new.toml", "a file, before you install it"),
 )
 
 _LONGEST: Final = 500
@@ -51,11 +51,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "check-config", VERBS["check-config"], run, EXAMPLES)
     parser.add_argument(
         "--service", nargs="?", type=Path, const=config.SERVICE_FILE, metavar="F",
-        help=f"read the service's alone: F, else {config.SERVICE_FILE}, and the folder F.d",
+        help="check only the service's settings: F and the folder F.d "
+        f"(default: {config.SERVICE_FILE})",
     )  # fmt: skip
     parser.add_argument(
         "--agent", nargs="?", type=Path, const=config.agent_file(), metavar="F",
-        help="read the agent's alone: F, else ~/.config/ipsecwatch/agent.toml",
+        help="check only the agent's settings: F (default: ~/.config/ipsecwatch/agent.toml)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         # an instance needs settings.
         ours = file in (config.SERVICE_FILE, config.agent_file())
         if not (ours or file.exists() or file.with_name(f"{file.name}.d").exists()):
-            raise Failure(f"there is no {clean(str(file))}", "Give a file that is there")
+            raise Failure(f"there is no {clean(str(file))}", "Give a file that exists")
     if service is None and agent is None:
         service, agent = config.SERVICE_FILE, config.agent_file()
     checked = check(service, agent)
@@ -116,7 +117,7 @@ def _print(checked: list[Checked]) -> None:
         for problem in c.problems:
             print(f"ipsecwatch: {clean(str(problem), _LONGEST)}", file=sys.stderr)
         if not c.problems:
-            found = "can be used" if c.present else "isn't there: every setting has its default"
+            found = "can be used" if c.present else "doesn't exist: every setting has its default"
             print(f"{clean(str(c.file), _LONGEST)} {found}")
 
 

@@ -167,7 +167,7 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "--instance", type=_instance, default="", metavar="NAME",
-        help="of several plutos on this machine, the one of ipsecwatch@NAME.service",
+        help="use the instance ipsecwatch@NAME.service, which watches another pluto here",
     )  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def _instance(name: str) -> str:
     from ipsecwatch.dbus.names import is_instance  # brings the D-Bus library along
 
     if not is_instance(name):
-        form = "letters, digits, - and _, and neither a digit nor - first, as in tenant-1"
+        form = "letters, digits, - and _; the first is a letter or _, as in tenant-1"
         raise argparse.ArgumentTypeError(f"{name} can't be the name of an instance ({form})")
     return name
 

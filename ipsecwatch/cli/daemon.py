@@ -36,8 +36,8 @@ EXIT_FAILED = 1
 """An error in the service itself ended it: systemd's Restart=on-failure restarts it."""
 
 EXAMPLES: Final = (
-    ("systemctl start ipsecwatch", "how it is started"),
-    ("ipsecwatch daemon --config ./test.toml", "by hand, with other settings"),
+    ("systemctl start ipsecwatch", "start the service as usual"),
+    ("ipsecwatch daemon --config ./test.toml", "without systemd, with other settings"),
 )
 
 
@@ -52,7 +52,7 @@ START_LIMIT: Final = 10.0
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "daemon", VERBS["daemon"], run, EXAMPLES)
     parser.add_argument(
-        "--config", type=Path, metavar="F", help="settings, instead of those in /etc/ipsecwatch"
+        "--config", type=Path, metavar="F", help="read F instead of the settings in /etc/ipsecwatch"
     )
     add_instance(parser)
 
@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     settings = instance_settings(args.instance, args.config)
     if folder := hidden_folder(settings.control_socket):
         raise Failure(
-            f"control_socket lies in {folder}, which the service's sandbox hides from it",
-            "Have pluto make its socket elsewhere, below /run for example",
+            f"control_socket is in {folder}, which the service's sandbox hides",
+            "Make pluto create its socket elsewhere, for example below /run",
             EXIT_USAGE,
         )
     _check_descriptors()
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     except RuntimeError as e:
         if "can't start new thread" not in str(e):
             raise
-        hint = "See how many tasks it may have: systemctl show --property=TasksMax ipsecwatch"
+        hint = "Check how many tasks it may have: systemctl show --property=TasksMax ipsecwatch"
         raise Failure("no thread can be started", hint) from e
     except CoreEndedError:  # it was logged; systemd restarts the service
         return EXIT_FAILED
@@ -103,8 +103,8 @@ def _check_descriptors() -> None:
     """Raise Failure where this process may open fewer than DESCRIPTORS files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if 0 <= limit < DESCRIPTORS:
-        hint = f"It takes {DESCRIPTORS} at least, and more with a large journal: LimitNOFILE="
-        raise Failure(f"no more than {limit} files may be open", hint)
+        hint = f"Set LimitNOFILE= to at least {DESCRIPTORS}, and more with a large journal"
+        raise Failure(f"the service may open only {limit} files", hint)
 
 
 def _started_threads() -> ThreadPoolExecutor:

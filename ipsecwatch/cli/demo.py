@@ -57,8 +57,8 @@ BUS: Final = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
 """
 
 EXAMPLES: Final = (
-    ("ipsecwatch demo", "some 30 seconds"),
-    ("ipsecwatch demo --speed 1", "as it happened"),
+    ("ipsecwatch demo", "takes some 20 seconds"),
+    ("ipsecwatch demo --speed 1", "as fast as it happened: 81 seconds"),
 )
 
 
@@ -66,13 +66,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "demo", VERBS["demo"], run, EXAMPLES)
     parser.add_argument(
         "--speed", type=float, default=4.0, metavar="N",
-        help="how many times as fast as it happened (default: 4)",
+        help="play N times as fast as it happened (default: 4)",
     )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
     if not 0.5 <= args.speed <= 20:
-        raise Failure("--speed must be from 0.5 to 20", "4 is a good one", EXIT_USAGE)
+        raise Failure("--speed must be from 0.5 to 20", "4 is the default", EXIT_USAGE)
     if shutil.which("dbus-daemon") is None:
         raise Failure("dbus-daemon is not installed", "Debian, Ubuntu: apt install dbus-daemon")
     # The demo's output is on stdout; a missing desktop needs no warning.
@@ -287,23 +287,23 @@ class _Stage:
     def shown(self, notice: Notification) -> None:
         """Print a notification that the desktop shows as well."""
         self.on_desktop += 1
-        self._more("notice", plain(notice))
+        self._more("desktop", plain(notice))
 
     def unshown(self, notice: Notification) -> None:
         """Print a notification that there is no desktop for."""
         self.notices += 1
-        self._more("notice", plain(notice))
+        self._more("desktop", plain(notice))
 
     def close(self) -> None:
         """Print how many transitions, entries and notifications there were."""
-        shown = f"{self.on_desktop} notices were shown on the desktop"
-        printed = f"{self.notices} notices would have been shown on a desktop"
+        shown = f"{self.on_desktop} notifications were shown on the desktop"
+        printed = f"{self.notices} notifications would have been shown on a desktop"
         notices = " and ".join(
             text for n, text in ((self.on_desktop, shown), (self.notices, printed)) if n
         )
         self._paragraph(
             f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
-            f"journal, {notices or 'no notices were shown'}."
+            f"journal, {notices or 'no notifications were shown'}."
         )
 
     def _paragraph(self, text: str) -> None:

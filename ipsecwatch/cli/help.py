@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch help", "all verbs"),
-    ("ipsecwatch help status", "one of them"),
+    ("ipsecwatch help status", "how to use one verb"),
 )
 
 

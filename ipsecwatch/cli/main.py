@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import argparse
 
 _EXAMPLES: Final = (
-    ("ipsecwatch status", "how all tunnels are"),
-    ("ipsecwatch status office", "how one is, and why"),
-    ("ipsecwatch help status", "how a verb is used"),
+    ("ipsecwatch status", "the state of each tunnel"),
+    ("ipsecwatch status office", "all details of one tunnel"),
+    ("ipsecwatch help status", "how to use a verb"),
 )
 
 
@@ -123,7 +123,7 @@ def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]
     """Return the parser of the whole command line, and its action to which verbs are added."""
     whole = Parser(
         prog="ipsecwatch",
-        description="Watches libreswan IPsec tunnels, and only watches.",
+        description="Watch libreswan's IPsec tunnels. Nothing in libreswan is ever changed.",
         examples=_EXAMPLES,
     )
     whole.add_argument("--version", action="version", version=f"ipsecwatch {__version__}")

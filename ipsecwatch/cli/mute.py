@@ -22,21 +22,25 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch mute", "what is muted, and until when"),
-    ("ipsecwatch mute lab-7", "no notices of lab-7 for an hour"),
-    ("ipsecwatch mute lab-7 --for ever", "for good; login: until your next login"),
-    ("ipsecwatch mute --undo lab-7", "hear of it again"),
+    ("ipsecwatch mute lab-7", "no notifications about lab-7 for an hour"),
+    ("ipsecwatch mute lab-7 --for ever", "until you undo it; login: until your next login"),
+    ("ipsecwatch mute --undo lab-7", "notifications about lab-7 again"),
 )
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "mute", VERBS["mute"], run, EXAMPLES)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the tunnel; none: list them")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the tunnel to mute; without: list the muted ones"
+    )
     parser.add_argument(
         "--for", dest="until", choices=[u.value for u in Until], metavar="TIME",
         help="1h, login (until your next login), or ever (default: 1h)",
     )  # fmt: skip
-    parser.add_argument("--undo", action="store_true", help="take it back")
-    parser.add_argument("--json", action="store_true", help="print what is muted then as JSON")
+    parser.add_argument("--undo", action="store_true", help="unmute the tunnel")
+    parser.add_argument(
+        "--json", action="store_true", help="print what is muted afterwards, as JSON"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -44,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         said = _change(args)
         muted = mutes.load(mutes.mutes_file(), time.time())
     except MutesError as e:
-        raise Failure(clean(str(e), 400), "Remove the file if nothing else mends it") from e
+        raise Failure(clean(str(e), 400), "Remove the file if nothing else helps") from e
     if args.json:
         print(json.dumps([_fields(m) for m in muted]))
     elif said:
@@ -62,15 +66,21 @@ def _change(args: argparse.Namespace) -> str:
     name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
         if args.undo or args.until:
-            raise Failure("which tunnel?", "Give a name; see: ipsecwatch mute", EXIT_USAGE)
+            raise Failure(
+                "which tunnel?",
+                "Give its name. List the muted tunnels: ipsecwatch mute",
+                EXIT_USAGE,
+            )
         return ""
     if args.undo:
         if args.until:
-            raise Failure("--undo takes no --for", "See: ipsecwatch mute --help", EXIT_USAGE)
+            raise Failure("--undo can't have --for", "See: ipsecwatch mute --help", EXIT_USAGE)
         # A UUID may have been muted before NetworkManager told its name.
         undone = [n for n in dict.fromkeys((name, args.name)) if mutes.unmute(path, n, now)]
         if not undone:
-            raise Failure(f"{clean(name)} isn't muted", "What is: ipsecwatch mute", EXIT_NO)
+            raise Failure(
+                f"{clean(name)} isn't muted", "List the muted tunnels: ipsecwatch mute", EXIT_NO
+            )
         return f"{undone[0]}: not muted any more"
     if not mutes.is_name(name):
         raise Failure(f"{clean(name)} can't be a tunnel's name", code=EXIT_USAGE)

@@ -29,21 +29,25 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 EXAMPLES: Final = (
-    ("ipsec whack --status | ipsecwatch parse", "what libreswan says now, as JSON"),
-    ("ipsecwatch parse saved.txt", "a text that was saved"),
+    ("ipsec whack --status | ipsecwatch parse", "libreswan's present status, as JSON"),
+    ("ipsecwatch parse saved.txt", "a saved text"),
 )
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "parse", VERBS["parse"], run, EXAMPLES)
-    parser.add_argument("file", nargs="?", default="-", help="the text; - (default): stdin")
-    parser.add_argument("--command", help="what was asked, e.g. status; default: tell by the text")
-    parser.add_argument("--json", action="store_true", help="what it prints in any case")
+    parser.add_argument("file", nargs="?", default="-", help="the file to read; - (default): stdin")
+    parser.add_argument(
+        "--command", help="the command that printed the text, e.g. status (default: recognise it)"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="accepted for uniformity: it always prints JSON"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     if args.file == "-" and sys.stdin.isatty():
-        print("Paste a status text of libreswan's, then press Ctrl-D.", file=sys.stderr)
+        print("Paste a status text of libreswan, then press Ctrl-D.", file=sys.stderr)
     report = saved_text.read_report(args.file, args.command)
     # Python's fast encoder is used only without indent.
     indent = 2 if sys.stdout.isatty() else None

@@ -45,7 +45,7 @@ EXAMPLES: Final = (
     ("ipsecwatch record site.jsonl.gz", "until Ctrl-C"),
     (
         "ipsecwatch record --redact --duration 600 site.jsonl.gz",
-        "ten minutes, fit to be shown to strangers",
+        "ten minutes, without private data",
     ),
 )
 
@@ -53,18 +53,22 @@ EXAMPLES: Final = (
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "record", VERBS["record"], run, EXAMPLES)
     parser.add_argument("out", type=Path, metavar="OUT", help="a new file; *.gz is compressed")
-    parser.add_argument("--config", type=Path, metavar="F", help="the service's settings")
     parser.add_argument(
-        "--redact", action="store_true", help="hide what is private, as the verb redact does"
+        "--config", type=Path, metavar="F", help="read F instead of the service's settings"
+    )
+    parser.add_argument(
+        "--redact", action="store_true", help="hide private data, as the verb redact does"
     )
     add_instance(parser)
-    parser.add_argument("--interval", type=float, default=1.0, metavar="S", help="default: 1")
-    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="S", help="ask every S seconds (default: 1)"
+    )
+    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
 
 
 def run(args: argparse.Namespace) -> int:
     if not 0.2 <= args.interval <= 3600:
-        raise Failure("--interval must be from 0.2 to 3600", "1 is a good one", EXIT_USAGE)
+        raise Failure("--interval must be from 0.2 to 3600", "1 is the default", EXIT_USAGE)
     settings = instance_settings(args.instance, args.config)
     out = redact.create(lambda: recording.Writer(args.out), args.out)
     redactor = Redactor() if args.redact else None
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     if redactor is not None:
         print(redact.summary(redactor.counts()))
     else:
-        print(f"Before you show it to anybody: ipsecwatch redact {name} NEW")
+        print(f"Before you show it to anybody, hide private data: ipsecwatch redact {name} NEW")
     return EXIT_OK
 
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 EXAMPLES: Final = (
     ("ipsecwatch redact ticket.txt public.txt", "a text"),
     ("ipsecwatch redact site.jsonl.gz public.jsonl.gz", "a recording"),
-    ("ipsec whack --status | ipsecwatch redact - -", "what libreswan says now"),
+    ("ipsec whack --status | ipsecwatch redact - -", "libreswan's present status"),
 )
 
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         _write(args.out, iter([redactor.text(text).encode("utf-8", "surrogateescape")]))
     what = "a recording" if is_recording else "a text"
     print(f"{what.capitalize()}. {summary(redactor.counts())}", file=sys.stderr)
-    print("Look at it once before you send it: what is no name to us may be one to you.",
+    print("Read it before you send it: some private words may not have been recognised.",
           file=sys.stderr)  # fmt: skip
     return EXIT_OK
 

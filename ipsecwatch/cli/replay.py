@@ -26,19 +26,21 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition
 
 EXAMPLES: Final = (
-    ("ipsecwatch replay site.jsonl.gz", "each transition, at once"),
+    ("ipsecwatch replay site.jsonl.gz", "print all transitions at once"),
     ("ipsecwatch replay --speed 10 site.jsonl.gz", "ten times as fast as it happened"),
 )
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "replay", VERBS["replay"], run, EXAMPLES)
-    parser.add_argument("recording", type=Path, help="a file that `ipsecwatch record` made")
-    parser.add_argument("--json", action="store_true", help="one JSON object a transition")
+    parser.add_argument("recording", type=Path, help="a file that `ipsecwatch record` wrote")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object for each transition"
+    )
     parser.add_argument("--step", action="store_true", help="wait for Enter after each transition")
     parser.add_argument(
         "--speed", type=float, default=0.0, metavar="N",
-        help="N times as fast as it was recorded; 0 (default): at once",
+        help="play N times as fast as it was recorded; 0 (default): as fast as possible",
     )  # fmt: skip
 
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _SAVE: Final = "Save one with: ipsec whack --status > FILE"
 
-_NO_STATUS: Final = "this is not a status text of libreswan's"
+_NO_STATUS: Final = "this is not a status text of libreswan"
 
 _OTHERS: Final = (
-    (b"\x1f\x8b", "compressed", "A recording: ipsecwatch replay FILE; else unpack it first"),
+    (b"\x1f\x8b", "compressed", "Unpack it first. If it is a recording: ipsecwatch replay FILE"),
     (b'{"format": 1, "kind": "ipsecwatch-recording"', "a recording", "Try: ipsecwatch replay FILE"),
     (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
@@ -96,7 +96,7 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
     if not report.complete and len(answers.divide(text)) > 1:
-        raise Failure("this text has more than one answer of pluto's", _try(file))
+        raise Failure("this text contains more than one answer of pluto", _try(file))
     # The parser ignores a last line without a line end.
     if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(text):
         return report
@@ -130,6 +130,6 @@ def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]
 
 def _damaged(file: str) -> Failure:
     return Failure(
-        "this text isn't as libreswan printed it, and must be repaired before it is read",
+        "this text isn't as libreswan printed it, and must be repaired first",
         _try(file),
     )

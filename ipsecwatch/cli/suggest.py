@@ -52,7 +52,7 @@ def question(words: Collection[str]) -> str:
 
 def no_such_verb(verb: str) -> Failure:
     """Return the Failure for a verb that doesn't exist."""
-    hint = did_you_mean(verb, VERBS) or "There are those of: ipsecwatch --help"
+    hint = did_you_mean(verb, VERBS) or "List all verbs: ipsecwatch --help"
     return Failure(f"no such verb: {clean(verb, 80)}", hint, EXIT_USAGE)
 
 
@@ -65,5 +65,5 @@ def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failur
     hint = did_you_mean(name, names)
     if not hint and len(names) <= _FEW:
         hint = f"There are: {', '.join(sorted(names)) or 'none'}"
-    hint = hint or f"There are {len(names):,}: ipsecwatch status"
+    hint = hint or f"List all {len(names):,} tunnels: ipsecwatch status"
     return Failure(f"no such tunnel: {title or clean(name)}", hint)

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 EXAMPLES: Final = (
-    ("ipsecwatch wait office --for up --timeout 90", "exit code 0: it is up; 1: not in time"),
+    (
+        "ipsecwatch wait office --for up --timeout 90",
+        "exit code 0: it is up; 1: it isn't, after 90 s",
+    ),
     ("ipsecwatch wait office --for up && rsync …", "a script that needs the tunnel"),
     ("ipsecwatch wait paris rome --for down --any", "until the first of them is lost"),
 )
@@ -52,21 +55,23 @@ FIRST_LOOK: Final = 10.0
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "wait", VERBS["wait"], run, EXAMPLES)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="of a tunnel")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="name of a tunnel")
     parser.add_argument(
         "--for", dest="target", choices=["up", "down", "stuck"], required=True,
-        help="what to wait for; down: any state that is known, but up and partial, or no longer "
+        help="the state to wait for; down: any known state except up and partial, or no longer "
         "loaded",
     )  # fmt: skip
     parser.add_argument(
-        "--any", action="store_true", help="one of the tunnels is enough; otherwise all at once"
+        "--any",
+        action="store_true",
+        help="wait for any of the tunnels; without: for all at the same time",
     )
     parser.add_argument(
         "--timeout", type=_seconds, metavar="S",
-        help="seconds, after which the exit code is 1. The service, and tunnels that aren't loaded "
-        "yet, are waited for, too; without a timeout they must be there. 0: only look",
+        help="exit with code 1 after S seconds; until then, also wait for the service to start and "
+        "for tunnels to be loaded. Without: both must already be there. 0: check once",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print how the tunnels are at the end")
+    parser.add_argument("--json", action="store_true", help="print the states at the end as JSON")
     add_instance(parser)
 
 
@@ -215,12 +220,12 @@ class Waiting:
     def say_what_is_absent(self) -> None:
         """Print on stderr, once each, what is waited for and absent."""
         if self._lost is not None:
-            self._say(f"{self._lost.why}: waiting for it")
+            self._say(f"{self._lost.why}: waiting for the service")
             return
         for name in self.names:
             if not self._ever_listed(name):
                 shown, hint = self._titles.get(name) or clean(name), self._no_such(name).hint
-                self._say(f"no tunnel {shown} yet: waiting for it. {hint}")
+                self._say(f"there is no tunnel {shown} yet: waiting for it. {hint}")
 
     def _say(self, text: str) -> None:
         if text not in self._said:
@@ -236,7 +241,7 @@ class Waiting:
             return Failure(self._lost.why, self._lost.hint)
         if not self._seen:
             return Failure(
-                f"{self._unit} doesn't answer", f"Look at it: systemctl status {self._unit}"
+                f"{self._unit} doesn't answer", f"Check it: systemctl status {self._unit}"
             )
         if (absent := self.absent()) is not None:
             return absent

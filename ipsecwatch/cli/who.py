@@ -94,18 +94,22 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "who", VERBS["who"], run, EXAMPLES)
     parser.add_argument(
         "patterns", nargs="*", metavar="PATTERN",
-        help="only those whose user, identity, address, lease, tunnel or template is this; "
+        help="only peers whose user, identity, address, lease, tunnel or template is this; "
         "* stands for any characters, ? for any one",
     )  # fmt: skip
-    parser.add_argument("--state", metavar="STATE[,STATE]", help="only those that are so")
+    parser.add_argument(
+        "--state", metavar="STATE[,STATE]", help="only peers whose tunnel is in one of these states"
+    )
     parser.add_argument(
         "--sort", metavar="KEY", choices=ORDERS, default="user",
-        help=f"{', '.join(ORDERS)} (default: user)",
+        help=f"sort by {', '.join(ORDERS)} (default: user)",
     )  # fmt: skip
-    parser.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+    parser.add_argument("-r", "--reverse", action="store_true", help="reverse the order")
     parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
     parser.add_argument(
-        "--details", action="store_true", help="at a terminal, ask for a password where one is due"
+        "--details",
+        action="store_true",
+        help="let the terminal ask for a password, if one is needed",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)

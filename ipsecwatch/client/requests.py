@@ -100,10 +100,10 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
     ):
         return NotAllowedError(text, _ALLOW if instance else "Try it as root")
     if error.name == STANDARD_ERROR + "LimitsExceeded":
-        hint = "Wait some seconds, then try again; does a program of yours ask without reading?"
+        hint = "Wait a few seconds, then try again. Does a program of yours not read its answers?"
         return RefusedForNowError(text, hint)
     if error.name == OUR_ERROR + "NoSuchTunnel":
-        return NoSuchTunnelError(text, "Names are those of: ipsecwatch status")
+        return NoSuchTunnelError(text, "List all names: ipsecwatch status")
     if error.name == OUR_ERROR + "PlutoUnavailable":
         return PlutoUnavailableError(text, "Is libreswan running? See: ipsecwatch status")
     return ServiceUnavailableError(f"{unit} can't answer: {text}", look)
@@ -193,7 +193,7 @@ async def _take_snapshot(
 
 
 def _changed_hands() -> ChangedHandsError:
-    return ChangedHandsError("ipsecwatch was started again just now", "Ask again")
+    return ChangedHandsError("ipsecwatch was just restarted", "Ask again")
 
 
 async def instances(within: float = 5.0) -> list[str]:

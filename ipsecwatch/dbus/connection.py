@@ -100,7 +100,7 @@ async def connect(
 
 _HINTS: Final = {
     "system": "Is dbus running? (systemctl status dbus)",
-    "session": "Is this a desktop session? DBUS_SESSION_BUS_ADDRESS tells where its bus is",
+    "session": "Is this a desktop session? DBUS_SESSION_BUS_ADDRESS says where its bus is",
 }
 
 

@@ -53,7 +53,7 @@ _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
 _ABOUT_PLUTO: Final = {_START: Reason.PLUTO_STOPPED, _HANGS: Reason.PLUTO_UNREACHABLE}
 _ROOT: Final = "Only root may ask pluto."
-_STRANGER: Final = "Somebody may be playing pluto: see who made that socket"
+_STRANGER: Final = "Another program may pretend to be pluto: check who created that socket"
 _AGAIN: Final = "It may be restarting: try again."
 
 
@@ -257,7 +257,9 @@ class PlutoClient:
                 # has no EINPROGRESS), and waiting in connect() would block the event loop.
                 if loop.time() + QUEUE > deadline:
                     raise AskError(
-                        Trouble.UNREACHABLE, "too many others wait for pluto's answer", _HANGS
+                        Trouble.UNREACHABLE,
+                        "too many other programs wait for pluto's answer",
+                        _HANGS,
                     ) from None
             except OSError as e:
                 raise self._explain(e) from e
@@ -299,7 +301,7 @@ class PlutoClient:
         creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
         pid, uid, _ = struct.unpack("iII", creds)
         if uid != 0 and (self._path == CONTROL_SOCKET or uid != _owner_of_folder(self._path)):
-            text = f"it is user {uid}, and not root, who listens on {self._path}"
+            text = f"not root but user {uid} listens on {self._path}"
             raise AskError(Trouble.UNREACHABLE, text, _STRANGER)
         return pid or None  # 0: the process is in another PID namespace
 

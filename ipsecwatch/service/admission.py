@@ -224,13 +224,15 @@ class Admission:
         except Refusal as e:
             self._refuse(connection, call, uid, e)
         except TooLargeError:
-            text = "the answer is too large for one message; ask for less, with offset and limit"
+            text = (
+                "the answer is too large for one message; ask for fewer tunnels: offset and limit"
+            )
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "LimitsExceeded", text))
         except (LostError, CallerGoneError):
             logger.debug("the caller of %s is gone", call.member)
         except Exception:
             logger.exception("answering %s", call.member)
-            text = "internal error; the service's log tells more"
+            text = "internal error; see the service's log"
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
@@ -363,13 +365,13 @@ class Admission:
 
 def too_many() -> Refusal:
     """Return the error for a caller with too many waiting calls."""
-    text = "too many calls wait for their answer already; try again later"
+    text = "too many calls are waiting for an answer; try again later"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 
 
 def owes_too_much() -> Refusal:
     """Return the error for a caller whose user hasn't read what it was sent."""
-    text = "you have not read what you were sent; wait 1 to 5 s, then try again"
+    text = "your programs have not read earlier answers; wait 1 to 5 s, then try again"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 
 

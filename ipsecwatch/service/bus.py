@@ -210,7 +210,7 @@ class Bus:
             return _somebody_else(who)
         socket = clean(self._control_socket)
         text = f"{who or 'another ipsecwatch'} watches the pluto at {socket} already"
-        return SocketTakenError(text, "Give each service a control_socket of its own")
+        return SocketTakenError(text, "Set a different control_socket for each service")
 
     async def keep(self) -> None:
         """Connect again whenever the connection is lost, until cancelled. Call it after start()."""
@@ -319,7 +319,9 @@ class Bus:
         for name in self._names:
             let_go_of_name(old, name)
         level = logging.DEBUG if self._left else logging.WARNING
-        logger.log(level, "others send faster than the bus passes it on; on a new connection now")
+        logger.log(
+            level, "calls come faster than the bus delivers them; using a new connection now"
+        )
         self._connection, self._spare, self._waiting = spare, None, False
         self._left.add(old)
         return True
@@ -369,8 +371,8 @@ async def _own_name(connection: BusConnection, name: str) -> None:
         if e.name != _ACCESS_DENIED:
             raise
         raise RefusedError(
-            f"the system bus doesn't let us be {name}",
-            "Only root may, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
+            f"the system bus refuses the name {name} to this service",
+            "Only root may have it, with org.ipsecwatch1.conf in /usr/share/dbus-1/system.d",
         ) from e
 
 
@@ -399,4 +401,4 @@ async def _called(connection: BusConnection, owner: str) -> str:
 
 def _somebody_else(name: str) -> RefusedError:
     hint = f"Is another ipsecwatch running? busctl status {name}"
-    return RefusedError(f"somebody else is {name} on the system bus", hint)
+    return RefusedError(f"another program has the name {name} on the system bus", hint)

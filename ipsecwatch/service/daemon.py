@@ -400,7 +400,7 @@ class Service:
         try:
             self._apply(config.load_service(self._settings_path))
         except ConfigError as e:
-            logger.error("settings not read again, the old ones stay: %s", e)
+            logger.error("the new settings can't be used, the old ones stay: %s", e)
         finally:  # else systemd would wait for the end of the reload for ever
             notify("READY=1")
 
@@ -413,9 +413,9 @@ class Service:
         self._tracker.stopped_after = new.stopped_after
         fixed = [n for n in _FIXED if getattr(new, n) != getattr(self._settings, n)]
         if fixed:
-            logger.warning("takes a restart to change: %s", ", ".join(fixed))
+            logger.warning("these settings change only after a restart: %s", ", ".join(fixed))
         self._settings = new
-        logger.info("settings read again")
+        logger.info("the settings were read again")
 
 
 class CoreEndedError(Exception):

@@ -111,7 +111,7 @@ class Journal:
         self._write(
             FIRST_LOOK,
             6,
-            f"Tunnel {tunnel.name} is {_WORDS[tunnel.state]} at the first look{why}",
+            f"Tunnel {tunnel.name} is {_WORDS[tunnel.state]} at the first poll{why}",
             STATE=tunnel.state,
             LAST_STATE=tunnel.last_state,
             REASON=tunnel.reason,
@@ -175,14 +175,17 @@ class Journal:
             "keep replacing each other.",
             TUNNEL=template,
             PEER=f"{one} {other}",
-            ADVICE="Give each device an identity of its own, with a secret or certificate for it.",
+            ADVICE="Give each device its own identity, with a secret or certificate for it.",
         )
 
     def blocked(self, uid: int | None) -> None:
         """Write that the bus had stopped reading from us. The user ``uid`` is likely to blame."""
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
-        text = f"The system bus was blocked: {who} and did not read. The service connected anew."
+        text = (
+            f"The system bus was blocked: {who} and did not read. The service has opened a new "
+            "connection."
+        )
         self._write(BLOCKED, 4, text, USER=user)
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:

@@ -286,7 +286,7 @@ class Methods:
         except TooManyChecksError:
             raise too_many() from None
         if verdict is Verdict.ASK:
-            text = "details are for administrators; allow interactive authorization to be asked"
+            text = "details need a password; allow interactive authorization to be asked for it"
             raise Refusal(STANDARD_ERROR + "InteractiveAuthorizationRequired", text)
         if verdict is not Verdict.YES:
             text = "polkit doesn't let you read details of tunnels"

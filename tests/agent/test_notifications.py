@@ -176,7 +176,7 @@ def test_a_summary_tells_the_worst_first_and_names_a_few() -> None:
 
 def test_a_summary_gives_no_reason_where_there_are_several() -> None:
     told = summary([news(Kind.DOWN, "a", Reason.PEER_DEAD), news(Kind.STUCK, "b", Reason.PROPOSAL)])
-    assert told.body == "Down: a.\nNot connecting: b."
+    assert told.body == "Down: a.\nCan't connect: b."
     assert told.title == "2 VPNs are down"
 
 

@@ -31,7 +31,7 @@ def test_good_settings_are_listed_and_end_with_0(service: Path, tmp_path: Path) 
     assert done.stdout.splitlines() == [
         f"{service} can be used",
         f"{service}.d/10-more.toml can be used",
-        f"{tmp_path}/ipsecwatch/agent.toml isn't there: every setting has its default",
+        f"{tmp_path}/ipsecwatch/agent.toml doesn't exist: every setting has its default",
     ]
 
 

@@ -35,7 +35,7 @@ RUN = 'sys.exit(main.run(["daemon", "--config", sys.argv[2]]))'
 @pytest.mark.parametrize(
     ("limited", "limit", "said"),
     [
-        (OPEN_FILES, 11, "no more than 11 files may be open"),
+        (OPEN_FILES, 11, "the service may open only 11 files"),
         (THREADS, 2, "no thread can be started"),
     ],
     ids=["11 files", "one thread"],

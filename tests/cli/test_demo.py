@@ -78,7 +78,7 @@ def test_the_demo_fits_a_narrow_terminal_and_breaks_no_word() -> None:
     told = " ".join(paragraphs(lines))
     for part in (
         "TunnelUp #1", "TunnelDown", "TunnelStuck", "journal Tunnel", "is connected: Connected.",
-        "notice VPN wrongpsk can't connect", "11 transitions came over D-Bus",
+        "desktop VPN wrongpsk can't connect", "11 transitions came over D-Bus",
         "would have been shown on a desktop.",
     ):  # fmt: skip
         assert part in told
@@ -99,22 +99,24 @@ def test_what_readme_shows_is_what_appears() -> None:
 
     def steady(line: str) -> str:
         """Without numbers that are another each time."""
-        return re.sub(r"Back after \d+ s|\d+ (?:notices|entries)|in \d+ s|#\d+", "N", line)
+        return re.sub(r"Back after \d+ s|\d+ (?:notifications|entries)|in \d+ s|#\d+", "N", line)
 
     appeared = {steady(line) for line in appears}
     for line in paragraphs([line for line in sample if line.strip() != "…"]):
         assert steady(line) in appeared
 
 
-async def test_d14_notices_that_a_server_showed_are_told_and_counted(session_bus: object) -> None:
+async def test_d14_notifications_that_a_server_showed_are_told_and_counted(
+    session_bus: object,
+) -> None:
     address = os.environ["DBUS_SESSION_BUS_ADDRESS"]
     async with notification_server() as server:
         lines = await asyncio.to_thread(demo, 80, DBUS_SESSION_BUS_ADDRESS=address)
         shown = sum(call == "Notify" for call in server.calls)
         await server.shows()
     told = paragraphs(lines)
-    assert sum(line.startswith("notice ") for line in told) == shown
-    assert f"{shown} notices were shown on the desktop." in told[-1]
+    assert sum(line.startswith("desktop ") for line in told) == shown
+    assert f"{shown} notifications were shown on the desktop." in told[-1]
     assert shown >= 7
 
 

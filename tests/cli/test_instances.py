@@ -120,7 +120,7 @@ async def test_two_daemons_of_one_socket_are_one_line_and_are_not_started_again(
     assert daemon.returncode == 2  # the unit's RestartPreventExitStatus=
     assert err.splitlines()[-1] == (
         f"ipsecwatch: org.ipsecwatch1.first watches the pluto at {socket} already. "
-        "Give each service a control_socket of its own"
+        "Set a different control_socket for each service"
     )
     assert "Traceback" not in err
 

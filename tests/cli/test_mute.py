@@ -47,7 +47,7 @@ def test_what_is_muted_is_listed_and_taken_back(capsys: pytest.CaptureFixture[st
         (["--undo", "a"], 1, "a isn't muted"),
         (["--undo"], 2, "which tunnel?"),
         (["--for", "ever"], 2, "which tunnel?"),
-        (["--undo", "a", "--for", "1h"], 2, "--undo takes no --for"),
+        (["--undo", "a", "--for", "1h"], 2, "--undo can't have --for"),
         (["a", "--for", "2h"], 2, "invalid choice"),
         (["\x1b[31m"], 2, "\\x1b[31m can't be a tunnel's name"),
         ([""], 2, "can't be a tunnel's name"),

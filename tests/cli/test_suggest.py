@@ -22,8 +22,8 @@ GATEWAYS = [f"gw-{n:04}" for n in range(5000)]
         ("gw-0042x", GATEWAYS, "Did you mean gw-0042"),
         ("london", ["office", "paris"], "There are: office, paris"),
         ("london", [], "There are: none"),
-        ("london", GATEWAYS, "There are 5,000: ipsecwatch status"),
-        ("", GATEWAYS, "There are 5,000: ipsecwatch status"),
+        ("london", GATEWAYS, "List all 5,000 tunnels: ipsecwatch status"),
+        ("", GATEWAYS, "List all 5,000 tunnels: ipsecwatch status"),
         ("a" * 100_000, ["office"], "There are: office"),
     ],
 )
@@ -50,7 +50,7 @@ def test_nothing_of_an_unknown_name_reaches_the_terminal_raw() -> None:
     [
         ("statsu", "Did you mean status?"),
         ("mon", "Did you mean monitor?"),
-        ("xyzzy", "There are those of: ipsecwatch --help"),
+        ("xyzzy", "List all verbs: ipsecwatch --help"),
     ],
 )
 def test_the_hint_for_an_unknown_verb_is_one_that_is_like_it(verb: str, hint: str) -> None:

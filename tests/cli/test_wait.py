@@ -101,7 +101,7 @@ async def test_without_a_service_only_a_time_limit_makes_it_wait(system_bus: Pri
     in_vain = await (await wait("a", "--for", "up", "--timeout", "0.5")).ended()
     hint = "ipsecwatch: ipsecwatch isn't running. Start it with: systemctl start ipsecwatch\n"
     assert at_once == (EXIT_UNKNOWN, "", hint)
-    waiting = "ipsecwatch: ipsecwatch isn't running: waiting for it\n"
+    waiting = "ipsecwatch: ipsecwatch isn't running: waiting for the service\n"
     assert in_vain == (EXIT_UNKNOWN, "", waiting + hint)
 
 
@@ -109,10 +109,12 @@ async def test_service_and_tunnel_may_come_later_and_the_service_twice(
     system_bus: PrivateBus,
 ) -> None:
     process = await wait("a", "--for", "up", "--timeout", "60")
-    assert await process.says() == "ipsecwatch: ipsecwatch isn't running: waiting for it\n"
+    assert await process.says() == "ipsecwatch: ipsecwatch isn't running: waiting for the service\n"
     async with serving() as service:
         await service.look(tunnel("b", UP))
-        assert (await process.says()).startswith("ipsecwatch: no tunnel a yet: waiting for it.")
+        assert (await process.says()).startswith(
+            "ipsecwatch: there is no tunnel a yet: waiting for it."
+        )
         await service.become(tunnel("a", TunnelState.CONNECTING))
     async with serving("run-2") as service:
         await service.look(tunnel("a", TunnelState.CONNECTING))

@@ -157,7 +157,7 @@ async def test_another_user_than_root_is_believed_in_a_folder_of_his_own_alone(
         async with played_by(NOBODY, path):
             async with no_harm():
                 e = await refusal(pluto_client)
-            assert str(e) == f"it is user {NOBODY}, and not root, who listens on {path}"
+            assert str(e) == f"not root but user {NOBODY} listens on {path}"
             assert (e.trouble, e.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
             assert "made that socket" in e.hint
             os.chown(name, NOBODY, NOBODY)

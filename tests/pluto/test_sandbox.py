@@ -88,6 +88,6 @@ def test_a_socket_that_can_not_be_seen_is_refused_with_a_hint(tmp_path: Path) ->
         pytest.skip("nothing can be mounted here")
     assert done.returncode == 2
     assert done.stderr == (
-        "ipsecwatch: control_socket lies in /home, which the service's sandbox hides from it. "
-        "Have pluto make its socket elsewhere, below /run for example\n"
+        "ipsecwatch: control_socket is in /home, which the service's sandbox hides. "
+        "Make pluto create its socket elsewhere, for example below /run\n"
     )

@@ -124,7 +124,7 @@ async def test_a_service_whose_bus_restarts_is_there_again_and_has_lost_nothing(
 async def test_a_second_service_is_refused_and_told_why() -> None:
     async with serving():
         second = Bus("run-2", lambda: asyncio.sleep(0))
-        with pytest.raises(RefusedError, match="somebody else is org") as caught:
+        with pytest.raises(RefusedError, match="another program has the name org") as caught:
             await second.start(Publication())
         assert "another ipsecwatch" in caught.value.hint
 

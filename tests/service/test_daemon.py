@@ -108,10 +108,10 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
     await until(lambda: world.entries.getvalue().count("\n") == 4)
     assert world.entries.getvalue().splitlines() == [
         "<6>Watching began: 1 tunnel, 1 down.",
-        "<6>Tunnel site is down at the first look.",
+        "<6>Tunnel site is down at the first poll.",
         "<5>Tunnel site is up.",
         # It is no longer to be up: somebody took it down.
-        "<6>Tunnel site is down: It was taken down by hand.",
+        "<6>Tunnel site is down: It was taken down on this machine.",
     ]
 
 
@@ -302,7 +302,11 @@ async def test_a_second_daemon_leaves_with_a_hint(daemon: Daemon) -> None:
     )
     _, err = await asyncio.wait_for(second.communicate(), 20)
     assert second.returncode == 3
-    assert err.decode().splitlines()[-1].startswith("ipsecwatch: somebody else is org.ipsecwatch1")
+    assert (
+        err.decode()
+        .splitlines()[-1]
+        .startswith("ipsecwatch: another program has the name org.ipsecwatch1")
+    )
 
 
 async def test_bad_settings_are_a_one_line_error(tmp_path: Path) -> None:
@@ -337,13 +341,13 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
         await serve()
         await serve()
         began, ended = "<6>Watching began: 1 tunnel, 1 up.", "<6>Watching ended."
-        found = "<6>Tunnel site is up at the first look."
+        found = "<6>Tunnel site is up at the first poll."
         assert world.entries.getvalue().splitlines() == [began, found, ended, began, ended]
         world.says = DOWN
         await serve()
         assert world.entries.getvalue().splitlines()[5:] == [
             "<6>Watching began: 1 tunnel, 1 down.",
-            "<6>Tunnel site is down: It was taken down by hand.",
+            "<6>Tunnel site is down: It was taken down on this machine.",
             ended,
         ]
 

@@ -104,7 +104,7 @@ async def test_a_pluto_that_is_watched_is_not_watched_by_another_service(
             with pytest.raises(SocketTakenError) as caught:
                 await bus.start(Publication())
             assert str(caught.value) == f"{bus_name(first)} watches the pluto at {same} already"
-            assert caught.value.hint == "Give each service a control_socket of its own"
+            assert caught.value.hint == "Set a different control_socket for each service"
             assert await client.instances() == [first], "it was never there under its name"
         await bus.start(Publication())  # the other one has gone
         assert bus.connected
@@ -119,7 +119,9 @@ async def test_a_second_service_of_one_name_is_told_that_it_is_the_second(
         async with serving("run-1", "acme", str(tmp_path / "pluto.ctl")):
             for socket in str(tmp_path / "pluto.ctl"), str(tmp_path / "other.ctl"):
                 bus = Bus("run-2", lambda: asyncio.sleep(0), "acme", socket)
-                with pytest.raises(RefusedError, match=r"somebody else is org\.ipsecwatch1\.acme"):
+                with pytest.raises(
+                    RefusedError, match=r"another program has the name org\.ipsecwatch1\.acme"
+                ):
                     await bus.start(Publication())
 
 

@@ -57,7 +57,7 @@ CASES = [
     ),
     (
         transition(T.UP, T.DOWN, Reason.OPERATOR),
-        DOWN, 6, "Tunnel site is down: It was taken down by hand.",
+        DOWN, 6, "Tunnel site is down: It was taken down on this machine.",
     ),
     (
         transition(T.CONNECTING, T.STUCK, Reason.UNREACHABLE, unresolved="vpn.example"),
@@ -256,11 +256,11 @@ def test_a_pluto_that_is_not_its_units_is_not_to_be_started_with_it() -> None:
     advice = [entry["IPSECWATCH_ADVICE"] for entry in sink.sent]
     assert advice == [
         "Start it: systemctl start ipsec",
-        "See what the IPsec service says: journalctl -u ipsec",
+        "Read the log of the IPsec service: journalctl -u ipsec",
         "Start it: systemctl start vpn",
-        "See what the IPsec service says: journalctl -u vpn",
-        "Look what starts pluto here (NetworkManager, a container, a script), and start it there.",
-        "See what is in pluto's log.",
+        "Read the log of the IPsec service: journalctl -u vpn",
+        "Find out what runs pluto here (NetworkManager, a container, a script), and start that.",
+        "Read pluto's log.",
     ]
 
 
@@ -286,7 +286,7 @@ def test_a_first_look_is_no_transition() -> None:
     journal.found(tunnel("a", T.STUCK, reason=Reason.NO_ANSWER), 1e9)
     journal.unlisted(transition(T.DOWN, GONE, Reason.UNLOADED))
     found, unlisted = sink.sent
-    assert found["MESSAGE"] == "Tunnel a is stuck at the first look: The peer does not answer."
+    assert found["MESSAGE"] == "Tunnel a is stuck at the first poll: The peer does not answer."
     assert (found["MESSAGE_ID"], found["PRIORITY"]) == (FIRST_LOOK, "6")
     assert (unlisted["MESSAGE_ID"], unlisted["IPSECWATCH_LISTED"]) == (UNLISTED, "gone")
     assert not [e for e in sink.sent if "IPSECWATCH_SERIAL" in e]

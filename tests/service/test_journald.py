@@ -105,7 +105,7 @@ def test_without_a_journal_entries_go_to_stderr_and_that_is_said_once(tmp_path: 
     assert stream.getvalue().splitlines() == [
         f"<4>There is no journal at {tmp_path}/none: entries go to stderr.",
         "<5>Tunnel site is up.",
-        "<6>Tunnel site is down: It was taken down by hand.",
+        "<6>Tunnel site is down: It was taken down on this machine.",
     ]
 
 

@@ -259,7 +259,7 @@ def test_settings_are_read_again_on_a_reload_and_the_service_stays(
     machine: Machine, service: int
 ) -> None:
     run(machine, "systemctl", "reload", "ipsecwatch")
-    wait_for(machine, lambda: "settings read again" in log(machine))
+    wait_for(machine, lambda: "settings were read again" in log(machine))
     assert property_of(machine, "ActiveState") == "active"
     assert property_of(machine, "MainPID") == str(service)
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import argparse
 
 EXAMPLES: Final = (
-    ("ipsecwatch bar", "a line of text, and another at each change"),
+    ("ipsecwatch bar", "a line of text, and a new one after each change"),
     ("ipsecwatch bar --format waybar", "for waybar: JSON with text, class and tooltip"),
-    ("ipsecwatch bar --format polybar --quiet office", "one tunnel; nothing while all is well"),
-    ("ipsecwatch bar --format i3blocks --once", "for a bar that asks again itself"),
+    ("ipsecwatch bar --format polybar --quiet office", "one tunnel; nothing while it is well"),
+    ("ipsecwatch bar --format i3blocks --once", "for a bar that runs the command again and again"),
 )
 
 FRAME: Final = 0.1
@@ -43,11 +43,15 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--format", choices=formats.FORMATS, default="plain",
-        help="the bar that it is for (default: plain)",
+        help="the status bar that reads the line (default: plain)",
     )  # fmt: skip
-    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing while all is well")
     parser.add_argument(
-        "--once", action="store_true", help="print one line, and end: for a bar that asks again"
+        "-q", "--quiet", action="store_true", help="show nothing while all tunnels are well"
+    )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="print one line and exit: for a bar that runs this again and again",
     )
     add_instance(parser)
 

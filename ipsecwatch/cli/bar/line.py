@@ -83,7 +83,7 @@ TUNNEL: Final = {
     TunnelState.STUCK: "{name}: can't connect",
     TunnelState.DOWN: "{name}: disconnected",
     TunnelState.WAITING: "{name}: connects when it is used",
-    TunnelState.UNKNOWN: "{name}: nobody knows",
+    TunnelState.UNKNOWN: "{name}: unknown",
 }
 MORE: Final = Plural("{n} more", "{n} more")
 OF_PLUTO: Final = {

@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch check", "all tunnels, each by its state"),
-    ("ipsecwatch check office 'branch-*'", "these have to be there and up"),
-    ("ipsecwatch check -w 45: -c 40: 'branch-*'", "at least 40 of them, better 45"),
+    ("ipsecwatch check office 'branch-*'", "these must exist and be up"),
+    (
+        "ipsecwatch check -w 45: -c 40: 'branch-*'",
+        "CRITICAL with fewer than 40 up, WARNING with fewer than 45",
+    ),
 )
 
 TIMEOUT: Final = 10.0
@@ -71,7 +74,7 @@ _LEVELS: Final = {
 _SHOWN: Final = (TunnelState.UP, *(s for s in TunnelState if s is not TunnelState.UP))
 
 _DELIBERATE: Final = frozenset({Reason.NONE, Reason.OPERATOR})
-"""Reasons of a tunnel that is down without a fault: never tried, or taken down by hand."""
+"""Reasons of a tunnel that is down without a fault: never tried, or taken down on this machine."""
 
 _PLUTO: Final = {
     PlutoState.STOPPED: (Level.CRITICAL, Reason.PLUTO_STOPPED),
@@ -107,20 +110,21 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "check", VERBS["check"], run, EXAMPLES, _wrong_usage)
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
-        help="tunnels that are to be there, and up or waiting for traffic; * and ? stand for "
-        "others. Without: all, and one that is down for no fault or by hand is OK",
+        help="tunnels that must exist, and be up or waiting for traffic; * stands for any "
+        "characters, ? for any one. Without: all tunnels; one that is down without a fault, or "
+        "that was taken down on this machine, is OK",
     )  # fmt: skip
     parser.add_argument(
         "-w", "--warning", type=_threshold, metavar="RANGE",
-        help="WARNING where the number of tunnels that are up is outside of this range, whatever "
-        "the state of each; 10: is fewer than 10",
+        help="WARNING if the number of tunnels that are up is outside of this range; their other "
+        "states don't count then. 10: means: fewer than 10",
     )  # fmt: skip
     parser.add_argument(
         "-c", "--critical", type=_threshold, metavar="RANGE", help="the same for CRITICAL"
     )
     parser.add_argument(
         "-t", "--timeout", type=_seconds, metavar="S", default=TIMEOUT,
-        help=f"UNKNOWN after so many seconds (default: {TIMEOUT:g})",
+        help=f"UNKNOWN if there is no answer after S seconds (default: {TIMEOUT:g})",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     Check = Callable[[Machine], Coroutine[Any, Any, list[Finding]]]
 
 EXAMPLES: Final = (
-    ("ipsecwatch doctor", "each thing, and the command that mends it"),
-    ("sudo ipsecwatch doctor", "the same, where only root may look"),
+    ("ipsecwatch doctor", "check everything, and name the commands that repair it"),
+    ("sudo ipsecwatch doctor", "also check what only root can see"),
 )
 
 CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
@@ -110,4 +110,4 @@ def _summary(findings: Sequence[Finding]) -> str:
     if not wrong:
         return "Nothing is wrong."
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
-    return f"{things} wrong. Mend what stands first first."
+    return f"{things} wrong. Repair the first one first."

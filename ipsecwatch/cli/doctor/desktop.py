@@ -28,7 +28,7 @@ async def agent(machine: Machine) -> list[Finding]:
         if await machine.owner(AGENT, "session"):
             return [good(subject, "runs in this session")]
     except BusError:
-        text = "no desktop session here: try it as the user, in the session"
+        text = "there is no desktop session here: run this as the user, in the session"
         return [off(subject, text)]
     try:
         unit = await machine.unit(UNIT, "session")
@@ -36,7 +36,11 @@ async def agent(machine: Machine) -> list[Finding]:
         return [bad(subject, "doesn't run in this session", "ipsecwatch agent")]
     if not unit.installed:
         return [
-            off(subject, "isn't installed", "apt install ipsecwatch-agent, or dnf install the same")
+            off(
+                subject,
+                "isn't installed",
+                "apt install ipsecwatch-agent, or dnf install ipsecwatch-agent",
+            )
         ]
     if unit.active == "failed":
         return [bad(subject, "has failed", f"journalctl --user -u {UNIT} -n 20")]
@@ -49,12 +53,12 @@ async def notification_server(machine: Machine) -> list[Finding]:
     try:
         there = await machine.owner(SERVER, "session")
         if there is None and await machine.starts(SERVER, "session"):
-            return [good(subject, "their server starts when it is needed")]
+            return [good(subject, "the notification server starts when it is needed")]
     except BusError:
         return []  # reported by agent()
     if there is None:
-        text = "no notification server in this session"
-        return [bad(subject, text, "apt install dunst, or your desktop's own")]
+        text = "there is no notification server in this session"
+        return [bad(subject, text, "apt install dunst, or install your desktop's own")]
     bus = await machine.bus("session")
     try:
         reply = await bus.call(SERVER, _PATH, SERVER, "GetServerInformation", within=ASKING)
@@ -70,7 +74,7 @@ async def mutes(machine: Machine) -> list[Finding]:
     try:
         muted = await in_thread(lambda: load(machine.places.mutes, time.time()))
     except MutesError as e:
-        return [bad(subject, clean(str(e), 400), "Remove the file if nothing else mends it")]
+        return [bad(subject, clean(str(e), 400), "Remove the file if nothing else helps")]
     if not muted:
         return []
     text = "1 tunnel is muted" if len(muted) == 1 else f"{len(muted)} tunnels are muted"

@@ -43,7 +43,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
     settings = await machine.settings()
     subject = "libreswan"
     if seen is not None and seen.pluto_state is PlutoState.RUNNING:
-        return [good(subject, f"runs: {clean(seen.pluto_version or 'version not told')}")]
+        return [good(subject, f"runs: {clean(seen.pluto_version or 'version not known')}")]
     unit = await _unit(machine, settings.unit)
     found = await in_thread(lambda: whack.find(settings.whack))
     if not found and (unit is None or not unit.installed):
@@ -62,7 +62,7 @@ async def _asked(settings: config.Settings) -> Finding:
         return bad("libreswan", clean(str(e)), e.hint or "systemctl status ipsec")
     finally:
         await asker.close()
-    return good("libreswan", "runs, and answers us")
+    return good("libreswan", "runs and answers")
 
 
 def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
@@ -81,7 +81,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
     try:
         mode = (await in_thread(lambda: os.stat(path))).st_mode
     except PermissionError:
-        return [good(subject, f"{path} is for root, as it should be")]
+        return [good(subject, f"{path} can be used by root only, as it should be")]
     except OSError as e:
         unit = await _unit(machine, settings.unit)
         if unit is None or unit.active != "active":
@@ -97,16 +97,16 @@ async def rights(machine: Machine) -> list[Finding]:
     """Check whether this user may see the details of tunnels."""
     subject = "rights"
     if machine.root:
-        return [good(subject, "you are root: all details, and pluto itself can be asked")]
+        return [good(subject, "you are root: you can see all details, and ask pluto itself")]
     seen = await _snapshot(machine)
     if seen is None:
-        return [off(subject, "you aren't root, and pluto itself answers root alone")]
+        return [off(subject, "you aren't root, and pluto itself answers only root")]
     try:
         await client.details(
             [v.name for v in seen.tunnels.values()][:1], within=ASKING, instance=machine.instance
         )
     except client.NotAllowedError:
-        text = "you see states and reasons; addresses and identities are for root"
+        text = "you can see states and reasons; for addresses and identities you must be root"
         return [off(subject, text, "sudo ipsecwatch status NAME")]
     except client.ClientError:
         return []
@@ -121,7 +121,7 @@ async def system_bus(machine: Machine) -> list[Finding]:
         given = "DBUS_SYSTEM_BUS_ADDRESS" in os.environ
         mend = "unset DBUS_SYSTEM_BUS_ADDRESS" if given else "systemctl start dbus.socket dbus"
         return [bad("system bus", clean(str(e)), mend)]
-    return [good("system bus", "is there")]
+    return [good("system bus", "can be reached")]
 
 
 async def service(machine: Machine) -> list[Finding]:
@@ -141,7 +141,7 @@ async def service(machine: Machine) -> list[Finding]:
     if unit.active in ("active", "reloading"):
         found = [good(subject, f"{machine.service} is {unit.active}")]
         if unit.enabled not in ("enabled", "enabled-runtime", "static"):
-            text = "won't be there after the next boot"
+            text = "won't be started at the next boot"
             found.append(off(subject, text, f"systemctl enable {machine.unit_name}"))
         return found
     return [_not_running(machine, unit)]
@@ -168,7 +168,7 @@ async def bus_name(machine: Machine) -> list[Finding]:
         unit = await _unit(machine, machine.service)
         if unit is None or unit.active == "active":
             mend = f"systemctl restart {machine.unit_name}"
-            return [bad(subject, f"nobody is {machine.name}", mend)]
+            return [bad(subject, f"no program has the name {machine.name}", mend)]
         return []  # reported by service()
     bus = await machine.bus("system")
     uid = (await bus.call_bus("GetConnectionUnixUser", "s", owner)).body[0]
@@ -184,14 +184,16 @@ async def bus_policy(machine: Machine) -> list[Finding]:
     try:
         await machine.snapshot()
     except client.NotAllowedError as e:
-        mend = "ask the administrator: a file in /etc/dbus-1/system.d lets only some groups ask"
-        return [bad(subject, f"you may not ask: {e}", mend)]
+        mend = (
+            "ask the administrator: /etc/dbus-1/system.d may let only some groups ask the service"
+        )
+        return [bad(subject, f"you may not ask the service: {e}", mend)]
     except client.ClientError:
         if not await in_thread(lambda: any((place / POLICY).exists() for place in places)):
-            text = f"{POLICY} is missing in {places[0]}: the service can't have its name"
+            text = f"{POLICY} is missing in {places[0]}, so the service can't have its name"
             return [bad(subject, text, "apt reinstall ipsecwatch; systemctl reload dbus")]
-        return [good(subject, f"{POLICY} is there")]
-    return [good(subject, "you may ask")]
+        return [good(subject, f"{POLICY} exists")]
+    return [good(subject, "you may ask the service")]
 
 
 async def answers(machine: Machine) -> list[Finding]:
@@ -209,11 +211,13 @@ async def answers(machine: Machine) -> list[Finding]:
     age = time.time() - seen.last_poll if seen.last_poll else 0.0
     quiet = max(QUIET, 3 * (await machine.settings()).interval)
     if seen.pluto_state is PlutoState.RUNNING and age > quiet:
-        text = f"the service's last news of pluto are {terminal.ago(age)} old"
+        text = f"the service's last answer from pluto is {terminal.ago(age)} old"
         return [bad(subject, text, f"systemctl restart {machine.unit_name}")]
     if not seen.tunnels and seen.pluto_state is PlutoState.RUNNING:
-        text = "libreswan has no connection loaded"
-        return [bad(subject, text, "ipsec auto --add NAME, or auto= in /etc/ipsec.d/*.conf")]
+        text = "libreswan has loaded no connection"
+        return [
+            bad(subject, text, "ipsec auto --add NAME, or write auto=add into /etc/ipsec.d/*.conf")
+        ]
     return [good(subject, terminal.count([terminal.Row.of_view(v) for v in seen.tunnels.values()]))]
 
 
@@ -262,7 +266,7 @@ async def settings_files(machine: Machine) -> list[Finding]:
                 found.append(bad("settings", clean(str(problem), 500), mend))
         if file.present and not file.problems:
             found.append(good("settings", f"{clean(str(file.file))} can be used"))
-    return found or [good("settings", "there are none: each has its default")]
+    return found or [good("settings", "there are no settings files: every setting has its default")]
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
@@ -276,8 +280,8 @@ async def pluto_log(machine: Machine) -> list[Finding]:
 
 _LOG_MENDS: Final = {
     LogState.NONE: "ipsec whack --status | grep logfile, and write that path into log_file of the "
-    "settings; or take logfile= out of ipsec.conf",
-    LogState.CUT: "systemctl edit ipsec, with LogRateLimitIntervalSec=0 in [Service]",
+    "settings; or remove logfile= from ipsec.conf",
+    LogState.CUT: "systemctl edit ipsec, and write LogRateLimitIntervalSec=0 below [Service]",
 }
 
 
@@ -287,12 +291,14 @@ async def lines(machine: Machine) -> list[Finding]:
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
     found = []
-    report = "ipsec whack --status | ipsecwatch redact - FILE, and send us FILE"
+    report = "ipsec whack --status | ipsecwatch redact - FILE, then report it with FILE"
     if not seen.complete:
-        found.append(bad("lines", "pluto's last answer wasn't whole, or made no sense", report))
+        found.append(
+            bad("lines", "pluto's last answer was incomplete, or contradicted itself", report)
+        )
     if seen.unrecognised:
         what = "1 line" if seen.unrecognised == 1 else f"{seen.unrecognised} lines"
-        found.append(bad("lines", f"{what} of pluto's answer can't be recognised", report))
+        found.append(bad("lines", f"not recognised in pluto's last answer: {what}", report))
     return found or [good("lines", "all of pluto's last answer was recognised")]
 
 
@@ -305,16 +311,16 @@ def _journal(machine: Machine) -> list[Finding]:
     """Return the findings about the journal. Reading its files may block."""
     subject, places = "journal", machine.places
     if not places.journal.exists():
-        text = "journald isn't there: there will be no history"
+        text = "journald doesn't run, so there will be no history"
         return [bad(subject, text, "systemctl start systemd-journald")]
     files = [f for place in (places.kept, places.volatile) for f in _journal_files(place)]
     if not any(os.access(file, os.R_OK) for file in files):
-        text = "you may not read it: no history for you"
+        text = "you may not read it, so ipsecwatch history can't"
         return [off(subject, text, "sudo usermod -aG systemd-journal $USER, then log in again")]
     found = [good(subject, "you may read it")]
     if not _journal_files(places.kept):
         mend = "mkdir -p /var/log/journal; journalctl --flush"
-        found.append(off(subject, "it isn't kept over a reboot", mend))
+        found.append(off(subject, "it is lost at a reboot", mend))
     return found
 
 
@@ -331,12 +337,12 @@ async def kernel_events(machine: Machine) -> list[Finding]:
     if unit is None or unit.active != "active" or unit.private_network is None:
         return []
     if not unit.private_network:
-        return [good("kernel events", "the service hears XFRM events")]
+        return [good("kernel events", "the service receives XFRM events")]
     mend = (
         f"cp /usr/share/ipsecwatch/xfrm.conf /etc/systemd/system/{machine.service}.d/; "
         f"systemctl daemon-reload; systemctl restart {machine.unit_name}"
     )
-    return [off("kernel events", "not heard: the log and polls tell instead", mend)]
+    return [off("kernel events", "not received: the service uses the log and polls instead", mend)]
 
 
 async def polkit(machine: Machine) -> list[Finding]:
@@ -346,8 +352,8 @@ async def polkit(machine: Machine) -> list[Finding]:
     except BusError:
         return []
     if there:
-        return [good("polkit", "says who may see addresses and identities")]
-    text = "isn't there: root alone may see addresses and identities"
+        return [good("polkit", "decides who may see addresses and identities")]
+    text = "isn't installed: only root may see addresses and identities"
     return [off("polkit", text, "apt install polkitd, or dnf install polkit")]
 
 

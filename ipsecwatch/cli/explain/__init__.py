@@ -14,14 +14,14 @@ from ipsecwatch.cli.verbs import VERBS
 if TYPE_CHECKING:
     import argparse
 
-GIVE: Final = "Give a file, - for stdin, a word of pluto's, or a tunnel's name"
+GIVE: Final = "Give a file, - for stdin, a word that pluto prints, or a tunnel's name"
 
 EXAMPLES: Final = (
-    ("ipsec whack --status | ipsecwatch explain", "a status, in plain words"),
+    ("ipsec whack --status | ipsecwatch explain", "explain a status in plain words"),
     ("journalctl -u ipsec | ipsecwatch explain", "pluto's log"),
-    ("ipsecwatch explain ticket.txt", "what somebody has sent you"),
-    ("ipsecwatch explain NO_PROPOSAL_CHOSEN", "a word of pluto's"),
-    ("ipsecwatch explain office", "how a tunnel is now, and what to do"),
+    ("ipsecwatch explain ticket.txt", "a text that somebody sent you"),
+    ("ipsecwatch explain NO_PROPOSAL_CHOSEN", "a word that pluto prints"),
+    ("ipsecwatch explain office", "the present state of a tunnel, and what to do"),
 )
 
 
@@ -29,12 +29,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "explain", VERBS["explain"], run, EXAMPLES)
     parser.add_argument(
         "what", nargs="?", metavar="FILE|WORD|NAME", default="-",
-        help="a saved or pasted `ipsec status`, piece of pluto's log, or output of `ipsec up`; "
-        "- (default): stdin. Or a word, such as STATE_MAIN_I3, NO_PROPOSAL_CHOSEN, RETRANSMIT, "
-        "stuck. Or the name of a tunnel",
+        help="a file with the output of `ipsec status` or `ipsec up`, or with a piece of pluto's "
+        "log; - (default): stdin. Or a word, such as STATE_MAIN_I3, NO_PROPOSAL_CHOSEN, "
+        "RETRANSMIT, stuck. Or the name of a tunnel",
     )  # fmt: skip
     parser.add_argument(
-        "--list", action="store_true", help="list every reason, with its sentence and what to do"
+        "--list",
+        action="store_true",
+        help="list all reasons, each with its sentence and what to do",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)
@@ -85,9 +87,10 @@ def _decoded(data: bytes) -> str:
         return data.decode("utf-16", "replace")
     if data.startswith(b"\x1f\x8b"):
         hint = (
-            "Unpack it first: zcat FILE | ipsecwatch explain -; a recording: ipsecwatch replay FILE"
+            "Unpack it first: zcat FILE | ipsecwatch explain -. If it is a recording: "
+            "ipsecwatch replay FILE"
         )
-        raise Failure("this is no status text of libreswan's: it is compressed", hint)
+        raise Failure("this is not a status text of libreswan: it is compressed", hint)
     if b"\0" in data:
-        raise Failure("this is no status text of libreswan's: it is binary", _CONVERT)
+        raise Failure("this is not a status text of libreswan: it is binary", _CONVERT)
     return data.decode("utf-8", "surrogateescape")

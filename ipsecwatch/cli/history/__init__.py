@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ipsecwatch.history.visits import Visit
 
 EXAMPLES: Final = (
-    ("ipsecwatch history", "the last day of all tunnels"),
-    ("ipsecwatch history office --since -7d", "what happened to one in a week"),
-    ("ipsecwatch history --users --since yesterday", "who came and went"),
+    ("ipsecwatch history", "all tunnels during the last day"),
+    ("ipsecwatch history office --since -7d", "what happened to one tunnel in a week"),
+    ("ipsecwatch history --users --since yesterday", "which peers connected and disconnected"),
 )
 
 DAY: Final = 86400.0
@@ -46,25 +46,31 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     # Without this, "-2h" in "--since -2h" is taken for an option before Python 3.14.
     parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="only these, and in detail; * and ? fit several"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="only these tunnels, with each change; * and ? as in a shell",
     )
     parser.add_argument(
         "--since", metavar="TIME",
-        help=f"{FORMS}; default: a day before the end, as far as it was watched",
+        help=f"begin at: {FORMS} (default: a day before the end, or when watching began)",
     )  # fmt: skip
-    parser.add_argument("--until", metavar="TIME", help="default: now")
+    parser.add_argument("--until", metavar="TIME", help="end at (default: now)")
     parser.add_argument(
-        "--users", action="store_true", help="who came and went, behind templates for clients"
+        "--users",
+        action="store_true",
+        help="show which peers connected and disconnected through templates",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     pager.add_option(parser)
     add_instance(parser)
     parser.add_argument(
-        "--directory", type=Path, metavar="D", help="read the journal files in a folder"
+        "--directory", type=Path, metavar="D", help="read the journal files in the folder D"
     )
     parser.add_argument(
         "--any-unit", action="store_true",
-        help="believe what root logs from whatever unit: a service that was started by hand",
+        help="also count entries that root wrote outside of the service's unit: for a service that "
+        "was started without systemd",
     )  # fmt: skip
 
 
@@ -140,7 +146,7 @@ def _moment(text: str, now: float, option: str) -> float:
     try:
         return parse_time(text, now)
     except ValueError as e:
-        told = f"{option} {clean(text, 100)} is no time"
+        told = f"{option} {clean(text, 100)} isn't a time"
         raise Failure(told, f"Such as: {FORMS}", EXIT_USAGE) from e
 
 
@@ -148,13 +154,11 @@ def _nothing(source: Source) -> Failure:
     """Return the Failure for a journal without entries of the service."""
     if source.left_out:
         return Failure(
-            "the journal has entries of ipsecwatch's, but none of its unit's",
-            "If root started it by hand: ipsecwatch history --any-unit",
+            "the journal has entries of ipsecwatch, but none from its unit",
+            "If root started the service without systemd: ipsecwatch history --any-unit",
         )
     unit = unit_name(source.instance)
-    return Failure(
-        f"the journal has no entries of {unit}'s", f"Does it run? systemctl status {unit}"
-    )
+    return Failure(f"the journal has no entries of {unit}", f"Does it run? systemctl status {unit}")
 
 
 def _json(h: _History) -> dict[str, object]:

@@ -206,10 +206,10 @@ class Source:
         if not any(os.access(file, os.R_OK) for file in (*kept, *fleeting)):
             raise Failure(
                 "you may not read the system's journal",
-                "Try it as root, or join the group: usermod -aG systemd-journal USER",
+                "Run this as root, or join the group: usermod -aG systemd-journal USER",
             )
         if not kept:
-            text = "The journal is kept in memory, until the next boot. On disk: "
+            text = "The journal is kept in memory, until the next boot. To keep it on disk: "
             self.remarks = (text + "mkdir /var/log/journal; systemctl restart systemd-journald",)
 
     def _check_folder(self, folder: Path) -> None:
@@ -219,7 +219,7 @@ class Source:
         except OSError as e:
             raise Failure(f"cannot read {clean(str(folder))}: {e.strerror}") from e
         if not files:
-            hint = "Name the folder in which they lie, such as /var/log/journal/MACHINE-ID"
+            hint = "Name the folder that contains them, such as /var/log/journal/MACHINE-ID"
             raise Failure(f"there are no journal files in {clean(str(folder))}", hint)
 
 

@@ -222,7 +222,7 @@ def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
     state = entry.state
     word = "unloaded" if entry.gone else state.value
     sign = look.paint.state(state, terminal.mark(state))
-    words = ["So at the first look."] if entry.kind is Kind.FIRST_LOOK else []
+    words = ["Already so when watching began."] if entry.kind is Kind.FIRST_LOOK else []
     words += [] if entry.reason is Reason.NONE else [entry.text.sentence]
     if look.columns < _INDENT + 20:
         head = f"{local(at).strftime('%H:%M')} {sign} {look.paint.state(state, word)}"

@@ -48,12 +48,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "metrics", VERBS["metrics"], run, EXAMPLES)
     parser.add_argument(
         "--format", choices=[str(each) for each in Format], metavar="FORMAT",
-        help="either openmetrics, or prometheus: the older text format, which node_exporter's "
-        "textfile collector reads (the default with --output)",
+        help="openmetrics (the default), or prometheus: the older text format, which "
+        "node_exporter's textfile collector reads (the default with --output)",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="FILE",
-        help="write FILE, whole or not at all, instead of stdout",
+        help="write to FILE instead of stdout; readers never see a part of it",
     )  # fmt: skip
     add_instance(parser)
 
@@ -97,24 +97,24 @@ def _service(seen: Snapshot) -> Iterator[Family]:
     """Yield the metrics about the service and pluto."""
     if seen.pluto_version:
         yield _info("libreswan", "The version of the pluto that runs.", clean(seen.pluto_version))
-    yield _one_of("pluto_state", "How libreswan's daemon is.", PlutoState, seen.pluto_state)
+    yield _one_of("pluto_state", "The state of libreswan's daemon.", PlutoState, seen.pluto_state)
     if seen.log is not None:
         yield _one_of("log_state", "Where pluto's log is read from.", LogState, seen.log)
     if seen.last_poll:
         what = "When pluto last answered."
         yield _gauge("last_answer_timestamp_seconds", what, seen.last_poll, unit="seconds")
-    what = "Whether pluto's last answer was whole and made sense."
+    what = "Whether pluto's last answer was complete and free of contradictions."
     yield _gauge("answer_complete", what, seen.complete)
-    what = "Lines of pluto's last answer that no release is known to print."
+    what = "Lines of pluto's last answer that weren't recognised."
     yield _gauge("unrecognised_lines", what, seen.unrecognised)
-    what = "Changes of state of all tunnels since the service began."
+    what = "Transitions of all tunnels since the service started."
     yield _counter("transitions", what, seen.serial)
     if seen.missed is not None:
-        what = "SAs that came and went between two polls since the service began."
+        what = "SAs that came and went between two polls, since the service started."
         yield _counter("missed_sas", what, seen.missed)
     states = Counter([view.state for view in seen.tunnels.values()])
     yield Family(
-        "ipsecwatch_tunnels", Kind.GAUGE, "Tunnels in each state, each client of a template too.",
+        "ipsecwatch_tunnels", Kind.GAUGE, "Tunnels in each state, clients of templates included.",
         tuple(Sample(states[state], {"state": state}) for state in TunnelState),
     )  # fmt: skip
 
@@ -127,7 +127,7 @@ def _tunnels(seen: Snapshot) -> Iterator[Family]:
         ((label, _is_up(view)) for label, view in named),
     )  # fmt: skip
     yield Family(
-        "ipsecwatch_tunnel_state", Kind.GAUGE, "How a tunnel is: 1 for the state that it is in.",
+        "ipsecwatch_tunnel_state", Kind.GAUGE, "The state of a tunnel: 1 for the present one.",
         tuple(
             Sample(view.state is state, {"tunnel": label, "state": state})
             for label, view in named
@@ -135,7 +135,7 @@ def _tunnels(seen: Snapshot) -> Iterator[Family]:
         ),
     )  # fmt: skip
     yield Family(
-        "ipsecwatch_tunnel_reason", Kind.GAUGE, "Why a tunnel isn't up, where that is known.",
+        "ipsecwatch_tunnel_reason", Kind.GAUGE, "Why a tunnel isn't up, if that is known.",
         tuple(
             Sample(1, {"tunnel": label, "reason": view.reason})
             for label, view in named
@@ -143,14 +143,14 @@ def _tunnels(seen: Snapshot) -> Iterator[Family]:
         ),
     )  # fmt: skip
     yield _each(
-        "state_timestamp_seconds", "Since when a tunnel is so, where that was seen.",
+        "state_timestamp_seconds", "When the tunnel changed to its state, if that was seen.",
         ((label, view.since) for label, view in named if view.since_known), unit="seconds",
     )  # fmt: skip
     numbers = {
-        "children": "Pairs of subnets that a tunnel has.",
-        "children_up": "Of these, those that have a Child SA.",
-        "clients": "Peers that a template for anybody serves.",
-        "attempts": "Negotiations begun since the tunnel was last up.",
+        "children": "Pairs of subnets of the tunnel.",
+        "children_up": "Pairs of subnets that have a Child SA.",
+        "clients": "Peers that are connected through a template.",
+        "attempts": "Negotiations since the tunnel was last up.",
     }
     read = {"clients": "instances"}
     for name, what in numbers.items():
@@ -197,7 +197,7 @@ def _info(name: str, what: str, version: str) -> Family:
 
 def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family:
     samples = tuple(Sample(word is each, {"state": each}) for each in words)
-    return Family(f"ipsecwatch_{name}", Kind.GAUGE, f"{what} 1 for what holds.", samples)
+    return Family(f"ipsecwatch_{name}", Kind.GAUGE, f"{what} 1 for the present one.", samples)
 
 
 def _replace(file: Path, text: str) -> None:

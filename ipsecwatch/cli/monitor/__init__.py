@@ -41,12 +41,15 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch monitor", "all tunnels, until Ctrl-C"),
-    ("ipsecwatch monitor office 'branch-*'", "some of them"),
-    ("ipsecwatch monitor --json", "for a program: one object a line"),
-    ("ipsecwatch monitor --exec /usr/local/bin/on-change", "run a program at up, down and stuck"),
+    ("ipsecwatch monitor office 'branch-*'", "only some tunnels"),
+    ("ipsecwatch monitor --json", "for programs: one JSON object on each line"),
+    (
+        "ipsecwatch monitor --exec /usr/local/bin/on-change",
+        "run a program when a tunnel comes up, goes down or gets stuck",
+    ),
 )
 
-_NO_ENTRIES: Final = "the journal doesn't reach back to where --since begins"
+_NO_ENTRIES: Final = "the journal doesn't reach back to the transition of --since"
 SHOWN: Final = 20
 """Tunnels that are listed at the beginning; of more, only those that aren't well."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
@@ -58,21 +61,21 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="only these tunnels; * and ? as in a shell"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on each line")
     add_instance(parser)
     parser.add_argument(
         "--since", metavar="RUN_ID:SERIAL",
-        help="begin with what came after this transition, from the journal; both numbers are those "
-        "of --json",
+        help="begin with the transitions after this one, from the journal; --json prints both "
+        "values",
     )  # fmt: skip
     parser.add_argument(
         "--exec", metavar="PROGRAM",
-        help="run a program when a tunnel comes up, goes down or gets stuck; what happened is in "
-        "its environment (IPSECWATCH_EVENT, _TUNNEL, _STATE, _REASON, _SERIAL …)",
+        help="run a program when a tunnel comes up, goes down or gets stuck; its environment says "
+        "what happened (IPSECWATCH_EVENT, _TUNNEL, _STATE, _REASON, _SERIAL …)",
     )  # fmt: skip
     parser.add_argument(
         "--exec-limit", type=_limit, metavar="S", default=hooks.LIMIT,
-        help="seconds after which the program is killed (default: 30)",
+        help="kill the program after S seconds (default: 30)",
     )  # fmt: skip
 
 
@@ -98,10 +101,10 @@ def run(args: argparse.Namespace) -> int:
 def _program(path: str) -> str:
     """Return the program's path. Raise Failure where it can't be run."""
     if not os.path.isabs(path):
-        hint = "Give it from / on: what is found on PATH may be another one"
-        raise Failure(f"--exec {clean(path)} is no absolute path", hint, EXIT_USAGE)
+        hint = "Give the path from / on: PATH isn't searched"
+        raise Failure(f"--exec {clean(path)} isn't an absolute path", hint, EXIT_USAGE)
     if not os.path.isfile(path):
-        raise Failure(f"there is no program {clean(path)}", "Look how it is spelt", EXIT_USAGE)
+        raise Failure(f"there is no program {clean(path)}", "Check how it is spelt", EXIT_USAGE)
     if not os.access(path, os.X_OK):
         raise Failure(f"{clean(path)} can't be run", f"Try: chmod +x {clean(path)}", EXIT_USAGE)
     return path
@@ -113,8 +116,8 @@ def _position(text: str | None) -> Position | None:
     from ipsecwatch.cli.monitor import past
 
     if (position := past.parse_position(text)) is None:
-        hint = "Both are in the objects of: ipsecwatch monitor --json"
-        raise Failure(f"--since {clean(text, 80)} is no RUN_ID:SERIAL", hint, EXIT_USAGE)
+        hint = "ipsecwatch monitor --json prints both"
+        raise Failure(f"--since {clean(text, 80)} isn't RUN_ID:SERIAL", hint, EXIT_USAGE)
     return position
 
 
@@ -214,7 +217,9 @@ class Monitor:
             failure = suggest.no_such_tunnel(name, {self._titles.shown(n) for n in names})
             if not patient and seen.pluto_state is PlutoState.RUNNING:
                 raise failure
-            print(f"ipsecwatch: no tunnel {clean(name)} yet. {failure.hint}", file=sys.stderr)
+            print(
+                f"ipsecwatch: there is no tunnel {clean(name)} yet. {failure.hint}", file=sys.stderr
+            )
 
     def _wanted(self, name: str) -> bool:
         if not self._names or name in self._names:

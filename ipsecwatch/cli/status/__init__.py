@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 EXAMPLES: Final = (
-    ("ipsecwatch status", "all tunnels, the worst first"),
-    ("ipsecwatch status office", "all that is known of one"),
-    ("ipsecwatch status 'gw-*' --state stuck,down", "some of many"),
-    ("ipsecwatch status --watch", "live; ? lists the keys"),
-    ("ipsecwatch status --names --state stuck", "names alone, for scripts"),
+    ("ipsecwatch status", "all tunnels, those with problems first"),
+    ("ipsecwatch status office", "all details of one tunnel"),
+    ("ipsecwatch status 'gw-*' --state stuck,down", "only some tunnels"),
+    ("ipsecwatch status --watch", "updated live; ? lists the keys"),
+    ("ipsecwatch status --names --state stuck", "only names, for scripts"),
     (
         "ipsec whack --status | ipsecwatch status --file -",
-        "what libreswan says now, without the service",
+        "libreswan's present status, without the service",
     ),
 )
 
@@ -52,11 +52,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--file", metavar="F", help="read a saved `ipsec status`; - is stdin")
     parser.add_argument(
         "--details", action="store_true",
-        help="all of each tunnel; at a terminal you may be asked for a password",
+        help="show all details of each tunnel; a terminal may ask for a password",
     )  # fmt: skip
-    parser.add_argument("--watch", action="store_true", help="show it live, until you press q")
     parser.add_argument(
-        "--names", action="store_true", dest="bare", help="print names alone, one a line"
+        "--watch", action="store_true", help="update the list live, until you press q"
+    )
+    parser.add_argument(
+        "--names", action="store_true", dest="bare", help="print only names, one on each line"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_instance(parser)

@@ -140,7 +140,7 @@ def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
 def _fits_none(name: str, names: Collection[str]) -> Failure:
     """Return the Failure for a name or pattern that fits no tunnel."""
     if is_pattern(name):
-        return Failure(f"no tunnel's name fits {clean(name)}", "All names: ipsecwatch status")
+        return Failure(f"no tunnel's name fits {clean(name)}", "List all names: ipsecwatch status")
     from ipsecwatch.cli import suggest
 
     return suggest.no_such_tunnel(name, names)
@@ -201,13 +201,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that select tunnels to a verb's parser."""
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
-        help="only these; * stands for any characters, ? for any one",
+        help="only these tunnels; * stands for any characters, ? for any one",
     )  # fmt: skip
     parser.add_argument(
-        "--state", metavar="STATE[,STATE]", help=f"only those that are so: {', '.join(WORST_FIRST)}"
+        "--state",
+        metavar="STATE[,STATE]",
+        help=f"only tunnels in these states: {', '.join(WORST_FIRST)}",
     )
     parser.add_argument(
         "--sort", metavar="KEY", choices=ORDERS, default="state",
-        help=f"{', '.join(ORDERS)} (default: state, the worst first)",
+        help=f"sort by {', '.join(ORDERS)} (default: state, those with problems first)",
     )  # fmt: skip
-    parser.add_argument("-r", "--reverse", action="store_true", help="the other way round")
+    parser.add_argument("-r", "--reverse", action="store_true", help="reverse the order")

@@ -106,7 +106,10 @@ async def _ask_service(instance: str) -> Found | str:
     except client.ClientError as e:
         if os.geteuid() == 0:
             return str(e)
-        hint = e.hint or "Start it: systemctl start ipsecwatch; or, as root, pluto is asked"
+        hint = (
+            e.hint
+            or "Start it: systemctl start ipsecwatch. As root, this command asks pluto itself"
+        )
         raise Failure(str(e), hint) from e
 
 
@@ -231,14 +234,14 @@ def _lists_none(report: Report) -> bool:
 
 def _none(report: Report, file: str) -> Failure:
     """Return the Failure for a text in which no tunnel is named, though there may be some."""
-    explain = f"What it says: ipsecwatch explain {clean(file, 200)}. "
-    save = "A whole one: ipsec whack --status > FILE"
+    explain = f"Try: ipsecwatch explain {clean(file, 200)}. "
+    save = "Save a whole status: ipsec whack --status > FILE"
     if report.why == "empty" or _answers_not(report):
-        return Failure(f"no tunnels are to be read from this text: {clean(report.why or '')}", save)
+        return Failure(f"this text shows no tunnels: {clean(report.why or '')}", save)
     if report.command not in ("status", "connectionstatus", None):
         what = f"this is the answer to {report.command}, which lists no tunnels"
         return Failure(what, explain + save)
-    return Failure("this part of a status names no tunnel", explain + save)
+    return Failure("this is a part of a status that names no tunnel", explain + save)
 
 
 def _answers_not(report: Report) -> bool:

@@ -135,12 +135,12 @@ SITUATIONS = {
     ]),
     "between two tries": ("5.4/wrongpsk", 40, [
         "at this moment nothing is being negotiated. pluto pauses between attempts",
-        "what to do   See what the IPsec service says: journalctl -u ipsec",
+        "what to do   Read the log of the IPsec service: journalctl -u ipsec",
     ]),
     "gone, and not back": ("5.4/dpd-cut", 80, ["at this moment nothing", "It was up before"]),
     "no Child": ("5.4/badesp", 30, [
         "is           on its way: the IKE SA is up, and no Child SA has come of it",
-        "likely       The peers know each other, but no tunnel came of it.",
+        "likely       The two sides accepted each other, but no tunnel was set up.",
         "what to do   Compare leftsubnet, rightsubnet, esp= and pfs= on both sides.",
     ]),
     "no address of ours": ("5.4/unoriented", 10, [

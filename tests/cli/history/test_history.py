@@ -119,14 +119,14 @@ def test_one_tunnel_is_told_with_all_that_happened_to_it(
     assert "  outages      1, 2h 00m, from 2023-11-15 04:00:00" in said
     assert said.endswith(
         "  2023-11-15\n"
-        "  00:00:00  ● up           4h 00m  So at the first look.\n"
+        "  00:00:00  ● up           4h 00m  Already so when watching began.\n"
         "  04:00:00  … connecting      36s  The peer stopped answering.\n"
         "  04:00:36  ✗ stuck        1h 59m  The peer does not answer.\n"
         "  06:00:00  ● up           4h 30m\n"
         "  10:00:00  nobody watched for 1h 00m: the service ended without a word\n"
         "  11:30:00  ? unknown     30m 00s  The IPsec service does not answer.\n"
         "  12:00:00  nobody watched for 2h 01m: the machine went down\n"
-        "  14:01:00  … connecting      12s  So at the first look.\n"
+        "  14:01:00  … connecting      12s  Already so when watching began.\n"
         "  14:01:12  ● up           9h 58m\n"
     )
 
@@ -191,7 +191,7 @@ def test_a_journal_without_us_is_told_so(
     journal.add(0, {"_UID": "0"}, MESSAGE="something else")
     assert run(["history", "--directory", str(journal.write(tmp_path / "j"))]) == 3
     assert capsys.readouterr().err == (
-        "ipsecwatch: the journal has no entries of ipsecwatch's. "
+        "ipsecwatch: the journal has no entries of ipsecwatch. "
         "Does it run? systemctl status ipsecwatch\n"
     )
 

@@ -127,7 +127,7 @@ async def test_a_program_runs_for_transitions_and_never_for_the_picture(
             await service.look(tunnel("a", UP), tunnel("b", STUCK))
             assert running.process.stderr is not None
             said = (await asyncio.wait_for(running.process.stderr.readline(), 30)).decode()
-            assert said.startswith("ipsecwatch: no tunnel missing yet.")
+            assert said.startswith("ipsecwatch: there is no tunnel missing yet.")
             await service.become(tunnel("a", TunnelState.PARTIAL))
             await service.become(tunnel("a", DOWN), reason=Reason.OPERATOR)
             await service.become(tunnel("b", UP))
@@ -144,8 +144,8 @@ USAGE = {
     "no program": (["--exec", "/none\x1b"], r"there is no program /none\x1b"),
     "no right": (["--exec", "/etc/passwd"], "Try: chmod +x /etc/passwd"),
     "limit": (["--exec-limit", "nan"], "isn't from 0.1 to 3600 seconds"),
-    "since": (["--since", "abc"], "is no RUN_ID:SERIAL"),
-    "serial": (["--since", "abc:-1"], "is no RUN_ID:SERIAL"),
+    "since": (["--since", "abc"], "isn't RUN_ID:SERIAL"),
+    "serial": (["--since", "abc:-1"], "isn't RUN_ID:SERIAL"),
 }
 
 

@@ -78,7 +78,7 @@ def say(logs: PrivateJournald) -> Iterator[Say]:
         yield log
 
 
-WATCHED = re.compile("^<6>Watching (began|ended)|at the first look")
+WATCHED = re.compile("^<6>Watching (began|ended)|at the first poll")
 """What is written of a service's beginning and end, beside transitions."""
 
 
@@ -329,7 +329,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
         said.write_text(DOWN)
         await serve(lambda: "is down" in written.getvalue())
     told = [line for line in written.getvalue().splitlines() if not WATCHED.search(line)]
-    assert told == ["<6>Tunnel site is down: It was taken down by hand."]
+    assert told == ["<6>Tunnel site is down: It was taken down on this machine."]
 
 
 async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None:
