@@ -248,9 +248,9 @@ class _Stage:
         self.began = time.monotonic()
         length = played.length
         self._paragraph(
-            f"Four recorded tunnels, {length:.0f} s of them in "
-            f"{length / self.speed:.0f} s. Real: libreswan's texts, the service, D-Bus, journal "
-            "entries and the agent. Played: libreswan itself. Ctrl-C ends it.\n"
+            f"Four recorded tunnels: {length:.0f} s, played in {length / self.speed:.0f} s. "
+            "libreswan's texts, the service, D-Bus, the journal entries and the agent are real. "
+            "Only libreswan itself is replaced, by a player. Ctrl-C ends the demo.\n"
         )
 
     def first(self, seen: client.Snapshot) -> None:

@@ -74,7 +74,7 @@ NOTIFICATION_TABLE: Final = (
     _v2("NO_PROPOSAL_CHOSEN", 14,
         "None of the algorithms that were proposed is allowed on the other side. In IKE_SA_INIT "
         "that is about ike=, in IKE_AUTH and CREATE_CHILD_SA about esp= and pfs=. In IKE_SA_INIT "
-        "anybody can have sent it, so pluto takes no heed of it and goes on asking: the tunnel "
+        "anybody can have sent it, so pluto ignores it and goes on asking: the tunnel "
         "looks as if the peer were silent.",
         _COMPARE_ALGORITHMS),
     _v2("INVALID_KE_PAYLOAD", 17,
@@ -153,7 +153,7 @@ NOTIFICATION_TABLE: Final = (
     _v1("NO_PROPOSAL_CHOSEN", 14,
         "None of the algorithms that were proposed is allowed on the other side. In phase 1 that "
         "is about ike=, in phase 2 about esp= and pfs=; some send it for subnets that they don't "
-        "know, too. pluto takes no heed of it in phase 1, where anybody can have sent it, and "
+        "know, too. pluto ignores it in phase 1, where anybody can have sent it, and "
         "goes on asking.",
         _COMPARE_ALGORITHMS),
     _v1("BAD_PROPOSAL_SYNTAX", 15, "The receiver could not make sense of the proposal.",

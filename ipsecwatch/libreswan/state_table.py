@@ -79,7 +79,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         1, _I, _IKE, Stage.HALF_OPEN,
         "We proposed Main Mode and have no usable answer yet.",
         "The peer is down or its address wrong, UDP 500 is blocked, it does not speak IKEv1, or it "
-        "refuses our ike= proposals: pluto takes no heed of that and goes on asking, and its log "
+        "refuses our ike= proposals: pluto ignores that and goes on asking, and its log "
         "has NO_PROPOSAL_CHOSEN.",
     ),
     StateInfo(
@@ -301,9 +301,9 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("IKE_SA_INIT_I", "5.1", "5.3.2")),
         _w(("sent v2I1, expected v2R1", *_OLD), ("sent IKE_SA_INIT request", *_NEW)),
         2, _I, _IKE, Stage.HALF_OPEN,
-        "We called the peer and have no usable answer yet.",
+        "We sent the first request and have no usable answer yet.",
         "The peer is down or its address wrong, UDP 500 is blocked, it has no connection for us "
-        "(or speaks only IKEv1), or it refuses our ike= proposals: pluto takes no heed of that and "
+        "(or speaks only IKEv1), or it refuses our ike= proposals: pluto ignores that and "
         "goes on asking, and its log has NO_PROPOSAL_CHOSEN.",
     ),
     StateInfo(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.flaky(reruns=2)]
 
-LABEL = re.compile(r"^( *(\d+:\d\d|journal|why|notice|signal)? +)")
+LABEL = re.compile(r"^( *(\d+:\d\d|journal|why|desktop|signal)? +)")
 
 
 def demo(columns: int, **environment: str) -> list[str]:

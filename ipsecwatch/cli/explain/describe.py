@@ -156,7 +156,7 @@ def _unknown(t: Tunnel) -> str:
     return f"{told}. {'The IKE SA is up' if Part.STATES in t.missing else _CHILDLESS}"
 
 
-_CHILDLESS: Final = "The IKE SA is up, there is no Child SA: nothing is carried"
+_CHILDLESS: Final = "The IKE SA is up, but there is no Child SA: no traffic can pass"
 
 
 def _missing(t: Tunnel) -> str:
@@ -171,23 +171,23 @@ def _missing(t: Tunnel) -> str:
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
     """Return in words what a waiting tunnel waits for: traffic, or peers."""
     if t.instances:
-        shown = "" if all_listed else ", by what the text shows"
-        return f"a connection for whoever comes; {t.instances} here now{shown}"
+        shown = "" if all_listed else ", as far as the text shows"
+        return f"a template for any peer; {t.instances} connected now{shown}"
     if not t.children and not all_listed:
-        return "a connection for whoever comes; the text doesn't show whether somebody has"
+        return "a template for any peer; the text doesn't show whether a peer is connected"
     if not t.children:  # a template's trap starts nothing: it has no address to call
-        return "a connection for whoever comes; nobody has"
+        return "a template for any peer; no peer is connected"
     return "waiting: the first packet for the other side starts it"
 
 
 def _down(t: Tunnel) -> str:
     """Return in words that the tunnel is down, and why, where its routing shows that."""
     if _has_ike(t):
-        return f"down. {_CHILDLESS}, and none is asked for"
+        return f"down. {_CHILDLESS}, and pluto wasn't asked to set one up"
     routing = next((c.routing for c in t.connections if c.routing), None)
     if routing in ("fail erouted", "routed-failure", "eroute eclipsed"):
         return f"down. {glossary.ROUTING[routing]}"
-    return "down: it is loaded, and nobody asks for it to be up"
+    return "down: it is loaded, and pluto wasn't asked to bring it up"
 
 
 def _has_ike(t: Tunnel) -> bool:
@@ -198,16 +198,16 @@ def _trying(t: Tunnel) -> str:
     """Return in words how far a tunnel's negotiation has come, or why there is none now."""
     state = _furthest(t.states)
     if state is not None:
-        return f"on its way. {_meaning(state)}"
+        return f"connecting. {_meaning(state)}"
     if _has_ike(t):
-        return "on its way: the IKE SA is up, and no Child SA has come of it"
+        return "connecting: the IKE SA is up, and there is no Child SA yet"
     if Part.STATES in t.missing and not any(c.wanted_up for c in t.connections):
-        return f"on its way, {_BY_LIST}"
+        return f"connecting, {_BY_LIST}"
     if Part.STATES in t.missing:
-        return "it is to be up; the text doesn't show whether it is being negotiated"
+        return "it should be up; the text doesn't show whether it is being negotiated"
     pauses = (
-        "on its way: it is to be up, but at this moment nothing is being negotiated. pluto pauses "
-        "between attempts (from 5.0 on, up to 300 s), and one that is refused leaves no trace"
+        "connecting: it should be up, but at this moment nothing is being negotiated. pluto pauses "
+        "between attempts (from 5.0 on, up to 300 s), and a refused attempt leaves no trace"
     )
     # From 5.0 on pluto leaves a trap behind, so that nothing travels in the clear meanwhile.
     was_up = any(c.routing == "routed-ondemand" and "ROUTE" not in c.policy for c in t.connections)

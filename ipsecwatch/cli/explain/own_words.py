@@ -29,7 +29,7 @@ STATE_MEANINGS: Final = {
 
 _MORE: Final = {
     Reason.NO_ANSWER: "A peer that refuses our ike= proposal looks the same: it says so in a "
-    "packet that anybody could have sent, and pluto takes no heed of it. pluto's log has "
+    "packet that anybody could have sent, and pluto ignores it. pluto's log has "
     "NO_PROPOSAL_CHOSEN then.",
     Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
     Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",

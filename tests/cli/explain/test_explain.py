@@ -122,14 +122,14 @@ SITUATIONS = {
     ]),
     "calling nobody": ("5.4/hole", 60, [
         "libreswan 5.4, 1 tunnel: 1 connecting",
-        "is           on its way. We called the peer and have no usable answer yet",
+        "is           connecting. We sent the first request and have no usable answer yet",
         ("IKE SA       #1 is at “sent IKE_SA_INIT request”; unanswered for 21s or longer; asks "
         "again in 9s"),
         "likely       The peer does not answer.",
         "what to do   Check its address, that UDP 500 and 4500 pass in both directions",
     ]),
     "a wrong secret": ("3.20/wrongpsk", 30, [
-        "is           on its way. We sent our proof of identity; the peer's verdict is awaited",
+        "is           connecting. We sent our proof of identity; the peer's verdict is awaited",
         "likely       The key, certificate or identity was refused.",
         "what to do   Compare leftid, rightid and the secret or certificate on both sides.",
     ]),
@@ -139,7 +139,7 @@ SITUATIONS = {
     ]),
     "gone, and not back": ("5.4/dpd-cut", 80, ["at this moment nothing", "It was up before"]),
     "no Child": ("5.4/badesp", 30, [
-        "is           on its way: the IKE SA is up, and no Child SA has come of it",
+        "is           connecting: the IKE SA is up, and there is no Child SA yet",
         "likely       The two sides accepted each other, but no tunnel was set up.",
         "what to do   Compare leftsubnet, rightsubnet, esp= and pfs= on both sides.",
     ]),
@@ -158,7 +158,7 @@ SITUATIONS = {
     "on demand": ("4.10/route", 5, ["waiting: the first packet for the other side starts it"]),
     "a server": ("5.4/cp-server", 18, [
         "libreswan 5.4, 17 tunnels: 2 waiting, 15 down",
-        "a connection for whoever comes; nobody has",
+        "a template for any peer; no peer is connected",
         "○ 15 more",
         "are          down: they are loaded, and nobody asks for them to be up",
         "note         To bring one up: ipsec up NAME",
@@ -249,7 +249,7 @@ def test_connectionstatus_which_has_no_sas_is_told_by_its_routing() -> None:
     down = CONNECTIONSTATUS.replace("routed-tunnel; owner: Child SA #2; ", "unrouted; ").replace(
         " established IKE SA: #1; established Child SA: #2;", ""
     )
-    assert "it is to be up; the text doesn't show whether it is being negotiated" in told(
+    assert "it should be up; the text doesn't show whether it is being negotiated" in told(
         down.replace("; routed-tunnel; my", "; unrouted; my").replace("active 1", "active 0")
     )
 

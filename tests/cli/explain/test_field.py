@@ -50,13 +50,13 @@ CASES = {
     "08": Case({"office": "unknown"}, ("its policy",), ("nobody asks", "To bring one up")),
     "09": Case(
         {"office": "connecting"},
-        ("it is to be up; the text doesn't show whether it is being negotiated",),
+        ("it should be up; the text doesn't show whether it is being negotiated",),
         ("at this moment", "pauses"),
     ),
     "10": Case(
         {"office": "unknown"},
         (
-            "The IKE SA is up, there is no Child SA: nothing is carried",
+            "The IKE SA is up, but there is no Child SA: no traffic can pass",
             "If a Child SA is wanted: Compare leftsubnet, rightsubnet, esp= and pfs=",
         ),
         ("no Child SA is asked for",),
@@ -78,7 +78,7 @@ CASES = {
     ),
     "20": Case(
         {"office": "waiting"},
-        ("a connection for whoever comes; nobody has",),
+        ("a template for any peer; no peer is connected",),
         ("the first packet",),
     ),
     "22": Case(
