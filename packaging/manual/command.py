@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DESCRIPTION = """
-Tells which of libreswan's tunnels are up, down or stuck in negotiation, why, and what to do about
-it. A service asks libreswan's daemon pluto and announces each change on the system D-Bus and in
-the journal; an agent in the user's session shows notifications. This command shows people the
-same facts. It only watches: nothing in libreswan is ever changed.
+Shows which of libreswan's tunnels are up, down or stuck in negotiation, why, and what to do about
+it. A service polls libreswan's daemon pluto and announces each change on the system D-Bus and in
+the journal. An agent in the user's session shows notifications. This command shows the same facts
+in a terminal. ipsecwatch only watches: it changes nothing in libreswan.
 """
 
 EXITS = {
     "0": "Done.",
-    "1": """The answer is no: a tunnel that was named isn't up, waiting timed out, settings can't
-        be used, the doctor found something wrong.""",
-    "2": "Wrong usage, or settings without which it can't work.",
-    "3": "Could not find out: pluto or the service can't be reached, or there is no such tunnel.",
+    "1": """The answer is no: a named tunnel isn't up, the time of ``wait`` is over, settings can't
+        be used, ``doctor`` found something wrong.""",
+    "2": "Wrong usage, or settings that can't be used.",
+    "3": "It couldn't be found out: pluto or the service doesn't answer, or there is no such tunnel.",
 }
 
 ENVIRONMENT = {
-    "IPSECWATCH_DEBUG": """Modules that write what they do to standard error, or to the
-        journal, with commas between: ``pluto,service.bus``, or ``all``.""",
-    "NO_COLOR": "If set and not empty, nothing is coloured.",
-    "TERM": "dumb: nothing is coloured.",
-    "DBUS_SYSTEM_BUS_ADDRESS": "Where the system bus is, if not in its usual place.",
-    "XDG_CONFIG_HOME": "The folder of ipsecwatch/agent.toml, if not ~/.config.",
+    "IPSECWATCH_DEBUG": """Names of modules, with commas between, such as ``pluto,service.bus``; or
+        ``all``. These modules write what they do to standard error, or to the journal.""",
+    "NO_COLOR": "If it is set and not empty, the output has no colours.",
+    "TERM": "If it is ``dumb``, the output has no colours.",
+    "DBUS_SYSTEM_BUS_ADDRESS": "The address of the system bus, if that isn't the usual one.",
+    "XDG_CONFIG_HOME": "The folder that contains ipsecwatch/agent.toml, if that isn't ~/.config.",
 }
 
 PLACES = {
     str(config.SERVICE_FILE): "Settings of the service: see ipsecwatch.toml(5).",
     "~/.config/ipsecwatch/agent.toml": "Settings of the agent: see ipsecwatch-agent.toml(5).",
-    "/usr/share/ipsecwatch/reasons.json": "A sentence and a next step for each reason.",
-    "/usr/share/doc/ipsecwatch/examples": "Programs that follow the service.",
+    "/usr/share/ipsecwatch/reasons.json": "The sentence and the advice for each reason.",
+    "/usr/share/doc/ipsecwatch/examples": "Example programs that follow the service.",
 }
 
 OTHERS = (

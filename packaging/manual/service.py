@@ -13,56 +13,58 @@ from ipsecwatch import __version__, config
 TOP = Path(__file__).parents[2]
 
 DESCRIPTION = """
-Asks libreswan's daemon pluto over its control socket how things are, works out the state of each
-tunnel, and announces each change on the system D-Bus as ``org.ipsecwatch1`` and in the journal,
-with the reason. It changes nothing in libreswan and neither starts nor stops it. However often it
-is asked, pluto spends at most 2 % of its time on answering.
+Polls libreswan's daemon pluto over its control socket, works out the state of each tunnel, and
+announces each change on the system D-Bus as ``org.ipsecwatch1`` and in the journal, with the
+reason. It changes nothing in libreswan, and neither starts nor stops it. pluto spends at most 2 % of
+its time on the service's questions.
 
-It runs as root, since pluto answers nobody else, without a single capability and without network.
-It is started with the machine, never by a message on the bus: a watcher that was stopped stays
+The service runs as root, because pluto answers only root. It has no capabilities and no network. It
+is started with the machine, and never by a message on the bus: a service that was stopped stays
 stopped.
 
   systemctl enable --now ipsecwatch
   systemctl reload ipsecwatch
   ipsecwatch doctor
 
-Where several plutos run on a machine, each other one has an instance ``ipsecwatch@NAME.service``,
-with a bus name of its own, ``org.ipsecwatch1.NAME``; ``--instance NAME`` asks it.
+If several plutos run on a machine, each additional one needs an instance of the service,
+``ipsecwatch@NAME.service``. Its bus name is ``org.ipsecwatch1.NAME``; ``--instance NAME`` asks it.
 """
 
 JOURNAL = """
-Each transition is one entry, after the signal on the bus. Its fields begin with ``IPSECWATCH_``:
+Each transition has one entry, written after the signal on the bus. The names of its fields begin
+with ``IPSECWATCH_``:
 ``TUNNEL``, ``STATE``, ``OLD_STATE``, ``REASON``, ``SERIAL``, ``RUN_ID``, ``PEER``, ``DETAIL``.
-``journalctl -x`` explains an entry. ``MESSAGE_ID`` tells the kinds apart:
+``journalctl -x`` explains an entry. The field ``MESSAGE_ID`` says of which kind it is:
 """
 
 SIGNALS = {
-    "SIGHUP": """Read the settings again. Where they can't be used the old ones stay, and the
-        journal says so.""",
-    "SIGTERM, SIGINT": "End, after what was found out has been told and kept.",
+    "SIGHUP": """Read the settings again. If they can't be used, the old ones stay, and the journal says
+        so.""",
+    "SIGTERM, SIGINT": "Exit, after all transitions were announced and the state was saved.",
 }
 
 ENVIRONMENT = {
-    "IPSECWATCH_DEBUG": """Modules that write to the journal what they do, with commas between:
-        ``pluto,service.bus``, or ``all``. It is set with ``systemctl edit ipsecwatch``.""",
+    "IPSECWATCH_DEBUG": """Names of modules, with commas between, such as ``pluto,service.bus``; or
+        ``all``. These modules write what they do to the journal. Set it with ``systemctl edit
+        ipsecwatch``.""",
 }
 
 PLACES = {
     str(config.SERVICE_FILE): "Settings: see ipsecwatch.toml(5).",
-    f"{config.INSTANCES}/NAME.toml": "The same of an instance, ``ipsecwatch@NAME.service``.",
-    "/run/ipsecwatch": "What a restarted service has to know, so that it tells nothing twice.",
-    "/usr/share/ipsecwatch/xfrm.conf": "A drop-in for the unit, for the kernel's XFRM events.",
+    f"{config.INSTANCES}/NAME.toml": "Settings of the instance ``ipsecwatch@NAME.service``.",
+    "/run/ipsecwatch": "The state that a restarted service needs, so that it announces nothing twice.",
+    "/usr/share/ipsecwatch/xfrm.conf": "A drop-in that lets the service receive the kernel's XFRM events.",
     "/usr/share/ipsecwatch/restrict-to-group.conf": """A bus policy for machines where not every
         user may see the tunnels.""",
-    "/usr/share/ipsecwatch/ask-instance.conf": """A bus policy that lets others than root ask an
+    "/usr/share/ipsecwatch/ask-instance.conf": """A bus policy that lets all users ask an
         instance.""",
-    "/usr/share/dbus-1/system.d/org.ipsecwatch1.conf": "Who may have the name, and who may ask.",
-    "/usr/share/polkit-1/actions/org.ipsecwatch1.policy": "Who may see addresses and identities.",
+    "/usr/share/dbus-1/system.d/org.ipsecwatch1.conf": "The bus policy: who may have the bus name, and who may ask.",
+    "/usr/share/polkit-1/actions/org.ipsecwatch1.policy": "The polkit action: who may see addresses and identities.",
 }
 
 EXAMPLES = {
-    "What happened to a tunnel:": "journalctl -x IPSECWATCH_TUNNEL=site",
-    "Hear the kernel's XFRM events, too:": "systemd/xfrm.conf",
+    "Show what happened to a tunnel:": "journalctl -x IPSECWATCH_TUNNEL=site",
+    "Receive the kernel's XFRM events, too:": "systemd/xfrm.conf",
     "Let only one group see the tunnels:": "packaging/restrict-to-group.conf",
     "Let every user ask an instance:": "packaging/ask-instance.conf",
 }

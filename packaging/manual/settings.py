@@ -17,48 +17,47 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
 READING = """
-Settings are TOML: ``key = value``, a line each; ``#`` begins a comment. A key that isn't known, a
-value of another type or one out of its bounds is an error, told with file and line: a watcher
-that ignores a typing mistake watches something else than its owner believes. ``ipsecwatch
-check-config`` reads the files and says what is wrong with them.
+The format is TOML: one ``key = value`` on each line; ``#`` begins a comment. An unknown key, a value
+of the wrong type or a value out of bounds is an error, which is reported with file and line.
+``ipsecwatch check-config`` checks the files.
 """
 
 SERVICE = f"""
-What ``ipsecwatch.service`` reads when it starts. Everything has a default, and the file may be
-missing. Files in the folder are read after it, in order of name; the last one that sets a key
-counts.
+``ipsecwatch.service`` reads these settings when it starts. Every setting has a default, and the file
+may be missing. Files in the folder are read after the file, in order of name. If several files set
+the same key, the last one counts.
 {READING}
-After a change: ``systemctl reload ipsecwatch``. It fails where the new settings can't be used;
-the old ones stay then. Times are seconds, sizes are bytes.
+After a change, run ``systemctl reload ipsecwatch``. If the new settings can't be used, the reload
+fails and the old settings stay in use. Times are in seconds, sizes in bytes.
 """
 
 AGENT = f"""
-What ``ipsecwatch-agent.service`` reads in each user's session. Everything has a default, and the
-file may be missing. With ``XDG_CONFIG_HOME`` set it is in that folder.
+``ipsecwatch-agent.service`` reads these settings in each user's session. Every setting has a default,
+and the file may be missing. If ``XDG_CONFIG_HOME`` is set, the file is in that folder.
 {READING}
-It is read again whenever it changes. A mistake is shown on the desktop, and the settings before it
-stay. Times are seconds.
+The agent reads the file again when it changes. If it has a mistake, a notification says so, and the
+old settings stay in use. Times are in seconds.
 """
 
 SERVICE_EXAMPLES = """
-Ask less often, and be patient with a slow peer:
+Poll less often, and give a slow peer more time:
 
   interval = 15
   stuck_after = 120
 
-A pluto that no systemd unit starts, and that logs to a file:
+Watch a pluto that no systemd unit starts, and that logs to a file:
 
   control_socket = "/run/other/pluto.ctl"
   log_file = "/var/log/pluto.log"
 """
 
 AGENT_EXAMPLES = """
-Tell of losses alone, and nothing of the laboratory:
+Notify only of losses, and never of the laboratory's tunnels:
 
   up = false
   ignore = ["lab-*"]
 
-Be patient with some of them:
+Give some tunnels more time:
 
   [tunnels."lab-*"]
   up = false
@@ -84,7 +83,7 @@ def service() -> str:
 
 def agent() -> str:
     """Write ipsecwatch-agent.toml(5)."""
-    what = "what a desktop user is told of IPsec tunnels"
+    what = "settings of the desktop notifications about IPsec tunnels"
     return "\n".join(
         [
             roff.title("ipsecwatch-agent.toml", 5, __version__, what),
