@@ -29,7 +29,8 @@ EXITS = {
     "1": """The answer is no: a named tunnel isn't up, the time of ``wait`` is over, settings can't
         be used, ``doctor`` found something wrong.""",
     "2": "Wrong usage, or settings that can't be used.",
-    "3": "It couldn't be found out: pluto or the service doesn't answer, or there is no such tunnel.",
+    "3": """It couldn't be found out: pluto or the service doesn't answer, or there is no such
+        tunnel.""",
 }
 
 ENVIRONMENT = {

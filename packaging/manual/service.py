@@ -15,8 +15,8 @@ TOP = Path(__file__).parents[2]
 DESCRIPTION = """
 Polls libreswan's daemon pluto over its control socket, works out the state of each tunnel, and
 announces each change on the system D-Bus as ``org.ipsecwatch1`` and in the journal, with the
-reason. It changes nothing in libreswan, and neither starts nor stops it. pluto spends at most 2 % of
-its time on the service's questions.
+reason. It changes nothing in libreswan, and neither starts nor stops it. pluto spends at most 2 %
+of its time on the service's questions.
 
 The service runs as root, because pluto answers only root. It has no capabilities and no network. It
 is started with the machine, and never by a message on the bus: a service that was stopped stays
@@ -38,8 +38,8 @@ with ``IPSECWATCH_``:
 """
 
 SIGNALS = {
-    "SIGHUP": """Read the settings again. If they can't be used, the old ones stay, and the journal says
-        so.""",
+    "SIGHUP": """Read the settings again. If they can't be used, the old ones stay, and the journal
+        says so.""",
     "SIGTERM, SIGINT": "Exit, after all transitions were announced and the state was saved.",
 }
 
@@ -52,14 +52,18 @@ ENVIRONMENT = {
 PLACES = {
     str(config.SERVICE_FILE): "Settings: see ipsecwatch.toml(5).",
     f"{config.INSTANCES}/NAME.toml": "Settings of the instance ``ipsecwatch@NAME.service``.",
-    "/run/ipsecwatch": "The state that a restarted service needs, so that it announces nothing twice.",
-    "/usr/share/ipsecwatch/xfrm.conf": "A drop-in that lets the service receive the kernel's XFRM events.",
+    "/run/ipsecwatch": """The state that a restarted service needs, so that it announces
+        nothing twice.""",
+    "/usr/share/ipsecwatch/xfrm.conf": """A drop-in that lets the service receive the
+        kernel's XFRM events.""",
     "/usr/share/ipsecwatch/restrict-to-group.conf": """A bus policy for machines where not every
         user may see the tunnels.""",
     "/usr/share/ipsecwatch/ask-instance.conf": """A bus policy that lets all users ask an
         instance.""",
-    "/usr/share/dbus-1/system.d/org.ipsecwatch1.conf": "The bus policy: who may have the bus name, and who may ask.",
-    "/usr/share/polkit-1/actions/org.ipsecwatch1.policy": "The polkit action: who may see addresses and identities.",
+    "/usr/share/dbus-1/system.d/org.ipsecwatch1.conf": """The bus policy: who may have the bus
+        name, and who may ask.""",
+    "/usr/share/polkit-1/actions/org.ipsecwatch1.policy": """The polkit action: who may see
+        addresses and identities.""",
 }
 
 EXAMPLES = {

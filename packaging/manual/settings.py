@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from dataclasses import Field
 
 READING = """
-The format is TOML: one ``key = value`` on each line; ``#`` begins a comment. An unknown key, a value
-of the wrong type or a value out of bounds is an error, which is reported with file and line.
+The format is TOML: one ``key = value`` on each line; ``#`` begins a comment. An unknown key, a
+value of the wrong type or a value out of bounds is an error, which is reported with file and line.
 ``ipsecwatch check-config`` checks the files.
 """
 
 SERVICE = f"""
-``ipsecwatch.service`` reads these settings when it starts. Every setting has a default, and the file
-may be missing. Files in the folder are read after the file, in order of name. If several files set
-the same key, the last one counts.
+``ipsecwatch.service`` reads these settings when it starts. Every setting has a default, and the
+file may be missing. Files in the folder are read after the file, in order of name. If several files
+set the same key, the last one counts.
 {READING}
 After a change, run ``systemctl reload ipsecwatch``. If the new settings can't be used, the reload
 fails and the old settings stay in use. Times are in seconds, sizes in bytes.
 """
 
 AGENT = f"""
-``ipsecwatch-agent.service`` reads these settings in each user's session. Every setting has a default,
-and the file may be missing. If ``XDG_CONFIG_HOME`` is set, the file is in that folder.
+``ipsecwatch-agent.service`` reads these settings in each user's session. Every setting has a
+default, and the file may be missing. If ``XDG_CONFIG_HOME`` is set, the file is in that folder.
 {READING}
 The agent reads the file again when it changes. If it has a mistake, a notification says so, and the
 old settings stay in use. Times are in seconds.
