@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What somebody on the same machine may try. Each runs in a process of its own, as any user."""
+"""Attacks on the service that another user of the same machine may try.
+
+Each is a coroutine function that a process of its own runs, as any user. Its argument is the unique
+bus name of a client of the service, the victim.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ SECONDS = 2.0
 
 
 async def steal_the_name(_victim: str) -> None:
-    """Ask the bus for the name in every way there is."""
+    """Ask the bus for the service's name, with every combination of flags; assert that it fails."""
     connection = await connect("system")
     for flags in (0, 1, 2, 3, 4, 7):
         for name in (NAME, f"{NAME}.Other"):
@@ -44,7 +48,7 @@ async def steal_the_name(_victim: str) -> None:
 
 
 async def forge_signals(victim: str) -> None:
-    """Say as the service, and as the bus, what isn't so: to all, to a client, to the service."""
+    """Send false signals in the service's and the bus's name: to all, the client, the service."""
     up = raw_bus.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
     change = [TUNNEL_0, "tunnel-0", "up", "down", "operator", 1, 1, {}]
     changed = [TUNNEL, {"State": Variant("s", "down")}, []]
@@ -89,7 +93,7 @@ async def forge_signals(victim: str) -> None:
 
 
 async def send_oddities(_victim: str) -> None:
-    """Unknown types of messages, flags and header fields, each on a connection of its own."""
+    """Send messages with unknown types, flags and header fields, each over its own connection."""
     fields = {**SERVICE, "interface": MANAGER, "member": "GetSnapshot"}
     for kind in (CALL, 2, 3, SIGNAL, 5, 200, 0):
         for flags in (0, 1, 4, 0x80, 0xFE, 0xFF):
@@ -100,7 +104,7 @@ async def send_oddities(_victim: str) -> None:
 
 
 async def call_with_wrong_signatures(_victim: str) -> None:
-    """Call every method with what it doesn't take, and with what may choke a parser."""
+    """Call every method with wrong arguments, and with some that are hard to unpack."""
     deep: Any = Variant("s", "x")
     for _ in range(20):
         deep = Variant("v", deep)
@@ -156,7 +160,7 @@ async def pipeline_small_calls(_victim: str) -> None:
 
 
 async def ask_and_never_read(_victim: str) -> None:
-    """Pipeline calls without ever reading an answer."""
+    """Send many calls at once, and never read an answer."""
     with RawBus() as bus:
         calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
         bus.send(calls, read=False, within=SECONDS)
@@ -178,7 +182,7 @@ async def refresh_in_a_loop(_victim: str) -> None:
 
 
 async def send_huge_strings(_victim: str) -> None:
-    """Messages as large as the bus takes, and larger ones."""
+    """Send messages as large as the bus accepts, and larger ones."""
     for size in (1 << 20, 8 << 20, 30 << 20, 40 << 20):
         with RawBus() as bus:
             fields = {**SERVICE, "interface": MANAGER, "member": "GetTunnel", "signature": "s"}
@@ -203,7 +207,7 @@ async def call_what_does_not_exist(_victim: str) -> None:
 
 
 async def come_and_go(_victim: str) -> None:
-    """Connect, ask and hang up before there is an answer."""
+    """Connect, send calls, and disconnect before there is an answer, again and again."""
     give_up = time.monotonic() + SECONDS
     while time.monotonic() < give_up:
         with RawBus() as bus:
@@ -211,9 +215,9 @@ async def come_and_go(_victim: str) -> None:
 
 
 async def introspect_and_never_read(_victim: str, connections: int, seconds: float) -> int:
-    """Ask for introspection data 2,000 times a second on each connection; count the calls.
+    """Ask for introspection data 2,000 times a second on each connection; return how often.
 
-    What is asked for is some ten times as large as the question, and lies unread in the bus.
+    Each answer is some ten times as large as its call, and stays unread in the bus.
     """
     count = 0
     give_up = time.monotonic() + seconds
@@ -237,7 +241,7 @@ def _nested(depth: int) -> Variant:
 
 
 async def send_costly_bodies(_victim: str, seconds: float) -> int:
-    """Send nested variants by the megabyte, that take long to unpack; count the messages."""
+    """Send megabytes of nested variants, which take long to unpack; return how many messages."""
     made = raw_bus.body("av", [_nested(20)] * (MIB // len(raw_bus.body("av", [_nested(20)]))))
     count = 0
     give_up = time.monotonic() + seconds

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Plutos that misbehave, each in a process of its own: it can be stopped, and costs us no time.
+"""Fake plutos that misbehave.
 
+Each is a process of its own, which can be stopped, and doesn't use up the test's processor time.
 Run as a script, this file is such a pluto.
 """
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 LINE = '000 "site": 192.0.2.1...192.0.2.2; unrouted; eroute owner: #0\n'
 
 PIECE = 64 << 10
-"""Bytes that are read aloud in one breath."""
+"""Bytes that read_aloud() sends at once."""
 
 STATUS = (
     "000 using kernel interface: xfrm\n"
@@ -37,7 +38,12 @@ STATUS = (
 
 
 class BadPluto:
-    """Runs one while its context lasts. ``how`` is the name of one of the functions below."""
+    """Runs a fake pluto while its context lasts.
+
+    ``how`` is the name of the function below that answers each connection, or "deaf": no connection
+    is accepted. ``text`` is the answer, ``packets``: over SOCK_SEQPACKET, a packet a line.
+    ``pause`` (seconds) and ``size`` (bytes) are for some of the functions.
+    """
 
     def __init__(
         self,
@@ -91,7 +97,7 @@ class BadPluto:
         os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> list[dict[str, Any]]:
-        """End it and say what it met: for each connection the question, bytes sent, and error."""
+        """End the process; return ``question``, bytes ``sent`` and ``error`` of each connection."""
         self.go_on()
         out, _ = self._process.communicate("", timeout=10)
         return [json.loads(line) for line in out.splitlines()]
@@ -101,7 +107,7 @@ class BadPluto:
 
 
 class Served:
-    """One connection, in a thread of its own: so one that stalls leaves room for the next."""
+    """One accepted connection. Each has a thread, so that one that stalls doesn't block others."""
 
     def __init__(self, client: socket.socket, options: dict[str, Any], number: int) -> None:
         self.client = client
@@ -120,12 +126,12 @@ class Served:
 
 
 def answer(s: Served) -> None:
-    """Answer as a good pluto does."""
+    """Send the whole text, as a healthy pluto does."""
     s.send(s.text)
 
 
 def read_aloud(s: Served) -> None:
-    """Answer with what stands in a file by now, in ``pause`` seconds; the text is its path."""
+    """Send the present content of a file, in ``pause`` seconds in all; ``text`` is its path."""
     with open(s.text, "rb") as f:
         said = f.read()
     for begin in range(0, len(said), PIECE):
@@ -134,43 +140,49 @@ def read_aloud(s: Served) -> None:
 
 
 def slow(s: Served) -> None:
-    """Wait, then answer."""
+    """Wait for ``pause`` seconds, then send the text."""
     time.sleep(s.pause)
     s.send(s.text)
 
 
 def stall(s: Served) -> None:
-    """Say one line more to each than to the one before, and then nothing for ever."""
+    """Send some lines of the text, then nothing more; leave the connection open.
+
+    The first connection gets no line, the second one, the third two, and so on.
+    """
     for line in s.text.splitlines(keepends=True)[: s.number]:
         s.send(line)
     threading.Event().wait()
 
 
 def trickle(s: Served) -> None:
-    """Send a byte at a time."""
+    """Send the text byte by byte, with a pause of ``pause`` seconds after each."""
     for i in range(len(s.text)):
         s.send(s.text[i : i + 1])
         time.sleep(s.pause)
 
 
 def leave_open(s: Served) -> None:
-    """Give the whole answer and never close."""
+    """Send the whole text, and never close the connection."""
     s.send(s.text)
     threading.Event().wait()
 
 
 def reset(s: Served) -> None:
-    """Reset the connection in the middle: the kernel does it where a question is left unread."""
+    """Send ``size`` bytes of the text, then reset the connection.
+
+    The kernel does that where a connection is closed whose request is unread: see _serve().
+    """
     s.send(s.text[: s.size])
 
 
 def half(s: Served) -> None:
-    """Close the connection in the middle."""
+    """Send ``size`` bytes of the text, then close the connection."""
     s.send(s.text[: s.size])
 
 
 def recover(s: Served) -> None:
-    """Break off the first answer, and give all the others."""
+    """Send half of the text to the first connection, and all of it to each later one."""
     s.send(s.text[: len(s.text) // 2] if s.number == 0 else s.text)
 
 
@@ -182,7 +194,7 @@ def pour(s: Served) -> None:
 
 
 def close(s: Served) -> None:
-    """Hang up without a word."""
+    """Close the connection without sending anything."""
 
 
 def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> None:

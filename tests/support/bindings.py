@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Both ways to libsystemd, whichever of them this machine would take."""
+"""Chooses one of the two bindings to libsystemd for a test."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BINDINGS: Final = ("systemd-python", "ctypes")
-"""Their names, as in Binding.name."""
+"""The names of the bindings, as in Binding.name."""
 
 
 def choose(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Have one of them taken while a test runs; skip where it isn't to be had."""
+    """Use the binding of this name while a test runs; skip the test where it isn't installed."""
     if name == "ctypes":
         hide_systemd_python(patch)
     binding.cache_clear()
@@ -33,7 +33,7 @@ def choose(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def hide_systemd_python(patch: pytest.MonkeyPatch) -> None:
-    """Make importing it fail, as where it isn't installed."""
+    """Make the import of systemd-python fail, as where it isn't installed."""
     patch.delitem(sys.modules, "ipsecwatch.libsystemd.with_systemd_python", raising=False)
     patch.delattr("ipsecwatch.libsystemd.with_systemd_python", raising=False)
     patch.setitem(sys.modules, "systemd", None)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The service's face on the bus in a process of its own, so that it can be measured and attacked.
+"""Runs the service's bus side in a process of its own, so that it can be measured and attacked.
 
-A test says what happens; the process tells its memory and for how long its loop was blocked.
+A test asks for changes of tunnels; the process reports its memory, and for how long its event loop
+was blocked.
 """
 
 from __future__ import annotations
@@ -27,31 +28,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How the service is, and how it was since the last time it was asked."""
+    """Figures of the process: its memory now, and times since the last request."""
 
     memory: int
-    """Bytes of it that are in memory."""
+    """The resident memory in bytes."""
     blocked: float
     """The longest time that one step of the loop took, in seconds."""
     busy: float
-    """The same in seconds of processor time: other programs don't count."""
+    """The longest time that one step of the loop took, in seconds of processor time."""
     took: float
-    """Seconds that what was asked for took."""
+    """Seconds that the request took."""
     serial: int
     backlog: int
+    """Bytes that the bus hasn't read yet."""
     blamed: tuple[int | None, ...] = ()
-    """The users that the bus read nothing any more because of, since the start."""
+    """The users because of whom the bus stopped reading from the service, since the start."""
 
 
 class BusProcess(ForkedProcess):
-    """Runs while its context lasts, on the bus that this process takes for the system bus."""
+    """The process, while its context lasts; its system bus is the one of the test's process."""
 
     async def look(self, count: int) -> Figures:
-        """Have the first look show so many tunnels, all up."""
+        """Publish ``count`` tunnels, all up, as the first poll's; return the figures."""
         return await self._ask("look", count)
 
     async def become(self, state: TunnelState, count: int | None = None) -> Figures:
-        """Have so many of them, or all, become so."""
+        """Publish that ``count`` of the tunnels, or all, are in this state; return the figures."""
         return await self._ask("become", state, count)
 
     async def figures(self) -> Figures:

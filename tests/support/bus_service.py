@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The service's face on a bus, with a test in the place of tracker and poller; and a listener."""
+"""The service's bus side, with a test in the place of tracker and poller; and a caller of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ asks_for_details = pytest.mark.skipif(
 
 
 class Service:
-    """Publishes what a test says, with serials as the service counts them."""
+    """The service's bus side. It publishes what a test asks for, with serial numbers."""
 
     def __init__(self, run_id: str = "run-1", instance: str = "", socket: str = "") -> None:
         self.bus = Bus(run_id, self._refresh, instance, socket)
@@ -49,14 +49,17 @@ class Service:
         self.may_refresh.set()
 
     async def look(self, *tunnels: Tunnel) -> None:
-        """Publish the first look: these tunnels, nothing happened."""
+        """Publish these tunnels, without transitions, as after the service's first poll."""
         self.tunnels = {t.name: t for t in tunnels}
         await self.publish([])
 
     async def become(
         self, *tunnels: Tunnel, gone: tuple[str, ...] = (), reason: Reason = Reason.NONE
     ) -> None:
-        """Publish that these tunnels are so now, and what transitions that means."""
+        """Publish these tunnels in their new states, with the transitions to these.
+
+        ``gone``: names of tunnels that aren't listed any more. ``reason``: of all transitions.
+        """
         transitions = [becomes(self.tunnels.get(t.name), t, reason) for t in tunnels]
         transitions += [becomes(self.tunnels.pop(name), None, reason) for name in gone]
         self.tunnels.update({t.name: t for t in tunnels})
@@ -100,7 +103,7 @@ async def serving(
 
 
 class Caller:
-    """Somebody on the bus who calls the service and listens to it."""
+    """A client on the bus that calls the service's methods and receives its signals."""
 
     def __init__(self, connection: BusConnection) -> None:
         self.connection = connection
@@ -125,7 +128,7 @@ class Caller:
         interface: str = MANAGER,
         path: str = ROOT,
     ) -> Any:  # noqa: ANN401
-        """Call a method; its one value, or the list of them, without variants."""
+        """Call a method; return its value, or the list of its values, without variants."""
         reply = await self.connection.call(NAME, path, interface, member, signature, body)
         values = unpack_variants(reply.body)
         return values[0] if len(values) == 1 else values
@@ -138,7 +141,10 @@ class Caller:
         interface: str = MANAGER,
         path: str = ROOT,
     ) -> str:
-        """Call a method that fails; the error's name."""
+        """Call a method that must fail; return the error's name.
+
+        Assert that the error's text is printable, short, and no traceback.
+        """
         with pytest.raises(ErrorReplyError) as caught:
             await self.call(member, signature, *body, interface=interface, path=path)
         text = str(caught.value)

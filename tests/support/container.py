@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A container of systemd-nspawn's, on any host: what is written there goes to memory.
+"""Runs a container of systemd-nspawn's on any host; what is written in it goes to memory.
 
-Takes root, systemd-nspawn and a kernel that lets us. Where the host's init isn't systemd, nobody
-makes a control group for it: we do.
+This needs root, systemd-nspawn and a kernel that allows it. Where the host's init isn't systemd,
+nobody makes a control group for the container, and so it is made here.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _CGROUPS: Final = [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"
 
 
 class UnbootableError(Exception):
-    """There is no such machine to be had here; the text says why."""
+    """A container can't be booted here; the text says why."""
 
 
 class Container:
-    """Begins with the files of ``lower``, a folder or an image, and those in ``files`` over them.
+    """A container with the files of ``lower``, a folder or an image, and those in ``files`` on top.
 
-    ``folder`` is made for it. ``options`` are systemd-nspawn's; what they run is to be systemd, or
-    to become it.
+    ``folder`` is created for its changes. ``options`` are systemd-nspawn's; the program that they
+    run must be systemd, or become it.
     """
 
     def __init__(self, folder: Path, lower: Path, *options: str, files: Path | None = None) -> None:
@@ -59,10 +59,13 @@ class Container:
         ]  # fmt: skip
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.init = 0
-        """The process id of its process 1, once find_init() has found it."""
+        """The host's process id of the container's process 1, once find_init() has found it."""
 
     def start(self, console: Path) -> None:
-        """Begin to boot; what it says goes to a file. Raises UnbootableError."""
+        """Begin to boot; the container's output goes to the file ``console``.
+
+        Raise UnbootableError.
+        """
         if os.geteuid() != 0:
             raise UnbootableError("only root can boot a container")
         for tool in ("systemd-nspawn", "unshare"):
@@ -86,11 +89,11 @@ class Container:
 
     @property
     def running(self) -> bool:
-        """Whether it hasn't ended yet."""
+        """Whether the container was started, and hasn't ended yet."""
         return self._nspawn is not None and self._nspawn.poll() is None
 
     def find_init(self) -> int:
-        """Find its process 1, as soon as that is systemd; 0: not yet."""
+        """Return the process id of the container's process 1, once that is systemd; else 0."""
         parent = self._nspawn.pid if self._nspawn is not None else 0
         with suppress(OSError):
             for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
@@ -99,7 +102,7 @@ class Container:
         return self.init
 
     def stop(self) -> None:
-        """Switch it off. Can be called twice."""
+        """Kill the container, and remove its control groups. It may be called twice."""
         if self._nspawn is None:
             return
         if self.running:
@@ -116,9 +119,9 @@ class Container:
 
 
 def last_word(console: Path) -> str:
-    """Quote the last line of what a machine said that didn't boot.
+    """Return the last line in the output of a machine that didn't boot.
 
-    Where its kernel panicked, quote the panic and the line before it, which tells the cause.
+    Where its kernel panicked, return the panic and the line before it, which has the cause.
     """
     said = console.read_text(errors="replace").strip().splitlines() if console.exists() else []
     for number, line in enumerate(said):

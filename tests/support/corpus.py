@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""libreswan's own test outputs of many releases, where they are at hand: ../shared/corpus.
+"""Reads libreswan's own test outputs of many releases, which may be in ../shared/corpus.
 
-They aren't part of the project; what tests learn from them is skipped where they are missing.
+They aren't part of the project: tests that need them are skipped where they are missing.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ needs_corpus = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Output:
-    """One output: where it is, of which release, and of which command."""
+    """One recorded output of a command, in a file."""
 
     path: Path
     tag: str
+    """The release of libreswan."""
     command: str
     stale: bool
-    """libreswan's developers let it go stale, or wrote into it."""
+    """Whether it differs from what the release prints: it is outdated, or was edited by hand."""
 
     @property
     def text(self) -> str:
-        """The output, with bytes that are no UTF-8 as lone surrogates."""
+        """The output as text; bytes that aren't UTF-8 are lone surrogates."""
         return self.path.read_text("utf-8", "surrogateescape")
 
 
 def outputs(*, strict: bool = True) -> list[Output]:
-    """List the outputs; strict: those that went through no filter and that no one let go stale."""
+    """Return all outputs; ``strict``: only those that are unfiltered, and not stale."""
     with (CORPUS / "INDEX.tsv").open() as f:
         return [
             Output(CORPUS / row["path"], row["tag"], row["command"], bool(row["stale"]))

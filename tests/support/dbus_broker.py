@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A private dbus-broker, with the configuration that PrivateBus makes of the distribution's.
+"""Runs a private dbus-broker, with the configuration that PrivateBus makes of the distribution's.
 
-Its launcher wants what systemd gives it: a listening socket, a journal to log to, and a bus on
-which systemd could be asked to start services. The last two are stand-ins of ours.
+The broker's launcher needs what systemd gives it: a listening socket, a journal to log to, and a
+bus on which systemd could be asked to start services. The last two are fakes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LISTEN_PID=$$ exec "$@"
 
 
 def missing() -> str | None:
-    """Say in one line why there can't be one here, or None."""
+    """Return in one line why no private dbus-broker can run here, or None."""
     if why := bus_missing():
         return why
     for tool in ("dbus-broker-launch", "dbus-broker", "unshare"):
@@ -46,7 +46,7 @@ def missing() -> str | None:
 
 
 class PrivateBroker(PrivateBus):
-    """A dbus-broker of our own, as a system bus."""
+    """A private dbus-broker, as a system bus."""
 
     def __init__(self, policies: tuple[Path, ...] = (POLICY,)) -> None:
         super().__init__(system=True, policies=policies)
@@ -54,7 +54,7 @@ class PrivateBroker(PrivateBus):
 
     @property
     def pid(self) -> int:
-        """The broker's; its launcher is its parent."""
+        """The process id of the broker, whose parent is its launcher; 0: there is none."""
         assert self._process is not None
         launcher = self._process.pid
         try:
@@ -101,7 +101,10 @@ class PrivateBroker(PrivateBus):
         self._parts.close()
 
     def _run(self) -> Path:
-        """Make what is to be its /run: with a journal that swallows everything."""
+        """Make and return the folder that becomes the broker's /run.
+
+        It has a fake journal socket, whose messages are read and dropped.
+        """
         folder = self._directory / "run"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "systemd/journal").mkdir(parents=True)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Private dbus-daemons: one that is what a distribution's system bus is, one like a session's.
+"""Runs private dbus-daemons: as a distribution's system bus, or as a session's bus.
 
-The system bus runs /usr/share/dbus-1/system.conf itself, with only what ties it to the machine
-changed (user, fork, pidfile, listen, included directories), and the project's own policy file.
+The system bus uses /usr/share/dbus-1/system.conf itself, in which only the settings that tie it to
+the machine are changed (user, fork, pidfile, listen, included directories), and the project's own
+policy file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ POLICY = TOP / "systemd/org.ipsecwatch1.conf"
 
 
 def missing() -> str | None:
-    """Say in one line why there can't be a private bus, or None."""
+    """Return in one line why no private bus can run here, or None."""
     if shutil.which("dbus-daemon") is None:
         return "dbus-daemon isn't installed"
     for conf in (SYSTEM_CONF, SESSION_CONF):
@@ -34,7 +35,11 @@ def missing() -> str | None:
 
 
 class PrivateBus:
-    """A dbus-daemon of our own. Always at the same address, however often it is started."""
+    """A private dbus-daemon. It has the same address each time it is started.
+
+    ``system``: it is a system bus with these policy files, else a session's bus. ``limits`` are
+    set in its configuration.
+    """
 
     def __init__(
         self,
@@ -69,7 +74,7 @@ class PrivateBus:
         return self._process.pid
 
     def start(self) -> None:
-        """Start it, and return when it accepts connections."""
+        """Start the daemon, and return when it accepts connections."""
         assert self._process is None
         self._process = subprocess.Popen(
             [
@@ -87,7 +92,7 @@ class PrivateBus:
         assert line, "dbus-daemon didn't start"
 
     def stop(self) -> None:
-        """End it, as a crash would: everybody is cut off."""
+        """Kill the daemon: as in a crash, all connections are lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -96,7 +101,7 @@ class PrivateBus:
             self._process = None
 
     def pause(self) -> None:
-        """Stop it from reading and writing (SIGSTOP)."""
+        """Stop the daemon with SIGSTOP, so that it neither reads nor writes."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Entries of the service and of systemd as a machine would log them, for tests of history.
+"""Makes entries as the service and systemd log them in the journal, for tests of history.
 
-Nothing reads a journal here: the entries are made, with the stamps of a clock that is told.
+No journal is involved: the entries are made as the journal's reader returns them. A test gives the
+time of each.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ NOON = 1_700_000_000.0
 
 @dataclass
 class Diary:
-    """One machine's journal, entry by entry. Times are seconds since the boot."""
+    """The entries of one machine's journal. Times are seconds since the boot."""
 
     boot: str = "a"
     up: float = NOON
-    """The wall clock at monotonic 0, as it is set at the moment."""
+    """The wall clock's time of the boot, as the clock is set at the moment."""
     run: str = "1"
     serial: int = 0
     unit: str = UNIT
@@ -45,7 +46,7 @@ class Diary:
         self.entries.append(Entry(self.stamp(at), Kind.ENDED, self.run, self.unit))
 
     def said(self, at: float) -> None:
-        """Something that shows that the service runs, and nothing else."""
+        """Add an entry that shows that the service runs, and nothing else."""
         self.entries.append(Entry(self.stamp(at), Kind.OTHER, self.run, self.unit))
 
     def found(self, at: float, state: str, name: str = "site", user: str = "") -> None:
@@ -90,14 +91,14 @@ class Diary:
         self.ends[self.boot] = self.stamp(at)
 
     def reboot(self, boot: str, off: float) -> None:
-        """Boot again, so many seconds after the boot before."""
+        """Let the machine boot again, ``off`` seconds after the boot before; ``boot`` is its id."""
         self.boot, self.up = boot, self.up + off
 
     def look(self, at: float, running: str) -> None:
-        """Look at it now, while some run of the service still watches."""
+        """Set the time at which the history is read, and the id of the run that still watches."""
         self.now, self.running = self.stamp(at), running
 
-    # --- what is made of it -------------------------------------------------------------------
+    # --- what the entries amount to -----------------------------------------------------------
 
     @property
     def runs(self) -> list[Run]:
@@ -108,7 +109,7 @@ class Diary:
         return timelines_of(self.runs)
 
     def spans(self, name: str = "site") -> list[tuple[float, float, str]]:
-        """List from when until when it was how, in seconds since NOON."""
+        """Return a tunnel's spans as begin and end, in seconds since NOON, and state."""
         return [
             (
                 round(s.begin - NOON, 3),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a service tells its followers, made up line by line; and a fake screen for the policy."""
+"""Makes up the events of a service, for its clients; and a fake screen for the agent's policy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ipsecwatch.agent.notifications import Notification
 
 WORDS = {state.value: state for state in TunnelState}
-"""States by their word, which is shorter to write in a table."""
+"""Tunnel states by name: a name is shorter in a table."""
 
 
 def path(name: str) -> str:
@@ -31,7 +31,7 @@ def view(name: str, state: str = "down", **more: object) -> View:
 
 
 class Story:
-    """The service's side: knows what it told last, and makes events as the client would."""
+    """A made-up service: keeps its tunnels, and returns events as ipsecwatch.client yields them."""
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
@@ -39,7 +39,7 @@ class Story:
         self.serial = 0
 
     def look(self, run_id: str = "run-1", **states: str) -> Snapshot:
-        """List all tunnels with their states."""
+        """Replace all tunnels by these, with their states; return the Snapshot."""
         old = self.views
         self.views = {
             name: replace(old.get(name, view(name)), state=WORDS[state], last_state=WORDS[state])
@@ -81,25 +81,29 @@ class Story:
 
 
 class Audience:
-    """A fake screen that shows what the policy wants, and how it changed, on the test's clock."""
+    """A fake screen: shows the notifications that the policy wants, at times that a test sets.
+
+    It logs each change of the screen.
+    """
 
     def __init__(self, **settings: object) -> None:
         self.policy = NotificationPolicy(AgentSettings(**settings))  # type: ignore[arg-type]
         self.now = 0.0
         self.screen: dict[str, Notification] = {}
         self.log: list[tuple[float, str]] = []
-        """When which title came, or went (``-title``), or changed its text (``=title``)."""
+        """The changes of the screen: the time, and the title of a notification that came, that went
+        (``-title``), or whose text changed (``=title``)."""
         self.most = 0
-        """The most notices that were there at once."""
+        """The highest number of notifications that were on the screen at once."""
 
     def hears(self, at: float, *events: Event | MachineEvent) -> None:
-        """Let time pass, and the policy hear these then."""
+        """Let time pass until ``at``, and pass these events to the policy then."""
         self.waits(at)
         for event in events:
             self.policy.hear(event, at)
 
     def waits(self, until: float) -> None:
-        """Let time pass; what is due is shown when it is due."""
+        """Let time pass until ``until``; update the screen whenever the policy wants that."""
         while (due := self.policy.due) is not None and due <= until:
             self.now = max(self.now, due)
             self._show(self.policy.wanted(self.now))
@@ -120,13 +124,16 @@ class Audience:
                 self.log.append((at, f"={notice.title}"))
 
     def closes(self, at: float, title: str) -> None:
-        """Have the user close the notice with this title."""
+        """Let time pass until ``at``, and close the notification with this title as its user."""
         self.waits(at)
         (key,) = [k for k, n in self.screen.items() if n.title == title]
         self.policy.close(key)
 
     def policy_hears_step(self, story: Story, what: str, *more: str) -> None:
-        """Let the policy hear of something that a test has drawn by chance."""
+        """Pass an event, or the closing of a notification, to the policy, as drawn at random.
+
+        ``what`` names the kind of event, and ``more`` are its values.
+        """
         match what:
             case "become":
                 name, state, reason = more
@@ -149,17 +156,17 @@ class Audience:
                     self.policy.close(key)
 
     def titles(self, at: float) -> list[str]:
-        """What is on the screen then."""
+        """Let time pass until ``at``; return the titles on the screen."""
         self.waits(at)
         return [n.title for n in self.screen.values()]
 
     def told(self, until: float = 1000.0) -> list[tuple[float, str]]:
-        """When what was told by then; what went isn't among it."""
+        """Let time pass until ``until``; return when each notification came, with its title."""
         self.waits(until)
         return [(at, what) for at, what in self.log if what[0] not in "-="]
 
     def body(self, at: float) -> str:
-        """The text of the only notice that is there then."""
+        """Let time pass until ``at``; return the text of the only notification on the screen."""
         self.waits(at)
         (notice,) = self.screen.values()
         return notice.body

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fake of systemd and logind on a bus, as much of both as the agent listens to."""
+"""Fakes of systemd and logind on a bus, with as much of both as the agent uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unit_path(name: str) -> str:
 
 
 class FakeMachine:
-    """Units with their states, by name; and the machine's sleep."""
+    """Fake systemd and logind. ``units``: ActiveState, SubState and Result of units by name."""
 
     def __init__(self, connection: BusConnection, units: dict[str, tuple[str, str, str]]) -> None:
         self._connection = connection
@@ -33,7 +33,7 @@ class FakeMachine:
         connection.on_call = self._called
 
     def become(self, name: str, active: str, sub: str, result: str) -> None:
-        """Have a unit change, and tell as systemd does: in two signals."""
+        """Send the two signals that systemd sends when a unit's state changes."""
         changed = {"ActiveState": Variant("s", active), "SubState": Variant("s", sub)}
         self._changed(name, "Service", {"Result": Variant("s", result)})
         self._changed(name, "Unit", changed)
@@ -64,7 +64,7 @@ class FakeMachine:
 
 @asynccontextmanager
 async def machine(**units: tuple[str, str, str]) -> AsyncGenerator[FakeMachine]:
-    """Own both names on what this process takes for the system bus."""
+    """Run the fakes on this process's system bus while the context lasts; yield them."""
     connection = await connect("system")
     named = {f"{name}.service": state for name, state in units.items()}
     try:

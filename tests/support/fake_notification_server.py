@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A fake notification server that does what real ones were seen to do, and what a test says.
+"""A fake notification server, which behaves as real ones were seen to, or as a test wants.
 
-``MODELS`` has what each of nine real servers announces and how it behaves, as they did on Debian 12
-(versions in the table). The fake refuses, hangs, lies and is started again, too.
+``MODELS`` has what each of nine real servers announces and how it behaves, as seen on Debian 12
+(the versions are in the table). The fake can also refuse, hang, announce what it doesn't do, and be
+restarted.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ _TAG = "x-dunst-stack-tag"
 
 @dataclass(frozen=True)
 class Model:
-    """What a real server announces, and what it does."""
+    """What a notification server announces, and how it behaves."""
 
     capabilities: tuple[str, ...]
     renders: str = "body"
-    """Where it takes text for markup, whatever it announces: "body", "all" or "nothing"."""
+    """Which text it renders as markup, whatever it announces: "body", "all" or "nothing"."""
     most: int | None = None
-    """Notifications of one program that it keeps; the oldest one goes."""
+    """How many notifications of one program it keeps at most; with more, the oldest goes."""
     forgets_after: bool = True
-    """What it is left to decide about goes after some seconds; else it stays for ever."""
+    """Whether a notification without a timeout goes after some seconds; else it stays for ever."""
     closes_pressed: bool = True
-    """It closes a notification whose button was pressed."""
+    """Whether it closes a notification whose button was pressed."""
 
 
 _USUAL = ("actions", "body", "body-markup")
@@ -67,7 +68,7 @@ USUAL = MODELS["notification-daemon 3.20"]
 
 @dataclass
 class Shown:
-    """One notification, as the server was last told to show it."""
+    """One notification on the screen, with the arguments of the last Notify call for it."""
 
     id: int
     app: str
@@ -78,38 +79,38 @@ class Shown:
     hints: dict[str, Any]
     timeout: int
     times: int = 1
-    """How often it was shown, the first time included."""
+    """How often Notify was called for it, the first time included."""
 
 
 @dataclass
 class Server:
-    """org.freedesktop.Notifications 1.2: as much of it as a client of ours may call."""
+    """The fake server: as much of org.freedesktop.Notifications 1.2 as our client calls."""
 
     connection: BusConnection
     model: Model = USUAL
     refuses: str = ""
-    """The name of the error that it answers Notify with."""
+    """The name of the error with which it answers Notify; "": it shows the notification."""
     hangs: bool = False
     notices: dict[int, Shown] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     last_id: int = 0
     most: int = 0
-    """The most notices that were there at once."""
+    """The highest number of one program's notifications that were there at once."""
 
     def titles(self) -> list[str]:
-        """What is on the screen."""
+        """Return the titles on the screen."""
         return [n.title for n in self.notices.values()]
 
     async def shows(self, *titles: str, within: float = 10.0) -> None:
-        """Wait until exactly this is on the screen."""
+        """Wait until exactly these titles are on the screen. Raise AssertionError if they don't."""
         try:
             await until(lambda: self.titles() == list(titles), within)
         except TimeoutError:
             raise AssertionError(f"{self.titles()} instead of {list(titles)}") from None
 
     def read(self, shown: Shown) -> tuple[str, str]:
-        """Return what a person reads of a notification; markup that is rendered is ``[b]``."""
+        """Return the title and body that a person reads; rendered markup is shown as ``[b]``."""
         body = _rendered(shown.body) if self.model.renders in ("body", "all") else shown.body
         title = _rendered(shown.title) if self.model.renders == "all" else shown.title
         return title, body
@@ -131,22 +132,22 @@ class Server:
                 self.connection.reply(call, "ssss", ["fake", "tests", "1.0", "1.2"])
 
     def stranger(self, title: str) -> int:
-        """Show something that another program wants to be shown."""
+        """Show a notification of another program; return its number."""
         return self._notify("mail", 0, "", title, "", [], {}, -1)
 
     def dismiss(self, title: str, reason: int = DISMISSED) -> None:
-        """Have the user close a notification."""
+        """Close the notification with this title, as its user would."""
         (number,) = [n.id for n in self.notices.values() if n.title == title]
         self._gone(number, reason)
 
     def time_passes(self) -> None:
-        """Have the default time of notifications pass: what has a time, or none, goes."""
+        """Let the timeouts of all notifications pass: those with one, or the default one, go."""
         for n in list(self.notices.values()):
             if n.timeout > 0 or (n.timeout < 0 and self.model.forgets_after):
                 self._gone(n.id, EXPIRED)
 
     def press(self, title: str, label: str) -> None:
-        """Have the user press a button, by what stands on it."""
+        """Press the button with this label in a notification, as its user would."""
         (shown,) = [n for n in self.notices.values() if n.title == title]
         actions = dict(zip(shown.actions[1::2], shown.actions[::2], strict=True))
         self.says_pressed(shown.id, actions[label])
@@ -154,15 +155,15 @@ class Server:
             self._gone(shown.id, DISMISSED)
 
     def says_pressed(self, number: int, action: str) -> None:
-        """Send ActionInvoked, whatever is on the screen."""
+        """Send the signal ActionInvoked, even if no such notification is on the screen."""
         self.connection.signal(PATH, NAME, "ActionInvoked", "us", [number, action])
 
     def expire(self, number: int) -> None:
-        """Have the time of one notification pass."""
+        """Let the timeout of one notification pass."""
         self._gone(number, EXPIRED)
 
     def says_closed(self, number: int, reason: int) -> None:
-        """Send NotificationClosed, whatever is on the screen."""
+        """Send the signal NotificationClosed, even if no such notification was on the screen."""
         self.connection.signal(PATH, NAME, "NotificationClosed", "uu", [number, reason])
 
     def _gone(self, number: int, reason: int) -> None:
@@ -198,13 +199,16 @@ class Server:
 
 
 def _rendered(text: str) -> str:
-    """Render markup so that what was taken for it can be told from what stands there."""
+    """Return a text with its markup rendered: a tag ``<b>`` becomes ``[b]``, ``&lt;`` ``<``."""
     return html.unescape(re.sub(r"<(/?\w+)[^>]*>", r"[\1]", text))
 
 
 @asynccontextmanager
 async def notification_server(**how: Any) -> AsyncGenerator[Server]:  # noqa: ANN401
-    """Serve on the session's bus. Entered again, it is another process as far as others see."""
+    """Run the fake on the session's bus while the context lasts; yield it.
+
+    ``how``: fields of Server. Each time, other programs see a new process.
+    """
     connection = await connect("session")
     server = Server(connection, **how)
     connection.on_call = server.called

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As much of systemd and logind on a bus as the service listens to, and the doctor asks."""
+"""Fakes of systemd and logind on a bus, with as much of both as the service and doctor use."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ UNIT_PATH = f"{UNITS}/ipsec_2eservice"
 
 
 class FakeSystemd:
-    """One unit and its state ("": there is none), others with theirs; and the machine's sleep."""
+    """Fake systemd and logind, with the unit ipsec.service, and those that a test adds.
+
+    ``state``: the ActiveState of ipsec.service; "": there is no such unit.
+    """
 
     def __init__(self, connection: BusConnection, state: str) -> None:
         self._connection = connection
         self._state = state
         self.subscribed = asyncio.Event()
         self.units: dict[int, tuple[str, int]] = {}
-        """By process id: the unit that it is in, and that unit's main process."""
+        """The unit of each process id, and that unit's main process."""
         self._others: dict[str, dict[str, Variant]] = {}
         """Properties of units that were added, by path."""
         self.load = ""
-        """The unit's LoadState; "": by its state."""
+        """The LoadState of ipsec.service; "": it follows from the unit's state."""
         connection.on_call = self._called
 
     def add(self, name: str, active: str, **more: Variant) -> None:
-        """Have a unit that is enabled, in this state."""
+        """Add an enabled unit with this ActiveState; ``more``: other properties."""
         usual = {"LoadState": "loaded", "UnitFileState": "enabled", "Result": "success"}
         known = {key: Variant("s", value) for key, value in usual.items()}
         private = {"ActiveState": Variant("s", active), "PrivateNetwork": Variant("b", True)}
@@ -94,7 +97,7 @@ class FakeSystemd:
 
 @asynccontextmanager
 async def systemd(state: str = "active", kind: BusKind = "system") -> AsyncGenerator[FakeSystemd]:
-    """Own both names on what this process takes for the system bus, or for the session's."""
+    """Run the fakes on this process's system or session bus while the context lasts; yield them."""
     connection = await connect(kind)
     try:
         for name in (SYSTEMD, LOGIND):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A fake terminal at the end of a real pty: what a program shows on it, and keys for the program.
+"""A fake terminal on a real pty: shows what a program writes, and sends it keys.
 
-It knows the sequences that our programs send, and raises on any other: so nothing of a peer's
-text can hide in one.
+It knows the sequences that our programs send, and raises AssertionError for any other: so a peer's
+text can't contain one unnoticed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _TOKEN: Final = re.compile(
 
 
 class FakeTerminal:
-    """Runs ``ipsecwatch`` with these arguments on a terminal of this size.
+    """Runs ``ipsecwatch`` with these arguments on a terminal of this size, while a context lasts.
 
-    ``shell`` is a script that is run instead, with job control and the command as "$@".
+    ``shell`` is a bash script that is run instead, with job control, and the command as "$@".
+    ``more`` are variables of the environment.
     """
 
     def __init__(
@@ -53,13 +54,13 @@ class FakeTerminal:
         self._environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "TZ": "UTC", **more}
         self.columns, self.lines = columns, lines
         self.sent = ""
-        """All that came so far."""
+        """Everything that the program has written so far."""
         self._on_other_screen = False
         self._clear()
         self._scrolled: list[str] = []
         self._at = 0
         self.wrapped = 0
-        """How many lines went on in the next one."""
+        """How many lines were too long, and continued on the next one."""
 
     def __enter__(self) -> Self:
         self._ours, theirs = pty.openpty()
@@ -96,7 +97,10 @@ class FakeTerminal:
         os.kill(self.pid, signal.SIGWINCH)
 
     async def until(self, true: Callable[[], object], within: float = 20.0) -> None:
-        """Wait until something is to be seen; TimeoutError with the picture if it isn't."""
+        """Wait until a condition about the terminal is true.
+
+        Raise TimeoutError, with what the terminal shows, after ``within`` seconds.
+        """
         try:
             async with asyncio.timeout(within):
                 while not self._shows(true):  # noqa: ASYNC110 - a terminal sets no Event
@@ -109,7 +113,7 @@ class FakeTerminal:
         return bool(true())
 
     async def ended(self, within: float = 20.0) -> int:
-        """Wait until the program has ended; its exit code."""
+        """Wait until the program has ended; return its exit code."""
         await self.until(lambda: self._process.poll() is not None, within)
         self._read()
         assert self._process.returncode is not None
@@ -120,17 +124,17 @@ class FakeTerminal:
         return termios.tcgetattr(self._theirs) == self.before
 
     def shows_other_screen(self) -> bool:
-        """Return whether what it shows goes when the program ends."""
+        """Return whether the program is using the alternate screen."""
         return self._on_other_screen
 
     @property
     def rows(self) -> list[str]:
-        """The lines that are to be seen."""
+        """The lines on the screen."""
         return ["".join(row).rstrip() for row in self._cells]
 
     @property
     def picture(self) -> str:
-        """The same as text, with what has scrolled away."""
+        """All lines as one text: those that have scrolled away, then those on the screen."""
         return "\n".join([*self._scrolled, *self.rows]).rstrip()
 
     def _set_size(self, fd: int) -> None:

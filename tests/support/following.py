@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A follower of the service, and what it has seen."""
+"""A client that follows the service in a task of its own, and keeps the events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class Following:
-    """A follower in a task of its own, and what it has seen."""
+    """A client that follows the service, and the events that it has seen.
+
+    While ``may_read`` isn't set, it reads no further event.
+    """
 
     def __init__(self, ask_after: float | None = None) -> None:
         self.ask_after = ask_after
@@ -57,7 +60,7 @@ async def following(ask_after: float | None = None) -> AsyncGenerator[Following]
 
 
 def assert_consistent(events: list[Event]) -> None:
-    """Every serial follows the one before, or a snapshot."""
+    """Assert that the serial of each Change follows that of the Change or Snapshot before it."""
     serial = None
     for event in events:
         if isinstance(event, Snapshot):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A process of a test's own that does what the test asks of it: the base of several.
+"""The base class of processes that a test forks, and that answer the test's requests.
 
-It is forked rather than started anew. So it starts at once, with all that the test has loaded and
-set, and as another user it need not be able to read the project or its libraries.
+A forked process starts at once, with everything that the test has loaded and set. As another user
+it needn't be able to read the project or its libraries.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class ForkedProcess:
-    """Runs while its context lasts. A subclass says in live() what the process does."""
+    """A process that runs while its context lasts. A subclass has its work in live()."""
 
     patience: ClassVar[float] = 5.0
-    """Seconds that it has to end by itself, before it is killed."""
+    """Seconds in which it must end by itself, before it is killed."""
 
     def __enter__(self) -> Self:
         self.start()
@@ -31,7 +31,7 @@ class ForkedProcess:
         self.end()
 
     def start(self) -> None:
-        """Start it and wait until it takes requests. Raises EOFError if it ends instead."""
+        """Start the process, and wait until it reads requests. Raise EOFError if it ends."""
         fork = multiprocessing.get_context("fork")
         self._pipe, theirs = fork.Pipe()
         self._asking = asyncio.Lock()
@@ -53,13 +53,13 @@ class ForkedProcess:
         return self._process.pid
 
     def tell(self, *request: Any) -> None:  # noqa: ANN401
-        """Send a request that gets no answer."""
+        """Send a request for which the process sends no answer."""
         self._pipe.send(request)
 
     async def ask(self, *request: Any) -> Any:  # noqa: ANN401
-        """Send a request and return its answer. Raises EOFError if the process ends instead.
+        """Send a request and return its answer. Raise EOFError if the process ends instead.
 
-        One request at a time: who asks meanwhile waits.
+        Requests are sent one at a time: a second one waits until the first is answered.
         """
         async with self._asking:
             self._pipe.send(request)
@@ -72,21 +72,22 @@ class ForkedProcess:
         self.live(Requests(theirs))
 
     def live(self, requests: Requests) -> None:
-        """Do all that the process is for, and return when there are no more requests."""
+        """Run the process's work; called in the process. Return when there are no more requests."""
         raise NotImplementedError
 
 
 class Requests:
-    """What the test asks, one request after the other, until it is done. Iterate it, sync or async.
+    """The requests of the test, one after the other, until it is done.
 
-    In the loop of an async one there is nothing to do for it while a request is being answered.
+    Iterate over it, with ``for`` or ``async for``, and answer each request that needs an answer
+    before the next. ``async for`` uses the event loop only while it waits for a request.
     """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
 
     def answer(self, answer: object) -> None:
-        """Answer the last request."""
+        """Send the answer to the last request."""
         with suppress(ConnectionError):  # the test is done, and waits for no answer
             self._pipe.send(answer)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is told of a recording whose log lines come by some other way than the recording."""
+"""Replays recordings whose log lines reach the tracker in another way than usual."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHAT = ("badesp", "badprop", "closed", "dpd-cut", "peer-deletes", "wrongpsk", "xauth")
-"""Recordings in which the log gives reasons."""
+"""Names of recordings in which the log has the reasons."""
 
 
 def recordings(*releases: str) -> list[Path]:
@@ -29,7 +29,11 @@ Told = list[tuple[object, ...]]
 async def told_of(
     recorded: Path, tracker: Tracker, pass_on: Callable[[list[LogLine]], Awaitable[None]]
 ) -> Told:
-    """Play a recording; what pluto logged between two answers is handed on at once."""
+    """Replay a recording through the tracker, and return its transitions.
+
+    ``pass_on`` is called with the log lines between two answers at once, and passes them to the
+    tracker.
+    """
     reader, unheard, told = Reader(), list[LogLine](), Told()
     for entry in recording.settled(recording.read(recorded)[1]):
         if isinstance(entry, LogLine):
@@ -46,7 +50,7 @@ async def told_of(
 
 
 async def truly_told_of(recorded: Path) -> Told:
-    """What is told where each line is heard as it was recorded."""
+    """Replay a recording with each log line passed on as it was recorded; return transitions."""
     tracker = Tracker()
 
     async def hear(lines: list[LogLine]) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A status with a peer in it that writes whatever it likes wherever pluto prints a peer's text.
+"""Makes status texts with a hostile peer, whose text stands wherever pluto prints a peer's text.
 
-The status of each dialect is put together from the recorded one of a single tunnel: before and
-behind the hostile one stand tunnels that are up, one that we try to bring up and one that is down.
+The status of each dialect is made from the recorded one of a single tunnel. Beside the hostile
+tunnel it has others: two that are up, one that is connecting, and one that is down.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 DIALECTS: Final = ("3.20", "3.32", "4.10", "5.2", "5.4")
 HOSTILE: Final = "mallory"
 OTHERS: Final = {"alpha": "up", "november": "up", "oscar": "connecting", "papa": "down"}
-"""The other tunnels, and how they are."""
+"""The states of the other tunnels."""
 
 SLOTS: Final = ("topology", "id", "user", "banner", "domain", "sa-user")
-"""Where pluto prints what the peer, or the peer's gateway, chose."""
+"""The places where pluto prints what the peer, or the peer's gateway, chose."""
 
 _FIRST: Final = {"alpha": 1, "mallory": 3, "november": 5, "oscar": 9, "papa": 11}
-"""The serials of their IKE SAs; the Child's is the next."""
+"""The serial numbers of the tunnels' IKE SAs; those of their Child SAs are the next."""
 
 _TRIES: Final = {
     "3.20": "STATE_PARENT_I1 (sent v2I1, expected v2R1); EVENT_v2_RETRANSMIT in 1s; idle;"
@@ -105,7 +105,7 @@ FORGED: Final = {
     "a file for the log": "logfile='/etc/shadow', logappend=yes, logip=yes, audit-log=no",
     "nothing that is known": "out of cheese",
 }
-"""Lines of pluto's own that a peer may forge, for each dialect's words and prefix."""
+"""Lines of pluto's own that a peer may forge. {0} is the dialect's prefix, the rest its WORDS."""
 
 _NEW = {"larval": "NEW_CHILD_I1 (sent CREATE_CHILD_SA request for new IPsec SA)"}
 WORDS: Final = {
@@ -156,7 +156,7 @@ WORDS: Final = {
 
 
 def forged(dialect: str, what: str) -> str:
-    """A line of pluto's own, with what its neighbours need to stay lines."""
+    """Return a forged line of FORGED by its description, in a dialect's words and prefix."""
     prefix = "000 " if dialect < "5" else ""
     return prefix + FORGED[what].format(prefix, **WORDS[dialect])
 
@@ -165,7 +165,7 @@ Verdict = tuple[str, bool, frozenset[int], frozenset[int]]
 
 
 def verdicts(report: Report) -> dict[str, Verdict]:
-    """Say how each tunnel but the hostile one is: its state, whether it is tried, its SAs."""
+    """Return of each tunnel but the hostile one: its state, whether it is tried, and its SAs."""
     seen = observe_tunnels(report, frozenset(), frozenset())
     return {
         key: (
@@ -179,7 +179,7 @@ def verdicts(report: Report) -> dict[str, Verdict]:
 
 
 def status(dialect: str, said: Mapping[str, str] | None = None) -> str:
-    """Write the status of a dialect, with what the hostile peer said in each slot."""
+    """Return the status in a dialect, with the hostile peer's text ``said`` in each slot."""
     said = said or {}
     before, mine, between, sas, after = _parts(dialect)
     prefix = "000 " if dialect < "5" else ""
@@ -208,7 +208,10 @@ def status(dialect: str, said: Mapping[str, str] | None = None) -> str:
 
 @cache
 def _parts(dialect: str) -> tuple[str, str, str, str, str]:
-    """Cut a status of all tunnels around what is the hostile one's."""
+    """Return a status of all tunnels in five pieces.
+
+    The second has the hostile tunnel's connection, and the fourth its SAs.
+    """
     answers = [a.stdout for a in statuses(ROOT / f"{dialect}/site.jsonl.gz")]
     up = next(a for a in answers if "#2:" in a).splitlines(keepends=True)
     down = next(a for a in answers if "#1" not in a and '"site"' in a).splitlines(keepends=True)

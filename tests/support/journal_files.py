@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Journal files with entries of any time, any boot and any sender, as journald would keep them.
+"""Writes real journal files with entries of any time, any boot and any sender.
 
-systemd-journal-remote writes them, from journald's export format: real files, and the sender's
-trusted fields are what a test says.
+systemd-journal-remote writes them from journald's export format, so that a test chooses also the
+fields about the sender that journald adds itself.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ ENDED_BY_SIGNAL: Final = {
     "UNIT": "ipsecwatch.service",
     "MESSAGE": "ipsecwatch.service: Main process exited, code=killed, status=9/KILL",
 }
-"""What systemd logs of a service that was killed."""
+"""The fields that systemd logs for a service that was killed."""
 
 
 @dataclass
 class JournalFiles:
-    """Entries to be written. ``boot`` and ``up`` are of the moment: set them to reboot."""
+    """Entries to be written. To reboot, set ``boot`` and ``up``."""
 
     boot: str = BOOT_1
     up: float = 1_700_000_000.0
-    """When this boot's monotonic clock was 0, as the wall clock is set."""
+    """The wall clock's time when this boot's monotonic clock was 0."""
     text: list[str] = field(default_factory=list)
 
     def add(self, at: float, fields: Mapping[str, str], **more: str) -> None:
-        """Add an entry, so many seconds after the boot."""
+        """Add an entry of ``at`` seconds after the boot."""
         wall, mono = round((self.up + at) * 1e6), round(at * 1e6)
         self.text.append(f"__CURSOR=x\n__REALTIME_TIMESTAMP={wall}\n__MONOTONIC_TIMESTAMP={mono}\n")
         entry = {"_BOOT_ID": self.boot, "MESSAGE": "-", **fields, **more}
         self.text += [f"{name}={value}\n" for name, value in entry.items()] + ["\n"]
 
     def ours(self, at: float, message_id: str, run: str = "run-1", **fields: str) -> None:
-        """Add one of the service's; fields without their IPSECWATCH_."""
+        """Add an entry of the service; ``fields`` have no IPSECWATCH_ in their names."""
         entry = {f"IPSECWATCH_{name}": value for name, value in fields.items()}
         self.add(at, {**OURS, "MESSAGE_ID": message_id, "IPSECWATCH_RUN_ID": run, **entry})
 
@@ -68,7 +68,7 @@ class JournalFiles:
         self.ours(at, message_ids.FIRST_LOOK, run, TUNNEL=name, STATE=state, REASON="none")
 
     def write(self, folder: Path) -> Path:
-        """Write them to a folder of journal files."""
+        """Write the entries to a journal file in this folder; return the folder."""
         folder.mkdir(exist_ok=True)
         subprocess.run(
             [str(WRITER), f"--output={folder / 'remote.journal'}", "-"],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A real systemd-journald, for itself: in mount, PID and IPC namespaces of its own.
+"""Runs a real, private systemd-journald in mount, PID and IPC namespaces of its own.
 
-Its /run is a folder of ours, so that its socket and its files are seen from here.
+Its /run is a folder of the test's, in which its socket and its files can be reached.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ while True:
 
 
 CGROUPS = [Path("/sys/fs/cgroup"), *map(Path("/sys/fs/cgroup").joinpath, ("systemd", "unified"))]
-"""Where a process says which unit it is of: the first on today's systems."""
+"""Where control groups, and so the units of processes, may be: the first on today's systems."""
 
 # Runs in journald's PID namespace: it looks up who sends, and believes the kernel alone.
 LOG = """
@@ -73,7 +73,7 @@ for line in sys.stdin:
 
 
 def unable_to_be_units() -> str | None:
-    """Say why journald can't take a process of ours for a unit's, in one line."""
+    """Return in one line why a process of ours can't look like a unit's to journald, or None."""
     if why := missing():
         return why
     if shutil.which("nsenter") is None:
@@ -93,7 +93,7 @@ PROBE = f"ipsecwatch-{os.getpid()}-probe.service"
 
 
 def missing() -> str | None:
-    """Say why there can be none here, in one line."""
+    """Return in one line why no private journald can run here, or None."""
     if os.getuid() != 0:
         return "a journald of one's own needs root"
     if not JOURNALD.exists():
@@ -116,7 +116,7 @@ needs_journald = pytest.mark.skipif(missing() is not None, reason=missing() or "
 
 
 class PrivateJournald:
-    """Runs one while its context lasts. ``folder`` becomes its /run."""
+    """A private journald that runs while its context lasts. ``folder`` becomes its /run."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -131,7 +131,10 @@ class PrivateJournald:
         self._stop()
 
     def restart(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End it. Another one comes, with the same socket, as systemd does it."""
+        """End journald with this signal, and wait until the next one runs, with the same socket.
+
+        systemd restarts journald in this way.
+        """
         before = self._journald()
         os.kill(before, how)
         give_up = time.monotonic() + 10
@@ -141,52 +144,58 @@ class PrivateJournald:
             time.sleep(0.01)
 
     def replace(self) -> None:
-        """Stop it and start it anew with another socket: what waited in the old one is lost."""
+        """Start another journald with a new socket; messages in the old socket are lost."""
         self._stop()
         os.unlink(self.socket)
         self._start()
 
     def hang(self) -> None:
-        """Stop it from reading."""
+        """Stop journald with SIGSTOP, so that it reads nothing."""
         os.kill(self._journald(), signal.SIGSTOP)
 
     def go_on(self) -> None:
         os.kill(self._journald(), signal.SIGCONT)
 
     def entries(self, *matches: str) -> list[dict[str, Any]]:
-        """Read all entries that match, oldest first."""
+        """Return all entries that match, oldest first."""
         out = self._journalctl("--output=json", "--all", *matches)
         return [json.loads(line) for line in out.splitlines()]
 
     def explained(self, root: Path, *matches: str) -> str:
-        """Read them as `journalctl -x` shows them, with the catalog that is under ``root``.
+        """Return what ``journalctl -x`` prints of these entries, with the catalog under ``root``.
 
-        There is no option for that with -x: it is mounted over the real one.
+        As there is no option for another catalog with -x, it is mounted over the real one.
         """
         script = f'mount --bind "{root}/var/lib" /var/lib && exec "$@"'
         within = ("unshare", "--mount", "sh", "-c", script, "sh")
         return self._journalctl("--catalog", *matches, within=within)
 
     def wait_for(self, count: int, *matches: str) -> list[dict[str, Any]]:
-        """Wait until there are so many: journald writes in its own time."""
+        """Wait at most 10 s until ``count`` entries match, and return those that do by then."""
         give_up = time.monotonic() + 10
         while len(found := self.entries(*matches)) < count and time.monotonic() < give_up:
             time.sleep(0.05)
         return found
 
     def within(self) -> tuple[str, ...]:
-        """Return what a command begins with that journald is to see the user of."""
+        """Return the beginning of a command that runs in journald's PID namespace.
+
+        Only there can journald look up the user of a process.
+        """
         return ("nsenter", f"--target={self._journald()}", "--pid", "--")
 
     @property
     def logs(self) -> Path:
-        """Where its files are."""
+        """The folder with journald's files."""
         (logs,) = (self._folder / "log/journal").iterdir()
         return logs
 
     @contextmanager
     def unit(self, name: str) -> Iterator[Callable[[Sequence[str]], None]]:
-        """Run a process that journald takes for a unit's; what it is handed, it logs as pluto."""
+        """Run a process that looks to journald like one of the unit ``name``.
+
+        Yield a function that makes it log lines, as pluto.
+        """
         with self.process(name) as (log, _):
             yield log
 
@@ -197,9 +206,10 @@ class PrivateJournald:
         program: Path = Path(sys.executable),
         fields: str = "SYSLOG_IDENTIFIER=pluto",
     ) -> Iterator[tuple[Callable[[Sequence[str]], None], int]]:
-        """Do the same with another copy of this Python, and tell the process id in the journal.
+        """Run a process that looks to journald like one of the unit ``name``.
 
-        ``fields`` are sent with each line.
+        Yield a function that makes it log lines, and its process id in the journal. ``program`` is
+        a copy of this Python. ``fields`` are sent with each line.
         """
         groups = [g / name for g in CGROUPS if (g / "cgroup.procs").exists()]
         for group in groups:
@@ -266,7 +276,7 @@ class PrivateJournald:
         self._parent.communicate()
 
     def _journald(self) -> int:
-        """Find its process id; 0: there is none just now."""
+        """Return journald's process id; 0: there is none at the moment."""
         return _child(_child(self._parent.pid))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What libreswan's source says at each release, from a clone of it: the texts of its messages."""
+"""Looks up the texts of libreswan's messages at each release, in a git clone of its source."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _VALUE: Final = re.compile(r"%[-+ #0-9.*]*(?:hh|h|ll|l|j|z|t)?[a-zA-Z]")
 
 @cache
 def texts(release: str) -> str:
-    """Return the string literals of a release, one a line, with ``%`` for each value in them.
+    """Return the string literals in a release's source, one a line, with ``%`` for each value.
 
-    Literals that stand side by side are one. So is one with a macro of a format (PRI_...) in it.
+    Literals side by side are joined, also around a macro of a format (PRI_...).
     """
     tag = release if release == MAIN else f"v{release}"
     archive = subprocess.run(
@@ -44,9 +44,9 @@ def texts(release: str) -> str:
 
 
 def says(release: str, words: str) -> bool:
-    """Return whether a message of a release has these words, or the ones behind a ``|``.
+    """Return whether a message of a release contains these words.
 
-    ``^`` and ``$`` are its begin and its end.
+    ``|`` separates alternatives; ``^`` and ``$`` stand for a message's beginning and end.
     """
     return any(_has(release, part) for part in words.split("|"))
 
@@ -74,5 +74,5 @@ def _literals(source: str) -> list[str]:
 
 
 def normal(text: str) -> str:
-    """Write each value as ``%``, several side by side as one, and a quote without its escape."""
+    """Return a format with ``%`` for each value, or values side by side, and unescaped quotes."""
     return re.sub("%+", "%", _VALUE.sub("%", text)).replace('\\"', '"')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long each step of a process's event loops takes."""
+"""Measures how long each step of a process's event loops takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from asyncio.events import Handle
 
 
 class Gauge:
-    """Measures each step of a loop."""
+    """Measures every step of all event loops in this process, until remove() is called.
+
+    ``blocked`` and ``busy``: the longest step, in seconds and in seconds of processor time.
+    """
 
     def __init__(self) -> None:
         self.blocked = self.busy = 0.0
@@ -23,5 +26,5 @@ class Gauge:
         Handle._run = measured  # type: ignore[assignment,method-assign]
 
     def remove(self) -> None:
-        """Measure no more."""
+        """Stop measuring."""
         Handle._run = self._run  # type: ignore[method-assign]

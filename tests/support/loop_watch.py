@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Watching that something neither holds up the loop nor leaves anything behind."""
+"""Checks that code neither blocks the event loop nor leaves descriptors or processes behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BEAT = 0.005
 
 
 class Lag:
-    """How long the loop was held up, at worst; waiting for a processor doesn't count."""
+    """The longest time for which the event loop was blocked, not counting waits for a processor."""
 
     def __init__(self) -> None:
         self.worst = 0.0
@@ -32,7 +32,7 @@ class Lag:
 
 
 def _queued() -> float:
-    """Seconds that this thread has been ready and had no processor (0.0 where it isn't told)."""
+    """Return for how many seconds this thread has waited for a processor; 0.0: not known."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError):
@@ -54,7 +54,10 @@ def children() -> set[str]:
 
 @contextlib.asynccontextmanager
 async def no_harm(limit: float = 0.05) -> AsyncGenerator[Lag]:
-    """Hold that the loop isn't held up for longer, and no descriptor and no process stays."""
+    """Assert that in this context the loop isn't blocked for ``limit`` seconds at once.
+
+    Assert also that no descriptor and no child process is left at its end.
+    """
     gc.collect()
     before, born, lag = descriptors(), children(), Lag()
     meter = asyncio.create_task(lag.measure())

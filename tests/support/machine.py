@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine of our own: this system's files in a container, with a systemd that really runs units.
+"""Runs this system's files in a container, with a real systemd that runs a test's units.
 
 None of the services that are enabled on the host start there.
 """
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Machine:
-    """Runs while its context lasts. ``files`` is laid over the system's root first.
+    """A container that runs while its context lasts.
 
-    ``units`` takes the place of /etc/systemd/system; what its ``machine.target`` wants is started.
-    ``lower`` is another system, in the place of this one's files. ``init`` is a program of the
-    machine's that becomes systemd; else it is systemd at once.
-    ``shown`` are folders of the host, and where they are to be seen inside.
+    ``files`` is copied over the system's root first. ``units`` replaces /etc/systemd/system; the
+    units that its ``machine.target`` wants are started. ``shown`` maps folders of the host to paths
+    inside. ``init`` is a program inside that becomes systemd; "--boot" is systemd itself. ``lower``
+    is another system's root, in place of this one's.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Machine:
         )  # fmt: skip
 
     def __enter__(self) -> Machine:
-        """Boot. Raises UnbootableError."""
+        """Boot the container. Raise UnbootableError."""
         for tool in ("nsenter", "systemctl"):
             if shutil.which(tool) is None:
                 raise UnbootableError(f"{tool} isn't installed")
@@ -74,11 +74,11 @@ class Machine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Switch it off."""
+        """Kill the container."""
         self._container.stop()
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """Run a program there and wait for it."""
+        """Run a program in the container, and return its result when it has ended."""
         return subprocess.run(
             # Its root as well: in a chroot that isn't the root of its mount namespace.
             ["nsenter", f"--target={self._container.init}", "--mount", "--uts", "--ipc", "--net",
@@ -90,5 +90,5 @@ class Machine:
         )  # fmt: skip
 
     def path(self, inside: str) -> Path:
-        """Where a file of the machine's is to be found from here."""
+        """Return the path by which the host reaches a file of the container."""
         return Path(f"/proc/{self._container.init}/root{inside}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What tickets, mails, terminals and logs do to a status text on its way."""
+"""Changes status texts as ticket systems, mails, terminals and logs do."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _PREFIX: Final = re.compile(r"^0\d\d ", re.MULTILINE)
 
 
 def _several(text: str) -> str:
-    """Join each three lines, as a program does that takes a single line end for none."""
+    """Join each three lines to one, as a program does that ignores single line ends."""
     lines = text.split("\n")
     return "\n".join(" ".join(lines[i : i + 3]) for i in range(0, len(lines), 3))
 
 
 def _terminal(width: int) -> Callable[[str], str]:
-    """Break lines at the last column, in the middle of words."""
+    """Return a function that breaks lines at the last column, also within words."""
 
     def wrap(text: str) -> str:
         lines = text.split("\n")
@@ -31,7 +31,7 @@ def _terminal(width: int) -> Callable[[str], str]:
 
 
 def _mail(width: int) -> Callable[[str], str]:
-    """Break lines at blanks."""
+    """Return a function that breaks lines at blanks."""
 
     def wrap(text: str) -> str:
         wraps = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
@@ -41,7 +41,10 @@ def _mail(width: int) -> Callable[[str], str]:
 
 
 def _fold(width: int, *, strip: bool) -> Callable[[str], str]:
-    """Break lines as ``fold -s`` does: behind a blank, or within a word that is too long."""
+    """Return a function that breaks lines after a blank, or within a too long word (``fold -s``).
+
+    ``strip``: it also removes blanks at the ends of lines.
+    """
 
     def wrap(text: str) -> str:
         out = []
@@ -107,4 +110,4 @@ MANGLED: Final[dict[str, Callable[[str], str]]] = {
     "at another prompt": lambda text: f"root@gw:~# ipsec auto --status\n{text}root@gw:~# \n",
     "below the command": lambda text: f"sudo ipsec status\n{text}",
 }
-"""What may happen to a text, by name."""
+"""Functions that change a text, by a description of the change."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Prometheus's own readers of both formats; that of OpenMetrics is a strict one."""
+"""Reads metrics of both text formats with Prometheus's own parsers; OpenMetrics' is strict."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A pluto in miniature: what it holds, reports and logs, and how and why its tunnels truly are so.
+"""A simulated pluto: its SAs, reports and log, and the true state and reason of each tunnel.
 
-Written apart from the tracker, from what libreswan does rather than from what it prints, so that
-the two can be held against each other. It logs in the words of 4.10 or of main.
+It was written independently of the tracker, from what libreswan does rather than from what it
+prints, so that the tracker can be compared with it. It logs in the words of 4.10 or of main.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ OURS = ("10.0.0.1", "10.0.0.2")
 PEERS = ("192.0.2.1", "192.0.2.2")
 ROAMING = ("198.51.100.1", "198.51.100.2", "198.51.100.3")
 PATIENCE = 30.0
-"""Seconds that main's pluto waits for an answer to its Delete."""
+"""Seconds that a pluto of main waits for an answer to its Delete."""
 
 
 @dataclass
 class Sa:
-    """An SA that pluto holds."""
+    """One of pluto's SAs."""
 
     line: SaState
     carried: bool = False
-    """An IKE SA that has had a Child."""
+    """Whether it is an IKE SA that has had a Child SA."""
     expires: float | None = None
-    """When its lifetime runs out, and nobody renews it."""
+    """When its lifetime ends, if it isn't to be renewed."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Conn:
     children: list[Sa] = field(default_factory=list)
     larval: list[Sa] = field(default_factory=list)
     doomed: float | None = None
-    """When the SAs go that were deleted by hand, if the peer doesn't answer."""
+    """When the SAs that were deleted by hand are removed, as the peer doesn't answer."""
 
     @property
     def up(self) -> bool:
@@ -82,25 +82,29 @@ class Client:
 
 
 class ModelPluto:
-    """Tunnels with one to three children, each child with an IKE SA of its own, and clients."""
+    """The simulated pluto. ``tells_pid``: its polls contain its process id.
+
+    It has tunnels with one to three children, each child with an IKE SA of its own, and clients of
+    a template.
+    """
 
     def __init__(self, rng: random.Random, *, tells_pid: bool) -> None:
         self.rng = rng
         self.life = 1
         self.old = rng.random() < 0.5
-        """It is of release 4.10."""
+        """Whether it is of release 4.10; else of main."""
         self.now = 0.0
-        """Seconds, as those of polls."""
+        """The present second, as in polls."""
         self._tells_pid = tells_pid
         self._serial = 0
         self._instances = 0
         self.log: list[LogLine] = []
-        """What it has logged, for the listener to take away."""
+        """The lines that it has logged; the test removes those that it has read."""
         self.causes: dict[str, set[str]] = {}
-        """Why tunnels lost something since somebody last asked."""
+        """The true reasons for losses of each tunnel; the test removes those that it has seen."""
         self.clients: dict[str, Client] = {}
         self.serves = rng.random() < 0.3
-        """The template for clients is loaded."""
+        """Whether the template for clients is loaded."""
         self.tunnels: dict[str, list[Conn]] = {}
         for n in range(rng.randint(1, 3)):
             self.load(f"t{n}")
@@ -108,7 +112,7 @@ class ModelPluto:
     # --- what can happen ------------------------------------------------------------------
 
     def load(self, name: str) -> None:
-        """Add a tunnel's connections, in the place of those of the same name."""
+        """Load a tunnel's connections, in place of those that have its name."""
         if name in self.tunnels:
             self.unload(name)
         count = self.rng.randint(1, 3)
@@ -120,7 +124,7 @@ class ModelPluto:
         ]  # fmt: skip
 
     def unload(self, name: str) -> None:
-        """Delete a tunnel's connections, which takes down by hand what they have."""
+        """Delete a tunnel's connections and their SAs, as an operator does."""
         conns = self.tunnels.get(name, [])
         if any(c.wanted or c.larval or c.children or c.ikes for c in conns):
             self._because(name, "operator")
@@ -180,7 +184,10 @@ class ModelPluto:
                 sa.line = replace(sa.line, parent_serial=serial)
 
     def take_down(self, c: Conn, *, all_of_it: bool) -> None:
-        """Take a connection down by hand. Up to 4.15 that is done at once."""
+        """Take a connection down, as an operator does. Up to 4.15 that is done at once.
+
+        ``all_of_it``: also its IKE SA.
+        """
         if not (c.wanted or c.larval or c.children or c.ikes) or c.doomed is not None:
             return
         c.wanted = False
@@ -197,7 +204,7 @@ class ModelPluto:
         c.larval = []
 
     def _say_deleting(self, c: Conn, *, with_ike: bool = True) -> None:
-        """Say what main does when a connection is taken down by hand."""
+        """Log what a pluto of main logs when a connection is taken down by hand."""
         child = c.children[-1].line.serial if c.children else None
         if with_ike and c.ikes:
             ike, rest = c.ikes[-1].line.serial, f" (and Child SA #{child})" if child else ""
@@ -210,7 +217,7 @@ class ModelPluto:
             self._say(c, text, serial=child)
 
     def lose_peer(self, c: Conn) -> None:
-        """Have the peer found dead; up to 4.15 that may restart all with the same ends."""
+        """Let pluto find the peer dead; up to 4.15 it may restart all with the same ends then."""
         if not c.ikes:
             c.larval = []
             return
@@ -234,7 +241,7 @@ class ModelPluto:
                     self._lost(other, "peer-dead", ours=True)
 
     def lose_to_peer(self, c: Conn) -> None:
-        """Have the peer delete what there is."""
+        """Let the peer delete a connection's SAs."""
         if not c.ikes:
             return
         for sa in c.children:
@@ -250,7 +257,7 @@ class ModelPluto:
             self._say(c, f"received Delete SA payload via #{phase1}", serial=gone)
 
     def lose_address(self, ours: str) -> None:
-        """Have one of our addresses go."""
+        """Remove one of this machine's addresses, with all SAs that use it."""
         self._log(f"shutting down interface eth1 {ours}:4500")
         self._log(f"shutting down interface eth1 {ours}:500")
         for c in [d for conns in self.tunnels.values() for d in conns]:
@@ -260,7 +267,7 @@ class ModelPluto:
                 self._lost(c, "unreachable", ours=True)
 
     def pass_time(self, now: float) -> None:
-        """Have lifetimes end, and Deletes that nobody answered."""
+        """Let time pass until ``now``: lifetimes end, and so do Deletes that nobody answered."""
         for c in [d for conns in self.tunnels.values() for d in conns]:
             for sa in [s for s in c.children if s.expires is not None and s.expires <= now]:
                 self._expire(c, sa)
@@ -272,7 +279,7 @@ class ModelPluto:
         self.now = max(self.now, now)
 
     def _expire(self, c: Conn, sa: Sa) -> None:
-        """Have one Child SA's lifetime run out."""
+        """Let the lifetime of one Child SA end."""
         if len(c.children) > 1:  # it was rekeyed
             c.children.remove(sa)
             return
@@ -290,14 +297,20 @@ class ModelPluto:
         self.now = max(until, self.now)
 
     def _lost(self, c: Conn, why: str, *, ours: bool) -> None:
-        """Have the SAs of a connection end for some reason, unless they are going already."""
+        """End the SAs of a connection, and record ``why`` as the reason.
+
+        Where they were being deleted by hand, that stays the reason. ``ours``: pluto sends Deletes.
+        """
         if c.children:
             self._because(c.tunnel, "operator" if c.doomed is not None else why)
         c.larval = []
         self._end(c, ours=ours)
 
     def _end(self, c: Conn, *, ours: bool, with_ike: bool = True) -> None:
-        """Let SAs go, with what pluto logs of each end."""
+        """Remove a connection's SAs, and log what pluto logs then.
+
+        ``ours``: pluto sends Deletes. ``with_ike``: also remove the IKE SA.
+        """
         for sa in c.ikes if with_ike else ():
             if self.old:
                 sent = "and sending" if ours else "and NOT sending"
@@ -315,7 +328,7 @@ class ModelPluto:
     # --- clients ----------------------------------------------------------------------------
 
     def come(self, identity: str, address: str) -> None:
-        """Have a client connect; what it had from another address goes."""
+        """Let a client connect; its instances from other addresses are replaced."""
         known = [c for c in self.clients.values() if c.identity == identity]
         if any(c.address == address for c in known):
             return
@@ -343,12 +356,12 @@ class ModelPluto:
             self._log(f"{gone.head}: {with_peer}")
 
     def leave(self, client: Client) -> None:
-        """Have a client delete its SAs."""
+        """Let a client delete its SAs."""
         self._because(client.name, "peer-deleted")
         self._leave(client, "aged 9s and NOT sending notification")
 
     def throw_out(self, client: Client) -> None:
-        """Take a client down by hand."""
+        """Take a client's instance down, as an operator does."""
         self._because(client.name, "operator")
         if self.old:
             self._log(f"{client.head}: terminating SAs using this connection")
@@ -393,7 +406,7 @@ class ModelPluto:
         self._serial += 1
         return self._serial
 
-    # --- what it would say, and what is true ------------------------------------------------
+    # --- its report, and the truth ----------------------------------------------------------
 
     def report(self, second: float) -> Poll:
         listed, states = [], []
@@ -432,7 +445,7 @@ class ModelPluto:
 
     @property
     def names(self) -> set[str]:
-        """What it has tunnels of."""
+        """The names of all its tunnels, clients and the template."""
         template = {"rw"} if self.serves else set()
         return self.tunnels.keys() | self.clients.keys() | template
 
@@ -450,7 +463,10 @@ class ModelPluto:
         return "waiting" if any(c.on_demand for c in conns) else "down"
 
     def found(self) -> None:
-        """What is there at the first look is no sign of trying."""
+        """Mark all IKE SAs as if they had had a Child SA.
+
+        An IKE SA without one that is there at the first poll is no sign of a negotiation.
+        """
         for conns in self.tunnels.values():
             for c in conns:
                 for sa in c.ikes:

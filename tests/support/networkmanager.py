@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fake NetworkManager: python-dbusmock's template on a private system bus, with VPNs in it."""
+"""Runs a fake NetworkManager with VPN connections: python-dbusmock's, on a private system bus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFICE: Final = "3c0cd0f4-6a39-4a5e-9b0f-5a1d0d1f0a01"
 HOME: Final = "b7d1a2c3-11de-4f6b-8c55-0242ac120002"
 LIBRESWAN, L2TP = f"{SERVICE}.libreswan", f"{SERVICE}.l2tp"
 _PYTHON: Final = "/usr/bin/python3"
-"""The distribution's: the mock needs its D-Bus library."""
+"""The distribution's Python: the fake needs its D-Bus library."""
 _POLICY: Final = f"""<busconfig><policy context="default">
 <allow own="{SERVICE}"/><allow send_destination="{SERVICE}"/></policy></busconfig>"""
 
@@ -43,19 +43,19 @@ DATA: Final = {
 
 
 def missing() -> str | None:
-    """Say in one line why there can't be one, or None."""
+    """Return in one line why no fake NetworkManager can run here, or None."""
     found = subprocess.run([_PYTHON, "-c", "import dbusmock"], capture_output=True, check=False)
     return "python3-dbusmock isn't installed" if found.returncode else None
 
 
 class NetworkManager:
-    """The mock's process."""
+    """The fake NetworkManager's process."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.process = process
 
     async def runs(self) -> None:
-        """Wait until it is on the bus."""
+        """Wait until the fake is on the bus, and answers."""
         async with asyncio.timeout(30):
             while True:
                 connection = await connect("system")
@@ -70,7 +70,7 @@ class NetworkManager:
                     await connection.close()
 
     async def add(self, uuid: str, name: str, service: str = LIBRESWAN, kind: str = "vpn") -> None:
-        """Add a connection as a plugin's editor leaves it."""
+        """Add a connection, as the editor of the plugin ``service`` saves it."""
         of_all = {"id": name, "uuid": uuid, "type": kind}
         settings: dict[str, Any] = {
             "connection": {key: Variant("s", value) for key, value in of_all.items()}
@@ -91,7 +91,7 @@ async def _call(connection: Any, member: str, signature: str = "", *body: Any) -
 
 @contextmanager
 def networkmanager(monkeypatch: Any) -> Iterator[NetworkManager]:  # noqa: ANN401
-    """Run one on a system bus of our own."""
+    """Run the fake while the context lasts, on a private system bus, which the test uses then."""
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as policy:
         policy.write(_POLICY)
         policy.flush()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A service that says whatever a test makes up."""
+"""A fake service on the bus, whose answers and signals a test makes up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ OFFICE = f"{ROOT}/tunnel/office"
 
 
 class OddService:
-    """Owns the name and answers like the service, but with whatever a test makes up."""
+    """A fake service: its snapshot has the ``manager``, ``serial`` and ``tunnels`` of a test.
+
+    With ``refuse`` it answers each call with the error of that name, with ``silent`` not at all.
+    """
 
     def __init__(self, connection: BusConnection) -> None:
         self.connection = connection
@@ -27,7 +30,7 @@ class OddService:
         self.refuse: str | None = None
         self.silent = False
         self.asked = 0
-        """How many calls came."""
+        """How many calls it has received."""
         connection.on_call = self._answer
 
     def _answer(self, connection: BusConnection, call: Call) -> None:

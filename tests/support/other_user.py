@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Another user on the same machine, to try what he may do. Needs root to make him."""
+"""Runs functions as another user of this machine, to test what he may do. It needs root."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ NOBODY = 65534
 
 
 class OtherUser(ForkedProcess):
-    """A process of the user nobody's, or another's, that runs our coroutine functions."""
+    """A process of the user ``nobody``, or of another one, that runs coroutine functions."""
 
     def __init__(self, uid: int = NOBODY) -> None:
         self._uid = uid
 
     async def run(self, what: Callable[..., Coroutine[Any, Any, Any]], *args: object) -> Any:  # noqa: ANN401
-        """Run a function of a module's top level; its result, or error, is ours."""
+        """Run a coroutine function in the process; return its result, or raise its error.
+
+        It must be at the top level of a module.
+        """
         result = await self.ask(what, *args)
         if isinstance(result, BaseException):
             raise result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The packages, built from this checkout."""
+"""Builds the distribution packages from this checkout."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ DEB_TOOLS = ("dpkg-buildpackage", "dh", "dh_python3")
 def build(
     folder: Path, script: str, pattern: str, *tools: str, options: Sequence[str] = (), **env: str
 ) -> dict[str, Path]:
-    """Build packages and answer where each is, by its name; skip where that can't be done.
+    """Build packages with a script of packaging/; return their paths by package name.
 
-    ``options`` are the script's, and so are ``env``, variables of its environment.
+    Skip the test where one of ``tools``, or anything else that building needs, is missing.
+    ``pattern`` fits the built files in ``folder``. ``options`` and the variables ``env`` are for
+    the script.
     """
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking:

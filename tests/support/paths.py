@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where things are, for tests in any folder."""
+"""The paths of the checkout, the tests and the fixtures, for tests in any folder."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from typing import Final
 
 TESTS: Final = Path(__file__).resolve().parent.parent
 TOP: Final = TESTS.parent
-"""The checkout."""
+"""The checkout's folder."""
 FIXTURES: Final = TESTS / "fixtures"

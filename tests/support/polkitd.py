@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real polkitd on a private bus, in a mount namespace with actions and rules of our own."""
+"""Runs a real polkitd on a private bus, in a mount namespace with a test's actions and rules."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ exec "$2"
 
 
 def missing() -> str | None:
-    """Say in one line why there can be no polkitd of our own, or None."""
+    """Return in one line why no private polkitd can run here, or None."""
     if os.getuid() != 0:
         return "a polkitd of one's own needs root"
     for path in (BUS_POLICY, ACTIONS, Path("/etc/polkit-1/rules.d")):
@@ -55,7 +55,10 @@ def missing() -> str | None:
 
 
 class PrivatePolkit:
-    """Runs while its context lasts. ``rules`` is the body of a rule: action and subject in."""
+    """A private polkitd that runs while its context lasts.
+
+    ``rules`` is the body of a JavaScript function of ``action`` and ``subject``, its only rule.
+    """
 
     def __init__(self, bus: PrivateBus, rules: str = "") -> None:
         self._bus = bus
@@ -94,7 +97,7 @@ class PrivatePolkit:
         shutil.rmtree(self._folder)
 
     def hang(self) -> None:
-        """Stop it from answering."""
+        """Stop polkitd with SIGSTOP, so that it doesn't answer."""
         os.kill(self._process.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What is private in a text of libreswan's, found in another way than the redaction finds it.
+"""Finds, and plants, private values in texts of libreswan's, to test the redaction.
 
-Values are read by the parser, and by simple patterns over the whole text; and others are planted
-where pluto would print them. Two texts that differ in nothing but what was planted must be the same
-once they are redacted: then nothing of it is left, whatever it looks like.
+Values are found by the parser, and by simple patterns over the whole text: in another way than the
+redaction finds them. Others are planted where pluto would print them. Two texts that differ only in
+planted values must be the same once they are redacted: then nothing of these is left.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SETTING: Final = re.compile(
 
 
 def found(text: str) -> set[str]:
-    """List the private values of a status, or of another answer."""
+    """Return the private values in a status, or in another answer of libreswan's."""
     report = parse(text)
     values: set[str | None] = {
         *_of_connections(report), *_of_sas(report),
@@ -82,11 +82,11 @@ def _base(name: str) -> str:
 
 
 _UPPER: Final = {word.upper() for word in WORDS} | {"TCP"}
-"""Words that stand in a redacted text whether or not somebody is called so."""
+"""Words that may stand in a redacted text, even if they are also somebody's name."""
 
 
 def left(values: set[str], text: str) -> list[str]:
-    """List the values that stand in a text as words of their own."""
+    """Return those private values that are still in a redacted text, as whole words."""
     return sorted(
         v for v in values
         if v in text and v.upper() not in _UPPER
@@ -95,7 +95,7 @@ def left(values: set[str], text: str) -> list[str]:
 
 
 USERS: Final = ("main", "idle", "up", "4711")
-"""Names that are words of libreswan's, or look like its numbers."""
+"""Names of users that are also words of libreswan's, or look like its numbers."""
 
 SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "user": (*USERS, "Paula Smith", "o'brien; newest", "a, type=ESP", "unlimited", "jürgen", "500"),
@@ -113,7 +113,7 @@ SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "path": ("/opt/acme/main", "/home/paula/up.sh", "acme updown --idle"),
     "iface": ("acme0", "main", "up", "ppp4711"),
 }  # fmt: skip
-"""Values of each kind, which have nothing in common but that they are somebody's."""
+"""Private values of each kind, as different as possible."""
 
 PLAIN: Final = {
     "user": "zzuser", "id": "CN=zzdn", "host": "zzhost.test", "cert": "zzcert",
@@ -139,7 +139,7 @@ _SLOTS: Final = (
 
 
 def planted(text: str, kind: str, value: str) -> str:
-    """Put a value of this kind wherever pluto prints one of it."""
+    """Return a text with this value in all places where pluto prints one of its kind."""
     for slot, pattern in _SLOTS:
         if slot == kind:
             said = f"192.1.2.23<{value}>" if kind == "host" else value

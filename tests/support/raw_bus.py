@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A connection to a bus without a library: says what no library would, and as fast as it can."""
+"""Sends raw D-Bus messages, also invalid ones, and as fast as possible: without a library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CALL, SIGNAL = 1, 4
 ODD = (77, "s", "from the future")
-"""A header field that nobody knows."""
+"""The number, type and value of a header field that doesn't exist."""
 _FIELDS = {
     "path": (1, "o"),
     "interface": (2, "s"),
@@ -40,7 +40,10 @@ def message(
     body: bytes = b"",
     odd: bool = False,
 ) -> bytes:
-    """Marshal a message of any kind, with any flags; and with a field too many, where wished."""
+    """Return the bytes of a message; ``kind`` and ``flags`` may be invalid.
+
+    ``odd``: it also has the header field ODD.
+    """
     found: list[tuple[int, Any]] = []
     for name, value in fields.items():
         number, signature = _FIELDS[name]
@@ -58,7 +61,7 @@ def body(signature: str, *values: object) -> bytes:
 
 
 class RawBus:
-    """A connection that is open while its context lasts."""
+    """A connection to the system bus over a plain socket, while its context lasts."""
 
     def __init__(self) -> None:
         self._sock = socket.socket(socket.AF_UNIX)
@@ -83,7 +86,7 @@ class RawBus:
         return self._serial
 
     def bus(self, member: str, *rule: str) -> None:
-        """Call the bus itself."""
+        """Send a call to the bus itself, with ``rule`` as its arguments."""
         where = "org.freedesktop.DBus"
         fields = {"path": "/org/freedesktop/DBus", "destination": where, "interface": where}
         if rule:
@@ -92,7 +95,10 @@ class RawBus:
         self.send(message(self.next(), {**fields, "member": member}, body=made))
 
     def send(self, data: bytes, *, read: bool = True, within: float = 30.0) -> bool:
-        """Send all of it; whether the bus took it. What comes in meanwhile is thrown away."""
+        """Send the data; return whether the bus read all of it within ``within`` seconds.
+
+        ``read``: also read, and drop, what the bus sends meanwhile.
+        """
         give_up = time.monotonic() + within
         rest = memoryview(data)
         try:
@@ -108,7 +114,7 @@ class RawBus:
         return not rest
 
     def drain(self) -> int:
-        """Throw away what has come in; how many bytes that were."""
+        """Read and drop what the bus has sent; return how many bytes that were."""
         count = 0
         with suppress(BlockingIOError):
             while data := self._sock.recv(1 << 20):
@@ -116,7 +122,10 @@ class RawBus:
         return count
 
     def drain_until_quiet(self, quiet: float = 0.5, within: float = 60.0) -> int:
-        """Throw away what comes in, until nothing has come for a while; how many bytes."""
+        """Read and drop what the bus sends, until it is quiet; return how many bytes that were.
+
+        Return once it has sent nothing for ``quiet`` seconds, or after ``within`` seconds.
+        """
         count = 0
         give_up = time.monotonic() + within
         while time.monotonic() < give_up:

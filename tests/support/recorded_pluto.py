@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What stands for ipsec.service in a machine of our own: a recorded pluto with its clock stopped.
+"""A fake ipsec.service for a test's container: plays a recording, whose clock the test sets.
 
     python -m tests.support.recorded_pluto RECORDING SOCKET MOMENT
 
-MOMENT is a file that says how many seconds into the recording it is.
+MOMENT is a file that contains the present time of the recording, in seconds since its beginning.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where the recordings are, and how ours compares with the truth about them."""
+"""Reads the tests' recordings, and compares the timelines of a replay with the true ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 ROOT: Final = TESTS / "recordings"
 
 Timeline = list[tuple[float, str]]
-"""When a state began (seconds), and which."""
+"""The states of a tunnel, each after the second at which it began."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What another reader found in a recording."""
+    """The true timelines of a recording's tunnels, as another parser found them."""
 
     path: Path
     start: float
@@ -30,7 +30,7 @@ class Truth:
 
 
 def truths() -> list[Truth]:
-    """List all recordings with what is true of them."""
+    """Return all recordings, with the true timelines of their tunnels."""
     known = json.loads((ROOT / "truth.json").read_text())
     return [
         Truth(
@@ -41,7 +41,7 @@ def truths() -> list[Truth]:
 
 
 def replayed(path: Path, start: float) -> dict[str, Timeline]:
-    """Replay a recording, and answer each tunnel's timeline."""
+    """Replay a recording; return the timeline of each tunnel, counted from ``start``."""
     out: dict[str, Timeline] = {}
     for change in transitions(path):
         state = "gone" if change.new is None else change.new.value
@@ -50,7 +50,7 @@ def replayed(path: Path, start: float) -> dict[str, Timeline]:
 
 
 def statuses(path: Path) -> list[recording.RecordedAnswer]:
-    """List the answers to ``status`` of a recording."""
+    """Return a recording's answers to ``status``."""
     return [
         entry
         for entry in recording.read(path)[1]
@@ -59,7 +59,7 @@ def statuses(path: Path) -> list[recording.RecordedAnswer]:
 
 
 def disagreements(ours: Timeline, truth: Timeline) -> list[tuple[float, float, str, str]]:
-    """List the spans in which two timelines differ: begin, length, ours and the truth there."""
+    """Return the spans in which two timelines differ: begin, length, our state, the true one."""
     edges = sorted({at for at, _ in ours} | {at for at, _ in truth})
     out: list[tuple[float, float, str, str]] = []
     begin: float | None = None

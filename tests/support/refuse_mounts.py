@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -IB
 # SPDX-License-Identifier: MIT
-"""Becomes systemd, in a container whose kernel then refuses what sandboxes mount.
+"""Becomes systemd in a container, in which the mounts that sandboxes need then fail.
 
-What LXC's AppArmor profile does to a container that may nest nothing is done by a filter of system
-calls here: mount(2) fails with EPERM where a mount is bound or taken out of propagation. systemd
-itself boots without.
+LXC's AppArmor profile does this to a container that may not contain others. Here a filter of system
+calls does it: mount(2) fails with EPERM for bind mounts, and for changes of propagation. systemd
+itself boots without these.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 PR_SET_SECCOMP, MODE_FILTER = 22, 2
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 MOUNT: Final = {"x86_64": 165, "aarch64": 40}
-"""The number of mount(2), by machine."""
+"""The number of the system call mount(2), by machine."""
 MS_BIND, MS_SLAVE = 1 << 12, 1 << 19
 
 LOAD, IF_EQUAL, IF_ANY_BIT, RETURN = 0x20, 0x15, 0x45, 0x06
@@ -28,7 +28,7 @@ NUMBER, FLAGS = 0, 16 + 3 * 8
 
 
 def program(mount: int) -> bytes:
-    """Return the filter as struct sock_filter has it: code, jump if so, jump if not, value."""
+    """Return the filter as an array of struct sock_filter; ``mount`` is mount(2)'s number."""
     steps = (
         (LOAD, 0, 0, NUMBER),
         (IF_EQUAL, 0, 3, mount),
@@ -41,7 +41,7 @@ def program(mount: int) -> bytes:
 
 
 def refuse() -> None:
-    """Have the kernel refuse, to this process and all that come of it."""
+    """Install the filter for this process and all its later children."""
     steps = program(MOUNT[os.uname().machine])
     kept = ctypes.create_string_buffer(steps, len(steps))
     described = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(kept))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a pluto would report, put together in a line or two."""
+"""Makes reports of pluto, with connections and SAs, in a line or two."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 START = 1_800_000_000.0
-"""Wall clock at second 0."""
+"""The wall clock's time at second 0."""
 
 WHOLE = Knowledge(*[Extent.WHOLE] * 5)
-"""What is known by a whole status."""
+"""The knowledge of a whole status."""
 
 
 def connection(
@@ -46,7 +46,10 @@ def connection(
     ours: str = "10.0.0.1",
     ike_version: IkeVersion | None = None,
 ) -> Connection:
-    """A connection as the connection list would have it."""
+    """Return a connection as the parser reads it from the connection list.
+
+    ``unresolved``: the peer's host name, which has no address yet.
+    """
     peer = peer if unresolved is None else "%dns"
     topology = Topology(
         f"{ours}...{peer}", routing, None, ours, None, peer, remote_id, None, None,
@@ -72,7 +75,7 @@ def ike(
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
 ) -> SaState:
-    """An IKE SA, established unless said otherwise."""
+    """Return the state of an IKE SA, which is established unless ``stage`` differs."""
     return SaState(serial, name, instance, "", SaKind.IKE, role, stage, 2)
 
 
@@ -85,7 +88,10 @@ def child(
     stage: Stage = Stage.ESTABLISHED,
     role: Role | None = None,
 ) -> SaState:
-    """A Child SA, established unless said otherwise."""
+    """Return the state of a Child SA, which is established unless ``stage`` differs.
+
+    ``parent`` is the serial number of its IKE SA.
+    """
     return SaState(serial, name, instance, "", SaKind.CHILD, role, stage, 2, parent_serial=parent)
 
 
@@ -98,7 +104,7 @@ def poll(
     pid: int | None = None,
     version: str | None = None,
 ) -> Poll:
-    """A good answer."""
+    """Return a poll with a complete report of these connections and SAs."""
     report = Report(
         command="status",
         version=version,
@@ -112,11 +118,11 @@ def poll(
 
 
 def no_answer(second: float, pluto: PlutoState = PlutoState.STOPPED) -> Poll:
-    """No answer."""
+    """Return a poll to which pluto, in this state, gave no answer."""
     return Poll(START + second, second, pluto=pluto, why="no answer")
 
 
 def cut(poll: Poll) -> Poll:
-    """The same answer, cut short."""
+    """Return the same poll with a report that isn't complete, as if it was cut off."""
     assert poll.report is not None
     return replace(poll, report=replace(poll.report, complete=False, why="cut off"))

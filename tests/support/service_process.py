@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The whole service in a process of its own, on a pluto in another, with its loop's steps measured.
+"""Runs the whole service in a process of its own, with a fake pluto in another.
 
-A test, or a benchmark, says what pluto answers and logs, and hears how long the loop was kept from
-others.
+A test, or a benchmark, sets what pluto answers and logs, and gets the times that the steps of the
+service's event loop took.
 """
 
 from __future__ import annotations
@@ -31,19 +31,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How it was since the last time it was asked, in seconds."""
+    """Figures of the service; the times are those since the last request."""
 
     busy: float
-    """The longest step of the loop, in processor time."""
+    """The longest step of the event loop, in seconds of processor time."""
     blocked: float
-    """The same with all that it had to wait for."""
+    """The longest step of the event loop, in seconds."""
     polls: int
-    """All of them so far."""
+    """The number of all polls so far."""
     serial: int
 
 
 class ServiceProcess(ForkedProcess):
-    """Runs while its context lasts, on the bus that this process takes for the system bus."""
+    """The service's process, while its context lasts; its system bus is that of the test.
+
+    ``text`` is pluto's first answer, and ``cost`` the seconds that an answer takes.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class ServiceProcess(ForkedProcess):
         self._settings = Settings(control_socket=str(control), unit="no-such.service", **settings)
 
     def say(self, text: str) -> None:
-        """Have pluto answer so from now on."""
+        """Set the text that pluto answers from now on."""
         new = self._said.with_suffix(".new")
         new.write_text(text)
         new.replace(self._said)
@@ -74,11 +77,11 @@ class ServiceProcess(ForkedProcess):
         self._pluto.__exit__()
 
     def log(self, text: str) -> None:
-        """Have pluto log a line, which arrives at once."""
+        """Pass a log line of pluto's to the service at once."""
         self.tell("log", LogLine(time.time(), text))
 
     async def figures(self) -> Figures:
-        """Ask how it was since the last time."""
+        """Return the figures, and begin to measure again."""
         figures: Figures = await self.ask("figures")
         return figures
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shells that complete a line, each as a person's: bash and zsh on a terminal of their own."""
+"""Runs shells and returns what they complete: bash and zsh on a terminal of their own, and fish."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ALL = "\x18a"
 SHOW = "\x18p"
-"""Keys of ours (Ctrl-X a, Ctrl-X p): put all that is offered into the line; tell the line."""
+"""Keys that this module binds: Ctrl-X a inserts all completions, Ctrl-X p prints the line."""
 
 _BASH = r"""
 PS1='ready> '
@@ -66,7 +66,7 @@ class _Terminal:
         os.close(self._terminal)
 
     def offered(self, line: str) -> set[str]:
-        """Type a line; all that could stand in the place of its last word."""
+        """Type a line; return all completions of its last word."""
         first, _, _ = line.rpartition(" ")
         return set(self._press(line + ALL).removeprefix(first).split())
 
@@ -81,7 +81,7 @@ class _Terminal:
         return self._told.read_text(encoding="utf-8").splitlines()
 
     def _read(self, enough: Callable[[str], bool]) -> None:
-        """Read what is shown, lest the shell waits, until there is enough."""
+        """Read what the shell writes, so that it needn't wait, until ``enough`` of that is true."""
         seen, give_up = "", time.monotonic() + 30
         while not enough(seen):
             assert time.monotonic() < give_up, seen
@@ -104,7 +104,7 @@ def _zsh(script: Path, folder: Path, environment: dict[str, str]) -> _Terminal:
 
 
 class _Fish:
-    """Asks fish what it would offer."""
+    """Asks fish for its completions."""
 
     def __init__(self, script: Path, environment: dict[str, str]) -> None:
         self._script = script
@@ -129,7 +129,7 @@ Shell = _Terminal | _Fish
 
 
 def start(name: str, script: Path, folder: Path, environment: dict[str, str]) -> Shell:
-    """Start bash, zsh or fish with a completion script; its files go into a folder."""
+    """Start bash, zsh or fish with a completion script; ``folder`` is for its files."""
     if name == "fish":
         return _Fish(script, environment)
     return {"bash": _bash, "zsh": _zsh}[name](script, folder, environment)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fake connections to a bus that answers late: its answers wait behind what others sent."""
+"""Fake connections to a bus that answers late, since its answers wait behind other messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class SlowBus:
-    """Fake: says who a caller is when it was asked ``late`` times in vain."""
+    """A fake connection: returns a caller's user id only after ``late`` requests without answer."""
 
     def __init__(self, uid: int, late: int) -> None:
         self.uid = uid
@@ -37,7 +37,7 @@ class SlowBus:
 
 
 class OvertakenBus:
-    """Fake: a connection on which the bus's answers stand behind what others send."""
+    """A fake connection, on which the bus's answers wait behind the messages of others."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -71,7 +71,7 @@ class OvertakenBus:
 
 
 class FakeLeftBehind:
-    """Fake: notes when what was left behind may be read."""
+    """A fake of what is left behind: records each call of read(), with its ``calm``."""
 
     def __init__(self, *, full: bool) -> None:
         self.full = full

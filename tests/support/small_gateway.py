@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A made-up gateway with some offices and road warriors, in all detail: for what people see of it.
+"""A made-up gateway with tunnels to offices and users, in all detail, for tests of screens.
 
-Ages are of days, so that what is shown doesn't change while a test runs.
+Ages are in days, so that what is shown doesn't change while a test runs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LINES = (
 
 @dataclass
 class Office:
-    """One tunnel, in a line or two."""
+    """One tunnel of the gateway, with the values that differ between tunnels."""
 
     name: str
     state: TunnelState
@@ -118,7 +118,7 @@ USERS = ("alice", "bob", "carol@example.org", "mallory\x1b[31m\u202e", "山田�
 
 
 def road_warriors(users: tuple[str, ...] = USERS) -> list[Office]:
-    """One instance of rw for each user."""
+    """Return an instance of the template ``rw`` for each of these users."""
     return [
         Office(
             "rw", TunnelState.UP, 1.1 + n, f"192.0.2.{10 + n}", f"@device{n}", 101 + 10 * n,
@@ -130,7 +130,7 @@ def road_warriors(users: tuple[str, ...] = USERS) -> list[Office]:
 
 
 async def show(service: Service, *offices: Office) -> None:
-    """Have a service tell of these, and of the template that some are instances of."""
+    """Publish these tunnels, and the template ``rw`` if some are its instances."""
     boot = time.clock_gettime(time.CLOCK_BOOTTIME)
     tunnels = [office.tunnel(boot) for office in offices]
     count = sum(bool(office.instance) for office in offices)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A subscriber in a process of its own, which can be stopped, killed and started again."""
+"""A client that follows the service in a process of its own; a test can stop and restart it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from tests.support.forked import Requests
 
 MAX_UNREAD = 30
-"""Signals that it keeps: few, so that it loses some of a burst."""
+"""Signals that the subscriber keeps: few, so that it loses some when many come at once."""
 PAUSE = 0.003
-"""Seconds that a slow one takes for an event."""
+"""Seconds that a slow subscriber needs for an event."""
 
 
 class Told(NamedTuple):
-    """One transition, and when it was heard by the machine's clock."""
+    """One transition that the subscriber received, and when, in seconds since the epoch."""
 
     run_id: str
     serial: int
@@ -40,7 +40,7 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class Knowledge:
-    """What it knows from all events, and what was wrong with them."""
+    """What the subscriber knows from all events, and the contradictions in them."""
 
     run_id: str = ""
     serial: int = 0
@@ -48,9 +48,9 @@ class Knowledge:
     tunnels: dict[str, View] = field(default_factory=dict)
     snapshots: int = 0
     new: set[str] = field(default_factory=set)
-    """Objects that came, and how they came about is still to be told."""
+    """Paths of tunnels that were listed, and whose first transition hasn't come yet."""
     told: list[Told] = field(default_factory=list)
-    """Each transition that it was told of."""
+    """All transitions that it received."""
     wrong: list[str] = field(default_factory=list)
 
     def learn(self, event: Event) -> None:
@@ -88,7 +88,10 @@ class Knowledge:
 
 
 class SubscriberProcess(ForkedProcess):
-    """Follows the service while its context lasts, on what is the system bus when it starts."""
+    """The subscriber, while its context lasts; its system bus is that of the test at its start.
+
+    ``slow``: it pauses after each event.
+    """
 
     patience = 0.0  # it may have been stopped
 
@@ -96,14 +99,14 @@ class SubscriberProcess(ForkedProcess):
         self._slow = slow
 
     def stop(self) -> None:
-        """Stop it from doing anything (SIGSTOP)."""
+        """Stop the subscriber with SIGSTOP."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
-        """Kill it, and start another one in its place."""
+        """Kill the subscriber, and start another one, which knows nothing."""
         self.end()
         self.start()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tunnels and what happens to them, for tests that need some rather than real ones."""
+"""Makes tunnels and transitions, for tests in which their values don't matter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def tunnel(name: str, state: TunnelState = TunnelState.DOWN, **more: object) -> 
 def becomes(
     before: Tunnel | None, after: Tunnel | None, reason: Reason = Reason.NONE
 ) -> Transition:
-    """The transition from one picture of a tunnel to the next; None: not listed."""
+    """Return the transition from one state of a tunnel to the next; None: it isn't listed."""
     if after is None:
         assert before is not None
         shown = replace(before, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason)

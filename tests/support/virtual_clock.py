@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A loop whose clock jumps to the next timer: hours of waiting pass at once, and exactly."""
+"""An event loop whose clock jumps to the next timer, so that hours pass at once, and exactly."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run ``main`` in a loop whose clock begins at 0."""
+    """Run ``main`` in a loop whose clock begins at 0 and jumps; return its result."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

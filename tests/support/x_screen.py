@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A real X server without a screen, and real notification servers on it."""
+"""Runs a real X server without a screen, and real notification servers on it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ XFCE = next(
 
 
 def missing(*programs: str) -> str | None:
-    """Say in one line which of these isn't installed, or None."""
+    """Return in one line which of these programs isn't installed, or None."""
     for program in programs:
         if shutil.which(program) is None:
             return f"{program} isn't installed"
@@ -30,7 +30,7 @@ def missing(*programs: str) -> str | None:
 
 @contextmanager
 def x_server() -> Iterator[str]:
-    """Start an X server of our own; its display."""
+    """Run a private X server while the context lasts; yield its display, such as ``:1``."""
     read, write = os.pipe()
     with subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
@@ -47,7 +47,10 @@ def x_server() -> Iterator[str]:
 
 @contextmanager
 def server(command: list[str], display: str, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a notification server, with nobody's settings; what it prints is on its stdout."""
+    """Run a notification server without settings while the context lasts; yield its process.
+
+    What it prints is in the process's stdout.
+    """
     environment = {
         **os.environ, "DISPLAY": display, "HOME": str(home), "XDG_CONFIG_HOME": str(home),
         "XDG_CACHE_HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": str(home),
@@ -63,7 +66,7 @@ def server(command: list[str], display: str, home: Path) -> Iterator[subprocess.
 
 
 def windows(display: str, of: str) -> list[str]:
-    """List the geometries of the mapped windows of a program on a display."""
+    """Return the geometries of a program's visible windows, as xwininfo prints them."""
     tree = subprocess.run(
         ["xwininfo", "-display", display, "-root", "-children"],
         capture_output=True, text=True, check=True,
@@ -81,6 +84,6 @@ def windows(display: str, of: str) -> list[str]:
 
 
 def click(display: str, x: int, y: int) -> None:
-    """Click where a person would."""
+    """Move the mouse pointer to a place of the display, and click there."""
     for step in (["mousemove", str(x), str(y)], ["sleep", "0.2"], ["click", "1"]):
         subprocess.run(["xdotool", *step], env={**os.environ, "DISPLAY": display}, check=True)

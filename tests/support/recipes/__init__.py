@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The README's recipe for subscribers in three D-Bus libraries, each a program of its own.
+"""The README's recipe for subscribers, as a program for each of three D-Bus libraries.
 
-Each prints a line of JSON whenever it learnt something: the states of all tunnels by name, and
-whether a service is there.
+Each prints a line of JSON at each change: the states of all tunnels by name, or null where there is
+no service.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe with dbus-fast."""
+"""The README's recipe for subscribers, with dbus-fast."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def main() -> None:
 
 
 async def gone(signals: asyncio.Queue[Message]) -> None:
-    """Wait until the name has an owner."""
+    """Wait until the service's name has an owner."""
     while True:
         signal = await signals.get()
         if signal.member == "NameOwnerChanged" and signal.body[2]:
@@ -65,7 +65,7 @@ async def follow(
     paths: dict[str, str],
     states: dict[str, str],
 ) -> None:
-    """Follow one service until it is another one, or something was missed."""
+    """Print the states at each signal, until the name has another owner, or a signal is missing."""
     while True:
         signal = await signals.get()
         body: list[Any] = signal.body

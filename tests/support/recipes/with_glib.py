@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The recipe with GLib (gi), as programs of a desktop do it."""
+"""The README's recipe for subscribers, with GLib (gi), as programs of a desktop use it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 
 
 class Subscriber:
-    """Knows how the tunnels are."""
+    """Follows the service, and prints the states of all tunnels at each change."""
 
     def __init__(self) -> None:
         self.bus = Gio.bus_get_sync(Gio.BusType.SYSTEM, None)

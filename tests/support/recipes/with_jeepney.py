@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The recipe with jeepney, which blocks and answers no calls, not even Peer.Ping."""
+"""The README's recipe for subscribers, with jeepney.
+
+It blocks, and answers no calls, not even Peer.Ping.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def main() -> None:
 
 
 def follow(bus: DBusConnection, signals: deque[Message], reply: Message) -> None:
-    """Follow one service until it is another one, or something was missed."""
+    """Print the states at each signal, until the name has another owner, or a signal is missing."""
     owner = reply.header.fields[HeaderFields.sender]
     _, serial, found = reply.body
     paths = {path: p["Name"][1] for path, p in found.items()}
