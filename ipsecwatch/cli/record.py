@@ -283,7 +283,7 @@ class _Screen:
         print(clean(text), file=sys.stderr, flush=True)
 
     def show(self, counts: str) -> None:
-        """Print the counts on a terminal, in place of those printed before."""
+        """Print the counts, if stderr is a terminal, in place of those printed before."""
         if self._is_terminal:
             rows = [terminal.Row.of_tunnel(t) for t in self._tracker.tunnels.values()]
             tunnels = terminal.count(rows) if rows else "no tunnels"

@@ -70,7 +70,7 @@ def _explanation(args: argparse.Namespace) -> str:
 
     if args.what == "-" and sys.stdin.isatty():
         print("Paste a status or a piece of pluto's log, then press Ctrl-D.", file=sys.stderr)
-    return text.told(_decoded(read_input(args.what)), as_json=args.json)
+    return text.explanation(_decoded(read_input(args.what)), as_json=args.json)
 
 
 _CONVERT: Final = (

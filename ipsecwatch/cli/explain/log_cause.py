@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Explains the log line that tells why a negotiation failed, or why SAs ended."""
+"""Explains the log line that shows why a negotiation failed, or why SAs ended."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 
 def is_unclear(cause: Said) -> bool:
-    """Return whether pluto uses these words for several causes."""
+    """Return whether a log line doesn't show the cause: pluto has the same words for several."""
     return cause.finding.end is LossKind.AMBIGUOUS
 
 
 def is_unproved(failure: Said) -> bool:
-    """Return whether anybody could have caused the line; pluto then continues its attempt."""
+    """Return whether anybody could have caused a log line, by an unauthenticated packet.
+
+    pluto continues its attempt then.
+    """
     by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
     return failure.finding.proof is Proof.NONE and (
         by_peer or failure.finding.weight is Weight.NETWORK
@@ -31,7 +34,10 @@ def is_unproved(failure: Said) -> bool:
 
 
 def why(said: Said) -> str:
-    """Return the cause: our own fault, or who refused and with which word."""
+    """Return in a sentence what a log line gives as the cause.
+
+    It is a failure of this machine's own, or who refused, with the word of the error in brackets.
+    """
     text = said.line.said.text
     ours = local_failure(text)
     if ours is not None:
@@ -56,17 +62,20 @@ def why(said: Said) -> str:
 
 
 def _is_silence(said: Said) -> bool:
-    """Return whether a negotiation ended because nobody answered."""
+    """Return whether a log line says that a negotiation ended because nobody answered."""
     return said.finding.event is LogEvent.FAILURE and said.finding.weight is Weight.SILENCE
 
 
 def _special(text: str) -> ReasonText | None:
-    """Return the text for a line that shows more than its reason; None: it doesn't."""
+    """Return sentence and advice for a log line that shows more than its reason does.
+
+    Return None for any other line.
+    """
     return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
 
 
 def _told(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
-    """Return a pattern with its sentence and advice."""
+    """Return a row of _SPECIAL: a compiled pattern, and the sentence and advice for its lines."""
     return re.compile(pattern), ReasonText(sentence, advice)
 
 
@@ -113,7 +122,10 @@ _SPECIAL: Final = (
 
 
 def _named(text: str) -> str:
-    """Return the notification, or NSS's error, that a line names, since explain knows it."""
+    """Return the name of the notification or NSS error in a log line that ``explain`` knows.
+
+    Return "" where there is none.
+    """
     words = [m[1] for m in _WORD.finditer(text[:600])]
     if text.startswith("NSS: "):
         words.reverse()  # a certificate's subject, which is the peer's text, comes first
@@ -124,7 +136,7 @@ _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def sentence(said: Said) -> str:
-    """Return the sentence for the reason of a line."""
+    """Return the sentence for the reason that a log line shows."""
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
     if said.finding.reason is Reason.PLUTO_STOPPED:
@@ -138,7 +150,7 @@ _NOT_WE: Final = ("authentication aborted: ", "EAP AUTH failed")
 
 
 def _side(said: Said) -> str:
-    """Return who refused: ``peer``, ``us``, or "" where that isn't known."""
+    """Return who refused, by a log line: "peer", "us", or "" where that isn't known."""
     finding, text = said.finding, said.line.said.text
     if finding.weight is Weight.ECHO:
         if finding.began is Began.EITHER:
@@ -173,7 +185,7 @@ def lower(sentence: str) -> str:
 
 
 def advice(said: Said) -> str:
-    """Return what to do about the cause; "": nothing is known."""
+    """Return what to do about the cause that a log line shows; "": nothing is known."""
     reason = said.finding.reason
     if is_unclear(said) or reason is Reason.NONE:
         return ""
@@ -186,7 +198,7 @@ def advice(said: Said) -> str:
 
 
 def _advice_for(word: str) -> str:
-    """Return what to do about an error word that says more than its reason; else ""."""
+    """Return what to do about an error that shows more than its reason does; else ""."""
     known = notifications(word)
     special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
     return known[0].advice if known and special else ""

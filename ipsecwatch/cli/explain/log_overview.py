@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Explains all log lines of a text: for people, and as JSON."""
+"""Explains all of pluto's log lines in a text, for people and as JSON, connection by connection."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
 
 _FEW: Final = 12
-"""Connections with one outcome, and peers without a connection, that are shown one by one."""
+"""The number of connections, and of peers without a connection, that are shown one by one."""
 
 
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
-    """Return the explanation of a text's log lines; empty where none is known."""
+    """Return the explanation of a text's log lines as lines; empty where there is none to give."""
     out: list[str] = []
     told = _alike(stories(log.lines))
     for alike in told[:_FEW]:
@@ -48,7 +48,10 @@ _GUESSED: Final = "The text had lost its line ends. Where each line begins is a 
 
 
 def heading(log: LogText) -> str:
-    """Return in one line what the log lines are about; "" where nothing is known of them."""
+    """Return in one line what a text's log lines are about: the connections, by outcome.
+
+    Return "" where they show nothing.
+    """
     told = stories(log.lines)
     numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
     counts = ", ".join(f"{n} {_SHORT[o]}" for o, n in numbers if n)
@@ -58,7 +61,7 @@ def heading(log: LogText) -> str:
 
 
 def as_json(log: LogText) -> list[dict[str, Any]]:
-    """Return the same as objects for JSON."""
+    """Return the explanation of a text's log lines as objects for JSON, one a connection."""
     return [
         {
             "name": story.name or None,
@@ -86,7 +89,7 @@ _STATES: Final = {
     Outcome.NOT_LOADED: TunnelState.STUCK,
     Outcome.NOTHING: TunnelState.UNKNOWN,
 }
-"""The state whose sign and colour an outcome has; a log doesn't show the state itself."""
+"""The tunnel state whose sign and colour stand for each outcome."""
 
 _SHORT: Final = {
     Outcome.UP: "up by these lines",
@@ -102,7 +105,7 @@ _SHORT: Final = {
 
 
 def _alike(told: Sequence[Story]) -> list[list[Story]]:
-    """Return groups of connections: pairs of subnets of one tunnel with the same facts."""
+    """Return the connections in groups; those of one tunnel with the same facts are one group."""
     groups: dict[object, list[Story]] = {}
     for story in told:
         base, pair, _ = story.name.partition("/")
@@ -115,7 +118,7 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
-    """Return the connections by outcome."""
+    """Return these connections grouped by outcome."""
     groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
     return [(outcome, group) for outcome, group in groups if group]
 
@@ -130,7 +133,7 @@ _UNWANTED: Final = re.compile(
 
 
 def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
-    """Return the facts about packets that fit no loaded connection, by address."""
+    """Return a title and facts for each address whose packets fit no loaded connection."""
     found: dict[str, list[PacketLine]] = {}
     for packet in packets:
         if _UNWANTED.match(packet.said):

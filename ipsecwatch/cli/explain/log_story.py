@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Explains what pluto's log tells of one connection: what happened to it, and what to do."""
+"""Explains what pluto's log shows about one connection: what happened to it, and what to do."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Facts = list[tuple[str, str]]
 
 
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
-    """Return tunnels with the reasons that the log beside their status shows.
+    """Return the tunnels of a status, with the reasons that log lines in the same text show.
 
-    Only a tunnel that isn't up, and is being tried, gets a reason.
+    Only a tunnel that is connecting or stuck gets a reason.
     """
     told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
     return [_with_reason(t, told.get(t.key)) for t in tunnels]
@@ -40,7 +40,7 @@ def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
 
 
 def facts(story: Story) -> Facts:
-    """Return the facts about one connection."""
+    """Return the facts about one connection: what happened, its outcome, what to do, the line."""
     return [
         ("happened", _happened(story)),
         ("at the end", end(story)),
@@ -50,12 +50,12 @@ def facts(story: Story) -> Facts:
 
 
 def name(story: Story) -> str:
-    """Return what to call the connection."""
+    """Return a connection's name, or words in place of it where the text doesn't name it."""
     return clean(story.name) if story.name else "a connection that the text doesn't name"
 
 
 def line(story: Story) -> str:
-    """Return the log line that explains the outcome; "": there is none."""
+    """Return the text of the log line that explains a connection's outcome; "": there is none."""
     said = cause(story)
     if said is not None:
         return said.line.text
@@ -63,20 +63,20 @@ def line(story: Story) -> str:
 
 
 def cause(story: Story) -> Said | None:
-    """Return the line that explains how a connection is at the end of the text, or None."""
+    """Return what the log line shows that explains a connection's outcome; None: there is none."""
     if story.outcome in (Outcome.FAILED, Outcome.RENEWAL_FAILED):
         return story.failure
     return story.loss if story.outcome is Outcome.LOST else None
 
 
 def reason(story: Story) -> Reason | None:
-    """Return the reason for the outcome; None where it isn't known."""
+    """Return the reason for a connection's outcome; None where it isn't known."""
     said = cause(story)
     return None if said is None or log_cause.is_unclear(said) else said.finding.reason
 
 
 def local_code(story: Story) -> str | None:
-    """Return the code of our own failure, where that is the cause."""
+    """Return the code of the failure of this machine's own that is the cause; None: none is."""
     said = cause(story)
     text = said.line.said.text if said else _refusal(story)
     ours = local_failure(text) if text else None
@@ -116,7 +116,7 @@ def _ups(story: Story) -> str:
 
 
 def _before(story: Story) -> str:
-    """Return how the last Child SA ended, where another outcome followed it."""
+    """Return in words how a connection's SAs ended before its outcome; "": they didn't."""
     if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
         return ""
     why = "" if log_cause.is_unclear(story.loss) else log_cause.sentence(story.loss)
@@ -127,7 +127,7 @@ def _before(story: Story) -> str:
 
 
 def end(story: Story) -> str:
-    """Return the outcome of a connection in sentences."""
+    """Return a connection's outcome, at the end of the text, in sentences."""
     match story.outcome:
         case Outcome.UP:
             how = "Its keys were renewed" if story.renewed else "It came up"
@@ -151,7 +151,7 @@ def end(story: Story) -> str:
 
 
 def _failed(story: Story, failure: Said) -> str:
-    """Return which attempt failed, and how far it had come."""
+    """Return in a sentence which negotiation failed, and whether it had an IKE SA."""
     another = story.stage is not None and story.failed_in < story.attempts
     which = "the last attempt" if story.attempts > 1 else "it"
     if another:
@@ -183,7 +183,7 @@ def _refused(story: Story) -> str:
 
 
 def _open(story: Story) -> str:
-    """Return how far a negotiation has come at the end of the text."""
+    """Return in words how far a negotiation has come at the end of the text."""
     state = story.stage
     if state is None:
         return "The text ends before an answer, or a failure."

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def is_log(text: str) -> bool:
-    """Return whether a text has lines of pluto's log that show what happened to a connection."""
+    """Return whether a text has log lines of pluto's that show what happened to a connection."""
     return bool(log_overview.heading(log_text.read(text)))
 
 
-def told(text: str, *, as_json: bool) -> str:
+def explanation(text: str, *, as_json: bool) -> str:
     """Return the explanation of a text. Raise Failure where it has neither status nor log."""
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
@@ -40,7 +40,10 @@ def told(text: str, *, as_json: bool) -> str:
 
 
 def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
-    """Return the explanation of each answer in a text that has several."""
+    """Return the explanation of a text with several answers of pluto's: of each by itself.
+
+    ``heading``: that of the text's log lines; "": it has none.
+    """
     if as_json:
         found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
         log = log_overview.as_json(read.log)
@@ -63,7 +66,10 @@ _APART: Final = (
 def _with_log(
     lines: list[str], log: log_text.LogText, heading: str, paint: terminal.Paint, wide: int
 ) -> list[str]:
-    """Return the lines about a status, with those about the text's log lines after them."""
+    """Return the lines about a status, followed by those about the text's log lines.
+
+    ``heading``: that of the log lines; "": there are none.
+    """
     if not heading:
         return lines
     title = map(paint.bold, terminal.wrap(heading, wide))
@@ -79,9 +85,9 @@ _NO_STATUS: Final[dict[str, Any]] = {
 
 
 def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:
-    """Return whether there is a status to explain. Raise Failure where there is nothing.
+    """Return whether a text has a status. Raise Failure where it has nothing to explain.
 
-    ``told``: the heading of the log lines, "" without any.
+    ``told``: the heading of its log lines; "": it has none.
     """
     try:
         overview.check(report, tunnels)

@@ -43,7 +43,7 @@ def _log_line(line: str, *, as_json: bool) -> str:
     """Return the explanation of a line of pluto's log; "" where it isn't one."""
     from ipsecwatch.cli.explain import text  # a word needs no table of log lines
 
-    return text.told(line, as_json=as_json) if text.is_log(line) else ""
+    return text.explanation(line, as_json=as_json) if text.is_log(line) else ""
 
 
 def _words_json(found: list[dict[str, Any]]) -> str:
