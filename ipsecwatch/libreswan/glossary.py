@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Other words of pluto's, in plain ones: routing, timers and policy.
+"""Meanings of the words that pluto prints for routing, timers, policies, SAs and bare shunts.
 
 Routing: programs/pluto/routing.c (up to 4.15 connections.c); timers: timer.c; policy: lswlog of
 policy bits, lib/libswan/constants.c. States are in state_table.py.
@@ -32,7 +32,7 @@ ROUTING: Final = {
     "routed-inbound-negotiation": "Only the inbound half is in the kernel, and pluto negotiates.",
     "routed-never-negotiate": "A rule that passes or drops packets, and never becomes a tunnel.",
 }
-"""Routing words; a test holds them complete."""
+"""Routing words; a test checks that none is missing."""
 
 TIMERS: Final = {
     "RETRANSMIT": "A request of ours is unanswered and will be sent again.",
@@ -131,7 +131,7 @@ SHUNTS: Final = {
 
 
 def timer(name: str) -> str | None:
-    """Return what a timer means, by its name in any release."""
+    """Return what a timer means, by its name in any release; None: the name isn't known."""
     m = _OLD_TIMER.fullmatch(name)
     if m is None:
         return None

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The parts of which libreswan's lines begin: prefix, serial, name, instance, suffix, port.
+"""Regular expressions for the parts of a line's beginning: prefix, serial, name, instance, port.
 
     000 #12: "rw"[3] 192.0.2.1:4500 STATE_X (story); …     a state
     000 "rw"[3]:   key: value                              a connection
     "rw"[3] 192.0.2.1 #12: text                            the log
 
-Each part is a piece of a regular expression (with re.ASCII, for its digits). No piece has a group
-of its own: whoever wants what it matches puts it in parentheses. Repetitions are bounded, or stop
-at what the next piece begins with, so that a pattern put together of them takes linear time.
+Each part is a piece of a pattern, for re.ASCII, because of its digits. No piece has a group of its
+own: put it in parentheses to get what it matches. Repetitions are bounded, or stop at what the
+next piece begins with, so that a pattern made of these pieces takes linear time.
 """
 
 from __future__ import annotations
@@ -20,35 +20,39 @@ PREFIX: Final = r"(?:\d{3} )?"
 NUMBER: Final = r"\d{1,10}"
 """A serial without its mark (``#12`` of an SA, ``$12`` of a connection), or an instance's number.
 
-The mark is a pattern's own: up to 3.23 whack may lose the ``#`` at the begin of a line.
+Each pattern adds the mark itself: up to 3.23 whack may lose the ``#`` at the beginning of a line.
 """
 
 
 def name(*, without: str = "", length: str = "*") -> str:
-    """Return the piece for a connection's name between its quotes, in which no quote can be.
+    """Return the piece for a connection's name without its quotes; a name contains no quote.
 
-    Where more than one line may follow, it must be ``without`` a line feed, too.
+    ``without`` are further characters that it must not match, as a line feed where more lines may
+    follow.
     """
     return f'[^"{without}]{length}'
 
 
 def instances(most: int | None = None) -> str:
-    """Return the piece for the instance numbers behind a name: mostly none, in 5.x up to two."""
+    """Return the piece for the instance numbers behind a name, at ``most`` so many.
+
+    Most names have none; 5.x prints up to two.
+    """
     return rf"(?:\[{NUMBER}\])" + ("*" if most is None else f"{{0,{most}}}")
 
 
 def suffix(*, without: str = "") -> str:
-    """Return the piece for what an instance's name carries: its peer, perhaps with both clients.
+    """Return the piece for what follows an instance's name: its peer, perhaps with both clients.
 
-    It is at most three words. A comma at the end of one, or an @ in it, stands in the other kinds
-    of lines about an SA.
+    It has at most three words. A word with an @ in it, or a comma at its end, isn't matched: such
+    words belong to other kinds of lines about an SA. ``without`` are further such characters.
     """
     return f"(?: [^ @{without}]*[^ @,{without}]){{0,3}}?"
 
 
 PORT: Final = r"\d{1,5}"
 TCP: Final = r"\(tcp\)"
-"""What stands behind the port where IKE goes over TCP, from 4.0 on."""
+"""What is printed behind the port where IKE goes over TCP, from 4.0 on."""
 
 SELECTOR: Final = r"[0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?"
 """One end of a shunt: an address, its prefix, up to 3.29 a port."""

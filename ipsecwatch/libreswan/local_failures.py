@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What of our own is in the way of a tunnel, told apart by the beginning of pluto's log line.
+"""Failures of a tunnel whose cause is on this machine, found by the beginning of pluto's log line.
 
-No peer refuses anything there, and its administrator has nothing to compare. Source: messages of
+The peer refused nothing there, and its administrator has nothing to compare. Source: messages of
 programs/pluto in 3.18 to 5.4.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class LocalFailure:
-    """Something of our own that is missing or in the way: a code, a sentence, a next step."""
+    """A failure whose cause is on this machine: a code, a sentence, and what to do next."""
 
     code: str
     sentence: str
@@ -202,7 +202,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], LocalFailure], ...]:
-    """Compile the patterns when there is a line to look at: few texts have one."""
+    """Return the compiled patterns. They are compiled at the first call: few texts need them."""
     return tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
 
 
@@ -211,5 +211,8 @@ LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for failure, _ in _BEGINS))
 
 
 def local_failure(text: str) -> LocalFailure | None:
-    """Return what of our own a line, without its connection's name, says to be in the way."""
+    """Return the failure on this machine that a log line reports, or None if it reports none.
+
+    ``text`` is the line without the connection's name at its beginning.
+    """
     return next((failure for p, failure in _patterns() if p.match(text)), None)

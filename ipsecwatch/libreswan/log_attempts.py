@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a piece of pluto's log tells of each connection: attempts, how the last one ended, and why.
+"""What a piece of pluto's log shows of each connection: its attempts, and how and why they ended.
 
-Unlike tracking/, which has polls and takes the log for the reason alone, this has nothing but the
-text: a tunnel of which the text says that it came up is not known to be up now.
+tracking/ has polls, and uses the log for reasons only. This has nothing but the text: where it
+says that a tunnel came up, it isn't known whether the tunnel is up now.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Outcome(Enum):
-    """How the last attempt of a connection ended, as far as a text goes."""
+    """How a connection's last attempt ended, as far as a text shows."""
 
     UP = auto()
     """A Child SA was established, and nothing says that it ended."""
     RENEWAL_FAILED = auto()
-    """The same, and a negotiation failed since, while it was there."""
+    """A Child SA was established and is there, and a later negotiation failed."""
     FAILED = auto()
     LOST = auto()
     """Its SAs ended."""
@@ -43,12 +43,12 @@ class Outcome(Enum):
     NOT_LOADED = auto()
     """Its settings were refused."""
     NOTHING = auto()
-    """The text has lines of it, and none says how it is."""
+    """The text has lines about it, and none says how an attempt went."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One line, and what it is evidence of."""
+    """One line of a log, with what it is evidence of."""
 
     line: LogTextLine
     finding: Finding
@@ -56,20 +56,20 @@ class Said:
 
 @dataclass(slots=True)
 class Story:
-    """What a text tells of one connection."""
+    """What a text shows of one connection, with what is needed to read its further lines."""
 
     name: str
     """As pluto names it, with the instance; empty: the text doesn't."""
     attempts: int = 0
     """Negotiations begun by us."""
     came_up: int = 0
-    """Child SAs established, but for those that took another's place."""
+    """Child SAs that were established, without those that replaced another one."""
     renewed: bool = False
-    """The last Child SA took another's place in a rekey."""
+    """The last Child SA replaced another one in a rekey."""
     ike: int | None = None
     """The IKE SA of the last attempt, if it was established."""
     failure: Said | None = None
-    """What explains the last attempt that failed, if it came to no Child SA since."""
+    """Why the last attempt failed, if no Child SA was established since."""
     loss: Said | None = None
     """What ended the last Child SA, if none came since."""
     refused: str = ""
@@ -93,7 +93,7 @@ class Story:
     """IKEv1 SAs (phase 1) that were established."""
     last: LogTextLine | None = None
     begun: int | None = None
-    """An IKE SA of which the first Child belongs to the same attempt."""
+    """The IKE SA whose first Child SA belongs to the same attempt."""
 
     @property
     def outcome(self) -> Outcome:
@@ -116,7 +116,10 @@ class Story:
 
 
 def stories(lines: Sequence[LogTextLine]) -> list[Story]:
-    """Return what each connection's lines say, in the order of its first line."""
+    """Return what a text shows of each connection, in the order of their first lines.
+
+    Connections whose lines say nothing about an attempt are left out.
+    """
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
     dead = -_NEAR
@@ -127,7 +130,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
             continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
-        _note(story, line)
+        _note_progress(story, line)
         if finding is None:
             continue
         if finding.rekeyed is not None:
@@ -137,7 +140,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
         if finding.end is LossKind.AMBIGUOUS and i - dead < _NEAR:
             dead = i
             continue  # the lines before say why
-        _take(story, Said(line, finding), rekeyed, found.values())
+        _note_evidence(story, Said(line, finding), rekeyed, found.values())
     return [s for s in found.values() if s.outcome is not Outcome.NOTHING]
 
 
@@ -158,8 +161,8 @@ _ENDS: Final = re.compile(r".{0,60}(?:timeout exceeded|established)")
 _REFUSED: Final = "failed to add connection"
 
 
-def _note(story: Story, line: LogTextLine) -> None:
-    """Record a line that is no evidence, for what it says beside that."""
+def _note_progress(story: Story, line: LogTextLine) -> None:
+    """Record what a line says besides its evidence: what was sent, the peer, retries, a refusal."""
     text = line.said.text
     if _RETRANSMISSION.match(text):
         story.retransmissions += 1
@@ -176,15 +179,18 @@ def _note(story: Story, line: LogTextLine) -> None:
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
-    """Return the state of an SA that is being negotiated."""
+    """Return the state of a negotiation of which a line reports a message sent, else None."""
     stage = log_text.stage(line.said)
     if stage is None or stage.stage is Stage.ESTABLISHED or _ENDS.match(line.said.text):
         return None
     return stage
 
 
-def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Record what a line is evidence of."""
+def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
+    """Record what a line is evidence of, each kind of event in its own way.
+
+    ``rekeyed`` are the IKE SAs that were replaced, ``all_`` all connections of the text.
+    """
     serial = said.line.said.serial
     match said.finding.event:
         case LogEvent.ATTEMPT:
@@ -205,13 +211,13 @@ def _take(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
         case LogEvent.LOADED:
             story.refused = ""
             if not story.came_up:
-                story.loss = None  # loaded anew, and nothing that the text knows of ended
+                story.loss = None  # loaded again, and nothing that the text mentions ended
         case LogEvent.LOSS:
             _lose(story, said, rekeyed, all_)
 
 
 def _begin(story: Story, finding: Finding, serial: int | None) -> None:
-    """Begin an attempt; a phase 2 that follows its phase 1 is part of the same."""
+    """Record that we began a negotiation: a new attempt, or phase 2 of the attempt so far."""
     if finding.using is not None and finding.using == story.begun:
         story.begun = None
         return
@@ -223,12 +229,13 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
 
 
 def _fail(story: Story, said: Said) -> None:
-    """Record a failure: the one that explains most counts, and of two equal ones the last.
+    """Record a failure of the current attempt, if it explains more than one recorded before.
 
-    Of two lines about one cause the first counts: it mostly says more.
+    The weight decides; of equal ones with different reasons the last one counts, of two lines with
+    the same reason the first one, which mostly says more.
     """
     if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
-        return  # phase 1 ends as well as, or before, the Child
+        return  # an IKEv1 phase 1 that ends is no failure
     before = story.failure
     if before is None or story.failed_in != story.attempts or _says_more(said, before):
         story.failure, story.failed_in = said, story.attempts
@@ -236,6 +243,7 @@ def _fail(story: Story, said: Said) -> None:
 
 
 def _says_more(said: Said, before: Said) -> bool:
+    """Return whether a failure is to replace the one that was recorded before."""
     now, then = said.finding, before.finding
     if now.weight is then.weight:
         return now.reason is not then.reason or now.reason is Reason.OTHER
@@ -243,7 +251,10 @@ def _says_more(said: Said, before: Said) -> bool:
 
 
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Record the end of an SA, unless another SA had taken its place before."""
+    """Record the end of an SA, unless another SA had replaced it before.
+
+    The Child SA may belong to another connection than the one that the line names.
+    """
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
     if serial is not None and _replaced(owner, serial, said.finding, rekeyed):
@@ -254,14 +265,14 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     had = bool(owner.children)
     _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
-        return  # what ends is what failed
+        return  # the SA that ends is the failed attempt's
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
         owner.loss = said
     owner.stage, owner.ike = None, None
 
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
-    """End all SAs: pluto stops, or another one starts, and its serials begin at 1 again."""
+    """Record that all SAs ended, because pluto stops, or starts and counts serials from 1 again."""
     starts = line.text.startswith("Starting")
     reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
     for story in all_:
@@ -274,13 +285,13 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
 
 
 def _drop(owner: Story, ended: set[int]) -> None:
-    """Drop Child SAs that ended."""
+    """Record that these SAs, as far as they are Child SAs of a connection, have ended."""
     owner.past |= ended & owner.children
     owner.children -= ended
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
-    """Return whether an SA that ends has a successor, or nothing that depends on it."""
+    """Return whether the end of an SA is no loss: it has a successor, or no Child SA needs it."""
     if serial in rekeyed or (
         serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
     ):
@@ -291,5 +302,8 @@ def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) ->
 
 
 def _explains(finding: Finding, cause: Finding) -> bool:
-    """Return whether an end is a better word for the cause: the first one counts."""
+    """Return whether a line explains an end better than the first line about it.
+
+    It does if it has the same reason and more weight.
+    """
     return finding.reason is cause.reason and finding.weight > cause.weight

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a line of pluto's log is about, and what it is evidence of: log_table.py, looked up."""
+"""Find out what a line of pluto's log is about, and what it is evidence of, with log_table.py."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLine:
-    """A log line, taken apart."""
+    """A log line about a connection, split into its parts."""
 
     name: str
     """The connection as pluto names it, with the instance: ``rw[3]``."""
@@ -84,9 +84,10 @@ def parse_line(line: str) -> ConnectionLine | None:
 
 
 def is_evidence(line: str) -> bool:
-    """Return whether a line of pluto's log tells anything of a connection, or of pluto itself.
+    """Return whether a line of pluto's log says that something happened to a connection or pluto.
 
-    Others (a stranger's packets, progress, what is for developers) are no reason to look at pluto.
+    The other lines (about a stranger's packets, progress, or for developers) are no reason to ask
+    pluto.
     """
     said = parse_line(line)
     return (interpret_daemon(line) if said is None else interpret(said)) is not None
@@ -98,7 +99,7 @@ _Index = dict[str, tuple[tuple[str, LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
-    """Return the patterns by the first word of what they match, in the table's order."""
+    """Return the table's rows by the first word that they match, each with its pattern's rest."""
     index: _Index = {}
     for row in table:
         heads, _, rest = row.pattern.partition(" ")
@@ -109,7 +110,7 @@ def _index(table: Iterable[LogWording]) -> _Index:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern when the first line comes that may fit: all of them take 15 ms."""
+    """Return a compiled pattern. It is compiled at its first use: all of them take 15 ms."""
     return re.compile(pattern)
 
 
@@ -120,26 +121,30 @@ _DAEMON: Final = _index(DAEMON_TABLE)
 def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
     """Return what a line about a connection is evidence of, or None if it is no evidence.
 
-    ``phase1``: the line is about an IKEv1 SA (phase 1) under which a Child was asked for (Quick
-    Mode), by whomever, so that what is refused is no longer the identity or the secret.
+    ``phase1``: the line is about an IKEv1 SA (phase 1) under which either side has begun a Quick
+    Mode, so that a refusal is no longer about the identity or the secret.
     """
     found = _find(_CONNECTIONS, said.text)
     return _complete(*found, phase1=phase1) if found else None
 
 
 def interpret_daemon(text: str) -> Finding | None:
-    """Return what a line about no connection is evidence of, by its beginning; None: of nothing."""
+    """Return what a line that names no connection is evidence of, or None if it is no evidence."""
     found = _find(_DAEMON, text)
     return _complete(*found, phase1=False) if found else None
 
 
 def find_wording(text: str, *, daemon: bool = False) -> LogWording | None:
-    """Return the row for the text behind a connection's name, or for a line that has none."""
+    """Return the table's row that fits a text, or None.
+
+    ``text`` is what follows a connection's name, or for ``daemon`` a whole line without one.
+    """
     found = _find(_DAEMON if daemon else _CONNECTIONS, text)
     return found[0] if found else None
 
 
 def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
+    """Return the first row whose pattern fits a text, with the match, or None."""
     head, _, rest = text.partition(" ")
     if _STATE.fullmatch(head):
         head, rest = "STATE:", text
@@ -150,7 +155,7 @@ def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
 
 
 def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding | None:
-    """Fill in what the line itself says."""
+    """Return a row's finding with the values that the line itself contains; None: no evidence."""
     finding, groups = row.finding, match.groupdict()
     if not groups:
         return finding
@@ -172,7 +177,7 @@ def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding
 
 
 def _meaning(note: str, finding: Finding, *, phase1: bool) -> Reason | None:
-    """Return what a notification is evidence of, or None if it is no evidence."""
+    """Return the reason that an error notification's name (``note``) shows; None: no evidence."""
     if note == "INVALID_ID_INFORMATION" and phase1:
         return Reason.TRAFFIC_SELECTORS
     if note == "PAYLOAD_MALFORMED" and (phase1 or finding.version != 1):

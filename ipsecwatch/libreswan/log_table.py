@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: MIT
-r"""What pluto's log lines say: one table of wordings, from libreswan 3.18 to 5.4 and main.
+r"""What pluto's log lines mean: one table of wordings, from libreswan 3.18 to 5.4 and main.
 
 Each row is one wording, with the first and the last release that has it (``main`` is the
 development branch after 5.4), and what it means. A wording is a pattern for the text behind the
 connection's name and goes no further than pluto's own words: what a peer chose (identities, user
-names, certificates' subjects, messages) stands behind them, and is never looked at. So each
-pattern begins with the fixed first word of a message, by which it is found, and few of the lines
-that pluto writes meet a pattern at all. The few messages that tell their result after a name are
-matched up to their very end.
+names, certificates' subjects, messages) follows them, and is not matched. Each pattern begins
+with the fixed first word of a message. The patterns are found by it, so that for most lines none
+is tried. The few messages that have their result after a name are matched up to their very end.
 
 A pattern is: the first word, or several of which one (``a|b``), one blank, and a regular
 expression for what follows it. ``STATE:`` is any first word that is a state's name
@@ -60,22 +59,22 @@ class LogEvent(Enum):
 
 
 class Weight(IntEnum):
-    """How much a line explains, beside others of one attempt or of one end."""
+    """How much a line explains, compared with others about the same attempt or the same end."""
 
     SILENCE = 0
     GUESS = 1
     """pluto's guess, or ours, at what silence means."""
     NETWORK = 2
-    """Somebody on the way says that it doesn't get through. Nobody proves it."""
+    """A router or this machine's network reports an error. Anybody may have sent it."""
     ECHO = 3
-    """What one side tells the other of a refusal; the words before it say more."""
+    """A notification that one side sends the other about a refusal; earlier lines say more."""
     REFUSAL = 4
     LOCAL = 5
-    """Our own kernel, configuration or secrets are in the way, whatever the peer says."""
+    """Our own kernel, configuration or secrets are the cause, whatever the peer says."""
 
 
 class LossKind(Enum):
-    """What ended, where a line is of a LOSS."""
+    """What ended, where a line reports a LOSS, and how certain its cause is."""
 
     ANY = auto()
     """All that the line names (``Subject``)."""
@@ -93,27 +92,27 @@ class Began(Enum):
     PEER = auto()
     """The peer: we are the responder, or answer its request."""
     EITHER = auto()
-    """The words are the same for both: the SA's own role tells (an ATTEMPT with its serial)."""
+    """The words are the same for both: an earlier ATTEMPT with the SA's serial decides."""
 
 
 class Proof(Enum):
-    """How sure it is that the peer caused a line, and nobody else."""
+    """Who can have caused a line: this machine, anybody, or only the authenticated peer."""
 
     LOCAL = auto()
-    """No peer has a part in it: our own configuration, kernel, timers, secrets or administrator."""
+    """This machine alone: its configuration, kernel, timers, secrets or administrator."""
     NONE = auto()
     """An unauthenticated packet: anybody who can send us one can cause the line."""
     EXCHANGE = auto()
-    """Under an IKE SA's keys, from somebody who hasn't proved (yet) who it is.
+    """An encrypted message from a peer that hasn't authenticated itself (yet).
 
     If we began, that is whoever answers at the peer's address; if the peer did, anybody.
     """
     PEER = auto()
-    """In an authenticated exchange: from a peer that has proved who it is."""
+    """The peer, in an authenticated exchange."""
 
 
 class Subject(Enum):
-    """What a line names, to which its evidence belongs."""
+    """What a line is evidence about."""
 
     SA = auto()
     """One SA: ``Finding.ended``, else the serial at the line's beginning."""
@@ -131,7 +130,7 @@ class Subject(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one line is evidence of: a row's columns, and what the line itself says."""
+    """What one line is evidence of: the values of its row, and those that the line contains."""
 
     event: LogEvent
     reason: Reason = Reason.NONE
@@ -141,13 +140,13 @@ class Finding:
     proof: Proof = Proof.LOCAL
     subject: Subject = Subject.SA
     version: int | None = None
-    """IKE's, where the words tell."""
+    """IKE's, where the words show it."""
     ended: int | None = None
     """The SA that ends, where it isn't the one that the line is about."""
     using: int | None = None
     """The IKE SA through which a Child is negotiated or carried."""
     rekeyed: int | None = None
-    """The IKE SA in whose place another comes."""
+    """The IKE SA that another one replaces."""
     address: str | None = field(default=None, compare=False)
     """The local address that is named (``Subject.ADDRESS``)."""
     host: str | None = field(default=None, compare=False)
@@ -155,13 +154,13 @@ class Finding:
     other: str | None = field(default=None, compare=False)
     """Another connection that the line names, without its instance.
 
-    Of a line that is about no connection by its beginning: the one that it is about.
+    For a line that doesn't begin with a connection: the one that it is about.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class LogWording:
-    """A row of the table."""
+    """A row of the table: a wording, its releases, and what it is evidence of."""
 
     first: str
     last: str
@@ -215,7 +214,7 @@ NOTIFICATIONS: Final[dict[str, Reason]] = {
     "INVALID_SYNTAX": Reason.OTHER,
     "INVALID_MAJOR_VERSION": Reason.OTHER,
 }
-"""What the names of error notifications mean. Those that aren't here are no evidence."""
+"""The reason that each error notification shows. Those that aren't here are no evidence."""
 
 # fmt: off
 _WE, _PEER = Began.WE, Began.PEER
@@ -312,9 +311,9 @@ LOADING: Final = (
 )
 
 _HOLDS: Final = r"(?:STATE_)?(?:V2_ESTABLISHED_IKE_SA|ESTABLISHED_IKE_SA|PARENT_I3|PARENT_R2)"
-# What carries, or carried, traffic. Two ends aren't here that others always go with: that of an
-# IKEv1 phase 1, which Children outlive, and that of an IKE SA up to 3.32, whose Children are told
-# one by one, and where a rekeyed one can't be told from a lost one.
+# The ends of SAs that carried traffic. Two are left out, because other lines always come with
+# them: that of an IKEv1 phase 1, which Child SAs outlive, and that of an IKE SA up to 3.32, where
+# each Child SA's end is logged, and the end of a rekeyed IKE SA looks like that of a lost one.
 _GOES: Final = (
     r"\((?:(?:STATE_)?(?:(?:V2_)?(?:IPSEC_[IR]|ESTABLISHED_(?:IKE|CHILD)_SA|CHILDSA_DEL"
     r"|CHILD_SA_DELETE)|QUICK_[IR]2)|established IKE SA)\)"
@@ -398,8 +397,8 @@ LOSSES: Final = (
         ("3.18", MAIN, "received whack to delete connection by (?:user|id) ",
          "received whack to delete connection by user "),
     ),
-    # By hand; but a liveness action, an interface that went, or a peer that comes anew from
-    # elsewhere are followed by it, too
+    # By hand; but it also follows a liveness action, an interface that has gone, or a peer that
+    # connects again from elsewhere
     *_rows(
         replace(_BY_HAND, end=LossKind.AMBIGUOUS, subject=Subject.CONNECTION),
         ("3.18", MAIN, "terminating SAs using this connection"),
@@ -428,7 +427,7 @@ LOSSES: Final = (
          "received Delete SA payload: expire CHILD SA #"),
         ("5.0", MAIN, r"received Delete SA payload via #\d", "received Delete SA payload via "),
     ),
-    # --- the same identity came anew: an instance goes before its SAs do ----------------------
+    # --- the same identity connects again: an instance ends before its SAs do -----------------
     *_rows(
         replace(_LOSS, reason=Reason.REPLACED, began=_PEER, proof=Proof.PEER,
                 subject=Subject.CONNECTION),
@@ -445,17 +444,17 @@ LOSSES: Final = (
          "received hard EXPIRE for (?!.{0,300}; (?:already hard expired|deleting old SA))",
          "received % EXPIRE for "),
     ),
-    # --- told to go elsewhere ---------------------------------------------------------------
+    # --- redirected to another gateway ------------------------------------------------------
     *_rows(
         replace(_LOSS, reason=Reason.OTHER, began=_PEER, proof=Proof.PEER),
         ("5.0", MAIN, r"INFORMATIONAL \w+ redirects to new gateway ", "redirects to new gateway "),
         ("4.6", "4.15", "initiating active session redirect to new gateway ",
          "initiating % to new gateway (address: "),
     ),
-    # --- what every end is followed by ------------------------------------------------------
+    # --- what follows every end -------------------------------------------------------------
     *_rows(
-        # From 5.0 on: by hand (--down-child, --down-ike, --deletestate), where nothing else is
-        # said before it; a lifetime of a Child SA that ran out isn't
+        # From 5.0 on: by hand (--down-child, --down-ike, --deletestate), where no other line
+        # precedes it; no line precedes the end of a Child SA's lifetime either
         replace(_BY_HAND, end=LossKind.UNEXPLAINED),
         ("5.0", MAIN, "sent INFORMATIONAL request to delete (?:IKE|established Child) SA",
          "sent INFORMATIONAL request to delete "),

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Log lines of pluto's in a text that somebody saved or pasted, whatever stands in front of them.
+"""Find pluto's log lines in a text that somebody saved or pasted, whatever prefixes they have.
 
 The same lines come from pluto's log, by way of syslog or the journal, and from ``ipsec up`` at a
-terminal, where whack puts a number in front of each up to 4.15. In a paste a status may stand
-among them, or what its author wrote about it.
+terminal, where whack prints a number in front of each up to 4.15. A pasted text may also contain a
+status, or what its author wrote.
 
-A line is taken for one of pluto's by its beginning alone, once all prefixes are off: what a peer
-chose stands behind it.
+Whether a line is pluto's is decided by its beginning alone, without its prefixes: what a peer
+chose comes later in the line.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
 @cache
 def _prefixes() -> tuple[re.Pattern[str], ...]:
-    """Compile what may stand in front: a status as libreswan printed it needs none of them."""
+    """Return the patterns of prefixes, compiled at the first call: many texts don't need them."""
     patterns = (
         (
             rf"<\d{{1,3}}>\d{{1,2}} \S{{1,60}} \S{{1,255}} \S{{1,48}} \S{{1,128}} \S{{1,32}} "
@@ -88,13 +88,13 @@ class _Bare:
     stamp: str = ""
     """When it was logged, as printed; empty: the text doesn't say."""
     marked: bool = False
-    """Whether a prefix of a log's, or of whack's other than that of a status, stood there."""
+    """Whether it had a prefix of a log, or one of whack's other than that of a status."""
     is_plutos: bool = False
     """Whether the prefix says that pluto wrote it."""
 
 
 def _bare(line: str) -> _Bare:
-    """Remove all that stands in front of a line of pluto's."""
+    """Return a line without its prefixes: quotation marks, time, host, program, whack's number."""
     stamp, marked, plutos = "", False, False
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
@@ -115,7 +115,7 @@ def _bare(line: str) -> _Bare:
 
 @dataclass(frozen=True, slots=True)
 class LogTextLine:
-    """A line of a log in a text."""
+    """A line of pluto's log about a connection, or about pluto itself, in a text."""
 
     number: int
     """Its number in the text, from 1 on."""
@@ -150,7 +150,7 @@ class LogText:
     others: int = 0
     """Lines of pluto's log that are about no connection."""
     guessed: bool = False
-    """It had lost its line ends, and where lines begin is a guess."""
+    """The text had lost its line ends, and where lines begin is a guess."""
 
     @property
     def is_log(self) -> bool:
@@ -167,7 +167,7 @@ _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
 
 
 def read(text: str) -> LogText:
-    """Return the log lines of a text, and all its other lines unchanged as the rest."""
+    """Split a text into its log lines and the rest, which has all its other lines unchanged."""
     raw, whole = text.split("\n"), plain(text)
     relined = _relined(whole)
     clean = _unbarred(relined.split("\n"))
@@ -184,7 +184,7 @@ def read(text: str) -> LogText:
 
 
 class _Found:
-    """What has been found so far in the lines of a text."""
+    """Sorts the lines of a text into log lines, lines about packets, and others."""
 
     def __init__(self, text: Sequence[str]) -> None:
         self._text = text
@@ -196,19 +196,23 @@ class _Found:
         self.taken: set[int] = set()
 
     def sort(self) -> None:
-        """Sort all lines of the text."""
+        """Sort all lines of the text.
+
+        If none is pluto's by its beginning, look for sentences of pluto without their beginning.
+        """
         for i, line in enumerate(self._text):
             if i not in self.taken and line and not line.isspace():
-                self._take(i, _bare(line))
+                self._sort_line(i, _bare(line))
         if self.lines or self.packets or self.others:
             self.taken |= self._foreign
         else:
             self.lines = _bare_sentences(self._text)
             self.taken = {x.number - 1 for x in self.lines}
 
-    def _take(self, i: int, bare: _Bare) -> None:
+    def _sort_line(self, i: int, bare: _Bare) -> None:
+        """Add one line to the lines that it belongs to."""
         if (said := _said(bare)) is not None:
-            self._take_connection(i, bare, said)
+            self._add_connection(i, bare, said)
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
             self.taken.add(i)
             self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
@@ -220,7 +224,8 @@ class _Found:
             self.others += bare.is_plutos
             (self.taken if bare.is_plutos else self._foreign).add(i)
 
-    def _take_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
+    def _add_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
+        """Add a line about a connection, with the following lines that were wrapped off it."""
         whole, pieces = _continued(said, self._text, i, bare)
         self.taken.update(range(i, i + 1 + pieces))
         said = parse_line(whole) or said if pieces else said
@@ -231,7 +236,10 @@ _OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
-    """Return pluto's sentences about a failure, in a text that has nothing else of its log."""
+    """Return the lines of a short text that are sentences of pluto about a failure, nothing else.
+
+    They have lost the connection's name at their beginning. A longer text gives none.
+    """
     if len(lines) > _SHORT_TEXT:
         return []
     found = []
@@ -245,11 +253,11 @@ def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
 
 
 _SHORT_TEXT: Final = 40
-"""Lines of a text in which a sentence of pluto's is looked for that lost its beginning."""
+"""The most lines of a text in which sentences without their beginning are looked for."""
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
-    """Split a line about a connection. Return None if it isn't a line of the log."""
+    """Split a log line about a connection into its parts. Return None if it isn't a log line."""
     text = _completed(bare.text)
     if (m := _ADD.match(text)) is not None:
         return ConnectionLine(m[1], m[1], None, f"failed to add connection: {m[2]}")
@@ -260,12 +268,12 @@ def _said(bare: _Bare) -> ConnectionLine | None:
         return nameless if (m or bare.marked) and interpret(nameless) is not None else None
     if said.base.startswith("/") or _is_status(said):  # "/etc/ipsec.secrets" line 3: …
         return None
-    known = said.serial is not None or bare.marked or _means(said)
+    known = said.serial is not None or bare.marked or _is_known(said)
     return said if known else None
 
 
 def _is_status(said: ConnectionLine) -> bool:
-    """Return whether a line is one of the connection list, perhaps damaged."""
+    """Return whether a line belongs to a status's list of connections. It may be damaged."""
     if said.serial is not None:
         return False
     text = said.text
@@ -277,8 +285,8 @@ def _is_status(said: ConnectionLine) -> bool:
 _PROPOSALS: Final = re.compile(r" {1,4}\d{1,3}:(?:IKE|ESP|AH)[=:]")
 
 
-def _means(said: ConnectionLine) -> bool:
-    """Return whether somebody who knows pluto's log knows this line."""
+def _is_known(said: ConnectionLine) -> bool:
+    """Return whether pluto logs such a text about a connection, whether or not it is evidence."""
     return (
         interpret(said) is not None
         or bool(_KNOWN.match(said.text))
@@ -287,7 +295,7 @@ def _means(said: ConnectionLine) -> bool:
     )
 
 
-# What pluto says of a connection and isn't evidence of anything.
+# What pluto logs about a connection that is no evidence.
 _KNOWN: Final = re.compile(
     r"added |adding |failed to add connection|deleting |unroute-|route-|terminating |initiating "
     r"|sent |sending |received |retransmi|scheduling |starting keying attempt|reviving |loaded "
@@ -298,13 +306,13 @@ _KNOWN: Final = re.compile(
 
 
 def _may_be_status(text: str) -> bool:
-    """Return whether a line may stand in the answer to a command, which somebody logged."""
+    """Return whether a line may belong to a command's output that somebody logged."""
     if text[3:4] == " " and text[:3].isdigit():
         text = text[4:]
     return not text.strip() or text[0] in '"#' or sections.known(text)
 
 
-# --- Lines that suffered -----------------------------------------------------------------------
+# --- Lines that were damaged -------------------------------------------------------------------
 
 _HEAD: Final = re.compile(
     rf'(?<=\s)(?:\d\d\d "{_WORD}"{_INSTANCES}(?=[ :])'
@@ -313,10 +321,10 @@ _HEAD: Final = re.compile(
 
 
 def _relined(text: str) -> str:
-    """Insert the line ends that a log has lost.
+    """Return a text with a line end in front of each beginning of a log line, if it lost them.
 
-    A head within a line may be a peer's words, so that is done only where there are far more heads
-    than lines, and is to be told.
+    What looks like a beginning within a line may be a peer's words. So a text is changed only if it
+    has far more beginnings than lines, and the user has to be told.
     """
     heads = len(_HEAD.findall(text))
     lines = sum(not line.isspace() for line in text.split("\n") if line)
@@ -327,7 +335,10 @@ _FAR_MORE: Final = 2
 
 
 def _unbarred(lines: list[str]) -> list[str]:
-    """Remove ``|``, pluto's mark of debugging, where it is a mark of quotation: on every line."""
+    """Return lines without the ``|`` of a quotation, if all begin with it.
+
+    On single lines it is pluto's mark of debugging.
+    """
     begins = [line.startswith("|") for line in lines if line.strip()]
     if len(begins) < 2 or not all(begins):
         return lines
@@ -338,7 +349,10 @@ _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 
 
 def _completed(text: str) -> str:
-    """Complete a notification's name, which ``journalctl`` cuts at the edge of the terminal."""
+    """Return a line with its last word completed, if that is the begin of a notification's name.
+
+    ``journalctl`` cuts lines at the edge of the terminal.
+    """
     m = _CUT.search(text)
     if m is None:
         return text
@@ -347,11 +361,11 @@ def _completed(text: str) -> str:
 
 
 def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
-    """Return a line with what a terminal or a mail wrapped off it, and how many pieces that were.
+    """Return a line with the following lines that were wrapped off it, and their number.
 
-    Nobody can say of a line behind the last one of a log whether it is a piece of it, or what
-    somebody wrote. It is taken for a piece where the log says something with it that pluto says.
-    A mail program breaks lines at a blank, a terminal anywhere.
+    A line that follows may also be what the author wrote. It counts as a piece only if both
+    together are a wording of pluto that is evidence. A mail program breaks lines at a blank, a
+    terminal anywhere. ``at`` is the index of the line, ``bare`` the line without its prefixes.
     """
     if interpret(said) is not None:
         return bare.text, 0
@@ -372,7 +386,7 @@ _MOST_PIECES: Final = 3
 
 
 def _begins(line: str) -> bool:
-    """Return whether a line of its own begins here."""
+    """Return whether a line is the begin of a log line or of a status line, not a wrapped piece."""
     bare = _bare(line)
     return (
         bare.text.startswith(('"', "#", "packet from "))
@@ -383,7 +397,7 @@ def _begins(line: str) -> bool:
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
-    """Return lines in order of time: ``journalctl -r`` has the newest first."""
+    """Return lines in the order of time: ``journalctl -r`` prints the newest first."""
     stamps = [x.stamp for x in lines if x.stamp]
     steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
     backwards = steps.count(1) > steps.count(-1) and _same_shape(stamps)
@@ -391,17 +405,20 @@ def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
 
 
 def _same_shape(stamps: Sequence[str]) -> bool:
-    """Return whether times of one day, or ISO dates, are all there is: these compare as texts."""
+    """Return whether all times have one form that can be compared as text.
+
+    That is times of one day, or ISO dates.
+    """
     shapes = {re.sub(r"\d", "0", stamp) for stamp in stamps}
     days = {re.split(r"[T ]?\d{1,2}:", stamp)[0] for stamp in stamps}
     return len(shapes) == 1 and (len(days) == 1 or stamps[0][:2] == "20")
 
 
-# --- What lines say beside evidence ------------------------------------------------------------
+# --- What lines say besides evidence -----------------------------------------------------------
 
 
 def stage(said: ConnectionLine) -> StateInfo | None:
-    """Return the state that a line says its SA to be in: the last message that was sent.
+    """Return the state of its SA that a line reports with the last message sent, or None.
 
     ``STATE_MAIN_I2: sent MI2, expecting MR2`` (to 3.32), ``sent Main Mode I2`` (from 4.0 on).
     """
@@ -413,9 +430,9 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
-    """Yield the lines of one pluto, each with what it is evidence of."""
+    """Yield the lines of one run of pluto, each with what it is evidence of; None: of nothing."""
     quick: set[int | None] = set()
-    """IKEv1 SAs under which a Child was asked for."""
+    """IKEv1 SAs under which a Quick Mode has begun."""
     for line in lines:
         found = interpret(line.said, phase1=line.said.serial in quick)
         if found is not None and found.event is LogEvent.CHILD_REQUESTED:

@@ -258,7 +258,11 @@ _SHORT: Final = {
 
 
 def _spelt(word: str) -> str:
-    """Write a word as the tables do: any case, and - or a blank for _ (RFC 2408 has -)."""
+    """Return a notification's name as the tables spell it, from any usual spelling.
+
+    That is any case, - or a blank for _ (RFC 2408 has -), pluto's prefixes, strongSwan's short
+    names.
+    """
     plain = word.strip().upper().replace("-", "_").replace(" ", "_")
     for prefix in ("V1N_", "V2N_", "ISAKMP_N_"):
         plain = plain.removeprefix(prefix)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Text that went through a terminal, a mail, a ticket or a web page on its way to us."""
+"""Clean up text that was copied from a terminal, a mail, a ticket or a web page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 
 
 def plain(text: str) -> str:
-    """Remove colours, and write quotes, entities and line ends as pluto does."""
+    """Return a text without terminal colours, and with pluto's form of quotes and line ends.
+
+    HTML entities are replaced by their characters.
+    """
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     text = _GUILLEMETS.sub('"', text).translate(_QUOTES)
     return html.unescape(text) if any(entity in text for entity in _ENTITIES) else text

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The releases of libreswan that the tables are about, in order. The one list of them."""
+"""The releases of libreswan that the tables are about, oldest first. This is their only list."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every state that pluto prints, from 3.18 to 5.4 and main: data, no code beyond the look-up.
+"""Every state that pluto prints, from 3.18 to 5.4 and main: a table, and functions to look it up.
 
 Source: libreswan's programs/pluto/state_db.c, ikev1_states.c, ikev2_states.c (earlier:
 constants.c) at each tag. A version range is the first and the last tag with exactly that text;
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A text and the releases that print it."""
+    """A text, with the first and the last release that prints it."""
 
     text: str
     first: str
@@ -644,7 +644,7 @@ UNCOUNTED: Final = frozenset(w.text for s in STATE_TABLE if not s.counted for w 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a state line's name and story say; None where they don't."""
+    """What a state line's name and story mean; None where they leave it open."""
 
     ike_version: int | None
     role: Role | None
@@ -654,7 +654,7 @@ class Meaning:
 
 
 def find(name_or_story: str) -> tuple[StateInfo, ...]:
-    """Return the states that any release prints with this name, or with this story."""
+    """Return the states that some release prints with this name, or with this story."""
     return tuple(
         s
         for s in STATE_TABLE
@@ -664,7 +664,7 @@ def find(name_or_story: str) -> tuple[StateInfo, ...]:
 
 
 def _agreement(stories: Iterable[StateInfo]) -> Meaning:
-    """Return what all of these states have in common."""
+    """Return the meaning that all of these states have in common."""
     return Meaning(
         _common(s.ike_version for s in stories),
         _common(s.role for s in stories),
@@ -679,7 +679,7 @@ def _common(values: Iterable[T]) -> T | None:
 
 
 def index(table: Iterable[StateInfo]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:
-    """Return what each name means, and what each story means that is printed without a name."""
+    """Return two dictionaries: what each name means, and each story that is printed without one."""
     names: dict[str, list[StateInfo]] = {}
     nameless: dict[str, list[StateInfo]] = {}
     for story in table:
@@ -700,15 +700,15 @@ _BY_NAME, _BY_STORY = index(STATE_TABLE)
 def meaning(name: str | None, story: str) -> Meaning:
     """Return what a state line's name (absent from 5.4 on) and story mean.
 
-    Where several states share a story, only what they agree on is said. A story in no release
-    that we know is classed by its words, and marked as guessed.
+    Where several states share a story, the result has only what they have in common. A story that
+    the table doesn't have is classed by its words, and marked as guessed.
     """
     found = _BY_NAME.get(name) if name is not None else _BY_STORY.get(story)
     return found if found is not None else _guess(f"{name or ''} {story}".lower())
 
 
 def _guess(words: str) -> Meaning:
-    """Guess what an unknown story means, by its words."""
+    """Return what an unknown story probably means, by its words, marked as guessed."""
     v1 = any(
         w in words for w in ("main mode", "aggressive", "quick", "xauth", "mode_cfg", "isakmp")
     )

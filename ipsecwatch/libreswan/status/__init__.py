@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""libreswan's status texts, 3.18 to 5.4 and main, to a Report.
+"""Parse libreswan's status texts, of 3.18 to 5.4 and main, into a Report.
 
-The text is unstable and its makers say so; nothing here counts on order, on the ``NNN`` prefix
-(printed or not depending on release and way), or on a line being there. Lines are recognised by
-their shape. What is not recognised is kept and counted, never guessed at in silence. Where a line
-stands matters only for what is believed of an answer (consistency.py).
+libreswan's authors say that the text may change. So nothing here relies on the order of lines, on
+the ``NNN`` prefix (which depends on release and way), or on the presence of a line. Lines are
+recognised by their shape. What isn't recognised is kept and counted, never guessed without saying
+so. The place of a line matters only for what is believed of an answer (consistency.py).
 """
 
 from __future__ import annotations

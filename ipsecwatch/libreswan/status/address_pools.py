@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``addresspoolstatus``: which addresses pluto has lent, and to whom.
+"""Parse ``addresspoolstatus``: which addresses pluto has lent, and to which connections.
 
 Source: programs/pluto/addresspool.c. A pool's line is followed by two for each lease, the second
 of which names the connection that has it.
@@ -35,14 +35,14 @@ _OWNER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address of a pool that is lent, or was."""
+    """An address of a pool that is lent, or was lent before."""
 
     address: str
     free: bool
     """It was given back."""
     conn_serial: int | None
     reusable_name: str | None
-    """Who gets the same address again; the peer's own words."""
+    """The name of the peer that will get the same address again, as the peer sent it."""
     name: str | None = None
     """The connection that has it; None: there is none any more."""
     instance: tuple[int, ...] = ()
@@ -67,7 +67,7 @@ def is_lease(line: str) -> bool:
 
 
 def pools(lines: Iterable[str]) -> list[Pool]:
-    """Read the pools among the lines of a report that are about no connection and no SA."""
+    """Return the address pools among the lines of a report that are about no connection or SA."""
     found: list[tuple[list[str], list[str]]] = []
     for line in lines:
         if m := _POOL.fullmatch(line):
@@ -78,7 +78,7 @@ def pools(lines: Iterable[str]) -> list[Pool]:
 
 
 def is_whole(lines: Iterable[str]) -> bool:
-    """Return whether each pool lists as many leases as it counts, and says who has each."""
+    """Return whether each pool lists as many leases as it counts, and a connection for each."""
     listed = list(lines)
     named = sum(_OWNER.fullmatch(line) is not None for line in listed)
     counted = [(p.leases, len(p.listed)) for p in pools(listed)]
@@ -91,7 +91,7 @@ def _pool(said: list[str], lines: list[str]) -> Pool:
 
 
 def _leases(lines: Iterable[str]) -> Iterator[Lease]:
-    """Read leases, each from its two lines."""
+    """Yield the leases of a pool, each from its two lines; the second one may be missing."""
     said: re.Match[str] | None = None
     for line in lines:
         if m := _LEASE.fullmatch(line):

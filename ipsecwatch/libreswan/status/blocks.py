@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines that follow each other and begin with the same connection's name."""
+"""Find runs of lines in a text that begin with the same connection's name."""
 
 from __future__ import annotations
 
@@ -28,26 +28,27 @@ class Block:
     text: str
     """The lines."""
     lines: list[str]
-    """The lines without their beginning; a newline in one: there are others among them."""
+    """The lines without their beginning. One that contains a newline has other lines in it."""
     at: int
-    """Where in the text they begin."""
+    """The index in the text where they begin."""
 
     @property
     def key(self) -> str:
-        """What tells a connection from all others."""
+        """The connection's name and instance as printed, without a prefix: unique in an answer."""
         return self.begin if self.begin[0] == '"' else self.begin[4:]
 
     @property
     def end(self) -> int:
-        """Where in the text the next line begins."""
+        """The index in the text where the next line begins."""
         return self.at + len(self.text) + 1
 
 
 def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
     """Return the block of a connection's lines that begins at ``at``, or None if none does.
 
-    ``end`` is where that line ends. With ``likely``, how long the run may well be (the last one
-    was), it is found by leaps, and other lines may be among those that begin alike.
+    ``end`` is where the first line ends. ``likely`` is the block's likely length, as that of the
+    last one: it is then searched in steps of that length, which is faster, but other lines may be
+    among those of the connection. With 0 it ends at the first line that begins differently.
     """
     m = _BEGIN.match(text, at)
     if m is None:
@@ -69,7 +70,7 @@ def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
 
 
 def split(text: str) -> Iterator[Block]:
-    """Return all blocks of a text."""
+    """Yield all blocks of a text, in order."""
     at = 0
     while (end := text.find("\n", at)) >= 0:
         run = take(text, at, end)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``briefconnectionstatus`` (from 5.0 on): a line for each pair of subnets that is up.
+"""Parse ``briefconnectionstatus`` (from 5.0 on): a line for each pair of subnets that is up.
 
 Source: programs/pluto/whack_briefconnectionstatus.c.
 """
@@ -27,13 +27,13 @@ _BRIEF: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What joins two subnets."""
+    """A connection that is up: its two subnets, two hosts, and counters."""
 
     name: str
     instance: tuple[int, ...]
     local_client: str
     remote_client: str
-    """A host that is its own client is named as both."""
+    """The subnets; where a host itself is the end of the tunnel, the host."""
     local_host: str
     remote_host: str
     bytes_in: int | None
@@ -42,12 +42,12 @@ class Brief:
 
 
 def is_brief(line: str) -> bool:
-    """Return whether a line is one of these."""
+    """Return whether a line is one of ``briefconnectionstatus``."""
     return " <==> " in line[:420] and _BRIEF.fullmatch(line) is not None
 
 
 def briefs(lines: Iterable[str]) -> list[Brief]:
-    """Read those among the lines of a report that are about no connection and no SA."""
+    """Return the connections that such lines show, from a report's lines about no connection."""
     return [_brief(m) for m in map(_BRIEF.fullmatch, lines) if m is not None]
 
 
@@ -59,7 +59,7 @@ def _brief(m: re.Match[str]) -> Brief:
 
 
 def _bytes(text: str) -> int | None:
-    """Read ``336B``, or ``2KiB``, which is cut to whole KiB."""
+    """Return the bytes of ``336B``, or of ``2KiB``, which pluto rounds down; None: neither."""
     try:
         return amount(text)
     except ValueError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which command an answer is the answer to, and whether it is all of it."""
+"""Find out which command a text answers, and whether the answer is complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ipsecwatch.report import SaState
 
 _MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
-"""Commands whose whole answer is nothing where nothing is established, or no pool is in use."""
+"""Commands whose whole answer is empty where nothing is established, or no pool is in use."""
 
 _NEEDS: Final = {
     "status": (
@@ -39,7 +39,11 @@ _NOT_OURS: Final = "not a status text of libreswan's"
 
 
 def command(answer: PartialReport, asked: str | None = None) -> str | None:
-    """Return the command that a text answers, or None if the text doesn't show it."""
+    """Return the command that a text answers, or None if the text doesn't show it.
+
+    ``asked`` is the command that was sent, where that is known: it decides between two that may
+    print the same.
+    """
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
         return "status"
@@ -60,9 +64,10 @@ def command(answer: PartialReport, asked: str | None = None) -> str | None:
 
 
 def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
-    """Return whether there is nothing but a connection list, as connectionstatus prints it.
+    """Return whether an answer is a connection list alone, as ``connectionstatus`` prints it.
 
-    Only from 5.0 on: what an older release printed, unless asked so, is a status that was cut.
+    A list as a release before 5.0 prints it is a status that was cut, unless ``connectionstatus``
+    was asked.
     """
     heads = (sections.CONNECTION_LIST, sections.CONNECTION_TOTAL)
     if answer.states or not all(x.startswith(heads) for x in answer.other):
@@ -72,17 +77,20 @@ def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
     return not any("   newest I" in c.text for c in answer.listed.values())
 
 
-# A cut at the very end of a line can't be seen where an answer is a list that nothing counts and
-# nothing ends: trafficstatus (but for 3.18's), showstates behind an IKE SA or a whole Child SA,
+# A cut at the very end of a line can't be seen where an answer is a list without a total and
+# without an end: trafficstatus (but for 3.18's), showstates behind an IKE SA or a whole Child SA,
 # shuntstatus behind a shunt, globalstatus up to 3.21, addresspoolstatus behind a pool,
 # processstatus, briefconnectionstatus (whose total is missing where a name was asked for), the last
 # lines of connectionstatus with a name, and its head alone, which is all where nothing is loaded.
-# What is read of such an answer is there, but there may be more. A status says how many
-# connections and SAs it has, and ends with a list's head.
+# All that is read from such an answer exists, but there may be more. A status has totals of its
+# connections and SAs, and ends with a list's head.
 def incomplete(
     asked: str | None, answer: PartialReport, states: Sequence[SaState], text: str
 ) -> str | None:
-    """Return why this isn't the whole answer to what was asked, or None if it is."""
+    """Return why a text isn't the complete answer to the command ``asked``, or None if it is.
+
+    ``asked`` None: the text doesn't show a command.
+    """
     if answer.error is not None:
         return f"pluto did not answer: {answer.error[:200]}"
     if text and not text.endswith("\n"):
@@ -102,7 +110,7 @@ def incomplete(
 
 
 def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text: str) -> str | None:
-    """Return the section that should be there and isn't."""
+    """Return which section of the answer is missing or cut, in words, or None if none is."""
     for head in _NEEDS.get(asked, ()):
         if head not in answer.heads:
             begins = head in (sections.STATUS_HEAD, sections.SHUNT_LIST)
@@ -138,10 +146,10 @@ def _is_shunt(line: str) -> bool:
 
 
 def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
-    """Return whether the connection list ends too soon.
+    """Return whether the connection list was cut.
 
-    Without connections it has no total. ``connectionstatus NAME`` has neither head nor total;
-    there each one's serial stands near its end.
+    It ends with a total, unless it is empty. ``connectionstatus NAME`` prints neither head nor
+    total; there each connection's serial is near its end.
     """
     if sections.CONNECTION_TOTAL in answer.heads:
         return False
@@ -153,7 +161,7 @@ def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
 
 
 def _cut_states(states: Sequence[SaState]) -> bool:
-    """Return whether the states end too soon: each established Child has a line of its own."""
+    """Return whether the last SA was cut: an established Child SA has a second line."""
     if not states:
         return False
     last = states[-1]
@@ -162,7 +170,10 @@ def _cut_states(states: Sequence[SaState]) -> bool:
 
 
 def _without_shunts(answer: PartialReport, *, ends_blank: bool) -> str | None:
-    """Judge a status that ends without a shunt list, as some builds up to 3.23 print it."""
+    """Return how a status without a shunt list is incomplete, or None if it isn't.
+
+    Some builds up to 3.23 print none.
+    """
     if not ends_blank:
         return "cut off within the states"
     if tuple((answer.version or "3").split(".")[:2]) not in _NO_SHUNTS:

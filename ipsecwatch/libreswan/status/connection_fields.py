@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every key of a connection, as a value, in one vocabulary for all releases.
+"""Read all values of a connection, under the same keys for all releases.
 
-The keys here are those of libreswan 5, with ``our_`` and ``their_`` for the two ends and without
-abbreviations that a release made on its own. Seconds, bytes and percents are numbers; nothing,
-however pluto says it, is None.
+The keys are those of libreswan 5, with ``our_`` and ``their_`` for the two ends and without the
+abbreviations of single releases. Seconds, bytes and percents are numbers. Each of pluto's words
+for "nothing" becomes None.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class _Key(NamedTuple):
-    """A key as it is printed, with its separator, what it is called here, and what it has."""
+    """A key as it is printed, with its separator; its name here; the function for its values."""
 
     printed: str
     name: str
@@ -47,14 +47,17 @@ def _k(printed: str, name: str, read: Callable[[str], Value] = text) -> _Key:
 
 
 def _asking(value: str) -> bool | None:
-    """Read whether we ask the peer if it lives, or only answer; up to 4.6 that isn't said."""
+    """Return whether we send liveness probes (``active``), or only answer; None: not said (to 4.6).
+
+    Raise ValueError for any other word.
+    """
     if value not in ("active", "passive", ""):
         raise ValueError(value)
     return value == "active" if value else None
 
 
 def _tcp(value: str) -> Value:
-    """Read enable-tcp=: yes, no, or TCP where UDP gets no answer."""
+    """Return enable-tcp= as a boolean, or ``fallback``: TCP where UDP gets no answer."""
     return value if value == "fallback" else boolean(value)
 
 
@@ -63,7 +66,7 @@ def _octets(value: str) -> int | None:
 
 
 def _keepalive(value: str) -> Value:
-    """Read ``yes``, ``no``, or from 4.7 on the seconds between two of them."""
+    """Return ``yes`` or ``no`` as a boolean, or from 4.7 on the seconds between two keepalives."""
     try:
         return boolean(value)
     except ValueError:
@@ -71,12 +74,12 @@ def _keepalive(value: str) -> Value:
 
 
 def _phrase(value: str) -> str | None:
-    """Read text that may have semicolons and commas in it, up to the next key."""
+    """Return text up to the next key. It may contain semicolons and commas."""
     return text(value)
 
 
 def _whole(value: str) -> str | None:
-    """Read text that the peer chose, up to the end of the line."""
+    """Return text up to the end of the line: the peer chose it, so it may contain anything."""
     return text(value)
 
 
@@ -285,7 +288,7 @@ NAMES: Final = (
     "oriented", "our_ca", "their_ca",
     *dict.fromkeys(key.name for line in LINES.values() for key in line if key.name),
 )  # fmt: skip
-"""Every key of details(), each present in all answers."""
+"""The keys of connection_fields(): each is always present."""
 
 Fields = dict[str, Value]
 
@@ -294,9 +297,9 @@ _MANY: Final = (words, items, numbers)
 
 
 def connection_fields(connection: Connection) -> Fields:
-    """Read every key of a connection; those that aren't printed are None.
+    """Return the value of every key (NAMES) of a connection; None for those that aren't printed.
 
-    What a line has beyond the keys that are known is listed in ``unread``, as printed.
+    Text in its lines that belongs to no known key is listed under ``unread``, as printed.
     """
     found: Fields = dict.fromkeys(NAMES)
     unread: list[str] = []
@@ -310,13 +313,13 @@ def connection_fields(connection: Connection) -> Fields:
 
 
 _LONG: Final = 400
-"""Characters of the longest line that is remembered; what connections share is shorter."""
+"""Characters of the longest line that is cached; lines that connections share are shorter."""
 
 _Read = tuple[Fields, tuple[str, ...]]
 
 
 def _read(line: str) -> _Read:
-    """Read one line: its values, and what of it isn't known."""
+    """Return the values of one line, and the texts in it that belong to no known key."""
     start = next(filter(line.startswith, _STARTS.get(line[:_SHORT], ())), None)
     if start == "CAs:":
         ours, _, theirs = line.removeprefix("CAs: '").removesuffix("'").partition("'...'")
@@ -343,7 +346,7 @@ def _read(line: str) -> _Read:
 
 
 def _cut(key: _Key, printed: str) -> tuple[str, list[str]]:
-    """Cut off what can't be part of a key's value."""
+    """Split the text behind a key into the key's value, and the texts that aren't part of it."""
     if key.read is _whole:
         return printed.strip(), []
     if key.read is _phrase:
@@ -356,7 +359,10 @@ _remembered = lru_cache(maxsize=2048)(_read)
 
 
 def _fields(line: str, start: str) -> Iterator[tuple[_Key, str]]:
-    """Cut a line at its keys, each of which it has once. A peer's words go on to its end."""
+    """Yield the keys of a line, each with the text up to the next key.
+
+    The first place of a key counts. Behind a key whose text the peer chose no other is looked for.
+    """
     pattern, keys = _pattern(start)
     seen: set[str] = set()
     last: tuple[_Key, int] | None = None
@@ -379,7 +385,10 @@ _SEMICOLON: Final = re.compile(";")
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Return a pattern for any key of this line, at its begin or behind a separator."""
+    """Return a pattern for the keys of one kind of line, and the keys as they are printed.
+
+    It finds a key at the beginning of the line or behind a separator.
+    """
     keys = {key.printed: key for key in LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)
     return re.compile(r"(?:^|(?<=[;, :]))(" + "|".join(map(re.escape, longest_first)) + ")"), keys

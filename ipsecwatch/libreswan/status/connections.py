@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The connection list: what ipsec.conf asked for, and what became of it.
+"""Parse the connection list: what ipsec.conf asked for, and how far pluto is with it.
 
 A connection is a run of lines that begin with ``"NAME"[I]:``. The first has the topology and the
-routing word; the rest are ``key: value`` lines whose separators vary. Here is read what tells how
-a tunnel is; the text is kept, and connection_fields.py reads everything else.
+routing word; the rest are ``key: value`` lines whose separators vary. Here only the values are
+read that a tunnel's state depends on; the text is kept, and connection_fields.py reads the rest.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ _WANTED: Final = (
 """Those that are read here."""
 
 _CLOSING: Final = frozenset({"newest ISAKMP SA:", "newest IKE SA:", "routing:"})
-"""The line that each connection has exactly one of, behind all that a peer may have chosen."""
+"""The line that each connection has exactly once, behind all that a peer may have chosen."""
 
 
 _ONCE: Final = frozenset(_WANTED) - {"oriented;", "unoriented;"}
-"""Those that no connection has twice; up to 4.15 the others come with each topology."""
+"""Keys that no connection has twice; up to 4.15 the others are printed for each topology."""
 
 _OWN: Final = ("our idtype:",)
-"""Those that no two connections have in common, and which it doesn't pay to remember."""
+"""Keys whose lines differ between all connections, so that remembering them doesn't pay."""
 
 
 def _starts() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Index the beginnings by their first seven characters, so that one look-up finds a line's.
+    """Return the beginnings of lines by their first seven characters: one look-up finds a line's.
 
-    Each with the key that it stands for, empty where that isn't wanted here.
+    Each comes with its key, which is empty where the line isn't read here.
     """
     table: dict[str, tuple[tuple[str, str], ...]] = {}
     for key in _KEYS:
@@ -81,15 +81,15 @@ _CHILD: Final = re.compile(f"; established (?:Child|IPsec) SA: #({NUMBER})", re.
 
 
 def is_keyed(text: str) -> bool:
-    """Return whether this is one of the lines behind the topology, without its blanks."""
+    """Return whether a line, without its leading blanks, begins with a key of a connection."""
     return text.startswith(_KEYS)
 
 
 def is_line(text: str) -> bool:
-    """Return whether some release prints a line like this behind a connection's name and colon.
+    """Return whether some release prints such a text in a status, behind a connection's name.
 
-    A topology may have been cut. pluto's log, and the answer to ``ipsec up``, have lines with the
-    same beginning and neither a topology nor a key.
+    It has a key or a topology, which may have been cut. Lines of pluto's log and of ``ipsec up``
+    begin with a connection's name, too, but have neither.
     """
     starts = _STARTS.get(text[:_SHORT], ())
     return (
@@ -100,25 +100,25 @@ def is_line(text: str) -> bool:
 
 
 class Odd(NamedTuple):
-    """What is not as it should be with a connection's lines."""
+    """What is wrong with a connection's lines."""
 
     strange: tuple[int, ...]
     """Indices of lines that no release is known to print."""
     closings: int
-    """How many lines of the one kind it has that there is exactly one of; 0: it may be cut."""
+    """How many closing lines (_CLOSING) it has, which should be one; 0: it may have been cut."""
     twice: bool
-    """Something stands there twice that no release prints twice."""
+    """It has a line twice that no release prints twice."""
 
 
 Read = tuple[Connection, Odd | None]
-"""A connection, and what is odd about it."""
+"""A connection, and what is wrong with its lines, if anything."""
 
 
 def read(block: Block, dull: set[str]) -> Read | None:
-    """Read one connection from its lines; None: there are other lines among them.
+    """Return one connection from its lines, or None if other lines are among them.
 
-    ``dull`` is a set of known lines of which nothing is read here; those that are found are put
-    into it. Most connections of a machine have most of their lines in common.
+    ``dull`` is a cache of lines that have nothing to be read here; further ones are added to it.
+    Most connections of a machine have most of their lines in common.
     """
     topologies: list[Topology] = []
     strange: list[str] = []
@@ -154,7 +154,10 @@ def read(block: Block, dull: set[str]) -> Read | None:
 
 
 def _unkeyed(line: str, topologies: list[Topology]) -> bool:
-    """Read a line that begins with no key. Return False if no release is known to print it."""
+    """Read a line without a key: a banner, or a topology, which is added to ``topologies``.
+
+    Return False if it is neither.
+    """
     if line[:1] != " " or line[1:2] == " ":
         return False
     if line.startswith(" banner:"):  # up to 4.15; its text is the peer's
@@ -166,6 +169,10 @@ def _unkeyed(line: str, topologies: list[Topology]) -> bool:
 
 
 def _connection(block: Block, topologies: list[Topology], found: dict[str, str]) -> Connection:
+    """Return a connection from its topologies and from the texts behind its keys (``found``).
+
+    Up to 4.15 the SAs are in the line ``newest ISAKMP SA:``, from 5.0 on in the line ``routing:``.
+    """
     ike = child = owner = serial = origin = None
     childless = closed = False
     routing = topologies[0].routing if topologies else None
@@ -196,12 +203,12 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
 
 
 def _unowned(topologies: list[Topology]) -> bool:
-    """Return whether each topology is whole, and has ``eroute owner: #0``."""
+    """Return whether there are topologies, all complete, and all have ``eroute owner: #0``."""
     return bool(topologies) and all(t.routing and t.owner is None for t in topologies)
 
 
 def _number(text: str | None) -> int | None:
-    """Read a serial; pluto prints ``#0`` for none."""
+    """Return a serial as a number; None where pluto prints ``#0``, or nothing."""
     return (int(text) or None) if text else None
 
 
@@ -212,7 +219,10 @@ def _first(pattern: re.Pattern[str], text: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
-    """Split a policy, and tell the IKE versions that it admits. Most connections share one."""
+    """Return the words of a policy, and the IKE versions that it allows.
+
+    Cached: most connections share one policy.
+    """
     policy = frozenset(text.partition(";")[0].strip().split("+")) - {""}
     one = "IKEv1" in policy or "IKEV1_ALLOW" in policy
     two = bool(policy & {"IKEv2", "IKEV2_ALLOW", "IKEV2_PROPOSE"})
@@ -224,6 +234,7 @@ def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
 
 
 def _oriented(found: dict[str, str], routing: str | None) -> bool | None:
+    """Return whether an end of a connection is an address of this machine; None: not printed."""
     if "oriented;" in found:
         return True
     host = found.get("host:", "")

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What of an answer can be believed, where a peer's text may have been taken for pluto's.
+"""Leave out the lines of an answer that a peer may have forged, and find contradictions.
 
-pluto prints no newline that a peer sent, in any release; but nobody promises it. Text that forges
-whole lines stands where a peer's text does: within its own connection, whose last lines are
-pluto's, or behind its user name. What stands within a connection is none of the others', whatever
-it looks like, and is left out. Behind a user name pluto's own counts tell that there is too much,
-and what is too much is left out. An answer that still doesn't agree with itself is not believed.
+No release prints a newline that a peer sent, but none promises it. Forged lines can only be where
+a peer's text is printed: within its own connection, whose last lines are pluto's, or behind its
+user name. Within a connection, lines of other connections are left out. Behind a user name,
+pluto's own totals show how many SAs are too many, and so many are left out. An answer that still
+contradicts itself is not believed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CONTRADICTION: Final = "the connection list contradicts itself"
 def disagreement(
     listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
 ) -> str | None:
-    """Return what contradicts a connection list, or None if nothing does.
+    """Return why a connection list isn't believed, in words, or None if it is.
 
-    It has as many connections as pluto counts, and each has what it has once but once. Where pluto
-    doesn't say how many there are, all is taken as it comes.
+    It must have as many connections as pluto counts (``loaded``), and each of them exactly once
+    what it can have only once. Where pluto prints no count (None), the list is believed.
     """
     if loaded is None:
         return None
@@ -53,7 +53,7 @@ def disagreement(
 
 
 class Sifted(NamedTuple):
-    """A text without the lines that aren't believed, what these are, and a doubt about the rest."""
+    """A text without the lines that aren't believed, those lines, and a doubt about the rest."""
 
     text: str
     numbers: Sequence[int] = ()
@@ -66,12 +66,13 @@ _LIST_END: Final = re.compile(PREFIX + re.escape(sections.IPSEC_TOTAL), re.ASCII
 
 
 def sift_connections(text: str) -> Sifted:
-    """Leave out what stands within a connection and isn't its own.
+    """Return a text without the lines that are within a connection and aren't its own.
 
-    In every release the lines of a connection follow each other, and the one that closes it stands
-    behind all that its peer may have chosen. So what a peer forges stands in front of the line that
-    closes its own connection, unless it forges that one, too. Then there are two of them, and
-    nobody can say what is whose. The same goes for lines of one connection in two places.
+    In every release the lines of a connection follow each other, and its closing line comes after
+    all that its peer may have chosen. So forged lines come before the closing line of the peer's
+    own connection, unless that one is forged, too. Then there are two closing lines, and it isn't
+    known which lines belong to which connection: the result has a doubt. So it has where the lines
+    of one connection are in two places.
     """
     within = last = ""
     ends = 0
@@ -107,13 +108,13 @@ def sift_connections(text: str) -> Sifted:
 
 
 def is_listed(line: str) -> bool:
-    """Return whether a line, whole or the begin of one, is a connection's of the list."""
+    """Return whether a line, complete or cut, belongs to a connection of the connection list."""
     block = take(line, 0, len(line))
     return block is not None and is_own(block)
 
 
 def is_own(block: Block) -> bool:
-    """Return whether there is at least one line of a connection among these."""
+    """Return whether a block has a line of a status: it isn't a block of log lines only."""
     return any(map(connections.is_line, block.lines))
 
 
@@ -123,7 +124,7 @@ def _closings(block: Block) -> int:
 
 
 def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
-    """Cut some lines out of a text."""
+    """Return a text without the lines between these pairs of indices, and what they were."""
     parts: list[str] = []
     numbers: list[int] = []
     strangers: list[tuple[int, str]] = []
@@ -143,7 +144,10 @@ def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
 
 
 def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
-    """Read each connection of a text; one that comes in several runs is read from all of them."""
+    """Return each connection of a text, read from all its lines even if they are in several places.
+
+    The second result has, for each odd connection, the number of its first line and what is odd.
+    """
     together: dict[str, list[Block]] = {}
     for block in filter(is_own, split(text)):
         together.setdefault(block.key, []).append(block)
@@ -164,7 +168,7 @@ def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]
 
 
 def _joined(mine: Sequence[Block]) -> Block:
-    """Join runs of one connection, whose lines may begin in two ways."""
+    """Return all blocks of one connection as a single block."""
     lines = [line for block in mine for line in block.lines]
     text = "\n".join([mine[0].begin + line for line in lines])
     return replace(mine[0], text=text, lines=lines)
@@ -174,7 +178,7 @@ def _joined(mine: Sequence[Block]) -> Block:
 
 
 class Believed(NamedTuple):
-    """The states that are believed, the indices of those that aren't, and a doubt about it all."""
+    """The SAs that are believed, the indices of the others, and a doubt about all of them."""
 
     states: list[SaState]
     strangers: Sequence[int] = ()
@@ -184,11 +188,11 @@ class Believed(NamedTuple):
 def sift_states(
     found: Sequence[SaState], totals: Totals, listed: Iterable[Connection], tainted: int | None
 ) -> Believed:
-    """Choose the states of a status that are believed.
+    """Return the SAs of a status that are believed.
 
-    Those from the index ``tainted`` on stand behind a peer's text. Of those that the connection
-    list doesn't bear out as many are left out as are too many. Where that can't be said of single
-    ones, or two have one serial, the answer is doubtful.
+    Those from the index ``tainted`` on come after a peer's text. If there are more of them than
+    pluto counts, those that the connection list doesn't name are left out. Where it isn't certain
+    which ones are too many, or two have the same serial, the result has a doubt.
     """
     once = len({s.serial for s in found}) == len(found)
     if once and (tainted is None or _all_up(found, totals) or not _surplus(found, totals)):
@@ -197,10 +201,10 @@ def sift_states(
     owners = _owners(listed)
     keep, doubt = _once(found, owners)
     doubtful = {
-        i for i in keep if tainted is not None and i >= tainted and not _borne_out(found[i], owners)
+        i for i in keep if tainted is not None and i >= tainted and not _is_named(found[i], owners)
     }
     kept = [found[i] for i in keep]
-    # Somebody who knocks, as half the internet does, moves no tunnel.
+    # A negotiation that anybody else begins changes no tunnel's state.
     kinds = {_counted(found[i]) for i in doubtful if found[i].role is not Role.RESPONDER}
     if any(_hides(kept, kind, totals) for kind in kinds):
         doubt = _MORE
@@ -223,9 +227,10 @@ _MORE: Final = "there are more SAs than pluto counts"
 def _once(
     found: Sequence[SaState], owners: Mapping[int, set[Owner]]
 ) -> tuple[set[int], str | None]:
-    """Choose of two with one serial the one that the connection list bears out.
+    """Return the indices of SAs with one for each serial, and a doubt.
 
-    Both or neither is borne out: whatever the one says of its tunnel, the other may belie.
+    Of several with the same serial, the one is chosen that the connection list names. If it names
+    none or several of them, there is a doubt.
     """
     same: dict[int, list[int]] = {}
     for i, s in enumerate(found):
@@ -233,7 +238,7 @@ def _once(
     keep: set[int] = set()
     doubt = None
     for indices in same.values():
-        own = [i for i in indices if _borne_out(found[i], owners)] if len(indices) > 1 else indices
+        own = [i for i in indices if _is_named(found[i], owners)] if len(indices) > 1 else indices
         if len(own) != 1:
             doubt = "two SAs have the same serial"
         keep.add((own or indices)[0])
@@ -247,7 +252,7 @@ _SERIALS: Final = re.compile(rf"\bSA:? #({NUMBER});", re.ASCII)
 
 
 def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
-    """Return for each SA the connections that it belongs to by the connection list."""
+    """Return the connections of each SA, by serial, as the connection list names them."""
     owners: dict[int, set[Owner]] = {}
     for c in listed:
         # Not the owner up to 4.15: it stands in a line with the peer's text.
@@ -260,10 +265,10 @@ def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
     return owners
 
 
-def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
+def _is_named(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
     """Return whether the connection list names an SA.
 
-    An IKE SA may be listed with another name: it may have been found to be another connection's.
+    An IKE SA may be named by another connection than its own line: pluto may have switched it.
     """
     own = owners.get(s.serial)
     if own is None:
@@ -272,7 +277,10 @@ def _borne_out(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
 
 
 def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
-    """Return whether all is established, and as many as pluto counts; mostly it is."""
+    """Return whether all SAs are established, and as many of each kind as pluto counts.
+
+    In most answers this is so.
+    """
     kinds = [s.kind for s in found if s.stage is Stage.ESTABLISHED]
     children = kinds.count(SaKind.CHILD)
     return len(kinds) == len(found) and (
@@ -281,17 +289,17 @@ def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
 
 
 def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
-    """Return for each kind of SA how many more there are than pluto counts."""
+    """Return how many more SAs there are than pluto counts, for each kind with too many."""
     counts = Counter(_counted(s) for s in found)
     known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
 
 
 def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool:
-    """Return whether one of a kind that is too many may hide behind one that we count as none.
+    """Return whether there may be one SA of a kind too many although the count is right.
 
-    With a larval Child, which up to 4.x is an IKE SA to pluto's total, there can be an IKE SA more
-    than there is, and as many as pluto counts.
+    An SA for which it isn't certain which total counts it may have made room for a forged one. Up
+    to 4.x pluto counts a larval Child SA as an IKE SA, for example.
     """
     if kind is None:
         return False
@@ -302,9 +310,9 @@ def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool
 
 
 def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
-    """Return whether there are more SAs than pluto counts of both kinds.
+    """Return whether there are more SAs than pluto counts of both kinds together.
 
-    That alone means nothing: from 5.0 on it counts no Child before it is established.
+    That alone proves nothing: from 5.0 on pluto counts a Child SA only once it is established.
     """
     counted = totals.ike.get("total"), totals.ipsec.get("total")
     return None not in counted and len(found) > sum(n or 0 for n in counted)
@@ -316,11 +324,11 @@ def _lack(found: Sequence[SaState], totals: Totals) -> str | None:
 
 
 def _counted(s: SaState) -> SaKind | None:
-    """Return the total that every release counts a state in, or None if some don't count it.
+    """Return the kind of total that counts an SA in every release, or None if that isn't certain.
 
-    A larval IKEv2 child counts as an IKE SA up to 4.x, and later not at all; an IKE SA of which
-    nothing was sent yet, for some milliseconds, not (4.10). Of words that we
-    don't know nobody knows.
+    A larval IKEv2 Child SA is counted as an IKE SA up to 4.x, and later not at all. An IKE SA that
+    has sent nothing yet isn't counted for some milliseconds (4.10). For an unknown story it isn't
+    known.
     """
     if s.guessed or s.story in UNCOUNTED:
         return None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""pluto's own settings, interfaces, algorithms and counters, as values.
+"""Read pluto's own settings, interfaces, algorithms and counters.
 
-Read from the lines that a report keeps of the other sections, when somebody asks.
+The functions take a report, and read the lines of it that are about no connection and no SA.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RENAMED: Final = {
     "fips_mode": "fips",
     "SElinux": "selinux",
 }
-"""Keys that go by a later release's name."""
+"""Keys of older releases, with their names in later ones."""
 
 _TEXT: Final = frozenset({"pluto_version", "pluto_vendorid"})
 """Settings that look like numbers and aren't."""
@@ -43,9 +43,10 @@ _SWAPPED: Final = ("ddos_cookies_threshold", "ddos_max_halfopen")
 
 
 def settings(report: Report) -> dict[str, Value]:
-    """Read ``config setup`` and how pluto was started; keys as printed, with ``_`` for ``-``.
+    """Return the settings of ``config setup`` and of pluto's start, by key.
 
-    Seconds and counts are numbers, yes and no are booleans, nothing is None.
+    Keys are as printed, with ``_`` for ``-``. Seconds and counts are numbers, yes and no are
+    booleans, pluto's words for "nothing" are None.
     """
     found: dict[str, Value] = {}
     for line in report.other:
@@ -73,9 +74,9 @@ _LOG_FILE: Final = re.compile(r"logfile='([^']*)'")
 
 
 def log_file(report: Report) -> str | None:
-    """Return the path of the file that pluto logs to; "": to none; None: that isn't said.
+    """Return the path of the file that pluto logs to; "": to none; None: not printed (up to 5.0).
 
-    It is from 5.1 on; ``<syslog>`` and ``<stderr>`` are no files.
+    ``<syslog>`` and ``<stderr>`` are no files.
     """
     for line in report.other:
         if line.startswith("logfile=") and (m := _LOG_FILE.match(line)):
@@ -84,7 +85,7 @@ def log_file(report: Report) -> str | None:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, Value]]:
-    """Read ``key=value, key=value;``; a value may have blanks and commas in it."""
+    """Yield the keys and values of ``key=value, key=value;``. Values may have blanks and commas."""
     for field in re.split(r", (?=[\w-]+(?: mode)?=)", line.strip(" ;,")):
         printed, equals, value = field.partition("=")
         key = printed.strip().replace("-", "_").replace(" ", "_")
@@ -98,7 +99,7 @@ def _setting(key: str, value: str) -> Value:
 
 
 def _is_old(report: Report, found: dict[str, Value]) -> bool:
-    """Return whether this is a release up to 3.32, by its version or by a line that went then."""
+    """Return whether a report is of 3.32 or older: by its version, else by its ``ikeport`` key."""
     version = (report.version or "").split(".")[0]
     return version == "3" or (not version and "ikeport" in found)
 
@@ -116,7 +117,7 @@ class Interface:
     protocol: str
     """udp or tcp."""
     nat: bool | None
-    """Whether packets there are wrapped for NAT; None: that isn't said."""
+    """Whether packets there are encapsulated for NAT; None: not printed."""
 
 
 _INTERFACES: Final = (
@@ -168,10 +169,10 @@ _KINDS: Final = {
 
 
 def algorithms(report: Report) -> list[dict[str, Value]]:
-    """Return the algorithms of kernel and IKE.
+    """Return the algorithms of kernel and IKE that pluto supports.
 
     Each has ``protocol`` (ESP, AH/ESP, IKE), ``kind`` (encryption, integrity, prf, key_exchange)
-    and what is printed of it: ``name``, ``id``, ``keysizemin`` and so on, with ``_`` for ``-``.
+    and the values that are printed: ``name``, ``id``, ``keysizemin``, …, with ``_`` for ``-``.
     """
     found = []
     for line in report.other:
@@ -196,10 +197,10 @@ _DB_OPS: Final = re.compile(r"(\w+)=\{(\d{1,20}),(\d{1,20}),(\d{1,20})\}", re.AS
 
 
 def counters(report: Report) -> dict[str, Value]:
-    """Read ``globalstatus``: counters and settings under the names that pluto gives them.
+    """Return the counters and settings of ``globalstatus``, by the names that pluto prints.
 
-    Up to 3.21 a ``~`` or ``#`` stands in front of the name, and a blank behind it from 3.18 to
-    3.19; they are left out.
+    A ``~`` or ``#`` in front of the name (up to 3.21) is left out. 3.18 and 3.19 print a blank
+    behind the name for the ``=``.
     """
     found: dict[str, Value] = {}
     for line in report.other:
@@ -219,7 +220,7 @@ def _count(value: str) -> Value:
 
 
 def database(report: Report) -> dict[str, list[int]]:
-    """Read ``stats db_ops``: of each kind the current and total count, and the largest size."""
+    """Return the three numbers of ``stats db_ops`` for each kind: current, total, largest size."""
     for line in report.other:
         if line.startswith("stats db_ops:"):
             return {m[1]: [int(m[2]), int(m[3]), int(m[4])] for m in _DB_OPS.finditer(line)}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How much of each part of an answer a text has: what its silence about something proves.
+"""Find out which parts of an answer are complete: what isn't listed there doesn't exist.
 
-pluto counts its connections and SAs, so that a part of a status may be known to be whole although
-another is missing: the end of one has all SAs, and not all connections.
+pluto prints how many connections and SAs it has. So one part of a status may be known to be
+complete although another is missing: a status without its beginning has all SAs, and not all
+connections.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ _TOTALS: Final = (sections.CONNECTION_TOTAL, sections.IKE_TOTAL, sections.IPSEC_
 def knowledge(
     command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
 ) -> Knowledge:
-    """Return how much there is of each part of an answer to ``command``; none has log lines."""
+    """Return how much a text contains of each part of an answer to ``command``.
+
+    ``complete``: the text is the complete answer.
+    """
     connections = _connections(command, answer, complete=complete)
     policies = connections
     if connections is Extent.WHOLE and not all(c.policy_known for c in answer.connections):
@@ -37,6 +41,7 @@ def knowledge(
 
 
 def _connections(command: str | None, answer: PartialReport, *, complete: bool) -> Extent:
+    """Return how much of the connection list there is."""
     listed, loaded = len(answer.connections), answer.totals.loaded
     if sections.CONNECTION_TOTAL in answer.heads and loaded is not None:
         return _extent(listed, loaded)
@@ -51,6 +56,7 @@ def _connections(command: str | None, answer: PartialReport, *, complete: bool) 
 def _states(
     command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
 ) -> Extent:
+    """Return how much of the list of SAs there is."""
     if complete and command in ("status", "showstates"):
         return Extent.WHOLE
     counted = _counted(answer.totals)
@@ -63,7 +69,7 @@ def _states(
 
 
 def _counted(totals: Totals) -> int | None:
-    """Return how many SAs pluto counts; None: the text doesn't tell."""
+    """Return how many SAs pluto counts; None: the text doesn't contain both totals."""
     ike, ipsec = totals.ike.get("total"), totals.ipsec.get("total")
     return None if ike is None or ipsec is None else ike + ipsec
 
@@ -71,10 +77,11 @@ def _counted(totals: Totals) -> int | None:
 def _counters(
     command: str | None, answer: PartialReport, states: Sequence[SaState], of_states: Extent
 ) -> Extent:
+    """Return how many of the Child SAs have counters. ``of_states``: how many SAs are listed."""
     if command == "trafficstatus" and answer.traffic:
         return Extent.WHOLE
     children = [s for s in states if s.kind is SaKind.CHILD and s.established]
-    # By the line alone: to read what it says takes as long as all the rest, in every poll.
+    # Only the line's presence is checked: parsing it would take as long as all the rest.
     counted = sum("\n" in s.text or s.serial in answer.traffic for s in children)
     if of_states is Extent.WHOLE and counted == len(children):
         return Extent.WHOLE

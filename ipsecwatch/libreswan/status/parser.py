@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One answer of pluto's, line by line: which line is what.
+"""Parse one answer of pluto into a Report: decide for each line what it is.
 
-Reading an answer is a function of its text alone. What a Reader remembers of the last answer only
-saves work: a connection of which the text is the same is not read again, and what stands in front
-of the states not at all while it is the same.
+The result depends on the text alone. What a Reader remembers of the last answer only saves work: a
+connection whose text is the same isn't parsed again, and the part in front of the SAs is skipped
+while it is the same.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _HEADS: Final = (
 )  # fmt: skip
 
 _MAX_DULL: Final = 20_000
-"""Lines of connections that are remembered as saying nothing of a tunnel's state."""
+"""Lines of connections that are remembered because they don't matter for a tunnel's state."""
 
 
 def parse(text: str | bytes, command: str | None = None) -> Report:
-    """Read one answer; ``command`` is what was asked (None: tell by the text).
+    """Return one answer as a Report; ``command`` is what was asked (None: decided by the text).
 
-    Never raises: an answer that is cut, doubled, empty, or another command's is a Report with
-    ``complete`` False and ``why``.
+    Raise nothing: for a text that is cut, doubled, empty, or another command's answer, the Report
+    has ``complete`` False, and the reason in ``why``.
     """
     return Reader().read(text, command)
 
@@ -62,19 +62,19 @@ class _Prefix:
     """What was read up to there."""
 
     def begins(self, text: str) -> bool:
-        """Return whether another answer begins with the same."""
-        if len(self.text) > self.end:  # not cut to size before it is asked for: most are large
+        """Return whether another answer begins with the same text."""
+        if len(self.text) > self.end:  # cut only when needed, as most answers are large
             self.text = self.text[: self.end]
         return bool(self.end) and text.startswith(self.text)
 
 
 def _plain(line: str) -> str:
-    """Return a line without its prefix."""
+    """Return a line without its prefix of three digits."""
     return line[4:] if len(line) > 2 and line[:3].isdigit() and line[3:4] in (" ", "") else line
 
 
 class Reader:
-    """Reads one answer after the other, and remembers what need not be read again."""
+    """Parses one answer after the other, and remembers parts that need not be parsed again."""
 
     def __init__(self) -> None:
         self._listed: dict[str, Connection] = {}
@@ -83,7 +83,7 @@ class Reader:
         self._past = _Prefix("", 0, 0, PartialReport())
 
     def read(self, text: str | bytes, command: str | None = None) -> Report:
-        """Return a text as a report, as parse() does."""
+        """Return one answer as a Report, as parse() does."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         if "\r" in text:
@@ -93,7 +93,7 @@ class Reader:
         past = self._past
         if past.begins(text):
             answer = past.answer.copy()
-            self._after(text, past, answer)
+            self._read_states(text, past, answer)
         else:
             answer = self._gather(text)
         if not answer.tangled:
@@ -104,10 +104,10 @@ class Reader:
         answer.doubt = sifted.doubt or answer.doubt
         return self._report(sifted, answer, command)
 
-    # --- gathering ------------------------------------------------------------------------
+    # --- reading lines --------------------------------------------------------------------
 
     def _gather(self, text: str) -> PartialReport:
-        """Read every line."""
+        """Return what all lines of a text say, without the parts that were read before."""
         answer = PartialReport()
         early: list[tuple[int, str]] = []
         at, number, length = 0, 1, 0
@@ -127,19 +127,19 @@ class Reader:
             at = end + 1
             number += 1
             if sections.IPSEC_TOTAL in answer.heads:
-                # In a status the states stand behind this line; what looks like one before is none.
+                # In a status the SAs follow this line; what looks like one before it is none.
                 answer = self._without_states(answer, early)
-                self._settle(text[:at] if answer.tangled else "", answer)
+                self._check_connections(text[:at] if answer.tangled else "", answer)
                 self._past = past = _Prefix(text, at, number, answer.copy())
-                self._after(text, past, answer)
+                self._read_states(text, past, answer)
                 return answer
-        self._settle(text, answer)
+        self._check_connections(text, answer)
         return answer
 
-    def _after(self, text: str, past: _Prefix, answer: PartialReport) -> None:
-        """Read what stands behind the totals: the states, and the shunts."""
+    def _read_states(self, text: str, past: _Prefix, answer: PartialReport) -> None:
+        """Read the lines that follow the totals: SAs and shunts."""
         at, number = past.end, past.number
-        while (end := text.find("\n", at)) >= 0:  # what stands behind the last one was cut
+        while (end := text.find("\n", at)) >= 0:  # a line without a newline was cut
             found = states.usual(text, at)
             if found is None:
                 self._line(number, text[at:end], answer)
@@ -155,7 +155,7 @@ class Reader:
                     answer.tainted = len(answer.states)
 
     def _without_states(self, answer: PartialReport, early: list[tuple[int, str]]) -> PartialReport:
-        """Drop what was read about SAs."""
+        """Return an answer without its SAs; ``early`` are their lines, which count as strange."""
         kept = PartialReport(
             answer.listed, answer.odd, answer.tangled, shunts=answer.shunts, other=answer.other,
             heads=answer.heads, version=answer.version, error=answer.error,
@@ -166,9 +166,10 @@ class Reader:
         return kept
 
     def _connection(self, block: Block, number: int, answer: PartialReport) -> bool:
-        """Add the lines of one connection; they aren't parsed if they are those of the last answer.
+        """Add one connection to an answer. Return False if other lines are among its lines.
 
-        False: there are other lines among them.
+        It isn't parsed if its text is the same as in the last answer. ``number`` is the number of
+        its first line. Lines that no status has are added as unrecognised.
         """
         key = block.key
         connection = self._listed.get(key)
@@ -191,7 +192,7 @@ class Reader:
         return True
 
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Read any other line. Return whether it is about an SA."""
+        """Read a line that isn't a connection's. Return whether it is about an SA."""
         line = _plain(line)
         first = line[:1]
         is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
@@ -204,7 +205,10 @@ class Reader:
         return False
 
     def _sa(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Read a line about an SA. Return False if it isn't one, or isn't where it should be."""
+        """Add a line about an SA: SPIs, state, counters, or pending. Return False if it is none.
+
+        It is none either where its place shows that it isn't pluto's.
+        """
         if states.TRAFFIC in line:
             if self._spis(line, answer):
                 return True
@@ -218,22 +222,25 @@ class Reader:
             answer.traffic.setdefault(counted.serial, counted)
             return True
         wish = states.pending(line)
-        if wish is None or not self._may_wish(wish, answer):
+        if wish is None or not self._may_be_pending(wish, answer):
             return False
         answer.pending.append(wish)
         answer.behind.append(len(answer.states))
         return True
 
-    def _may_wish(self, wish: Pending, answer: PartialReport) -> bool:
-        """Return whether a wish stands where one can: behind the IKE SA that it waits for.
+    def _may_be_pending(self, wish: Pending, answer: PartialReport) -> bool:
+        """Return whether a pending line may be pluto's: it follows the IKE SA that it waits for.
 
-        So it does in every release, and never behind a user name, which only a Child has.
+        It does so in every release, and never follows a user name, which only Child SAs have.
         """
         last = answer.states[-1] if answer.states else None
         return last is None or (last.serial == wish.serial and states.USERNAME not in last.text)
 
     def _spis(self, line: str, answer: PartialReport) -> bool:
-        """Read an SA's SPIs and counters, which follow its state line in every release."""
+        """Add a line with SPIs and counters to its SA. Return False if it doesn't follow that.
+
+        It does so in every release.
+        """
         if not answer.states:
             return False
         last = answer.states[-1]
@@ -245,10 +252,10 @@ class Reader:
         return True
 
     def _may_stand(self, line: str, answer: PartialReport) -> bool:
-        """Return whether a line that is no state and no wish may stand where it does.
+        """Return whether a line that is neither an SA's nor pending may be pluto's, by its place.
 
-        Behind the totals of a status nothing else follows but its last section, which has shunts
-        alone; behind a user name, which is the peer's text, it is held to that.
+        After the totals of a status, only SAs and the last section follow, which has only shunts.
+        Other lines are refused there after a user name, since that is the peer's text.
         """
         heads = answer.heads
         if line.startswith(sections.BRIEF_TOTAL):  # of another command
@@ -259,7 +266,7 @@ class Reader:
         return of_a_list and sections.SHUNT_LIST in heads
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
-        """Read a line that is about no connection and no SA."""
+        """Add a line that is about no connection and no SA: a head, a total, a shunt, an error."""
         if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True
         if not self._may_stand(line, answer):
@@ -279,12 +286,13 @@ class Reader:
         elif not sections.note(line):
             answer.unrecognised(number, line)
 
-    # --- judging --------------------------------------------------------------------------
+    # --- checking -------------------------------------------------------------------------
 
-    def _settle(self, text: str, answer: PartialReport) -> None:
-        """Build the connections from their lines, and read the totals.
+    def _check_connections(self, text: str, answer: PartialReport) -> None:
+        """Read the totals, and check the connections against them.
 
-        The text, up to these, matters only where the lines of some connection are scattered.
+        ``text`` is read again only if an answer is tangled: the lines of a connection are in
+        several places.
         """
         heads = answer.heads
         answer.totals = sections.totals(
@@ -304,6 +312,7 @@ class Reader:
         answer.connections = tuple(answer.listed.values())
 
     def _report(self, sifted: Sifted, answer: PartialReport, command: str | None) -> Report:
+        """Return the finished report of an answer, with what is known of its completeness."""
         told = completeness.command(answer, command)
         asked = command or told
         found = self._states(sifted.text, answer, told)
@@ -319,7 +328,7 @@ class Reader:
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:
-        """Renumber unrecognised lines as in the whole text, and add those that were cut out."""
+        """Set unrecognised lines' numbers to those in the whole text. Add the lines left out."""
         answer.strange = [Unrecognised(sifted.numbers[u.line - 1], u.text) for u in answer.strange]
         for number, line in sifted.strangers:
             plain = _plain(line)
@@ -327,7 +336,7 @@ class Reader:
                 answer.unrecognised(number, plain)
 
     def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
-        """Build the states, and leave out those that aren't believed."""
+        """Return the SAs that are believed. Count the lines of the others as unrecognised."""
         found = answer.states
         if told != "status":
             answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What has been gathered so far of one answer of pluto's."""
+"""What has been read so far of one answer of pluto."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAX_TEXT: Final = 1024
 
 @dataclass(slots=True)
 class PartialReport:
-    """What has been gathered so far of one answer."""
+    """What has been read so far of one answer."""
 
     listed: dict[str, Connection] = field(default_factory=dict)
     """The connections, by name and instance as printed."""
     odd: dict[str, tuple[int, Odd]] = field(default_factory=dict)
     """The numbers of their first lines, and what is odd about them."""
     tangled: bool = False
-    """The lines of some connection don't all follow each other, or stand behind the totals."""
+    """The lines of some connection are in several places, or behind the totals."""
     connections: tuple[Connection, ...] = ()
     """Those that are believed."""
 
@@ -33,11 +33,11 @@ class PartialReport:
     numbers: list[int] = field(default_factory=list)
     """The numbers of their lines."""
     tainted: int | None = None
-    """States from this index on stand behind a user name, which is the peer's text."""
+    """SAs from this index on come after a user name, which is the peer's text."""
 
     pending: list[Pending] = field(default_factory=list)
     behind: list[int] = field(default_factory=list)
-    """How many states stand in front of each wish."""
+    """For each pending line, how many SAs come before it."""
     traffic: dict[int, Traffic] = field(default_factory=dict)
     shunts: list[Shunt] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
@@ -56,13 +56,13 @@ class PartialReport:
     strange_count: int = 0
 
     def unrecognised(self, number: int, line: str) -> None:
-        """Keep a line that no release is known to print, or only count it."""
+        """Count a line that no release is known to print. Keep the first MAX_UNRECOGNISED."""
         self.strange_count += 1
         if len(self.strange) < MAX_UNRECOGNISED:
             self.strange.append(Unrecognised(number, line[:MAX_TEXT]))
 
     def copy(self) -> PartialReport:
-        """Return a copy that can grow without the original."""
+        """Return a copy whose lists and dictionaries are its own."""
         values = [getattr(self, f.name) for f in fields(self)]
         copies: list[Any] = [v.copy() if isinstance(v, (list, dict)) else v for v in values]
         return PartialReport(*copies)

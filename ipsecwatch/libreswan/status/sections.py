@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The lines that are about no connection and no SA: headers, settings, totals, shunts."""
+"""Recognise the lines that are about no connection and no SA: heads, settings, totals, shunts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _KNOWN: Final = (
     # addresspoolstatus, processstatus
     "address pool ", "  PID  Process",
 )  # fmt: skip
-"""How each line of pluto's own begins, in any release."""
+"""How each line about pluto itself begins, in any release."""
 
 _ERRORS: Final = (
     "whack: ", "ERROR: ipsec whack: ", "ipsec whack: ERROR: ", "whack error: ",
@@ -59,7 +59,7 @@ _VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
 
 
 def known(line: str) -> bool:
-    """Return whether some release of pluto prints lines like this one."""
+    """Return whether some release prints such a line about no connection and no SA."""
     if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
         return True
     return address_pools.is_lease(line) or brief_connections.is_brief(line)
@@ -75,30 +75,33 @@ _COMMANDS: Final = (
 
 
 def command(line: str) -> str | None:
-    """Return the command that a line answers which stands in no status."""
+    """Return the command that prints a line, if it isn't ``status``; else None."""
     if brief_connections.is_brief(line):
         return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)
 
 
 def error(line: str) -> bool:
-    """Return whether this is whack's or pluto's way to say that there is no answer."""
+    """Return whether a line is an error message of whack or pluto in place of an answer."""
     return line.startswith(_ERRORS)
 
 
 def note(line: str) -> bool:
-    """Return whether this is a remark of ``ipsec`` that says nothing about the answer."""
+    """Return whether a line is a remark of the ``ipsec`` command, which is no part of an answer."""
     return line.startswith(_NOTES)
 
 
 def version(line: str) -> str | None:
-    """Read pluto's version, as in ``pluto_version=4.10``."""
+    """Return pluto's version from a line with ``pluto_version=4.10``, or None."""
     m = _VERSION.search(line, 0, 4096)
     return m[1] if m else None
 
 
 def shunt(line: str) -> Shunt | None:
-    """Read a bare shunt: a policy of pluto's for traffic that no connection owns."""
+    """Return the bare shunt that a line shows, or None.
+
+    That is a kernel policy of pluto for traffic of no connection.
+    """
     m = _SHUNT.fullmatch(line)
     if m is None:
         return None
@@ -113,7 +116,7 @@ def shunt(line: str) -> Shunt | None:
 def totals(
     connections: str | None, state: str | None, ike: str | None, ipsec: str | None
 ) -> Totals:
-    """Read the lines that count; each may be missing."""
+    """Return the totals of a status from its four lines with counts; each may be missing."""
     loaded = {word: int(n) for word, n in _LOADED.findall(connections or "")}
     return Totals(
         loaded=loaded.get("loaded"),
@@ -127,7 +130,7 @@ def totals(
 
 
 def _one_of(line: str | None, yes: str, no: tuple[str, ...]) -> bool | None:
-    """Return which of two things a line says; None: neither, it may have been cut."""
+    """Return True if a line contains ``yes``, False for one of ``no``; None: neither (or cut)."""
     if line is None:
         return None
     if yes in line:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Lines about SAs: states, their SPIs and counters, and wishes.
+"""Parse lines about SAs: states, their SPIs and counters, and pending Child SAs.
 
-All begin with ``#SERIAL: "NAME"[I]``. What follows is told apart by its shape alone, so that the
+All begin with ``#SERIAL: "NAME"[I]``. What follows is recognised by its shape alone, so that the
 same code reads every command and every release. Each function takes a line without its ``NNN``
-prefix and answers None where the line is something else. No step looks at a character more than
-a few times: a peer can make a line long, and must not make us slow.
+prefix and returns None where the line is something else. All of them take linear time, because a
+peer can make a line long.
 
-Most state lines are read in one go with the line behind them (``usual``), all others step by step
-(``state``); timers and counters are read when somebody asks for them.
+Most state lines are parsed by one pattern together with the line behind them (``usual``), all
+others step by step (``state``). Timers and counters are parsed when they are first used.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Head(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """The suffix that an instance's name carries: ``[OURS=== ]...PEER[===THEIRS]``."""
+    """The suffix of an instance's name: ``[OURS=== ]...PEER[===THEIRS]``."""
 
     remote_address: str | None
     local_client: str | None
@@ -60,7 +60,7 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Read ``#12: "name"[1]`` at the begin of a line."""
+    """Return the parts of ``#12: "name"[1]`` at the beginning of a line, and the rest of it."""
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -69,12 +69,12 @@ def head(line: str) -> Head | None:
 
 
 def instance(text: str) -> tuple[int, ...]:
-    """Read ``[1][2]``."""
+    """Return the instance numbers in ``[1][2]``."""
     return tuple(int(n) for n in _NUMBER.findall(text)) if text else ()
 
 
 def peer(suffix: str) -> Peer:
-    """Read the suffix of an instance's name; empty: nothing was printed."""
+    """Return the parts of an instance name's suffix; all None if that is empty."""
     suffix = suffix.strip()
     if not suffix:
         return _NOBODY
@@ -96,9 +96,9 @@ _NOBODY: Final = Peer(None, None, None)
 
 @dataclass(eq=False, repr=False)
 class _StateLine(SaState):
-    """A state whose timers, SPIs and counters are read when somebody asks for them.
+    """A state whose timers, SPIs and counters are parsed when they are first used.
 
-    In most polls nobody does, and they are what changes from poll to poll.
+    In most polls they aren't used, although they change from poll to poll.
     """
 
     __slots__ = ()
@@ -117,7 +117,7 @@ class _StateLine(SaState):
 
 
 def state(line: str) -> SaState | None:
-    """Read a state line; None: it is none, or not whole."""
+    """Return the SA that a state line shows; None: it is no state line, or it was cut."""
     told, end, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
     if m is None:
@@ -141,14 +141,14 @@ def state(line: str) -> SaState | None:
 
 
 _MAX_WORDS: Final = 200
-"""Characters of name and story that are remembered; no release prints as many."""
+"""Characters of the longest name and story that are cached; no release prints as many."""
 
 _Words = tuple[str, SaKind | None, Role | None, Stage, int | None, bool, str | None]
 
 
 @lru_cache(maxsize=256)
 def _words(text: str) -> _Words | None:
-    """Read ``STATE_NAME (story)``, or the story alone; None: cut within the story."""
+    """Return what ``STATE_NAME (story)``, or a story alone, means; None: cut within the story."""
     named = _NAMED_STORY.fullmatch(text)
     if named is None and ("(" in text) != (")" in text):
         return None
@@ -158,7 +158,7 @@ def _words(text: str) -> _Words | None:
 
 
 Marks = tuple[bool, bool, int | None, tuple[str, ...]]
-"""Behind a story, but for timers: newest, eroute owner, serial of the parent, and what is new."""
+"""What follows a story, besides timers: newest, eroute owner, the IKE SA, and unknown words."""
 
 
 _STOPS: Final = ";\n"
@@ -174,9 +174,9 @@ _USUAL: Final = re.compile(
 
 
 def usual(text: str, at: int) -> tuple[SaState, int] | None:
-    """Read the state line that begins at ``at``, and its SPIs, if they read as most do.
+    """Return the SA whose state line begins at ``at``, with its line of SPIs, if they look usual.
 
-    With the state comes where the next line begins. None: state() and add_sa() may know better.
+    The second value is the index of the next line. None: state() and add_sa() have to be tried.
     """
     m = _USUAL.match(text, at)
     if m is None:
@@ -201,7 +201,7 @@ def usual(text: str, at: int) -> tuple[SaState, int] | None:
 
 
 def marks(tail: str) -> Marks:
-    """Read ``; newest; eroute owner; IKE SA #1; idle``: a closed set, in any order."""
+    """Return the marks in ``; newest; eroute owner; IKE SA #1; idle``, which have any order."""
     newest = eroute_owner = False
     parent: int | None = None
     extra: list[str] = []
@@ -221,7 +221,7 @@ def marks(tail: str) -> Marks:
 
 
 def add_sa(state: SaState, line: str) -> None:
-    """Add the line with SPIs and counters to the state that was read last."""
+    """Add a line with SPIs and counters to the text of its SA."""
     state.text = f"{state.text}\n{line}"
 
 
@@ -242,10 +242,11 @@ _BUSY: Final = ("crypto_calculating", "crypto/dns-lookup")
 
 
 def remarks(s: SaState) -> dict[str, bool | int | str | None]:
-    """Read what else a state line says: whether the peer lives, what pluto works at.
+    """Return what else a state line says: about liveness checks, and what pluto computes.
 
-    ``last_dpd`` and ``last_live`` are the seconds since the peer gave a sign, ``dpd_in`` and
-    ``dpd_out`` the numbers of the last messages; ``import`` says who began it (up to 3.25).
+    ``last_dpd`` and ``last_live`` are the seconds since the peer's last sign of life, ``dpd_in``
+    and ``dpd_out`` the numbers of the last messages, ``busy`` is pluto's word for what the SA waits
+    for. ``import`` says who began the SA (up to 3.25). None: not printed.
     """
     words = [field.strip() for field in s.text.partition("\n")[0].split(";")]
     dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)
@@ -267,11 +268,14 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 20
 
 
-# --- Wishes ---------------------------------------------------------------------------------
+# --- Pending Child SAs ----------------------------------------------------------------------
 
 
 def pending(line: str) -> Pending | None:
-    """Read a wish: a child that waits for its IKE SA. 3.20's whack may lose the ``#``."""
+    """Return the Child SA that a line shows to be waiting for its IKE SA; None: no such line.
+
+    whack of 3.20 may lose the ``#`` at the beginning.
+    """
     m = _PENDING.match(line)
     if m is None:
         return None
@@ -293,7 +297,7 @@ USERNAME: Final = " username="
 
 
 def read_sa(line: str) -> SaLine:
-    """Read the line with an SA's SPIs and counters.
+    """Return what a line with an SA's SPIs and counters says.
 
     The counters are ``ESPin=336B ESPout=1KB! ESPmax=2^63B``; of several protocols the outermost
     one counts, which comes first.

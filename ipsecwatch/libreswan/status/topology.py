@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The first line of a connection: ``LEFT...RIGHT; ROUTING; …``, ours first.
+"""Parse the first line of a connection: ``LEFT...RIGHT; ROUTING; …``, our end first.
 
-An identity is the peer's choice and may hold any of the separators, so each field is cut off from
-the side that the peer can't write on.
+The peer chooses its identity, which may contain any of the separators. So each field is cut off
+from the side of the line that the peer can't write on.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ ROUTINGS: Final = frozenset(
 """Every routing word (programs/pluto/routing.c; earlier connections.c, enum routing_t)."""
 
 ON_DEMAND: Final = frozenset({"prospective erouted", "routed-ondemand"})
-"""Routing words that mean: a trap policy waits for traffic."""
+"""Routing words that mean that a trap policy waits for traffic."""
 
 LOG_WIDTH: Final = 1024
 """Characters of the longest line that pluto prints; the rest of a longer one is lost."""
 
 _LONG: Final = LOG_WIDTH - 80
-"""A line of which so much is left without its name may be one that pluto cut."""
+"""Characters of a line, without its name, from which on it may be one that pluto cut."""
 
 _CLOSED: Final = re.compile(r"\](?:---[^\[\]]{0,100})?\.\.\.")
 _OPTIONS_END: Final = "SCT"
@@ -57,21 +57,21 @@ _USUAL: Final = re.compile(
 )
 
 
-# What no message of pluto's begins with: an address, its name, its identity, a client, a hop.
+# How a topology begins, and no log message: an address, its name, its identity, a client, a hop.
 _BEGIN: Final = re.compile(
     r"%|\d{1,3}(?:\.\d{1,3}){2}|[\da-fA-F]{1,4}:[\da-fA-F:]|::|[^\s\"'<\[]{0,80}(?:<|===|---|\.\.\.[^\s.])|[^\s\"'\[]{0,80}[.:%][^\s\"'\[]{0,80}\["
 )
 
 
 def begins(line: str) -> bool:
-    """Return whether a line may be one that was cut, or into which something was forged."""
+    """Return whether a line begins as a topology does, whatever follows: it may have been cut."""
     return _BEGIN.match(line) is not None
 
 
 def read(line: str) -> Topology | None:
-    """Read ``LEFT...RIGHT; ROUTING; …``; None: it is something else, or not whole.
+    """Return the topology in ``LEFT...RIGHT; ROUTING; …``; None: the line is something else.
 
-    Of a line that pluto cut what is there is read, and the routing word is empty.
+    For a line that pluto cut at LOG_WIDTH, the result has what is left, and an empty routing word.
     """
     usual = _USUAL.fullmatch(line)
     if usual is None or usual[8] not in ROUTINGS:
@@ -88,7 +88,7 @@ def read(line: str) -> Topology | None:
 
 
 def read_any(line: str) -> Topology | None:
-    """Read one with anything in it."""
+    """Return the topology in a line as read() does, but without the pattern of usual ones."""
     text, owner = _without_tail(line)
     text, _, routing = text.rpartition("; ")
     if routing not in ROUTINGS:
@@ -107,7 +107,11 @@ def read_any(line: str) -> Topology | None:
 
 
 def _without_tail(line: str) -> tuple[str, int | None]:
-    """Split off what follows the routing word: pluto's own words, at the very end of a line."""
+    """Split a line into its text up to the routing word, and the eroute owner's serial.
+
+    What follows the routing word is pluto's own, at the very end of the line. Empty text: no such
+    end was found.
+    """
     text, mark, owner = line.rpartition("; eroute owner: #")  # up to 4.15
     digits = owner.strip("; ")
     if mark and digits.isascii() and digits.isdigit() and len(digits) <= 10:
@@ -117,7 +121,7 @@ def _without_tail(line: str) -> tuple[str, int | None]:
 
 
 def find_dots(text: str) -> int | None:
-    """Return where the ``...`` between the ends is: the first outside our identity's brackets."""
+    """Return the index of the ``...`` between the ends: the first outside our ID's brackets."""
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
         return None
@@ -128,7 +132,7 @@ def find_dots(text: str) -> int | None:
 
 
 def _left(text: str) -> _Side:
-    """Read ``[CLIENT===]HOST[<NAME>][:PORT][[ID[,OPTS]]][---NEXTHOP]``."""
+    """Return client, host, ID of ``[CLIENT===]HOST[<NAME>][:PORT][[ID[,OPTS]]][---NEXTHOP]``."""
     before, bracket, rest = text.partition("[")
     client, mark, host = before.rpartition("===")
     host = host if bracket else host.partition("---")[0]
@@ -137,7 +141,10 @@ def _left(text: str) -> _Side:
 
 
 def _right(text: str) -> _Side:
-    """Read ``[NEXTHOP---]HOST[<NAME>][:PORT][[ID[,OPTS]]][===CLIENT]``; the ID is the peer's."""
+    """Return client, host, ID of ``[NEXTHOP---]HOST[<NAME>][:PORT][[ID[,OPTS]]][===CLIENT]``.
+
+    The ID is the peer's, so it may contain brackets: the last one closes it.
+    """
     before, bracket, rest = text.partition("[")
     if bracket:
         identity, closing, after = rest.rpartition("]")
@@ -150,7 +157,7 @@ def _right(text: str) -> _Side:
 
 
 def _host(text: str) -> str | None:
-    """Cut the configured name and the port off an address (IPv6 addresses have colons too)."""
+    """Return an address without its configured name and port (IPv6 addresses have colons too)."""
     if "<" in text:
         text = text.partition("<")[0]
     if text.count(":") == 1:
@@ -159,7 +166,7 @@ def _host(text: str) -> str | None:
 
 
 def _unresolved(text: str) -> str | None:
-    """Read the name of a host that doesn't resolve: ``%dns<NAME>[:PORT]``."""
+    """Return the name in ``%dns<NAME>[:PORT]``, which means that it doesn't resolve, or None."""
     host, _, name = text.partition("<")
     return (name.partition(">")[0] or None) if host == "%dns" else None
 

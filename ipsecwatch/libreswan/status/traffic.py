@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines of ``trafficstatus``: the counters of established Child SAs."""
+"""Parse lines of ``trafficstatus``: the counters of established Child SAs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COUNTER: Final = re.compile(r", (inBytes|outBytes|maxBytes)=([^,]{1,40})")
 
 
 def traffic(line: str) -> Traffic | None:
-    """Read a line of ``trafficstatus``; None: it is something else.
+    """Return what a line of ``trafficstatus`` says; None: the line is something else.
 
-    ``username`` and ``id`` are the peer's choice and may hold anything, ``", type=ESP"`` too. The
-    fields before them hold no quote and no comma, those after are of known form; so ``type`` is
-    the last that is followed by ``add_time``, and ``lease`` stands after the last quote.
+    The peer chooses ``username`` and ``id``, which may contain anything, ``", type=ESP"``, too. The
+    fields before them contain no quote and no comma, those after them have a known form. So the
+    last ``type`` that is followed by ``add_time`` counts, and ``lease`` is behind the last quote.
     """
     h = head(line)
     if h is None or _is_joined(h.rest):
@@ -34,7 +34,7 @@ def traffic(line: str) -> Traffic | None:
     found = None
     for found in _TYPED.finditer(h.rest):
         if not 0 <= user < found.start():
-            break  # no user name before it: what follows may be the peer's text, this isn't
+            break  # this one comes before any user name; later ones may be the peer's text
     if found is None:
         return None
     before, after = h.rest[: found.start()], h.rest[found.end() :]
@@ -54,9 +54,10 @@ def traffic(line: str) -> Traffic | None:
 
 
 def _is_joined(rest: str) -> bool:
-    """Return whether two records lost the line end between them.
+    """Return whether a line is two records that lost the line end between them.
 
-    Whose counters are whose isn't known then. Nothing in an identity, the peer's text, shows it.
+    It isn't known then which counters are whose. Text in an identity isn't looked at: it is the
+    peer's.
     """
     first = _TYPED.search(rest)
     if first is None:

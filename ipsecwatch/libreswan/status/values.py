@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Values as libreswan writes them, and what they are. Each raises ValueError where it is not one.
+"""Convert values from the form in which libreswan prints them.
 
-What pluto prints for "nothing" becomes None, whatever its word for it.
+Each of pluto's words for "nothing" (NOTHING) becomes None, or an empty list. The functions raise
+ValueError for a text of another form than theirs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NOTHING: Final = frozenset(
         "NONE", "<disabled>", "N/A", "<N/A>", "no (unset)", "#0", "$0", "n/a",
     }
 )  # fmt: skip
-"""How pluto says that there is nothing."""
+"""What pluto prints in place of a value where there is none."""
 
 Value = bool | int | float | str | list[str] | list[int] | None
 
@@ -28,12 +29,12 @@ _SERIAL: Final = re.compile(rf"(?:[\w ]{{0,20}} )?[#$]({NUMBER})", re.ASCII)
 
 
 def text(value: str) -> str | None:
-    """Read a word."""
+    """Return a text as it is, or None for one of pluto's words for "nothing"."""
     return None if value in NOTHING else value
 
 
 def boolean(value: str) -> bool | None:
-    """Read yes or no; a word instead of either counts as yes."""
+    """Return whether a text says yes (``yes``, ``true``, ``enabled``) or no."""
     if value in ("no", "false", "disabled", "no (unset)"):
         return False
     if value in ("yes", "true", "enabled"):
@@ -44,7 +45,7 @@ def boolean(value: str) -> bool | None:
 
 
 def number(value: str) -> int | None:
-    """Read a whole number, in hexadecimal with 0x."""
+    """Return a whole number, from decimal digits, or from hexadecimal ones behind ``0x``."""
     if value in NOTHING:
         return None
     if not value.isascii() or len(value) > 20 or "_" in value:
@@ -53,12 +54,12 @@ def number(value: str) -> int | None:
 
 
 def percent(value: str) -> int | None:
-    """Read ``100%``."""
+    """Return the number in ``100%``."""
     return number(value.removesuffix("%"))
 
 
 def seconds(value: str) -> float | int | None:
-    """Read ``28800s``, ``500ms`` or ``0.2``, as seconds."""
+    """Return the seconds in ``28800s``, ``500ms`` or ``0.2``."""
     if value in NOTHING:
         return None
     m = _SECONDS.fullmatch(value)
@@ -70,7 +71,7 @@ def seconds(value: str) -> float | int | None:
 
 
 def amount(value: str) -> int | None:
-    """Read ``2^63B``, ``2KiB`` or ``2^63``: bytes, or packets."""
+    """Return the number of bytes or packets in ``2^63B``, ``2KiB`` or ``2^63``."""
     if value in NOTHING:
         return None
     m = _COUNT.fullmatch(value)
@@ -81,7 +82,7 @@ def amount(value: str) -> int | None:
 
 
 def serial(value: str) -> int | None:
-    """Read ``#12``, ``$12`` or ``Child SA #12``."""
+    """Return the serial in ``#12``, ``$12`` or ``Child SA #12``; None for 0."""
     if value in NOTHING:
         return None
     m = _SERIAL.fullmatch(value)
@@ -91,27 +92,27 @@ def serial(value: str) -> int | None:
 
 
 def words(value: str) -> list[str]:
-    """Read ``a, b, c``, or ``a b c``."""
+    """Return the words in ``a, b, c`` or ``a b c``."""
     return [] if value in NOTHING else [w for w in re.split(r"[, ]+", value) if w]
 
 
 def tokens(value: str) -> list[str]:
-    """Read ``A+B+C``."""
+    """Return the words in ``A+B+C``."""
     return [] if value in NOTHING else [w for w in value.split("+") if w]
 
 
 def items(value: str) -> list[str]:
-    """Read ``A, B, C`` where an item may have blanks in it."""
+    """Return the items in ``A, B, C``, which may contain blanks."""
     return [] if value in NOTHING else [w.strip() for w in value.split(",") if w.strip()]
 
 
 def numbers(value: str) -> list[int]:
-    """Read ``24,24,0``."""
+    """Return the numbers in ``24,24,0``."""
     return [int(w) for w in value.split(",") if number(w) is not None]
 
 
 def guess(value: str) -> Value:
-    """Read a value of which it isn't known what it is."""
+    """Return a value as the first type that fits: boolean, number, amount, seconds, or text."""
     for convert in (boolean, number, amount, seconds):
         try:
             return convert(value)
