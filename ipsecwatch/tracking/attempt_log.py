@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What pluto logged about attempts to bring connections up: how many, since when, and why in vain.
+"""What pluto logged about attempts to bring connections up: their number, begin, and failures.
 
-Bounded in every direction: a peer can make pluto log, and can make instances of a connection for
-anybody.
+All that is kept is bounded: a peer can make pluto write log lines, and can make it create
+instances of a template.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.evidence import Evidence
 
 MAX_NAMES: Final = 20_000
-"""Connections of which something is kept; more than any pluto is known to have loaded."""
+"""Connections about which something is kept; more than any pluto is known to have loaded."""
 MAX_EVIDENCE: Final = 24
 """Pieces of evidence kept for one connection."""
 MAX_PIECES: Final = 60_000
@@ -30,20 +30,21 @@ MAX_PIECES: Final = 60_000
 
 @dataclass(slots=True)
 class _Attempts:
-    """What is kept of one connection."""
+    """The evidence that is kept about one connection, and the number of its attempts."""
 
     evidence: deque[Evidence] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
     total: int = 0
     """Negotiations begun by us, ever."""
     since: tuple[int, int] = (-1, 0)
-    """An order that attempts were asked for, and how many there had been before it."""
+    """The order that was last asked about, and how many attempts there had been up to it."""
     begun: int | None = None
-    """An IKE SA of which the first Child belongs to the same attempt."""
+    """The IKEv1 SA (phase 1) whose first Child SA belongs to the same attempt."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether this is an attempt of its own: a phase 2 isn't that follows its phase 1.
+        """Return whether an ATTEMPT counts as a new attempt.
 
-        To be called once for each ATTEMPT.
+        An IKEv1 phase 2 that follows its own phase 1 belongs to the same attempt. Called once for
+        each ATTEMPT, since the next call depends on it.
         """
         if finding.using is None:
             self.begun = said.serial
@@ -53,9 +54,9 @@ class _Attempts:
         return not follows
 
     def add(self, evidence: Evidence) -> int:
-        """Keep evidence, and return how much more there is than before.
+        """Keep evidence. Return 1 if there is one piece more than before, else 0.
 
-        A failure that is only said again takes the place of the last.
+        A failure that only repeats the last piece replaces it.
         """
         kept = self.evidence
         self.total += evidence.counts
@@ -67,6 +68,11 @@ class _Attempts:
         return int(grows)
 
     def begun_after(self, order: int) -> int:
+        """Return how many attempts began after a line, with those that are no longer kept.
+
+        Only the line that was last asked about is remembered: for another one, those count that
+        are still kept.
+        """
         if self.since[0] != order:
             later = sum(e.counts for e in self.evidence if e.order > order)
             self.since = (order, self.total - later)
@@ -74,26 +80,26 @@ class _Attempts:
 
 
 class AttemptLog:
-    """Remembers attempts, failures and what ended them, by connection."""
+    """Keeps the logged attempts, failures and losses of each connection."""
 
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, _Attempts] = OrderedDict()
         self._pieces = 0
         self._heard: OrderedDict[str, int] = OrderedDict()
-        """The order of the last line about a connection, whatever it says: apart, so that no line
-        that a stranger causes has evidence go."""
+        """The order of the last line about a connection, whatever it says. It is kept apart from
+        the evidence, so that lines which a stranger causes can't displace any."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether an ATTEMPT is one of its own. To be asked once for each."""
+        """Return whether an ATTEMPT counts as a new attempt. Called once for each."""
         return self._of(said.name).counts(said, finding)
 
     def add(self, name: str, evidence: Evidence) -> None:
         """Keep evidence about a connection."""
-        attempts = self._of(name)  # which may have others go
+        attempts = self._of(name)  # first of all: it may drop other connections' evidence
         self._pieces += attempts.add(evidence)
 
     def note_heard(self, said: ConnectionLine, order: int) -> None:
-        """Record that there was a line about a connection, whatever it says."""
+        """Record the order of a line about a connection, whatever the line says."""
         for name in {said.name, said.base}:
             self._heard[name] = order
             self._heard.move_to_end(name)
@@ -105,16 +111,16 @@ class AttemptLog:
         return max((self._heard.get(name, 0) for name in names), default=0)
 
     def restart(self) -> None:
-        """Forget serials: another pluto counts from 1 again."""
+        """Forget the serials of IKE SAs, because another pluto counts from 1 again."""
         for attempts in self._by_name.values():
             attempts.begun = None
 
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
-        """Return why the last attempt failed, or NONE if nothing was logged.
+        """Return why the last attempt failed, with the log line; NONE if no failure was logged.
 
-        Within an attempt what explains most counts (Weight), and of equals the last. The line
-        that names what is in the way here is told as long as nothing else than a missing Child
-        is said after it.
+        Lines up to ``after`` don't count. Within an attempt the failure with the highest Weight
+        counts, the last one of equals. If that says only that the Child SA is missing, the line
+        is an earlier one that names the cause on this machine (Weight.LOCAL), if there is one.
         """
         best: Evidence | None = None
         current: Evidence | None = None
@@ -133,18 +139,18 @@ class AttemptLog:
         return best.reason, in_the_way.line
 
     def count(self, names: Collection[str], after: int) -> int:
-        """Return how many negotiations began after ``after``, of the connection with the most.
+        """Return how many attempts began after line ``after``, for the connection with the most.
 
-        Asking again for the same ``after`` counts all, however many there are; asking for the
-        first time, those that are still remembered.
+        The first call for a value of ``after`` counts those that are still kept; further calls
+        for the same value count all that have begun since.
         """
         known = (self._by_name.get(name) for name in names)
         return max((a.begun_after(after) for a in known if a is not None), default=0)
 
     def tried(self, names: Collection[str], after: int) -> float | None:
-        """Return when the first negotiation after ``after`` began, on the wall clock.
+        """Return when the first attempt after line ``after`` began (wall clock), None if none did.
 
-        One that was taken back, or lost what it had brought, is none of those that came later.
+        Where a loss was logged after ``after``, only attempts behind the last loss count.
         """
         first = None
         for e in self._after(names, after):
@@ -155,6 +161,10 @@ class AttemptLog:
         return first
 
     def _of(self, name: str) -> _Attempts:
+        """Return what is kept about a connection; empty if nothing was.
+
+        Drop the connections that were used longest ago while more is kept than allowed.
+        """
         attempts = self._by_name.get(name)
         if attempts is None:
             attempts = self._by_name[name] = _Attempts()
@@ -165,7 +175,7 @@ class AttemptLog:
         return attempts
 
     def _after(self, names: Collection[str], after: int) -> Iterator[Evidence]:
-        """Return what was heard after ``after``, in order."""
+        """Return the evidence about these connections from lines after ``after``, in order."""
         known = [self._by_name[n].evidence for n in names if n in self._by_name]
         found = {e.order: e for kept in known for e in kept if e.order > after}
         return (found[order] for order in sorted(found))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels that are tried don't come up, and whose attempt it is that fails."""
+"""Why tunnels that are tried don't come up, and which side's attempt failed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AttemptReasons:
-    """Finds out why tunnels aren't up, by one report after the other."""
+    """Returns the reasons why tunnels aren't up, as of the last report that it was shown."""
 
     def __init__(self, log: LogEvidence, losses: LossReasons) -> None:
         self._log = log
@@ -36,15 +36,18 @@ class AttemptReasons:
     def look(
         self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
     ) -> None:
-        """Remember what a report showed, for the questions that follow."""
+        """Remember what a report showed: all calls up to the next report are about it."""
         self._awaited, self._idle = awaited, idle
 
     def of(self, record: TunnelRecord, state: TunnelState, now: float) -> Why:
-        """Return why a tunnel isn't up, as far as is known ``now`` (wall clock)."""
+        """Return why a tunnel has the new ``state``, as far as is known ``now`` (wall clock).
+
+        NONE for UP. Where nothing new is known, the reason so far is returned again.
+        """
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
             return Reason.NONE, None
-        # What was the reason for being down is none for trying again.
+        # The reason for having been down doesn't explain why the new attempt isn't up yet.
         begins = old in (TunnelState.DOWN, TunnelState.WAITING, TunnelState.UP)
         before = record.why if state is old or not begins else (Reason.NONE, None)
         ends = state in (TunnelState.DOWN, TunnelState.WAITING)
@@ -59,7 +62,7 @@ class AttemptReasons:
         return self._of_trying(record, before, now)
 
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
-        """Return why a tunnel isn't up yet that we, or the peer, try to bring up."""
+        """Return why a tunnel that we or the peer are trying to bring up isn't up yet."""
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
         if failure[0] is not Reason.NONE:
@@ -75,9 +78,9 @@ class AttemptReasons:
         return told, None
 
     def is_heard(self, record: TunnelRecord, now: float) -> bool:
-        """Return whether the log has lines about the tunnel's attempt, and about SAs it waits for.
+        """Return whether the log has a line about the tunnel's attempt, or about SAs it waits for.
 
-        Only then does it mean anything that no failure was logged.
+        Only then does the absence of a logged failure mean anything.
         """
         connections = record.tunnel.connections
         awaited = (s for c in connections for s in self._awaited.get(c.key, ()))
@@ -85,6 +88,7 @@ class AttemptReasons:
         return self._log.has_heard(names, record.trying_order, now)
 
     def _by_stage(self, record: TunnelRecord, now: float) -> Reason:
+        """Return the reason that the stage of a tunnel's SAs shows, and of those it waits for."""
         t = record.tunnel
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
@@ -95,9 +99,10 @@ class AttemptReasons:
         )
 
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
-        """Return that the peer's name doesn't resolve, if it is tried or pluto logged a failure.
+        """Return UNREACHABLE for a peer's name that doesn't resolve, with a line that names it.
 
-        The detail has the name in any case; pluto's words about our own ends haven't.
+        None if the tunnel isn't tried and pluto logged no failure to reach the peer. The line is
+        pluto's where that contains the name, else a sentence of ours.
         """
         reason, line = self._log.attempts.failure(_names(record.tunnel), 0)
         if reason is Reason.UNREACHABLE and line is not None and name in line:
@@ -112,9 +117,10 @@ class AttemptReasons:
     # --- attempts from outside ------------------------------------------------------------
 
     def note_incoming(self, records: Iterable[TunnelRecord]) -> None:
-        """Record attempts from outside that failed since the last poll.
+        """Record the failed attempts from outside that were logged since the last poll.
 
-        The peer's own is the reason where nobody here tries. What anybody may have tried isn't.
+        One of an authenticated peer becomes the reason of a tunnel that isn't tried from here. One
+        of an unauthenticated sender never does: it is only shown as ``incoming``.
         """
         news = self._log.incoming.take()
         if not news:
@@ -129,7 +135,7 @@ class AttemptReasons:
                     _show_refusal(record, (e.reason, e.line))
 
     def _is_tried_here(self, t: Tunnel) -> bool:
-        """Return whether we try ourselves to bring a tunnel up, or mean to."""
+        """Return whether this side is trying to bring a tunnel up, or wants it up."""
         if any(c.wanted_up or c.key in self._awaited for c in t.connections):
             return True
         ours = self._log.incoming.is_ours
@@ -138,7 +144,7 @@ class AttemptReasons:
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:
-    """Set the reason of a tunnel that isn't up to that of the peer's failed attempt."""
+    """Set a tunnel's reason to that of the peer's failed attempt, unless it has a Child SA."""
     if not record.tunnel.last_state.carries:
         record.why = reason, detail = why
         if record.tunnel.state is not TunnelState.UNKNOWN:

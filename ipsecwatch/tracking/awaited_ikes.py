@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 def awaited_ikes(report: Report) -> dict[ConnectionKey, list[SaState]]:
     """Return for each connection the IKE SAs whose Child SA it waits for.
 
-    A pending line tells; but 4.0 to 4.15 print the IKE SA's own connection there. So one that is
-    wanted up, and has no SA, is taken to wait for what calls the same peer without an answer.
+    A ``pending`` line names both; but 4.0 to 4.15 print the IKE SA's own connection there. So a
+    connection that is wanted up and has no SA is assumed to wait for the IKE SAs between the same
+    two hosts that the peer hasn't answered.
     """
     states = {s.serial: s for s in report.states}
     found: dict[ConnectionKey, list[SaState]] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clients of templates in one report: which templates there are, and who came last as whom."""
+"""The clients of templates in one report, and which client of each identity came last."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """Looks clients and templates up in what one report showed."""
+    """Finds clients, templates and identities in what one report showed."""
 
     def __init__(self, observations: Mapping[str, Observation]) -> None:
         self._templates: set[str] = set()
         self._newest: dict[tuple[str, str], tuple[int, str, str]] = {}
-        """For a template and an identity the newest IKE SA, whose tunnel it is, and from where."""
+        """For a template and an identity: the serial of the newest IKE SA, the key of its tunnel,
+        and the peer's address."""
         for key, observed in observations.items():
             for c in observed.group.connections():
                 if observed.group.sort is GroupKind.TEMPLATE:
@@ -39,13 +40,13 @@ class Clients:
             self._newest[c.name, who] = max(newest, (ike, key, hosts_of(c)[0][1]))
 
     def is_one(self, record: TunnelRecord) -> bool:
-        """Return whether a tunnel is one client's, and the template for clients is listed."""
+        """Return whether a tunnel is a client's: an instance of a template that is listed."""
         return any(c.instance and c.name in self._templates for c in record.tunnel.connections)
 
     def successor(self, record: TunnelRecord) -> str | None:
-        """Return from where a client with this one's identity has come as another instance since.
+        """Return the address of a newer instance whose client has the same identity.
 
-        None: nobody has.
+        None if there is no newer one.
         """
         mine = max(record.parents, default=0)
         for c in record.tunnel.connections:
@@ -62,9 +63,9 @@ def identity(c: Connection) -> str | None:
 
 
 def user_of(tunnel: Tunnel) -> str | None:
-    """Return who is behind a template's instance, as the peer said it; None: it is no such tunnel.
+    """Return the user of a template's instance: the user name, else the identity, that it gave.
 
-    The user name where one was asked for, else the peer's identity.
+    None for a tunnel that is no instance of a template. The text is as the peer sent it.
     """
     for c in tunnel.connections:
         if c.instance and tunnel.name == clean(c.full_name):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What log lines say of ends, kept by what they name: an SA, a connection, an address or a peer.
+"""Log lines about the end of SAs, kept by what they name: SA, connection, address or peer.
 
-A finding holds until what it names has gone, however long that takes: pluto may wait half a minute
-for the peer's answer to a Delete of ours. It holds for nothing else, however near in time.
+A finding is valid until what it names has gone, however long that takes: pluto may wait half a
+minute for the peer's answer to our Delete. It is never used for anything else, however near in
+time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ About = tuple[Subject, str]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one log line says. ``order`` counts the lines that were heard."""
+    """What one log line says. ``order`` is its number among all lines that were read."""
 
     order: int
     at: float
@@ -50,11 +51,11 @@ class Evidence:
     line: str
     end: LossKind = LossKind.ANY
     counts: bool = False
-    """An ATTEMPT that is one of its own, not the second half of one."""
+    """It begins a new attempt: not the phase 2 of an IKEv1 attempt."""
 
 
 class Findings:
-    """Findings about ends, by what they are about."""
+    """Log lines about the end of SAs, by the SA, connection, address or peer that they name."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[About, list[Evidence]] = OrderedDict()
@@ -64,7 +65,7 @@ class Findings:
         return self._count
 
     def add(self, about: About, evidence: Evidence) -> None:
-        """Keep a finding. The first of each is kept in any case: the first cause counts."""
+        """Keep a finding. Where there are too many, the first is kept: it tells the cause."""
         kept = self._kept.setdefault(about, [])
         self._kept.move_to_end(about)
         if len(kept) >= MAX_EACH:
@@ -76,7 +77,7 @@ class Findings:
             self._count -= len(self._kept.popitem(last=False)[1])
 
     def about(self, about: About) -> list[Evidence]:
-        """Return what is known of one thing, in the order in which it was heard."""
+        """Return the findings about one thing, in the order in which they were added."""
         return self._kept.get(about, [])
 
     def change(self, about: About, old: Evidence, new: Evidence) -> None:
@@ -86,25 +87,25 @@ class Findings:
             kept[kept.index(old)] = new
 
     def names(self, subject: Subject) -> set[str]:
-        """Return what there are findings about, of one sort."""
+        """Return the names of all things of one kind that there are findings about."""
         return {value for sort, value in self._kept if sort is subject}
 
     def keep(self, still: Callable[[About, Evidence], bool]) -> None:
-        """Forget the findings about each thing whose newest finding doesn't hold any more."""
+        """Forget all findings about a thing unless ``still`` accepts the newest of them."""
         for about, kept in list(self._kept.items()):
             if not still(about, kept[-1]):
                 self._count -= len(kept)
                 del self._kept[about]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all findings."""
         self._kept.clear()
         self._count = 0
 
-    # --- over a restart of ours -----------------------------------------------------------
+    # --- kept over a restart of the service -----------------------------------------------
 
     def dump(self) -> list[list[Any]]:
-        """Return the newest findings as plain values."""
+        """Return the newest findings as plain values, up to MAX_DUMPED characters of lines."""
         rows: list[list[Any]] = []
         room = MAX_DUMPED
         for (subject, value), kept in reversed(self._kept.items()):
@@ -127,7 +128,7 @@ def _dump(e: Evidence) -> list[Any]:
 
 
 def _named(kind: type[E]) -> Check[E]:
-    """Check for the name of an enum's member."""
+    """Return a check that turns the name of an enum's member into the member."""
     check = one_of([member.name for member in kind])
     return lambda value: kind[check(value)]
 

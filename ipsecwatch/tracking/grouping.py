@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What people call a tunnel, out of what libreswan calls connections.
+"""Group connections, which libreswan lists, into tunnels, which people know.
 
-They differ in four ways: several subnets make several connections of one tunnel; an instance of a
-template with a fixed peer is the tunnel itself; a template for anybody is none, but each of its
-instances may be one; opportunistic policies come in groups.
+The two differ in four ways. Several subnets make several connections of one tunnel. An instance of
+a template with a fixed peer is the tunnel itself. A template for anybody is no tunnel, but each of
+its instances may be one. Opportunistic policies form groups.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
 
 
 class GroupKind(Enum):
-    """What a group of connections is to people."""
+    """What a group of connections is."""
 
     TUNNEL = auto()
     """A tunnel to one peer."""
@@ -89,7 +89,7 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
         return GroupKind.OPPORTUNISTIC, group, group
     if not c.instance:
         return (GroupKind.TEMPLATE if _for_anybody(c) else GroupKind.TUNNEL), c.name, name
-    # Of a template that lost its first line it isn't known for whom it is.
+    # Where the template's first line was lost, it isn't known whether it is for anybody.
     if template is not None and template.topologies and not _for_anybody(template):
         return GroupKind.TUNNEL, c.name, name
     return GroupKind.INSTANCE, c.name, c.full_name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The SAs of one tunnel whose end is to be explained, and what evidence may name."""
+"""The SAs of one tunnel whose end is to be explained, with all that a log line may name of them."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class HeldSas:
     """The same with those of the IKE SAs above them."""
     hosts: frozenset[Hosts] = frozenset()
     born: int = 0
-    """How many lines had been heard when the Child SAs weren't there yet."""
+    """How many lines had been read when the Child SAs weren't there yet."""
     seen: float = 0.0
     """When they were last seen, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
     """When the lifetimes run out, by serial, on the wall clock."""
     ikev1: frozenset[int] = frozenset()
-    """Those Child SAs that are IKEv1's: of them the peer's Delete is logged in so many words."""
+    """The Child SAs that are IKEv1's: pluto says in the log if the peer deleted one of them."""
     at_once: bool = False
-    """What ends them does so at once: nothing is established whose end a peer may delay."""
+    """Whatever ends them does so at once: none is established, so no peer can delay the end."""
     successor: bool = False
     """A client with the same identity has a newer IKE SA of another instance, and pluto (to 3.32)
     logs no more of an instance that is replaced than of one that its peer deletes."""
@@ -50,7 +50,7 @@ class HeldSas:
 def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
     """Return the SAs that a tunnel had in the last report, which is from ``seen`` (wall clock).
 
-    ``still`` are serials of Child SAs that it holds yet: what is told is about the others.
+    ``still`` are the serials of Child SAs that it still has: they are left out.
     """
     t = record.tunnel
     children = record.children.difference(still)
@@ -76,7 +76,7 @@ def hosts_of(connection: Connection) -> list[Hosts]:
 
 
 def _left(s: SaState) -> int | None:
-    """Seconds for which an SA lives, unless it is renewed."""
+    """Return the seconds after which an SA ends unless it is renewed, or None if not printed."""
     for name in _LIFETIMES:
         timer = s.timer(name)
         if timer is not None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Which IKE SAs are idle: established, and yet no sign that anybody tries to bring a Child up.
 
-An IKE SA that was left behind by a Child that was taken down, or that was there at the first look,
-says nothing. One that was seen to come, and has carried no Child yet, is an attempt.
+An IKE SA that remains after its Child SA was taken down, or that was there at the first look, is
+no such sign. One that was seen to come, and has carried no Child SA yet, is an attempt.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
 
 
 def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
-    """Return whether an IKE SA, or the one in whose place it came, was known to be idle."""
+    """Return whether an IKE SA, or one that it replaced in a rekey, was known to be idle."""
     seen: set[int] = set()
     while serial not in seen:
         if serial in run.idle or serial in log.sas.carriers:
@@ -47,9 +47,9 @@ def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
 
 
 def _rekeyed_idle(run: PlutoRun, ikes: dict[int, ConnectionKey], new: list[int]) -> list[int]:
-    """Return those new IKE SAs that replace one that nobody asked for a Child.
+    """Return the new IKE SAs of connections that had an idle one and no Child SA: its rekeys.
 
-    Only where the log doesn't tell: one childless IKE SA after another is a rekey.
+    ``new`` are those of which the log didn't report whether they are rekeys.
     """
     idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}
     quiet = idle - run.busy

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Whose negotiation failed: ours, an authenticated peer's, or that of somebody at the address.
+"""Whose negotiation failed: ours, an authenticated peer's, or an unauthenticated sender's.
 
-What a peer begins says little about what we try. What anybody on the internet can cause says
-nothing of the peer at all.
+A negotiation that the peer began says little about one that we began. One that anybody on the
+internet can cause says nothing about the peer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_NAMES: Final = 20_000
 """Connections of which the last failure that came from outside is kept."""
 MAX_OURS: Final = 20_000
-"""SAs that we began of which is known that we did."""
+"""SAs that are remembered as begun by us."""
 
 
 class Whose(Enum):
@@ -31,13 +31,13 @@ class Whose(Enum):
 
     OURS = auto()
     PEERS = auto()
-    """The peer's, who had proved who it is."""
+    """An attempt by the peer, after it had authenticated itself."""
     ANYBODYS = auto()
-    """An attempt from outside in which nobody had proved anything."""
+    """An attempt from outside by an unauthenticated sender: it may be anybody's."""
 
 
 class Incoming:
-    """Tells whose failures are, and keeps the last one from outside of each connection."""
+    """Decides whose attempt failed, and keeps each connection's last failures from outside."""
 
     def __init__(self) -> None:
         self._ours: OrderedDict[int, None] = OrderedDict()
@@ -55,7 +55,7 @@ class Incoming:
         return serial in self._ours
 
     def forget(self) -> None:
-        """Forget serials: another pluto counts from 1 again."""
+        """Forget which SAs we began, because another pluto counts serials from 1 again."""
         self._ours.clear()
 
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
@@ -68,12 +68,13 @@ class Incoming:
         return Whose.PEERS if proven else Whose.ANYBODYS
 
     def _is_ours(self, said: ConnectionLine, finding: Finding) -> bool:
+        """Return whether a failure concerns an attempt that we began, or may concern one."""
         if finding.began is not Began.EITHER:
             return finding.began is Began.WE
         if said.serial is None or said.serial in self._ours:
             return True
-        # A Child SA's serial is none that is told of when we begin; our own kernel and
-        # configuration are in everybody's way.
+        # pluto logs no serial of a Child SA when we begin one, so an unknown serial may be ours
+        # where our own kernel or configuration is the cause: it stops both sides' attempts.
         return finding.proof is Proof.LOCAL and finding.reason is not Reason.AUTHENTICATION
 
     def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
@@ -85,20 +86,20 @@ class Incoming:
             self._news.popitem(last=False)
 
     def take(self) -> dict[str, dict[Whose, Evidence]]:
-        """Return what is new since this was last asked, by the connection's name."""
+        """Return the failures that were added since the last call, by the connection's name."""
         news = dict(self._news)
         self._news.clear()
         return news
 
 
 def _is_ignored(finding: Finding) -> bool:
-    """Return whether a refusal came in the clear that a true peer sends under the IKE SA's keys.
+    """Return whether a refusal came unencrypted that the real peer would send encrypted.
 
-    pluto goes on waiting for that one's answer.
+    pluto ignores it and goes on waiting for the real answer.
     """
     echo = finding.weight is Weight.ECHO and finding.proof is Proof.NONE
     return echo and finding.version != 1 and finding.reason in _NEVER_CLEAR
 
 
 _NEVER_CLEAR: Final = frozenset({Reason.AUTHENTICATION, Reason.TRAFFIC_SELECTORS})
-"""What a true peer refuses under the IKE SA's keys alone."""
+"""The refusals that a real peer sends encrypted only."""

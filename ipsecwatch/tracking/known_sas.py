@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The SAs of which the log has told that they are established, and which took another's place."""
+"""The SAs that the log has reported as established, and which older SA each of them replaced."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ MAX_SERIALS: Final = 20_000
 
 
 class KnownSas:
-    """Remembers which SAs came, and in whose place."""
+    """Remembers which SAs were established, and which older SA each of them replaced."""
 
     def __init__(self) -> None:
         self._children: OrderedDict[int, tuple[str, int, int]] = OrderedDict()
-        """Child SAs that were established: of which connection, by which line, under which IKE SA
-        (0: not told)."""
+        """Child SAs that were established, by serial: the connection, the number of the line, and
+        the IKE SA (0: not known)."""
         self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        """Of a connection the newest Child SA, and the newest IKE SA (IKEv2, no rekey)."""
+        """For each connection: the newest Child SA, and the newest IKE SA (IKEv2, no rekey)."""
         self._phase1: set[int] = set()
         """IKEv1 SAs (phase 1) that are established."""
         self._quick: set[int] = set()
         """Those of them under which a Quick Mode has begun."""
         self._rekeyed: set[int] = set()
-        """IKE SAs in whose place another came."""
+        """IKE SAs that another one has replaced."""
         self._heirs: dict[int, int] = {}
-        """Which one that was."""
+        """For each of these, the one that replaced it."""
         self._fresh: set[int] = set()
-        """IKE SAs heard of since they were last compared with a report."""
+        """IKE SAs that were logged since the last report."""
         self.carriers: set[int] = set()
         """IKE SAs that have had a Child SA, seen by a poll or not."""
         self.origins: dict[int, int] = {}
-        """For an IKE SA that took another's place in a rekey, that one; for a new one, itself."""
+        """For an IKE SA that replaced another one in a rekey, that one; for a new one, itself."""
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
         """Record an established IKE SA."""
@@ -59,7 +59,7 @@ class KnownSas:
             self._heirs[finding.rekeyed] = said.serial
 
     def note_child(self, said: ConnectionLine, finding: Finding, order: int) -> None:
-        """Record an established Child SA, told by the line with this number."""
+        """Record an established Child SA, which the line with the number ``order`` reported."""
         if finding.using is not None:
             self._note_fresh(finding.using)
             self.carriers.add(finding.using)
@@ -78,13 +78,16 @@ class KnownSas:
             self._newest.popitem(last=False)
 
     def _note_fresh(self, serial: int) -> None:
-        """Record an IKE SA, and forget the oldest if no report ever comes to compare them with."""
+        """Mark an IKE SA as logged since the last report.
+
+        Where MAX_SERIALS are marked and no report came, forget all that were there before them.
+        """
         if len(self._fresh) >= MAX_SERIALS:
             self.keep(())
         self._fresh.add(serial)
 
     def keep(self, serials: Collection[int]) -> None:
-        """Forget all IKE SAs but these, and those that the log knows sooner than the report."""
+        """Forget all IKE SAs except these, and those that were logged since the last call."""
         kept = self._fresh.union(serials)
         self._fresh = set()
         self.carriers &= kept
@@ -100,11 +103,14 @@ class KnownSas:
         self._quick.add(phase1)
 
     def has_quick_mode(self, serial: int | None) -> bool:
-        """Return whether what is refused under an IKEv1 SA is a Child, and no identity."""
+        """Return whether a Quick Mode has begun under an IKEv1 SA.
+
+        What the peer refuses there is then a Child SA, not an identity.
+        """
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Return for each connection the number of the last line that told of a Child SA."""
+        """Return for each connection the number of the last line that reported one of these."""
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:
@@ -113,14 +119,15 @@ class KnownSas:
         return births
 
     def came(self, children: Collection[int]) -> int | None:
-        """Return the number of the first line that told of one of these Child SAs, or None."""
+        """Return the number of the first line that reported one of these Child SAs, or None."""
         told = [self._children[s][1] for s in children if s in self._children]
         return min(told, default=None)
 
     def with_heirs(self, serials: Collection[int], names: Collection[str]) -> set[int]:
-        """Add to SAs those that took their place since they were last seen.
+        """Return these SAs together with those that replaced them since they were last seen.
 
-        ``names`` are those of their connections.
+        ``names`` are their connections: a newer Child SA of one of them, and its IKE SA, count as
+        replacements.
         """
         found = set(serials)
         for name in names:
@@ -134,7 +141,7 @@ class KnownSas:
         return found
 
     def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
-        """Return whether an SA that ends is no loss, because its successor is there."""
+        """Return whether the end of an SA is no loss, because its successor is there already."""
         if serial in self._rekeyed:
             return True
         if serial in self._phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED):
@@ -143,5 +150,5 @@ class KnownSas:
         child, ike = self._newest.get(name, (0, 0))
         if serial in self._children and child > serial:
             return True
-        # A peer that comes anew (INITIAL_CONTACT): the old SAs go, then the new Child comes.
+        # A peer that connects again (INITIAL_CONTACT): the old SAs end, then the new Child comes.
         return finding.end is LossKind.UNEXPLAINED and ike > serial

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Losses that were seen before the log told their cause: journald has its own time."""
+"""Losses that a poll showed before the log line with their cause arrived: journald may be late."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOG_LATE: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedLoss:
-    """One loss: of what, and when it was seen."""
+    """One loss: which SAs were lost, and when that was seen."""
 
     held: HeldSas
     since: float
@@ -29,22 +29,22 @@ class UnexplainedLoss:
 
 
 class LateReasons:
-    """Losses of which the log hasn't told the reason yet, by the tunnel's key."""
+    """Keeps losses whose reason hasn't been logged yet, by the tunnel's key."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
         self._open: dict[str, UnexplainedLoss] = {}
 
     def add(self, key: str, loss: UnexplainedLoss) -> None:
-        """Remember a loss whose cause isn't known yet."""
+        """Keep a loss whose reason hasn't been logged yet. It replaces the tunnel's last one."""
         self._open[key] = loss
 
     def clear(self) -> None:
-        """Forget them: they were another pluto's."""
+        """Forget all losses, because they were another pluto's."""
         self._open.clear()
 
     def with_reason(self, change: Transition) -> Transition:
-        """Return a transition again, with its cause if the log has told it since."""
+        """Return a transition with the reason that was logged since, else as it is."""
         loss = self._open.get(change.tunnel.key)
         if loss is None or change.mono != loss.since or not is_unexplained(change):
             return change
@@ -55,9 +55,9 @@ class LateReasons:
         return replace(change, tunnel=tunnel, reason=reason, detail=detail)
 
     def apply(self, tunnels: Mapping[str, TunnelRecord], now: float) -> None:
-        """Fill in reasons of losses that the log told after the poll. That is no transition.
+        """Set the reason of each loss that the log has explained since. Forget those too old.
 
-        That is news of the tunnel, and no transition.
+        It changes the tunnel, but is no transition. ``now`` is on the monotonic clock.
         """
         for key, loss in list(self._open.items()):
             record = tunnels.get(key)
@@ -73,5 +73,5 @@ class LateReasons:
 
 
 def is_unexplained(change: Transition) -> bool:
-    """Return whether something was lost, and the log doesn't tell (yet) how."""
+    """Return whether a tunnel lost Child SAs for a reason that isn't known (yet)."""
     return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What pluto logged, remembered as evidence: why SAs ended, and why attempts failed.
 
-A line gives a reason, never a state. What it says belongs to what it names (evidence.py), whose
-attempt failed is asked first (incoming.py), and all is bounded: a peer can make pluto log.
+A line gives a reason, never a state. It is evidence only about what it names (evidence.py). Before
+a failure becomes a reason, it is decided whose attempt failed (incoming.py). All that is kept is
+bounded: a peer can make pluto write log lines.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ _SUPPRESSED: Final = re.compile(r"Suppressed \d{1,20} messages from ", re.ASCII)
 
 
 class LogEvidence:
-    """Remembers what pluto logged."""
+    """Remembers what pluto logged, and answers what explains the end of an SA or a failure."""
 
     def __init__(self) -> None:
         self.attempts: Final = AttemptLog()
@@ -82,11 +83,11 @@ class LogEvidence:
         """Of each connection of that report; None: nobody has asked."""
         self._last_at = float("-inf")
         self.order = 0
-        """How many lines have been heard; evidence after now will have a higher order."""
+        """How many lines have been read: the order of the last one."""
         self._cut: tuple[float, int] = float("-inf"), 0
         """When it was last told that lines were dropped (wall clock), and the order then."""
 
-    # --- hearing --------------------------------------------------------------------------
+    # --- what lines say -------------------------------------------------------------------
 
     def hear(self, line: LogLine) -> None:
         """Record one line of the log."""
@@ -106,11 +107,14 @@ class LogEvidence:
         self.attempts.note_heard(said, self.order)
         finding = interpret(said, phase1=self.sas.has_quick_mode(said.serial))
         if finding is not None:
-            self._take(line, said, finding)
+            self._note_finding(line, said, finding)
         self._note_replaced(self.newcomers.note(said, finding, line.at))
 
     def _note_pluto(self, line: LogLine) -> None:
-        """Record what pluto says of itself and its interfaces."""
+        """Record a line that names no connection.
+
+        It is about pluto's start or stop, a name that doesn't resolve, or a lost address or SA.
+        """
         finding = interpret_daemon(line.text)
         if finding is None:
             return
@@ -130,7 +134,8 @@ class LogEvidence:
             elif finding.ended is not None:
                 self._findings.add((Subject.SA, str(finding.ended)), evidence)
 
-    def _take(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
+    def _note_finding(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
+        """Record what a line says about a connection, each kind of event in its own way."""
         match finding.event:
             case LogEvent.IKE_ESTABLISHED:
                 self.sas.note_ike(said, finding)
@@ -146,6 +151,7 @@ class LogEvidence:
                 self._note_loss(line, said, finding)
 
     def _note_attempt(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
+        """Record that we began a negotiation."""
         if said.serial is not None:
             self.incoming.note_ours([said.serial])
         if finding.version == 1 and finding.using is not None:
@@ -155,6 +161,7 @@ class LogEvidence:
         self._add_attempt(said, evidence)
 
     def _note_failure(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
+        """Record the failure of an attempt of ours, or of one from outside."""
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
         if whose is Whose.OURS:
@@ -163,7 +170,7 @@ class LogEvidence:
             self.incoming.add(said, whose, evidence)
 
     def _add_attempt(self, said: ConnectionLine, evidence: Evidence) -> None:
-        # An instance goes with its failure; the template is what stays to be asked about.
+        # pluto drops an instance with its failed attempt; its template remains listed.
         for name in {said.name, said.base}:
             self.attempts.add(name, evidence)
 
@@ -180,7 +187,7 @@ class LogEvidence:
     def _subjects(
         self, said: ConnectionLine, finding: Finding, serial: int | None
     ) -> Iterable[About]:
-        """Return the things that a line about a connection is evidence of."""
+        """Return what a loss is evidence about: the SA alone, or the connection and its peer."""
         if finding.subject is Subject.SA and serial is not None:
             yield Subject.SA, str(serial)
             return
@@ -190,7 +197,7 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Set the reason of an instance's end to REPLACED: its client connected anew."""
+        """Set the reason for the end of an instance that was replaced; None: there is none."""
         if name is None:
             return
         about = Subject.CONNECTION, name
@@ -210,7 +217,7 @@ class LogEvidence:
             self._hosts = {c.full_name: hosts_of(c) for c in listed}
         return self._hosts.get(name, [])
 
-    # --- what reports tell ----------------------------------------------------------------
+    # --- what reports show ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
         """Forget what was logged about SAs and connections that a report no longer shows.
@@ -229,8 +236,11 @@ class LogEvidence:
             self._findings.keep(lambda about, newest: about in still or newest.at > late)
 
     def forget(self, at: float) -> None:
-        """Forget what holds for one pluto alone: at ``at`` another one was there."""
-        if self._started_at <= self._alive_at:  # else what was heard since is that one's
+        """Forget what is true of one pluto only: at ``at`` (wall clock) another one answered.
+
+        If its start was logged already, the rest was forgotten then.
+        """
+        if self._started_at <= self._alive_at:  # else the lines since are the new one's
             self._forget()
         self._alive_at = at
 
@@ -242,7 +252,7 @@ class LogEvidence:
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:
-        """Return as plain values what a service that is started again needs to know."""
+        """Return as plain values what a restarted service needs of this."""
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:
@@ -251,14 +261,14 @@ class LogEvidence:
         self.order = values["heard"]
         self._findings.load(values["findings"])
 
-    # --- asking ---------------------------------------------------------------------------
+    # --- what is asked --------------------------------------------------------------------
 
     def loss(self, held: HeldSas) -> tuple[Reason, str | None]:
-        """Return why SAs ended.
+        """Return why SAs ended, and the log line; OTHER where nothing was logged.
 
-        The first cause counts: a peer that is found dead, or a stop of pluto, is followed by the
-        same lines as a deletion by hand. OTHER where nothing was logged. The line is the one that
-        says most.
+        The first cause counts: after the line about a dead peer, or a stop of pluto, the same
+        lines follow as after a deletion by hand. Of the lines with that reason, the one with the
+        highest weight is returned.
         """
         if self._started_at > held.seen:
             return Reason.PLUTO_RESTARTED, None
@@ -271,26 +281,30 @@ class LogEvidence:
         return _meaning(told[0], held), max(same, key=lambda e: e.weight).line
 
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
-        """Return whether the log has a line about any of these connections since line ``after``.
+        """Return whether the log has a line about any of these connections after line ``after``.
 
-        False while the journal may lack lines. Only if it is true does it mean anything that no
-        failure was logged.
+        False while the journal may lack lines (``now``: wall clock). Only if this is true does the
+        absence of a logged failure mean anything.
         """
         cut_at, order = self._cut
         is_cut = 0 <= now - cut_at < CUT_FOR
         return not is_cut and self.attempts.heard(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
-        """Return the line that told that a host's name doesn't resolve, and named no connection."""
+        """Return the line, without a connection, that says that a host's name doesn't resolve."""
         return self._unresolved.get(host)
 
     def lost_between(self, held: HeldSas, successors: Collection[int]) -> bool:
-        """Return whether SAs ended before the first of the Child SAs ``successors`` came."""
+        """Return whether the log shows that SAs ended before the first of ``successors`` came."""
         came = self.sas.came(successors)
         return any(came is None or e.order < came for e in self._about(held))
 
     def _about(self, held: HeldSas) -> list[Evidence]:
-        """Return what is known of the ends of SAs, in the order in which it was heard."""
+        """Return the evidence about the end of these SAs, in the order of the log.
+
+        Besides the SAs, it may name their successors, connections, addresses or peers. What was
+        logged before the SAs were established isn't about them.
+        """
         births = self.sas.births(held.children)
         first = min(births.values(), default=held.born)
         late = held.seen - SPENT_AFTER
@@ -309,10 +323,10 @@ class LogEvidence:
         return [found[order] for order in sorted(found)]
 
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
-        """Return what was told of one thing after ``born``, by order.
+        """Return the findings about one thing from lines after ``born``, by order.
 
-        ``lasts``: it holds for as long as that is there; else what was logged before ``late`` has
-        ended nothing that was there then.
+        Where it isn't certain to last (``lasts``), those logged before ``late`` (wall clock) are
+        left out: they would have ended the SAs before these were last seen.
         """
         told = self._findings.about(about)
         return {e.order: e for e in told if e.order > born and (lasts or e.at > late)}
@@ -330,7 +344,10 @@ def _replaced(e: Evidence) -> Evidence:
 
 
 def _meaning(cause: Evidence, held: HeldSas) -> Reason:
-    """Return the first cause of the loss of these SAs, where its words alone don't tell it."""
+    """Return the reason that the first line about a loss means for these SAs.
+
+    Words that fit several causes are decided by the SAs' successor, IKE version and expiry.
+    """
     if held.successor and cause.end is LossKind.UNEXPLAINED:
         return Reason.REPLACED
     if cause.end is not LossKind.UNEXPLAINED:
@@ -338,7 +355,7 @@ def _meaning(cause: Evidence, held: HeldSas) -> Reason:
     by_peer = cause.reason is Reason.PEER_DELETED
     if by_peer and cause.serial not in held.ikev1:
         return cause.reason
-    # The end is ours, or an IKEv1 one, where the peer's Delete would have been told of.
+    # Our side ended it, or it is IKEv1's, where pluto would have logged the peer's Delete.
     due = held.expiries.get(cause.serial or 0)
     if due is not None and abs(cause.at - due) <= TIMER_SLACK:
         return Reason.EXPIRED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels lose what they had, from whatever tells it: the log, the policy, the list."""
+"""Why tunnels lost their Child SAs: from the log, from policies, or because they are unlisted."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 _NO_HAND: Final = frozenset(
     {Reason.OPERATOR, Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.UNREACHABLE}
 )
-"""What the log knows better than the policy, from which UP may be gone, too."""
+"""Reasons from the log that a policy without UP doesn't override: they may remove UP, too."""
 
 
 class LossReasons:
-    """Finds out why SAs ended, by one report after the other."""
+    """Returns the reasons why SAs ended, as of the last report that it was shown."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
@@ -44,7 +44,10 @@ class LossReasons:
         self._version = ""
 
     def look(self, observations: Mapping[str, Observation], version: str | None) -> None:
-        """Remember what a report of this version of pluto showed, for the questions that follow."""
+        """Remember what a report showed: all calls up to the next report are about it.
+
+        ``version`` is pluto's.
+        """
         self._observations, self._clients = observations, None
         self._version = (version or "").lstrip("v")
 
@@ -53,7 +56,10 @@ class LossReasons:
         return self._version.startswith(releases)
 
     def of_loss(self, record: TunnelRecord, poll: Poll, observed: Observation | None = None) -> Why:
-        """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has."""
+        """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has.
+
+        A loss without a reason is kept for a log line that comes late.
+        """
         held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)
         if why[0] is Reason.REPLACED:
@@ -83,14 +89,14 @@ class LossReasons:
         return why
 
     def of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Return why a tunnel is no longer tried, if somebody ended the attempts."""
+        """Return why a tunnel is no longer tried: OPERATOR or PLUTO_RESTARTED, else None."""
         why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
         if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
             return why
         return (Reason.OPERATOR, None) if record.by_hand else None
 
     def was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
-        """Return whether all Child SAs had ended before those came that are there now."""
+        """Return whether the log shows that the Child SAs ended before the present ones came."""
         return self._log.lost_between(self._held(record), observed.children)
 
     def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
@@ -100,7 +106,7 @@ class LossReasons:
         return replace(held, successor=self._known_clients().successor(record) is not None)
 
     def _known_clients(self) -> Clients:
-        """Return the clients of the report, looked up when the first one has gone."""
+        """Return the clients of the last report, which are looked up at the first call for it."""
         if self._clients is None:
             self._clients = Clients(self._observations)
         return self._clients
@@ -108,7 +114,7 @@ class LossReasons:
     # --- devices that share an identity ---------------------------------------------------
 
     def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
-        """Record that a client was replaced, as a poll shows it."""
+        """Record that a client was replaced, if the report shows its successor."""
         address = self._known_clients().successor(record)
         for c in record.tunnel.connections:
             if address is not None:
@@ -116,7 +122,7 @@ class LossReasons:
                 self._replaced.append(Replacement(poll.at, c.full_name, c.name, old, address))
 
     def take_shared_identities(self) -> list[SharedIdentity]:
-        """Return what was noticed since this was last asked."""
+        """Return the shared identities that were found since the last call."""
         told = self._log.newcomers.replacements
         found = [self._identities.note(r) for r in (*told, *self._replaced)]
         told.clear()
@@ -125,13 +131,13 @@ class LossReasons:
 
 
 def after_restart(record: TunnelRecord) -> Why:
-    """Return why a tunnel isn't up that had no Child SA when pluto was restarted."""
+    """Return why a tunnel isn't up that had no Child SA before pluto was restarted."""
     ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
     return (Reason.PLUTO_RESTARTED, None) if ended else record.why
 
 
 def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether a tunnel is to be up, and no end of it is an address of this machine now."""
+    """Return whether a tunnel that is wanted up has lost its address on this machine."""
     had = all(c.oriented is not False for c in tunnel.connections)
     now = tuple(observed.group.connections())
     return had and any(c.oriented is False and c.wanted_up for c in now)

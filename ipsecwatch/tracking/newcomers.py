@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Clients that connect anew, and so take the place of what they had from another address.
+"""Clients that connect again from another address, so that pluto ends their old instance.
 
-pluto replaces an instance when the same identity has proved itself as another one of the same
-template (uniqueids=). With IKEv2 it tells first of the new IKE SA, then signs its own proof, which
-takes a moment, ends the old instance, and tells of the new Child SA then. With IKEv1 the old one
-ends first. The identity itself is never looked at: the peer chose it.
+pluto replaces an instance when the same identity authenticates as another instance of the same
+template (uniqueids=). With IKEv2 it logs the new IKE SA first, computes its own signature, which
+takes a moment, then ends the old instance and logs the new Child SA. With IKEv1 the old instance
+ends first. The identity itself isn't read from the log: the peer chose it.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 IN_ONE_GO: Final = 2.0
 """Seconds that the lines of one replacement take at most."""
 MAX_COMING: Final = 1000
-"""Clients of which the IKE SA is there and the Child SA isn't; the oldest are dropped."""
+"""Clients that have an IKE SA and no Child SA yet; the oldest are dropped."""
 MAX_KEPT: Final = 1000
-"""Replacements kept for whoever asks: as many as a flood of them between two polls may have."""
+"""Replacements that are kept until the next poll takes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +44,23 @@ class Replacement:
 
 
 class Newcomers:
-    """Follows who comes and who leaves, line by line."""
+    """Finds replaced instances by the order in which clients come and go in the log."""
 
     def __init__(self) -> None:
         self._coming: OrderedDict[str, tuple[ConnectionLine, float]] = OrderedDict()
-        """Clients that have an IKE SA, and since when, while no Child SA of theirs is told of."""
+        """Clients that have an IKE SA, and since when, while none of their Child SAs is logged."""
         self._left: tuple[ConnectionLine, float] | None = None
-        """The last instance that ended while nobody was coming, and when."""
+        """The last instance that ended while no sibling had a new IKE SA, and when."""
         self._heir = ""
-        """Of whom the lines are that followed that."""
+        """The instance that the following lines are about."""
         self._patient = False
-        """Those may be several before the one that tells of the IKE SA."""
+        """There may be several such lines before the one about its IKE SA."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
         """Record a line. Return the name of the instance that it shows to be replaced, if any.
 
-        That is the one that the line tells the end of, or one of which an earlier line did.
+        The instance's end is in this line or in an earlier one.
         """
         if finding is not None and _is_new(said, finding):
             return self._note_new(said, finding, at)
@@ -75,6 +75,7 @@ class Newcomers:
         return None
 
     def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
+        """Record a client's new IKE SA. Return the instance that ended just before it for it."""
         left, self._left = self._left, None
         if finding.version != 1:
             self._coming[said.name] = said, at
@@ -88,13 +89,14 @@ class Newcomers:
         return left[0].name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
+        """Record the end of an instance. Return its name if a sibling has a new IKE SA."""
         self._coming.pop(said.name, None)
         for came, since in reversed(self._coming.values()):
             if _is_sibling(said, came) and at - since <= IN_ONE_GO:
                 self._replace(said, came, at)
                 return said.name
         self._left, self._heir = (said, at), ""
-        # A client that comes after another was taken down by hand is told of by more lines.
+        # After an ambiguous end, several lines before the new IKE SA mean an unrelated client.
         self._patient = finding.reason is Reason.REPLACED
         return None
 
@@ -107,13 +109,13 @@ _ARRIVED: Final = (LogEvent.CHILD_ESTABLISHED, LogEvent.FAILURE)
 
 
 def _is_new(said: ConnectionLine, finding: Finding) -> bool:
-    """Return whether a line tells of a client's new IKE SA."""
+    """Return whether a line reports a client's new IKE SA, which is no rekey."""
     new = finding.event is LogEvent.IKE_ESTABLISHED and finding.rekeyed is None
     return new and said.base != said.name
 
 
 def _ends_instance(said: ConnectionLine, finding: Finding) -> bool:
-    """Return whether a line tells the end of an instance in words that fit a replacement."""
+    """Return whether a line reports the end of an instance in words that fit a replacement."""
     return (
         said.base != said.name
         and finding.event is LogEvent.LOSS

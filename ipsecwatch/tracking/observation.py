@@ -2,8 +2,8 @@
 """How each tunnel is by one report alone: the first state that fits, in the order of TunnelState.
 
 The one place where a report becomes states, for the service and for a pasted text alike. Where the
-part of the answer that would tell isn't there, the state is UNKNOWN, with what is missing. All that
-needs the past (how long it has been trying, whether it was lost) is the tracker's.
+part of the answer that would decide it isn't there, the state is UNKNOWN, with what is missing. All
+that needs the past (how long it has been trying, whether it was lost) is left to the tracker.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Observation:
 
     @property
     def counts(self) -> bool:
-        """Whether an instance is a tunnel: it has a Child, or we began it."""
+        """Whether an instance counts as a tunnel: it has a Child SA, we began it, or want it up."""
         return (
             bool(self.up)
             or any(s.role is Role.INITIATOR for s in self.states)
@@ -61,8 +61,8 @@ def observe_tunnels(
 ) -> dict[str, Observation]:
     """Return what a report says of each tunnel, by key.
 
-    ``idle`` are the IKE SAs that are no sign of trying. An instance that isn't among the
-    ``known`` keys counts only once it is a tunnel.
+    ``idle`` are the IKE SAs that are no sign of trying. An instance is included if its key is
+    among the ``known`` ones or Observation.counts is true.
     """
     evidence = _Evidence.of(report, idle)
     connections: Sequence[Connection] = report.connections
@@ -80,7 +80,7 @@ def observe_tunnels(
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What a report has beside its connection list, by connection."""
+    """What a report contains besides its connection list, by connection."""
 
     states: dict[ConnectionKey, list[SaState]]
     wishes: frozenset[ConnectionKey]
@@ -97,7 +97,7 @@ class _Evidence:
 
     @classmethod
     def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
-        """Return what a report has beside its connection list."""
+        """Return what a report contains besides its connection list."""
         states: dict[ConnectionKey, list[SaState]] = {}
         for s in report.states:
             states.setdefault(s.key, []).append(s)
@@ -128,7 +128,7 @@ def _carrying(report: Report) -> frozenset[ConnectionKey]:
 
 
 def _with_aliases(connections: Sequence[Connection]) -> list[Connection]:
-    """Add the alias of their siblings to connections whose own ``aliases`` line was lost."""
+    """Return connections where each whose ``aliases`` line was lost has its siblings' alias."""
     known = {alias for c in connections for alias in c.aliases}
     return [_with_alias(c, known) for c in connections]
 
@@ -141,7 +141,7 @@ def _with_alias(c: Connection, known: Collection[str]) -> Connection:
 def _unlisted(report: Report) -> list[Connection]:
     """Return made-up connections for SAs whose own are missing in an incomplete list.
 
-    Not for a negotiation that somebody else began: that may be anybody, and no tunnel.
+    An unfinished negotiation that the other side began gets none: anybody may have begun it.
     """
     listed = {c.key for c in report.connections}
     keys = [s.key for s in report.states if s.established or s.role is Role.INITIATOR]
@@ -165,11 +165,15 @@ class _Child(Enum):
     """Whether it has a Child SA can't be told."""
     TRIED = auto()
     WISH_UNCLEAR = auto()
-    """It is not up, and whether it is to be can't be told."""
+    """It is not up, and whether it is wanted up can't be told."""
     IDLE = auto()
 
 
 def _observe(group: Group, evidence: _Evidence) -> Observation:
+    """Return what a report says of one tunnel: its state, its SAs, and which parts are missing.
+
+    Each child is judged by itself. Templates are always WAITING.
+    """
     mine: list[SaState] = []
     carrying: list[int] = []
     children: list[_Child] = []
@@ -199,10 +203,14 @@ def _observe(group: Group, evidence: _Evidence) -> Observation:
 def _judge(
     members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence, *, has_child: bool
 ) -> tuple[_Child, Part | None]:
-    """Return how one child of a tunnel is, and the part of the answer that would tell more."""
+    """Return how one child of a tunnel is, and the missing part of the answer that would decide.
+
+    ``own`` are the SAs of its connections (``members``).
+    """
     up = has_child or _is_listed_as_up(members, evidence)
     if up is None:
-        # Who negotiates anew has most likely no Child: pluto renews one by its IKE SA.
+        # A new negotiation most likely means that there is no Child SA: pluto rekeys an
+        # existing one under its IKE SA.
         begun = any(tries(s, evidence.idle) and s.stage is not Stage.REKEYING for s in own)
         return (_Child.TRIED if begun else _Child.UNCLEAR), Part.STATES
     if up:
@@ -217,9 +225,9 @@ def _judge(
 
 
 def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool | None:
-    """Return whether one child of a tunnel, which has no state, is up; None: nothing tells.
+    """Return whether one child of a tunnel, for which no SA is listed, is up; None: not known.
 
-    Where the states aren't all there, what the connection list says of a Child stands for them.
+    Where not all SAs are listed, the connection list and other commands' lines are used instead.
     """
     if evidence.all_states:
         return False
@@ -229,7 +237,7 @@ def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool
 
 
 def _may_be_template(members: Sequence[Connection], evidence: _Evidence) -> bool:
-    """Return whether one that lost its first line has instances, so that it may wait for more."""
+    """Return whether a connection whose first line was lost has instances, as a template has."""
     return any(not c.topologies and c.name in evidence.instantiated for c in members)
 
 
@@ -260,6 +268,7 @@ def _is_listed_down(c: Connection) -> bool:
 
 
 def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence) -> bool:
+    """Return whether one child of a tunnel is being negotiated, or is wanted up."""
     return (
         any(c.wanted_up for c in members)
         or any(c.key in evidence.wishes for c in members)
@@ -269,6 +278,7 @@ def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _
 
 
 def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
+    """Return a tunnel's state from the states of its children. STUCK is left to the tracker."""
     up = children.count(_Child.UP)
     if up == len(children):
         return TunnelState.UP
@@ -286,7 +296,7 @@ def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
 
 
 def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
-    """Return a tunnel with all but its state and its reason as they were observed."""
+    """Return a tunnel with the observed values in all fields except its state and reason."""
     connections = tuple(observed.group.connections())
     managed = any(c.nm_configured for c in connections)
     template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)
@@ -305,7 +315,7 @@ def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
 
 
 def _peer(observed: Observation) -> str | None:
-    """Return the address of the peer: a state's, else the configured one."""
+    """Return the address of the peer: from an SA, else the configured one; None: neither."""
     for s in observed.states:
         if s.sa is not None and s.sa.remote_address:
             return s.sa.remote_address
@@ -317,7 +327,10 @@ def _peer(observed: Observation) -> str | None:
 
 
 def tries(s: SaState, idle: Collection[int]) -> bool:
-    """Return whether a state is a sign that we try to bring a Child up."""
+    """Return whether an SA is a sign that a Child SA is being brought up.
+
+    That is an established IKE SA which isn't ``idle``, or a negotiation that we began.
+    """
     if is_ike(s):
         return s.serial not in idle
     if s.stage is Stage.REKEYING and s.kind is SaKind.IKE:
@@ -328,16 +341,17 @@ def tries(s: SaState, idle: Collection[int]) -> bool:
 
 
 def is_child(s: SaState) -> bool:
-    """Return whether a state is an established Child SA."""
+    """Return whether an SA is an established Child SA."""
     return s.kind is SaKind.CHILD and s.stage is Stage.ESTABLISHED
 
 
 def left_over(child: SaState, connection: Connection, serials: Collection[int]) -> bool:
-    """Return whether an established Child SA carries nothing, because its connection let it go.
+    """Return whether an established Child SA carries no traffic: its connection doesn't use it.
 
-    Seen in 5.4 and main, where both sides began an IKEv1 exchange at once. Each sign alone is
-    found in Child SAs that carry traffic: the older of two in a rekey owns nothing, an IKEv1 Child
-    outlives its phase 1. ``serials`` are those of all SAs that are listed.
+    Its connection names no Child SA, it is neither the newest nor the eroute owner, and its IKE SA
+    isn't among ``serials``, those of all SAs that are listed. Seen in 5.4 and main, where both
+    sides began an IKEv1 exchange at once. Each sign alone is found in Child SAs that carry
+    traffic: the older of two in a rekey owns nothing, an IKEv1 Child SA outlives its phase 1.
     """
     return (
         connection.names_no_child
@@ -348,5 +362,5 @@ def left_over(child: SaState, connection: Connection, serials: Collection[int]) 
 
 
 def is_ike(s: SaState) -> bool:
-    """Return whether a state is an established IKE SA."""
+    """Return whether an SA is an established IKE SA."""
     return s.kind is SaKind.IKE and s.stage is Stage.ESTABLISHED

@@ -18,15 +18,15 @@ LOADING_GRACE: Final = 60.0
 
 @dataclass(slots=True)
 class PlutoRun:
-    """What must be remembered of one run of pluto."""
+    """What is remembered about one run of pluto between two reports."""
 
     started: float | None = None
-    """When it was first seen, if it was seen to start; None: it ran before we looked."""
+    """When it was first seen, on the monotonic clock; None: it wasn't seen to start."""
     pid: int | None = None
     top: int = 0
     """The highest serial seen."""
     serials: frozenset[int] = frozenset()
-    """Those of the last report."""
+    """The serials of all SAs in the last report."""
     ikes: dict[int, ConnectionKey] | None = None
     """The established IKE SAs of the last report; None: there was none yet."""
     idle: frozenset[int] = frozenset()
@@ -36,21 +36,21 @@ class PlutoRun:
     loaded: int = 0
     """Connections in the last report."""
     grew: float = 0.0
-    """When it last had more than before."""
+    """When a report last had more connections than the one before, on the monotonic clock."""
     counted: int | None = None
     """The highest serial ever seen: up to it, it is known which SAs came and went unseen."""
     gone: bool = False
     """It is over, for so long or so surely that its tunnels are down."""
 
     def is_another(self, poll: Poll, report: Report) -> bool:
-        """Return whether a report is another pluto's than the last one."""
+        """Return whether a report surely comes from another pluto than the last one did."""
         if self.pid is not None and poll.pid is not None:
             return self.pid != poll.pid
-        # Serials only grow in one run: one that is new and not the highest is another's.
+        # Serials only grow in one run: a new one that isn't the highest is another pluto's.
         return any(s.serial <= self.top and s.serial not in self.serials for s in report.states)
 
     def is_same(self, poll: Poll, report: Report) -> bool:
-        """Return whether a report is surely the same pluto's as the last one."""
+        """Return whether a report surely comes from the same pluto as the last one did."""
         if self.pid is not None and poll.pid is not None:
             return self.pid == poll.pid
         return any(s.serial in self.serials for s in report.states)
@@ -63,7 +63,10 @@ class PlutoRun:
         self.loaded = len(report.connections)
 
     def count_missed(self, report: Report) -> int:
-        """Return how many SAs came and went since the last report: pluto leaves no serial out."""
+        """Return how many SAs came and went unseen since the last report.
+
+        They are the serials that no report showed: pluto leaves none out. 0 for the first report.
+        """
         if self.counted is None:  # found at the first look
             self.counted = max((s.serial for s in report.states), default=0)
         new = {s.serial for s in report.states if s.serial > self.counted}
@@ -78,7 +81,10 @@ class PlutoRun:
 
     @property
     def loaded_by(self) -> float | None:
-        """When a pluto that was seen to start has loaded all, on the monotonic clock."""
+        """When this run is expected to have loaded all connections, on the monotonic clock.
+
+        None where it wasn't seen to start.
+        """
         if self.started is None:
             return None
         grown = min(self.grew + START_GRACE, self.started + LOADING_GRACE)

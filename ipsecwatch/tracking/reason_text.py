@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What to tell of a reason to a person who may know the tunnel's peer and pluto's log.
+"""The sentence and the advice for a tunnel's reason, for people who may see its peer and log.
 
-For the journal and for who asks pluto: the bus shows everybody the words of the table alone.
+They are written to the journal, and shown to users who may ask pluto. Others get the general words
+of reasons.py from the bus.
 """
 
 from __future__ import annotations
@@ -21,19 +22,22 @@ if TYPE_CHECKING:
 def reason_text(reason: Reason, tunnel: Tunnel, unit: str = IPSEC) -> ReasonText:
     """Return the sentence and the advice for a tunnel's reason; ``unit`` runs pluto ("": none).
 
-    Where the peer's name doesn't resolve it has the name; where what is missing is our own, it
-    blames nobody else.
+    A peer's name that doesn't resolve is named. Where the log line behind the reason shows a
+    failure on this machine, the sentence is about that.
     """
     if reason is Reason.UNREACHABLE and tunnel.unresolved is not None:
         return ReasonText(
             f"The peer's name {clean(tunnel.unresolved)} does not resolve.",
             "Check this machine's DNS and network, and the name in the configuration.",
         )
-    return _ours(reason, tunnel) or words_for(reason, unit)
+    return _local_failure(reason, tunnel) or words_for(reason, unit)
 
 
-def _ours(reason: Reason, tunnel: Tunnel) -> ReasonText | None:
-    """Return what to tell of a failure of our own, by the log line behind the reason."""
+def _local_failure(reason: Reason, tunnel: Tunnel) -> ReasonText | None:
+    """Return the text for a failure on this machine, if the log line behind the reason shows one.
+
+    None otherwise.
+    """
     if reason is Reason.NONE or tunnel.detail is None:
         return None
     line = parse_line(tunnel.detail)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What must be remembered between two polls, and how it is kept while the service is away.
+"""What is remembered between two polls, and its form as plain values while the service is stopped.
 
-Pure: to and from plain values that JSON can hold. What is read back is checked, each value by the
+Pure: to and from plain values that JSON can hold. Each value that is read back is checked by the
 tables below: it decides what people are told, and a number that doesn't fit its D-Bus type would
 end the service at its first signal, at each start.
 """
@@ -36,7 +36,7 @@ Why = tuple[Reason, str | None]
 
 @dataclass(slots=True)
 class TunnelRecord:
-    """What must be remembered of one tunnel, beside how it is."""
+    """A tunnel, and what is remembered about it between two polls."""
 
     tunnel: Tunnel
     children: frozenset[int] = frozenset()
@@ -44,26 +44,26 @@ class TunnelRecord:
     parents: frozenset[int] = frozenset()
     """Serials of the IKE SAs above them."""
     trying_since: float | None = None
-    """When this episode of trying began, on the monotonic clock."""
+    """When the present attempts to bring it up began, on the monotonic clock."""
     trying_order: int = 0
-    """How many log lines had been heard by then."""
+    """How many log lines had been read by then."""
     last_try: int = 0
     """The highest serial of a negotiation that was counted."""
     orphan: bool = False
     """It hasn't been listed yet by the pluto that took the place of the one that held its SAs."""
     overdue: bool = False
-    """It has lasted too long."""
+    """The attempts have lasted ``stuck_after`` seconds or more."""
     told_stuck: bool = False
     born: int = 0
-    """How many log lines had been heard when the newest of its Child SAs wasn't there yet."""
+    """How many log lines had been read when the newest of its Child SAs wasn't there yet."""
     wanted: frozenset[str] = frozenset()
     """Which of its connections pluto was to keep up, by the last report."""
     by_hand: frozenset[str] = frozenset()
-    """Those of which somebody took UP away; what that takes down may still go."""
+    """Its connections that were taken down by hand; their SAs may not have ended yet."""
     refused: tuple[int, Why] | None = None
-    """What the peer's own attempt failed by, as the log told in its line with that number."""
+    """Why the peer's own attempt failed, and the number of the log line that says so."""
     held_since: float | None = None
-    """Since when it isn't listed, or is listed anew and not tried yet, on the monotonic clock."""
+    """Since when it isn't listed, or is listed again and not tried yet, on the monotonic clock."""
     seen: float = 0.0
     """When it was last listed before this poll, on the wall clock."""
     why: Why = (Reason.NONE, None)
@@ -72,7 +72,7 @@ class TunnelRecord:
 
 @dataclass(slots=True)
 class Records:
-    """All that a tracker remembers."""
+    """All that a tracker remembers: of each tunnel, by key, and of the run of pluto."""
 
     tunnels: dict[str, TunnelRecord] = field(default_factory=dict)
     run: PlutoRun = field(default_factory=PlutoRun)
@@ -138,7 +138,7 @@ _NEWER: Final[dict[str, Check[Any]]] = {
     "wanted": optional(each(_AS_PRINTED)),
     "by_hand": optional(each(_AS_PRINTED)),
 }
-"""What was not kept from the beginning."""
+"""What older state files don't contain."""
 
 _RUN: Final[dict[str, Check[Any]]] = {
     "pid": optional(whole(0, MAX_PID)),
@@ -216,6 +216,7 @@ def load(data: object) -> Records:
 
 
 def _load_run(kept: dict[str, Any]) -> PlutoRun:
+    """Return a run from checked values. Raise JsonError if they contradict each other."""
     run = PlutoRun(
         pid=kept["pid"],
         top=kept["top"],
@@ -249,7 +250,7 @@ def _load_record(kept: dict[str, Any]) -> TunnelRecord:
 
 
 def _contradiction(record: TunnelRecord) -> str | None:
-    """Return which of a tunnel's values contradict each other, or None if none do."""
+    """Return what is contradictory in a tunnel's values, for an error; None if nothing is."""
     t = record.tunnel
     # An instance's key has its connection serial behind the name: grouping.py.
     base, dollar, serial = t.key.rpartition("$")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two devices that seem to use one identity: they throw each other out, again and again."""
+"""Two devices that seem to use the same identity: each keeps replacing the other's instance."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TIMES: Final = 3
 WITHIN: Final = 600.0
 """... within so many seconds. One device that changes its network does so seldom."""
 AGAIN: Final = 3600.0
-"""Seconds after which the same pair is told of again."""
+"""Seconds after which the same pair is reported again."""
 SAME: Final = 60.0
-"""Seconds within which the end of an instance is told of once by the log and once by a poll."""
+"""Seconds within which the log and a poll report the same replacement."""
 MAX_PAIRS: Final = 1000
 """Pairs that are followed; those that replaced each other longest ago are dropped."""
 
@@ -38,7 +38,7 @@ class _Pair:
 
 
 class SharedIdentities:
-    """Counts replacements, by template and pair of addresses."""
+    """Counts replacements, by template and pair of addresses, to find shared identities."""
 
     def __init__(self) -> None:
         self._pairs: OrderedDict[tuple[str, frozenset[str]], _Pair] = OrderedDict()
@@ -46,9 +46,13 @@ class SharedIdentities:
         """Instances that were replaced, and when that was told."""
 
     def note(self, r: Replacement) -> SharedIdentity | None:
-        """Record a replacement. Return the shared identity that it shows, if it is to be told."""
+        """Record a replacement. Return the shared identity that it shows, if it is to be reported.
+
+        That is one whose addresses replaced each other TIMES times within WITHIN seconds, and
+        that wasn't reported in the last AGAIN seconds.
+        """
         who = frozenset((r.old, r.new)) - {""}
-        if len(who) < 2 or self._is_known(r):  # one: a client that comes anew from where it was
+        if len(who) < 2 or self._is_known(r):  # one: a client that connects again from there
             return None
         pair = self._pairs.setdefault((r.base, who), _Pair())
         self._pairs.move_to_end((r.base, who))
@@ -62,6 +66,7 @@ class SharedIdentities:
         return SharedIdentity(r.base, (first, second))
 
     def _is_known(self, r: Replacement) -> bool:
+        """Return whether the same replacement was recorded before. Record when it was seen."""
         known = r.at - self._recent.get(r.name, float("-inf")) < SAME
         self._recent[r.name] = r.at
         self._recent.move_to_end(r.name)
@@ -71,7 +76,7 @@ class SharedIdentities:
 
 
 def _alternate(turns: deque[tuple[float, str]]) -> bool:
-    """Return whether both have taken the other's place, often enough and soon enough."""
+    """Return whether both addresses replaced each other, TIMES in all and within WITHIN seconds."""
     return (
         len(turns) == TIMES
         and turns[-1][0] - turns[0][0] <= WITHIN

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The tunnels that one report alone shows, whole or not: of a saved or pasted text, or one answer.
+"""The tunnels that a single report shows: of a saved or pasted text, or of one answer of pluto.
 
-It has no past: when a state began isn't known, and how long something has been tried neither, so
-that nothing is ever stuck.
+Nothing is known about the past: neither when a state began nor how long a tunnel has been tried.
+So no tunnel is ever stuck. The report may be incomplete.
 """
 
 from __future__ import annotations
