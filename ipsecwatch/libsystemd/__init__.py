@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Calls of systemd's own library: reading the journal, and sending systemd the service's state.
+"""Call systemd's own library, to read the journal and to send systemd the service's state.
 
 There are two bindings of libsystemd: systemd-python, which a distribution builds only for its own
 Python, and ctypes of the standard library, for every other Python. The first that is installed is

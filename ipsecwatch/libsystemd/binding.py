@@ -35,7 +35,7 @@ class Binding:
 
 @functools.cache
 def binding() -> Binding:
-    """Return the binding that can be used here. Raise NoLibraryError."""
+    """Return the binding that can be used here. Raise NoLibraryError if there is none."""
     try:
         from ipsecwatch.libsystemd import with_systemd_python
     except ImportError:  # not there, built for another Python, or another package of that name
@@ -44,6 +44,7 @@ def binding() -> Binding:
 
 
 def _with_ctypes() -> Binding:
+    """Return the binding through ctypes. Raise NoLibraryError if libsystemd can't be loaded."""
     try:
         from ipsecwatch.libsystemd import with_ctypes
 
@@ -54,6 +55,9 @@ def _with_ctypes() -> Binding:
 
 
 def notify(message: str) -> None:
-    """Send systemd the service's state, if systemd started it. Raise OSError, NoLibraryError."""
+    """Send systemd the service's state; do nothing if it wasn't started by systemd.
+
+    Raise OSError or NoLibraryError if that fails.
+    """
     if os.environ.get("NOTIFY_SOCKET"):
         binding().notify(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a reader of the journal can do, with either binding of libsystemd."""
+"""The interface of a reader of the journal, which both bindings of libsystemd have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class JournalReader(Protocol):
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Open the journal's files in a folder; None: the system's of this machine."""
+        """Open the journal's files in a folder; None: the system journal of this machine."""
 
     def close(self) -> None:
         """Close all files."""
@@ -31,10 +31,10 @@ class JournalReader(Protocol):
         """Read what has changed in the journal's files. Return whether anything has."""
 
     def add_match(self, **fields: str) -> None:
-        """Skip entries that don't have these fields. Fields of one name are alternatives."""
+        """Select only entries that have these fields. Values of the same name are alternatives."""
 
     def add_disjunction(self) -> None:
-        """Make the matches that follow an alternative to those before."""
+        """Select also entries that fit the matches added after this call (logical or)."""
 
     def seek_head(self) -> None:
         """Move in front of the first entry."""
@@ -58,7 +58,7 @@ class JournalReader(Protocol):
         """Return when the entry was logged, in microseconds since the epoch."""
 
     def monotonic(self) -> tuple[int, str]:
-        """Return when that was on the monotonic clock, in microseconds, and of which boot.
+        """Return the entry's time on the monotonic clock, in microseconds, and the boot's id.
 
-        The boot's id is written as in the field _BOOT_ID.
+        The id is written as in the field _BOOT_ID.
         """

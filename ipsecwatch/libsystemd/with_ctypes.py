@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""libsystemd through ctypes, for a Python that systemd-python isn't built for.
+"""Call libsystemd through ctypes, for a Python for which systemd-python isn't built.
 
 Functions of the library are called, but none of ours is passed to it as a callback: that takes
 memory that is both writable and executable, which the unit denies (MemoryDenyWriteExecute=).
@@ -52,7 +52,7 @@ _NOP: Final = 0
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Return libsystemd. Raise OSError if it isn't installed, AttributeError if it lacks any."""
+    """Return libsystemd. Raise OSError if it isn't installed, AttributeError if it is too old."""
     loaded = ctypes.CDLL(NAME)
     for name, arguments in _FUNCTIONS.items():
         function = getattr(loaded, name)
@@ -91,13 +91,13 @@ class Reader:
         return _check(self._lib.sd_journal_process(self._journal)) != _NOP
 
     def add_match(self, **fields: str) -> None:
-        """Skip entries that don't have these fields. Fields of one name are alternatives."""
+        """Select only entries that have these fields. Values of the same name are alternatives."""
         for name, value in fields.items():
             match = f"{name}={value}".encode()
             _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))
 
     def add_disjunction(self) -> None:
-        """Make the matches that follow an alternative to those before."""
+        """Select also entries that fit the matches added after this call (logical or)."""
         _check(self._lib.sd_journal_add_disjunction(self._journal))
 
     def seek_head(self) -> None:
@@ -136,7 +136,7 @@ class Reader:
         return self._at.value
 
     def monotonic(self) -> tuple[int, str]:
-        """Return when that was on the monotonic clock, in microseconds, and of which boot."""
+        """Return the entry's time on the monotonic clock, in microseconds, and the boot's id."""
         boot = ctypes.create_string_buffer(BOOT_ID)
         got = self._lib.sd_journal_get_monotonic_usec(self._journal, byref(self._at), boot)
         _check(got)

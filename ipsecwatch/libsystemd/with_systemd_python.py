@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""libsystemd through systemd-python, which has no annotations."""
+"""Call libsystemd through systemd-python, which has no annotations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         return at
 
     def monotonic(self) -> tuple[int, str]:
-        """Return when that was on the monotonic clock, in microseconds, and of which boot."""
+        """Return the entry's time on the monotonic clock, in microseconds, and the boot's id."""
         at, boot = self._get_monotonic()
         return at, boot.hex()
 

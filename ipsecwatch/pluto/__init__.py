@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Asking pluto, libreswan's daemon: how, what, and when."""
+"""Ask pluto, libreswan's daemon: over which way, which question, and when."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading a descriptor to its end in the background, and keeping a limited part of it.
+"""Read a file descriptor to its end in the background, and keep a limited part of the data.
 
 pluto waits in send() while nobody reads its answer, so all of it is read even when no more is kept.
 One turn of the event loop reads a limited amount: else a pluto that writes as fast as we read would
@@ -129,6 +129,7 @@ class BoundedReader:
         return False
 
     def _finish(self) -> None:
+        """Stop watching the descriptor, let wait() return, and call ``on_end``."""
         self._loop.remove_reader(self._fd)
         self._end.set()
         if self.on_end is not None:

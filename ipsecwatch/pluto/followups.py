@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Extra polls between the regular ones: some after a waker, and one at a moment known before.
 
-Kernel and log may be ahead of pluto's status, so that one poll after them isn't enough. And the
-moment is known before at which a connecting tunnel becomes stuck, or a stopped pluto's tunnels go
-down.
+Kernel and log may report a change before pluto's status shows it, so that one poll after them isn't
+enough. And it is known in advance when a connecting tunnel will count as stuck, or the tunnels of a
+stopped pluto as down.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAUSES: Final = (0.25, 0.5, 1.0)
-"""Seconds after a waker at which pluto is polled again."""
+"""Seconds after a waker's report at which pluto is polled again."""
 
 
 class Followups:
@@ -28,21 +28,21 @@ class Followups:
         self._insists = False
 
     def wake(self) -> None:
-        """Call ``look`` now and after each of PAUSES. The kernel or systemd reported something."""
+        """Call ``look`` now and after each of PAUSES, because the kernel or systemd reported."""
         self._insists = True
         self.logged()
 
     def logged(self) -> None:
-        """Call ``look`` now and after each of PAUSES, until seen(). pluto logged something."""
+        """Call ``look`` now and after each of PAUSES, until seen(), because pluto logged."""
         self._look()
         if self._echo is not None:
             self._echo.cancel()
         self._echo_after(0)
 
     def seen(self) -> None:
-        """Cancel the follow-up polls, because one has shown a transition.
+        """Cancel the follow-up polls of logged(), because a poll has shown a transition.
 
-        Not those of wake(): one transition may be only a part of what the kernel reported.
+        Those of wake() stay: one transition may be only a part of what the kernel reported.
         """
         if self._echo is not None and not self._insists:
             self._echo.cancel()
@@ -51,13 +51,13 @@ class Followups:
     def set_alarm(self, due: float | None) -> None:
         """Call ``look`` at ``due`` on the loop's clock, instead of at the time that was set before.
 
-        None: at no time. Regular polls alone would notice what is due up to a second late.
+        None: cancel that call. Regular polls alone would notice the change up to a second late.
         """
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         loop = asyncio.get_running_loop()
-        # If it is overdue already, a poll is under way or failed: asking more often doesn't help.
+        # If that time has passed, a poll is under way or has failed: a further one doesn't help.
         if due is not None and due > loop.time():
             self._alarm = loop.call_at(due, self._look)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When to ask pluto: the loop of polls, and the limit on the time that they cost pluto.
+"""The loop that polls pluto: when to ask, and the limit on the time that polls cost pluto.
 
 A poll comes every ``interval``, every ``fast_interval`` while something is being negotiated, and
 earlier when a waker asks for it. The budget limits all of them: pluto spends at most a fiftieth of
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 BUDGET: Final = 49.0
 """After an answer pluto isn't asked for this many times what it cost: our share is 2 %."""
 MAX_PEACE: Final = 300.0
-"""Seconds that this lasts at most: state that is older than five minutes is of little use."""
+"""Seconds of that pause at most: a state that is older than five minutes is of little use."""
 MAX_BACKOFF: Final = 60.0
 """Seconds between two questions at most, while pluto doesn't answer properly."""
 EXTRA_EVERY: Final = 0.25
 EXTRA_AT_ONCE: Final = 2
-"""Wakers get two polls at once and four a second: five at most in any second."""
+"""Wakers may trigger two polls at once, and four a second: five at most in any second."""
 MOST_WAIT: Final = 0.25
-"""Seconds of waiting for an answer that are charged while only a few have been seen."""
+"""Seconds of waiting for an answer that count as cost at most, while there are few samples."""
 SAMPLES: Final = 5
 """Answers from which the cost of one is estimated."""
 MOMENT: Final = 0.001
@@ -73,7 +73,7 @@ def next_delay(s: Situation) -> float:
     tick = min(s.interval, s.fast_interval) if s.soon else s.interval
     peace = min(BUDGET * s.cost, MAX_PEACE) - s.since_end
     if s.failures:
-        # A broken answer often means that pluto is being restarted: look again soon at first.
+        # A broken answer often means that pluto is being restarted: ask again soon at first.
         first = s.fast_interval if s.trouble is Trouble.CUT else s.interval
         tick = min(first * 2.0 ** min(s.failures - 1, 10), max(MAX_BACKOFF, s.interval))
         peace = max(peace, s.fast_interval - s.since_end)
@@ -93,14 +93,14 @@ class _Costs:
         self._waits: deque[float] = deque(maxlen=SAMPLES)
 
     def of(self, answer: Answer) -> float:
-        """Return the seconds that pluto spent on an answer, which becomes one of the samples."""
+        """Return the seconds that pluto spent on an answer. Record it as a sample."""
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)
         wait = min(self._waits)
         if len(self._waits) < SAMPLES:
-            # A few waits prove nothing: pluto may be starting, or waiting for updown scripts, for
-            # seconds. Charged in full, they would stop the polls for minutes.
+            # With few samples the wait may be another's: pluto may be starting, or waiting for
+            # updown scripts, for seconds. Counted in full, that would stop the polls for minutes.
             wait = min(wait, MOST_WAIT) if len(self._waits) > 1 else 0.0
         return min(self._rates) * size + wait
 
@@ -112,16 +112,16 @@ class _Extras:
         self._full_at = float("-inf")
 
     def ready_in(self, now: float) -> float:
-        """Return how many seconds it takes until another such poll is allowed."""
+        """Return how many seconds remain until a waker may trigger another poll; 0: it may now."""
         return max(0.0, self._full_at - (EXTRA_AT_ONCE - 1) * EXTRA_EVERY - now)
 
     def use(self, now: float) -> None:
-        """Count a poll."""
+        """Count a poll that came earlier than the regular one."""
         self._full_at = max(now, self._full_at) + EXTRA_EVERY
 
 
 class PollerEndedError(Exception):
-    """There will be no further poll."""
+    """The poller has ended: there will be no further poll."""
 
 
 class Poller:
@@ -185,7 +185,7 @@ class Poller:
 
     @property
     def moving(self) -> bool:
-        """Whether run() is running, and at most GRACE seconds behind its plan. For a watchdog."""
+        """Whether run() is running, and at most GRACE seconds late. For systemd's watchdog."""
         now = asyncio.get_running_loop().time()
         return self._moves_by is not None and now < self._moves_by + GRACE
 
@@ -236,7 +236,7 @@ class Poller:
             _release(waiters, PollerEndedError())
 
     async def _question(self) -> Answer | AskError:
-        """Ask, once more if pluto breaks off its answer, and note outcome and cost."""
+        """Ask pluto, and a second time if it breaks off its answer. Record outcome and cost."""
         outcome = await self._attempt()
         self._cost = self._cost_of(outcome)
         if isinstance(outcome, AskError) and outcome.trouble is Trouble.CUT:
@@ -249,6 +249,7 @@ class Poller:
         return outcome
 
     async def _attempt(self) -> Answer | AskError:
+        """Ask pluto once. Return the answer or the error."""
         # Twice: a question of another caller of the same client may have to end first.
         self._moves_by = asyncio.get_running_loop().time() + 2 * self._timeout
         try:
@@ -262,6 +263,7 @@ class Poller:
         return self._costs[outcome.command].of(outcome)
 
     def _situation(self, now: float) -> Situation:
+        """Return all on which the time of the next question depends; ``now`` is monotonic."""
         return Situation(
             interval=self.interval,
             fast_interval=self.fast_interval,

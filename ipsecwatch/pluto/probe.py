@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which question to ask: the whole status, or the cheaper list of states.
+"""Which question to ask pluto: the whole status, or the cheaper list of SAs.
 
 Where the status is large, the budget allows it only every half a minute or so. `showstates` costs
 pluto a fraction of that and lists every SA, but not the connections, nor which of them shall be up.
-So it shows whether any SA changed, and the status is asked for to learn what that means.
+So it shows whether any SA has changed; what that means is read from the status, asked for next.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Moves = frozenset[tuple[int, str, str, int | None, bool]]
 
 
 def moves(report: Report) -> Moves:
-    """Return a report's SAs without what changes all the time. If it differs, an SA changed."""
+    """Return a report's SAs without timers and counters: equal for two reports if none changed."""
     return frozenset((s.serial, s.name, s.story, s.parent_serial, s.newest) for s in report.states)
 
 
@@ -51,7 +51,7 @@ class Probe:
         self._wasted = 0
 
     async def ask(self, now: float) -> Answer:
-        """Ask for the list of states if that is enough, else for the whole status.
+        """Ask for the list of SAs if that is enough, else for the whole status.
 
         ``now`` is monotonic. Raise AskError.
         """
@@ -67,13 +67,14 @@ class Probe:
         return await self._pluto_client.ask()
 
     def whole(self) -> None:
-        """Make the next question be for the whole status."""
+        """Ask for the whole status at the next call of ask()."""
         self._moves = None
 
     def learn(self, answer: Answer, report: Report, now: float) -> bool:
-        """Record an answer. Return False if a cheap one shows that an SA changed.
+        """Record an answer. Return False if it makes a poll of the whole status necessary.
 
-        Then, and where the cheap answer is incomplete, the whole status is asked for next.
+        That is a list of SAs that differs from the last report, or is incomplete. The next ask()
+        then asks for the whole status.
         """
         if answer.command is Command.STATUS:
             self._cost = answer.took - answer.waited

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asking pluto one question within a time limit, over its control socket or through whack.
+"""Ask pluto one question within a time limit, over its control socket or through whack.
 
 pluto is one thread. It takes questions from a queue of six places, reads them and writes its
 answers with calls that block, without a limit of time. So a client that asks and does not read
@@ -40,14 +40,14 @@ CONTROL_SOCKET: Final = whack.CONTROL_SOCKET
 MAX_ANSWER: Final = 64 << 20
 
 QUESTION: Final = struct.pack("=IB59x", 0x77686B19, 1)
-"""whack's "basic" message, "status". Every release since 2.6.37 takes it for that."""
+"""whack's "basic" message, "status". Every release since 2.6.37 understands it so."""
 
 LATE: Final = 600.0
 """Seconds after which an unanswered question is given up, and another one asked."""
 QUEUE: Final = 0.1
 """Seconds between two tries for a place in pluto's queue."""
 WHACK_REST: Final = 600.0
-"""Seconds before whack is tried again where it knew no more than the socket did."""
+"""Seconds before whack is tried again where it failed as the socket did."""
 
 _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
@@ -84,12 +84,12 @@ class Trouble(StrEnum):
     TOO_LONG = "too-long"
     """The answer is longer than we read."""
     UNAVAILABLE = "unavailable"
-    """This question can't be asked, or not safely. That says nothing about pluto."""
+    """This question can't be asked, or not safely. It isn't known how pluto is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What pluto said. From the socket, lines have their ``NNN`` prefixes."""
+    """pluto's answer. From the socket, lines have their ``NNN`` prefixes."""
 
     command: Command
     text: str
@@ -125,7 +125,7 @@ class AskError(Exception):
         self.partial = partial
         """The part of the answer that was received."""
         self.busy = busy
-        """Seconds that pluto spent on it, as far as can be told."""
+        """Seconds that pluto spent on it, as far as is known."""
         self.via = via
 
     def hint_for(self, unit: str) -> str:
@@ -135,12 +135,12 @@ class AskError(Exception):
 
     @property
     def forbidden(self) -> bool:
-        """Whether we lack the rights to ask pluto, which doesn't change by itself."""
+        """Whether we lack the rights to ask pluto: waiting doesn't change that."""
         return self.hint == _ROOT
 
     @property
     def pluto(self) -> PlutoState:
-        """The state of pluto that this error shows. One that broke off its answer is running."""
+        """The state of pluto that this error shows: one that broke off its answer is running."""
         return {
             Trouble.STOPPED: PlutoState.STOPPED,
             Trouble.CUT: PlutoState.RUNNING,
@@ -221,7 +221,10 @@ class PlutoClient:
             return answer
 
     async def close(self, grace: float = 1.0) -> None:
-        """Close the connection of a late answer, which has ``grace`` seconds to end."""
+        """Close the connection on which an answer is late, after at most ``grace`` seconds.
+
+        They give the answer time to end.
+        """
         late = self._late
         if late is not None:
             late.reader.on_end = None
@@ -247,7 +250,7 @@ class PlutoClient:
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
-        """Connect and send the question; try again while pluto's queue is full. Raise AskError."""
+        """Connect and send the question; retry while pluto's queue is full. Raise AskError."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -268,8 +271,9 @@ class PlutoClient:
     def _try_connect(self) -> _Asked:
         """Connect and send the question, without waiting.
 
-        A stream socket or one of packets: the type that pluto took last is tried first. Raise
-        BlockingIOError where pluto's queue is full, OSError, and AskError for a wrong listener.
+        The socket may be of type SOCK_STREAM or SOCK_SEQPACKET: the type that worked last is tried
+        first. Raise BlockingIOError where pluto's queue is full, AskError where the listener isn't
+        root's, OSError for any other failure.
         """
         for kind in tuple(self._kinds):
             sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
@@ -347,7 +351,7 @@ class PlutoClient:
         return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
 
     def _read_on(self, asked: _Asked) -> None:
-        """Keep reading a late answer in the background, and drop what is read."""
+        """Read a late answer to its end in the background, and drop what is read."""
         asked.reader.forget()
         asked.reader.on_end = self._late_ended
         self._late = asked
@@ -361,7 +365,7 @@ class PlutoClient:
             self.on_recovered()
 
     def _refuse_while_late(self) -> None:
-        """Raise AskError while an earlier answer is late; after LATE seconds, give it up."""
+        """Raise AskError while an earlier answer is late. Give that up after LATE seconds."""
         if self._late is None:
             return
         age = asyncio.get_running_loop().time() - self._late.at
@@ -389,13 +393,13 @@ class PlutoClient:
 
     def _whacks(self) -> list[str]:
         """List the paths of whacks that can be asked for the status."""
-        # Any whack but one that the settings name may be too old for --ctlsocket.
+        # A whack that the settings don't name may be too old for --ctlsocket.
         if not self._whack and self._path != CONTROL_SOCKET:
             return []
         return whack.find(self._whack)
 
     async def _whack_of(self, version: str | None, deadline: float) -> str:
-        """Return the path of a whack of the running pluto's version. Raise AskError."""
+        """Return the path of a whack of the running pluto's version. Raise AskError if none is."""
         tools = {path: await self._versions.of(path, deadline) for path in whack.find(self._whack)}
         for path, tool in tools.items():
             if tool is not None and tool == version and whack.reaches(tool, self._path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether this machine has a systemd unit, by its file: for commands that don't ask the service."""
+"""Find out by its file whether a systemd unit can be started here, without asking systemd."""
 
 from __future__ import annotations
 

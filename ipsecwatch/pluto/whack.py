@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running whack, libreswan's own tool, with a time limit and without leaving processes behind."""
+"""Run whack, libreswan's own tool, with a time limit and without leaving processes behind."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _TAKES_A_SOCKET: Final = (3, 25)
 ENVIRONMENT: Final = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 KEEP_STDERR: Final = 64 << 10
 REAP: Final = 1.0
-"""Seconds that are waited for a killed process to end."""
+"""Seconds to wait at most for a killed process to end."""
 GLANCE: Final = 0.005
-"""Seconds between two looks whether a process that has closed its pipes is gone."""
+"""Seconds between two checks whether a process that has closed its pipes has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
             await out.wait(deadline)
             and not out.endless
             and await err.wait(deadline)
-            and await _gone(process, deadline)
+            and await _ended(process, deadline)
         )
         took = loop.time() - started
     finally:
@@ -104,10 +104,10 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
         process.stdout.close()
         process.stderr.close()
         if not done:
-            # Its end wasn't collected yet, so the id is still its own and its group's.
+            # It wasn't waited for yet, so its process id can't be another process's.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            await _gone(process, loop.time() + REAP)
+            await _ended(process, loop.time() + REAP)
     waited = took if out.first is None else out.first - started
     code = process.returncode if done else None
     return Run(out.text, err.text, code, took, waited, out.overflowed)
@@ -139,7 +139,7 @@ def _read_into(fd: int, view: memoryview) -> int:
     return os.readv(fd, [view])
 
 
-async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
+async def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
     """Wait until a process has ended. Return whether it did by ``deadline`` (loop's clock)."""
     loop = asyncio.get_running_loop()
     while process.poll() is None:
@@ -150,7 +150,7 @@ async def _gone(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 class Versions:
-    """The versions of whacks, each asked for again only when its file has changed."""
+    """Asks whacks for their versions, each again only when its file has changed."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reading the lines that are added to a log file, also while it is renamed or truncated.
+"""Read the lines that are added to a log file, even if it is renamed or truncated meanwhile.
 
 Only a file that root alone may write to is read, since its lines become reasons.
 """
@@ -28,11 +28,11 @@ MARK: Final = 64
 
 
 class UntrustedError(Exception):
-    """A file isn't one that root alone may write to. The text says why, in one line."""
+    """Others than root may write to a file, or replace it. The text says why, in one line."""
 
 
 class FileTail:
-    """Reads what is added to one file, also after that was renamed or deleted."""
+    """Reads what is added to one open file, even after that was renamed or deleted."""
 
     def __init__(self, path: Path, *, since: float | None) -> None:
         """Open the file. Raise OSError, UntrustedError.
@@ -62,7 +62,7 @@ class FileTail:
     def read(self) -> tuple[list[bytes], bool]:
         """Read up to CHUNK bytes. Return their lines, and whether there may be more.
 
-        Starts at the beginning again if the file was truncated. Raise OSError.
+        If the file was truncated, read from its beginning again. Raise OSError.
         """
         size = os.fstat(self._fd).st_size
         if size < self._at or self._before() != self._mark:
@@ -76,14 +76,15 @@ class FileTail:
         return self._lines(data), len(data) == CHUNK
 
     def _before(self) -> bytes:
-        """Return the MARK bytes before our position."""
+        """Return the MARK bytes (or fewer) before the position up to which the file was read."""
         begin = max(0, self._at - MARK)
         return os.pread(self._fd, self._at - begin, begin)
 
     def _place_of(self, since: float, found: os.stat_result) -> int:
         """Return the position of the first line that was logged ``since``, by the stamps.
 
-        Chunks are searched backwards, at most MAX_BACK bytes. The end, if no line is so new.
+        It is the file's end if no line is so new. The file is searched backwards from its end, in
+        chunks, at most MAX_BACK bytes.
         """
         place = end = found.st_size
         shift: float | None = None
@@ -92,7 +93,7 @@ class FileTail:
             data = os.pread(self._fd, end - begin, begin)
             first = data.find(b"\n") + 1 if begin else 0
             if begin and first in (0, len(data)):
-                return place  # a line that is longer than all that is read at once
+                return place  # a line that is longer than a chunk
             for at, line in _backwards(data, first):
                 naive = log_stamp.naive(line, found.st_mtime)
                 if naive is None:
@@ -106,14 +107,14 @@ class FileTail:
         return place
 
     def _lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that are complete with these bytes, and keep the start of the next."""
+        """Return the lines that these bytes complete. Keep the beginning of the next line."""
         *whole, rest = data.split(b"\n")
         if whole:
             first, *others = whole
             whole = others if self._cut else [self._part + first, *others]
             self._part, self._cut = b"", False
-        # Of a line that never ends only the beginning is kept. NULs: where a file is truncated
-        # under a writer that doesn't append, its next write leaves a hole before it.
+        # Only the beginning of an endless line is kept. NULs: where a file is truncated while a
+        # program writes to it without O_APPEND, the program's next write leaves a hole.
         self._part = (self._part + rest).lstrip(b"\0")[:MAX_LINE]
         return [line.lstrip(b"\0")[:MAX_LINE] for line in whole]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Watching files and folders with inotify(7), and a waker for pluto's control socket.
+"""Watch files and folders with inotify(7), with a waker for pluto's control socket.
 
 Python's standard library has no inotify; three functions of libc are called by ctypes.
 """
@@ -41,7 +41,7 @@ class Inotify:
             raise _last_error()
 
     def add(self, path: str | Path, mask: int) -> int:
-        """Watch a file or folder. Return the watch's number, by which its events are known."""
+        """Watch a file or folder. Return the watch's number, which its events have."""
         number: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
         if number < 0:
             raise _last_error()
@@ -52,7 +52,7 @@ class Inotify:
         self._libc.inotify_rm_watch(self.fd, number)
 
     def events(self) -> Iterator[tuple[int, int, str]]:
-        """Yield events without waiting: the watch's number, flags, and the name in the folder."""
+        """Yield the events so far: the watch's number, flags, and the name in the folder."""
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
@@ -89,7 +89,7 @@ class SocketWatch(Waker):
         self._watches: dict[int, Path] = {}
 
     def open(self) -> bool:
-        """Start to watch. Return False where the kernel refuses."""
+        """Start to watch. Return False if the kernel refuses."""
         try:
             self._inotify = Inotify()
         except (OSError, AttributeError) as e:
@@ -109,7 +109,7 @@ class SocketWatch(Waker):
     def _watch_below(self, top: Path) -> None:
         """Watch a directory and those between it and the socket, as far as they exist.
 
-        From the top down, so that one that is created meanwhile is reported by the one above.
+        The upper ones come first, so that one that is created meanwhile causes an event.
         """
         for directory in reversed(self._path.parents):
             if directory.is_relative_to(top):
@@ -139,7 +139,10 @@ class SocketWatch(Waker):
             self._wake()
 
     def _matters(self, number: int, name: str) -> bool:
-        """Return whether an event is about the next path element towards the socket; watch that."""
+        """Return whether an event is about the next path element towards the socket.
+
+        If so, watch the directories that are there now.
+        """
         directory = self._watches.get(number)
         if directory is None or self._path.relative_to(directory).parts[0] != name:
             return False

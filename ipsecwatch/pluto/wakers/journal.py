@@ -79,7 +79,7 @@ class PlutoLog(LogWaker):
         self._pauses = Backoff(REOPEN)
         self._damaged = 0
         """Entries in a row that couldn't be read."""
-        self._told_damaged = self._told_behind = False
+        self._told_damaged = self._told_behind = False  # logged once as a warning
 
     @property
     def reads(self) -> bool:
@@ -89,8 +89,8 @@ class PlutoLog(LogWaker):
     def open(self, since: float | None = None) -> bool:
         """Start to read, from the first line that was logged ``since`` (wall clock); None: the end.
 
-        Return False where there is no journal, or none that we may read. Then that is tried again
-        after each of REOPEN.
+        Return False if there is no journal that we may read. It is then tried again after each of
+        REOPEN.
         """
         try:
             self._reader = self._opened(since)
@@ -105,8 +105,8 @@ class PlutoLog(LogWaker):
     def answered(self, pids: Iterable[int]) -> None:
         """Record the process ids that our pluto may log with; empty: they aren't known.
 
-        Lines of theirs that were held until now are passed to ``hear``, without a call of ``wake``:
-        pluto's answer is newer than they are.
+        Their lines that were held until now are passed to ``hear``, without a call of ``wake``:
+        pluto's answer is newer than these lines.
         """
         for line in self._witnesses.answered(pids):
             self._note(line)
@@ -173,6 +173,7 @@ class PlutoLog(LogWaker):
             self._reopen_later()
 
     def _ready(self) -> None:
+        """Read for one turn if the journal has changed, unless reading has to rest."""
         if self._process() and time.monotonic() >= self._rest_until:
             self._again()
 
@@ -214,30 +215,30 @@ class PlutoLog(LogWaker):
             else:
                 if entry is None:
                     return False
-                self._take_entry(line)
+                self._add_entry(line)
             if time.monotonic() >= end:
                 return self._reader is not None
         return False
 
     def _leave_out(self, reader: JournalReader) -> None:
-        """Skip to the journal's end, because lines are logged faster than they are read."""
+        """Skip to the journal's end, because pluto logs faster than we read."""
         self._behind_since = None
         level = logging.DEBUG if self._told_behind else logging.WARNING
         logger.log(level, "pluto logs faster than can be read; lines were left out")
         self._told_behind = True
         _seek_end(reader)
 
-    def _take_entry(self, line: LogLine | None) -> None:
+    def _add_entry(self, line: LogLine | None) -> None:
         """Record that an entry could be read, and pass on its line; None: it has none for now."""
         self._damaged = 0
         self._pauses.reset()
         if line is not None:
-            self._take(line)
+            self._pass_on(line)
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
-        """Return the line of an entry; None: it isn't to be believed, or is for developers.
+        """Return the line of an entry; None: it isn't believed (yet), or is for developers.
 
-        A line of a pluto that may still turn out to be ours is held until that is known.
+        The line of a pluto that may turn out to be ours later is held until that is known.
         """
         entry = _without_stamp(entry)
         if entry.message.startswith(DEBUGGING):
@@ -249,15 +250,15 @@ class PlutoLog(LogWaker):
         if not is_pluto(entry.field("_EXE")):
             if by_unit or (not self._match and entry.field("UNIT") == self._unit):
                 return line  # systemd's, or of whatever else the unit runs
-            return replace(line, identifier=JOURNALD) if self._tells_of_a_cut(entry) else None
+            return replace(line, identifier=JOURNALD) if self._reports_dropped(entry) else None
         pid = int(entry.field("_PID") or 0)
         if self._witnesses.believes(pid, by_unit=by_unit):
             return line
         self._witnesses.hold(line, pid, by_unit=by_unit)
         return None
 
-    def _tells_of_a_cut(self, entry: JournalEntry) -> bool:
-        """Return whether journald reports there that it dropped lines of our pluto or its unit."""
+    def _reports_dropped(self, entry: JournalEntry) -> bool:
+        """Return whether an entry is journald's report that it dropped lines of our pluto."""
         if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
             return False
         pid = int(entry.field("OBJECT_PID") or 0)
@@ -266,9 +267,9 @@ class PlutoLog(LogWaker):
         return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
-        """Count an entry that can't be read; after MAX_DAMAGED of them, open another reader.
+        """Count an entry that can't be read. After MAX_DAMAGED in a row, open another reader.
 
-        The next call of next() moves the reader past it.
+        The reader's next call of next() moves past the entry.
         """
         self._damaged += 1
         level = logging.DEBUG if self._told_damaged else logging.INFO

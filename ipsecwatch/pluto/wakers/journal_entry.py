@@ -28,7 +28,7 @@ class JournalEntry:
 
     @classmethod
     def next(cls, reader: JournalReader) -> JournalEntry | None:
-        """Move a reader to the next entry and return that; None: the end.
+        """Move a reader to the next entry and return it; None: there is no further one.
 
         Raise KeyError or OSError where the entry is damaged.
         """

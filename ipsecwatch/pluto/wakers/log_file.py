@@ -69,12 +69,12 @@ class LogFile(LogWaker):
     def follow(self, path: Path | None, *, anew: bool = False) -> None:
         """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
 
-        If that path is followed already, only a file that couldn't be opened is tried again, unless
-        ``anew``.
+        If the path is the same as before, the file is opened only if it isn't open yet, or all is
+        set up again if ``anew``.
         """
         if path == self._path and not anew and (path is None or self._inotify is not None):
             if path is not None and not self._tails:
-                self._take_up(from_end=self._was_there)
+                self._open_tail(from_end=self._was_there)
             return
         self.close()
         self._path, self.trouble = path, ""
@@ -88,7 +88,7 @@ class LogFile(LogWaker):
             self.close()
             return
         asyncio.get_running_loop().add_reader(self._inotify.fd, self.guard, self._ready)
-        self._take_up(from_end=True)
+        self._open_tail(from_end=True)
         if self._tails:
             self._come_back()
 
@@ -103,21 +103,22 @@ class LogFile(LogWaker):
             self._inotify = None
 
     def _ready(self) -> None:
-        """Handle inotify's events: open a new file of the name, and read what was added."""
+        """Handle inotify's events: open a new file of that name, and read the added lines."""
         if self._inotify is None or self._path is None:
             return
         new = False
         for number, _, name in self._inotify.events():
             new = new or (number == self._folder and name == self._path.name)
         if new:
-            self._take_up(from_end=False)
+            self._open_tail(from_end=False)
         if time.monotonic() >= self._rest_until:
             self._again()
 
-    def _take_up(self, *, from_end: bool) -> None:
+    def _open_tail(self, *, from_end: bool) -> None:
         """Open the file that has the path now, unless it is open already.
 
-        ``from_end``: read it only from ``since`` on, at most MAX_AWAY seconds back.
+        Of two that were open before, the older one is closed. ``from_end``: read only the lines
+        from ``since`` on, at most MAX_AWAY seconds back; else read all.
         """
         if self._inotify is None or self._path is None:
             return
@@ -150,9 +151,9 @@ class LogFile(LogWaker):
         tail.close()
 
     def _refuse(self, why: Exception) -> None:
-        """Set ``trouble``, because the file can't be opened or isn't to be trusted."""
+        """Set ``trouble``, because the file can't be opened, or isn't writable by root only."""
         if isinstance(why, UntrustedError):
-            self.since = self._clock()  # lines from before are never believed, even if it is mended
+            self.since = self._clock()  # its lines so far are never believed
         path = clean(str(self._path))
         self._was_there = not isinstance(why, FileNotFoundError)
         if isinstance(why, FileNotFoundError) and (folder := hidden_folder(str(self._path))):
@@ -170,14 +171,14 @@ class LogFile(LogWaker):
             while more:
                 lines, more = tail.read()
                 for line in lines:
-                    self._take_raw(line)
+                    self._pass_on_raw(line)
                 if more and time.monotonic() >= end:
                     return True
         if self._tails:
             self.since = now
         return False
 
-    def _take_raw(self, raw: bytes) -> None:
+    def _pass_on_raw(self, raw: bytes) -> None:
         """Pass on a line with the time of its stamp, or the present time where it has none."""
         stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw
@@ -186,4 +187,4 @@ class LogFile(LogWaker):
         now = self._clock()
         oldest = min(MAX_AWAY, max(log_stamp.MAX_AGE, now - self.since))
         at = now if stamp is None else log_stamp.moment(stamp, now, oldest)
-        self._take(LogLine(at, text.decode("utf-8", "surrogateescape").partition("\0")[0]))
+        self._pass_on(LogLine(at, text.decode("utf-8", "surrogateescape").partition("\0")[0]))

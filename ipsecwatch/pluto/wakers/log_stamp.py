@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pluto's time stamp in a log file, which has no year and no time zone.
+"""Read pluto's time stamps in a log file, which have no year and no time zone.
 
 Time zones, and years, differ by whole quarters of an hour. So the minutes within a quarter and the
 seconds are reliable; the rest follows from the clock for a line that was logged just now, and from
@@ -27,8 +27,8 @@ _MONTHS: Final = {name.encode(): n for n, name in enumerate(calendar.month_abbr)
 def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float:
     """Return the wall-clock time at which a line was logged, whatever its time zone is.
 
-    ``now``, the time of reading, where the stamp would be more than ``oldest`` seconds old; that is
-    less than a quarter of an hour.
+    ``now`` is the time of reading. It is returned itself where the stamp would be more than
+    ``oldest`` seconds old, which has to be less than a quarter of an hour.
     """
     within = int(stamp[4]) % 15 * 60 + float(stamp[5])
     age = (now - within) % QUARTER
@@ -36,7 +36,10 @@ def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float
 
 
 def naive(line: bytes, near: float) -> float | None:
-    """Return a line's stamp as if it was UTC in the year of ``near``; None: it has none."""
+    """Return a line's stamp as seconds since the epoch, as if it was UTC; None: it has none.
+
+    The year is that of ``near`` (wall clock).
+    """
     stamp = STAMP.match(line)
     if stamp is None or stamp[1] not in _MONTHS:
         return None
@@ -46,9 +49,10 @@ def naive(line: bytes, near: float) -> float | None:
 
 
 def shift(last: float, written: float) -> float | None:
-    """Return the seconds to add to naive stamps, by the last stamp and the time of its writing.
+    """Return the seconds to add to what naive() returns, to get the wall-clock time.
 
-    None where they don't fit: somebody else has written to the file, or set its time.
+    ``last`` is the naive time of a file's last line, ``written`` the file's time of modification.
+    None where the two don't fit: another program has written to the file, or set its time.
     """
     quarters = round((written - last) / QUARTER) * QUARTER
     return quarters if abs(last + quarters - written) <= MAX_AGE else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the wakers for the journal and for a log file share: reading in short turns, and waking."""
+"""The base class of the wakers for the journal and for a log file, which read in short turns."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class LogWaker(Waker):
         self._rest_until = float("-inf")
         """Until then (monotonic) nothing is read, so that others have the processor."""
         self._worth = 0.0
-        """When the last line was logged because of which pluto should be polled."""
+        """When the last line was logged that calls for a poll (wall clock)."""
         self._news = False
         """There was such a line since the last call of ``wake``."""
         self._last = 0.0
@@ -69,7 +69,7 @@ class LogWaker(Waker):
         return self._read_until(time.monotonic() + TURN)
 
     def _notice(self) -> None:
-        """Check for new lines at the start of settle(), where the event loop can't report them."""
+        """Check for new lines. Called by settle(), before the event loop may have done so."""
 
     async def settle(self, since: float) -> None:
         """Read what was logged until now, so that a reason is known before the loss is announced.
@@ -84,10 +84,10 @@ class LogWaker(Waker):
             self.on_error(e)
 
     async def _settle(self, since: float) -> None:
-        """Read as settle() says. Errors aren't caught."""
+        """Read what was logged until now, as settle() does, but don't catch errors."""
         self._notice()
         begin = time.monotonic()
-        # During a rest only one turn: a poll a second must not make us read all the time.
+        # During a rest only one turn is read, so that a poll each second causes no constant work.
         end = begin + (PATIENCE if begin >= self._rest_until else TURN)
         while more := self._read():
             if time.monotonic() >= end:
@@ -100,7 +100,7 @@ class LogWaker(Waker):
             self._come_back(time.monotonic() - begin)
 
     def _again(self) -> None:
-        """Read one turn, schedule the next if there is more, and wake if a line calls for it."""
+        """Read for one turn, and schedule the next. Call ``wake`` if a line calls for a poll."""
         self._more = None
         begin = time.monotonic()
         if self._read():
@@ -121,12 +121,12 @@ class LogWaker(Waker):
             self._more.cancel()
             self._more = None
 
-    def _take(self, line: LogLine) -> None:
+    def _pass_on(self, line: LogLine) -> None:
         """Pass a line to ``hear``, and note whether pluto should be polled because of it."""
         if self._note(line):
             self._news, self._worth = True, line.at
 
     def _note(self, line: LogLine) -> bool:
-        """Count a line and pass it to ``hear``. Return what that returns."""
+        """Count a line and pass it to ``hear``. Return whether pluto should be polled for it."""
         self.count, self._last = self.count + 1, max(self._last, line.at)
         return self._hear(line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""pluto's log in the journal, in a file, or in both: which of them is read, and each line once."""
+"""Read pluto's log from the journal, from a file, or from both without counting a line twice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Hear(Protocol):
 
 
 class PlutoLogs:
-    """Reads pluto's log where the settings and pluto's answers say it is, and each line once."""
+    """Reads pluto's log where the settings or pluto's answers say it is. Each line counts once."""
 
     def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class PlutoLogs:
         await self.file.settle(since)
 
     def answered(self, answer: Answer) -> set[int]:
-        """Record which pluto has answered, so that its log is believed.
+        """Record which pluto has answered: only its lines in the journal are believed.
 
         Return the process ids that it may log with; empty: they aren't known.
         """
@@ -101,5 +101,6 @@ class PlutoLogs:
         return self._hear_once(line, from_file=True)
 
     def _hear_once(self, line: LogLine, *, from_file: bool) -> bool:
+        """Pass on a line, unless it came from the other log already."""
         echo = self._two_logs.is_echo(line, from_file=from_file)
         return not echo and self._hear(line, from_file=from_file)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A waker for what systemd reports: pluto's unit starts or stops, the machine wakes from sleep."""
+"""A waker for systemd's reports that pluto's unit starts or stops, or the machine wakes up."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class SystemdWatch(Waker):
 
     @property
     def unit(self) -> str:
-        """The unit that runs pluto, or would run it if it was started; "": none is known."""
+        """The unit that runs pluto, or that would run it if it was started; "": not known."""
         if self._runner is not None:
             return self._runner
         return self._unit if self._there and self.runs_pluto else ""
 
     async def known(self, limit: float) -> None:
-        """Wait until systemd was asked about the unit, at most ``limit`` seconds."""
+        """Wait until systemd was asked about the unit, or can't be: at most ``limit`` seconds."""
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -88,10 +88,10 @@ class SystemdWatch(Waker):
             self.runs_pluto = False
         if (new := frozenset(pids)) != self._pids:
             self._pids, self._runner = new, None
-            self._look()
+            self._start_lookup()
 
-    def _look(self) -> None:
-        """Start to ask systemd which unit pluto's processes are in."""
+    def _start_lookup(self) -> None:
+        """Start a task that asks systemd which unit pluto's processes are in."""
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -100,7 +100,10 @@ class SystemdWatch(Waker):
             self._looking = asyncio.create_task(look, name="pluto's unit")
 
     async def _find_runner(self, connection: BusConnection, pids: frozenset[int]) -> None:
-        """Ask systemd which unit pluto's processes are in, and whether it is pluto's own."""
+        """Ask systemd which unit pluto's processes are in, and record it if it is pluto's own.
+
+        A unit is pluto's own if it is the one of the settings, or pluto is its main process.
+        """
         for pid in sorted(pids):
             try:
                 found = await connection.call(
@@ -122,13 +125,13 @@ class SystemdWatch(Waker):
     def was_inactive(self, since: float) -> bool:
         """Return whether the unit was inactive at some time ``since`` (loop's clock).
 
-        During a restart it is inactive only for some milliseconds, so that a later look would miss
-        that. False for a unit that doesn't run pluto.
+        During a restart it is inactive only for some milliseconds, which a later query would miss.
+        False for a unit that doesn't run pluto.
         """
         return self.runs_pluto and (self.inactive is True or self._inactive_at > since)
 
     def open(self) -> bool:
-        """Start to follow systemd. Where there is no bus, connecting is tried again for ever."""
+        """Start to follow systemd. Return True: where there is no bus, connecting is retried."""
         self._task = asyncio.create_task(self._keep(), name="systemd watch")
         self._task.add_done_callback(self._ended)
         return True
@@ -150,7 +153,7 @@ class SystemdWatch(Waker):
             self.on_error(error)
 
     async def _keep(self) -> None:
-        """Stay connected to the bus, and follow systemd on it, until cancelled."""
+        """Follow systemd on a connection, with a new one when that is lost, until cancelled."""
         backoff = Backoff(_RETRY)
         while True:
             try:
@@ -164,7 +167,7 @@ class SystemdWatch(Waker):
                 try:
                     await self._follow(connection)
                     self._connection = connection
-                    self._look()
+                    self._start_lookup()
                     await connection.lost()
                 except BusError as e:
                     logger.debug("systemd can't be followed: %s", e)
@@ -213,9 +216,9 @@ class SystemdWatch(Waker):
         return value
 
     def _heard(self, signal: Signal) -> None:
-        """Handle a signal: wake after sleep, and note a new state of the unit.
+        """Handle a signal: call ``wake`` after sleep, or record a new state of the unit.
 
-        Only signals of logind's and systemd's own connections count: anybody can send others.
+        Only signals of logind's and systemd's own connections count: anybody can send signals.
         """
         if signal.member == "PrepareForSleep" and signal.sender == self._owners.get(_LOGIND):
             if signal.signature == "b" and not signal.body[0]:  # it woke up
@@ -235,7 +238,7 @@ class SystemdWatch(Waker):
             self._inactive_at = now
         if not self.inactive:
             self._inactive_since, self._there = float("inf"), True
-            if was is not False:  # what starts is perhaps what runs pluto from now on
+            if was is not False:  # the unit that starts may run pluto from now on
                 self.runs_pluto, self._runner, self._pids = True, None, frozenset()
         elif not was:
             self._inactive_since = now

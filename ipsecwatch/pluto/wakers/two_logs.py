@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recognising a line that pluto writes into both the journal and a file, so that it counts once."""
+"""Recognise a line that pluto writes to both the journal and a file, so that it counts once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TwoLogs:
         self._journal: deque[LogLine] = deque(maxlen=MAX_KEPT)
 
     def is_echo(self, line: LogLine, *, from_file: bool) -> bool:
-        """Return whether a line has come from the other log already. Remember it if not."""
+        """Return whether the same line came from the other log already. If not, remember it."""
         own, other = self._file, self._journal
         if not from_file:
             own, other = other, own

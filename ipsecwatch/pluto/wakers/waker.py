@@ -31,8 +31,8 @@ class Waker(ABC):
     def guard(self, work: Callable[[], object]) -> None:
         """Call ``work``. If it raises, close the waker and call ``on_error``.
 
-        For callbacks of the event loop, which itself would only log the error, and call again at
-        once and for ever.
+        Callbacks of the event loop are called through this: the loop itself would only log the
+        error, and call again at once and for ever.
         """
         try:
             work()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Which processes' log lines are believed: those of the pluto that answers at our control socket.
+"""Decide whose log lines are believed: those of the pluto that answers at our control socket.
 
 Several plutos may run on a machine, in namespaces and containers. Only lines of the one that has
-answered are about our tunnels; those of a pluto that hasn't answered yet are held until it does.
+answered are about our tunnels. Lines of other plutos are held in case one of them answers later.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Witnesses:
     def believes(self, pid: int, *, by_unit: bool) -> bool:
         """Return whether the pluto with this process id is ours, as far as is known now.
 
-        Where pluto has answered but its ids aren't known, the pluto in its unit is (``by_unit``).
+        Where our pluto has answered but its ids aren't known, one in its unit is (``by_unit``).
         """
         return pid in self._ours if self._ours else by_unit and self._ours is not None
 
     def hold(self, line: LogLine, pid: int, *, by_unit: bool) -> None:
-        """Hold a line of a pluto that isn't believed yet."""
+        """Keep a line of a pluto that isn't believed, in case answered() shows that it is ours."""
         self._held.append((pid, by_unit, line))
 
     def answered(self, pids: Iterable[int]) -> list[LogLine]:
@@ -56,7 +56,7 @@ def is_pluto(exe: str) -> bool:
 
 
 def pids_of(control_socket: Path, peer: int | None) -> set[int]:
-    """Return the process ids that the pluto behind a socket may log with; empty: not known.
+    """Return the process ids with which the pluto behind a socket may log; empty: not known.
 
     ``peer``: the process that began to listen there (SO_PEERCRED); None: in another PID namespace.
     A pluto that goes into the background has another id afterwards, which it writes into the file
@@ -89,7 +89,7 @@ def _written_beside(control_socket: Path) -> int | None:
 
 
 def _lives(pid: int) -> bool:
-    # /proc hides from a root without capabilities whoever has some.
+    # Not by /proc: without capabilities, even root doesn't see processes there that have some.
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

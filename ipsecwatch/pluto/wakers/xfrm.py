@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A waker for the kernel's events that IPsec SAs or policies were added, deleted or expired (XFRM).
+"""A waker for the kernel's XFRM events: IPsec SAs or policies were added, deleted or expired.
 
 It needs CAP_NET_ADMIN and the host's network namespace, which the service has only with the drop-in
 xfrm.conf; without them open() returns False. The content of the messages isn't read: they come up
