@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The journal's entries over time: what was watched, and how each tunnel was meanwhile.
+"""Compute from the service's journal entries how each tunnel was over time.
 
-Pure: entries in, spans of time out. Whoever reads the journal hands over what it found.
+Pure: entries in, spans of time out. The caller reads the journal.
 """

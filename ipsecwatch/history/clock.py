@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Where a moment of one boot lies on the wall clock, whoever set that meanwhile.
+"""Convert monotonic times of one boot to the wall clock, even if that was set meanwhile.
 
-How long something took is told by the monotonic clock alone. The wall clock says when it was. What
-it is ahead of the monotonic one can only grow, while the machine sleeps: where it became less the
-clock was wrong before, and what was logged then is told by the clock as it was put right.
+Durations come from the monotonic clock alone, moments from the wall clock. Their difference can
+only grow, while the machine sleeps. Where it became smaller, the wall clock was wrong before: times
+before that are computed with the corrected clock.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ begin with the time of their last shutdown, or with 1970."""
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A time in which nobody set the clock."""
+    """A span of time in which the wall clock wasn't set."""
 
     mono: float
     """When it begins, on the monotonic clock."""
     offset: float
-    """What to add to that for the wall clock."""
+    """Seconds to add to a monotonic time to get the wall clock's."""
 
 
 class BootClock:
     """The wall clock of one boot, as the stamps of its entries show it."""
 
     def __init__(self, stamps: Iterable[Stamp], wakes: Iterable[float] = ()) -> None:
-        """``wakes``: when the machine is known to have awoken, on the monotonic clock."""
+        """``wakes``: the known times at which the machine woke up, on the monotonic clock."""
         self._pieces: list[Piece] = []
         for stamp in sorted(stamps, key=lambda s: s.mono):
             offset = stamp.wall - stamp.mono
@@ -50,11 +50,14 @@ class BootClock:
         self._begins = [p.mono for p in self._pieces]
 
     def wall(self, mono: float) -> float:
-        """Return a moment on the wall clock."""
+        """Return the wall-clock time of a monotonic time."""
         return mono + self._pieces[self._index(mono)].offset
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
-        """Return where a time lies on the wall clock, in pieces that are as long as it was."""
+        """Yield a monotonic span of time as spans on the wall clock, together as long as it.
+
+        There is more than one where the wall clock was set meanwhile.
+        """
         index = self._index(begin)
         while begin < end:
             last = index + 1 >= len(self._pieces)
@@ -68,7 +71,7 @@ class BootClock:
 
 
 def _correct(pieces: list[Piece], wakes: tuple[float, ...]) -> None:
-    """Correct times that were taken while the clock was wrong."""
+    """Replace the offsets of pieces in which the wall clock was wrong by that of the next piece."""
     for n in range(len(pieces) - 2, -1, -1):
         this, following = pieces[n], pieces[n + 1]
         slept = any(abs(at - following.mono) < 1 for at in wakes)

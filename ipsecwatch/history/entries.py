@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What history needs of an entry of the journal: of the service's own, and of systemd's about it.
+"""Convert journal entries, of the service and of systemd about it, into what history needs.
 
-Pure: fields in, frozen values out. Whoever reads the journal sees to it that the entries are the
-service's: anybody can log such fields.
+Pure: fields in, frozen values out. The caller has to make sure that the entries are the service's:
+anybody can log such fields.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When journald took an entry, by both clocks."""
+    """When journald received an entry, on both clocks."""
 
     boot: str
     """Which run of the kernel: ``_BOOT_ID``. Monotonic times of two boots can't be compared."""
     wall: float
-    """Seconds since the epoch, as the clock stood then; somebody may set it."""
+    """Seconds since the epoch, by the wall clock at that time, which can be set."""
     mono: float
-    """Seconds on the monotonic clock, which nobody sets and which sleeps with the machine."""
+    """Seconds on the monotonic clock, which can't be set, and stops while the machine sleeps."""
 
 
 _OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
@@ -42,49 +42,49 @@ def is_our_unit(unit: str) -> bool:
 
 
 class Kind(Enum):
-    """What one of the service's entries tells."""
+    """What one of the service's entries reports."""
 
     BEGAN = auto()
     """Watching began."""
     ENDED = auto()
     """Watching ended."""
     FIRST_LOOK = auto()
-    """How a tunnel was found."""
+    """The state of a tunnel when the service first saw it."""
     TRANSITION = auto()
     """A tunnel changed."""
     UNLISTED = auto()
     """A tunnel that was down is no longer listed."""
     OTHER = auto()
-    """Something else: it shows that the service ran."""
+    """Something else, which shows only that the service ran."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of the service's entries. Its texts are fit to be shown."""
+    """One of the service's entries. Its texts are escaped, so that they can be shown."""
 
     stamp: Stamp
     kind: Kind
     run: str
-    """Which run of the service."""
+    """The id of the service's run."""
     unit: str = ""
-    """Which systemd unit it ran in; "": none that is known."""
+    """The systemd unit in which it ran; "": not known."""
     previous: str = ""
-    """BEGAN: the run whose last words on each tunnel still held; "": none."""
+    """BEGAN: the run from which the states of tunnels were taken over; "": none."""
     tunnel: str = ""
     state: TunnelState = TunnelState.UNKNOWN
     old: TunnelState = TunnelState.UNKNOWN
     reason: Reason = Reason.NONE
     serial: int | None = None
-    """TRANSITION: counts them in a run."""
+    """TRANSITION: its number within the run."""
     listed: str = ""
-    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": that wasn't written yet then."""
+    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": the service didn't write it yet."""
     peer: str = ""
     user: str = ""
-    """Who is behind a template's instance."""
+    """The user of a template's instance."""
     detail: str = ""
     """pluto's log line behind the reason."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
-    """What was told of the reason then: it may name a peer, or what is missing here."""
+    """The sentence and advice as written then: they may name a peer, or what was missing."""
 
     @property
     def gone(self) -> bool:
@@ -106,7 +106,7 @@ FIELDS: Final = (
     "IPSECWATCH_SERIAL", "IPSECWATCH_LISTED", "IPSECWATCH_PEER", "IPSECWATCH_USER",
     "IPSECWATCH_DETAIL", "IPSECWATCH_SENTENCE", "IPSECWATCH_ADVICE", "IPSECWATCH_INSTANCE",
 )  # fmt: skip
-"""All fields that entry_of() looks at, and the one by which instances are told apart."""
+"""All fields that entry_of() reads, and the one that names the instance."""
 
 MAX_SHOWN: Final = 1024
 """Characters of a field; the service writes no more."""
@@ -117,9 +117,9 @@ _REASONS: Final = {r.value: r for r in Reason}
 
 
 def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
-    """Return one of the service's entries; None where it can't be one, or tells a new state.
+    """Return one of the service's entries; None if it is none, or has a state unknown to us.
 
-    A reason that this release doesn't know is ``other``.
+    A reason that this release doesn't know becomes OTHER.
     """
     get = fields.get
     run = get("IPSECWATCH_RUN_ID", "")
@@ -146,7 +146,7 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
 
 
 def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
-    """Return what was told of a reason; of an entry that lacks it what is told today."""
+    """Return the sentence and advice of an entry, or today's for the reason where it has none."""
     usual = REASON_TEXTS[reason]
     if sentence in ("", usual.sentence) and advice in ("", usual.advice):
         return usual
@@ -154,7 +154,7 @@ def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
 
 
 def _shown(text: str) -> str:
-    """Escape a text again that the service has cleaned: that changes nothing in it."""
+    """Return a text escaped. One that the service has escaped before is unchanged."""
     text = text[:MAX_SHOWN]
     if text.isascii() and text.isprintable():
         return text
@@ -162,31 +162,31 @@ def _shown(text: str) -> str:
 
 
 class Sign(Enum):
-    """What an entry of systemd's shows of the service."""
+    """What an entry of systemd shows about the service."""
 
     RUNS = auto()
     """It ran at that moment."""
     OVER = auto()
     """Its process had ended just then."""
     HUNG = auto()
-    """It was ended because it no longer said that it was well."""
+    """systemd's watchdog ended it, because it hung."""
     SLEEP = auto()
-    """The machine goes to sleep: nobody watches."""
+    """The machine goes to sleep: the service doesn't watch."""
     WAKE = auto()
     """The machine is awake again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemEntry:
-    """An entry of systemd's about a unit of the service's, or about sleep."""
+    """An entry of systemd about a unit of the service, or about sleep."""
 
     stamp: Stamp
     sign: Sign
     unit: str = ""
 
 
-# systemd's sd-messages.h. What is logged of a unit's end comes at once; that a restart is due, or
-# that the unit is started, comes later, and doesn't show until when it ran before.
+# systemd's sd-messages.h. A unit's end is logged at once. That a restart is scheduled, or that the
+# unit is being started, is logged later, and doesn't show until when it ran: it isn't used here.
 UNIT_SIGNS: Final = {
     "39f53479d3a045ac8e11786248231fbf": Sign.RUNS,  # unit started
     "7b05ebc668384222baa8881179cfda54": Sign.RUNS,  # unit reloaded
@@ -205,7 +205,7 @@ SYSTEM_FIELDS: Final = ("MESSAGE_ID", "UNIT", "UNIT_RESULT")
 
 
 def system_entry_of(stamp: Stamp, fields: Mapping[str, str]) -> SystemEntry | None:
-    """Return an entry of systemd's; None where it shows nothing of the service."""
+    """Return an entry of systemd; None if it shows nothing about the service or sleep."""
     message_id = fields.get("MESSAGE_ID", "")
     sign = UNIT_SIGNS.get(message_id) or SLEEP_SIGNS.get(message_id)
     if sign is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a timeline comes to: time in each state, uptime, outages."""
+"""Sum up a tunnel's timeline: the time in each state, the uptime, the outages."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from ipsecwatch.reasons import ReasonText
 
 FLAP: Final = 60.0
-"""Seconds within which an outage was over that is called a flap."""
+"""Seconds that an outage lasts at most to be called a flap."""
 
 _AT_ONCE: Final = 1.0
-"""Seconds that don't count where clocks are compared."""
+"""Seconds by which two wall-clock times may differ and count as the same."""
 
 _BY_HAND: Final = (Reason.OPERATOR, Reason.UNLOADED)
 
 
 @dataclass(slots=True)
 class Outage:
-    """A time in which a tunnel was to carry traffic, and didn't.
+    """A span of time in which a tunnel should have carried traffic, and didn't.
 
-    It begins where the tunnel was lost and nobody took it down, or where it got stuck: then with
-    the first try. It ends when something passes again, or nothing is to any more: somebody took the
-    tunnel down, it waits for traffic, or it is no longer listed.
+    It begins when the tunnel is lost, unless somebody takes it down, or with the first attempt of a
+    tunnel that gets stuck. It ends when the tunnel carries traffic again, or needn't any more:
+    somebody took it down, it waits for traffic, or it is no longer listed.
     """
 
     begin: float
@@ -41,34 +41,34 @@ class Outage:
     end: float
     """Until when it is known to have lasted."""
     seconds: float
-    """How much of that was watched and known."""
+    """The seconds of it in which the tunnel was watched and its state known."""
     reason: Reason
     entry: Entry | None = None
-    """What told of its beginning."""
+    """The journal entry about its beginning."""
     mended: bool = False
-    """It ended because something passes again."""
+    """It ended because the tunnel carries traffic again."""
     over: bool = False
 
     @property
     def text(self) -> ReasonText:
-        """What was told of its reason."""
+        """The sentence and the advice for its reason, as written then."""
         return REASON_TEXTS[self.reason] if self.entry is None else self.entry.text
 
     @property
     def flap(self) -> bool:
-        """Whether it was over at once."""
+        """Whether the tunnel was back within FLAP seconds."""
         return self.mended and self.seconds <= FLAP
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of one tunnel in some time."""
+    """How one tunnel was in a span of time."""
 
     name: str
     spans: Sequence[Span]
     transitions: Sequence[tuple[float, Entry]]
     seconds: dict[TunnelState, float]
-    """Time in each state; that in UNKNOWN is what isn't known although it was watched."""
+    """Seconds in each state; in UNKNOWN those that were watched, but without knowing its state."""
     outages: Sequence[Outage]
     last: TunnelState | None
     """The state when it was last watched; None: it wasn't listed then."""
@@ -86,21 +86,24 @@ class Summary:
 
     @property
     def flaps(self) -> int:
-        """How many outages were over at once."""
+        """The number of outages that were flaps."""
         return sum(o.flap for o in self.outages)
 
 
 def summarize(
     timeline: Timeline, since: float, until: float, watched: Sequence[Watched] = ()
 ) -> Summary:
-    """Return what became of a tunnel from ``since`` to ``until``, on the wall clock."""
+    """Return how a tunnel was from ``since`` to ``until``, on the wall clock.
+
+    ``watched`` are the times in which the service watched.
+    """
     spans = clip(timeline.spans, since, until)
     seconds: dict[TunnelState, float] = defaultdict(float)
     for span in spans:
         if span.state is not None:
             seconds[span.state] += span.seconds
     told = [(at, entry) for at, entry in timeline.transitions if since <= at < until]
-    # An outage is as long as it was, also where it began before or ended later.
+    # An outage keeps its full length, even if it began before ``since`` or ended after ``until``.
     outages = [o for o in _outages(timeline.spans) if o.end > since and o.begin < until]
     seen = max((w.end for w in watched), default=0.0)
     last = spans[-1].state if spans and spans[-1].end >= seen - _AT_ONCE else None
@@ -108,7 +111,7 @@ def summarize(
 
 
 def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
-    """Return what of spans lies between two moments."""
+    """Return the parts of spans between two moments."""
     out = []
     for span in spans:
         begin, end = max(span.begin, since), min(span.end, until)
@@ -119,7 +122,7 @@ def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
 
 
 def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
-    """Yield the outages in a tunnel's spans."""
+    """Yield the outages in a tunnel's spans. Times in UNKNOWN neither begin nor end one."""
     outage: Outage | None = None
     trying: Span | None = None
     carried = False
@@ -142,20 +145,24 @@ def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
 
 
 def _is_wanted(span: Span) -> bool:
-    """Return whether a tunnel carries nothing, though nobody took it down or leaves it waiting."""
+    """Return whether a tunnel should carry traffic and doesn't.
+
+    It is connecting, stuck, or down for another reason than that somebody took it down.
+    """
     if span.state is TunnelState.DOWN:
         return span.entry is None or span.entry.reason not in _BY_HAND
     return span.state in (TunnelState.CONNECTING, TunnelState.STUCK)
 
 
 def _over(outage: Outage, span: Span) -> Outage:
+    """Return an outage that is over, because a span with another state follows."""
     outage.over = True
     outage.mended = span.state is not None and span.state.carries
     return outage
 
 
 def _begun(span: Span, trying: Span | None) -> Outage:
-    """Return an outage; that of a tunnel that got stuck begins with the first attempt."""
+    """Return an outage that begins with a span, or with the attempts before it (``trying``)."""
     reason = span.entry.reason if span.entry is not None else Reason.NONE
     tried = trying.seconds if trying is not None else 0.0
     begin = trying.begin if trying is not None else span.begin
@@ -163,7 +170,7 @@ def _begun(span: Span, trying: Span | None) -> Outage:
 
 
 def _tried(trying: Span | None, span: Span) -> Span | None:
-    """Return the time for which a tunnel has been tried."""
+    """Return the span in which a tunnel has been tried without interruption, up to this span."""
     if span.state is not TunnelState.CONNECTING:
         return None
     if trying is None or trying.end != span.begin:
@@ -173,7 +180,7 @@ def _tried(trying: Span | None, span: Span) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A time in which somebody watched. Wall clock."""
+    """A span of time in which a run of the service watched. Wall clock."""
 
     begin: float
     end: float
@@ -182,7 +189,7 @@ class Watched:
 
 
 def watched_of(runs: Iterable[Run], since: float, until: float) -> list[Watched]:
-    """Return when somebody watched, between two moments."""
+    """Return the spans of time, between two moments, in which a run of the service watched."""
     out = []
     for run in runs:
         for begin, end in run.spans(run.begin, run.end):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How each tunnel was, one span of time after the other.
+"""Compute each tunnel's timeline: spans of time, each with the tunnel's state.
 
-A span is as long as the monotonic clock says, and lies where the wall clock of then puts it. Where
-nobody watched there is none.
+A span's length comes from the monotonic clock, its place from the wall clock. There is none for
+times in which the service didn't watch.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in which a tunnel was the same. Wall clock, in seconds since the epoch."""
+    """A time in which a tunnel's state didn't change. Wall clock, in seconds since the epoch."""
 
     begin: float
     end: float
     state: TunnelState | None
-    """UNKNOWN where that isn't known, although somebody watched; None: the tunnel ceased to be
-    listed just then, and the span has no length."""
+    """UNKNOWN where it isn't known, although the service watched; None: the tunnel is no longer
+    listed from then on, and the span has no length."""
     entry: Entry | None = None
-    """The entry that tells of it; None: what came after, or was missing, shows it."""
+    """The entry that reports it; None: a later entry, or a missing one, shows it."""
     anew: bool = False
-    """Nothing is known of the time before: it is listed anew, or the service knew nothing."""
+    """Nothing is known of the time before: it is newly listed, or the service knew nothing."""
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
+        """Its length."""
         return self.end - self.begin
 
 
 @dataclass(slots=True)
 class Timeline:
-    """One tunnel's."""
+    """The spans and transitions of one tunnel."""
 
     name: str
     spans: list[Span] = field(default_factory=list)
     transitions: list[tuple[float, Entry]] = field(default_factory=list)
-    """What was told of it and when, first looks included."""
+    """The entries about it with their wall-clock times, first looks included."""
 
 
 def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
@@ -60,18 +60,18 @@ def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
 
 @dataclass(slots=True)
 class _Now:
-    """How a tunnel is, on the way through a run."""
+    """The state of a tunnel at the entry that is being read."""
 
     since: float
-    """On the monotonic clock: what was before is written down."""
+    """Monotonic: the time before is in the timeline already."""
     state: TunnelState | None
-    """None: an entry is missing. The next one tells how it was."""
+    """None: an entry is missing. The next one has the old state."""
     entry: Entry | None = None
     anew: bool = False
 
 
 class _Walk:
-    """Goes through all entries in order of time."""
+    """Reads the entries of all runs in order of time, and builds the timelines."""
 
     def __init__(self) -> None:
         self.timelines: dict[str, Timeline] = {}
@@ -82,7 +82,7 @@ class _Walk:
         """The last serial of this run, and when it came."""
 
     def through(self, run: Run) -> None:
-        """Read the entries of one run of the service."""
+        """Add the entries of one run of the service to the timelines."""
         began = run.began
         goes_on = began is not None and began.previous == self._last_run != ""
         if not goes_on:
@@ -94,13 +94,16 @@ class _Walk:
             if entry.serial is not None:
                 self._count(run, entry, entry.serial)
             if entry.kind in (Kind.FIRST_LOOK, Kind.TRANSITION, Kind.UNLISTED):
-                self._take(run, entry)
+                self._add(run, entry)
         for name, now in self._now.items():
             self._write(run, name, now, run.end)
         self._last_run = run.id
 
     def _count(self, run: Run, entry: Entry, serial: int) -> None:
-        """Note if entries are missing: then nothing is known from the last one to this one."""
+        """Check the serial of an entry. If entries are missing before it, write UNKNOWN.
+
+        That is written for all tunnels, from the last counted entry to this one.
+        """
         at = entry.stamp.mono
         if self._counted is not None and serial > self._counted[0] + 1:
             for name, now in self._now.items():
@@ -110,14 +113,14 @@ class _Walk:
                 self._now[name] = _Now(at, None)
         self._counted = serial, at
 
-    def _take(self, run: Run, entry: Entry) -> None:
-        """Record what an entry tells of a tunnel."""
+    def _add(self, run: Run, entry: Entry) -> None:
+        """Add an entry about a tunnel to its timeline, after the span up to the entry."""
         name, at = entry.tunnel, entry.stamp.mono
         timeline = self.timelines.setdefault(name, Timeline(name))
         now = self._now.get(name)
         anew = now is None
         if now is None and entry.listed == "yes" and entry.kind is Kind.TRANSITION:
-            # It was listed, and what was told of it isn't there.
+            # It was listed before, and the entries about it are missing.
             now, anew = _Now(run.begin, None, anew=True), False
         if now is not None:
             if entry.kind is Kind.TRANSITION:
@@ -132,7 +135,7 @@ class _Walk:
             self._now[name] = _Now(at, entry.state, entry, anew)
 
     def _write(self, run: Run, name: str, now: _Now, end: float) -> None:
-        """Write down how a tunnel was until some moment."""
+        """Add the spans of a tunnel's state, up to ``end`` (monotonic), to its timeline."""
         state = TunnelState.UNKNOWN if now.state is None else now.state
         spans = self.timelines[name].spans
         for begin, until in run.spans(now.since, end):
@@ -141,7 +144,10 @@ class _Walk:
 
 
 def _compare(now: _Now, entry: Entry) -> None:
-    """Compare a tunnel's state with the old state of a transition: an entry may be missing."""
+    """Correct a tunnel's state by a transition's old state.
+
+    Where the two differ an entry is missing, and the state becomes UNKNOWN.
+    """
     if now.state is None:
         now.state = entry.old
     elif now.state is not entry.old:

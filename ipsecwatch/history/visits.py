@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who was connected behind templates, from when until when."""
+"""Which clients of templates were connected, from when until when."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Visit:
-    """One client, for as long as its tunnel carried anything."""
+    """One client's connection, for as long as its tunnel was up or partly up."""
 
     user: str
-    """The user name, or else the identity that the peer proved; cleaned when it was written."""
+    """The user name, else the peer's authenticated identity; escaped when it was written."""
     tunnel: str
     peer: str
-    """Its address."""
+    """The client's address."""
     came: float
-    """Wall clock; or when it was first seen."""
+    """When it connected, or was first seen (wall clock)."""
     came_seen: bool
-    """It was seen to come: not there already when watching began."""
+    """The service saw it connect: it wasn't there already when watching began."""
     last: float
-    """Until when it is known to have been there."""
+    """When it is last known to have been connected (wall clock)."""
     seconds: float
-    """How much of that was watched and known."""
+    """The seconds in which it was watched and known to be connected."""
     went: float | None = None
-    """When it was seen to go; None: it is still there, or nobody saw it."""
+    """When it was seen to leave; None: it is still connected, or its end wasn't seen."""
     reason: Reason = Reason.NONE
-    """Why it went."""
+    """Why it left."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
 
 
@@ -51,6 +51,7 @@ def _has_user(timeline: Timeline) -> bool:
 
 
 def _visits(timeline: Timeline) -> Iterator[Visit]:
+    """Yield the visits in one timeline. Times in UNKNOWN don't end a visit."""
     visit: Visit | None = None
     for span in timeline.spans:
         if span.state is TunnelState.UNKNOWN:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""From when until when somebody watched: one run of the service after the other.
+"""Compute from when until when each run of the service watched.
 
-What isn't shown by an entry isn't claimed. A run that wrote no end, because it was killed or the
-power failed, ended at its last entry; or later, where systemd's own entry about its unit shows
-that, or the last entry of a boot in which systemd told of no end.
+Only what an entry shows is stated. A run that wrote no end, because it was killed or the power
+failed, ended at its last entry; or later, where an entry of systemd about its unit shows that, or
+at the last entry of the boot if systemd logged no end of the unit.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was read of the journal."""
+    """All that was read from the journal."""
 
     entries: Sequence[Entry] = ()
-    """The service's, in the journal's order."""
+    """The service's entries, in the journal's order."""
     system: Sequence[SystemEntry] = ()
     boot_ends: Mapping[str, Stamp] = field(default_factory=dict)
-    """For each boot the last entry of anybody's."""
+    """For each boot the time of its last entry, whoever wrote it."""
     running: str = ""
-    """The run that watches just now; "": none that is known."""
+    """The run that is watching now; "": not known, or none."""
     now: Stamp | None = None
     since: float | None = None
     """When the journal's oldest entry was written, on the wall clock; None: it has none."""
 
 
 class End(StrEnum):
-    """What shows until when a run watched."""
+    """What shows the end of a run."""
 
     GOES_ON = "goes-on"
-    """It still does."""
+    """The run is still watching."""
     WRITTEN = "written"
-    """The service wrote it."""
+    """The service wrote its end."""
     SYSTEMD = "systemd"
     """systemd wrote that the process had ended."""
     BOOT = "boot"
-    """The boot's last entry: the machine went down with it."""
+    """The boot's last entry: the service ran until the machine went down."""
     LAST_ENTRY = "last-entry"
-    """Its own last entry, or one of systemd's that shows that it ran."""
+    """Its own last entry, or one of systemd that shows that it ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class Run:
 
     @property
     def began(self) -> Entry | None:
-        """The entry with which it began; None: it is older than the journal reaches back."""
+        """The entry of its begin; None: that is older than the journal's oldest entry."""
         return self.entries[0] if self.entries[0].kind is Kind.BEGAN else None
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
-        """Return where a part of it lies on the wall clock."""
+        """Yield the wall-clock spans of a part of the run, without the times of sleep."""
         for until, again in self.asleep:
             if begin < until < end:
                 yield from self.clock.spans(begin, until)
@@ -85,10 +85,10 @@ class Run:
 
 
 def runs_of(found: Found) -> list[Run]:
-    """Return the runs of the service, the oldest first."""
+    """Return the runs of the service, oldest first."""
     by_run: dict[str, list[Entry]] = {}
     for entry in found.entries:
-        # A process lives in one boot: what else has its id was copied.
+        # A process lives in one boot: entries of another boot with its id were copied.
         members = by_run.setdefault(entry.run, [])
         if not members or members[0].stamp.boot == entry.stamp.boot:
             members.append(entry)
@@ -101,7 +101,7 @@ def runs_of(found: Found) -> list[Run]:
 
 
 class _Boots:
-    """What is known of each boot."""
+    """Knows each boot's clock, order, and entries of systemd, to work out the runs in it."""
 
     def __init__(self, found: Found) -> None:
         self._found = found
@@ -124,10 +124,12 @@ class _Boots:
             self._system[entry.stamp.boot].append(entry)
 
     def order(self, entries: Sequence[Entry]) -> tuple[int, float]:
+        """Return a key to sort runs by time: the boot's place, and the monotonic begin."""
         first = entries[0].stamp
         return self._rank[first.boot], first.mono
 
     def run(self, entries: Sequence[Entry], after: Sequence[Entry] | None) -> Run:
+        """Return a run from its entries; ``after``: those of the next run, if there is one."""
         boot, begin = entries[0].stamp.boot, entries[0].stamp.mono
         limit = None
         if after is not None and after[0].stamp.boot == boot:
@@ -141,7 +143,10 @@ class _Boots:
         return Run(entries[0].run, entries, self._clocks[boot], begin, end, by, asleep)
 
     def _end(self, entries: Sequence[Entry], limit: float | None) -> tuple[float, End]:
-        """Return when and how a run ended; ``limit``: when the next one of its boot began."""
+        """Return when a run ended (monotonic), and what shows it.
+
+        ``limit``: when the next run of the same boot began.
+        """
         last, boot = entries[-1], entries[0].stamp.boot
         now = self._found.now
         if last.kind is Kind.ENDED:
@@ -161,10 +166,14 @@ class _Boots:
     def _end_by_systemd(
         self, last: Entry, signs: Sequence[tuple[Sign, float]], limit: float | None
     ) -> tuple[float, End]:
+        """Return the end of a run that wrote none, by systemd's entries about its unit.
+
+        They come after the run's last entry, and before ``limit``.
+        """
         over = next((at for sign, at in signs if sign in (Sign.OVER, Sign.HUNG)), None)
         shown = max((at for sign, at in signs if sign is Sign.RUNS), default=last.stamp.mono)
         if any(sign is Sign.HUNG for sign, _ in signs):
-            return shown, End.LAST_ENTRY  # after that it ran, and watched nothing
+            return shown, End.LAST_ENTRY  # after that it ran, but hung
         if over is not None:
             return over, End.SYSTEMD
         boot_end = self._found.boot_ends.get(last.stamp.boot)
@@ -173,7 +182,7 @@ class _Boots:
         return shown, End.LAST_ENTRY
 
     def _asleep(self, boot: str) -> Iterator[tuple[float, float]]:
-        """Return from when until when the machine slept; without an end, for ever."""
+        """Yield the times between which the machine slept; infinity for an end that isn't known."""
         begin: float | None = None
         for entry in self._system[boot]:
             if entry.sign is Sign.SLEEP and begin is None:
