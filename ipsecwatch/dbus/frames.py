@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Messages as they come in: what is worth unpacking is decided by their headers.
+"""Filter the stream of incoming messages by their headers, before the library unpacks them.
 
 The bus passes messages of up to 128 MiB from anybody. To unpack a body in Python takes far longer
-than to send it, nested variants longest of all (1 MiB of them: 0.4 s). So a body that nobody has
-use for is left out of the stream before the library sees it. What is left of such a message has no
-body, and a signature all the same: a call gets an error.
+than to send it, nested variants longest of all (1 MiB of them: 0.4 s). So a body that isn't needed
+is removed from the stream before the library sees it. Such a message keeps its signature and has
+no body, so that a call is answered with an error.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ SIGNAL: Final = 4
 NO_REPLY_EXPECTED: Final = 1
 
 MAX_FIELDS: Final = 64 << 10
-"""Bytes of header fields; a message with more is left out as a whole. Real ones have some 200."""
+"""Bytes of header fields; a message with more is removed as a whole. Real ones have some 200."""
 
 MAX_KNOWN: Final = 512
-"""Headers that are remembered: those of as many connections that ask the same."""
+"""Headers that are cached: enough for so many connections that each send the same again."""
 LARGEST_KNOWN: Final = 1 << 10
-"""Bytes of a header that is remembered."""
+"""Bytes of the largest header that is cached."""
 
 _FIXED: Final = 16
-"""Bytes with which every message begins; they tell how long it is."""
+"""Bytes at the beginning of every message, which contain its length."""
 _IS_BIG: Final = ord("B")
 _BIG: Final = struct.Struct(">III").unpack_from
 _LITTLE: Final = struct.Struct("<III").unpack_from
@@ -48,16 +48,16 @@ class Header:
     flags: int
     member: str
     sender: str
-    """The bus vouches for it."""
+    """The sender's unique name. The bus sets it, so nobody can forge it."""
     signature: str
     body: int
-    """Bytes."""
+    """The body's length in bytes."""
     plain: bool
     """All fields are of the types that the specification gives them."""
 
 
 class Handling(Enum):
-    """What becomes of a message."""
+    """What is passed on of a message: all of it, its header alone, or nothing."""
 
     PASS = auto()
     WITHOUT_BODY = auto()
@@ -65,15 +65,14 @@ class Handling(Enum):
 
 
 def by_size(largest: int) -> Callable[[Header], Handling]:
-    """Return a judge that leaves out bodies of more than ``largest`` bytes."""
+    """Return a function for Frames that removes bodies of more than ``largest`` bytes."""
     return lambda header: Handling.PASS if header.body <= largest else Handling.WITHOUT_BODY
 
 
 class Frames:
-    """Goes through a stream of messages and passes on what ``judge`` wants of each.
+    """Filters a stream of messages: ``judge`` decides by each header what is passed on.
 
-    Whoever floods us sends the same header again and again, but for its serial: what was read of
-    one is kept.
+    Parsed headers are cached: a flood of messages mostly has the same header with other serials.
     """
 
     def __init__(self, judge: Callable[[Header], Handling]) -> None:
@@ -85,7 +84,7 @@ class Frames:
         """By a header's bytes without its serial."""
 
     def feed(self, data: bytes) -> bytes:
-        """Read bytes as they came in, cut anywhere. Return those that are passed on."""
+        """Take in bytes of the stream, cut anywhere. Return the bytes that are passed on."""
         if len(data) <= self._passing:  # the usual case of a long message
             self._passing -= len(data)
             return data
@@ -94,7 +93,10 @@ class Frames:
         return self._sifted(data)
 
     def _sifted(self, data: bytes) -> bytes:
-        """Return what is passed on of bytes that begin with a message, or the rest of a body."""
+        """Return the bytes that are passed on.
+
+        ``data`` begins with a message, or with the rest of a body that is passed on or removed.
+        """
         out: list[bytes] = []
         skipping = self._skipping
         at = skipping or self._passing
@@ -121,9 +123,9 @@ class Frames:
         return b"".join(out)
 
     def _look(self, data: bytes, at: int, end: int) -> tuple[Header | None, int, int]:
-        """Return a message's header, where its body begins, and where the next message does.
+        """Return the header of the message at ``at``, and the indices of its body and its end.
 
-        No header, and 0, 0: it isn't whole. No header alone: it is larger than MAX_FIELDS.
+        (None, 0, 0): the header isn't complete. None with indices: it is larger than MAX_FIELDS.
         """
         if end - at < _FIXED:
             return None, 0, 0
@@ -147,6 +149,7 @@ class Frames:
 
 
 def _header(head: bytes, length: int, body: int) -> Header:
+    """Return a parsed header; ``length``: bytes of its fields, ``body``: bytes of the body."""
     order = ">" if head[0] == _IS_BIG else "<"
     found: dict[int, str] = {}
     try:
@@ -165,10 +168,10 @@ def _header(head: bytes, length: int, body: int) -> Header:
 
 
 def _read_fields(head: bytes, order: str, end: int, found: dict[int, str]) -> bool:
-    """Read the header's texts by the numbers of their fields; return False at a strange one.
+    """Put the texts of a message's header into ``found``, by the numbers of their fields.
 
-    The fields are structs of a number and a variant, each at a multiple of 8 bytes (D-Bus
-    specification, "Message Format").
+    Return False at a field of an unexpected type. The fields are structs of a number and a variant,
+    each at a multiple of 8 bytes (D-Bus specification, "Message Format").
     """
     at = _FIXED
     while at < end:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The interfaces as their XML files tell them. The files are the source; code asks here.
+"""The service's D-Bus interfaces, read from their XML files.
 
-Signatures of methods, properties and signals are written nowhere else.
+The files are the only place with the signatures of methods, properties and signals.
 """
 
 from __future__ import annotations
@@ -43,24 +43,27 @@ class Interface:
     methods: dict[str, introspection.Method]
     properties: dict[str, introspection.Property]
     signals: dict[str, str]
-    """Signatures."""
+    """The signatures of the signals, by name."""
     xml: str
 
 
 @cache
 def interfaces() -> dict[str, Interface]:
-    """Read all interfaces, by name."""
+    """Return all interfaces of the XML files, by name."""
     nodes = [Node.parse(file.read_text(encoding="utf-8")) for file in sorted(FILES.glob("*.xml"))]
     return {i.name: _interface(i) for node in nodes for i in node.interfaces}
 
 
 def emits(prop: introspection.Property) -> str:
-    """Return whether PropertiesChanged tells of a property: ``true``, ``const`` or ``false``."""
+    """Return how a property's changes are signalled, as its EmitsChangedSignal annotation says.
+
+    ``true`` (by PropertiesChanged), ``const`` (it never changes) or ``false``.
+    """
     return prop.annotations.get(_EMITS, "true")
 
 
 def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
-    """Write the introspection data of an object: its interfaces and the nodes below it."""
+    """Return the introspection XML of an object with these interfaces, and child nodes below it."""
     body = "".join(interfaces()[name].xml for name in names)
     nodes = "".join(f'  <node name="{child}"/>\n' for child in children)
     return f"{_DOCTYPE}<node>\n{body}{nodes}</node>\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Messages as the rooms above see them: calls, signals and replies, without the library's types."""
+"""Method calls, signals and replies as the other rooms use them, without the library's types."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A method call that somebody makes of us. The bus vouches for ``sender``."""
+    """A method call to us. The bus sets ``sender``, so nobody can forge it."""
 
     sender: str
     serial: int
@@ -39,12 +39,12 @@ class Call:
     body: list[Any]
     wants_reply: bool
     interactive: bool
-    """Whether a person may be asked for a password; the caller waits that long."""
+    """Whether the caller allows that a person is asked for a password meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A signal. Anybody may send any: compare ``sender`` with whom you mean to believe."""
+    """A signal. Anybody may send any signal, so compare ``sender`` with the expected one."""
 
     sender: str
     path: str
@@ -56,7 +56,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a call of ours, and the unique name of who gave it."""
+    """The reply to a call of ours, with the unique name of the connection that sent it."""
 
     sender: str
     signature: str
@@ -65,7 +65,7 @@ class Reply:
 
 @dataclass(slots=True)
 class MarshalledMessage:
-    """A message whose body is marshalled already; to the library's writer it is like its own."""
+    """A message whose body is marshalled already. The library can send it as its own messages."""
 
     kind: int
     fields: bytes
@@ -79,7 +79,7 @@ class MarshalledMessage:
 
 
 def read_call(message: Message) -> Call:
-    """Return a method call as the library read it."""
+    """Return a method call from the library's message."""
     return Call(
         sender=message.sender or "",
         serial=message.serial,
@@ -94,7 +94,7 @@ def read_call(message: Message) -> Call:
 
 
 def read_signal(message: Message) -> Signal:
-    """Return a signal as the library read it."""
+    """Return a signal from the library's message."""
     return Signal(
         sender=message.sender or "",
         path=message.path or "",

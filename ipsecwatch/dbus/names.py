@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names on the bus: what the service is called, and how a program gets a name."""
+"""Names on the bus: those of the service and its instances, and how a program gets a name."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ELEMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 """D-Bus specification, "Bus names": one element of a name."""
 _MAX_NAME: Final = 255
 _TAKEN: Final = "Agent"
-"""What the agent is called below our name, on a session's bus. One bus may be both."""
+"""The agent's name below ours, on a session bus, which may also be the system's bus."""
 
 _OWNER_RULE: Final = f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged'"
 INSTANCES_RULE: Final = f"{_OWNER_RULE},arg0namespace='{NAME}'"
-"""The match rule for who has our name, or one below it."""
+"""The match rule for signals that the owner of our name, or of one below it, has changed."""
 
 # D-Bus specification, "org.freedesktop.DBus.RequestName"
 _DO_NOT_QUEUE: Final = 4
@@ -38,23 +38,26 @@ _PRIMARY_OWNER: Final = 1
 
 
 def is_instance(name: str) -> bool:
-    """Return whether a service can be called so beside others: ``ipsecwatch@NAME.service``."""
+    """Return whether a name is valid for an instance of the service (``ipsecwatch@NAME``)."""
     fits = len(NAME) + 1 + len(name) <= _MAX_NAME
     return fits and name != _TAKEN and _ELEMENT.fullmatch(name) is not None
 
 
 def bus_name(instance: str = "") -> str:
-    """Return the bus name of an instance of the service; of the service itself for ""."""
+    """Return the bus name of an instance of the service; "" is the service without an instance."""
     return f"{NAME}.{instance}" if instance else NAME
 
 
 def unit_name(instance: str = "") -> str:
-    """Return the systemd unit of an instance as people type it; of the service itself for ""."""
+    """Return an instance's systemd unit without ``.service``; "" is the service without one."""
     return f"ipsecwatch@{instance}" if instance else "ipsecwatch"
 
 
 def instance_of(name: str) -> str | None:
-    """Return the instance that has a bus name, "" for the service itself; None: it isn't ours."""
+    """Return the instance to which a bus name belongs ("": the service without one).
+
+    None for a name that isn't the service's.
+    """
     if name == NAME:
         return ""
     instance = name.removeprefix(f"{NAME}.")
@@ -62,23 +65,23 @@ def instance_of(name: str) -> str | None:
 
 
 def socket_name(control_socket: str) -> str:
-    """Return the bus name that belongs to whoever watches the pluto at a control socket.
+    """Return the bus name that a service owns while it watches the pluto at a control socket.
 
-    The bus gives a name to one connection at a time: two services don't watch one pluto. It has
-    an element more than the name of an instance, and so is never one.
+    The bus gives a name to one connection at a time, so two services can't watch the same pluto.
+    The name has one element more than that of an instance, so it is never an instance's.
     """
     path = os.fsencode(os.path.realpath(control_socket))
     return f"{NAME}.socket.s{hashlib.sha256(path).hexdigest()[:32]}"
 
 
 def owner_rule(instance: str = "") -> str:
-    """Return the match rule for who has the name of an instance."""
+    """Return the match rule for signals that the owner of an instance's name has changed."""
     return f"{_OWNER_RULE},arg0='{bus_name(instance)}'"
 
 
 @cache
 def machine_id() -> str:
-    """Return what Peer.GetMachineId answers; empty where this machine has no id."""
+    """Return this machine's id, for Peer.GetMachineId; "" where it has none."""
     for file in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         with suppress(OSError), open(file, encoding="ascii", errors="replace") as f:
             return f.read().strip()
@@ -86,22 +89,28 @@ def machine_id() -> str:
 
 
 async def request_name(connection: BusConnection, name: str) -> bool:
-    """Ask the bus for a name; return False if somebody else has it. Raise BusError."""
+    """Request a name from the bus. Return False if another connection owns it. Raise BusError."""
     reply = await connection.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
     return reply.body == [_PRIMARY_OWNER]
 
 
 async def wait_for_name(connection: BusConnection, name: str) -> None:
-    """Queue for a name: the bus gives it to us as soon as its owner releases it. Raise BusError."""
+    """Queue for a name, and return at once. Raise BusError.
+
+    The bus gives us the name, with a signal, as soon as its owner releases it.
+    """
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 
 
 def let_go_of_name(connection: BusConnection, name: str) -> None:
-    """Release a name. Wait for no reply: it may come late, behind what others have sent."""
+    """Release a name, without waiting for the bus's reply.
+
+    The reply may be late, because the messages that others have sent come before it.
+    """
     connection.tell(BUS, BUS_PATH, BUS, "ReleaseName", "s", [name])
 
 
 async def owner_of_name(connection: BusConnection, name: str) -> str:
-    """Return the unique name of who has a name. Raise BusError, also if nobody has it."""
+    """Return the unique name of a name's owner. Raise BusError, also if there is none."""
     reply = await connection.call_bus("GetNameOwner", "s", name)
     return str(reply.body[0])

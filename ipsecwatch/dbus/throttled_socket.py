@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The socket under a connection to a bus: bears with a busy bus, and with whoever floods us."""
+"""The socket of a connection to a bus, which limits what is read at once, and filters messages."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ PORTION: Final = 32 << 10
 
 
 class ThrottledSocket(socket.socket):
-    """Writes nothing rather than to say that it would block, and reads in portions.
+    """A socket that receives at most PORTION bytes in a row, and whose send() never raises EAGAIN.
 
-    The library reads for as long as there is something to read: whoever sends us thousands of calls
-    would keep the loop for himself. It is called again where something is left.
+    The library reads for as long as there is something to read, so thousands of calls from one
+    connection would block the event loop. It is called again where something is left.
     """
 
     written: Callable[[int], None] = staticmethod(lambda _: None)
-    """Told how many bytes were sent."""
+    """Called with the number of bytes that were sent."""
     received: Callable[[int], None] = staticmethod(lambda _: None)
-    """Told how many bytes came in."""
+    """Called with the number of bytes that were received."""
     judge: Callable[[Header], Handling] | None = None
-    """Says what becomes of each message that comes in; None: all are passed on."""
+    """Decides by its header what is passed on of each incoming message; None: all of each."""
     _portion = 0
     _frames: Frames | None = None
 
     def send(self, data: memoryview, flags: int = 0) -> int:  # type: ignore[override]
-        """Send what can be sent now, perhaps nothing."""
+        """Send what can be sent now. Return the number of bytes; 0 where it would block."""
         try:
             size = super().send(data, flags)
         except BlockingIOError:
@@ -49,7 +49,10 @@ class ThrottledSocket(socket.socket):
         return size
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Read what there is; after each PORTION it is as if there were nothing."""
+        """Return received bytes, filtered; raise BlockingIOError once after each PORTION.
+
+        The library then returns to the event loop, as if there was nothing to read.
+        """
         while True:
             if self._portion >= PORTION:
                 self._portion = 0
