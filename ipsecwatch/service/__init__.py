@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The daemon, and what it offers: objects and methods on the bus, entries in the journal."""
+"""The daemon: it polls pluto, publishes tunnels on the bus, and writes journal entries."""

@@ -53,7 +53,7 @@ wait for (dbus-daemon: 128), and polkit's are among them."""
 LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds that the bus has to name a caller's user before it is asked again; the last repeats."""
 LONG: Final = 0.1
-"""Seconds of waiting after which a caller may well have hung up."""
+"""Seconds of waiting after which it is checked whether the caller is still on the bus."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like others
@@ -76,7 +76,7 @@ class Request:
     call: Call
     uid: int
     held: AsyncExitStack
-    """Contexts that are left when the answer was sent."""
+    """Contexts that are exited once the answer was sent."""
 
 
 Serve = Callable[[Request], Coroutine[Any, Any, None]]
@@ -89,7 +89,7 @@ Answer = Callable[[int], None]
 
 @dataclass(slots=True)
 class _UnknownCaller:
-    """A caller whose user isn't known yet, with the calls that wait for that."""
+    """A caller whose user id isn't known yet, with its calls, which wait for it."""
 
     lookup: asyncio.Task[int | None]
     calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
@@ -99,7 +99,7 @@ class _UnknownCaller:
 
 
 class Admission:
-    """Admits or refuses calls. A bus error on the way affects only the caller concerned."""
+    """Admits or refuses calls. A bus error meanwhile affects only the caller concerned."""
 
     def __init__(self) -> None:
         self.unread = Unread()
@@ -120,7 +120,8 @@ class Admission:
         for question in self._questions:
             question.cancel()
 
-    def _to_ask_through(self) -> BusConnection | None:
+    def _asking_connection(self) -> BusConnection | None:
+        """Return the connection for lookups and pings; None: none is alive."""
         return next((c for c in self._asking if c.alive), None)
 
     def serves(self, connection: BusConnection) -> bool:
@@ -129,10 +130,10 @@ class Admission:
         return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
-        """Call ``answer`` once the caller's user is known, unless that user owes too much.
+        """Call ``answer`` once the caller's user is known. Calls of one caller keep their order.
 
-        Calls of one caller keep their order. An exception of ``answer`` is sent to the caller as an
-        error.
+        A user that has too much unread gets an error instead. So does the caller if ``answer``
+        raises.
         """
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
@@ -164,13 +165,13 @@ class Admission:
         task.add_done_callback(lambda task: self._served(task, sender))
 
     def sent(self, to: str, size: int) -> None:
-        """Count an answer that was sent, and ping its receiver if the user owes enough."""
+        """Count an answer that was sent. Ping a connection of its user if much is unread."""
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
             self._ask_to_read(uid)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Cancel all answers, lookups and pings, and forget the callers: their connection is lost.
+        """Cancel all answers, lookups and pings, and forget the callers: our connection is lost.
 
         ``debts=False`` keeps the count of what each user hasn't read: for a new connection to the
         same bus.
@@ -183,11 +184,12 @@ class Admission:
             self.unread.clear()
 
     async def wait_for_room(self, request: Request) -> None:
-        """Wait until a large answer may be made for a request. The turn lasts until it was sent.
+        """Wait until a large answer may be made for a request, and hold the lock until it was sent.
 
-        It waits until the bus has read enough of what was sent before, so that a few callers can't
-        fill our memory; and for its turn among users and callers, so that none of them can keep us
-        busy alone. Raise Refusal if the user owes too much by then, and CallerGoneError.
+        Wait until the bus has read enough of what was sent before, so that a few callers can't fill
+        our memory; and for the lock, which users and callers get in turn, so that none of them can
+        keep us busy alone. Raise Refusal if the user has too much unread by then, and
+        CallerGoneError.
         """
         connection, uid = request.connection, request.uid
         most = ROOM if uid == 0 else CALM
@@ -206,7 +208,7 @@ class Admission:
         await asyncio.sleep(0)
 
     def _admit(self, connection: BusConnection, call: Call, answer: Answer, uid: int) -> None:
-        """Answer a call of a known user, or refuse it if the user owes too much."""
+        """Answer a call of a known user, or refuse it if the user has too much unread."""
         if uid == 0 or self.unread.may_answer(uid, _now()):
             with self._refusing(connection, call, uid):
                 answer(uid)
@@ -215,9 +217,9 @@ class Admission:
 
     @contextmanager
     def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
-        """Send the caller an error for any exception in the context.
+        """Catch any exception in the context, and send the caller an error instead.
 
-        Without the traceback, which could reveal paths and values.
+        The error has no traceback, which could reveal paths and values.
         """
         try:
             yield
@@ -236,7 +238,10 @@ class Admission:
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
-        """Send a refusal, unless the user has had too many, or the bus is far behind. Then ping."""
+        """Send a refusal, unless the user got too many, or the bus has too much unread from us.
+
+        Then ping a connection of the user if it has much unread.
+        """
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
         self._ask_to_read(uid)
@@ -274,13 +279,13 @@ class Admission:
             self._admit(connection, call, answer, uid)
 
     async def _user_of(self, sender: str) -> int | None:
-        """Return the user id of a connection, by the bus; None: it has left, or the bus is gone.
+        """Return a connection's user id, which the bus knows; None: it has left, or the bus has.
 
-        The bus's answer may be late, behind what others have sent us. So it is asked for again,
-        without end, after each of LOOKUP.
+        The bus's answer may be late, because messages from others come before it. So the bus is
+        asked again, without a limit, after each of LOOKUP.
         """
         for within in chain(LOOKUP, repeat(LOOKUP[-1])):
-            if (connection := self._to_ask_through()) is None:
+            if (connection := self._asking_connection()) is None:
                 return None
             try:
                 reply = await connection.call(
@@ -297,8 +302,8 @@ class Admission:
     # --- unread answers -------------------------------------------------------------------
 
     def _ask_to_read(self, uid: int) -> None:
-        """Ping a connection of a user that owes enough, to learn whether it has read."""
-        connection = self._to_ask_through()
+        """Ping a connection of a user if it has enough unread: an answer shows that it has read."""
+        connection = self._asking_connection()
         if connection is None or len(self._questions) >= MAX_QUESTIONS:
             return
         if (to := self.unread.to_ask(uid)) is not None:
@@ -307,10 +312,9 @@ class Admission:
             task.add_done_callback(self._questions.discard)
 
     async def _ping(self, connection: BusConnection, to: str, uid: int) -> None:
-        """Ping a connection, and note in ``unread`` whether it answers or is gone.
+        """Ping a connection, and record in ``unread`` whether it answers or is gone.
 
-        The answer is waited for without a limit: giving up wouldn't free the bus's count of open
-        calls.
+        There is no time limit: after one, the bus would still count the call as open.
         """
         try:
             await connection.call(to, "/", PEER, "Ping", within=None)
@@ -319,7 +323,7 @@ class Admission:
                 self.unread.answered(uid)  # an answer, too
             elif e.name == STANDARD_ERROR + "AccessDenied":
                 logger.debug("the bus lets us ask nobody whether he reads: %s", e)
-                # It stays marked as asked; what is owed is forgiven in time.
+                # It stays marked as asked; its unread bytes are forgiven after some time.
             else:
                 self.unread.answered(uid, gone=True)
         except (BusError, asyncio.CancelledError):
@@ -352,7 +356,7 @@ class Admission:
     async def _admitted(
         self, connection: BusConnection, call: Call, uid: int
     ) -> AsyncGenerator[Request]:
-        """Return the Request for a call, counted among its user's. Raise Refusal for too many."""
+        """Yield the Request for a call, which counts as waiting. Raise Refusal for too many."""
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise too_many()
         self._waiting[uid] += 1
@@ -370,7 +374,7 @@ def too_many() -> Refusal:
 
 
 def owes_too_much() -> Refusal:
-    """Return the error for a caller whose user hasn't read what it was sent."""
+    """Return the error for a caller whose user has too much unread."""
     text = "your programs have not read earlier answers; wait 1 to 5 s, then try again"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 

@@ -42,9 +42,9 @@ logger = logging.getLogger(__name__)
 RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to connect to the bus again; the last pause is repeated."""
 PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
-"""Seconds between attempts to get our name while somebody else has it."""
+"""Seconds between attempts to get our name while another connection owns it."""
 STALLED: Final = 5.0
-"""Seconds in which the bus reads nothing of what we sent, after which we connect anew."""
+"""Seconds in which the bus reads nothing of what we sent, before we open a new connection."""
 STUCK: Final = 30.0
 """Seconds of the same on the new connection, after which the fault may be ours."""
 SPARE: Final = 1.0
@@ -69,7 +69,7 @@ class RefusedError(Exception):
 
 
 class SocketTakenError(RefusedError):
-    """Another ipsecwatch watches the same pluto, which only a change of settings can mend."""
+    """Another ipsecwatch watches the same pluto. Only a change of settings helps."""
 
 
 class Bus:
@@ -91,12 +91,12 @@ class Bus:
         self._name: Final = bus_name(instance)
         self._control_socket = control_socket
         self._names = [self._name]
-        """The names that we own: the one that stands for watching our pluto, and the service's."""
+        """The names that we own: the one of our pluto's socket, and the service's."""
         self._objects = ObjectTree(__version__, run_id)
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._spare: BusConnection | None = None
-        """The connection that gets our name next. Nobody sends to it: the bus answers at once."""
+        """The connection that gets our name next. Nobody sends to it, so the bus answers at once."""
         self._brokered: bool | None = None
         """Whether the bus is dbus-broker; None: we haven't asked."""
         self._waiting = False
@@ -108,7 +108,7 @@ class Bus:
         self.on_blocked: Callable[[int | None], None] = lambda _: None
         """Called after the bus had stopped reading, with the user that is likely to blame."""
         self._said = ""
-        """Why we are not on the bus, as it was logged last."""
+        """The last error that was logged because we are not on the bus."""
 
     @property
     def connected(self) -> bool:
@@ -141,10 +141,10 @@ class Bus:
             self._connection = None
 
     async def publish(self, news: Publication) -> None:
-        """Show a new state in all answers from now on, and send signals for what has changed.
+        """Use a new state in all answers from now on, and send signals for what has changed.
 
-        Return when all signals were given to the connection; between batches of them others have
-        their turn. The caller must wait for one call to return before the next.
+        Return once all signals were passed to the connection. Between batches of them other tasks
+        run. The caller must wait for one call to return before the next.
         """
         await self._announce(self._objects.apply(news))
 
@@ -163,14 +163,17 @@ class Bus:
     async def _enter(self) -> None:
         await self._use(await connect("system", judge=self._methods.judge))
 
-    def _attend(self, connection: BusConnection) -> None:
+    def _set_callbacks(self, connection: BusConnection) -> None:
         """Pass calls that come in on a connection, and answers that were sent, to Methods."""
         connection.on_call = self._methods.called
         connection.on_sent = self._methods.sent
 
     async def _use(self, connection: BusConnection) -> None:
-        """Make a connection ours and own our names on it. Raise RefusedError, BusError."""
-        self._attend(connection)
+        """Use a connection from now on, and own our names on it. Raise RefusedError, BusError.
+
+        It is closed if that fails.
+        """
+        self._set_callbacks(connection)
         self._methods.use(connection)
         # Before the name is ours: a client that sees the name may take a snapshot at once, and must
         # get all signals after that.
@@ -185,10 +188,11 @@ class Bus:
             raise
 
     async def _own_socket(self, connection: BusConnection) -> list[str]:
-        """Own the bus name that stands for our pluto's socket. Return it in a list.
+        """Own the bus name of our pluto's socket, so that no other service watches it.
 
-        An empty list: there is no socket to reserve, or the bus has a policy of an earlier release,
-        which doesn't allow such names. Raise RefusedError if another service owns it, and BusError.
+        Return the name in a list. The list is empty where there is no socket to reserve, or the bus
+        has a policy of an earlier release, which doesn't allow such names. Raise RefusedError if
+        another service owns it, and BusError.
         """
         if not self._control_socket:
             return []
@@ -204,7 +208,7 @@ class Bus:
         return [name]
 
     async def _taken(self, connection: BusConnection, name: str) -> RefusedError:
-        """Return the error that another service watches our pluto. Raise BusError."""
+        """Return the error for a pluto that another service watches. Raise BusError."""
         who = await _called(connection, await owner_of_name(connection, name))
         if who == self._name:
             return _somebody_else(who)
@@ -213,7 +217,7 @@ class Bus:
         return SocketTakenError(text, "Set a different control_socket for each service")
 
     async def keep(self) -> None:
-        """Connect again whenever the connection is lost, until cancelled. Call it after start()."""
+        """Connect again whenever the connection is lost, until cancelled. Called after start()."""
         backoff = Backoff(RETRY)
         while True:
             if self._connection is not None:
@@ -236,7 +240,7 @@ class Bus:
         """Wait until a connection is lost, or was replaced by another one.
 
         Meanwhile keep a spare connection on dbus-broker, move our name to it when calls wait too
-        long in the bus, and connect anew when the bus stops reading.
+        long in the bus, and open a new connection when the bus stops reading.
         """
         lost: asyncio.Future[str] = asyncio.ensure_future(connection.lost())
         behind = self._watched(connection)
@@ -265,13 +269,13 @@ class Bus:
         self._methods.forget()
 
     async def _prepare(self, connection: BusConnection) -> None:
-        """Open a spare connection if the bus is dbus-broker; try until that succeeds."""
+        """Open a spare connection if the bus is dbus-broker. Retry until that succeeds."""
         while True:
             try:
                 if self._brokered is None:
                     self._brokered = await is_dbus_broker(connection)
                 if self._brokered:
-                    await self._take_spare(connection)
+                    await self._open_spare(connection)
             except BusError as e:
                 logger.debug("there is no spare connection: %s", e)
                 await self._drop_spare()
@@ -279,13 +283,13 @@ class Bus:
             else:
                 return
 
-    async def _take_spare(self, connection: BusConnection) -> None:
+    async def _open_spare(self, connection: BusConnection) -> None:
         """Open the spare connection, and queue it for our names.
 
-        Drop ``connection`` if our name is found with somebody who isn't one of our connections.
+        Drop ``connection`` if the bus gave our name to a connection that isn't ours.
         """
         self._spare = spare = await connect("system", judge=self._methods.judge)
-        self._attend(spare)
+        self._set_callbacks(spare)
         self._methods.use(spare, connection)
         for name in self._names:
             await wait_for_name(spare, name)
@@ -310,9 +314,9 @@ class Bus:
         self._spare, self._waiting = None, False
 
     def _moved(self, old: BusConnection) -> bool:
-        """Move our names to the spare connection, for which nothing waits in the bus.
+        """Move our names to the spare connection, for which no messages wait in the bus.
 
-        The old connection is read to its end later. Return False if there is no spare one.
+        The calls to the old connection are read later. Return False if there is no spare one.
         """
         if (spare := self._ready_spare()) is None:
             return False
@@ -329,8 +333,8 @@ class Bus:
     async def _replaced(self, old: BusConnection) -> bool:
         """Replace a connection from which the bus has stopped reading. Return whether it was.
 
-        dbus-daemon stops reading when too much of what we sent is unread by others, and a new
-        connection mends that at once. A bus that hangs grants no connection: the old one is kept.
+        dbus-daemon stops reading when others haven't read too much of what we sent. A new
+        connection mends that at once. A bus that hangs accepts none: then the old one is kept.
         """
         if self._new and old.stalled() < STUCK:
             return False
@@ -357,7 +361,7 @@ class Bus:
 
     @property
     def stuck(self) -> bool:
-        """Whether the bus has read nothing from a new connection either: a fault of ours."""
+        """Whether the bus doesn't read from a new connection either: the fault may be ours."""
         connection = self._connection
         return self._new and connection is not None and connection.stalled() > STUCK
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The details of a tunnel that not everybody may read: addresses, identities, SAs, counters.
+"""The details of a tunnel that only some may read: addresses, identities, SAs, counters.
 
 Pure: a Tunnel in, typed values out. The keys are part of the API; org.ipsecwatch1.Manager.xml says
 what each one means (GetDetails). A value that isn't known has no key.
@@ -64,7 +64,7 @@ def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
 
 
 def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Return the few details that a list of many tunnels shows, which takes less time."""
+    """Return only the details that a list of many tunnels shows, which takes less time."""
     context = context or Context()
     ends = _ends(tunnel)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
@@ -91,14 +91,14 @@ def _ends(tunnel: Tunnel) -> Topology | None:
 
 
 def _template(tunnel: Tunnel) -> str | None:
-    """Return the name of the template that a tunnel is an instance of; None: of none."""
+    """Return the name of a tunnel's template; None: the tunnel is no instance of one."""
     first = next(iter(tunnel.connections), None)
     is_instance = first is not None and first.instance and tunnel.name != clean(first.name)
     return first.name if first is not None and is_instance and not tunnel.instances else None
 
 
 def _carried(tunnel: Tunnel, counter: str) -> int | None:
-    """Return the sum of a counter over the established Child SAs; None if any lacks it."""
+    """Return the sum of a counter over the established Child SAs; None if one doesn't have it."""
     children = [s for s in tunnel.states if s.kind is SaKind.CHILD and s.established]
     counts: list[int | None] = [getattr(s.sa, counter, None) for s in children]
     known = [count for count in counts if count is not None]
@@ -106,7 +106,7 @@ def _carried(tunnel: Tunnel, counter: str) -> int | None:
 
 
 def _children(connection: Connection) -> list[Entry]:
-    """Return an entry of Children for each topology of a connection."""
+    """Return the details of each child of a connection (one a topology), for the key Children."""
     keys = connection_fields(connection)
     same = _known(
         IkeAlgorithms=_word(keys["ike_algorithm"]),
@@ -156,7 +156,7 @@ def _hosts(client: str | None) -> list[str]:
 
 
 def _sa(state: SaState, since: Since | None) -> Entry:
-    """Return an SA's entry of SAs."""
+    """Return the details of one SA, for the key SAs; ``since``: since when it exists."""
     sa = state.sa
     timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
     return _known(
@@ -184,7 +184,7 @@ def _sa(state: SaState, since: Since | None) -> Entry:
 
 
 def _transition(serial: int, transition: Transition) -> Entry:
-    """Return a transition's entry of Transitions."""
+    """Return one transition, for the key Transitions."""
     return _known(
         Serial=_number("t", serial),
         At=_moment(transition.at),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A lock that users get in turn, and within each user the connections.
 
-With first come, first served, whoever asks most would be served most: a few programs of one user
-that ask without a pause would make root wait for seconds.
+If it was given in the order of arrival, a few programs of one user that ask without a pause would
+make root wait for seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Queue = deque[asyncio.Future[None]]
 
 
 class FairLock:
-    """A lock that is passed on from user to user, and among the connections of each in turn."""
+    """A lock that waiting users get in turn, and the connections of each user in turn, too."""
 
     def __init__(self) -> None:
         self._taken = False
@@ -35,7 +35,7 @@ class FairLock:
             self._pass_on()
 
     async def _wait(self, uid: int, sender: str) -> None:
-        """Wait until the lock is ours. If cancelled when it already is, pass it on."""
+        """Wait until the lock is ours. If cancelled when it is ours already, pass it on."""
         if not self._taken:
             self._taken = True
             return
@@ -58,7 +58,7 @@ class FairLock:
         self._taken = False
 
     def _next(self) -> asyncio.Future[None] | None:
-        """Remove and return the future that is next; None: nobody waits.
+        """Remove and return the future of the next waiter; None: there is none.
 
         It is the first one of the first connection of the first user. Connection and user move to
         the end if they have more.

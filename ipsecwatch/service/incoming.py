@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Detecting that too many calls wait for us in dbus-broker, and moving to a new connection.
+"""Detect that too many calls wait for us in dbus-broker, and read old connections to their end.
 
 The broker has one queue for each receiver, whoever sent the messages. It sends us 16 of them while
 it takes a dozen from each connection that has some to send; so two programs that call without a
@@ -7,9 +7,10 @@ pause make the queue grow, however fast we read, up to about a quarter of what a
 the broker (512 MiB). Until the broker stops that user, every caller waits for 5 to 10 s.
 (dbus-broker 33: dispatch.c, socket.c, user.c.)
 
-The queue of a new connection is empty. So our name moves to one, and the old connection is read
-when there is time. What waits there still counts against the user who sent it: once that user's
-quota is used up the broker takes nothing more from it, and calls of others arrive at once.
+The queue of a new connection is empty. So bus.py moves our name to one, and the old connection is
+read when there is time. The messages that wait there still count against the user who sent them.
+Once that user's quota is used up, the broker accepts nothing more from it, and calls of others
+arrive at once.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ logger = logging.getLogger(__name__)
 LAG: Final = 0.3
 """Seconds that the bus's answer may take on our connection before the queue counts as too long."""
 TIMES: Final = 2.0
-"""Times as long as on a quiet connection that it may take in any case."""
+"""It may take so many times as long as on a quiet connection in any case."""
 SLOW: Final = 400 << 10
 """Bytes a second: if more than that arrives, the queue will soon be empty."""
 OWN: Final = 16 << 10
-"""Bytes of ours that the bus may have unread; with more, its answer says nothing."""
+"""Bytes that the bus may have unread from us; with more, its answer is late because of them."""
 EVERY: Final = 0.05
-"""Seconds between two questions at least."""
+"""Seconds between two such questions at least."""
 MUCH: Final = 4 << 10
 """Bytes that arrive before the bus is asked again: some 20 calls."""
 MAX_LEFT: Final = 8
@@ -82,7 +83,7 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Resume reading the oldest one if it is ``calm``, or after PATIENCE; else pause it."""
+        """Read the oldest connection on if it is ``calm``, or after PATIENCE; else pause it."""
         if not self._unread:
             return
         connection, since = self._unread[0]
@@ -98,9 +99,9 @@ class LeftBehind:
             await connection.close()
 
     async def _end(self, connection: BusConnection) -> None:
-        """Close a connection once all its calls were read, and answered."""
+        """Close a connection once all its calls were read and answered."""
         try:
-            # The bus's answer is behind all that was sent to our name while it was here.
+            # The bus's answer comes after all that was sent to this connection by our name.
             await connection.call(BUS, BUS_PATH, BUS, "GetId", within=None)
         except BusError as e:
             logger.debug("of a connection left behind: %s", e)
@@ -125,14 +126,14 @@ async def is_dbus_broker(connection: BusConnection) -> bool:
 async def overrun(
     connection: BusConnection, spare: Callable[[], BusConnection | None], left: LeftBehind
 ) -> None:
-    """Wait until messages to us wait in the bus for too long, or the connection is lost.
+    """Return once messages to us wait in the bus for too long, or the connection is lost.
 
-    ``spare`` returns a connection to which nobody sends, for comparison. Meanwhile old connections
-    in ``left`` are read when it is calm.
+    ``spare`` returns a connection to which nobody sends, for comparison; None: there is none now.
+    Meanwhile the old connections in ``left`` are read while few messages come in.
     """
     with suppress(LostError):
         while True:
-            await _some_came_in(connection, EVERY if left else None)
+            await _wait_for_input(connection, EVERY if left else None)
             quiet = spare()
             if quiet is not None and await _waits(connection, quiet, left) and not left.full:
                 return
@@ -140,10 +141,11 @@ async def overrun(
 
 
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
-    """Return whether messages to a connection wait in the bus, by asking there and on a quiet one.
+    """Return whether messages to a connection wait in the bus.
 
-    Not if the quiet connection's answer is late as well (the bus is slow), if much has arrived here
-    that we haven't read yet (we are slow), or if the bus hasn't read what we sent before.
+    The bus is asked on both connections, and its answers are compared. The result is False if the
+    ``quiet`` connection's answer is late as well (the bus is slow), if much has arrived that we
+    haven't read yet (we are slow), or if the bus hasn't read what we sent before.
     """
     if connection.in_flight > OWN:
         return False
@@ -170,7 +172,7 @@ async def _ask(connection: BusConnection) -> None:
         await connection.call(BUS, BUS_PATH, BUS, "GetId", within=PATIENCE)
 
 
-async def _some_came_in(connection: BusConnection, within: float | None) -> None:
+async def _wait_for_input(connection: BusConnection, within: float | None) -> None:
     """Wait until MUCH bytes have arrived, at most ``within`` seconds."""
     try:
         async with asyncio.timeout(within):

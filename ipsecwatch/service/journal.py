@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The service's journal entries: one for each transition, and for what happens to pluto itself.
 
-While nothing changes there are no entries. So that the history knows what was watched, there are
-entries for the beginning and the end of watching, and for each tunnel at the first look.
+While nothing changes there are no entries. Entries for the beginning and the end of watching, and
+for each tunnel at the first look, show the history which times were watched.
 
 Fields and message ids are an interface: ``systemd/ipsecwatch.catalog`` explains each id.
 """
@@ -58,10 +58,10 @@ class Journal:
         if instance:
             self._always["IPSECWATCH_INSTANCE"] = instance
         self.unit = IPSEC
-        """The systemd unit that runs pluto; "": none is known to."""
+        """The systemd unit that runs pluto; "": not known."""
 
     def announce(self, t: Transition, serial: int) -> None:
-        """Write the entry of a transition that was announced by signals with this serial."""
+        """Write the entry of a transition, whose signals on the bus have the same ``serial``."""
         message_id, priority = _kind(t)
         old = TunnelState.DOWN if t.old is None else t.old
         self._write(
@@ -83,8 +83,8 @@ class Journal:
     ) -> None:
         """Write that watching began, with the number of tunnels in each state.
 
-        ``previous``: the run whose last entry is still right for each tunnel that gets no entry
-        after this one; "": there is no such run.
+        ``previous``: the run whose last entry is still true of each tunnel for which no entry
+        follows this one; "": there is no such run.
         """
         counts = Counter(t.state for t in tunnels)
         total = counts.total()
@@ -121,7 +121,7 @@ class Journal:
         )
 
     def unlisted(self, t: Transition) -> None:
-        """Write that a tunnel that was down is no longer listed, which isn't announced."""
+        """Write that a tunnel that was down is no longer listed. There is no signal about that."""
         self._write(
             UNLISTED,
             6,
@@ -179,7 +179,7 @@ class Journal:
         )
 
     def blocked(self, uid: int | None) -> None:
-        """Write that the bus had stopped reading from us. The user ``uid`` is likely to blame."""
+        """Write that the bus had stopped reading from us, probably because of the user ``uid``."""
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
         text = (
@@ -189,6 +189,7 @@ class Journal:
         self._write(BLOCKED, 4, text, USER=user)
 
     def _write(self, message_id: str, priority: int, message: str, **fields: str) -> None:
+        """Send an entry to journald; IPSECWATCH_ is put in front of the names of ``fields``."""
         ours = {f"IPSECWATCH_{name}": value for name, value in fields.items()} | self._always
         text = self._prefix + message
         entry = {"MESSAGE": text, "MESSAGE_ID": message_id, "PRIORITY": str(priority), **ours}
@@ -220,7 +221,7 @@ def _stamp(at: float) -> str:
 
 
 def _kind(t: Transition) -> tuple[str, int]:
-    """Return the MESSAGE_ID and the priority of a transition.
+    """Return the MESSAGE_ID and the syslog priority for a transition.
 
     One from UP or PARTIAL to STUCK counts as a loss.
     """
@@ -245,7 +246,7 @@ _WORDS: Final = {
 
 
 def describe(t: Transition) -> str:
-    """Return a sentence that describes a transition, with its reason."""
+    """Return a sentence for people that describes a transition, with its reason."""
     tunnel = t.tunnel
     words = f"is {_WORDS[t.becomes]}"
     if t.new is None and not t.goes_down:

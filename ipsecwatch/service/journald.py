@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sending entries to journald without ever waiting for it.
+"""Send entries to journald without ever waiting for it.
 
 They are sent in its native protocol (systemd.io/JOURNAL_NATIVE_PROTOCOL) over a non-blocking
 socket. systemd-python's journal.send() can't be used: while journald doesn't read (stopped, or
@@ -109,13 +109,13 @@ class Sender:
         return True
 
     def _report_lost(self) -> None:
-        """If entries were lost, queue an entry with their number as soon as there is room."""
+        """If entries were lost and there is room now, queue an entry with their number."""
         text = f"{self._lost} entries were lost while journald did not read."
         if self._lost and self._append({"MESSAGE": text, "PRIORITY": "4"}):
             self._lost = 0
 
     def _step(self) -> bool:
-        """Send the first entry of the queue. Return False if there is none, or it has to wait."""
+        """Send or print the first entry of the queue. Return False if none, or it has to wait."""
         self._report_lost()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False
@@ -208,7 +208,10 @@ def encode(fields: Mapping[str, str]) -> bytes:
 
 
 def harmless(text: str) -> str:
-    """Escape all unprintable characters, which a terminal could obey; newlines and tabs stay."""
+    """Return a text with all unprintable characters escaped, except newlines and tabs.
+
+    A terminal could take unprintable characters as commands.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
@@ -239,7 +242,7 @@ class LogHandler(logging.Handler):
 
 
 def log_to(sender: Sender, level: int = logging.INFO) -> None:
-    """Make the process log to journald directly if its stderr is the journal, else to stderr.
+    """Set up logging: to journald through ``sender`` if stderr goes to the journal, else to stderr.
 
     Under systemd stderr is a stream to journald, which blocks while journald doesn't read.
     """

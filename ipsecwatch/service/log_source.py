@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where pluto's log is read from, if anywhere: without it reasons are guesses from its states."""
+"""Find out where pluto's log is read from, if it is: without it, many reasons aren't known."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class LogSource:
-    """Concludes where the log is read from, by the lines and SAs that are seen."""
+    """Decides where the log is read from, by its lines and by new SAs in pluto's reports."""
 
     def __init__(self) -> None:
         self._from_file = False
         self._heard = 0
         """The number of pluto's lines so far."""
         self._silent = False
-        """There were new SAs, but no line was logged about them."""
+        """There were new SAs, but no line about them was read."""
         self._cut_at = float("-inf")
         self._serial: int | None = None
         """The highest serial of an SA in the last report."""
@@ -31,7 +31,7 @@ class LogSource:
         self._heard_last = 0
 
     def hear(self, *, from_file: bool) -> None:
-        """Record that a line of pluto was read."""
+        """Record that a line of pluto was read, from a file or else from the journal."""
         self._heard += 1
         self._from_file, self._silent = from_file, False
 
@@ -40,10 +40,10 @@ class LogSource:
         self._cut_at = at
 
     def compare(self, report: Report) -> None:
-        """Record a report, to find out whether the log is silent.
+        """Record a report, to find out whether the log can be read at all.
 
-        pluto logs something about each new SA. So the log is silent if no line came between the
-        report before the first one with a new SA and the report after that.
+        pluto logs something about each new SA. So the log isn't read if no line came between the
+        last report before a new SA and the first report after that with the new SA.
         """
         if self._waits:
             self._silent = self._heard == self._heard_then

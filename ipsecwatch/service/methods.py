@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Answering the calls on the bus: each method of each interface, and the errors for wrong calls.
+"""Answer the calls on the bus: each method of each interface, and the errors for wrong calls.
 
-All calls are handled here, and not by the library's ServiceInterface: that one walks through all
-exported objects for every signal and introspection, which is too slow with thousands of tunnels,
-and hides who is calling. The data of the answers is in object_tree.py.
+The library's ServiceInterface isn't used: it walks through all exported objects for every signal
+and introspection, which is too slow with thousands of tunnels, and it hides who is calling. The
+data of the answers is in object_tree.py.
 """
 
 from __future__ import annotations
@@ -89,7 +89,10 @@ class Methods:
         }
 
     def judge(self, header: Header) -> Handling:
-        """Return by a message's header whether to pass it on, without its body, or to skip it."""
+        """Return what to do with an incoming message, by its header alone.
+
+        Calls that will get no answer are skipped, bodies that are too large are removed.
+        """
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
                 return Handling.SKIP
@@ -110,14 +113,14 @@ class Methods:
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
-        """Handle a call: it is answered once its caller's user is known. Raise nothing."""
+        """Handle a call: answer it once its caller's user is known. Raise nothing."""
         if not call.wants_reply and call.member != "Refresh":
             return
         self._admission.unread.snapshot = self._objects.snapshot_size
         self._admission.admit(connection, call, partial(self._answer, connection, call))
 
     def sent(self, to: str, size: int) -> None:
-        """Count an answer that was sent, which its receiver may not read."""
+        """Count an answer that was sent, until its receiver shows that it has read it."""
         self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
@@ -130,7 +133,7 @@ class Methods:
         return self._admission.unread.worst()
 
     def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
-        """Answer an admitted call at once, or start a task that does. Raise Refusal."""
+        """Answer an admitted call at once, or start a task that answers it. Raise Refusal."""
         interface = self._interface_of(call)
         if (interface, call.member) in self._slow:
             self._admission.spawn(connection, call, partial(self._serve, interface), uid)
@@ -139,6 +142,7 @@ class Methods:
             connection.reply(call, _answers(interface, call), body)
 
     async def _serve(self, interface: str, request: Request) -> None:
+        """Answer a call whose answer may be large, or take long."""
         # No await between making the answer and sending it: so a snapshot includes exactly the
         # transitions whose signals were sent before it.
         call = request.call
@@ -170,7 +174,7 @@ class Methods:
         raise Refusal(STANDARD_ERROR + "UnknownMethod", text)
 
     async def _ready(self, request: Request) -> None:
-        """Wait for the request's turn, and until the properties of all tunnels are marshalled."""
+        """Wait for the request's turn, then marshal the properties of all tunnels in batches."""
         await self._admission.wait_for_room(request)
         while not self._objects.make(BATCH):  # noqa: ASYNC110 - it is we who make them
             await asyncio.sleep(0)
@@ -243,7 +247,7 @@ class Methods:
         return [self._objects.serial]
 
     async def _get_details(self, request: Request) -> bytes:
-        """Answer GetDetails, tunnel by tunnel, so that others get their turn. Raise Refusal."""
+        """Answer GetDetails. Other tasks run between the tunnels. Raise Refusal."""
         names, options = request.call.body
         offset, limit, brief = _page(options)
         await self._authorize(request)
@@ -268,9 +272,10 @@ class Methods:
         return (brief_details if brief else tunnel_details)(tunnel, context)
 
     async def _authorize(self, request: Request) -> None:
-        """Raise Refusal unless the caller may read details: root may, and whom polkit allows it.
+        """Raise Refusal unless the caller may read details: it is root, or polkit allows it.
 
-        polkit isn't asked about root, who is answered even if polkit hangs or isn't installed.
+        polkit isn't asked about root, so that root is answered even if polkit hangs or isn't
+        installed.
         """
         call, uid = request.call, request.uid
         if uid == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The objects on the bus as data: their properties, and the signals for what a poll has changed.
+"""The objects on the bus as data: their properties, and the signals for a poll's changes.
 
 Pure: no connection, no clock. methods.py answers calls from it, and bus.py sends the signals.
 """
@@ -64,7 +64,7 @@ class Publication:
     log: LogState = LogState.NONE
     """Where pluto's log is read from."""
     unit: str = ""
-    """The systemd unit that runs pluto; "": none is known to."""
+    """The systemd unit that runs pluto; "": not known."""
     last_poll: float = 0.0
     """When pluto last answered, in seconds since the epoch."""
     sa_times: SaTimes = field(default_factory=SaTimes)
@@ -107,7 +107,7 @@ class ObjectTree:
         self._take(Publication())
 
     def interfaces_of(self, path: str) -> tuple[str, ...]:
-        """Return the names of an object's interfaces; empty: there is no such object."""
+        """Return the names of an object's interfaces; empty: there is no object of this path."""
         if path == ROOT:
             return _MANAGER_HAS
         if path in self.tunnels:
@@ -144,13 +144,13 @@ class ObjectTree:
         return TYPICAL * (len(self.tunnels) + 1)
 
     def snapshot(self) -> bytes:
-        """Return the body of an answer to GetSnapshot. Fast once make() has returned True."""
+        """Return the marshalled answer to GetSnapshot. It is fast once make() has returned True."""
         head = marshal("st", self._manager["RunId"], self.serial)
         tunnels = [array(marshal("o", path), self._properties_of(path)) for path in self.tunnels]
         return array(head, joined(tunnels))
 
     def managed(self) -> bytes:
-        """Return the body of an answer to GetManagedObjects. Fast once make() returned True."""
+        """Return the marshalled answer to GetManagedObjects: fast once make() has returned True."""
         return array(b"", joined([self._interfaces_at(path) for path in self.tunnels]))
 
     def _interfaces_at(self, path: str) -> bytes:
@@ -168,15 +168,15 @@ class ObjectTree:
     def apply(self, news: Publication) -> Iterator[Announcement]:
         """Replace the state at once. Return an iterator over the signals to be sent, in order.
 
-        First new objects, then properties of the manager, transitions, properties of tunnels, and
-        last the objects that are gone: so each signal is about an object that the listener knows.
+        First come new objects, then properties of the manager, transitions, properties of tunnels,
+        and last the objects that are gone. So each signal is about an object that clients know.
         """
         old, old_manager = self.tunnels, self._manager
         self._take(news)
         return self._announcements(old, old_manager, self.tunnels, self._manager, news.transitions)
 
     def _take(self, news: Publication) -> None:
-        """Replace the state by that of a Publication. Marshalled properties that hold are kept."""
+        """Replace the state by that of a Publication. Keep unchanged marshalled properties."""
         old = self.tunnels
         self.tunnels = {_path(t.name): t for t in news.tunnels}
         self._paths = {tunnel.name: path for path, tunnel in self.tunnels.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parts that the service can do without: an error in one is logged, and it is opened again later.
+"""Run parts that the service can do without: after an error one is opened again later.
 
 An error in a task that the service needs (poller, publisher, bus keeper) ends the process instead,
 and systemd starts it again: see daemon.py.
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 PAUSES: Final = (1.0, 5.0, 15.0, 60.0, 300.0)
 """Seconds until a part that failed is opened again; the last pause is repeated."""
 STEADY: Final = 600.0
-"""Seconds after which a part that didn't fail again begins with the first pause."""
+"""Seconds without an error after which the pauses of a part begin with the first one again."""
 
 
 class OptionalPart:
@@ -36,7 +36,7 @@ class OptionalPart:
         self._said = ""
 
     def start(self) -> None:
-        """Open the part. Raise nothing."""
+        """Open the part. If that fails, log the error and try again later; raise nothing."""
         self._timer = None
         try:
             self._open()
@@ -44,7 +44,7 @@ class OptionalPart:
             self.failed(e)
 
     def failed(self, error: Exception) -> None:
-        """Log an error of the part, which has closed itself, and open it again later."""
+        """Log an error of the part, which has closed itself, and schedule to open it again."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._failed_at > STEADY:
             self._backoff.reset()
@@ -59,7 +59,7 @@ class OptionalPart:
             self._timer = loop.call_later(pause, self.start)
 
     def stop(self) -> None:
-        """Don't open the part again."""
+        """Cancel the scheduled opening, so that the part isn't opened again."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

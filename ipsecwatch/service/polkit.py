@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Asking polkit whether a caller on the bus may do what not everyone may.
+"""Ask polkit whether a caller on the bus may do what only some may.
 
 The subject is the caller's bus connection, whose owner the bus knows for certain: a process id may
-have been reused by the time polkit looks at it (CVE-2013-4288 and similar). Every error counts as
-a no.
+have been reused by the time polkit checks it (CVE-2013-4288 and similar). Every error counts as a
+no.
 """
 
 from __future__ import annotations
@@ -80,13 +80,13 @@ class Verdict(StrEnum):
     YES = "yes"
     NO = "no"
     ASK = "ask"
-    """Only with a password, and the caller didn't allow that a person is asked for one."""
+    """A password is needed, and the caller didn't allow that a person is asked for it."""
 
 
 async def check(
     connection: BusConnection, sender: str, action: str, *, interactive: bool
 ) -> Verdict:
-    """Ask polkit whether ``sender`` may do ``action``. If cancelled, cancel the check at polkit.
+    """Ask polkit whether ``sender`` may do ``action``. If cancelled, cancel polkit's check, too.
 
     ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT seconds for it.
     Raise TooManyChecksError if the bus refuses the call because we wait for too many answers.

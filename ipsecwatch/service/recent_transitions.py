@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The last transitions of each tunnel that this service has seen, for GetDetails.
+"""Keep the last transitions of each tunnel that this service has seen, for GetDetails.
 
 Pure: no clock. The journal has all transitions; only the last KEPT of each tunnel are kept here.
 """

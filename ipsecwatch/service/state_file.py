@@ -49,7 +49,7 @@ class Saved:
     run_id: str = ""
     """The run id of the service that wrote it; "": not known."""
     behind: bool = False
-    """That service wrote journal entries of later changes, which aren't in it."""
+    """That service wrote journal entries about later changes, which aren't in the file."""
 
 
 class StateFile:
@@ -71,7 +71,7 @@ class StateFile:
         return cls(Path(folder) if folder.startswith("/") else None)
 
     def read(self) -> Saved | None:
-        """Return the file's content if it is fresh, else None. Put a bad file aside."""
+        """Return the file's content if it is fresh, else None. Rename a bad file."""
         if self._path is None:
             return None
         try:
@@ -96,7 +96,7 @@ class StateFile:
                 logger.warning("%s stays where it is: %s", self._path, e.strerror)
 
     def mark_behind(self) -> None:
-        """Make the file BEHIND. To be called before journal entries of changes are written."""
+        """Create the file BEHIND. Called before journal entries about changes are written."""
         if self._path is not None and not self._behind:
             self._behind = True
             with suppress(OSError):
@@ -106,8 +106,8 @@ class StateFile:
     def write(self, data: object, at: float, run_id: str = "") -> None:
         """Replace the file's content, whole or not at all, and delete BEHIND.
 
-        ``at`` is when pluto was asked (wall clock). ``data`` must include all changes that journal
-        entries were written of. A failure is logged once; the next call tries again.
+        ``at`` is when pluto was asked (wall clock). ``data`` must include all changes about which
+        journal entries were written. A failure is logged once; the next call tries again.
         """
         if self._path is None:
             return
@@ -131,9 +131,9 @@ class StateFile:
             self._trouble = ""
 
     def touch(self) -> None:
-        """Renew the file's modification time, because its content still holds.
+        """Set the file's modification time to now, because its content is still true.
 
-        Not if the last write() failed.
+        Do nothing if the last write() failed.
         """
         if self._path is not None and self._holds:
             try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An account of how many bytes each user was sent and may not have read. Pure: no clock.
+"""Count how many bytes each user was sent and may not have read. Pure: no clock.
 
 A bus stops reading from a sender when too many bytes of its messages, to all receivers together,
 are unread (dbus-daemon, ``max_incoming_bytes``: 127 MiB). So one local user that calls and never
@@ -7,9 +7,10 @@ reads could silence the service for all. The bus doesn't report what is unread. 
 connection arrive in order: if it answers a call of ours (Peer.Ping), it has read all that was sent
 to it before.
 
-A user may owe LARGEST_DEBT snapshots of the present size. Past that its calls are refused, and
-after MAX_REFUSALS refusals it is sent nothing until one of its connections shows that it reads.
-Some programs never answer calls: the size of a snapshot is forgiven every FORGIVE_EVERY seconds.
+The bytes that a user may not have read are its debt. It may be LARGEST_DEBT snapshots of the
+present size. Past that the user's calls are refused, and after MAX_REFUSALS refusals it is sent
+nothing until one of its connections shows that it reads. Some programs never answer calls. So the
+debt becomes smaller by a snapshot every FORGIVE_EVERY seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LARGEST_DEBT: Final = 8
 FLOOR: Final = 32 << 10
 """Bytes that a snapshot counts for at least: introspection data takes some kilobytes, too."""
 MAX_TOTAL: Final = 64 << 20
-"""Bytes that all users may owe together, half of what a bus allows; past it, one snapshot each."""
+"""Bytes that all users together may have unread, half of what a bus allows; past it, each user may
+have one snapshot."""
 MAX_REFUSALS: Final = 32
 """Refusals that a user is sent before it has shown that it reads."""
 SILENT: Final = 0.5
@@ -33,7 +35,7 @@ FORGIVE_EVERY: Final = 60.0
 
 @dataclass(slots=True)
 class _Debt:
-    """What one user was sent and may not have read."""
+    """The bytes that one user was sent and may not have read."""
 
     forgiven_at: float
     by_connection: dict[str, int] = field(default_factory=dict)
@@ -42,7 +44,7 @@ class _Debt:
     silent_until: float = 0.0
     """Until then the user's calls are skipped."""
     asked: tuple[str, int] | None = None
-    """The connection that was pinged, and the bytes that it owed then."""
+    """The connection that was pinged, and the bytes that it had unread then."""
 
     @property
     def total(self) -> int:
@@ -50,7 +52,7 @@ class _Debt:
 
 
 class Unread:
-    """The account, by user id. ``snapshot`` is the present size of a snapshot, in bytes."""
+    """Counts unread bytes by user id. ``snapshot`` is the present size of a snapshot, in bytes."""
 
     def __init__(self) -> None:
         self.snapshot = 0
@@ -62,7 +64,7 @@ class Unread:
         debt.by_connection[connection] = debt.by_connection.get(connection, 0) + size
 
     def may_answer(self, uid: int, now: float) -> bool:
-        """Return whether a user owes so little that it may be sent another answer."""
+        """Return whether a user has so little unread that it may be sent another answer."""
         debt = self._debts.get(uid)
         if debt is None:
             return True
@@ -82,14 +84,15 @@ class Unread:
         return False
 
     def silent(self, uid: int, now: float) -> bool:
-        """Return whether a user's calls are to be skipped: it has just had too many refusals."""
+        """Return whether a user's calls are skipped, because it has just had too many refusals."""
         debt = self._debts.get(uid)
         return debt is not None and now < debt.silent_until
 
     def to_ask(self, uid: int) -> str | None:
-        """Return the connection of a user to be pinged; None: the user owes little, or one is.
+        """Return the connection of a user that should be pinged: the one with most unread bytes.
 
-        It is the one that owes most. It counts as pinged until answered() or not_asked().
+        It counts as pinged until answered() or not_asked(). None: one is pinged already, or the
+        user has little unread.
         """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is not None or not debt.by_connection:
@@ -101,7 +104,7 @@ class Unread:
         return connection
 
     def answered(self, uid: int, *, gone: bool = False) -> None:
-        """Record that the pinged connection has read what it owed then, or is ``gone``."""
+        """Record that the pinged connection has read all sent before the ping, or is ``gone``."""
         debt = self._debts.get(uid)
         if debt is None or debt.asked is None:
             return
@@ -121,15 +124,16 @@ class Unread:
             debt.asked = None
 
     def clear(self) -> None:
-        """Forget all debts, because the bus that held the messages is gone."""
+        """Forget all counts, because the bus that held the messages is gone."""
         self._debts.clear()
 
     def worst(self) -> int | None:
-        """Return the id of the user that owes most; None: no user owes anything."""
+        """Return the id of the user with most unread bytes; None: all were read."""
         return max(self._debts, key=lambda uid: self._debts[uid].total, default=None)
 
     @property
     def _portion(self) -> int:
+        """The bytes that count as one snapshot."""
         return max(FLOOR, self.snapshot)
 
     def _forgive(self, debt: _Debt, now: float) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Parsing pluto's answers and tracking the tunnels, in a thread where that takes long.
+"""Parse pluto's answers and track the tunnels, in a thread where that takes long.
 
 Parsing the status of thousands of tunnels and comparing it with the last one takes tenths of a
 second, in which the event loop must go on answering callers.
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Worker:
-    """A tracker and its parsers, which do only one thing at a time, perhaps in a thread."""
+    """Runs a tracker and its parsers, one call at a time, in a thread if there is much to do."""
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -49,7 +49,7 @@ class Worker:
         self._unheard: list[LogLine] = []
 
     def hear(self, line: LogLine) -> None:
-        """Pass a line of the log to the tracker, later if a thread is using that."""
+        """Pass a line of the log to the tracker, or keep it while a thread uses the tracker."""
         if self._turn.locked():
             self._unheard.append(line)
         else:
@@ -67,7 +67,7 @@ class Worker:
         return await self._alone(self._tracker.observe, poll, size=loaded)
 
     async def explain(self, changes: list[Transition]) -> list[Transition]:
-        """Return the transitions with the reasons that the log has brought since."""
+        """Return the transitions with the reasons that were logged since."""
         return await self._alone(self._tracker.explain, changes, size=len(changes))
 
     async def save(self) -> dict[str, Any]:
@@ -75,9 +75,10 @@ class Worker:
         return await self._alone(self._tracker.save)
 
     async def _alone(self, work: Callable[..., T], *args: object, size: int = 0) -> T:
-        """Call a method of the tracker while nothing else uses it, in a thread if it is large.
+        """Call a method of the tracker while nothing else uses it, and return its result.
 
-        Then pass on the lines of the log that came meanwhile.
+        It runs in a thread if ``size``, or the number of tunnels, is large. Lines of the log that
+        came meanwhile are passed to the tracker afterwards.
         """
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
