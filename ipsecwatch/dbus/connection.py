@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One connection to a message bus, and what dbus-fast needs for that.
+"""Connect to a message bus, send and receive messages there, with dbus-fast underneath.
 
 Private names of the library that are used: ``MessageBus._writer`` with its ``sock``, ``messages``
 and ``schedule_write``, ``MessageBus._create_socket_for_transport`` and ``._loop``
@@ -8,19 +8,18 @@ pinned major version.
 
 What the library (5.2) lacks, and what is done about it here:
 
-* It takes a full socket for a lost bus: some 280 queued signals while the bus daemon is busy are
+* It treats a full socket as a lost bus: some 280 queued signals while the bus daemon is busy are
   enough (https://github.com/altdesktop/python-dbus-next/issues/153). It gets a socket whose send()
-  answers 0 where the real one would block (throttled_socket.py); the library's own path for a
+  returns 0 where the real one would block (throttled_socket.py); the library's own code for a
   partial write then waits until there is room.
-* It reads as long as there is something to read, of messages as large as the bus passes. That
-  socket lets it have a portion at a time, and no more of a message than we have use for.
-* The queue behind that socket has no bound. Ours counts its bytes, and refuses a message that the
-  bus would cut us off for (send_queue.py). Past a limit the connection is given up: who listens
-  reads afresh.
-* A call that timed out leaves its handler behind, and its own table of calls is private. Replies
-  are therefore matched here, in the message handler that runs before the library's.
-* It doesn't reconnect. Neither does this: a BusConnection lives once, and the rooms above make
-  another one.
+* It reads as long as there is something to read, and messages as large as the bus passes. That
+  socket returns limited portions, and removes the bodies of messages that aren't needed.
+* The queue in front of that socket has no bound. Ours counts its bytes, and refuses a message for
+  which the bus would disconnect us (send_queue.py). Past a limit the connection is dropped, and
+  clients read the whole state again.
+* A call that timed out leaves its handler behind, and the library's table of calls is private.
+  Replies are therefore matched here, in a message handler that runs before the library's.
+* It doesn't reconnect. Neither does BusConnection: a caller opens a new one.
 """
 
 from __future__ import annotations
@@ -53,13 +52,16 @@ BUS: Final = "org.freedesktop.DBus"
 BUS_PATH: Final = "/org/freedesktop/DBus"
 
 _SOON: Final = 0.01
-"""Seconds between two looks at what the bus has read."""
+"""Seconds between two checks how much the bus has read."""
 
 BusKind = Literal["system", "session"]
 
 
 def address(kind: BusKind) -> str:
-    """Return the address of a bus. dbus-fast itself doesn't know the session's usual place."""
+    """Return the address of a bus: from the environment, else its usual place.
+
+    dbus-fast itself doesn't know the session bus's usual place.
+    """
     if kind == "system":
         given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
         return given or "unix:path=/run/dbus/system_bus_socket"
@@ -72,10 +74,10 @@ def address(kind: BusKind) -> str:
 async def connect(
     kind: BusKind, *, within: float = 10.0, judge: Callable[[Header], Handling] | None = None
 ) -> BusConnection:
-    """Connect to a bus and greet it. Raises UnreachableError, after ``within`` seconds at most.
+    """Connect to a bus and log in. Raise UnreachableError, after ``within`` seconds at most.
 
-    ``judge`` says what becomes of each message that comes in; without one, bodies of more than
-    MAX_MESSAGE bytes are left out.
+    ``judge`` decides by its header what is passed on of each incoming message. Without one, bodies
+    of more than MAX_MESSAGE bytes are removed.
     """
     where = f"the {kind} bus"
     try:
@@ -105,9 +107,10 @@ _HINTS: Final = {
 
 
 class BusConnection:
-    """A living connection. ``on_call`` and ``on_signal`` are called as messages come in, in order.
+    """A connection to a bus, from connect() until it is lost or closed.
 
-    They must not raise, and must not take long: nothing else is read meanwhile.
+    ``on_call`` and ``on_signal`` are called with incoming messages, in order. They must not raise,
+    and must not take long: nothing else is read meanwhile.
     """
 
     def __init__(self, bus: ThrottledBus, where: str) -> None:
@@ -115,7 +118,7 @@ class BusConnection:
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self.on_sent: Callable[[str, int], None] | None = None
-        """Told of each answer: to whom it goes, and how many bytes it has."""
+        """Called with each message to one receiver: the receiver's name, and its bytes."""
         self._bus = bus
         self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
@@ -126,7 +129,7 @@ class BusConnection:
         self._socket: ThrottledSocket = writer.sock
         self._queue = SendQueue(self._socket)
         self.received = 0
-        """Bytes that have come in, of the bus's and of all who send us something."""
+        """The number of bytes received so far, from the bus and all senders."""
         self._enough = 0
         self._came_in = asyncio.Event()
         self._socket.received = self._note_received
@@ -140,33 +143,33 @@ class BusConnection:
 
     @property
     def alive(self) -> bool:
-        """Whether what is sent has a chance to arrive."""
+        """Whether the connection is open: what is sent then may arrive."""
         return bool(self._bus.connected)
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the bus to read them."""
+        """Bytes in our queue that the kernel hasn't accepted yet."""
         return self._queue.size
 
     @property
     def in_flight(self) -> int:
-        """Bytes that the bus hasn't read: in our queue, and in the kernel's."""
+        """Bytes that the bus hasn't read: those in our queue and in the kernel's."""
         return self._queue.in_flight
 
     def stalled(self) -> float:
-        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits.
+        """Return for how many seconds the bus has read nothing although bytes wait; else 0.0.
 
-        To be asked again and again: what it read is told by comparing with the last time.
+        Has to be called regularly: it compares what is unread with the last call.
         """
         return self._queue.stalled()
 
     @property
     def ready(self) -> int:
-        """Bytes that the bus has given to the kernel and that we haven't read."""
+        """Bytes that the bus has sent and that we haven't read from the kernel."""
         return self._socket.unread
 
     async def room(self, most: int = ROOM) -> None:
-        """Wait until the bus has read all that we sent but ``most`` bytes. Raise LostError."""
+        """Wait until the bus has at most ``most`` bytes unread from us. Raise LostError."""
         await self._queue.room.wait()
         while self.alive and self.in_flight > most:  # noqa: ASYNC110 - the kernel doesn't tell
             await asyncio.sleep(_SOON)
@@ -179,7 +182,7 @@ class BusConnection:
             self._came_in.set()
 
     async def receives(self, size: int) -> None:
-        """Wait until so many more bytes have come in. Raise LostError."""
+        """Wait until ``size`` more bytes have been received. Raise LostError."""
         self._enough = self.received + size
         self._came_in.clear()
         await self._came_in.wait()
@@ -187,26 +190,26 @@ class BusConnection:
             raise LostError(self._why)
 
     def pause(self) -> None:
-        """Read nothing until resume(): not even that the bus has hung up."""
+        """Stop reading until resume(). Meanwhile not even the loss of the connection is noticed."""
         self._reading.pause()
 
     def resume(self) -> None:
-        """Read on after pause()."""
+        """Read again after pause()."""
         if self.alive:
             self._reading.resume()
 
     async def flush(self, within: float) -> None:
-        """Wait until the bus has read all that we sent, for ``within`` seconds at most."""
+        """Wait until the kernel has accepted all that we sent, for ``within`` seconds at most."""
         if self._last is not None:
             await asyncio.wait([self._last], timeout=within)
 
     async def lost(self) -> str:
-        """Wait until the connection is gone; answers why."""
+        """Wait until the connection is lost or closed. Return why, in one line."""
         await asyncio.wait([self._end])
         return self._why
 
     def drop(self, why: str) -> None:
-        """Close the connection, and drop what waits to be sent. lost() returns ``why``."""
+        """Close the connection without sending what waits. lost() then returns ``why``."""
         if self.alive:
             self._why = why
             self._reading.resume()  # the library reads the end of it
@@ -231,11 +234,11 @@ class BusConnection:
         starts: bool = False,
         interactive: bool = False,
     ) -> Reply:
-        """Call a method. ``arrived`` runs before any later message is read.
+        """Call a method and return its reply. ``arrived`` gets it before a later message is read.
 
-        ``starts``: the bus may start a service for it. ``interactive``: the service may have a
-        person asked for a password. Raises ErrorReplyError, NoReplyError after ``within`` seconds,
-        LostError.
+        ``starts``: the bus may start the service for it. ``interactive``: the service may let a
+        person be asked for a password. Raise ErrorReplyError, NoReplyError after ``within``
+        seconds, or LostError.
         """
         if not self.alive:
             raise LostError(self._why)
@@ -263,12 +266,12 @@ class BusConnection:
             raise NoReplyError(f"{destination} didn't answer {member} in {within} s") from e
         finally:
             self._pending.pop(message.serial, None)
-            # Its error's traceback has this frame: whoever makes us ask in vain would leave
-            # circles behind, for the collector to find among all that there is.
+            # Its error's traceback refers to this frame, and the frame to it: each failed call
+            # would leave a reference cycle for the garbage collector.
             del future
 
     async def call_bus(self, member: str, signature: str, *body: Any) -> Reply:  # noqa: ANN401
-        """Call a method of the bus itself. Raises as call() does."""
+        """Call a method of the bus itself. Raise as call() does."""
         return await self.call(BUS, BUS_PATH, BUS, member, signature, body)
 
     def tell(
@@ -280,7 +283,7 @@ class BusConnection:
         signature: str,
         body: list[Any],
     ) -> None:
-        """Call a method whose answer nobody waits for. Starts no service."""
+        """Call a method, without a reply. The bus starts no service for it."""
         self._send(
             Message(
                 destination=destination,
@@ -296,7 +299,7 @@ class BusConnection:
     def signal(
         self, path: str, interface: str, member: str, signature: str, body: list[Any] | bytes
     ) -> None:
-        """Send a signal to all who listen; to nobody where the connection is gone."""
+        """Send a signal to all subscribers. Do nothing if the connection is lost."""
         if isinstance(body, list):
             self._send(Message.new_signal(path, interface, member, signature, body))
         else:
@@ -340,26 +343,30 @@ class BusConnection:
             )
 
     def _send(self, message: Message | MarshalledMessage) -> None:
+        """Queue a message for sending. Raise TooLargeError.
+
+        If too much waits already, drop the connection. Do nothing if it is lost.
+        """
         if not self.alive:
             return
         message.serial = message.serial or self._bus.next_serial()
         self._last = sent = asyncio.get_running_loop().create_future()
         try:
-            # bus.send(), but with a future that is in our hands whatever happens.
+            # As bus.send() does, but with a future of ours, which is known after an error, too.
             self._schedule(message, sent)
-            self._tell_sent(message)
+            self._report_sent(message)
         except QueueFullError as e:
             self.drop(f"{self._where} {e}")
         except OSError:
-            # It closed the connection, whose loss we are told of, and went on to wait for it.
+            # The library has closed the connection: _ended() is called for that.
             logger.debug("%s was lost in the middle of a message", self._where)
-        # The library puts the loss into it; asyncio complains of errors nobody looks at.
+        # The library sets the loss as the future's error; asyncio logs errors that nobody reads.
         if sent.done():
-            _look_at(sent)
+            _retrieve_error(sent)
         else:
-            sent.add_done_callback(_look_at)
+            sent.add_done_callback(_retrieve_error)
 
-    def _tell_sent(self, message: Message | MarshalledMessage) -> None:
+    def _report_sent(self, message: Message | MarshalledMessage) -> None:
         if self.on_sent is not None and message.destination:
             self.on_sent(message.destination, self._queue.last)
 
@@ -378,6 +385,7 @@ class BusConnection:
         return True
 
     def _replied(self, message: Message) -> bool:
+        """Pass a reply to the call that waits for it. Return False if none does."""
         if (waiting := self._pending.get(message.reply_serial or 0)) is None:
             return False
         future, arrived = waiting
@@ -396,6 +404,7 @@ class BusConnection:
         return True
 
     def _ended(self, end: asyncio.Future[None]) -> None:
+        """Record why the connection was lost, and let all waiting callers raise LostError."""
         error = None if end.cancelled() else end.exception()
         if isinstance(error, OSError):
             self._why = f"{self._where} was lost: {error.strerror or error}"
@@ -408,6 +417,6 @@ class BusConnection:
         self._came_in.set()
 
 
-def _look_at(sent: asyncio.Future[Any]) -> None:
+def _retrieve_error(sent: asyncio.Future[Any]) -> None:
     if not sent.cancelled():
         sent.exception()

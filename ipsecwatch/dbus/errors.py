@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong with a message bus, and with whoever is asked over it."""
+"""The errors of a message bus, and of calls over it."""
 
 from __future__ import annotations
 
 
 class BusError(Exception):
-    """A bus, or somebody on it, can't be talked to. One line; ``hint`` says what to do, or ""."""
+    """Communication over a bus failed. One line; ``hint`` says what to do, or is ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -13,25 +13,25 @@ class BusError(Exception):
 
 
 class UnreachableError(BusError):
-    """There is no connection to the bus to be had."""
+    """The bus can't be connected to."""
 
 
 class LostError(BusError):
-    """The connection to the bus is gone."""
+    """The connection to the bus was lost."""
 
 
 class NoReplyError(BusError):
-    """Nobody answered in time."""
+    """No reply to a call came in time."""
 
 
 class TooLargeError(BusError):
-    """A message is larger than the bus takes. It wasn't sent; the connection is all right."""
+    """A message is larger than the bus accepts. It wasn't sent; the connection still works."""
 
 
 class ErrorReplyError(BusError):
-    """Somebody answered with an error. ``name`` is for programs, the text is theirs.
+    """The reply to a call is an error. ``name`` is its D-Bus name; the text is the sender's.
 
-    ``sender`` is who answered: the bus itself, where there was nobody to ask.
+    ``sender`` is the connection that replied: the bus itself if the called one doesn't exist.
     """
 
     def __init__(self, name: str, text: str, sender: str = "") -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Messages that wait for the bus, and how far it has read them."""
+"""A queue of messages that wait to be sent, which knows how much of them the bus has read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ MAX_BACKLOG: Final = 32 << 20
 ROOM: Final = 1 << 20
 """Bytes of backlog below which there is room for an answer of any size."""
 MAX_MESSAGE: Final = 16 << 20
-"""Bytes of one message. The system bus cuts off who sends more than 32 MiB."""
+"""Bytes of one message. The system bus disconnects a sender of more than 32 MiB."""
 
 
 class QueueFullError(Exception):
-    """The bus doesn't read what we send. The text goes on behind the name of the bus."""
+    """The bus doesn't read what we send. The text continues a sentence that begins with the bus."""
 
 
 class SendQueue(deque[Any]):
-    """The library's queue of marshalled messages, made to know how many bytes wait."""
+    """The library's queue of marshalled messages, which also counts the bytes that wait."""
 
     def __init__(self, sock: ThrottledSocket) -> None:
         super().__init__()
@@ -33,14 +33,14 @@ class SendQueue(deque[Any]):
         sock.written = self.written
         self.size = 0
         self.last = 0
-        """Bytes of the message that was put into it last."""
+        """Bytes of the message that was added last."""
         self.taken = 0
-        """Bytes that the kernel has taken in all."""
+        """Bytes that the kernel has accepted in all."""
         self.room = asyncio.Event()
         self.room.set()
         self._glance = 0, 0, asyncio.get_running_loop().time()
-        """Of the last time that stalled() was asked: bytes that the kernel held, bytes that it had
-        taken in all, and when the bus had last read anything."""
+        """At the last call of stalled(): the bytes in the kernel, the bytes that it had accepted in
+        all, and when the bus had last read anything."""
 
     def append(self, item: Any) -> None:  # noqa: ANN401
         """Add a message. Raise TooLargeError, or QueueFullError past MAX_BACKLOG bytes."""
@@ -56,7 +56,7 @@ class SendQueue(deque[Any]):
         super().append(item)
 
     def written(self, size: int) -> None:
-        """Record that the kernel has taken so many bytes."""
+        """Record that the kernel has accepted so many bytes."""
         self.size -= size
         self.taken += size
         if self.size <= ROOM:
@@ -64,20 +64,20 @@ class SendQueue(deque[Any]):
 
     @property
     def in_flight(self) -> int:
-        """Bytes that the bus hasn't read: here, and in the kernel.
+        """Bytes that the bus hasn't read: those in this queue and in the kernel.
 
-        A bus that others keep busy may read but some kilobytes a second from us.
+        A bus that others keep busy may read only some kilobytes a second from us.
         """
         return self.size + self._socket.unsent
 
     def stalled(self) -> float:
-        """Return for how many seconds the bus has read nothing that waits; 0.0: nothing waits.
+        """Return for how many seconds the bus has read nothing although bytes wait; else 0.0.
 
-        To be asked again and again: what it read is told by comparing with the last time.
+        Has to be called regularly: it compares what is unread with the last call.
         """
         now, held, taken = asyncio.get_running_loop().time(), self._socket.unsent, self.taken
         before, taken_before, _ = self._glance
-        # What was put into the kernel's queue since is there in full, if the bus has read nothing.
+        # If the bus has read nothing, all that the kernel accepted since is still there.
         if not held + self.size or held < before + taken - taken_before:
             self._glance = held, taken, now
         else:

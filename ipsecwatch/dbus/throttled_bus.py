@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The library's bus, with a socket of ours, and with reading that can be paused."""
+"""The library's class for a bus, with our socket, and with reading that can be paused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ThrottledBus(MessageBus):
-    """The library's bus, with our socket."""
+    """The library's class for a bus, with a ThrottledSocket and a PausableLoop."""
 
     def __init__(
         self, bus_address: str, auth_timeout: float, judge: Callable[[Header], Handling]
@@ -39,7 +39,7 @@ class ThrottledBus(MessageBus):
 
 
 class PausableLoop:
-    """The loop as the library's bus sees it: remembers what reads, so that it can be paused."""
+    """An event loop that remembers its one reader, so that reading can be paused."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -50,7 +50,7 @@ class PausableLoop:
         return getattr(self._loop, name)
 
     def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
-        """Call ``reader`` when there is something to read, as asyncio's loops do."""
+        """Call ``reader`` whenever there is something to read, and remember it for pause()."""
         self._reader = fd, reader
         self._loop.add_reader(fd, reader)
 

@@ -67,12 +67,12 @@ class ThrottledSocket(socket.socket):
 
     @property
     def unsent(self) -> int:
-        """Bytes that the kernel holds and the other side hasn't read (unix(7), SIOCOUTQ)."""
+        """Bytes that we sent and the other side hasn't read (unix(7), SIOCOUTQ)."""
         return self._bytes_in_kernel(termios.TIOCOUTQ)
 
     @property
     def unread(self) -> int:
-        """Bytes that the kernel holds and we haven't read."""
+        """Bytes that the other side sent and we haven't read."""
         return self._bytes_in_kernel(termios.FIONREAD)
 
     def _bytes_in_kernel(self, request: int) -> int:
