@@ -279,10 +279,11 @@ class Admission:
             self._admit(connection, call, answer, uid)
 
     async def _user_of(self, sender: str) -> int | None:
-        """Return a connection's user id, which the bus knows; None: it has left, or the bus has.
+        """Return the user id of a connection, as the bus knows it.
 
-        The bus's answer may be late, because messages from others come before it. So the bus is
-        asked again, without a limit, after each of LOOKUP.
+        None: the connection has left the bus, or we have lost the bus. The bus's answer may be
+        late, because messages from others come before it. So the bus is asked again, without a
+        limit, after each of LOOKUP.
         """
         for within in chain(LOOKUP, repeat(LOOKUP[-1])):
             if (connection := self._asking_connection()) is None:

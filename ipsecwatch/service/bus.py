@@ -96,7 +96,7 @@ class Bus:
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._spare: BusConnection | None = None
-        """The connection that gets our name next. Nobody sends to it, so the bus answers at once."""
+        """The connection that gets our name next. Nobody sends to it, so the bus is quick there."""
         self._brokered: bool | None = None
         """Whether the bus is dbus-broker; None: we haven't asked."""
         self._waiting = False
@@ -116,7 +116,7 @@ class Bus:
         return self._named and self._connection is not None and self._connection.alive
 
     async def start(self, first: Publication) -> None:
-        """Show the state ``first``, connect to the bus, and own our name.
+        """Set the state ``first``, connect to the bus, and own our name.
 
         Then send signals for the transitions in ``first``. If there is no bus, log that and return:
         keep() tries again. Raise RefusedError where the bus refuses the name.

@@ -68,7 +68,7 @@ class LeftBehind:
 
     @property
     def names(self) -> list[str]:
-        """Their unique names."""
+        """The unique names of the connections."""
         return [c.unique_name for c in self._tasks.values()]
 
     def __bool__(self) -> bool:
@@ -93,7 +93,7 @@ class LeftBehind:
             connection.pause()
 
     async def close(self) -> None:
-        """Close all of them at once."""
+        """Close all connections at once, without reading them to their end."""
         for task, connection in list(self._tasks.items()):
             task.cancel()
             await connection.close()
@@ -101,7 +101,7 @@ class LeftBehind:
     async def _end(self, connection: BusConnection) -> None:
         """Close a connection once all its calls were read and answered."""
         try:
-            # The bus's answer comes after all that was sent to this connection by our name.
+            # The bus's answer comes after all messages that were sent to our name here.
             await connection.call(BUS, BUS_PATH, BUS, "GetId", within=None)
         except BusError as e:
             logger.debug("of a connection left behind: %s", e)
