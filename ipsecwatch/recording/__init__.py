@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Recordings: what pluto said and logged over time, to be read, written, redacted and played."""
+"""Recordings of what pluto answered and logged: reading, writing, redacting, playing them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Addresses, subnets, ranges and host names as libreswan writes them, and identities.
+"""Redact addresses, subnets, ranges, host names and identities, in the forms libreswan writes.
 
 Lengths of prefixes, ports and protocols stay, and so do libreswan's words for an end that isn't
-known, such as ``%any``. What is neither is a host name.
+known, such as ``%any``. All other words are host names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OWN_ENDS: Final = frozenset(
         "vhost:%no", "->", "<->", "NONE",
     }
 )  # fmt: skip
-"""libreswan's words where an address could stand."""
+"""libreswan's words that it prints in place of an address. They are public."""
 
 OWN_IDENTITIES: Final = frozenset(
     {
@@ -32,7 +32,7 @@ OWN_IDENTITIES: Final = frozenset(
         "unset", "<unset>", "%same", "%auth",
     }
 )  # fmt: skip
-"""libreswan's words where an identity could stand."""
+"""libreswan's words that it prints in place of an identity. They are public."""
 
 _V4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?![\d.])", re.ASCII)
 _V6: Final = re.compile(r"[0-9A-Fa-f:.]{2,50}(?:%[\w.-]{1,20})?", re.ASCII)
@@ -49,7 +49,10 @@ _JOINTS: Final = re.compile(r"(===|---|\.\.\.)")
 
 
 def address(word: str, known: Placeholders) -> str | None:
-    """Redact an address with what belongs to it. Return None if the word isn't one."""
+    """Return a word that is an address, or several, redacted, with prefix, ports and protocol.
+
+    None: the word isn't one. ``known`` has the placeholders.
+    """
     said = _SAID.match(word)
     if said is not None:
         return _said(said, word, known)
@@ -73,7 +76,7 @@ _LONG: Final = 400
 
 
 def _first(word: str) -> tuple[str, str] | None:
-    """Split off the address that a word begins with."""
+    """Return the address with which a word begins, and the rest of it; None: there is none."""
     m = _V4.match(word)
     if m is None and word.count(":", 0, 60) >= 2:
         m = _V6.match(word)
@@ -81,14 +84,14 @@ def _first(word: str) -> tuple[str, str] | None:
 
 
 def _said(m: re.Match[str], word: str, known: Placeholders) -> str:
-    """Redact ``esp.SPI@ADDRESS``."""
+    """Return ``esp.SPI@ADDRESS`` with SPI and address redacted."""
     protocol, dot, number = m.groups()
     spi = number if number == "0" else known.get(Kind.SPI, number)
     return f"{protocol}{dot}{spi}@{end(word[m.end() :], known)}"
 
 
 def end(word: str, known: Placeholders) -> str:
-    """Redact one end: an address, libreswan's word for one, or a host's name."""
+    """Return one end of a connection redacted: an address or host name; OWN_ENDS stay."""
     if word in OWN_ENDS or _PORT.fullmatch(word) or not any(map(str.isalnum, word)):
         return word
     found = address(word, known)
@@ -100,12 +103,12 @@ def end(word: str, known: Placeholders) -> str:
 
 
 def ends(text: str, known: Placeholders) -> str:
-    """Redact any number of ends, with what libreswan puts between and around them."""
+    """Return a text with all ends in it redacted; what libreswan prints between them stays."""
     return _WORD.sub(lambda m: joined(m[0], known), text)
 
 
 def joined(word: str, known: Placeholders) -> str:
-    """Redact ends with ``===``, ``---`` or ``...`` between them."""
+    """Return a word with its ends redacted, between which ``===``, ``---`` or ``...`` stays."""
     if word in OWN_ENDS:
         return word
     parts = _JOINTS.split(word)
@@ -116,7 +119,7 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
 
 
 def identity(text: str, known: Placeholders) -> str:
-    """Redact an identity: an address, ``@fqdn``, ``user@fqdn``, a key's, or a DN."""
+    """Return an identity redacted, by its form: address, ``@fqdn``, ``user@fqdn``, key id or DN."""
     if text in OWN_IDENTITIES:
         return text
     if ip_version(text) is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines about connections, cut into pieces."""
+"""Split lines about connections into libreswan's own text and values, for redaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BANNER: Final = " banner:"
 
 
 def read(line: str) -> Pieces | None:
-    """Split a line that begins with a connection's name. Return None if it is of no known kind."""
+    """Return the pieces of a line that begins with a connection's name; None: no known kind."""
     m = _BEGIN.match(line)
     if m is None:
         return None
@@ -43,7 +43,10 @@ _OPTIONS: Final = re.compile(
 
 
 def _topology(text: str) -> Pieces | None:
-    """Read ``LEFT...RIGHT; ROUTING; …``, cut from the sides that a peer can't write on."""
+    """Return the pieces of ``LEFT...RIGHT; ROUTING; …``; None: it is something else.
+
+    Each is cut off from the side of the line that a peer can't write on.
+    """
     body, tail = _tail(text)
     ends, semicolon, routing = body.rpartition("; ")
     cut = routing not in ROUTINGS or not semicolon
@@ -64,7 +67,7 @@ def _topology(text: str) -> Pieces | None:
 
 
 def _tail(text: str) -> tuple[str, Pieces]:
-    """Split off what follows the routing word."""
+    """Return a text up to the routing word, and the pieces behind that. Empty: no such end."""
     at = text.rfind("; eroute owner: #")  # up to 4.15
     if at >= 0 and _OWNER.fullmatch(text, at):
         return text[:at], [(Field.OWN, text[at:])]
@@ -77,7 +80,7 @@ def _tail(text: str) -> tuple[str, Pieces]:
 
 
 def _side(text: str, *, ours: bool) -> Pieces:
-    """Read one end: addresses, and in brackets an identity with options behind it."""
+    """Return the pieces of one end: addresses, and in brackets an identity with options."""
     before, bracket, rest = text.partition("[")
     if not bracket:
         return [(Field.ADDRESSES, text)]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A pluto played from a recording: a control socket that answers what was answered then.
+"""A fake pluto: a control socket that gives the answers of a recording.
 
-Faithful where a watcher could tell: one question at a time, each line with its ``NNN`` prefix, no
-socket while pluto was stopped, nobody listening after it was killed, and silence while it hung, to
-those who asked in that time too.
+It behaves as pluto did: one question at a time, each line with its ``NNN`` prefix, no socket while
+pluto was stopped, nobody listening after it was killed, and no answer while it hung, also not to
+questions from that time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 BACKLOG: Final = 5
-"""As pluto's: listen(fd, 5) makes six places."""
+"""pluto's own value: listen(fd, 5) makes six places."""
 LOOK: Final = 0.02
-"""Seconds (of the listener's) between two looks at what pluto does."""
+"""Seconds, by the real clock, between two checks of what pluto did."""
 PATIENCE: Final = 5.0
-"""Seconds for somebody to ask, or to read on."""
+"""Seconds that a client has to send its question, or to read the answer."""
 
 _PREFIX: Final = re.compile(r"\d{3} ")
 _BAD_MAGIC: Final = (
@@ -37,22 +37,22 @@ _BAD_MAGIC: Final = (
 
 
 class Silence(Enum):
-    """How pluto was when it gave no answer."""
+    """Why pluto gives no answer."""
 
     STOPPED = auto()
     """Stopped: there is no socket."""
     KILLED = auto()
     """Killed: the socket is there, and nobody listens."""
     HANGING = auto()
-    """It takes connections and doesn't answer."""
+    """It accepts connections and doesn't answer."""
 
 
 Said = str | Silence
-"""An answer to ``status`` as whack or the socket gave it, or why there was none."""
+"""The answer to ``status`` as it was recorded, or why there was none."""
 
 
 class Timeline:
-    """What pluto said and when: each from its time on, the first from the beginning on."""
+    """pluto's answers over time: each is given from its time on, the first also before it."""
 
     def __init__(self, said: Iterable[tuple[float, Said]]) -> None:
         moments = sorted(said, key=lambda moment: moment[0])
@@ -62,25 +62,26 @@ class Timeline:
         self._said = [said for _, said in moments]
 
     def __call__(self, t: float) -> Said:
-        """Return what pluto said at ``t``."""
+        """Return pluto's answer at time ``t``."""
         return self._said[max(0, bisect_right(self._times, t) - 1)]
 
 
 def on_the_wire(text: str) -> str:
-    """Add to every line the ``NNN`` prefix that it has on the socket and that whack 5 removes."""
+    """Return a text with pluto's ``NNN`` prefix on each line, which whack 5 removes."""
     return "".join(line if _PREFIX.match(line) else f"000 {line}" for line in _lines(text))
 
 
 def _lines(text: str) -> list[str]:
-    """Split at newlines alone, and keep them: str.splitlines() knows other ends as well."""
+    """Return the lines of a text with their newlines; str.splitlines() splits elsewhere, too."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 class FakePluto:
     """Plays a pluto at ``path`` while its context lasts.
 
-    ``says`` tells what pluto says at a time in seconds, ``clock`` what time it is by that count; a
-    demo runs it faster than life. ``packets``: the socket is a SOCK_SEQPACKET, as from 5.4 on.
+    ``says`` returns pluto's answer at a time in seconds, ``clock`` the present time on the same
+    scale, which a demo may let run faster. ``packets``: the socket is a SOCK_SEQPACKET, as from
+    5.4 on.
     """
 
     def __init__(
@@ -98,12 +99,12 @@ class FakePluto:
         self._listener: socket.socket | None = None
         self._player: asyncio.Task[None] | None = None
         self.asked = 0
-        """How many questions have been answered."""
+        """The number of questions that were answered."""
 
     async def __aenter__(self) -> FakePluto:
-        """Start to play. On return the socket is there, if pluto had one at that time."""
+        """Start to answer. On return the socket exists, if pluto had one at that time."""
         self._remove()
-        self._follow()
+        self._update_socket()
         self._player = asyncio.create_task(self._play(), name="playback")
         return self
 
@@ -113,7 +114,7 @@ class FakePluto:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop, and remove the socket. Raise the error that ended the play, if one did."""
+        """Stop, and remove the socket. Raise the error that ended the answering, if one did."""
         assert self._player is not None
         self._player.cancel()
         try:
@@ -130,14 +131,14 @@ class FakePluto:
 
     async def _play(self) -> None:
         while True:
-            self._follow()
+            self._update_socket()
             if self._listener is None:
                 await asyncio.sleep(LOOK)
             else:
                 await self._answer_next(self._listener)
 
-    def _follow(self) -> None:
-        """Open or close the socket, as pluto did."""
+    def _update_socket(self) -> None:
+        """Open, close or remove the socket, as pluto did at the present time."""
         now = self._now
         if now is Silence.STOPPED:
             self._hush()
@@ -169,9 +170,10 @@ class FakePluto:
             os.unlink(self._path)
 
     async def _answer_next(self, listener: socket.socket) -> None:
+        """Answer the next client, if one connects within LOOK seconds."""
         if not await _readable(listener, LOOK):
             return
-        # Whoever asked may be gone again; one who is slow to read loses the rest.
+        # The client may have left; one that reads too slowly loses the rest.
         with suppress(OSError, TimeoutError):
             client, _ = listener.accept()
             with client:
@@ -179,13 +181,14 @@ class FakePluto:
                 await self._answer(client)
 
     async def _answer(self, client: socket.socket) -> None:
+        """Read a client's question and answer it; close without an answer if pluto did."""
         if not await _readable(client, PATIENCE):
             return
         question = client.recv(4096)
         while (now := self._now) is Silence.HANGING:  # noqa: ASYNC110 - nobody tells of its end
             await asyncio.sleep(LOOK)
         if isinstance(now, Silence):
-            return  # it went without a word
+            return  # pluto ended without an answer
         text = on_the_wire(now) if question == QUESTION else _BAD_MAGIC
         # Up to 5.3 a stream has no borders; from 5.4 on each line is a packet.
         for piece in _lines(text) if self._kind is socket.SOCK_SEQPACKET else [text]:
@@ -196,7 +199,10 @@ class FakePluto:
 
 
 async def _readable(sock: socket.socket, timeout: float) -> bool:  # noqa: ASYNC109
-    """Wait for something to read; sock_accept() with a time limit can lose what it accepts."""
+    """Wait until a socket is readable, at most ``timeout`` seconds. Return whether it is.
+
+    sock_accept() with a time limit isn't used, since it can lose a connection.
+    """
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(sock, ready.set)
     try:

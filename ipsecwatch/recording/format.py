@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Recordings: what pluto said and logged over time, to be played again.
+"""The file format of recordings: read and write what pluto answered and logged over time.
 
-JSON Lines, gzip if the name ends in ``.gz``: a head, then answers, log lines and notes in order of
-time. Whatever happened on a machine can be replayed from one, through the same code.
+JSON Lines, compressed by gzip if the name ends in ``.gz``: a head, then answers, log lines and
+notes in order of time. What happened on a machine can be replayed from it through the same code.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 KIND: Final = "ipsecwatch-recording"
 FORMAT: Final = 1
 MAX_LINE: Final = 512 << 20
-"""Characters of one line; more is no answer of pluto's."""
+"""Characters of one line; no answer of pluto is longer."""
 
 
-# What isn't as it should be counts as absent, so that an odd line doesn't spoil a whole recording.
+# A value of a wrong type counts as absent, so that an odd line doesn't spoil a whole recording.
 _text: Final = jsonutil.otherwise(jsonutil.any_text, "")
 _whole: Final = jsonutil.otherwise(jsonutil.whole(), None)
 _number: Final = jsonutil.otherwise(jsonutil.number(), None)
@@ -37,12 +37,12 @@ _interval: Final = jsonutil.otherwise(jsonutil.number(), 1.0)
 
 
 class RecordingError(Exception):
-    """Not a recording, or one that can't be read. The text is one line."""
+    """A file isn't a recording, or can't be read. The text is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first line; ``raw`` has all its keys."""
+    """The first line of a recording; ``raw`` has all its keys."""
 
     libreswan: str | None
     interval: float
@@ -51,7 +51,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """One question and what came of it. ``exit`` is None for an answer from the socket."""
+    """One question to pluto and its outcome. ``exit`` is None for an answer from the socket."""
 
     at: float
     command: str
@@ -67,7 +67,7 @@ class RecordedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What was done meanwhile."""
+    """What the person who made the recording did at that time, in words."""
 
     at: float
     text: str
@@ -77,9 +77,9 @@ Entry = RecordedAnswer | LogLine | Note
 
 
 def read(path: Path) -> tuple[Head, Iterator[Entry]]:
-    """Open a recording. Return its head, and its entries as they are read.
+    """Open a recording. Return its head, and an iterator that reads its entries.
 
-    Raises RecordingError, from the iterator too.
+    Raise RecordingError; so does the iterator.
     """
     lines = _lines(path)
     number, first = next(lines, (1, {}))
@@ -92,6 +92,7 @@ def read(path: Path) -> tuple[Head, Iterator[Entry]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the objects of a recording with their line numbers. Raise RecordingError."""
     number = 0
     try:
         with _open(path) as f:
@@ -122,6 +123,10 @@ def _open(path: Path) -> IO[str]:
 def _entries(
     path: Path, lines: Iterator[tuple[int, dict[str, Any]]], number: int
 ) -> Iterator[Entry]:
+    """Yield the entries in the lines of a recording; unknown kinds are left out.
+
+    ``number`` is that of the head. Raise RecordingError for one without a time.
+    """
     for number, data in lines:
         at = _number(data.get("at"))
         if at is None:
@@ -150,9 +155,10 @@ def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield entries in order, each answer when it was complete: behind the log lines of that time.
+    """Yield entries in order, but each answer at the time when it was complete.
 
-    In the file it stands where it was asked for.
+    In the file an answer is at the time of its question. Log lines from between the two are yielded
+    before it.
     """
     waiting: RecordedAnswer | None = None
     for entry in entries:
@@ -170,7 +176,7 @@ def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def poll(answer: RecordedAnswer, reader: Reader) -> Poll:
-    """Read a recorded answer to ``status`` as the service reads a live one."""
+    """Return the Poll of a recorded answer to ``status``, as the service makes it of a live one."""
     mono = answer.at if answer.mono is None else answer.mono
     if answer.timed_out or answer.exit == _TIMED_OUT:
         return Poll(answer.at, mono, pluto=PlutoState.UNREACHABLE, why="timed out")
@@ -185,30 +191,30 @@ _TIMED_OUT: Final = 124
 
 
 def _pluto(why: str) -> PlutoState:
-    """Return whether pluto is stopped or can't be asked, by whack's words in any release."""
+    """Return STOPPED or UNREACHABLE, by whack's error message in any release."""
     if "not running" in why or "Connection refused" in why:
         return PlutoState.STOPPED
     return PlutoState.UNREACHABLE
 
 
 def create(path: Path) -> IO[bytes]:
-    """Create a file that only its owner may read: what pluto says is for root only, too.
+    """Create a file that only its owner may read, because only root may read pluto's answers.
 
-    Raises OSError where it can't be made, or is there already.
+    Raise OSError where it can't be created, or exists already.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
 class Writer:
-    """Writes a recording, entry by entry; what is written is there even if we end badly.
+    """Writes a recording. Each entry is in the file at once, even if the program is killed later.
 
-    Raises OSError where the file can't be made, or is there already.
+    Raise OSError where the file can't be created, or exists already.
     """
 
     def __init__(self, path: Path) -> None:
         self._raw = create(path)
-        # A name in gzip's head would tell what the file was called when it was made.
+        # gzip's head has no name: it would show what the file was called at first.
         packed = path.suffix == ".gz"
         self._file = gzip.GzipFile("", "wb", fileobj=self._raw, mtime=0) if packed else self._raw
 
@@ -225,6 +231,6 @@ class Writer:
         self.write({**known, **more})
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Write an entry. Lone surrogates (bytes that are no UTF-8) are kept as escapes."""
+        """Write an entry. Lone surrogates (bytes that aren't UTF-8) become JSON escapes."""
         self._file.write((json.dumps(entry) + "\n").encode("ascii"))
         self._file.flush()

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What pluto logs: one table of its messages, with what stands in each of them.
+"""The messages that pluto logs, with what each value in them is: one table, for redaction.
 
-A message is written as pluto's source has it, with the name of a field in ``{}`` for each value
-(messages.py says what each name stands for; ``{{`` and ``}}`` are braces of pluto's own).
+A message is written as in pluto's source, with the name of a field in ``{}`` for each value
+(messages.py has the meaning of each name; ``{{`` and ``}}`` are braces of pluto's own).
 
-Messages that have no private value in them need no row here but where a reason is read from them
-(log_lines.py): words.py keeps pluto's words one by one. There, a word that is somebody's name goes.
+A message without a private value needs no row, unless a reason is read from it (log_lines.py): for
+other messages, words.py keeps each word of pluto's. But it hides a word that is also a name.
 """
 
 from __future__ import annotations
@@ -752,11 +752,11 @@ MESSAGES: Final = (
     "{unit}: {any}",
     *sorted(w.text for s in STATE_TABLE for w in s.stories if " " in w.text),
 )  # fmt: skip
-"""The most telling first: the first that fits is taken."""
+"""More specific ones first, since the first that fits is used."""
 
 UPDOWN_VERBS: Final = tuple(
     f"{verb}-{end}"
     for verb in ("prepare", "route", "unroute", "up", "down")
     for end in ("client-v6", "host-v6", "client", "host")
 )
-"""What the updown script is asked for, in front of what it says."""
+"""The names of the updown script's actions, with which the lines about its output begin."""

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Reads what pluto logs, message by message: its own words, and the values between them.
+"""Split pluto's log messages into its own words and the values between them, for redaction.
 
-The messages are in message_table.py. Only what a message has between its fields is pluto's. A
-peer's text that has the same words in it is cut behind the last of them, so that it is private as a
-whole, and so is what comes behind a message that should have ended.
+The messages are in message_table.py. Only the text between the fields of a message is pluto's.
+Where a peer's text contains the same words, the last of them counts as pluto's, so that all of the
+peer's text is private. Text behind the end of a message is private, too, if a peer may have written
+it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _PRIVATE: Final = {
     "uri": Field.URI, "label": Field.LABEL, "banner": Field.BANNER, "unit": Field.UNIT,
     "private": Field.PRIVATE, "any": Field.TEXT,
 }  # fmt: skip
-"""The fields by their names in the table, but for those of pluto's own values."""
+"""The kinds of private values, by the names of the fields in the table."""
 
 _OWN: Final = {
     "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
@@ -34,7 +35,7 @@ _OWN: Final = {
     "policy": re.compile(r"[A-Z][A-Za-z0-9_]{0,40}(?:\+[A-Z][A-Za-z0-9_]{0,40}){0,60}", re.ASCII),
     "serial": re.compile(r"[#$]\d{1,10}", re.ASCII),
 }
-"""Values that are pluto's own, if they look like it."""
+"""The forms of values that are pluto's own, by the names of the fields."""
 _SPI: Final = re.compile(r"(?:0x)?[0-9a-fA-F]{1,8}", re.ASCII)
 
 _STATES: Final = frozenset(
@@ -49,10 +50,13 @@ _UNIT: Final = re.compile(r"[\w@\\.:-]{1,200}\.(?:service|mount|scope|slice|time
 
 
 class _Hole(NamedTuple):
+    """A field of a message, by its name in the table."""
+
     name: str
 
 
 def _parse(message: str) -> tuple[str | _Hole, ...]:
+    """Return the parts of a message in the table: pluto's texts, and the fields between them."""
     parts: list[str | _Hole] = []
     for text, name, _, _ in Formatter().parse(message):
         if text and parts and isinstance(parts[-1], str):
@@ -65,7 +69,7 @@ def _parse(message: str) -> tuple[str | _Hole, ...]:
 
 
 def _index() -> dict[str, list[tuple[str | _Hole, ...]]]:
-    """Order the messages by their first word, empty where that is a value."""
+    """Return the parts of all messages by their first word; "" where that contains a value."""
     index: dict[str, list[tuple[str | _Hole, ...]]] = {}
     for parts in map(_parse, MESSAGES):
         first = parts[0]
@@ -79,13 +83,13 @@ _BY_WORD: Final = _index()
 
 
 def literals() -> list[str]:
-    """Return what the messages have between their fields."""
+    """Return all texts between the fields of the messages: pluto's own words."""
     parts = (part for message in MESSAGES for part in _parse(message))
     return [part for part in parts if isinstance(part, str)]
 
 
 def read(text: str) -> Pieces | None:
-    """Split a message into pieces. Return None if it isn't one of the known ones."""
+    """Return the pieces of a log message, or None if it isn't a known one."""
     state = _STATE.match(text)
     begin = state[0] if state and is_state(state[1]) else ""
     rest = text[len(begin) :]
@@ -96,11 +100,12 @@ def read(text: str) -> Pieces | None:
 
 
 def is_state(name: str) -> bool:
-    """Return whether this is the name of a state, of a later release perhaps."""
+    """Return whether a word is the name of a state, known or of a later release."""
     return name in _STATES or _NEW_STATE.fullmatch(name) is not None
 
 
 def _first(text: str) -> Pieces | None:
+    """Return the pieces of a text by the first message that fits, or None."""
     for word in (text.partition(" ")[0], ""):
         for parts in _BY_WORD.get(word, ()):
             if (found := _match(parts, text)) is not None:
@@ -109,7 +114,10 @@ def _first(text: str) -> Pieces | None:
 
 
 def _updown(text: str) -> Pieces | None:
-    """Read what the updown script is told of: what it prints may be anything."""
+    """Return the pieces of a line about the updown script; None: it isn't one.
+
+    The script's output is private: it may be anything.
+    """
     verb, _, rest = text.partition(" ")
     if verb not in UPDOWN_VERBS:
         return None
@@ -123,7 +131,7 @@ def _updown(text: str) -> Pieces | None:
 
 
 def _match(parts: tuple[str | _Hole, ...], text: str) -> Pieces | None:
-    """Match one part behind the other."""
+    """Return the pieces of a text if it fits the parts of a message, one after the other."""
     found: Pieces = []
     at, rest = 0, Field.TEXT
     for i, part in enumerate(parts):
@@ -155,7 +163,10 @@ def _field(hole: _Hole, value: str = "") -> Field:
 
 
 def _end(hole: _Hole, behind: tuple[str | _Hole, ...], text: str, at: int) -> int | None:
-    """Return where a value ends, or None if there is no such value."""
+    """Return the index where a field's value ends, which begins at ``at``; None: it doesn't fit.
+
+    ``behind`` are the parts that follow the field (``hole``).
+    """
     own = _SPI if hole.name == "spi" else _OWN.get(hole.name)
     if own is not None:
         m = own.match(text, at)

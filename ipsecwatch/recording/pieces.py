@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pieces of a line: which of it is libreswan's own text, and what each value in it is."""
+"""The pieces of a line for redaction: libreswan's own text, and values with their kinds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Field(Enum):
-    """What a value is, by where it stands."""
+    """The kind of a piece, by its place in the line."""
 
     OWN = auto()
     """libreswan's own text."""
@@ -31,13 +31,13 @@ class Field(Enum):
     HOSTS = auto()
     """Several, with blanks or commas between them."""
     PRIVATE = auto()
-    """What is none of these, and never pluto's."""
+    """A private value of another kind."""
     TEXT = auto()
-    """What nobody knows: pluto's words in it stay (words.py)."""
+    """Text of unknown meaning: pluto's words in it stay (words.py)."""
 
 
 Piece = tuple[Field, str]
-"""A part of a line. All parts of a line together are the line."""
+"""A part of a line. The parts of a line, joined, are the line."""
 
 Pieces = list[Piece]
 
@@ -47,11 +47,11 @@ FREE: Final = frozenset(
         Field.BANNER, Field.PATH, Field.PRIVATE,
     }
 )  # fmt: skip
-"""Values that may have anything in them, pluto's own words too."""
+"""Kinds of values that may contain anything, even pluto's own words."""
 
 
 def trimmed(field: Field, text: str, around: str = " ;,") -> Pieces:
-    """Move what stands around a value, but isn't part of it, into pieces of their own."""
+    """Return a text as a value of a kind, with the characters ``around`` it as own pieces."""
     core = text.strip(around)
     if not core:
         return [(Field.OWN, text)]

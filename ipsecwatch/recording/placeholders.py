@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What stands in a redacted text for what was private: the same for the same, its kind told.
+"""Placeholders for private values: the same for the same value, with a form that shows its kind.
 
-The addresses are RFC 2544's (198.18.0.0/15) and RFC 3849's (2001:db8::/32), which no network has.
+Addresses are from RFC 2544 (198.18.0.0/15) and RFC 3849 (2001:db8::/32), which no network uses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a private value is; the word that people are told."""
+    """The kind of a private value, in words for people."""
 
     IPV4 = "IPv4 address"
     IPV6 = "IPv6 address"
@@ -66,23 +66,23 @@ _FORMS: Final = {
 KEPT: Final = frozenset(
     {"0.0.0.0", "127.0.0.1", "::", "::1", "255.255.255.255"}  # noqa: S104 - text, not a socket
 )
-"""Addresses that every machine has, and that tell nothing."""
+"""Addresses that aren't private, since every machine has them."""
 
-# What separates words where a value has several; a name with a dot or a hyphen in it is one word.
+# What separates the words of a value; a name with a dot or a hyphen in it is one word.
 _BETWEEN: Final = re.compile(r"[\s,;\"']+")
 _BY_WORD: Final = frozenset(
     {Kind.USER, Kind.DN, Kind.IDENTITY, Kind.MAIL, Kind.KEY_ID, Kind.CERTIFICATE, Kind.LABEL}
 )
-"""Kinds of which each word is private for itself, too; a banner is prose."""
+"""Kinds of values whose single words are private, too. A banner's aren't: it is prose."""
 _FORGOTTEN: Final = frozenset({Kind.SPI, Kind.PROCESS, Kind.NUMBER})
-"""Kinds that aren't recognised elsewhere: one number is as good as another."""
+"""Kinds of values that aren't recognised in other places: the same number may be something else."""
 MANY: Final = 64
-"""Words of one value that are remembered each for itself."""
+"""The most words of one value that are remembered as private."""
 
 
 @dataclass(slots=True)
 class Placeholders:
-    """Gives each private value its placeholder, and remembers both while it lives."""
+    """Keeps the placeholder of each private value, and makes a new one for each new value."""
 
     _by_kind: dict[Kind, dict[str, str]] = field(default_factory=dict)
     _by_value: dict[str, Kind] = field(default_factory=dict)
@@ -91,16 +91,16 @@ class Placeholders:
     _seen: dict[Kind, set[str]] = field(default_factory=dict)
 
     def get(self, kind: Kind, value: str) -> str:
-        """Return what stands for a value of this kind."""
+        """Return the placeholder for a value of this kind."""
         self._seen.setdefault(kind, set()).add(value)
         known = self._by_kind.setdefault(kind, {})
         if value not in known:
             known[value] = self._make(kind, value)
-            self._learn(kind, value)
+            self._remember(kind, value)
         return known[value]
 
     def address(self, text: str) -> str | None:
-        """Return what stands for an address; None: it is none."""
+        """Return the placeholder for an address; None: the text is no address. KEPT ones stay."""
         version = ip_version(text)
         if version is None:
             return None
@@ -109,12 +109,12 @@ class Placeholders:
         return self.get(Kind.IPV4 if version == 4 else Kind.IPV6, text)
 
     def known(self, text: str) -> str | None:
-        """Return what stands for a value of whatever kind, if it has been met."""
+        """Return the placeholder of a value of any kind; None: the value wasn't met yet."""
         kind = self._by_value.get(text)
         return None if kind is None else self.get(kind, text)
 
     def is_private(self, word: str) -> bool:
-        """Return whether a word is a private value that was met, or one of the words of one."""
+        """Return whether a word is a private value that was met before, or a word of one."""
         return word in self._by_value or word.casefold() in self._words
 
     def counts(self) -> dict[Kind, int]:
@@ -122,22 +122,23 @@ class Placeholders:
         return {kind: len(self._seen[kind]) for kind in Kind if self._seen.get(kind)}
 
     def recount(self) -> None:
-        """Count from here on."""
+        """Begin to count again from zero."""
         self._seen.clear()
 
     def _make(self, kind: Kind, value: str) -> str:
-        """Return a new placeholder, which isn't the value itself by accident."""
+        """Return a new placeholder, which is no private value that was met before."""
         while True:
             self._next[kind] += 1
             made = _form(kind, self._next[kind])
             if made != value and not self.is_private(made):
                 return made
 
-    def _learn(self, kind: Kind, value: str) -> None:
+    def _remember(self, kind: Kind, value: str) -> None:
+        """Remember a value, and for some kinds its words, to recognise them in other places."""
         if kind in _FORGOTTEN:
             return
         self._by_value.setdefault(value, kind)
-        if kind is Kind.WORD:  # it may be libreswan's all the same, and nobody's in another case
+        if kind is Kind.WORD:  # in another case it may be a word of libreswan's
             return
         self._words.add(value.casefold())
         if kind not in _BY_WORD:
@@ -154,7 +155,7 @@ def _form(kind: Kind, n: int) -> str:
 
 
 def ip_version(text: str) -> int | None:
-    """Return 4 or 6 for an address; None: it is none."""
+    """Return 4 or 6 for an IP address; None: the text is no address."""
     if len(text) > 60 or not (":" in text or "." in text):
         return None
     try:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Taking what is private out of a text of libreswan's, so that it can be shown to strangers.
+"""Replace private values in libreswan's texts by placeholders, so that strangers may see them.
 
-Public is what a grammar says to be libreswan's own, by where it stands: status_lines.py for the
-answers of pluto, messages.py for its log, typed.py for commands and ipsec.conf. Everything else is
-replaced, the same value by the same placeholder (placeholders.py). Of a line that no grammar knows,
-libreswan's own words stay unless one of them is a private value that was met before (words.py); so
-a text that is read twice, first to learn what is private in it, hides more than one that is read
-but once.
+Only what a grammar knows to be libreswan's own, by its place, stays: status_lines.py for pluto's
+answers, messages.py for its log, typed.py for commands and ipsec.conf. Everything else is replaced,
+the same value by the same placeholder (placeholders.py). In a line that no grammar knows,
+libreswan's own words stay, unless one of them is a private value that was met before (words.py). So
+more is hidden if a text is redacted twice: the first time only finds its private values.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from ipsecwatch.recording.pieces import Pieces
 
 MAX_REMEMBERED: Final = 50_000
-"""Lines of which the redacted form is remembered: most lines of an answer are in the next, too."""
+"""Lines whose redacted form is cached: most lines of an answer are in the next one, too."""
 _LONG: Final = 1024
-"""Characters of the longest line that is remembered."""
+"""Characters of the longest line that is cached."""
 
-# What may stand in front of a line of pluto's: marks of a mail that quotes it, a date, the machine
-# and the program, whack's code, debugging.
+# What may precede a line of pluto's: a mail's marks of quotation, a date, machine and program,
+# whack's code, the mark of debugging.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;?]{0,40}[@-~]")
 _QUOTE: Final = re.compile(r"(?:[ \t]{0,8}[>│|][ \t]?){1,20}")
 _INDENT: Final = re.compile(r"[ \t]{1,80}(?=\S)")
@@ -45,9 +44,9 @@ _DATE: Final = re.compile(
     r"\.(?:emerg|alert|crit|err|warn|warning|notice|info|debug) )?",
     re.ASCII,
 )
-"""As syslog, logread and ``journalctl -o short-…`` write it. A colon behind it has pluto's own log
-file, in which no machine and no program follow. A year and a time zone are taken for such only
-where a day of the week says that there is one: a machine may be called so."""
+"""As syslog, logread and ``journalctl -o short-…`` write it. In pluto's own log file a colon
+follows, and no machine or program. A year or a time zone is recognised only behind a day of the
+week, since a machine's name may look the same."""
 _PROGRAM: Final = re.compile(
     r"(\S{0,254}[^\s:]) ([\w(/][\w./()@-]{0,60})(?:\[(\d{1,10})\])?: ", re.ASCII
 )
@@ -71,17 +70,17 @@ _OWN_USERS: Final = frozenset({"", "[any]"})
 
 @dataclass(slots=True)
 class Redactor:
-    """Redacts one text, or one recording, in which the same stands for the same."""
+    """Redacts one text, or one recording: in it, the same value gets the same placeholder."""
 
     known: Placeholders = field(default_factory=Placeholders)
     _lines: dict[str, str] = field(default_factory=dict)
 
     def text(self, text: str) -> str:
-        """Redact any number of lines: an answer of pluto's, log lines, or a mix."""
+        """Return a text redacted line by line: an answer of pluto, log lines, or a mix."""
         return "\n".join([self.line(line) for line in text.split("\n")])
 
     def line(self, line: str) -> str:
-        """Redact one line."""
+        """Return one line redacted."""
         done = self._lines.get(line)
         if done is None:
             done = self._rendered(pieces(line))
@@ -92,7 +91,7 @@ class Redactor:
         return done
 
     def head(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Redact the first line of a recording. Keys that nobody knows are left out."""
+        """Return the first line of a recording redacted. Unknown keys are left out."""
         out = {k: v for k, v in head.items() if k in _HEAD and _is_number(v)}
         version = head.get("libreswan")
         out |= {"kind": KIND, "libreswan": self._version(version), "redacted": True}
@@ -101,7 +100,7 @@ class Redactor:
         return out
 
     def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Redact an entry of a recording. Keys that nobody knows are left out."""
+        """Return an entry of a recording redacted. Unknown keys are left out."""
         out: dict[str, Any] = {}
         for key, value in entry.items():
             if key in _NUMBERS and (value is None or _is_number(value)):
@@ -121,7 +120,10 @@ class Redactor:
         return self._rendered(status_fields.version(version) or [(Field.PRIVATE, version)])
 
     def again(self) -> None:
-        """Begin the same text again, with all that has been learnt; count anew."""
+        """Prepare to redact the same text a second time, with all private values that are known.
+
+        Counts begin from zero.
+        """
         self._lines.clear()
         self.known.recount()
 
@@ -135,7 +137,7 @@ class Redactor:
         )
 
     def _render(self, kind: Field, text: str) -> str:
-        """Return what stands for one piece."""
+        """Return one piece redacted; blanks around a value stay."""
         if kind is Field.TEXT:
             return words.read(text, self.known)
         if kind is Field.ADDRESSES:
@@ -147,7 +149,7 @@ class Redactor:
         return f"{text[:at]}{self._one(kind, core)}{text[at + len(core) :]}"
 
     def _one(self, kind: Field, text: str) -> str:
-        """Return what stands for one value."""
+        """Return the placeholder for one value of a kind."""
         known = self.known
         match kind:
             case Field.CONNECTION:
@@ -179,11 +181,11 @@ class Redactor:
         return text if not rest.strip("0") else begin + self.known.get(Kind.SPI, rest)
 
     def unit(self, name: str) -> str:
-        """Return what stands for a systemd unit; libreswan's own is none that has to be hidden."""
+        """Return a systemd unit's placeholder; libreswan's own unit names stay."""
         if name in _UNITS:
             return name
         hidden = self.known.get(Kind.UNIT, name)
-        # By these words the stop of pluto is told from that of another (log_evidence.py).
+        # log_evidence.py recognises pluto's unit by these words.
         return f"ipsec-{hidden}" if re.search("ipsec|pluto|swan", name, re.IGNORECASE) else hidden
 
 
@@ -208,7 +210,7 @@ _CLOSED: Final = {
     "via": frozenset({"socket", "whack"}),
     "identifier": _PROGRAMS,
 }  # fmt: skip
-"""What is libreswan's own, or ours, of an entry (format.py)."""
+"""Values of an entry's keys that are libreswan's own, or ours (format.py)."""
 
 
 def _is_number(value: object) -> bool:
@@ -216,7 +218,7 @@ def _is_number(value: object) -> bool:
 
 
 def pieces(line: str) -> Pieces:
-    """Split a line into what is libreswan's and what isn't."""
+    """Return the pieces of any line: prefixes, then a status line, log line, or command."""
     out: Pieces = []
     end = "\r" if line.endswith("\r") else ""
     line = line[: len(line) - len(end)]
@@ -242,14 +244,14 @@ def pieces(line: str) -> Pieces:
 
 
 def _program(m: re.Match[str]) -> Pieces:
-    """Read ``host program[pid]: ``."""
+    """Return the pieces of ``host program[pid]: ``."""
     program = (Field.OWN if m[2] in _PROGRAMS else Field.PRIVATE, m[2])
     pid = [(Field.OWN, "["), (Field.PID, m[3]), (Field.OWN, "]")] if m[3] else []
     return [(Field.HOST, m[1]), (Field.OWN, " "), program, *pid, (Field.OWN, ": ")]
 
 
 def _logged(line: str) -> Pieces:
-    """Read a line of pluto's log."""
+    """Return the pieces of a line that isn't a status's: of the log, a command, or unknown."""
     m = _SUBJECT.match(line)
     if m is not None:
         out = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lines about SAs, and about negotiations that are pending, cut into pieces."""
+"""Split lines about SAs and pending negotiations into libreswan's own text and values."""
 
 from __future__ import annotations
 
@@ -28,22 +28,23 @@ _USERNAME: Final = " username="
 
 
 def read(line: str) -> Pieces | None:
-    """Split a line that begins with an SA's serial. Return None if it is of no known kind."""
+    """Return the pieces of a line that begins with an SA's serial; None: no known kind."""
     counted = _TYPED.search(line)
     traffic = line.find(_TRAFFIC)
     if counted is not None and not 0 <= traffic < counted.start():
         return _counters(line)
     if traffic >= 0:
         return _spis(line)
-    return _state(line) or _wish(line)
+    return _state(line) or _pending(line)
 
 
 def _named(m: re.Match[str]) -> Pieces:
-    """Return a head's pieces: what stands before a name, the name, and its instance."""
+    """Return the pieces of a line's head: serial, connection name, and instance."""
     return [(Field.OWN, f'{m[1]}"'), (Field.CONNECTION, m[2]), (Field.OWN, f'"{m[3]}')]
 
 
 def _state(line: str) -> Pieces | None:
+    """Return the pieces of a state line, or None."""
     told, semicolon, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
     if m is None:
@@ -64,7 +65,7 @@ _STORIES: Final = frozenset(
 
 
 def _story(words: str) -> Pieces:
-    """Read ``STATE_NAME (story)``, or the story alone."""
+    """Return the pieces of ``STATE_NAME (story)``, or of a story alone."""
     if words in _STORIES:
         return [(Field.OWN, words)]
     m = _NAMED_STORY.fullmatch(words)
@@ -99,7 +100,7 @@ _COUNTER: Final = re.compile(
 
 
 def _spis(line: str) -> Pieces | None:
-    """Read an SA's SPIs, counters and user name."""
+    """Return the pieces of a line with an SA's SPIs, counters and user name, or None."""
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -116,7 +117,7 @@ def _spis(line: str) -> Pieces | None:
 
 
 def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
-    """Read words between blanks, of which those are libreswan's that have this form."""
+    """Return the words of a text as pieces: those of the form ``own`` are libreswan's own."""
     return [
         (Field.OWN if i % 2 or own.fullmatch(word) else other, word)
         for i, word in enumerate(re.split(r"( )", text))
@@ -124,7 +125,10 @@ def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
 
 
 def _counters(line: str) -> Pieces | None:
-    """Read a line of ``trafficstatus``: user name and identity may have anything in them."""
+    """Return the pieces of a line of ``trafficstatus``, or None.
+
+    User name and identity may contain anything.
+    """
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -149,7 +153,7 @@ _BYTES: Final = re.compile(
 
 
 def _behind_time(text: str) -> Pieces:
-    """Read ``, inBytes=… , id='…', lease=…``."""
+    """Return the pieces of ``, inBytes=… , id='…', lease=…``."""
     counters, mark, rest = text.partition(", id='")
     if not mark:
         counters, mark, lease = text.partition(", lease=")
@@ -167,7 +171,8 @@ def _bytes(text: str) -> Pieces:
     return [(Field.OWN if _BYTES.fullmatch(text) else Field.TEXT, text)]
 
 
-def _wish(line: str) -> Pieces | None:
+def _pending(line: str) -> Pieces | None:
+    """Return the pieces of a line about a pending negotiation, or None."""
     m = _PENDING.match(line)
     if m is None:
         return None

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Fields of a status: which values of each are libreswan's own, and what the others are.
+"""Split the fields of a status into libreswan's own values and private ones.
 
-``key: value`` of a connection, by the keys that connection_fields.py knows, and ``key=value`` of
-``config setup``. A value that isn't one of its field's own is private, of the field's kind; where a
-field has numbers or libreswan's words alone, it is text that nobody knows.
+That is ``key: value`` of a connection, by the keys that connection_fields.py knows, and
+``key=value`` of ``config setup``. A value that isn't libreswan's own is private, and of the field's
+kind. Where a field has only numbers or libreswan's words, such a value is text of unknown meaning.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRIVATE: Final = {
     "our_updown": Field.PATH, "their_updown": Field.PATH, "left_updown": Field.PATH,
     "right_updown": Field.PATH, "mark": Field.PRIVATE,
 }  # fmt: skip
-"""What a field's value is where it is somebody's."""
+"""The kind of each field's private values."""
 
 _UPDOWN: Final = r"ipsec _updown|<disabled>|%disabled|<unset>|unset|"
 _OPTIONS: Final = r"(?:(?:no)?(?:async|exec),?)*"
@@ -85,11 +85,11 @@ _OWN: Final = {name: re.compile(form, re.ASCII) for name, form in _CLOSED.items(
 
 _SERIAL: Final = re.compile(r"(?:(?:IKE|ISAKMP|Child|IPsec) SA )?[#$]\d{1,10}", re.ASCII)
 _WORDY: Final = (values.text, values.words, values.items, values.tokens)
-"""What reads values that aren't numbers, or yes and no."""
+"""The functions for values that aren't numbers, or yes and no."""
 
 
 def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
-    """Return whether a field's value is libreswan's own."""
+    """Return whether a field's value is libreswan's own; ``read`` is the field's function."""
     form = _OWN.get(name)
     if form is not None:
         return form.fullmatch(value) is not None
@@ -104,13 +104,13 @@ def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
     return True
 
 
-# --- A connection's -------------------------------------------------------------------------
+# --- Fields of a connection -----------------------------------------------------------------
 
 _CAS: Final = "   CAs: '"
 
 
 def keyed(line: str) -> Pieces | None:
-    """Split a connection's line, without its name, into pieces. None: its key isn't known."""
+    """Return the pieces of a connection's line, without its name; None: its key isn't known."""
     if line.startswith(_CAS):
         return list(_authorities(line))
     blanks = len(line) - len(line.lstrip(" "))
@@ -139,14 +139,14 @@ def keyed(line: str) -> Pieces | None:
 
 
 _TO_THE_END: Final = frozenset({"their_username", "their_id"})
-"""The peer's own words, behind which there is no other key."""
+"""Keys whose value is the peer's text, behind which no other key is looked for."""
 
 _CLOSERS: Final = {"banner": ", cat:", "our_username": "; their_username="}
-"""What stands behind a value that may have keys in it: the last of these is pluto's."""
+"""What follows a value that may contain keys: the last of them is pluto's."""
 
 
 def _least(line: str, name: str, at: int) -> int:
-    """Return where the next key can be at the earliest."""
+    """Return the index from which on the next key is looked for, behind a key's text at ``at``."""
     closer = _CLOSERS.get(name)
     return max(at, line.rfind(closer)) if closer else at
 
@@ -171,14 +171,17 @@ _STARTS: Final = sorted(_LINES, key=len, reverse=True)
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Return a pattern for any key of a line, at its begin or behind a separator."""
+    """Return a pattern for the keys of one kind of line, and the keys as they are printed.
+
+    It finds a key at the beginning of the line or behind a separator.
+    """
     keys = {printed: (name, read) for printed, name, read in _LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)
     return re.compile(r"(?:^|(?<=[;, :]))(" + "|".join(map(re.escape, longest_first)) + ")"), keys
 
 
 def _value(printed: str, key: _Key, text: str) -> Iterator[Piece]:
-    """Read what stands between two keys."""
+    """Yield the pieces of the text between two keys: the value of the first one."""
     name, read = key
     core = text.strip(" ;,")
     if not core:
@@ -196,7 +199,7 @@ def _value(printed: str, key: _Key, text: str) -> Iterator[Piece]:
 
 
 def _unknown(name: str, read: Callable[[str], values.Value], text: str) -> Iterator[Piece]:
-    """Read a field's value with fields behind it that no release is known to print."""
+    """Yield the pieces of a value that is followed by unknown fields."""
     for i, part in enumerate(text.split(";")):
         if i:
             yield Field.OWN, ";"
@@ -204,7 +207,7 @@ def _unknown(name: str, read: Callable[[str], values.Value], text: str) -> Itera
 
 
 def _authorities(line: str) -> Iterator[Piece]:
-    """Read ``CAs: 'US'...'THEM'``."""
+    """Yield the pieces of ``CAs: 'US'...'THEM'``."""
     begin, rest = _CAS, line[len(_CAS) :]
     quote = "'" if rest.endswith("'") else ""
     ours, between, theirs = rest[: len(rest) - len(quote)].partition("'...'")
@@ -233,7 +236,10 @@ VERSION: Final = re.compile(
 
 
 def version(text: str) -> Pieces | None:
-    """Read a version. What a packager put behind it may be his name; None: it is none."""
+    """Return the pieces of pluto's version; None: the text is none.
+
+    What a packager appended to it is private: it may be a name.
+    """
     m = VERSION.match(text)
     if m is None:
         return None
@@ -272,7 +278,7 @@ _SPLIT: Final = re.compile(r"(, )(?=[\w-]{1,30}(?: mode)?=)", re.ASCII)
 
 
 def setup(line: str) -> Pieces | None:
-    """Split a line of ``config setup`` into pieces. Return None if it isn't one."""
+    """Return the pieces of a line of ``config setup``, or None if it isn't one."""
     begin = "nat-traversal: " if line.startswith("nat-traversal: ") else ""
     rest = line[len(begin) :]
     if rest.partition("=")[0] not in _SETTINGS:
@@ -287,6 +293,7 @@ def setup(line: str) -> Pieces | None:
 
 
 def _setting(text: str) -> Iterator[Piece]:
+    """Yield the pieces of one ``key=value`` of ``config setup``."""
     key, equals, value = text.partition("=")
     field = _SETTINGS.get(key)
     if field is None:

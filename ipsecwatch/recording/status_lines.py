@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Lines of libreswan's status commands, cut into what is libreswan's own and what is private.
+"""Split lines of libreswan's status commands into libreswan's own text and private values.
 
 Each kind of line has its grammar, for all releases: those about SAs in sa_lines.py, those about
-connections in connection_lines.py, all others here. A value is libreswan's own where its field has
-a closed set of values and it is one of them, or where the field is a number and it is one; else it
-is private, or unknown text where a later release may have words of its own.
+connections in connection_lines.py, all others here. A value is libreswan's own if its field has a
+closed set of values and it is one of them, or if the field is a number and it is one. Else it is
+private, or text of unknown meaning where a later release may print new words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read(line: str) -> Pieces | None:
-    """Split a line into pieces. Return None if no status command is known to print it."""
+    """Return the pieces of a line, or None if no status command is known to print it."""
     first = line[:1]
     if first == "#" or (first.isdigit() and ": pending " in line[:24]):
         return sa_lines.read(line)
@@ -40,7 +40,7 @@ def read(line: str) -> Pieces | None:
 
 
 def _whole(pattern: str) -> Callable[[str], Pieces]:
-    """Return a reader of lines that are libreswan's own as a whole, if they have this form."""
+    """Return a function for lines that are libreswan's own as a whole if they fit a pattern."""
     form = re.compile(pattern, re.ASCII)
 
     def read_whole(line: str) -> Pieces:
@@ -50,7 +50,7 @@ def _whole(pattern: str) -> Callable[[str], Pieces]:
 
 
 def _after(begin: str, field: Field) -> Callable[[str], Pieces]:
-    """Return a reader of lines that have one value behind a beginning."""
+    """Return a function for lines with one value behind the beginning ``begin``."""
 
     def read_after(line: str) -> Pieces:
         return [(Field.OWN, begin), *trimmed(field, line[len(begin) :])]
@@ -93,6 +93,7 @@ _FLAGS: Final = words_of(
 
 
 def _debug(line: str) -> Pieces:
+    """Return the pieces of the line with the flags of plutodebug=."""
     begin, rest = line[:5], line[5:]
     words = re.split(r"([+:, ])", rest)
     out = [
@@ -110,6 +111,7 @@ _INTERFACE: Final = re.compile(
 
 
 def _interface(line: str) -> Pieces:
+    """Return the pieces of a line about an interface that pluto listens on."""
     m = _INTERFACE.fullmatch(line)
     if m is None:
         return [(Field.OWN, "interface "), (Field.TEXT, line[10:])]
@@ -137,6 +139,7 @@ _WHY: Final = re.compile(
 
 
 def _shunt(line: str) -> Pieces | None:
+    """Return the pieces of a line about a bare shunt, or None."""
     m = _SHUNT.fullmatch(line) if " => %" in line[:200] else None
     if m is None:
         return None
@@ -188,6 +191,7 @@ def _pool(line: str) -> Pieces:
 
 
 def _lease(line: str) -> Pieces | None:
+    """Return the pieces of a line about a lease of an address pool, or None."""
     m = _LEASE.fullmatch(line) if line.startswith("    ") else None
     if m is None:
         return None
@@ -228,6 +232,7 @@ _UNKNOWN_NAME: Final = (
 
 
 def _no_such(line: str) -> Pieces:
+    """Return the pieces of an error about a connection that doesn't exist."""
     begin, quote, rest = line.partition('"')
     name, closing, after = rest.rpartition('"')
     if not closing:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What an administrator types or writes: commands of ``ipsec``, and lines of ipsec.conf.
+"""Split what an administrator writes for redaction: ``ipsec`` commands, lines of ipsec.conf.
 
-A name stands there without quotes, and may be a word of libreswan's (``conn server``,
-``ipsec up tunnel``): that it is a name is told by its place alone.
+Names have no quotes there, and may be words of libreswan's (``conn server``, ``ipsec up tunnel``).
+Only their place shows that they are names.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ SETTINGS: Final = {
     "ipsec-interface": Field.INTERFACE, "vti-interface": Field.INTERFACE,
     "sec-label": Field.LABEL, "policy-label": Field.LABEL, "ppk-ids": Field.PRIVATE,
 }  # fmt: skip
-"""What the value of a setting is, where it is somebody's."""
+"""The kind of each setting's private values."""
 _OWN: Final = frozenset({"%fromcert", "%cert", "%dnsondemand", "%same", "%default", "yes", "no"})
 
 
 def read(line: str) -> Pieces | None:
-    """Split a line into pieces. Return None if nothing in it is a name by its place."""
+    """Return the pieces of a command, or of a line of ipsec.conf, that contains a private value.
+
+    None for any other line.
+    """
     if "ipsec " in line and (m := _COMMAND.fullmatch(line)):
         return [
             (Field.TEXT, m[1]), (Field.OWN, m[2]), (Field.CONNECTION, m[3]), (Field.TEXT, m[4]),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Words of libreswan's own, made from what the project knows of its texts.
+"""The words that libreswan prints, for redaction: from the project's tables, and a list here.
 
-They decide about lines that no grammar knows: a word that isn't here is taken for private. So what
-isn't here costs a reader a word, and what is here wrongly may show somebody's name: no host names,
-no example's values, and nothing that was taken from a real machine's text.
+They decide about lines that no grammar knows: a word that isn't here counts as private. A word that
+is missing makes a redacted text harder to read, a wrong one may reveal a name. So there are no host
+names here, no values of examples, and nothing that was taken from a real machine's text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ipsecwatch.recording.messages import literals
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the words between blanks."""
+    """Return the words of a text, which blanks separate."""
     return frozenset(text.split())
 
 
@@ -133,7 +133,7 @@ _PROSE: Final = """
     Information cookies REQUIRED Accepting ACCEPTING IGNORING half-open anonymous encrypt keysizemin
     keysizemax blocksize keydeflen
 """
-"""Words of messages that are written nowhere else here."""
+"""Words of messages that aren't in another table of the project."""
 
 _ALGORITHM: Final = words_of(
     """
@@ -143,13 +143,13 @@ _ALGORITHM: Final = words_of(
     aes cbc gcm ccm ctr hmac sha sha1 sha2 md5 modp dh ecp null camellia
     """
 )
-"""What names of algorithms are made of, between hyphens and underscores, beside numbers."""
+"""The parts of algorithms' names, which hyphens and underscores separate, besides numbers."""
 
 _ADDED: Final = words_of(
     "C A B c a SSH AUTH IDENTITY ML KEY SIG ENABLED DISABLED YES NO ESN SEQUENTIAL PARTIAL BIT PSS"
     " v1 KE AH"
 )
-"""What they are made of beside those."""
+"""Further parts, which alone don't make a word the name of an algorithm."""
 
 _NUMBERED: Final = re.compile(
     r"(?:AES|SHA|SHA2|MODP|DH|ECP|MD|CURVE|KEM|aes|sha|modp|dh|ecp|group)?\d{1,5}", re.ASCII
@@ -159,7 +159,7 @@ _TOKEN: Final = re.compile(r"[^\s\"'`(){}\[\]<>,;:=]+")
 
 
 def is_algorithm(word: str) -> bool:
-    """Return whether a word is the name of an algorithm, or of several with ``-`` and ``+``."""
+    """Return whether a word is the name of an algorithm, or several names joined by - or +."""
     if len(word) > 200:
         return False
     parts = _BREAKS.split(word)
@@ -168,11 +168,11 @@ def is_algorithm(word: str) -> bool:
 
 
 _NAMES: Final = frozenset({"main", "idle", "up"})
-"""Words that somebody may well be called, and that few unknown lines have."""
+"""Words that are likely names of people or machines, and rare in unknown lines: left out."""
 
 
 def _words() -> frozenset[str]:
-    """Return the words of all tables."""
+    """Return the words of _PROSE and of all tables of libreswan's texts, without _NAMES."""
     texts = [_PROSE, *literals(), *ROUTINGS, *log_lines.NOTIFICATIONS]
     texts += [w.text for s in state_table.STATE_TABLE for w in (*s.names, *s.stories)]
     texts += [w.text.removeprefix("STATE_") for s in state_table.STATE_TABLE for w in s.names]

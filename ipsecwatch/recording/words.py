@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Text that no grammar knows: of it stay libreswan's own words, unless one is somebody's name.
+"""Redact text that no grammar knows: only libreswan's own words stay, unless they are names.
 
-A private value is recognised by what it is (an address, a path, what stands in quotes), by having
-been met before, or by not being one of libreswan's words. A number stays only beside a word that
-says what it counts. What follows a word like ``user`` is private whatever it is.
+A private value is recognised by its form (an address, a path, text in quotes), because it was met
+before, or because it isn't one of libreswan's words. A number stays only beside a word that says
+what it counts. A word behind one like ``user`` is always private.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ NAMERS: Final = words_of(
     --xauthname --xauthpass
     """
 )
-"""Words behind which stands a name or a secret, whatever it looks like."""
+"""Words that are followed by a name or a secret, whatever it looks like."""
 
 _UNITS: Final = words_of(
     "second seconds secs usecs ms bytes octets packets bits retransmits retransmit"
 )
-"""Words behind a number that say what it counts."""
+"""Words after a number that say what it counts."""
 
 _COUNTED: Final = words_of(
     """
@@ -52,7 +52,7 @@ _PIECE: Final = re.compile(
     r"|(?P<gap>[\s(){}\[\]<>,;|]+)"
 )
 _THEIRS: Final = re.compile(r"\.\.\.(?:%[a-z]|[\da-fA-F]{0,4}[.:][\da-fA-F.:])", re.ASCII)
-"""The other end of a connection, behind our identity; no ellipsis."""
+"""The beginning of the other end of a connection, behind our identity; not an ellipsis."""
 _DN: Final = re.compile(
     r"(?:CN|OU|O|C|L|ST|SN|E|DC|UID|GN|T|D|emailAddress|serialNumber|street|STREET)=", re.ASCII
 )
@@ -69,19 +69,20 @@ _END: Final = re.compile(r"[.!?:]{1,4}$")
 
 
 class _Reader:
-    """Reads one text from its beginning to its end."""
+    """Redacts one text, word by word."""
 
     def __init__(self, text: str, known: Placeholders) -> None:
         self._text = text
         self._known = known
         self._out: list[str] = []
         self._before = ""
-        """The last word, as it was."""
+        """The last word, before it was redacted."""
         self._earlier = ""
         """The one before it."""
         self._was_address = False
 
     def read(self) -> str:
+        """Return the whole text redacted."""
         at = 0
         while at < len(self._text):
             m = _PIECE.match(self._text, at)
@@ -91,7 +92,7 @@ class _Reader:
                 self._out.append(m[0])
             elif m.lastgroup == "quoted":
                 self._put(quoted(m[0], self._known))
-            elif m.lastgroup == "dump":  # bytes one by one would show which are alike
+            elif m.lastgroup == "dump":  # byte by byte, it would be visible which are equal
                 self._put(value(m[0], self._known))
             elif m.lastgroup == "quote":
                 at = self._single(m.start())
@@ -106,7 +107,10 @@ class _Reader:
         self._earlier, self._before, self._was_address = self._before, word, is_address
 
     def _single(self, at: int) -> int:
-        """Replace what stands in single quotes: all up to the last one, as it may contain some."""
+        """Redact text in single quotes that begins at ``at``. Return the index behind it.
+
+        It ends at the last single quote, since it may contain some. An apostrophe stays.
+        """
         text = self._text
         if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
             self._out.append("'")
@@ -118,11 +122,15 @@ class _Reader:
         return close + 1 if close > at else len(text)
 
     def _distinguished(self, at: int) -> int:
-        """Replace a DN, and all behind it: nothing shows where it ends."""
+        """Redact a DN that begins at ``at``, and all behind it. Return the index of the end.
+
+        Nothing shows where a DN ends.
+        """
         self._put(self._known.get(Kind.DN, self._text[at:].rstrip()))
         return len(self._text)
 
     def _word(self, word: str, at: int) -> None:
+        """Redact one word, or keep it if it is libreswan's; ``at`` is the index behind it."""
         core = word.rstrip(":.")
         found = addresses.address(core, self._known)
         if found is not None:
@@ -137,7 +145,7 @@ class _Reader:
             self._put(self._hidden(word), word.rstrip(":="))
 
     def _stays(self, word: str, at: int) -> bool:
-        """Return whether a word is libreswan's as a whole."""
+        """Return whether a word is libreswan's own, or a number that is known to be public."""
         if self._before in NAMERS:
             return False
         if _SERIAL.fullmatch(word):
@@ -163,7 +171,7 @@ class _Reader:
         )
 
     def _hidden(self, word: str) -> str:
-        """Redact a word, or the parts of one that are private."""
+        """Return a word redacted: as a whole, or only its parts that are private."""
         if self._before in NAMERS or "://" in word:
             return value(word, self._known)
         known = self._known.known(word)
@@ -174,7 +182,7 @@ class _Reader:
         return self._parts(word)
 
     def _parts(self, word: str) -> str:
-        """Redact ``key=value``, ``a:b`` or ``a+b`` part by part."""
+        """Return ``key=value``, ``a:b`` or ``a+b`` with those parts redacted that are private."""
         out = []
         proposal = _PROPOSAL.match(word)
         if proposal:
@@ -183,7 +191,7 @@ class _Reader:
         before, secret, named = "", False, False
         for part in _SPLIT.split(word):
             if part in (":", "=", "+"):
-                if part != "+":  # what is behind a key stays its value, whatever is in it
+                if part != "+":  # all that follows a key is its value
                     secret |= before in NAMERS or (part == "=" and before in SETTINGS)
                     named = before == "name"
                 out.append(part)
@@ -201,7 +209,10 @@ _PROPOSAL: Final = re.compile(r"\d{1,3}(?=:(?:IKE|ESP|AH)\b)", re.ASCII)
 
 
 def _is_port(word: str, text: str, at: int) -> bool:
-    """Return whether this is the port of an address in brackets, or a protocol behind ports."""
+    """Return whether a word is a port behind an address, or a protocol behind ports.
+
+    ``at`` is the index behind the word.
+    """
     last = text[at : at + 1] == "]"
     return bool(_PORT.fullmatch(word)) or (last and word.isdigit() and len(word) < 4)
 
@@ -215,7 +226,7 @@ _FOLLOWS: Final = re.compile(r" ([A-Za-z]{1,20})\b")
 
 
 def is_own(word: str, known: Placeholders) -> bool:
-    """Return whether a word is one of libreswan's, and nobody's name."""
+    """Return whether a word is one of libreswan's, and no private value that was met before."""
     end = _END.search(word, max(0, len(word) - 4))
     core = word[: end.start()] if end else word
     if not core:
@@ -228,7 +239,7 @@ def is_own(word: str, known: Placeholders) -> bool:
 
 
 def quoted(text: str, known: Placeholders) -> str:
-    """Redact ``"…"``: a connection's name, or a path."""
+    """Return ``"…"`` with the text redacted: a connection's name, or another private value."""
     closed = len(text) > 1 and text.endswith('"')
     inside = text[1:-1] if closed else text[1:]
     if inside.startswith("/") or " " in inside or "://" in inside:
@@ -242,7 +253,7 @@ _PAIR: Final = re.compile(r"\d{1,9}x\d{1,9}", re.ASCII)
 
 
 def connection(name: str, known: Placeholders) -> str:
-    """Return another name for a connection; what leftsubnets= and groups append keeps its form."""
+    """Return a placeholder for a connection's name; what leftsubnets= and groups append stays."""
     base, slash, pair = name.rpartition("/")
     if not (slash and _PAIR.fullmatch(pair)):
         base, slash, pair = name, "", ""
@@ -254,7 +265,7 @@ def connection(name: str, known: Placeholders) -> str:
 
 
 def value(text: str, known: Placeholders) -> str:
-    """Replace a private value of which nothing is known but its form."""
+    """Return a placeholder for a private value, of a kind that is guessed by its form."""
     core = text.strip()
     if not core:
         return text
@@ -263,6 +274,7 @@ def value(text: str, known: Placeholders) -> str:
 
 
 def _value(text: str, known: Placeholders) -> str:
+    """Return a placeholder for a private value without blanks around it."""
     met = known.known(text)
     if met is not None:
         return met
@@ -278,7 +290,7 @@ def _value(text: str, known: Placeholders) -> str:
 
 
 def _kind(text: str) -> Kind:
-    """Return what kind a value is, guessed by its form."""
+    """Return the kind of a value, guessed by its form."""
     if "://" in text:
         return Kind.URI
     if text.startswith(("/", "~/", "./")):
@@ -297,5 +309,5 @@ def _kind(text: str) -> Kind:
 
 
 def read(text: str, known: Placeholders) -> str:
-    """Redact text that no grammar knows."""
+    """Return a text that no grammar knows redacted."""
     return _Reader(text, known).read()
