@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Write the hashes into packaging/constraints.txt, for the versions that it names.
+"""Write the hashes of wheels into packaging/constraints.txt, for the versions in it.
 
     .venv/bin/python packaging/hashes.py
 
-To change a version, change it there and run this. Every wheel that pip would take on the Pythons
-and machines below is fetched and hashed here; what the index says of its hash isn't asked.
+To change a version, change it there and run this. Every wheel that pip would choose on the Pythons
+and machines below is downloaded and hashed here; the index's own hashes aren't used.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from pathlib import Path
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 PYTHONS = ("3.11", "3.12", "3.13")
 MACHINES = ("x86_64", "aarch64")
-"""packaging/dev names them, too."""
+"""Also named in packaging/dev."""
 LIBCS = ("manylinux2014", "manylinux_2_28", "manylinux_2_31", "manylinux_2_34", "manylinux_2_36")
-"""What a wheel may want: the glibc of Debian 12 at most."""
+"""The platforms that a wheel may require: at most the glibc of Debian 12."""
 PIN = re.compile(r"^([\w.-]+==[^\s\\]+).*\n(?:    --hash.*\n)*", re.MULTILINE)
 
 
 def fetch(pins: list[str], python: str, machine: str, folder: str) -> None:
-    """Fetch the wheels of all pins for one Python on one machine."""
+    """Download into ``folder`` the wheels of all pins, for one Python on one machine."""
     platforms = [f"--platform={libc}_{machine}" for libc in LIBCS]
     command = [
         sys.executable,
@@ -45,7 +45,7 @@ def fetch(pins: list[str], python: str, machine: str, folder: str) -> None:
 
 
 def key(name: str) -> str:
-    """Return a distribution's name as it is compared."""
+    """Return a distribution's name in its normalized form, for comparison."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -59,7 +59,7 @@ def hashes(folder: Path) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Fetch, hash and write."""
+    """Download all wheels, and write their hashes into the file."""
     text = CONSTRAINTS.read_text(encoding="utf-8")
     pins = PIN.findall(text)
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,7 @@ ANNOUNCED = {"true": "", "const": ", never changes", "false": ", not announced"}
 
 
 def parse(interface: str) -> ET.Element:
-    """Read an interface's file, comments included."""
+    """Return the ``interface`` element of an interface's XML file, with its comments."""
     parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))  # noqa: S314 - our own file
     root = ET.parse(FILES / f"{interface}.xml", parser).getroot()  # noqa: S314
     found = root.find("interface")
@@ -31,7 +31,7 @@ def parse(interface: str) -> ET.Element:
 
 
 def described(interface: ET.Element) -> list[tuple[ET.Element, str]]:
-    """Pair each member with the comment before it."""
+    """Return each member of an interface with the comment before it."""
     members, comment = [], ""
     for element in interface:
         if element.tag is ET.Comment:
@@ -42,7 +42,7 @@ def described(interface: ET.Element) -> list[tuple[ET.Element, str]]:
 
 
 def signature(member: ET.Element) -> str:
-    """Write a member as people read it."""
+    """Return a member's name and types in a short form for people, in backquotes."""
     name = member.attrib["name"]
     if member.tag == "property":
         emits = [a.attrib["value"] for a in member.iter("annotation") if a.attrib["name"] == EMITS]
@@ -53,27 +53,27 @@ def signature(member: ET.Element) -> str:
 
 
 def arguments(member: ET.Element, other: str) -> str:
-    """List the arguments of a member but those of the other direction."""
+    """Return a member's arguments as text, without those of the direction ``other``."""
     found = [a for a in member.iter("arg") if a.attrib.get("direction") != other]
     return ", ".join(f"{a.attrib['type']} {a.attrib['name']}" for a in found)
 
 
 def explained(comment: str) -> str:
-    """Take what a comment says of a member, without its name and its arguments."""
+    """Return the explanation in a member's comment, without its name and arguments."""
     text = re.sub(r"\A\w+:\s*", "", comment)
     text = re.sub(r"^@\w+:.*\n(?:[ ]{2,}.*\n)*", "", text, flags=re.MULTILINE)
     return text.strip()
 
 
 def sentence(text: str) -> str:
-    """Take the first sentence, on one line."""
+    """Return the first sentence of a text, on one line."""
     line = " ".join(text.split("\n\n")[0].split())
     end = re.search(r"[.:](?= [A-Z]|$)", line)
     return line[: end.start()] if end else line
 
 
 def brief(interface: str) -> str:
-    """Write an interface as a table."""
+    """Return an interface's members as a Markdown table."""
     rows = [f"| `{interface}` | |", "|---|---|"]
     for member, comment in described(parse(interface)):
         said = sentence(explained(comment)).replace("|", "\\|")
@@ -82,7 +82,7 @@ def brief(interface: str) -> str:
 
 
 def whole(interface: str) -> str:
-    """Write all that is said of an interface."""
+    """Return an interface's members in Markdown, each with its whole explanation."""
     parts = [f"## {interface}"]
     for member, comment in described(parse(interface)):
         said = textwrap.indent(explained(comment), "    ")
@@ -91,7 +91,7 @@ def whole(interface: str) -> str:
 
 
 def main() -> None:
-    """Print what the command line asks for."""
+    """Print the reference, whole or brief as the command line says."""
     write = brief if "--brief" in sys.argv[1:] else whole
     print("\n\n".join(write(interface) for interface in INTERFACES))
 

@@ -24,7 +24,7 @@ SCRIPTS = {
 
 
 def main() -> None:
-    """Write all scripts."""
+    """Write the scripts for all shells below the directory that the command line names."""
     directory = sys.argv[1] if len(sys.argv) == 2 else "-"
     if directory.startswith("-"):
         sys.exit(__doc__)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can be typed behind each verb, from the parsers that read it."""
+"""The arguments of each verb, for the completions, from the parsers that read them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Value(Enum):
-    """What an argument may be."""
+    """The kind of an argument's value."""
 
     NONE = auto()
-    """An option that takes nothing."""
+    """An option without a value."""
     ANY = auto()
     """A number or a text: there is nothing to offer."""
     CHOICE = auto()
     """One of some words."""
     LIST = auto()
-    """Some of them, with commas between."""
+    """Several of some words, with commas between."""
     FILE = auto()
     TUNNEL = auto()
     WORD = auto()
@@ -37,13 +37,13 @@ class Value(Enum):
 
 @dataclass(frozen=True)
 class Argument:
-    """One option, or what stands without one."""
+    """One option, or one positional argument, of a verb."""
 
     flags: tuple[str, ...]
-    """None for what stands without an option."""
+    """Empty for a positional argument."""
     value: Value
     words: tuple[str, ...]
-    """Where it is one of some."""
+    """The words of a CHOICE or LIST."""
     label: str
     help: str
     many: bool
@@ -55,16 +55,16 @@ VALUES = {
     "NAME": Value.TUNNEL, "FILE": Value.FILE, "F": Value.FILE, "IN": Value.FILE, "OUT": Value.FILE,
     "FILE|WORD|NAME": Value.WORD, "file": Value.FILE, "recording": Value.FILE,
 }  # fmt: skip
-"""What stands for a value in the help, and what it is; all else is ANY."""
+"""The kinds of values by their names in the help; all others are ANY."""
 
 
 def arguments(verb: str) -> list[Argument]:
-    """List what can stand behind a verb."""
+    """Return the options and positional arguments of a verb."""
     return list(_arguments(parser_of(verb)))
 
 
 def words() -> list[str]:
-    """List all words that ``explain`` knows."""
+    """Return all words that ``explain`` knows, except those with blanks or special characters."""
     return sorted(w for w in lookup.known_words().values() if re.fullmatch(r"[\w-]+", w))
 
 

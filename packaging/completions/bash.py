@@ -65,7 +65,7 @@ complete -F _ipsecwatch ipsecwatch
 
 
 def script() -> str:
-    """Write the script."""
+    """Return the completion script for bash."""
     lines = [
         "    if ((COMP_CWORD == 1)); then",
         f"        _ipsecwatch_offer {' '.join([*VERBS, '--help', '--version'])}",

@@ -35,7 +35,7 @@ complete -c ipsecwatch -n __ipsecwatch_no_verb -l version -d 'show the version'
 
 
 def script() -> str:
-    """Write the script."""
+    """Return the completion script for fish."""
     lines = [
         f"complete -c ipsecwatch -n __ipsecwatch_no_verb -a {verb} -d {_quoted(does)}"
         for verb, does in VERBS.items()

@@ -26,7 +26,7 @@ _ipsecwatch_tunnels() {
 
 
 def script() -> str:
-    """Write the script."""
+    """Return the completion script for zsh."""
     verbs = "\n".join(f"        {_quoted(f'{verb}:{does}')}" for verb, does in VERBS.items())
     cases = "\n".join(line for verb in VERBS for line in _case(verb))
     return f"""{HEAD}_ipsecwatch_words() {{

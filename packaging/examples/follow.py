@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Print how each IPsec tunnel is and every change of it, with none left out. Needs dbus-fast."""
+"""Print the state of each IPsec tunnel, then every change, without a gap. Needs dbus-fast."""
 
 import asyncio
 import random

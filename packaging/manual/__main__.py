@@ -26,7 +26,7 @@ PAGES = {
 
 
 def main() -> None:
-    """Write all pages."""
+    """Write all pages below the directory that the command line names."""
     directory = sys.argv[1] if len(sys.argv) == 2 else "-"
     if directory.startswith("-"):
         sys.exit(__doc__)

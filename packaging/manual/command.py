@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page of the command, from the parsers that read its arguments."""
+"""Make the manual page of the command, ipsecwatch(1), from the parsers of its arguments."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ OTHERS = (
 
 
 def page() -> str:
-    """Write ipsecwatch(1)."""
+    """Return the page ipsecwatch(1)."""
     plugin = ", ".join(f"{level:d} {level.name}" for level in Level)
     return "\n".join([
         roff.title("ipsecwatch", 1, __version__, "watch libreswan IPsec tunnels"),
@@ -78,7 +78,7 @@ def page() -> str:
 
 
 def states() -> dict[str, str]:
-    """Find each state with its meaning in the comment of the property that has it."""
+    """Return the meaning of each state, from the comment of the State property in the XML."""
     text = (FILES / "org.ipsecwatch1.Tunnel.xml").read_text(encoding="utf-8")
     lines = text.split("        State: ", 1)[1].split("-->", 1)[0].split("\n")
     rows = [line.split(None, 1) for line in lines if line.startswith(" " * 10)]
@@ -86,7 +86,7 @@ def states() -> dict[str, str]:
 
 
 def verb(name: str, does: str) -> str:
-    """Describe a verb and its options."""
+    """Return the description of a verb and its options; ``does`` is its line in the help."""
     parser = parser_of(name)
     usage = " ".join(parser.format_usage().split()).removeprefix("usage: ipsecwatch ")
     told = list(options(parser))
@@ -95,7 +95,10 @@ def verb(name: str, does: str) -> str:
 
 
 def options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Describe arguments as argparse's own help does; there is no public way to its parts."""
+    """Yield a description of each argument of a parser, worded as in argparse's own help.
+
+    argparse has no public functions for that.
+    """
     formatter = argparse.HelpFormatter("ipsecwatch")
     for action in parser._actions:  # noqa: SLF001
         listed = isinstance(action, argparse._SubParsersAction)  # noqa: SLF001
@@ -110,7 +113,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def examples() -> Iterator[str]:
-    """Show what each verb's help shows."""
+    """Yield the examples of each verb's help."""
     for name in VERBS:
         for command, does in getattr(parser_of(name), "examples", ()):
             yield roff.paragraph(sentence(does).rstrip(".") + ":")
@@ -118,6 +121,6 @@ def examples() -> Iterator[str]:
 
 
 def sentence(text: str) -> str:
-    """Begin with a capital letter and end with a full stop."""
+    """Return a text as a sentence: with a capital letter and a full stop."""
     text = " ".join(text.split())
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")

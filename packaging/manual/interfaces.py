@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page of the D-Bus interfaces, from the commented XML that is their source."""
+"""Make the manual page of the D-Bus interfaces, org.ipsecwatch1(5), from their commented XML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADINGS = {"method": "Methods", "signal": "Signals", "property": "Properties"}
 
 
 def page() -> str:
-    """Write org.ipsecwatch1(5)."""
+    """Return the page org.ipsecwatch1(5)."""
     return "\n".join([
         roff.title("org.ipsecwatch1", 5, __version__, "D-Bus interface of ipsecwatch"),
         roff.section(
@@ -44,7 +44,7 @@ def page() -> str:
 
 
 def interface(name: str) -> str:
-    """Describe one interface and its members, by kind."""
+    """Return the section about one interface, with its methods, signals and properties."""
     members = reference.described(reference.parse(name))
     parts = [roff.blocks(introduction(name))]
     for kind, heading in HEADINGS.items():
@@ -55,7 +55,7 @@ def interface(name: str) -> str:
 
 
 def introduction(name: str) -> str:
-    """Find the comment above an interface, without its first words, which are its name."""
+    """Return the comment above an interface in its XML, without the name at its beginning."""
     parser = ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))  # noqa: S314 - our own file
     root = ET.parse(reference.FILES / f"{name}.xml", parser).getroot()  # noqa: S314
     above = [e.text or "" for e in root if e.tag is ET.Comment]
@@ -64,7 +64,7 @@ def introduction(name: str) -> str:
 
 
 def member(element: ET.Element, comment: str) -> str:
-    """Describe a method, signal or property, and its arguments."""
+    """Return the description of a method, signal or property, and of its arguments."""
     arguments = re.findall(r"^@(\w+): (.*\n?(?:[ ]{2,}.*\n?)*)", comment, re.MULTILINE)
     parts = [roff.listed(dict(arguments))] if arguments else []
     return "\n".join([

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As much of roff's man macros (man(7)) as the manual pages need."""
+"""Functions that return text in roff's man macros (man(7)), as the manual pages need them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECTIONS = {1: "User Commands", 5: "File Formats", 8: "System Administration"}
 
 
 def escape(text: str) -> str:
-    """Make text safe for roff: what begins a line, hyphens, and all that isn't ASCII."""
+    """Return text escaped for roff: a dot at its beginning, hyphens, quotes, and non-ASCII."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     text = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
     return "\\&" + text if text.startswith(".") else text
@@ -25,14 +25,14 @@ CHANGES = Path(__file__).parents[1] / "rpm/ipsecwatch.spec"
 
 
 def title(name: str, section: int, version: str, what: str) -> str:
-    """Begin a page: its name, and what it is about in a line."""
+    """Return the beginning of a page: its title line, and its name with a short description."""
     head = f".TH {escape(name.upper())} {section} {released()}"
     head += f' "ipsecwatch {version}" "{SECTIONS[section]}"'
     return f'.\\" SPDX-License-Identifier: MIT\n{head}\n.SH NAME\n{escape(f"{name} - {what}")}'
 
 
 def released() -> str:
-    """Find the date of this version: the newest in the package's list of changes."""
+    """Return the date of this version: the newest one in the RPM package's changelog."""
     found = re.search(
         r"^%changelog\n\* \w+ (\w+ \d+ \d+) ", CHANGES.read_text("utf-8"), re.MULTILINE
     )
@@ -41,27 +41,27 @@ def released() -> str:
 
 
 def section(name: str, *parts: str) -> str:
-    """Write a section. A name with a capital letter stays as it is written."""
+    """Return a section. Its name is put in capitals, unless it contains one."""
     return _headed(f".SH {escape(name.upper() if name.islower() else name)}", parts)
 
 
 def subsection(name: str, *parts: str) -> str:
-    """Write a part of a section."""
+    """Return a subsection."""
     return _headed(f".SS {escape(name)}", parts)
 
 
 def _headed(heading: str, parts: Iterable[str]) -> str:
-    # What follows a heading is a paragraph as it is.
+    # A heading begins a paragraph, so the first part needs no macro for one.
     return heading + "\n" + "\n".join(parts).removeprefix(".PP\n")
 
 
 def paragraph(text: str) -> str:
-    """Write a paragraph. ``words`` are bold; line ends are blanks."""
+    """Return a paragraph. Words in double backquotes become bold, line ends become blanks."""
     return f".PP\n{inline(text)}"
 
 
 def inline(text: str) -> str:
-    """Write running text, a sentence a line, and ``words`` in bold."""
+    """Return running text, one sentence a line. Words in double backquotes become bold."""
     flat = " ".join(text.split())
     return "\n".join(_bold(line) for line in re.split(r"(?<=[.:;]) (?=[A-Z(])", flat))
 
@@ -74,27 +74,27 @@ def _bold(text: str) -> str:
 
 
 def tagged(tag: str, *parts: str) -> str:
-    """Write what belongs to a bold word or two, indented below it."""
+    """Return a paragraph with a bold tag, and below it, indented, the parts."""
     return "\n".join([".TP", f"\\fB{escape(tag)}\\fR", *parts])
 
 
 def listed(rows: Mapping[str, str]) -> str:
-    """Write words with what each means."""
+    """Return a list of words, each with its meaning."""
     return "\n".join(tagged(word, inline(meaning)) for word, meaning in rows.items())
 
 
 def verbatim(text: str) -> str:
-    """Write lines as they are."""
+    """Return lines that roff doesn't fill: they stay as they are."""
     return "\n".join([".PP", ".RS 4", ".nf", *(map(escape, text.split("\n"))), ".fi", ".RE"])
 
 
 def indented(*parts: str) -> str:
-    """Indent what belongs to the paragraph before."""
+    """Return parts indented, as they belong to the paragraph before."""
     return "\n".join([".RS", *parts, ".RE"]).replace(".RS\n.PP\n", ".RS\n")
 
 
 def blocks(text: str) -> str:
-    """Write a text of several paragraphs; what is indented in it stays as it is."""
+    """Return a text of several paragraphs; those that are indented become verbatim()."""
     found = []
     for part in re.split(r"\n{2,}", text.strip("\n")):
         if part.startswith("  "):
@@ -107,7 +107,7 @@ def blocks(text: str) -> str:
 
 
 def see_also(*pages: str) -> str:
-    """Name other pages, each as ``name(section)``."""
+    """Return the section "see also"; ``pages`` are of the form ``name(section)``."""
     refs = [re.fullmatch(r"(.+)\((\d)\)", page) for page in sorted(pages, key=_by_section)]
     lines = [f".BR {escape(r[1])} ({r[2]})" for r in refs if r]
     return section("see also", " ,\n".join(lines))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page of the service, from its journal catalog and the files that come with it."""
+"""Make the manual page of the service, ipsecwatch(8), from its journal catalog and its files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ EXAMPLES = {
 
 
 def page() -> str:
-    """Write ipsecwatch(8)."""
+    """Return the page ipsecwatch(8)."""
     started = roff.paragraph("``/usr/bin/ipsecwatch daemon``")
     return "\n".join([
         roff.title("ipsecwatch", 8, __version__, "service that watches libreswan IPsec tunnels"),
@@ -94,7 +94,7 @@ def page() -> str:
 
 
 def units() -> dict[str, str]:
-    """List the units of the system, each with its own description."""
+    """Return the description of each system unit, by the unit's name."""
     found = {}
     for file in sorted((TOP / "systemd").glob("*.service")):
         text = file.read_text(encoding="utf-8")
@@ -105,14 +105,14 @@ def units() -> dict[str, str]:
 
 
 def entries() -> dict[str, str]:
-    """List the kinds of entries: their ids, and what the catalog says of each in a line."""
+    """Return the message id of each kind of journal entry, with its subject in the catalog."""
     text = (TOP / "systemd/ipsecwatch.catalog").read_text(encoding="utf-8")
     found = re.findall(r"^-- ([0-9a-f]{32})\nSubject: (.+)$", text, re.MULTILINE)
     return {id_: re.sub(r"@IPSECWATCH_(\w+)@", r"\1", subject) + "." for id_, subject in found}
 
 
 def example(what: str, commands: str) -> str:
-    """Show commands, or those that the comment of a file gives."""
+    """Return an example: commands, or the commands in a file's comment if it names a file."""
     file = TOP / commands
     if file.is_file():
         found = re.search(r"(?:^(?:#   |    )\S.*\n)+", file.read_text("utf-8"), re.MULTILINE)

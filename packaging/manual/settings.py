@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The pages of the settings files, from the classes that read them."""
+"""Make the manual pages of the settings files, from the classes of the settings."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def service() -> str:
-    """Write ipsecwatch.toml(5)."""
+    """Return the page ipsecwatch.toml(5)."""
     file = config.SERVICE_FILE
     what = "settings of the service that watches IPsec tunnels"
     return "\n".join([
@@ -82,7 +82,7 @@ def service() -> str:
 
 
 def agent() -> str:
-    """Write ipsecwatch-agent.toml(5)."""
+    """Return the page ipsecwatch-agent.toml(5)."""
     what = "settings of the desktop notifications about IPsec tunnels"
     return "\n".join(
         [
@@ -97,7 +97,7 @@ def agent() -> str:
 
 
 def keys(kind: type[Settings | AgentSettings]) -> str:
-    """Describe each key: what it is for, its type, bounds and default."""
+    """Return the description of each key: its meaning, type, bounds and default."""
     meanings = docstrings(kind)
     return "\n".join(
         roff.tagged(f.name, roff.inline(meanings[f.name]), ".br", roff.inline(values(f)))
@@ -106,7 +106,7 @@ def keys(kind: type[Settings | AgentSettings]) -> str:
 
 
 def values(field: Field[Any]) -> str:
-    """Say what a key may be, and what it is without a file."""
+    """Return which values a key may have, and its default, in a sentence."""
     default, bounds = field.default, field.metadata
     if isinstance(default, tuple):
         tables = "tuple[tuple[" in str(field.type)
@@ -120,14 +120,14 @@ def values(field: Field[Any]) -> str:
 
 
 def toml(value: object) -> str:
-    """Write a value as TOML."""
+    """Return a value in TOML's form."""
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def docstrings(kind: type) -> dict[str, str]:
-    """Find what stands below each field of a class, or of one that it extends."""
+    """Return the docstring below each field of a class and of its base classes, by field."""
     found: dict[str, str] = {}
     for each in reversed(kind.__mro__[:-1]):
         [tree] = ast.parse(inspect.getsource(each)).body

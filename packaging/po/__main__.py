@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Write all translations below a folder, as gettext reads them: LANGUAGE/LC_MESSAGES/ipsecwatch.mo.
+"""Write all translations below a folder, for gettext: LANGUAGE/LC_MESSAGES/ipsecwatch.mo.
 
 python packaging/po FOLDER
 """

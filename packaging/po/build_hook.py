@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Has hatch put the translations into a wheel, and beside the code for ``pip install -e``."""
+"""A build hook for hatch that adds the translations to a wheel, or to an editable install."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from catalog import write_all
 
 
 class Translations(BuildHookInterface):
-    """Compiles them: only their source is in the tree."""
+    """Compiles the translations at each build, since only their sources are in the repository."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add them to what is built."""
+        """Compile the translations and add them to the wheel.
+
+        For ``pip install -e`` they are written beside the code instead.
+        """
         if version == "editable":
             write_all(Path(self.root, "ipsecwatch", "locale"))
             return
@@ -29,6 +32,6 @@ class Translations(BuildHookInterface):
             build_data["force_include"][str(path)] = str(inside)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Take away what was only for the wheel."""
+        """Remove the temporary files that were made for a wheel."""
         if version != "editable":
             self._folder.cleanup()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Reads the translations here, and writes them in GNU gettext's binary form.
+"""Read the translations in this folder, and write them in GNU gettext's binary form.
 
-As msgfmt does, which isn't everywhere where this is built. Of a .po file's syntax it knows what
-ours have: msgid, msgid_plural, msgstr and msgstr[N] of one or more quoted lines, and comments.
+msgfmt does the same, but isn't installed everywhere where this is built. Only the syntax of our own
+.po files is known: msgid, msgid_plural, msgstr and msgstr[N] with one or more quoted lines, and
+comments.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Message:
 
 
 def read(path: Path) -> list[Message]:
-    """Read a .po file. Raise ValueError, with the line, where that can't be understood."""
+    """Return the messages of a .po file. Raise ValueError, with the line, for other syntax."""
     messages: list[Message] = []
     keyword = ""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
@@ -54,7 +55,7 @@ def read(path: Path) -> list[Message]:
 
 
 def binary(messages: list[Message]) -> bytes:
-    """Return what a .mo file has: two tables of lengths and offsets, then the texts, by msgid."""
+    """Return the content of a .mo file: two tables of lengths and offsets, then the texts."""
     pairs = sorted(
         ("\0".join(filter(None, (m.text, m.plural))).encode(), "\0".join(m.forms).encode())
         for m in messages
@@ -75,7 +76,7 @@ def binary(messages: list[Message]) -> bytes:
 
 
 def write_all(folder: Path) -> list[Path]:
-    """Write each language's file below a folder; return their paths."""
+    """Write each language's .mo file below a folder. Return the files' paths."""
     written = []
     for source in sorted(HERE.glob("*.po")):
         path = folder / source.stem / "LC_MESSAGES" / f"{DOMAIN}.mo"

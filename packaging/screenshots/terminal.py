@@ -39,7 +39,7 @@ _SGR: Final = re.compile(r"\x1b\[(\d+)m(.*?)\x1b\[0m")
 
 
 def run(arguments: list[str], environment: dict[str, str]) -> str:
-    """Return what a command writes on a terminal."""
+    """Return the output of an ipsecwatch command on a terminal, with its colours."""
     ours, theirs = pty.openpty()
     os.set_blocking(ours, False)
     command = [sys.executable, "-m", "ipsecwatch", *arguments]
@@ -55,7 +55,7 @@ def run(arguments: list[str], environment: dict[str, str]) -> str:
 
 
 def output() -> str:
-    """Play the demo up to the moment, and return commands with what they say."""
+    """Run the demo up to SECOND, and return the SHOWN commands with their output."""
     with tempfile.TemporaryDirectory() as folder:
         demo = subprocess.Popen(
             [sys.executable, "-m", "ipsecwatch", "demo", "--speed", "1"],
@@ -71,7 +71,7 @@ def output() -> str:
 
 
 def picture(text: str) -> str:
-    """Draw lines with colours as SVG."""
+    """Return an SVG picture of lines with colours."""
     lines = text.rstrip("\n").split("\n")
     wide, high = (COLUMNS + 4) * CELL[0], (len(lines) + 2) * CELL[1]
     rows = [_row(line, 2 * CELL[0], (n + 1.8) * CELL[1]) for n, line in enumerate(lines)]
@@ -84,7 +84,7 @@ def picture(text: str) -> str:
 
 
 def _row(line: str, x: float, y: float) -> str:
-    """Draw one line: each piece at its own column, whatever the font's widths are."""
+    """Return one line as SVG text, with each piece at its column whatever the font's width is."""
     pieces, at, column = [], 0, 0
     for m in [*_SGR.finditer(line), None]:
         plain = line[at : m.start() if m else len(line)]
