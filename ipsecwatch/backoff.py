@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pauses between attempts that fail, from a list whose last pause is repeated."""
+"""Pauses between failed attempts, from a list whose last pause is repeated."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Checks of the type and range of values that were read from JSON.
+"""Check the types and ranges of values that were read from JSON.
 
 A check is a function that returns a value with its type, or raises JsonError. The functions here
 make checks and combine them; an error says where in the data the wrong value is. Pure.
@@ -192,7 +192,7 @@ def _list(value: object) -> list[Any]:
 
 
 def _inside(where: str, check: Check[T], value: object) -> T:
-    """Check the part ``where`` of a value, and add that to the place of an error."""
+    """Return the part ``where`` of a value, checked. Its JsonError also names that part."""
     try:
         return check(value)
     except JsonError as e:

@@ -46,7 +46,7 @@ for when no unit is known to (NetworkManager or a container may have started plu
 
 
 def advice_about_pluto(reason: Reason, unit: str) -> str:
-    """Return the advice for a reason in _BY_UNIT. ``unit`` runs pluto; "": none is known to."""
+    """Return the advice for a reason of _BY_UNIT. ``unit``: the unit that runs pluto; "": none."""
     named, unnamed = _BY_UNIT[reason]
     return named.format(unit.removesuffix(".service")) if unit else unnamed
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What pluto printed, as data: reports of its status, lines of its log, and the polls of it.
+"""Data types for what pluto printed: reports of its status, lines of its log, and polls.
 
-Names are kept as pluto printed them, undecodable bytes as surrogate escapes, so that two different
-names can never become one; sanitize.clean() makes them fit to be shown.
+Names are kept as pluto printed them, with undecodable bytes as surrogate escapes, so that two
+different names never become equal. sanitize.clean() escapes them for people.
 """
 
 from __future__ import annotations
@@ -84,14 +84,14 @@ class SaState:
 
     @property
     def established(self) -> bool:
-        """Whether this SA is in use: both directions, all exchanges done."""
+        """Whether the negotiation of this SA is finished, so that it is in use."""
         return self.stage is Stage.ESTABLISHED
 
     def timer(self, name: str) -> Timer | None:
         """Return the first timer of this name, or None.
 
-        ``name`` is as libreswan has printed it since 4.5 ("RETRANSMIT"); earlier releases begin it
-        with more words.
+        ``name`` is as libreswan has printed it since 4.5 ("RETRANSMIT"). In earlier releases a
+        timer's name has a prefix, so only its end is compared.
         """
         for timer in self.timers:
             if timer.name.endswith(name):
@@ -117,7 +117,7 @@ class SaLine:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A Child SA that can't be negotiated before the IKE SA ``serial`` is established."""
+    """A Child SA that will be negotiated once the IKE SA ``serial`` is established."""
 
     serial: int
     name: str
@@ -254,7 +254,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """How much of each part is in a report. Only in a WHOLE part does absence prove anything."""
+    """How much of each part is in a report. What a WHOLE part doesn't list doesn't exist."""
 
     connections: Extent = Extent.ABSENT
     policies: Extent = Extent.ABSENT
@@ -277,7 +277,7 @@ class Report:
     """What one answer of pluto contains.
 
     ``complete``: the whole answer to ``command`` is there and doesn't contradict itself. If it is
-    false, ``why`` says what is wrong, and that something is absent proves nothing.
+    false, ``why`` says what is wrong, and what isn't listed may exist all the same.
     """
 
     command: str | None = None

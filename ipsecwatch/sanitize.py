@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Cleaning and escaping of text that a peer may have chosen.
+"""Clean and escape text that a peer may have chosen, before people see it.
 
 Peers choose identities, XAUTH user names, banners and leases. Such text is cleaned once, before it
 becomes part of what is shown, and escaped again at each output for what is special there.
@@ -54,12 +54,15 @@ def _visible(c: str) -> str:
 
 
 def escape_markup(text: str) -> str:
-    """Escape text for a notification's body, which is HTML (Desktop Notifications 1.2, Markup)."""
+    """Return text escaped for a notification's body, which is markup like HTML.
+
+    Source: Desktop Notifications 1.2, "Markup".
+    """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def path_element(name: str) -> str:
-    """Encode a name as one element of a D-Bus object path, as sd_bus_path_encode(3) does.
+    """Return a name encoded as one element of a D-Bus object path, as sd_bus_path_encode(3) does.
 
     ASCII letters and digits are kept, except for a digit at the start; every other byte becomes
     ``_xx``. The empty name becomes ``_``. Different names have different encodings.

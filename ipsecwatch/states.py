@@ -73,7 +73,7 @@ class LogState(StrEnum):
 
 
 class Extent(StrEnum):
-    """How much of a part of pluto's answer is there."""
+    """How much of a part of pluto's answer a text contains."""
 
     WHOLE = "whole"
     PARTIAL = "partial"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is concluded from reports, as frozen data: tunnels with their states, and transitions."""
+"""Data types for what is concluded from reports: tunnels with their states, and transitions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One tunnel as people count them, at one moment.
+    """The state of one tunnel at one moment.
 
-    ``key`` is what pluto calls it, byte for byte; ``name`` is fit to be shown, and unique too.
+    ``key`` identifies it, with pluto's name byte for byte; ``name`` is escaped for people, and also
+    unique.
     """
 
     key: str

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon: polls pluto, follows its tunnels, and announces changes on bus and journal.
+"""The daemon: polls pluto, tracks its tunnels, and announces changes on the bus and in the journal.
 
 The parts are connected here, and systemd is sent the service's status. One task publishes the
 outcome of each poll, in order: the signals first, then the journal entries, since a journal that
@@ -58,10 +58,10 @@ FIRST_LOOK: Final = 4.5
 """Seconds to wait for the first poll; after that the bus name is owned without one."""
 
 FAREWELL: Final = 5.0
-"""Seconds in which a service that is stopped publishes and saves what it still has."""
+"""Seconds that a service which is being stopped may take to publish and save what is queued."""
 
 SAVE_EVERY: Final = 30.0
-"""Seconds between two writings of the state file while there are no transitions."""
+"""Seconds after which the state file is written again although there were no transitions."""
 
 SYSTEMD_PATIENCE: Final = 1.0
 """Seconds that the first poll, and each poll without an answer, waits for what systemd says of
@@ -107,7 +107,7 @@ class Service:
         self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
-        """The state of the log that was logged last."""
+        """Where pluto's log is read from, as it was last logged."""
         self._log_trouble = ""
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)
@@ -115,7 +115,7 @@ class Service:
         self._previous = Saved(None, 0.0)
         """The state of the previous run, if it was restored."""
         self._log_since: float | None = None
-        """The log is read from then on (wall clock), for the reasons of tunnels lost since then."""
+        """The log is read from this time on (wall clock), for the reasons of losses since then."""
         self._parts = [
             _part("reading pluto's log", self._logs.journal, self._open_log),
             _part("following pluto's log file", self._logs.file, self._logs.open_file),
@@ -149,13 +149,13 @@ class Service:
         return is_evidence(line.text)
 
     def stop(self) -> None:
-        """Make run() end."""
+        """Let run() return."""
         self._stop.set()
 
     async def run(self) -> None:
         """Run the service until SIGTERM, SIGINT or stop().
 
-        Raise bus.RefusedError, or CoreEndedError if a task ends that it can't do without.
+        Raise bus.RefusedError, or CoreEndedError if another task ends that the service needs.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -260,11 +260,11 @@ class Service:
         return self._tracker.connecting
 
     def _note_answering(self, answer: Answer, mono: float) -> None:
-        """Record which process has answered, so that its log is believed and its unit is known."""
+        """Record which process has answered, so that its log is believed and its unit looked up."""
         self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
-        """Return the Poll for an answer. After a cheap question it has the last whole report."""
+        """Return the Poll for an answer. For a list of SAs it has the last report of a status."""
         report = await self._worker.read(answer)
         if not self._probe.learn(answer, report, mono):
             self._poller.wake()  # an SA changed: the whole status is needed
@@ -277,7 +277,7 @@ class Service:
         return Poll(at, mono, self._whole, boot=_boot())
 
     def _outcome(self, poll: Poll, changes: list[Transition], asked: float) -> PollOutcome:
-        """Return what to publish of a poll. Announced transitions get their serials here."""
+        """Return the outcome of a poll, for publication. Announced transitions get serials here."""
         numbered = []
         for change in changes:
             if change.announced:
@@ -305,7 +305,7 @@ class Service:
         return PollOutcome(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
-        """Return where the log is read from, and log it when that has changed."""
+        """Return where pluto's log is read from. Write that to our own log if it has changed."""
         source, file = self._log_source, self._logs.file
         state = source.state(now, journal=self._logs.journal.reads, file=file.follows)
         if file.trouble and file.trouble != self._log_trouble:
@@ -329,10 +329,10 @@ class Service:
     # --- telling ------------------------------------------------------------------------
 
     async def _first_look(self) -> PollOutcome:
-        """Return the outcome of the first poll, waiting at most FIRST_LOOK seconds for it.
+        """Return the outcome of the first poll, or after FIRST_LOOK seconds one without an answer.
 
-        So no client sees an empty list of tunnels before pluto was asked. After that time pluto
-        counts as unreachable until it answers.
+        Waiting for it avoids that clients see an empty list of tunnels. Without an answer, pluto
+        counts as unreachable.
         """
         try:
             async with asyncio.timeout(FIRST_LOOK):
@@ -350,7 +350,10 @@ class Service:
         await self._bus.keep()
 
     async def _publish(self) -> None:
-        """Publish the outcomes of polls one after the other, for ever. Raise bus.RefusedError."""
+        """Publish the outcome of each poll, and save the state. Never return.
+
+        It is published on the bus, in the journal, and to systemd. Raise bus.RefusedError.
+        """
         first = True
         while True:
             if first:
@@ -373,8 +376,8 @@ class Service:
     async def _keep(self, outcome: PollOutcome) -> None:
         """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
 
-        Nothing is done while the state of the tunnels isn't known, and nothing is written while
-        another poll waits to be published.
+        Do nothing while the state of the tunnels isn't known. Write nothing while another poll
+        waits to be published, since the state would include it.
         """
         self._unsaved = self._unsaved or bool(outcome.news.transitions or outcome.silent)
         if not outcome.known:
@@ -389,7 +392,7 @@ class Service:
             await asyncio.to_thread(self._kept.write, saved, outcome.asked, self.run_id)
 
     def _is_alive(self) -> bool:
-        """Return whether polls are made and the bus isn't stuck: a running loop isn't enough."""
+        """Return whether polls are made and the bus isn't stuck, for systemd's watchdog."""
         return self._poller.moving and not self._bus.stuck
 
     # --- settings -----------------------------------------------------------------------
@@ -419,13 +422,13 @@ class Service:
 
 
 class CoreEndedError(Exception):
-    """A task ended that the service needs. That was logged, with the traceback."""
+    """A task that the service needs has ended. The log has the traceback."""
 
 
 def _end_with(task: asyncio.Task[Any]) -> None:
-    """Raise RefusedError if a core task ended with that, else CoreEndedError.
+    """Raise the RefusedError with which a task ended, else CoreEndedError.
 
-    No core task should end. The process ends with it, and systemd starts the service again.
+    None of these tasks should end. The process then ends, too, and systemd starts it again.
     """
     error = None if task.cancelled() else task.exception()
     if isinstance(error, RefusedError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which journal entries the outcome of a poll makes."""
+"""Write the journal entries for the outcome of each poll."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _ILL: Final = {
 
 
 class PollEntries:
-    """Writes the entries of one poll after the other."""
+    """Writes the journal entries of one poll after the other, each event once."""
 
     def __init__(self, journal: Journal, state_file: StateFile) -> None:
         self._journal = journal
         self._state_file = state_file
         self._pluto: PlutoState | None = None
-        """The state of pluto that an entry would be about, by the last outcome."""
+        """The last state of pluto, without STARTING."""
         self._strange: set[str] = set()
         """The kinds of unrecognised lines that were reported."""
 
@@ -58,7 +58,10 @@ class PollEntries:
                 await _let_others(n)
 
     async def write(self, outcome: PollOutcome) -> None:
-        """Write the journal entries of one poll: transitions, pluto's state, unknown lines."""
+        """Write the journal entries of one poll.
+
+        They are about transitions, pluto's state, shared identities, and unrecognised lines.
+        """
         if outcome.silent or outcome.news.transitions:
             self._state_file.mark_behind()
         for n, change in enumerate(outcome.silent, 1):
@@ -86,7 +89,7 @@ class PollEntries:
             self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, outcome: PollOutcome) -> None:
-        """Write an entry when pluto can't be asked any more, or answers again."""
+        """Write an entry if pluto can't be asked any more, or answers again."""
         pluto, was = outcome.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The outcome of one poll, to be published on the bus and in the journal."""
+"""The data type for the outcome of one poll, which is published on the bus and in the journal."""
 
 from __future__ import annotations
 

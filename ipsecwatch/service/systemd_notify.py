@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What systemd is told of the service: that it is ready, how it is, and that it still works."""
+"""Send systemd the service's state: that it is ready, a status line, and watchdog messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def status_line(news: Publication) -> str:
 async def watchdog(is_alive: Callable[[], bool]) -> None:
     """Send systemd a watchdog message regularly while the service ``is_alive``.
 
-    Without a watchdog in the unit, do nothing.
+    Never return. Without a watchdog in the unit, only wait.
     """
     limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""For how long, and how often, tunnels are tried: when a connecting tunnel is stuck."""
+"""Follow for how long and how often tunnels have been tried, to see which are stuck."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.records import TunnelRecord
 
 LOG_SLACK: Final = 10.0
-"""Seconds by which a log line may precede the poll that shows what it tells."""
+"""Seconds by which a log line may precede the poll that shows the same."""
 
 
 class Attempts:
-    """Follows the attempts to bring tunnels up. What it learns is kept in their records."""
+    """Follows the attempts to bring tunnels up, and keeps the results in the tunnels' records."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
         self._polls: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
-        """When the polls of the last LOG_SLACK seconds were, on the monotonic clock, and the number
-        of the last line that was heard by then."""
+        """The times of the polls in the last LOG_SLACK seconds, on the monotonic clock, each with
+        the number of the last line that had been read by then."""
 
     @property
     def last_poll(self) -> float:
-        """When the last poll was, on the monotonic clock."""
+        """The time of the last poll, on the monotonic clock."""
         return self._polls[-1][0]
 
     @property
     def heard(self) -> int:
-        """The number of the last line that was heard by the last poll."""
+        """The number of the last log line that had been read at the last poll."""
         return self._polls[-1][1]
 
     def note_poll(self, mono: float) -> None:
-        """Record that a poll has been observed."""
+        """Record the time of a poll (monotonic), and how many log lines had been read."""
         self._polls.append((mono, self._log.order))
         while len(self._polls) > 1 and self._polls[1][0] <= mono - LOG_SLACK:
             self._polls.popleft()
@@ -55,7 +55,10 @@ class Attempts:
         stuck_after: float,
         run: PlutoRun,
     ) -> TunnelState:
-        """Update how long and how often a tunnel was tried. Return its state, STUCK included."""
+        """Update how long and how often a tunnel has been tried. Return its state.
+
+        That is STUCK if it has been connecting for ``stuck_after`` seconds, else the observed one.
+        """
         lost_last = record.tunnel.last_state.carries and not observed.up
         if not observed.trying or lost_last:
             record.trying_since, record.overdue, record.told_stuck = None, False, False
@@ -71,9 +74,10 @@ class Attempts:
         return observed.state
 
     def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
-        """Return since when a tunnel is tried that wasn't in the last poll, on the monotonic clock.
+        """Return since when a tunnel has been tried that wasn't at the last poll (monotonic).
 
-        Where the log doesn't tell, since now; nor where it carried traffic, and may have rekeyed.
+        The time of this poll, unless the log has an earlier attempt since the last one. The log
+        isn't used for a tunnel that carried traffic: the attempt may have been a rekey.
         """
         last, order = self._polls[-1]
         carried = record.tunnel.last_state.carries
@@ -83,7 +87,7 @@ class Attempts:
         return min(max(last, poll.mono - (poll.at - tried)), poll.mono)
 
     def _count(self, record: TunnelRecord, observed: Observation, run: PlutoRun) -> None:
-        """Count attempts: new negotiations seen, or more of them in the log."""
+        """Update the number of attempts: those that polls showed, or more if the log has more."""
         new = [
             s.serial for s in observed.states if tries(s, run.idle) and s.serial > record.last_try
         ]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Since when SAs are there, and since when their counters stand still.
+"""Since when SAs exist, and since when their counters haven't changed.
 
-pluto's status tells neither. What comes and moves between two answers is seen at the second one;
-what was there at the first look, or came while pluto couldn't be asked, has been so for longer.
+pluto's status shows neither. A change between two answers counts from the second one. For SAs that
+were there at the first answer, or came while pluto couldn't be asked, the time isn't exact: it has
+been so for longer.
 """
 
 from __future__ import annotations
@@ -19,44 +20,44 @@ if TYPE_CHECKING:
 
 
 class Since(NamedTuple):
-    """A moment: on the wall clock and on CLOCK_BOOTTIME, in seconds."""
+    """The time of a change: on the wall clock and on CLOCK_BOOTTIME, in seconds."""
 
     at: float
     boot: float
     known: bool
-    """The change was seen. False: it has been so for longer."""
+    """The change was seen. False: it was at some time before."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaTimes:
-    """What the last answer adds up to. Never changed: each answer makes another one."""
+    """The times of all SAs as of the last answer. It is never changed, but replaced."""
 
     sas: Mapping[int, Since] = field(default_factory=dict)
-    """Since when each SA is there, by serial."""
+    """Since when each SA exists, by serial."""
     idle: Mapping[ConnectionKey, Since] = field(default_factory=dict)
-    """Since when the counters of a connection's Child SAs stand still, through rekeys."""
+    """Since when no counter of a connection's Child SAs has changed, even if they were rekeyed."""
     answered: float = 0.0
     """When pluto gave that answer, in seconds of CLOCK_BOOTTIME."""
 
 
 class SaWatch:
-    """Compares each answer with the one before it."""
+    """Compares each answer with the one before it, to keep the times of SAs."""
 
     def __init__(self) -> None:
         self.times = SaTimes()
         self._counters: dict[int, int] = {}
-        """What was printed of each SA's SPIs and counters, as a hash: reading them takes longer."""
+        """For each SA a hash of the line with its counters, since parsing it takes longer."""
         self._continuous = False
 
     def interrupt(self, *, another_pluto: bool = False) -> None:
-        """Record that pluto gave no answer, or that another one answers: serials begin anew."""
+        """Record that pluto gave no answer, or that another pluto answers, with serials from 1."""
         self._continuous = False
         if another_pluto:
             self.times = SaTimes()
             self._counters = {}
 
     def note(self, report: Report, poll: Poll) -> None:
-        """Compare a complete report with the last one."""
+        """Update the times by a complete report."""
         now = Since(poll.at, poll.boot, known=self._continuous)
         old, before = self.times, self._counters
         sas: dict[int, Since] = {}

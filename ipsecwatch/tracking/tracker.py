@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Tunnels over time: polls in, transitions out. Pure: the clock is an argument.
+"""Track tunnels over time: polls go in, transitions come out. Pure: the clock is an argument.
 
-The poll is the truth. A log line may give the reason, and may show that there was a loss between
-two polls that look alike; it never makes a state by itself. What a poll can't tell is `unknown`,
-never `down`.
+States come from polls alone. A log line may give the reason, and may show that there was a loss
+between two polls that look alike; it never decides a state. A state that a poll doesn't show is
+`unknown`, never `down`.
 """
 
 from __future__ import annotations
@@ -36,44 +36,47 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.shared_identity import SharedIdentity
 
 HOLD: Final = 2.75
-"""Seconds for which a tunnel that isn't up may be missing: managers delete a connection and add it
-again. A little less than three, so that of polls a second apart the fourth tells that it is gone.
-"""
+"""Seconds for which a tunnel that isn't up may be missing, since managers delete a connection and
+add it again. A little less than three: with a poll each second, the fourth counts it as gone."""
 
 
 class Tracker:
-    """Follows all tunnels."""
+    """Compares each poll with the last one, and returns the transitions of all tunnels.
+
+    ``stuck_after``: seconds of connecting after which a tunnel is STUCK. ``stopped_after``: seconds
+    without pluto after which tunnels are DOWN.
+    """
 
     def __init__(self, stuck_after: float = 30.0, stopped_after: float = 15.0) -> None:
         self.stuck_after = stuck_after
         self.stopped_after = stopped_after
         self._records = Records()
         self._looked = False
-        """Whether the tunnels are known: by a complete report, or from the tracker before us."""
+        """Whether the tunnels are known: from a complete report, or from the previous run."""
         self._first = True
         """No poll has been observed yet."""
         self._saw_stopped = False
-        """pluto was seen stopped before its first report: what comes then comes from down."""
+        """pluto was seen stopped before its first report: tunnels that it brings were down."""
         self._reborn = False
         self._stopped_since: float | None = None
         self._log = LogEvidence()
         self._attempts = Attempts(self._log)
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
-        """What the last poll with an answer showed, and what was seen in it."""
+        """What the last complete report showed of each tunnel, by key."""
         self._losses = LossReasons(self._log)
         self._attempt_reasons = AttemptReasons(self._log, self._losses)
         self._same_pluto = False
-        """It is known that the pluto of the last report was that of the one before."""
+        """Whether it is known that pluto wasn't restarted between the last two reports."""
         self._seen = float("-inf")
-        """When pluto last gave an answer, on the wall clock: what it showed was there then."""
+        """When pluto last gave a complete answer, on the wall clock."""
         self.missed = 0
-        """SAs that came and went between two polls."""
+        """The number of SAs that came and went unseen between two polls, so far."""
         self._sa_watch = SaWatch()
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
         self.version: str | None = None
-        """pluto's version, by the last report that told it."""
+        """pluto's version, by the last report that contained it."""
 
     @property
     def tunnels(self) -> dict[str, Tunnel]:
@@ -82,12 +85,12 @@ class Tracker:
 
     @property
     def sa_times(self) -> SaTimes:
-        """Since when SAs are there, and their counters stand still."""
+        """Since when SAs exist, and since when their counters haven't changed."""
         return self._sa_watch.times
 
     @property
     def connecting(self) -> bool:
-        """Whether anything is being negotiated, so that the next poll should come soon."""
+        """Whether any tunnel is being tried, so that the next poll should come soon."""
         return any(m.trying_since is not None for m in self._records.tunnels.values())
 
     @property
@@ -97,9 +100,10 @@ class Tracker:
 
     @property
     def due(self) -> float | None:
-        """When the passing of time alone will next change a state, on the monotonic clock.
+        """When a state will change next if nothing new happens, on the monotonic clock; or None.
 
-        For somebody to look then: nothing changes but by a poll.
+        For example, a connecting tunnel becomes STUCK. It changes only with a poll, so the caller
+        should poll at that time.
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
@@ -114,13 +118,14 @@ class Tracker:
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
-        """Return as plain values what a service that is started again needs to know."""
+        """Return as plain values what a restarted service needs of this."""
         return records.dump(self._records) | {"log": self._log.dump()}
 
     def restore(self, saved: object) -> None:
-        """Restore what another tracker saved. Later polls tell only what has changed since.
+        """Restore what another tracker's save() returned.
 
-        Raises ValueError where it isn't such a thing.
+        The next poll then returns only what has changed since. Raise ValueError if save() can't
+        have made it.
         """
         kept = records.load(saved)
         if isinstance(saved, dict) and "log" in saved:
@@ -130,11 +135,11 @@ class Tracker:
         self._reborn = self.gone
 
     def hear(self, line: LogLine) -> None:
-        """Record what pluto logged, systemd about its unit, or journald about its lines."""
+        """Record a log line: of pluto, of systemd about its unit, or of journald about pluto."""
         self._log.hear(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
-        """Compare a poll with the last one. Return what has changed, in order."""
+        """Compare a poll with the last one. Return the transitions, in order."""
         self._losses.late.apply(self._records.tunnels, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
@@ -152,16 +157,20 @@ class Tracker:
         return changes
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
-        """Return what observe() returned, with the causes of losses that the log has told since."""
+        """Return transitions of observe() with the reasons of losses that were logged since."""
         return [self._losses.late.with_reason(c) for c in changes]
 
     def take_shared_identities(self) -> list[SharedIdentity]:
-        """Return what was noticed since this was last asked of devices that share an identity."""
+        """Return the shared identities that were found since the last call."""
         return self._losses.take_shared_identities()
 
     # --- without a trustworthy answer -----------------------------------------------------
 
     def _apply_no_report(self, poll: Poll) -> list[Transition]:
+        """Apply a poll without a complete report: all tunnels become UNKNOWN, or DOWN.
+
+        They are DOWN once pluto has been stopped for ``stopped_after`` seconds, or its unit ended.
+        """
         reason = {
             PlutoState.STOPPED: Reason.PLUTO_STOPPED,
             PlutoState.STARTING: Reason.PLUTO_STARTING,
@@ -172,9 +181,9 @@ class Tracker:
         self._sa_watch.interrupt()
         self._saw_stopped = self._saw_stopped or poll.pluto is PlutoState.STOPPED
         if self._stopped_since is not None:
-            self._reborn = True  # whatever answers next is another pluto
+            self._reborn = True  # the next answer is another pluto's
             away = poll.mono - self._stopped_since
-            # A unit that starts again takes nothing back before somebody has answered.
+            # Once gone, it stays so until pluto answers, even if its unit starts again.
             run = self._records.run
             run.gone = run.gone or poll.unit_inactive or away >= self.stopped_after
         why = poll.why if poll.report is None else poll.report.why
@@ -186,11 +195,11 @@ class Tracker:
             if gone:
                 self._forget(record)
             out += self._set_state(record, new, (reason, detail), poll)
-        # What is restored and not known (yet) is shown so, and isn't news: nothing happened.
+        # A restored tunnel that becomes UNKNOWN at the first poll isn't announced.
         return [replace(c, silent=True) for c in out] if self._first and not gone else out
 
     def _forget(self, record: TunnelRecord) -> None:
-        """Drop what only held while pluto ran."""
+        """Drop from a record what is true only while pluto runs: SAs, attempts, connections."""
         record.children = record.parents = frozenset()
         record.trying_since = None
         record.tunnel = replace(
@@ -200,6 +209,10 @@ class Tracker:
     # --- with one -----------------------------------------------------------------------
 
     def _apply_report(self, poll: Poll, report: Report) -> list[Transition]:
+        """Apply a complete report: update all tunnels, the run of pluto, and the log's evidence.
+
+        If it is another pluto's than the last one, forget first what was true of that one.
+        """
         if self._is_unchanged(poll, report):
             return self._pass_time(poll)
         self.version = report.version or self.version
@@ -216,7 +229,7 @@ class Tracker:
         run = self._records.run
         run.note_list(report, poll.mono)
         if not self._looked and not report.connections:
-            run.started = run.grew = poll.mono  # perhaps: it costs nothing to wait
+            run.started = run.grew = poll.mono  # it may have started just now: waiting is safe
         note_ikes(run, self._log, report)
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
         self._losses.look(self._observations, self.version)
@@ -234,18 +247,18 @@ class Tracker:
         return out
 
     def _is_unchanged(self, poll: Poll, report: Report) -> bool:
-        """Return whether it is the last report again, and nothing was heard since."""
+        """Return whether it is the last report again, and nothing was logged since."""
         return (
             report is self._report
             and self._attempts.heard == self._log.order
             and not self._reborn
             and poll.pid in (None, self._records.run.pid)
             and not self._records.run.is_loading(poll.mono)
-            and len(self._observations) == len(self._records.tunnels)  # nobody is missed any more
+            and len(self._observations) == len(self._records.tunnels)  # no tunnel is missing
         )
 
     def _pass_time(self, poll: Poll) -> list[Transition]:
-        """Update only tunnels that are being tried: nothing but time can change them."""
+        """Update only the tunnels that are being tried: with the same report, only time counts."""
         tunnels = self._records.tunnels
         trying = [key for key, m in tunnels.items() if m.trying_since is not None]
         return [
@@ -255,6 +268,10 @@ class Tracker:
     # --- changes ------------------------------------------------------------------------
 
     def _update_all(self, poll: Poll, now: dict[str, Observation]) -> list[Transition]:
+        """Remove, add and update tunnels as a report shows them (``now``). Return the transitions.
+
+        A missing tunnel isn't removed while pluto still loads, or while it may be added again.
+        """
         out: list[Transition] = []
         loading = self._records.run.is_loading(poll.mono)
         for key in [k for k in self._records.tunnels if k not in now]:
@@ -285,7 +302,7 @@ class Tracker:
         return out
 
     def _add(self, key: str, observed: Observation, poll: Poll) -> Transition:
-        """Add a tunnel that wasn't listed before."""
+        """Add a tunnel that wasn't listed before. Return its transition."""
         tunnel = Tunnel(
             key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono,
             since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
@@ -304,13 +321,13 @@ class Tracker:
         )  # fmt: skip
 
     def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
-        """Return whether a tunnel that isn't listed is waited for: it wasn't up, a moment ago."""
+        """Return whether a missing tunnel may be added again: it wasn't up, and HOLD isn't over."""
         if record.orphan or record.tunnel.last_state.carries:
             return False
         return record.held_since is not None and poll.mono - record.held_since < HOLD
 
     def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
-        """Return whether a tunnel that was tried has been added again, and not begun yet."""
+        """Return whether a tunnel that was being tried was added again, and isn't tried yet."""
         if record.trying_since is None or observed.trying or observed.up:
             return False
         if record.held_since is None and _is_added_again(record.tunnel, observed):
@@ -330,7 +347,10 @@ class Tracker:
         )
 
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
-        """Update a tunnel that was listed before, and return what has changed."""
+        """Update a tunnel that was listed before. Return its transitions.
+
+        There may be two: SAs that were replaced, or a restarted pluto, make it DOWN in between.
+        """
         self._note_hand(record, observed)
         if record.held_since is None:
             record.seen = self._seen
@@ -342,7 +362,7 @@ class Tracker:
             connections = tuple(observed.group.connections())
             record.tunnel = replace(record.tunnel, connections=connections, states=observed.states)
             return []
-        if not record.tunnel.connections:  # remembered by the service before us
+        if not record.tunnel.connections:  # restored from the previous run
             record.tunnel = replace(record.tunnel, connections=tuple(observed.group.connections()))
         out: list[Transition] = []
         was = record.tunnel.last_state
@@ -374,11 +394,11 @@ class Tracker:
     def _update_attempt(
         self, record: TunnelRecord, observed: Observation, poll: Poll
     ) -> TunnelState:
-        """Update how long and how often a tunnel was tried. Return its state, STUCK included."""
+        """Update how long and how often a tunnel has been tried. Return its state, maybe STUCK."""
         return self._attempts.update(record, observed, poll, self.stuck_after, self._records.run)
 
     def _announce_stuck_child(self, record: TunnelRecord, poll: Poll) -> Transition:
-        """Return the transition of a partial tunnel whose rest has been tried for too long."""
+        """Return the transition of a PARTIAL tunnel whose missing children were tried too long."""
         record.told_stuck = True
         t = record.tunnel
         heard = self._attempt_reasons.is_heard(record, poll.at)
@@ -391,7 +411,10 @@ class Tracker:
         )  # fmt: skip
 
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
-        """Return the tunnel with all but its state and its reason updated."""
+        """Return the tunnel with all fields updated except its state and reason.
+
+        Also update the record: its SAs, and when they came.
+        """
         if new := observed.children - record.children:
             record.born = self._attempts.heard
             came = {instance_name(*s.key) for s in observed.states if s.serial in new}
@@ -402,7 +425,7 @@ class Tracker:
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
     ) -> list[Transition]:
-        """Set a tunnel's state and reason. Return the transition if the state is another one."""
+        """Set a tunnel's state and reason. Return the transition, if the state has changed."""
         old = record.tunnel
         if new is not TunnelState.UNKNOWN:
             record.why = why
@@ -416,7 +439,7 @@ class Tracker:
             last_state=old.last_state if new is TunnelState.UNKNOWN else new,
             reason=reason, detail=detail, since=poll.at, since_mono=poll.mono,
             since_boot=poll.boot,
-            # After a time in which nobody looked it has been so for longer, nobody knows how long.
+            # After UNKNOWN the state may have begun earlier, while pluto couldn't be asked.
             since_known=old.state is not TunnelState.UNKNOWN and not self._first,
         )  # fmt: skip
         return [
@@ -427,18 +450,19 @@ class Tracker:
         ]  # fmt: skip
 
     def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
+        """Record which connections of a tunnel were taken down by hand, if any has changed."""
         connections = tuple(observed.group.connections())
         before = record.tunnel.connections
         if len(connections) == len(before) and all(map(is_, connections, before)):
-            return  # read from the same lines: nobody wants anything else
+            return  # the same lines, so the same policies
         old = self._losses.is_of("3.", "4.")
         note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
-    """Return whether nothing happened to a tunnel that nobody tries to bring up.
+    """Return whether a tunnel that isn't being tried is unchanged.
 
-    The way that most tunnels take in most polls.
+    In most polls this is so for most tunnels.
     """
     t = record.tunnel
     return (
@@ -455,7 +479,10 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
 
 
 def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether all connections are others than before, by the serials that 4.0 brought."""
+    """Return whether all connections of a tunnel were added again since.
+
+    Their connection serials show it, which pluto prints from 4.0 on; without them it is False.
+    """
     before = {c.conn_serial for c in tunnel.connections} - {None}
     now = {c.conn_serial for c in observed.group.connections()} - {None}
     return bool(before and now) and before.isdisjoint(now)
