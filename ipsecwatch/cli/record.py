@@ -135,7 +135,7 @@ class _Recorder:
                 self._screen.say("pluto's log cannot be read: there will be no log lines.")
             await self._rounds(self._rest(first), stop, end)
         finally:
-            await self._logs.settle(float("inf"))
+            await self._logs.catch_up(float("inf"))
             self._logs.close()
             await self._pluto_client.close()
             self._screen.close()

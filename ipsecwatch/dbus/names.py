@@ -102,7 +102,7 @@ async def wait_for_name(connection: BusConnection, name: str) -> None:
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 
 
-def let_go_of_name(connection: BusConnection, name: str) -> None:
+def release_name(connection: BusConnection, name: str) -> None:
     """Release a name, without waiting for the bus's reply.
 
     The reply may be late, because the messages that others have sent come before it.

@@ -54,7 +54,7 @@ def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
     """Return the timeline of each tunnel, by name."""
     walk = _Walk()
     for run in runs:
-        walk.through(run)
+        walk.add_run(run)
     return dict(sorted(walk.timelines.items()))
 
 
@@ -81,7 +81,7 @@ class _Walk:
         self._counted: tuple[int, float] | None = None
         """The last serial of this run, and when it came."""
 
-    def through(self, run: Run) -> None:
+    def add_run(self, run: Run) -> None:
         """Add the entries of one run of the service to the timelines."""
         began = run.began
         goes_on = began is not None and began.previous == self._last_run != ""

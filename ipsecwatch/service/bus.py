@@ -19,8 +19,8 @@ from ipsecwatch.dbus.errors import BusError, ErrorReplyError
 from ipsecwatch.dbus.names import (
     bus_name,
     instance_of,
-    let_go_of_name,
     owner_of_name,
+    release_name,
     request_name,
     socket_name,
     wait_for_name,
@@ -321,7 +321,7 @@ class Bus:
         if (spare := self._ready_spare()) is None:
             return False
         for name in self._names:
-            let_go_of_name(old, name)
+            release_name(old, name)
         level = logging.DEBUG if self._left else logging.WARNING
         logger.log(
             level, "calls come faster than the bus delivers them; using a new connection now"

@@ -236,7 +236,7 @@ class Service:
         asked = at - (answer.took if isinstance(answer, Answer) else 0.0)
         if isinstance(answer, Answer):
             self._note_answering(answer, mono)
-        await self._logs.settle(asked)
+        await self._logs.catch_up(asked)
         if isinstance(answer, AskError) or not self._started.is_set():
             await self._system.known(SYSTEMD_PATIENCE)
         if isinstance(answer, AskError):
@@ -251,7 +251,7 @@ class Service:
         if self._logs.count and any(is_unexplained(c) for c in changes):
             # pluto logs before it answers, but journald may deliver the lines later.
             await asyncio.sleep(LOG_LAG)
-            await self._logs.settle(asked)
+            await self._logs.catch_up(asked)
             changes = await self._worker.explain(changes)
         if any(c.announced for c in changes):
             self.followups.seen()

@@ -33,7 +33,7 @@ class AttemptReasons:
         self._idle: Collection[int] = ()
         """IKE SAs that are no sign of trying."""
 
-    def look(
+    def note_report(
         self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
     ) -> None:
         """Remember what a report showed: all calls up to the next report are about it."""

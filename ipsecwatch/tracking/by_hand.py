@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.records import TunnelRecord
 
 
-def note_hand(
+def note_taken_down(
     record: TunnelRecord, now: Sequence[Connection], *, before_5: bool, same_pluto: bool
 ) -> None:
     """Record which connections of a tunnel were taken down by hand since the last report.

@@ -43,7 +43,7 @@ class LossReasons:
         self._clients: Clients | None = None
         self._version = ""
 
-    def look(self, observations: Mapping[str, Observation], version: str | None) -> None:
+    def note_report(self, observations: Mapping[str, Observation], version: str | None) -> None:
         """Remember what a report showed: all calls up to the next report are about it.
 
         ``version`` is pluto's.

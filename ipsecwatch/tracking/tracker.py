@@ -18,7 +18,7 @@ from ipsecwatch.tracking import records
 from ipsecwatch.tracking.attempt_reasons import AttemptReasons
 from ipsecwatch.tracking.attempts import Attempts
 from ipsecwatch.tracking.awaited_ikes import awaited_ikes
-from ipsecwatch.tracking.by_hand import note_hand
+from ipsecwatch.tracking.by_hand import note_taken_down
 from ipsecwatch.tracking.idle_ike import note_ikes
 from ipsecwatch.tracking.log_evidence import LogEvidence
 from ipsecwatch.tracking.loss_reasons import LossReasons, after_restart
@@ -232,8 +232,8 @@ class Tracker:
             run.started = run.grew = poll.mono  # it may have started just now: waiting is safe
         note_ikes(run, self._log, report)
         self._observations = observe_tunnels(report, run.idle, self._records.tunnels)
-        self._losses.look(self._observations, self.version)
-        self._attempt_reasons.look(awaited_ikes(report), run.idle)
+        self._losses.note_report(self._observations, self.version)
+        self._attempt_reasons.note_report(awaited_ikes(report), run.idle)
         out = self._update_all(poll, self._observations)
         self._attempt_reasons.note_incoming(self._records.tunnels.values())
         self._log.compare(report, poll.at)
@@ -308,7 +308,7 @@ class Tracker:
             since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
         )  # fmt: skip
         record = self._records.tunnels[key] = TunnelRecord(tunnel)
-        self._note_hand(record, observed)
+        self._note_taken_down(record, observed)
         state = self._update_attempt(record, observed, poll)
         record.tunnel = self._refresh_fields(record, observed)
         reason, detail = record.why = self._attempt_reasons.of(record, state, poll.at)
@@ -351,7 +351,7 @@ class Tracker:
 
         There may be two: SAs that were replaced, or a restarted pluto, make it DOWN in between.
         """
-        self._note_hand(record, observed)
+        self._note_taken_down(record, observed)
         if record.held_since is None:
             record.seen = self._seen
         if self._is_tried_again_soon(record, observed, poll):
@@ -449,14 +449,14 @@ class Tracker:
             )
         ]  # fmt: skip
 
-    def _note_hand(self, record: TunnelRecord, observed: Observation) -> None:
+    def _note_taken_down(self, record: TunnelRecord, observed: Observation) -> None:
         """Record which connections of a tunnel were taken down by hand, if any has changed."""
         connections = tuple(observed.group.connections())
         before = record.tunnel.connections
         if len(connections) == len(before) and all(map(is_, connections, before)):
             return  # the same lines, so the same policies
         old = self._losses.is_of("3.", "4.")
-        note_hand(record, connections, before_5=old, same_pluto=self._same_pluto)
+        note_taken_down(record, connections, before_5=old, same_pluto=self._same_pluto)
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:

@@ -148,7 +148,7 @@ async def test_a_line_that_is_in_both_logs_is_heard_once(path: Path) -> None:
     await poll(service, UP)
     with path.open("a") as f:
         f.write("".join(LINES))
-    await service._logs.settle(0.0)
+    await service._logs.catch_up(0.0)
     assert service._logs.file.count == len(LINES)
     order = service._tracker._log.order
     hear = service._logs.hear_journal

@@ -63,16 +63,16 @@ class LogFile(LogWaker):
 
     def open(self) -> bool:
         """Follow the file again after an error. Return whether a file is being read."""
-        self.follow(self._path, anew=True)
+        self.follow(self._path, reopen=True)
         return self.follows
 
-    def follow(self, path: Path | None, *, anew: bool = False) -> None:
+    def follow(self, path: Path | None, *, reopen: bool = False) -> None:
         """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
 
         If the path is the same as before, the file is opened only if it isn't open yet, or all is
-        set up again if ``anew``.
+        set up again if ``reopen``.
         """
-        if path == self._path and not anew and (path is None or self._inotify is not None):
+        if path == self._path and not reopen and (path is None or self._inotify is not None):
             if path is not None and not self._tails:
                 self._open_tail(from_end=self._was_there)
             return

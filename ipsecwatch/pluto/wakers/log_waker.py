@@ -23,7 +23,7 @@ PEACE: Final = 3.0
 pluto that debugs costs at most a quarter of a processor."""
 
 PATIENCE: Final = 0.5
-"""Seconds that settle() reads at most, since pluto may log faster than we read."""
+"""Seconds that catch_up() reads at most, since pluto may log faster than we read."""
 
 DEBUGGING: Final = b"| "
 """The beginning of lines that pluto logs for its developers (plutodebug=). There may be thousands a
@@ -69,22 +69,22 @@ class LogWaker(Waker):
         return self._read_until(time.monotonic() + TURN)
 
     def _notice(self) -> None:
-        """Check for new lines. Called by settle(), before the event loop may have done so."""
+        """Check for new lines. Called by catch_up(), before the event loop may have done so."""
 
-    async def settle(self, since: float) -> None:
+    async def catch_up(self, since: float) -> None:
         """Read what was logged until now, so that a reason is known before the loss is announced.
 
         Call ``wake`` if a relevant line was logged after ``since`` (wall clock), when pluto was
         asked: its answer may not show that yet.
         """
         try:
-            await self._settle(since)
+            await self._catch_up(since)
         except Exception as e:
             self.close()
             self.on_error(e)
 
-    async def _settle(self, since: float) -> None:
-        """Read what was logged until now, as settle() does, but don't catch errors."""
+    async def _catch_up(self, since: float) -> None:
+        """Read what was logged until now, as catch_up() does, but don't catch errors."""
         self._notice()
         begin = time.monotonic()
         # During a rest only one turn is read, so that a poll each second causes no constant work.

@@ -56,10 +56,10 @@ class PlutoLogs:
         self.journal.close()
         self.file.close()
 
-    async def settle(self, since: float) -> None:
+    async def catch_up(self, since: float) -> None:
         """Read what pluto has logged until now; see LogWaker."""
-        await self.journal.settle(since)
-        await self.file.settle(since)
+        await self.journal.catch_up(since)
+        await self.file.catch_up(since)
 
     def answered(self, answer: Answer) -> set[int]:
         """Record which pluto has answered: only its lines in the journal are believed.
@@ -89,7 +89,7 @@ class PlutoLogs:
         elif named is not None:
             self.file.follow(Path(named))
         if self.file.follows and not follows:
-            await self.file.settle(at)
+            await self.file.catch_up(at)
 
     def hear_journal(self, line: LogLine) -> bool:
         """Pass on a line of the journal, unless it came from the file already."""

@@ -183,7 +183,7 @@ class SystemdWatch(Waker):
 
         In this order, so that no change between the two is missed. Raise BusError.
         """
-        connection.on_signal = self._heard
+        connection.on_signal = self._on_signal
         with contextlib.suppress(BusError):
             self._owners[_LOGIND] = await _owner(connection, _LOGIND)
             await connection.call_bus(
@@ -215,7 +215,7 @@ class SystemdWatch(Waker):
         value: object = reply.body[0].value
         return value
 
-    def _heard(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         """Handle a signal: call ``wake`` after sleep, or record a new state of the unit.
 
         Only signals of logind's and systemd's own connections count: anybody can send signals.

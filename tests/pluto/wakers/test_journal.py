@@ -251,7 +251,7 @@ async def test_what_is_there_already_can_be_waited_for(logs: PrivateJournald, sa
         say(lines)
         await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=line 999")
         while listener.texts[-1:] != ["line 999"]:
-            await log.settle(since=float("inf"))
+            await log.catch_up(since=float("inf"))
         assert listener.texts == lines
 
 
@@ -265,7 +265,7 @@ async def test_what_settling_leaves_is_read_after_it(
         lines = [f"left {n}" for n in range(20)]
         say(lines)
         await asyncio.to_thread(logs.wait_for, 1, "MESSAGE=left 19")
-        await log.settle(since=float("inf"))
+        await log.catch_up(since=float("inf"))
         assert listener.texts == lines[:1]
         await until(lambda: listener.texts == lines, within=30.0)
 
@@ -279,7 +279,7 @@ async def test_what_was_logged_after_an_answer_wakes_and_what_was_before_does_no
             say([f"since {since}"])
             await asyncio.to_thread(logs.wait_for, 1, f"MESSAGE=since {since}")
             while listener.texts[-1:] != [f"since {since}"]:
-                await log.settle(since)
+                await log.catch_up(since)
             assert listener.woken == woken
 
 
@@ -335,7 +335,7 @@ async def test_a_service_tells_the_reason_of_what_was_lost_while_there_was_none(
 async def test_where_there_is_no_journal_there_is_no_log(tmp_path: Path) -> None:
     log = PlutoLog(UNIT, lambda _: True, lambda: None, tmp_path / "none")
     assert not log.open()
-    await log.settle(0.0)
+    await log.catch_up(0.0)
     log.close()
 
 
@@ -377,7 +377,7 @@ async def test_a_damaged_entry_is_skipped_and_what_is_behind_it_is_heard(
     listener = Listener()
     log = PlutoLog(UNIT, listener.hear, listener.wake, logs.logs)
     assert log.open(since=begin)
-    await log.settle(0.0)
+    await log.catch_up(0.0)
     assert listener.texts == ["one", "two", "three"]
     say(["four"])
     await until(lambda: listener.texts[3:] == ["four"], within=30.0)
@@ -465,7 +465,7 @@ async def test_a_reader_that_does_not_get_on_is_made_anew_after_pauses_until_it_
         await until(lambda: faults.failed, within=30.0)
         end = asyncio.get_running_loop().time() + 0.7
         while asyncio.get_running_loop().time() < end:
-            await log.settle(0.0)
+            await log.catch_up(0.0)
             await asyncio.sleep(0.02)
         assert 2 < faults.made < 12
         assert faults.failed < 12 * MAX_DAMAGED

@@ -271,10 +271,10 @@ async def test_a_file_that_was_cut_short_and_has_grown_beyond_our_place_is_read_
         begin = "z" * (size - 1 + grown)
         write(path, begin)
         assert os.stat(path).st_size == size + grown
-        await listener.log.settle(0.0)
+        await listener.log.catch_up(0.0)
         await listener.hears(begin)
         write(path, "next")
-        await listener.log.settle(0.0)
+        await listener.log.catch_up(0.0)
         await listener.hears("next")
         size = os.stat(path).st_size
     listener.log.close()
@@ -416,7 +416,7 @@ async def test_what_is_worth_a_look_wakes_once_it_is_newer_than_the_answer(path:
     asyncio.get_running_loop().remove_reader(listener.log._inotify.fd)  # type: ignore[union-attr]
     for since, woken in ((NOW, 0), (NOW - 1, 1)):
         write(path, f"{STAMP}since {since}")
-        await listener.log.settle(since)
+        await listener.log.catch_up(since)
         assert listener.woken == woken
     listener.log.close()
 
@@ -460,7 +460,7 @@ async def test_a_recording_whose_lines_are_in_a_file_gives_the_same_reasons(
             stamp = time.strftime("%b %e %T", time.localtime(now)) if stamped else ""
             begin = f"{stamp}.{now % 1 * 1e6:06.0f}: " if stamped else ""
             write(path, begin + line.text)
-            await log.settle(now)
+            await log.catch_up(now)
 
     told = await told_of(recorded, tracker, write_down)
     log.close()

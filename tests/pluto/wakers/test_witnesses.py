@@ -181,7 +181,7 @@ async def test_a_recording_whose_lines_are_another_units_in_the_journal_gives_th
             async def log_them(logged: list[LogLine]) -> None:
                 says([line.text for line in logged])
                 while len(lines) < len(logged):
-                    await log.settle(float("inf"))
+                    await log.catch_up(float("inf"))
                     await asyncio.sleep(0.001)
                 assert texts(lines) == [line.text for line in logged]
                 for line in logged:  # with the times of the recording, as its answers have them
