@@ -393,7 +393,10 @@ class TunnelNotice:
         return None
 
     def _was_lost(self) -> bool:
-        """Return whether the tunnel was lost, and neither somebody here nor pluto ended it."""
+        """Return whether the tunnel was lost, other than with pluto, or by somebody's intention.
+
+        That is so where something was reported to be wrong with it, or where its reason is known.
+        """
         if self._lost_at is None:
             return False
         return self.told is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)

@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 def _require_libsystemd() -> None:
     """Raise Failure where libsystemd can't be used.
 
-    The Failure's exit code tells systemd not to start the service again, which wouldn't help.
+    The Failure's exit code keeps systemd from starting the service again, which wouldn't help.
     """
     try:
         binding()

@@ -178,7 +178,7 @@ class Picture:
         return rules.wrong(view.state, view.reason, was_up=was_up) is not None
 
     def _name(self, name: str) -> str:
-        """Return the name by which people know a tunnel."""
+        """Return the name to show for a tunnel, which NetworkManager may have given it."""
         return notifications.shown(self.names.get(name, name), MAX_SHOWN)
 
     def _text(self, state: BarState, rows: Sequence[Row], ill: Sequence[Row], up: int) -> str:

@@ -26,9 +26,10 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
 def states(word: str) -> list[StateInfo]:
-    """Return the states of SAs that have this name or story; upper and lower case are the same.
+    """Return the states of SAs that have this name or story, in upper or lower case.
 
-    The prefix STATE_ may be missing. In ``NAME (story)``, as a state line has it, the name decides.
+    The prefix STATE_ may be missing. Of ``NAME (story)``, as a state line has it, only the name is
+    compared.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word

@@ -79,7 +79,7 @@ _UUID_LENGTH: Final = 36
 
 
 async def _titled(found: Found) -> Found:
-    """Return the same with NetworkManager's names for the tunnels that are its connections."""
+    """Return what was found, with NetworkManager's names for tunnels that are its connections."""
     if not any(len(row.name) == _UUID_LENGTH for row in found.rows):
         return found
     from ipsecwatch.client.connection_names import names_of
