@@ -244,14 +244,14 @@ def test_no_text_of_the_bar_is_left_out() -> None:
     ]  # fmt: skip
     for heard in events:
         picture = bar_line.Picture(lambda _: True)
-        picture.take(story.look(n="up") if not heard else heard[0])
+        picture.record(story.look(n="up") if not heard else heard[0])
         for event in heard[1:]:
-            picture.take(event)
+            picture.record(event)
         if picture.lost is None:
             line = picture.line()
             assert beside_texts(line.text) == "", line
             assert beside_texts(line.tooltip) == "", line
-    picture.take(Lost("why", ""))
+    picture.record(Lost("why", ""))
     assert picture.line().state == "lost"  # what style sheets know stays
 
 

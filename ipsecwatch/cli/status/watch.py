@@ -358,7 +358,7 @@ class Watch:
                 self._arrange()
 
     def _arrange(self) -> None:
-        """Have _draw() arrange the tunnels again, and draw them."""
+        """Make _draw() arrange the tunnels again, and draw them."""
         self._changed = True
         self._wakeup.set()
 

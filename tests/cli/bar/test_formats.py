@@ -35,7 +35,7 @@ def test_each_state_has_a_class_and_a_sign(state: BarState) -> None:
 def test_no_name_is_taken_for_markup_or_for_another_line(form: str, name: str) -> None:
     story = Story()
     seen = Picture(lambda _: True, {"a": name})
-    seen.take(story.look(a="stuck", b="up"))
+    seen.record(story.look(a="stuck", b="up"))
     told = formats.FORMATS[form](seen.line())
     assert "\n" not in told
     assert told.isprintable()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def picture(*events: Event, wanted: str = "") -> Line:
     made = Picture(lambda name: not wanted or name == wanted)
     for event in events:
-        made.take(event)
+        made.record(event)
     return made.line()
 
 

@@ -240,7 +240,7 @@ def view(name: str, state: TunnelState = UP, reason: Reason = Reason.NONE) -> Vi
 
 def picture(*views: View, chosen: Selection | None = None) -> Picture:
     made = Picture(chosen or Selection())
-    made.take(Snapshot("run", 1, PlutoState.RUNNING, {v.path: v for v in views}))
+    made.record(Snapshot("run", 1, PlutoState.RUNNING, {v.path: v for v in views}))
     made.arrange(Paint(False), 80)
     return made
 
@@ -251,7 +251,7 @@ def picture(*views: View, chosen: Selection | None = None) -> Picture:
 def test_a_picture_is_never_larger_than_the_terminal(high: int, wide: int, lost: bool) -> None:
     made = picture(*(view(f"gw-{n}") for n in range(30)))
     if lost:
-        made.take(Lost("ipsecwatch isn't running", "Start it"))
+        made.record(Lost("ipsecwatch isn't running", "Start it"))
     made.arrange(Paint(False), wide)
     lines = made.lines(Paint(False), wide, high)
     assert len(lines) == high
@@ -293,9 +293,9 @@ def test_what_was_told_of_a_tunnel_that_went_is_forgotten() -> None:
     made = picture(view("rw[1]"))
     made.details = {"rw[1]": {"PeerAddress": "192.0.2.1"}}
     assert made.row(view("rw[1]")).peer == "192.0.2.1"
-    made.take(replace(Snapshot("run", 2, PlutoState.RUNNING, {}), serial=3))
+    made.record(replace(Snapshot("run", 2, PlutoState.RUNNING, {}), serial=3))
     made.arrange(Paint(False), 80)
-    made.take(Pluto(PlutoState.STOPPED))
+    made.record(Pluto(PlutoState.STOPPED))
     assert made.details == {}
     assert made.troubles() == ["The IPsec service is not running."]
 
@@ -304,16 +304,16 @@ def test_until_the_service_answered_nothing_is_said_of_tunnels() -> None:
     made = Picture(Selection())
     made.arrange(Paint(False), 80)
     assert made.lines(Paint(False), 30, 5)[0].strip() == "asking the service"
-    made.take(Snapshot("run", 1, PlutoState.RUNNING, {}))
+    made.record(Snapshot("run", 1, PlutoState.RUNNING, {}))
     made.arrange(Paint(False), 80)
     assert made.lines(Paint(False), 30, 5)[0].strip() == "no tunnels"
 
 
 def test_what_is_no_longer_wrong_is_no_longer_said() -> None:
     made = picture(view("gw-1"))
-    made.take(Answer(complete=False, unrecognised=1))
-    made.take(Log(LogState.CUT))
+    made.record(Answer(complete=False, unrecognised=1))
+    made.record(Log(LogState.CUT))
     assert len(made.troubles()) == 3
-    made.take(Log(LogState.JOURNAL))
-    made.take(Answer())
+    made.record(Log(LogState.JOURNAL))
+    made.record(Answer())
     assert made.troubles() == []
