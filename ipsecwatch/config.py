@@ -152,7 +152,7 @@ S = TypeVar("S", Settings, AgentSettings, TunnelSettings)
 
 
 def load_service(path: Path = SERVICE_FILE) -> Settings:
-    """Read the service's settings from ``path``, then ``path.d/*.toml``, which override it.
+    """Return the service's settings from ``path``, then ``path.d/*.toml``, which override it.
 
     A missing file counts as empty. Raise ConfigError.
     """
@@ -165,7 +165,7 @@ def settings_file(instance: str = "") -> Path:
 
 
 def load_instance(instance: str, path: Path | None = None) -> Settings:
-    """Read the settings of an instance of the service; "": of the service itself.
+    """Return the settings of an instance of the service; "": of the service itself.
 
     ``path`` replaces the usual file. Raise ConfigError, also for an instance without a file: it
     would watch the same pluto as the service itself.
@@ -178,7 +178,7 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
 
 
 def load_agent(path: Path) -> AgentSettings:
-    """Read the agent's settings from ``path``, which may be missing. Raise ConfigError."""
+    """Return the agent's settings from ``path``, which may be missing. Raise ConfigError."""
     settings = _load([path], AgentSettings)
     # Each glob has only the keys of its own table until here; the general values fill the others.
     general = {f.name: getattr(settings, f.name) for f in fields(TunnelSettings)}
@@ -187,7 +187,7 @@ def load_agent(path: Path) -> AgentSettings:
 
 
 def service_files(path: Path = SERVICE_FILE) -> list[Path]:
-    """List the service's settings files in the order in which they are read. Raise ConfigError."""
+    """Return the service's settings files in the order of reading. Raise ConfigError."""
     folder = path.with_name(path.name + ".d")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
@@ -210,12 +210,12 @@ def agent_file() -> Path:
 
 
 def problems(path: Path, kind: type[Settings | AgentSettings]) -> list[ConfigError]:
-    """List everything that is wrong with one settings file; nothing if it is missing."""
+    """Return all errors of one settings file; none if the file is missing."""
     return _read(path, kind)[1]
 
 
 def _load(paths: list[Path], kind: type[S]) -> S:
-    """Read settings files, a later one overriding an earlier. Raise the first ConfigError."""
+    """Return the settings of some files; a later one overrides an earlier. Raise ConfigError."""
     values: dict[str, Any] = {}
     for path in paths:
         found, wrong = _read(path, kind)

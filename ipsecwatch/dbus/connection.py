@@ -74,7 +74,9 @@ def address(kind: BusKind) -> str:
 async def connect(
     kind: BusKind, *, within: float = 10.0, judge: Callable[[Header], Handling] | None = None
 ) -> BusConnection:
-    """Connect to a bus and log in. Raise UnreachableError, after ``within`` seconds at most.
+    """Connect to a bus, log in, and return the connection.
+
+    Raise UnreachableError, after ``within`` seconds at most.
 
     ``judge`` decides by its header what is passed on of each incoming message. Without one, bodies
     of more than MAX_MESSAGE bytes are removed.

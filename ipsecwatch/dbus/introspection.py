@@ -70,6 +70,7 @@ def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
 
 
 def _interface(parsed: introspection.Interface) -> Interface:
+    """Return an interface from the library's parsed XML."""
     element = parsed.to_xml()
     ET.indent(element, level=1)
     return Interface(

@@ -30,6 +30,7 @@ class ThrottledBus(MessageBus):
     def _create_socket_for_transport(  # type: ignore[override]
         self, transport: str, options: dict[str, str]
     ) -> tuple[ThrottledSocket, Any, Any]:
+        """Return what the library's method does, but with a ThrottledSocket."""
         made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
         ours = ThrottledSocket(made.family, made.type, made.proto)
         ours.judge = self._judge

@@ -76,6 +76,7 @@ class ThrottledSocket(socket.socket):
         return self._bytes_in_kernel(termios.FIONREAD)
 
     def _bytes_in_kernel(self, request: int) -> int:
+        """Return the bytes in one of the kernel's queues for this socket; 0 if it is closed."""
         held = array("i", [0])
         try:
             fcntl.ioctl(self, request, held)

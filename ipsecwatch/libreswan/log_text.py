@@ -167,7 +167,7 @@ _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
 
 
 def read(text: str) -> LogText:
-    """Split a text into its log lines and the rest, which has all its other lines unchanged."""
+    """Return the log lines of a text, and the rest of it, which has all other lines unchanged."""
     raw, whole = text.split("\n"), plain(text)
     relined = _relined(whole)
     clean = _unbarred(relined.split("\n"))

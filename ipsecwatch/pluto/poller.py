@@ -236,7 +236,10 @@ class Poller:
             _release(waiters, PollerEndedError())
 
     async def _question(self) -> Answer | AskError:
-        """Ask pluto, and a second time if it breaks off its answer. Record outcome and cost."""
+        """Ask pluto, and a second time if it breaks off its answer. Return the last outcome.
+
+        Record the outcome, and what all cost pluto.
+        """
         outcome = await self._attempt()
         self._cost = self._cost_of(outcome)
         if isinstance(outcome, AskError) and outcome.trouble is Trouble.CUT:

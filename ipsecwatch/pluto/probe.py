@@ -51,7 +51,7 @@ class Probe:
         self._wasted = 0
 
     async def ask(self, now: float) -> Answer:
-        """Ask for the list of SAs if that is enough, else for the whole status.
+        """Ask for the list of SAs if that is enough, else for the whole status. Return the answer.
 
         ``now`` is monotonic. Raise AskError.
         """

@@ -235,7 +235,7 @@ class PlutoClient:
     # --- The control socket -----------------------------------------------------------------
 
     async def _ask_socket(self, deadline: float) -> Answer:
-        """Ask for the status over the control socket. Raise AskError.
+        """Ask for the status over the control socket, and return the answer. Raise AskError.
 
         An answer that is late, or whose caller is cancelled, is read on in the background.
         """
@@ -250,7 +250,10 @@ class PlutoClient:
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
-        """Connect and send the question; retry while pluto's queue is full. Raise AskError."""
+        """Connect and send the question, and return it; retry while pluto's queue is full.
+
+        Raise AskError.
+        """
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -269,7 +272,7 @@ class PlutoClient:
             await asyncio.sleep(QUEUE)
 
     def _try_connect(self) -> _Asked:
-        """Connect and send the question, without waiting.
+        """Connect and send the question, without waiting, and return it.
 
         The socket may be of type SOCK_STREAM or SOCK_SEQPACKET: the type that worked last is tried
         first. Raise BlockingIOError where pluto's queue is full, AskError where the listener isn't
@@ -378,7 +381,7 @@ class PlutoClient:
     # --- whack ------------------------------------------------------------------------------
 
     async def _ask_whack_instead(self, e: AskError, deadline: float) -> Answer:
-        """Ask for the status through whack, because the socket failed with ``e``.
+        """Return the status, asked through whack because the socket failed with ``e``.
 
         Raise ``e`` where whack fails too, which then isn't tried again for WHACK_REST seconds.
         """
@@ -392,7 +395,7 @@ class PlutoClient:
             raise e from None
 
     def _whacks(self) -> list[str]:
-        """List the paths of whacks that can be asked for the status."""
+        """Return the paths of whacks that can be asked for the status."""
         # A whack that the settings don't name may be too old for --ctlsocket.
         if not self._whack and self._path != CONTROL_SOCKET:
             return []

@@ -55,7 +55,7 @@ class Run:
 
 
 def find(configured: str = "") -> list[str]:
-    """List the paths of all whacks: where the settings say, or where distributions put it.
+    """Return the paths of all whacks: the one of the settings, or those in the usual places.
 
     Where several libreswans are installed, any of them may be the running one.
     """
@@ -77,7 +77,9 @@ def reaches(version: str, control_socket: str) -> bool:
 
 
 async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
-    """Run a program. Kill it and its children at ``deadline`` (loop's clock), or if cancelled.
+    """Run a program, and return its output and end.
+
+    It and its children are killed at ``deadline`` (loop's clock), or if this call is cancelled.
 
     The first ``keep`` bytes of its output are kept; after ENDLESS times as many it is killed.
     Raise OSError where it can't be started.
@@ -114,7 +116,7 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, with non-blocking pipes. Raise OSError."""
+    """Start a program in its own session, with non-blocking pipes, and return it. Raise OSError."""
     process = subprocess.Popen(
         argv,
         bufsize=0,

@@ -140,6 +140,7 @@ def _entries(
 
 
 def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
+    """Return a recorded answer from the object of its line."""
     return RecordedAnswer(
         at=at,
         command=_text(data["command"]),
@@ -198,7 +199,9 @@ def _pluto(why: str) -> PlutoState:
 
 
 def create(path: Path) -> IO[bytes]:
-    """Create a file that only its owner may read, because only root may read pluto's answers.
+    """Create a file that only its owner may read, and return it, opened for writing.
+
+    Only root may read pluto's answers elsewhere, too.
 
     Raise OSError where it can't be created, or exists already.
     """

@@ -204,6 +204,7 @@ def _lease(line: str) -> Pieces | None:
 
 
 def _pool_owner(line: str) -> Pieces | None:
+    """Return the pieces of the line with the connection that has a lease, or None."""
     m = _POOL_OWNER.fullmatch(line) if line.startswith("     ") else None
     if m is None or m[1] is None:
         return [(Field.OWN, line)] if m else None

@@ -219,7 +219,8 @@ class Admission:
     def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
         """Catch any exception in the context, and send the caller an error instead.
 
-        The error has no traceback, which could reveal paths and values.
+        Nothing is sent if the caller, or our connection, is gone. The error has no traceback, which
+        could reveal paths and values.
         """
         try:
             yield
@@ -348,7 +349,7 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        """Answer a call with ``serve``, or with an error if that raises or isn't admitted."""
+        """Answer a call with ``serve``, or with an error if too many wait or ``serve`` raises."""
         with self._refusing(connection, call, uid):
             async with self._admitted(connection, call, uid) as request:
                 await serve(request)

@@ -73,7 +73,7 @@ class SocketTakenError(RefusedError):
 
 
 class Bus:
-    """The service's side of the bus.
+    """Connects the service to the system bus under its name, and keeps it there.
 
     ``instance`` is this service's name among several. ``control_socket`` is that of its pluto,
     which no other service may watch as well ("": others may). ``refresh`` is called for each call

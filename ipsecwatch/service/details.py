@@ -121,6 +121,7 @@ def _children(connection: Connection) -> list[Entry]:
 
 
 def _child(connection: Connection, topology: Topology) -> Entry:
+    """Return those details of a child that differ between the topologies of a connection."""
     return _known(
         Connection=("s", instance_name(clean(connection.name), connection.instance)),
         Routing=_text(topology.routing or connection.routing),
@@ -150,7 +151,7 @@ def _lease(connection: Connection) -> str | None:
 
 
 def _hosts(client: str | None) -> list[str]:
-    """List the single addresses (/32, /128) in a client's selectors; from 5.3 on in braces."""
+    """Return the single addresses (/32, /128) in a client's selectors; from 5.3 on in braces."""
     selectors = (client or "").strip("{}").split(",")
     return [s.partition("/")[0] for s in selectors if s.endswith(_HOST)]
 

@@ -235,7 +235,10 @@ class Methods:
         return self._objects.snapshot()
 
     async def _do_refresh(self, _request: Request) -> list[Any]:
-        """Answer Refresh with the serial after the poll. Raise Refusal if pluto can't be asked."""
+        """Let pluto be polled, and return the serial after that as the answer to Refresh.
+
+        Raise Refusal if pluto can't be asked.
+        """
         try:
             async with asyncio.timeout(REFRESH_LIMIT):
                 await self._refresh()
@@ -247,7 +250,7 @@ class Methods:
         return [self._objects.serial]
 
     async def _get_details(self, request: Request) -> bytes:
-        """Answer GetDetails. Other tasks run between the tunnels. Raise Refusal."""
+        """Return the answer to GetDetails. Other tasks run between the tunnels. Raise Refusal."""
         names, options = request.call.body
         offset, limit, brief = _page(options)
         await self._authorize(request)
@@ -264,6 +267,7 @@ class Methods:
         return array(b"", joined(found))
 
     def _details(self, path: str, *, brief: bool) -> Entry:
+        """Return the details of the tunnel at an object path."""
         objects = self._objects
         tunnel, recent = objects.tunnels[path], objects.recent
         context = Context(
@@ -323,6 +327,7 @@ def _entries(found: Entry) -> bytes:
 
 
 def _variants(found: Entry) -> dict[str, Variant]:
+    """Return a tunnel's details as Variants, as dbus-fast needs them."""
     made = {}
     for key, (signature, value) in found.items():
         inner = value

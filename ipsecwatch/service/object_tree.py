@@ -269,6 +269,7 @@ def _interfaces(path: str, properties: bytes) -> bytes:
 
 
 def _values(tunnel: Tunnel) -> dict[str, Any]:
+    """Return the values of a tunnel's D-Bus properties, by name."""
     return {
         "Name": tunnel.name,
         "State": str(tunnel.state),

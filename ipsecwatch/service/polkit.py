@@ -75,7 +75,7 @@ class PendingChecks:
 
 
 class Verdict(StrEnum):
-    """The outcome of a check."""
+    """polkit's answer to a check: whether the caller may do it."""
 
     YES = "yes"
     NO = "no"
@@ -86,7 +86,9 @@ class Verdict(StrEnum):
 async def check(
     connection: BusConnection, sender: str, action: str, *, interactive: bool
 ) -> Verdict:
-    """Ask polkit whether ``sender`` may do ``action``. If cancelled, cancel polkit's check, too.
+    """Ask polkit whether ``sender`` may do ``action``, and return its answer.
+
+    If this call is cancelled, polkit's check is, too. An error counts as NO.
 
     ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT seconds for it.
     Raise TooManyChecksError if the bus refuses the call because we wait for too many answers.
@@ -121,6 +123,7 @@ async def check(
 
 
 def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
+    """Return the verdict in polkit's reply; NO for a reply of an unknown form."""
     if signature != "(bba{ss})":
         return Verdict.NO
     authorized, challenge, _ = body[0]

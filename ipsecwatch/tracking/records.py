@@ -183,6 +183,7 @@ def dump(records: Records) -> dict[str, Any]:
 
 
 def _dump_record(record: TunnelRecord) -> dict[str, Any]:
+    """Return a tunnel's record as plain values."""
     t = record.tunnel
     kept = {name: getattr(t, name) for name in _TUNNEL}
     return {
@@ -235,6 +236,7 @@ def _load_run(kept: dict[str, Any]) -> PlutoRun:
 
 
 def _load_record(kept: dict[str, Any]) -> TunnelRecord:
+    """Return a tunnel's record from checked plain values."""
     return TunnelRecord(
         Tunnel(**{name: kept[name] for name in _TUNNEL}, incoming=kept["incoming"]),
         children=frozenset(kept["held_children"]),

@@ -32,6 +32,7 @@ def _tunnel(key: str, observed: Observation) -> Tunnel:
 
 
 def _reason(observed: Observation) -> Reason:
+    """Return why a tunnel that is connecting isn't up; NONE for any other."""
     if observed.state is not TunnelState.CONNECTING:
         return Reason.NONE
     if observed.group.unresolved is not None:

@@ -167,9 +167,10 @@ class Tracker:
     # --- without a trustworthy answer -----------------------------------------------------
 
     def _apply_no_report(self, poll: Poll) -> list[Transition]:
-        """Apply a poll without a complete report: all tunnels become UNKNOWN, or DOWN.
+        """Apply a poll without a complete report, and return the transitions.
 
-        They are DOWN once pluto has been stopped for ``stopped_after`` seconds, or its unit ended.
+        All tunnels become UNKNOWN, or DOWN. They are DOWN once pluto has been stopped for
+        ``stopped_after`` seconds, or its unit has ended.
         """
         reason = {
             PlutoState.STOPPED: Reason.PLUTO_STOPPED,
@@ -209,9 +210,10 @@ class Tracker:
     # --- with one -----------------------------------------------------------------------
 
     def _apply_report(self, poll: Poll, report: Report) -> list[Transition]:
-        """Apply a complete report: update all tunnels, the run of pluto, and the log's evidence.
+        """Apply a complete report, and return the transitions.
 
-        If it is another pluto's than the last one, forget first what was true of that one.
+        All tunnels, the run of pluto, and the log's evidence are updated. If the report is another
+        pluto's than the last one, forget first what was true of that one.
         """
         if self._is_unchanged(poll, report):
             return self._pass_time(poll)
@@ -258,7 +260,10 @@ class Tracker:
         )
 
     def _pass_time(self, poll: Poll) -> list[Transition]:
-        """Update only the tunnels that are being tried: with the same report, only time counts."""
+        """Update only the tunnels that are being tried, and return their transitions.
+
+        Called for the same report again, where only time can change anything.
+        """
         tunnels = self._records.tunnels
         trying = [key for key, m in tunnels.items() if m.trying_since is not None]
         return [

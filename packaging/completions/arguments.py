@@ -69,6 +69,7 @@ def words() -> list[str]:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:
+    """Yield the arguments of a parser, without hidden ones."""
     for action in parser._actions:  # noqa: SLF001 - there is no public way
         if action.help == argparse.SUPPRESS:
             continue
@@ -82,6 +83,7 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:
 
 
 def _value(action: argparse.Action, label: str) -> tuple[Value, tuple[str, ...]]:
+    """Return the kind of an argument's value, and its words if it is one of some."""
     if action.nargs == 0:
         return Value.NONE, ()
     if action.choices is not None:

@@ -87,6 +87,7 @@ def script() -> str:
 
 
 def _values(verb: str) -> Iterator[str]:
+    """Yield the lines that offer the values of a verb's options."""
     for a in arguments(verb):
         if a.flags and a.value is not Value.NONE:
             pattern = " | ".join(f'"{verb} {flag}"' for flag in a.flags)
@@ -108,6 +109,7 @@ def _positionals(verb: str) -> Iterator[str]:
 
 
 def _offer(a: Argument) -> str:
+    """Return the command that offers the values of an argument."""
     match a.value:
         case Value.CHOICE:
             return f"_ipsecwatch_offer {' '.join(a.words)}"

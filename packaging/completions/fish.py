@@ -45,6 +45,7 @@ def script() -> str:
 
 
 def _complete(verb: str, a: Argument) -> Iterator[str]:
+    """Yield the ``complete`` commands for an argument of a verb."""
     begin = f"complete -c ipsecwatch -n '__ipsecwatch_verb {verb}'"
     if not a.flags:
         yield from (f"{begin} {offer}" for offer in _offers(a))
@@ -57,6 +58,7 @@ def _complete(verb: str, a: Argument) -> Iterator[str]:
 
 
 def _offers(a: Argument) -> list[str]:
+    """Return the options of ``complete`` that offer the values of an argument."""
     match a.value:
         case Value.CHOICE:
             return [f"-a {_quoted(' '.join(a.words))}"]

@@ -67,6 +67,7 @@ def _case(verb: str) -> Iterator[str]:
 
 
 def _specs(a: Argument) -> Iterator[str]:
+    """Yield the specs of _arguments for an argument, one for each of its flags."""
     value = f"{_plain(a.label)}:{_action(a)}"
     if not a.flags:
         yield f"{'*' if a.many else ''}:{value}"
@@ -79,6 +80,7 @@ def _specs(a: Argument) -> Iterator[str]:
 
 
 def _action(a: Argument) -> str:
+    """Return the action of _arguments that offers the values of an argument."""
     match a.value:
         case Value.CHOICE:
             return f"({' '.join(a.words)})"

@@ -24,6 +24,7 @@ def show(*found: dict) -> None:
 
 
 async def follow(bus: MessageBus) -> None:
+    """Print the tunnels of a snapshot, then each change; take a new snapshot after a gap."""
     news: asyncio.Queue[Message] = asyncio.Queue()
     bus.add_message_handler(lambda m: news.put_nowait(m) if m.message_type is SIGNAL else None)
     for rule in RULES:  # listen first, then look

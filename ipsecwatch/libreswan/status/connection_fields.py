@@ -346,7 +346,7 @@ def _read(line: str) -> _Read:
 
 
 def _cut(key: _Key, printed: str) -> tuple[str, list[str]]:
-    """Split the text behind a key into the key's value, and the texts that aren't part of it."""
+    """Return the key's value from the text behind it, and the texts that aren't part of it."""
     if key.read is _whole:
         return printed.strip(), []
     if key.read is _phrase:

@@ -147,6 +147,7 @@ def interfaces(report: Report) -> list[Interface]:
 
 
 def _interface(line: str) -> Interface | None:
+    """Return the interface in a line, in the form of any release; None: it isn't one."""
     for pattern in _INTERFACES:
         m = pattern.fullmatch(line.rstrip())
         if m is not None:

@@ -77,7 +77,10 @@ def _counted(totals: Totals) -> int | None:
 def _counters(
     command: str | None, answer: PartialReport, states: Sequence[SaState], of_states: Extent
 ) -> Extent:
-    """Return how many of the Child SAs have counters. ``of_states``: how many SAs are listed."""
+    """Return whether all, some or none of the Child SAs have counters.
+
+    ``of_states``: how much of the list of SAs there is.
+    """
     if command == "trafficstatus" and answer.traffic:
         return Extent.WHOLE
     children = [s for s in states if s.kind is SaKind.CHILD and s.established]

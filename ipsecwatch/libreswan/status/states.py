@@ -106,6 +106,7 @@ class _StateLine(SaState):
     sa: SaLine | None = field(init=False)
 
     def __getattr__(self, name: str) -> object:
+        """Parse ``timers`` or ``sa`` at its first use, set the field, and return its value."""
         tail, _, sa = self.text.partition("\n")
         if name == "timers":
             self.timers = _timers(tail)
@@ -226,6 +227,7 @@ def add_sa(state: SaState, line: str) -> None:
 
 
 def _timers(tail: str) -> tuple[Timer, ...]:
+    """Return the timers among the words behind a story."""
     timers = [_TIMER.fullmatch(field.strip()) for field in tail.split(";")]
     return tuple(
         Timer(m[1], None if m[2][0] == "X" else int(m[2]))

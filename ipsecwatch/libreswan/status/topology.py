@@ -107,7 +107,7 @@ def read_any(line: str) -> Topology | None:
 
 
 def _without_tail(line: str) -> tuple[str, int | None]:
-    """Split a line into its text up to the routing word, and the eroute owner's serial.
+    """Return a line's text up to the routing word, and the eroute owner's serial.
 
     What follows the routing word is pluto's own, at the very end of the line. Empty text: no such
     end was found.

@@ -68,7 +68,7 @@ def _is_joined(rest: str) -> bool:
 
 
 def _tail(text: str) -> tuple[str, str | None, tuple[str, ...]]:
-    """Split ``, inBytes=… , id='…', lease=…`` into counters, identity and leases."""
+    """Return the counters, identity and leases in ``, inBytes=… , id='…', lease=…``."""
     counters, mark, rest = text.partition(", id='")
     if not mark:
         counters, mark, lease = text.partition(", lease=")

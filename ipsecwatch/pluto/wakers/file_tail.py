@@ -124,7 +124,7 @@ class FileTail:
 
 
 def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
-    """List the lines from ``first`` on with their positions, the last one first."""
+    """Return the lines from index ``first`` on with their positions, the last one first."""
     found: list[tuple[int, bytes]] = []
     for line in data[first:].split(b"\n"):
         found.append((first, line))

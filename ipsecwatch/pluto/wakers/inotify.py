@@ -116,6 +116,7 @@ class SocketWatch(Waker):
                 self._watch(directory)
 
     def _watch(self, directory: Path) -> None:
+        """Watch one directory, if it exists."""
         if self._inotify is None:
             return
         try:

@@ -165,6 +165,7 @@ class PlutoLog(LogWaker):
         self._reopening = loop.call_later(self._pauses.next(), self._reopen)
 
     def _reopen(self) -> None:
+        """Open another reader; try again later if that fails."""
         self._reopening = None
         try:
             self._reader = self._opened(None)
@@ -191,7 +192,10 @@ class PlutoLog(LogWaker):
         self._process()
 
     def _read(self) -> bool:
-        """Read lines for one turn; after BEHIND seconds without reaching the end, skip the rest."""
+        """Read lines for one turn. Return whether there may be more.
+
+        After BEHIND seconds without reaching the journal's end, skip the rest of it.
+        """
         begin = time.monotonic()
         if self._reader is None:
             return False
@@ -205,7 +209,10 @@ class PlutoLog(LogWaker):
         return more
 
     def _read_until(self, end: float) -> bool:
-        """Read entries until there are no more, or until ``end``. Skip damaged ones."""
+        """Read entries until there are no more, or until ``end``. Return whether there may be more.
+
+        Damaged entries are skipped.
+        """
         while self._reader is not None:
             try:
                 entry = JournalEntry.next(self._reader)

@@ -164,7 +164,10 @@ class LogFile(LogWaker):
             self.trouble = clean(str(why))
 
     def _read_until(self, end: float) -> bool:
-        """Read the lines of all followed files until there are no more, or until ``end``."""
+        """Read lines of all followed files until there are no more, or until ``end``.
+
+        Return whether there may be more.
+        """
         now = self._clock()
         for tail in tuple(self._tails):
             more = True

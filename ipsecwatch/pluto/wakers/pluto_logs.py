@@ -75,9 +75,10 @@ class PlutoLogs:
         return pids
 
     async def follow(self, answer: Answer, named: str | None, at: float) -> None:
-        """Follow the file that pluto logs to, if it is known and in our file system.
+        """Follow the file of the settings, else the one to which pluto logs, if there is one.
 
-        ``named`` is the file that pluto's answer names; "": pluto logs to none; None: not stated.
+        ``named`` is the file that pluto's answer names; "": pluto logs to none; None: not stated,
+        so that the one before is still followed. No file is followed for a pluto in a container.
         The lines of a file that wasn't followed before are read at once, since they may have the
         reason for what the answer shows. ``at``: when pluto answered (wall clock).
         """
@@ -92,7 +93,10 @@ class PlutoLogs:
             await self.file.catch_up(at)
 
     def hear_journal(self, line: LogLine) -> bool:
-        """Pass on a line of the journal, unless it came from the file already."""
+        """Pass on a line of the journal, unless it came from the file already.
+
+        Return whether pluto should be polled because of it.
+        """
         if line.identifier in ("systemd", JOURNALD):
             return self._hear(line, from_file=False)
         return self._hear_once(line, from_file=False)
@@ -101,6 +105,6 @@ class PlutoLogs:
         return self._hear_once(line, from_file=True)
 
     def _hear_once(self, line: LogLine, *, from_file: bool) -> bool:
-        """Pass on a line, unless it came from the other log already."""
+        """Pass on a line, unless it came from the other log already. Return as ``hear`` does."""
         echo = self._two_logs.is_echo(line, from_file=from_file)
         return not echo and self._hear(line, from_file=from_file)

@@ -89,6 +89,7 @@ def _written_beside(control_socket: Path) -> int | None:
 
 
 def _lives(pid: int) -> bool:
+    """Return whether a process with this id exists."""
     # Not by /proc: without capabilities, even root doesn't see processes there that have some.
     try:
         os.kill(pid, 0)
