@@ -305,7 +305,7 @@ JOURNALD: Final = "systemd-journald"
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that pluto, systemd about pluto's unit, or journald wrote to the journal."""
+    """A log line: of pluto, of systemd about pluto's unit, or of journald about dropped lines."""
 
     at: float
     """Seconds since the epoch."""

@@ -84,7 +84,7 @@ class Frames:
         """By a header's bytes without its serial."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take in bytes of the stream, cut anywhere. Return the bytes that are passed on."""
+        """Return the part of the next bytes of the stream, cut anywhere, that is passed on."""
         if len(data) <= self._passing:  # the usual case of a long message
             self._passing -= len(data)
             return data
@@ -168,7 +168,7 @@ def _header(head: bytes, length: int, body: int) -> Header:
 
 
 def _read_fields(head: bytes, order: str, end: int, found: dict[int, str]) -> bool:
-    """Put the texts of a message's header into ``found``, by the numbers of their fields.
+    """Read the texts of a message's header into ``found``, by the numbers of their fields.
 
     Return False at a field of an unexpected type. The fields are structs of a number and a variant,
     each at a multiple of 8 bytes (D-Bus specification, "Message Format").

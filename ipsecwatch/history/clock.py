@@ -40,7 +40,10 @@ class BootClock:
     """The wall clock of one boot, as the stamps of its entries show it."""
 
     def __init__(self, stamps: Iterable[Stamp], wakes: Iterable[float] = ()) -> None:
-        """``wakes``: the known times at which the machine woke up, on the monotonic clock."""
+        """Compute when the wall clock was set, from the stamps of entries of one boot.
+
+        ``wakes``: the known times at which the machine woke up, on the monotonic clock.
+        """
         self._pieces: list[Piece] = []
         for stamp in sorted(stamps, key=lambda s: s.mono):
             offset = stamp.wall - stamp.mono

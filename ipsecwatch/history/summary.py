@@ -75,12 +75,12 @@ class Summary:
 
     @property
     def known(self) -> float:
-        """Seconds in which its state is known."""
+        """The seconds in which the tunnel's state is known."""
         return sum(s for state, s in self.seconds.items() if state is not TunnelState.UNKNOWN)
 
     @property
     def uptime(self) -> float | None:
-        """The part of the known time in which it was up; None: nothing is known."""
+        """The part of the known time in which the tunnel was up; None: no time is known."""
         known = self.known
         return self.seconds.get(TunnelState.UP, 0.0) / known if known > 0 else None
 

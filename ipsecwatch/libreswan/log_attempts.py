@@ -179,7 +179,7 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
-    """Return the state of a negotiation of which a line reports a message sent, else None."""
+    """Return the state of a negotiation, if a line reports that a message was sent; else None."""
     stage = log_text.stage(line.said)
     if stage is None or stage.stage is Stage.ESTABLISHED or _ENDS.match(line.said.text):
         return None
@@ -187,7 +187,7 @@ def _sent(line: LogTextLine) -> StateInfo | None:
 
 
 def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Record what a line is evidence of, each kind of event in its own way.
+    """Record what a line is evidence of, as its kind of event requires.
 
     ``rekeyed`` are the IKE SAs that were replaced, ``all_`` all connections of the text.
     """

@@ -386,7 +386,7 @@ LOSSES: Final = (
          "% is shared - only terminating %"),
         ("5.2", MAIN, "marking connection down"),
         ("5.2", MAIN, "suspending connection - deleting states"),
-        # Deleted, or loaded anew
+        # Deleted, or loaded again
         ("3.18", "3.18", "deleting connection$", "^deleting connection$"),
         ("3.19", "3.27", "deleting non-instance connection$"),
     ),
@@ -916,7 +916,7 @@ FAILURES: Final = (
          "CHILD SA encountered fatal error: %"),
     ),
     *_rows(
-        # Under our keys; from somebody who has proved who it is in all exchanges but these two
+        # Encrypted; in all exchanges but these two the sender has authenticated itself
         replace(_ECHO, began=_PEER, version=2),
         ("3.25", MAIN,
          rf"responding to (?:ISAKMP_v2_)?{_UNPROVED}\b{_PLAIN} with encrypted notification {_NOTE}",

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Ask pluto, libreswan's daemon: over which way, which question, and when."""
+"""Ask pluto, libreswan's daemon: when, which question, and over the socket or whack."""

@@ -28,12 +28,12 @@ class Followups:
         self._insists = False
 
     def wake(self) -> None:
-        """Call ``look`` now and after each of PAUSES, because the kernel or systemd reported."""
+        """Call ``look`` now and after each of PAUSES: kernel or systemd reported a change."""
         self._insists = True
         self.logged()
 
     def logged(self) -> None:
-        """Call ``look`` now and after each of PAUSES, until seen(), because pluto logged."""
+        """Call ``look`` now and after each of PAUSES, until seen(): pluto logged a line."""
         self._look()
         if self._echo is not None:
             self._echo.cancel()

@@ -85,7 +85,7 @@ class _Costs:
     """Estimates how much of pluto's time the answers to one command take.
 
     The time until an answer has come also includes that in which pluto, or this process, was busy
-    with something else. So the best rate of the last SAMPLES answers counts.
+    with something else. So the lowest time per character in the last SAMPLES answers counts.
     """
 
     def __init__(self) -> None:

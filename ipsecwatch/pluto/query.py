@@ -66,14 +66,14 @@ class Command(StrEnum):
 
 
 class Via(StrEnum):
-    """Which way an answer came."""
+    """The way by which an answer came: over the control socket, or through whack."""
 
     SOCKET = "socket"
     WHACK = "whack"
 
 
 class Trouble(StrEnum):
-    """Why there is no answer."""
+    """The kind of reason for which pluto gave no answer."""
 
     STOPPED = "stopped"
     """Nobody listens at the socket: pluto isn't running."""

@@ -186,7 +186,7 @@ class FakePluto:
         if not await _readable(client, PATIENCE):
             return
         question = client.recv(4096)
-        while (now := self._now) is Silence.HANGING:  # noqa: ASYNC110 - nobody tells of its end
+        while (now := self._now) is Silence.HANGING:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(LOOK)
         if isinstance(now, Silence):
             return  # pluto ended without an answer

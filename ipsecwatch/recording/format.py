@@ -229,7 +229,10 @@ class Writer:
         self._raw.close()
 
     def head(self, libreswan: str | None, interval: float, **more: object) -> None:
-        """Write the first line."""
+        """Write the recording's first line: its format, the release, the seconds between answers.
+
+        ``more`` are further keys.
+        """
         known = {"format": FORMAT, "kind": KIND, "libreswan": libreswan, "interval": interval}
         self.write({**known, **more})
 

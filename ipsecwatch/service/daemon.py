@@ -72,7 +72,7 @@ LOG_LAG: Final = 0.05
 
 
 class Service:
-    """The whole service. run() works until SIGTERM, SIGINT or stop()."""
+    """The service: connects all parts, and runs them in run() until SIGTERM, SIGINT or stop()."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Service:
         return is_evidence(line.text)
 
     def stop(self) -> None:
-        """Let run() return."""
+        """Make run() return."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -322,7 +322,7 @@ class Service:
         self._probe.whole()
         try:
             await self._poller.refresh()
-        except PollerEndedError as e:  # we end: nobody is answered any more
+        except PollerEndedError as e:  # the service ends: callers get no answer any more
             raise asyncio.CancelledError from e
         await self._outbox.join()
 

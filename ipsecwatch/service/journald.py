@@ -78,12 +78,12 @@ class Sender:
             self._work()
 
     def flush(self) -> None:
-        """Send the entries that wait, as far as journald takes them now."""
+        """Send the entries that wait, as far as journald accepts them now."""
         while self._step():
             pass
 
     def close(self) -> None:
-        """Send the entries that journald takes now, and drop the others."""
+        """Send the entries that journald accepts now, and drop the others."""
         self.flush()
         self._waiting.clear()
         self._size = 0
@@ -160,7 +160,7 @@ class Sender:
             self._socket = None
 
     def _watch(self) -> bool:
-        """Let the event loop call _work() when journald has room.
+        """Make the event loop call _work() when journald has room.
 
         Return False where no loop runs, or there is no journald.
         """

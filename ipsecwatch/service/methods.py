@@ -235,7 +235,7 @@ class Methods:
         return self._objects.snapshot()
 
     async def _do_refresh(self, _request: Request) -> list[Any]:
-        """Let pluto be polled, and return the serial after that as the answer to Refresh.
+        """Wait for a new poll of pluto, and return the serial after it as the answer to Refresh.
 
         Raise Refusal if pluto can't be asked.
         """

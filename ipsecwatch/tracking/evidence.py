@@ -65,7 +65,7 @@ class Findings:
         return self._count
 
     def add(self, about: About, evidence: Evidence) -> None:
-        """Keep a finding. Where there are too many, the first is kept: it tells the cause."""
+        """Keep a finding. Where there are too many, the first is kept: it has the cause."""
         kept = self._kept.setdefault(about, [])
         self._kept.move_to_end(about)
         if len(kept) >= MAX_EACH:

@@ -49,7 +49,7 @@ def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
 def _rekeyed_idle(run: PlutoRun, ikes: dict[int, ConnectionKey], new: list[int]) -> list[int]:
     """Return the new IKE SAs of connections that had an idle one and no Child SA: its rekeys.
 
-    ``new`` are those of which the log didn't report whether they are rekeys.
+    ``new`` are the new IKE SAs for which the log doesn't show whether they are rekeys.
     """
     idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}
     quiet = idle - run.busy

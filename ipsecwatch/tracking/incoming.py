@@ -27,7 +27,7 @@ MAX_OURS: Final = 20_000
 
 
 class Whose(Enum):
-    """Whose attempt a failure is."""
+    """The side whose attempt failed."""
 
     OURS = auto()
     PEERS = auto()

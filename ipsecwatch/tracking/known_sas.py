@@ -110,7 +110,7 @@ class KnownSas:
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Return for each connection the number of the last line that reported one of these."""
+        """Return for each connection the number of the last line about one of these Child SAs."""
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:

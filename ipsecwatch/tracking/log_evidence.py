@@ -62,7 +62,7 @@ _SUPPRESSED: Final = re.compile(r"Suppressed \d{1,20} messages from ", re.ASCII)
 
 
 class LogEvidence:
-    """Remembers what pluto logged, and answers what explains the end of an SA or a failure."""
+    """Remembers what pluto logged, and returns the reasons for lost SAs from it."""
 
     def __init__(self) -> None:
         self.attempts: Final = AttemptLog()
@@ -135,7 +135,7 @@ class LogEvidence:
                 self._findings.add((Subject.SA, str(finding.ended)), evidence)
 
     def _note_finding(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record what a line says about a connection, each kind of event in its own way."""
+        """Record what a line says about a connection, as its kind of event requires."""
         match finding.event:
             case LogEvent.IKE_ESTABLISHED:
                 self.sas.note_ike(said, finding)
@@ -175,7 +175,7 @@ class LogEvidence:
             self.attempts.add(name, evidence)
 
     def _note_loss(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record the end of an SA, unless another SA had taken its place before."""
+        """Record the end of an SA, unless another SA had replaced it before."""
         serial = finding.ended or said.serial
         if serial is not None and self.sas.is_succeeded(serial, said.name, finding):
             return

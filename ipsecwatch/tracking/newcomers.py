@@ -29,7 +29,7 @@ MAX_KEPT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """One instance that took another's place."""
+    """The replacement of one instance by another one."""
 
     at: float
     """Wall clock."""
@@ -75,7 +75,7 @@ class Newcomers:
         return None
 
     def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record a client's new IKE SA. Return the instance that ended just before it for it."""
+        """Record a client's new IKE SA. Return the instance that it replaces, if just ended."""
         left, self._left = self._left, None
         if finding.version != 1:
             self._coming[said.name] = said, at

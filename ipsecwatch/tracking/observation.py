@@ -151,7 +151,7 @@ def _unlisted(report: Report) -> list[Connection]:
 
 
 def _made_up(name: str, instance: tuple[int, ...]) -> Connection:
-    """Return a connection of which nothing but its name is known."""
+    """Return a connection with a name, and with all other values unknown."""
     m = SUBNET_PAIR.fullmatch(name)
     aliases = (m[1],) if m else ()
     return Connection(name, instance, aliases=aliases, policy_known=False, routing_known=False)

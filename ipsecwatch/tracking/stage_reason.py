@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 VAGUER: Final[dict[Reason, frozenset[Reason]]] = {
-    # Whoever is no longer listed was removed, perhaps by hand: that is all that a list tells.
+    # What is no longer listed was removed, perhaps by hand: a list shows no more than that.
     Reason.OPERATOR: frozenset({Reason.UNLOADED}),
 }
 """For a reason, those that say only a part of it. NONE and OTHER say a part of every reason."""

@@ -6,8 +6,8 @@ As root, from the top of the sources, in a minute:
 
     .venv/bin/python packaging/screenshots/terminal.py > packaging/screenshots/terminal.svg
 
-`ipsecwatch demo` plays its recordings at the speed at which they happened; what `status` says of
-them is what is drawn, in the colours that it has.
+`ipsecwatch demo` plays its recordings at their real speed. The picture shows the output of `status`
+at one moment, in its colours.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(arguments: list[str], environment: dict[str, str]) -> str:
     while True:
         try:
             said += os.read(ours, 1 << 16)
-        except OSError:  # nothing more, and nobody who could write any
+        except OSError:  # all was read, and the other end is closed
             return said.decode().replace("\r", "")
 
 

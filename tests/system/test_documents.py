@@ -118,7 +118,10 @@ ROOMS: Final = (
     "backoff.py", "client", "agent", "cli",
 )  # fmt: skip
 """Folders and modules whose docstrings were read again."""
-VAGUE: Final = {"Tell", "Take", "Say", "Give", "Put", "Have", "Learn", "Go"}
+VAGUE: Final = {
+    "Tell", "Take", "Say", "Give", "Put", "Have", "Learn", "Go", "See", "Let", "Do", "Hear",
+    "Settle", "Look",
+}  # fmt: skip
 """They leave open who does what, and what comes back."""
 
 

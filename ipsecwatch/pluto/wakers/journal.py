@@ -63,8 +63,9 @@ class PlutoLog(LogWaker):
         path: Path | None = None,
         match: Iterable[str] = (),
     ) -> None:
-        """``match``: NAME=value of the fields that mark pluto's entries, instead of its unit.
+        """Prepare to read the journal; open() begins.
 
+        ``match``: NAME=value of the fields that mark pluto's entries, used instead of its unit.
         config.py checks that they can be trusted in entries that root has sent.
         """
         super().__init__(hear, wake)
