@@ -197,7 +197,10 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Set the reason for the end of an instance that was replaced; None: there is none."""
+        """Change the reason for an instance's end to REPLACED, if its last line allows that.
+
+        ``name`` is the instance's; do nothing for None.
+        """
         if name is None:
             return
         about = Subject.CONNECTION, name
