@@ -86,7 +86,8 @@ class Settings:
     stuck_after: float = _number(30.0, 5.0, 3600.0)
     """Seconds after which a connecting tunnel is stuck."""
     stopped_after: float = _number(15.0, 0.0, 600.0)
-    """Seconds after pluto has gone until its tunnels are down. Before, they are unknown."""
+    """Seconds after pluto has gone until its tunnels are down; before, they are unknown. If pluto's
+    unit has ended, they are down at once."""
     timeout: float = _number(10.0, 1.0, 120.0)
     """Seconds that pluto may take for one answer, from the question to the last byte."""
     max_answer: int = _number(64 << 20, 1 << 16, 1 << 30)

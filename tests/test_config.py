@@ -160,7 +160,7 @@ def test_what_plutos_entries_are_known_by_is_a_list_of_fields(matches: str, file
         ('["_SYSTEMD_UNIT="]', "must be a list of FIELD=value, and '_SYSTEMD_UNIT=' isn't"),
         ('["_systemd_unit=x"]', "must be a list of FIELD=value, and '_systemd_unit=x' isn't"),
         ('["_EXE=a\\nMESSAGE=b"]', "must be a list of FIELD=value, and '_EXE=a\\nMESSAGE=b' isn't"),
-        (f'[{DOCKER}, "SYSLOG_IDENTIFIER=pluto"]', f"{UNTRUSTED}: not SYSLOG_IDENTIFIER"),
+        (f'[{DOCKER}, "SYSLOG_IDENTIFIER=pluto"]', f"{UNTRUSTED}, not SYSLOG_IDENTIFIER"),
         ('["CONTAINER_NAME=vpn"]', UNSIGNED),
         ('["_TRANSPORT=journal"]', UNSIGNED),
         (f'[{DOCKER}, "_SYSTEMD_UNIT=x"]', "has _SYSTEMD_UNIT twice, but an entry has it once"),
@@ -230,7 +230,7 @@ def test_a_mistake_in_settings_of_single_tunnels_has_its_line(
 
 def test_what_is_no_file_is_not_read(file: Path, tmp_path: Path) -> None:
     os.mkfifo(file)
-    with pytest.raises(ConfigError, match="it is no file"):
+    with pytest.raises(ConfigError, match="it isn't a regular file"):
         load_service(file)
     file.unlink()
     file.symlink_to("/dev/null")

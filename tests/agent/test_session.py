@@ -449,7 +449,7 @@ async def test_a_folder_a_pipe_and_a_device_are_no_settings(tmp_path: Path) -> N
         await server.shows(MISTAKE)
         file.rmdir()
         os.mkfifo(file)
-        await until(lambda: "it is no file" in next(iter(server.notices.values())).body)
+        await until(lambda: "it isn't a regular file" in next(iter(server.notices.values())).body)
         file.unlink()
         file.symlink_to("/dev/zero")
         await asyncio.sleep(0.4)
@@ -648,7 +648,7 @@ async def test_on_every_server_buttons_do_what_they_say(model: str, tmp_path: Pa
         await server.shows("VPN site is muted")
         ours.script.say(story.become("site", "up"), story.become("site", "down", "peer-dead"))
         await press(server, "VPN site is muted", "Mute for good")
-        await until(lambda: "any more" in "".join(n.body for n in server.notices.values()))
+        await until(lambda: "No more" in "".join(n.body for n in server.notices.values()))
         await press(server, "VPN site is muted", "Unmute")
         await server.shows("VPN site is down")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -159,3 +160,16 @@ def test_a_name_becomes_an_instance_as_the_template_says() -> None:
     run = ["systemd-escape", f"--template={WAIT.name}", escape]
     made = subprocess.run(run, capture_output=True, text=True, check=True).stdout
     assert made == "ipsecwatch-wait@my\\x20tunnel.service\n"
+
+
+def test_environments_that_people_are_shown_are_whole_assignments() -> None:
+    # systemd ends an assignment at a blank that isn't quoted, and ignores words without "=".
+    pages = [TOP / "README.md", *(TOP / "packaging/examples/hooks").iterdir()]
+    found = [
+        word
+        for page in pages
+        for shown in re.findall(r"Environment=([^`\n]+)", page.read_text(encoding="utf-8"))
+        for word in shlex.split(shown)
+    ]
+    assert {"TUNNELS=office branch-*", "LIMIT=60", "TUNNELS=office"} <= set(found)
+    assert [word for word in found if not re.match(r"[A-Z_]+=", word)] == []

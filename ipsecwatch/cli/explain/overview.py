@@ -55,7 +55,7 @@ def check(report: Report, tunnels: list[Tunnel]) -> None:
             "Where nothing is established, trafficstatus and showstates answer nothing; "
             "save more with: ipsec status > FILE",
         )
-    raise Failure("this is no status text of libreswan's", "Save one with: ipsec status > FILE")
+    raise Failure("this is not a status text of libreswan", "Save one with: ipsec status > FILE")
 
 
 def _answers_not(report: Report) -> bool:

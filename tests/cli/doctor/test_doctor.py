@@ -119,7 +119,7 @@ async def test_each_fault_is_told_once_with_what_mends_it(places: Places) -> Non
         for faulty, subject, word in (
             ({"log": LogState.NONE, "last_poll": now}, "pluto's log", "guesses"),
             ({"unrecognised": 3, "last_poll": now}, "lines", "3 lines"),
-            ({"complete": False, "last_poll": now}, "lines", "wasn't whole"),
+            ({"complete": False, "last_poll": now}, "lines", "incomplete"),
             ({"last_poll": now - 1000}, "answers", "16m 40s old"),
         ):  # fmt: skip
             await service.publish([], **{"log": LogState.JOURNAL, **faulty})
@@ -276,7 +276,7 @@ def test_the_verb_prints_marks_and_ends_with_1_where_something_is_wrong(tmp_path
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ " in done.stdout
     assert "○ agent" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("Mend what stands first first.")
+    assert done.stdout.splitlines()[-1].endswith("Repair the first one first.")
     plain = ipsecwatch("doctor", PYTHONIOENCODING="ascii", **nobody)
     assert plain.returncode == 1
     assert "\nX " in plain.stdout

@@ -358,9 +358,9 @@ def test_why_there_is_no_answer_is_told_with_what_to_do(case: str, run: Run) -> 
 NO_STATUS = {
     "empty": (b"", "there is nothing in it"),
     "blank": (b"\n \n000 \n", "there is nothing in it"),
-    "prose": (b"Hello,\nmy tunnel does not work.\n", "no status text"),
-    "binary": (bytes(range(256)) * 64, "no status text"),
-    "a long line": (b"A" * 65536, "no status text"),
+    "prose": (b"Hello,\nmy tunnel does not work.\n", "not a status text"),
+    "binary": (bytes(range(256)) * 64, "not a status text"),
+    "a long line": (b"A" * 65536, "not a status text"),
 }
 
 

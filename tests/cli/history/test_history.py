@@ -165,9 +165,9 @@ WRONG = [
     (("sites",), 3, "ipsecwatch: no such tunnel: sites. Did you mean site?"),
     (("site*", "nosuch*"), 3, "ipsecwatch: no tunnel's name fits nosuch*. "),
     (("\x1b[2J",), 3, r"ipsecwatch: no such tunnel: \x1b[2J. There are: lab, rw[1], site"),
-    (("--since", "noon"), 2, "ipsecwatch: --since noon is no time. Such as: today, yesterday"),
+    (("--since", "noon"), 2, "ipsecwatch: --since noon isn't a time. Such as: today, yesterday"),
     (("--since", "2023-11-17"), 2, "ipsecwatch: --since must be before --until. Such as: "),
-    (("--until", "-1x"), 2, "ipsecwatch: --until -1x is no time. Such as: "),
+    (("--until", "-1x"), 2, "ipsecwatch: --until -1x isn't a time. Such as: "),
 ]
 
 
