@@ -72,13 +72,13 @@ _UNRESOLVED: Final = LocalFailure(
 _NEVER: Final = LocalFailure(
     "never-negotiates",
     "This connection only passes or drops packets (authby=never): it can't be brought up.",
-    "Give it authby= if it is to be a tunnel.",
+    "Set authby= if it should be a tunnel.",
 )
 _ROUTE: Final = LocalFailure(
     "route-in-use",
     "Another connection on this machine has the same route already.",
     "Two connections have the same subnets, and one is in use: take that one down, delete it, or "
-    "change leftsubnet= or rightsubnet= of one. Which one it is stands in the line.",
+    "change leftsubnet= or rightsubnet= of one. The line names the other one.",
 )
 _KERNEL: Final = LocalFailure(
     "kernel-refused",
@@ -94,7 +94,7 @@ _ALGORITHMS: Final = LocalFailure(
 _SCRIPT: Final = LocalFailure(
     "updown-failed",
     "The script that sets routes and addresses (updown) failed on this machine.",
-    "Its messages stand in the log beside this line, with “output:” in them.",
+    "Its messages are in the log near this line, with “output:” in them.",
 )
 _LEASE: Final = LocalFailure(
     "no-lease",
@@ -122,8 +122,8 @@ _SEND: Final = LocalFailure(
 _SETTINGS: Final = LocalFailure(
     "settings-refused",
     "Its settings were refused.",
-    "Mend what the line names in ipsec.conf, then load it again: ipsec auto --add NAME (from 5.0 "
-    "on: ipsec add NAME).",
+    "Correct what the line names in ipsec.conf, then load it again: ipsec auto --add NAME (from "
+    "5.0 on: ipsec add NAME).",
 )
 
 _LOAD: Final = "failed to add connection: "

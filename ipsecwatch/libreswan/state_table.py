@@ -70,7 +70,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("STATE_MAIN_R0", *_V1)),
         _w(("expecting MI1", *_OLD), ("expecting Main Mode request", *_NEW)),
         1, _R, _IKE, Stage.HALF_OPEN,
-        "The peer's first Main Mode message is being worked on.",
+        "The peer's first Main Mode message is being processed.",
         "pluto is busy: it waits for its crypto helpers or for DNS.",
     ),
     StateInfo(
@@ -93,7 +93,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("STATE_MAIN_I2", *_V1)),
         _w(("sent MI2, expecting MR2", *_OLD), ("sent Main Mode I2", *_NEW)),
         1, _I, _IKE, Stage.OPEN,
-        "Our key exchange is on its way; the peer's is awaited.",
+        "We sent our key exchange and wait for the peer's.",
         "A NAT device changed ports, packets are lost, or the peer forgot us.",
     ),
     StateInfo(
@@ -109,7 +109,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("sent MI3, expecting MR3", *_OLD), ("sent Main Mode I3", *_NEW)),
         1, _I, _IKE, Stage.AUTHENTICATING,
         "We sent our identity and proof; the peer's are awaited.",
-        "The peer refuses our key, certificate or identity without a word, UDP 4500 is blocked, "
+        "The peer refuses our key, certificate or identity without an answer, UDP 4500 is blocked, "
         "or fragments of a certificate are dropped.",
     ),
     StateInfo(
@@ -118,7 +118,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("ISAKMP SA established", "5.0", MAIN)),
         1, _R, _IKE, Stage.ESTABLISHED,
         "Phase 1 is up; the peer began it.",
-        "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not asked for.",
+        "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not requested.",
     ),
     StateInfo(
         _w(("STATE_MAIN_I4", *_V1)),
@@ -126,13 +126,13 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("ISAKMP SA established", "5.0", MAIN)),
         1, _I, _IKE, Stage.ESTABLISHED,
         "Phase 1 is up; we began it.",
-        "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not asked for.",
+        "Nothing is wrong with it. If no Quick Mode follows, phase 2 was refused or not requested.",
     ),
     StateInfo(
         _w(("STATE_AGGR_R0", *_V1)),
         _w(("expecting AI1", *_OLD), ("expecting Aggressive Mode request", *_NEW)),
         1, _R, _IKE, Stage.HALF_OPEN,
-        "The peer's first Aggressive Mode message is being worked on.",
+        "The peer's first Aggressive Mode message is being processed.",
         "pluto is busy: it waits for its crypto helpers or for DNS.",
     ),
     StateInfo(
@@ -241,7 +241,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("STATE_QUICK_R0", *_V1)),
         _w(("expecting QI1", *_OLD), ("expecting Quick Mode request", *_NEW)),
         1, _R, _CHILD, Stage.NEGOTIATING_CHILD,
-        "The peer's Quick Mode request is being worked on.",
+        "The peer's Quick Mode request is being processed.",
         "pluto is busy with its crypto helpers.",
     ),
     StateInfo(
@@ -277,14 +277,14 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("got Informational Message in clear", *_OLD),
            ("received unencrypted Informational Exchange message", *_NEW)),
         1, None, None, Stage.INFORMATIONAL,
-        "A notice of the peer's, unencrypted, is being read.",
+        "An unencrypted message of the peer is being read.",
     ),
     StateInfo(
         _w(("STATE_INFO_PROTECTED", *_V1)),
         _w(("got encrypted Informational Message", *_OLD),
            ("received encrypted Informational Exchange message", *_NEW)),
         1, None, None, Stage.INFORMATIONAL,
-        "A notice of the peer's is being read.",
+        "A message of the peer is being read.",
     ),
     # --- IKEv2, IKE SA ------------------------------------------------------------------
     StateInfo(
@@ -312,14 +312,14 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("processing SA_INIT request", "3.25", "3.32"),
            ("processing IKE_SA_INIT request", "4.0", "5.1")),
         2, _R, _IKE, Stage.HALF_OPEN,
-        "The peer's first request is being worked on.",
+        "The peer's first request is being processed.",
         "pluto is busy.",
     ),
     StateInfo(
         _w(("UNSECURED_R", "5.2", "5.3.2")),
         _w(("larval unsecured IKE SA responder", "5.2", MAIN)),
         2, _R, _IKE, Stage.HALF_OPEN,
-        "Somebody knocked; nothing is checked yet.",
+        "A request came in; nothing is checked yet.",
         "pluto is busy.",
     ),
     StateInfo(
@@ -331,7 +331,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
             "5.1", "5.3.2"),
            ("sent IKE_SA_INIT response", "5.4", MAIN)),
         2, _R, _IKE, Stage.HALF_OPEN,
-        "We answered a caller and wait for it to prove who it is.",
+        "We answered a request and wait for the peer to prove who it is.",
         "Our answer does not reach it, UDP 4500 is blocked, or it was a scanner. A timer ends it.",
     ),
     StateInfo(
@@ -347,7 +347,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("IKE_INTERMEDIATE_I", "5.1", "5.3.2")),
         _w(("sent IKE_INTERMEDIATE request", "5.1", MAIN)),
         2, _I, _IKE, Stage.OPEN,
-        "A further key exchange is on its way to the peer.",
+        "A further key exchange was sent to the peer.",
         "The peer does not do it, or its large packets are lost.",
     ),
     StateInfo(
@@ -411,7 +411,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("established IKE SA", "4.0", MAIN)),
         2, None, _IKE, Stage.ESTABLISHED,
         "The IKE SA is up. By itself it carries no traffic.",
-        "If no Child SA stands beside it, the Child was refused, deleted or not asked for.",
+        "If it has no Child SA, that was refused, deleted or not requested.",
     ),
     StateInfo(
         _w(("STATE_IKESA_DEL", "3.18", "4.4"), ("STATE_V2_IKE_SA_DELETE", "4.5", "5.0")),
@@ -424,7 +424,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("ZOMBIE", "5.1", "5.3.2")),
         _w(("deleted state", "5.1", MAIN)),
         2, None, None, Stage.DELETING,
-        "The SA is taken apart and only waits for the end of an exchange.",
+        "The SA is being deleted and only waits for the end of an exchange.",
         "The peer is gone; the state ends when retransmission does.",
     ),
     # --- IKEv2, Child SA ----------------------------------------------------------------
@@ -452,14 +452,14 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("ephemeral: initiator creating child from IKE exchange", "4.0", "5.0")),
         2, _I, _CHILD, Stage.NEGOTIATING_CHILD,
         "The first Child SA, negotiated along with our proof of identity.",
-        "Look at the IKE SA beside it: the same cause.",
+        "Check its IKE SA: the cause is the same.",
     ),
     StateInfo(
         _w(("STATE_V2_IKE_AUTH_CHILD_R0", "4.0", "5.0")),
         _w(("ephemeral: responder creating child from IKE exchange", "4.0", "5.0")),
         2, _R, _CHILD, Stage.NEGOTIATING_CHILD,
         "The first Child SA, negotiated along with the peer's proof of identity.",
-        "Look at the IKE SA beside it: the same cause.",
+        "Check its IKE SA: the cause is the same.",
     ),
     StateInfo(
         _w(("STATE_V2_CREATE_I0", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_I0", "4.0", "5.0"),
@@ -484,7 +484,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("NEW_CHILD_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_CREATE_R", "3.20", "3.32"), ("STATE_V2_NEW_CHILD_R0", *_NEW)),
         2, _R, _CHILD, Stage.NEGOTIATING_CHILD,
-        "The peer's request for a further Child SA is being worked on.",
+        "The peer's request for a further Child SA is being processed.",
         "pluto is busy.",
     ),
     StateInfo(
@@ -508,7 +508,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("REKEY_CHILD_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_CHILD_R", "3.20", "3.32"), ("STATE_V2_REKEY_CHILD_R0", *_NEW)),
         2, _R, _CHILD, Stage.REKEYING,
-        "The peer's request for new keys of a Child SA is being worked on.",
+        "The peer's request for new keys of a Child SA is being processed.",
         "pluto is busy.",
     ),
     StateInfo(
@@ -540,7 +540,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
            ("REKEY_IKE_R0", "5.1", "5.3.2")),
         _w(("STATE_V2_REKEY_IKE_R", "3.20", "3.32"), ("STATE_V2_REKEY_IKE_R0", *_NEW)),
         2, _R, _IKE, Stage.REKEYING,
-        "The peer's request for new keys of the IKE SA is being worked on.",
+        "The peer's request for new keys of the IKE SA is being processed.",
         "pluto is busy.",
     ),
     StateInfo(
@@ -554,14 +554,14 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         (),
         _w(("sent IKE_FOLLOWUP_KE request to rekey IKE SA", "5.4", MAIN)),
         2, _I, _IKE, Stage.REKEYING,
-        "A further key exchange of the IKE SA's rekey is on its way to the peer.",
+        "A further key exchange of the IKE SA's rekey was sent to the peer.",
         "The peer is gone, or large packets are lost.",
     ),
     StateInfo(
         (),
         _w(("process IKE_FOLLOWUP_KE rekey IKE SA request (larval)", "5.4", MAIN)),
         2, _R, _IKE, Stage.REKEYING,
-        "A further key exchange of the peer's rekey is being worked on.",
+        "A further key exchange of the peer's rekey is being processed.",
         "pluto is busy.",
     ),
     # --- IKEv2, session resumption (RFC 5723) ---------------------------------------------
@@ -592,7 +592,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
         _w(("IKE_SESSION_RESUME_R0", "5.2", "5.3.2")),
         _w(("processing IKE_SESSION_RESUME request", "5.2", MAIN)),
         2, _R, _IKE, Stage.HALF_OPEN,
-        "The peer's wish to resume an earlier IKE SA is being worked on.",
+        "The peer's request to resume an earlier IKE SA is being processed.",
         "pluto is busy.",
     ),
     StateInfo(

@@ -366,7 +366,9 @@ def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | Non
 def _meaning(s: SaState, *, lower: bool = False) -> str:
     """Return the meaning of an SA's state; ``lower``: it begins without a capital letter."""
     known = _story(s)
-    told = known.meaning.rstrip(".") if known is not None else "a state that this program is new to"
+    told = (
+        known.meaning.rstrip(".") if known is not None else "a state that ipsecwatch doesn't know"
+    )
     return told[:1].lower() + told[1:] if lower and not told.startswith("IKE") else told
 
 
@@ -484,7 +486,7 @@ def _next(s: SaState) -> str:
 def _silence(s: SaState) -> str:
     """Return in words that an established SA's peer owes an answer; "" where it owes none."""
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
-    return "the peer owes an answer: it is silent if this lasts for seconds" if waits else ""
+    return "the peer hasn't answered yet: it is silent if this lasts for seconds" if waits else ""
 
 
 def _plain(timer: str) -> str:

@@ -84,7 +84,7 @@ _SPECIAL: Final = (
         r"(?:[A-Z_0-9]{3,40}: )?[\w ()]{10,90}\.  Possible authentication failure",
         "The peer doesn't answer our proof of who we are: perhaps it refuses it, or the way "
         "is blocked.",
-        "See what the log of the peer says; compare leftid, rightid and the secret or "
+        "Read the log of the peer; compare leftid, rightid and the secret or "
         "certificate on both sides, and let UDP 4500 and fragments pass.",
     ),
     _told(

@@ -100,7 +100,7 @@ _SHORT: Final = {
     Outcome.OPEN: "still trying where the text ends",
     Outcome.GIVEN_UP: "given up",
     Outcome.NOT_LOADED: "not loaded",
-    Outcome.NOTHING: "of which nothing is told",
+    Outcome.NOTHING: "without an outcome",
 }
 
 

@@ -161,7 +161,7 @@ def _failed(story: Story, failure: Said) -> str:
     if story.ike is not None and story.failed_in == story.attempts:
         after = ", after the IKE SA was established"
     told = f"{which[:1].upper()}{which[1:]} {word}{after}."
-    return f"Another attempt is under way where the text ends. {told}" if another else told
+    return f"Another attempt is in progress where the text ends. {told}" if another else told
 
 
 def _goes_on(story: Story) -> str:
@@ -171,8 +171,8 @@ def _goes_on(story: Story) -> str:
 def _lost(loss: Said) -> str:
     if log_cause.is_unclear(loss):
         return (
-            "pluto ended its SAs, if it had any: by hand, or because the connection was loaded "
-            "anew. The line is the same for both."
+            "pluto ended its SAs, if it had any: somebody took it down, or the connection was "
+            "loaded again. The line is the same for both."
         )
     return f"Its SAs ended. {log_cause.sentence(loss)}"
 

@@ -107,12 +107,12 @@ def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
 _FEW_WELL: Final = 12
 """Up to this number, tunnels that are up and well are shown one by one."""
 
-_WELL: Final = "up, and nothing is the matter with them (each one's SAs: with --json)"
+_WELL: Final = "up, without problems (each one's SAs: with --json)"
 
 _FEW_IDLE: Final = 2
 """Up to this number, tunnels that are down without a fault are shown one by one."""
 
-_IDLE: Final = "down: they are loaded, and nobody asks for them to be up"
+_IDLE: Final = "down: they are loaded, and pluto wasn't asked to bring them up"
 
 
 def _heading(report: Report, tunnels: list[Tunnel]) -> str:
@@ -164,7 +164,8 @@ _REFUSALS: Final = (
     ("not running", REASON_TEXTS[Reason.PLUTO_STOPPED]),
     ("Connection refused", REASON_TEXTS[Reason.PLUTO_STOPPED]),
     ("no right to communicate", ReasonText(
-        "Whoever asked may not ask the IPsec service.", "Ask as root: sudo ipsec status > FILE",
+        "The user who asked may not ask the IPsec service.",
+        "Ask as root: sudo ipsec status > FILE",
     )),
     ("connection named", _NO_SUCH),
     ("connection or alias named", _NO_SUCH),
@@ -276,7 +277,7 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
         out.append(f"The text is not a whole status: {clean(report.why)}.")
     out += _gaps(report, tunnels)
     for name in sorted({clean(c.name) for c in report.connections if is_ambiguous(c)}):
-        out.append(f"Several connections are named “{name}” in the text: which is how isn't known.")
+        out.append(f"Several connections are named “{name}”, so their states can't be told apart.")
     idle = [t for t in tunnels if describe.is_idle(t)]
     if idle:
         name = idle[0].name if len(idle) == 1 else "NAME"

@@ -11,19 +11,19 @@ from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
 from ipsecwatch.states import Reason, TunnelState
 
 STATE_MEANINGS: Final = {
-    TunnelState.UNKNOWN: "pluto could not be asked, or its answer can't be trusted, so nobody "
-    "knows how the tunnel is. The last state that was known is shown beside it.",
+    TunnelState.UNKNOWN: "pluto could not be asked, or its answer can't be trusted, so the "
+    "tunnel's state isn't known. The last known state is shown as well.",
     TunnelState.UP: "Every pair of subnets of the tunnel has an established Child SA: its traffic "
     "can pass.",
     TunnelState.PARTIAL: "Some pairs of subnets have an established Child SA, and others have "
     "none: a part of the traffic can pass.",
     TunnelState.STUCK: "It has been trying to come up for 30 seconds or longer (stuck_after in the "
     "settings), and didn't.",
-    TunnelState.CONNECTING: "It is being negotiated, or is to be up and will be tried again.",
+    TunnelState.CONNECTING: "It is being negotiated, or should be up and will be tried again.",
     TunnelState.WAITING: "Nothing is being negotiated: the first packet for the other side starts "
-    "it, or it is for peers who come by themselves.",
-    TunnelState.DOWN: "It is loaded, nothing of it is established, and nobody here asks for it to "
-    "be up.",
+    "it, or it waits for peers to connect.",
+    TunnelState.DOWN: "It is loaded, nothing of it is established, and pluto wasn't asked to bring "
+    "it up.",
 }
 """The meaning of each state; a test checks that none is missing."""
 
@@ -31,8 +31,8 @@ _MORE: Final = {
     Reason.NO_ANSWER: "A peer that refuses our ike= proposal looks the same: it says so in a "
     "packet that anybody could have sent, and pluto ignores it. pluto's log has "
     "NO_PROPOSAL_CHOSEN then.",
-    Reason.AUTHENTICATION: "Either side may be the one that refused: the log tells.",
-    Reason.CHILD_MISSING: "The IKE SA is established, and carries nothing without a Child SA.",
+    Reason.AUTHENTICATION: "Either side may be the one that refused: the log shows which.",
+    Reason.CHILD_MISSING: "The IKE SA is established, but carries no traffic without a Child SA.",
 }
 """What is known about some reasons beside their sentence."""
 

@@ -59,7 +59,7 @@ def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
 
 _SEVERAL: Final = "more than one answer"
 _APART: Final = (
-    "They may be of different times, or of different machines, so each is told by itself."
+    "They may be of different times, or of different machines, so each is explained separately."
 )
 
 

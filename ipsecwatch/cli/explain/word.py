@@ -61,7 +61,7 @@ def _nothing(word: str, answer: Live) -> Failure:
         return Failure(f"cannot read {clean(word, 200)}: no such file", GIVE)
     meant = suggest.question(lookup.similar(word, answer.names))
     hint = meant or GIVE
-    kinds = "neither a file nor a word of pluto's"
+    kinds = "neither a file nor a word that pluto prints"
     if answer.trouble:
         unasked = "" if meant else f" (tunnels can't be looked up: {answer.trouble})"
         return Failure(f"{clean(word, 80)} is {kinds}", hint + unasked)

@@ -160,7 +160,7 @@ SITUATIONS = {
         "libreswan 5.4, 17 tunnels: 2 waiting, 15 down",
         "a template for any peer; no peer is connected",
         "○ 15 more",
-        "are          down: they are loaded, and nobody asks for them to be up",
+        "are          down: they are loaded, and pluto wasn't asked to bring them up",
         "note         To bring one up: ipsec up NAME",
     ]),
     "opportunistic": ("4.10/oe", 40, [
@@ -410,7 +410,11 @@ def test_a_word_is_told(word: str, run: Run) -> None:
 
 ERRORS = {
     "a misspelt word": ("STATE_MAIN_I9", 3, "Did you mean STATE_MAIN_I"),
-    "no word": ("frobnicate", 3, "neither a file nor a word of pluto's. Give a file, - for stdin"),
+    "no word": (
+        "frobnicate",
+        3,
+        "neither a file nor a word that pluto prints. Give a file, - for stdin",
+    ),
     "no file": ("no/such/file", 3, "cannot read no/such/file: no such file. Give a file"),
     "no file here": ("status.txt", 3, "cannot read status.txt: no such file. Give a file"),
     "a folder": ("/", 3, "cannot read /: Is a directory. Give a file"),

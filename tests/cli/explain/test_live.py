@@ -70,7 +70,8 @@ async def test_a_name_that_is_nearly_a_tunnels_is_told_what_was_meant(
         code, out, err = await explain(capsys, "office-berlim")
         assert (code, out) == (3, "")
         assert err == (
-            "ipsecwatch: office-berlim is neither a file nor a word of pluto's, nor a tunnel. "
+            "ipsecwatch: office-berlim is neither a file nor a word that pluto prints, nor a "
+            "tunnel. "
             "Did you mean office-berlin?\n"
         )
         code, _, err = await explain(capsys, "frobnicate")

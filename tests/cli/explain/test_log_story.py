@@ -104,7 +104,7 @@ SAYS = {
     ),
     "words that mean more than one thing": (
         '"office": terminating SAs using this connection',
-        "by hand, or because the connection was loaded anew", "○ office",
+        "somebody took it down, or the connection was loaded again", "○ office",
     ),
 }  # fmt: skip
 
