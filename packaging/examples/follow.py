@@ -1,13 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Print the state of each IPsec tunnel, then every change, without a gap. Needs dbus-fast."""
+"""Print the state of each IPsec tunnel and every change, without gaps. Needs dbus-fast."""
 
 import asyncio
 import random
 import sys
 from importlib.util import find_spec
 
-if not find_spec("dbus_fast"):  # ipsecwatch's packages have it where no other program looks
+if not find_spec("dbus_fast"):  # ipsecwatch's packages contain it in a folder of their own
     sys.path.insert(0, "/usr/share/ipsecwatch/python")
 
 from dbus_fast import BusType, Message, MessageType
@@ -27,7 +27,7 @@ async def follow(bus: MessageBus) -> None:
     """Print the tunnels of a snapshot, then each change; take a new snapshot after a gap."""
     news: asyncio.Queue[Message] = asyncio.Queue()
     bus.add_message_handler(lambda m: news.put_nowait(m) if m.message_type is SIGNAL else None)
-    for rule in RULES:  # listen first, then look
+    for rule in RULES:  # subscribe first, then ask for the states
         await bus.call(Message(BUS, PATH, BUS, "AddMatch", signature="s", body=[rule]))
     while True:
         reply = await bus.call(Message(NAME, "/org/ipsecwatch1", f"{NAME}.Manager", "GetSnapshot"))
@@ -36,7 +36,7 @@ async def follow(bus: MessageBus) -> None:
         if (reply.error_name or "").endswith("LimitsExceeded"):
             await asyncio.sleep(random.uniform(1, 5))  # noqa: S311 - not all at once
             continue
-        # Until another one is the service, or something was missed: then look again.
+        # Ask again when the service has another connection, or a signal was missed.
         while (signal := await news.get()).member != "NameOwnerChanged" or signal.sender != BUS:
             if signal.sender == owner and signal.member == "InterfacesAdded":
                 show(*signal.body[1].values())

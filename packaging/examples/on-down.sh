@@ -5,9 +5,9 @@
 #
 #     on-down.sh sh -c 'logger "$TUNNEL is down: $REASON"'
 #
-# gdbus shows what the owner of the name says, and nobody else. Names are asked for rather than cut
-# out of its lines: an object path has neither blanks nor quotes in it. busctl writes odd characters
-# in names with a backslash.
+# gdbus shows only signals of the owner of the name. The tunnel's name is read from the service by its
+# object path, because a path contains neither blanks nor quotation marks. busctl writes special
+# characters in names with a backslash.
 
 set -eu
 
