@@ -235,7 +235,7 @@ class _Stage:
     entries: int = 0
     on_desktop: int = 0
     """Notifications that a notification server showed."""
-    notices: int = 0
+    not_shown: int = 0
     """Notifications that no server could show."""
     wide: int = field(default_factory=terminal.columns)
 
@@ -291,19 +291,19 @@ class _Stage:
 
     def unshown(self, notice: Notification) -> None:
         """Print a notification that there is no desktop for."""
-        self.notices += 1
+        self.not_shown += 1
         self._more("desktop", plain(notice))
 
     def close(self) -> None:
         """Print how many transitions, entries and notifications there were."""
         shown = f"{self.on_desktop} notifications were shown on the desktop"
-        printed = f"{self.notices} notifications would have been shown on a desktop"
-        notices = " and ".join(
-            text for n, text in ((self.on_desktop, shown), (self.notices, printed)) if n
+        printed = f"{self.not_shown} notifications would have been shown on a desktop"
+        told = " and ".join(
+            text for n, text in ((self.on_desktop, shown), (self.not_shown, printed)) if n
         )
         self._paragraph(
             f"\n{self.signals} transitions came over D-Bus, {self.entries} entries went to the "
-            f"journal, {notices or 'no notifications were shown'}."
+            f"journal, {told or 'no notifications were shown'}."
         )
 
     def _paragraph(self, text: str) -> None:

@@ -201,7 +201,7 @@ def test_a_summarys_title_says_what_is_true_of_all_that_it_counts(
 def test_the_end_of_pluto_names_what_went_with_it() -> None:
     told = stopped([news(Kind.DOWN, "site"), news(Kind.DOWN, "office")])
     assert told.title == "The VPN service has stopped"
-    assert "\nDown with it: site, office.\n" in told.body
+    assert "\nDown because of this: site, office.\n" in told.body
     assert "Down with it" not in stopped([]).body
 
 

@@ -184,7 +184,7 @@ def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
         return "none"
     total = terminal.ago(sum(o.seconds for o in outages))
     longest = max(outages, key=lambda o: o.seconds)
-    lasts = "; the last one isn't over" if seen else "; nobody saw the end of the last one"
+    lasts = "; the last one isn't over" if seen else "; the end of the last one was not seen"
     lasts = "" if outages[-1].over else lasts
     if len(outages) == 1:
         return f"1, {total}, from {_second(longest.begin)}{lasts}"
@@ -243,7 +243,7 @@ def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
         why = _WHY_NOT[before.ended_by]
         if before.run == after.run:
             why = "the machine slept, or its clock was set"
-        told = f"nobody watched for {terminal.ago(after.begin - before.end)}"
+        told = f"not watched for {terminal.ago(after.begin - before.end)}"
         told = f"{told}: {why}" if why else told
         if look.columns < _INDENT + 20:
             yield before.end, terminal.wrap(f"{terminal.clock(before.end)} {told}", look.columns)
@@ -255,7 +255,7 @@ def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
 
 _WHY_NOT: Final = {
     End.WRITTEN: "the service was stopped",
-    End.SYSTEMD: "the service ended without a word",
+    End.SYSTEMD: "the service ended unexpectedly",
     End.BOOT: "the machine went down",
     End.LAST_ENTRY: "",
     End.GOES_ON: "",
@@ -274,7 +274,7 @@ def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
     """Return a table of visits as lines: who came, from where, when, and for how long."""
     if not visits:
-        return ["Nobody was connected behind a template."]
+        return ["No peer was connected through a template."]
     columns: list[Column[Visit]] = [
         Column("USER", lambda v: v.user, 0, least=8, wish=20, most=42, both_ends=True),
         Column("TUNNEL", lambda v: v.tunnel, 4, least=8, most=42, both_ends=True),
@@ -300,7 +300,7 @@ def _went(v: Visit, look: Look) -> str:
     if v.went is not None:
         return _short(v.went, look)
     if v.last >= look.until:
-        return "still there"
+        return "still connected"
     return f"after {_short(v.last, look)}"
 
 

@@ -123,9 +123,9 @@ def test_one_tunnel_is_told_with_all_that_happened_to_it(
         "  04:00:00  … connecting      36s  The peer stopped answering.\n"
         "  04:00:36  ✗ stuck        1h 59m  The peer does not answer.\n"
         "  06:00:00  ● up           4h 30m\n"
-        "  10:00:00  nobody watched for 1h 00m: the service ended without a word\n"
+        "  10:00:00  not watched for 1h 00m: the service ended unexpectedly\n"
         "  11:30:00  ? unknown     30m 00s  The IPsec service does not answer.\n"
-        "  12:00:00  nobody watched for 2h 01m: the machine went down\n"
+        "  12:00:00  not watched for 2h 01m: the machine went down\n"
         "  14:01:00  … connecting      12s  Already so when watching began.\n"
         "  14:01:12  ● up           9h 58m\n"
     )
