@@ -165,7 +165,7 @@ SITUATIONS = {
     ]),
     "opportunistic": ("4.10/oe", 40, [
         "3 waiting",
-        "IKE SA       #4 is at “STATE_V2_PARENT_I1”: we sent the first request and have no usable answer",
+        "IKE SA       #4 is at “STATE_V2_PARENT_I1”: we sent the first request and have",
         "packets from 192.1.2.45/32 to 192.1.2.66/32 pass in the clear (oe-failing)",
     ]),
     "down, of an old release": ("4.10/site", 0, [

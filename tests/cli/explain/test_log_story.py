@@ -96,7 +96,8 @@ SAYS = {
     ),
     "an answer is awaited": (
         f"{ASKED}\n{ASKED_AGAIN}",
-        "The text ends here: we sent the first request", "It was sent again once, without an answer.",
+        "The text ends here: we sent the first request",
+        "It was sent again once, without an answer.",
     ),
     "its settings": (
         "Failed to add connection \"office\": esp='x' is invalid",
