@@ -235,8 +235,8 @@ def _refuse(e: AskError, settings: Settings) -> None:
     never = not Path(settings.control_socket).parent.exists() and not whack.find(settings.whack)
     if e.trouble is Trouble.STOPPED and never:
         raise Failure(
-            "libreswan isn't here: neither its control socket nor whack is where it should be",
-            "If it lies elsewhere, set control_socket and whack in the settings",
+            "libreswan wasn't found: neither its control socket nor whack is in its place",
+            "If they are elsewhere, set control_socket and whack in the settings",
         )
 
 
@@ -300,5 +300,5 @@ class _Screen:
 def _how(pluto: PlutoState, poll: Poll) -> str:
     """Return pluto's state in words; "" where pluto runs and answers."""
     if pluto is PlutoState.STARTING:
-        return "pluto is starting, which is recorded."
-    return f"{poll.why}, which is recorded." if poll.report is None else ""
+        return "pluto is starting; this is recorded."
+    return f"{poll.why}; this is recorded." if poll.report is None else ""

@@ -226,7 +226,7 @@ async def test_where_libreswan_never_was_recording_fails_at_once(tmp_path: Path)
     code, err = await run("record", "--config", str(settings), str(out))
     assert code == 3
     assert err.count("\n") == 1
-    assert "libreswan isn't here" in err
+    assert "libreswan wasn't found" in err
     assert not out.exists()
 
 

@@ -245,7 +245,7 @@ def words(row: Row) -> str:
 
 MISSING: Final = {
     Part.STATES: "the text doesn't show whether it has a Child SA",
-    Part.POLICIES: "its policy, which says whether it is to be up, isn't in the text",
+    Part.POLICIES: "its policy, which says whether it should be up, isn't in the text",
     Part.CONNECTIONS: "its first line in the connection list isn't in the text",
 }
 """What the lack of each part of a text means."""

@@ -51,11 +51,11 @@ HELP: Final = (
     ("up, down", "scroll a line; also k and j"),
     ("page up", "and page down: scroll a page; also b and the space bar"),
     ("home, end", "to the beginning, to the end; also g and G"),
-    ("s", "sort by the next of: " + ", ".join(selection.ORDERS)),
-    ("r", "the other way round"),
-    ("/", "show those whose name, peer, state or reason has these letters; * and ? stand for any"),
+    ("s", "sort by the next key: " + ", ".join(selection.ORDERS)),
+    ("r", "reverse the order"),
+    ("/", "show tunnels whose name, peer, state or reason fits; * and ? work as in a shell"),
     ("escape", "show all again"),
-    ("?", "this help; any key leaves it"),
+    ("?", "this help; any key closes it"),
 )
 
 

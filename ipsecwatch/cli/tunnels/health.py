@@ -36,7 +36,7 @@ def remarks(found: Found, now: float) -> list[str]:
     if silence > STALE and found.pluto in (None, PlutoState.RUNNING):
         told.append(f"The IPsec service last answered {terminal.ago(silence)} ago.")
     if not found.complete:
-        told.append("Its last answer was not whole: some states are the last known ones.")
+        told.append("pluto's last answer was incomplete: some states are the last known ones.")
     if found.unrecognised:
         told.append(not_recognised(found.unrecognised))
     told += _flaps(found.rows)

@@ -101,5 +101,5 @@ def summary(rows: Sequence[Row], of: int) -> str:
 
     ``of`` is the number of all tunnels.
     """
-    told = terminal.count(rows) if rows else "no tunnel is so"
+    told = terminal.count(rows) if rows else "no tunnel fits"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

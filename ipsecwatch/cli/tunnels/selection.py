@@ -114,7 +114,7 @@ def _own_names(rows: Sequence[Row], name: str) -> list[str]:
 
 def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
     """Return the Failure for a name that several of NetworkManager's connections have."""
-    what = f"{len(uuids)} connections of NetworkManager's are called {clean(name)}"
+    what = f"{len(uuids)} NetworkManager connections are called {clean(name)}"
     return Failure(what, f"Give the UUID: {' or '.join(sorted(uuids))}")
 
 

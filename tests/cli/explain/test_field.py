@@ -44,7 +44,7 @@ CASES = {
     ),
     "03": Case(
         {"office": "up", "paris": "unknown"},
-        ("its policy, which says whether it is to be up, isn't in the text",),
+        ("its policy, which says whether it should be up, isn't in the text",),
     ),
     "04": Case({}, ("2 connections are loaded, 2 are up",), ("no tunnels are configured",)),
     "08": Case({"office": "unknown"}, ("its policy",), ("nobody asks", "To bring one up")),

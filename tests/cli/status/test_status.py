@@ -117,7 +117,7 @@ async def test_what_is_not_well_is_said_below_the_table(
     below = told[told.index(next(line for line in told if line.startswith("14 tunnels"))) + 1 :]
     assert below[0].startswith("The IPsec service last answered 3m 2")
     assert below[1:] == [
-        "Its last answer was not whole: some states are the last known ones.",
+        "pluto's last answer was incomplete: some states are the last known ones.",
         "3 lines were not recognised.",
         "Went down within the last hour: gw-4 5 times, gw-3 3 times.",
         LOG_TEXTS[LogState.CUT],

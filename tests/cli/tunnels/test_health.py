@@ -34,7 +34,7 @@ def row(name: str = "site", losses: int = 0, state: TunnelState = TunnelState.UP
         ),
         (
             Found([row()], "service", PlutoState.RUNNING, complete=False),
-            ["Its last answer was not whole: some states are the last known ones."],
+            ["pluto's last answer was incomplete: some states are the last known ones."],
         ),
         (
             Found([row("a", 3), row("b", 9), row("c", 2), row("d", 4), row("e", 3)], "service"),

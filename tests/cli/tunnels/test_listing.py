@@ -18,7 +18,7 @@ def row(name: str = "site", losses: int = 0, state: TunnelState = TunnelState.UP
 def test_tunnels_that_are_not_shown_are_counted() -> None:
     assert listing.summary([row()], 1) == "1 tunnel: 1 up"
     assert listing.summary([row()], 5) == "1 tunnel: 1 up; 4 more not shown"
-    assert listing.summary([], 5) == "no tunnel is so; 5 more not shown"
+    assert listing.summary([], 5) == "no tunnel fits; 5 more not shown"
 
 
 @pytest.mark.parametrize("wide", range(20, 130, 3))
