@@ -53,7 +53,7 @@ HELP: Final = (
     ("home, end", "to the beginning, to the end; also g and G"),
     ("s", "sort by the next key: " + ", ".join(selection.ORDERS)),
     ("r", "reverse the order"),
-    ("/", "show tunnels whose name, peer, state or reason fits; * and ? work as in a shell"),
+    ("/", "show tunnels with this text in name, peer, state or reason; * and ? as in a shell"),
     ("escape", "show all again"),
     ("?", "this help; any key closes it"),
 )
