@@ -300,5 +300,5 @@ class _Screen:
 def _how(pluto: PlutoState, poll: Poll) -> str:
     """Return pluto's state in words; "" where pluto runs and answers."""
     if pluto is PlutoState.STARTING:
-        return "pluto is starting; this is recorded."
-    return f"{poll.why}; this is recorded." if poll.report is None else ""
+        return "pluto is starting, and this is recorded."
+    return f"{poll.why}, and this is recorded." if poll.report is None else ""

@@ -193,7 +193,7 @@ def test_of_many_tunnels_only_those_with_something_to_tell_are_told_one_by_one()
     silent = lines[nth].replace("; REKEY in", "; RETRANSMIT in 8s; REKEY in")
     screen = told("\n".join([*lines[:nth], silent, *lines[nth + 1 :]]))
     assert "● 39 more" in screen
-    assert "the peer owes an answer" in screen
+    assert "the peer hasn't answered yet" in screen
 
 
 def test_a_peer_has_been_silent_for_as_long_as_is_said() -> None:

@@ -140,7 +140,7 @@ async def test_a_program_runs_for_transitions_and_never_for_the_picture(
 
 
 USAGE = {
-    "exec": (["--exec", "hook"], "no absolute path"),
+    "exec": (["--exec", "hook"], "isn't an absolute path"),
     "no program": (["--exec", "/none\x1b"], r"there is no program /none\x1b"),
     "no right": (["--exec", "/etc/passwd"], "Try: chmod +x /etc/passwd"),
     "limit": (["--exec-limit", "nan"], "isn't from 0.1 to 3600 seconds"),
