@@ -47,7 +47,7 @@ SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
 class Display(Protocol):
     """A notification server. show() and withdraw() raise BusError."""
 
-    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
+    async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
         """Show a notification in place of the last one in its slot."""
 
     async def withdraw(self, slot: str) -> None:
@@ -177,10 +177,12 @@ class Delivery:
             await self._try_to_show(self._display)
         for key in [key for key in self._printed if key not in self._wanted]:
             del self._printed[key]
-        for notice in list(self._wanted.values()):
-            if self._slot_of(notice.key) is None and self._printed.get(notice.key) != text(notice):
-                self._printed[notice.key] = text(notice)
-                self._unshown(notice)
+        for notification in list(self._wanted.values()):
+            if self._slot_of(notification.key) is None and self._printed.get(
+                notification.key
+            ) != text(notification):
+                self._printed[notification.key] = text(notification)
+                self._unshown(notification)
 
     async def _try_to_show(self, display: Display) -> None:
         """Show what is wanted; after an error set the time of the next attempt.
@@ -208,13 +210,13 @@ class Delivery:
         What is wanted may change meanwhile.
         """
         while (step := self._next_step()) is not None:
-            slot, notice = step
-            if notice is None:
+            slot, notification = step
+            if notification is None:
                 self.slots[slot].text = _NO_TEXT  # a hanging server may still remove it later
                 await display.withdraw(slot)
                 self.slots.pop(slot, None)
             else:
-                await self._show_in(display, slot, notice)
+                await self._show_in(display, slot, notification)
             self._changed()
 
     def _next_step(self) -> tuple[str, Notification | None] | None:
@@ -223,12 +225,12 @@ class Delivery:
         None in place of the notification means that the slot's notification is to be removed.
         """
         leaving = self._leaving()
-        for notice in self._wanted.values():
-            slot = self._slot_of(notice.key)
+        for notification in self._wanted.values():
+            slot = self._slot_of(notification.key)
             if slot is None:
-                return (leaving or self._free())[0], notice
-            if self.slots[slot].text != text(notice):
-                return slot, notice
+                return (leaving or self._free())[0], notification
+            if self.slots[slot].text != text(notification):
+                return slot, notification
         return (leaving[0], None) if leaving else None
 
     def _leaving(self) -> list[str]:
@@ -244,30 +246,34 @@ class Delivery:
     def _slot_of(self, key: str) -> str | None:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
-    async def _show_in(self, display: Display, slot: str, notice: Notification) -> None:
+    async def _show_in(self, display: Display, slot: str, notification: Notification) -> None:
         """Show a notification in a slot, and record it there. Raise BusError."""
-        logger.debug("showing %s in slot %s", notice.key, slot)
-        await display.show(slot, notice, quiet=_is_no_worse(notice, self.slots.get(slot)))
-        self.slots[slot] = Slot(notice.key, notice.rank, notice.wrong, text(notice))
-        self._printed.pop(notice.key, None)
-        self._shown(notice)
+        logger.debug("showing %s in slot %s", notification.key, slot)
+        await display.show(
+            slot, notification, quiet=_is_no_worse(notification, self.slots.get(slot))
+        )
+        self.slots[slot] = Slot(
+            notification.key, notification.rank, notification.wrong, text(notification)
+        )
+        self._printed.pop(notification.key, None)
+        self._shown(notification)
 
 
-def _is_no_worse(notice: Notification, before: Slot | None) -> bool:
+def _is_no_worse(notification: Notification, before: Slot | None) -> bool:
     """Return whether a notification reports nothing worse than the one that it replaces.
 
     Only an earlier text of the same notification, or a summary, is compared, if it may still be on
     the screen. Return False for a notification that disappears by itself.
     """
-    if before is None or not before.there or not notice.lasting:
+    if before is None or not before.there or not notification.lasting:
         return False
-    same = before.key in (notice.key, notifications.SUMMARY)
-    return same and notice.rank <= before.rank and notice.wrong <= before.wrong
+    same = before.key in (notification.key, notifications.SUMMARY)
+    return same and notification.rank <= before.rank and notification.wrong <= before.wrong
 
 
-def text(notice: Notification) -> int:
+def text(notification: Notification) -> int:
     """Return a checksum of a notification's text, the same in every process."""
-    return zlib.crc32(f"{notice.title}\0{notice.body}".encode())
+    return zlib.crc32(f"{notification.title}\0{notification.body}".encode())
 
 
 def to_terminal(line: str) -> None:
@@ -280,6 +286,6 @@ def to_terminal(line: str) -> None:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-def print_notice(notice: Notification) -> None:
+def print_notification(notification: Notification) -> None:
     """Print a notification that couldn't be shown, with the time."""
-    to_terminal(notifications.line(notice, time.time()))
+    to_terminal(notifications.line(notification, time.time()))

@@ -153,21 +153,21 @@ class NotificationServer(DesktopNotifierBackend):
         self._server, self._numbers = server, dict(numbers)
         self._notification_cache.clear()
 
-    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
+    async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
         """Show a notification in place of the last one in its slot. Raise BusError."""
         # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
         # were well.
         await self._send(
             _Hinted(
-                title=notice.title,
-                message=notice.body,
-                urgency=common.Urgency(notice.urgency.value),
-                icon=common.Icon(name=notice.icon),
-                timeout=0 if notice.lasting else int(PASSING),
-                buttons=tuple(self._button(slot, b) for b in notice.buttons),
+                title=notification.title,
+                message=notification.body,
+                urgency=common.Urgency(notification.urgency.value),
+                icon=common.Icon(name=notification.icon),
+                timeout=0 if notification.lasting else int(PASSING),
+                buttons=tuple(self._button(slot, b) for b in notification.buttons),
                 identifier=slot,
-                category=notice.category,
-                transient=not notice.lasting,
+                category=notification.category,
+                transient=not notification.lasting,
                 quiet=quiet,
             )
         )

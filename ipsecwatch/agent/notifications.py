@@ -110,10 +110,10 @@ def single(news: News, unit: str = IPSEC) -> Notification:
     if len(name) > MAX_TITLE_NAME:
         whole = isolated(shown(news.view.name, MAX_WHOLE_NAME))
         lines.append(translated(texts.NAME_IN_FULL).format(name=whole))
-    notice = _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
+    notification = _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
     details = _details([news], unit)
     return replace(
-        notice, details=details, name=news.view.name, path=news.view.path,
+        notification, details=details, name=news.view.name, path=news.view.path,
         buttons=(*_if(Button.DETAILS, details), Button.MUTE_HOUR),
     )  # fmt: skip
 
@@ -129,10 +129,10 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
     if len(reasons := {n.reason for n in wrong}) == 1:
         lines.append(_why(texts.REASONS[reasons.pop()]))
     quiet = all(n.quiet or RULES[n.kind].urgency is Urgency.LOW for n in many)
-    notice = _notice(SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet)
+    notification = _notice(SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet)
     details = _details(wrong, unit)
     buttons = _if(Button.DETAILS, details)
-    return replace(notice, wrong=len(wrong), details=details, buttons=buttons)
+    return replace(notification, wrong=len(wrong), details=details, buttons=buttons)
 
 
 def _summary_title(many: Sequence[News]) -> str:
@@ -155,9 +155,9 @@ def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
     if lost:
         lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
     lines.append(translated(texts.STOPPED.advice))
-    notice = _notice(SERVICE, Kind.STOPPED, _title(Kind.STOPPED), lines)
+    notification = _notice(SERVICE, Kind.STOPPED, _title(Kind.STOPPED), lines)
     details = _admin_words(Reason.PLUTO_STOPPED, unit)
-    return replace(notice, details=details, buttons=(Button.DETAILS,))
+    return replace(notification, details=details, buttons=(Button.DETAILS,))
 
 
 def unknown(why: Words, details: str = "") -> Notification:
@@ -165,47 +165,51 @@ def unknown(why: Words, details: str = "") -> Notification:
 
     Without it a user would take silence for good news.
     """
-    notice = _notice(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
+    notification = _notice(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
-    return replace(notice, details=said, buttons=_if(Button.DETAILS, said))
+    return replace(notification, details=said, buttons=_if(Button.DETAILS, said))
 
 
-def details_of(notice: Notification, *, terminal: bool) -> Notification:
+def details_of(notification: Notification, *, terminal: bool) -> Notification:
     """Return the notification that answers the button "Details": the facts for an administrator.
 
     ``terminal``: it gets a button that opens a terminal.
     """
     title = translated(texts.DETAILS_OF_ALL)
-    if notice.name:
-        title = _title(Kind.DETAILS, notice.name)
+    if notification.name:
+        title = _title(Kind.DETAILS, notification.name)
     # A name is part of a command that may be copied into a shell where it means nothing there.
-    plain_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", notice.name)
-    command = f"ipsecwatch status {notice.name}" if plain_name else "ipsecwatch status"
-    lines = [notice.details, translated(texts.DETAILS_COMMAND).format(command=command)]
-    buttons = (*_if(Button.TERMINAL, terminal), *_if(Button.MUTE_HOUR, notice.name))
-    return _answer(notice, Kind.DETAILS, title, lines, buttons)
+    plain_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", notification.name)
+    command = f"ipsecwatch status {notification.name}" if plain_name else "ipsecwatch status"
+    lines = [notification.details, translated(texts.DETAILS_COMMAND).format(command=command)]
+    buttons = (*_if(Button.TERMINAL, terminal), *_if(Button.MUTE_HOUR, notification.name))
+    return _answer(notification, Kind.DETAILS, title, lines, buttons)
 
 
-def muted(notice: Notification, how: Button) -> Notification:
+def muted(notification: Notification, how: Button) -> Notification:
     """Return the notification that answers a mute button.
 
     It has buttons to unmute, and, after a mute for an hour, to mute for longer.
     """
-    title = _title(Kind.MUTED, notice.name)
+    title = _title(Kind.MUTED, notification.name)
     longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
     buttons = (*(longer if how is Button.MUTE_HOUR else ()), Button.UNMUTE)
-    return _answer(notice, Kind.MUTED, title, [translated(texts.MUTED[how])], buttons)
+    return _answer(notification, Kind.MUTED, title, [translated(texts.MUTED[how])], buttons)
 
 
-def not_muted(notice: Notification, mistake: str) -> Notification:
+def not_muted(notification: Notification, mistake: str) -> Notification:
     """Return the notification that the tunnel couldn't be muted, with the mistake."""
     title = _title(Kind.SETTINGS)
     said = translated(texts.NOT_MUTED).format(mistake=shown(mistake, MAX_MESSAGE))
-    return _answer(notice, Kind.SETTINGS, title, [said], ())
+    return _answer(notification, Kind.SETTINGS, title, [said], ())
 
 
 def _answer(
-    notice: Notification, kind: Kind, title: str, lines: Sequence[str], buttons: tuple[Button, ...]
+    notification: Notification,
+    kind: Kind,
+    title: str,
+    lines: Sequence[str],
+    buttons: tuple[Button, ...],
 ) -> Notification:
     """Return a notification that answers a button of another one, and has that one's tunnel.
 
@@ -213,8 +217,8 @@ def _answer(
     """
     made = _notice(ANSWER, kind, title, lines)
     return replace(
-        made, lasting=True, rank=0, name=notice.name, path=notice.path, buttons=buttons,
-        details=notice.details,
+        made, lasting=True, rank=0, name=notification.name, path=notification.path, buttons=buttons,
+        details=notification.details,
     )  # fmt: skip
 
 
@@ -270,14 +274,14 @@ def _notice(
     )
 
 
-def line(notice: Notification, at: float) -> str:
+def line(notification: Notification, at: float) -> str:
     """Return a notification as one line with the time; ``at`` is in seconds since the epoch."""
-    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notice)}"
+    return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notification)}"
 
 
-def plain(notice: Notification) -> str:
+def plain(notification: Notification) -> str:
     """Return a notification as one line without a time."""
-    parts = [notice.title, *notice.body.split("\n")]
+    parts = [notification.title, *notification.body.split("\n")]
     title, *body = (shown(part.translate(_ISOLATES), MAX_BODY) for part in parts)
     return f"{title}: {' '.join(body)}" if any(body) else title
 

@@ -150,15 +150,15 @@ class NotificationPolicy:
 
         Return None where no notification with this key is on the screen, or it has no such button.
         """
-        notice = self._composed.get(key)
-        if notice is None or button not in notice.buttons:
+        notification = self._composed.get(key)
+        if notification is None or button not in notification.buttons:
             return None
         self.close(key)
-        return notice
+        return notification
 
-    def answer(self, notice: Notification, now: float) -> None:
+    def answer(self, notification: Notification, now: float) -> None:
         """Show the answer of a button for ANSWER_STAYS; it replaces an earlier one."""
-        self._answer = notice, now + ANSWER_STAYS
+        self._answer = notification, now + ANSWER_STAYS
         self._next = -math.inf
 
     def close(self, key: str) -> None:
@@ -179,8 +179,8 @@ class NotificationPolicy:
                 tunnel.close()
         elif (closed := self._tunnels.get(key)) is not None:
             closed.close()
-        elif (notice := self._composed.get(key)) is not None and notice.lasting:
-            self._closed[key] = notice.rank
+        elif (notification := self._composed.get(key)) is not None and notification.lasting:
+            self._closed[key] = notification.rank
 
     def closed(self) -> dict[str, int]:
         """Return the ranks of the notifications that the user closed, by key.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch import __version__
 from ipsecwatch.agent import mutes, notifications, terminal_window, upgrade
 from ipsecwatch.agent.all_services import follow_as_one
-from ipsecwatch.agent.delivery import Delivery, print_notice, to_terminal
+from ipsecwatch.agent.delivery import Delivery, print_notification, to_terminal
 from ipsecwatch.agent.machine import Network, Sleep
 from ipsecwatch.agent.memory import Memory, MemoryFile
 from ipsecwatch.agent.mutes import MutesError, Until
@@ -79,7 +79,7 @@ class World:
     watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
     shown: Callable[[Notification], object] = lambda _: None
     """Called with each notification that a server accepted."""
-    unshown: Callable[[Notification], object] = print_notice
+    unshown: Callable[[Notification], object] = print_notification
     """Called with each notification that can't be shown."""
     write: Callable[[str], None] = to_terminal
     name: str = NAME
@@ -269,28 +269,28 @@ class Agent:
         Show the answer, if there is one. The notification counts as closed by the user.
         """
         key = self._delivery.closed(slot)
-        notice = None if key is None else self._policy.press(key, button)
-        if notice is not None:
-            answer = self._carry_out(button, notice)
+        notification = None if key is None else self._policy.press(key, button)
+        if notification is not None:
+            answer = self._carry_out(button, notification)
             if answer is not None:
                 self._policy.answer(answer, self._now())
         self._wakeup.set()
         self._remember()
 
-    def _carry_out(self, button: Button, notice: Notification) -> Notification | None:
+    def _carry_out(self, button: Button, notification: Notification) -> Notification | None:
         """Carry out a button's action; return the notification to show as its answer, or None."""
         match button:
             case Button.DETAILS:
                 has_terminal = bool(terminal_window.find_terminal())
-                return notifications.details_of(notice, terminal=has_terminal)
+                return notifications.details_of(notification, terminal=has_terminal)
             case Button.TERMINAL:
-                terminal_window.open_terminal(notice.path, notice.name)
+                terminal_window.open_terminal(notification.path, notification.name)
                 return None
             case Button.UNMUTE:
-                return self._change_mutes(notice, None)
-        return self._change_mutes(notice, button)
+                return self._change_mutes(notification, None)
+        return self._change_mutes(notification, button)
 
-    def _change_mutes(self, notice: Notification, how: Button | None) -> Notification | None:
+    def _change_mutes(self, notification: Notification, how: Button | None) -> Notification | None:
         """Mute a notification's tunnel, or unmute it where ``how`` is None.
 
         Return the notification to show as the answer, or None.
@@ -299,14 +299,14 @@ class Agent:
             return None
         try:
             if how is None:
-                mutes.unmute(self._mutes, notice.name, time.time())
+                mutes.unmute(self._mutes, notification.name, time.time())
             else:
-                mutes.mute(self._mutes, notice.name, _MUTES[how], time.time())
+                mutes.mute(self._mutes, notification.name, _MUTES[how], time.time())
         except MutesError as e:
             logger.warning("%s", e)
-            return notifications.not_muted(notice, str(e))
+            return notifications.not_muted(notification, str(e))
         self._apply_mutes()
-        return None if how is None else notifications.muted(notice, how)
+        return None if how is None else notifications.muted(notification, how)
 
     def _apply_mutes(self) -> None:
         """Read the file of mutes, and use these mutes. An unreadable file changes nothing."""

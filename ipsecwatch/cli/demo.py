@@ -284,15 +284,15 @@ class _Stage:
         self.entries += 1
         self._more("journal", entry[3:] if entry.startswith("<") else entry)
 
-    def shown(self, notice: Notification) -> None:
+    def shown(self, notification: Notification) -> None:
         """Print a notification that the desktop shows as well."""
         self.on_desktop += 1
-        self._more("desktop", plain(notice))
+        self._more("desktop", plain(notification))
 
-    def unshown(self, notice: Notification) -> None:
+    def unshown(self, notification: Notification) -> None:
         """Print a notification that there is no desktop for."""
         self.not_shown += 1
-        self._more("desktop", plain(notice))
+        self._more("desktop", plain(notification))
 
     def close(self) -> None:
         """Print how many transitions, entries and notifications there were."""
