@@ -21,7 +21,9 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]),) * 2)
 
 THREADS = f"""
 import os, resource, sys
-from ipsecwatch.cli import daemon, main  # all that is needed, where he may not read it
+from ipsecwatch.cli import daemon, main
+from ipsecwatch.libsystemd.binding import binding
+binding()  # loaded before, as all else that is needed: nobody may not be let into the checkout
 resource.setrlimit(resource.RLIMIT_NPROC, (int(sys.argv[1]),) * 2)
 os.setgroups([])
 os.setresgid({NOBODY}, {NOBODY}, {NOBODY})

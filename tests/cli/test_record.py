@@ -18,6 +18,7 @@ import pytest
 
 from ipsecwatch.cli.replay import transitions
 from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
+from tests.support.other_user import NOBODY, starts_as_another_user
 from tests.support.recordings import ROOT, statuses
 from tests.support.waiting import until
 
@@ -73,9 +74,6 @@ async def record(
             process.send_signal(signal.SIGINT)
         _, err = await asyncio.wait_for(process.communicate(), 60)
         return process.returncode or 0, (err or b"").decode()
-
-
-NOBODY = 65534
 
 
 async def run(*arguments: str, user: int | None = None) -> tuple[int, str]:
@@ -231,6 +229,7 @@ async def test_where_libreswan_never_was_recording_fails_at_once(tmp_path: Path)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+@starts_as_another_user
 async def test_who_may_not_ask_is_told_at_once(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own is closed to others
         theirs = Path(name)

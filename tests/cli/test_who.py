@@ -9,6 +9,7 @@ import pytest
 from ipsecwatch.cli.main import run
 from tests.cli.status.test_status import as_another_user
 from tests.support.bus_service import asks_for_details, serving
+from tests.support.other_user import starts_as_another_user
 from tests.support.recordings import ROOT, statuses
 from tests.support.small_gateway import OFFICES, road_warriors, show
 
@@ -103,6 +104,7 @@ async def in_thread(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @asks_for_details
+@starts_as_another_user
 async def test_who_may_not_know_sees_how_many_there_are_and_a_hint(
     system_bus: PrivateBus,
 ) -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+import ipsecwatch
 from tests.support.forked import ForkedProcess
 
 if TYPE_CHECKING:
@@ -15,6 +20,21 @@ if TYPE_CHECKING:
     from tests.support.forked import Requests
 
 NOBODY = 65534
+
+
+def _is_open(file: str) -> bool:
+    """Return whether every user may read a file, and enter the folders above it."""
+    path = Path(file)
+    return bool(path.stat().st_mode & 0o004) and all(
+        folder.stat().st_mode & 0o001 for folder in path.parents
+    )
+
+
+starts_as_another_user = pytest.mark.skipif(
+    not (_is_open(sys.executable) and _is_open(ipsecwatch.__file__)),
+    reason="other users can't enter the checkout's folder: it is in /root, or in a closed home",
+)
+"""For tests that have another user start the command anew. What is forked needs no files."""
 
 
 class OtherUser(ForkedProcess):

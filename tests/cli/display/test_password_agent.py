@@ -11,7 +11,7 @@ import pytest
 from tests.support import dbus_daemon, polkitd
 from tests.support.bus_service import serving
 from tests.support.fake_terminal import FakeTerminal
-from tests.support.other_user import NOBODY
+from tests.support.other_user import NOBODY, starts_as_another_user
 from tests.support.polkitd import PrivatePolkit
 from tests.support.small_gateway import OFFICES, show
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 YES = "return polkit.Result.YES;"
+
+pytestmark = starts_as_another_user
 
 
 @pytest.fixture

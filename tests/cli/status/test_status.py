@@ -19,7 +19,7 @@ from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
-from tests.support.other_user import NOBODY
+from tests.support.other_user import NOBODY, starts_as_another_user
 from tests.support.small_gateway import OFFICES, road_warriors, show
 from tests.support.tunnels import tunnel
 
@@ -146,6 +146,7 @@ async def test_flaps_are_told_with_the_last_transitions(
 
 
 @asks_for_details
+@starts_as_another_user
 async def test_who_may_not_know_details_sees_the_rest_and_the_code_is_the_same(
     system_bus: PrivateBus,
 ) -> None:
