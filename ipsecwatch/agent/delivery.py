@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ipsecwatch.agent import notifications
-from ipsecwatch.agent.policy import MAX_NOTICES
+from ipsecwatch.agent.policy import MAX_NOTIFICATIONS
 from ipsecwatch.backoff import Backoff
 from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.sanitize import clean
@@ -41,7 +41,7 @@ END_LIMIT: Final = 0.4
 """Seconds to wait for the server's answer at the end."""
 _NO_TEXT: Final = -1
 """A value that differs from each text's checksum."""
-SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTICES))
+SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTIFICATIONS))
 
 
 class Display(Protocol):

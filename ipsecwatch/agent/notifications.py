@@ -110,7 +110,7 @@ def single(news: News, unit: str = IPSEC) -> Notification:
     if len(name) > MAX_TITLE_NAME:
         whole = isolated(shown(news.view.name, MAX_WHOLE_NAME))
         lines.append(translated(texts.NAME_IN_FULL).format(name=whole))
-    notification = _notice(news.view.path, news.kind, title, lines, quiet=news.quiet)
+    notification = _notification(news.view.path, news.kind, title, lines, quiet=news.quiet)
     details = _details([news], unit)
     return replace(
         notification, details=details, name=news.view.name, path=news.view.path,
@@ -129,7 +129,9 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
     if len(reasons := {n.reason for n in wrong}) == 1:
         lines.append(_why(texts.REASONS[reasons.pop()]))
     quiet = all(n.quiet or RULES[n.kind].urgency is Urgency.LOW for n in many)
-    notification = _notice(SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet)
+    notification = _notification(
+        SUMMARY, many[0].kind, _summary_title(wrong or many), lines, quiet=quiet
+    )
     details = _details(wrong, unit)
     buttons = _if(Button.DETAILS, details)
     return replace(notification, wrong=len(wrong), details=details, buttons=buttons)
@@ -146,7 +148,7 @@ def _summary_title(many: Sequence[News]) -> str:
 
 def offline() -> Notification:
     """Return the notification that this machine has no network."""
-    return _notice(OFFLINE, Kind.OFFLINE, _title(Kind.OFFLINE), [_why(texts.OFFLINE)])
+    return _notification(OFFLINE, Kind.OFFLINE, _title(Kind.OFFLINE), [_why(texts.OFFLINE)])
 
 
 def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
@@ -155,7 +157,7 @@ def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
     if lost:
         lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
     lines.append(translated(texts.STOPPED.advice))
-    notification = _notice(SERVICE, Kind.STOPPED, _title(Kind.STOPPED), lines)
+    notification = _notification(SERVICE, Kind.STOPPED, _title(Kind.STOPPED), lines)
     details = _admin_words(Reason.PLUTO_STOPPED, unit)
     return replace(notification, details=details, buttons=(Button.DETAILS,))
 
@@ -165,7 +167,7 @@ def unknown(why: Words, details: str = "") -> Notification:
 
     Without it a user would take silence for good news.
     """
-    notification = _notice(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
+    notification = _notification(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
     return replace(notification, details=said, buttons=_if(Button.DETAILS, said))
 
@@ -215,7 +217,7 @@ def _answer(
 
     It stays on the screen until it is closed.
     """
-    made = _notice(ANSWER, kind, title, lines)
+    made = _notification(ANSWER, kind, title, lines)
     return replace(
         made, lasting=True, rank=0, name=notification.name, path=notification.path, buttons=buttons,
         details=notification.details,
@@ -254,10 +256,10 @@ def bad_settings(mistake: str) -> Notification:
     ``mistake`` is one line, with file and line number.
     """
     lines = [shown(mistake, MAX_MESSAGE), translated(texts.SETTINGS)]
-    return _notice(SETTINGS, Kind.SETTINGS, _title(Kind.SETTINGS), lines)
+    return _notification(SETTINGS, Kind.SETTINGS, _title(Kind.SETTINGS), lines)
 
 
-def _notice(
+def _notification(
     key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
 ) -> Notification:
     """Return a notification with the icon, urgency and rank of its kind (rules.py)."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Decides which notifications should be on the screen. Pure: events and the clock in.
 
-``wanted()`` returns all that should be there at a time; the delivery shows these and removes all
-others. So nothing that is no longer true can stay, a notification server that starts late gets what
-is true then, and nothing is reported twice.
+``wanted()`` returns all notifications that should be on the screen at a time; the delivery shows
+these and removes all others. So none stays that is no longer true, a notification server that
+starts late gets those that are true then, and nothing is reported twice.
 
 When something is reported (what, and how it looks, is in rules.py):
 
@@ -29,9 +29,9 @@ from ipsecwatch.agent.machine import MachineEvent, Network, Sleep, UnitState
 from ipsecwatch.agent.notifications import PASSING, News, Notification
 from ipsecwatch.agent.rules import RULES, Button, Kind
 from ipsecwatch.agent.selection import Selection
-from ipsecwatch.agent.service_notice import ServiceNotice
-from ipsecwatch.agent.template_notice import TemplateNotice, template_of
-from ipsecwatch.agent.tunnel_notice import Context, TunnelNotice
+from ipsecwatch.agent.service_notification import ServiceNotification
+from ipsecwatch.agent.template_notification import TemplateNotification, template_of
+from ipsecwatch.agent.tunnel_notification import Context, TunnelNotification
 from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Snapshot, Update, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -41,19 +41,19 @@ if TYPE_CHECKING:
 
     from ipsecwatch.config import AgentSettings
 
-    _Notice = TunnelNotice | TemplateNotice
+    _Subject = TunnelNotification | TemplateNotification
 
 GRACE: Final = 15.0
 """Seconds after the first Snapshot, a resume or a new route out before problems are reported."""
 ASLEEP: Final = 60.0
-"""Seconds for which nothing worse is reported, if the machine goes to sleep and doesn't wake."""
+"""Seconds for which no new problems are reported after the machine said that it goes to sleep."""
 NO_ROUTE: Final = 3.0
-"""Seconds without a route out after which the machine is offline; roaming takes some."""
+"""Seconds without a route out after which the machine counts as offline; roaming takes some."""
 HOLD: Final = 2.0
 """Seconds between two summaries."""
 ANSWER_STAYS: Final = 60.0
 """Seconds for which a button's answer stays on the screen."""
-MAX_NOTICES: Final = 3
+MAX_NOTIFICATIONS: Final = 3
 """Notifications on the screen at once: GNOME drops a program's oldest ones, unseen."""
 
 
@@ -63,18 +63,18 @@ class NotificationPolicy:
     def __init__(self, settings: AgentSettings, now: float = 0.0) -> None:
         self._selection = Selection(settings)
         self._mistake = ""
-        """What is wrong with the settings file, or ""."""
-        self._tunnels: dict[str, TunnelNotice] = {}
-        self._templates: dict[str, TemplateNotice] = {}
-        self._service = ServiceNotice()
+        """The mistake in the settings file, in one line; "": none."""
+        self._tunnels: dict[str, TunnelNotification] = {}
+        self._templates: dict[str, TemplateNotification] = {}
+        self._service = ServiceNotification()
         self._context = Context(hush=now + GRACE)
         self._passing: dict[str, tuple[News, float]] = {}
         """The news that is reported in passing, and until when."""
         self._run_id = ""
         self._no_route_since: float | None = None
         self._hidden_until = -math.inf
-        """Until this time nothing wrong is shown of tunnels: a route, or pluto, is only just
-        back."""
+        """The time until which no problems of tunnels are shown: a route, or pluto, has only just
+        come back."""
         self._summing = False
         self._summed_at = -math.inf
         self._composed: dict[str, Notification] = {}
@@ -87,62 +87,65 @@ class NotificationPolicy:
         self._ignored: dict[str, View] = {}
         """The tunnels that are left out, by path; new settings may include them."""
         self._answer: tuple[Notification, float] | None = None
-        """The answer of a button, and until when it is shown."""
+        """The notification that answers a pressed button, and until when it is shown."""
         self._next = -math.inf
 
     # --- What comes in ------------------------------------------------------------------------
 
-    def hear(self, event: Event | MachineEvent, now: float) -> None:
+    def record(self, event: Event | MachineEvent, now: float) -> None:
         """Record an event. Its effect is in wanted() as soon as it is due."""
         match event:
             case Change() | Update():
-                self._heard_of_tunnel(event, now)
-                return  # _wake() has set the time of the next decision
+                self._on_tunnel(event, now)
+                return  # _decide_at() has set the time of the next decision
             case Snapshot():
-                self._heard_all(event, now)
+                self._on_snapshot(event, now)
             case Pluto():
-                self._heard_pluto(event, now)
+                self._on_pluto(event, now)
             case Log() | Answer():
                 return  # reasons and states already reflect it
             case Lost():
-                self._service.hear_lost(event, now)
+                self._service.record_lost(event, now)
             case UnitState():
-                self._service.hear_unit(event)
+                self._service.record_unit(event)
             case Network():
-                self._heard_network(event, now)
+                self._on_network(event, now)
             case Sleep():
                 self._context.hush = now + (ASLEEP if event.asleep else GRACE)
         self._next = -math.inf
 
     def configure(self, settings: AgentSettings, now: float, mistake: str = "") -> None:
-        """Use these settings from now on; ``mistake``: what is wrong with the file, or ""."""
+        """Use these settings from now on; ``mistake`` is the mistake in the file, or ""."""
         if mistake != self._mistake:
             self._closed.pop(notifications.SETTINGS, None)
         self._selection.settings, self._mistake = settings, mistake
-        self._sort_out(now)
+        self._apply_selection(now)
 
     def mute(self, muted: Mapping[str, float], now: float) -> None:
-        """Report nothing about the tunnels with these names, each until a time (by name)."""
+        """Mute these tunnels, and no others; ``muted`` has the end of each mute by tunnel name."""
         if muted != self._selection.muted:
             self._selection.muted = muted
-            self._sort_out(now)
+            self._apply_selection(now)
 
-    def _sort_out(self, now: float) -> None:
-        """Apply the settings and mutes to all tunnels: add some, and remove others."""
-        notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
+    def _apply_selection(self, now: float) -> None:
+        """Apply the settings and mutes to all tunnels and templates.
+
+        Tunnels that are left out by now are removed, and others are added again.
+        """
+        subjects: list[_Subject] = [*self._tunnels.values(), *self._templates.values()]
         views, self._ignored = list(self._ignored.values()), {}
-        for view in [*views, *(notice.view for notice in notices)]:
+        for view in [*views, *(subject.view for subject in subjects)]:
             if self._selection.leaves_out(view):
                 self._ignored[view.path] = view
                 self._forget(view.path)
             elif view.path not in self._templates:
-                self._see(view, fresh=False, now=now)
-        for notice in notices:
-            notice.settings = self._selection.settings.of(*notice.view.names)
-            if isinstance(notice, TunnelNotice):
-                notice.losses_only = self._selection.only_losses(notice.view)
+                self._record_view(view, fresh=False, now=now)
+        for subject in subjects:
+            subject.settings = self._selection.settings.of(*subject.view.names)
+            if isinstance(subject, TunnelNotification):
+                subject.losses_only = self._selection.only_losses(subject.view)
         for tunnel in list(self._tunnels.values()):
-            self._look(tunnel, now)
+            self._update(tunnel, now)
         self._next = -math.inf
 
     def press(self, key: str, button: Button) -> Notification | None:
@@ -157,14 +160,15 @@ class NotificationPolicy:
         return notification
 
     def answer(self, notification: Notification, now: float) -> None:
-        """Show the answer of a button for ANSWER_STAYS; it replaces an earlier one."""
+        """Show the answer to a pressed button for ANSWER_STAYS, in place of an earlier answer."""
         self._answer = notification, now + ANSWER_STAYS
         self._next = -math.inf
 
     def close(self, key: str) -> None:
         """Record that the user closed the notification with this key.
 
-        It comes back only as something worse. A closed summary counts for all tunnels in it.
+        Only a worse one with this key is shown again. Closing a summary closes the notifications of
+        all tunnels in it.
         """
         if key == notifications.ANSWER:
             self._answer = None
@@ -185,7 +189,7 @@ class NotificationPolicy:
     def closed(self) -> dict[str, int]:
         """Return the ranks of the notifications that the user closed, by key.
 
-        They are for restore() in the next agent.
+        The next agent passes them to restore().
         """
         tunnels = {path: t.closed for path, t in self._tunnels.items() if t.closed >= 0}
         return self._restored | self._closed | tunnels
@@ -200,7 +204,7 @@ class NotificationPolicy:
         self._restored = {key: rank for key, rank in closed.items() if key not in ours}
         self._held = frozenset(on_screen)
 
-    def _heard_all(self, event: Snapshot, now: float) -> None:
+    def _on_snapshot(self, event: Snapshot, now: float) -> None:
         """Record a Snapshot: the state of all tunnels and of pluto, and which tunnels are gone.
 
         After the first one, and the first of each run of the service, ``hush`` lasts for GRACE.
@@ -215,50 +219,51 @@ class NotificationPolicy:
         for path, tunnel in self._tunnels.items():
             tunnel.gone = path not in event.tunnels
         for view in event.tunnels.values():
-            tunnel_ = self._see(view, fresh=False, now=None)
+            tunnel_ = self._record_view(view, fresh=False, now=None)
             if tunnel_ is not None:
-                tunnel_.is_listed()
+                tunnel_.record_listing()
         for tunnel in list(self._tunnels.values()):
-            self._look(tunnel, now)
+            self._update(tunnel, now)
 
-    def _heard_of_tunnel(self, event: Change | Update, now: float) -> None:
+    def _on_tunnel(self, event: Change | Update, now: float) -> None:
         """Record a transition or another change of one tunnel."""
         tunnel = self._tunnels.get(event.path)
         if event.view is not None:
-            tunnel = self._see(event.view, fresh=True, now=now)
+            tunnel = self._record_view(event.view, fresh=True, now=now)
         elif tunnel is not None:
             tunnel.gone = True
         else:
             self._instance_gone(event.path, now)
         if tunnel is not None:
             if isinstance(event, Change):
-                tunnel.change(event)
-            self._look(tunnel, now)
+                tunnel.record_change(event)
+            self._update(tunnel, now)
 
     def _instance_gone(self, path: str, now: float) -> None:
-        """Record that a tunnel without notifications of its own isn't listed any more."""
+        """Record that an ignored tunnel, or an instance of a template, isn't listed any more."""
         self._ignored.pop(path, None)
         for template in self._templates.values():
             if template.has(path):
-                template.see(path, TunnelState.DOWN, now)
-                self._wake(template.due)
+                template.record(path, TunnelState.DOWN, now)
+                self._decide_at(template.due)
 
-    def _heard_pluto(self, event: Pluto, now: float) -> None:
+    def _on_pluto(self, event: Pluto, now: float) -> None:
         self._note_pluto(event.state, event.unit, now)
         for tunnel in list(self._tunnels.values()):
-            self._look(tunnel, now)
+            self._update(tunnel, now)
 
     def _note_pluto(self, state: PlutoState, unit: str, now: float) -> None:
         """Record pluto's state and unit.
 
-        When a stopped pluto is back, and its notification was shown, nothing is shown for GRACE of
-        what is wrong with tunnels. Where NetworkManager has connections, the unit is only read
-        while pluto runs: a pluto that NetworkManager started has none, also when it has stopped.
+        When a stopped pluto is back, and the notification about it was shown, no problems of
+        tunnels are shown for GRACE seconds. Where NetworkManager has connections, the unit is only
+        recorded while pluto runs: a pluto that NetworkManager started has none, also after it has
+        stopped.
         """
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
             self._hidden_until = now + GRACE
-        self._service.hear_service(state, now)
+        self._service.record_pluto(state, now)
         if came:  # it is another pluto, with other connections
             self._context.has_managed = self._lists_managed()
         if state is PlutoState.RUNNING or not self._context.has_managed:
@@ -270,10 +275,10 @@ class NotificationPolicy:
         listed = [t.view for t in self._tunnels.values() if not t.gone]
         return any(view.managed for view in [*listed, *self._ignored.values()])
 
-    def _heard_network(self, event: Network, now: float) -> None:
+    def _on_network(self, event: Network, now: float) -> None:
         """Record whether there is a route out.
 
-        After an outage nothing is shown for GRACE of what is wrong with tunnels.
+        When there is one again after an outage, no problems of tunnels are shown for GRACE seconds.
         """
         if not event.online:
             self._no_route_since = now if self._no_route_since is None else self._no_route_since
@@ -287,11 +292,13 @@ class NotificationPolicy:
         """Return whether there has been no route out for NO_ROUTE seconds."""
         return self._no_route_since is not None and now >= self._no_route_since + NO_ROUTE
 
-    def _see(self, view: View, *, fresh: bool, now: float | None) -> TunnelNotice | None:
-        """Record a tunnel's state; return its notice, or None where it has none of its own.
+    def _record_view(
+        self, view: View, *, fresh: bool, now: float | None
+    ) -> TunnelNotification | None:
+        """Record a tunnel's view; return its TunnelNotification, or None where it has none.
 
-        That is a tunnel which is ignored or muted, or an instance of a template. ``fresh``: no
-        Snapshot listed it. ``now`` is None for one that a Snapshot lists.
+        An ignored or muted tunnel has none, nor has an instance of a template. ``fresh``: no
+        Snapshot has listed the tunnel. ``now`` is None where a Snapshot lists it.
         """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._selection.leaves_out(view):
@@ -301,62 +308,62 @@ class NotificationPolicy:
         name = template_of(view)
         if name is not None:
             template = self._template(name)
-            template.see(view.path, view.state, now)
-            self._wake(template.due)
+            template.record(view.path, view.state, now)
+            self._decide_at(template.due)
             return None
         tunnel = self._tunnels.get(view.path)
         if tunnel is None:
             closed = self._restored.pop(view.path, -1)
             wanted = self._selection.settings.of(*view.names)
-            tunnel = TunnelNotice(view, wanted, fresh=fresh, closed=closed)
+            tunnel = TunnelNotification(view, wanted, fresh=fresh, closed=closed)
             self._tunnels[view.path] = tunnel
         elif tunnel.view.names != view.names:  # what NetworkManager calls it
             tunnel.settings = self._selection.settings.of(*view.names)
         tunnel.losses_only = self._selection.only_losses(view)
-        tunnel.see(view)
+        tunnel.record_view(view)
         return tunnel
 
-    def _template(self, name: str) -> TemplateNotice:
-        """Return the notice of a template, made where there is none yet."""
-        template = TemplateNotice(name, self._selection.settings.of(name))
+    def _template(self, name: str) -> TemplateNotification:
+        """Return the TemplateNotification of a template; make one where there is none yet."""
+        template = TemplateNotification(name, self._selection.settings.of(name))
         return self._templates.setdefault(template.view.path, template)
 
     def _forget(self, path: str) -> None:
-        """Remove a tunnel's or a template's notice, and its passing news."""
+        """Forget a tunnel or a template, by its path, and the passing news about it."""
         self._tunnels.pop(path, None)
         self._templates.pop(path, None)
         self._passing.pop(path, None)
 
-    def _look(self, tunnel: TunnelNotice, now: float) -> None:
-        """Update what is reported about a tunnel, as far as it is due."""
-        before, path = tunnel.told, tunnel.view.path
-        news = tunnel.look(now, self._context)
+    def _update(self, tunnel: TunnelNotification, now: float) -> None:
+        """Update the claim and the news about a tunnel, as far as they are due.
+
+        Remove the tunnel once it is gone, and that was reported.
+        """
+        before, path = tunnel.reported, tunnel.view.path
+        news = tunnel.update(now, self._context)
         if news is not None:
             self._passing[path] = news, now + PASSING
             self._next = -math.inf
-        elif tunnel.told != before:
+        elif tunnel.reported != before:
             self._passing.pop(path, None)
             self._next = -math.inf
         elif tunnel.contradicts_good_news and self._passing.pop(path, None) is not None:
             self._next = -math.inf
         if tunnel.known.carries:
             self._held -= {path}
-        self._wake(tunnel.due)
+        self._decide_at(tunnel.due)
         if tunnel.over:
             del self._tunnels[path]
 
-    def _wake(self, at: float | None) -> None:
-        """Set the time of wanted()'s next decision, if this one is earlier.
-
-        None changes nothing.
-        """
+    def _decide_at(self, at: float | None) -> None:
+        """Make wanted() decide again at this time, if it wouldn't earlier; None: do nothing."""
         self._next = self._next if at is None else min(self._next, at)
 
     # --- What should be on the screen ---------------------------------------------------------
 
     @property
     def due(self) -> float | None:
-        """When wanted() returns something else, if no event comes before; None: never."""
+        """When the result of wanted() may change, if no event comes before; None: never."""
         return None if self._next == math.inf else self._next
 
     @property
@@ -373,16 +380,16 @@ class NotificationPolicy:
         for tunnel in list(self._tunnels.values()):
             # All tunnels that are due by now are reported together.
             if tunnel.due is not None and tunnel.due <= now:
-                self._look(tunnel, now)
+                self._update(tunnel, now)
         for template in self._templates.values():
-            if (news := template.look(now)) is not None:
+            if (news := template.update(now)) is not None:
                 self._passing[template.view.path] = news, now + PASSING
         self._expire(now)
-        self._service.look(
+        self._service.update(
             now,
             unknown=any(t.is_unknown for t in self._tunnels.values()),
             lost_tunnels=any(_with_pluto(t) for t in self._tunnels.values()),
-            matters=self._tells(),
+            matters=self._wants_service(),
             meant=self._context.networkmanager_ended_pluto,
         )
         if now >= self._context.hush:
@@ -392,21 +399,21 @@ class NotificationPolicy:
         return self._composed
 
     def _expire(self, now: float) -> None:
-        """Remove the passing news, and the answer of a button, whose time is over."""
+        """Remove the passing news, and the answer to a pressed button, whose time is over."""
         self._passing = {k: (n, until) for k, (n, until) in self._passing.items() if until > now}
         if self._answer is not None and self._answer[1] <= now:
             self._answer = None
 
-    def _tells(self) -> bool:
+    def _wants_service(self) -> bool:
         """Return whether the user wants notifications about pluto and the service."""
         return self._selection.wants_trouble and (bool(self._tunnels) or not self._ignored)
 
     def _times(self, now: float) -> Iterator[float]:
-        """Yield the times at which something else is wanted; they may lie in the past."""
-        notices: list[_Notice] = [*self._tunnels.values(), *self._templates.values()]
-        for notice in notices:
-            if notice.due is not None:
-                yield notice.due
+        """Yield the times at which the result of wanted() may change; some may be in the past."""
+        subjects: list[_Subject] = [*self._tunnels.values(), *self._templates.values()]
+        for subject in subjects:
+            if subject.due is not None:
+                yield subject.due
         for _, until in self._passing.values():
             yield until
         yield from self._service.times(self._context.hush)
@@ -423,7 +430,7 @@ class NotificationPolicy:
     def _compose(self, now: float) -> Iterator[Notification]:
         """Yield the notifications that should be on the screen.
 
-        One about pluto or the service takes the place of those about tunnels.
+        A notification about pluto or the service replaces those about tunnels.
         """
         if self._mistake and notifications.SETTINGS not in self._closed:
             yield notifications.bad_settings(self._mistake)
@@ -436,25 +443,28 @@ class NotificationPolicy:
             yield service
 
     def _compose_service(self, now: float) -> Notification | None:
-        """Return the one notification that stands for all tunnels; None: there is none."""
+        """Return the notification about pluto or the service; None: there is nothing to report."""
         hush = self._context.hush
         if (why := self._service.unknown(now, hush)) is not None:
             return notifications.unknown(why, self._service.details(self._context.unit))
         if self._service.stopped(now, hush):
-            lost = [t.news(t.told) for t in self._tunnels.values() if t.told and _with_pluto(t)]
+            lost = [
+                t.news(t.reported) for t in self._tunnels.values() if t.reported and _with_pluto(t)
+            ]
             return notifications.stopped(lost, self._context.unit)
         if now >= hush:
             self._closed.pop(notifications.SERVICE, None)
         return None
 
     def _compose_tunnels(self, now: float) -> Iterator[Notification]:
-        """Yield the notifications about tunnels, or their summary where there are many.
+        """Yield the notifications about tunnels, or one summary of them where there are many.
 
-        Once there is a summary, it stays until at most one is left. What is wrong is left out while
-        the machine is offline, or while it is hidden.
+        Once there is a summary, it stays until it would have at most one tunnel. While the machine
+        is offline, a notification about that replaces those about problems. Until
+        ``_hidden_until``, those about problems are left out.
         """
         wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
-        room = MAX_NOTICES - bool(self._mistake) - (self._answer is not None)
+        room = MAX_NOTIFICATIONS - bool(self._mistake) - (self._answer is not None)
         if self._is_offline(now):
             if wrong and notifications.OFFLINE not in self._closed:
                 yield notifications.offline()
@@ -472,7 +482,7 @@ class NotificationPolicy:
             yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
-        """Return the summary; within HOLD seconds of the last change, the one before."""
+        """Return a summary of these news; within HOLD seconds of the last one, that one again."""
         # All passing news ends together; otherwise each end would change the summary.
         until = max((until for _, until in self._passing.values()), default=now)
         self._passing = {key: (news, until) for key, (news, _) in self._passing.items()}
@@ -485,6 +495,6 @@ class NotificationPolicy:
         return summary
 
 
-def _with_pluto(tunnel: TunnelNotice) -> bool:
+def _with_pluto(tunnel: TunnelNotification) -> bool:
     """Return whether a tunnel is reported to have gone down with pluto."""
-    return tunnel.told is not None and tunnel.told.reason is Reason.PLUTO_STOPPED
+    return tunnel.reported is not None and tunnel.reported.reason is Reason.PLUTO_STOPPED

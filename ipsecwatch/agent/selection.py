@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Which tunnels the user wants to hear of: by the settings, and by what is muted. Pure."""
+"""Decides about which tunnels there are notifications, by the settings and the mutes. Pure."""
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ipsecwatch.agent.template_notice import template_of
+from ipsecwatch.agent.template_notification import template_of
 from ipsecwatch.client.connection_names import L2TP
 
 if TYPE_CHECKING:
@@ -17,21 +17,24 @@ if TYPE_CHECKING:
 
 
 class Selection:
-    """What is reported, of all that there is."""
+    """The settings and the mutes, and what they leave out."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
         self.muted: Mapping[str, float] = {}
-        """Until when tunnels are muted, by name."""
+        """The muted tunnels by name, with the time at which each mute ends."""
 
     @property
     def wants_trouble(self) -> bool:
-        """Whether the loss of any tunnel, or that it is stuck, is reported."""
+        """Whether the settings ask for notifications about lost or stuck tunnels, at least some."""
         s = self.settings
         return s.down or s.stuck or any(t.down or t.stuck for _, t in s.tunnels)
 
     def leaves_out(self, view: View) -> bool:
-        """Return whether the settings or a mute leave out a tunnel, or its template."""
+        """Return whether there are no notifications about a tunnel, by the settings or a mute.
+
+        They may also name its template.
+        """
         if view.managed and self._leaves_out_managed(view):
             return True
         names = [*view.names, *filter(None, (template_of(view),))]
@@ -40,17 +43,18 @@ class Selection:
         return any(fnmatchcase(name, glob) for name in names for glob in self.settings.ignore)
 
     def _leaves_out_managed(self, view: View) -> bool:
-        """Return whether the settings leave out one of NetworkManager's connections.
+        """Return whether the setting ``managed`` leaves out one of NetworkManager's tunnels.
 
-        With "losses" these are those of NetworkManager-l2tp, which itself learns of a loss, as pppd
-        ends, and reports it. NetworkManager-libreswan never learns of one.
+        "none" leaves out all. "losses" leaves out those of NetworkManager-l2tp: it notices a loss
+        itself, as pppd ends then, and reports it. NetworkManager-libreswan never notices one.
         """
         setting = self.settings.managed
         return setting == "none" or (setting == "losses" and view.managed == L2TP)
 
     def only_losses(self, view: View) -> bool:
-        """Return whether only losses of this tunnel are reported.
+        """Return whether only losses of a tunnel are reported.
 
-        That is set for NetworkManager's tunnels, as NetworkManager itself reports the rest.
+        The settings may ask for that for NetworkManager's tunnels, as NetworkManager itself reports
+        the rest.
         """
         return bool(view.managed) and self.settings.managed == "losses"

@@ -214,7 +214,7 @@ class Agent:
 
         While the machine sleeps, the loop's clock stands still, and the hour of a mute passes.
         """
-        self._policy.hear(event, self._now())
+        self._policy.record(event, self._now())
         if isinstance(event, Sleep) and not event.asleep:
             self._apply_mutes()  # the hour of a mute passes while the machine sleeps
         self._wakeup.set()

@@ -257,7 +257,7 @@ def test_no_text_of_the_bar_is_left_out() -> None:
 
 def test_no_text_of_ours_stands_outside_the_tables() -> None:
     """Texts with a blank in them that a person could read, in what makes notices."""
-    for name in ("notifications", "delivery", "desktop", "policy", "tunnel_notice"):
+    for name in ("notifications", "delivery", "desktop", "policy", "tunnel_notification"):
         source = (TOP / f"ipsecwatch/agent/{name}.py").read_text(encoding="utf-8")
         code = re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL)
         said = set(re.findall(r'"([A-Z][^"\n]* [^"\n]*)"', code))

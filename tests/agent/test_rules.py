@@ -13,8 +13,8 @@ from tests.support.paths import TOP
 
 PURE = (
     "translation",
-    "rules", "texts", "machine", "notifications", "policy", "tunnel_notice", "service_notice",
-    "template_notice",
+    "rules", "texts", "machine", "notifications", "policy", "tunnel_notification",
+    "service_notification", "template_notification", "selection",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import __version__
-from ipsecwatch.agent import delivery, mutes, policy, session, tunnel_notice, upgrade
+from ipsecwatch.agent import delivery, mutes, policy, session, tunnel_notification, upgrade
 from ipsecwatch.agent.session import World
 from ipsecwatch.config import AgentSettings, agent_file
 from ipsecwatch.dbus.connection import connect
@@ -52,7 +52,7 @@ def soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nobody waits for long in these tests, and what is remembered is the test's own."""
     monkeypatch.setattr(session, "RETRY", (0.1,))
     monkeypatch.setattr(delivery, "RETRY", (0.1,))
-    monkeypatch.setattr(tunnel_notice, "GATHER", 0.05)
+    monkeypatch.setattr(tunnel_notification, "GATHER", 0.05)
     monkeypatch.setattr(policy, "GRACE", 0.2)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))

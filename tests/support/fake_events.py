@@ -100,7 +100,7 @@ class Audience:
         """Let time pass until ``at``, and pass these events to the policy then."""
         self.waits(at)
         for event in events:
-            self.policy.hear(event, at)
+            self.policy.record(event, at)
 
     def waits(self, until: float) -> None:
         """Let time pass until ``until``; update the screen whenever the policy wants that."""

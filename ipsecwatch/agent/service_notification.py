@@ -34,7 +34,7 @@ class _Timer:
     def __init__(self) -> None:
         self.since: float | None = None
 
-    def note(self, now: float, *, true: bool) -> None:
+    def set(self, now: float, *, true: bool) -> None:
         """Record whether the condition is true now."""
         if not true:
             self.since = None
@@ -42,7 +42,7 @@ class _Timer:
             self.since = now
 
 
-class ServiceNotice:
+class ServiceNotification:
     """What is reported about pluto and the service, decided from events about them and units.
 
     Times are monotonic, in seconds.
@@ -67,27 +67,27 @@ class ServiceNotice:
         """Whether the service can be followed."""
         return self._lost is None and self.pluto is not None
 
-    def hear_service(self, pluto: PlutoState, now: float) -> None:
+    def record_pluto(self, pluto: PlutoState, now: float) -> None:
         """Record pluto's state, as the service reports it."""
         self._lost = None
-        self._unwatched.note(now, true=False)
+        self._unwatched.set(now, true=False)
         self._ran.add(Unit.OURS)
         if pluto is PlutoState.RUNNING:
             self._ran.add(Unit.IPSEC)
         self.pluto = pluto
 
-    def hear_lost(self, lost: Lost, now: float) -> None:
+    def record_lost(self, lost: Lost, now: float) -> None:
         """Record that the service can't be followed."""
         self._lost = lost
-        self._unwatched.note(now, true=True)
+        self._unwatched.set(now, true=True)
 
-    def hear_unit(self, state: UnitState) -> None:
+    def record_unit(self, state: UnitState) -> None:
         """Record a unit's state, as systemd reports it."""
         self._units[state.unit] = state
         if state.active:
             self._ran.add(state.unit)
 
-    def look(
+    def update(
         self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool, meant: bool = False
     ) -> None:
         """Record what is known about the tunnels, and start or stop the timers.
@@ -100,8 +100,8 @@ class ServiceNotice:
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
         hangs = self.pluto is PlutoState.UNREACHABLE and matters
         watched = self._lost is None
-        self._unknown.note(now, true=watched and (hangs or (unknown and known)))
-        self._stopped.note(now, true=watched and self.pluto is PlutoState.STOPPED)
+        self._unknown.set(now, true=watched and (hangs or (unknown and known)))
+        self._stopped.set(now, true=watched and self.pluto is PlutoState.STOPPED)
 
     def unknown(self, now: float, hush: float) -> Words | None:
         """Return why the tunnels' state isn't known; None where that isn't to be reported (yet).

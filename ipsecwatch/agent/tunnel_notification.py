@@ -79,8 +79,8 @@ def level(state: TunnelState) -> int:
     return {TunnelState.UP: 2, TunnelState.PARTIAL: 1}.get(state, 0)
 
 
-class TunnelNotice:
-    """What is reported about one tunnel. Times are monotonic, in seconds."""
+class TunnelNotification:
+    """The claim and the news about one tunnel. Times are monotonic, in seconds."""
 
     def __init__(self, view: View, settings: TunnelSettings, *, fresh: bool, closed: int) -> None:
         self.view = view
@@ -90,10 +90,10 @@ class TunnelNotice:
         connected, and when its user disconnects it."""
         self.gone = False
         """Whether the service doesn't list the tunnel any more."""
-        self.told: Claim | None = None
+        self.reported: Claim | None = None
         """What is reported to be wrong with the tunnel now."""
         self.due: float | None = None
-        """When look() must be called again, if no event comes before."""
+        """When update() must be called again, if no event comes before."""
         self.closed = closed
         """The rank of the tunnel's notification that the user closed; -1: none."""
         self.over = False
@@ -144,7 +144,11 @@ class TunnelNotice:
     @property
     def shown(self) -> Claim | None:
         """What is reported to be wrong with the tunnel; None: nothing, or the user closed it."""
-        return self.told if self.told is not None and self.told.rank > self.closed else None
+        return (
+            self.reported
+            if self.reported is not None and self.reported.rank > self.closed
+            else None
+        )
 
     def news(self, claim: Claim) -> News:
         """Return a claim as news."""
@@ -152,12 +156,12 @@ class TunnelNotice:
 
     def close(self) -> None:
         """Record that the user closed the tunnel's notification."""
-        if self.told is not None:
-            self.closed = max(self.closed, self.told.rank)
+        if self.reported is not None:
+            self.closed = max(self.closed, self.reported.rank)
 
     # --- What comes in ------------------------------------------------------------------------
 
-    def see(self, view: View) -> None:
+    def record_view(self, view: View) -> None:
         """Record the tunnel's present view.
 
         The first known state after UNKNOWN is what the user believes, and isn't reported.
@@ -169,8 +173,8 @@ class TunnelNotice:
         self.view, self.gone = view, False
         self._sticks = self._sticks and self.known is TunnelState.PARTIAL
 
-    def change(self, event: Change) -> None:
-        """Record a transition. see() must have been called with the view after it before."""
+    def record_change(self, event: Change) -> None:
+        """Record a transition; call record_view() with the view after the transition before."""
         # For a new tunnel, the listing and the transition may come in either order.
         if self._fresh and event.old is not TunnelState.UNKNOWN:
             self._level = self._believed = level(event.old)
@@ -179,7 +183,7 @@ class TunnelNotice:
         if self._lost_at is None or self._why in (Reason.NONE, *OF_PLUTO):
             self._why = event.reason
 
-    def is_listed(self) -> None:
+    def record_listing(self) -> None:
         """Record that a Snapshot lists the tunnel, with the reason that is in its view."""
         self._fresh = False
         if self._lost_at is None:
@@ -187,7 +191,7 @@ class TunnelNotice:
 
     # --- What is true -------------------------------------------------------------------------
 
-    def look(self, now: float, context: Context) -> News | None:
+    def update(self, now: float, context: Context) -> News | None:
         """Update the claim, if a change of it is due; return news that is due, or None.
 
         While the tunnel's state isn't known, nothing changes. ``due`` is set to the time when this
@@ -218,7 +222,7 @@ class TunnelNotice:
         now_up = level(self.known)
         if now_up < self._level and not self._falling:
             self._falling = True
-            self._note_loss(now, context)
+            self._count_loss(now, context)
             if self._level == 2 and now >= context.hush and not self._unstable:
                 self.closed = -1  # this is another loss than the closed one
         if now_up > self._level:
@@ -233,7 +237,7 @@ class TunnelNotice:
                 self._why = Reason.PLUTO_STOPPED if stopped else Reason.UNLOADED
         self._unstable = self._unstable and not self._is_calm(now)
 
-    def _note_loss(self, now: float, context: Context) -> None:
+    def _count_loss(self, now: float, context: Context) -> None:
         """Count a loss that nobody on this machine caused, once ``hush`` is over.
 
         With FLAPS of them within WINDOW the tunnel is unstable. After a loss that somebody on this
@@ -258,7 +262,7 @@ class TunnelNotice:
         """
         if self._level < 2:
             return self._level == 0 and self.view.reason in MEANT
-        was_lasting = self.told is not None and self.told.rank > RULES[Kind.UNSTABLE].rank
+        was_lasting = self.reported is not None and self.reported.rank > RULES[Kind.UNSTABLE].rank
         return now >= self._calm_at() or (was_lasting and self._lost_lately(now) < FLAPS)
 
     def _calm_at(self) -> float:
@@ -311,7 +315,7 @@ class TunnelNotice:
         return Claim(kind, reason, children)
 
     def _was_stuck(self) -> bool:
-        return self.told is not None and self.told.kind is Kind.STUCK
+        return self.reported is not None and self.reported.kind is Kind.STUCK
 
     def _claim_unstable(self, now: float) -> Claim:
         """Return the claim that the tunnel is unstable.
@@ -334,7 +338,7 @@ class TunnelNotice:
         """
         is_blip = self._lost_at is not None and self._level == 2
         return (
-            claim != self.told
+            claim != self.reported
             or self._level != self._believed
             or is_blip
             or (self.gone and claim is None)
@@ -350,8 +354,8 @@ class TunnelNotice:
         if self._since is None or self._target != (claim, self._level):
             self._since = now
         self._target = claim, self._level
-        rank, told = (c.rank if c is not None else 0 for c in (claim, self.told))
-        if claim is not None and rank > told:
+        rank, reported = (c.rank if c is not None else 0 for c in (claim, self.reported))
+        if claim is not None and rank > reported:
             if self._worse_since is None:
                 self._worse_since = now
             return self._worse_at(claim, context)
@@ -372,7 +376,7 @@ class TunnelNotice:
         otherwise from when the tunnel became worse.
         """
         since = self._worse_since or 0.0
-        if self._lost_at is not None and not self._unstable and self.told is None:
+        if self._lost_at is not None and not self._unstable and self.reported is None:
             since = min(since, self._lost_at)
         wait = self.settings.settle if RULES[claim.kind].settles else 0.0
         return max(since + max(wait, GATHER), context.hush)
@@ -399,7 +403,7 @@ class TunnelNotice:
         """
         if self._lost_at is None:
             return False
-        return self.told is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
+        return self.reported is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
 
     def _up(self, now: float, context: Context) -> News | None:
         """Return the news that the tunnel is up: connected, or back after a loss; None: no news.
@@ -408,7 +412,7 @@ class TunnelNotice:
         """
         if self._lost_at is None:
             return News(Kind.CONNECTED, self.view) if self._believed < 2 else None
-        is_blip = self._believed == 2 and self.told is None
+        is_blip = self._believed == 2 and self.reported is None
         # After a resume, for example: it is up as before, and nothing else was reported.
         if is_blip and (self._lost_at < context.hush or not self.settings.down):
             return None
@@ -416,7 +420,7 @@ class TunnelNotice:
 
     def _apply(self, claim: Claim | None) -> None:
         """Record that the present state was reported, with this claim."""
-        self.told = claim
+        self.reported = claim
         self._believed = self._level
         self._since = self._worse_since = None
         if self._level == 2 or claim is None:

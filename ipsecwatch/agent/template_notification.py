@@ -34,8 +34,8 @@ def template_of(view: View) -> str | None:
     return found[1] if found else None
 
 
-class TemplateNotice:
-    """What is reported about one template. Times are monotonic, in seconds."""
+class TemplateNotification:
+    """The news about one template. Times are monotonic, in seconds."""
 
     def __init__(self, name: str, settings: TunnelSettings) -> None:
         state = TunnelState.WAITING
@@ -47,7 +47,7 @@ class TemplateNotice:
         self._told = 0
         self._told_at = -math.inf
 
-    def see(self, path: str, state: TunnelState, now: float | None) -> None:
+    def record(self, path: str, state: TunnelState, now: float | None) -> None:
         """Record the state of an instance of the template, by its object path.
 
         ``now`` is None for an instance that a Snapshot lists: those are counted without a
@@ -72,7 +72,7 @@ class TemplateNotice:
         self._up.clear()
         self.due = None
 
-    def look(self, now: float) -> News | None:
+    def update(self, now: float) -> News | None:
         """Return the news that is due now, or None."""
         if self.due is None or now < self.due:
             return None
