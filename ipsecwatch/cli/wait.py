@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch wait``: waits until tunnels are up, down or stuck, for scripts and units.
 
-No change is missed between the first look and the wait: the signals are subscribed to first.
+No change is missed between the first check and the wait: signals are subscribed to first.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ EXAMPLES: Final = (
 )
 
 LONGEST: Final = 1e9
-"""Seconds that --timeout may have."""
+"""The largest --timeout, in seconds."""
 FIRST_LOOK: Final = 10.0
 """Seconds that the service may take to answer where --timeout is 0."""
 
@@ -103,7 +103,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
-    """Wait until the tunnels are as wanted and return True; False after the time limit."""
+    """Wait until the tunnels are as wanted, and return True; return False after the time limit.
+
+    ``limit`` is in seconds; 0: check once; None: no limit. Raise Failure as _follow() does.
+    """
     patience = FIRST_LOOK if limit == 0 else limit
     with contextlib.suppress(TimeoutError):
         following = client.follow(instance, ask_after=ASK_AFTER)
@@ -117,30 +120,30 @@ async def _follow(
 ) -> bool:
     """Return True when the tunnels are as wanted; False after one event if ``limit`` is 0.
 
-    Without a limit, raise Failure where the service or a tunnel is absent.
+    Raise Failure where there is no ``limit``, and the service or a tunnel is absent.
     """
     async for event in events:
-        waiting.take(event, time.time())
+        waiting.record(event, time.time())
         if waiting.is_done():
             return True
         if limit == 0:
             return False
         if limit is None and (absent := waiting.absent()) is not None:
             raise absent
-        waiting.say_what_is_absent()
+        waiting.print_absent()
     return False
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """A tunnel's present view; None: it isn't listed."""
+    """One of the named tunnels, with its present view; None: it isn't listed."""
 
     name: str
     view: client.View | None
 
 
 class Waiting:
-    """The tunnels that are waited for, and how they are. No I/O, but messages on stderr."""
+    """The named tunnels, their states, and what is waited for. No I/O but messages on stderr."""
 
     def __init__(
         self,
@@ -153,13 +156,13 @@ class Waiting:
     ) -> None:
         self.names = names
         self._titles = titles or {}
-        """What people call those whose name is a UUID."""
+        """NetworkManager's names of tunnels whose name is a UUID."""
         self._unit = unit
         self.target = target
         self._enough = any if any_ else all
         self._tunnels = KnownTunnels()
         self._stuck: set[str] = set()
-        """The tunnels that the service reported as stuck; a partial tunnel keeps its state."""
+        """The tunnels that the service reported as stuck; a partial one isn't in state STUCK."""
         self._seen = False
         self._lost: client.Lost | None = None
         self._pluto = PlutoState.UNREACHABLE
@@ -167,8 +170,8 @@ class Waiting:
         """The systemd unit that runs pluto; "": none is known to."""
         self._said: set[str] = set()
 
-    def take(self, event: client.Event, now: float) -> None:
-        """Record an event; ``now`` is the wall clock."""
+    def record(self, event: client.Event, now: float) -> None:
+        """Update the tunnels' states from an event; ``now`` is in seconds since the epoch."""
         match event:
             case client.Lost():
                 self._lost = event
@@ -183,11 +186,11 @@ class Waiting:
                 self._stuck.add(t.name)
 
     def is_done(self) -> bool:
-        """Return whether the tunnels are as wanted."""
+        """Return whether all tunnels, or with ``any_`` one of them, are in the wanted state."""
         return self._lost is None and self._enough(map(self._met, self.names))
 
     def _met(self, name: str) -> bool:
-        """Return whether one tunnel is as wanted. One that is no longer listed is down."""
+        """Return whether one tunnel is in the wanted state. One that left the list is down."""
         view = self._tunnels.views.get(name)
         if view is None:
             return self.target == "down" and name in self._tunnels.gone
@@ -199,10 +202,10 @@ class Waiting:
         return view.state is not TunnelState.UNKNOWN and not view.state.carries
 
     def absent(self) -> Failure | None:
-        """Return the Failure for what is absent, and may never come; None: nothing.
+        """Return the Failure where the service, or a tunnel, is absent and may never come.
 
-        That is the service if it was never heard, or a tunnel that was never listed. With ``any``
-        one listed tunnel is enough.
+        Return None where all were there at some time: the service has sent a Snapshot, and each
+        tunnel was listed, or with ``any_`` one of them.
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
@@ -217,8 +220,8 @@ class Waiting:
     def _ever_listed(self, name: str) -> bool:
         return name in self._tunnels.views or name in self._tunnels.gone
 
-    def say_what_is_absent(self) -> None:
-        """Print on stderr, once each, what is waited for and absent."""
+    def print_absent(self) -> None:
+        """Print on stderr that the service, or a tunnel, is absent and waited for; once each."""
         if self._lost is not None:
             self._say(f"{self._lost.why}: waiting for the service")
             return
@@ -235,7 +238,7 @@ class Waiting:
     def failure(self) -> Failure:
         """Return the Failure for the end of the time, with the exit code that fits.
 
-        Call it only where the tunnels aren't as wanted.
+        is_done() must be False.
         """
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)
@@ -256,7 +259,7 @@ class Waiting:
         return Failure(f"timed out: {said}{more}", hint, code)
 
     def standings(self) -> Iterable[_Standing]:
-        """Return how each tunnel is, in the order in which they were named."""
+        """Return the present view of each named tunnel, in the order of the names."""
         return [_Standing(name, self._tunnels.views.get(name)) for name in self.names]
 
 

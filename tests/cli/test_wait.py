@@ -152,21 +152,21 @@ async def test_ctrl_c_ends_it_quietly(system_bus: PrivateBus) -> None:
 
 def test_all_have_to_be_so_at_one_time() -> None:
     story, waiting = Story(), Waiting(("a", "b"), "up", any_=False)
-    waiting.take(story.look(a="up", b="down"), 0.0)
-    waiting.take(story.become("a", "down"), 0.0)
-    waiting.take(story.become("b", "up"), 0.0)
+    waiting.record(story.look(a="up", b="down"), 0.0)
+    waiting.record(story.become("a", "down"), 0.0)
+    waiting.record(story.become("b", "up"), 0.0)
     assert not waiting.is_done()
-    waiting.take(story.become("a", "up"), 0.0)
+    waiting.record(story.become("a", "up"), 0.0)
     assert waiting.is_done()
 
 
 def test_a_partial_tunnel_of_which_the_service_says_so_is_stuck() -> None:
     story, waiting = Story(), Waiting(("a",), "stuck", any_=False)
-    waiting.take(story.look(a="partial"), 0.0)
+    waiting.record(story.look(a="partial"), 0.0)
     assert not waiting.is_done()
-    waiting.take(story.become("a", "partial", "no-answer", told="stuck"), 0.0)
+    waiting.record(story.become("a", "partial", "no-answer", told="stuck"), 0.0)
     assert waiting.is_done()
-    waiting.take(story.become("a", "up", told="up"), 0.0)
+    waiting.record(story.become("a", "up", told="up"), 0.0)
     assert not waiting.is_done()
 
 
@@ -177,7 +177,7 @@ DOWNS = {"down": True, "stuck": True, "connecting": True, "waiting": True, "unkn
 @pytest.mark.parametrize(("state", "content"), DOWNS.items())
 def test_down_is_any_known_state_in_which_nothing_passes(state: str, content: bool) -> None:
     waiting = Waiting(("a",), "down", any_=False)
-    waiting.take(Story().look(a=state), 0.0)
+    waiting.record(Story().look(a=state), 0.0)
     assert waiting.is_done() is content
 
 
@@ -194,18 +194,18 @@ def test_what_a_new_service_does_not_list_is_down_where_pluto_was_heard(
     pluto: PlutoState, done: bool
 ) -> None:
     story, waiting = Story(), Waiting(("a",), "down", any_=False)
-    waiting.take(story.look(a="up"), 0.0)
-    waiting.take(Lost("ipsecwatch isn't running"), 0.0)
+    waiting.record(story.look(a="up"), 0.0)
+    waiting.record(Lost("ipsecwatch isn't running"), 0.0)
     story.pluto = pluto
-    waiting.take(story.look("run-2", b="up"), 0.0)
+    waiting.record(story.look("run-2", b="up"), 0.0)
     assert waiting.is_done() is done
-    waiting.take(Update(path("a"), view("a", "up")), 0.0)
+    waiting.record(Update(path("a"), view("a", "up")), 0.0)
     assert not waiting.is_done()
 
 
 def test_nothing_is_true_of_a_service_that_is_lost() -> None:
     story, waiting = Story(), Waiting(("a",), "up", any_=False)
-    waiting.take(story.look(a="down"), 0.0)
-    waiting.take(Lost("ipsecwatch isn't running", "Start it"), 0.0)
+    waiting.record(story.look(a="down"), 0.0)
+    waiting.record(Lost("ipsecwatch isn't running", "Start it"), 0.0)
     assert not waiting.is_done()
     assert waiting.failure().code == EXIT_UNKNOWN

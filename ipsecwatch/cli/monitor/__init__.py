@@ -51,7 +51,8 @@ EXAMPLES: Final = (
 
 _NO_ENTRIES: Final = "the journal doesn't reach back to the transition of --since"
 SHOWN: Final = 20
-"""Tunnels that are listed at the beginning; of more, only those that aren't well."""
+"""The number of tunnels up to which all are listed at the beginning; of more, only those that
+aren't well."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
 
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _program(path: str) -> str:
-    """Return the program's path. Raise Failure where it can't be run."""
+    """Return the path of the program. Raise Failure where it isn't absolute, or can't be run."""
     if not os.path.isabs(path):
         hint = "Give the path from / on: PATH isn't searched"
         raise Failure(f"--exec {clean(path)} isn't an absolute path", hint, EXIT_USAGE)
@@ -122,14 +123,14 @@ def _position(text: str | None) -> Position | None:
 
 
 def printer(args: argparse.Namespace) -> Json | Text:
-    """Return the printer for JSON or for people; with --exec the latter prints nothing."""
+    """Return the formatter for ``--json``, or for people; with ``--exec`` the latter is quiet."""
     if args.json:
         return Json()
     return Text(terminal.Paint(terminal.colour_wanted()), quiet=bool(args.exec))
 
 
 class Monitor:
-    """Follows the service, and prints what concerns the named tunnels."""
+    """Follows the service, and prints its events; of tunnels only those that are named."""
 
     def __init__(
         self,
@@ -148,9 +149,9 @@ class Monitor:
         self._asks_for_titles = isinstance(out, Text) or any(map(_is_pattern, names))
 
     async def follow(self, program: str | None, limit: float) -> None:
-        """Print events for ever, and run ``program`` for transitions that were told.
+        """Print events for ever, and run ``program`` where a tunnel came up, went down or is stuck.
 
-        ``limit``: seconds that one run of it may take. Raise Failure.
+        ``limit``: seconds that one run of the program may take. Raise Failure.
         """
         runner = hooks.Hooks(program, limit) if program else None
         try:
@@ -160,7 +161,7 @@ class Monitor:
                 async for event in events:
                     if self._asks_for_titles:
                         await self._titles.learn(_names(event))
-                    news = self._take(event, patient=runner is not None)
+                    news = self._handle(event, patient=runner is not None)
                     if runner is not None:
                         runner.unit = self._out.unit
                         runner.add([t for t in news if t.told])
@@ -168,10 +169,10 @@ class Monitor:
             if runner is not None:
                 await runner.close()
 
-    def _take(self, event: client.Event, *, patient: bool) -> list[Transition]:
-        """Print an event, and return the transitions that are new with it. Raise Failure.
+    def _handle(self, event: client.Event, *, patient: bool) -> list[Transition]:
+        """Record and print an event; return the transitions that it brought. Raise Failure.
 
-        ``patient``: a name that isn't listed yet is no error.
+        ``patient``: a named tunnel that isn't listed yet is no error.
         """
         first = not self._known.run_id
         news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
@@ -191,9 +192,10 @@ class Monitor:
         return news
 
     def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
-        """Print a Snapshot; return the transitions since --since, from the journal.
+        """Print a Snapshot; return the transitions that --since asks for, from the journal.
 
-        Raise Failure.
+        ``first``: it is the first Snapshot; only then are names checked, and --since is used. Raise
+        Failure.
         """
         if first:
             self._check(seen, patient=patient)
@@ -205,10 +207,10 @@ class Monitor:
         return [t for t in past.transitions if self._wanted(t.name)] if past else []
 
     def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
-        """Raise Failure for a name that isn't a tunnel's.
+        """Raise Failure where a named tunnel isn't listed.
 
-        While pluto doesn't answer, or with ``patient``, it may come later: then a warning is
-        printed.
+        While pluto doesn't answer, or with ``patient``, the tunnel may be listed later, and so only
+        a warning is printed.
         """
         names = {v.name for v in seen.tunnels.values()}
         for name in self._names:
@@ -234,7 +236,7 @@ class Monitor:
 
 
 def _names(event: client.Event) -> list[str]:
-    """Return the names of the tunnels that an event tells of."""
+    """Return the names of the tunnels that an event is about."""
     match event:
         case client.Snapshot():
             return [view.name for view in event.tunnels.values()]
@@ -244,7 +246,7 @@ def _names(event: client.Event) -> list[str]:
 
 
 def _is_pattern(name: str) -> bool:
-    """Return whether a name is a pattern; brackets don't count, as in ``rw[3]``."""
+    """Return whether a name is a pattern: it has ``*`` or ``?``. Brackets don't make it one."""
     return "*" in name or "?" in name
 
 
@@ -258,7 +260,10 @@ def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
 
 
 class Text:
-    """Formats events for people: the date where it changes, then a line for each event."""
+    """Formats events for people: a line for each event, and the date before the first of a day.
+
+    ``quiet``: nothing is printed.
+    """
 
     unit = IPSEC
 
@@ -271,9 +276,9 @@ class Text:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield all tunnels; of more than SHOWN only those that aren't well.
+        """Yield lines with the tunnels of a Snapshot; of more than SHOWN, those that aren't well.
 
-        ``again``: only the counts.
+        ``again``: it isn't the first Snapshot; yield only the number of tunnels in each state.
         """
         now = time.time()
         titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
@@ -306,7 +311,7 @@ class Text:
             yield terminal.transition(t.at, name, t.old.value, t.new, t.reason, self._paint)
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Yield that transitions are missing, where their number isn't 0."""
+        """Yield a line about missing transitions, where there are any; None: it isn't known."""
         if count is None:
             yield from self._line(time.time(), f"  {_NO_ENTRIES}")
         elif count:
@@ -352,21 +357,21 @@ def _worst_first(row: terminal.Row) -> tuple[int, str]:
 
 
 class Json:
-    """Formats events for programs: one object a line."""
+    """Formats events for programs: a JSON object a line."""
 
     unit = IPSEC
     """The systemd unit that runs pluto, for advice; "": none is known to."""
 
     def __init__(self) -> None:
         self.titles = Titles()
-        """For patterns alone: programs are told the UUID."""
+        """NetworkManager's names, only to compare patterns with; the output has the UUIDs."""
 
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield the state of all tunnels.
+        """Yield an object with the states of a Snapshot's tunnels.
 
-        ``again``: it isn't the first; the transitions since the last event come after it.
+        ``again``: it isn't the first Snapshot; the transitions since the last event follow it.
         """
         yield _object(
             event="snapshot",
@@ -380,7 +385,7 @@ class Json:
         )
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Yield an object for each transition; ``caught_up``: no signal reported it."""
+        """Yield an object for each transition; in it, ``caught_up``: no signal reported it."""
         for t in news:
             yield _object(
                 event="transition",
@@ -396,7 +401,10 @@ class Json:
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Yield the number of missing transitions, if not 0; null: it isn't known."""
+        """Yield an object with the number of missing transitions, unless that is 0.
+
+        ``count`` None: the number isn't known.
+        """
         if count != 0:
             yield _object(event="missed", count=count)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Derives transitions from events, without repeating any after lost signals and restarts.
+"""Derives transitions from events, also those whose signals were lost, and each only once.
 
-A Snapshot after the first one comes where signals were lost, or the service was restarted. It is
-compared with the tunnels known before: each difference is a transition that wasn't reported. A
-state that came and went in between can't be seen like this; such transitions are counted.
+A second Snapshot comes where signals were lost, or the service was restarted. It is compared with
+the tunnels that were known before: each difference is a transition that wasn't signalled. A state
+that a tunnel had only in between can't be found so; such transitions are counted.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Transition:
     at: float
     """Wall clock, seconds since the epoch."""
     serial: int
-    """Its own number, or that of the snapshot that shows it."""
+    """The transition's own number, or that of the Snapshot that shows it."""
     told: Told | None
     run_id: str
     """The run of the service that ``serial`` belongs to."""
     caught_up: bool = False
-    """No signal reported it: it is from a comparison of snapshots, or from the journal."""
+    """Whether no signal reported it: it is from a comparison of Snapshots, or from the journal."""
 
 
 class KnownTunnels:
@@ -46,15 +46,15 @@ class KnownTunnels:
         self.views: dict[str, View] = {}
         """The listed tunnels, by name."""
         self.gone: set[str] = set()
-        """Names that were listed and no longer are."""
+        """The names of tunnels that were listed, and aren't any more."""
         self.run_id = ""
         self.serial = 0
         self.missed = 0
-        """Transitions before the last snapshot that can't be seen in it."""
+        """The number of transitions before the last Snapshot that can't be derived from it."""
         self._names: dict[str, str] = {}
 
     def apply(self, event: Event, now: float) -> list[Transition]:
-        """Record an event, and return the transitions that are new with it."""
+        """Record an event, and return the transitions that it brought."""
         match event:
             case Snapshot():
                 return self._compare(event, now)
@@ -65,7 +65,7 @@ class KnownTunnels:
         return []
 
     def _change(self, event: Change) -> Transition:
-        """Return a signalled transition, and keep the tunnel's view if it is listed."""
+        """Return a signalled transition, and keep the tunnel's view, if the tunnel is listed."""
         self.serial = event.serial
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
@@ -84,9 +84,10 @@ class KnownTunnels:
             self.gone.add(name)
 
     def _compare(self, seen: Snapshot, now: float) -> list[Transition]:
-        """Replace all views by a Snapshot's, and return how they differ; nothing for the first.
+        """Replace all views by a Snapshot's; return the differences as transitions.
 
-        While pluto can't be asked, tunnels that aren't listed stay, with an unknown state.
+        Return none for the first Snapshot. While pluto can't be asked, tunnels that aren't listed
+        stay, with an unknown state.
         """
         before, first = self.views, not self.run_id
         since = self.serial if seen.run_id == self.run_id else 0
@@ -109,7 +110,7 @@ class KnownTunnels:
         return found
 
     def _differences(self, before: dict[str, View], now: float) -> Iterable[Transition]:
-        """Yield a transition for each listed tunnel whose state differs from before."""
+        """Yield a transition for each listed tunnel whose state differs from that in ``before``."""
         for name, view in self.views.items():
             was = before.get(name)
             old = was.state if was is not None else TunnelState.DOWN
@@ -132,7 +133,10 @@ class KnownTunnels:
 
 
 def told_of(known: TunnelState, new: TunnelState) -> Told | None:
-    """Return the signal that the service sends for a change from a last known state, or None."""
+    """Return the signal that the service sends when a tunnel gets the state ``new``, or None.
+
+    ``known`` is the tunnel's last known state before.
+    """
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"
     if known.carries and not (new.carries or new is TunnelState.UNKNOWN):

@@ -2,8 +2,9 @@
 """Runs a program for each transition: ``ipsecwatch monitor --exec PROGRAM``.
 
 The program gets the facts in its environment only. Nothing is put on a command line or into a
-shell, and no value is a peer's choice. The transitions of one tunnel run one after another, those
-of different tunnels at the same time. A program that hangs is killed, with all that it started.
+shell, and no value is a peer's choice. For transitions of one tunnel the program runs one after
+another, for those of different tunnels at the same time. A program that hangs is killed, with all
+that it started.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.monitor.catching_up import Transition
 
 AT_ONCE: Final = 8
-"""Programs that run at the same time."""
+"""The number of programs that run at the same time, at most."""
 WAITING: Final = 16
-"""Transitions of one tunnel that wait for the program; with more, the oldest are dropped."""
+"""Transitions of one tunnel that wait for the program, at most; with more, the oldest are
+dropped."""
 GRACE: Final = 2.0
 """Seconds between SIGTERM and SIGKILL."""
 LIMIT: Final = 30.0
@@ -44,7 +46,7 @@ class _Queue:
 
 
 class Hooks:
-    """Runs a program for transitions. ``limit`` is in seconds."""
+    """Runs a program for transitions; ``limit``: the seconds that one run may take."""
 
     def __init__(self, program: str, limit: float = LIMIT) -> None:
         self._program = program
@@ -61,7 +63,7 @@ class Hooks:
             self._add(transition)
 
     def _add(self, transition: Transition) -> None:
-        """Queue one transition; past WAITING, drop the oldest of this tunnel."""
+        """Queue one transition; where its tunnel has more than WAITING, drop the oldest."""
         queue = self._queues.get(transition.name)
         if queue is None:
             queue = self._queues[transition.name] = _Queue()
@@ -74,7 +76,7 @@ class Hooks:
             queue.dropped += 1
 
     async def close(self) -> None:
-        """Kill the running programs, and drop the queues."""
+        """Kill the running programs, and drop the waiting transitions."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -116,7 +118,7 @@ class Hooks:
 
 
 def environment(transition: Transition, unit: str = IPSEC) -> dict[bytes, bytes]:
-    """Return the program's environment: ours, and the transition.
+    """Return the program's environment: this process's, and variables about the transition.
 
     ``unit`` is the systemd unit that runs pluto; "": none is known to. Values are UTF-8 in any
     locale, since a name may have characters that the locale lacks.
@@ -145,7 +147,7 @@ def _ended(code: int) -> str:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a program and all that it started in its process group, after GRACE with SIGKILL."""
+    """End a program, and all processes in its group: with SIGTERM, after GRACE with SIGKILL."""
     try:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)

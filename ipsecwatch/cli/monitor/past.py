@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Transitions from the journal: those after one that the caller knows.
+"""Finds the transitions after a known one in the journal, for ``ipsecwatch monitor --since``.
 
 The service numbers its transitions in each of its runs. Signals and journal entries have the same
-numbers, so that transitions from the journal and from the bus join without a gap or repetition.
+numbers, and so transitions from the bus can follow those from the journal without a gap or a
+repetition.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 LATE: Final = 2.0
-"""Seconds by which an entry may come later than its signal."""
+"""Seconds by which a transition's journal entry may be later than its signal."""
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The position of a transition: the service's run, and its number in that run."""
+    """The position of a transition: a run of the service, and the transition's number in it."""
 
     run_id: str
     serial: int
@@ -43,7 +44,7 @@ class Past:
 
 
 def parse_position(text: str) -> Position | None:
-    """Return the position ``RUN_ID:SERIAL``; None for another text."""
+    """Return the position in a text ``RUN_ID:SERIAL``; None for another text."""
     run_id, _, serial = text.rpartition(":")
     return Position(run_id, int(serial)) if run_id and _NUMBER.fullmatch(serial) else None
 
@@ -51,7 +52,7 @@ def parse_position(text: str) -> Position | None:
 def between(begin: Position, end: Position, source: Source | None = None) -> Past:
     """Return the transitions after ``begin``, up to and including ``end``. Raise Failure.
 
-    An entry may be written later than its signal: wait up to LATE seconds for missing ones.
+    Wait up to LATE seconds for missing ones, whose entries may not have been written yet.
     """
     if begin == end:
         return Past()
@@ -64,7 +65,7 @@ def between(begin: Position, end: Position, source: Source | None = None) -> Pas
 
 
 def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
-    """Return the same from these entries, without waiting."""
+    """Return the transitions after ``begin``, up to and including ``end``, in these entries."""
     past, found, at = Past(), False, begin
     states: dict[str, TunnelState] = {}
     """The last known state of each tunnel."""
@@ -85,7 +86,7 @@ def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
 
 
 def _up_to(end: Position, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the entries up to and including a position."""
+    """Yield the entries up to and including the one of a position."""
     for entry in entries:
         serial = entry.serial or 0
         if entry.run == end.run_id and serial > end.serial:
@@ -100,7 +101,10 @@ def _after(begin: Position, now: Position) -> bool:
 
 
 def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
-    """Return a tunnel's last known state before an entry, and record the entry's state."""
+    """Return the last known state of an entry's tunnel before the entry.
+
+    Set its state in ``states`` to the one after the entry.
+    """
     known = states.get(entry.tunnel, TunnelState.DOWN)
     if entry.kind is Kind.TRANSITION and entry.old is not TunnelState.UNKNOWN:
         known = entry.old
@@ -109,13 +113,16 @@ def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
 
 
 def _gap(before: Position, after: Position) -> int:
-    """Return the number of transitions missing between two; a run begins with number 1."""
+    """Return the number of transitions that are missing between two.
+
+    Where they are of different runs, count from the beginning of the second run, number 1.
+    """
     first = before.serial if before.run_id == after.run_id else 0
     return after.serial - first - 1
 
 
 def _transition(entry: Entry, position: Position, known: TunnelState) -> Transition:
-    """Return the transition that an entry stands for."""
+    """Return the transition in an entry; ``known``: the tunnel's last known state before."""
     # A partial tunnel that has been tried for too long stays partial.
     stays = entry.old is entry.state
     return Transition(

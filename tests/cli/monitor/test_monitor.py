@@ -228,10 +228,10 @@ def test_who_runs_pluto_is_nothing_to_be_said_by_itself(
 ) -> None:
     out = monitor.Text(terminal.Paint(False))
     running = monitor.Monitor((), out)
-    running._take(Story().look(a="up"), patient=False)
+    running._handle(Story().look(a="up"), patient=False)
     capsys.readouterr()
     for state, lines in ((PlutoState.RUNNING, 0), (PlutoState.STOPPED, 1)):
-        running._take(client.Pluto(state, "vpn.service"), patient=False)
+        running._handle(client.Pluto(state, "vpn.service"), patient=False)
         assert out.unit == "vpn.service"
         assert capsys.readouterr().out.count("\n") == lines
 
