@@ -109,16 +109,16 @@ async def _play(speed: float) -> int:
     with tempfile.TemporaryDirectory(prefix="ipsecwatch-demo-") as name:
         folder = Path(name)
         played = _Played.load(RECORDING)
-        stage = _Stage(speed, terminal.Paint(terminal.colour_wanted()))
+        output = _Output(speed, terminal.Paint(terminal.colour_wanted()))
         async with _bus(folder):
             control = str(folder / "pluto.ctl")
-            async with FakePluto(control, played.status, stage.second):
-                return await _perform(stage, played, control)
+            async with FakePluto(control, played.status, output.second):
+                return await _run_all(output, played, control)
 
 
-async def _perform(stage: _Stage, played: _Played, control: str) -> int:
+async def _run_all(output: _Output, played: _Played, control: str) -> int:
     """Run the service, the monitor and the agent until the recording or the user ends it."""
-    speed = stage.speed
+    speed = output.speed
     service = Service(
         Settings(
             control_socket=control,
@@ -127,17 +127,17 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
             stuck_after=30.0 / speed,
             unit="ipsecwatch-demo.service",
         ),
-        Sender(None, cast("TextIO", _Entries(stage))),
+        Sender(None, cast("TextIO", _Entries(output))),
     )
     stop = asyncio.Event()
-    stage.open(played)
+    output.open(played)
     world = session.World(
-        watches=(), shown=stage.shown, unshown=stage.unshown, name="", speed=speed
+        watches=(), shown=output.shown, unshown=output.unshown, name="", speed=speed
     )
     tasks = [
         asyncio.create_task(service.run(), name="service"),
-        asyncio.create_task(_play_log(stage, played, service), name="log"),
-        asyncio.create_task(_monitor(stage), name="monitor"),
+        asyncio.create_task(_play_log(output, played, service), name="log"),
+        asyncio.create_task(_monitor(output), name="monitor"),
         asyncio.create_task(session.work(AgentSettings(), world), name="agent"),
         asyncio.create_task(asyncio.sleep(played.length / speed + 1.0), name="end"),
         asyncio.create_task(stop.wait(), name="interrupted"),
@@ -155,7 +155,7 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
         for task in reversed(tasks):
             task.cancel()
         await asyncio.wait(tasks)
-    stage.close()
+    output.close()
     return EXIT_OK
 
 
@@ -163,33 +163,33 @@ async def _perform(stage: _Stage, played: _Played, control: str) -> int:
 class _Entries:
     """A stream for the service's journal entries, which it writes here instead of the journal."""
 
-    stage: _Stage
+    output: _Output
 
     def write(self, text: str) -> int:
         """Show each line as a journal entry; return the number of characters."""
         for line in text.splitlines():
-            self.stage.wrote(line)
+            self.output.wrote(line)
         return len(text)
 
     def flush(self) -> None:
         """Return at once: no text is buffered."""
 
 
-async def _play_log(stage: _Stage, played: _Played, service: Service) -> None:
+async def _play_log(output: _Output, played: _Played, service: Service) -> None:
     """Pass pluto's recorded log lines to the service at their time, as the journal would."""
     for second, line in played.log:
-        await asyncio.sleep((second - stage.second()) / stage.speed)
+        await asyncio.sleep((second - output.second()) / output.speed)
         service.hear(line)
 
 
-async def _monitor(stage: _Stage) -> None:
+async def _monitor(output: _Output) -> None:
     """Show the first Snapshot and all transitions that come over the bus, for ever."""
     async with contextlib.aclosing(client.follow()) as events:
         async for event in events:
             if isinstance(event, client.Snapshot):
-                stage.first(event)
+                output.first(event)
             elif isinstance(event, client.Change):
-                stage.changed(event)
+                output.changed(event)
 
 
 @contextlib.asynccontextmanager
@@ -225,7 +225,7 @@ async def _bus(folder: Path) -> AsyncIterator[None]:
 
 
 @dataclass(slots=True)
-class _Stage:
+class _Output:
     """Prints what happens, with the recording's time."""
 
     speed: float

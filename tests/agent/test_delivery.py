@@ -27,7 +27,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 def wanted(**titles: str) -> dict[str, Notification]:
-    """Lasting notices of one rank, by key."""
+    """Lasting notifications of one rank, by key."""
     return {
         key: Notification(key, title, "", "network-vpn", "network.error", lasting=True, rank=2)
         for key, title in titles.items()
@@ -45,13 +45,13 @@ class FakeDisplay:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def show(self, slot: str, notice: Notification, *, quiet: bool = False) -> None:
+    async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
         self.attempts += 1
         await self.gate.wait()
         if not self.works:
             raise NoReplyError("nobody there\x1b[2J")
-        self.slots[slot] = notice.title
-        self.history.append((notice.title, quiet))
+        self.slots[slot] = notification.title
+        self.history.append((notification.title, quiet))
 
     async def withdraw(self, slot: str) -> None:
         if not self.works:

@@ -189,7 +189,7 @@ def nested(said: str) -> list[str]:
 
 
 def every_notice() -> Iterator[Notification]:
-    """Make a notice of every kind, reason and form that there is."""
+    """Make a notification of every kind, reason and form that there is."""
     of_tunnels = [k for k in Kind if k in texts.SUMMARY_LINES]
     for kind, reason in product(of_tunnels, Reason):
         for state, children in product((TunnelState.WAITING, TunnelState.DOWN), (0, 3)):
@@ -218,17 +218,17 @@ def test_in_a_made_up_language_all_is_translated_whole_and_has_room() -> None:
     translation.use(Pseudo())
     may_nest = {re.sub(r"\{\w+\}|\s", "", text).translate(_ACCENTS) for text in NESTS}
     made = list(every_notice())
-    for notice in made:
-        for said in (notice.title, notice.body):
+    for notification in made:
+        for said in (notification.title, notification.body):
             text = re.sub(r"ipsecwatch (status n*|mute)|ípšéçwátçh múté", "", said)
             assert beside_texts(text) == "", said
             for inside in nested(text):
                 bare = re.sub(r"[+·]|n+…?n*|[\d,]+", "", inside)
                 assert "".join(bare.split()) in may_nest, said
-        assert len(notice.body) < notifications.MAX_BODY, notice.body
-        if "n" in notice.title:
-            end = notice.title.rindex("n") + 1
-            assert end <= MAX_TITLE, notice.title
+        assert len(notification.body) < notifications.MAX_BODY, notification.body
+        if "n" in notification.title:
+            end = notification.title.rindex("n") + 1
+            assert end <= MAX_TITLE, notification.title
 
 
 def test_no_text_of_the_bar_is_left_out() -> None:
@@ -256,7 +256,7 @@ def test_no_text_of_the_bar_is_left_out() -> None:
 
 
 def test_no_text_of_ours_stands_outside_the_tables() -> None:
-    """Texts with a blank in them that a person could read, in what makes notices."""
+    """Texts with a blank in them that a person could read, in what makes notifications."""
     for name in ("notifications", "delivery", "desktop", "policy", "tunnel_notification"):
         source = (TOP / f"ipsecwatch/agent/{name}.py").read_text(encoding="utf-8")
         code = re.sub(r'""".*?"""|#[^\n]*', "", source, flags=re.DOTALL)
@@ -267,10 +267,10 @@ def test_no_text_of_ours_stands_outside_the_tables() -> None:
 def test_what_an_administrator_wants_to_read_stays_english() -> None:
     spoken("de")
     told = News(Kind.STUCK, view("a"), Reason.AUTHENTICATION)
-    notice = notifications.details_of(notifications.single(told), terminal=False)
-    assert REASON_TEXTS[Reason.AUTHENTICATION].sentence in notice.body
-    assert notice.title == "VPN a: Einzelheiten"
-    assert RULES[Kind.DETAILS].icon == notice.icon
+    notification = notifications.details_of(notifications.single(told), terminal=False)
+    assert REASON_TEXTS[Reason.AUTHENTICATION].sentence in notification.body
+    assert notification.title == "VPN a: Einzelheiten"
+    assert RULES[Kind.DETAILS].icon == notification.icon
 
 
 # --- Which language it is --------------------------------------------------------------------

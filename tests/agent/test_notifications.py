@@ -93,9 +93,9 @@ PEER_DEAD = "The VPN server stopped answering.\nCheck that this computer is onli
     ],
 )
 def test_each_thing_that_happens_has_its_words(told: News, title: str, body: str) -> None:
-    notice = single(told)
-    assert (notice.title, notice.body) == (title, body)
-    assert notice.key == told.view.path
+    notification = single(told)
+    assert (notification.title, notification.body) == (title, body)
+    assert notification.key == told.view.path
 
 
 @pytest.mark.parametrize("reason", [r for r in Reason if r is not Reason.NONE])
@@ -134,8 +134,8 @@ def test_every_text_is_a_whole_sentence_of_its_own() -> None:
 
 def test_trouble_stays_and_good_news_goes_and_what_is_meant_is_quiet() -> None:
     def manner(told: News) -> tuple[Urgency, bool]:
-        notice = single(told)
-        return notice.urgency, notice.lasting
+        notification = single(told)
+        return notification.urgency, notification.lasting
 
     assert manner(news(Kind.CONNECTED)) == (Urgency.NORMAL, False)
     assert manner(news(Kind.DOWN, reason=Reason.PEER_DEAD)) == (Urgency.NORMAL, True)
@@ -207,17 +207,17 @@ def test_the_end_of_pluto_names_what_went_with_it() -> None:
 
 def test_a_long_name_is_cut_in_its_middle_and_told_in_full_below() -> None:
     name = "headquarters-to-branch-office-munich-2"
-    notice = single(news(Kind.DOWN, name))
-    assert notice.title == "VPN headquarte…-munich-2 is down"
-    assert notice.body == f"The connection was lost.\nIts full name: {name}"
+    notification = single(news(Kind.DOWN, name))
+    assert notification.title == "VPN headquarte…-munich-2 is down"
+    assert notification.body == f"The connection was lost.\nIts full name: {name}"
     listed = summary([news(Kind.DOWN, name), news(Kind.DOWN, "site")]).body
     assert listed == "Down: headquarters-t…fice-munich-2, site."
 
 
 def test_a_name_that_runs_from_right_to_left_stays_in_its_place() -> None:
-    notice = single(news(Kind.DOWN, "مكتب"))
-    assert notice.title == "VPN \u2068مكتب\u2069 is down"
-    assert "\u2068" not in line(notice, 0.0)
+    notification = single(news(Kind.DOWN, "مكتب"))
+    assert notification.title == "VPN \u2068مكتب\u2069 is down"
+    assert "\u2068" not in line(notification, 0.0)
     assert "\u2068" not in single(news(Kind.DOWN, "büro")).title
 
 
@@ -252,19 +252,19 @@ def harmless(text: str) -> bool:
 @given(HOSTILE, st.sampled_from(OF_TUNNELS), st.sampled_from(list(Reason)))
 def test_no_name_gets_out_of_its_place(name: str, kind: Kind, reason: Reason) -> None:
     told = news(kind, name, reason)
-    for notice in (single(told), summary([told] * 30), stopped([told] * 30)):
-        assert harmless(notice.title)
-        assert len(notice.title) <= 60
-        assert len(notice.body) <= notifications.MAX_BODY
-        assert all(map(harmless, notice.body.split("\n")))
-        assert notice.body.count("\n") <= 4
-        assert harmless(line(notice, 0.0))
+    for notification in (single(told), summary([told] * 30), stopped([told] * 30)):
+        assert harmless(notification.title)
+        assert len(notification.title) <= 60
+        assert len(notification.body) <= notifications.MAX_BODY
+        assert all(map(harmless, notification.body.split("\n")))
+        assert notification.body.count("\n") <= 4
+        assert harmless(line(notification, 0.0))
 
 
 @settings(deadline=None)
 @given(HOSTILE)
 def test_no_mistake_in_the_settings_gets_out_of_its_place(mistake: str) -> None:
-    notice = bad_settings(mistake)
-    assert all(map(harmless, notice.body.split("\n")))
-    assert notice.body.count("\n") <= 1
-    assert len(notice.body) <= notifications.MAX_BODY
+    notification = bad_settings(mistake)
+    assert all(map(harmless, notification.body.split("\n")))
+    assert notification.body.count("\n") <= 1
+    assert len(notification.body) <= notifications.MAX_BODY

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What should be on the screen, and when: events and a clock in, notices out.
+"""What should be on the screen, and when: events and a clock in, notifications out.
 
 Whole days pass here in no time. The defects D2 to D18 that were seen on real desktops, as far as
 no server is needed to see them, are tests of this file; the others are in test_session.py.
@@ -325,8 +325,8 @@ def test_without_a_route_one_quiet_notice_and_no_other_until_there_is_one() -> N
     audience.hears(20, Network(online=False))
     audience.hears(30, story.become("site", "connecting", "peer-dead"))
     assert audience.titles(34) == [OFFLINE]
-    (notice,) = audience.screen.values()
-    assert notice.urgency is Urgency.LOW
+    (notification,) = audience.screen.values()
+    assert notification.urgency is Urgency.LOW
     audience.hears(60, story.become("site", "stuck", "unreachable"))
     audience.hears(61, story.become("office", "stuck", "unreachable"))
     audience.closes(70, OFFLINE)
@@ -660,9 +660,9 @@ def test_details_of_a_pluto_that_stopped_name_the_unit_that_runs_it_or_none(unit
     audience.hears(60, replace(story.pluto_is("stopped"), unit=unit))
     audience.hears(61, story.become("site", "down", "pluto-stopped"))
     audience.waits(100)
-    (notice,) = audience.screen.values()
-    assert "ipsec" not in notice.details
-    assert unit.removesuffix(".service") in notice.details
+    (notification,) = audience.screen.values()
+    assert "ipsec" not in notification.details
+    assert unit.removesuffix(".service") in notification.details
 
 
 def test_a_loss_that_was_told_goes_with_the_disconnection() -> None:

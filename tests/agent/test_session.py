@@ -87,7 +87,7 @@ class Running:
         self.world = World(
             follow=self.script.follow,
             watches=(),
-            unshown=lambda notice: self.unshown.append(notice.title),
+            unshown=lambda notification: self.unshown.append(notification.title),
             write=self.lines.append,
         )
         self.task = asyncio.create_task(session.run(file, self.world))
@@ -146,8 +146,8 @@ async def test_on_every_server_the_screen_never_contradicts(model: str, tmp_path
             await server.shows("VPN office can't connect", "VPN site is down")
             # A changed reason changes the text, and catches nobody's eye.
             ours.script.say(story.become("office", "stuck", "authentication"))
-            await until(lambda: "certificate" in next(iter(server.notices.values())).body)
-            first, second = server.notices.values()
+            await until(lambda: "certificate" in next(iter(server.notifications.values())).body)
+            first, second = server.notifications.values()
             tags = "x-dunst-stack-tag" in MODELS[model].capabilities
             low = 1 if tags else 0  # dunst and mako have colours for "low" that are hard to read
             assert (first.times, first.hints["urgency"], second.hints["urgency"]) == (2, low, 1)
@@ -167,8 +167,8 @@ async def test_on_every_server_a_hostile_name_is_literal(model: str, tmp_path: P
     story = Story()
     async with notification_server(model=MODELS[model]) as server, running(tmp_path) as ours:
         ours.script.say(story.look(**{EVIL: "stuck", "&lt;i&gt; \u202elive": "stuck"}))
-        await until(lambda: len(server.notices) == 2)
-        for shown in server.notices.values():
+        await until(lambda: len(server.notifications) == 2)
+        for shown in server.notifications.values():
             title, body = server.read(shown)
             assert "[" not in title + body
             assert "\u202e" not in title + body
@@ -185,13 +185,13 @@ async def test_a_killed_agents_notices_are_taken_over(model: str, tmp_path: Path
             ours.script.say(story.look(a="stuck", b="stuck"))
             await server.shows("VPN a can't connect", "VPN b can't connect")
             await ours.die()
-        assert len(server.notices) == 2
+        assert len(server.notifications) == 2
         async with running(tmp_path) as ours:
             ours.script.say(story.look(a="stuck", b="up"))
             await server.shows("VPN a can't connect")
-            await until(lambda: [n.times for n in server.notices.values()] == [2])
+            await until(lambda: [n.times for n in server.notifications.values()] == [2])
             await asyncio.sleep(0.3)
-            (shown,) = server.notices.values()
+            (shown,) = server.notifications.values()
             # Once more in its place, in case the server took it away with the program: quietly.
             assert shown.times == 2
             assert (shown.hints["urgency"] == 0) == ("stack" not in str(shown.hints))
@@ -205,7 +205,7 @@ async def test_what_a_server_took_away_with_a_killed_agent_is_there_again(tmp_pa
             ours.script.say(story.look(a="stuck"))
             await server.shows("VPN a can't connect")
             await ours.die()
-        server.notices.clear()  # as GNOME does with what an installed program has shown
+        server.notifications.clear()  # as GNOME does with what an installed program has shown
         async with running(tmp_path) as ours:
             ours.script.say(story.look(a="stuck"))
             await server.shows("VPN a can't connect")
@@ -249,7 +249,7 @@ async def test_foreign_and_false_signals_close_nothing(tmp_path: Path) -> None:
         mail = server.stranger("You have mail")
         ours.script.say(story.look(a="stuck"))
         await server.shows("You have mail", "VPN a can't connect")
-        (number,) = [n.id for n in server.notices.values() if n.app == "VPN"]
+        (number,) = [n.id for n in server.notifications.values() if n.app == "VPN"]
         server.says_closed(mail, 2)
         server.says_closed(4711, 2)
         stranger = await connect("session")
@@ -259,7 +259,7 @@ async def test_foreign_and_false_signals_close_nothing(tmp_path: Path) -> None:
         await stranger.flush(1)
         await stranger.close()
         ours.script.say(story.become("a", "stuck", "authentication"))
-        await until(lambda: server.notices[number].times == 2)
+        await until(lambda: server.notifications[number].times == 2)
 
 
 @pytest.mark.usefixtures("session_bus")
@@ -410,7 +410,7 @@ async def test_a_mistake_is_on_the_screen_and_the_agent_goes_on(
     story = Story()
     async with notification_server() as server, running(tmp_path, text) as ours:
         await server.shows(MISTAKE)
-        (shown,) = server.notices.values()
+        (shown,) = server.notifications.values()
         assert shown.body.startswith(said)
         ours.script.say(story.look(site="stuck"))
         await server.shows(MISTAKE, "VPN site can't connect")
@@ -449,7 +449,9 @@ async def test_a_folder_a_pipe_and_a_device_are_no_settings(tmp_path: Path) -> N
         await server.shows(MISTAKE)
         file.rmdir()
         os.mkfifo(file)
-        await until(lambda: "it isn't a regular file" in next(iter(server.notices.values())).body)
+        await until(
+            lambda: "it isn't a regular file" in next(iter(server.notifications.values())).body
+        )
         file.unlink()
         file.symlink_to("/dev/zero")
         await asyncio.sleep(0.4)
@@ -634,21 +636,21 @@ async def test_on_every_server_buttons_do_what_they_say(model: str, tmp_path: Pa
         ours.script.say(story.snapshot())
         await server.shows(STUCK)
         if "actions" not in server.model.capabilities:
-            assert [n.actions for n in server.notices.values()] == [[]]
-            server.says_pressed(next(iter(server.notices)), "details")
+            assert [n.actions for n in server.notifications.values()] == [[]]
+            server.says_pressed(next(iter(server.notifications)), "details")
             await asyncio.sleep(0.1)
             assert server.titles() == [STUCK]
             return
         await press(server, STUCK, "Details")
         await server.shows("VPN site: details")
-        (shown,) = server.notices.values()
+        (shown,) = server.notifications.values()
         assert "leftid" in shown.body
         assert "ipsecwatch status site" in shown.body
         await press(server, "VPN site: details", "Mute for an hour")
         await server.shows("VPN site is muted")
         ours.script.say(story.become("site", "up"), story.become("site", "down", "peer-dead"))
         await press(server, "VPN site is muted", "Mute for good")
-        await until(lambda: "No more" in "".join(n.body for n in server.notices.values()))
+        await until(lambda: "No more" in "".join(n.body for n in server.notifications.values()))
         await press(server, "VPN site is muted", "Unmute")
         await server.shows("VPN site is down")
 
@@ -659,7 +661,7 @@ async def test_only_the_server_presses_and_only_what_is_there(tmp_path: Path) ->
     async with notification_server() as server, running(tmp_path) as ours:
         ours.script.say(story.look(site="stuck"))
         await server.shows(STUCK)
-        ((number, shown),) = server.notices.items()
+        ((number, shown),) = server.notifications.items()
         assert shown.actions[::2] == ["mute-1h"]  # without a reason there are no details
         stranger = await connect("session")
         stranger.signal(
@@ -723,7 +725,7 @@ async def test_what_cant_be_muted_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         ours.script.say(story.look(site="stuck"))
         await press(server, STUCK, "Mute for an hour")
         await server.shows("VPN notifications: mistake in the settings")
-        (shown,) = server.notices.values()
+        (shown,) = server.notifications.values()
         assert shown.body.startswith("It can't be muted: ")
 
 

@@ -143,18 +143,18 @@ class Run:
         return wrong
 
     def _on_the_screen(self) -> Iterator[str]:
-        """Look for notices that say of a tunnel what isn't so."""
-        for notice in self.world.screen.notices.values():
+        """Look for notifications that say of a tunnel what isn't so."""
+        for notification in self.world.screen.notifications.values():
             for name, state in self.world.model.states.items():
                 wrong = _BAD_NEWS if state == Fate.ESTABLISHED else _GOOD_NEWS
-                if name in notice.title and wrong.search(notice.title):
-                    passes = f"{notice.timeout} ms" if notice.timeout else "lasting"
-                    yield f"the screen says: {notice.title} ({passes}), and it is {state}"
+                if name in notification.title and wrong.search(notification.title):
+                    passes = f"{notification.timeout} ms" if notification.timeout else "lasting"
+                    yield f"the screen says: {notification.title} ({passes}), and it is {state}"
 
     def _not_on_the_screen(self) -> Iterator[str]:
         """Look for tunnels that don't come up, and of which the screen says nothing that stays."""
-        notices = self.world.screen.notices.values()
-        lasting = "\n".join(f"{n.title}\n{n.body}" for n in notices if n.timeout == 0)
+        notifications = self.world.screen.notifications.values()
+        lasting = "\n".join(f"{n.title}\n{n.body}" for n in notifications if n.timeout == 0)
         for name, state in self.world.model.states.items():
             if state == Fate.REFUSED and name not in lasting:
                 yield f"the screen says nothing of {name}, which is {state}: {lasting!r}"

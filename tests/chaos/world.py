@@ -318,7 +318,7 @@ async def _forget(screen: Server) -> None:
     while True:
         await asyncio.sleep(0.2)
         now = time.monotonic()
-        for n in list(screen.notices.values()):
+        for n in list(screen.notifications.values()):
             shown = since.setdefault((n.id, n.times), now)
             if n.timeout > 0 and now - shown > n.timeout / 1000 and not screen.hangs:
                 screen.expire(n.id)

@@ -116,12 +116,12 @@ class Audience:
         self.most = max(self.most, len(wanted))
         at = round(self.now, 1)
         self.log += [(at, f"-{n.title}") for k, n in before.items() if k not in wanted]
-        for key, notice in wanted.items():
+        for key, notification in wanted.items():
             old = before.get(key)
-            if old is None or old.title != notice.title:
-                self.log.append((at, notice.title))
-            elif old.body != notice.body:
-                self.log.append((at, f"={notice.title}"))
+            if old is None or old.title != notification.title:
+                self.log.append((at, notification.title))
+            elif old.body != notification.body:
+                self.log.append((at, f"={notification.title}"))
 
     def closes(self, at: float, title: str) -> None:
         """Let time pass until ``at``, and close the notification with this title as its user."""
@@ -168,5 +168,5 @@ class Audience:
     def body(self, at: float) -> str:
         """Let time pass until ``at``; return the text of the only notification on the screen."""
         self.waits(at)
-        (notice,) = self.screen.values()
-        return notice.body
+        (notification,) = self.screen.values()
+        return notification.body

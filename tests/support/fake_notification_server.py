@@ -91,7 +91,7 @@ class Server:
     refuses: str = ""
     """The name of the error with which it answers Notify; "": it shows the notification."""
     hangs: bool = False
-    notices: dict[int, Shown] = field(default_factory=dict)
+    notifications: dict[int, Shown] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     last_id: int = 0
@@ -100,7 +100,7 @@ class Server:
 
     def titles(self) -> list[str]:
         """Return the titles on the screen."""
-        return [n.title for n in self.notices.values()]
+        return [n.title for n in self.notifications.values()]
 
     async def shows(self, *titles: str, within: float = 10.0) -> None:
         """Wait until exactly these titles are on the screen. Raise AssertionError if they don't."""
@@ -137,18 +137,18 @@ class Server:
 
     def dismiss(self, title: str, reason: int = DISMISSED) -> None:
         """Close the notification with this title, as its user would."""
-        (number,) = [n.id for n in self.notices.values() if n.title == title]
+        (number,) = [n.id for n in self.notifications.values() if n.title == title]
         self._gone(number, reason)
 
     def time_passes(self) -> None:
         """Let the timeouts of all notifications pass: those with one, or the default one, go."""
-        for n in list(self.notices.values()):
+        for n in list(self.notifications.values()):
             if n.timeout > 0 or (n.timeout < 0 and self.model.forgets_after):
                 self._gone(n.id, EXPIRED)
 
     def press(self, title: str, label: str) -> None:
         """Press the button with this label in a notification, as its user would."""
-        (shown,) = [n for n in self.notices.values() if n.title == title]
+        (shown,) = [n for n in self.notifications.values() if n.title == title]
         actions = dict(zip(shown.actions[1::2], shown.actions[::2], strict=True))
         self.says_pressed(shown.id, actions[label])
         if self.model.closes_pressed:
@@ -167,22 +167,24 @@ class Server:
         self.connection.signal(PATH, NAME, "NotificationClosed", "uu", [number, reason])
 
     def _gone(self, number: int, reason: int) -> None:
-        del self.notices[number]
+        del self.notifications[number]
         self.says_closed(number, reason)
 
     def _notify(self, app: str, replaces: int, icon: str, title: str, *rest: Any) -> int:  # noqa: ANN401
         body, actions, hints, timeout = rest
         hints = unpack_variants(hints)
         if not replaces and _TAG in hints and _TAG in self.model.capabilities:
-            for n in [n for n in self.notices.values() if n.hints.get(_TAG) == hints[_TAG]]:
+            for n in [n for n in self.notifications.values() if n.hints.get(_TAG) == hints[_TAG]]:
                 self._gone(n.id, EXPIRED)
         if not replaces:
             self.last_id += 1
         number = replaces or self.last_id
-        old = self.notices.get(number)
+        old = self.notifications.get(number)
         times = old.times + 1 if old else 1
-        self.notices[number] = Shown(number, app, icon, title, body, actions, hints, timeout, times)
-        ours = [n.id for n in self.notices.values() if n.app == app]
+        self.notifications[number] = Shown(
+            number, app, icon, title, body, actions, hints, timeout, times
+        )
+        ours = [n.id for n in self.notifications.values() if n.app == app]
         self.most = max(self.most, len(ours))
         if self.model.most is not None and len(ours) > self.model.most:
             self._gone(ours[0], EXPIRED)
@@ -190,7 +192,7 @@ class Server:
 
     def _close(self, call: Call) -> None:
         (number,) = call.body
-        if number not in self.notices:
+        if number not in self.notifications:
             self.connection.error(call, "org.freedesktop.DBus.Error.Failed", "no such notification")
             return
         self.closed.append(number)
