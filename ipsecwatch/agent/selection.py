@@ -45,8 +45,8 @@ class Selection:
     def _leaves_out_managed(self, view: View) -> bool:
         """Return whether the setting ``managed`` leaves out one of NetworkManager's tunnels.
 
-        "none" leaves out all. "losses" leaves out those of NetworkManager-l2tp: it notices a loss
-        itself, as pppd ends then, and reports it. NetworkManager-libreswan never notices one.
+        "none" leaves out all. "losses" leaves out those of NetworkManager-l2tp: it learns of a loss
+        itself, as pppd ends then, and reports it. NetworkManager-libreswan never learns of one.
         """
         setting = self.settings.managed
         return setting == "none" or (setting == "losses" and view.managed == L2TP)
