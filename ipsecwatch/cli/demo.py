@@ -117,7 +117,10 @@ async def _play(speed: float) -> int:
 
 
 async def _run_all(output: _Output, played: _Played, control: str) -> int:
-    """Run the service, the monitor and the agent until the recording or the user ends it."""
+    """Run the service, the monitor and the agent until the recording ends, or the user ends it.
+
+    Return the exit code.
+    """
     speed = output.speed
     service = Service(
         Settings(

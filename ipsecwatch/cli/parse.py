@@ -118,6 +118,7 @@ def _tunnel(t: Tunnel) -> dict[str, Any]:
 
 
 def _state(s: SaState) -> dict[str, Any]:
+    """Return the state of an SA, with its counters and user, as an object for JSON."""
     sa = s.sa or SaLine()
     return {
         "serial": s.serial,
@@ -165,6 +166,7 @@ _IKE_VERSION: dict[IkeVersion | None, int | str | None] = {
 
 
 def _connection(c: Connection) -> dict[str, Any]:
+    """Return a connection as an object for JSON, with the ends of its first pair of subnets."""
     first = asdict(c.topologies[0]) if c.topologies else {}
     return {
         "name": c.name,

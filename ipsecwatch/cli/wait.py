@@ -283,6 +283,7 @@ def _json(waiting: Waiting, failure: Failure | None) -> dict[str, object]:
 
 
 def _tunnel(standing: _Standing, unit: str) -> dict[str, object]:
+    """Return a tunnel as an object for JSON; ``unit``: the systemd unit that runs pluto."""
     view = standing.view
     if view is None:
         return {"name": clean(standing.name), "state": None}

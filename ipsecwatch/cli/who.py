@@ -184,6 +184,7 @@ def _fits(peer: Peer, patterns: Sequence[str]) -> bool:
 
 
 def _json(found: Found, peers: Iterable[Peer]) -> dict[str, Any]:
+    """Return what was found as an object for JSON, with these peers only."""
     return {
         "format": 1,
         "source": found.source,
@@ -200,6 +201,8 @@ def _fields(peer: Peer) -> dict[str, Any]:
 
 
 def _columns(paint: Paint) -> list[Column[Peer]]:
+    """Return the columns of the table of peers."""
+
     def marked(peer: Peer, text: str) -> str:
         return paint.state(peer.state, text[:1]) + text[1:]
 

@@ -218,6 +218,9 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 async def _call(
     connection: BusConnection, path: str, interface: str, member: str, *body: str
 ) -> Reply:
-    """Call a method of NetworkManager's; all arguments are strings. Raise BusError."""
+    """Call a method of NetworkManager's, with strings as arguments; return the reply.
+
+    Raise BusError.
+    """
     signature = "s" * len(body)
     return await connection.call(_SERVICE, path, interface, member, signature, body, within=PATIENT)

@@ -296,7 +296,7 @@ async def details(
 
 @asynccontextmanager
 async def _asking(within: float, instance: str = "") -> AsyncGenerator[BusConnection]:
-    """Connect to the system bus while the context lasts.
+    """Connect to the system bus while the context lasts; yield the connection.
 
     Raise ClientError for each BusError that is raised in the context.
     """

@@ -48,7 +48,7 @@ async def steal_the_name(_victim: str) -> None:
 
 
 async def forge_signals(victim: str) -> None:
-    """Send false signals in the service's and the bus's name: to all, the client, the service."""
+    """Send false signals of the service and the bus: to all, to the victim, to the service."""
     up = raw_bus.body("osta{sv}", TUNNEL_0, "tunnel-0", 1, {})
     change = [TUNNEL_0, "tunnel-0", "up", "down", "operator", 1, 1, {}]
     changed = [TUNNEL, {"State": Variant("s", "down")}, []]
@@ -141,6 +141,7 @@ def _pipelined(bus: RawBus, count: int, interface: str, member: str) -> bytes:
 
 
 async def pipeline_snapshots(_victim: str) -> None:
+    """Send thousands of GetSnapshots at once, then read the answers."""
     with RawBus() as bus:
         calls = _pipelined(bus, PIPELINED, MANAGER, "GetSnapshot")
         bus.send(calls)
@@ -148,6 +149,7 @@ async def pipeline_snapshots(_victim: str) -> None:
 
 
 async def pipeline_small_calls(_victim: str) -> None:
+    """Send thousands of Pings and GetAlls at once, then read the answers."""
     with RawBus() as bus:
         ping = _pipelined(bus, PIPELINED // 2, "org.freedesktop.DBus.Peer", "Ping")
         body = raw_bus.body("s", MANAGER)
@@ -168,12 +170,14 @@ async def ask_and_never_read(_victim: str) -> None:
 
 
 async def subscribe_and_never_read(_victim: str) -> None:
+    """Subscribe to all signals, and read none."""
     with RawBus() as bus:
         bus.bus("AddMatch", "type='signal'")
         await asyncio.sleep(SECONDS)
 
 
 async def refresh_in_a_loop(_victim: str) -> None:
+    """Send Refresh again and again."""
     give_up = time.monotonic() + SECONDS
     with RawBus() as bus:
         while time.monotonic() < give_up:
@@ -192,6 +196,7 @@ async def send_huge_strings(_victim: str) -> None:
 
 
 async def call_what_does_not_exist(_victim: str) -> None:
+    """Send thousands of calls of methods and objects that don't exist, then read the answers."""
     with RawBus() as bus:
         calls = b""
         for n in range(PIPELINED // 2):

@@ -198,6 +198,7 @@ def close(s: Served) -> None:
 
 
 def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> None:
+    """Answer one connection with ``how``, and print what happened as a line of JSON."""
     error = ""
     question = s.client.recv(4096, socket.MSG_PEEK)
     if how is not reset:
@@ -212,6 +213,7 @@ def _serve(s: Served, how: Callable[[Served], None], lock: threading.Lock) -> No
 
 
 def main() -> None:
+    """Run a fake pluto with the options on stdin, until stdin is closed."""
     options = json.loads(sys.stdin.readline())
     how = globals()[options["how"]] if options["how"] != "deaf" else None
     kind = socket.SOCK_SEQPACKET if options["packets"] else socket.SOCK_STREAM

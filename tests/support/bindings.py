@@ -18,7 +18,10 @@ BINDINGS: Final = ("systemd-python", "ctypes")
 
 
 def choose(name: str, patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Use the binding of this name while a test runs; skip the test where it isn't installed."""
+    """Use the binding of this name while a test runs; yield the name.
+
+    Skip the test where the binding isn't installed.
+    """
     if name == "ctypes":
         hide_systemd_python(patch)
     binding.cache_clear()

@@ -68,6 +68,7 @@ class BusProcess(ForkedProcess):
 
 
 async def _serve(requests: Requests) -> None:
+    """Run the service's bus side, and answer each request with the figures."""
     gc.freeze()  # what the test's process has is not the service's
     gauge = Gauge()
     blamed: list[int | None] = []

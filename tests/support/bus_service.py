@@ -66,6 +66,7 @@ class Service:
         await self.publish([t for t in transitions if t.announced])
 
     async def publish(self, transitions: list[Transition], **more: Any) -> None:  # noqa: ANN401
+        """Publish the tunnels and these transitions; ``more``: other fields of the Publication."""
         counted = []
         for transition in transitions:
             self.serial += 1
@@ -91,6 +92,7 @@ class Service:
 async def serving(
     run_id: str = "run-1", instance: str = "", socket: str = ""
 ) -> AsyncGenerator[Service]:
+    """Run the service's bus side while the context lasts; yield it."""
     service = Service(run_id, instance, socket)
     await service.bus.start(Publication())
     keeper = asyncio.create_task(service.bus.keep())
@@ -156,6 +158,7 @@ class Caller:
 
 @asynccontextmanager
 async def calling(*, listen: bool = False) -> AsyncGenerator[Caller]:
+    """Connect a caller to the system bus while the context lasts; yield it."""
     connection = await connect("system")
     try:
         caller = Caller(connection)

@@ -64,6 +64,7 @@ class PrivateBroker(PrivateBus):
         return int(children[0]) if children else 0
 
     def start(self) -> None:
+        """Start the broker, and return when it runs. Raise RuntimeError after 10 s."""
         path = Path(self.address.removeprefix("unix:path="))
         path.unlink(missing_ok=True)
         listener = self._parts.enter_context(socket.socket(socket.AF_UNIX))
@@ -90,6 +91,7 @@ class PrivateBroker(PrivateBus):
             time.sleep(0.01)
 
     def stop(self) -> None:
+        """Kill the broker and its launcher, and end the fakes beside it."""
         if self._process is not None:
             broker = self.pid
             self._process.kill()

@@ -108,6 +108,7 @@ class PrivateBus:
         os.kill(self.pid, signal.SIGCONT)
 
     def _system_conf(self, policies: tuple[Path, ...]) -> str:
+        """Return the adapted configuration of the system bus, which includes these policy files."""
         conf = self._adapted(SYSTEM_CONF)
         # A folder each, read in order, as /usr/share/dbus-1/system.d and /etc/dbus-1/system.d are.
         for n, policy in enumerate(policies):
@@ -125,6 +126,7 @@ class PrivateBus:
         return self._adapted(SESSION_CONF)
 
     def _adapted(self, conf: Path) -> str:
+        """Return a configuration file's text without the settings that tie it to the machine."""
         text = re.sub(r"<!--.*?-->", "", conf.read_text(), flags=re.DOTALL)
         ours = (
             "user|fork|pidfile|syslog|listen|include|includedir|servicehelper|keep_umask|"

@@ -68,6 +68,7 @@ class Diary:
         listed: str = "yes",
         user: str = "",
     ) -> None:
+        """Add the entry of a transition, with the next serial number."""
         self.serial += 1
         self.entries.append(
             Entry(

@@ -54,6 +54,7 @@ class Story:
     def become(
         self, name: str, state: str, reason: str = "none", told: Told | None = None, **more: object
     ) -> Change:
+        """Set a tunnel's state, and return the Change; ``more``: other fields of its View."""
         before = self.views.get(name, view(name))
         new = WORDS[state]
         last = before.last_state if new is TunnelState.UNKNOWN else new
@@ -112,6 +113,7 @@ class Audience:
         self.now = max(self.now, until)
 
     def _show(self, wanted: dict[str, Notification]) -> None:
+        """Set the screen to the wanted notifications, and log what changed."""
         before, self.screen = self.screen, dict(wanted)
         self.most = max(self.most, len(wanted))
         at = round(self.now, 1)

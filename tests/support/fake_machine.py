@@ -48,6 +48,7 @@ class FakeMachine:
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
+        """Answer a call as systemd does, from the given units."""
         match call.member:
             case "LoadUnit":
                 connection.reply(call, "o", [unit_path(call.body[0])])

@@ -116,6 +116,7 @@ class Server:
         return title, body
 
     def called(self, _connection: BusConnection, call: Call) -> None:
+        """Answer a call as the server does: not at all, with an error, or as its model."""
         self.calls.append(call.member)
         if self.hangs:
             return
@@ -171,6 +172,7 @@ class Server:
         self.says_closed(number, reason)
 
     def _notify(self, app: str, replaces: int, icon: str, title: str, *rest: Any) -> int:  # noqa: ANN401
+        """Show a notification, or replace one, as the model does; return its number."""
         body, actions, hints, timeout = rest
         hints = unpack_variants(hints)
         if not replaces and _TAG in hints and _TAG in self.model.capabilities:

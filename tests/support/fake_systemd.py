@@ -48,6 +48,7 @@ class FakeSystemd:
         self._others[f"{UNITS}/{path_element(name)}"] = {**known, **private, **more}
 
     def become(self, state: str) -> None:
+        """Set the ActiveState of ipsec.service, and send the signal about it."""
         self._state = state
         changed = {"ActiveState": Variant("s", state), "SubState": Variant("s", "x")}
         self._connection.signal(
@@ -64,6 +65,7 @@ class FakeSystemd:
         )
 
     def _called(self, connection: BusConnection, call: Call) -> None:
+        """Answer a call as systemd does, from the known units."""
         if call.member == "LoadUnit":
             path = f"{UNITS}/{path_element(call.body[0])}" if self._others else UNIT_PATH
             connection.reply(call, "o", [path])
@@ -77,6 +79,7 @@ class FakeSystemd:
             connection.reply(call, "", [])
 
     def _properties(self, path: str) -> dict[str, Variant]:
+        """Return the properties of the unit with this object path."""
         if path in self._others:
             return self._others[path]
         last = path.rpartition("/")[2]

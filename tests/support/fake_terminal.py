@@ -145,6 +145,7 @@ class FakeTerminal:
         self._row = self._column = 0
 
     def _read(self) -> None:
+        """Read what the program has written, and show it."""
         try:
             while data := os.read(self._ours, 1 << 16):
                 self.sent += data.decode("utf-8", "replace")
@@ -160,6 +161,7 @@ class FakeTerminal:
             self._take(m)
 
     def _take(self, m: re.Match[str]) -> None:
+        """Show a character, or carry out a control character or sequence."""
         if m["text"]:
             self._put(m["text"])
         elif m["control"]:
@@ -204,6 +206,7 @@ class FakeTerminal:
             self._row -= 1
 
     def _put(self, text: str) -> None:
+        """Write a character at the cursor, on the next line where it doesn't fit."""
         cells = width(text)
         if self._column + cells > self.columns:
             self.wrapped += 1

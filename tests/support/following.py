@@ -47,6 +47,7 @@ class Following:
 
 @asynccontextmanager
 async def following(ask_after: float | None = None) -> AsyncGenerator[Following]:
+    """Follow the service in a task while the context lasts; yield the follower."""
     made = Following(ask_after)
     task = asyncio.create_task(made.run())
     try:

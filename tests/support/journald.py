@@ -253,6 +253,7 @@ class PrivateJournald:
         ).stdout
 
     def _start(self) -> None:
+        """Start journald in its namespaces, and wait until it listens. Raise RuntimeError."""
         self._parent = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child",
              "sh", "-c", START, "sh", str(self._folder), sys.executable, HOLD],

@@ -58,6 +58,7 @@ def _has(release: str, words: str) -> bool:
 
 
 def _literals(source: str) -> list[str]:
+    """Return the string literals in C source, those side by side joined."""
     found: list[str] = []
     current: str | None = None
     for match in _TOKEN.finditer(source):

@@ -58,6 +58,7 @@ class Machine:
         return self
 
     def _wait_for_boot(self, patience: float = 20) -> None:
+        """Wait until machine.target is active. Raise UnbootableError after ``patience`` seconds."""
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up and self._container.running:
             if (

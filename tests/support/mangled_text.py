@@ -15,7 +15,7 @@ _PREFIX: Final = re.compile(r"^0\d\d ", re.MULTILINE)
 
 
 def _several(text: str) -> str:
-    """Join each three lines to one, as a program does that ignores single line ends."""
+    """Return a text with each three lines joined, as by a program that ignores single line ends."""
     lines = text.split("\n")
     return "\n".join(" ".join(lines[i : i + 3]) for i in range(0, len(lines), 3))
 

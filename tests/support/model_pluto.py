@@ -146,6 +146,7 @@ class ModelPluto:
             self._say(c, "initiating IKEv2 connection to {peer} using UDP")
 
     def answer(self, c: Conn, *, child_too: bool) -> None:
+        """Let the peer answer: there is an IKE SA then, and with ``child_too`` a Child SA."""
         if c.doomed is not None:
             return
         if not c.ikes:
@@ -346,6 +347,7 @@ class ModelPluto:
         self.clients[came.name] = came
 
     def _replace(self, gone: Client) -> None:
+        """Remove a client's instance that a newer one replaces, and log that."""
         with_peer = f"deleting connection instance with peer {gone.address}"
         if self.old:
             self._log(f"{gone.head}: {with_peer} {{isakmp=#{gone.ike}/ipsec=#{gone.child}}}")
@@ -378,6 +380,7 @@ class ModelPluto:
         del self.clients[client.name]
 
     def restart(self, *, autostart: bool) -> None:
+        """Let pluto restart without SAs. ``autostart``: it tries wanted connections again."""
         self.life += 1
         self._serial = self._instances = 0
         for name in self.names:
@@ -409,6 +412,7 @@ class ModelPluto:
     # --- its report, and the truth ----------------------------------------------------------
 
     def report(self, second: float) -> Poll:
+        """Return the poll at this second: all connections and SAs, as pluto lists them."""
         listed, states = [], []
         for name, conns in self.tunnels.items():
             for c in conns:
@@ -450,6 +454,7 @@ class ModelPluto:
         return self.tunnels.keys() | self.clients.keys() | template
 
     def truth(self, name: str) -> str:
+        """Return the true state of a tunnel, a client or the template."""
         if name == "rw":
             return "waiting"
         if name in self.clients:

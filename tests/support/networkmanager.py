@@ -91,7 +91,10 @@ async def _call(connection: Any, member: str, signature: str = "", *body: Any) -
 
 @contextmanager
 def networkmanager(monkeypatch: Any) -> Iterator[NetworkManager]:  # noqa: ANN401
-    """Run the fake while the context lasts, on a private system bus, which the test uses then."""
+    """Run the fake on a private system bus, while the context lasts; yield it.
+
+    The test uses that bus meanwhile.
+    """
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as policy:
         policy.write(_POLICY)
         policy.flush()

@@ -34,6 +34,7 @@ class OddService:
         connection.on_call = self._answer
 
     def _answer(self, connection: BusConnection, call: Call) -> None:
+        """Answer a call with the values that the test has set."""
         self.asked += 1
         if self.silent:
             return

@@ -54,6 +54,7 @@ def found(text: str) -> set[str]:
 
 
 def _of_connections(report: Report) -> Iterator[str | None]:
+    """Yield the private values of connections: names, identities, users and more; also None."""
     for c in report.connections:
         fields = connection_fields(c)
         yield _base(c.name)

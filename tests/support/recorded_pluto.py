@@ -18,6 +18,7 @@ from ipsecwatch.report import LogLine
 
 
 async def play(file: Path, path: str, moment: Path) -> None:
+    """Run FakePluto with a recording's answers, and print its log lines when they are due."""
     entries = list(read(file)[1])
     answers = [e for e in entries if isinstance(e, RecordedAnswer) and e.exit == 0]
     start = answers[0].at

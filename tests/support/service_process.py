@@ -91,6 +91,7 @@ class ServiceProcess(ForkedProcess):
 
 
 async def _serve(requests: Requests, settings: Settings, folder: Path) -> None:
+    """Run the service, pass log lines to it, and answer requests for figures."""
     gauge = Gauge()
     service = Service(settings, Sender(None, io.StringIO()), kept=StateFile(folder))
     async with asyncio.TaskGroup() as tasks:

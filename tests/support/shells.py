@@ -90,14 +90,14 @@ class _Terminal:
 
 
 def _bash(script: Path, folder: Path, environment: dict[str, str]) -> _Terminal:
-    """Start a bash that has loaded a completion script."""
+    """Start and return a bash that has loaded a completion script."""
     rc, told = folder / "bashrc", folder / "told"
     rc.write_text(_BASH.format(script=script, told=told))
     return _Terminal(["bash", "--noprofile", "--rcfile", str(rc), "-i"], told, environment)
 
 
 def _zsh(script: Path, folder: Path, environment: dict[str, str]) -> _Terminal:
-    """Start a zsh that finds a completion function."""
+    """Start and return a zsh that finds a completion function."""
     told = folder / "told"
     (folder / ".zshrc").write_text(_ZSH.format(folder=script.parent, told=told))
     return _Terminal(["zsh", "-d", "-i"], told, {**environment, "ZDOTDIR": str(folder)})
@@ -129,7 +129,7 @@ Shell = _Terminal | _Fish
 
 
 def start(name: str, script: Path, folder: Path, environment: dict[str, str]) -> Shell:
-    """Start bash, zsh or fish with a completion script; ``folder`` is for its files."""
+    """Start and return bash, zsh or fish with a completion script; ``folder`` is for its files."""
     if name == "fish":
         return _Fish(script, environment)
     return {"bash": _bash, "zsh": _zsh}[name](script, folder, environment)

@@ -67,6 +67,7 @@ class Office:
         )  # fmt: skip
 
     def _connection(self) -> Connection:
+        """Return the tunnel's connection as the parser reads it."""
         ours = "0.0.0.0/0" if self.instance else "10.1.0.0/16"
         topology = Topology(
             "", "erouted", ours, "198.51.100.1", "@gw.example.org", self.peer, self.identity,
@@ -79,6 +80,7 @@ class Office:
         )  # fmt: skip
 
     def _states(self) -> list[SaState]:
+        """Return the tunnel's IKE SA and Child SA as the parser reads them."""
         timers = (Timer("REKEY", 17010), Timer("REPLACE", 18000))
         carried = SaLine(bytes_in=self.carried[0], bytes_out=self.carried[1], username=self.user)
         ike, child = (

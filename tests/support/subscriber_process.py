@@ -54,6 +54,7 @@ class Knowledge:
     wrong: list[str] = field(default_factory=list)
 
     def learn(self, event: Event) -> None:
+        """Record an event, and any contradiction between it and what is known."""
         match event:
             case Snapshot():
                 if event.run_id == self.run_id and event.serial < self.serial:

@@ -50,6 +50,7 @@ def transition(
     detail: str | None = None,
     unresolved: str | None = None,
 ) -> Transition:
+    """Return a transition of a tunnel between two states; None: it isn't listed."""
     state = TunnelState.DOWN if new is None else new
     tunnel = Tunnel(
         name, name, state, state, 1e9, 1.0, reason, children_up=1, children=4, peer=peer,

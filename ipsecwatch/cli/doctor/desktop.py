@@ -22,7 +22,7 @@ _PATH: Final = "/org/freedesktop/Notifications"
 
 
 async def agent(machine: Machine) -> list[Finding]:
-    """Check whether the agent runs in this session."""
+    """Return findings on whether the agent runs in this session."""
     subject = "agent"
     try:
         if await machine.owner(AGENT, "session"):
@@ -48,7 +48,7 @@ async def agent(machine: Machine) -> list[Finding]:
 
 
 async def notification_server(machine: Machine) -> list[Finding]:
-    """Check which program would show notifications, and whether it answers."""
+    """Return findings on which program would show notifications, and whether it answers."""
     subject = "notifications"
     try:
         there = await machine.owner(SERVER, "session")
@@ -69,7 +69,7 @@ async def notification_server(machine: Machine) -> list[Finding]:
 
 
 async def mutes(machine: Machine) -> list[Finding]:
-    """Check whether this user has muted tunnels, about which no notification is shown then."""
+    """Return findings on whether this user has muted tunnels."""
     subject = "mutes"
     try:
         muted = await in_thread(lambda: load(machine.places.mutes, time.time()))

@@ -142,7 +142,7 @@ class Machine:
             return config.Settings()
 
     async def _unit(self, name: str, kind: BusKind) -> Unit:
-        """Ask systemd for the state of a unit. Raise BusError.
+        """Ask systemd for the state of a unit, and return it. Raise BusError.
 
         Most properties are read only where the unit is loaded.
         """

@@ -38,7 +38,7 @@ more where the service is set to ask less often."""
 
 
 async def libreswan(machine: Machine) -> list[Finding]:
-    """Check whether libreswan is installed, and pluto runs."""
+    """Return findings on whether libreswan is installed, and pluto runs."""
     seen = await _snapshot(machine)
     settings = await machine.settings()
     subject = "libreswan"
@@ -75,7 +75,7 @@ def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
 
 
 async def control_socket(machine: Machine) -> list[Finding]:
-    """Check whether pluto's control socket is where the settings say."""
+    """Return findings on whether pluto's control socket is where the settings say."""
     settings = await machine.settings()
     subject, path = "control socket", settings.control_socket
     try:
@@ -94,7 +94,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Check whether this user may see the details of tunnels."""
+    """Return findings on whether this user may see the details of tunnels."""
     subject = "rights"
     if machine.root:
         return [good(subject, "you are root: you can see all details, and ask pluto itself")]
@@ -114,7 +114,7 @@ async def rights(machine: Machine) -> list[Finding]:
 
 
 async def system_bus(machine: Machine) -> list[Finding]:
-    """Check whether the system bus can be reached."""
+    """Return findings on whether the system bus can be reached."""
     try:
         await machine.bus("system")
     except BusError as e:
@@ -125,7 +125,7 @@ async def system_bus(machine: Machine) -> list[Finding]:
 
 
 async def service(machine: Machine) -> list[Finding]:
-    """Check the state of the service's unit."""
+    """Return findings on the state of the service's unit."""
     unit = await _unit(machine, machine.service)
     if unit is None:
         return []
@@ -158,7 +158,7 @@ def _not_running(machine: Machine, unit: Unit) -> Finding:
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
-    """Check whether the service has its bus name, and the owner is root."""
+    """Return findings on whether the service has its bus name, and the owner is root."""
     subject = "bus name"
     try:
         owner = await machine.owner(machine.name)
@@ -179,7 +179,7 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Check whether the bus policy allows this user to ask, and the service to own its name."""
+    """Return findings on whether the bus policy lets users ask, and the service own its name."""
     subject, places = "bus policy", machine.places.policies
     try:
         await machine.snapshot()
@@ -197,7 +197,7 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Check whether the service answers, its last poll is recent, and it has tunnels."""
+    """Return findings on whether the service answers, with a recent poll and with tunnels."""
     subject = "answers"
     try:
         owner = await machine.owner(machine.name)
@@ -222,7 +222,7 @@ async def answers(machine: Machine) -> list[Finding]:
 
 
 async def versions(machine: Machine) -> list[Finding]:
-    """Check whether the versions of ipsecwatch and libreswan that run are those installed."""
+    """Return findings on whether ipsecwatch and libreswan run in their installed versions."""
     seen = await _snapshot(machine)
     if seen is None:
         return [good("versions", f"this is ipsecwatch {__version__}")]
@@ -250,7 +250,7 @@ async def _whack_versions(configured: str) -> set[str]:
 
 
 async def settings_files(machine: Machine) -> list[Finding]:
-    """Check the settings of the service and of this user's agent."""
+    """Return findings on the settings of the service and of this user's agent."""
     places = machine.places
     checked = await in_thread(
         lambda: check_config.check(places.service_settings, places.agent_settings)
@@ -270,7 +270,7 @@ async def settings_files(machine: Machine) -> list[Finding]:
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
-    """Check whether the service can read pluto's log, and where it does."""
+    """Return findings on whether the service can read pluto's log, and where it does."""
     seen = await _snapshot(machine)
     if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -286,7 +286,7 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Check whether pluto's last answer was complete, and all its lines were recognised."""
+    """Return findings on whether pluto's last answer was complete, and could be read in full."""
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -303,7 +303,7 @@ async def lines(machine: Machine) -> list[Finding]:
 
 
 async def journal(machine: Machine) -> list[Finding]:
-    """Check whether there is a journal, whether this user may read it, and how long it is kept."""
+    """Return findings on whether there is a journal, who may read it, and how long it is kept."""
     return await in_thread(lambda: _journal(machine))
 
 
@@ -332,7 +332,7 @@ def _journal_files(place: Path) -> list[Path]:
 
 
 async def kernel_events(machine: Machine) -> list[Finding]:
-    """Check whether the service receives the kernel's XFRM events."""
+    """Return findings on whether the service receives the kernel's XFRM events."""
     unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:
         return []
@@ -346,7 +346,7 @@ async def kernel_events(machine: Machine) -> list[Finding]:
 
 
 async def polkit(machine: Machine) -> list[Finding]:
-    """Check whether polkit is there, which decides who besides root may see details."""
+    """Return findings on whether polkit is there: it decides who besides root may see details."""
     try:
         there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
     except BusError:

@@ -254,7 +254,7 @@ def is_idle(t: Tunnel) -> bool:
 
 
 def is_well(t: Tunnel) -> bool:
-    """Return whether a tunnel is up, its peer answers, and no SA is being renewed."""
+    """Return whether a tunnel is up, its peer answers, and each SA is established and newest."""
     settled = all(
         s.established and not _is_succeeded(s, t.states) and not _silence(s) for s in t.states
     )

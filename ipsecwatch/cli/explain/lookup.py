@@ -131,6 +131,7 @@ def _errors(word: str) -> list[OwnWord]:
 
 
 def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
+    """Return the explanation of an SA's state: names, stories, meaning, and what may be wrong."""
     names = s.names or s.stories
     rows = [
         ("name", _wordings(s.names)),

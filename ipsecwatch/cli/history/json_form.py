@@ -50,6 +50,7 @@ def _watch(w: Watched) -> dict[str, Any]:
 
 
 def _tunnel(s: Summary, watched: float) -> dict[str, Any]:
+    """Return a tunnel's history as an object for JSON; ``watched``: the seconds of all watches."""
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     return {
         "name": s.name,
@@ -84,6 +85,7 @@ def _span(x: Span) -> dict[str, Any]:
 
 
 def _transition(at: float, e: Entry) -> dict[str, Any]:
+    """Return a transition, at the time ``at``, as an object for JSON."""
     return {
         "at": at,
         "first_look": e.kind is Kind.FIRST_LOOK,

@@ -112,6 +112,7 @@ def _program(path: str) -> str:
 
 
 def _position(text: str | None) -> Position | None:
+    """Return the position that --since names; None without it. Raise Failure for another text."""
     if text is None:
         return None
     from ipsecwatch.cli.monitor import past

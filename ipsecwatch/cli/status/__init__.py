@@ -116,6 +116,7 @@ def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
 
 
 def _json(found: Found, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return what was found as an object for JSON, with these tunnels only."""
     return {
         "format": 1,
         "source": found.source,
@@ -159,6 +160,7 @@ def refusal() -> str:
 
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
+    """Return the table of these tunnels, and their number, as lines."""
     if not found.rows:
         # With a remark, it isn't known whether there are tunnels.
         return [] if found.remark else ["No tunnels are configured."]
@@ -170,6 +172,7 @@ def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str
 
 
 def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
+    """Return all that is known about each of these tunnels, as lines."""
     from ipsecwatch.cli.tunnels import facts
 
     wide = terminal.columns()

@@ -22,6 +22,7 @@ RULES = (
 
 
 async def main() -> None:
+    """Follow the service for ever, through restarts."""
     bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
     signals: asyncio.Queue[Message] = asyncio.Queue()
 

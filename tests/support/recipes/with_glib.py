@@ -47,6 +47,7 @@ class Subscriber:
         return False
 
     def looked(self, bus: Gio.DBusConnection, result: Gio.AsyncResult) -> None:
+        """Record the answer of GetSnapshot; try again later where it was refused."""
         try:
             _, self.serial, found = bus.call_finish(result).unpack()
         except GLib.Error as error:
@@ -66,6 +67,7 @@ class Subscriber:
         member: str,
         parameters: GLib.Variant,
     ) -> None:
+        """Record a signal of the service; ask for a snapshot again where one is missing."""
         if sender != self.owner or self.serial is None:
             return  # the snapshot will tell
         body = parameters.unpack()

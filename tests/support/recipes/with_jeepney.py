@@ -27,6 +27,7 @@ ANY_SIGNAL = MatchRule(type="signal")
 
 
 def main() -> None:
+    """Follow the service for ever, through restarts."""
     bus = open_dbus_connection(bus="SYSTEM")
     signals: deque[Message] = deque()
     RULES[0].add_arg_condition(0, NAME)
