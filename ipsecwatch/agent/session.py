@@ -453,7 +453,7 @@ class Agent:
 
 
 async def _give_back_memory() -> None:
-    """Return the memory that only the start needed to the kernel: 1 MB of 30 MB."""
+    """Free the memory that only the start needed, once it is over: 1 MB of 30 MB."""
     await asyncio.sleep(STARTED)
     with contextlib.suppress(AttributeError, OSError):  # another libc than glibc
         ctypes.CDLL(None).malloc_trim(0)
