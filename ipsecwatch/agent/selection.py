@@ -33,7 +33,7 @@ class Selection:
     def leaves_out(self, view: View) -> bool:
         """Return whether there are no notifications about a tunnel, by the settings or a mute.
 
-        They may also name its template.
+        The settings and the mutes may also name its template.
         """
         if view.managed and self._leaves_out_managed(view):
             return True

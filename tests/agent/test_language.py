@@ -188,7 +188,7 @@ def nested(said: str) -> list[str]:
     return found
 
 
-def every_notice() -> Iterator[Notification]:
+def every_notification() -> Iterator[Notification]:
     """Make a notification of every kind, reason and form that there is."""
     of_tunnels = [k for k in Kind if k in texts.SUMMARY_LINES]
     for kind, reason in product(of_tunnels, Reason):
@@ -217,7 +217,7 @@ def every_notice() -> Iterator[Notification]:
 def test_in_a_made_up_language_all_is_translated_whole_and_has_room() -> None:
     translation.use(Pseudo())
     may_nest = {re.sub(r"\{\w+\}|\s", "", text).translate(_ACCENTS) for text in NESTS}
-    made = list(every_notice())
+    made = list(every_notification())
     for notification in made:
         for said in (notification.title, notification.body):
             text = re.sub(r"ipsecwatch (status n*|mute)|ípšéçwátçh múté", "", said)

@@ -387,7 +387,7 @@ def test_d7_the_third_loss_is_unstable_counted_in_place_and_gone_when_calm() -> 
         (("down", "no-answer"), (103, DOWN)),
     ],
 )
-def test_d6_what_is_certain_is_told_within_settle_in_the_same_notice(
+def test_d6_what_is_certain_is_told_within_settle_in_the_same_notification(
     happens: tuple[str, str], told: tuple[float, str]
 ) -> None:
     story, audience = Story(), Audience()

@@ -302,7 +302,7 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
-    """Return a tunnel's name and state as text, with for how long and why."""
+    """Return a tunnel's name and state as text, with the state's age and reason."""
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"
