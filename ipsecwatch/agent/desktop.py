@@ -155,8 +155,7 @@ class NotificationServer(DesktopNotifierBackend):
 
     async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
         """Show a notification in place of the last one in its slot. Raise BusError."""
-        # Not by send(): that one logs what goes wrong, with a traceback, and answers as if all
-        # were well.
+        # send() isn't used: it logs errors with a traceback, and reports none to its caller.
         await self._send(
             _Hinted(
                 title=notification.title,
@@ -204,8 +203,8 @@ class NotificationServer(DesktopNotifierBackend):
             self.app_name,
             self._numbers.get(notification.identifier, 0),
             icon,
-            # No server takes a title for markup, or says so, but dunst looks for links in it; and
-            # where a dunstrc says nothing of markup, for that, too, in both, without a word.
+            # No server announces markup in titles. But dunst looks for links there; and where its
+            # dunstrc doesn't mention markup, it renders markup in titles and bodies unannounced.
             _unmarked(title),
             escape_markup(message) if is_markup else _unmarked(message),
             [part for b in buttons for part in (b.identifier, b.title)],
@@ -234,8 +233,8 @@ class NotificationServer(DesktopNotifierBackend):
             # Replaces an earlier agent's notification whose number isn't known.
             hints[_STACK_TAG] = Variant("s", f"{DESKTOP_ENTRY}-{notification.identifier}")
         if isinstance(notification, _Hinted):
-            # Low is what keeps GNOME from showing its banner again; dunst and mako, which know
-            # tags, don't do that, and have colours for it that are hard to read.
+            # With low urgency GNOME doesn't show its banner again. dunst and mako, which know tags,
+            # don't show it again anyway, and have colours for low urgency that are hard to read.
             if notification.quiet and _STACK_TAG not in self._can:
                 hints["urgency"] = Variant("y", _URGENCIES[common.Urgency.Low])
             hints["category"] = Variant("s", notification.category)
@@ -252,13 +251,13 @@ class NotificationServer(DesktopNotifierBackend):
         number = self._numbers.pop(identifier, None)
         if number is None:
             return
-        # Only the server that gave the number is asked: another one uses it for something else.
+        # Only the server that the number is from is asked: another uses it for something else.
         try:
             await self._call("CloseNotification", "u", [number])
         except ErrorReplyError:
             return  # it was closed before, or the server is gone
         except NoReplyError:
-            # It hangs, and is asked again. If it closes it later, no user has closed it.
+            # The server hangs, and is asked again later. A late closing isn't the user's.
             self._numbers.setdefault(identifier, number)
             self._leaving.add(number)
             raise

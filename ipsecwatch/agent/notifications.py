@@ -180,7 +180,7 @@ def details_of(notification: Notification, *, terminal: bool) -> Notification:
     title = translated(texts.DETAILS_OF_ALL)
     if notification.name:
         title = _title(Kind.DETAILS, notification.name)
-    # A name is part of a command that may be copied into a shell where it means nothing there.
+    # The command may be copied into a shell: a name with characters special there is left out.
     plain_name = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", notification.name)
     command = f"ipsecwatch status {notification.name}" if plain_name else "ipsecwatch status"
     lines = [notification.details, translated(texts.DETAILS_COMMAND).format(command=command)]

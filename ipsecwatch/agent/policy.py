@@ -317,7 +317,7 @@ class NotificationPolicy:
             wanted = self._selection.settings.of(*view.names)
             tunnel = TunnelNotification(view, wanted, fresh=fresh, closed=closed)
             self._tunnels[view.path] = tunnel
-        elif tunnel.view.names != view.names:  # what NetworkManager calls it
+        elif tunnel.view.names != view.names:  # NetworkManager's name for it was found
             tunnel.settings = self._selection.settings.of(*view.names)
         tunnel.losses_only = self._selection.only_losses(view)
         tunnel.record_view(view)

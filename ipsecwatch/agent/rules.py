@@ -167,7 +167,7 @@ WRONG: Final = (
     _Row(_ALL.PARTIAL, Kind.PARTIAL, was_up=True),
     _Row(_ALL.STUCK, Kind.STUCK),
     _Row(_ALL.CONNECTING, Kind.RECONNECTING, was_up=True),
-    # Lost before we began. One that doesn't come up is stuck soon, and is reported then.
+    # Lost before the agent started. A tunnel that doesn't come up is stuck soon, and reported then.
     _Row(_ALL.CONNECTING, Kind.RECONNECTING, reasons=LOSSES),
     # On demand, and healthy, whatever ended it.
     _Row(_ALL.WAITING, None),
@@ -175,7 +175,7 @@ WRONG: Final = (
     _Row(_ALL.DOWN, Kind.DOWN, was_up=True),
     _Row(_ALL.DOWN, Kind.DOWN, reasons=LOSSES),
     _Row(_ALL.DOWN, Kind.STUCK, reasons=FAILURES),
-    # No row for UNKNOWN, nor for DOWN without a reason: nobody wants that one up.
+    # There is no row for UNKNOWN, nor for DOWN without a reason: nobody wants such a tunnel up.
 )
 """What is wrong with a tunnel: the first row that fits counts."""
 

@@ -426,8 +426,8 @@ class Agent:
     def _display(self, connection: BusConnection) -> NotificationServer | None:
         """Return the notification server; None where the library for it isn't installed."""
         try:
-            # Here, as it is an extra, and takes 0.15 s and 14 MB. AttributeError: version 6.2 asks
-            # asyncio for what Python 3.16 will no longer have.
+            # Imported here, as it is an optional extra, and takes 0.15 s and 14 MB. AttributeError:
+            # version 6.2 uses parts of asyncio that Python 3.16 will no longer have.
             from ipsecwatch.agent.desktop import NotificationServer
         except (ImportError, AttributeError) as e:
             logger.warning(

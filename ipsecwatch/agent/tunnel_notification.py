@@ -324,7 +324,7 @@ class TunnelNotification:
         """
         at, times = self._counted
         if now - at >= RECOUNT:
-            # A number that only shrinks with time is no news.
+            # A number that only gets smaller as time passes isn't reported.
             times = max(self._lost_lately(now), times if now - at < WINDOW else FLAPS)
             self._counted = now, times
         return Claim(Kind.UNSTABLE, times=times)

@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> int:
     if args.instance:
         service = config.settings_file(args.instance)
     for file in filter(None, (service, agent)):
-        # Places of ours may be empty; a file that somebody names is one that he believes in, and
-        # an instance needs settings.
+        # The usual files needn't exist; a file that the user names must exist, and so must an
+        # instance's settings.
         ours = file in (config.SERVICE_FILE, config.agent_file())
         if not (ours or file.exists() or file.with_name(f"{file.name}.d").exists()):
             raise Failure(f"there is no {clean(str(file))}", "Give a file that exists")

@@ -75,7 +75,7 @@ def _change(args: argparse.Namespace) -> str:
     if args.undo:
         if args.until:
             raise Failure("--undo can't have --for", "See: ipsecwatch mute --help", EXIT_USAGE)
-        # A UUID may have been muted before NetworkManager told its name.
+        # The UUID may have been muted before NetworkManager's name for it was known.
         undone = [n for n in dict.fromkeys((name, args.name)) if mutes.unmute(path, n, now)]
         if not undone:
             raise Failure(

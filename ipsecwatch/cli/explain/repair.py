@@ -57,8 +57,8 @@ _HEADS: Final = "|".join(
     )
 )  # fmt: skip
 
-# Where a record begins, at the begin of a line or behind a blank. What has a prefix begins with
-# it; a name that no colon and blank follow is part of another record.
+# Matches where a record begins, at the beginning of a line or after a blank. If the record has a
+# prefix, it begins with that. A name without a colon and a blank after it is within a record.
 _WORD: Final = grammar.name(without="\n", length="{1,200}")
 _NAME: Final = f'"{_WORD}"{grammar.instances(4)}'
 _SHUNT: Final = f"{SELECTOR} -{PROTOCOL}-> "

@@ -92,7 +92,7 @@ def _own_names(args: argparse.Namespace) -> list[str]:
     """Return pluto's names of the tunnels that are named. Raise Failure."""
     from ipsecwatch.cli.tunnels.own_names import (
         in_pluto,
-    )  # brings the bus along, which a journal isn't on
+    )  # imports the D-Bus library; a journal needs none
 
     return in_pluto(args.names, args.instance)
 
