@@ -75,7 +75,9 @@ class SaState:
     sa: SaLine | None = None
     """The line with SPIs and counters that follows, if there is one."""
     text: str = field(default="", repr=False)
-    """What pluto printed after the story, and on a second line the SPIs and counters."""
+    """What pluto printed after the story."""
+    sa_text: str = field(default="", repr=False)
+    """The line with SPIs and counters that follows, as printed; "": there is none."""
 
     @property
     def key(self) -> ConnectionKey:

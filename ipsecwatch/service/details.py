@@ -68,7 +68,8 @@ def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
     context = context or Context()
     ends = _ends(tunnel)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
-    idle = [t for s in tunnel.states if (t := context.sa_times.idle.get(s.key))]
+    children = [s for s in tunnel.states if s.kind is SaKind.CHILD]
+    idle = [t for s in children if (t := context.sa_times.idle.get(s.key))]
     since = max(idle, key=lambda t: t.boot, default=None)
     return _known(
         Name=("s", tunnel.name),

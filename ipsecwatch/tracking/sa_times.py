@@ -9,12 +9,13 @@ been so for longer.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ipsecwatch.report import SaKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ipsecwatch.report import ConnectionKey, Poll, Report, SaState
 
@@ -41,12 +42,16 @@ class SaTimes:
 
 
 class SaWatch:
-    """Compares each answer with the one before it, to keep the times of SAs."""
+    """Compares each answer with the one before it, to keep the times of SAs.
+
+    The lines with SPIs and counters are compared as printed, since parsing them takes longer.
+    """
 
     def __init__(self) -> None:
         self.times = SaTimes()
-        self._counters: dict[int, int] = {}
-        """For each SA a hash of the line with its counters, since parsing it takes longer."""
+        self._serials: list[int] = []
+        self._lines: list[str] = []
+        """The lines of the last answer, one for each serial; "": none was printed."""
         self._continuous = False
 
     def interrupt(self, *, another_pluto: bool = False) -> None:
@@ -54,32 +59,55 @@ class SaWatch:
         self._continuous = False
         if another_pluto:
             self.times = SaTimes()
-            self._counters = {}
+            self._serials, self._lines = [], []
 
     def note(self, report: Report, poll: Poll) -> None:
         """Update the times by a complete report."""
+        states, sas = report.states, self.times.sas
+        serials, lines = list(map(_serial, states)), list(map(_sa_text, states))
         now = Since(poll.at, poll.boot, known=self._continuous)
-        old, before = self.times, self._counters
-        sas: dict[int, Since] = {}
-        idle: dict[ConnectionKey, Since] = {}
-        counters: dict[int, int] = {}
-        for s in report.states:
-            serial = s.serial
-            sas[serial] = old.sas.get(serial, now)
-            counters[serial] = printed = hash(s.text.partition("\n")[2])
-            if s.kind is not SaKind.CHILD:
-                continue
-            moved = before[serial] != printed if serial in before else _has_carried(s)
-            since = now if moved else old.idle.get(s.key, now)
-            idle[s.key] = max(since, idle.get(s.key, since), key=_boot)
+        idle = None
+        if serials == self._serials:
+            idle = self.times.idle if lines == self._lines else self._moved(states, lines, now)
+        else:
+            sas = {serial: sas.get(serial, now) for serial in serials}
+        if idle is None:
+            idle = self._compare(states, now)
         self.times = SaTimes(sas, idle, poll.boot)
-        self._counters = counters
+        self._serials, self._lines = serials, lines
         self._continuous = True
 
+    def _moved(
+        self, states: Sequence[SaState], lines: Sequence[str], now: Since
+    ) -> dict[ConnectionKey, Since] | None:
+        """Return since when counters haven't changed, where the serials are the same as before.
 
-def _boot(since: Since) -> float:
-    return since.boot
+        Return None if an SA belongs to another connection now: _compare() must look at all then.
+        """
+        pairs = zip(states, lines, self._lines, strict=True)
+        moved = [s for s, line, before in pairs if line != before and s.kind is SaKind.CHILD]
+        keys = {(s.name, s.instance): now for s in moved}
+        return {**self.times.idle, **keys} if keys.keys() <= self.times.idle.keys() else None
+
+    def _compare(self, states: Sequence[SaState], now: Since) -> dict[ConnectionKey, Since]:
+        """Return since when the counters of each connection with Child SAs haven't changed."""
+        old, before = self.times.idle, dict(zip(self._serials, self._lines, strict=True))
+        idle: dict[ConnectionKey, Since] = {}
+        moved: list[ConnectionKey] = []
+        for s in states:
+            if s.kind is not SaKind.CHILD:
+                continue
+            key = s.name, s.instance
+            idle[key] = old.get(key, now)
+            if (line := before.get(s.serial)) != s.sa_text and (line is not None or _carried(s)):
+                moved.append(key)
+        return idle | dict.fromkeys(moved, now)
 
 
-def _has_carried(s: SaState) -> bool:
+_serial = attrgetter("serial")
+_sa_text = attrgetter("sa_text")
+
+
+def _carried(s: SaState) -> bool:
+    """Return whether a new SA has carried traffic already."""
     return s.sa is not None and bool(s.sa.bytes_in or s.sa.bytes_out)

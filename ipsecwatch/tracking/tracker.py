@@ -365,7 +365,7 @@ class Tracker:
         record.held_since = None
         if _same(record, observed):
             connections = tuple(observed.group.connections())
-            record.tunnel = replace(record.tunnel, connections=connections, states=observed.states)
+            record.tunnel = record.tunnel.seen_again(connections, observed.states)
             return []
         if not record.tunnel.connections:  # restored from the previous run
             record.tunnel = replace(record.tunnel, connections=tuple(observed.group.connections()))

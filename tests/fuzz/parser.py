@@ -104,8 +104,7 @@ def check_answers(data: bytes, command: str | None) -> None:
             for line in c.lines[:1]:
                 assert topology.read(line.strip()) == topology.read_any(line.strip())
         for s in report.states:
-            tail = s.text.partition("\n")[0]
-            assert states.marks(tail) == (s.newest, s.eroute_owner, s.parent_serial, s.extra)
+            assert states.marks(s.text) == (s.newest, s.eroute_owner, s.parent_serial, s.extra)
 
 
 def _head(command: str) -> bytes:

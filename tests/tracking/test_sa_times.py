@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 SITE = ("site", ())
 
 
-def carrying(serial: int, count: int) -> SaState:
+def carrying(serial: int, count: int, name: str = "site") -> SaState:
     """A Child SA that has carried so many bytes."""
-    text = f' REKEY in 20s;\n#{serial}: "site" Traffic: ESPin={count}B ESPout=0B'
-    return replace(child(serial, "site", 1), text=text, sa=SaLine(bytes_in=count, bytes_out=0))
+    line = f'#{serial}: "{name}" Traffic: ESPin={count}B ESPout=0B'
+    return replace(child(serial, name, 1), sa_text=line, sa=SaLine(bytes_in=count, bytes_out=0))
 
 
 def look(watch: SaWatch, second: float, *states: SaState) -> SaTimes:
@@ -84,3 +84,27 @@ def test_after_an_interruption_traffic_may_be_older_than_it_was_seen() -> None:
     watch.interrupt()
     idle = look(watch, 300, carrying(2, 168)).idle[SITE]
     assert (idle.boot, idle.known) == (1300.0, False)
+
+
+def test_of_many_sas_only_those_that_moved_are_less_idle() -> None:
+    watch = SaWatch()
+    look(watch, 0, ike(1, "site"), carrying(2, 0), carrying(3, 0, "other"))
+    times = look(watch, 5, ike(1, "site"), carrying(2, 84), carrying(3, 0, "other"))
+    assert (times.idle[SITE].boot, times.idle["other", ()].boot) == (1005.0, 1000.0)
+    assert look(watch, 9, ike(1, "site"), carrying(2, 84), carrying(3, 0, "other")).sas is times.sas
+
+
+def test_an_sa_that_another_connection_has_now_counts_for_that_one_alone() -> None:
+    watch = SaWatch()
+    look(watch, 0, carrying(2, 0))
+    times = look(watch, 5, carrying(2, 0, "other"))
+    assert set(times.idle) == {("other", ())}
+
+
+def test_where_nothing_moves_nothing_is_compared_again() -> None:
+    watch = SaWatch()
+    before = look(watch, 0, ike(1, "site"), carrying(2, 84))
+    after = look(watch, 5, ike(1, "site"), carrying(2, 84))
+    assert (after.sas, after.idle) == (before.sas, before.idle)
+    assert after.idle is before.idle
+    assert after.answered == 1005.0

@@ -346,7 +346,7 @@ def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     """
     if s.newest:
         return False
-    line = s.text.partition("\n")[0].rstrip()
+    line = s.text.rstrip()
     if not s.extra and (line.endswith(";") or "idle" in line):
         return True
     return _has_newer(s, all_)

@@ -85,7 +85,7 @@ def _counters(
         return Extent.WHOLE
     children = [s for s in states if s.kind is SaKind.CHILD and s.established]
     # Only the line's presence is checked: parsing it would take as long as all the rest.
-    counted = sum("\n" in s.text or s.serial in answer.traffic for s in children)
+    counted = sum(bool(s.sa_text) or s.serial in answer.traffic for s in children)
     if of_states is Extent.WHOLE and counted == len(children):
         return Extent.WHOLE
     return Extent.PARTIAL if counted or answer.traffic else Extent.ABSENT

@@ -149,9 +149,9 @@ class Reader:
             answer.states.append(state)
             answer.numbers.append(number)
             number += 1
-            if "\n" in state.text:
+            if state.sa_text:
                 number += 1
-                if answer.tainted is None and states.USERNAME in state.text:
+                if answer.tainted is None and states.USERNAME in state.sa_text:
                     answer.tainted = len(answer.states)
 
     def _without_states(self, answer: PartialReport, early: list[tuple[int, str]]) -> PartialReport:
@@ -234,7 +234,7 @@ class Reader:
         It does so in every release, and never follows a user name, which only Child SAs have.
         """
         last = answer.states[-1] if answer.states else None
-        return last is None or (last.serial == wish.serial and states.USERNAME not in last.text)
+        return last is None or (last.serial == wish.serial and not states.names_user(last))
 
     def _spis(self, line: str, answer: PartialReport) -> bool:
         """Add a line with SPIs and counters to its SA. Return False if it doesn't follow that.
@@ -244,7 +244,7 @@ class Reader:
         if not answer.states:
             return False
         last = answer.states[-1]
-        if "\n" in last.text or not line.startswith(f'#{last.serial}: "'):
+        if last.sa_text or not line.startswith(f'#{last.serial}: "'):
             return False
         states.add_sa(last, line)
         if answer.tainted is None and states.USERNAME in line:

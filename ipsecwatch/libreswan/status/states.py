@@ -107,11 +107,10 @@ class _StateLine(SaState):
 
     def __getattr__(self, name: str) -> object:
         """Parse ``timers`` or ``sa`` at its first use, set the field, and return its value."""
-        tail, _, sa = self.text.partition("\n")
         if name == "timers":
-            self.timers = _timers(tail)
+            self.timers = _timers(self.text)
         elif name == "sa":
-            self.sa = read_sa(sa) if sa else None
+            self.sa = read_sa(self.sa_text) if self.sa_text else None
         else:
             raise AttributeError(name)
         return getattr(self, name)
@@ -196,7 +195,7 @@ def usual(text: str, at: int) -> tuple[SaState, int] | None:
         int(serial), name, instance(numbers) if numbers else (), story, kind, role, stage, version,
         state_name, remote, int(port), "tcp" if tcp else "udp", ours, theirs,
         newest is not None, eroute_owner is not None, int(parent) if parent else None, guessed, (),
-        tail if sa is None else f"{tail}\n{sa}",
+        tail, sa or "",
     )  # fmt: skip
     return state, m.end()
 
@@ -222,8 +221,13 @@ def marks(tail: str) -> Marks:
 
 
 def add_sa(state: SaState, line: str) -> None:
-    """Add a line with SPIs and counters to the text of its SA."""
-    state.text = f"{state.text}\n{line}"
+    """Add the line with SPIs and counters to its SA."""
+    state.sa_text = line
+
+
+def names_user(state: SaState) -> bool:
+    """Return whether an SA's lines have a user name, behind which any text may follow."""
+    return USERNAME in state.sa_text or USERNAME in state.text
 
 
 def _timers(tail: str) -> tuple[Timer, ...]:
@@ -250,7 +254,7 @@ def remarks(s: SaState) -> dict[str, bool | int | str | None]:
     and ``dpd_out`` the numbers of the last messages, ``busy`` is pluto's word for what the SA waits
     for. ``import`` says who began the SA (up to 3.25). None: not printed.
     """
-    words = [field.strip() for field in s.text.partition("\n")[0].split(";")]
+    words = [field.strip() for field in s.text.split(";")]
     dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)
     live = next(filter(None, map(_LAST_LIVE.fullmatch, words)), None)
     began = next((w for w in words if w.startswith("import:")), None)

@@ -119,7 +119,7 @@ def printed(texts: list[str]) -> dict[str, set[str]]:
         found["routing"] |= {c.routing for c in report.connections if c.routing}
         found["timer"] |= {e.name for s in report.states for e in s.timers}
         found["shunt"] |= {word for x in report.shunts for word in (x.action, x.why)}
-        tails = [s.text.split("\n")[0] for s in report.states]
+        tails = [s.text for s in report.states]
         found["mark"] |= {m for t in tails for m in MARK.findall(t)}
     return found
 
