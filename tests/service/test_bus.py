@@ -145,7 +145,7 @@ async def test_a_bus_without_our_policy_is_refused_and_told_why(
 ) -> None:
     with PrivateBus(system=True, policies=()) as bare:
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bare.address)
-        with pytest.raises(RefusedError, match="doesn't let us be org") as caught:
+        with pytest.raises(RefusedError, match="refuses the name org") as caught:
             await Bus("run", lambda: asyncio.sleep(0)).start(Publication())
     assert "org.ipsecwatch1.conf" in caught.value.hint
 

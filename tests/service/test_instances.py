@@ -134,7 +134,7 @@ async def test_under_a_policy_of_an_older_version_the_service_is_there_all_the_s
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", made.address)
         async with serving("run-1", "", str(tmp_path / "pluto.ctl")) as service:
             assert service.bus.connected
-        with pytest.raises(RefusedError, match=r"doesn't let us be org\.ipsecwatch1\.acme"):
+        with pytest.raises(RefusedError, match=r"refuses the name org\.ipsecwatch1\.acme"):
             await Bus("run-2", lambda: asyncio.sleep(0), "acme").start(Publication())
 
 
