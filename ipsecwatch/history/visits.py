@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Visit:
-    """One client's connection, for as long as its tunnel was up or partly up."""
+    """One stay of a client: from when its tunnel was up, or partly up, until it no longer was."""
 
     user: str
     """The user name, else the peer's authenticated identity; escaped when it was written."""

@@ -255,7 +255,7 @@ class LogEvidence:
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:
-        """Return as plain values what a restarted service needs of this."""
+        """Return as plain values what a restarted service needs of the evidence."""
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:

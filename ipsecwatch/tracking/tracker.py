@@ -118,7 +118,7 @@ class Tracker:
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
-        """Return as plain values what a restarted service needs of this."""
+        """Return as plain values what a restarted service needs of the tracker."""
         return records.dump(self._records) | {"log": self._log.dump()}
 
     def restore(self, saved: object) -> None:

@@ -56,12 +56,12 @@ def _headed(heading: str, parts: Iterable[str]) -> str:
 
 
 def paragraph(text: str) -> str:
-    """Return a paragraph. Words in double backquotes become bold, line ends become blanks."""
+    """Return a paragraph. Words in backquotes become bold, line ends become blanks."""
     return f".PP\n{inline(text)}"
 
 
 def inline(text: str) -> str:
-    """Return running text, one sentence a line. Words in double backquotes become bold."""
+    """Return running text, one sentence a line. Words in backquotes become bold."""
     flat = " ".join(text.split())
     return "\n".join(_bold(line) for line in re.split(r"(?<=[.:;]) (?=[A-Z(])", flat))
 

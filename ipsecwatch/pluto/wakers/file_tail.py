@@ -38,7 +38,7 @@ class FileTail:
         """Open the file. Raise OSError, UntrustedError.
 
         Reading starts with the first line whose stamp is at or after ``since`` (wall clock), or at
-        the end if no line has a stamp; with the first line of the file if ``since`` is None.
+        the end if there is none; with the first line of the file if ``since`` is None.
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
