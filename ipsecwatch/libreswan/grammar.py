@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 PREFIX: Final = r"(?:\d{3} )?"
-"""What stands in front of a line: whack prints it up to 4.15, pluto's socket in every release."""
+"""The prefix of a line: whack prints it up to 4.15, pluto's socket in every release."""
 
 NUMBER: Final = r"\d{1,10}"
 """A serial without its mark (``#12`` of an SA, ``$12`` of a connection), or an instance's number.

@@ -79,7 +79,7 @@ class LossKind(Enum):
     ANY = auto()
     """All that the line names (``Subject``)."""
     UNEXPLAINED = auto()
-    """The SA that the line names, without a cause: the line before may tell one."""
+    """The SA that the line names, without a cause: the line before may have one."""
     AMBIGUOUS = auto()
     """All that the connection has; the words are the same for several causes."""
 
@@ -228,7 +228,7 @@ _LATE: Final = (
     r"(?:\d+ second timeout exceeded after \d+ retransmits?"
     r"|max number of retransmissions \(\d+\) reached after [\d.]+ seconds)"
 )
-"""How a request that nobody answered is given up, from 3.23 on."""
+"""The words with which pluto gives up an unanswered request, from 3.23 on."""
 _GIVEN_UP: Final = r"max number of retransmissions \(\d+\) reached"  # to 3.22
 
 _ATTEMPT: Final = Finding(LogEvent.ATTEMPT, began=_WE)

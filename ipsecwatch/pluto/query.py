@@ -100,7 +100,7 @@ class Answer:
     """Of these, the seconds before the first byte: pluto was busy with something else."""
     via: Via
     pid: int | None = None
-    """pluto's process id, where the kernel told it (socket)."""
+    """pluto's process id, if the kernel reported it (only over the socket)."""
     exit: int | None = None
     """whack's. Up to 3.23 it isn't 0 after good answers either."""
     stderr: str = ""

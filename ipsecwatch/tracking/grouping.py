@@ -22,7 +22,7 @@ ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual")
 """How a peer that isn't one host is printed; a name that doesn't resolve is one."""
 
 SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
-"""A connection that leftsubnets= or rightsubnets= made: what stands in front is the conn's name."""
+"""The name of a connection that leftsubnets= or rightsubnets= made; its group is the conn's."""
 
 
 class GroupKind(Enum):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.records import TunnelRecord, Why
 
 LOG_LATE: Final = 3.0
-"""Seconds by which a log line may come after the poll that shows what it tells."""
+"""Seconds by which a log line may come after the poll that shows the same."""
 
 
 @dataclass(frozen=True, slots=True)

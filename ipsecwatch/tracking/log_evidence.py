@@ -47,8 +47,8 @@ SPENT_AFTER: Final = 2.0
 """Seconds after which a report that still shows an SA proves that what ends others at once (an
 interface that goes, a dead peer of another connection) hasn't ended this one."""
 CUT_FOR: Final = 30.0
-"""Seconds for which the log counts as cut after journald has told that it dropped lines: it tells
-of an interval (30 s as delivered) when that is over, and the next one may be like it."""
+"""Seconds for which the log counts as cut after journald reported that it dropped lines: it reports
+that at the end of an interval (30 s by default), and may drop lines in the next one, too."""
 TIMER_SLACK: Final = 2.0
 """Seconds between the end of a lifetime and the line about it; timers are printed in seconds."""
 
@@ -74,18 +74,18 @@ class LogEvidence:
         """Names of hosts that didn't resolve, where no connection was named, and the lines."""
         self._stopped_at = float("-inf")
         self._started_at = float("-inf")
-        """When the log last told that pluto stops, and that it starts, on the wall clock."""
+        """When pluto's last stop, and its last start, were logged, on the wall clock."""
         self._alive_at = float("-inf")
         """When another pluto than the last one was first seen to answer."""
         self._report: Report | None = None
         """The last one that was compared."""
         self._hosts: dict[str, list[Hosts]] | None = None
-        """Of each connection of that report; None: nobody has asked."""
+        """The hosts of each connection in that report, by name; None: not needed yet."""
         self._last_at = float("-inf")
         self.order = 0
         """How many lines have been read: the order of the last one."""
         self._cut: tuple[float, int] = float("-inf"), 0
-        """When it was last told that lines were dropped (wall clock), and the order then."""
+        """When dropped lines were last reported (wall clock), and the order at that time."""
 
     # --- what lines say -------------------------------------------------------------------
 

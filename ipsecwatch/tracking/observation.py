@@ -44,7 +44,7 @@ class Observation:
     parents: frozenset[int]
     """Serials of the IKE SAs above them."""
     missing: tuple[Part, ...] = ()
-    """Parts of the answer that aren't there, and would tell its state, or more of it."""
+    """Parts that the answer lacks, and that are needed to know the state, or all of it."""
 
     @property
     def counts(self) -> bool:
@@ -162,10 +162,10 @@ class _Child(Enum):
 
     UP = auto()
     UNCLEAR = auto()
-    """Whether it has a Child SA can't be told."""
+    """It isn't known whether it has a Child SA."""
     TRIED = auto()
     WISH_UNCLEAR = auto()
-    """It is not up, and whether it is wanted up can't be told."""
+    """It is not up, and it isn't known whether it is wanted up."""
     IDLE = auto()
 
 
@@ -250,7 +250,7 @@ _NOT_UP: Final = frozenset(
         "routed-never-negotiate",
     }
 )  # fmt: skip
-"""Routing words of a connection that has none (others tell nothing)."""
+"""Routing words of a connection that has no Child SA (all others leave it open)."""
 
 
 _NEGOTIATING: Final = frozenset(

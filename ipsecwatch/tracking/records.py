@@ -83,11 +83,11 @@ class Records:
 MAX_TIME: Final = 2.0**33
 """Seconds on either clock: until the year 2242."""
 MAX_COUNT: Final = 1 << 31
-"""Half of what D-Bus's u holds: what is kept is counted further."""
+"""Half of the range of D-Bus's type u: these numbers are counted on after they were restored."""
 MAX_SERIAL: Final = 10**10 - 1
 """pluto's serials and instances have ten digits at most, and are read so from its status."""
 MAX_LINES: Final = 1 << 53
-"""Lines of a log: what JSON's numbers hold."""
+"""Lines of a log: the range in which JSON's numbers are exact."""
 MAX_PID: Final = (1 << 31) - 1
 MAX_TEXT: Final = 4096
 """Characters of a text of pluto's, which prints no line longer than 1,024."""
@@ -97,7 +97,7 @@ _COUNT: Final = whole(0, MAX_COUNT)
 _SERIAL: Final = whole(0, MAX_SERIAL)
 _SERIALS: Final = each(_SERIAL)
 _AS_PRINTED: Final = text(MAX_TEXT, raw=True)
-"""A text as pluto printed or logged it: whoever shows it cleans it first."""
+"""A text as pluto printed or logged it, which has to be cleaned before it is shown."""
 _STATE: Final = one_of(TunnelState)
 _REASON: Final = one_of(Reason)
 

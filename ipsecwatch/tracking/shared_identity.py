@@ -43,7 +43,7 @@ class SharedIdentities:
     def __init__(self) -> None:
         self._pairs: OrderedDict[tuple[str, frozenset[str]], _Pair] = OrderedDict()
         self._recent: OrderedDict[str, float] = OrderedDict()
-        """Instances that were replaced, and when that was told."""
+        """Instances that were replaced, and when that was reported."""
 
     def note(self, r: Replacement) -> SharedIdentity | None:
         """Record a replacement. Return the shared identity that it shows, if it is to be reported.

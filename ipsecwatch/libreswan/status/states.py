@@ -296,10 +296,10 @@ def pending(line: str) -> Pending | None:
 # --- SPIs and counters ----------------------------------------------------------------------
 
 TRAFFIC: Final = " Traffic:"
-"""What stands between the SPIs of an SA and its counters."""
+"""The text between the SPIs of an SA and its counters."""
 
 USERNAME: Final = " username="
-"""What stands between an SA's counters and the name that its peer gave."""
+"""The text between an SA's counters and the user name that its peer gave."""
 
 
 def read_sa(line: str) -> SaLine:
