@@ -94,10 +94,10 @@ async def request_name(connection: BusConnection, name: str) -> bool:
     return reply.body == [_PRIMARY_OWNER]
 
 
-async def wait_for_name(connection: BusConnection, name: str) -> None:
-    """Queue for a name, and return at once. Raise BusError.
+async def queue_for_name(connection: BusConnection, name: str) -> None:
+    """Queue for a name, and return once the bus has replied. Raise BusError.
 
-    The bus gives us the name, with a signal, as soon as its owner releases it.
+    The bus gives us the name later, when its owner releases it.
     """
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 

@@ -20,10 +20,10 @@ from ipsecwatch.dbus.names import (
     bus_name,
     instance_of,
     owner_of_name,
+    queue_for_name,
     release_name,
     request_name,
     socket_name,
-    wait_for_name,
 )
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service.incoming import LeftBehind, is_dbus_broker, overrun
@@ -292,7 +292,7 @@ class Bus:
         self._set_callbacks(spare)
         self._methods.use(spare, connection)
         for name in self._names:
-            await wait_for_name(spare, name)
+            await queue_for_name(spare, name)
         self._waiting = True
         while (owner := await owner_of_name(spare, self._name)) != connection.unique_name:
             if owner not in self._left.names:  # else the bus is still passing it on

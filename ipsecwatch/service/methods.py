@@ -91,7 +91,8 @@ class Methods:
     def judge(self, header: Header) -> Handling:
         """Return what to do with an incoming message, by its header alone.
 
-        Calls that will get no answer are skipped, bodies that are too large are removed.
+        Calls that will get no answer, and signals that the bus itself didn't send, are skipped.
+        Bodies that are too large are removed.
         """
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
