@@ -123,7 +123,7 @@ def told(text: str) -> str:
 def test_who_is_there_isn_t_known_of_a_template_alone() -> None:
     text = listed("road warriors")
     template = "".join(f"{x}\n" for x in text.split("\n") if '"rw":' in x)
-    assert "the text doesn't show whether somebody has" in told(template)
+    assert "the text doesn't show whether a peer is connected" in told(template)
 
 
 def test_that_there_is_no_child_is_not_told_of_a_part() -> None:
