@@ -159,7 +159,7 @@ async def test_another_user_than_root_is_believed_in_a_folder_of_his_own_alone(
                 e = await refusal(pluto_client)
             assert str(e) == f"not root but user {NOBODY} listens on {path}"
             assert (e.trouble, e.pluto) == (Trouble.UNREACHABLE, PlutoState.UNREACHABLE)
-            assert "made that socket" in e.hint
+            assert "created that socket" in e.hint
             os.chown(name, NOBODY, NOBODY)
             assert (await pluto_client.ask()).text.endswith("000 Bare Shunt list:\n000  \n")
             # At the usual place there is root's pluto, or none.
@@ -304,7 +304,7 @@ async def test_a_full_queue_is_waited_for_without_blocking(path: Path) -> None:
                 other.connect(str(path))
             e = await refusal(PlutoClient(str(path), timeout=SHORT))
             assert e.trouble is Trouble.UNREACHABLE
-            assert "others" in str(e)
+            assert "other programs" in str(e)
             for other in others:
                 other.close()
 

@@ -202,7 +202,7 @@ async def test_a_named_tunnel_is_shown_live_with_all_that_is_known_of_it(
             await terminal.until(lambda: "● rome" in terminal.picture)
             terminal.resize(30, 10)
             await terminal.until(lambda: terminal.rows[-1].startswith("1-6 of"))
-            assert terminal.rows[-2].startswith("pluto's log isn't heard")
+            assert terminal.rows[-2].startswith("pluto's log isn't available")
             terminal.press("G")
             await terminal.until(lambda: terminal.rows[-3].strip() == "→ up")
             assert terminal.wrapped == 0
