@@ -202,7 +202,7 @@ def test_the_end_of_pluto_names_what_went_with_it() -> None:
     told = stopped([news(Kind.DOWN, "site"), news(Kind.DOWN, "office")])
     assert told.title == "The VPN service has stopped"
     assert "\nDown because of this: site, office.\n" in told.body
-    assert "Down with it" not in stopped([]).body
+    assert "Down because of this" not in stopped([]).body
 
 
 def test_a_long_name_is_cut_in_its_middle_and_told_in_full_below() -> None:

@@ -341,7 +341,7 @@ async def test_a_second_agent_leaves_it_to_the_first(tmp_path: Path) -> None:
             second.script.say(story.look(site="down"))
             assert await second.result() == 0
             assert second.lines == [
-                "ipsecwatch: another agent runs in this session; leaving it to that one"
+                "ipsecwatch: another agent already runs in this session, so this one ends"
             ]
         assert server.titles() == ["VPN site can't connect"]
 
