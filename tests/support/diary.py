@@ -92,7 +92,7 @@ class Diary:
         self.ends[self.boot] = self.stamp(at)
 
     def reboot(self, boot: str, off: float) -> None:
-        """Let the machine boot again, ``off`` seconds after the boot before; ``boot`` is its id."""
+        """Begin the boot ``boot``, its identifier, ``off`` seconds after the boot before."""
         self.boot, self.up = boot, self.up + off
 
     def look(self, at: float, running: str) -> None:

@@ -98,13 +98,13 @@ class Audience:
         """The highest number of notifications that were on the screen at once."""
 
     def hears(self, at: float, *events: Event | MachineEvent) -> None:
-        """Let time pass until ``at``, and pass these events to the policy then."""
+        """Advance the clock to ``at``, and pass these events to the policy then."""
         self.waits(at)
         for event in events:
             self.policy.record(event, at)
 
     def waits(self, until: float) -> None:
-        """Let time pass until ``until``; update the screen whenever the policy wants that."""
+        """Advance the clock to ``until``; update the screen whenever the policy wants that."""
         while (due := self.policy.due) is not None and due <= until:
             self.now = max(self.now, due)
             self._show(self.policy.wanted(self.now))
@@ -126,7 +126,7 @@ class Audience:
                 self.log.append((at, f"={notification.title}"))
 
     def closes(self, at: float, title: str) -> None:
-        """Let time pass until ``at``, and close the notification with this title as its user."""
+        """Advance the clock to ``at``, and close the notification with this title as its user."""
         self.waits(at)
         (key,) = [k for k, n in self.screen.items() if n.title == title]
         self.policy.close(key)
@@ -158,17 +158,17 @@ class Audience:
                     self.policy.close(key)
 
     def titles(self, at: float) -> list[str]:
-        """Let time pass until ``at``; return the titles on the screen."""
+        """Advance the clock to ``at``; return the titles on the screen."""
         self.waits(at)
         return [n.title for n in self.screen.values()]
 
     def told(self, until: float = 1000.0) -> list[tuple[float, str]]:
-        """Let time pass until ``until``; return when each notification came, with its title."""
+        """Advance the clock to ``until``; return when each notification came, with its title."""
         self.waits(until)
         return [(at, what) for at, what in self.log if what[0] not in "-="]
 
     def body(self, at: float) -> str:
-        """Let time pass until ``at``; return the text of the only notification on the screen."""
+        """Advance the clock to ``at``; return the text of the only notification on the screen."""
         self.waits(at)
         (notification,) = self.screen.values()
         return notification.body

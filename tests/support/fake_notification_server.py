@@ -142,7 +142,7 @@ class Server:
         self._gone(number, reason)
 
     def time_passes(self) -> None:
-        """Let the timeouts of all notifications pass: those with one, or the default one, go."""
+        """Remove all notifications that have a timeout, or the default one, as when it is over."""
         for n in list(self.notifications.values()):
             if n.timeout > 0 or (n.timeout < 0 and self.model.forgets_after):
                 self._gone(n.id, EXPIRED)
@@ -160,7 +160,7 @@ class Server:
         self.connection.signal(PATH, NAME, "ActionInvoked", "us", [number, action])
 
     def expire(self, number: int) -> None:
-        """Let the timeout of one notification pass."""
+        """Remove one notification, as when its timeout is over."""
         self._gone(number, EXPIRED)
 
     def says_closed(self, number: int, reason: int) -> None:

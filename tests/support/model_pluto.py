@@ -146,7 +146,7 @@ class ModelPluto:
             self._say(c, "initiating IKEv2 connection to {peer} using UDP")
 
     def answer(self, c: Conn, *, child_too: bool) -> None:
-        """Let the peer answer: there is an IKE SA then, and with ``child_too`` a Child SA."""
+        """Set up an IKE SA, and with ``child_too`` a Child SA, as when the peer answers."""
         if c.doomed is not None:
             return
         if not c.ikes:
@@ -185,7 +185,7 @@ class ModelPluto:
                 sa.line = replace(sa.line, parent_serial=serial)
 
     def take_down(self, c: Conn, *, all_of_it: bool) -> None:
-        """Take a connection down, as an operator does. Up to 4.15 that is done at once.
+        """Bring a connection down, as an operator does. Up to 4.15 that is done at once.
 
         ``all_of_it``: also its IKE SA.
         """
@@ -218,7 +218,7 @@ class ModelPluto:
             self._say(c, text, serial=child)
 
     def lose_peer(self, c: Conn) -> None:
-        """Let pluto find the peer dead; up to 4.15 it may restart all with the same ends then."""
+        """End SAs, as when a peer is dead; up to 4.15 that may restart all with the same ends."""
         if not c.ikes:
             c.larval = []
             return
@@ -242,7 +242,7 @@ class ModelPluto:
                     self._lost(other, "peer-dead", ours=True)
 
     def lose_to_peer(self, c: Conn) -> None:
-        """Let the peer delete a connection's SAs."""
+        """End a connection's SAs, as when the peer deletes them."""
         if not c.ikes:
             return
         for sa in c.children:
@@ -268,7 +268,7 @@ class ModelPluto:
                 self._lost(c, "unreachable", ours=True)
 
     def pass_time(self, now: float) -> None:
-        """Let time pass until ``now``: lifetimes end, and so do Deletes that nobody answered."""
+        """Advance the clock to ``now``: lifetimes end, and so do Deletes that nobody answered."""
         for c in [d for conns in self.tunnels.values() for d in conns]:
             for sa in [s for s in c.children if s.expires is not None and s.expires <= now]:
                 self._expire(c, sa)
@@ -280,7 +280,7 @@ class ModelPluto:
         self.now = max(self.now, now)
 
     def _expire(self, c: Conn, sa: Sa) -> None:
-        """Let the lifetime of one Child SA end."""
+        """End one Child SA, as when its lifetime is over."""
         if len(c.children) > 1:  # it was rekeyed
             c.children.remove(sa)
             return
@@ -329,7 +329,7 @@ class ModelPluto:
     # --- clients ----------------------------------------------------------------------------
 
     def come(self, identity: str, address: str) -> None:
-        """Let a client connect; its instances from other addresses are replaced."""
+        """Add a client that connects; its instances from other addresses are replaced."""
         known = [c for c in self.clients.values() if c.identity == identity]
         if any(c.address == address for c in known):
             return
@@ -358,12 +358,12 @@ class ModelPluto:
             self._log(f"{gone.head}: {with_peer}")
 
     def leave(self, client: Client) -> None:
-        """Let a client delete its SAs."""
+        """Remove a client that deletes its SAs."""
         self._because(client.name, "peer-deleted")
         self._leave(client, "aged 9s and NOT sending notification")
 
     def throw_out(self, client: Client) -> None:
-        """Take a client's instance down, as an operator does."""
+        """Bring a client's instance down, as an operator does."""
         self._because(client.name, "operator")
         if self.old:
             self._log(f"{client.head}: terminating SAs using this connection")
@@ -380,7 +380,7 @@ class ModelPluto:
         del self.clients[client.name]
 
     def restart(self, *, autostart: bool) -> None:
-        """Let pluto restart without SAs. ``autostart``: it tries wanted connections again."""
+        """Restart pluto, without SAs. ``autostart``: it tries wanted connections again."""
         self.life += 1
         self._serial = self._instances = 0
         for name in self.names:

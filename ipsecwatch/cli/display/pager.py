@@ -34,7 +34,7 @@ def _overflows(lines: Sequence[str]) -> bool:
 
 
 def _command() -> list[str] | None:
-    """Return the pager's command line; None where none is installed, or the user wants none."""
+    """Return the pager's command line; None: there is none, or the terminal or user allows none."""
     if os.environ.get("TERM", "dumb") == "dumb":
         return None
     import shutil  # imports all archivers, too
