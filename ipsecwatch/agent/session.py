@@ -57,12 +57,12 @@ STARTED: Final = 5.0
 """Seconds after which the memory that only the start needed is returned to the kernel."""
 
 
-async def _tell_routes(tell: Callable[[MachineEvent], object]) -> None:
+async def _report_routes(tell: Callable[[MachineEvent], object]) -> None:
     """Call ``tell`` with a Network event now and at each change, for ever."""
     await watch_routes(lambda online: tell(Network(online)))
 
 
-WATCHES: Final = (watch_system, _tell_routes)
+WATCHES: Final = (watch_system, _report_routes)
 """The functions that report events of the machine, each for ever."""
 _MUTES: Final = {
     Button.MUTE_HOUR: Until.HOUR,

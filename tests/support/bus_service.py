@@ -110,9 +110,9 @@ class Caller:
     def __init__(self, connection: BusConnection) -> None:
         self.connection = connection
         self.heard: list[Signal] = []
-        connection.on_signal = self._hear
+        connection.on_signal = self._on_signal
 
-    def _hear(self, signal: Signal) -> None:
+    def _on_signal(self, signal: Signal) -> None:
         if signal.sender != "org.freedesktop.DBus":
             self.heard.append(signal)
 

@@ -180,7 +180,7 @@ async def in_thread(work: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
-    def settle(call: Callable[[], None]) -> None:
+    def finish(call: Callable[[], None]) -> None:
         if not done.done():
             call()
 
@@ -189,9 +189,9 @@ async def in_thread(work: Callable[[], T]) -> T:
             result = work()
         except Exception as e:
             error = e
-            _later(loop, lambda: settle(lambda: done.set_exception(error)))
+            _later(loop, lambda: finish(lambda: done.set_exception(error)))
         else:
-            _later(loop, lambda: settle(lambda: done.set_result(result)))
+            _later(loop, lambda: finish(lambda: done.set_result(result)))
 
     threading.Thread(target=live, daemon=True).start()
     return await done

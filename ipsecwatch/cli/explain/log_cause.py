@@ -74,46 +74,46 @@ def _special(text: str) -> ReasonText | None:
     return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
 
 
-def _told(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
+def _row(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
     """Return a row of _SPECIAL: a compiled pattern, and the sentence and advice for its lines."""
     return re.compile(pattern), ReasonText(sentence, advice)
 
 
 _SPECIAL: Final = (
-    _told(
+    _row(
         r"(?:[A-Z_0-9]{3,40}: )?[\w ()]{10,90}\.  Possible authentication failure",
         "The peer doesn't answer our proof of who we are: perhaps it refuses it, or the way "
         "is blocked.",
         "Read the log of the peer; compare leftid, rightid and the secret or "
         "certificate on both sides, and let UDP 4500 and fragments pass.",
     ),
-    _told(
+    _row(
         r"probable authentication failure \(mismatch of preshared secrets",
         "We could not read the peer's message: most often the two secrets differ.",
         "Compare the secret in ipsec.secrets on both sides, blanks and line ends included.",
     ),
-    _told(
+    _row(
         r"no \w{2,10} public key known for '|DNS: IPSECKEY not found",
         "We have no public key for the identity that the peer has.",
         "Compare rightid= with it, and give rightrsasigkey= or rightcert=, or the certificate "
         "of its authority.",
     ),
-    _told(
+    _row(
         r"[^'\"]{0,40}PPK",
         "The two sides do not agree on the post-quantum key (PPK).",
         "Compare ppk=, ppk-ids= and the PPKS lines in ipsec.secrets on both sides.",
     ),
-    _told(
+    _row(
         "(?:authentication failed: )?[Pp]eer attempted ",
         "The peer proves who it is in another way than we want.",
         "Compare authby= (leftauth=, rightauth=) on both sides.",
     ),
-    _told(
+    _row(
         r"policy dictates [\w ]{1,40}, but|local policy requires \w{1,20} Mode but peer",
         "One side wants tunnel mode, and the other transport mode.",
         "Compare type= on both sides.",
     ),
-    _told(
+    _row(
         "we require PFS but ",
         "We want perfect forward secrecy, and the peer doesn't offer it.",
         "Compare pfs= on both sides.",

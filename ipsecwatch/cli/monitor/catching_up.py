@@ -119,7 +119,7 @@ class KnownTunnels:
             known = was.last_state if was is not None else TunnelState.DOWN
             at = view.since if view.since_known and view.since else now
             yield Transition(
-                name, old, view.state, view.reason, at, self.serial, told_of(known, view.state),
+                name, old, view.state, view.reason, at, self.serial, signal_for(known, view.state),
                 self.run_id, caught_up=True,
             )  # fmt: skip
 
@@ -128,11 +128,11 @@ class KnownTunnels:
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
-            told_of(view.last_state, down.state), self.run_id, caught_up=True,
+            signal_for(view.last_state, down.state), self.run_id, caught_up=True,
         )  # fmt: skip
 
 
-def told_of(known: TunnelState, new: TunnelState) -> Told | None:
+def signal_for(known: TunnelState, new: TunnelState) -> Told | None:
     """Return the signal that the service sends when a tunnel gets the state ``new``, or None.
 
     ``known`` is the tunnel's last known state before.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.history.reading import Source
-from ipsecwatch.cli.monitor.catching_up import Transition, told_of
+from ipsecwatch.cli.monitor.catching_up import Transition, signal_for
 from ipsecwatch.history.entries import Entry, Kind
 from ipsecwatch.states import TunnelState
 
@@ -133,6 +133,6 @@ def _transition(entry: Entry, position: Position, known: TunnelState) -> Transit
         at=entry.stamp.wall,
         serial=position.serial,
         run_id=position.run_id,
-        told="stuck" if stays else told_of(known, entry.state),
+        told="stuck" if stays else signal_for(known, entry.state),
         caught_up=True,
     )

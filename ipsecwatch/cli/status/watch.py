@@ -165,7 +165,7 @@ class Picture:
             return list(rows)
         text = self.wanted.lower()
         fits = selection.matcher(text if selection.is_pattern(text) else f"*{text}*")
-        return [row for row in rows if any(map(fits, _told_in(row)))]
+        return [row for row in rows if any(map(fits, _filter_texts(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
         """Return the tunnels in sight; ``room`` is the number of rows on the screen.
@@ -304,7 +304,7 @@ class Picture:
         )
 
 
-def _told_in(row: Row) -> Iterator[str]:
+def _filter_texts(row: Row) -> Iterator[str]:
     """Yield the texts that a filter is compared with, in lower case."""
     for text in (row.shown, row.name, row.peer or "", row.state.value, row.reason.value):
         yield text.lower()

@@ -15,7 +15,7 @@ from ipsecwatch.pluto.wakers.log_file import LogFile
 from ipsecwatch.pluto.wakers.two_logs import TwoLogs
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
-from tests.support.heard_recording import recordings, told_of, truly_told_of
+from tests.support.log_replay import recordings, replay, replay_as_recorded
 from tests.support.loop_watch import descriptors
 from tests.support.waiting import until
 
@@ -462,7 +462,7 @@ async def test_a_recording_whose_lines_are_in_a_file_gives_the_same_reasons(
             write(path, begin + line.text)
             await log.catch_up(now)
 
-    told = await told_of(recorded, tracker, write_down)
+    told = await replay(recorded, tracker, write_down)
     log.close()
-    assert told == await truly_told_of(recorded)
+    assert told == await replay_as_recorded(recorded)
     assert told

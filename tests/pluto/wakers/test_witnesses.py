@@ -19,8 +19,8 @@ from ipsecwatch.pluto.wakers.witnesses import MAX_HELD, Witnesses, is_pluto, pid
 from ipsecwatch.report import LogLine
 from ipsecwatch.tracking.tracker import Tracker
 from tests.support import journald
-from tests.support.heard_recording import recordings, told_of, truly_told_of
 from tests.support.journald import PrivateJournald
+from tests.support.log_replay import recordings, replay, replay_as_recorded
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -189,8 +189,8 @@ async def test_a_recording_whose_lines_are_another_units_in_the_journal_gives_th
                 lines.clear()
 
             async with asyncio.timeout(60):
-                told = await told_of(recorded, tracker, log_them)
-    assert told == await truly_told_of(recorded)
+                told = await replay(recorded, tracker, log_them)
+    assert told == await replay_as_recorded(recorded)
     assert told
 
 

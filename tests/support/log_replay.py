@@ -26,7 +26,7 @@ def recordings(*releases: str) -> list[Path]:
 Told = list[tuple[object, ...]]
 
 
-async def told_of(
+async def replay(
     recorded: Path, tracker: Tracker, pass_on: Callable[[list[LogLine]], Awaitable[None]]
 ) -> Told:
     """Replay a recording through the tracker, and return its transitions.
@@ -49,7 +49,7 @@ async def told_of(
     return told
 
 
-async def truly_told_of(recorded: Path) -> Told:
+async def replay_as_recorded(recorded: Path) -> Told:
     """Replay a recording with each log line passed on as it was recorded; return transitions."""
     tracker = Tracker()
 
@@ -57,4 +57,4 @@ async def truly_told_of(recorded: Path) -> Told:
         for line in lines:
             tracker.hear(line)
 
-    return await told_of(recorded, tracker, hear)
+    return await replay(recorded, tracker, hear)
