@@ -121,6 +121,8 @@ PRIVATE = ("paula", "@east", "@west", "east", "road.example", "192.0.2.", "10.0.
            "eth0", "eth1", "site", "multi", "f4c8ab88", "7dd1715e", "*AQO", "*AwE",
            "west")  # fmt: skip
 
+NO_FORM = "redacted, it is no evidence any more. Is its form in recording/message_table.py?"
+
 
 @pytest.mark.parametrize("wording", WORDINGS)
 def test_nothing_private_of_a_wording_is_left_and_it_means_the_same(wording: str) -> None:
@@ -135,7 +137,7 @@ def test_nothing_private_of_a_wording_is_left_and_it_means_the_same(wording: str
     assert (redacted.base, redacted.serial) == ("conn1", plain.serial)
     for phase1 in (False, True):
         meant = log_lines.interpret(plain, phase1=phase1)
-        assert log_lines.interpret(redacted, phase1=phase1) == meant
+        assert log_lines.interpret(redacted, phase1=phase1) == meant, NO_FORM
 
 
 def test_pluto_s_words_stay_where_they_are_pluto_s_though_somebody_is_called_so() -> None:
@@ -147,7 +149,7 @@ def test_pluto_s_words_stay_where_they_are_pluto_s_though_somebody_is_called_so(
         said, hidden = log_lines.parse_line(line), log_lines.parse_line(redactor.line(line))
         assert said is not None
         assert hidden is not None
-        assert log_lines.interpret(hidden) == log_lines.interpret(said), wording
+        assert log_lines.interpret(hidden) == log_lines.interpret(said), f"{wording}: {NO_FORM}"
 
 
 @pytest.mark.parametrize("dialect", hostile_text.DIALECTS)

@@ -218,7 +218,8 @@ async def answers(machine: Machine) -> list[Finding]:
         return [
             bad(subject, text, "ipsec auto --add NAME, or write auto=add into /etc/ipsec.d/*.conf")
         ]
-    return [good(subject, terminal.count([terminal.Row.of_view(v) for v in seen.tunnels.values()]))]
+    rows = [terminal.Row.of_view(view) for view in seen.tunnels.values()]
+    return [good(subject, terminal.count(rows) if rows else "no tunnels")]
 
 
 async def versions(machine: Machine) -> list[Finding]:

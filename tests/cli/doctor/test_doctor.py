@@ -114,6 +114,13 @@ async def test_each_fault_is_told_once_with_what_mends_it(places: Places) -> Non
         await service.publish([], last_poll=time.time())
         assert set(wrong(await doctor.examine(places))) == {"libreswan"}
 
+        service.tunnels = {}
+        await service.publish([], last_poll=time.time())
+        findings = await doctor.examine(places)
+        assert set(wrong(findings)) == {"libreswan"}
+        assert "no tunnels" in {f.text for f in findings if f.subject == "answers"}
+
+        service.tunnels = {"a": tunnel("a", TunnelState.UP)}
         service.pluto = PlutoState.RUNNING
         now = time.time()
         for faulty, subject, word in (
