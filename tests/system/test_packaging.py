@@ -121,7 +121,15 @@ def test_where_systemd_starts_the_agent_the_autostart_file_does_not() -> None:
 
 @pytest.mark.skipif(not shutil.which("appstreamcli"), reason="appstreamcli isn't installed")
 def test_the_metainfo_is_valid() -> None:
-    run("appstreamcli", "validate", "--no-net", "--explain", PACKAGING / METAINFO)
+    done = subprocess.run(
+        ["appstreamcli", "validate", "--no-net", PACKAGING / METAINFO],
+        capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"},
+    )  # fmt: skip
+    assert "Validation" in done.stdout, done.stderr
+    # There is no homepage. AppStream 1.0 (Debian 13) warns of that; 0.16 (Debian 12) doesn't know
+    # it, and takes no --override of it.
+    faults = re.findall(r"^[EW]: .*", done.stdout, re.MULTILINE)
+    assert [fault for fault in faults if not fault.endswith(": url-homepage-missing")] == []
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze isn't installed")
