@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import argparse
 
 EXAMPLES: Final = (
-    ("ipsecwatch check-config", "the service's settings, and your agent's"),
+    ("ipsecwatch check-config", "the service's and your agent's"),
     ("ipsecwatch check-config --service new.toml", "a file, before you install it"),
 )
 

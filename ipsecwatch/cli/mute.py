@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch mute", "what is muted, and until when"),
-    ("ipsecwatch mute lab-7", "no notifications about lab-7 for an hour"),
-    ("ipsecwatch mute lab-7 --for ever", "until you undo it; login: until your next login"),
+    ("ipsecwatch mute lab-7", "no notifications for an hour"),
+    ("ipsecwatch mute lab-7 --for ever", "no notifications until --undo"),
     ("ipsecwatch mute --undo lab-7", "notifications about lab-7 again"),
 )
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 EXAMPLES: Final = (
     (
         "ipsecwatch wait office --for up --timeout 90",
-        "exit code 0: it is up; 1: it isn't, after 90 s",
+        "exit code 0: up; 1: not up in 90 s",
     ),
     ("ipsecwatch wait office --for up && rsync …", "a script that needs the tunnel"),
     ("ipsecwatch wait paris rome --for down --any", "until the first of them is lost"),

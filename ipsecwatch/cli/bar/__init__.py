@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import argparse
 
 EXAMPLES: Final = (
-    ("ipsecwatch bar", "a line of text, and a new one after each change"),
-    ("ipsecwatch bar --format waybar", "for waybar: JSON with text, class and tooltip"),
+    ("ipsecwatch bar", "a new line after each change"),
+    ("ipsecwatch bar --format waybar", "JSON for waybar, with a tooltip"),
     ("ipsecwatch bar --format polybar --quiet office", "one tunnel; nothing while it is well"),
-    ("ipsecwatch bar --format i3blocks --once", "for a bar that runs the command again and again"),
+    ("ipsecwatch bar --format i3blocks --once", "for a bar that runs this repeatedly"),
 )
 
 FRAME: Final = 0.1
@@ -51,7 +51,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--once",
         action="store_true",
-        help="print one line and exit: for a bar that runs this again and again",
+        help="print one line and exit: for a bar that runs this repeatedly",
     )
     add_instance(parser)
 

@@ -39,7 +39,7 @@ EXAMPLES: Final = (
     ("ipsecwatch check office 'branch-*'", "these must exist and be up"),
     (
         "ipsecwatch check -w 45: -c 40: 'branch-*'",
-        "CRITICAL with fewer than 40 up, WARNING with fewer than 45",
+        "at least 40 up, better 45",
     ),
 )
 
@@ -116,8 +116,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     parser.add_argument(
         "-w", "--warning", type=_threshold, metavar="RANGE",
-        help="WARNING if the number of tunnels that are up is outside of this range; their other "
-        "states don't count then. 10: means: fewer than 10",
+        help="WARNING if the number of tunnels that are up is outside of this range (10: is 10 or "
+        "more); their other states don't count then",
     )  # fmt: skip
     parser.add_argument(
         "-c", "--critical", type=_threshold, metavar="RANGE", help="the same for CRITICAL"

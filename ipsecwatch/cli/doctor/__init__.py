@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Check = Callable[[Machine], Coroutine[Any, Any, list[Finding]]]
 
 EXAMPLES: Final = (
-    ("ipsecwatch doctor", "check everything, and name the commands that repair it"),
+    ("ipsecwatch doctor", "check everything; name the repairs"),
     ("sudo ipsecwatch doctor", "also check what only root can see"),
 )
 

@@ -21,7 +21,7 @@ EXAMPLES: Final = (
     ("journalctl -u ipsec | ipsecwatch explain", "pluto's log"),
     ("ipsecwatch explain ticket.txt", "a text that somebody sent you"),
     ("ipsecwatch explain NO_PROPOSAL_CHOSEN", "a word that pluto prints"),
-    ("ipsecwatch explain office", "the present state of a tunnel, and what to do"),
+    ("ipsecwatch explain office", "a tunnel's state now, and what to do"),
 )
 
 

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = (
     ("ipsecwatch history", "all tunnels during the last day"),
-    ("ipsecwatch history office --since -7d", "what happened to one tunnel in a week"),
-    ("ipsecwatch history --users --since yesterday", "which peers connected and disconnected"),
+    ("ipsecwatch history office --since -7d", "one tunnel in the last week"),
+    ("ipsecwatch history --users --since yesterday", "who connected and disconnected"),
 )
 
 DAY: Final = 86400.0

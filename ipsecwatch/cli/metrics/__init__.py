@@ -39,7 +39,7 @@ EXAMPLES: Final = (
     ("ipsecwatch metrics", "OpenMetrics text"),
     (
         "ipsecwatch metrics --output /var/lib/prometheus/node-exporter/ipsecwatch.prom",
-        "for node_exporter's textfile collector",
+        "for node_exporter's textfiles",
     ),
 )
 

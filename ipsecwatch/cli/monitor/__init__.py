@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 EXAMPLES: Final = (
     ("ipsecwatch monitor", "all tunnels, until Ctrl-C"),
     ("ipsecwatch monitor office 'branch-*'", "only some tunnels"),
-    ("ipsecwatch monitor --json", "for programs: one JSON object on each line"),
+    ("ipsecwatch monitor --json", "for programs: JSON"),
     (
         "ipsecwatch monitor --exec /usr/local/bin/on-change",
-        "run a program when a tunnel comes up, goes down or gets stuck",
+        "run a program at up, down and stuck",
     ),
 )
 

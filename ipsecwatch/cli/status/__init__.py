@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 EXAMPLES: Final = (
-    ("ipsecwatch status", "all tunnels, those with problems first"),
+    ("ipsecwatch status", "all tunnels, problems first"),
     ("ipsecwatch status office", "all details of one tunnel"),
     ("ipsecwatch status 'gw-*' --state stuck,down", "only some tunnels"),
     ("ipsecwatch status --watch", "updated live; ? lists the keys"),
     ("ipsecwatch status --names --state stuck", "only names, for scripts"),
     (
         "ipsec whack --status | ipsecwatch status --file -",
-        "libreswan's present status, without the service",
+        "without the service",
     ),
 )
 
