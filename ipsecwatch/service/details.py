@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipsecwatch.report import Connection, SaState, Topology
-    from ipsecwatch.service.recent_transitions import Numbered
+    from ipsecwatch.service.recent_transitions import RecentTransition
     from ipsecwatch.tracking.sa_times import Since
-    from ipsecwatch.tunnel import Transition, Tunnel
+    from ipsecwatch.tunnel import Tunnel
 
 Typed = tuple[str, object]
 """A D-Bus signature and a value of that type. In ``aa{sv}`` the values are Typed again."""
@@ -34,7 +34,7 @@ class Context:
     """What is known of a tunnel in addition to the last report."""
 
     sa_times: SaTimes = field(default_factory=SaTimes)
-    recent: Sequence[Numbered] = ()
+    recent: Sequence[RecentTransition] = ()
     """Its last transitions."""
     losses: int = 0
     """How often it went down in the last hour."""
@@ -59,7 +59,7 @@ def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
         AnsweredBoottime=_moment(times.answered) if times.answered else None,
         Children=("aa{sv}", [e for c in connections for e in _children(c)]),
         SAs=("aa{sv}", [_sa(s, times.sas.get(s.serial)) for s in tunnel.states]),
-        Transitions=("aa{sv}", [_transition(*t) for t in context.recent]),
+        Transitions=("aa{sv}", [_transition(t) for t in context.recent]),
     )
 
 
@@ -185,13 +185,13 @@ def _sa(state: SaState, since: Since | None) -> Entry:
     )
 
 
-def _transition(serial: int, transition: Transition) -> Entry:
+def _transition(transition: RecentTransition) -> Entry:
     """Return one transition, for the key Transitions."""
     return _known(
-        Serial=_number("t", serial),
+        Serial=_number("t", transition.serial),
         At=_moment(transition.at),
         Old=("s", str(transition.old or "down")),
-        New=("s", str(transition.becomes)),
+        New=("s", str(transition.new)),
         Reason=("s", str(transition.reason)),
     )
 

@@ -7,41 +7,51 @@ Pure: no clock. The journal has all transitions; only the last KEPT of each tunn
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from ipsecwatch.tunnel import Transition
+    from ipsecwatch.tunnel import Reason, Transition, TunnelState
 
 KEPT: Final = 10
 """Transitions of a tunnel that are kept."""
 LATELY: Final = 3600.0
 """Seconds for which a loss counts as a recent one."""
 
-Numbered = tuple[int, "Transition"]
-"""A transition with its serial."""
+
+class RecentTransition(NamedTuple):
+    """What is kept of a transition. The tunnel isn't: it holds all that pluto printed about it."""
+
+    serial: int
+    at: float
+    """Wall clock, seconds since the epoch."""
+    old: TunnelState | None
+    """None: the tunnel wasn't listed."""
+    new: TunnelState
+    reason: Reason
+    goes_down: bool
 
 
 class RecentTransitions:
     """Keeps the last KEPT transitions of each tunnel, by its name."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, deque[Numbered]] = {}
+        self._kept: dict[str, deque[RecentTransition]] = {}
 
-    def note(self, transitions: Iterable[Numbered], listed: Collection[str]) -> None:
+    def note(self, transitions: Iterable[tuple[int, Transition]], listed: Collection[str]) -> None:
         """Add transitions, and drop those of tunnels whose names aren't in ``listed``."""
-        for serial, transition in transitions:
-            kept = self._kept.setdefault(transition.tunnel.name, deque(maxlen=KEPT))
-            kept.append((serial, transition))
+        for serial, t in transitions:
+            kept = self._kept.setdefault(t.tunnel.name, deque(maxlen=KEPT))
+            kept.append(RecentTransition(serial, t.at, t.old, t.becomes, t.reason, t.goes_down))
         for name in [name for name in self._kept if name not in listed]:
             del self._kept[name]
 
-    def of(self, name: str) -> tuple[Numbered, ...]:
+    def of(self, name: str) -> tuple[RecentTransition, ...]:
         """Return the kept transitions of a tunnel, the newest last."""
         return tuple(self._kept.get(name, ()))
 
     def losses(self, name: str, now: float) -> int:
         """Return how often a tunnel went down in the last LATELY seconds; at most KEPT."""
         kept = self._kept.get(name, ())
-        return sum(t.goes_down and t.at > now - LATELY for _, t in kept)
+        return sum(t.goes_down and t.at > now - LATELY for t in kept)

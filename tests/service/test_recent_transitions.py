@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 
 from ipsecwatch.service.recent_transitions import KEPT, LATELY, RecentTransitions
@@ -14,7 +15,7 @@ def test_the_last_ones_are_kept_in_order() -> None:
     recent = RecentTransitions()
     for serial in range(KEPT + 3):
         recent.note([(serial, transition(DOWN, UP))], {"site"})
-    assert [serial for serial, _ in recent.of("site")] == list(range(3, KEPT + 3))
+    assert [t.serial for t in recent.of("site")] == list(range(3, KEPT + 3))
     assert recent.of("office") == ()
 
 
@@ -33,3 +34,13 @@ def test_losses_count_for_an_hour() -> None:
     assert recent.losses("site", loss.at + 10) == 2
     assert recent.losses("site", loss.at + LATELY + 10) == 1
     assert recent.losses("office", loss.at) == 0
+
+
+def test_of_a_tunnel_none_of_plutos_lines_is_kept() -> None:
+    """Else ten answers about each of thousands of tunnels would stay in memory."""
+    recent = RecentTransitions()
+    change = transition(DOWN, UP)
+    recent.note([(1, change)], {"site"})
+    (kept,) = recent.of("site")
+    assert change.tunnel not in gc.get_referents(kept)
+    assert (kept.serial, kept.at, kept.old, kept.new) == (1, change.at, DOWN, UP)
