@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from tests.support import side_by_side
 from tests.support.dbus_daemon import PrivateBus, missing
-from tests.support.packages import DEB_TOOLS, build
+from tests.support.packages import DEB_TOOLS, build, built
 from tests.support.paths import TOP
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Speak English, and write caches elsewhere where the checkout can't be written to."""
     os.environ["LANGUAGE"] = "en"  # what tests start speaks to nobody else
+    if worker := side_by_side.worker(config):
+        config.pluginmanager.register(worker)
     if os.access(TOP, os.W_OK):
         return
     caches = tempfile.mkdtemp(prefix="ipsecwatch-caches-")
@@ -40,9 +43,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def debs(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
     """Debian's packages, by name."""
-    return build(tmp_path_factory.mktemp("deb"), "deb", "*.deb", *DEB_TOOLS)
+    own = tmp_path_factory.getbasetemp()
+    with side_by_side.common_folder(pytestconfig, own, "deb") as folder:
+        return built(folder, "*.deb") or build(folder, "deb", "*.deb", *DEB_TOOLS)
 
 
 @pytest.fixture

@@ -89,6 +89,8 @@ def unable_to_be_units() -> str | None:
     return "there are no control groups here"
 
 
+SLICE = f"ipsecwatch{os.getpid()}.slice"
+"""Where our units are: another run of the tests has units of the same names."""
 PROBE = f"ipsecwatch-{os.getpid()}-probe.service"
 
 
@@ -211,8 +213,9 @@ class PrivateJournald:
         Yield a function that makes it log lines, and its process id in the journal. ``program`` is
         a copy of this Python. ``fields`` are sent with each line.
         """
-        groups = [g / name for g in CGROUPS if (g / "cgroup.procs").exists()]
+        groups = [g / SLICE / name for g in CGROUPS if (g / "cgroup.procs").exists()]
         for group in groups:
+            group.parent.mkdir(exist_ok=True)
             group.mkdir()
         join = "".join(f"echo $$ >{group}/cgroup.procs; " for group in groups)
         process = subprocess.Popen(
@@ -245,6 +248,8 @@ class PrivateJournald:
             process.wait(30)
             for group in groups:
                 group.rmdir()
+                with suppress(OSError):  # there is another unit in it
+                    group.parent.rmdir()
 
     def _journalctl(self, *options: str, within: tuple[str, ...] = ()) -> str:
         command = [*within, "journalctl", "--quiet", "--no-pager", f"--directory={self.logs}"]

@@ -42,6 +42,11 @@ def build(
     if "pip could not get the libraries" in done.stderr or "no pip." in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr
-    found = {re.split(r"[-_]\d", path.name)[0]: path for path in folder.glob(pattern)}
+    found = built(folder, pattern)
     assert found.keys() == {"ipsecwatch", "ipsecwatch-agent"}
     return found
+
+
+def built(folder: Path, pattern: str) -> dict[str, Path]:
+    """Find the packages in a folder, by name."""
+    return {re.split(r"[-_]\d", path.name)[0]: path for path in folder.glob(pattern)}

@@ -43,6 +43,8 @@ GROWTH = 20 << 20
 BLOCKED = 0.2
 """Seconds of processor time that one step of the service's loop may take."""
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(params=["dbus-daemon", "dbus-broker"])
 def any_bus(

@@ -16,6 +16,7 @@ BLOCKED = 0.2
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.usefixtures("system_bus")
 async def test_10000_tunnels_come_and_all_go_down_and_up_again() -> None:
     figures = []

@@ -43,6 +43,7 @@ LEARNT = 10.0
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user"),
     pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.timeout(900),  # an attack of ten minutes, and what is around it
 ]
 
