@@ -100,7 +100,7 @@ def _above(config: pytest.Config) -> Path:
 
 
 def in_order(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Return the files with slow tests first, and in each file, and of the files, the alone last."""
+    """Return files with slow tests first and those with alone ones last, which end each file."""
     files = [list(of_file) for _, of_file in groupby(items, lambda item: item.path)]
     files.sort(key=lambda of_file: (any(map(_is_alone, of_file)), not any(map(_is_slow, of_file))))
     return [item for of_file in files for item in sorted(of_file, key=_is_alone)]

@@ -142,6 +142,23 @@ def test_a_check_and_a_benchmark_want_none_of_the_packages_that_tests_do(
     assert every[1::2] == [f"-m tests.bench{name}" for name in names]
 
 
+@pytest.mark.parametrize(
+    ("options", "given"),
+    [
+        ((), "--numprocesses=2"),
+        (("--pdb",), "--pdb"),
+        (("tests/agent", "-k", "mute"), "tests/agent -k mute"),
+    ],
+    ids=["none", "one", "some"],
+)
+def test_all_tests_run_two_files_at_a_time_and_with_options_one_test_after_the_other(
+    options: tuple[str, ...], given: str, checkout: Path, tmp_path: Path
+) -> None:
+    path = tools(tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1")
+    run = dev("test", *options, script=checkout / "packaging/dev", PATH=path)
+    assert (run.returncode, run.stdout) == (0, f"-m pytest {given}\n")
+
+
 @pytest.mark.parametrize("sudo", [{}, {"sudo": "exit 1"}], ids=["no sudo", "sudo says no"])
 def test_where_it_may_not_install_what_only_tests_need_the_others_run(
     sudo: dict[str, str], checkout: Path, tmp_path: Path
