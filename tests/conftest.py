@@ -43,9 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def debs(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Path]:
+def debs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Debian's packages, by name."""
     own = tmp_path_factory.getbasetemp()
     with side_by_side.common_folder(pytestconfig, own, "deb") as folder:

@@ -35,7 +35,7 @@ def demo(columns: int, **environment: str) -> list[str]:
     unset = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR", "COLUMNS")
     inherited = {k: v for k, v in os.environ.items() if k not in unset}
     with subprocess.Popen(
-        [sys.executable, "-m", "ipsecwatch", "demo", "--speed", "20"], stdout=theirs, cwd=TOP,
+        [sys.executable, "-m", "ipsecwatch", "demo", "--speed", "10"], stdout=theirs, cwd=TOP,
         stderr=subprocess.PIPE, env={**inherited, "NO_COLOR": "1", "TERM": "xterm", **environment},
     ) as process:  # fmt: skip
         os.close(theirs)
