@@ -154,7 +154,8 @@ def test_a_check_and_a_benchmark_want_none_of_the_packages_that_tests_do(
 def test_all_tests_run_two_files_at_a_time_and_with_options_one_test_after_the_other(
     options: tuple[str, ...], given: str, checkout: Path, tmp_path: Path
 ) -> None:
-    path = tools(tmp_path / "bin", *SHELL_NEEDS, id="echo 1000", dbus_daemon="exit 1")
+    stubs = {"id": "echo 1000", "dbus_daemon": "exit 1", "apt_get": "exit 1"}
+    path = tools(tmp_path / "bin", *SHELL_NEEDS, **stubs)
     run = dev("test", *options, script=checkout / "packaging/dev", PATH=path)
     assert (run.returncode, run.stdout) == (0, f"-m pytest {given}\n")
 
