@@ -73,8 +73,16 @@ class Worker:
 
 
 def worker(config: pytest.Config) -> Worker | None:
-    """Return the plugin for this process, if it is a worker."""
-    return Worker(_above(config)) if _is_worker(config) else None
+    """Return the plugin for this process, if it is a worker, and shorten its tests' paths.
+
+    To be called before pytest takes its temporary folder from the configuration.
+    """
+    if not _is_worker(config):
+        return None
+    # Tests have sockets below it, of whose paths the kernel takes 107 bytes.
+    name = config.workerinput["workerid"].removeprefix("gw")  # type: ignore[attr-defined]
+    config.option.basetemp = str(_above(config) / name)
+    return Worker(_above(config))
 
 
 @contextmanager
