@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from ipsecwatch.sa_states import IkeVersion as IkeVersion
+from ipsecwatch.sa_states import Role as Role
+from ipsecwatch.sa_states import SaKind as SaKind
+from ipsecwatch.sa_states import Stage as Stage
 from ipsecwatch.states import Extent as Extent
-from ipsecwatch.states import IkeVersion as IkeVersion
 from ipsecwatch.states import LogState as LogState
 from ipsecwatch.states import Part as Part
 from ipsecwatch.states import PlutoState as PlutoState
-from ipsecwatch.states import Role as Role
-from ipsecwatch.states import SaKind as SaKind
-from ipsecwatch.states import Stage as Stage
 
 MAX_UNRECOGNISED: Final = 100
 """How many unrecognised lines a report keeps; all of them are counted."""

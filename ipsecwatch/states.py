@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The enumerations: states and reasons of tunnels, states of pluto, its log, its SAs, and others.
+"""The enumerations of tunnels and pluto: states, reasons, and the parts of an answer.
 
 They are apart from report.py and tunnel.py so that commands can import them alone: making the
 classes of a report takes a tenth of the time in which `ipsecwatch status` starts.
@@ -95,40 +95,3 @@ class Part(StrEnum):
     """pluto's own counts of connections and SAs."""
     LOG = "log"
     """Lines of pluto's log."""
-
-
-class SaKind(StrEnum):
-    """Whether a state is an IKE SA or a Child SA."""
-
-    IKE = "ike"
-    CHILD = "child"
-
-
-class Role(StrEnum):
-    """Our role in the exchange that a state belongs to."""
-
-    INITIATOR = "initiator"
-    RESPONDER = "responder"
-
-
-class Stage(StrEnum):
-    """How far the negotiation of an SA has come."""
-
-    HALF_OPEN = "half-open"
-    OPEN = "open"
-    AUTHENTICATING = "authenticating"
-    CONFIG = "config"
-    NEGOTIATING_CHILD = "negotiating-child"
-    REKEYING = "rekeying"
-    ESTABLISHED = "established"
-    DELETING = "deleting"
-    INFORMATIONAL = "informational"
-    UNKNOWN = "unknown"
-
-
-class IkeVersion(StrEnum):
-    """The IKE versions that a connection allows (both at once only up to 3.27)."""
-
-    V1 = "1"
-    V2 = "2"
-    BOTH = "both"

@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ipsecwatch.client.connection_names import ConnectionNames, Known, is_uuid
-from ipsecwatch.client.events import Change, Snapshot, Update
+from ipsecwatch.client.events import Change, Update
+from ipsecwatch.client.views import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ipsecwatch.client.events import Event, View
+    from ipsecwatch.client.events import Event
+    from ipsecwatch.client.views import View
 
 
 class NamedTunnels:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ipsecwatch.agent.texts import Words
-    from ipsecwatch.client.events import View
+    from ipsecwatch.client.views import View
 
 SERVICE: Final = "service"
 """Key of the notification about pluto or the service. Keys of tunnels are object paths."""

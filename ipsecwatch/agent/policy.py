@@ -32,7 +32,8 @@ from ipsecwatch.agent.selection import Selection
 from ipsecwatch.agent.service_notification import ServiceNotification
 from ipsecwatch.agent.template_notification import TemplateNotification, template_of
 from ipsecwatch.agent.tunnel_notification import Context, TunnelNotification
-from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Snapshot, Update, View
+from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Update
+from ipsecwatch.client.views import Snapshot, View
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 

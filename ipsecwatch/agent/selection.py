@@ -12,7 +12,7 @@ from ipsecwatch.client.connection_names import L2TP
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ipsecwatch.client.events import View
+    from ipsecwatch.client.views import View
     from ipsecwatch.config import AgentSettings
 
 

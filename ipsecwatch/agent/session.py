@@ -31,7 +31,8 @@ from ipsecwatch.agent.rules import Button
 from ipsecwatch.agent.settings_watch import SETTLE, FileWatch, SettingsFile
 from ipsecwatch.agent.system_watch import watch_system
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.client.events import Lost, Snapshot
+from ipsecwatch.client.events import Lost
+from ipsecwatch.client.views import Snapshot
 from ipsecwatch.dbus.connection import BusConnection, connect
 from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.dbus.names import request_name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.agent.notifications import News
 from ipsecwatch.agent.rules import Kind
-from ipsecwatch.client.events import View
+from ipsecwatch.client.views import View
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:

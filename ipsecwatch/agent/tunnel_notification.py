@@ -20,7 +20,8 @@ from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState
 
 if TYPE_CHECKING:
-    from ipsecwatch.client.events import Change, View
+    from ipsecwatch.client.events import Change
+    from ipsecwatch.client.views import View
     from ipsecwatch.config import TunnelSettings
 
 GATHER: Final = 0.3

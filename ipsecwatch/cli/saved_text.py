@@ -12,7 +12,6 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.common import Failure, read_input
-from ipsecwatch.cli.explain import answers, reading
 from ipsecwatch.libreswan.grammar import NUMBER, PREFIX
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.sanitize import clean
@@ -69,6 +68,8 @@ def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
     """Return the tunnels that ``explain`` finds in a text; None where its report has no gaps."""
     if report.complete and not report.unrecognised_count:
         return None
+    from ipsecwatch.cli.explain import reading  # most texts are whole
+
     return reading.read(data.decode("utf-8", "surrogateescape")).tunnels
 
 
@@ -95,17 +96,26 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
     """
     report = parse(data, command)
     text = data.decode("utf-8", "surrogateescape")
-    if not report.complete and len(answers.divide(text)) > 1:
+    if not report.complete and _has_several(text):
         raise Failure("this text contains more than one answer of pluto", _try(file))
     # The parser ignores a last line without a line end.
     if _is_libreswans(parse(data + b"\n") if data.strip() else report) or _SA_LINE.search(text):
         return report
+    from ipsecwatch.cli.explain import reading
+
     seen = reading.read(text)
-    if seen.log.lines:
+    if seen.log is not None and seen.log.lines:
         raise Failure("this is a piece of pluto's log, and not a status text", _try(file))
     if seen.tunnels or _is_libreswans(seen.report):
         raise _damaged(file)
     raise Failure(_NO_STATUS, _SAVE)
+
+
+def _has_several(text: str) -> bool:
+    """Return whether a text has more than one answer of pluto's."""
+    from ipsecwatch.cli.explain import answers
+
+    return len(answers.divide(text)) > 1
 
 
 def _try(file: str) -> str:

@@ -18,18 +18,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import (
-    Answer,
-    Change,
-    Event,
-    Log,
-    Lost,
-    Pluto,
-    Snapshot,
-    Told,
-    Update,
-    View,
-)
 from ipsecwatch.client.requests import (
     ClientError,
     NoSuchTunnelError,
@@ -43,8 +31,10 @@ from ipsecwatch.client.requests import (
     run_id,
     snapshot,
 )
+from ipsecwatch.client.views import Snapshot, View
 
 if TYPE_CHECKING:
+    from ipsecwatch.client.events import Answer, Change, Event, Log, Lost, Pluto, Told, Update
     from ipsecwatch.client.following_all import InstanceEvent, follow_all
     from ipsecwatch.client.subscription import follow
 
@@ -77,6 +67,9 @@ __all__ = [
 
 
 _LATER: Final = {
+    **dict.fromkeys(
+        ("Answer", "Change", "Event", "Log", "Lost", "Pluto", "Told", "Update"), "events"
+    ),
     "InstanceEvent": "following_all",
     "follow": "subscription",
     "follow_all": "following_all",

@@ -1,86 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""The events and views that clients of the service get: tunnels and their changes. Pure data.
+"""The events that a follower of the service gets: a snapshot first, then what changes. Pure data.
 
-A newer service may send words and keys that this version doesn't know. States become "unknown",
-reasons become "other", and unknown keys are left out, so that no client fails on them.
+They are apart from views.py because a program that asks once gets a snapshot and no other event.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
+from ipsecwatch.client.views import Snapshot, View
 from ipsecwatch.reasons import IPSEC
-from ipsecwatch.sanitize import clean
-from ipsecwatch.states import LogState, PlutoState, Reason, TunnelState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ipsecwatch.dbus.messages import Variant
+    from ipsecwatch.states import LogState, PlutoState, Reason, TunnelState
 
 Told = Literal["up", "down", "stuck"]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One tunnel's public properties.
-
-    ``since`` is wall clock in seconds since the epoch, ``since_mono`` and ``since_boot`` the same
-    in seconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME of this machine (0: an older service doesn't
-    tell). Where ``since_known`` is False it has been so for longer. ``last_state`` is the last
-    known one.
-    """
-
-    path: str
-    name: str
-    state: TunnelState
-    last_state: TunnelState
-    reason: Reason
-    since: float
-    since_mono: float
-    children_up: int = 0
-    children: int = 0
-    instances: int = 0
-    managed: str = ""
-    attempts: int = 0
-    since_boot: float = 0.0
-    since_known: bool = True
-    uuid: str = ""
-    """What pluto calls it, where ``name`` is what NetworkManager calls it."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names that it is known by: the one that is shown first."""
-        return (self.name, self.uuid) if self.uuid else (self.name,)
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that there is, at ``serial``. The first event, and again whenever signals were lost."""
-
-    run_id: str
-    """If it isn't the one before, the service was restarted, and serial numbers begin again."""
-    serial: int
-    pluto_state: PlutoState
-    tunnels: dict[str, View]
-    """By object path."""
-    log: LogState | None = None
-    """Where pluto's log is read; None: the service is too old to report it."""
-    complete: bool = True
-    """Whether pluto's last answer was whole and made sense."""
-    unrecognised: int = 0
-    """Lines of that answer that no release is known to print."""
-    last_poll: float | None = None
-    """When pluto last answered, in seconds since the epoch; None: not yet."""
-    unit: str = IPSEC
-    """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
-    version: str = ""
-    """The version that the service reports."""
-    pluto_version: str = ""
-    """The version of libreswan that pluto reports; "": not known."""
-    missed: int | None = None
-    """SAs that came and went between two polls since the service began; None: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,107 +86,3 @@ class Lost:
 
 
 Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost
-
-
-@dataclass(frozen=True, slots=True)
-class ManagerView:
-    """What the service reports about pluto itself; None for what it hasn't reported yet."""
-
-    pluto: PlutoState | None = None
-    log: LogState | None = None
-    unit: str | None = None
-    complete: bool | None = None
-    unrecognised: int | None = None
-
-
-def tunnel_state(code: str) -> TunnelState:
-    """Return the tunnel state with this code; UNKNOWN for a code that isn't known here."""
-    return TunnelState(code) if code in _STATES else TunnelState.UNKNOWN
-
-
-def reason(code: str) -> Reason:
-    """Return the reason with this code; OTHER for a code that isn't known here."""
-    return Reason(code) if code in _REASONS else Reason.OTHER
-
-
-def pluto_state(code: str | None) -> PlutoState:
-    """Return pluto's state with this code; UNREACHABLE for a code that isn't known here."""
-    return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
-
-
-def log_state(code: str | None) -> LogState | None:
-    """Return where pluto's log is read; None where that is missing, or isn't known here."""
-    return LogState(code) if code in _LOG_STATES else None
-
-
-def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
-    """Return the Manager's properties; one that is missing keeps its value of ``before``."""
-    state, log = word(properties, "PlutoState"), word(properties, "LogState")
-    unit = word(properties, "PlutoUnit")
-    complete, count = value(properties, "Complete", "b"), value(properties, "Unrecognised", "u")
-    return ManagerView(
-        before.pluto if state is None else pluto_state(state),
-        log_state(log) or before.log,
-        before.unit if unit is None else clean(unit),
-        before.complete if complete is None else complete,
-        before.unrecognised if count is None else count,
-    )
-
-
-def seconds(micros: int) -> float:
-    """Return seconds for the microseconds of the D-Bus API."""
-    return micros / 1e6
-
-
-def word(properties: Mapping[str, Variant], name: str) -> str | None:
-    """Return a property that is a string; None where it is missing, or of another type."""
-    found = value(properties, name, "s")
-    return str(found) if found is not None else None
-
-
-def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any:  # noqa: ANN401
-    """Return a property of this D-Bus type; None where it is missing, or of another type."""
-    found = properties.get(name)
-    return found.value if found is not None and found.signature == signature else None
-
-
-def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
-    """Return a tunnel's properties; one that is missing keeps its value of ``before``.
-
-    Without ``before`` it gets a default: state UNKNOWN, and the last element of ``path`` as the
-    name.
-    """
-    fields: dict[str, Any] = {}
-    for key, (name, signature, read) in _FIELDS.items():
-        told = properties.get(key)
-        if told is not None and told.signature == signature:
-            fields[name] = read(told.value)
-    return replace(before or _blank(path), **fields)
-
-
-def _blank(path: str) -> View:
-    """Return a view of a tunnel of which only the object path is known."""
-    name, unknown = path.rpartition("/")[2], TunnelState.UNKNOWN
-    return View(path, name, unknown, unknown, Reason.NONE, since=0.0, since_mono=0.0)
-
-
-_STATES: Final = frozenset(TunnelState)
-_REASONS: Final = frozenset(Reason)
-_PLUTO_STATES: Final = frozenset(PlutoState)
-_LOG_STATES: Final = frozenset(LogState)
-
-_FIELDS: Final[dict[str, tuple[str, str, Callable[[Any], object]]]] = {
-    "Name": ("name", "s", str),
-    "State": ("state", "s", tunnel_state),
-    "LastState": ("last_state", "s", tunnel_state),
-    "Reason": ("reason", "s", reason),
-    "Since": ("since", "t", seconds),
-    "SinceMonotonic": ("since_mono", "t", seconds),
-    "SinceBoottime": ("since_boot", "t", seconds),
-    "SinceKnown": ("since_known", "b", bool),
-    "ChildrenUp": ("children_up", "u", int),
-    "Children": ("children", "u", int),
-    "Instances": ("instances", "u", int),
-    "Managed": ("managed", "s", str),
-    "Attempts": ("attempts", "u", int),
-}

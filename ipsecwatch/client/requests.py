@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.client.events import ManagerView, Snapshot, manager_view, seconds, value, view, word
+from ipsecwatch.client.views import ManagerView, Snapshot, manager_view, seconds, value, view, word
 from ipsecwatch.dbus.connection import BUS, BUS_PATH, connect
 from ipsecwatch.dbus.errors import BusError, ErrorReplyError, NoReplyError
-from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
 from ipsecwatch.dbus.messages import Variant, unpack_variants
 from ipsecwatch.dbus.names import (
+    MANAGER,
     OUR_ERROR,
+    PROPERTIES,
     ROOT,
     STANDARD_ERROR,
     bus_name,

@@ -17,20 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.backoff import Backoff
-from ipsecwatch.client.events import (
-    Answer,
-    Change,
-    Log,
-    Lost,
-    ManagerView,
-    Pluto,
-    Update,
-    manager_view,
-    reason,
-    seconds,
-    tunnel_state,
-    view,
-)
+from ipsecwatch.client.events import Answer, Change, Log, Lost, Pluto, Update
 from ipsecwatch.client.requests import (
     ChangedHandsError,
     NotAllowedError,
@@ -40,24 +27,28 @@ from ipsecwatch.client.requests import (
     passed_on,
     take_snapshot,
 )
+from ipsecwatch.client.views import ManagerView, manager_view, reason, seconds, tunnel_state, view
 from ipsecwatch.dbus.connection import BUS, connect
 from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError
-from ipsecwatch.dbus.introspection import (
+from ipsecwatch.dbus.introspection import interfaces
+from ipsecwatch.dbus.names import (
     MANAGER,
     OBJECT_MANAGER,
     PEER,
     PROPERTIES,
+    ROOT,
     TUNNEL,
-    interfaces,
+    bus_name,
+    owner_rule,
 )
-from ipsecwatch.dbus.names import ROOT, bus_name, owner_rule
 from ipsecwatch.reasons import IPSEC
 from ipsecwatch.sanitize import clean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from ipsecwatch.client.events import Event, Snapshot, Told, View
+    from ipsecwatch.client.events import Event, Told
+    from ipsecwatch.client.views import Snapshot, View
     from ipsecwatch.dbus.connection import BusConnection
     from ipsecwatch.dbus.messages import Reply, Signal
 

@@ -10,9 +10,8 @@ no body, so that a call is answered with an error.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,8 +38,7 @@ _SENDER: Final = 7
 _SIGNATURE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What a message's header says. Texts are empty where a field isn't there."""
 
     kind: int

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
     from dbus_fast import introspection
 
-MANAGER: Final = "org.ipsecwatch1.Manager"
-TUNNEL: Final = "org.ipsecwatch1.Tunnel"
-PEER: Final = "org.freedesktop.DBus.Peer"
-INTROSPECTABLE: Final = "org.freedesktop.DBus.Introspectable"
-PROPERTIES: Final = "org.freedesktop.DBus.Properties"
-OBJECT_MANAGER: Final = "org.freedesktop.DBus.ObjectManager"
-
 FILES: Final = Path(__file__).with_name("interfaces")
 
 _DOCTYPE: Final = (

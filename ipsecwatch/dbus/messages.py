@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dbus_fast import MessageFlag, Variant
 from dbus_fast.unpack import unpack_variants
@@ -26,8 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A method call to us. The bus sets ``sender``, so nobody can forge it."""
 
     sender: str
@@ -42,8 +41,7 @@ class Call:
     """Whether the caller allows that a person is asked for a password meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """A signal. Anybody may send any signal, so compare ``sender`` with the expected one."""
 
     sender: str
@@ -54,8 +52,7 @@ class Signal:
     body: list[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """The reply to a call of ours, with the unique name of the connection that sent it."""
 
     sender: str

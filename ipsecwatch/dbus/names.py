@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Names on the bus: those of the service and its instances, and how a program gets a name."""
+"""Names on the bus: those of the service and of interfaces, and how a program gets a name."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ ROOT: Final = "/org/ipsecwatch1"
 STANDARD_ERROR: Final = "org.freedesktop.DBus.Error."
 OUR_ERROR: Final = "org.ipsecwatch1.Error."
 """What names of errors begin with."""
+
+MANAGER: Final = "org.ipsecwatch1.Manager"
+TUNNEL: Final = "org.ipsecwatch1.Tunnel"
+PEER: Final = "org.freedesktop.DBus.Peer"
+INTROSPECTABLE: Final = "org.freedesktop.DBus.Introspectable"
+PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+OBJECT_MANAGER: Final = "org.freedesktop.DBus.ObjectManager"
 
 _ELEMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 """D-Bus specification, "Bus names": one element of a name."""

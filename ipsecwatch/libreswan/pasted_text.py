@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Final
 
@@ -22,4 +21,8 @@ def plain(text: str) -> str:
     """
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     text = _GUILLEMETS.sub('"', text).translate(_QUOTES)
-    return html.unescape(text) if any(entity in text for entity in _ENTITIES) else text
+    if not any(entity in text for entity in _ENTITIES):
+        return text
+    import html  # its table of entities is large
+
+    return html.unescape(text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from ipsecwatch.libreswan.releases import MAIN, is_from
-from ipsecwatch.states import Role, SaKind, Stage
+from ipsecwatch.sa_states import Role, SaKind, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

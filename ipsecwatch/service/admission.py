@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.dbus.connection import BUS, BUS_PATH
 from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError, NoReplyError, TooLargeError
-from ipsecwatch.dbus.introspection import PEER
-from ipsecwatch.dbus.names import STANDARD_ERROR
+from ipsecwatch.dbus.names import PEER, STANDARD_ERROR
 from ipsecwatch.dbus.send_queue import ROOM
 from ipsecwatch.service.fair_lock import FairLock
 from ipsecwatch.service.unread import MAX_REFUSALS, Unread

@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.dbus.connection import BUS
 from ipsecwatch.dbus.frames import METHOD_CALL, NO_REPLY_EXPECTED, SIGNAL, Handling
-from ipsecwatch.dbus.introspection import (
+from ipsecwatch.dbus.introspection import describe, interfaces
+from ipsecwatch.dbus.marshal import array, entry, joined, marshal
+from ipsecwatch.dbus.messages import Variant
+from ipsecwatch.dbus.names import (
     INTROSPECTABLE,
     MANAGER,
     OBJECT_MANAGER,
+    OUR_ERROR,
     PEER,
     PROPERTIES,
-    describe,
-    interfaces,
+    STANDARD_ERROR,
+    machine_id,
 )
-from ipsecwatch.dbus.marshal import array, entry, joined, marshal
-from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.dbus.names import OUR_ERROR, STANDARD_ERROR, machine_id
 from ipsecwatch.report import PlutoState
 from ipsecwatch.sanitize import clean
 from ipsecwatch.service import polkit

@@ -12,19 +12,18 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from ipsecwatch.dbus.introspection import (
+from ipsecwatch.dbus.introspection import emits, interfaces
+from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
+from ipsecwatch.dbus.messages import Variant
+from ipsecwatch.dbus.names import (
     INTROSPECTABLE,
     MANAGER,
     OBJECT_MANAGER,
     PEER,
     PROPERTIES,
+    ROOT,
     TUNNEL,
-    emits,
-    interfaces,
 )
-from ipsecwatch.dbus.marshal import array, entry, followed, joined, marshal
-from ipsecwatch.dbus.messages import Variant
-from ipsecwatch.dbus.names import ROOT
 from ipsecwatch.report import LogState, PlutoState
 from ipsecwatch.sanitize import clean, path_element
 from ipsecwatch.service.recent_transitions import RecentTransitions

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ipsecwatch.libreswan.local_failures import local_failure
-from ipsecwatch.libreswan.log_lines import parse_line
 from ipsecwatch.reasons import IPSEC, ReasonText, words_for
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason
@@ -40,6 +38,9 @@ def _local_failure(reason: Reason, tunnel: Tunnel) -> ReasonText | None:
     """
     if reason is Reason.NONE or tunnel.detail is None:
         return None
+    from ipsecwatch.libreswan.local_failures import local_failure  # a status has no log line
+    from ipsecwatch.libreswan.log_lines import parse_line
+
     line = parse_line(tunnel.detail)
     failure = local_failure(line.text if line is not None else tunnel.detail)
     return ReasonText(failure.sentence, failure.advice) if failure is not None else None

@@ -9,7 +9,8 @@ import pytest
 
 from ipsecwatch.agent.named_tunnels import NamedTunnels
 from ipsecwatch.client.connection_names import L2TP, LIBRESWAN
-from ipsecwatch.client.events import Change, Event, Snapshot, Update
+from ipsecwatch.client.events import Change, Event, Update
+from ipsecwatch.client.views import Snapshot
 from tests.support import networkmanager
 from tests.support.fake_events import Story, path
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager

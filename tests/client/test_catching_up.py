@@ -19,7 +19,7 @@ from tests.support.tunnels import tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from ipsecwatch.client.events import View
+    from ipsecwatch.client.views import View
     from ipsecwatch.tunnel import Tunnel
     from tests.support.dbus_daemon import PrivateBus
     from tests.support.subscriber_process import Knowledge

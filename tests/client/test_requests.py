@@ -7,7 +7,7 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.client import requests
-from ipsecwatch.client.events import log_state
+from ipsecwatch.client.views import log_state
 from ipsecwatch.report import LogState
 from ipsecwatch.tunnel import TunnelState
 from tests.support.bus_service import asks_for_details, serving

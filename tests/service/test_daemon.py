@@ -20,7 +20,7 @@ import pytest
 
 from ipsecwatch import client
 from ipsecwatch.config import Settings
-from ipsecwatch.dbus.introspection import MANAGER, PROPERTIES
+from ipsecwatch.dbus.names import MANAGER, PROPERTIES
 from ipsecwatch.history.message_ids import BEGAN, ENDED, FIRST_LOOK
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.pluto.followups import Followups

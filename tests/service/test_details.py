@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ipsecwatch import recording
-from ipsecwatch.dbus.introspection import FILES, MANAGER
+from ipsecwatch.dbus.introspection import FILES
 from ipsecwatch.dbus.messages import Variant
+from ipsecwatch.dbus.names import MANAGER
 from ipsecwatch.libreswan.status import Reader
 from ipsecwatch.report import Connection, SaKind, SaLine, SaState, Stage, Topology
 from ipsecwatch.service.details import Context, Entry, brief_details, tunnel_details

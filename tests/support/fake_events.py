@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ipsecwatch.agent.machine import MachineEvent, Network, Sleep
 from ipsecwatch.agent.policy import NotificationPolicy
-from ipsecwatch.client.events import Change, Event, Lost, Pluto, Snapshot, Told, Update, View
+from ipsecwatch.client.events import Change, Event, Lost, Pluto, Told, Update
+from ipsecwatch.client.views import Snapshot, View
 from ipsecwatch.config import AgentSettings
 from ipsecwatch.report import PlutoState
 from ipsecwatch.tunnel import Reason, TunnelState

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ipsecwatch.client.events import Change, Lost, Snapshot
+from ipsecwatch.client.events import Change, Lost
+from ipsecwatch.client.views import Snapshot
 from ipsecwatch.tunnel import TunnelState
 from tests.support import attacks, dbus_broker, dbus_daemon
 from tests.support.bus_process import BusProcess

@@ -61,7 +61,7 @@ FLOORS: Final = (
         room("reasons", pure=True),
     ),
     (
-        room("report", "report tunnel states sanitize __init__", pure=True),
+        room("report", "report tunnel states sa_states sanitize __init__", pure=True),
         room("config"),
     ),
     (

@@ -17,7 +17,8 @@ import pytest
 from ipsecwatch.cli.main import parser_of
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.config import AgentSettings, Settings, problems
-from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
+from ipsecwatch.dbus.introspection import interfaces
+from ipsecwatch.dbus.names import MANAGER, TUNNEL
 from ipsecwatch.history import message_ids
 from ipsecwatch.states import TunnelState
 from tests.support.paths import TOP

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from ipsecwatch.dbus.introspection import MANAGER, TUNNEL, interfaces
+from ipsecwatch.dbus.introspection import interfaces
+from ipsecwatch.dbus.names import MANAGER, TUNNEL
 from tests.support.paths import TOP
 
 README = (TOP / "README.md").read_text(encoding="utf-8")

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ipsecwatch import client
-from ipsecwatch.client.events import Change, Snapshot
+from ipsecwatch.client.events import Change
+from ipsecwatch.client.views import Snapshot
 from ipsecwatch.dbus.errors import BusError
 from ipsecwatch.service import bus as bus_module
 from ipsecwatch.service import unread

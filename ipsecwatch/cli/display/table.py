@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 from ipsecwatch.cli.display.terminal import cut, pad, width
 
@@ -21,8 +20,7 @@ NOTHING: Final = "-"
 """The cell of a value that isn't known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[T]):
+class Column(NamedTuple, Generic[T]):
     """One column: its text for a row, and how it may be shortened. Widths are in cells."""
 
     title: str
@@ -49,8 +47,7 @@ class Column(Generic[T]):
     """Returns the text of a row's cell, which already has its width, with colour."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout(Generic[T]):
+class Layout(NamedTuple, Generic[T]):
     """The columns of a table, each with its width in cells."""
 
     columns: tuple[tuple[Column[T], int], ...]

@@ -9,7 +9,7 @@ import time
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ipsecwatch.cli.common import screen_columns, wants_ascii
 from ipsecwatch.reasons import REASON_TEXTS
@@ -109,8 +109,7 @@ def _age(v: View) -> float:
     return max(0.0, time.time() - v.since)  # a service that is too old to send it
 
 
-@dataclass(frozen=True, slots=True)
-class Paint:
+class Paint(NamedTuple):
     """Adds colours to text, if they are on."""
 
     on: bool

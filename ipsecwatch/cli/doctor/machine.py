@@ -18,8 +18,7 @@ from ipsecwatch import client, config
 from ipsecwatch.agent.mutes import mutes_file
 from ipsecwatch.dbus.connection import connect
 from ipsecwatch.dbus.errors import ErrorReplyError
-from ipsecwatch.dbus.introspection import PROPERTIES
-from ipsecwatch.dbus.names import bus_name, owner_of_name, unit_name
+from ipsecwatch.dbus.names import PROPERTIES, bus_name, owner_of_name, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine

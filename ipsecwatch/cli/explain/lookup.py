@@ -14,7 +14,7 @@ from ipsecwatch.libreswan.notifications import ERROR_WORDS, NOTIFICATION_TABLE, 
 from ipsecwatch.libreswan.releases import MAIN
 from ipsecwatch.libreswan.state_table import STATE_TABLE, StateInfo, Wording
 from ipsecwatch.reasons import REASON_TEXTS
-from ipsecwatch.states import Role, SaKind
+from ipsecwatch.sa_states import Role, SaKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

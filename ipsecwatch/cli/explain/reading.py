@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.cli.explain import answers, log_story, overview, repair
+from ipsecwatch.cli.explain import answers, overview, repair
 from ipsecwatch.cli.explain.answers import Answer
-from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Extent
 
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
 class Reading:
     """What a text contains."""
 
-    log: LogText
-    """The text's log lines."""
+    log: LogText | None
+    """The text's log lines; None for a status that can be read without repair, and so has none."""
     report: Report
     """The rest of the text, read as a status."""
     tunnels: list[Tunnel]
@@ -37,25 +35,38 @@ class Reading:
 
 def read(text: str) -> Reading:
     """Return what a text contains, which a mail program or a terminal may have changed."""
-    log = _log(_out_of_json(text))
-    report = repair.read(log.rest)
-    if log.lines:
+    text = _out_of_json(text)
+    log = _log(text)
+    rest = text if log is None else log.rest
+    report = repair.read(rest)
+    if log is not None and log.lines:
         report = replace(report, knowledge=replace(report.knowledge, log=Extent.PARTIAL))
-    found = () if report.complete else _answers(log.rest)
+    found = () if report.complete else _answers(rest)
     if len(found) > 1:
         return Reading(log, parse(""), [], found)
-    return Reading(log, report, log_story.with_reasons(overview.tunnels_of(report), log))
+    return Reading(log, report, _with_reasons(overview.tunnels_of(report), log))
 
 
-def _log(text: str) -> LogText:
+def _log(text: str) -> LogText | None:
     """Return a text divided into its log lines and the rest.
 
-    A status that can be read without repair has no log lines.
+    None: the text is a status that can be read without repair, and so has no log lines.
     """
     report = parse(text)
     if report.complete and not report.unrecognised_count:
-        return log_text.LogText((), (), text)
+        return None
+    from ipsecwatch.libreswan import log_text  # the table of log lines takes 20 ms
+
     return log_text.read(text)
+
+
+def _with_reasons(tunnels: list[Tunnel], log: LogText | None) -> list[Tunnel]:
+    """Return tunnels with the reasons that the log beside their status shows, if there is one."""
+    if log is None:
+        return tunnels
+    from ipsecwatch.cli.explain import log_story
+
+    return log_story.with_reasons(tunnels, log)
 
 
 def _answers(text: str) -> tuple[Answer, ...]:
@@ -78,6 +89,8 @@ def _out_of_json(text: str) -> str:
     if text.lstrip()[:1] not in ("{", "["):
         return text
     try:
+        import json  # hardly any text is JSON
+
         return "\n".join(_strings(json.loads(text)))
     except (ValueError, RecursionError):
         return text

@@ -3,37 +3,40 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.common import Failure
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import log_overview, lookup, overview, reading
-from ipsecwatch.libreswan import log_text
+from ipsecwatch.cli.explain import overview, reading
 from ipsecwatch.report import Knowledge
 
 if TYPE_CHECKING:
+    from ipsecwatch.libreswan.log_text import LogText
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
 
 
 def is_log(text: str) -> bool:
     """Return whether a text has log lines of pluto's that show what happened to a connection."""
-    return bool(log_overview.heading(log_text.read(text)))
+    from ipsecwatch.libreswan import log_text
+
+    return bool(_heading(log_text.read(text)))
 
 
 def explanation(text: str, *, as_json: bool) -> str:
     """Return the explanation of a text. Raise Failure where it has neither status nor log."""
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
-    heading = log_overview.heading(log)
+    heading = _heading(log)
     if read.answers:
         return _several(read, heading, as_json=as_json)
     has_status = _has_status(log, report, tunnels, heading)
     if as_json:
+        import json
+
         status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
-        return json.dumps({**status, "answers": [], "log": log_overview.as_json(log)})
+        return json.dumps({**status, "answers": [], "log": _log_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
     return "\n".join(_with_log(lines, log, heading, paint, wide))
@@ -45,8 +48,10 @@ def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
     ``heading``: that of the text's log lines; "": it has none.
     """
     if as_json:
+        import json
+
         found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
-        log = log_overview.as_json(read.log)
+        log = _log_json(read.log)
         return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, "log": log})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     count = len(read.answers)
@@ -64,17 +69,37 @@ _APART: Final = (
 
 
 def _with_log(
-    lines: list[str], log: log_text.LogText, heading: str, paint: terminal.Paint, wide: int
+    lines: list[str], log: LogText | None, heading: str, paint: terminal.Paint, wide: int
 ) -> list[str]:
     """Return the lines about a status, followed by those about the text's log lines.
 
     ``heading``: that of the log lines; "": there are none.
     """
-    if not heading:
+    if log is None or not heading:
         return lines
+    from ipsecwatch.cli.explain import log_overview
+
     title = map(paint.bold, terminal.wrap(heading, wide))
     told = [*title, "", *log_overview.lines_of(log, paint, wide)]
     return [*lines, "", *told] if lines else told
+
+
+def _heading(log: LogText | None) -> str:
+    """Return in one line what a text's log lines are about; "" where it has none."""
+    if log is None:
+        return ""
+    from ipsecwatch.cli.explain import log_overview  # a whole status has no log
+
+    return log_overview.heading(log)
+
+
+def _log_json(log: LogText | None) -> list[dict[str, Any]]:
+    """Return the explanation of a text's log lines as objects for JSON."""
+    if log is None:
+        return []
+    from ipsecwatch.cli.explain import log_overview
+
+    return log_overview.as_json(log)
 
 
 _NO_STATUS: Final[dict[str, Any]] = {
@@ -84,7 +109,7 @@ _NO_STATUS: Final[dict[str, Any]] = {
 """The status part of the JSON object where a text has no status."""
 
 
-def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], told: str) -> bool:
+def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told: str) -> bool:
     """Return whether a text has a status. Raise Failure where it has nothing to explain.
 
     ``told``: the heading of its log lines; "": it has none.
@@ -94,12 +119,14 @@ def _has_status(log: log_text.LogText, report: Report, tunnels: list[Tunnel], to
     except Failure as nothing:
         if told:
             return False
-        if log.is_log:
+        if log is not None and log.is_log:
             raise Failure(
                 "these are log lines of pluto's, and none of them says how a connection is",
                 "Give more of them: journalctl -u ipsec",
             ) from None
-        words = lookup.words_in(log.rest)
+        from ipsecwatch.cli.explain import lookup
+
+        words = lookup.words_in("" if log is None else log.rest)
         if words:
             raise Failure(nothing.message, f"Words in it: explain {', '.join(words)}") from None
         raise
