@@ -350,4 +350,16 @@ def _line(text: str, key: str) -> int:
     1 if the key isn't found.
     """
     found = re.search(rf'^[ \t]*\[*["\']?{re.escape(key)}\b', text, re.MULTILINE)
+    found = found or next((m for m in _QUOTED_KEY.finditer(text) if _unquoted(m[1]) == key), None)
     return text.count("\n", 0, found.start()) + 1 if found else 1
+
+
+_QUOTED_KEY: Final = re.compile(r'^[ \t]*("(?:\\.|[^"\\\n])*")[ \t]*=', re.MULTILINE)
+
+
+def _unquoted(key: str) -> str:
+    """Return a quoted key without its quotes and escape sequences; "" where they aren't TOML's."""
+    try:
+        return next(iter(tomllib.loads(f"{key} = 0")))
+    except ValueError:
+        return ""

@@ -302,6 +302,12 @@ def test_a_mistake_of_grammar_is_told_with_its_line(text: str, line: int, file: 
     assert "(at" not in said
 
 
+@pytest.mark.parametrize("key", ['"\\u0069nterval"', '"inter\\x"', '  "int\\u0065rval"  '])
+def test_a_key_with_escape_sequences_has_its_line(key: str, file: Path) -> None:
+    said = complaint(file, f'unit = "a.service"\n\n{key} = 0\n')
+    assert said.startswith("3: ")
+
+
 def test_every_mistake_of_a_file_is_told_at_once(file: Path) -> None:
     file.write_text("interval = 0\nstuck_after = 60\nburst = 4\nunit = 1\n", encoding="utf-8")
     assert [str(p).split(": ")[0] for p in problems(file, Settings)] == [
