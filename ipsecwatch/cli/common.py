@@ -68,6 +68,8 @@ Example = tuple[str, str]
 """A command line, and what it does."""
 _COMMAND: Final = 42
 """Columns of a command; the description of a longer one is on the next line."""
+_LINE: Final = 80
+"""Columns of an example's line, at most."""
 _LONGEST_ERROR: Final = 500
 
 
@@ -84,10 +86,38 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*args, **{"formatter_class": _formatter, **options})
         self.examples = examples
         self._ends = ends
+        self._given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401
+        """Parse a command line as argparse does, and remember it for the hint of an error."""
+        self._given = args or ()
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the Failure that ``ends`` makes of argparse's message and a hint to ``--help``."""
-        raise self._ends(clean(message, _LONGEST_ERROR), f"See: {self.prog} --help")
+        """Raise the Failure that ``ends`` makes of argparse's message and a hint.
+
+        The hint is the option that was meant, where one that doesn't exist was given, else
+        ``--help``.
+        """
+        hint = self._meant() or f"See: {self.prog} --help"
+        raise self._ends(clean(message, _LONGEST_ERROR), hint)
+
+    def _meant(self) -> str:
+        """Return the question about the first given option that doesn't exist; "": there is none.
+
+        An option may be shortened, and be joined to its value by "=".
+        """
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        for word in self._given:
+            if word == "--":
+                break
+            option = word.partition("=")[0]
+            if option.startswith("-") and not any(o.startswith(option) for o in known):
+                from ipsecwatch.cli import suggest  # only a mistake needs it
+
+                if meant := suggest.no_such_option(option, known):
+                    return meant
+        return ""
 
     def format_help(self) -> str:
         """Return the text that ``--help`` prints, with the examples at its end."""
@@ -119,9 +149,10 @@ def screen_columns() -> int:
 
 def _example(example: Example) -> str:
     command, does = example
-    if len(command) < _COMMAND:
-        return f"  {command:<{_COMMAND}}{does}\n"
-    return f"  {command}\n  {' ' * _COMMAND}{does}\n"
+    line = f"  {command:<{_COMMAND}}{does}"
+    if len(command) < _COMMAND and len(line) <= _LINE:
+        return f"{line}\n"
+    return f"  {command}\n{' ' * min(2 + _COMMAND, _LINE - len(does))}{does}\n"
 
 
 def verb(

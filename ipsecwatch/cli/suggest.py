@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Suggests verbs, names of tunnels and words that are similar to one that doesn't exist."""
+"""Suggests verbs, options, names of tunnels and words that are similar to one that doesn't exist."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def no_such_verb(verb: str) -> Failure:
     """Return the Failure for a verb that doesn't exist."""
     hint = did_you_mean(verb, VERBS) or "List all verbs: ipsecwatch --help"
     return Failure(f"no such verb: {clean(verb, 80)}", hint, EXIT_USAGE)
+
+
+def no_such_option(option: str, known: Collection[str]) -> str:
+    """Return the question whether one of the known options was meant; "" where none is alike."""
+    return question(similar(f"--{option.strip('-').lower()}", {each: each for each in known}))
 
 
 def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failure:

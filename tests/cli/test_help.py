@@ -57,7 +57,7 @@ def test_help_without_a_verb_lists_all_of_them(capsys: pytest.CaptureFixture[str
     [
         (["help", "statsu"], "no such verb: statsu. Did you mean status?"),
         (["statsu", "--json"], "no such verb: statsu. Did you mean status?"),
-        (["status", "--jsn"], "unrecognized arguments: --jsn. See: ipsecwatch status --help"),
+        (["status", "--jsn"], "unrecognized arguments: --jsn. Did you mean --json?"),
         (["--jsn"], "unrecognized arguments: --jsn. See: ipsecwatch --help"),
         (["parse", "--command"], ("argument --command: expected one argument. "
             "See: ipsecwatch parse --help")),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ipsecwatch.cli import suggest
+from ipsecwatch.cli import main, suggest
 from ipsecwatch.cli.common import EXIT_UNKNOWN, EXIT_USAGE
 
 GATEWAYS = [f"gw-{n:04}" for n in range(5000)]
@@ -63,3 +63,24 @@ def test_thousands_of_names_as_long_as_a_peer_may_make_them_are_compared_in_litt
     began = time.process_time()
     suggest.did_you_mean("ba" * 128, long)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["status", "--wach"], "unrecognized arguments: --wach. Did you mean --watch?"),
+        (["status", "-watch"], "unrecognized arguments: -watch. Did you mean --watch?"),
+        (["monitor", "--exec-limt=3"], "Did you mean --exec-limit or --exec?"),
+        (["wait", "office", "--fro", "up"], "are required: --for. Did you mean --for?"),
+        (["--vesion"], "unrecognized arguments: --vesion. Did you mean --version?"),
+        (["wait", "--any", "office", "--for", "pu"], "See: ipsecwatch wait --help"),
+        (["status", "--xyzzy", "--\x1b"], "See: ipsecwatch status --help"),
+    ],
+)
+def test_the_hint_for_an_unknown_option_is_one_that_is_like_it(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(arguments) == EXIT_USAGE
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert err.endswith(f"{hint}\n")
