@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Suggests verbs, options, names of tunnels and words that are similar to one that doesn't exist."""
+"""Suggests verbs, options, names of tunnels and words that are like one that doesn't exist."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ from ipsecwatch.cli.common import (
     verb,
 )
 from ipsecwatch.cli.monitor.catching_up import KnownTunnels
+from ipsecwatch.cli.tunnels import selection
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.dbus.names import unit_name
 from ipsecwatch.reasons import IPSEC, REASON_TEXTS, words_for
@@ -45,6 +46,7 @@ EXAMPLES: Final = (
     ),
     ("ipsecwatch wait office --for up && rsync …", "a script that needs the tunnel"),
     ("ipsecwatch wait paris rome --for down --any", "until the first of them is lost"),
+    ("ipsecwatch wait 'gw-*' --for up", "all that fit, one at least"),
 )
 
 LONGEST: Final = 1e9
@@ -55,7 +57,11 @@ FIRST_LOOK: Final = 10.0
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = verb(verbs, "wait", VERBS["wait"], run, EXAMPLES)
-    parser.add_argument("names", nargs="+", metavar="NAME", help="name of a tunnel")
+    parser.add_argument(
+        "names", nargs="+", metavar="NAME",
+        help="name of a tunnel; with * (any characters) and ? (any one): all loaded tunnels that "
+        "fit, and one at least",
+    )  # fmt: skip
     parser.add_argument(
         "--for", dest="target", choices=["up", "down", "stuck"], required=True,
         help="the state to wait for; down: any known state except up and partial, or no longer "
@@ -154,7 +160,8 @@ class Waiting:
         unit: str = "ipsecwatch",
         titles: Mapping[str, str] | None = None,
     ) -> None:
-        self.names = names
+        self._given = names
+        self._matchers = {n: selection.matcher(n) for n in names if selection.is_pattern(n)}
         self._titles = titles or {}
         """NetworkManager's names of tunnels whose name is a UUID."""
         self._unit = unit
@@ -185,6 +192,24 @@ class Waiting:
             if t.told == "stuck":
                 self._stuck.add(t.name)
 
+    @property
+    def names(self) -> list[str]:
+        """The tunnels that are waited for: those that were named, and those that fit a pattern.
+
+        A pattern that fits none stays, as the name of a tunnel that isn't listed.
+        """
+        return list(dict.fromkeys(name for given in self._given for name in self._meant(given)))
+
+    def _meant(self, given: str) -> list[str]:
+        """Return the listed tunnels that fit a pattern; any other name as it is."""
+        fits = self._matchers.get(given)
+        if fits is None or given in self._tunnels.views:
+            return [given]
+        fitting = sorted(filter(fits, self._tunnels.views), key=selection.natural)
+        if not fitting and self.target == "down":
+            fitting = sorted(filter(fits, self._tunnels.gone), key=selection.natural)
+        return fitting or [given]
+
     def is_done(self) -> bool:
         """Return whether all tunnels, or with ``any_`` one of them, are in the wanted state."""
         return self._lost is None and self._enough(map(self._met, self.names))
@@ -209,12 +234,15 @@ class Waiting:
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
-        unknown = [n for n in self.names if not self._ever_listed(n)]
-        if not unknown or (self._enough is any and len(unknown) < len(self.names)):
+        names = self.names
+        unknown = [n for n in names if not self._ever_listed(n)]
+        if not unknown or (self._enough is any and len(unknown) < len(names)):
             return None
         return self._no_such(unknown[0])
 
     def _no_such(self, name: str) -> Failure:
+        if name in self._matchers:
+            return selection.fits_none(name)
         return suggest.no_such_tunnel(name, self._tunnels.views, self._titles.get(name, ""))
 
     def _ever_listed(self, name: str) -> bool:
@@ -228,7 +256,8 @@ class Waiting:
         for name in self.names:
             if not self._ever_listed(name):
                 shown, hint = self._titles.get(name) or clean(name), self._no_such(name).hint
-                self._say(f"there is no tunnel {shown} yet: waiting for it. {hint}")
+                what = "tunnel that fits" if name in self._matchers else "tunnel"
+                self._say(f"there is no {what} {shown} yet: waiting for it. {hint}")
 
     def _say(self, text: str) -> None:
         if text not in self._said:

@@ -137,10 +137,15 @@ def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
     return list(found.values())
 
 
+def fits_none(pattern: str) -> Failure:
+    """Return the Failure for a pattern that fits no tunnel."""
+    return Failure(f"no tunnel's name fits {clean(pattern)}", "List all names: ipsecwatch status")
+
+
 def _fits_none(name: str, names: Collection[str]) -> Failure:
     """Return the Failure for a name or pattern that fits no tunnel."""
     if is_pattern(name):
-        return Failure(f"no tunnel's name fits {clean(name)}", "List all names: ipsecwatch status")
+        return fits_none(name)
     from ipsecwatch.cli import suggest
 
     return suggest.no_such_tunnel(name, names)
