@@ -107,4 +107,7 @@ def as_json(change: Transition) -> str:
 
 def _line(change: Transition, paint: terminal.Paint) -> str:
     old = "" if change.old is None else change.old.value
-    return terminal.transition(change.at, change.tunnel.name, old, change.new, change.reason, paint)
+    return terminal.transition(
+        change.at, change.tunnel.name, old, change.new, change.reason, paint,
+        terminal.terminal_width(),
+    )  # fmt: skip

@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.small_gateway import OFFICES, road_warriors, show
+from tests.support.tunnels import tunnel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.dbus_daemon import PrivateBus
 
 PICTURES = Path(__file__).parent / "screens"
@@ -31,7 +36,8 @@ VERBS = {
 }
 """What is run, by what its pictures are called."""
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(\s+)\d\d:\d\d:\d\d")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_CLOCK = re.compile(r"\d\d:\d\d:\d\d")
 
 
 async def picture(verb: str, columns: int) -> str:
@@ -39,7 +45,12 @@ async def picture(verb: str, columns: int) -> str:
         await terminal.ended()
         assert terminal.wrapped == 0
         assert not terminal.shows_other_screen()
-        return _MOMENT.sub(r"YYYY-MM-DD\1hh:mm:ss", terminal.picture) + "\n"
+        return anonymous(terminal.picture)
+
+
+def anonymous(shown: str) -> str:
+    """Return a picture without its dates and times of day."""
+    return _CLOCK.sub("hh:mm:ss", _DAY.sub("YYYY-MM-DD", shown)) + "\n"
 
 
 @asks_for_details
@@ -48,9 +59,38 @@ async def test_screens_are_as_they_were(verb: str, system_bus: PrivateBus) -> No
     async with serving() as service:
         await show(service, *OFFICES, *road_warriors())
         shown = await asyncio.gather(*(picture(verb, columns) for columns in WIDTHS))
+    compare(verb, shown)
+
+
+async def test_the_lines_of_monitor_are_as_they_were(system_bus: PrivateBus) -> None:
+    async with serving() as service:
+        await show(service, *OFFICES, *road_warriors())
+        with ExitStack() as stack:
+            terminals = [
+                stack.enter_context(FakeTerminal("monitor", columns=columns, lines=120))
+                for columns in WIDTHS
+            ]
+            for terminal in terminals:
+                await shows(terminal, "rw[5]")
+            lost = tunnel("paris", TunnelState.DOWN)
+            await service.become(lost, reason=Reason.PEER_DEAD)
+            await service.become(tunnel("a-long-name-of-a-tunnel", TunnelState.UP))
+            await service.become(gone=("rw[5]",), reason=Reason.REPLACED)
+            for terminal in terminals:
+                await shows(terminal, "anew.")
+                assert terminal.wrapped == 0
+            shown = [anonymous(terminal.picture) for terminal in terminals]
+    compare("monitor", shown)
+
+
+async def shows(terminal: FakeTerminal, text: str) -> None:
+    await terminal.until(lambda: text in terminal.picture)
+
+
+def compare(name: str, shown: Sequence[str]) -> None:
+    """Compare pictures with those of the same widths in screens/, or draw them anew."""
     if os.environ.get("SCREENS") == "write":
         for columns, text in zip(WIDTHS, shown, strict=True):
-            (PICTURES / f"{verb}-{columns}.txt").write_text(text)
+            (PICTURES / f"{name}-{columns}.txt").write_text(text)
         pytest.skip("drawn anew")
-    expected = [(PICTURES / f"{verb}-{columns}.txt").read_text() for columns in WIDTHS]
-    assert shown == expected
+    assert shown == [(PICTURES / f"{name}-{columns}.txt").read_text() for columns in WIDTHS]

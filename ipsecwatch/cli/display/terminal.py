@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 import unicodedata
@@ -280,14 +281,55 @@ def moment(at: float) -> str:
 
 
 def transition(
-    at: float, name: str, old: str, new: TunnelState | None, reason: Reason, paint: Paint
+    at: float,
+    name: str,
+    old: str,
+    new: TunnelState | None,
+    reason: Reason,
+    paint: Paint,
+    wide: int | None = None,
 ) -> str:
-    """Return a transition as one line; ``new`` is None for a tunnel that is gone."""
+    """Return a transition as one line, or as several where it is wider than ``wide``.
+
+    ``new`` is None for a tunnel that is gone.
+    """
     told = paint.dim("gone") if new is None else paint.state(new)
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
     why = "" if reason is Reason.NONE else f"  {REASON_TEXTS[reason].sentence}"
     gap = " " * max(0, 10 - len("gone" if new is None else new.value))
-    return f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"
+    line = f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"
+    head = f"{clock(at)} {sign} {name}"
+    return "\n".join(folded(line, [head, f"{old} → {told}", why.strip()], wide))
+
+
+_SGR: Final = re.compile(r"\x1b\[\d+m")
+
+
+def folded(line: str, pieces: Sequence[str], wide: int | None) -> list[str]:
+    """Return a line that fits, or else its pieces, as many on a line as there is room for.
+
+    The first piece is cut where it doesn't fit, others are broken at blanks. ``wide`` is None where
+    lines may be of any length.
+    """
+    if wide is None or _shown(line) <= wide:
+        return [line]
+    out = [pieces[0] if _shown(pieces[0]) <= wide else cut(_SGR.sub("", pieces[0]), wide)]
+    indent = " " * (_INDENT if wide >= _NARROW else 2)
+    for piece in filter(None, pieces[1:]):
+        if _shown(f"{out[-1]}  {piece}") <= wide:
+            out[-1] += f"  {piece}"
+        else:
+            out += [f"{indent}{part}" for part in wrap(piece, wide - len(indent))]
+    return out
+
+
+_INDENT: Final = 11
+"""Columns before the text of a line that begins with the time and a sign."""
+
+
+def _shown(text: str) -> int:
+    """Return the terminal cells of a text with colours."""
+    return width(_SGR.sub("", text))
 
 
 def columns() -> int:

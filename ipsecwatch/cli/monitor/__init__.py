@@ -55,6 +55,8 @@ SHOWN: Final = 20
 aren't well."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
+_NARROW: Final = 30
+"""Below this width in columns, sentences begin right after the time."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -287,59 +289,69 @@ class Text:
         said = terminal.count(rows) if rows else "no tunnels"
         if seen.pluto_state is not PlutoState.RUNNING:
             said += f"; the IPsec service is {seen.pluto_state.value}"
-        yield from self._line(now, f"  {said}")
+        yield from self._line(now, said)
         if again:
             return
         shown = rows if len(rows) <= SHOWN else [r for r in rows if r.state not in _WELL][:SHOWN]
         for row in shown:
-            yield from self._at(now, self._standing(row), dim=False)
+            yield from self._standing(now, row)
         if len(shown) < len(rows):
             more = f"… and {len(rows) - len(shown):,} more: ipsecwatch status"
-            yield from self._line(now, f"  {more}")
+            yield from self._line(now, more)
 
-    def _standing(self, row: terminal.Row) -> str:
+    def _standing(self, now: float, row: terminal.Row) -> Iterator[str]:
+        """Yield how a tunnel is, in one line, or in several on a narrow terminal."""
         sign = self._paint.state(row.state, terminal.mark(row.state))
         state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
         why = f"  {words}" if (words := terminal.words(row)) else ""
         since = "" if row.age is None else f"  {terminal.how_long(row.age, known=row.since_known)}"
-        return f"{sign} {terminal.pad(row.shown, 20)}  {state}{since}{why}".rstrip()
+        begin = f"{terminal.clock(now)} {sign} "
+        line = f"{begin}{terminal.pad(row.shown, 20)}  {state}{since}{why}".rstrip()
+        pieces = [f"{begin}{row.shown}", state.rstrip(), since.strip(), why.strip()]
+        yield from self._dated(now, terminal.folded(line, pieces, terminal.terminal_width()))
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
         """Yield a line for each transition."""
         for t in [] if self._quiet else news:
             yield from self._date(t.at)
             name = self.titles.shown(t.name)
-            yield terminal.transition(t.at, name, t.old.value, t.new, t.reason, self._paint)
+            yield terminal.transition(
+                t.at, name, t.old.value, t.new, t.reason, self._paint, terminal.terminal_width()
+            )
 
     def missed(self, count: int | None) -> Iterator[str]:
         """Yield a line about missing transitions, where there are any; None: it isn't known."""
         if count is None:
-            yield from self._line(time.time(), f"  {_NO_ENTRIES}")
+            yield from self._line(time.time(), _NO_ENTRIES)
         elif count:
             what = "1 transition is" if count == 1 else f"{count:,} transitions are"
-            yield from self._line(time.time(), f"  {what} missing here: ipsecwatch history")
+            yield from self._line(time.time(), f"{what} missing here: ipsecwatch history")
 
     def event(self, event: client.Event) -> Iterator[str]:
         """Yield a line for an event that isn't a transition."""
         now = time.time()
         match event:
             case client.Pluto():
-                yield from self._line(now, f"  the IPsec service is {event.state.value}")
+                yield from self._line(now, f"the IPsec service is {event.state.value}")
             case client.Log():
-                yield from self._line(now, f"  {LOG_TEXTS[event.state]}")
+                yield from self._line(now, LOG_TEXTS[event.state])
             case client.Lost():
                 hint = f" ({event.hint})" if event.hint else ""
-                yield from self._line(now, f"  {event.why}{hint}")
+                yield from self._line(now, f"{event.why}{hint}")
 
     def _line(self, at: float, text: str) -> Iterator[str]:
-        yield from self._at(at, text, dim=True)
+        """Yield a sentence about no tunnel."""
+        wide = terminal.terminal_width()
+        begin = terminal.clock(at) + " " * (1 if wide is not None and wide < _NARROW else 3)
+        first, *more = [text] if wide is None else terminal.wrap(text, wide - len(begin))
+        lines = [f"{begin}{first}", *(f"{' ' * len(begin)}{line}" for line in more)]
+        yield from self._dated(at, map(self._paint.dim, lines))
 
-    def _at(self, at: float, text: str, *, dim: bool) -> Iterator[str]:
+    def _dated(self, at: float, lines: Iterable[str]) -> Iterator[str]:
         if self._quiet:
             return
         yield from self._date(at)
-        line = f"{terminal.clock(at)} {text}"
-        yield self._paint.dim(line) if dim else line
+        yield from lines
 
     def _date(self, at: float) -> Iterator[str]:
         """Yield the date where it differs from the date of the line before."""
