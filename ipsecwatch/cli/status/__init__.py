@@ -70,13 +70,18 @@ def run(args: argparse.Namespace) -> int:
     if args.watch:
         return _watch(args, chosen)
     detailed = args.details or chosen.names_tunnels
-    found = source.look(
-        args.file,
-        _depth(args, detailed=detailed),
-        chosen.apply if chosen.is_narrow else None,
-        interactive=args.details and at_terminal(),
-        instance=args.instance,
-    )
+    try:
+        found = source.look(
+            args.file,
+            _depth(args, detailed=detailed),
+            chosen.apply if chosen.is_narrow else None,
+            interactive=args.details and at_terminal(),
+            instance=args.instance,
+        )
+    except source.PlutoStopped as e:
+        if chosen.names:  # it isn't known whether there are such tunnels
+            raise
+        found = e.found
     meant = selection.pick(found.rows, chosen.names)
     rows = chosen.sort(chosen.filter(meant))
     if args.json:

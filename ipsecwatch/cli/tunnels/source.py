@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
 
+
+class PlutoStopped(Failure):
+    """Neither the service nor pluto is running, so that there are no tunnels.
+
+    Most verbs have no answer then; ``found`` is the answer for one that reports pluto's state.
+    """
+
+    def __init__(self, message: str, hint: str, found: Found) -> None:
+        super().__init__(message, hint)
+        self.found = found
+
+
 Choose = Callable[[Sequence[Row]], Iterable[Row]]
 """A function that returns the tunnels whose details are wanted. It raises Failure."""
 
@@ -204,7 +216,13 @@ async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
     try:
         answer = await pluto_client.ask()
     except query.AskError as e:
-        raise Failure(f"{why}, and {e}", e.hint_for(unit)) from e
+        message, hint = f"{why}, and {e}", e.hint_for(unit)
+        if e.trouble is not query.Trouble.STOPPED:
+            raise Failure(message, hint) from e
+        stopped = PlutoState.STOPPED
+        remark = f"{ILL[stopped]} {hint}"
+        found = Found([], "pluto", stopped, remark, unit=unit, unwatched=why)
+        raise PlutoStopped(message, hint, found) from e
     finally:
         await pluto_client.close()
     report = parse(answer.text, "status")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ipsecwatch.cli.common import Failure
+from ipsecwatch.cli import main
+from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN
 from ipsecwatch.cli.tunnels import health, source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.config import Settings
@@ -47,6 +48,37 @@ async def test_what_pluto_itself_told_is_said_to_be_so(
 
 
 async def test_where_nobody_answers_both_are_named(system_bus: PrivateBus, control: Path) -> None:
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(source.PlutoStopped) as raised:
         await source.ask(Depth.PUBLIC)
     assert raised.value.message.startswith("ipsecwatch isn't running, and pluto is not running: ")
+    assert (raised.value.found.known, raised.value.found.rows) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], EXIT_OK, "The IPsec service is not running. Look what starts pluto here"),
+        (["--state", "up"], EXIT_OK, "The IPsec service is not running. Look what starts pluto"),
+        (["office"], EXIT_UNKNOWN, "ipsecwatch isn't running, and pluto is not running: there is"),
+    ],
+)
+def test_status_of_root_knows_that_pluto_is_not_running(
+    arguments: list[str],
+    code: int,
+    said: str,
+    system_bus: PrivateBus,
+    control: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.run(["status", *arguments]) == code
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert "No tunnels" not in told.out
+
+
+def test_status_does_not_know_how_a_pluto_is_that_cannot_be_asked(
+    system_bus: PrivateBus, control: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    control.symlink_to(control)
+    assert main.run(["status"]) == EXIT_UNKNOWN
+    assert capsys.readouterr().out == ""
