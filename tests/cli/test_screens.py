@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ipsecwatch.reasons import REASON_TEXTS
 from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
@@ -76,8 +77,9 @@ async def test_the_lines_of_monitor_are_as_they_were(system_bus: PrivateBus) -> 
             await service.become(lost, reason=Reason.PEER_DEAD)
             await service.become(tunnel("a-long-name-of-a-tunnel", TunnelState.UP))
             await service.become(gone=("rw[5]",), reason=Reason.REPLACED)
+            last_word = REASON_TEXTS[Reason.REPLACED].sentence.split()[-1]
             for terminal in terminals:
-                await shows(terminal, "anew.")
+                await shows(terminal, last_word)
                 assert terminal.wrapped == 0
             shown = [anonymous(terminal.picture) for terminal in terminals]
     compare("monitor", shown)

@@ -214,30 +214,30 @@ def test_nothing_is_true_of_a_service_that_is_lost() -> None:
 @pytest.mark.parametrize("any_", [False, True])
 def test_a_pattern_means_all_listed_tunnels_that_fit_it(any_: bool) -> None:
     story, waiting = Story(), Waiting(("gw-*",), "up", any_=any_)
-    waiting.take(story.look(**{"gw-2": "down", "gw-10": "up", "lab": "down"}), 0.0)
+    waiting.record(story.look(**{"gw-2": "down", "gw-10": "up", "lab": "down"}), 0.0)
     assert waiting.names == ["gw-2", "gw-10"]
     assert waiting.is_done() is any_
-    waiting.take(story.become("gw-2", "up"), 0.0)
+    waiting.record(story.become("gw-2", "up"), 0.0)
     assert waiting.is_done()
-    waiting.take(Update(path("gw-3"), view("gw-3", "down")), 0.0)
+    waiting.record(Update(path("gw-3"), view("gw-3", "down")), 0.0)
     assert waiting.is_done() is any_
 
 
 def test_a_pattern_that_fits_nothing_is_absent_until_something_fits() -> None:
     story, waiting = Story(), Waiting(("gw-*",), "up", any_=True)
-    waiting.take(story.look(lab="up"), 0.0)
+    waiting.record(story.look(lab="up"), 0.0)
     absent = waiting.absent()
     assert absent is not None
     assert (absent.message, absent.code) == ("no tunnel's name fits gw-*", EXIT_UNKNOWN)
     assert not waiting.is_done()
-    waiting.take(Update(path("gw-1"), view("gw-1", "up")), 0.0)
+    waiting.record(Update(path("gw-1"), view("gw-1", "up")), 0.0)
     assert waiting.absent() is None
     assert waiting.is_done()
 
 
 def test_tunnels_of_a_pattern_that_are_no_longer_listed_are_down() -> None:
     story, waiting = Story(), Waiting(("rw*",), "down", any_=False)
-    waiting.take(story.look(**{"rw[1]": "up", "lab": "up"}), 0.0)
+    waiting.record(story.look(**{"rw[1]": "up", "lab": "up"}), 0.0)
     assert not waiting.is_done()
-    waiting.take(Update(path("rw[1]"), None), 0.0)
+    waiting.record(Update(path("rw[1]"), None), 0.0)
     assert waiting.is_done()
