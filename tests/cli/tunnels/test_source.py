@@ -13,6 +13,8 @@ from ipsecwatch.cli.common import EXIT_OK, EXIT_UNKNOWN
 from ipsecwatch.cli.tunnels import health, source
 from ipsecwatch.cli.tunnels.found import Depth
 from ipsecwatch.config import Settings
+from ipsecwatch.reasons import REASON_TEXTS, advice_about_pluto
+from ipsecwatch.states import Reason
 from tests.support.bad_pluto import BadPluto
 from tests.support.odd_service import odd_service
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.dbus_daemon import PrivateBus
+
+STOPPED = REASON_TEXTS[Reason.PLUTO_STOPPED].sentence
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="root alone may ask pluto")
 
@@ -57,8 +61,8 @@ async def test_where_nobody_answers_both_are_named(system_bus: PrivateBus, contr
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([], EXIT_OK, "The IPsec service is not running. Look what starts pluto here"),
-        (["--state", "up"], EXIT_OK, "The IPsec service is not running. Look what starts pluto"),
+        ([], EXIT_OK, f"{STOPPED} {advice_about_pluto(Reason.PLUTO_STOPPED, '')}"),
+        (["--state", "up"], EXIT_OK, STOPPED),
         (["office"], EXIT_UNKNOWN, "ipsecwatch isn't running, and pluto is not running: there is"),
     ],
 )
