@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from ipsecwatch.report import ConnectionKey, SaState
+    from ipsecwatch.tracking.evidence import Evidence
     from ipsecwatch.tracking.log_evidence import LogEvidence
     from ipsecwatch.tracking.loss_reasons import LossReasons
     from ipsecwatch.tracking.records import TunnelRecord, Why
@@ -116,13 +117,16 @@ class AttemptReasons:
 
     # --- attempts from outside ------------------------------------------------------------
 
-    def note_incoming(self, records: Iterable[TunnelRecord]) -> None:
+    def note_incoming(
+        self, records: Iterable[TunnelRecord], news: Mapping[str, Mapping[Whose, Evidence]]
+    ) -> None:
         """Record the failed attempts from outside that were logged since the last poll.
 
-        One of an authenticated peer becomes the reason of a tunnel that isn't tried from here. One
-        of an unauthenticated sender never does: it is only shown as ``incoming``.
+        ``news`` has them by the connection's name. One of an authenticated peer becomes the reason
+        of a tunnel that isn't tried from here. One of an unauthenticated sender never does: it is
+        only shown as ``incoming``. To be called before a report is compared, for the transitions
+        that it shows, and again after it, for the tunnels that have come.
         """
-        news = self._log.incoming.take()
         if not news:
             return
         for record in records:

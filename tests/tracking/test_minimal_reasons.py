@@ -38,7 +38,10 @@ RIGHT: Final[dict[tuple[str, str], list[str]]] = {
         "52 up > connecting expired",
     ],
     # main, the responder; the peer doesn't believe who we are, in an exchange that it began.
-    ("v1-badid-ts", "v-badid"): ["2 down > connecting", "33 connecting > stuck authentication"],
+    ("v1-badid-ts", "v-badid"): [
+        "2 down > connecting authentication",
+        "33 connecting > stuck authentication",
+    ],
     # 5.0; by hand between two tries, of which no state and no line is left.
     ("stuck-by-hand-5.0", "c-wrongid"): [
         "3 down > connecting authentication",
