@@ -41,6 +41,8 @@ class Incoming:
 
     def __init__(self) -> None:
         self._ours: OrderedDict[int, None] = OrderedDict()
+        self._first: OrderedDict[str, int] = OrderedDict()
+        """Of a connection the IKE SA of ours of which the first Child SA isn't known yet."""
         self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
 
     def note_ours(self, serials: Iterable[int]) -> None:
@@ -50,6 +52,19 @@ class Incoming:
         while len(self._ours) > MAX_OURS:
             self._ours.popitem(last=False)
 
+    def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
+        """Record an IKE SA that is established: who began it began its first Child SA, too."""
+        if finding.version == 1 or finding.rekeyed is not None or said.serial not in self._ours:
+            self._first.pop(said.name, None)
+            return
+        self._first[said.name] = said.serial or 0
+        if len(self._first) > MAX_NAMES:
+            self._first.popitem(last=False)
+
+    def note_child(self, name: str) -> None:
+        """Record that a connection has a Child SA, or begins one: the next is another exchange."""
+        self._first.pop(name, None)
+
     def is_ours(self, serial: int) -> bool:
         """Return whether it is known that we began an SA."""
         return serial in self._ours
@@ -57,6 +72,7 @@ class Incoming:
     def forget(self) -> None:
         """Forget which SAs we began, because another pluto counts serials from 1 again."""
         self._ours.clear()
+        self._first.clear()
 
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
         """Return whose attempt a failure belongs to."""
@@ -75,7 +91,22 @@ class Incoming:
             return True
         # pluto logs no serial of a Child SA when we begin one, so an unknown serial may be ours
         # where our own kernel or configuration is the cause: it stops both sides' attempts.
-        return finding.proof is Proof.LOCAL and finding.reason is not Reason.AUTHENTICATION
+        if finding.proof is Proof.LOCAL:
+            return finding.reason is not Reason.AUTHENTICATION
+        return finding.proof is Proof.PEER and self._is_first_child(said.name, said.serial)
+
+    def _is_first_child(self, name: str, serial: int) -> bool:
+        """Return whether an SA is the Child SA that was negotiated with an IKE SA of ours.
+
+        Asked of lines that only a peer causes that has proved who it is. IKE_AUTH negotiates that
+        Child SA, and up to 4.15 no line tells that it begins.
+        """
+        first = self._first.get(name)
+        if first is None or serial <= first:
+            return False
+        del self._first[name]
+        self.note_ours([serial])
+        return True
 
     def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
         """Keep a failure that isn't ours, for the connection and its template."""

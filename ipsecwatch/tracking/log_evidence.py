@@ -18,6 +18,7 @@ from ipsecwatch.libreswan.log_lines import (
     LogEvent,
     LossKind,
     Subject,
+    Weight,
     interpret,
     interpret_daemon,
     parse_line,
@@ -29,6 +30,7 @@ from ipsecwatch.tracking.held_sas import hosts_of
 from ipsecwatch.tracking.incoming import Incoming, Whose
 from ipsecwatch.tracking.known_sas import KnownSas
 from ipsecwatch.tracking.newcomers import Newcomers
+from ipsecwatch.tracking.quick_modes import QuickModes
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class LogEvidence:
         self.incoming: Final = Incoming()
         self.newcomers: Final = Newcomers()
         self.sas = KnownSas()
+        self._quick_modes = QuickModes()
         self._findings = Findings()
         self._unresolved: OrderedDict[str, str] = OrderedDict()
         """Names of hosts that didn't resolve, where no connection was named, and the lines."""
@@ -139,8 +142,11 @@ class LogEvidence:
         match finding.event:
             case LogEvent.IKE_ESTABLISHED:
                 self.sas.note_ike(said, finding)
+                self.incoming.note_ike(said, finding)
             case LogEvent.CHILD_ESTABLISHED:
                 self.sas.note_child(said, finding, self.order)
+                self._quick_modes.end(said.serial)
+                self.incoming.note_child(said.name)
             case LogEvent.CHILD_REQUESTED if said.serial is not None:
                 self.sas.note_quick_mode(said.serial)
             case LogEvent.ATTEMPT:
@@ -152,10 +158,12 @@ class LogEvidence:
 
     def _note_attempt(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
         """Record that we began a negotiation."""
+        self.incoming.note_child(said.name)
         if said.serial is not None:
             self.incoming.note_ours([said.serial])
         if finding.version == 1 and finding.using is not None:
             self.sas.note_quick_mode(finding.using)
+            self._quick_modes.begin(said, finding.using)
         counts = self.attempts.counts(said, finding)
         evidence = replace(self._evidence(line, finding, said.serial), counts=counts)
         self._add_attempt(said, evidence)
@@ -164,8 +172,10 @@ class LogEvidence:
         """Record the failure of an attempt of ours, or of one from outside."""
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
+        self._quick_modes.end(said.serial)
         if whose is Whose.OURS:
-            self._add_attempt(said, evidence)
+            told = finding.version == 1 and finding.weight is Weight.ECHO
+            self._add_attempt(self._quick_modes.refused(said) if told else said, evidence)
         else:
             self.incoming.add(said, whose, evidence)
 
@@ -231,6 +241,7 @@ class LogEvidence:
         before, last_at = self._report, self._last_at
         self._report, self._hosts, self._last_at = report, None, at
         self.incoming.note_ours(s.serial for s in report.states if s.role is Role.INITIATOR)
+        self._quick_modes.keep({s.serial for s in report.states})
         if self._findings:
             states = (*report.states, *(before.states if before is not None else ()))
             still = {(Subject.SA, str(s.serial)) for s in states}
@@ -252,6 +263,7 @@ class LogEvidence:
         self._findings.clear()
         self.attempts.restart()
         self.incoming.forget()
+        self._quick_modes.clear()
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:

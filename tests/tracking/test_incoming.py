@@ -11,7 +11,7 @@ from ipsecwatch.report import LogLine, Role, Stage
 from ipsecwatch.tracking.incoming import MAX_NAMES, MAX_OURS
 from ipsecwatch.tracking.log_evidence import LogEvidence
 from ipsecwatch.tracking.tracker import Tracker
-from ipsecwatch.tunnel import Reason
+from ipsecwatch.tunnel import Reason, TunnelState
 from tests.support.reports import START, child, connection, ike, poll
 
 if TYPE_CHECKING:
@@ -82,6 +82,41 @@ def test_where_nobody_here_tries_the_peers_own_attempt_is_the_reason(c: Connecti
     assert (tunnel.reason, tunnel.detail, tunnel.incoming) == (
         Reason.TRAFFIC_SELECTORS, PROVED, None,
     )  # fmt: skip
+
+
+def test_the_peers_own_attempt_is_the_reason_in_the_transition_that_shows_it() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [SITE]))
+    tracker.hear(LogLine(START + 1, PROVED))
+    (change,) = tracker.observe(poll(5, [SITE], [ike(6, "site", role=Role.RESPONDER)]))
+    assert (change.new, change.reason) == (TunnelState.CONNECTING, Reason.TRAFFIC_SELECTORS)
+
+
+REFUSED_HERE = '"site" #2: local policy requires Transport Mode but peer requires required Tunnel'
+ESTABLISHED = '"site" #1: initiator established IKE SA; authenticated peer using authby=secret'
+
+
+@pytest.mark.parametrize(
+    ("before", "reason"),
+    [
+        ((OURS, ESTABLISHED), Reason.PROPOSAL),
+        ((OURS,), Reason.NONE),  # the IKE SA isn't there: it is no Child SA of ours
+        ((OURS, ESTABLISHED.replace("#1", "#3")), Reason.NONE),  # the peer began that one
+        ((OURS, ESTABLISHED, PROVED.replace("#7", "#2")), Reason.PROPOSAL),
+        # That of IKE_AUTH has come: what fails now is another one, which the peer began.
+        ((OURS, ESTABLISHED, '"site" #3: initiator established Child SA using #1'), Reason.NONE),
+        ((OURS, ESTABLISHED, OURS.replace("#1", "#3")), Reason.NONE),
+    ],
+)
+def test_the_child_that_we_negotiate_with_an_ike_sa_is_ours(
+    before: tuple[str, ...], reason: Reason
+) -> None:
+    line = REFUSED_HERE.replace("#2", "#4") if "#3" in before[-1] else REFUSED_HERE
+    assert after(WANTED, *before, line).reason is reason
+
+
+def test_what_nobody_has_proved_is_no_child_of_ours() -> None:
+    assert after(WANTED, OURS, ESTABLISHED, KNOCKS[2]).reason is Reason.NONE
 
 
 def test_a_tunnel_that_is_up_needs_no_reason() -> None:

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""Quick Modes of ours that wait for the peer's answer: what it refuses under an IKEv1 SA.
+
+Connections to one peer share an IKEv1 SA (phase 1). pluto logs the peer's notification about it
+by the connection that negotiated it, whichever connection's Quick Mode the peer has refused.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ipsecwatch.libreswan.log_lines import ConnectionLine
+
+MAX_WAITING: Final = 20_000
+"""Quick Modes that are kept; the oldest are dropped first."""
+
+
+class QuickModes:
+    """Remembers which Quick Modes wait, and under which IKEv1 SA."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
+
+    def begin(self, said: ConnectionLine, phase1: int) -> None:
+        """Record the line that tells that we begin one under ``phase1``."""
+        if said.serial is None:
+            return
+        self._waiting[said.serial] = phase1, said
+        if len(self._waiting) > MAX_WAITING:
+            self._waiting.popitem(last=False)
+
+    def end(self, serial: int | None) -> None:
+        """Record that one was answered or given up."""
+        if serial is not None:
+            self._waiting.pop(serial, None)
+
+    def keep(self, serials: Collection[int]) -> None:
+        """Forget those that aren't among the ``serials`` of a report, if it is newer than they."""
+        if self._waiting:
+            newest = max(serials, default=0)
+            gone = [s for s in self._waiting if s <= newest and s not in serials]
+            for serial in gone:
+                del self._waiting[serial]
+
+    def refused(self, said: ConnectionLine) -> ConnectionLine:
+        """Return the line of the Quick Mode that a notification about ``said``'s SA refuses.
+
+        ``said`` itself, unless those that wait under this SA are all of one connection.
+        """
+        waiting = {w.name: w for phase1, w in self._waiting.values() if phase1 == said.serial}
+        return next(iter(waiting.values())) if len(waiting) == 1 else said
+
+    def clear(self) -> None:
+        """Forget all: another pluto counts from 1 again."""
+        self._waiting.clear()
