@@ -219,6 +219,11 @@ NOTIFICATIONS: Final[dict[str, Reason]] = {
 # fmt: off
 _WE, _PEER = Began.WE, Began.PEER
 _NOTE: Final = r"'?(?:v[12]N_)?(?P<note>[A-Z][A-Z0-9_]{3,40})"
+_TS_NOTE: Final = "(?:v2N_)?(?P<note>TS_UNACCEPTABLE)"
+_UNDER_KEYS: Final = (
+    rf"\w+ containing {_NOTE}(?:\.\.\.)? notification; message payloads: [\w,]*SKF?;"
+    r" encrypted payloads: "
+)
 _MESSAGE: Final = r"(?:ISAKMP_v2_)?[A-Z_]+ \w+"
 _UNPROVED: Final = "(?:IKE_AUTH|AUTH|IKE_INTERMEDIATE)"
 _PLAIN: Final = r"[^'\"]{0,240}?"
@@ -914,6 +919,26 @@ FAILURES: Final = (
         ("4.5", "5.3.2", rf"CHILD SA failed: {_NOTE}", "CHILD SA failed: %"),
         ("4.5", MAIN, rf"CHILD SA encountered fatal error: {_NOTE}",
          "CHILD SA encountered fatal error: %"),
+    ),
+    *_rows(
+        # Encrypted: in an exchange of which the sender has authenticated itself, and in others
+        replace(_ECHO, began=_WE, proof=Proof.PEER, version=2),
+        ("3.25", "5.1", rf"dropping unexpected (?:ISAKMP_v2_)?CREATE_CHILD_SA {_UNDER_KEYS}",
+         "; encrypted payloads: "),
+        ("3.25", "5.1", rf"unexpected CREATE_CHILD_SA {_UNDER_KEYS}", "; encrypted payloads: "),
+    ),
+    *_rows(
+        replace(_ECHO, began=_WE, version=2),
+        ("3.25", "5.1", rf"dropping unexpected (?:ISAKMP_v2_)?[A-Z_]+ {_UNDER_KEYS}",
+         "; encrypted payloads: "),
+        ("3.25", "5.1", rf"unexpected [A-Z_]+ {_UNDER_KEYS}", "; encrypted payloads: "),
+    ),
+    *_rows(
+        # The peer's identity is looked at before its traffic selectors
+        replace(_ECHO, began=_PEER, proof=Proof.PEER, version=2),
+        ("3.25", MAIN,
+         rf"responding to (?:ISAKMP_v2_)?IKE_AUTH {_PLAIN} with encrypted notification {_TS_NOTE}",
+         "responding to % message (ID %) from %"),
     ),
     *_rows(
         # Encrypted; in all exchanges but these two the sender has authenticated itself

@@ -551,11 +551,13 @@ MESSAGES: Final = (
     "responding to {any} with unencrypted notification {name}",
     "received unauthenticated {name}",
     *(
-        f"{verb}{protocol}{exchange} {sort} containing {{name}} notification"
+        f"{verb}{protocol}{exchange} {sort} containing {{name}} notification{payloads}"
         for verb in ("ignoring unexpected ", "ignoring ", "dropping unexpected ", "unexpected ")
         for protocol in ("ISAKMP_v2_", "")
         for exchange in _EXCHANGE
         for sort in ("response", "request", "message")
+        for payloads in ("; message payloads: {names}; encrypted payloads: {any}", "")
+        if not payloads or sort == "message"
     ),
     "ignoring informational payload {name}, msgid={spi}, length={n}",
     "ignoring secured informational payload {name}, msgid={spi}, length={n}",

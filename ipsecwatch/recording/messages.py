@@ -31,6 +31,7 @@ _PRIVATE: Final = {
 _OWN: Final = {
     "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
     "name": re.compile(r"(?:v[12]N_)?[A-Z][A-Za-z0-9_]{1,60}", re.ASCII),  # a notification, a state
+    "names": re.compile(r"[A-Z][A-Za-z]{0,9}(?:,[A-Z][A-Za-z]{0,9}){0,30}", re.ASCII),  # payloads
     "amount": re.compile(r"\d{1,20}(?:[KMGTPE]i?)?B", re.ASCII),
     "policy": re.compile(r"[A-Z][A-Za-z0-9_]{0,40}(?:\+[A-Z][A-Za-z0-9_]{0,40}){0,60}", re.ASCII),
     "serial": re.compile(r"[#$]\d{1,10}", re.ASCII),

@@ -249,6 +249,9 @@ def test_serials_that_a_line_tells_are_taken() -> None:
 
 
 RESPONDING = "responding to {} message (ID 1) from 192.0.2.7:500 with {} notification {}"
+UNEXPECTED = (
+    "dropping unexpected {} message containing TS_UNACCEPTABLE notification; message payloads: {}"
+)
 SHARING = "restarting all connections that share this peer"
 
 COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
@@ -268,6 +271,19 @@ COLUMNS: dict[str, tuple[Began, Proof, Subject]] = {
     # A peer who has proved who it is
     RESPONDING.format("CREATE_CHILD_SA", "encrypted", "TS_UNACCEPTABLE"): (
         Began.PEER, Proof.PEER, Subject.SA,
+    ),
+    RESPONDING.format("IKE_AUTH", "encrypted", "TS_UNACCEPTABLE"): (
+        Began.PEER, Proof.PEER, Subject.SA,
+    ),
+    # 3.25 to 5.0: an answer without what was asked for
+    UNEXPECTED.format("CREATE_CHILD_SA", "SK; encrypted payloads: N"): (
+        Began.WE, Proof.PEER, Subject.SA,
+    ),
+    UNEXPECTED.format("IKE_AUTH", "SK; encrypted payloads: IDr,AUTH,N"): (
+        Began.WE, Proof.EXCHANGE, Subject.SA,
+    ),
+    UNEXPECTED.format("CREATE_CHILD_SA", "N; missing payloads: SK"): (
+        Began.WE, Proof.NONE, Subject.SA,
     ),
     "no local proposal matches remote proposals 1:ESP:ENCR=3DES": (
         Began.PEER, Proof.PEER, Subject.SA,
