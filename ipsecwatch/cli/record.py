@@ -26,7 +26,7 @@ from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.libreswan.status import Reader, daemon_info
 from ipsecwatch.pluto import whack
-from ipsecwatch.pluto.poller import BUDGET
+from ipsecwatch.pluto.poller import BUDGET, MAX_PEACE, Costs
 from ipsecwatch.pluto.query import Answer, AskError, Command, PlutoClient, Trouble, Via
 from ipsecwatch.pluto.unit_file import find_unit
 from ipsecwatch.pluto.wakers.pluto_logs import PlutoLogs
@@ -105,6 +105,9 @@ class _Recorder:
         self._logs = PlutoLogs(settings, self._record_line, lambda: None)
         self._pluto_client = PlutoClient.of(settings)
         self._version: str | None = None
+        self._costs = {command: Costs() for command in Command}
+        self._spent = 0.0
+        """Seconds of pluto's time that the questions of this round took."""
         self._reader = Reader()
         self._screen = _Screen()
         self._answered: tuple[Answer, Report] | None = None
@@ -133,7 +136,7 @@ class _Recorder:
             await self._follow()
             if not in_journal and not self._logs.file.follows:
                 self._screen.say("pluto's log cannot be read: there will be no log lines.")
-            await self._rounds(self._rest(first), stop, end)
+            await self._rounds(self._rest(), stop, end)
         finally:
             await self._logs.catch_up(float("inf"))
             self._logs.close()
@@ -156,20 +159,18 @@ class _Recorder:
 
     async def _round(self) -> float:
         """Ask pluto for status and traffic, and record both; return the seconds to wait then."""
+        self._spent = 0.0
         status = await self._ask(Command.STATUS)
         self._write(status)
         await self._follow()
         traffic = await self._ask(Command.TRAFFIC)
         if traffic is not None:
             self._write(traffic)
-        return max(self._interval, self._rest(status) + self._rest(traffic))
+        return max(self._interval, self._rest())
 
-    def _rest(self, entry: dict[str, Any] | None) -> float:
-        """Return how many seconds pluto is left alone after an answer: BUDGET times its duration.
-
-        ``entry`` is the answer's entry in the recording; None: there was no answer.
-        """
-        return BUDGET * float(entry["took"]) if entry else 0.0
+    def _rest(self) -> float:
+        """Return how many seconds pluto is left alone after a round, as the service counts them."""
+        return min(BUDGET * self._spent, MAX_PEACE)
 
     async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
         """Ask pluto once; return the entry for the recording; None: it can't be asked this.
@@ -181,6 +182,7 @@ class _Recorder:
         try:
             answer = await self._pluto_client.ask(command, self._version)
         except AskError as e:
+            self._spent += e.busy
             if first:
                 _refuse(e, self._settings)
             if e.trouble is Trouble.UNAVAILABLE:
@@ -188,6 +190,7 @@ class _Recorder:
             if command is Command.STATUS:
                 self._screen.record(Poll(at, mono, pluto=e.pluto, why=str(e)))
             return entry | _failed(e, round(time.monotonic() - mono, 3))
+        self._spent += self._costs[answer.command].of(answer)
         self._logs.answered(answer)
         if command is Command.STATUS:
             report = self._reader.read(answer.text, "status")

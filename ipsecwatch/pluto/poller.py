@@ -81,7 +81,7 @@ def next_delay(s: Situation) -> float:
     return max(0.0, peace, min(wait, tick - s.since_begin))
 
 
-class _Costs:
+class Costs:
     """Estimates how much of pluto's time the answers to one command take.
 
     The time until an answer has come also includes that in which pluto, or this process, was busy
@@ -148,7 +148,7 @@ class Poller:
         self.fast_interval = fast_interval
         self._timeout = timeout
         self._wall = wall
-        self._costs = {command: _Costs() for command in Command}
+        self._costs = {command: Costs() for command in Command}
         self._extras = _Extras()
         self._signal = asyncio.Event()
         self._woken = False

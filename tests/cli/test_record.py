@@ -12,11 +12,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from ipsecwatch.cli.record import _Recorder
 from ipsecwatch.cli.replay import transitions
+from ipsecwatch.config import Settings
+from ipsecwatch.pluto.query import Answer, AskError, Command, Trouble, Via
+from ipsecwatch.recording import Writer
 from ipsecwatch.recording.fake_pluto import FakePluto, Said, Silence
 from tests.support.other_user import NOBODY, starts_as_another_user
 from tests.support.recordings import ROOT, statuses
@@ -24,6 +28,8 @@ from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ipsecwatch.pluto.query import PlutoClient
 
 SAMPLES = statuses(ROOT / "4.10/site.jsonl.gz")
 
@@ -200,6 +206,36 @@ async def test_a_pluto_that_hangs_is_recorded_as_such_and_said_once(tmp_path: Pa
     assert len(hung) >= 1
     assert all(e["stdout"] == "" and "within" in e["error"] for e in hung)
     assert err.count(" within ") == 1, err
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        Answer(Command.STATUS, "000 using kernel interface: xfrm\n", 2.0, 1.99, Via.SOCKET, 1),
+        AskError(Trouble.CUT, "pluto broke off its answer", "", partial="", busy=0.01),
+    ],
+)
+async def test_pluto_is_asked_again_soon_after_it_was_busy_with_something_else(
+    slow: Answer | AskError, tmp_path: Path
+) -> None:
+    with Writer(tmp_path / "out.jsonl") as out:
+        recorder = _Recorder(out, Settings(), 1.0, None)
+        recorder._pluto_client = cast("PlutoClient", _OnceSlow(slow))
+        assert await recorder._round() <= 1.0
+
+
+class _OnceSlow:
+    """A fake client of pluto's, with one outcome for a status, and nothing to tell of traffic."""
+
+    def __init__(self, outcome: Answer | AskError) -> None:
+        self._outcome = outcome
+
+    async def ask(self, command: Command, _version: str | None) -> Answer:
+        if command is not Command.STATUS:
+            raise AskError(Trouble.UNAVAILABLE, "there is no whack", "")
+        if isinstance(self._outcome, AskError):
+            raise self._outcome
+        return self._outcome
 
 
 async def test_a_pluto_that_starts_is_recorded_as_starting(tmp_path: Path) -> None:
