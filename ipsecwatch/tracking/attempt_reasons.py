@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.report import Role, instance_name
 from ipsecwatch.tracking.incoming import Whose
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.loss_reasons import LossReasons
     from ipsecwatch.tracking.records import TunnelRecord, Why
     from ipsecwatch.tunnel import Tunnel
+
+
+_ENDED_WITH_PLUTO: Final = frozenset({Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED})
 
 
 class AttemptReasons:
@@ -53,7 +56,7 @@ class AttemptReasons:
         before = record.why if state is old or not begins else (Reason.NONE, None)
         ends = state in (TunnelState.DOWN, TunnelState.WAITING)
         if ends and old in (TunnelState.CONNECTING, TunnelState.STUCK):
-            why = self._losses.of_giving_up(record)
+            why = self._of_giving_up(record)
             if why is not None:
                 return why
         if t.unresolved is not None:
@@ -61,6 +64,14 @@ class AttemptReasons:
         if ends or record.trying_since is None:  # partial, and nobody tries for more
             return before
         return self._of_trying(record, before, now)
+
+    def _of_giving_up(self, record: TunnelRecord) -> Why | None:
+        """Return why a tunnel is no longer tried: who ended that, or what it failed by."""
+        why = self._losses.of_giving_up(record)
+        if why is None and record.why[0] not in _ENDED_WITH_PLUTO:
+            failure = self._log.attempts.failure(_names(record.tunnel), record.trying_order)
+            why = failure if failure[0] is not Reason.NONE else None
+        return why
 
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
         """Return why a tunnel that we or the peer are trying to bring up isn't up yet."""

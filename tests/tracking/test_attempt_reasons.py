@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: MIT
+"""Why a tunnel isn't up, where its attempts have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ipsecwatch.report import LogLine, Role, Stage
+from ipsecwatch.tracking.tracker import Tracker
+from ipsecwatch.tunnel import Reason, TunnelState
+from tests.support.reports import START, connection, ike, no_answer, poll
+
+if TYPE_CHECKING:
+    from ipsecwatch.tunnel import Transition
+
+ON_DEMAND = connection("site", routing="routed-ondemand")
+BEGUN = ike(1, "site", stage=Stage.HALF_OPEN, role=Role.INITIATOR)
+OURS = '"site" #1: initiating IKEv2 connection'
+GIVEN_UP = '"site" #1: STATE_V2_PARENT_I1: 20 second timeout exceeded after 6 retransmits.  No resp'
+REFUSED = '"site" #1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED'
+BY_HAND = '"site": terminating SAs using this connection'
+
+
+def ended(*lines: str) -> Transition:
+    """Return how an attempt ends that traffic began, if this is logged before it isn't listed."""
+    tracker = Tracker()
+    tracker.observe(poll(0, [ON_DEMAND]))
+    tracker.hear(LogLine(START + 1, OURS))
+    tracker.observe(poll(5, [ON_DEMAND], [BEGUN]))
+    for line in lines:
+        tracker.hear(LogLine(START + 7, line))
+    (change,) = tracker.observe(poll(10, [ON_DEMAND]))
+    return change
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ((GIVEN_UP,), Reason.NO_ANSWER),
+        ((REFUSED,), Reason.AUTHENTICATION),
+        ((GIVEN_UP, BY_HAND), Reason.OPERATOR),
+        ((), Reason.NONE),
+    ],
+)
+def test_an_attempt_that_ends_has_the_reason_that_was_logged(
+    lines: tuple[str, ...], reason: Reason
+) -> None:
+    change = ended(*lines)
+    assert (change.new, change.reason) == (TunnelState.WAITING, reason)
+
+
+def test_an_attempt_that_ended_with_pluto_has_failed_by_nothing_else() -> None:
+    tracker = Tracker()
+    tracker.observe(poll(0, [ON_DEMAND]))
+    tracker.hear(LogLine(START + 1, OURS))
+    tracker.observe(poll(5, [ON_DEMAND], [BEGUN]))
+    tracker.hear(LogLine(START + 6, REFUSED))
+    tracker.observe(no_answer(10))
+    told = tracker.observe(poll(15, [ON_DEMAND]))
+    assert [(c.new, c.reason) for c in told] == [(TunnelState.WAITING, Reason.PLUTO_RESTARTED)]
