@@ -7,6 +7,7 @@ internet can cause says nothing about the peer.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,9 @@ MAX_NAMES: Final = 20_000
 """Connections of which the last failure that came from outside is kept."""
 MAX_OURS: Final = 20_000
 """SAs that are remembered as begun by us."""
+
+
+_INITIATORS_STATE: Final = re.compile(r"STATE_[A-Z0-9_]{1,40}_I\d?:", re.ASCII)
 
 
 class Whose(Enum):
@@ -51,6 +55,14 @@ class Incoming:
             self._ours[serial] = None
         while len(self._ours) > MAX_OURS:
             self._ours.popitem(last=False)
+
+    def note_line(self, said: ConnectionLine) -> None:
+        """Record that we began an SA, if the line begins with a state that initiators are in.
+
+        Up to 3.32 each step is logged so, and IKE_AUTH by the serial of the Child SA.
+        """
+        if said.serial is not None and _INITIATORS_STATE.match(said.text):
+            self.note_ours([said.serial])
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
         """Record an IKE SA that is established: who began it began its first Child SA, too."""

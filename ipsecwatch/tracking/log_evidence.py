@@ -108,6 +108,7 @@ class LogEvidence:
             self._note_pluto(line)
             return
         self.attempts.note_heard(said, self.order)
+        self.incoming.note_line(said)
         finding = interpret(said, phase1=self.sas.has_quick_mode(said.serial))
         if finding is not None:
             self._note_finding(line, said, finding)

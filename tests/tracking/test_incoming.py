@@ -115,6 +115,24 @@ def test_the_child_that_we_negotiate_with_an_ike_sa_is_ours(
     assert after(WANTED, *before, line).reason is reason
 
 
+REJECTED = '"site" #2: X509: Certificate rejected for this connection'
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        # 3.32: IKE_AUTH is logged by the serial of the Child SA.
+        (
+            '"site" #2: STATE_PARENT_I2: sent v2I2, expected v2R2',
+            Reason.AUTHENTICATION,
+        ),
+        ('"site" #2: STATE_PARENT_R1: received v2I1, sent v2R1', Reason.NONE),
+    ],
+)
+def test_a_state_in_the_log_tells_who_began(line: str, reason: Reason) -> None:
+    assert after(WANTED, OURS, line, REJECTED).reason is reason
+
+
 def test_what_nobody_has_proved_is_no_child_of_ours() -> None:
     assert after(WANTED, OURS, ESTABLISHED, KNOCKS[2]).reason is Reason.NONE
 
