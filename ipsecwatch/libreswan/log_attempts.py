@@ -13,7 +13,8 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import log_text
-from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind
+from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Weight
+from ipsecwatch.libreswan.quick_modes import QuickModes
 from ipsecwatch.report import Stage
 from ipsecwatch.tunnel import Reason
 
@@ -32,6 +33,9 @@ class Outcome(Enum):
     RENEWAL_FAILED = auto()
     """A Child SA was established and is there, and a later negotiation failed."""
     FAILED = auto()
+    UNCLEAR = auto()
+    """Packets don't get through, or somebody refuses something, and the text shows no negotiation
+    of which that could be told: it may be up."""
     LOST = auto()
     """Its SAs ended."""
     IKE_ONLY = auto()
@@ -91,6 +95,8 @@ class Story:
     """The number of the attempt that ``failure`` is of."""
     phase1: set[int] = field(default_factory=set)
     """IKEv1 SAs (phase 1) that were established."""
+    negotiated: bool = False
+    """A message of a negotiation was sent."""
     last: LogTextLine | None = None
     begun: int | None = None
     """The IKE SA whose first Child SA belongs to the same attempt."""
@@ -101,7 +107,7 @@ class Story:
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP
         if self.failure is not None:
-            return Outcome.FAILED
+            return Outcome.UNCLEAR if self._is_unclear(self.failure.finding) else Outcome.FAILED
         if self.loss is not None and self.stage is None:
             return Outcome.LOST
         if self.refused:
@@ -114,6 +120,17 @@ class Story:
             return Outcome.OPEN
         return Outcome.NOTHING
 
+    def _is_unclear(self, finding: Finding) -> bool:
+        """Return whether a failure may be about an SA that carries traffic, or about another one.
+
+        Errors of the network are logged for every SA, and up to 5.1 what an IKEv1 peer refuses
+        for any Quick Mode under a phase 1.
+        """
+        if self.attempts or self.stage is not None or self.negotiated:
+            return False
+        echo = finding.version == 1 and finding.weight is Weight.ECHO
+        return finding.weight is Weight.NETWORK or (echo and finding.proof is Proof.NONE)
+
 
 def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     """Return what a text shows of each connection, in the order of their first lines.
@@ -122,11 +139,13 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     """
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
+    quick_modes = QuickModes()
     dead = -_NEAR
     for i, (line, finding) in enumerate(log_text.findings(lines)):
         if line.of_pluto:
             _end_all(found.values(), line)
             rekeyed.clear()
+            quick_modes.clear()
             continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
@@ -140,6 +159,9 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
         if finding.end is LossKind.AMBIGUOUS and i - dead < _NEAR:
             dead = i
             continue  # the lines before say why
+        refused = quick_modes.follow(line.said, finding)
+        if refused is not line.said:
+            story = found[refused.name]
         _note_evidence(story, Said(line, finding), rekeyed, found.values())
     return [s for s in found.values() if s.outcome is not Outcome.NOTHING]
 
@@ -168,6 +190,7 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
         story.retransmissions += 1
     elif (stage := _sent(line)) is not None:
         story.stage, story.retransmissions, story.given_up = stage, 0, False
+        story.negotiated = True
     elif _DELETES.match(text):
         story.given_up = story.stage is not None and story.ike is None
     if m := _PEER.match(text):
@@ -262,13 +285,25 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
         return
     if serial in owner.past:
         return  # a second line about one end
-    had = bool(owner.children)
+    had = bool(owner.children) or _shows_that_it_was_up(said.finding, owner.failure)
     _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
         return  # the SA that ends is the failed attempt's
+    if not owner.children and owner.failure is not None and _is_of_network(owner.failure):
+        owner.failure = None
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
         owner.loss = said
     owner.stage, owner.ike = None, None
+
+
+def _is_of_network(failure: Said) -> bool:
+    return failure.finding.weight is Weight.NETWORK
+
+
+def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
+    """Return whether an end is one of an established SA, for which the network failed before."""
+    told = loss.reason in (Reason.PEER_DEAD, Reason.EXPIRED)
+    return told and failure is not None and _is_of_network(failure)
 
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:

@@ -18,11 +18,11 @@ from ipsecwatch.libreswan.log_lines import (
     LogEvent,
     LossKind,
     Subject,
-    Weight,
     interpret,
     interpret_daemon,
     parse_line,
 )
+from ipsecwatch.libreswan.quick_modes import QuickModes
 from ipsecwatch.report import JOURNALD, Role, instance_name
 from ipsecwatch.tracking.attempt_log import AttemptLog
 from ipsecwatch.tracking.evidence import MAX_LINE, Evidence, Findings
@@ -30,7 +30,6 @@ from ipsecwatch.tracking.held_sas import hosts_of
 from ipsecwatch.tracking.incoming import Incoming, Whose
 from ipsecwatch.tracking.known_sas import KnownSas
 from ipsecwatch.tracking.newcomers import Newcomers
-from ipsecwatch.tracking.quick_modes import QuickModes
 from ipsecwatch.tunnel import Reason
 
 if TYPE_CHECKING:
@@ -140,20 +139,20 @@ class LogEvidence:
 
     def _note_finding(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
         """Record what a line says about a connection, as its kind of event requires."""
+        about = self._quick_modes.follow(said, finding)
         match finding.event:
             case LogEvent.IKE_ESTABLISHED:
                 self.sas.note_ike(said, finding)
                 self.incoming.note_ike(said, finding)
             case LogEvent.CHILD_ESTABLISHED:
                 self.sas.note_child(said, finding, self.order)
-                self._quick_modes.end(said.serial)
                 self.incoming.note_child(said.name)
             case LogEvent.CHILD_REQUESTED if said.serial is not None:
                 self.sas.note_quick_mode(said.serial)
             case LogEvent.ATTEMPT:
                 self._note_attempt(line, said, finding)
             case LogEvent.FAILURE:
-                self._note_failure(line, said, finding)
+                self._note_failure(line, said, about, finding)
             case LogEvent.LOSS:
                 self._note_loss(line, said, finding)
 
@@ -164,19 +163,21 @@ class LogEvidence:
             self.incoming.note_ours([said.serial])
         if finding.version == 1 and finding.using is not None:
             self.sas.note_quick_mode(finding.using)
-            self._quick_modes.begin(said, finding.using)
         counts = self.attempts.counts(said, finding)
         evidence = replace(self._evidence(line, finding, said.serial), counts=counts)
         self._add_attempt(said, evidence)
 
-    def _note_failure(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record the failure of an attempt of ours, or of one from outside."""
+    def _note_failure(
+        self, line: LogLine, said: ConnectionLine, about: ConnectionLine, finding: Finding
+    ) -> None:
+        """Record the failure of an attempt of ours, or of one from outside.
+
+        ``about`` is the line of the attempt: another one than ``said`` where connections share SAs.
+        """
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
-        self._quick_modes.end(said.serial)
         if whose is Whose.OURS:
-            told = finding.version == 1 and finding.weight is Weight.ECHO
-            self._add_attempt(self._quick_modes.refused(said) if told else said, evidence)
+            self._add_attempt(about, evidence)
         else:
             self.incoming.add(said, whose, evidence)
 

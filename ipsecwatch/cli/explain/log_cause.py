@@ -45,7 +45,7 @@ def why(said: Said) -> str:
         return f"{ours.sentence} It is {other}." if other else ours.sentence
     if (special := _special(text)) is not None:
         return special.sentence
-    word = _named(text)
+    word = named(text)
     note = f" ({word})" if word else ""
     told = _SIDES.get((said.finding.reason, _side(said)))
     if word == "PAYLOAD_MALFORMED" and _side(said) == "peer":
@@ -121,7 +121,7 @@ _SPECIAL: Final = (
 )
 
 
-def _named(text: str) -> str:
+def named(text: str) -> str:
     """Return the name of the notification or NSS error in a log line that ``explain`` knows.
 
     Return "" where there is none.
@@ -194,7 +194,7 @@ def advice(said: Said) -> str:
     text = said.line.said.text
     if (special := _special(text)) is not None:
         return special.advice
-    return _advice_for(_named(text)) or REASON_TEXTS[reason].advice
+    return _advice_for(named(text)) or REASON_TEXTS[reason].advice
 
 
 def _advice_for(word: str) -> str:

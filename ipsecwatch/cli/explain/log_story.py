@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.explain import log_cause
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
+from ipsecwatch.reasons import ReasonText
 from ipsecwatch.report import Role
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason, TunnelState
@@ -64,7 +65,7 @@ def line(story: Story) -> str:
 
 def cause(story: Story) -> Said | None:
     """Return what the log line shows that explains a connection's outcome; None: there is none."""
-    if story.outcome in (Outcome.FAILED, Outcome.RENEWAL_FAILED):
+    if story.outcome in (Outcome.FAILED, Outcome.UNCLEAR, Outcome.RENEWAL_FAILED):
         return story.failure
     return story.loss if story.outcome is Outcome.LOST else None
 
@@ -72,7 +73,16 @@ def cause(story: Story) -> Said | None:
 def reason(story: Story) -> Reason | None:
     """Return the reason for a connection's outcome; None where it isn't known."""
     said = cause(story)
-    return None if said is None or log_cause.is_unclear(said) else said.finding.reason
+    if said is None or log_cause.is_unclear(said) or _is_either(story):
+        return None
+    return said.finding.reason
+
+
+def _is_either(story: Story) -> bool:
+    """Return whether the peer refused an identity or subnets, and nothing shows which."""
+    if story.outcome is not Outcome.UNCLEAR or story.failure is None:
+        return False
+    return log_cause.named(story.failure.line.said.text) == "INVALID_ID_INFORMATION"
 
 
 def local_code(story: Story) -> str | None:
@@ -138,6 +148,10 @@ def end(story: Story) -> str:
         case Outcome.FAILED if story.failure:
             why = log_cause.why(story.failure)
             return f"{_failed(story, story.failure)} {why}{_goes_on(story)}"
+        case Outcome.UNCLEAR if story.failure:
+            either = _is_either(story)
+            why = _IDENTITY_OR_SUBNETS.sentence if either else log_cause.why(story.failure)
+            return f"These lines don't show whether it is up. {why}"
         case Outcome.LOST if story.loss:
             return _lost(story.loss)
         case Outcome.IKE_ONLY:
@@ -148,6 +162,14 @@ def end(story: Story) -> str:
         case Outcome.NOT_LOADED:
             return _refused(story)
     return _open(story)
+
+
+_IDENTITY_OR_SUBNETS: Final = ReasonText(
+    "It seems that the peer refused an identity, or subnets (INVALID_ID_INFORMATION). That answer "
+    "is not authenticated.",
+    "Compare leftid, rightid, leftsubnet and rightsubnet on both sides. The line may be about "
+    "another connection to the same peer.",
+)
 
 
 def _failed(story: Story, failure: Said) -> str:
@@ -211,6 +233,8 @@ def advice(story: Story) -> str:
     ours = (local_failure(text) or local_failure(story.refused)) if text else None
     if ours is not None:
         return ours.advice
+    if _is_either(story):
+        return _IDENTITY_OR_SUBNETS.advice
     return _sticks(story) if said is None else log_cause.advice(said)
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from ipsecwatch.libreswan.log_lines import LogEvent, Weight
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from ipsecwatch.libreswan.log_lines import ConnectionLine
+    from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
 MAX_WAITING: Final = 20_000
 """Quick Modes that are kept; the oldest are dropped first."""
@@ -24,6 +26,19 @@ class QuickModes:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
+
+    def follow(self, said: ConnectionLine, finding: Finding) -> ConnectionLine:
+        """Record a line. Return the one of whose connection it tells: itself, or refused()'s."""
+        match finding.event:
+            case LogEvent.ATTEMPT if finding.version == 1 and finding.using is not None:
+                self.begin(said, finding.using)
+            case LogEvent.CHILD_ESTABLISHED:
+                self.end(said.serial)
+            case LogEvent.FAILURE:
+                self.end(said.serial)
+                if finding.version == 1 and finding.weight is Weight.ECHO:
+                    return self.refused(said)
+        return said
 
     def begin(self, said: ConnectionLine, phase1: int) -> None:
         """Record the line that tells that we begin one under ``phase1``."""

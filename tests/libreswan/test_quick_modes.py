@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from ipsecwatch.libreswan.quick_modes import MAX_WAITING
 from ipsecwatch.report import LogLine, Report
 from ipsecwatch.tracking.log_evidence import LogEvidence
-from ipsecwatch.tracking.quick_modes import MAX_WAITING
 from ipsecwatch.tunnel import Reason
 from tests.support.reports import WHOLE, child, ike
 
