@@ -37,6 +37,10 @@ CHILD = "#2: initiator established Child SA using #1; IPsec tunnel [x]"
 REFUSED = "#1: IKE SA authentication request rejected by peer: AUTHENTICATION_FAILED"
 SILENT = "#1: STATE_V2_PARENT_I1: 60 second timeout exceeded after 7 retransmits.  No response"
 DEAD = "#1: liveness action - restarting all connections that share this peer"
+NO_WAY = (
+    "#5: ERROR: asynchronous network error report on eth2 (192.0.2.1:500), complainant 192.0.2.1: "
+    "No route to host [errno 113, origin ICMP type 3 code 1 (not authenticated)]"
+)
 BY_HAND = ": terminating SAs using this connection"
 GOES = "#1: deleting state (STATE_V2_ESTABLISHED_IKE_SA) aged 9.6s and NOT sending notification"
 
@@ -83,6 +87,19 @@ STORIES = {
         (": failed to add connection: left certificate 'west' not found in the NSS database",),
         Outcome.NOT_LOADED, None,
     ),
+    "a packet that can't be sent ends no tunnel": ((NO_WAY,), Outcome.UNCLEAR, Reason.UNREACHABLE),
+    "a negotiation whose packets can't be sent failed": (
+        (BEGUN, NO_WAY), Outcome.FAILED, Reason.UNREACHABLE,
+    ),
+    "who is found dead had an SA": (
+        (NO_WAY, "#43: deleting state (STATE_QUICK_R2) aged 1200.1s and sending notification",
+         NO_WAY, "#5: DPD action - restarting all connections that share this peer"),
+        Outcome.LOST, Reason.PEER_DEAD,
+    ),
+    "what is refused under a phase 1 may be another's": (
+        ("#1: ignoring informational payload INVALID_ID_INFORMATION, msgid=0, length=12",),
+        Outcome.UNCLEAR, Reason.AUTHENTICATION,
+    ),
     "phase 1 of IKEv1 may end, and the tunnel stays": (
         ("#1: initiating IKEv1 Main Mode connection", "#1: ISAKMP SA established {auth=PRESHARED}",
          "#2: initiating Quick Mode IKEv1+PSK {using ISAKMP SA #1 msgid:x}",
@@ -118,6 +135,20 @@ def test_connections_that_are_mixed_are_told_apart() -> None:
         "a": Outcome.FAILED,
         "b": Outcome.UP,
     }
+
+
+def test_what_a_peer_refuses_is_of_the_connection_that_asked_for_it() -> None:
+    found = told(
+        '"a" #1: initiating IKEv1 Main Mode connection',
+        '"a" #1: IKE SA established {auth=PRESHARED_KEY}',
+        '"a" #2: initiating Quick Mode IKEv1+PSK {using isakmp#1 msgid:x}',
+        '"a" #2: IPsec SA established tunnel mode {ESP=>0x1}',
+        '"b" #3: initiating Quick Mode IKEv1+PSK {using isakmp#1 msgid:y}',
+        '"a" #1: ignoring informational payload INVALID_ID_INFORMATION, msgid=0, length=12',
+    )
+    assert {name: s.outcome for name, s in found.items()} == {"a": Outcome.UP, "b": Outcome.FAILED}
+    assert found["b"].failure is not None
+    assert found["b"].failure.finding.reason is Reason.TRAFFIC_SELECTORS
 
 
 @pytest.mark.parametrize("line", ["shutting down", "Pluto is shutting down", "Starting Pluto (L"])

@@ -192,3 +192,27 @@ def test_what_a_peer_chose_reaches_the_terminal_cleaned(explain: Explain) -> Non
 @pytest.mark.parametrize("line", (FIELD / "07.txt").read_text().splitlines())
 def test_each_way_to_say_that_the_peer_is_dead_is_known(line: str, explain: Explain) -> None:
     assert "The peer stopped answering" in explain(line + "\n")[1]
+
+
+NOTHING_SHOWS = (
+    (
+        '"office" #3: send on eth1 from 192.0.2.1:500 to 192.0.2.7:500 using UDP failed in x',
+        "This machine could not send its packet.", "firewall",
+    ),
+    (
+        '"office" #1: ignoring informational payload INVALID_ID_INFORMATION, msgid=0, length=12',
+        "It seems that the peer refused an identity, or subnets (INVALID_ID_INFORMATION).",
+        "Compare leftid, rightid, leftsubnet and rightsubnet",
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "cause", "advice"), NOTHING_SHOWS)
+def test_of_what_may_be_up_it_is_not_said_that_it_failed(
+    line: str, cause: str, advice: str, explain: Explain
+) -> None:
+    code, out, _ = explain(f"{line}\n")
+    words = " ".join(out.split())
+    assert code == 0
+    assert f"These lines don't show whether it is up. {cause}" in words
+    assert advice in words
