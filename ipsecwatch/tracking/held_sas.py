@@ -31,6 +31,8 @@ class HeldSas:
     """Serials of its Child SAs."""
     serials: frozenset[int]
     """The same with those of the IKE SAs above them."""
+    parents: Mapping[int, int] = field(default_factory=dict)
+    """The IKE SA of each Child SA, where the report told it."""
     hosts: frozenset[Hosts] = frozenset()
     born: int = 0
     """How many lines had been read when the Child SAs weren't there yet."""
@@ -62,6 +64,7 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
         names=frozenset(names),
         children=children,
         serials=children.union(parents),
+        parents={s.serial: s.parent_serial for s in shown if s.parent_serial is not None},
         hosts=frozenset([h for c in t.connections if c.full_name in names for h in hosts_of(c)]),
         born=record.born,
         seen=seen,

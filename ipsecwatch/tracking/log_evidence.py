@@ -314,7 +314,23 @@ class LogEvidence:
     def lost_between(self, held: HeldSas, successors: Collection[int]) -> bool:
         """Return whether the log shows that SAs ended before the first of ``successors`` came."""
         came = self.sas.came(successors)
-        return any(came is None or e.order < came for e in self._about(held))
+        early = [e for e in self._about(held) if came is None or e.order < came]
+        return bool(early) and not self._outlived(held, early)
+
+    def _outlived(self, held: HeldSas, ends: Iterable[Evidence]) -> bool:
+        """Return whether a newer Child SA outlived those that ended, and carried the traffic.
+
+        Both sides may have begun at once: then a connection has two, each under its own IKE SA.
+        """
+        orders = {e.order for e in ends}
+        ended = {s for s in held.serials if orders & self._of_sa(s).keys()}
+        if orders - {order for s in ended for order in self._of_sa(s)}:
+            return False  # a connection, an address or a peer: all that there was
+        newest = max(held.children, default=0)
+        return newest not in ended and held.parents.get(newest, newest) not in {*ended, newest}
+
+    def _of_sa(self, serial: int) -> dict[int, Evidence]:
+        return {e.order: e for e in self._findings.about((Subject.SA, str(serial)))}
 
     def _about(self, held: HeldSas) -> list[Evidence]:
         """Return the evidence about the end of these SAs, in the order of the log.

@@ -597,6 +597,36 @@ def test_a_break_between_two_polls_is_a_loss(case: str) -> None:
     assert log.lost_between(held(1, 2), {3, 4})
 
 
+TWO = HeldSas(
+    names=frozenset({"site"}), children=frozenset({15, 16}), serials=frozenset({12, 13, 15, 16}),
+    parents={15: 13, 16: 12}, seen=AT,
+)  # fmt: skip
+"""What is there when both sides began at once."""
+OLDER_GOES = (
+    "#13: received Delete SA payload: delete IPsec State #15 now",
+    "#15: deleting other state #15 (STATE_V2_IPSEC_R) aged 27.227s and NOT sending notification",
+)
+NEWER_GOES = ("#16: ESP traffic information: in=0B out=0B",)
+ANOTHER = ("#42: STATE_V2_IPSEC_I: IPsec SA established tunnel mode {ESP=>0x1 <0x2}",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "lost"),
+    [
+        ((*OLDER_GOES, *ANOTHER, *NEWER_GOES), False),  # 3.32
+        (("#13: deleting IKE SA (established IKE SA)", *OLDER_GOES, *ANOTHER), False),
+        ((*OLDER_GOES, *NEWER_GOES, *ANOTHER), True),
+        ((*NEWER_GOES, *ANOTHER), True),
+        ((*OLDER_GOES, "#12: deleting IKE SA (established IKE SA)", *ANOTHER), True),
+        ((": terminating SAs using this connection", *ANOTHER), True),
+    ],
+)
+def test_a_newer_child_that_outlives_another_is_no_break(
+    lines: tuple[str, ...], *, lost: bool
+) -> None:
+    assert told(*lines).lost_between(TWO, {42}) is lost
+
+
 def failure(*lines: str, names: Iterable[str] = ("site",)) -> Reason:
     return told(*lines).attempts.failure(frozenset(names), 0)[0]
 
