@@ -89,7 +89,7 @@ class Parser(argparse.ArgumentParser):
         self._given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401
-        """Parse a command line as argparse does, and remember it for the hint of an error."""
+        """Parse as argparse does; keep the command line for the hint of an error."""
         self._given = args or ()
         return super().parse_known_args(args, namespace)
 

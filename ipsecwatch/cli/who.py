@@ -119,7 +119,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     states = read_states(args.state)
     interactive = args.details and status.at_terminal()
-    found = source.look(
+    found = source.find(
         args.file, Depth.BRIEF, _instances, interactive=interactive, instance=args.instance
     )
     peers = peers_of(found)

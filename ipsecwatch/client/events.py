@@ -20,7 +20,7 @@ Told = Literal["up", "down", "stuck"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transition of one tunnel. Between two snapshots none is left out."""
+    """One transition of one tunnel. Between two Snapshots, no transition is left out."""
 
     name: str
     path: str
@@ -29,9 +29,9 @@ class Change:
     reason: Reason
     serial: int
     at: float
-    """Wall clock, seconds since the epoch."""
+    """When the transition was, in seconds since the epoch."""
     told: Told | None
-    """The signal that the service sent for it: TunnelUp, TunnelDown, TunnelStuck, or none."""
+    """Which of the signals TunnelUp, TunnelDown and TunnelStuck the service sent for it, if any."""
     view: View
     """The tunnel after the transition."""
 
@@ -53,19 +53,22 @@ class Pluto:
 
     state: PlutoState
     unit: str = IPSEC
-    """As a Snapshot has it."""
+    """The unit, as in a Snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """pluto's log is read from another place now, or not at all; reasons depend on it."""
+    """The service reads pluto's log from another place now, or not at all.
+
+    The reasons that it finds depend on that.
+    """
 
     state: LogState
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The quality of pluto's last answer has changed; the fields are those of a Snapshot."""
+    """The completeness of pluto's last answer has changed; the fields are as in a Snapshot."""
 
     complete: bool = True
     unrecognised: int = 0
@@ -75,14 +78,14 @@ class Answer:
 class Lost:
     """The service can't be followed (any more), or the reason for that has changed.
 
-    A Snapshot follows as soon as it can be followed again.
+    As soon as the service can be followed again, a Snapshot comes.
     """
 
     why: str
     """One line, ready to be shown."""
     hint: str = ""
     denied: bool = False
-    """The service is running, and refuses this user."""
+    """Whether the service is running, and refuses this user."""
 
 
 Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost

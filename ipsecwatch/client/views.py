@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 class View:
     """One tunnel's public properties.
 
-    ``since`` is wall clock in seconds since the epoch, ``since_mono`` and ``since_boot`` the same
-    in seconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME of this machine (0: an older service doesn't
-    tell). Where ``since_known`` is False it has been so for longer. ``last_state`` is the last
-    known one.
+    ``since`` is when its state began, in seconds since the epoch; ``since_mono`` and ``since_boot``
+    are the same moment by this machine's CLOCK_MONOTONIC and CLOCK_BOOTTIME, in seconds (0: the
+    service is too old to send it). Where ``since_known`` is False, the state began before that.
+    ``last_state`` is the last state that was known.
     """
 
     path: str
@@ -45,40 +45,45 @@ class View:
     since_boot: float = 0.0
     since_known: bool = True
     uuid: str = ""
-    """What pluto calls it, where ``name`` is what NetworkManager calls it."""
+    """pluto's name of the tunnel, where ``name`` is NetworkManager's; "": ``name`` is pluto's."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names that it is known by: the one that is shown first."""
+        """All names of the tunnel, first the one that is shown."""
         return (self.name, self.uuid) if self.uuid else (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that there is, at ``serial``. The first event, and again whenever signals were lost."""
+    """The state of pluto and of all tunnels, after the transition with the number ``serial``.
+
+    It is the first event, and comes again whenever signals were lost.
+    """
 
     run_id: str
-    """If it isn't the one before, the service was restarted, and serial numbers begin again."""
+    """The service's run: if it differs from the last Snapshot's, the service was restarted, and the
+    serial numbers have begun again."""
     serial: int
     pluto_state: PlutoState
     tunnels: dict[str, View]
-    """By object path."""
+    """The tunnels by object path."""
     log: LogState | None = None
     """Where pluto's log is read; None: the service is too old to report it."""
     complete: bool = True
     """Whether pluto's last answer was whole and made sense."""
     unrecognised: int = 0
-    """Lines of that answer that no release is known to print."""
+    """The number of lines in pluto's last answer that no release is known to print."""
     last_poll: float | None = None
     """When pluto last answered, in seconds since the epoch; None: not yet."""
     unit: str = IPSEC
-    """The systemd unit that runs pluto, for the words of a reason; "": none is known to."""
+    """The systemd unit that runs pluto, for the texts of reasons; "": none is known to."""
     version: str = ""
     """The version that the service reports."""
     pluto_version: str = ""
     """The version of libreswan that pluto reports; "": not known."""
     missed: int | None = None
-    """SAs that came and went between two polls since the service began; None: not reported."""
+    """The number of SAs, since the service began, that came and went between two polls; None: the
+    service doesn't report it."""
 
 
 class ManagerView(NamedTuple):
@@ -112,7 +117,7 @@ def log_state(code: str | None) -> LogState | None:
 
 
 def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
-    """Return the Manager's properties; one that is missing keeps its value of ``before``."""
+    """Return a ManagerView of changed properties; others keep their values in ``before``."""
     state, log = word(properties, "PlutoState"), word(properties, "LogState")
     unit = word(properties, "PlutoUnit")
     complete, count = value(properties, "Complete", "b"), value(properties, "Unrecognised", "u")
@@ -143,10 +148,10 @@ def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any: 
 
 
 def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
-    """Return a tunnel's properties; one that is missing keeps its value of ``before``.
+    """Return a View of a tunnel's changed properties; others keep their values in ``before``.
 
-    Without ``before`` it gets a default: state UNKNOWN, and the last element of ``path`` as the
-    name.
+    Without ``before`` they get defaults: the state is UNKNOWN, and the name is the last element of
+    ``path``.
     """
     fields: dict[str, Any] = {}
     for key, (name, signature, read) in _FIELDS.items():
@@ -157,7 +162,7 @@ def view(path: str, properties: Mapping[str, Variant], before: View | None = Non
 
 
 def _blank(path: str) -> View:
-    """Return a view of a tunnel of which only the object path is known."""
+    """Return a View of a tunnel about which only the object path is known."""
     name, unknown = path.rpartition("/")[2], TunnelState.UNKNOWN
     return View(path, name, unknown, unknown, Reason.NONE, since=0.0, since_mono=0.0)
 

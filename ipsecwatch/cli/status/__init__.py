@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         return _watch(args, chosen)
     detailed = args.details or chosen.names_tunnels
     try:
-        found = source.look(
+        found = source.find(
             args.file,
             _depth(args, detailed=detailed),
             chosen.apply if chosen.is_narrow else None,

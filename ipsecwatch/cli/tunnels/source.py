@@ -42,7 +42,7 @@ Choose = Callable[[Sequence[Row]], Iterable[Row]]
 """A function that returns the tunnels whose details are wanted. It raises Failure."""
 
 
-def look(
+def find(
     file: str | None,
     depth: Depth,
     choose: Choose | None = None,
