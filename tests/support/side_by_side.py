@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How tests run beside each other in the workers of pytest-xdist (pytest -n 2).
+"""Runs tests beside each other in the workers of pytest-xdist (pytest -n 2), or one alone.
 
 A file of tests stays in one worker, with its fixtures (addopts: --dist=loadfile). Files with slow
 tests are begun first, so that the workers end together. Tests that are marked ``alone`` come last,
@@ -35,12 +35,15 @@ class Turns:
         self._file = path.open("a+b")
 
     def close(self) -> None:
-        """Give up all turns."""
+        """Close the file, and so release all locks."""
         self._file.close()
 
     @contextmanager
     def turn(self, *, alone: bool) -> Iterator[None]:
-        """Wait for a turn, and hold it. Whoever waits to be alone isn't overtaken."""
+        """Wait for this test's turn, and hold it while the context lasts.
+
+        ``alone``: no other test runs then. No test begins before one that waits to be alone.
+        """
         lockf(self._file, LOCK_EX, 1, _QUEUE)
         lockf(self._file, LOCK_EX if alone else LOCK_SH, 1, _TURN)
         lockf(self._file, LOCK_UN, 1, _QUEUE)
@@ -58,24 +61,24 @@ class Worker:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the files in the order in which they are to be begun."""
+        """Sort the tests into the order in which their files are begun."""
         items[:] = in_order(items)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around pytest-timeout, which is not to count it
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Wait for the test's turn."""
+        """Wait for the test's turn, then run it."""
         with self._turns.turn(alone=_is_alone(item)):
             return (yield)
 
     def pytest_unconfigure(self) -> None:
-        """Let the others go on."""
+        """Release all locks at this worker's end, so that the other workers continue."""
         self._turns.close()
 
 
 def worker(config: pytest.Config) -> Worker | None:
-    """Return the plugin for this process, if it is a worker, and shorten its tests' paths.
+    """Return the plugin for this process if it is a worker, else None; shorten its tests' paths.
 
-    To be called before pytest takes its temporary folder from the configuration.
+    Call this before pytest reads its temporary folder from the configuration.
     """
     if not _is_worker(config):
         return None
@@ -87,9 +90,9 @@ def worker(config: pytest.Config) -> Worker | None:
 
 @contextmanager
 def common_folder(config: pytest.Config, temporary: Path, name: str) -> Iterator[Path]:
-    """Give access to a folder that all workers of a run have in common, to one at a time.
+    """Lock and yield a folder that all workers of a run share; one of them has it at a time.
 
-    ``temporary`` is this process's own, where it is no worker.
+    Where this process isn't a worker, the folder is in ``temporary``.
     """
     folder = (_above(config) if _is_worker(config) else temporary) / name
     folder.mkdir(exist_ok=True)
