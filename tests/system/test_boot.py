@@ -402,6 +402,9 @@ def test_an_instance_that_cannot_be_is_not_started_again(machine: Machine) -> No
         "nobody": "there is no /etc/ipsecwatch/instances/nobody.toml",
         r"tenant\x201": "can't be the name of an instance",  # systemd-escape "tenant 1"
     }
+    if int(machine.run("systemctl", "--version").stdout.split()[1]) >= 255:
+        # There systemd itself fails at the blank in RuntimeDirectory=, before the service starts.
+        del cannot_be[r"tenant\x201"]
     units = [f"ipsecwatch@{instance}.service" for instance in cannot_be]
     assert machine.run("systemctl", "start", *units).returncode != 0
     for unit, why in zip(units, cannot_be.values(), strict=True):

@@ -321,7 +321,10 @@ def test_lintian_finds_nothing(debs: dict[str, Path]) -> None:
         pytest.skip("lintian isn't installed")
     [changes] = debs["ipsecwatch"].parent.glob("*.changes")
     said = run("lintian", "--allow-root", "--fail-on=error", changes)
-    assert not re.findall(r"^[EW]: .*", said, re.MULTILINE)
+    # Debian 13's also asks appstreamcli (see the test of the metainfo). An override of that would
+    # be an error to Debian 12's.
+    faults = re.findall(r"^[EW]: .*", said, re.MULTILINE)
+    assert [fault for fault in faults if "appstream-metadata-validation-failed" not in fault] == []
 
 
 @pytest.mark.slow
@@ -332,7 +335,11 @@ def test_rpmlint_finds_no_error(rpms: dict[str, Path]) -> None:
         ["rpmlint", "-r", PACKAGING / "rpm/rpmlintrc", *rpms.values(), SPEC],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert not re.findall(r".*: E: .*", done.stdout), done.stdout + done.stderr
+    # What 2.4 of Debian 12 finds and 2.7 of Debian 13 doesn't, or the other way round, is filtered
+    # for both.
+    errors = re.findall(r".*: E: (?!unused-rpmlintrc-filter).*", done.stdout)
+    assert not errors, done.stdout + done.stderr
+    assert " 2 packages and 1 specfiles checked" in done.stdout
 
 
 def comparable(paths: list[str]) -> set[str]:
