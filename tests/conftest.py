@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Speak English, and write caches elsewhere where the checkout can't be written to."""
     os.environ["LANGUAGE"] = "en"  # what tests start speaks to nobody else
+    for name in ("COLUMNS", "LINES"):  # in a worker readline sets them; programs believe them
+        os.environ.pop(name, None)
     if worker := side_by_side.worker(config):
         config.pluginmanager.register(worker)
     if os.access(TOP, os.W_OK):
