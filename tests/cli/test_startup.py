@@ -15,7 +15,7 @@ import pytest
 
 from ipsecwatch.cli.verbs import VERBS
 from ipsecwatch.tunnel import TunnelState
-from tests.support.bus_service import serving
+from tests.support.bus_service import asks_for_details, serving
 from tests.support.paths import TOP
 from tests.support.tunnels import tunnel
 
@@ -79,6 +79,7 @@ def test_a_verb_without_the_bus_imports_what_it_uses(case: str) -> None:
     assert len(modules) <= enough
 
 
+@asks_for_details
 @pytest.mark.parametrize("arguments", [["status"], ["status", "office"]])
 async def test_status_imports_nothing_that_reads_libreswans_text(
     arguments: list[str], system_bus: PrivateBus

@@ -30,6 +30,7 @@ from tests.support.machine import Machine
 from tests.support.packages import build
 from tests.support.paths import TOP
 from tests.support.tunnels import tunnel
+from tests.system.test_units import needs_analyze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +133,7 @@ def test_the_metainfo_is_valid() -> None:
     assert [fault for fault in faults if not fault.endswith(": url-homepage-missing")] == []
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze isn't installed")
+@needs_analyze
 def test_with_xfrm_events_the_service_is_exposed_to_1_7_of_10_at_most(tmp_path: Path) -> None:
     unit = tmp_path / "ipsecwatch.service"
     shutil.copy(TOP / "systemd" / unit.name, unit)

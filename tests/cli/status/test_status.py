@@ -235,6 +235,7 @@ async def test_colours_are_for_terminals_that_want_them(system_bus: PrivateBus) 
                 assert terminal.wrapped == 0
 
 
+@asks_for_details
 async def test_a_pluto_that_does_not_answer_is_told_on_stderr_of_a_script(
     service: Service, capsys: pytest.CaptureFixture[str]
 ) -> None:

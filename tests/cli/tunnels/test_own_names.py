@@ -19,7 +19,7 @@ from ipsecwatch.tracking.single_report import tunnels_of
 from ipsecwatch.tunnel import TunnelState
 from tests.cli.monitor.test_monitor import monitoring
 from tests.support import networkmanager
-from tests.support.bus_service import serving
+from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager
 from tests.support.recordings import ROOT, statuses
@@ -106,6 +106,7 @@ async def test_verbs_take_both_names_and_refuse_one_that_two_have(
         assert f"{THIRD} or {OFFICE}" in refused
 
 
+@asks_for_details
 async def test_who_finds_instances_by_both_names_of_their_template(
     manager: NetworkManager,
 ) -> None:
