@@ -17,7 +17,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.dbus.connection import BUS, BUS_PATH
-from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError, NoReplyError, TooLargeError
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError, TooLargeError
 from ipsecwatch.dbus.names import PEER, STANDARD_ERROR
 from ipsecwatch.dbus.send_queue import ROOM
 from ipsecwatch.service.fair_lock import FairLock
@@ -50,7 +50,11 @@ MAX_QUESTIONS: Final = 32
 """Users that may be pinged at a time to show that they read. The bus limits the answers that we
 wait for (dbus-daemon: 128), and polkit's are among them."""
 LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds that the bus has to name a caller's user before it is asked again; the last repeats."""
+"""Seconds that the bus has to name a caller's user before a newer connection of ours is asked as
+well; the last repeats."""
+_LOST: Final = -1
+"""No user's id: the connection was lost that asked for it."""
+_FIRST: Final = asyncio.FIRST_COMPLETED
 LONG: Final = 0.1
 """Seconds of waiting after which it is checked whether the caller is still on the bus."""
 
@@ -282,22 +286,27 @@ class Admission:
         """Return the user id of a connection, as the bus knows it.
 
         None: the connection has left the bus, or we have lost the bus. The bus's answer may be
-        late, because messages from others come before it. So the bus is asked again, without a
-        limit, after each of LOOKUP.
+        late, because messages from others come before it. Then another connection of ours is asked
+        as well, if we have one by then. None is asked twice: the bus answers in order, and
+        questions about many callers would keep it from reading our signals.
         """
-        for within in chain(LOOKUP, repeat(LOOKUP[-1])):
-            if (connection := self._asking_connection()) is None:
-                return None
-            try:
-                reply = await connection.call(
-                    BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=within
-                )
-            except NoReplyError:
-                continue
-            except BusError:
-                return None
-            uid = reply.body[0]
-            return uid if isinstance(uid, int) else None
+        asked: dict[BusConnection, asyncio.Task[int | None]] = {}
+        try:
+            for within in chain(LOOKUP, repeat(LOOKUP[-1])):
+                if (connection := self._asking_connection()) is None:
+                    return None
+                if connection not in asked:
+                    asked[connection] = asyncio.create_task(_named_user(connection, sender))
+                waiting = [task for task in asked.values() if not task.done()]
+                if not waiting:
+                    return None
+                done, _ = await asyncio.wait(waiting, timeout=within, return_when=_FIRST)
+                for task in done:
+                    if (uid := task.result()) != _LOST:
+                        return uid
+        finally:
+            for task in asked.values():
+                task.cancel()
         raise AssertionError
 
     # --- unread answers -------------------------------------------------------------------
@@ -382,3 +391,17 @@ def owes_too_much() -> Refusal:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+async def _named_user(connection: BusConnection, sender: str) -> int | None:
+    """Return the user id of a connection; None: it has left the bus; _LOST: ours was lost."""
+    try:
+        reply = await connection.call(
+            BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=None
+        )
+    except LostError:
+        return _LOST
+    except BusError:
+        return None
+    uid = reply.body[0]
+    return uid if isinstance(uid, int) else None

@@ -15,20 +15,28 @@ if TYPE_CHECKING:
 
 
 class SlowBus:
-    """A fake connection: returns a caller's user id only after ``late`` requests without answer."""
+    """A fake connection: the bus names a caller's user ``late`` seconds after it was asked."""
 
-    def __init__(self, uid: int, late: int) -> None:
+    def __init__(self, uid: int, late: float) -> None:
         self.uid = uid
         self.late = late
         self.alive = True
         self.asked = 0
+        self.lost = asyncio.Event()
         self.errors: list[str] = []
 
-    async def call(self, *what: Any, within: float) -> Reply:  # noqa: ANN401
+    async def call(self, *what: Any, within: float | None) -> Reply:  # noqa: ANN401
         assert "GetConnectionUnixUser" in what
         self.asked += 1
-        if self.asked <= self.late:
-            await asyncio.sleep(within)
+        lost = asyncio.ensure_future(self.lost.wait())
+        most = min(self.late, within or self.late)
+        try:
+            await asyncio.wait([lost], timeout=most)
+        finally:
+            lost.cancel()
+        if self.lost.is_set():
+            raise LostError("the bus hung up")
+        if most < self.late:
             raise NoReplyError("the answer waits behind others")
         return Reply(BUS, "u", [self.uid])
 
