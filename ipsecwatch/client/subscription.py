@@ -29,7 +29,7 @@ from ipsecwatch.client.requests import (
 )
 from ipsecwatch.client.views import ManagerView, manager_view, reason, seconds, tunnel_state, view
 from ipsecwatch.dbus.connection import BUS, connect
-from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError
+from ipsecwatch.dbus.errors import BusError, ErrorReplyError, LostError, NoReplyError
 from ipsecwatch.dbus.introspection import interfaces
 from ipsecwatch.dbus.names import (
     MANAGER,
@@ -63,6 +63,9 @@ MAX_UNREAD: Final = 10_000
 """Signals kept for a slow consumer; beyond that, a fresh snapshot is cheaper."""
 ANSWER_LIMIT: Final = 10.0
 """Seconds that a snapshot may take."""
+LONGER: Final = 8.0
+"""It may take so many times as long at most, where it didn't come in time before: on a bus that
+reads slowly from the service each question that is asked again makes the next answer later."""
 
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
@@ -148,6 +151,8 @@ class _Subscription:
         """Further events of a signal that caused several."""
         self._serial = 0
         self._told: tuple[int, Told] | None = None
+        self._times = 1.0
+        """How many times ANSWER_LIMIT the next snapshot may take."""
         connection.on_signal = self._on_signal
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -172,7 +177,9 @@ class _Subscription:
         backoff = Backoff(RETRY)
         while True:
             try:
-                yield await self._begin()
+                snapshot = await self._begin()
+                self._times = 1.0
+                yield snapshot
                 backoff.reset()
                 while True:
                     yield await self._next()
@@ -181,6 +188,8 @@ class _Subscription:
             except LostError:
                 raise
             except BusError as e:
+                if isinstance(e, NoReplyError):
+                    self._times = min(2 * self._times, LONGER)
                 error = client_error(e, self._instance)
                 if isinstance(error, RefusedForNowError):
                     # Other clients were refused as well, and shouldn't all come back at once.
@@ -213,7 +222,7 @@ class _Subscription:
         self._moved.clear()
         snapshot = await take_snapshot(
             self._connection,
-            ANSWER_LIMIT,
+            self._times * ANSWER_LIMIT,
             self._moved,
             self._on_first_reply,
             self._on_second_reply,

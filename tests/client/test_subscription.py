@@ -472,3 +472,16 @@ def replayed(events: list[Event]) -> dict[str, client.View]:
             case Update(path=path, view=client.View() as view):
                 known[path] = view
     return known
+
+
+@pytest.mark.usefixtures("system_bus")
+async def test_a_service_whose_answers_come_late_is_found_by_waiting_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To ask again each time would make a bus that reads slowly slower, and never end."""
+    monkeypatch.setattr(subscription, "ANSWER_LIMIT", 0.1)
+    monkeypatch.setattr(subscription, "RETRY", (0.01,))
+    async with odd_service() as service, following() as follow:
+        service.late = 0.5
+        await follow.seen(Snapshot)
+        assert service.asked < 12

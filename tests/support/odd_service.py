@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ OFFICE = f"{ROOT}/tunnel/office"
 class OddService:
     """A fake service: its snapshot has the ``manager``, ``serial`` and ``tunnels`` of a test.
 
-    With ``refuse`` it answers each call with the error of that name, with ``silent`` not at all.
+    With ``refuse`` it answers each call with the error of that name, with ``silent`` not at all,
+    with ``late`` so many seconds later.
     """
 
     def __init__(self, connection: BusConnection) -> None:
@@ -29,6 +31,7 @@ class OddService:
         self.tunnels: dict[str, dict[str, Variant]] = {}
         self.refuse: str | None = None
         self.silent = False
+        self.late = 0.0
         self.asked = 0
         """How many calls it has received."""
         connection.on_call = self._answer
@@ -36,8 +39,12 @@ class OddService:
     def _answer(self, connection: BusConnection, call: Call) -> None:
         """Answer a call with the values that the test has set."""
         self.asked += 1
-        if self.silent:
-            return
+        if self.late:
+            asyncio.get_running_loop().call_later(self.late, self._reply, connection, call)
+        elif not self.silent:
+            self._reply(connection, call)
+
+    def _reply(self, connection: BusConnection, call: Call) -> None:
         if self.refuse:
             connection.error(call, self.refuse, "no,\x1b[2J no")
         elif call.member == "GetAll":
