@@ -129,8 +129,8 @@ class AgentSettings(TunnelSettings):
     """The settings of the agent in the user's session."""
 
     burst: int = _number(3, 1, 3)
-    """If more tunnels than this change at once, one notification summarises them. There are never
-    more than three notifications, because GNOME keeps no more of one program."""
+    """If there is something to show about more tunnels than this, one notification summarises them.
+    There are never more than three notifications, because GNOME keeps no more of one program."""
     ignore: tuple[str, ...] = ()
     """Names of tunnels that get no notifications; ``*`` and ``?`` work as in a shell. For
     NetworkManager's connections, the name in NetworkManager and the UUID both work."""
