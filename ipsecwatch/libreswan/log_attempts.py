@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.libreswan import log_text
-from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Weight
+from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Subject, Weight
 from ipsecwatch.libreswan.quick_modes import QuickModes
 from ipsecwatch.report import Stage
 from ipsecwatch.tunnel import Reason
@@ -100,6 +100,10 @@ class Story:
     last: LogTextLine | None = None
     begun: int | None = None
     """The IKE SA whose first Child SA belongs to the same attempt."""
+    began: set[tuple[int, str]] = field(default_factory=set)
+    """Each SA that we began, with the line's words: two programs may log one line."""
+    negotiating: int | None = None
+    """The SA that ``stage`` is of."""
 
     @property
     def outcome(self) -> Outcome:
@@ -141,15 +145,20 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
     rekeyed: set[int] = set()
     quick_modes = QuickModes()
     dead = -_NEAR
+    stops = False
     for i, (line, finding) in enumerate(log_text.findings(lines)):
         if line.of_pluto:
             _end_all(found.values(), line)
             rekeyed.clear()
             quick_modes.clear()
+            stops = not line.text.startswith("Starting")
             continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
+        if stops and finding is not None and finding.event is LogEvent.LOSS:
+            continue  # pluto deletes all that it has
         _note_progress(story, line)
+        _take_over(story, line, found.values())
         if finding is None:
             continue
         if finding.rekeyed is not None:
@@ -186,11 +195,14 @@ _REFUSED: Final = "failed to add connection"
 def _note_progress(story: Story, line: LogTextLine) -> None:
     """Record what a line says besides its evidence: what was sent, the peer, retries, a refusal."""
     text = line.said.text
+    stage = _sent(line)
     if _RETRANSMISSION.match(text):
         story.retransmissions += 1
-    elif (stage := _sent(line)) is not None:
+        if stage is not None and not story.children:
+            story.stage, story.negotiating = story.stage or stage, line.said.serial
+    elif stage is not None:
         story.stage, story.retransmissions, story.given_up = stage, 0, False
-        story.negotiated = True
+        story.negotiated, story.negotiating = True, line.said.serial
     elif _DELETES.match(text):
         story.given_up = story.stage is not None and story.ike is None
     if m := _PEER.match(text):
@@ -199,6 +211,20 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
     story.retries = story.retries or _RETRIES.match(text) is not None
     if text.startswith(_REFUSED):
         story.refused = text[len(_REFUSED) :].lstrip(": ")
+
+
+def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
+    """Note that a negotiation is another connection's now, where a line about its SA shows that.
+
+    A responder begins with the first connection that fits, and switches to a better one, or to
+    another instance of it, as soon as the peer shows who it is.
+    """
+    if line.said.serial is None or not line.said.address:
+        return
+    for other in all_:
+        same = other.negotiating == line.said.serial and other.peer == line.said.address
+        if same and other is not story and other.stage is not None:
+            other.stage, other.negotiating, other.negotiated = None, None, False
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
@@ -217,7 +243,8 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
     serial = said.line.said.serial
     match said.finding.event:
         case LogEvent.ATTEMPT:
-            _begin(story, said.finding, serial)
+            if not _is_logged_twice(story, said.line):
+                _begin(story, said.finding, serial)
         case LogEvent.IKE_ESTABLISHED:
             story.ike = serial
             story.stage = None
@@ -237,6 +264,19 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
                 story.loss = None  # loaded again, and nothing that the text mentions ended
         case LogEvent.LOSS:
             _lose(story, said, rekeyed, all_)
+
+
+def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
+    """Return whether the beginning of the current attempt was logged before, by another program.
+
+    NetworkManager logs what whack prints, and pluto logs the same.
+    """
+    if line.said.serial is None:
+        return False
+    began = (line.said.serial, line.said.text)
+    again = began in story.began and story.failed_in != story.attempts and story.loss is None
+    story.began.add(began)
+    return again
 
 
 def _begin(story: Story, finding: Finding, serial: int | None) -> None:
@@ -283,8 +323,8 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     if serial is not None and _replaced(owner, serial, said.finding, rekeyed):
         _drop(owner, {serial})
         return
-    if serial in owner.past:
-        return  # a second line about one end
+    if serial in owner.past or _is_anothers(owner, serial, said):
+        return  # a second line about one end, or one about a Child SA that the text doesn't show
     had = bool(owner.children) or _shows_that_it_was_up(said.finding, owner.failure)
     _drop(owner, {serial} if serial in owner.children else set(owner.children))
     if owner.failure is not None and not had:
@@ -294,6 +334,18 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
     if owner.loss is None or _explains(said.finding, owner.loss.finding):
         owner.loss = said
     owner.stage, owner.ike = None, None
+
+
+def _is_anothers(owner: Story, serial: int | None, loss: Said) -> bool:
+    """Return whether a line is about a Child SA that is none of those that the text shows."""
+    if not owner.children or serial is None or loss.finding.subject is not Subject.SA:
+        return False
+    return serial not in owner.children and _CHILD.search(loss.line.said.text[:120]) is not None
+
+
+_CHILD: Final = re.compile(
+    r"IPSEC State|IPsec State|IPsec SA|CHILD|Child SA|QUICK_|IPSEC_[IR]|traffic information:"
+)
 
 
 def _is_of_network(failure: Said) -> bool:
@@ -316,7 +368,8 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
         story.children.clear()
         story.past.clear()
         story.phase1.clear()
-        story.stage = story.ike = story.begun = None
+        story.began.clear()
+        story.stage = story.ike = story.begun = story.negotiating = None
 
 
 def _drop(owner: Story, ended: set[int]) -> None:

@@ -100,6 +100,17 @@ STORIES = {
         ("#1: ignoring informational payload INVALID_ID_INFORMATION, msgid=0, length=12",),
         Outcome.UNCLEAR, Reason.AUTHENTICATION,
     ),
+    "an older Child SA ends, and the newer one stays": (
+        ("#9: STATE_QUICK_R2: IPsec SA established transport mode {ESP/NAT=>0x1 <0x2}",
+         "#1: received Delete SA(0x12345678) payload: deleting IPSEC State #8",
+         "#8: deleting other state #8 (STATE_QUICK_R2) and sending notification",
+         "#8: ESP traffic information: in=0B out=0B"),
+        Outcome.UP, None,
+    ),
+    "what is sent again was sent": (
+        ("#3: STATE_MAIN_I1: retransmission; will wait 16 seconds for response",),
+        Outcome.OPEN, None,
+    ),
     "phase 1 of IKEv1 may end, and the tunnel stays": (
         ("#1: initiating IKEv1 Main Mode connection", "#1: ISAKMP SA established {auth=PRESHARED}",
          "#2: initiating Quick Mode IKEv1+PSK {using ISAKMP SA #1 msgid:x}",
@@ -218,3 +229,32 @@ def test_a_service_that_was_started_again_is_not_told_as_stopped() -> None:
     loss = told(*lines)["office"].loss
     assert loss is not None
     assert loss.finding.reason is Reason.PLUTO_RESTARTED
+
+
+def test_what_two_programs_log_happened_once() -> None:
+    begun = "#1: initiating Main Mode"
+    lines = (f'NetworkManager[7]: 002 "office" {begun}', '"office" #1: STATE_MAIN_I1: initiate')
+    (story,) = told(f'"office" {begun}', *lines).values()
+    assert story.attempts == 1
+
+
+def test_a_negotiation_that_went_to_another_instance_is_told_once() -> None:
+    at = "192.0.2.7 #8:"
+    found = told(
+        f'"rw"[3] {at} STATE_MAIN_R2: sent MR2, expecting MI3',
+        f'"rw"[3] {at} switched from "rw"[3] 192.0.2.7 to "rw"',
+        f'"rw"[4] {at} STATE_MAIN_R3: sent MR3, ISAKMP SA established {{auth=PRESHARED_KEY}}',
+    )
+    assert {name: s.outcome for name, s in found.items()} == {"rw[4]": Outcome.IKE_ONLY}
+
+
+def test_what_pluto_deletes_when_it_stops_was_not_taken_down_by_hand() -> None:
+    stops = "Nov 28 10:00:01 gw pluto[7]: shutting down"
+    found = told(stops, '"rw": deleting non-instance connection', f'"office" {GOES}')
+    assert not found
+    came_up = (f'"office" {x}' for x in (BEGUN, IKE, CHILD))
+    (story,) = told(*came_up, stops, '"office": deleting non-instance connection').values()
+    assert (story.outcome, story.loss.finding.reason if story.loss else None) == (
+        Outcome.LOST,
+        Reason.PLUTO_STOPPED,
+    )
