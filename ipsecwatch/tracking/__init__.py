@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Reports over time in, transitions out. Pure: the clock is an argument."""
+"""Compare reports over time, and return the transitions of tunnels. Pure: time is an argument."""

@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 MAX_NAMES: Final = 20_000
 """Connections about which something is kept; more than any pluto is known to have loaded."""
 MAX_EVIDENCE: Final = 24
-"""Pieces of evidence kept for one connection."""
+"""Pieces of evidence kept for one connection: the newest."""
 MAX_PIECES: Final = 60_000
-"""Pieces of evidence kept in all: 40 MB if somebody makes all lines long, else a quarter."""
+"""Pieces of evidence kept in all: 40 MB if all lines are long, else a quarter of that."""
 
 
 @dataclass(slots=True)
 class _Attempts:
-    """The evidence that is kept about one connection, and the number of its attempts."""
+    """The evidence that is kept about one connection, and how many attempts it has ever begun."""
 
     evidence: deque[Evidence] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
     total: int = 0
-    """Negotiations begun by us, ever."""
+    """Attempts that were logged so far, with those whose evidence is no longer kept."""
     since: tuple[int, int] = (-1, 0)
-    """The order that was last asked about, and how many attempts there had been up to it."""
+    """The order of the line that begun_after() was last asked about, and the attempts up to it."""
     begun: int | None = None
-    """The IKEv1 SA (phase 1) whose first Child SA belongs to the same attempt."""
+    """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
+    attempt."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether an ATTEMPT counts as a new attempt.
+        """Return whether an ATTEMPT is a new attempt, and not phase 2 of the IKEv1 one before it.
 
-        An IKEv1 phase 2 that follows its own phase 1 belongs to the same attempt. Called once for
-        each ATTEMPT, since the next call depends on it.
+        Only the first phase 2 under the phase 1 that was begun last belongs to that attempt.
         """
         if finding.using is None:
             self.begun = said.serial
@@ -56,7 +56,8 @@ class _Attempts:
     def add(self, evidence: Evidence) -> int:
         """Keep evidence. Return 1 if there is one piece more than before, else 0.
 
-        A failure that only repeats the last piece replaces it.
+        A failure replaces the last piece if that is one of the same SA, reason and weight. Where
+        MAX_EVIDENCE pieces are kept, the oldest is dropped.
         """
         kept = self.evidence
         self.total += evidence.counts
@@ -68,10 +69,10 @@ class _Attempts:
         return int(grows)
 
     def begun_after(self, order: int) -> int:
-        """Return how many attempts began after a line, with those that are no longer kept.
+        """Return how many attempts began after the line with this order.
 
-        Only the line that was last asked about is remembered: for another one, those count that
-        are still kept.
+        The first question about a line counts those whose evidence is still kept. If the next
+        questions are about the same line, all that begin in the meantime are added.
         """
         if self.since[0] != order:
             later = sum(e.counts for e in self.evidence if e.order > order)
@@ -80,7 +81,10 @@ class _Attempts:
 
 
 class AttemptLog:
-    """Keeps the logged attempts, failures and losses of each connection."""
+    """Keeps the logged attempts, failures and losses of each connection.
+
+    What is logged about an instance's attempts and failures is added for its template, too.
+    """
 
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, _Attempts] = OrderedDict()
@@ -90,7 +94,10 @@ class AttemptLog:
         the evidence, so that lines which a stranger causes can't displace any."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether an ATTEMPT counts as a new attempt. Called once for each."""
+        """Return whether an ATTEMPT is a new attempt, and not phase 2 of the IKEv1 one before it.
+
+        Call this once for each, in the log's order: it remembers the last phase 1.
+        """
         return self._of(said.name).counts(said, finding)
 
     def add(self, name: str, evidence: Evidence) -> None:
@@ -99,7 +106,7 @@ class AttemptLog:
         self._pieces += attempts.add(evidence)
 
     def note_heard(self, said: ConnectionLine, order: int) -> None:
-        """Record the order of a line about a connection, whatever the line says."""
+        """Record the order of a line about a connection, and its template, whatever it says."""
         for name in {said.name, said.base}:
             self._heard[name] = order
             self._heard.move_to_end(name)
@@ -116,11 +123,12 @@ class AttemptLog:
             attempts.begun = None
 
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
-        """Return why the last attempt failed, with the log line; NONE if no failure was logged.
+        """Return why the last attempt with a logged failure failed, and the log line.
 
-        Lines up to ``after`` don't count. Within an attempt the failure with the highest Weight
-        counts, the last one of equals. If that says only that the Child SA is missing, the line
-        is an earlier one that names the cause on this machine (Weight.LOCAL), if there is one.
+        (NONE, None) if no failure was logged after line ``after``. Within an attempt the failure
+        with the highest Weight counts, the last one of equals. If that says only that the Child SA
+        is missing, the line is an earlier one that names the cause on this machine (Weight.LOCAL),
+        if there is one after ``after``.
         """
         best: Evidence | None = None
         current: Evidence | None = None

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels that are tried don't come up, and which side's attempt failed."""
+"""Why tunnels that are tried don't come up, by our failed attempts or by the peer's.
+
+Why tunnels were lost that had come up: loss_reasons.py.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,9 @@ class AttemptReasons:
         self._log = log
         self._losses = losses
         self._awaited: Mapping[ConnectionKey, Collection[SaState]] = {}
-        """The IKE SAs for which Child SAs of a connection wait, perhaps another connection's."""
+        """For each connection, the IKE SAs, perhaps another's, that its Child SAs wait for."""
         self._idle: Collection[int] = ()
-        """IKE SAs that are no sign of trying."""
+        """Serials of the IKE SAs that are no sign of trying, as idle_ike.py decides."""
 
     def note_report(
         self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
@@ -46,7 +49,8 @@ class AttemptReasons:
     def of(self, record: TunnelRecord, state: TunnelState, now: float) -> Why:
         """Return why a tunnel has the new ``state``, as far as is known ``now`` (wall clock).
 
-        NONE for UP. Where nothing new is known, the reason so far is returned again.
+        NONE for UP. Where nothing new is known, the reason so far is returned again, but NONE if
+        the tunnel was DOWN, WAITING or UP and its state changes.
         """
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
@@ -66,7 +70,10 @@ class AttemptReasons:
         return self._of_trying(record, before, now)
 
     def _of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Return why a tunnel is no longer tried: who ended that, or what it failed by."""
+        """Return why a tunnel is no longer tried: who ended that, else the last failure.
+
+        None if neither is known, or if pluto's end is the reason already.
+        """
         why = self._losses.of_giving_up(record)
         if why is None and record.why[0] not in _ENDED_WITH_PLUTO:
             failure = self._log.attempts.failure(_names(record.tunnel), record.trying_order)
@@ -74,7 +81,11 @@ class AttemptReasons:
         return why
 
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
-        """Return why a tunnel that we or the peer are trying to bring up isn't up yet."""
+        """Return why a tunnel that we or the peer are trying to bring up isn't up yet.
+
+        The last logged failure counts, then the failure of the peer's own attempt, then (once the
+        tunnel is overdue) the stage of its SAs. Return ``before`` where none of them tells more.
+        """
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
         if failure[0] is not Reason.NONE:
@@ -90,7 +101,7 @@ class AttemptReasons:
         return told, None
 
     def is_heard(self, record: TunnelRecord, now: float) -> bool:
-        """Return whether the log has a line about the tunnel's attempt, or about SAs it waits for.
+        """Return whether the log has a line since a tunnel is tried, about it or SAs it waits for.
 
         Only then does the absence of a logged failure mean anything.
         """
@@ -100,7 +111,7 @@ class AttemptReasons:
         return self._log.has_heard(names, record.trying_order, now)
 
     def _by_stage(self, record: TunnelRecord, now: float) -> Reason:
-        """Return the reason that the stage of a tunnel's SAs shows, and of those it waits for."""
+        """Return the reason by the stage of a tunnel's SAs and of the IKE SAs that it waits for."""
         t = record.tunnel
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
@@ -113,8 +124,8 @@ class AttemptReasons:
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
         """Return UNREACHABLE for a peer's name that doesn't resolve, with a line that names it.
 
-        None if the tunnel isn't tried and pluto logged no failure to reach the peer. The line is
-        pluto's where that contains the name, else a sentence of ours.
+        None if the tunnel isn't tried, and pluto logged neither that nor a failure to reach the
+        peer. The line is pluto's where that contains the name, else a sentence of ours.
         """
         reason, line = self._log.attempts.failure(_names(record.tunnel), 0)
         if reason is Reason.UNREACHABLE and line is not None and name in line:
@@ -131,12 +142,12 @@ class AttemptReasons:
     def note_incoming(
         self, records: Iterable[TunnelRecord], news: Mapping[str, Mapping[Whose, Evidence]]
     ) -> None:
-        """Record the failed attempts from outside that were logged since the last poll.
+        """Record the failed attempts from outside that were logged since the last report.
 
         ``news`` has them by the connection's name. One of an authenticated peer becomes the reason
-        of a tunnel that isn't tried from here. One of an unauthenticated sender never does: it is
-        only shown as ``incoming``. To be called before a report is compared, for the transitions
-        that it shows, and again after it, for the tunnels that have come.
+        of a tunnel that has no Child SA and isn't tried from here. One of an unauthenticated sender
+        never does: it is only shown as ``incoming``. Call this before a report is compared, for the
+        transitions that it shows, and again after it, for the tunnels that it shows first.
         """
         if not news:
             return
@@ -150,7 +161,7 @@ class AttemptReasons:
                     _show_refusal(record, (e.reason, e.line))
 
     def _is_tried_here(self, t: Tunnel) -> bool:
-        """Return whether this side is trying to bring a tunnel up, or wants it up."""
+        """Return whether this machine is trying to bring a tunnel up, or wants it up."""
         if any(c.wanted_up or c.key in self._awaited for c in t.connections):
             return True
         ours = self._log.incoming.is_ours
@@ -159,7 +170,10 @@ class AttemptReasons:
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:
-    """Set a tunnel's reason to that of the peer's failed attempt, unless it has a Child SA."""
+    """Set a tunnel's reason to that of the peer's failed attempt, unless it has a Child SA.
+
+    While its state is UNKNOWN, only the record gets it, for the time after that.
+    """
     if not record.tunnel.last_state.carries:
         record.why = reason, detail = why
         if record.tunnel.state is not TunnelState.UNKNOWN:

@@ -28,8 +28,8 @@ class Attempts:
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
         self._polls: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
-        """The times of the polls in the last LOG_SLACK seconds, on the monotonic clock, each with
-        the number of the last line that had been read by then."""
+        """The times of the polls in the last LOG_SLACK seconds, and of the one before them, on the
+        monotonic clock, each with the number of the last line that had been read by then."""
 
     @property
     def last_poll(self) -> float:
@@ -74,10 +74,10 @@ class Attempts:
         return observed.state
 
     def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
-        """Return since when a tunnel has been tried that wasn't at the last poll (monotonic).
+        """Return since when a tunnel is tried that wasn't tried at the last poll (monotonic).
 
-        The time of this poll, unless the log has an earlier attempt since the last one. The log
-        isn't used for a tunnel that carried traffic: the attempt may have been a rekey.
+        That is the first attempt that was logged since the last poll, else the time of this poll.
+        The log isn't used for a tunnel that carried traffic: the attempt may have been a rekey.
         """
         last, order = self._polls[-1]
         carried = record.tunnel.last_state.carries
@@ -87,7 +87,10 @@ class Attempts:
         return min(max(last, poll.mono - (poll.at - tried)), poll.mono)
 
     def _count(self, record: TunnelRecord, observed: Observation, run: PlutoRun) -> None:
-        """Update the number of attempts: those that polls showed, or more if the log has more."""
+        """Update the number of attempts: by polls, or by the log if that has more.
+
+        A poll that shows new negotiations counts as one attempt.
+        """
         new = [
             s.serial for s in observed.states if tries(s, run.idle) and s.serial > record.last_try
         ]

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 
 def awaited_ikes(report: Report) -> dict[ConnectionKey, list[SaState]]:
-    """Return for each connection the IKE SAs whose Child SA it waits for.
+    """Return for each connection the IKE SAs under which it waits to negotiate a Child SA.
 
+    A connection that waits for none is left out, or has an empty list.
     A ``pending`` line names both; but 4.0 to 4.15 print the IKE SA's own connection there. So a
     connection that is wanted up and has no SA is assumed to wait for the IKE SAs between the same
     two hosts that the peer hasn't answered.

@@ -24,6 +24,7 @@ def note_taken_down(
 ) -> None:
     """Record which connections of a tunnel were taken down by hand since the last report.
 
+    They are those that were wanted up in the last report, and are not in the present one (``now``).
     That is remembered until they are wanted up again: their SAs may take half a minute to end.
     ``before_5``: pluto is of a release before 5.0. ``same_pluto``: it is known that pluto wasn't
     restarted since, which makes it forget which connections are wanted up.

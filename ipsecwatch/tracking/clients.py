@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """Finds clients, templates and identities in what one report showed."""
+    """Answers by one report which tunnels are clients, and which client replaced another one."""
 
     def __init__(self, observations: Mapping[str, Observation]) -> None:
         self._templates: set[str] = set()
@@ -44,9 +44,10 @@ class Clients:
         return any(c.instance and c.name in self._templates for c in record.tunnel.connections)
 
     def successor(self, record: TunnelRecord) -> str | None:
-        """Return the address of a newer instance whose client has the same identity.
+        """Return the address of the client that took the place of a tunnel's.
 
-        None if there is no newer one.
+        That is the client of the same template with the same identity whose IKE SA is the newest.
+        None if that is this tunnel's own, or if this tunnel had no IKE SA.
         """
         mine = max(record.parents, default=0)
         for c in record.tunnel.connections:
@@ -58,7 +59,7 @@ class Clients:
 
 
 def identity(c: Connection) -> str | None:
-    """Return the identity of a connection's peer."""
+    """Return the identity of a connection's peer as pluto prints it; None: it printed none."""
     return c.topologies[0].remote_id if c.topologies else None
 
 

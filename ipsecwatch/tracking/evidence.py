@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Log lines about the end of SAs, kept by what they name: SA, connection, address or peer.
 
-A finding is valid until what it names has gone, however long that takes: pluto may wait half a
-minute for the peer's answer to our Delete. It is never used for anything else, however near in
-time.
+A finding about an SA or a connection counts until that has gone, however long it takes: pluto may
+wait half a minute for the peer's answer to our Delete. What is logged about an address or a peer
+ends SAs at once. Therefore it doesn't explain the end of SAs that a report still showed SPENT_AFTER
+seconds later. The end of an SA also explains the loss of those that it had replaced since the last
+report. Nothing else that was logged near in time is used. log_evidence.py applies these rules.
 """
 
 from __future__ import annotations
@@ -25,21 +27,25 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=Enum)
 
 MAX_FINDINGS: Final = 20_000
-"""Findings kept in all; the oldest are dropped first."""
+"""Findings kept in all. Dropped first are those about the thing that got none for longest."""
 MAX_EACH: Final = 8
-"""Findings kept of one SA, connection, address or peer: no end has more lines."""
+"""Findings kept of one SA, connection, address or peer: no end is logged with more lines."""
 MAX_LINE: Final = 400
 """Characters of a line that are kept, for people to read."""
 MAX_DUMPED: Final = 1 << 20
 """Characters of lines that are dumped, the newest first."""
 
 About = tuple[Subject, str]
-"""What a finding is about: a serial, a connection's name, a local address, a pair of addresses."""
+"""What a finding is about, as text: an SA's serial, a connection's name, a local address, or a pair
+of addresses (ours and the peer's, with a blank between them)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one log line says. ``order`` is its number among all lines that were read."""
+    """What one log line says.
+
+    ``order`` is its number among all lines that were read, ``serial`` the SA that it is about.
+    """
 
     order: int
     at: float
@@ -51,7 +57,7 @@ class Evidence:
     line: str
     end: LossKind = LossKind.ANY
     counts: bool = False
-    """It begins a new attempt: not the phase 2 of an IKEv1 attempt."""
+    """It is an ATTEMPT that begins a new attempt, and not phase 2 of the IKEv1 one before it."""
 
 
 class Findings:
@@ -65,7 +71,10 @@ class Findings:
         return self._count
 
     def add(self, about: About, evidence: Evidence) -> None:
-        """Keep a finding. Where there are too many, the first is kept: it has the cause."""
+        """Keep a finding.
+
+        Where MAX_EACH are kept about one thing, the second is dropped: the first has the cause.
+        """
         kept = self._kept.setdefault(about, [])
         self._kept.move_to_end(about)
         if len(kept) >= MAX_EACH:
@@ -87,7 +96,7 @@ class Findings:
             kept[kept.index(old)] = new
 
     def names(self, subject: Subject) -> set[str]:
-        """Return the names of all things of one kind that there are findings about."""
+        """Return all things of one kind that there are findings about, in the form of ``About``."""
         return {value for sort, value in self._kept if sort is subject}
 
     def keep(self, still: Callable[[About, Evidence], bool]) -> None:
@@ -105,7 +114,7 @@ class Findings:
     # --- kept over a restart of the service -----------------------------------------------
 
     def dump(self) -> list[list[Any]]:
-        """Return the newest findings as plain values, up to MAX_DUMPED characters of lines."""
+        """Return the newest findings as plain values for load(): MAX_DUMPED characters of lines."""
         rows: list[list[Any]] = []
         room = MAX_DUMPED
         for (subject, value), kept in reversed(self._kept.items()):

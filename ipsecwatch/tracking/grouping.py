@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Connection
 
 ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual")
-"""How a peer that isn't one host is printed; a name that doesn't resolve is one."""
+"""How a peer that isn't one host is printed. A name that doesn't resolve counts as one host."""
 
 SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
-"""The name of a connection that leftsubnets= or rightsubnets= made; its group is the conn's."""
+"""The name of a connection that leftsubnets= or rightsubnets= made. The group is the name of the
+conn in the configuration."""
 
 
 class GroupKind(Enum):
@@ -31,7 +32,7 @@ class GroupKind(Enum):
     TUNNEL = auto()
     """A tunnel to one peer."""
     INSTANCE = auto()
-    """One client of a template for anybody: a tunnel from its first Child SA on."""
+    """One client of a template for anybody. It becomes a tunnel by Observation.counts."""
     TEMPLATE = auto()
     """A connection for anybody, which waits for clients."""
     OPPORTUNISTIC = auto()
@@ -40,7 +41,11 @@ class GroupKind(Enum):
 
 @dataclass(slots=True)
 class Group:
-    """The connections that are one tunnel. A child is what needs a Child SA of its own."""
+    """The connections that form one tunnel, one template, or one group of opportunistic policies.
+
+    ``children`` has them by child: connections of one child need only one Child SA. ``instances``
+    is the number of a template's (or a policy group's) instances. ``name`` isn't escaped.
+    """
 
     key: str
     name: str
@@ -82,7 +87,10 @@ def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
 
 
 def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, str]:
-    """Return what kind a connection is, which child of its tunnel, and the tunnel's name."""
+    """Return what a connection's group is, the name of its child in it, and the group's name.
+
+    ``template`` is the listed connection of which this is an instance, if it is one.
+    """
     name = _tunnel_name(c)
     if "OPPORTUNISTIC" in c.policy or "GROUP" in c.policy or "GROUPINSTANCE" in c.policy:
         group = c.name.partition("#")[0]
@@ -96,7 +104,10 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
 
 
 def _tunnel_name(c: Connection) -> str:
-    """Return the name without the ``/1x2`` that leftsubnets= or rightsubnets= adds."""
+    """Return the name without the ``/1x2`` that leftsubnets= or rightsubnets= adds.
+
+    An alias shows that it was added. Without one, the name stays as it is.
+    """
     m = SUBNET_PAIR.fullmatch(c.name)
     return m[1] if m and m[1] in c.aliases else c.name
 

@@ -18,24 +18,25 @@ Hosts = tuple[str, str]
 """Our address and the peer's, as pluto prints them."""
 
 _LIFETIMES: Final = ("EXPIRE", "REPLACE")
-"""Timers at which an SA's life ends: the second where it isn't to be renewed."""
+"""Timers at whose end an SA ends: the first always, the second where the SA isn't renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSas:
-    """What a tunnel held by the last report that showed it."""
+    """A tunnel's SAs whose end is to be explained, as the last report with the tunnel has them."""
 
     names: frozenset[str]
-    """Its connections, as the log names them."""
+    """The connections of these SAs, as the log names them."""
     children: frozenset[int]
-    """Serials of its Child SAs."""
+    """Serials of the Child SAs."""
     serials: frozenset[int]
     """The same with those of the IKE SAs above them."""
     parents: Mapping[int, int] = field(default_factory=dict)
-    """The IKE SA of each Child SA, where the report told it."""
+    """The IKE SA of each Child SA, where the report shows it."""
     hosts: frozenset[Hosts] = frozenset()
     born: int = 0
-    """How many lines had been read when the Child SAs weren't there yet."""
+    """How many log lines had been read when the newest of them wasn't there yet: only later lines
+    can be about their end."""
     seen: float = 0.0
     """When they were last seen, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
@@ -45,8 +46,8 @@ class HeldSas:
     at_once: bool = False
     """Whatever ends them does so at once: none is established, so no peer can delay the end."""
     successor: bool = False
-    """A client with the same identity has a newer IKE SA of another instance, and pluto (to 3.32)
-    logs no more of an instance that is replaced than of one that its peer deletes."""
+    """pluto is of 3.x, and a client with the same identity has a newer IKE SA. These releases log
+    the same words for an instance that is replaced as for one that its peer deletes."""
 
 
 def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
@@ -74,7 +75,7 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
 
 
 def hosts_of(connection: Connection) -> list[Hosts]:
-    """Return the pairs of addresses that a connection runs between."""
+    """Return the pairs of addresses that a connection runs between; "" for one that isn't known."""
     return [(t.local_host or "", t.remote_host or "") for t in connection.topologies]
 
 

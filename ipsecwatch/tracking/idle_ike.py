@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
-    """Update ``run.ikes`` and ``run.idle`` from a report and from what pluto logged."""
+    """Update ``run.ikes``, ``run.idle`` and ``run.busy`` from a report and from what pluto logged.
+
+    What the log told about IKE SAs that have gone is forgotten.
+    """
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}
     carrying = [s for s in report.states if is_child(s)]
@@ -36,7 +39,7 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
 
 
 def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
-    """Return whether an IKE SA, or one that it replaced in a rekey, was known to be idle."""
+    """Return whether an IKE SA, or one that it replaced in a rekey, was idle or had a Child SA."""
     seen: set[int] = set()
     while serial not in seen:
         if serial in run.idle or serial in log.sas.carriers:
@@ -47,8 +50,9 @@ def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
 
 
 def _rekeyed_idle(run: PlutoRun, ikes: dict[int, ConnectionKey], new: list[int]) -> list[int]:
-    """Return the new IKE SAs of connections that had an idle one and no Child SA: its rekeys.
+    """Return the new IKE SAs of connections that had an idle one and no Child SA.
 
+    They are taken for rekeys of the idle one.
     ``new`` are the new IKE SAs for which the log doesn't show whether they are rekeys.
     """
     idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}

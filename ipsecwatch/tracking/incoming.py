@@ -46,7 +46,7 @@ class Incoming:
     def __init__(self) -> None:
         self._ours: OrderedDict[int, None] = OrderedDict()
         self._first: OrderedDict[str, int] = OrderedDict()
-        """Of a connection the IKE SA of ours of which the first Child SA isn't known yet."""
+        """For each connection, the IKE SA that we began and of which no Child SA is known yet."""
         self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
 
     def note_ours(self, serials: Iterable[int]) -> None:
@@ -65,7 +65,10 @@ class Incoming:
             self.note_ours([said.serial])
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
-        """Record an IKE SA that is established: who began it began its first Child SA, too."""
+        """Record an established IKE SA: if we began it, we also began its first Child SA.
+
+        This is so for IKEv2 SAs that are no rekey. Any other ends the wait for such a Child SA.
+        """
         if finding.version == 1 or finding.rekeyed is not None or said.serial not in self._ours:
             self._first.pop(said.name, None)
             return
@@ -74,7 +77,7 @@ class Incoming:
             self._first.popitem(last=False)
 
     def note_child(self, name: str) -> None:
-        """Record that a connection has a Child SA, or begins one: the next is another exchange."""
+        """Record that a connection has a Child SA, or begins one: a later one isn't the first."""
         self._first.pop(name, None)
 
     def is_ours(self, serial: int) -> bool:
@@ -87,7 +90,12 @@ class Incoming:
         self._first.clear()
 
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
-        """Return whose attempt a failure belongs to."""
+        """Return whose attempt a failure belongs to.
+
+        OURS: we began it, or may have. PEERS: the peer did, and only the authenticated peer or this
+        machine can have caused the line. ANYBODYS: all others, where this machine rejects the
+        peer's authentication, and where the refusal of our attempt may be forged.
+        """
         if self._is_ours(said, finding):
             return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
         proven = finding.proof is Proof.PEER or (
@@ -110,8 +118,9 @@ class Incoming:
     def _is_first_child(self, name: str, serial: int) -> bool:
         """Return whether an SA is the Child SA that was negotiated with an IKE SA of ours.
 
-        Asked of lines that only a peer causes that has proved who it is. IKE_AUTH negotiates that
-        Child SA, and up to 4.15 no line tells that it begins.
+        That is the first later SA of the connection; it is then recorded as ours. Asked of lines
+        that only an authenticated peer causes. IKE_AUTH negotiates that Child SA, and up to 4.15 no
+        line tells that it begins.
         """
         first = self._first.get(name)
         if first is None or serial <= first:
@@ -129,7 +138,7 @@ class Incoming:
             self._news.popitem(last=False)
 
     def take(self) -> dict[str, dict[Whose, Evidence]]:
-        """Return the failures that were added since the last call, by the connection's name."""
+        """Return the last failures that were added since the last call, by connection."""
         news = dict(self._news)
         self._news.clear()
         return news

@@ -26,7 +26,7 @@ class KnownSas:
         """Child SAs that were established, by serial: the connection, the number of the line, and
         the IKE SA (0: not known)."""
         self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        """For each connection: the newest Child SA, and the newest IKE SA (IKEv2, no rekey)."""
+        """For each connection: the newest Child SA and IKE SA (IKEv2's, no rekey); 0: none."""
         self._phase1: set[int] = set()
         """IKEv1 SAs (phase 1) that are established."""
         self._quick: set[int] = set()
@@ -38,12 +38,12 @@ class KnownSas:
         self._fresh: set[int] = set()
         """IKE SAs that were logged since the last report."""
         self.carriers: set[int] = set()
-        """IKE SAs that have had a Child SA, seen by a poll or not."""
+        """IKE SAs that have had a Child SA by the log, seen by a poll or not."""
         self.origins: dict[int, int] = {}
         """For an IKE SA that replaced another one in a rekey, that one; for a new one, itself."""
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
-        """Record an established IKE SA."""
+        """Record an established IKE SA, and which one it replaced, if it is a rekey."""
         if said.serial is None:
             return
         self._note_fresh(said.serial)
@@ -98,7 +98,7 @@ class KnownSas:
         self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
 
     def note_quick_mode(self, phase1: int) -> None:
-        """Record that a Quick Mode has begun under an IKEv1 SA."""
+        """Record that either side has begun a Quick Mode under an IKEv1 SA (phase 1)."""
         self._note_fresh(phase1)
         self._quick.add(phase1)
 
@@ -110,7 +110,7 @@ class KnownSas:
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Return for each connection the number of the last line about one of these Child SAs."""
+        """Return by connection the number of the last line that reported one of these Child SAs."""
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:
@@ -141,7 +141,10 @@ class KnownSas:
         return found
 
     def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
-        """Return whether the end of an SA is no loss, because its successor is there already."""
+        """Return whether the end of an SA is no loss by the log.
+
+        It has a successor, or it is a phase 1 that no Child SA needs any more.
+        """
         if serial in self._rekeyed:
             return True
         if serial in self._phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED):

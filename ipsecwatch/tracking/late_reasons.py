@@ -44,7 +44,7 @@ class LateReasons:
         self._open.clear()
 
     def with_reason(self, change: Transition) -> Transition:
-        """Return a transition with the reason that was logged since, else as it is."""
+        """Return a kept loss's transition with the reason logged since; any other one as it is."""
         loss = self._open.get(change.tunnel.key)
         if loss is None or change.mono != loss.since or not is_unexplained(change):
             return change
@@ -55,9 +55,10 @@ class LateReasons:
         return replace(change, tunnel=tunnel, reason=reason, detail=detail)
 
     def apply(self, tunnels: Mapping[str, TunnelRecord], now: float) -> None:
-        """Set the reason of each loss that the log has explained since. Forget those too old.
+        """Set the reason of each kept loss that the log has explained since.
 
-        It changes the tunnel, but is no transition. ``now`` is on the monotonic clock.
+        A tunnel whose reason is still OTHER gets it, without a transition. Losses that are
+        explained, or older than LOG_LATE, are forgotten. ``now`` is on the monotonic clock.
         """
         for key, loss in list(self._open.items()):
             record = tunnels.get(key)

@@ -45,8 +45,8 @@ MAX_HOSTS: Final = 1000
 STOP_LEAD: Final = 10.0
 """Seconds by which a stop of pluto may be logged before its last answer."""
 SPENT_AFTER: Final = 2.0
-"""Seconds after which a report that still shows an SA proves that what ends others at once (an
-interface that goes, a dead peer of another connection) hasn't ended this one."""
+"""Seconds after a line about what ends SAs at once (an interface that goes, a dead peer of another
+connection). An SA that a report shows after that time wasn't ended by it."""
 CUT_FOR: Final = 30.0
 """Seconds for which the log counts as cut after journald reported that it dropped lines: it reports
 that at the end of an interval (30 s by default), and may drop lines in the next one, too."""
@@ -199,7 +199,7 @@ class LogEvidence:
     def _subjects(
         self, said: ConnectionLine, finding: Finding, serial: int | None
     ) -> Iterable[About]:
-        """Return what a loss is evidence about: the SA alone, or the connection and its peer."""
+        """Return what a loss is evidence about: the SA alone, or the connection (and its peer)."""
         if finding.subject is Subject.SA and serial is not None:
             yield Subject.SA, str(serial)
             return
@@ -209,7 +209,7 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Change the reason for an instance's end to REPLACED, if its last line allows that.
+        """Change the reason for an instance's end to REPLACED, if its last line is ambiguous.
 
         ``name`` is the instance's; do nothing for None.
         """
@@ -235,10 +235,11 @@ class LogEvidence:
     # --- what reports show ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
-        """Forget what was logged about SAs and connections that a report no longer shows.
+        """Record what a report shows, and forget the findings that are no longer needed.
 
-        What the report before it showed is kept, since the reason of its end may still be needed,
-        and so is what was logged shortly before that report or later.
+        Those about SAs and connections of this report and of the one before it are kept, since the
+        reason for their end may still be asked for. So is what was logged after that earlier
+        report, or up to SPENT_AFTER seconds before it. ``at`` is the report's time (wall clock).
         """
         before, last_at = self._report, self._last_at
         self._report, self._hosts, self._last_at = report, None, at
@@ -308,11 +309,17 @@ class LogEvidence:
         return not is_cut and self.attempts.heard(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
-        """Return the line, without a connection, that says that a host's name doesn't resolve."""
+        """Return the log line that says that a host's name doesn't resolve, or None.
+
+        Only lines count that name no connection.
+        """
         return self._unresolved.get(host)
 
     def lost_between(self, held: HeldSas, successors: Collection[int]) -> bool:
-        """Return whether the log shows that SAs ended before the first of ``successors`` came."""
+        """Return whether the log shows that SAs ended before the first of ``successors`` came.
+
+        False if only older SAs ended, and a newer one of the same tunnel carried the traffic on.
+        """
         came = self.sas.came(successors)
         early = [e for e in self._about(held) if came is None or e.order < came]
         return bool(early) and not self._outlived(held, early)
@@ -358,8 +365,8 @@ class LogEvidence:
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
         """Return the findings about one thing from lines after ``born``, by order.
 
-        Where it isn't certain to last (``lasts``), those logged before ``late`` (wall clock) are
-        left out: they would have ended the SAs before these were last seen.
+        ``lasts``: they count however long ago they were logged. Otherwise those before ``late``
+        (wall clock) are left out: they would have ended the SAs before these were last seen.
         """
         told = self._findings.about(about)
         return {e.order: e for e in told if e.order > born and (lasts or e.at > late)}

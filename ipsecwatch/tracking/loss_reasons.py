@@ -52,13 +52,14 @@ class LossReasons:
         self._version = (version or "").lstrip("v")
 
     def is_of(self, *releases: str) -> bool:
-        """Return whether pluto's version begins with one of these."""
+        """Return whether pluto's version begins with one of these, such as ``3.``."""
         return self._version.startswith(releases)
 
     def of_loss(self, record: TunnelRecord, poll: Poll, observed: Observation | None = None) -> Why:
         """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has.
 
-        A loss without a reason is kept for a log line that comes late.
+        The log's reason counts, unless the connection was taken down by hand. Without one, the loss
+        of the local address does. A loss without any reason is kept for a log line that comes late.
         """
         held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)
@@ -73,7 +74,11 @@ class LossReasons:
         return why
 
     def of_going(self, record: TunnelRecord, poll: Poll) -> Why:
-        """Return why a tunnel is no longer listed."""
+        """Return why a tunnel is no longer listed.
+
+        The reason for the loss of its Child SAs counts, or a client's last failure. If that isn't
+        known, the reason is UNLOADED, but OTHER for a client: it was not unloaded.
+        """
         why: Why = (Reason.OTHER, None)
         client = self._known_clients().is_one(record)
         if record.tunnel.last_state.carries:
@@ -89,14 +94,14 @@ class LossReasons:
         return why
 
     def of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Return why a tunnel is no longer tried: OPERATOR or PLUTO_RESTARTED, else None."""
+        """Return why a tunnel is no longer tried: OPERATOR, PLUTO_RESTARTED, or None (neither)."""
         why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
         if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
             return why
         return (Reason.OPERATOR, None) if record.by_hand else None
 
     def was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
-        """Return whether the log shows that the Child SAs ended before the present ones came."""
+        """Return whether the log shows that the old Child SAs ended before the present ones came."""
         return self._log.lost_between(self._held(record), observed.children)
 
     def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:
@@ -114,7 +119,10 @@ class LossReasons:
     # --- devices that share an identity ---------------------------------------------------
 
     def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
-        """Record that a client was replaced, if the report shows its successor."""
+        """Record that a client was replaced, for take_shared_identities().
+
+        Do nothing if no successor is listed: its address isn't known.
+        """
         address = self._known_clients().successor(record)
         for c in record.tunnel.connections:
             if address is not None:
@@ -122,7 +130,10 @@ class LossReasons:
                 self._replaced.append(Replacement(poll.at, c.full_name, c.name, old, address))
 
     def take_shared_identities(self) -> list[SharedIdentity]:
-        """Return the shared identities that were found since the last call."""
+        """Return the identities that several devices seem to share, found since the last call.
+
+        The replacements that reports or the log showed since then are counted for that.
+        """
         told = self._log.newcomers.replacements
         found = [self._identities.note(r) for r in (*told, *self._replaced)]
         told.clear()
@@ -131,13 +142,16 @@ class LossReasons:
 
 
 def after_restart(record: TunnelRecord) -> Why:
-    """Return why a tunnel isn't up that had no Child SA before pluto was restarted."""
+    """Return why a tunnel isn't up that had no Child SA before pluto was restarted.
+
+    PLUTO_RESTARTED if it was being tried or was down because pluto stopped, else its reason so far.
+    """
     ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
     return (Reason.PLUTO_RESTARTED, None) if ended else record.why
 
 
 def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether a tunnel that is wanted up has lost its address on this machine."""
+    """Return whether a tunnel that is wanted up has lost its address on this machine since then."""
     had = all(c.oriented is not False for c in tunnel.connections)
     now = tuple(observed.group.connections())
     return had and any(c.oriented is False and c.wanted_up for c in now)

@@ -50,11 +50,11 @@ class Newcomers:
         self._coming: OrderedDict[str, tuple[ConnectionLine, float]] = OrderedDict()
         """Clients that have an IKE SA, and since when, while none of their Child SAs is logged."""
         self._left: tuple[ConnectionLine, float] | None = None
-        """The last instance that ended while no sibling had a new IKE SA, and when."""
+        """The last instance that ended before another of its template had a new IKE SA; and when."""
         self._heir = ""
-        """The instance that the following lines are about."""
+        """The instance that the lines after that end are about; "": there was none yet."""
         self._patient = False
-        """There may be several such lines before the one about its IKE SA."""
+        """Such lines may precede the one about its IKE SA. False: that has to be the first."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
@@ -89,7 +89,7 @@ class Newcomers:
         return left[0].name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record the end of an instance. Return its name if a sibling has a new IKE SA."""
+        """Record an instance's end. Return its name if another of its template has a new IKE SA."""
         self._coming.pop(said.name, None)
         for came, since in reversed(self._coming.values()):
             if _is_sibling(said, came) and at - since <= IN_ONE_GO:

@@ -35,7 +35,7 @@ class Observation:
     group: Group
     state: TunnelState
     trying: bool
-    """Something that isn't up is being tried, or is meant to be."""
+    """A child that isn't up is being negotiated or is wanted up. Never true for a template."""
     up: int
     """Children that are up."""
     states: tuple[SaState, ...]
@@ -44,7 +44,7 @@ class Observation:
     parents: frozenset[int]
     """Serials of the IKE SAs above them."""
     missing: tuple[Part, ...] = ()
-    """Parts that the answer lacks, and that are needed to know the state, or all of it."""
+    """Parts that the answer lacks, and without which the state isn't known, or only partly."""
 
     @property
     def counts(self) -> bool:
@@ -84,6 +84,7 @@ class _Evidence:
 
     states: dict[ConnectionKey, list[SaState]]
     wishes: frozenset[ConnectionKey]
+    """Those that a ``pending`` line shows to wait for an IKE SA."""
     carrying: frozenset[ConnectionKey]
     """Those of which a line of another command than ``status`` shows a Child SA."""
     idle: Collection[int]
@@ -91,9 +92,9 @@ class _Evidence:
     instantiated: frozenset[str]
     """Names of which there are instances."""
     serials: frozenset[int]
-    """Those of all SAs that are there."""
+    """Those of all SAs that are listed."""
     all_states: bool
-    """Every SA is there: what has none is not up."""
+    """All SAs are listed: a child without a listed one is not up."""
 
     @classmethod
     def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
@@ -109,7 +110,7 @@ class _Evidence:
         return cls(states, wishes, carrying, idle, instantiated, serials, whole)
 
     def children(self, members: Sequence[Connection]) -> list[int]:
-        """Return the serials of those established Child SAs of these connections that count."""
+        """Return the serials of these connections' established Child SAs, without left_over()'s."""
         return [
             s.serial
             for c in members
@@ -128,7 +129,10 @@ def _carrying(report: Report) -> frozenset[ConnectionKey]:
 
 
 def _with_aliases(connections: Sequence[Connection]) -> list[Connection]:
-    """Return connections where each whose ``aliases`` line was lost has its siblings' alias."""
+    """Return connections; one whose ``aliases`` line was lost gets the alias that its name shows.
+
+    That is, if another connection has the same alias.
+    """
     known = {alias for c in connections for alias in c.aliases}
     return [_with_alias(c, known) for c in connections]
 
@@ -161,12 +165,15 @@ class _Child(Enum):
     """What the evidence says of one child of a tunnel."""
 
     UP = auto()
+    """It has a Child SA."""
     UNCLEAR = auto()
     """It isn't known whether it has a Child SA."""
     TRIED = auto()
+    """It is not up, and is being negotiated or wanted up."""
     WISH_UNCLEAR = auto()
     """It is not up, and it isn't known whether it is wanted up."""
     IDLE = auto()
+    """It is neither up nor tried."""
 
 
 def _observe(group: Group, evidence: _Evidence) -> Observation:

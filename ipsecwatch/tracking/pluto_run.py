@@ -24,21 +24,21 @@ class PlutoRun:
     """When it was first seen, on the monotonic clock; None: it wasn't seen to start."""
     pid: int | None = None
     top: int = 0
-    """The highest serial seen."""
+    """The highest serial in the last report that listed any SA."""
     serials: frozenset[int] = frozenset()
     """The serials of all SAs in the last report."""
     ikes: dict[int, ConnectionKey] | None = None
-    """The established IKE SAs of the last report; None: there was none yet."""
+    """The established IKE SAs of the last report; None: there was no report yet."""
     idle: frozenset[int] = frozenset()
     """IKE SAs that are no sign of trying: they have carried a Child, or were there before us."""
     busy: frozenset[ConnectionKey] = frozenset()
     """Connections that had a Child SA in the last report."""
     loaded: int = 0
-    """Connections in the last report."""
+    """How many connections the last report listed."""
     grew: float = 0.0
     """When a report last had more connections than the one before, on the monotonic clock."""
     counted: int | None = None
-    """The highest serial ever seen: up to it, it is known which SAs came and went unseen."""
+    """The highest serial ever seen, up to which count_missed() has counted; None: no report yet."""
     gone: bool = False
     """It is over, for so long or so surely that its tunnels are down."""
 

@@ -44,9 +44,11 @@ class TunnelRecord:
     parents: frozenset[int] = frozenset()
     """Serials of the IKE SAs above them."""
     trying_since: float | None = None
-    """When the present attempts to bring it up began, on the monotonic clock."""
+    """When the present attempts to bring it up began, on the monotonic clock; None: there are
+    none."""
     trying_order: int = 0
-    """How many log lines had been read by then."""
+    """How many log lines had been read about LOG_SLACK seconds before: only later ones may be about
+    these attempts."""
     last_try: int = 0
     """The highest serial of a negotiation that was counted."""
     orphan: bool = False
@@ -54,6 +56,7 @@ class TunnelRecord:
     overdue: bool = False
     """The attempts have lasted ``stuck_after`` seconds or more."""
     told_stuck: bool = False
+    """It was announced that its missing children are stuck, while it is PARTIAL."""
     born: int = 0
     """How many log lines had been read when the newest of its Child SAs wasn't there yet."""
     wanted: frozenset[str] = frozenset()
@@ -164,7 +167,7 @@ _RECORDS: Final = fields(
 
 
 def dump(records: Records) -> dict[str, Any]:
-    """Return records as plain values."""
+    """Return records as plain values, for load()."""
     run = records.run
     return {
         "format": FORMAT,

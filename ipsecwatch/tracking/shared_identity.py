@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.newcomers import Replacement
 
 TIMES: Final = 3
-"""So often two addresses replace each other ..."""
+"""Replacements of each other after which two addresses are reported, if all come WITHIN ..."""
 WITHIN: Final = 600.0
-"""... within so many seconds. One device that changes its network does so seldom."""
+"""... so many seconds. One device that changes its network does so less often."""
 AGAIN: Final = 3600.0
-"""Seconds after which the same pair is reported again."""
+"""Seconds after which the same pair may be reported again."""
 SAME: Final = 60.0
 """Seconds within which the log and a poll report the same replacement."""
 MAX_PAIRS: Final = 1000
@@ -33,8 +33,9 @@ class SharedIdentity:
 @dataclass(slots=True)
 class _Pair:
     turns: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=TIMES))
-    """When one took the other's place, and which."""
+    """The last replacements: when (wall clock), and the address that came."""
     told: float = float("-inf")
+    """When the pair was last reported, on the wall clock."""
 
 
 class SharedIdentities:
@@ -66,7 +67,7 @@ class SharedIdentities:
         return SharedIdentity(r.base, (first, second))
 
     def _is_known(self, r: Replacement) -> bool:
-        """Return whether the same replacement was recorded before. Record when it was seen."""
+        """Return whether the same replacement was recorded less than SAME seconds before. Record it."""
         known = r.at - self._recent.get(r.name, float("-inf")) < SAME
         self._recent[r.name] = r.at
         self._recent.move_to_end(r.name)

@@ -58,6 +58,7 @@ class Tracker:
         self._saw_stopped = False
         """pluto was seen stopped before its first report: tunnels that it brings were down."""
         self._reborn = False
+        """The next report is another pluto's than the last one."""
         self._stopped_since: float | None = None
         self._log = LogEvidence()
         self._attempts = Attempts(self._log)
@@ -139,7 +140,7 @@ class Tracker:
         self._log.hear(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
-        """Compare a poll with the last one. Return the transitions, in order."""
+        """Compare a poll with the last one. Return the transitions, each tunnel's in order."""
         self._losses.late.apply(self._records.tunnels, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
@@ -161,7 +162,7 @@ class Tracker:
         return [self._losses.late.with_reason(c) for c in changes]
 
     def take_shared_identities(self) -> list[SharedIdentity]:
-        """Return the shared identities that were found since the last call."""
+        """Return the identities that several devices seem to share, found since the last call."""
         return self._losses.take_shared_identities()
 
     # --- without a trustworthy answer -----------------------------------------------------
@@ -334,7 +335,10 @@ class Tracker:
         return record.held_since is not None and poll.mono - record.held_since < HOLD
 
     def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
-        """Return whether a tunnel that was being tried was added again, and isn't tried yet."""
+        """Return whether a tunnel that was tried was added again, and may soon be tried again.
+
+        So it is for HOLD seconds at most.
+        """
         if record.trying_since is None or observed.trying or observed.up:
             return False
         if record.held_since is None and _is_added_again(record.tunnel, observed):
@@ -356,7 +360,8 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Update a tunnel that was listed before. Return its transitions.
 
-        There may be two: SAs that were replaced, or a restarted pluto, make it DOWN in between.
+        There may be several: SAs that were replaced, or a restarted pluto, make it DOWN in between,
+        and a PARTIAL one may be stuck.
         """
         self._note_taken_down(record, observed)
         if record.held_since is None:
@@ -486,7 +491,7 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
 
 
 def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether all connections of a tunnel were added again since.
+    """Return whether all connections of a tunnel were added again since the last report.
 
     Their connection serials show it, which pluto prints from 4.0 on; without them it is False.
     """
