@@ -43,7 +43,7 @@ class Checked:
 
     file: Path
     present: bool
-    """Whether the file exists."""
+    """Whether the file exists; a folder, or a file with problems, does."""
     problems: tuple[ConfigError, ...]
 
 
@@ -105,7 +105,10 @@ def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:
 
 
 def _exit_code(checked: list[Checked]) -> int:
-    """Return EXIT_NO for a mistake, EXIT_UNKNOWN where files can't be read, else EXIT_OK."""
+    """Return EXIT_NO where a file has a mistake, else EXIT_UNKNOWN where one can't be read.
+
+    Return EXIT_OK where there are no problems.
+    """
     found = [problem for c in checked for problem in c.problems]
     if all(isinstance(problem, UnreadableError) for problem in found):
         return EXIT_UNKNOWN if found else EXIT_OK

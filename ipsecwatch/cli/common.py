@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 EXIT_OK: Final = 0
 EXIT_NO: Final = 1
-"""The answer is no."""
+"""The verb could be done, and the answer is no: a tunnel isn't up in time, for example."""
 EXIT_USAGE: Final = 2
 EXIT_UNKNOWN: Final = 3
-"""The answer isn't known."""
+"""The answer isn't known: the service or pluto doesn't answer, for example."""
 
 ASK_AFTER: Final = 20.0
-"""Seconds without a signal after which verbs that follow the service ask whether it hangs."""
+"""Seconds without a signal after which verbs that follow the service ask it whether it is alive."""
 
 MAX_INPUT: Final = 256 << 20
-"""Bytes of a file or pipe that are read; pluto's largest status is smaller."""
+"""Bytes of the largest file or pipe that is accepted; pluto's largest status is smaller."""
 
 
 S = TypeVar("S")
 
 
 class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
-    """Ends a verb with one line, a hint, and an exit code."""
+    """Ends a verb, with one line and a hint for stderr, and an exit code."""
 
     def __init__(
         self, message: str, hint: str = "", code: int = EXIT_UNKNOWN, out: str = ""
@@ -74,7 +74,10 @@ _LONGEST_ERROR: Final = 500
 
 
 class Parser(argparse.ArgumentParser):
-    """Parses a command line. Its help ends in examples, and its errors are one line."""
+    """Parses a command line. Its help ends in examples, and an error raises a Failure of one line.
+
+    ``ends`` makes that Failure from argparse's message and a hint.
+    """
 
     def __init__(
         self,
@@ -103,9 +106,10 @@ class Parser(argparse.ArgumentParser):
         raise self._ends(clean(message, _LONGEST_ERROR), hint)
 
     def _meant(self) -> str:
-        """Return the question about the first given option that doesn't exist; "": there is none.
+        """Return which option may be meant, as ``Did you mean --json?``; "": none is alike.
 
-        An option may be shortened, and be joined to its value by "=".
+        It is about the first given option that doesn't exist and is like one that does. An option
+        may be shortened, and be joined to its value by "=".
         """
         known = [option for option in self._option_string_actions if option.startswith("--")]
         for word in self._given:
@@ -133,7 +137,7 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 
 def screen_columns() -> int:
-    """Return the width of the terminal in columns; 80 where there is none.
+    """Return the width of the terminal in columns: COLUMNS if set, else the real one, else 80.
 
     It does the same as shutil.get_terminal_size(); importing shutil would import all archivers,
     too.
@@ -177,7 +181,7 @@ def verb(
 
 
 def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
-    """Return a reason for ``--json``: its code, and its sentence and advice for people."""
+    """Return the fields for ``--json``: the reason's code, and sentence and advice of ``told``."""
     return {"reason": reason.value, **asdict(told)}
 
 
@@ -218,9 +222,10 @@ def _instance(name: str) -> str:
 
 
 def instance_settings(instance: str, path: Path | None = None) -> Settings:
-    """Return the settings of an instance, or of the service itself (""). Raise Failure.
+    """Return the settings of an instance, or of the service itself ("").
 
-    ``path``: the file to read instead of the usual one.
+    ``path``: the file to read instead of the usual one. Raise Failure where the settings can't be
+    read, or are wrong.
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
@@ -228,9 +233,9 @@ def instance_settings(instance: str, path: Path | None = None) -> Settings:
 
 
 def read_input(file: str) -> bytes:
-    """Return the bytes of a file, or of stdin for ``-``. Raise Failure.
+    """Return the bytes of a file, or of stdin for ``-``.
 
-    Failure is raised also for more than MAX_INPUT bytes.
+    Raise Failure where it can't be read, or has more than MAX_INPUT bytes.
     """
     try:
         if file == "-":

@@ -46,7 +46,7 @@ DESCRIPTORS: Final = 32
 THREADS: Final = 2
 """One thread to evaluate polls, and one to write the state file."""
 START_LIMIT: Final = 10.0
-"""Seconds within which a started thread must run."""
+"""Seconds for which a started thread waits, at most, until the others run as well."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,7 +111,7 @@ def _started_threads() -> ThreadPoolExecutor:
     """Start all threads that the service ever needs, and return them as a pool.
 
     If they were started when first needed, a failure would come in the middle of the service. Raise
-    RuntimeError.
+    RuntimeError where one can't be started.
     """
     pool = ThreadPoolExecutor(THREADS)
     all_run = Barrier(THREADS, timeout=START_LIMIT)
@@ -127,7 +127,11 @@ def _started_threads() -> ThreadPoolExecutor:
 async def _serve(
     settings: config.Settings, sender: Sender, instance: str, path: Path | None
 ) -> None:
-    """Run the service until it ends. Raise RuntimeError, RefusedError, CoreEndedError."""
+    """Run the service until it ends.
+
+    Raise RuntimeError where a thread can't be started, RefusedError where the bus or another
+    ipsecwatch is in the way, CoreEndedError where an error ended a task that it needs.
+    """
     asyncio.get_running_loop().set_default_executor(_started_threads())
     path = path or config.settings_file(instance)
     await Service(settings, sender, path, StateFile.of_unit(), instance).run()

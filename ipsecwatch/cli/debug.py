@@ -13,7 +13,10 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.service.journald import LogHandler, Sender, harmless, stderr_is_journal
 
 VARIABLE: Final = "IPSECWATCH_DEBUG"
-"""The variable with modules or folders, without ``ipsecwatch.``, between commas; or ``all``."""
+"""The environment variable with the modules or folders to log.
+
+They are written without ``ipsecwatch.``, and with commas between them; ``all`` stands for all.
+"""
 ALL: Final = "all"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
 
@@ -65,7 +68,7 @@ def is_module(name: str) -> bool:
 
 
 def folders() -> list[str]:
-    """Return the names of the code's folders."""
+    """Return the names of the folders directly below ``ipsecwatch`` that have code, sorted."""
     return sorted(p.parent.name for p in _top().glob("*/__init__.py"))
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """``ipsecwatch demo``: shows the whole program at work on a private bus, with recorded tunnels.
 
-Everything is real except pluto, which is played from recordings: control socket, poller, parser,
-tracker, service, D-Bus, journal entries, agent. It needs neither root nor libreswan, and leaves
-nothing behind.
+Only pluto is played, from a recording, by a FakePluto with a control socket. Poller, parser,
+tracker, service, D-Bus and agent are the real ones. The journal entries are printed instead of
+sent. It needs neither root nor libreswan, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -83,11 +83,12 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """What a recording contains, by seconds since its start."""
+    """What a recording contains, by seconds since its first entry."""
 
     status: Timeline
     log: list[tuple[float, LogLine]]
     length: float
+    """Seconds from the first entry to the last status."""
 
     @classmethod
     def load(cls, path: Path) -> _Played:
@@ -119,7 +120,7 @@ async def _play(speed: float) -> int:
 async def _run_all(output: _Output, played: _Played, control: str) -> int:
     """Run the service, the monitor and the agent until the recording ends, or the user ends it.
 
-    Return the exit code.
+    Return EXIT_OK. An error in one of them ends all, and is raised.
     """
     speed = output.speed
     service = Service(
@@ -164,12 +165,12 @@ async def _run_all(output: _Output, played: _Played, control: str) -> int:
 
 @dataclass(slots=True)
 class _Entries:
-    """A stream for the service's journal entries, which it writes here instead of the journal."""
+    """The stream to which the service writes its journal entries, instead of to the journal."""
 
     output: _Output
 
     def write(self, text: str) -> int:
-        """Show each line as a journal entry; return the number of characters."""
+        """Print each line as a journal entry; return the number of characters in ``text``."""
         for line in text.splitlines():
             self.output.wrote(line)
         return len(text)
@@ -179,14 +180,14 @@ class _Entries:
 
 
 async def _play_log(output: _Output, played: _Played, service: Service) -> None:
-    """Pass pluto's recorded log lines to the service at their time, as the journal would."""
+    """Pass pluto's recorded log lines to the service, each at its second of the recording."""
     for second, line in played.log:
         await asyncio.sleep((second - output.second()) / output.speed)
         service.hear(line)
 
 
 async def _monitor(output: _Output) -> None:
-    """Show the first Snapshot and all transitions that come over the bus, for ever."""
+    """Print the tunnels of a Snapshot, and all transitions, as they come over the bus, for ever."""
     async with contextlib.aclosing(client.follow()) as events:
         async for event in events:
             if isinstance(event, client.Snapshot):
@@ -199,8 +200,8 @@ async def _monitor(output: _Output) -> None:
 async def _bus(folder: Path) -> AsyncIterator[None]:
     """Run a private bus while the context lasts, as this process's system bus.
 
-    It is the session bus, too, where there is no other. Raise Failure where dbus-daemon ends at
-    once.
+    It is the session bus, too, where there is no other. Raise Failure where dbus-daemon ends before
+    it listens, and TimeoutError where it doesn't listen within 10 seconds.
     """
     socket, settings = folder / "bus", folder / "bus.conf"
     settings.write_text(BUS.format(path=socket))
@@ -229,13 +230,17 @@ async def _bus(folder: Path) -> AsyncIterator[None]:
 
 @dataclass(slots=True)
 class _Output:
-    """Prints what happens, with the recording's time."""
+    """Prints what happens, each with the minute and second of the recording; counts it, too."""
 
     speed: float
+    """How many times as fast as it was recorded the recording is played."""
     paint: terminal.Paint
     began: float = field(default_factory=time.monotonic)
+    """When the recording began to be played, by time.monotonic()."""
     signals: int = 0
+    """Transitions that came over the bus."""
     entries: int = 0
+    """Journal entries that the service wrote."""
     on_desktop: int = 0
     """Notifications that a notification server showed."""
     not_shown: int = 0
@@ -243,11 +248,11 @@ class _Output:
     wide: int = field(default_factory=terminal.columns)
 
     def second(self) -> float:
-        """Return the present time of the recording, in seconds since its start."""
+        """Return how many seconds of the recording have been played: real time times ``speed``."""
         return (time.monotonic() - self.began) * self.speed
 
     def open(self, played: _Played) -> None:
-        """Start the recording's time, and print what the demo will show."""
+        """Count the recording's seconds from now on, and print what the demo will show."""
         self.began = time.monotonic()
         length = played.length
         self._paragraph(
@@ -257,12 +262,12 @@ class _Output:
         )
 
     def first(self, seen: client.Snapshot) -> None:
-        """Print the names of the tunnels in the first Snapshot."""
+        """Print the names of the tunnels in a Snapshot."""
         names = ", ".join(sorted(v.name for v in seen.tunnels.values())) or "nothing yet"
         self._say(self.paint.dim(f"the service watches {names}"))
 
     def changed(self, change: client.Change) -> None:
-        """Print a transition that came over the bus."""
+        """Print a transition that came over the bus; for TunnelDown and TunnelStuck also why."""
         self.signals += 1
         told = f"Tunnel{change.told.capitalize()}" if change.told else "TunnelStateChanged"
         old = terminal.pad(change.old.value, 10)
@@ -293,7 +298,7 @@ class _Output:
         self._more("desktop", plain(notification))
 
     def unshown(self, notification: Notification) -> None:
-        """Print a notification that there is no desktop for."""
+        """Print a notification that no notification server could show."""
         self.not_shown += 1
         self._more("desktop", plain(notification))
 
@@ -317,7 +322,10 @@ class _Output:
         print(f"{self.paint.dim(f'{second // 60}:{second % 60:02}')}  {text}", flush=True)
 
     def _more(self, kind: str, text: str) -> None:
-        """Print a paragraph with a label; with the label "" it continues the one before."""
+        """Print a paragraph with the label ``kind``, below what it belongs to.
+
+        With the label "" it continues the paragraph before it.
+        """
         label = f"        {self.paint.dim(terminal.pad(kind, 8))} "
         for piece in terminal.wrap(text, self.wide - 17):
             print(f"{label}{piece}", flush=True)

@@ -28,8 +28,8 @@ _EXAMPLES: Final = (
 def run(argv: list[str]) -> int:
     """Parse the command line, run its verb, and return the exit code.
 
-    A pipe that nobody reads any more ends the verb quietly, as in other tools. Characters that
-    stdout can't show are written with backslashes.
+    A Failure is printed. A pipe that nobody reads any more ends the verb quietly with EXIT_OK, as
+    in other tools. Characters that stdout can't show are written with backslashes.
     """
     if sys.stdout is None:  # closed, as by >&-
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
@@ -67,7 +67,7 @@ def _print(line: str) -> None:
 
 
 def _silence() -> None:
-    """Redirect stdout to /dev/null from now on."""
+    """Redirect stdout to /dev/null from now on, so that no later write to it raises an error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -90,9 +90,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _without_verb(argv: list[str]) -> int:
-    """Handle a command line without a known verb: --help, --version, or nothing.
+    """Handle a command line without a known verb.
 
-    Raise Failure for any other. Return the exit code.
+    An empty one prints the help, and returns EXIT_USAGE. --help and --version raise SystemExit, as
+    argparse does. Raise Failure for any other.
     """
     if argv and not argv[0].startswith("-"):
         from ipsecwatch.cli import suggest
@@ -120,7 +121,7 @@ def summary() -> Parser:
 
 
 def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]]:
-    """Return the parser of the whole command line, and its action to which verbs are added."""
+    """Return the parser of the whole command line without verbs, and the action that adds verbs."""
     whole = Parser(
         prog="ipsecwatch",
         description="Watch libreswan's IPsec tunnels. Nothing in libreswan is ever changed.",

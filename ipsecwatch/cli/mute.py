@@ -59,9 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _change(args: argparse.Namespace) -> str:
-    """Add or remove a mute, as the arguments ask; return a line about it. Raise Failure.
+    """Add or remove a mute, as the arguments ask; return a line about it.
 
-    Return "" where the arguments name no tunnel, and nothing is changed.
+    Return "" where the arguments name no tunnel, and nothing is changed. Raise Failure where the
+    arguments can't be meant together, or the tunnel to unmute isn't muted.
     """
     name, path, now = _name(args.name), mutes.mutes_file(), time.time()
     if name is None:
@@ -88,7 +89,10 @@ def _change(args: argparse.Namespace) -> str:
 
 
 def _name(given: str | None) -> str | None:
-    """Return the name by which the agent knows a tunnel: for a UUID, NetworkManager's name."""
+    """Return the name by which the agent knows a tunnel.
+
+    For a UUID it is NetworkManager's name, if that is known; any other, or None, stays as it is.
+    """
     if given is None or not is_uuid(given):
         return given
     known = asyncio.run(names_of([given]))

@@ -197,7 +197,7 @@ def _connection(c: Connection) -> dict[str, Any]:
 
 
 def _amount(max_bytes: str | None) -> int | None:
-    """Return ``max_bytes`` as a number of bytes; None where it isn't a number."""
+    """Return libreswan's text ``max_bytes`` as a number of bytes; None where it isn't a number."""
     try:
         return amount(max_bytes) if max_bytes is not None else None
     except ValueError:

@@ -107,11 +107,11 @@ class _Recorder:
         self._version: str | None = None
         self._costs = {command: Costs() for command in Command}
         self._spent = 0.0
-        """Seconds of pluto's time that the questions of this round took."""
+        """Seconds of pluto's time that the questions of this round have taken."""
         self._reader = Reader()
         self._screen = _Screen()
         self._answered: tuple[Answer, Report] | None = None
-        """The last answer, and its report."""
+        """The last answer to a status request, and its report; None: none yet."""
         self._trouble = ""
         """Why pluto's log file can't be read, as it was last printed."""
         self.answers = 0
@@ -158,7 +158,10 @@ class _Recorder:
             rest = await self._round()
 
     async def _round(self) -> float:
-        """Ask pluto for status and traffic, and record both; return the seconds to wait then."""
+        """Ask pluto for status and traffic, and record both.
+
+        Return how many seconds to wait until the next round.
+        """
         self._spent = 0.0
         status = await self._ask(Command.STATUS)
         self._write(status)
@@ -169,13 +172,18 @@ class _Recorder:
         return max(self._interval, self._rest())
 
     def _rest(self) -> float:
-        """Return how many seconds pluto is left alone after a round, as the service counts them."""
+        """Return how many seconds pluto is left alone at least after a round.
+
+        They are proportional to the time that the round took from pluto, up to MAX_PEACE, as in
+        the service.
+        """
         return min(BUDGET * self._spent, MAX_PEACE)
 
     async def _ask(self, command: Command, *, first: bool = False) -> dict[str, Any] | None:
-        """Ask pluto once; return the entry for the recording; None: it can't be asked this.
+        """Ask pluto once; return the entry for the recording, of an answer or of a failure.
 
-        ``first``: raise Failure where this user may not ask, or libreswan isn't installed.
+        Return None where this question can't be asked (Trouble.UNAVAILABLE). ``first``: raise
+        Failure where this user may not ask, or libreswan isn't installed.
         """
         at, mono = time.time(), time.monotonic()
         entry: dict[str, Any] = {"at": round(at, 3), "mono": round(mono, 3), "command": command}
@@ -200,9 +208,9 @@ class _Recorder:
         return entry | _answered(answer)
 
     async def _follow(self) -> None:
-        """Record the new lines of the file that pluto logs to, if there is one.
+        """Record the new lines of the file that pluto logs to, if it logs to one.
 
-        Print why that file can't be read, when that changes.
+        Where that file can't be read, print why, once until the reason changes.
         """
         if self._answered is not None:
             answer, report = self._answered
@@ -213,7 +221,10 @@ class _Recorder:
                 self._screen.say(f"pluto's log file: {trouble}")
 
     def _record_line(self, line: LogLine, *, from_file: bool) -> bool:
-        """Record a log line. Return False: no log line makes the recorder ask pluto earlier."""
+        """Record a log line; return False, since none makes the recorder ask pluto earlier.
+
+        ``from_file``: it is from the file that pluto logs to, and not from the journal.
+        """
         self.lines += 1
         entry = {"at": round(line.at, 3), "journal": line.text, "identifier": line.identifier}
         self._put(entry if from_file else {**entry, "unit": self._settings.unit})
@@ -244,7 +255,10 @@ def _refuse(e: AskError, settings: Settings) -> None:
 
 
 def _failed(e: AskError, took: float) -> dict[str, Any]:
-    """Return the fields of a recording's entry for a failed request; ``took`` is in seconds."""
+    """Return the fields of a recording's entry for a request that got no whole answer.
+
+    ``took``: how long it took, in seconds.
+    """
     fields = {"exit": None, "stdout": e.partial, "stderr": "", "took": took, "via": e.via}
     hangs = e.trouble is Trouble.UNREACHABLE and "within" in str(e)
     return {**fields, "error": str(e), **({"timed_out": True} if hangs else {})}
@@ -301,7 +315,7 @@ class _Screen:
 
 
 def _how(pluto: PlutoState, poll: Poll) -> str:
-    """Return pluto's state in words; "" where pluto runs and answers."""
+    """Return in words why pluto gave no answer, or that it is starting; "": it runs and answers."""
     if pluto is PlutoState.STARTING:
         return "pluto is starting, and this is recorded."
     return f"{poll.why}, and this is recorded." if poll.report is None else ""

@@ -82,9 +82,10 @@ def create(make: Callable[[], T], path: Path) -> T:
 
 
 def _unpacked(data: bytes, name: str) -> bytes:
-    """Return the data, decompressed if it is gzip's. Raise Failure.
+    """Return the data, decompressed if it is gzip's.
 
-    Of a damaged file the readable beginning is returned.
+    Of a damaged file, the beginning is returned as far as it can be read. Raise Failure where
+    nothing can be read, or where it is more than MAX_INPUT bytes.
     """
     if not data.startswith(GZIP):
         return data
@@ -122,7 +123,7 @@ def _object(line: bytes) -> dict[str, Any] | None:
 def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
     """Yield the lines of a recording, redacted. Lines that aren't JSON objects are left out.
 
-    ``said``: print the number of lines that were left out.
+    ``said``: print on stderr at the end how many were left out, if any.
     """
     at, number, lost = 0, 0, 0
     while at < len(data):
@@ -141,7 +142,10 @@ def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator
 
 
 def _write(path: Path, parts: Iterator[bytes]) -> None:
-    """Write the parts to a new file, compressed for *.gz, or to stdout for ``-``. Raise Failure."""
+    """Write the parts to a new file, compressed for *.gz, or to stdout for ``-``.
+
+    Raise Failure where the file can't be created, for example as it exists.
+    """
     if str(path) == "-":
         for part in parts:
             sys.stdout.buffer.write(part)

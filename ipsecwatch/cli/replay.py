@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch replay``: runs a recording through the parser and tracker of the service."""
+"""``ipsecwatch replay``: runs a recording through the parser and tracker of the service.
+
+It prints each transition that the tracker returns.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
 def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]:
     """Yield all transitions in a recording, beginning with those of the first report.
 
-    ``clock`` waits before each entry; None: nothing waits. Raise RecordingError.
+    ``clock`` waits before each entry until it is due; None: nothing waits. Raise RecordingError
+    where the file can't be read as a recording.
     """
     _, entries = recording.read(path)
     tracker, reader = Tracker(), Reader()
@@ -76,13 +80,16 @@ def transitions(path: Path, clock: _Clock | None = None) -> Iterator[Transition]
 
 @dataclass(slots=True)
 class _Clock:
-    """Waits between entries as long as there was between them, divided by ``speed``."""
+    """Waits until each entry of a recording is due, counted from the first entry."""
 
     speed: float
+    """How many times as fast as recorded the entries are played; 0: nothing waits."""
     start: tuple[float, float] | None = None
+    """The time of the first entry, in seconds since the epoch, and when it was played, by
+    time.monotonic(); None: no entry was played yet."""
 
     def wait(self, at: float) -> None:
-        """Wait until the entry of time ``at``, in seconds since the epoch, is due."""
+        """Wait until an entry is due that was recorded at ``at``, in seconds since the epoch."""
         if self.speed <= 0:
             return
         if self.start is None:

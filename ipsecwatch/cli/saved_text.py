@@ -33,14 +33,15 @@ _OTHERS: Final = (
     (b"\xff\xfe", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
     (b"\xfe\xff", "UTF-16", "Convert it first: iconv -f UTF-16 -t UTF-8"),
 )  # fmt: skip
-"""Other kinds of files, by their first bytes, and what to do with them."""
+"""Other kinds of files: their first bytes, what they are, and a hint what to do with them."""
 
 
 def read_report(file: str, command: str | None = None) -> Report:
     """Read a file, or stdin for ``-``, as the answer to a command, and return its report.
 
-    Where lines can't be read, tunnels may be missing, and the report isn't complete. Raise Failure
-    where the text isn't libreswan's, or must be repaired before it can be read.
+    ``command`` None: recognise it by the text. Where lines can't be read, tunnels may be missing,
+    and the report isn't complete. Raise Failure where the text isn't libreswan's, or where
+    ``explain``, which repairs texts, finds another state or reason for one of its tunnels.
     """
     data = _data(file)
     report = _report(data, file, command)
@@ -53,7 +54,8 @@ def read_report(file: str, command: str | None = None) -> Report:
 def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
     """Read a file, or stdin for ``-``; return its report and its tunnels.
 
-    Raise Failure also where ``explain``, which repairs texts, finds other tunnels or states in it.
+    Raise Failure where the text isn't libreswan's, or where ``explain``, which repairs texts, finds
+    other tunnels, states or reasons in it.
     """
     data = _data(file)
     report = _report(data, file)
@@ -65,7 +67,11 @@ def read_tunnels(file: str) -> tuple[Report, list[Tunnel]]:
 
 
 def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
-    """Return the tunnels that ``explain`` finds in a text; None where its report has no gaps."""
+    """Return the tunnels that ``explain`` finds in a text.
+
+    Return None where the report is complete, and all its lines were recognised: explain isn't
+    asked then.
+    """
     if report.complete and not report.unrecognised_count:
         return None
     from ipsecwatch.cli.explain import reading  # most texts are whole
@@ -74,7 +80,7 @@ def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
 
 
 def _data(file: str) -> bytes:
-    """Return the bytes of a file. Raise Failure where they can't be text."""
+    """Return the bytes of a file. Raise Failure where it can't be read, or is no plain text."""
     data = read_input(file)
     _refuse_others(data)
     if b"\0" in data:
@@ -127,14 +133,18 @@ _SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
 
 
 def _is_libreswans(report: Report) -> bool:
-    """Return whether most of a text is an answer of libreswan's; an empty text is, too."""
+    """Return whether a text counts as an answer of libreswan's.
+
+    It does if a connection, an SA or a version was read in it, or if no more lines are unrecognised
+    than recognised; so an empty text does, too.
+    """
     if report.connections or report.states or report.traffic or report.pending or report.version:
         return True
     return len(report.other) + len(report.shunts) >= report.unrecognised_count
 
 
 def _verdicts(tunnels: Iterable[Tunnel]) -> set[tuple[str, TunnelState, Reason]]:
-    """Return name, state and reason of each tunnel."""
+    """Return name, state and reason of each tunnel: what two readings of a text must agree on."""
     return {(t.name, t.state, t.reason) for t in tunnels}
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 _MOST: Final = 3
+"""The number of suggestions, at most."""
 _CLOSE: Final = 0.7
 """How similar two words must be, from 0 to 1 (difflib)."""
 _FEW: Final = 10
@@ -25,7 +26,7 @@ def similar(word: str, known: Mapping[str, str]) -> list[str]:
     """Return the values of ``known`` whose keys are similar to a word, the most similar first.
 
     The keys and ``word`` must be in the form that is compared, in lower case for example. Where no
-    key is similar, return the values whose keys begin with ``word``.
+    key is similar, return the values whose keys begin with ``word``. Return _MOST values at most.
     """
     import difflib  # takes 5 ms, and only a mistake needs it
 
@@ -44,7 +45,7 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
 
 
 def question(words: Collection[str]) -> str:
-    """Return the question whether one of these words was meant; "" without words."""
+    """Return ``Did you mean a, b or c?`` with these words; "" without words."""
     *others, last = words or [""]
     listed = f"{', '.join(others)} or {last}" if others else last
     return f"Did you mean {listed}?" if listed else ""
@@ -57,15 +58,15 @@ def no_such_verb(verb: str) -> Failure:
 
 
 def no_such_option(option: str, known: Collection[str]) -> str:
-    """Return the question whether one of the known options was meant; "" where none is alike."""
+    """Return ``Did you mean --a or --b?`` with the known options like ``option``; "": none is."""
     return question(similar(f"--{option.strip('-').lower()}", {each: each for each in known}))
 
 
 def no_such_tunnel(name: str, names: Collection[str], title: str = "") -> Failure:
     """Return the Failure for a tunnel that doesn't exist, with a hint.
 
-    The hint has the names that are similar, or all where they are few. ``title``: the name to print
-    instead of ``name``.
+    The hint has those of ``names`` that are similar, else all of them where they are _FEW at most.
+    ``title``: the name to print instead of ``name``; "": print ``name``.
     """
     hint = did_you_mean(name, names)
     if not hint and len(names) <= _FEW:

@@ -124,9 +124,10 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
 async def _follow(
     waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
 ) -> bool:
-    """Return True when the tunnels are as wanted; False after one event if ``limit`` is 0.
+    """Return True when the tunnels are as wanted; False if they aren't after the first event.
 
-    Raise Failure where there is no ``limit``, and the service or a tunnel is absent.
+    It is False only if ``limit`` is 0; otherwise more events are awaited. Raise Failure where there
+    is no ``limit``, and the service or a tunnel has never been there.
     """
     async for event in events:
         waiting.record(event, time.time())
@@ -163,15 +164,17 @@ class Waiting:
         self._given = names
         self._matchers = {n: selection.matcher(n) for n in names if selection.is_pattern(n)}
         self._titles = titles or {}
-        """NetworkManager's names of tunnels whose name is a UUID."""
+        """NetworkManager's names of tunnels whose name is a UUID, by UUID."""
         self._unit = unit
         self.target = target
         self._enough = any if any_ else all
         self._tunnels = KnownTunnels()
         self._stuck: set[str] = set()
-        """The tunnels that the service reported as stuck; a partial one isn't in state STUCK."""
+        """Tunnels whose last transition was sent as TunnelStuck. Their state may be PARTIAL."""
         self._seen = False
+        """Whether the service has ever sent a Snapshot."""
         self._lost: client.Lost | None = None
+        """Why the service can't be followed now; None: it can, or that isn't known yet."""
         self._pluto = PlutoState.UNREACHABLE
         self.unit = IPSEC
         """The systemd unit that runs pluto; "": none is known to."""
@@ -201,7 +204,12 @@ class Waiting:
         return list(dict.fromkeys(name for given in self._given for name in self._meant(given)))
 
     def _meant(self, given: str) -> list[str]:
-        """Return the listed tunnels that fit a pattern; any other name as it is."""
+        """Return the tunnels that one given name or pattern stands for.
+
+        A pattern stands for the listed tunnels that fit it; for target "down", where none fits,
+        for those that fit and were listed before. Any other, or a pattern that fits none, is
+        returned as it is.
+        """
         fits = self._matchers.get(given)
         if fits is None or given in self._tunnels.views:
             return [given]
@@ -211,11 +219,17 @@ class Waiting:
         return fitting or [given]
 
     def is_done(self) -> bool:
-        """Return whether all tunnels, or with ``any_`` one of them, are in the wanted state."""
+        """Return whether all tunnels, or with ``any_`` one of them, are in the wanted state.
+
+        Return False while the service can't be followed.
+        """
         return self._lost is None and self._enough(map(self._met, self.names))
 
     def _met(self, name: str) -> bool:
-        """Return whether one tunnel is in the wanted state. One that left the list is down."""
+        """Return whether one tunnel is in the wanted state.
+
+        One that was listed and is no longer counts as down; one that never was, as nothing.
+        """
         view = self._tunnels.views.get(name)
         if view is None:
             return self.target == "down" and name in self._tunnels.gone
@@ -229,8 +243,8 @@ class Waiting:
     def absent(self) -> Failure | None:
         """Return the Failure where the service, or a tunnel, is absent and may never come.
 
-        Return None where all were there at some time: the service has sent a Snapshot, and each
-        tunnel was listed, or with ``any_`` one of them.
+        Return None where both have been there at some time: the service has sent a Snapshot, and
+        each tunnel was listed, or with ``any_`` one of them.
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
@@ -249,7 +263,10 @@ class Waiting:
         return name in self._tunnels.views or name in self._tunnels.gone
 
     def print_absent(self) -> None:
-        """Print on stderr that the service, or a tunnel, is absent and waited for; once each."""
+        """Print on stderr that the service, or a tunnel, is absent and waited for.
+
+        Each line is printed only once in this object's life.
+        """
         if self._lost is not None:
             self._say(f"{self._lost.why}: waiting for the service")
             return
@@ -265,9 +282,10 @@ class Waiting:
             print(f"ipsecwatch: {text}", file=sys.stderr, flush=True)
 
     def failure(self) -> Failure:
-        """Return the Failure for the end of the time, with the exit code that fits.
+        """Return the Failure for the end of the time. is_done() must be False.
 
-        is_done() must be False.
+        Its exit code is EXIT_NO where the states of all tunnels that aren't as wanted are known,
+        else EXIT_UNKNOWN.
         """
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch who``: lists the peers of templates: who, from where, since when."""
+"""``ipsecwatch who``: lists the instances of templates: which peer, from where, since when."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXAMPLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One instance of a template for any peer."""
+    """One instance of a template, with what is known about its peer; None: not known."""
 
     tunnel: str
     template: str | None
@@ -47,11 +47,13 @@ class Peer:
     lease: str | None
     """The address that was leased to the peer."""
     since: float | None
-    """Seconds since the epoch."""
+    """When the tunnel's state began, in seconds since the epoch."""
     since_known: bool
+    """Whether that was seen; False: the state began before ``since``."""
     age: float | None
-    """Seconds since the last change of state; where ``since_known`` is False, at least these."""
+    """Seconds since the state began; where ``since_known`` is False, at least these."""
     bytes_in: int | None
+    """Bytes that the tunnel's Child SAs have received since they were set up."""
     bytes_out: int | None
     idle: float | None
     """Seconds since the counters last changed; where ``idle_known`` is False, at least these."""
@@ -71,7 +73,7 @@ class Peer:
 
     @property
     def who(self) -> str:
-        """The name that the peer gave: the user's, else its identity."""
+        """The name that the peer gave: the user's, else its identity; "": neither is known."""
         return self.username or self.identity or ""
 
 
@@ -87,7 +89,10 @@ ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
     "idle": lambda p: float("inf") if p.idle is None else p.idle,
     "tunnel": lambda p: natural(p.tunnel),
 }
-"""The orders of peers: the latest, busiest and least idle come first."""
+"""For each word that ``--sort`` takes, the function that returns a peer's sort key.
+
+The latest, busiest and least idle come first, and those of unknown value last.
+"""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -135,9 +140,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def peers_of(found: Found) -> list[Peer]:
-    """Return the peers of templates among the tunnels that were found.
+    """Return the peers of those found tunnels whose details name a template.
 
-    Where details were refused, these are the tunnels that are named like instances.
+    Where details were refused, they are the tunnels that are named like instances.
     """
     rows = _titled(found.rows)
     if found.refused:
