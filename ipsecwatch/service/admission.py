@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Limits on the calls that are answered: for each caller, for each user, and for all together.
 
-Each caller's user id is asked of the bus first. Calls whose answer may be large, or take long, are
-answered in tasks, whose number is limited.
+A caller is one connection to the bus, and a user may have several. Each caller's user id is asked
+of the bus first. Calls whose answer may be large, or take long, are answered in tasks, whose number
+is limited.
 """
 
 from __future__ import annotations
@@ -32,20 +33,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 4096
-"""Calls that may wait for their answer at a time. Root's calls count, but are never refused."""
+"""Calls that may wait for their answer in tasks at a time. Root's calls count, but this limit
+doesn't apply to them."""
 MAX_WAITING_USER: Final = 128
 """The same for all callers of one user except root, so that one user can't block others."""
 MAX_WAITING_EACH: Final = 8
-"""The same for one caller, root's included. The bus limits the connections of one user."""
+"""The same for one caller, also for one of root. The bus limits the connections of one user."""
 MAX_UNKNOWN: Final = 1024
-"""Callers whose user id may be asked for at a time; also the number of ids that are remembered."""
+"""Callers whose user id may be asked for at a time; also the callers whose ids are remembered, of
+which the one that was learnt first is forgotten first."""
 MAX_KEPT: Final = 128
-"""Calls of one caller that are kept until its user is known; dbus-daemon passes on no more."""
+"""Calls of one caller that are kept until its user is known; dbus-daemon passes on no more calls of
+one caller that wait for an answer."""
 CALM: Final = 16 << 10
-"""Bytes that the bus may have unread from us, at most, for a large answer to other users than root:
-signals wait behind such answers, and a busy bus reads slowly from us."""
+"""A large answer to another user than root is made only once the bus has at most so many bytes
+unread from us: signals wait behind such answers, and a busy bus reads slowly from us."""
 BUSY: Final = 64 << 10
-"""Bytes that the bus may have unread from us, at most, for a refusal to other users than root."""
+"""No refusal is sent to another user than root while the bus has so many bytes unread from us."""
 MAX_QUESTIONS: Final = 32
 """Users that may be pinged at a time to show that they read. The bus limits the answers that we
 wait for (dbus-daemon: 128), and polkit's are among them."""
@@ -56,7 +60,8 @@ _LOST: Final = -1
 """No user's id: the connection was lost that asked for it."""
 _FIRST: Final = asyncio.FIRST_COMPLETED
 LONG: Final = 0.1
-"""Seconds of waiting after which it is checked whether the caller is still on the bus."""
+"""If a call waited for its turn for more seconds than this, it is checked whether the caller is
+still on the bus, before a large answer is made."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like others
@@ -79,7 +84,7 @@ class Request:
     call: Call
     uid: int
     held: AsyncExitStack
-    """Contexts that are exited once the answer was sent."""
+    """Contexts that are exited once the answer was sent: the lock of wait_for_room()."""
 
 
 Serve = Callable[[Request], Coroutine[Any, Any, None]]
@@ -98,11 +103,14 @@ class _UnknownCaller:
     calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
     """Each call with the connection that it came from, and the function that answers it."""
     refused: int = 0
-    """The number of calls that were refused because there were too many."""
+    """The number of further calls, which were refused because MAX_KEPT were kept."""
 
 
 class Admission:
-    """Admits or refuses calls. A bus error meanwhile affects only the caller concerned."""
+    """Admits or refuses calls, by the limits above and by what the user hasn't read (unread.py).
+
+    A bus error meanwhile affects only the caller concerned.
+    """
 
     def __init__(self) -> None:
         self.unread = Unread()
@@ -115,28 +123,29 @@ class Admission:
         self._questions: set[asyncio.Task[None]] = set()
 
     def use(self, *connections: BusConnection) -> None:
-        """Use the first of these connections that is alive for lookups and pings from now on.
+        """Use these connections for lookups and pings from now on: for each, the first alive one.
 
-        Pings that are under way are cancelled.
+        Pings that are under way are cancelled; lookups aren't.
         """
         self._asking = connections
         for question in self._questions:
             question.cancel()
 
     def _asking_connection(self) -> BusConnection | None:
-        """Return the connection for lookups and pings; None: none is alive."""
+        """Return the first connection given to use() that is alive now; None: none is."""
         return next((c for c in self._asking if c.alive), None)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a caller waits for an answer on this connection."""
+        """Return whether a call that came in on this connection hasn't been answered yet."""
         unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
         return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
         """Call ``answer`` once the caller's user is known. Calls of one caller keep their order.
 
-        A user that has too much unread gets an error instead. So does the caller if ``answer``
-        raises.
+        Instead, the caller gets an error if its user has too much unread, or if too many calls wait
+        for the user to be known; it also gets one if ``answer`` raises. If the caller has left the
+        bus by then, its calls are dropped.
         """
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
@@ -147,8 +156,9 @@ class Admission:
     def ignores(self, sender: str) -> bool:
         """Return whether a caller would get no answer at present, so that its call can be skipped.
 
-        This is the first check of each call, and must be fast: some users call 50,000 times a
-        second.
+        That is so for SILENT seconds after a refusal that its user was not even sent (unread.py),
+        and, while its user isn't known, after MAX_REFUSALS refusals. It is never so for root. This
+        is the first check of each call, and must be fast: some users call 50,000 times a second.
         """
         if uid := self._users.get(sender):
             return self.unread.silent(uid, _now())
@@ -156,7 +166,10 @@ class Admission:
         return caller is not None and caller.refused >= MAX_REFUSALS
 
     def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
-        """Start a task in which ``serve`` answers a call. Raise Refusal if too many calls wait."""
+        """Start a task in which ``serve`` answers a call.
+
+        Raise Refusal if too many calls wait: of this caller, or, except for root, in all.
+        """
         sender = call.sender
         if self._waiting[sender] >= MAX_WAITING_EACH:
             raise too_many()
@@ -168,7 +181,11 @@ class Admission:
         task.add_done_callback(lambda task: self._served(task, sender))
 
     def sent(self, to: str, size: int) -> None:
-        """Count an answer that was sent. Ping a connection of its user if much is unread."""
+        """Count a message of ``size`` bytes, sent to the connection ``to``, as unread by its user.
+
+        Then ping the user's connection with most unread bytes, if the user has much unread. Nothing
+        is done for root, nor for a connection whose user isn't known.
+        """
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
             self._ask_to_read(uid)
@@ -176,8 +193,8 @@ class Admission:
     def forget(self, *, debts: bool = True) -> None:
         """Cancel all answers, lookups and pings, and forget the callers: our connection is lost.
 
-        ``debts=False`` keeps the count of what each user hasn't read: for a new connection to the
-        same bus.
+        The count of what each user hasn't read is forgotten too, unless ``debts=False``: that is
+        for a new connection to the same bus, which still holds what is unread.
         """
         lookups = (c.lookup for c in self._unknown.values())
         for task in (*self._tasks, *lookups, *self._questions):
@@ -192,7 +209,7 @@ class Admission:
         Wait until the bus has read enough of what was sent before, so that a few callers can't fill
         our memory; and for the lock, which users and callers get in turn, so that none of them can
         keep us busy alone. Raise Refusal if the user has too much unread by then, and
-        CallerGoneError.
+        CallerGoneError if the caller left the bus during a long wait.
         """
         connection, uid = request.connection, request.uid
         most = ROOM if uid == 0 else CALM
@@ -242,9 +259,10 @@ class Admission:
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
-        """Send a refusal, unless the user got too many, or the bus has too much unread from us.
+        """Send a refusal. Then ping a connection of the user if it has much unread.
 
-        Then ping a connection of the user if it has much unread.
+        A user other than root is sent no refusal after MAX_REFUSALS of them, until it shows that it
+        reads; nor while the bus has BUSY bytes unread from us.
         """
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
@@ -312,7 +330,10 @@ class Admission:
     # --- unread answers -------------------------------------------------------------------
 
     def _ask_to_read(self, uid: int) -> None:
-        """Ping a connection of a user if it has enough unread: an answer shows that it has read."""
+        """Ping the user's connection that Unread.to_ask() names: an answer shows that it has read.
+
+        Do nothing if it names none, or if MAX_QUESTIONS pings are under way.
+        """
         connection = self._asking_connection()
         if connection is None or len(self._questions) >= MAX_QUESTIONS:
             return
@@ -322,9 +343,10 @@ class Admission:
             task.add_done_callback(self._questions.discard)
 
     async def _ping(self, connection: BusConnection, to: str, uid: int) -> None:
-        """Ping a connection, and record in ``unread`` whether it answers or is gone.
+        """Ping ``to`` over our ``connection``. Record in ``unread`` that it answered or is gone.
 
-        There is no time limit: after one, the bus would still count the call as open.
+        If we lose our connection, or the ping is cancelled, record that it wasn't delivered. There
+        is no time limit: after one, the bus would still count the call as open.
         """
         try:
             await connection.call(to, "/", PEER, "Ping", within=None)
@@ -357,7 +379,7 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        """Answer a call with ``serve``, or with an error if too many wait or ``serve`` raises."""
+        """Answer a call with ``serve``; with an error if too many wait, or if ``serve`` raises."""
         with self._refusing(connection, call, uid):
             async with self._admitted(connection, call, uid) as request:
                 await serve(request)
@@ -366,7 +388,10 @@ class Admission:
     async def _admitted(
         self, connection: BusConnection, call: Call, uid: int
     ) -> AsyncGenerator[Request]:
-        """Yield the Request for a call, which counts as waiting. Raise Refusal for too many."""
+        """Yield the Request for a call, which counts as waiting until the context ends.
+
+        Raise Refusal if MAX_WAITING_USER calls of the user wait already, unless it is root.
+        """
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise too_many()
         self._waiting[uid] += 1
@@ -378,7 +403,7 @@ class Admission:
 
 
 def too_many() -> Refusal:
-    """Return the error for a caller with too many waiting calls."""
+    """Return the error for a call that is refused because too many calls wait already."""
     text = "too many calls are waiting for an answer; try again later"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 

@@ -42,15 +42,15 @@ logger = logging.getLogger(__name__)
 RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to connect to the bus again; the last pause is repeated."""
 PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
-"""Seconds between attempts to get our name while another connection owns it."""
+"""Seconds between attempts to get our name while another connection owns it; then we give up."""
 STALLED: Final = 5.0
-"""Seconds in which the bus reads nothing of what we sent, before we open a new connection."""
+"""If the bus reads nothing of what we sent for so many seconds, we open a new connection."""
 STUCK: Final = 30.0
-"""Seconds of the same on the new connection, after which the fault may be ours."""
+"""After so many seconds of the same on the new connection, the fault may be ours: Bus.stuck."""
 SPARE: Final = 1.0
 """Seconds between attempts to get a spare connection."""
 PAUSE: Final = 0.05
-"""Seconds between two checks whether the bus has passed our name on to the right connection."""
+"""Seconds between two checks whether the bus has passed our name on to the connection in use."""
 GLANCE: Final = 1.0
 """Seconds between two checks whether the bus reads."""
 BATCH: Final = 100
@@ -61,7 +61,7 @@ _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 class RefusedError(Exception):
-    """The bus doesn't let us own our name. One line; ``hint`` says what to do."""
+    """The bus doesn't let us own our name. The text is one line; ``hint`` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -75,10 +75,10 @@ class SocketTakenError(RefusedError):
 class Bus:
     """Connects the service to the system bus under its name, and keeps it there.
 
-    ``instance`` is this service's name among several. ``control_socket`` is that of its pluto,
-    which no other service may watch as well ("": others may). ``refresh`` is called for each call
-    of Refresh, and returns when a poll that began after it has been published; concurrent callers
-    should share one poll. It may be cancelled.
+    ``instance`` is this service's name among several ("": it has none). ``control_socket`` is that
+    of its pluto, which no other service may watch as well ("": others may). ``refresh`` is called
+    for each call of the D-Bus method Refresh, and returns when a poll that began after it has been
+    published; concurrent callers should share one poll. It may be cancelled.
     """
 
     def __init__(
@@ -104,11 +104,13 @@ class Bus:
         self._left = LeftBehind(self._methods.serves)
         self._named = False
         self._new = False
-        """The connection replaced one from which the bus had stopped reading."""
+        """The connection replaced one from which the bus no longer read, and the bus hasn't been
+        seen to read from it yet."""
         self.on_blocked: Callable[[int | None], None] = lambda _: None
-        """Called after the bus had stopped reading, with the user that is likely to blame."""
+        """Called when a connection was dropped because the bus no longer read from it, with the
+        user that probably doesn't read its answers; None: no user is known to owe any."""
         self._said = ""
-        """The last error that was logged because we are not on the bus."""
+        """The last error that was logged because we are not on the bus; "": none since we were."""
 
     @property
     def connected(self) -> bool:
@@ -118,8 +120,8 @@ class Bus:
     async def start(self, first: Publication) -> None:
         """Set the state ``first``, connect to the bus, and own our name.
 
-        Then send signals for the transitions in ``first``. If there is no bus, log that and return:
-        keep() tries again. Raise RefusedError where the bus refuses the name.
+        Then send signals for all that ``first`` has, as publish() does. If there is no bus, log
+        that and return: keep() tries again. Raise RefusedError where the bus refuses the name.
         """
         announcements = self._objects.apply(first)
         try:
@@ -149,7 +151,7 @@ class Bus:
         await self._announce(self._objects.apply(news))
 
     async def _announce(self, announcements: Iterable[Announcement]) -> None:
-        """Send signals, if there is a connection. Yield to the event loop after each BATCH."""
+        """Send signals while there is a connection. Yield to the event loop after each BATCH."""
         connection = self._connection
         if connection is None:
             return
@@ -208,7 +210,10 @@ class Bus:
         return [name]
 
     async def _taken(self, connection: BusConnection, name: str) -> RefusedError:
-        """Return the error for a pluto that another service watches. Raise BusError."""
+        """Return the error for ``name``, that of our pluto's socket, which another program owns.
+
+        It says whether that is another service, or one of our own name. Raise BusError.
+        """
         who = await _called(connection, await owner_of_name(connection, name))
         if who == self._name:
             return _somebody_else(who)
@@ -269,7 +274,10 @@ class Bus:
         self._methods.forget()
 
     async def _prepare(self, connection: BusConnection) -> None:
-        """Open a spare connection if the bus is dbus-broker. Retry until that succeeds."""
+        """Open a spare connection if the bus is dbus-broker, else return at once.
+
+        Retry until that succeeds.
+        """
         while True:
             try:
                 if self._brokered is None:
@@ -331,10 +339,11 @@ class Bus:
         return True
 
     async def _replaced(self, old: BusConnection) -> bool:
-        """Replace a connection from which the bus has stopped reading. Return whether it was.
+        """Replace a connection from which the bus no longer reads. Return whether it was dropped.
 
         dbus-daemon stops reading when others haven't read too much of what we sent. A new
-        connection mends that at once. A bus that hangs accepts none: then the old one is kept.
+        connection mends that at once. A bus that hangs accepts none: then the old one is kept; also
+        if the bus reads again. If the new one can't own our names, keep() opens another one.
         """
         if self._new and old.stalled() < STUCK:
             return False
@@ -361,7 +370,10 @@ class Bus:
 
     @property
     def stuck(self) -> bool:
-        """Whether the bus doesn't read from a new connection either: the fault may be ours."""
+        """Whether the bus has read nothing for STUCK seconds from a new connection either.
+
+        Then the fault may be ours, and the service no longer counts as alive.
+        """
         connection = self._connection
         return self._new and connection is not None and connection.stalled() > STUCK
 
@@ -394,7 +406,10 @@ async def _gets_name(connection: BusConnection, name: str) -> bool:
 
 
 async def _called(connection: BusConnection, owner: str) -> str:
-    """Return the name of an ipsecwatch service that ``owner`` owns; "": none. Raise BusError."""
+    """Return the ipsecwatch service's name that the connection ``owner`` has; "": it has none.
+
+    Raise BusError.
+    """
     [names] = (await connection.call_bus("ListNames", "")).body
     for name in names:
         with suppress(ErrorReplyError):  # the name has no owner any more

@@ -55,24 +55,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_LOOK: Final = 4.5
-"""Seconds to wait for the first poll; after that the bus name is owned without one."""
+"""Seconds to wait at most for the first poll; after that the bus name is owned without one."""
 
 FAREWELL: Final = 5.0
 """Seconds that a service which is being stopped may take to publish and save what is queued."""
 
 SAVE_EVERY: Final = 30.0
-"""Seconds after which the state file is written again although there were no transitions."""
+"""Seconds after which the state file is written again although there were no transitions; until
+then it is only touched."""
 
 SYSTEMD_PATIENCE: Final = 1.0
-"""Seconds that the first poll, and each poll without an answer, waits for what systemd says of
-pluto's unit: advice depends on that."""
+"""Seconds that the first poll, and each poll without an answer, waits at most for what systemd says
+of pluto's unit: advice depends on that."""
 
 LOG_LAG: Final = 0.05
 """Seconds that an unexplained loss waits for pluto's log, before it is announced."""
 
 
 class Service:
-    """The service: connects all parts, and runs them in run() until SIGTERM, SIGINT or stop()."""
+    """The service: connects all parts, and runs them in run() until SIGTERM, SIGINT or stop().
+
+    ``settings_path`` is read again on SIGHUP. ``kept`` None: no state is kept over a restart.
+    ``instance``: the service's name among several; "": it has none.
+    """
 
     def __init__(
         self,
@@ -115,7 +120,8 @@ class Service:
         self._previous = Saved(None, 0.0)
         """The state of the previous run, if it was restored."""
         self._log_since: float | None = None
-        """The log is read from this time on (wall clock), for the reasons of losses since then."""
+        """The log is read from this time on (wall clock), for the reasons of losses since then;
+        None: only what is logged from now on."""
         self._parts = [
             _part("reading pluto's log", self._logs.journal, self._open_log),
             _part("following pluto's log file", self._logs.file, self._logs.open_file),
@@ -135,7 +141,12 @@ class Service:
         self._stop = asyncio.Event()
 
     def hear(self, line: LogLine, *, from_file: bool = False) -> bool:
-        """Pass a line of the log to the tracker. Return whether pluto should be polled for it."""
+        """Pass a line of the log to the tracker. Return whether pluto should be polled for it.
+
+        That is so for each line of systemd about the unit, and for a line of pluto that shows
+        something about a tunnel or pluto; not for journald's reports that it dropped lines.
+        ``from_file``: it was read from pluto's log file, else from the journal.
+        """
         logger.debug("heard from %s: %s", line.identifier, line.text)
         if line.identifier == "systemd":
             self._worker.hear(line)
@@ -155,7 +166,7 @@ class Service:
     async def run(self) -> None:
         """Run the service until SIGTERM, SIGINT or stop().
 
-        Raise bus.RefusedError, or CoreEndedError if another task ends that the service needs.
+        Raise bus.RefusedError; or CoreEndedError if a task that the service needs has ended.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -210,7 +221,10 @@ class Service:
         journal.open(journal.last or self._log_since)
 
     def _remember(self) -> float | None:
-        """Restore the previous run's state if it is fresh. Return its wall-clock time, or None."""
+        """Restore the previous run's state from the state file, if that is fresh.
+
+        Return when pluto was asked for it (wall clock); None: nothing was restored.
+        """
         saved = self._kept.read()
         if saved is None:
             return None
@@ -264,7 +278,7 @@ class Service:
         self._system.answered(mono - answer.took, self._logs.answered(answer))
 
     async def _answered(self, answer: Answer, at: float, mono: float) -> Poll:
-        """Return the Poll for an answer. For a list of SAs it has the last report of a status."""
+        """Return the Poll for an answer. For a list of SAs it has the report of the last status."""
         report = await self._worker.read(answer)
         if not self._probe.learn(answer, report, mono):
             self._poller.wake()  # an SA changed: the whole status is needed
@@ -305,7 +319,10 @@ class Service:
         return PollOutcome(news, poll, asked, known=known, shared=shared, silent=silent)
 
     def _where_log_is(self, now: float) -> LogState:
-        """Return where pluto's log is read from. Write that to our own log if it has changed."""
+        """Return where pluto's log is read from, at ``now`` (wall clock).
+
+        Write that to our own log if it has changed.
+        """
         source, file = self._log_source, self._logs.file
         state = source.state(now, journal=self._logs.journal.reads, file=file.follows)
         if file.trouble and file.trouble != self._log_trouble:
@@ -318,7 +335,7 @@ class Service:
         return state
 
     async def _refresh(self) -> None:
-        """Wait until a poll of the whole status has been made and published."""
+        """Wait until a poll of the whole status, begun after this call, has been published."""
         self._probe.whole()
         try:
             await self._poller.refresh()
@@ -376,8 +393,8 @@ class Service:
     async def _keep(self, outcome: PollOutcome) -> None:
         """Write the state file if there were transitions or SAVE_EVERY has passed, else touch it.
 
-        Do nothing while the state of the tunnels isn't known. Write nothing while another poll
-        waits to be published, since the state would include it.
+        Both count since the last write. Do nothing while the state of the tunnels isn't known.
+        Write nothing while another poll waits to be published, since the state would include it.
         """
         self._unsaved = self._unsaved or bool(outcome.news.transitions or outcome.silent)
         if not outcome.known:
@@ -438,7 +455,10 @@ def _end_with(task: asyncio.Task[Any]) -> None:
 
 
 def _part(name: str, waker: Waker, open_: Callable[[], object] | None = None) -> OptionalPart:
-    """Return an OptionalPart that opens a waker, and opens it again when that has failed."""
+    """Return an OptionalPart that opens a waker, by ``open_`` or else its open().
+
+    It opens the waker again some time after that has failed.
+    """
     part = OptionalPart(name, open_ or waker.open)
     waker.on_error = part.failed
     return part

@@ -99,7 +99,10 @@ def _template(tunnel: Tunnel) -> str | None:
 
 
 def _carried(tunnel: Tunnel, counter: str) -> int | None:
-    """Return the sum of a counter over the established Child SAs; None if one doesn't have it."""
+    """Return the sum of a counter over a tunnel's established Child SAs.
+
+    None: there are none, or one of them doesn't have the counter.
+    """
     children = [s for s in tunnel.states if s.kind is SaKind.CHILD and s.established]
     counts: list[int | None] = [getattr(s.sa, counter, None) for s in children]
     known = [count for count in counts if count is not None]
@@ -107,7 +110,10 @@ def _carried(tunnel: Tunnel, counter: str) -> int | None:
 
 
 def _children(connection: Connection) -> list[Entry]:
-    """Return the details of each child of a connection (one a topology), for the key Children."""
+    """Return the details of each child of a connection, for the key Children.
+
+    Each topology of the connection is one child.
+    """
     keys = connection_fields(connection)
     same = _known(
         IkeAlgorithms=_word(keys["ike_algorithm"]),
@@ -139,7 +145,8 @@ def _lease(connection: Connection) -> str | None:
     """Return the address that one end assigned to the other (Mode Config, configuration payload).
 
     ``modecfg info: us:server`` shows which end assigns it, and the subnet of the other end is the
-    address. None for a template, and for a client that is down, whose subnet is 0.0.0.0/0.
+    address. None: none is assigned; so for a template, and for a client that is down, whose subnet
+    is 0.0.0.0/0.
     """
     ends = [(t.remote_client, t.local_client) for t in connection.topologies]
     if not any(_hosts(client) for pair in ends for client in pair):
@@ -152,7 +159,10 @@ def _lease(connection: Connection) -> str | None:
 
 
 def _hosts(client: str | None) -> list[str]:
-    """Return the single addresses (/32, /128) in a client's selectors; from 5.3 on in braces."""
+    """Return the single addresses (/32, /128) in a client's selectors.
+
+    libreswan prints the selectors in braces from 5.3 on.
+    """
     selectors = (client or "").strip("{}").split(",")
     return [s.partition("/")[0] for s in selectors if s.endswith(_HOST)]
 
@@ -213,7 +223,7 @@ def _seconds(value: object) -> Typed | None:
 
 
 def _moment(at: float) -> Typed | None:
-    """Return seconds since the epoch, or of another clock, as microseconds."""
+    """Return a moment, in seconds on any clock, as Typed microseconds; None if it is negative."""
     return _number("t", round(at * 1_000_000))
 
 

@@ -34,19 +34,20 @@ logger = logging.getLogger(__name__)
 LAG: Final = 0.3
 """Seconds that the bus's answer may take on our connection before the queue counts as too long."""
 TIMES: Final = 2.0
-"""It may take so many times as long as on a quiet connection in any case."""
+"""The answer on our connection may take so many times as long as on a quiet one, even if that is
+more than LAG."""
 SLOW: Final = 400 << 10
 """Bytes a second: if more than that arrives, the queue will soon be empty."""
 OWN: Final = 16 << 10
 """Bytes that the bus may have unread from us; with more, its answer is late because of them."""
 EVERY: Final = 0.05
-"""Seconds between two such questions at least."""
+"""Seconds between two questions to the bus at least."""
 MUCH: Final = 4 << 10
 """Bytes that arrive before the bus is asked again: some 20 calls."""
 MAX_LEFT: Final = 8
-"""Old connections that may wait to be read; with so many, no further one is left."""
+"""Old connections that may wait to be read; with so many, our name isn't moved again."""
 PATIENCE: Final = 30.0
-"""Seconds after which an old connection is read in any case."""
+"""Seconds after which an old connection is read in any case, also while many messages come in."""
 
 
 class LeftBehind:
@@ -83,7 +84,10 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Read the oldest connection on if it is ``calm``, or after PATIENCE; else pause it."""
+        """Let the oldest connection be read, or pause it.
+
+        It is read if few messages come in on the present one (``calm``), and after PATIENCE.
+        """
         if not self._unread:
             return
         connection, since = self._unread[0]

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Transition, Tunnel
 
 MAX_DETAIL: Final = 1024
-"""Characters of one of pluto's lines; pluto prints no longer ones."""
+"""Characters that are written of one of pluto's lines; pluto prints no longer ones."""
 
 
 class Journal:
@@ -105,7 +105,7 @@ class Journal:
         self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
 
     def found(self, tunnel: Tunnel, at: float) -> None:
-        """Write the state of a tunnel at the first look, which isn't a transition."""
+        """Write the state of a tunnel at this run's first poll, which isn't a transition."""
         text = reason_text(tunnel.reason, tunnel)
         why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
         self._write(
@@ -135,7 +135,10 @@ class Journal:
         )
 
     def pluto_lost(self, state: PlutoState, reason: Reason, why: str) -> None:
-        """Write that pluto can't be asked any more, or isn't running. ``why``: one line."""
+        """Write that pluto can't be asked any more, or isn't running.
+
+        ``why``: why the poll had no answer, in one line; "": not known.
+        """
         words = words_for(reason, self.unit)
         self._write(
             PLUTO_LOST,
@@ -179,7 +182,10 @@ class Journal:
         )
 
     def blocked(self, uid: int | None) -> None:
-        """Write that the bus had stopped reading from us, probably because of the user ``uid``."""
+        """Write that the service dropped its connection because the bus no longer read from it.
+
+        ``uid``: the user that probably doesn't read its answers; None: somebody who only listens.
+        """
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
         text = (
@@ -197,7 +203,10 @@ class Journal:
 
 
 def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
-    """Return the fields that every entry about a tunnel has. ``unit`` runs pluto ("": none)."""
+    """Return the fields that every entry about a tunnel has.
+
+    ``unit``: the systemd unit that runs pluto; "": not known.
+    """
     text = reason_text(reason, tunnel, unit)
     return {
         "TUNNEL": tunnel.name,

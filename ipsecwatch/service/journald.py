@@ -28,9 +28,10 @@ SOCKET: Final = "/run/systemd/journal/socket"
 IDENTIFIER: Final = "ipsecwatch"
 
 MAX_WAITING: Final = 8 << 20
-"""Bytes of entries that wait for journald: those of ten thousand transitions."""
+"""Bytes of entries that may wait for journald: as many as ten thousand transitions have."""
 MAX_VALUE: Final = 32 << 10
-"""Characters of one field. A datagram holds some 200 KiB; longer entries would need a memfd."""
+"""Characters of one field that are sent. A datagram holds some 200 KiB; longer entries would need a
+memfd."""
 PER_TURN: Final = 100
 """Entries that are sent in one turn of the loop."""
 
@@ -115,7 +116,7 @@ class Sender:
             self._lost = 0
 
     def _step(self) -> bool:
-        """Send or print the first entry of the queue. Return False if none, or it has to wait."""
+        """Send or print the first entry of the queue. Return False if there is none, or it waits."""
         self._report_lost()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False
@@ -123,7 +124,10 @@ class Sender:
         return True
 
     def _deliver(self, entry: _Entry) -> bool:
-        """Send one entry, or print it if there is no journald. Return False if it has to wait."""
+        """Send one entry, or print it if there is no journald.
+
+        Return False if it has to wait, because journald doesn't read.
+        """
         for _ in range(2):
             sock = self._connected()
             if sock is None:

@@ -31,7 +31,7 @@ class LogSource:
         self._heard_last = 0
 
     def hear(self, *, from_file: bool) -> None:
-        """Record that a line of pluto was read, from a file or else from the journal."""
+        """Record that a line of pluto was read: ``from_file``, or else from the journal."""
         self._heard += 1
         self._from_file, self._silent = from_file, False
 
@@ -42,8 +42,8 @@ class LogSource:
     def compare(self, report: Report) -> None:
         """Record a report, to find out whether the log can be read at all.
 
-        pluto logs something about each new SA. So the log isn't read if no line came between the
-        last report before a new SA and the first report after that with the new SA.
+        pluto logs something about each new SA. So the log isn't read if no line came from the last
+        report without a new SA until the second report with it: lines may come late.
         """
         if self._waits:
             self._silent = self._heard == self._heard_then
@@ -56,7 +56,8 @@ class LogSource:
     def state(self, now: float, *, journal: bool, file: bool) -> LogState:
         """Return where the log is read from, at ``now`` (wall clock).
 
-        ``journal``, ``file``: whether each of them can be read.
+        ``journal``, ``file``: whether each of them can be read. CUT for CUT_FOR seconds after
+        journald dropped lines; NONE if neither can be read, or new SAs came without a line.
         """
         if journal and 0 <= now - self._cut_at < CUT_FOR:
             return LogState.CUT

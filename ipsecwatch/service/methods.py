@@ -48,14 +48,15 @@ REFRESH_LIMIT: Final = 90.0
 BATCH: Final = 100
 """Tunnels that are marshalled before the event loop gets its turn."""
 DETAILED: Final = 20
-"""The same with all details."""
+"""The same where all details of each are marshalled."""
 
 _Body = list[Any] | bytes
 """The values of an answer, or its marshalled body."""
 
 
 _LIMITS: Final = {"": 0, "s": 4 << 10, "ss": 4 << 10, "ssv": 4 << 10, "asa{sv}": 16 << 10}
-"""Bytes of a method's arguments at most, by their signature. The longest name has 1 KiB."""
+"""Bytes of a method's arguments at most, by their signature; with any other signature they are
+removed. The longest name has 1 KiB."""
 _LARGEST_REPLY: Final = 1 << 20
 """Bytes of an answer of the bus, or of polkit, at most."""
 
@@ -63,8 +64,9 @@ _LARGEST_REPLY: Final = 1 << 20
 class Methods:
     """Answers calls of all interfaces.
 
-    ``refresh`` is called for each call of Refresh, and returns when a poll that began after it has
-    been published; concurrent callers should share one poll. It may be cancelled.
+    ``refresh`` is called for each call of the D-Bus method Refresh, and returns when a poll that
+    began after it has been published; concurrent callers should share one poll. It may be
+    cancelled.
     """
 
     def __init__(self, objects: ObjectTree, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -92,8 +94,9 @@ class Methods:
     def judge(self, header: Header) -> Handling:
         """Return what to do with an incoming message, by its header alone.
 
-        Calls that will get no answer, and signals that the bus itself didn't send, are skipped.
-        Bodies that are too large are removed.
+        Calls that will get no answer (the caller wants none, or Admission.ignores() it), and
+        signals that the bus itself didn't send, are skipped. Bodies that are too large are removed.
+        A call of Refresh passes even if the caller wants no answer.
         """
         if header.kind == METHOD_CALL:
             if header.flags & NO_REPLY_EXPECTED and header.member != "Refresh":
@@ -107,31 +110,45 @@ class Methods:
         return Handling.PASS if header.body <= _LARGEST_REPLY else Handling.WITHOUT_BODY
 
     def use(self, *connections: BusConnection) -> None:
-        """Use the first of these connections that is alive to ask the bus about callers."""
+        """Use these connections to ask the bus about callers, and to ping them, from now on.
+
+        For each lookup and ping the first one that is alive is used. Pings that are under way are
+        cancelled.
+        """
         self._admission.use(*connections)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a caller waits for an answer on this connection."""
+        """Return whether a call that came in on this connection hasn't been answered yet."""
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:
-        """Handle a call: answer it once its caller's user is known. Raise nothing."""
+        """Answer a call once its caller's user is known. Raise nothing.
+
+        A call that wants no answer is ignored, except one of Refresh.
+        """
         if not call.wants_reply and call.member != "Refresh":
             return
         self._admission.unread.snapshot = self._objects.snapshot_size
         self._admission.admit(connection, call, partial(self._answer, connection, call))
 
     def sent(self, to: str, size: int) -> None:
-        """Count an answer that was sent, until its receiver shows that it has read it."""
+        """Count a message of ``size`` bytes, sent to the connection ``to``, as unread by its user.
+
+        It counts until a connection of the user shows that it has read, or for some time. A
+        connection of the user may be pinged now. Nothing is counted for root.
+        """
         self._admission.sent(to, size)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Cancel all answers. ``debts=False`` keeps the count of what each user hasn't read."""
+        """Cancel all answers, because our connection is lost.
+
+        The count of what each user hasn't read is forgotten, too, unless ``debts=False``.
+        """
         self._admission.forget(debts=debts)
 
     @property
     def worst_reader(self) -> int | None:
-        """The id of the user with most unread bytes; None: all were read."""
+        """The id of the user with most unread bytes, never root; None: nothing counts as unread."""
         return self._admission.unread.worst()
 
     def _answer(self, connection: BusConnection, call: Call, uid: int) -> None:
@@ -152,7 +169,11 @@ class Methods:
         request.connection.reply(call, _answers(interface, call), body)
 
     def _interface_of(self, call: Call) -> str:
-        """Return the interface that a call is for. Raise Refusal if the call doesn't fit it."""
+        """Return the interface that a call is for: the named one, or the first with such a method.
+
+        Raise Refusal if there is no such object, interface or method, or if the arguments have
+        another signature or are too large.
+        """
         offered = self._objects.interfaces_of(call.path)
         if call.interface == PEER:  # it is about the connection, whatever the path
             offered = (PEER,)
@@ -237,7 +258,7 @@ class Methods:
         return self._objects.snapshot()
 
     async def _do_refresh(self, _request: Request) -> list[Any]:
-        """Wait for a new poll of pluto, and return the serial after it as the answer to Refresh.
+        """Wait for a new poll of pluto. Return the last transition's serial then, for Refresh.
 
         Raise Refusal if pluto can't be asked.
         """
@@ -269,7 +290,7 @@ class Methods:
         return array(b"", joined(found))
 
     def _details(self, path: str, *, brief: bool) -> Entry:
-        """Return the details of the tunnel at an object path."""
+        """Return the details of the tunnel at an object path; ``brief``: only brief_details()."""
         objects = self._objects
         tunnel, recent = objects.tunnels[path], objects.recent
         context = Context(

@@ -53,13 +53,14 @@ class Publication:
     tunnels: Iterable[Tunnel] = ()
     """Every tunnel that is listed now, changed or not."""
     transitions: Sequence[tuple[int, Transition]] = ()
-    """The transitions to be announced, each with its serial, which counts up by one."""
+    """The transitions to be announced, each with its serial: the first one of the service's run has
+    1, and each further one has one more."""
     pluto: PlutoState = PlutoState.STOPPED
     pluto_version: str | None = None
     complete: bool = False
     unrecognised: int = 0
     missed: int = 0
-    """SAs that came and went between two polls."""
+    """The number of SAs, since the service's start, that came and went between two polls."""
     log: LogState = LogState.NONE
     """Where pluto's log is read from."""
     unit: str = ""
@@ -93,7 +94,7 @@ class ObjectTree:
         self.tunnels: dict[str, Tunnel] = {}
         """By object path."""
         self._paths: dict[str, str] = {}
-        """By name."""
+        """The object paths, by the tunnels' names."""
         self.serial = 0
         self.pluto = PlutoState.STOPPED
         self.recent = RecentTransitions()
@@ -131,7 +132,10 @@ class ObjectTree:
         return {}
 
     def make(self, most: int) -> bool:
-        """Marshal the properties of up to ``most`` tunnels. Return whether all tunnels are done."""
+        """Marshal the properties of up to ``most`` tunnels, of those that are new or have changed.
+
+        Return whether the present properties of all tunnels are marshalled.
+        """
         missing = islice((p for p in self.tunnels if p not in self._made), most)
         for path in list(missing):
             self._properties_of(path)
@@ -161,7 +165,10 @@ class ObjectTree:
         return made
 
     def path_of(self, name: str) -> str | None:
-        """Return the object path of the tunnel with a name, or None. The name may be any text."""
+        """Return the object path of the tunnel with a name; None: there is no such tunnel.
+
+        The name may be any text.
+        """
         return self._paths.get(name)
 
     def apply(self, news: Publication) -> Iterator[Announcement]:
@@ -231,7 +238,10 @@ class ObjectTree:
 
 
 def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
-    """Yield the signals of a transition: TunnelUp and the like, then TunnelStateChanged."""
+    """Yield the signals of a transition: one for its kind, if it has one, and TunnelStateChanged.
+
+    TunnelUp, TunnelDown and TunnelStuck come where it goes up, goes down and gets stuck.
+    """
     tunnel = transition.tunnel
     path, name, reason = _path(tunnel.name), tunnel.name, str(transition.reason)
     if transition.goes_up:
@@ -301,7 +311,7 @@ def _entry(signature: str, name: str, value: object) -> bytes:
 
 
 _shared: Final = lru_cache(maxsize=1 << 10)(entry)
-"""For values that many tunnels have in common."""
+"""entry(), cached: for values that many tunnels have in common."""
 
 _OWN: Final = frozenset({"Name", "Since", "SinceMonotonic", "SinceBoottime"})
 _TYPES: Final = {n: p.signature for n, p in interfaces()[TUNNEL].properties.items()}

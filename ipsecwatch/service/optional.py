@@ -25,7 +25,10 @@ STEADY: Final = 600.0
 
 
 class OptionalPart:
-    """Opens a part, and opens it again after it failed. ``name`` is for the log."""
+    """Opens a part, and opens it again after it failed.
+
+    ``open_`` opens the part, and may raise. ``name`` is for our own log.
+    """
 
     def __init__(self, name: str, open_: Callable[[], object]) -> None:
         self._name = name

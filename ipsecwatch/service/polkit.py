@@ -32,7 +32,7 @@ READ_DETAILS: Final = "org.ipsecwatch1.read-details"
 """The action that org.ipsecwatch1.policy describes."""
 
 LIMIT: Final = 10.0
-"""Seconds that polkit may take; it may have to be started first."""
+"""Seconds that polkit may take if no person is asked; it may have to be started first."""
 INTERACTIVE_LIMIT: Final = 120.0
 """Seconds that a person may take to enter the password."""
 
@@ -62,7 +62,10 @@ class PendingChecks:
 
     @contextmanager
     def one_more(self, uid: int) -> Iterator[None]:
-        """Count a check of user ``uid`` while the context lasts. Raise TooManyChecksError."""
+        """Count a check of user ``uid`` while the context lasts.
+
+        Raise TooManyChecksError if MAX_CHECKS wait already, or MAX_CHECKS_USER of this user.
+        """
         if self._by_user[uid] >= MAX_CHECKS_USER or self._by_user.total() >= MAX_CHECKS:
             raise TooManyChecksError
         self._by_user[uid] += 1

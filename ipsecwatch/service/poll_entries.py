@@ -23,7 +23,7 @@ BATCH: Final = 100
 """Journal entries that are written before the event loop gets its turn."""
 
 MAX_STRANGE: Final = 1000
-"""Kinds of unrecognised lines that are reported; no release of libreswan can have more."""
+"""Kinds of unrecognised lines that a service reports at most; no release of libreswan has more."""
 
 _ILL: Final = {
     PlutoState.STOPPED: Reason.PLUTO_STOPPED,
@@ -38,7 +38,7 @@ class PollEntries:
         self._journal = journal
         self._state_file = state_file
         self._pluto: PlutoState | None = None
-        """The last state of pluto, without STARTING."""
+        """The last state of pluto other than STARTING; None: before the first poll."""
         self._strange: set[str] = set()
         """The kinds of unrecognised lines that were reported."""
 
@@ -46,7 +46,7 @@ class PollEntries:
         """Write to the journal that watching began.
 
         If the previous run wrote entries after it saved its state, also write the state of each
-        tunnel, since its last entry may differ.
+        tunnel, since its last entry may differ; not for those of which write() writes an entry.
         """
         news = outcome.news
         self._state_file.mark_behind()
@@ -89,7 +89,7 @@ class PollEntries:
             self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, outcome: PollOutcome) -> None:
-        """Write an entry if pluto can't be asked any more, or answers again."""
+        """Write an entry if pluto has stopped or can't be asked any more, or answers again."""
         pluto, was = outcome.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:

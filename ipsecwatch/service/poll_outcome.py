@@ -22,8 +22,9 @@ class PollOutcome:
     asked: float
     """When the question was asked, on the wall clock."""
     known: bool
-    """The state of the tunnels is known, and may be saved in the state file."""
+    """The state of the tunnels is known, and may be saved in the state file: the poll had a
+    complete report, or pluto has been gone for long enough."""
     shared: tuple[SharedIdentity, ...] = ()
-    """Devices that seem to share an identity."""
+    """Pairs of devices that seem to share an identity, found since the outcome before."""
     silent: tuple[Transition, ...] = ()
     """Transitions without a signal: tunnels at the first look, and down ones no longer listed."""

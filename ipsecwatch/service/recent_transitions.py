@@ -40,7 +40,7 @@ class RecentTransitions:
         self._kept: dict[str, deque[RecentTransition]] = {}
 
     def note(self, transitions: Iterable[tuple[int, Transition]], listed: Collection[str]) -> None:
-        """Add transitions, and drop those of tunnels whose names aren't in ``listed``."""
+        """Add transitions with their serials. Drop all of tunnels whose names aren't ``listed``."""
         for serial, t in transitions:
             kept = self._kept.setdefault(t.tunnel.name, deque(maxlen=KEPT))
             kept.append(RecentTransition(serial, t.at, t.old, t.becomes, t.reason, t.goes_down))
@@ -52,6 +52,9 @@ class RecentTransitions:
         return tuple(self._kept.get(name, ()))
 
     def losses(self, name: str, now: float) -> int:
-        """Return how often a tunnel went down in the last LATELY seconds; at most KEPT."""
+        """Return how often a tunnel went down in the LATELY seconds before ``now`` (wall clock).
+
+        Only the kept transitions are counted.
+        """
         kept = self._kept.get(name, ())
         return sum(t.goes_down and t.at > now - LATELY for t in kept)

@@ -33,7 +33,8 @@ OLDEST: Final = 600.0
 """Seconds that may lie between the time in the file and its modification time, which touch()
 renews. If there are more, the clock was set or the file is damaged, and it isn't used."""
 CLOCK_SLACK: Final = 1.0
-"""Seconds by which a file's time may be ahead; the kernel's clock for files is coarse."""
+"""Seconds by which a file's time may seem to be in the future; the kernel's clock for files is
+coarse."""
 MAX_RUN_ID: Final = 64
 MAX_SIZE: Final = 16 << 20
 """Bytes; ten thousand tunnels take 6 MB. JSON of this size, once parsed, fits the MemoryMax=."""
@@ -71,7 +72,10 @@ class StateFile:
         return cls(Path(folder) if folder.startswith("/") else None)
 
     def read(self) -> Saved | None:
-        """Return the file's content if it is fresh, else None. Rename a bad file."""
+        """Return the file's content; None: there is no file, or it isn't fresh, or it is bad.
+
+        A bad file is renamed.
+        """
         if self._path is None:
             return None
         try:

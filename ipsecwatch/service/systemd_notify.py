@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 def notify(message: str) -> None:
-    """Send a message to systemd. Log it if that fails, and raise nothing."""
+    """Send a message to systemd (sd_notify(3)). Log it if that fails, and raise nothing."""
     try:
         binding.notify(message)
     except (OSError, NoLibraryError) as e:
@@ -31,7 +31,11 @@ def notify(message: str) -> None:
 
 
 def status_line(news: Publication) -> str:
-    """Return the line that `systemctl status` shows: pluto's state, or the number of tunnels."""
+    """Return the line that `systemctl status` shows.
+
+    It has pluto's version and the number of tunnels in each state, or pluto's state if that isn't
+    RUNNING.
+    """
     if news.pluto is not PlutoState.RUNNING:
         return f"pluto is {news.pluto}"
     counts = Counter([t.state for t in news.tunnels])
@@ -40,7 +44,7 @@ def status_line(news: Publication) -> str:
 
 
 async def watchdog(is_alive: Callable[[], bool]) -> None:
-    """Send systemd a watchdog message regularly while the service ``is_alive``.
+    """Send systemd a watchdog message each third of the unit's limit, if the service ``is_alive``.
 
     Never return. Without a watchdog in the unit, only wait.
     """

@@ -10,7 +10,7 @@ to it before.
 The bytes that a user may not have read are its debt. It may be LARGEST_DEBT snapshots of the
 present size. Past that the user's calls are refused, and after MAX_REFUSALS refusals it is sent
 nothing until one of its connections shows that it reads. Some programs never answer calls. So the
-debt becomes smaller by a snapshot every FORGIVE_EVERY seconds.
+debt becomes smaller by a snapshot every FORGIVE_EVERY seconds, and the refusals are forgotten.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_TOTAL: Final = 64 << 20
 """Bytes that all users together may have unread, half of what a bus allows; past it, each user may
 have one snapshot."""
 MAX_REFUSALS: Final = 32
-"""Refusals that a user is sent before it has shown that it reads."""
+"""Refusals that a user is sent, counted since it last showed that it reads."""
 SILENT: Final = 0.5
 """Seconds for which a user's calls are skipped after a refusal that wasn't sent."""
 FORGIVE_EVERY: Final = 60.0
@@ -42,9 +42,9 @@ class _Debt:
     """Bytes, by unique name."""
     refusals: int = 0
     silent_until: float = 0.0
-    """Until then the user's calls are skipped."""
+    """Until then (loop's clock) the user's calls are skipped."""
     asked: tuple[str, int] | None = None
-    """The connection that was pinged, and the bytes that it had unread then."""
+    """The connection that is being pinged, and the bytes that it had unread then; None: none is."""
 
     @property
     def total(self) -> int:
@@ -64,7 +64,11 @@ class Unread:
         debt.by_connection[connection] = debt.by_connection.get(connection, 0) + size
 
     def may_answer(self, uid: int, now: float) -> bool:
-        """Return whether a user has so little unread that it may be sent another answer."""
+        """Return whether a user has so little unread that it may be sent another answer.
+
+        It may with less than LARGEST_DEBT snapshots unread; with less than one if all users
+        together have more than MAX_TOTAL bytes unread.
+        """
         debt = self._debts.get(uid)
         if debt is None:
             return True
@@ -75,7 +79,10 @@ class Unread:
         return debt.total < most
 
     def may_refuse(self, uid: int, now: float) -> bool:
-        """Count a refusal, and return whether it may be sent."""
+        """Count a refusal, and return whether it may be sent: MAX_REFUSALS may.
+
+        After one that may not, the user is silent() for SILENT seconds.
+        """
         debt = self._debts.setdefault(uid, _Debt(now))
         debt.refusals += 1
         if debt.refusals <= MAX_REFUSALS:
@@ -84,7 +91,7 @@ class Unread:
         return False
 
     def silent(self, uid: int, now: float) -> bool:
-        """Return whether a user's calls are skipped, because it has just had too many refusals."""
+        """Return whether a user's calls are skipped: for SILENT seconds after an unsent refusal."""
         debt = self._debts.get(uid)
         return debt is not None and now < debt.silent_until
 
@@ -92,7 +99,7 @@ class Unread:
         """Return the connection of a user that should be pinged: the one with most unread bytes.
 
         It counts as pinged until answered() or not_asked(). None: one is pinged already, or the
-        user has little unread.
+        user has less than a snapshot unread and had less than half of MAX_REFUSALS.
         """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is not None or not debt.by_connection:
@@ -104,7 +111,10 @@ class Unread:
         return connection
 
     def answered(self, uid: int, *, gone: bool = False) -> None:
-        """Record that the pinged connection has read all sent before the ping, or is ``gone``."""
+        """Record that the pinged connection has read all sent before the ping, or is ``gone``.
+
+        Then nothing of that counts any more; nor do the user's refusals.
+        """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is None:
             return
@@ -128,7 +138,7 @@ class Unread:
         self._debts.clear()
 
     def worst(self) -> int | None:
-        """Return the id of the user with most unread bytes; None: all were read."""
+        """Return the id of the user with most unread bytes; None: nothing counts of any user."""
         return max(self._debts, key=lambda uid: self._debts[uid].total, default=None)
 
     @property

@@ -39,7 +39,10 @@ T = TypeVar("T")
 
 
 class Worker:
-    """Runs a tracker and its parsers, one call at a time, in a thread if there is much to do."""
+    """Parses answers and runs the tracker, each in a thread if there is much to do.
+
+    Only one call of the tracker runs at a time.
+    """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -49,14 +52,14 @@ class Worker:
         self._unheard: list[LogLine] = []
 
     def hear(self, line: LogLine) -> None:
-        """Pass a line of the log to the tracker, or keep it while a thread uses the tracker."""
+        """Pass a line of the log to the tracker, or keep it until a running call of that ends."""
         if self._turn.locked():
             self._unheard.append(line)
         else:
             self._tracker.hear(line)
 
     async def read(self, answer: Answer) -> Report:
-        """Return the report of an answer."""
+        """Parse an answer, in a thread if it is longer than LARGE. Return its report."""
         reader = self._reader if answer.command is Command.STATUS else self._states
         large = len(answer.text) > LARGE
         return await _call(reader.read, answer.text, answer.command, threaded=large)
@@ -67,7 +70,7 @@ class Worker:
         return await self._alone(self._tracker.observe, poll, size=loaded)
 
     async def explain(self, changes: list[Transition]) -> list[Transition]:
-        """Return the transitions with the reasons that were logged since."""
+        """Return transitions of observe() with the reasons that were logged since then."""
         return await self._alone(self._tracker.explain, changes, size=len(changes))
 
     async def save(self) -> dict[str, Any]:
@@ -77,8 +80,8 @@ class Worker:
     async def _alone(self, work: Callable[..., T], *args: object, size: int = 0) -> T:
         """Call a method of the tracker while nothing else uses it, and return its result.
 
-        It runs in a thread if ``size``, or the number of tunnels, is large. Lines of the log that
-        came meanwhile are passed to the tracker afterwards.
+        It runs in a thread if ``size``, or the number of tunnels, is more than MANY. Lines of the
+        log that came meanwhile are passed to the tracker afterwards.
         """
         async with self._turn:
             many = max(size, len(self._tracker.tunnels)) > MANY
