@@ -50,7 +50,7 @@ class Newcomers:
         self._coming: OrderedDict[str, tuple[ConnectionLine, float]] = OrderedDict()
         """Clients that have an IKE SA, and since when, while none of their Child SAs is logged."""
         self._left: tuple[ConnectionLine, float] | None = None
-        """The last instance that ended before another of its template had a new IKE SA; and when."""
+        """The last instance that ended before another of its template had an IKE SA, and when."""
         self._heir = ""
         """The instance that the lines after that end are about; "": there was none yet."""
         self._patient = False

@@ -67,7 +67,7 @@ class SharedIdentities:
         return SharedIdentity(r.base, (first, second))
 
     def _is_known(self, r: Replacement) -> bool:
-        """Return whether the same replacement was recorded less than SAME seconds before. Record it."""
+        """Return whether the same replacement was recorded in the last SAME seconds. Record it."""
         known = r.at - self._recent.get(r.name, float("-inf")) < SAME
         self._recent[r.name] = r.at
         self._recent.move_to_end(r.name)
