@@ -28,7 +28,7 @@ def name(*, without: str = "", length: str = "*") -> str:
     """Return the piece for a connection's name without its quotes; a name contains no quote.
 
     ``without`` are further characters that it must not match, as a line feed where more lines may
-    follow.
+    follow. ``length`` is the repetition as in a pattern: ``{1,200}`` for 1 to 200 characters.
     """
     return f'[^"{without}]{length}'
 

@@ -207,7 +207,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], LocalFailure], ...]:
 
 
 LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for failure, _ in _BEGINS))
-"""Each of them once."""
+"""All failures of the table, each once, in its order."""
 
 
 def local_failure(text: str) -> LocalFailure | None:

@@ -33,6 +33,7 @@ class Outcome(Enum):
     RENEWAL_FAILED = auto()
     """A Child SA was established and is there, and a later negotiation failed."""
     FAILED = auto()
+    """A negotiation failed for a reason that the text shows, and no Child SA is there."""
     UNCLEAR = auto()
     """Packets don't get through, or somebody refuses something, and the text shows no negotiation
     of which that could be told: it may be up."""
@@ -65,15 +66,15 @@ class Story:
     name: str
     """As pluto names it, with the instance; empty: the text doesn't."""
     attempts: int = 0
-    """Negotiations begun by us."""
+    """Attempts that we began in this text."""
     came_up: int = 0
-    """Child SAs that were established, without those that replaced another one."""
+    """How often a Child SA was established while there was none, rekeys left out."""
     renewed: bool = False
     """The last Child SA replaced another one in a rekey."""
     ike: int | None = None
-    """The IKE SA of the last attempt, if it was established."""
+    """The IKE SA of the last attempt; None: it wasn't established, or has ended."""
     failure: Said | None = None
-    """Why the last attempt failed, if no Child SA was established since."""
+    """Why the last attempt that failed did so, if no Child SA was established since."""
     loss: Said | None = None
     """What ended the last Child SA, if none came since."""
     refused: str = ""
@@ -83,7 +84,7 @@ class Story:
     past: set[int] = field(default_factory=set)
     """Child SAs that ended."""
     stage: StateInfo | None = None
-    """What was sent last."""
+    """The state of the negotiation by the last message that we sent; None: none is under way."""
     retransmissions: int = 0
     """How often it was sent again."""
     given_up: bool = False
@@ -91,6 +92,7 @@ class Story:
     retries: bool = False
     """pluto says that it goes on trying."""
     peer: str = ""
+    """The peer's address or name as pluto prints it; empty: the text doesn't show it."""
     failed_in: int = 0
     """The number of the attempt that ``failure`` is of."""
     phase1: set[int] = field(default_factory=set)
@@ -99,7 +101,8 @@ class Story:
     """A message of a negotiation was sent."""
     last: LogTextLine | None = None
     begun: int | None = None
-    """The IKE SA whose first Child SA belongs to the same attempt."""
+    """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
+    attempt."""
     began: set[tuple[int, str]] = field(default_factory=set)
     """Each SA that we began, with the line's words: two programs may log one line."""
     negotiating: int | None = None
@@ -107,7 +110,7 @@ class Story:
 
     @property
     def outcome(self) -> Outcome:
-        """How the last attempt ended."""
+        """How the last attempt ended, or the one before while a new one is still under way."""
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP
         if self.failure is not None:
@@ -280,7 +283,7 @@ def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
 
 
 def _begin(story: Story, finding: Finding, serial: int | None) -> None:
-    """Record that we began a negotiation: a new attempt, or phase 2 of the attempt so far."""
+    """Record that we began a negotiation: a new attempt, or phase 2 of the IKEv1 attempt so far."""
     if finding.using is not None and finding.using == story.begun:
         story.begun = None
         return
@@ -294,8 +297,7 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
 def _fail(story: Story, said: Said) -> None:
     """Record a failure of the current attempt, if it explains more than one recorded before.
 
-    The weight decides; of equal ones with different reasons the last one counts, of two lines with
-    the same reason the first one, which mostly says more.
+    What was recorded of an earlier attempt is always replaced.
     """
     if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
         return  # an IKEv1 phase 1 that ends is no failure
@@ -306,7 +308,11 @@ def _fail(story: Story, said: Said) -> None:
 
 
 def _says_more(said: Said, before: Said) -> bool:
-    """Return whether a failure is to replace the one that was recorded before."""
+    """Return whether a failure explains more than the one that was recorded before.
+
+    The higher weight wins; of equal ones the later, unless both have the same known reason. Of
+    these the first mostly says more.
+    """
     now, then = said.finding, before.finding
     if now.weight is then.weight:
         return now.reason is not then.reason or now.reason is Reason.OTHER

@@ -129,13 +129,16 @@ def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
 
 
 def interpret_daemon(text: str) -> Finding | None:
-    """Return what a line that names no connection is evidence of, or None if it is no evidence."""
+    """Return what a line that doesn't begin with a connection's name is evidence of, or None.
+
+    None: it is no evidence. A few of these lines name a connection later (``Finding.other``).
+    """
     found = _find(_DAEMON, text)
     return _complete(*found, phase1=False) if found else None
 
 
 def find_wording(text: str, *, daemon: bool = False) -> LogWording | None:
-    """Return the table's row that fits a text, or None.
+    """Return the first row of the table that fits a text, or None.
 
     ``text`` is what follows a connection's name, or for ``daemon`` a whole line without one.
     """

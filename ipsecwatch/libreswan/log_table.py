@@ -62,6 +62,7 @@ class Weight(IntEnum):
     """How much a line explains, compared with others about the same attempt or the same end."""
 
     SILENCE = 0
+    """No answer came. Losses without further explanation have it, too."""
     GUESS = 1
     """pluto's guess, or ours, at what silence means."""
     NETWORK = 2
@@ -69,6 +70,7 @@ class Weight(IntEnum):
     ECHO = 3
     """A notification that one side sends the other about a refusal; earlier lines say more."""
     REFUSAL = 4
+    """One side refuses something, and the line itself says what is wrong."""
     LOCAL = 5
     """Our own kernel, configuration or secrets are the cause, whatever the peer says."""
 
@@ -1032,5 +1034,5 @@ DAEMON_TABLE: Final = (
          "failed to convert '%' at load time: "),
     ),
 )
-"""The same for lines that are about no connection: pluto itself, interfaces, names of hosts."""
+"""The same for lines that don't begin with a connection: pluto itself, interfaces, hosts' names."""
 # fmt: on

@@ -77,7 +77,7 @@ def _prefixes() -> tuple[re.Pattern[str], ...]:
 _QUOTED: Final = re.compile(r"[>│*`•-] ?|\s{1,200}")  # quotations, lists, indentation
 _PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
-"""Prefixes of one line; each blank in front of it is one."""
+"""The most prefixes that are taken off one line. A quotation mark, or a run of blanks, is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +120,11 @@ class LogTextLine:
     number: int
     """Its number in the text, from 1 on."""
     text: str
-    """The line as pluto printed it."""
+    """The line as pluto printed it, with the pieces that were wrapped off it."""
     said: ConnectionLine
     """Its parts; the name is empty where the text doesn't name the connection."""
     stamp: str = ""
+    """When it was logged, as printed; empty: the text doesn't say."""
     of_pluto: bool = False
     """It is about pluto itself, which starts or stops."""
 
@@ -137,6 +138,7 @@ class PacketLine:
     address: str
     """Whose it is, as far as an address on UDP proves that."""
     said: str
+    """What pluto prints about the packet, behind its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class LogText:
     rest: str
     """The text without its log lines: a status, what somebody wrote, or nothing."""
     others: int = 0
-    """Lines of pluto's log that are about no connection."""
+    """Further lines of pluto's log: they are about no connection and no packet."""
     guessed: bool = False
     """The text had lost its line ends, and where lines begin is a guess."""
 
@@ -194,6 +196,7 @@ class _Found:
         self.packets: list[PacketLine] = []
         self.others = 0
         self.taken: set[int] = set()
+        """The indices of all lines that belong to a log, and so not to the rest of the text."""
 
     def sort(self) -> None:
         """Sort all lines of the text.
@@ -210,7 +213,7 @@ class _Found:
             self.taken = {x.number - 1 for x in self.lines}
 
     def _sort_line(self, i: int, bare: _Bare) -> None:
-        """Add one line to the lines that it belongs to."""
+        """Add the line with the index ``i`` to those of its kind, if it is a log line."""
         if (said := _said(bare)) is not None:
             self._add_connection(i, bare, said)
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
@@ -397,7 +400,10 @@ def _begins(line: str) -> bool:
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
-    """Return lines in the order of time: ``journalctl -r`` prints the newest first."""
+    """Return lines in the order of time: reversed, if most of their times go backwards.
+
+    ``journalctl -r`` prints the newest first.
+    """
     stamps = [x.stamp for x in lines if x.stamp]
     steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
     backwards = steps.count(1) > steps.count(-1) and _same_shape(stamps)
@@ -430,7 +436,10 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
-    """Yield the lines of one run of pluto, each with what it is evidence of; None: of nothing."""
+    """Yield the lines, each with what it is evidence of; None: of nothing.
+
+    Serials are taken for those of one run of pluto.
+    """
     quick: set[int | None] = set()
     """IKEv1 SAs under which a Quick Mode has begun."""
     for line in lines:

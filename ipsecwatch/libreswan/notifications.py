@@ -198,7 +198,7 @@ NOTIFICATION_TABLE: Final = (
     _v1("UNEQUAL_PAYLOAD_LENGTHS", 30, "The lengths in the message contradict each other.",
         _DEFECT),
 )  # fmt: skip
-"""All error types of both registries."""
+"""All error types of both registries, IKEv2's first."""
 
 
 def _word(name: str, meaning: str, advice: str = "") -> Notification:
@@ -270,6 +270,9 @@ def _spelt(word: str) -> str:
 
 
 def notifications(word: str) -> list[Notification]:
-    """Return the error notifications, and other error words, of this name, in any spelling."""
+    """Return the error notifications, and other error words, of this name, in any spelling.
+
+    There may be one for each version of IKE; empty: the name isn't known.
+    """
     spelt = _spelt(word)
     return [n for n in (*NOTIFICATION_TABLE, *ERROR_WORDS) if _spelt(n.name) == spelt]

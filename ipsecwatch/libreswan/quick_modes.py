@@ -28,7 +28,10 @@ class QuickModes:
         self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
 
     def follow(self, said: ConnectionLine, finding: Finding) -> ConnectionLine:
-        """Record a line. Return the one of whose connection it tells: itself, or refused()'s."""
+        """Record a line. Return the line whose connection it is about.
+
+        That is the line itself, or for what an IKEv1 peer refuses, the result of refused().
+        """
         match finding.event:
             case LogEvent.ATTEMPT if finding.version == 1 and finding.using is not None:
                 self.begin(said, finding.using)
@@ -41,7 +44,7 @@ class QuickModes:
         return said
 
     def begin(self, said: ConnectionLine, phase1: int) -> None:
-        """Record the line that tells that we begin one under ``phase1``."""
+        """Record the line that tells that we begin a Quick Mode under the IKEv1 SA ``phase1``."""
         if said.serial is None:
             return
         self._waiting[said.serial] = phase1, said
@@ -49,12 +52,15 @@ class QuickModes:
             self._waiting.popitem(last=False)
 
     def end(self, serial: int | None) -> None:
-        """Record that one was answered or given up."""
+        """Record that a Quick Mode was answered or given up; ``serial`` is its own."""
         if serial is not None:
             self._waiting.pop(serial, None)
 
     def keep(self, serials: Collection[int]) -> None:
-        """Forget those that aren't among the ``serials`` of a report, if it is newer than they."""
+        """Forget those that a report, with all its ``serials``, doesn't list.
+
+        Those with a serial above all of these are kept: they may have begun after the report.
+        """
         if self._waiting:
             newest = max(serials, default=0)
             gone = [s for s in self._waiting if s <= newest and s not in serials]

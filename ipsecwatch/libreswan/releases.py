@@ -18,5 +18,8 @@ RELEASES: Final = (
 
 
 def is_from(release: str, first: str) -> bool:
-    """Return whether a release is ``first``, or one after it."""
+    """Return whether a release is ``first``, or one after it.
+
+    Raise ValueError for one that isn't among RELEASES.
+    """
     return RELEASES.index(release) >= RELEASES.index(first)

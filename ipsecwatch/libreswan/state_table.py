@@ -654,7 +654,7 @@ class Meaning:
 
 
 def find(name_or_story: str) -> tuple[StateInfo, ...]:
-    """Return the states that some release prints with this name, or with this story."""
+    """Return all states that any release prints with this name or story; empty: none does."""
     return tuple(
         s
         for s in STATE_TABLE
@@ -664,7 +664,7 @@ def find(name_or_story: str) -> tuple[StateInfo, ...]:
 
 
 def _agreement(stories: Iterable[StateInfo]) -> Meaning:
-    """Return the meaning that all of these states have in common."""
+    """Return what these states have in common; None, or Stage.UNKNOWN, where they differ."""
     return Meaning(
         _common(s.ike_version for s in stories),
         _common(s.role for s in stories),
@@ -700,8 +700,8 @@ _BY_NAME, _BY_STORY = index(STATE_TABLE)
 def meaning(name: str | None, story: str) -> Meaning:
     """Return what a state line's name (absent from 5.4 on) and story mean.
 
-    Where several states share a story, the result has only what they have in common. A story that
-    the table doesn't have is classed by its words, and marked as guessed.
+    Where several states share it, the result has only what they have in common. With a name, the
+    story isn't looked up. What the table doesn't have is classed by its words, marked as guessed.
     """
     found = _BY_NAME.get(name) if name is not None else _BY_STORY.get(story)
     return found if found is not None else _guess(f"{name or ''} {story}".lower())

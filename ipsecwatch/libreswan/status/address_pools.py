@@ -44,7 +44,7 @@ class Lease:
     reusable_name: str | None
     """The name of the peer that will get the same address again, as the peer sent it."""
     name: str | None = None
-    """The connection that has it; None: there is none any more."""
+    """The connection that has it; None: there is none any more, or its line is missing."""
     instance: tuple[int, ...] = ()
 
 
@@ -62,7 +62,7 @@ class Pool:
 
 
 def is_lease(line: str) -> bool:
-    """Return whether a line is about a lease."""
+    """Return whether a line is one of the two about a lease."""
     return line.startswith("    ") and bool(_LEASE.fullmatch(line) or _OWNER.fullmatch(line))
 
 

@@ -70,7 +70,7 @@ def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
 
 
 def split(text: str) -> Iterator[Block]:
-    """Yield all blocks of a text, in order."""
+    """Yield all blocks of a text, in order. Other lines, and a cut one at the end, are left out."""
     at = 0
     while (end := text.find("\n", at)) >= 0:
         run = take(text, at, end)

@@ -100,7 +100,7 @@ def is_line(text: str) -> bool:
 
 
 class Odd(NamedTuple):
-    """What is wrong with a connection's lines."""
+    """All that is odd about one connection's lines: they may be cut, forged or mixed up."""
 
     strange: tuple[int, ...]
     """Indices of lines that no release is known to print."""
@@ -111,7 +111,7 @@ class Odd(NamedTuple):
 
 
 Read = tuple[Connection, Odd | None]
-"""A connection, and what is wrong with its lines, if anything."""
+"""A connection, and all that is odd about its lines; None: nothing is."""
 
 
 def read(block: Block, dull: set[str]) -> Read | None:

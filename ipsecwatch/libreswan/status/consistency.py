@@ -57,8 +57,9 @@ class Sifted(NamedTuple):
 
     text: str
     numbers: Sequence[int] = ()
-    """The numbers that its lines had; empty: all are there."""
+    """The numbers of its lines in the whole text; empty: none was left out."""
     strangers: Sequence[tuple[int, str]] = ()
+    """The lines that were left out, with their numbers in the whole text."""
     doubt: str | None = None
 
 
@@ -178,7 +179,7 @@ def _joined(mine: Sequence[Block]) -> Block:
 
 
 class Believed(NamedTuple):
-    """The SAs that are believed, the indices of the others, and a doubt about all of them."""
+    """The SAs that are believed, the indices of the others, and a doubt about all (or None)."""
 
     states: list[SaState]
     strangers: Sequence[int] = ()
@@ -252,7 +253,7 @@ _SERIALS: Final = re.compile(rf"\bSA:? #({NUMBER});", re.ASCII)
 
 
 def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
-    """Return the connections of each SA, by serial, as the connection list names them."""
+    """Return by serial the connections that name an SA as theirs in the connection list."""
     owners: dict[int, set[Owner]] = {}
     for c in listed:
         # Not the owner up to 4.15: it stands in a line with the peer's text.

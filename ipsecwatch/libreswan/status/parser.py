@@ -107,7 +107,10 @@ class Reader:
     # --- reading lines --------------------------------------------------------------------
 
     def _gather(self, text: str) -> PartialReport:
-        """Return what all lines of a text say, without the parts that were read before."""
+        """Return what all lines of a text say, read from its beginning.
+
+        The part in front of the states is remembered for the next answer.
+        """
         answer = PartialReport()
         early: list[tuple[int, str]] = []
         at, number, length = 0, 1, 0
@@ -336,7 +339,10 @@ class Reader:
                 answer.unrecognised(number, plain)
 
     def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
-        """Return the SAs that are believed. Count the lines of the others as unrecognised."""
+        """Return the SAs that are believed. Count the lines of the others as unrecognised.
+
+        Only a status is checked, by its totals. ``told`` is the command that the text answers.
+        """
         found = answer.states
         if told != "status":
             answer.doubled = answer.doubled or len({s.serial for s in found}) < len(found)

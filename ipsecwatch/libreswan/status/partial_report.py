@@ -23,11 +23,11 @@ class PartialReport:
     listed: dict[str, Connection] = field(default_factory=dict)
     """The connections, by name and instance as printed."""
     odd: dict[str, tuple[int, Odd]] = field(default_factory=dict)
-    """The numbers of their first lines, and what is odd about them."""
+    """For each odd connection, the number of its first line, and what is odd."""
     tangled: bool = False
     """The lines of some connection are in several places, or behind the totals."""
     connections: tuple[Connection, ...] = ()
-    """Those that are believed."""
+    """The same in order, after they were checked; empty before."""
 
     states: list[SaState] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ class PartialReport:
     error: str | None = None
     """How whack, or pluto, said that there is no answer."""
     doubled: bool = False
-    """Something is there twice that each answer has once."""
+    """Something is there twice that an answer has only once: there may be two answers."""
     doubt: str | None = None
     """Why what it says cannot be believed."""
     strange: list[Unrecognised] = field(default_factory=list)

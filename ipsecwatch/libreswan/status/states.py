@@ -60,7 +60,7 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Return the parts of ``#12: "name"[1]`` at the beginning of a line, and the rest of it."""
+    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest; None: no such."""
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -117,7 +117,10 @@ class _StateLine(SaState):
 
 
 def state(line: str) -> SaState | None:
-    """Return the SA that a state line shows; None: it is no state line, or it was cut."""
+    """Return the SA that a state line shows, even if the line's end was cut.
+
+    None: it is no state line, or was cut so early that it may mean several states.
+    """
     told, end, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
     if m is None:
@@ -158,7 +161,8 @@ def _words(text: str) -> _Words | None:
 
 
 Marks = tuple[bool, bool, int | None, tuple[str, ...]]
-"""What follows a story, besides timers: newest, eroute owner, the IKE SA, and unknown words."""
+"""What follows a story, besides timers: whether the SA is the newest, whether it is the eroute
+owner, its IKE SA's serial, and unknown words."""
 
 
 _STOPS: Final = ";\n"
@@ -174,9 +178,10 @@ _USUAL: Final = re.compile(
 
 
 def usual(text: str, at: int) -> tuple[SaState, int] | None:
-    """Return the SA whose state line begins at ``at``, with its line of SPIs, if they look usual.
+    """Return the SA whose state line begins at ``at``, with its line of SPIs, in the usual form.
 
-    The second value is the index of the next line. None: state() and add_sa() have to be tried.
+    That is the form from 4.6 on, with a line feed at the end of each. The second value is the index
+    of the next line. None: state() and add_sa() have to be tried.
     """
     m = _USUAL.match(text, at)
     if m is None:
