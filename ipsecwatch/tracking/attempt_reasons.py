@@ -101,9 +101,10 @@ class AttemptReasons:
         return told, None
 
     def is_heard(self, record: TunnelRecord, now: float) -> bool:
-        """Return whether the log has a line since a tunnel is tried, about it or SAs it waits for.
+        """Return whether the log has said anything about a tunnel since it has been tried.
 
-        Only then does the absence of a logged failure mean anything.
+        Lines about the IKE SAs that it waits for count, too. Only then does the absence of a logged
+        failure mean anything.
         """
         connections = record.tunnel.connections
         awaited = (s for c in connections for s in self._awaited.get(c.key, ()))

@@ -32,7 +32,8 @@ class GroupKind(Enum):
     TUNNEL = auto()
     """A tunnel to one peer."""
     INSTANCE = auto()
-    """One client of a template for anybody. It becomes a tunnel by Observation.counts."""
+    """One client of a template for anybody. It becomes a tunnel with its first Child SA, or where
+    we began it or want it up."""
     TEMPLATE = auto()
     """A connection for anybody, which waits for clients."""
     OPPORTUNISTIC = auto()

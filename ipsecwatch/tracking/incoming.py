@@ -104,7 +104,10 @@ class Incoming:
         return Whose.PEERS if proven else Whose.ANYBODYS
 
     def _is_ours(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether a failure concerns an attempt that we began, or may concern one."""
+        """Return whether a failure concerns an attempt that we began, or may concern one.
+
+        The words of the line decide, where they show who began; else the serial of its SA does.
+        """
         if finding.began is not Began.EITHER:
             return finding.began is Began.WE
         if said.serial is None or said.serial in self._ours:

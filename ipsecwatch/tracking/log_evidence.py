@@ -114,7 +114,7 @@ class LogEvidence:
         self._note_replaced(self.newcomers.note(said, finding, line.at))
 
     def _note_pluto(self, line: LogLine) -> None:
-        """Record a line that names no connection.
+        """Record a line that doesn't begin with a connection's name.
 
         It is about pluto's start or stop, a name that doesn't resolve, or a lost address or SA.
         """
@@ -270,7 +270,7 @@ class LogEvidence:
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:
-        """Return as plain values what a restarted service needs of the evidence."""
+        """Return as plain values what a restarted service needs: the order and the findings."""
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:

@@ -58,8 +58,9 @@ class LossReasons:
     def of_loss(self, record: TunnelRecord, poll: Poll, observed: Observation | None = None) -> Why:
         """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has.
 
-        The log's reason counts, unless the connection was taken down by hand. Without one, the loss
-        of the local address does. A loss without any reason is kept for a log line that comes late.
+        The log's reason counts, but after a connection was taken down by hand only those in
+        _NO_HAND: else it is OPERATOR. Without a reason in the log, a lost local address gives
+        UNREACHABLE. A loss without any reason is kept for a log line that comes late.
         """
         held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)

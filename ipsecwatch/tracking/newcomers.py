@@ -32,7 +32,7 @@ class Replacement:
     """The replacement of one instance by another one."""
 
     at: float
-    """Wall clock."""
+    """When it was logged or polled, on the wall clock."""
     name: str
     """The instance that was replaced."""
     base: str
@@ -56,6 +56,7 @@ class Newcomers:
         self._patient = False
         """Such lines may precede the one about its IKE SA. False: that has to be the first."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
+        """Those that were found; who has used them empties it."""
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
         """Record a line. Return the name of the instance that it shows to be replaced, if any.

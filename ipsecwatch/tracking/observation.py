@@ -90,7 +90,7 @@ class _Evidence:
     idle: Collection[int]
     """IKE SAs that are no sign of trying."""
     instantiated: frozenset[str]
-    """Names of which there are instances."""
+    """Names of connections that have instances in the list."""
     serials: frozenset[int]
     """Those of all SAs that are listed."""
     all_states: bool
@@ -303,7 +303,7 @@ def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
 
 
 def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
-    """Return a tunnel with the observed values in all fields except its state and reason."""
+    """Return a tunnel with what a report shows of it, except its state, reason and their times."""
     connections = tuple(observed.group.connections())
     managed = any(c.nm_configured for c in connections)
     template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)

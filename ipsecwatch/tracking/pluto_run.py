@@ -43,20 +43,29 @@ class PlutoRun:
     """It is over, for so long or so surely that its tunnels are down."""
 
     def is_another(self, poll: Poll, report: Report) -> bool:
-        """Return whether a report surely comes from another pluto than the last one did."""
+        """Return whether a report surely comes from another pluto than the last one did.
+
+        The pid shows it; where that isn't known, a new serial that isn't the highest.
+        """
         if self.pid is not None and poll.pid is not None:
             return self.pid != poll.pid
         # Serials only grow in one run: a new one that isn't the highest is another pluto's.
         return any(s.serial <= self.top and s.serial not in self.serials for s in report.states)
 
     def is_same(self, poll: Poll, report: Report) -> bool:
-        """Return whether a report surely comes from the same pluto as the last one did."""
+        """Return whether a report surely comes from the same pluto as the last one did.
+
+        The pid shows it; where that isn't known, a serial that both have.
+        """
         if self.pid is not None and poll.pid is not None:
             return self.pid == poll.pid
         return any(s.serial in self.serials for s in report.states)
 
     def note_list(self, report: Report, now: float) -> None:
-        """Record how many connections are loaded. Called before tunnels are compared."""
+        """Record that pluto is there, and how many connections it lists.
+
+        Called before tunnels are compared.
+        """
         self.gone = False
         if len(report.connections) > self.loaded:
             self.grew = now

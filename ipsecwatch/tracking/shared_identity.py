@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.newcomers import Replacement
 
 TIMES: Final = 3
-"""Replacements of each other after which two addresses are reported, if all come WITHIN ..."""
+"""Replacements of each other after which two addresses are reported."""
 WITHIN: Final = 600.0
-"""... so many seconds. One device that changes its network does so less often."""
+"""Seconds in which these must come. One device that changes its network has fewer."""
 AGAIN: Final = 3600.0
 """Seconds after which the same pair may be reported again."""
 SAME: Final = 60.0

@@ -41,10 +41,11 @@ def reason_by_stage(
     """Return what a tunnel that is being tried waits for, as far as its SAs show it.
 
     The SA that is furthest counts. It may wait for any answer, for the peer to accept our
-    authentication or user name and password, or for a Child SA. ``wanted``: the tunnel is to be
-    up, but there may be no SA (from 5.0 on pluto pauses between attempts, and a refusal leaves no
-    trace). ``oriented``: one of its ends is an address of this machine. ``heard``: pluto's log of
-    these attempts was read, and has no failure; otherwise the result is OTHER at best.
+    authentication or user name and password, or for a Child SA. Without an SA that shows an
+    attempt, the result is OTHER for a tunnel that is ``wanted`` up (from 5.0 on pluto pauses
+    between attempts, and a refusal leaves no trace), else NONE. ``oriented``: one of its ends is an
+    address of this machine; if not, the result is UNREACHABLE. ``heard``: pluto's log of these
+    attempts was read, and has no failure; if not, an attempt gives OTHER, whatever its stage.
     """
     if not oriented:
         return Reason.UNREACHABLE
@@ -70,7 +71,7 @@ _FURTHEST: Final = (
 
 
 def _waits_for(s: SaState) -> Reason:
-    """Return what the negotiation of one SA waits for."""
+    """Return what the negotiation of one SA waits for, as a member of _FURTHEST."""
     if s.kind is not SaKind.IKE or s.stage in (Stage.ESTABLISHED, Stage.CONFIG):
         return Reason.CHILD_MISSING
     if s.stage is not Stage.AUTHENTICATING:

@@ -72,7 +72,7 @@ class Tracker:
         self._seen = float("-inf")
         """When pluto last gave a complete answer, on the wall clock."""
         self.missed = 0
-        """The number of SAs that came and went unseen between two polls, so far."""
+        """How many SAs came and went unseen between two reports, since this tracker was made."""
         self._sa_watch = SaWatch()
         self.pluto = PlutoState.STOPPED
         """How pluto is, by the last poll."""
