@@ -179,7 +179,7 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
 
 
 _NEAR: Final = 8
-"""Lines within which what follows a dead peer may be its consequence."""
+"""Lines after one about a dead peer within which an ambiguous end counts as its consequence."""
 
 _PEER: Final = re.compile(
     r"initiating .{0,60}connection to (?!replace )(\S{3,80})"
@@ -359,7 +359,10 @@ def _is_of_network(failure: Said) -> bool:
 
 
 def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
-    """Return whether an end is one of an established SA, for which the network failed before."""
+    """Return whether an end shows that its SA was established, though the network failed before.
+
+    That is so if the SA expired, or ended because its peer is dead.
+    """
     told = loss.reason in (Reason.PEER_DEAD, Reason.EXPIRED)
     return told and failure is not None and _is_of_network(failure)
 

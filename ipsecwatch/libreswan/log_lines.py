@@ -55,8 +55,9 @@ class ConnectionLine:
     base: str
     """The same without the instance."""
     serial: int | None
-    """The SA that the line is about."""
+    """The SA that the line is about; None: the line names none."""
     text: str
+    """What follows these."""
     address: str = ""
     """The peer's, where pluto puts it behind an instance's name."""
 

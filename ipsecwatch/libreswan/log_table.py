@@ -79,7 +79,7 @@ class LossKind(Enum):
     """What ended, where a line reports a LOSS, and how certain its cause is."""
 
     ANY = auto()
-    """All that the line names (``Subject``)."""
+    """All that the line names (``Subject``), for the reason that it gives."""
     UNEXPLAINED = auto()
     """The SA that the line names, without a cause: the line before may have one."""
     AMBIGUOUS = auto()

@@ -136,7 +136,7 @@ class PacketLine:
     number: int
     text: str
     address: str
-    """Whose it is, as far as an address on UDP proves that."""
+    """The sender's. On UDP it may be forged."""
     said: str
     """What pluto prints about the packet, behind its address."""
 

@@ -42,7 +42,7 @@ class Lease:
     """It was given back."""
     conn_serial: int | None
     reusable_name: str | None
-    """The name of the peer that will get the same address again, as the peer sent it."""
+    """The name of the peer that will get the address again, as it sent it; None: nobody will."""
     name: str | None = None
     """The connection that has it; None: there is none any more, or its line is missing."""
     instance: tuple[int, ...] = ()

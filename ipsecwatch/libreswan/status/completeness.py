@@ -27,7 +27,7 @@ _NEEDS: Final = {
         sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL,
     ),
 }  # fmt: skip
-"""What each answer has in every release."""
+"""The heads that a whole answer to each command has in every release."""
 
 _LAST_COUNTER: Final = (
     "total.ikev2.recv.notifies.status.other=",  # from 3.25 on

@@ -191,9 +191,9 @@ def sift_states(
 ) -> Believed:
     """Return the SAs of a status that are believed.
 
-    Those from the index ``tainted`` on come after a peer's text. If there are more of them than
-    pluto counts, those that the connection list doesn't name are left out. Where it isn't certain
-    which ones are too many, or two have the same serial, the result has a doubt.
+    Those from the index ``tainted`` on come after a peer's text (None: none does). If there are
+    more of them than pluto counts, those that the connection list doesn't name are left out. Where
+    it isn't certain which ones are too many, or two have the same serial, the result has a doubt.
     """
     once = len({s.serial for s in found}) == len(found)
     if once and (tainted is None or _all_up(found, totals) or not _surplus(found, totals)):

@@ -27,11 +27,11 @@ class PartialReport:
     tangled: bool = False
     """The lines of some connection are in several places, or behind the totals."""
     connections: tuple[Connection, ...] = ()
-    """The same in order, after they were checked; empty before."""
+    """Those in ``listed``, in the same order, once they were checked; empty before."""
 
     states: list[SaState] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
-    """The numbers of their lines."""
+    """The numbers of the lines that show these SAs."""
     tainted: int | None = None
     """SAs from this index on come after a user name, which is the peer's text."""
 

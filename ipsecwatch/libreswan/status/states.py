@@ -257,7 +257,7 @@ def remarks(s: SaState) -> dict[str, bool | int | str | None]:
 
     ``last_dpd`` and ``last_live`` are the seconds since the peer's last sign of life, ``dpd_in``
     and ``dpd_out`` the numbers of the last messages, ``busy`` is pluto's word for what the SA waits
-    for. ``import`` says who began the SA (up to 3.25). None: not printed.
+    for. ``import`` says who began the SA (up to 3.25). None: not printed, or no sign of life yet.
     """
     words = [field.strip() for field in s.text.split(";")]
     dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)
