@@ -217,7 +217,7 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
-    """Note that a negotiation is another connection's now, where a line about its SA shows that.
+    """Record that a negotiation is another connection's now, if a line about its SA shows that.
 
     A responder begins with the first connection that fits, and switches to a better one, or to
     another instance of it, as soon as the peer shows who it is.
@@ -272,6 +272,7 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
 def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
     """Return whether the beginning of the current attempt was logged before, by another program.
 
+    It then has the same SA and the same words, and nothing failed or ended in between.
     NetworkManager logs what whack prints, and pluto logs the same.
     """
     if line.said.serial is None:
@@ -322,7 +323,8 @@ def _says_more(said: Said, before: Said) -> bool:
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
     """Record the end of an SA, unless another SA had replaced it before.
 
-    The Child SA may belong to another connection than the one that the line names.
+    The Child SA may belong to another connection than the one that the line names. Lines about a
+    Child SA whose beginning the text doesn't show are left out where others are there.
     """
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
