@@ -390,7 +390,10 @@ def _drop(owner: Story, ended: set[int]) -> None:
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
-    """Return whether the end of an SA is no loss: it has a successor, or no Child SA needs it."""
+    """Return whether the end of an SA is no loss: it has a successor, or is an IKEv1 SA.
+
+    An IKEv1 SA (phase 1) that expires, or ends without a cause, is outlived by its Child SAs.
+    """
     if serial in rekeyed or (
         serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
     ):

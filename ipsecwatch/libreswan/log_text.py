@@ -327,7 +327,7 @@ def _relined(text: str) -> str:
     """Return a text with a line end in front of each beginning of a log line, if it lost them.
 
     What looks like a beginning within a line may be a peer's words. So a text is changed only if it
-    has far more beginnings than lines, and the user has to be told.
+    has at least _FAR_MORE times as many beginnings as lines, and the user has to be told.
     """
     heads = len(_HEAD.findall(text))
     lines = sum(not line.isspace() for line in text.split("\n") if line)

@@ -34,7 +34,7 @@ class Block:
 
     @property
     def key(self) -> str:
-        """The connection's name and instance as printed, without a prefix: unique in an answer."""
+        """``begin`` without a prefix, as ``"rw"[3]:``. It is unique in an answer."""
         return self.begin if self.begin[0] == '"' else self.begin[4:]
 
     @property

@@ -125,7 +125,7 @@ def _closings(block: Block) -> int:
 
 
 def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
-    """Return a text without the lines between these pairs of indices, and what they were."""
+    """Return a text without the lines in ``gaps`` (pairs of indices in it), and what they were."""
     parts: list[str] = []
     numbers: list[int] = []
     strangers: list[tuple[int, str]] = []

@@ -79,7 +79,7 @@ def _counters(
 ) -> Extent:
     """Return whether all, some or none of the Child SAs have counters.
 
-    ``of_states``: how much of the list of SAs there is.
+    A list by ``trafficstatus`` has all. ``of_states``: how much of the list of SAs there is.
     """
     if command == "trafficstatus" and answer.traffic:
         return Extent.WHOLE
