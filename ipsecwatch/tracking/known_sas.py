@@ -143,7 +143,8 @@ class KnownSas:
     def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
         """Return whether the end of an SA is no loss by the log.
 
-        It has a successor, or it is a phase 1 that no Child SA needs any more.
+        It has a successor; or it is a phase 1 that expired or ended without a cause, and its Child
+        SAs outlive it.
         """
         if serial in self._rekeyed:
             return True

@@ -102,7 +102,10 @@ class LossReasons:
         return (Reason.OPERATOR, None) if record.by_hand else None
 
     def was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
-        """Return whether the log shows that the old Child SAs ended before the new ones came."""
+        """Return whether the log shows that the Child SAs had ended before the present ones came.
+
+        Without that, ``observed`` may only show those that a rekey put in their place.
+        """
         return self._log.lost_between(self._held(record), observed.children)
 
     def _held(self, record: TunnelRecord, still: Collection[int] = ()) -> HeldSas:

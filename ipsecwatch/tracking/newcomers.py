@@ -29,7 +29,7 @@ MAX_KEPT: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The replacement of one instance by another one."""
+    """The replacement of one instance by another of its template, for one identity."""
 
     at: float
     """When it was logged or polled, on the wall clock."""

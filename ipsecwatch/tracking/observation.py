@@ -110,7 +110,10 @@ class _Evidence:
         return cls(states, wishes, carrying, idle, instantiated, serials, whole)
 
     def children(self, members: Sequence[Connection]) -> list[int]:
-        """Return the serials of these connections' established Child SAs, without left_over()'s."""
+        """Return the serials of these connections' established Child SAs.
+
+        Those that the connections don't use (left_over()) are left out.
+        """
         return [
             s.serial
             for c in members
@@ -285,7 +288,10 @@ def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _
 
 
 def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
-    """Return a tunnel's state from the states of its children. STUCK is left to the tracker."""
+    """Return a tunnel's state from the states of its children. STUCK is left to the tracker.
+
+    It is UNKNOWN where a child that isn't clear could change it.
+    """
     up = children.count(_Child.UP)
     if up == len(children):
         return TunnelState.UP

@@ -92,7 +92,8 @@ class PlutoRun:
     def loaded_by(self) -> float | None:
         """When this run is expected to have loaded all connections, on the monotonic clock.
 
-        None where it wasn't seen to start.
+        START_GRACE after its start, or after the list last grew, with a limit. None where it wasn't
+        seen to start.
         """
         if self.started is None:
             return None

@@ -425,7 +425,8 @@ class Tracker:
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
         """Return the tunnel with all fields updated except its state and reason.
 
-        Also update the record: its SAs, and when they came.
+        Also update the record: its SAs, behind which log line they came, and that connections which
+        have new SAs are no longer taken down by hand.
         """
         if new := observed.children - record.children:
             record.born = self._attempts.heard
