@@ -62,7 +62,7 @@ class Weight(IntEnum):
     """How much a line explains, compared with others about the same attempt or the same end."""
 
     SILENCE = 0
-    """No answer came. Losses without further explanation have it, too."""
+    """No answer came. Most losses have it, too: they are seldom compared."""
     GUESS = 1
     """pluto's guess, or ours, at what silence means."""
     NETWORK = 2
