@@ -4,8 +4,9 @@
 A finding about an SA or a connection counts until that has gone, however long it takes: pluto may
 wait half a minute for the peer's answer to our Delete. What is logged about an address or a peer
 ends SAs at once. Therefore it doesn't explain the end of SAs that a report still showed SPENT_AFTER
-seconds later. The end of an SA also explains the loss of those that it had replaced since the last
-report. Nothing else that was logged near in time is used. log_evidence.py applies these rules.
+seconds later. The same holds for all findings where no SA was established (HeldSas.at_once). The
+end of an SA also explains the loss of those that it had replaced since the last report. Nothing
+else that was logged near in time is used. log_evidence.py applies these rules.
 """
 
 from __future__ import annotations

@@ -93,8 +93,8 @@ class Incoming:
         """Return whose attempt a failure belongs to.
 
         OURS: we began it, or may have. PEERS: the peer did, and only the authenticated peer or this
-        machine can have caused the line. ANYBODYS: all others, where this machine rejects the
-        peer's authentication, and where the refusal of our attempt may be forged.
+        machine can have caused the line. ANYBODYS: all others; also those where this machine
+        rejects the peer's authentication, or where the refusal of our attempt may be forged.
         """
         if self._is_ours(said, finding):
             return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
