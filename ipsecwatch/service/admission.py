@@ -123,9 +123,10 @@ class Admission:
         self._questions: set[asyncio.Task[None]] = set()
 
     def use(self, *connections: BusConnection) -> None:
-        """Use these connections for lookups and pings from now on: for each, the first alive one.
+        """Use these connections for lookups and pings from now on.
 
-        Pings that are under way are cancelled; lookups aren't.
+        Each lookup and each ping uses the first one that is alive when it begins. Pings that are
+        under way are cancelled; lookups go on, and may ask a newer connection as well.
         """
         self._asking = connections
         for question in self._questions:

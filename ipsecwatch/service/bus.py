@@ -96,7 +96,8 @@ class Bus:
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._spare: BusConnection | None = None
-        """The connection that gets our name next. Nobody sends to it, so the bus is quick there."""
+        """The connection that gets our name next; None: there is none now. Nobody sends to it, so
+        the bus is quick there."""
         self._brokered: bool | None = None
         """Whether the bus is dbus-broker; None: we haven't asked."""
         self._waiting = False
@@ -166,7 +167,7 @@ class Bus:
         await self._use(await connect("system", judge=self._methods.judge))
 
     def _set_callbacks(self, connection: BusConnection) -> None:
-        """Pass calls that come in on a connection, and answers that were sent, to Methods."""
+        """Pass a connection's incoming calls, and the sizes of messages sent on it, to Methods."""
         connection.on_call = self._methods.called
         connection.on_sent = self._methods.sent
 

@@ -112,7 +112,7 @@ class Service:
         self._logs = PlutoLogs(settings, self.hear, self.followups.logged)
         self._log_source = LogSource()
         self._log_state: LogState | None = None
-        """Where pluto's log is read from, as it was last logged."""
+        """Where pluto's log is read from, as our own log last said; None: it hasn't said so yet."""
         self._log_trouble = ""
         self._socket = SocketWatch(Path(settings.control_socket), self.followups.wake)
         self._system = SystemdWatch(settings.unit, self.followups.wake)

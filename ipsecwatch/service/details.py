@@ -41,7 +41,10 @@ class Context:
 
 
 def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Return all details of a tunnel, those of brief_details() included."""
+    """Return all details of a tunnel, those of brief_details() included.
+
+    ``context`` None: nothing is known but the tunnel itself.
+    """
     context = context or Context()
     connections = tunnel.connections
     version = next((c.ike_version for c in connections if c.ike_version), None)
@@ -64,7 +67,10 @@ def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
 
 
 def brief_details(tunnel: Tunnel, context: Context | None = None) -> Entry:
-    """Return only the details that a list of many tunnels shows, which takes less time."""
+    """Return only the details that a list of many tunnels shows, which takes less time.
+
+    ``context`` None: nothing is known but the tunnel itself.
+    """
     context = context or Context()
     ends = _ends(tunnel)
     usernames = (s.sa.username for s in tunnel.states if s.sa)
@@ -168,7 +174,10 @@ def _hosts(client: str | None) -> list[str]:
 
 
 def _sa(state: SaState, since: Since | None) -> Entry:
-    """Return the details of one SA, for the key SAs; ``since``: since when it exists."""
+    """Return the details of one SA, for the key SAs.
+
+    ``since``: since when it exists; None: not known.
+    """
     sa = state.sa
     timers = {clean(e.name): e.seconds for e in state.timers if e.seconds is not None}
     return _known(

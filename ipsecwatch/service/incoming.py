@@ -84,7 +84,7 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Let the oldest connection be read, or pause it.
+        """Resume the reading of the oldest connection, or pause it.
 
         It is read if few messages come in on the present one (``calm``), and after PATIENCE.
         """
@@ -177,7 +177,7 @@ async def _ask(connection: BusConnection) -> None:
 
 
 async def _wait_for_input(connection: BusConnection, within: float | None) -> None:
-    """Wait until MUCH bytes have arrived, at most ``within`` seconds."""
+    """Wait until MUCH more bytes have arrived, at most ``within`` seconds; None: for ever."""
     try:
         async with asyncio.timeout(within):
             await connection.receives(MUCH)

@@ -151,7 +151,7 @@ class Journal:
         )
 
     def pluto_back(self, version: str | None) -> None:
-        """Write that pluto answers again."""
+        """Write that pluto answers again; ``version``: pluto's, None: not known."""
         text = "The IPsec service answers again."
         self._write(PLUTO_BACK, 5, text, PLUTO=PlutoState.RUNNING, VERSION=clean(version or ""))
 
@@ -230,7 +230,7 @@ def _stamp(at: float) -> str:
 
 
 def _kind(t: Transition) -> tuple[str, int]:
-    """Return the MESSAGE_ID and the syslog priority for a transition.
+    """Return the MESSAGE_ID (UP, DOWN, STUCK or OTHER) and the syslog priority for a transition.
 
     One from UP or PARTIAL to STUCK counts as a loss.
     """

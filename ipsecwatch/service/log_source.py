@@ -23,7 +23,7 @@ class LogSource:
         """There were new SAs, but no line about them was read."""
         self._cut_at = float("-inf")
         self._serial: int | None = None
-        """The highest serial of an SA in the last report."""
+        """The highest serial of an SA in the last report; None: there was no report yet."""
         self._heard_then = 0
         """The number of lines at the report before the one with a new SA."""
         self._waits = False

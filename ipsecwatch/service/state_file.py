@@ -137,7 +137,7 @@ class StateFile:
     def touch(self) -> None:
         """Set the file's modification time to now, because its content is still true.
 
-        Do nothing if the last write() failed.
+        Do nothing if the last write() failed, or this service has written nothing yet.
         """
         if self._path is not None and self._holds:
             try:

@@ -79,9 +79,10 @@ class Unread:
         return debt.total < most
 
     def may_refuse(self, uid: int, now: float) -> bool:
-        """Count a refusal, and return whether it may be sent: MAX_REFUSALS may.
+        """Count a refusal. Return whether it may be sent: the first MAX_REFUSALS may.
 
-        After one that may not, the user is silent() for SILENT seconds.
+        They are counted since the user last showed that it reads. After one that may not be sent,
+        the user is silent() for SILENT seconds.
         """
         debt = self._debts.setdefault(uid, _Debt(now))
         debt.refusals += 1

@@ -52,7 +52,7 @@ class Worker:
         self._unheard: list[LogLine] = []
 
     def hear(self, line: LogLine) -> None:
-        """Pass a line of the log to the tracker, or keep it until a running call of that ends."""
+        """Pass a line of the log to the tracker; if a call of that is running, after its end."""
         if self._turn.locked():
             self._unheard.append(line)
         else:
