@@ -22,7 +22,7 @@ TURN_BYTES: Final = 256 << 10
 TURN_READS: Final = 256
 """Reads in one turn of the loop, at most: from 5.4 each line is a packet."""
 ENDLESS: Final = 4
-"""An answer is given up as endless after this many times the bytes that are kept of it."""
+"""An answer is given up as endless after this many times the bytes that may be kept of it."""
 
 
 class BoundedReader:
@@ -48,9 +48,9 @@ class BoundedReader:
         self.size = 0
         """Bytes read, kept or not."""
         self.first: float | None = None
-        """When the first byte came, on the loop's clock."""
+        """When the first byte came, on the loop's clock; None: none has come."""
         self.error: OSError | None = None
-        """The error that ended the reading, if one did."""
+        """The error that ended the reading; None: none did."""
         self.endless = False
         """The reading was given up after ``most`` bytes."""
         self.on_end: Callable[[], None] | None = None
@@ -72,7 +72,7 @@ class BoundedReader:
         return "".join(self._parts)
 
     async def wait(self, deadline: float) -> bool:
-        """Wait for the end until ``deadline`` on the loop's clock. Return whether it came."""
+        """Wait for the end, at most until ``deadline`` (loop's clock). Return whether it came."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._end.wait()
@@ -86,7 +86,7 @@ class BoundedReader:
         self._parts.clear()
 
     def close(self) -> None:
-        """Stop reading. Can be called twice."""
+        """Stop reading, and call ``on_end``; do nothing if the reading has ended."""
         if not self.ended:
             self._finish()
 

@@ -28,7 +28,7 @@ class Followups:
         self._insists = False
 
     def wake(self) -> None:
-        """Call ``look`` now and after each of PAUSES: kernel or systemd reported a change."""
+        """Call ``look`` now and after each of PAUSES: a waker other than the log saw a change."""
         self._insists = True
         self.logged()
 
@@ -51,7 +51,8 @@ class Followups:
     def set_alarm(self, due: float | None) -> None:
         """Call ``look`` at ``due`` on the loop's clock, instead of at the time that was set before.
 
-        None: cancel that call. Regular polls alone would notice the change up to a second late.
+        None: cancel that call. A ``due`` that has passed does the same. Regular polls alone would
+        notice the change up to a second late.
         """
         if self._alarm is not None:
             self._alarm.cancel()

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUDGET: Final = 49.0
-"""After an answer pluto isn't asked for this many times what it cost: our share is 2 %."""
+"""After an answer, pluto isn't asked for this many times the seconds that the answer cost it: our
+share of its time is 2 %."""
 MAX_PEACE: Final = 300.0
 """Seconds of that pause at most: a state that is older than five minutes is of little use."""
 MAX_BACKOFF: Final = 60.0
@@ -39,7 +40,7 @@ SAMPLES: Final = 5
 MOMENT: Final = 0.001
 """Seconds below which a delay counts as none: clock readings subtract no more exactly."""
 GRACE: Final = 10.0
-"""Seconds by which the loop may be late before it counts as stuck."""
+"""Seconds by which Poller.run() may be late before it counts as stuck."""
 
 _ILL: Final = (Trouble.UNREACHABLE, Trouble.CUT, Trouble.TOO_LONG)
 
@@ -55,7 +56,8 @@ class Situation:
     trouble: Trouble | None = None
     """Why the last question got no answer; None: it got one."""
     failures: int = 0
-    """The number of polls in a row without a proper answer (UNREACHABLE, CUT, TOO_LONG)."""
+    """The number of polls in a row without a proper answer (UNREACHABLE, CUT, TOO_LONG); 0 if the
+    last one got an answer, or had another trouble."""
     cost: float = 0.0
     """The time that pluto spent on the last poll."""
     since_begin: float = 0.0
@@ -69,7 +71,11 @@ class Situation:
 
 
 def next_delay(s: Situation) -> float:
-    """Return how many seconds to wait before the next question; 0: ask now."""
+    """Return how many seconds to wait before the next question; 0: ask now.
+
+    It comes when the next regular poll is due, or earlier after a waker, but never before the pause
+    that the budget demands has ended.
+    """
     tick = min(s.interval, s.fast_interval) if s.soon else s.interval
     peace = min(BUDGET * s.cost, MAX_PEACE) - s.since_end
     if s.failures:
@@ -127,9 +133,10 @@ class PollerEndedError(Exception):
 class Poller:
     """Asks pluto again and again, one question at a time, until it is cancelled.
 
-    ``ask`` asks once, within ``timeout`` seconds. ``on_poll`` is called with the outcome and its
-    time (wall clock, monotonic), and returns whether the next poll comes after ``fast_interval``.
-    The next question waits until it returns; an exception of it ends run().
+    ``ask`` asks once, within ``timeout`` seconds. ``on_poll`` is called with the outcome and the
+    time at which that came (wall clock, monotonic). It returns whether the next poll comes after
+    ``fast_interval``, else after ``interval``. The next question waits until it returns; an
+    exception of it ends run().
     """
 
     def __init__(
@@ -161,12 +168,13 @@ class Poller:
         self._moves_by: float | None = None
         self._over = False
         self.polls = 0
-        """The number of polls so far."""
+        """The number of polls since the start, with or without an answer."""
 
     def wake(self) -> None:
         """Start the next poll as soon as the limits allow.
 
-        Another one follows a poll that is under way: pluto may have answered that already.
+        If a poll is under way, that isn't enough, and another one follows: pluto may have made its
+        answer already.
         """
         self._woken = True
         self._signal.set()
@@ -238,7 +246,7 @@ class Poller:
     async def _question(self) -> Answer | AskError:
         """Ask pluto, and a second time if it breaks off its answer. Return the last outcome.
 
-        Record the outcome, and what all cost pluto.
+        Record the outcome, and the seconds that both questions cost pluto.
         """
         outcome = await self._attempt()
         self._cost = self._cost_of(outcome)

@@ -26,7 +26,7 @@ REST: Final = 600.0
 """Seconds for which no cheap question is asked then."""
 
 LONGEST: Final = 60.0
-"""Seconds after which the whole status is asked for even if no SA has changed."""
+"""Seconds after a whole status in which it is asked for again even if no SA has changed."""
 
 Moves = frozenset[tuple[int, str, str, int | None, bool]]
 """The SAs of a report without their timers and counters, which change all the time."""
@@ -38,7 +38,10 @@ def moves(report: Report) -> Moves:
 
 
 class Probe:
-    """Chooses each question: a cheap one where the status costs too much for each ``interval``."""
+    """Chooses and asks each question: the whole status, or the list of SAs.
+
+    It is the list where the budget doesn't allow the whole status in each ``interval``.
+    """
 
     def __init__(self, pluto_client: PlutoClient, interval: float) -> None:
         self._pluto_client = pluto_client
@@ -74,7 +77,7 @@ class Probe:
         """Record an answer. Return False if it makes a poll of the whole status necessary.
 
         That is a list of SAs that differs from the last report, or is incomplete. The next ask()
-        then asks for the whole status.
+        then asks for the whole status. ``now`` is monotonic.
         """
         if answer.command is Command.STATUS:
             self._cost = answer.took - answer.waited
@@ -92,7 +95,11 @@ class Probe:
         return False
 
     def _cheap_will_do(self, now: float) -> bool:
-        """Return whether the cheap question is enough, and can be asked."""
+        """Return whether the list of SAs is enough, and can be asked for, at ``now`` (monotonic).
+
+        The last status has to be complete, too costly for each ``interval``, and less than LONGEST
+        seconds old; and there is no REST after lists that were useless.
+        """
         return (
             BUDGET * self._cost > self.interval
             and self._moves is not None

@@ -47,7 +47,7 @@ LATE: Final = 600.0
 QUEUE: Final = 0.1
 """Seconds between two tries for a place in pluto's queue."""
 WHACK_REST: Final = 600.0
-"""Seconds before whack is tried again where it failed as the socket did."""
+"""Seconds for which whack isn't asked in place of the socket after both have failed."""
 
 _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
@@ -100,9 +100,11 @@ class Answer:
     """Of these, the seconds before the first byte: pluto was busy with something else."""
     via: Via
     pid: int | None = None
-    """pluto's process id, if the kernel reported it (only over the socket)."""
+    """pluto's process id; None: the answer came through whack, or the kernel doesn't show it to
+    us."""
     exit: int | None = None
-    """whack's. Up to 3.23 it isn't 0 after good answers either."""
+    """whack's exit code; None: the answer came over the socket. Up to 3.23 whack exits with other
+    codes than 0 even after good answers."""
     stderr: str = ""
 
 
@@ -125,7 +127,7 @@ class AskError(Exception):
         self.partial = partial
         """The part of the answer that was received."""
         self.busy = busy
-        """Seconds that pluto spent on it, as far as is known."""
+        """Seconds that pluto spent on the answer, as far as is known."""
         self.via = via
 
     def hint_for(self, unit: str) -> str:
@@ -169,7 +171,11 @@ class _Asked:
 
 
 class PlutoClient:
-    """Asks one pluto. ``timeout``: seconds for a whole question; ``max_answer``: bytes kept."""
+    """Asks one pluto, over its control socket, or through whack where that socket can't be used.
+
+    ``whack``: its path; "": it is looked for in the usual places. ``timeout``: seconds for a
+    question with its answer. ``max_answer``: bytes; a longer answer is an error.
+    """
 
     def __init__(
         self,
@@ -189,7 +195,7 @@ class PlutoClient:
         self._versions = Versions()
         self._whack_rests_until = float("-inf")
         self.on_recovered: Callable[[], None] | None = None
-        """Called when the answer to a question that timed out has ended: ask() works again."""
+        """Called when the answer to a question that timed out has ended: ask() asks pluto again."""
 
     @classmethod
     def of(cls, settings: Settings) -> PlutoClient:
@@ -206,7 +212,8 @@ class PlutoClient:
 
         Callers wait for each other here, so that pluto has one question of ours at a time. Commands
         other than STATUS need the running pluto's ``version``: a whack of another version can make
-        pluto shut down, since pluto reads its message by a different layout.
+        pluto shut down, since pluto reads its message by a different layout. None: not known, so
+        that only STATUS can be asked.
         """
         async with self._turn:
             self._refuse_while_late()
@@ -317,7 +324,11 @@ class PlutoClient:
         return _Asked(sock, reader, pid, asyncio.get_running_loop().time())
 
     def _explain(self, e: OSError) -> AskError:
-        """Return the AskError for an error of connect() or send()."""
+        """Return the AskError for an error of connect() or send().
+
+        STOPPED where nobody listens, CUT where pluto hung up, else UNREACHABLE. It is a
+        _NoSocketError where whack may still reach pluto.
+        """
         if e.errno == errno.ENOENT:
             text = f"pluto is not running: there is no {self._path}"
             return _NoSocketError(Trouble.STOPPED, text, _START)
@@ -395,14 +406,17 @@ class PlutoClient:
             raise e from None
 
     def _whacks(self) -> list[str]:
-        """Return the paths of whacks that can be asked for the status."""
+        """Return the paths of the whacks that can be asked for the status; empty: there is none."""
         # A whack that the settings don't name may be too old for --ctlsocket.
         if not self._whack and self._path != CONTROL_SOCKET:
             return []
         return whack.find(self._whack)
 
     async def _whack_of(self, version: str | None, deadline: float) -> str:
-        """Return the path of a whack of the running pluto's version. Raise AskError if none is."""
+        """Return the path of a whack of the running pluto's ``version`` that reaches its socket.
+
+        Raise AskError if none is installed, or the version isn't known (None).
+        """
         tools = {path: await self._versions.of(path, deadline) for path in whack.find(self._whack)}
         for path, tool in tools.items():
             if tool is not None and tool == version and whack.reaches(tool, self._path):

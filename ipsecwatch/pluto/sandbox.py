@@ -16,7 +16,8 @@ second is below /run/systemd, and in a container below /run/host."""
 def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
     """Return the folder of a path that systemd hides from this process; None: it hides none.
 
-    A folder that is made visible again (BindPaths=) is a mount of its own, and isn't hidden.
+    None as well where that can't be found out. A folder that is made visible again (BindPaths=) is
+    a mount of its own, and isn't hidden.
     """
     try:
         table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
@@ -32,6 +33,9 @@ def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
 
 
 def _mount(line: str) -> tuple[str, str]:
-    """Return the mount point of a line of mountinfo, and the folder that is mounted there."""
+    """Return the mount point of a line of mountinfo, and the path in its file system behind it.
+
+    Both are "" for a line with too few fields.
+    """
     fields = line.split(" ")
     return (fields[4], fields[3]) if len(fields) > 4 else ("", "")

@@ -24,7 +24,10 @@ _FOLDERS: Final = tuple(
 
 
 def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
-    """Return the unit's name if it can be started here; "" where there is none, or it is masked."""
+    """Return the unit's name if it can be started here, by its own file or its template's.
+
+    "" where there is no such file, or it is masked, or systemd isn't the init.
+    """
     if not booted.is_dir():
         return ""
     template = _template(name)

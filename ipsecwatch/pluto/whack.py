@@ -51,7 +51,7 @@ class Run:
     waited: float
     """Of these, the seconds before the first byte."""
     overflowed: bool = False
-    """It wrote more than was to be kept."""
+    """It wrote more to its standard output than was to be kept."""
 
 
 def find(configured: str = "") -> list[str]:
@@ -70,7 +70,10 @@ def command(path: str, question: str, control_socket: str) -> list[str]:
 
 
 def reaches(version: str, control_socket: str) -> bool:
-    """Return whether a whack of a version can ask the pluto at a control socket."""
+    """Return whether a whack of a version can ask the pluto at a control socket.
+
+    Each can at the usual one; at another one all from 3.25 on, and those of an unknown version.
+    """
     number = re.match(r"v?(\d+)\.(\d+)", version, re.ASCII)
     old = number is not None and (int(number[1]), int(number[2])) < _TAKES_A_SOCKET
     return control_socket == CONTROL_SOCKET or not old
@@ -81,7 +84,8 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
 
     It and its children are killed at ``deadline`` (loop's clock), or if this call is cancelled.
 
-    The first ``keep`` bytes of its output are kept; after ENDLESS times as many it is killed.
+    The first ``keep`` bytes of its standard output are kept; after ENDLESS times as many it is
+    killed.
     Raise OSError where it can't be started.
     """
     loop = asyncio.get_running_loop()

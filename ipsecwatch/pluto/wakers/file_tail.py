@@ -60,7 +60,7 @@ class FileTail:
         return f"/proc/self/fd/{self._fd}"
 
     def read(self) -> tuple[list[bytes], bool]:
-        """Read up to CHUNK bytes. Return their lines, and whether there may be more.
+        """Read up to CHUNK bytes. Return the lines that end in them, and whether there may be more.
 
         If the file was truncated, read from its beginning again. Raise OSError.
         """

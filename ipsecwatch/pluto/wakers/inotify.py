@@ -52,7 +52,10 @@ class Inotify:
         self._libc.inotify_rm_watch(self.fd, number)
 
     def events(self) -> Iterator[tuple[int, int, str]]:
-        """Yield the events so far: the watch's number, flags, and the name in the folder."""
+        """Yield the waiting events: the watch's number, flags, and the name in a watched folder.
+
+        The name is "" if the event is about the watched file or folder itself.
+        """
         try:
             data = os.read(self.fd, 65536)
         except BlockingIOError:
@@ -142,7 +145,8 @@ class SocketWatch(Waker):
     def _matters(self, number: int, name: str) -> bool:
         """Return whether an event is about the next path element towards the socket.
 
-        If so, watch the directories that are there now.
+        ``number`` is the watch of a directory, ``name`` what was created, moved or deleted there.
+        If so, watch the directories towards the socket that exist now.
         """
         directory = self._watches.get(number)
         if directory is None or self._path.relative_to(directory).parts[0] != name:

@@ -65,6 +65,7 @@ class PlutoLog(LogWaker):
     ) -> None:
         """Prepare to read the journal; open() begins.
 
+        ``path``: the folder of the journal's files; None: this machine's system journal.
         ``match``: NAME=value of the fields that mark pluto's entries, used instead of its unit.
         config.py checks that they can be trusted in entries that root has sent.
         """
@@ -84,7 +85,7 @@ class PlutoLog(LogWaker):
 
     @property
     def reads(self) -> bool:
-        """Whether the journal can be read."""
+        """Whether a reader of the journal is open."""
         return self._reader is not None
 
     def open(self, since: float | None = None) -> bool:
@@ -120,9 +121,10 @@ class PlutoLog(LogWaker):
         self._drop_reader()
 
     def _opened(self, since: float | None) -> JournalReader:
-        """Return a new reader of the entries that may be pluto's, registered with the event loop.
+        """Return a reader of the entries, from ``since`` on, that may be pluto's; None: new ones.
 
-        They are selected only roughly: _line() checks each. Raises whatever the reader raises.
+        The event loop calls _ready() for it. The entries are selected only roughly: _line() checks
+        each. Raises whatever the reader raises.
         """
         reader = binding().reader(self._path)
         try:
@@ -175,7 +177,7 @@ class PlutoLog(LogWaker):
             self._reopen_later()
 
     def _ready(self) -> None:
-        """Read for one turn if the journal has changed, unless reading has to rest."""
+        """Read for one turn if the journal has changed, unless reading has to rest (PEACE)."""
         if self._process() and time.monotonic() >= self._rest_until:
             self._again()
 

@@ -69,8 +69,8 @@ class LogFile(LogWaker):
     def follow(self, path: Path | None, *, reopen: bool = False) -> None:
         """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
 
-        If the path is the same as before, the file is opened only if it isn't open yet, or all is
-        set up again if ``reopen``.
+        If the path is the same as before, a file that is open stays open, and one that isn't is
+        tried again. But all is set up again if ``reopen``, or if inotify couldn't be used before.
         """
         if path == self._path and not reopen and (path is None or self._inotify is not None):
             if path is not None and not self._tails:
@@ -182,7 +182,10 @@ class LogFile(LogWaker):
         return False
 
     def _pass_on_raw(self, raw: bytes) -> None:
-        """Pass on a line with the time of its stamp, or the present time where it has none."""
+        """Pass on a line with the time of its stamp, or the present time where it has none.
+
+        Empty lines, and those for developers, are skipped.
+        """
         stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw
         if not text or text.startswith(DEBUGGING):

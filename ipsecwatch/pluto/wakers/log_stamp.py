@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 QUARTER: Final = 900.0
-"""Seconds."""
+"""Seconds of a quarter of an hour."""
 MAX_AGE: Final = 60.0
 """Seconds that a line may be old when it is read; if it seems older, its stamp isn't believed."""
 

@@ -50,7 +50,7 @@ class LogWaker(Waker):
         """There was such a line since the last call of ``wake``."""
         self._last = 0.0
         self.count = 0
-        """Lines passed to ``hear`` so far. 0: pluto may log elsewhere."""
+        """Lines passed to ``hear`` since the start. 0: pluto may log elsewhere."""
 
     @property
     def last(self) -> float | None:

@@ -41,7 +41,7 @@ class PlutoLogs:
 
     @property
     def count(self) -> int:
-        """The number of lines read so far."""
+        """The number of lines read since the start; one that is in both logs counts twice."""
         return self.journal.count + self.file.count
 
     def open_file(self) -> None:
@@ -62,9 +62,10 @@ class PlutoLogs:
         await self.file.catch_up(since)
 
     def answered(self, answer: Answer) -> set[int]:
-        """Record which pluto has answered: only its lines in the journal are believed.
+        """Record which pluto has answered: only its lines in the journal are believed from now on.
 
-        Return the process ids that it may log with; empty: they aren't known.
+        Return the process ids that it may log with; empty: they aren't known. That is so for every
+        answer through whack; one to another command than STATUS changes nothing.
         """
         pids: set[int] = set()
         if answer.via is Via.SOCKET:
@@ -105,6 +106,9 @@ class PlutoLogs:
         return self._hear_once(line, from_file=True)
 
     def _hear_once(self, line: LogLine, *, from_file: bool) -> bool:
-        """Pass on a line, unless it came from the other log already. Return as ``hear`` does."""
+        """Pass on a line, unless it came from the other log already.
+
+        Return whether pluto should be polled because of it.
+        """
         echo = self._two_logs.is_echo(line, from_file=from_file)
         return not echo and self._hear(line, from_file=from_file)

@@ -36,8 +36,8 @@ _RETRY: Final = (1.0, 5.0, 30.0)
 class SystemdWatch(Waker):
     """Follows pluto's unit and the machine's sleep on a bus connection of its own.
 
-    ``inactive``: whether the unit is inactive, as systemd reported last; None: not known, or there
-    is no such unit.
+    ``inactive``: whether the unit is inactive or failed, as systemd reported last; None: not known,
+    or there is no such unit.
     """
 
     def __init__(self, unit: str, wake: Callable[[], None]) -> None:

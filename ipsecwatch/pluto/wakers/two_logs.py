@@ -23,7 +23,11 @@ class TwoLogs:
         self._journal: deque[LogLine] = deque(maxlen=MAX_KEPT)
 
     def is_echo(self, line: LogLine, *, from_file: bool) -> bool:
-        """Return whether the same line came from the other log already. If not, remember it."""
+        """Return whether the same line came from the other log already. If not, remember it.
+
+        It is the same if the text is, and the times differ by at most APART seconds. Each line of
+        the other log counts for one line only.
+        """
         own, other = self._file, self._journal
         if not from_file:
             own, other = other, own
