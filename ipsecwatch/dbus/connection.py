@@ -78,8 +78,8 @@ async def connect(
 
     Raise UnreachableError, after ``within`` seconds at most.
 
-    ``judge`` decides by its header what is passed on of each incoming message. Without one, bodies
-    of more than MAX_MESSAGE bytes are removed.
+    ``judge`` decides by its header what is passed on of each incoming message. None: bodies of more
+    than MAX_MESSAGE bytes are removed.
     """
     where = f"the {kind} bus"
     try:
@@ -120,7 +120,8 @@ class BusConnection:
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self.on_sent: Callable[[str, int], None] | None = None
-        """Called with each message to one receiver: the receiver's name, and its bytes."""
+        """Called after each message to one receiver: with the receiver's name, and the bytes.
+        Signals to all subscribers aren't counted."""
         self._bus = bus
         self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
@@ -131,7 +132,7 @@ class BusConnection:
         self._socket: ThrottledSocket = writer.sock
         self._queue = SendQueue(self._socket)
         self.received = 0
-        """The number of bytes received so far, from the bus and all senders."""
+        """The number of bytes received on this connection, from the bus and all senders."""
         self._enough = 0
         self._came_in = asyncio.Event()
         self._socket.received = self._note_received
@@ -184,7 +185,10 @@ class BusConnection:
             self._came_in.set()
 
     async def receives(self, size: int) -> None:
-        """Wait until ``size`` more bytes have been received. Raise LostError."""
+        """Wait until ``size`` more bytes have been received, for one caller at a time.
+
+        Raise LostError.
+        """
         self._enough = self.received + size
         self._came_in.clear()
         await self._came_in.wait()
@@ -201,7 +205,10 @@ class BusConnection:
             self._reading.resume()
 
     async def flush(self, within: float) -> None:
-        """Wait until the kernel has accepted all that we sent, for ``within`` seconds at most."""
+        """Wait until the kernel has accepted all that was sent before; at most ``within`` seconds.
+
+        That doesn't show that the bus has read it.
+        """
         if self._last is not None:
             await asyncio.wait([self._last], timeout=within)
 
@@ -236,11 +243,12 @@ class BusConnection:
         starts: bool = False,
         interactive: bool = False,
     ) -> Reply:
-        """Call a method and return its reply. ``arrived`` gets it before a later message is read.
+        """Call a method and return its reply.
 
+        ``arrived`` is called with the reply before a later message is read, unless it is an error.
         ``starts``: the bus may start the service for it. ``interactive``: the service may let a
-        person be asked for a password. Raise ErrorReplyError, NoReplyError after ``within``
-        seconds, or LostError.
+        person be asked for a password. Raise ErrorReplyError, NoReplyError after ``within`` seconds
+        (None: never), or LostError.
         """
         if not self.alive:
             raise LostError(self._why)
@@ -285,7 +293,7 @@ class BusConnection:
         signature: str,
         body: list[Any],
     ) -> None:
-        """Call a method, without a reply. The bus starts no service for it."""
+        """Call a method and ask for no reply. The bus starts no service for it."""
         self._send(
             Message(
                 destination=destination,
@@ -301,7 +309,10 @@ class BusConnection:
     def signal(
         self, path: str, interface: str, member: str, signature: str, body: list[Any] | bytes
     ) -> None:
-        """Send a signal to all subscribers. Do nothing if the connection is lost."""
+        """Send a signal to all subscribers. Do nothing if the connection is lost.
+
+        ``body``: the values, or the marshalled body. Raise TooLargeError.
+        """
         if isinstance(body, list):
             self._send(Message.new_signal(path, interface, member, signature, body))
         else:
@@ -311,7 +322,10 @@ class BusConnection:
             self._send(MarshalledMessage(SIGNAL, fields, body))
 
     def reply(self, call: Call, signature: str, body: list[Any] | bytes) -> None:
-        """Send the reply to a call, unless the caller wants none. Raise TooLargeError."""
+        """Send the reply to a call, unless the caller wants none. Raise TooLargeError.
+
+        ``body``: the values, or the marshalled body.
+        """
         if not call.wants_reply:
             return
         if isinstance(body, bytes):

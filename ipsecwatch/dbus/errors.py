@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class BusError(Exception):
-    """Communication over a bus failed. One line; ``hint`` says what to do, or is ""."""
+    """Communication over a bus failed. The text is one line; ``hint`` says what to do, or is ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -79,7 +79,7 @@ class Frames:
         """The part of a header that has come in so far."""
         self._passing = self._skipping = 0
         self._known: dict[bytes, Header] = {}
-        """By a header's bytes without its serial."""
+        """The parsed headers, by their bytes without the serial."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the part of the next bytes of the stream, cut anywhere, that is passed on."""

@@ -50,7 +50,8 @@ def interfaces() -> dict[str, Interface]:
 def emits(prop: introspection.Property) -> str:
     """Return how a property's changes are signalled, as its EmitsChangedSignal annotation says.
 
-    ``true`` (by PropertiesChanged), ``const`` (it never changes) or ``false``.
+    ``true`` (by PropertiesChanged, also without the annotation), ``const`` (it never changes) or
+    ``false``.
     """
     return prop.annotations.get(_EMITS, "true")
 

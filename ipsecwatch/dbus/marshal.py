@@ -76,7 +76,7 @@ def header_fields(**fields: str | int) -> bytes:
 
 
 signal_fields: Final = lru_cache(maxsize=64)(header_fields)
-"""The same for signals, cached: many signals have the same fields."""
+"""header_fields() for signals, cached: many signals have the same fields."""
 
 
 def _padded(piece: bytes, to: int) -> bytes:

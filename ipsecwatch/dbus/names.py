@@ -19,7 +19,7 @@ NAME: Final = "org.ipsecwatch1"
 ROOT: Final = "/org/ipsecwatch1"
 STANDARD_ERROR: Final = "org.freedesktop.DBus.Error."
 OUR_ERROR: Final = "org.ipsecwatch1.Error."
-"""What names of errors begin with."""
+"""What the names of the service's own errors begin with."""
 
 MANAGER: Final = "org.ipsecwatch1.Manager"
 TUNNEL: Final = "org.ipsecwatch1.Tunnel"
@@ -45,7 +45,10 @@ _PRIMARY_OWNER: Final = 1
 
 
 def is_instance(name: str) -> bool:
-    """Return whether a name is valid for an instance of the service (``ipsecwatch@NAME``)."""
+    """Return whether a name is valid for an instance of the service (``ipsecwatch@NAME``).
+
+    It has to be one element of a bus name, not too long with NAME before it, and not ``Agent``.
+    """
     fits = len(NAME) + 1 + len(name) <= _MAX_NAME
     return fits and name != _TAKEN and _ELEMENT.fullmatch(name) is not None
 
@@ -96,7 +99,10 @@ def machine_id() -> str:
 
 
 async def request_name(connection: BusConnection, name: str) -> bool:
-    """Request a name from the bus. Return False if another connection owns it. Raise BusError."""
+    """Request a name from the bus. Return whether the bus has given it to this connection.
+
+    It doesn't if another connection owns the name. Raise BusError.
+    """
     reply = await connection.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
     return reply.body == [_PRIMARY_OWNER]
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 MAX_BACKLOG: Final = 32 << 20
-"""Bytes that may wait for the bus to read them; enough for 10,000 tunnels that go down at once."""
+"""Bytes that may wait until the kernel accepts them; enough for 10,000 tunnels that go down at
+once."""
 ROOM: Final = 1 << 20
 """Bytes of backlog below which there is room for an answer of any size."""
 MAX_MESSAGE: Final = 16 << 20
@@ -21,7 +22,7 @@ MAX_MESSAGE: Final = 16 << 20
 
 
 class QueueFullError(Exception):
-    """The bus doesn't read what we send. The text continues a sentence that begins with the bus."""
+    """The bus doesn't read what we send. The text is what follows "the bus" in a sentence."""
 
 
 class SendQueue(deque[Any]):
@@ -43,7 +44,7 @@ class SendQueue(deque[Any]):
         all, and when the bus had last read anything."""
 
     def append(self, item: Any) -> None:  # noqa: ANN401
-        """Add a message. Raise TooLargeError, or QueueFullError past MAX_BACKLOG bytes."""
+        """Add a message. Raise TooLargeError, or QueueFullError if more than MAX_BACKLOG waits."""
         size = len(item[0])
         if size > MAX_MESSAGE:
             raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")

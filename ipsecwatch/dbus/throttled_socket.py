@@ -31,7 +31,7 @@ class ThrottledSocket(socket.socket):
     written: Callable[[int], None] = staticmethod(lambda _: None)
     """Called with the number of bytes that were sent."""
     received: Callable[[int], None] = staticmethod(lambda _: None)
-    """Called with the number of bytes that were received."""
+    """Called with the number of bytes that were received, before any were filtered out."""
     judge: Callable[[Header], Handling] | None = None
     """Decides by its header what is passed on of each incoming message; None: all of each."""
     _portion = 0

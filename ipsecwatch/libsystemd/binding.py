@@ -55,7 +55,7 @@ def _with_ctypes() -> Binding:
 
 
 def notify(message: str) -> None:
-    """Send systemd the service's state; do nothing if it wasn't started by systemd.
+    """Send systemd a message about the service's state; do nothing if systemd didn't start it.
 
     Raise OSError or NoLibraryError if that fails.
     """

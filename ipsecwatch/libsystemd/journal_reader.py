@@ -31,7 +31,10 @@ class JournalReader(Protocol):
         """Read what has changed in the journal's files. Return whether anything has."""
 
     def add_match(self, **fields: str) -> None:
-        """Select only entries that have these fields. Values of the same name are alternatives."""
+        """Select only entries that have all these fields.
+
+        Of the values given for one name, by several calls, an entry has to have one.
+        """
 
     def add_disjunction(self) -> None:
         """Select also entries that fit the matches added after this call (logical or)."""
@@ -52,13 +55,13 @@ class JournalReader(Protocol):
         """Move to the previous entry. Return False if there is none."""
 
     def field(self, name: str) -> bytes:
-        """Return a field of the entry. Raise KeyError where it has none."""
+        """Return a field's value in the current entry. Raise KeyError if it has no such field."""
 
     def realtime(self) -> int:
-        """Return when the entry was logged, in microseconds since the epoch."""
+        """Return when journald received the current entry, in microseconds since the epoch."""
 
     def monotonic(self) -> tuple[int, str]:
         """Return the entry's time on the monotonic clock, in microseconds, and the boot's id.
 
-        The id is written as in the field _BOOT_ID.
+        The id is written as in the field _BOOT_ID: 32 hexadecimal digits.
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME: Final = "libsystemd.so.0"
-"""As the loader knows it."""
+"""The library's file, as the dynamic loader knows it."""
 
 _FUNCTIONS: Final = {
     "sd_journal_open": (POINTER(c_void_p), c_int),
@@ -63,7 +63,7 @@ def library() -> ctypes.CDLL:
 
 
 class Reader:
-    """A JournalReader. An entry's message takes it 3.4 µs, where systemd-python takes 1.8."""
+    """A JournalReader. To read an entry's message takes 3.4 µs; with systemd-python, 1.8 µs."""
 
     def __init__(self, path: Path | None) -> None:
         self._lib: Final = library()
@@ -91,7 +91,7 @@ class Reader:
         return _check(self._lib.sd_journal_process(self._journal)) != _NOP
 
     def add_match(self, **fields: str) -> None:
-        """Select only entries that have these fields. Values of the same name are alternatives."""
+        """Select only entries that have all these fields; of several values of a name, one."""
         for name, value in fields.items():
             match = f"{name}={value}".encode()
             _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))
@@ -121,7 +121,7 @@ class Reader:
         return _check(self._lib.sd_journal_previous(self._journal)) > 0
 
     def field(self, name: str) -> bytes:
-        """Return a field of the entry. Raise KeyError where it has none."""
+        """Return a field's value in the current entry. Raise KeyError if it has no such field."""
         key = name.encode()
         found = self._lib.sd_journal_get_data(self._journal, key, *self._found)
         if found == -errno.ENOENT:
@@ -131,7 +131,7 @@ class Reader:
         return ctypes.string_at(self._data, self._size.value)[len(key) + 1 :]
 
     def realtime(self) -> int:
-        """Return when the entry was logged, in microseconds since the epoch."""
+        """Return when journald received the current entry, in microseconds since the epoch."""
         _check(self._lib.sd_journal_get_realtime_usec(self._journal, byref(self._at)))
         return self._at.value
 
@@ -144,7 +144,7 @@ class Reader:
 
 
 def notify(message: str) -> None:
-    """Send systemd the service's state. Raise OSError."""
+    """Send systemd a message about the service's state (sd_notify(3)). Raise OSError."""
     _check(library().sd_notify(0, message.encode()))
 
 
