@@ -74,7 +74,11 @@ class BootClock:
 
 
 def _correct(pieces: list[Piece], wakes: tuple[float, ...]) -> None:
-    """Replace the offsets of pieces in which the wall clock was wrong by that of the next piece."""
+    """Replace the offset of each piece in which the wall clock was wrong by that of the next one.
+
+    It was wrong if it was set back after the piece, or forward in the first EARLY seconds of the
+    boot, but not by a sleep from which the machine woke up then (``wakes``).
+    """
     for n in range(len(pieces) - 2, -1, -1):
         this, following = pieces[n], pieces[n + 1]
         slept = any(abs(at - following.mono) < 1 for at in wakes)

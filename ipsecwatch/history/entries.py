@@ -75,9 +75,10 @@ class Entry:
     old: TunnelState = TunnelState.UNKNOWN
     reason: Reason = Reason.NONE
     serial: int | None = None
-    """TRANSITION: its number within the run."""
+    """TRANSITION: its number within the run; None: it has none, as entries of other kinds."""
     listed: str = ""
-    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": the service didn't write it yet."""
+    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": the entry doesn't say it, as those of
+    first looks and of early releases."""
     peer: str = ""
     user: str = ""
     """The user of a template's instance."""
@@ -117,9 +118,10 @@ _REASONS: Final = {r.value: r for r in Reason}
 
 
 def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
-    """Return one of the service's entries; None if it is none, or has a state unknown to us.
+    """Return one of the service's entries; None if it is none, or can't be understood.
 
-    A reason that this release doesn't know becomes OTHER.
+    It can't if it is about a tunnel, but doesn't name that, or has a state that this release
+    doesn't know. A reason that this release doesn't know becomes OTHER.
     """
     get = fields.get
     run = get("IPSECWATCH_RUN_ID", "")
@@ -146,7 +148,7 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
 
 
 def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
-    """Return the sentence and advice of an entry, or today's for the reason where it has none."""
+    """Return the sentence and advice of an entry; where it has none, what we write today for it."""
     usual = REASON_TEXTS[reason]
     if sentence in ("", usual.sentence) and advice in ("", usual.advice):
         return usual
@@ -205,7 +207,10 @@ SYSTEM_FIELDS: Final = ("MESSAGE_ID", "UNIT", "UNIT_RESULT")
 
 
 def system_entry_of(stamp: Stamp, fields: Mapping[str, str]) -> SystemEntry | None:
-    """Return an entry of systemd; None if it shows nothing about the service or sleep."""
+    """Return an entry of systemd; None if its message isn't one of UNIT_SIGNS or SLEEP_SIGNS.
+
+    It may be about any unit: watches.py compares that with the service's.
+    """
     message_id = fields.get("MESSAGE_ID", "")
     sign = UNIT_SIGNS.get(message_id) or SLEEP_SIGNS.get(message_id)
     if sign is None:

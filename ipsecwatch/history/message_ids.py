@@ -21,6 +21,7 @@ BEGAN: Final = "da20aab1ef0140bd91e734e7e18bc0f7"
 ENDED: Final = "924e7deba6264972a1c366c0a65acdb4"
 FIRST_LOOK: Final = "b0390fbae5e14c49a005172354b0ed99"
 UNLISTED: Final = "344f5a4b1adc4b1c8b4d8c5aa78e736c"
-"""A tunnel that was down is no longer listed. It is no transition, and the tunnel's last entry."""
+"""A tunnel that was down is no longer listed. That isn't a transition, but the tunnel's last entry
+until it is listed again."""
 
 TRANSITIONS: Final = frozenset({UP, DOWN, STUCK, OTHER})

@@ -44,10 +44,12 @@ class Outage:
     """The seconds of it in which the tunnel was watched and its state known."""
     reason: Reason
     entry: Entry | None = None
-    """The journal entry about its beginning."""
+    """The journal entry about its beginning; None: that entry is missing."""
     mended: bool = False
     """It ended because the tunnel carries traffic again."""
     over: bool = False
+    """Its end was seen; False: ``end`` is only the last time at which it is known to have
+    lasted."""
 
     @property
     def text(self) -> ReasonText:
@@ -56,7 +58,7 @@ class Outage:
 
     @property
     def flap(self) -> bool:
-        """Whether the tunnel was back within FLAP seconds."""
+        """Whether the tunnel was back after at most FLAP seconds of ``seconds``."""
         return self.mended and self.seconds <= FLAP
 
 
@@ -71,7 +73,7 @@ class Summary:
     """Seconds in each state; in UNKNOWN those that were watched, but without knowing its state."""
     outages: Sequence[Outage]
     last: TunnelState | None
-    """The state when it was last watched; None: it wasn't listed then."""
+    """The state when the service last watched in this span of time; None: it wasn't listed then."""
 
     @property
     def known(self) -> float:
@@ -80,7 +82,7 @@ class Summary:
 
     @property
     def uptime(self) -> float | None:
-        """The part of the known time in which the tunnel was up; None: no time is known."""
+        """The part (0 to 1) of the known time in which it was UP; None: no time is known."""
         known = self.known
         return self.seconds.get(TunnelState.UP, 0.0) / known if known > 0 else None
 
@@ -95,7 +97,7 @@ def summarize(
 ) -> Summary:
     """Return how a tunnel was from ``since`` to ``until``, on the wall clock.
 
-    ``watched`` are the times in which the service watched.
+    ``watched`` are the times in which the service watched; see watched_of().
     """
     spans = clip(timeline.spans, since, until)
     seconds: dict[TunnelState, float] = defaultdict(float)
@@ -162,7 +164,10 @@ def _over(outage: Outage, span: Span) -> Outage:
 
 
 def _begun(span: Span, trying: Span | None) -> Outage:
-    """Return an outage that begins with a span, or with the attempts before it (``trying``)."""
+    """Return an outage that begins with a span, or with the attempts before it.
+
+    ``trying``: the span of those attempts, from _tried(); None: there were none.
+    """
     reason = span.entry.reason if span.entry is not None else Reason.NONE
     tried = trying.seconds if trying is not None else 0.0
     begin = trying.begin if trying is not None else span.begin
@@ -170,7 +175,10 @@ def _begun(span: Span, trying: Span | None) -> Outage:
 
 
 def _tried(trying: Span | None, span: Span) -> Span | None:
-    """Return the span in which a tunnel has been tried without interruption, up to this span."""
+    """Return the span in which a tunnel has been tried without interruption, this span included.
+
+    ``trying``: what was returned for the span before. None: it isn't CONNECTING in this span.
+    """
     if span.state is not TunnelState.CONNECTING:
         return None
     if trying is None or trying.end != span.begin:

@@ -51,7 +51,7 @@ class Timeline:
 
 
 def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
-    """Return the timeline of each tunnel, by name."""
+    """Return the timeline of each tunnel, by name. The runs come oldest first."""
     walk = _Walk()
     for run in runs:
         walk.add_run(run)
@@ -79,10 +79,15 @@ class _Walk:
         """The tunnels that are listed."""
         self._last_run = ""
         self._counted: tuple[int, float] | None = None
-        """The last serial of this run, and when it came."""
+        """The last serial of this run, and when it came (monotonic); None: there was none yet, and
+        the entry of the run's begin is missing."""
 
     def add_run(self, run: Run) -> None:
-        """Add the entries of one run of the service to the timelines."""
+        """Add the entries of one run of the service to the timelines.
+
+        If the run took over the states of the last one (``previous``), these still hold at its
+        begin; else nothing is known of a tunnel until its first entry.
+        """
         began = run.began
         goes_on = began is not None and began.previous == self._last_run != ""
         if not goes_on:
@@ -144,9 +149,10 @@ class _Walk:
 
 
 def _compare(now: _Now, entry: Entry) -> None:
-    """Correct a tunnel's state by a transition's old state.
+    """Correct the state before a transition (``now``) by the old state that its entry states.
 
-    Where the two differ an entry is missing, and the state becomes UNKNOWN.
+    If it was None, it becomes that one. If the two differ, an entry is missing, and it becomes
+    UNKNOWN.
     """
     if now.state is None:
         now.state = entry.old

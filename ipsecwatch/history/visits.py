@@ -41,7 +41,10 @@ class Visit:
 
 
 def visits_of(timelines: Iterable[Timeline]) -> list[Visit]:
-    """Return all visits, in the order in which they began."""
+    """Return all visits, in the order in which they began.
+
+    Only tunnels of which some entry names a user have visits.
+    """
     found = [v for t in timelines if _has_user(t) for v in _visits(t)]
     return sorted(found, key=lambda v: (v.came, v.tunnel))
 

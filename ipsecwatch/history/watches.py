@@ -74,7 +74,10 @@ class Run:
         return self.entries[0] if self.entries[0].kind is Kind.BEGAN else None
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
-        """Yield the wall-clock spans of a part of the run, without the times of sleep."""
+        """Yield the wall-clock spans of a part of the run, without the times of sleep.
+
+        The part is from ``begin`` to ``end`` on the monotonic clock.
+        """
         for until, again in self.asleep:
             if begin < until < end:
                 yield from self.clock.spans(begin, until)
@@ -129,7 +132,7 @@ class _Boots:
         return self._rank[first.boot], first.mono
 
     def run(self, entries: Sequence[Entry], after: Sequence[Entry] | None) -> Run:
-        """Return a run from its entries; ``after``: those of the next run, if there is one."""
+        """Return a run from its entries; ``after``: those of the next run; None: it is the last."""
         boot, begin = entries[0].stamp.boot, entries[0].stamp.mono
         limit = None
         if after is not None and after[0].stamp.boot == boot:
@@ -145,7 +148,7 @@ class _Boots:
     def _end(self, entries: Sequence[Entry], limit: float | None) -> tuple[float, End]:
         """Return when a run ended (monotonic), and what shows it.
 
-        ``limit``: when the next run of the same boot began.
+        ``limit``: when the next run of the same boot began; None: there is none.
         """
         last, boot = entries[-1], entries[0].stamp.boot
         now = self._found.now
@@ -168,7 +171,8 @@ class _Boots:
     ) -> tuple[float, End]:
         """Return the end of a run that wrote none, by systemd's entries about its unit.
 
-        They come after the run's last entry, and before ``limit``.
+        They come after the run's last entry, and before ``limit``: when the next run of the same
+        boot began; None: there is none.
         """
         over = next((at for sign, at in signs if sign in (Sign.OVER, Sign.HUNG)), None)
         shown = max((at for sign, at in signs if sign is Sign.RUNS), default=last.stamp.mono)
@@ -182,7 +186,10 @@ class _Boots:
         return shown, End.LAST_ENTRY
 
     def _asleep(self, boot: str) -> Iterator[tuple[float, float]]:
-        """Yield the times between which the machine slept; infinity for an end that isn't known."""
+        """Yield each begin and end of the machine's sleep in a boot (monotonic).
+
+        The end is infinity if the machine isn't known to have woken up.
+        """
         begin: float | None = None
         for entry in self._system[boot]:
             if entry.sign is Sign.SLEEP and begin is None:
