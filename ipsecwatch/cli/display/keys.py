@@ -37,7 +37,7 @@ def decode(text: str) -> tuple[list[str], str]:
     """Return the keys in a text, each a printable character or one of the names above.
 
     The second value is the end of the text, where that is an incomplete sequence, such as a lone
-    escape; else "".
+    escape; else "". Decode it again together with the text that follows.
     """
     found: list[str] = []
     at = 0

@@ -22,7 +22,10 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def show(lines: Sequence[str], *, paged: bool = True) -> None:
-    """Print lines, through a pager where stdout is a terminal that is too short for them."""
+    """Print lines, through a pager where stdout is a terminal that is too short for them.
+
+    ``paged`` False: never use a pager.
+    """
     text = "".join(f"{line}\n" for line in lines)
     command = _command() if paged and _overflows(lines) else None
     if command is None or not _page(command, text):
@@ -34,7 +37,10 @@ def _overflows(lines: Sequence[str]) -> bool:
 
 
 def _command() -> list[str] | None:
-    """Return the pager's command line; None: there is none, or the terminal or user allows none."""
+    """Return the command line of PAGER, or of less or more where PAGER isn't set.
+
+    Return None where none is installed, the user wants none, or the terminal can't move its cursor.
+    """
     if os.environ.get("TERM", "dumb") == "dumb":
         return None
     import shutil  # imports all archivers, too

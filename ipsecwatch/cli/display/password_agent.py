@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _AGENT: Final = "pkttyagent"
 _READY: Final = 5.0
-"""Seconds to wait until the agent has registered, or closed the pipe."""
+"""Seconds to wait, at most, until the agent has registered, and so closed the pipe."""
 
 
 @asynccontextmanager

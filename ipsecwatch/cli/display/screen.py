@@ -102,7 +102,10 @@ class Screen:
         return 80, 24
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines, each of which must fit; clear the lines below them."""
+        """Show these lines, each of which must fit; clear the lines below them.
+
+        While earlier output is still being sent, they wait, and newer lines replace them.
+        """
         self._next = lines
         if not self._unsent:
             self._send_next()
@@ -110,7 +113,7 @@ class Screen:
     # --- output -----------------------------------------------------------------------------
 
     def _send_next(self) -> None:
-        """Send those lines of the next content that differ from what is shown."""
+        """Send those lines of the next content that differ from what is shown; none: do nothing."""
         if self._next is None:
             return
         columns, height = self.size
@@ -213,7 +216,7 @@ class Screen:
             termios.tcsetattr(self._tty, termios.TCSANOW, self._before)
 
     def _redraw(self) -> None:
-        """Clear the screen, and have everything drawn again.
+        """Clear the screen, and call ``on_resize``, so that everything is drawn again.
 
         The size has changed, or the user asks for it as another program wrote on the terminal.
         """

@@ -29,7 +29,7 @@ class Column(NamedTuple, Generic[T]):
     rank: int
     """Where there is no room for all columns, those with the lowest ranks stay."""
     least: int = 0
-    """The width to which the column may be cut; 0: it isn't cut."""
+    """The width to which the column may be cut, but never below its title's; 0: it isn't cut."""
     wish: int = 0
     """The width that the column gets before other columns get more than their ``wish``, and before
     ``spare`` columns are shown."""
@@ -95,8 +95,9 @@ def lay_out(
 def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
     """Return the columns that fit into ``wide`` cells, each with its natural width.
 
-    Those of the lowest ranks come first, each counted with its least width; a spare column is kept
-    only where the columns before it have their ``wish``. ``natural``: columns and widths.
+    Those of the lowest ranks are kept first, each counted with its least width; a spare column is
+    kept only where those kept before it still get their ``wish``. ``natural``: all columns, each
+    with its natural width: that of its title or longest cell.
     """
     kept: list[tuple[Column[T], int]] = []
     used = -GAP
@@ -132,6 +133,6 @@ def _least(column: Column[T], cells: int) -> int:
 
 
 def _fit(text: str, column: Column[T], cells: int) -> str:
-    """Return a text cut or padded to a number of cells."""
+    """Return a text cut or padded to exactly ``cells`` cells, on the side that the column says."""
     text = cut(text, cells, both_ends=column.both_ends)
     return " " * (cells - width(text)) + text if column.right else pad(text, cells)

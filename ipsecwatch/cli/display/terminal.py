@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Formats what verbs print on a terminal: tables, colours, labelled paragraphs, times."""
+"""Formats what verbs print on a terminal: tunnels, colours, labelled paragraphs, times.
+
+table.py makes tables.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +47,16 @@ _COLOURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One tunnel, from the service, from pluto itself, or from a file."""
+    """One tunnel as verbs show it, from the service, from pluto itself, or from a file."""
 
     name: str
     state: TunnelState
     last_state: TunnelState
     reason: Reason
     since: float | None
-    """Seconds since the epoch; None: unknown, as from a file."""
+    """When the state began, in seconds since the epoch; None: unknown, as from a file."""
     since_known: bool
-    """Whether the last change was seen; False: the state has lasted for longer than ``age``."""
+    """Whether that was seen; False: the state began before ``since``, and is older than ``age``."""
     age: float | None
     """For how many seconds the tunnel has been in its state; None: unknown."""
     children_up: int
@@ -61,7 +64,9 @@ class Row:
     instances: int
     managed: str = ""
     attempts: int = 0
+    """Negotiations that were begun since the tunnel was last up."""
     peer: str | None = None
+    """The peer's address; None: not known."""
     missing: tuple[Part, ...] = ()
     """Parts that pluto's text lacks, and that would show the state, or more of it."""
     incoming: str | None = None
@@ -72,7 +77,8 @@ class Row:
     """Bytes that the tunnel's Child SAs have received since they were set up; None: not known."""
     bytes_out: int | None = None
     losses: int | None = None
-    """How often the tunnel went down within the last hour, as far as the service saw."""
+    """How often the tunnel went down within the last hour, as far as the service saw; None: not
+    known."""
     title: str = ""
     """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": there is none."""
 
@@ -103,7 +109,8 @@ class Row:
 def _age(v: View) -> float:
     """Return for how many seconds a tunnel has been in its state.
 
-    It uses CLOCK_BOOTTIME, which nobody can set, unless the service is too old to send that.
+    It is counted by CLOCK_BOOTTIME, which nobody can set, or by the wall clock where the service is
+    too old to send the former.
     """
     if v.since_boot:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - v.since_boot)
@@ -142,7 +149,7 @@ def width(text: str) -> int:
 
 
 def pad(text: str, cells: int) -> str:
-    """Return a text filled with blanks to a number of cells."""
+    """Return a text filled with blanks at its end to ``cells`` cells; a longer one as it is."""
     return text + " " * max(0, cells - width(text))
 
 
@@ -177,7 +184,10 @@ def how_long(age: float, *, known: bool) -> str:
 
 
 def since(row: Row) -> str:
-    """Return as text since when a tunnel has been in its state, and for how long; "": unknown."""
+    """Return as text since when a tunnel has been in its state, and for how long.
+
+    Where the beginning wasn't seen, return only ``over …``; where nothing is known, "".
+    """
     if row.since is None or row.age is None:
         return ""
     age = how_long(row.age, known=row.since_known)
@@ -214,7 +224,10 @@ def can_show_symbols() -> bool:
 
 
 def amount(count: int) -> str:
-    """Return a number of bytes in five characters at most: ``840``, ``7.1K``, ``120M``."""
+    """Return a number of bytes in up to four characters: ``840``, ``7.1K``, ``120M``; K is 1024.
+
+    From 1000P on it has more characters.
+    """
     size, unit = float(count), ""
     for unit in ("", "K", "M", "G", "T", "P"):
         if size < 999.5 or unit == "P":
@@ -224,7 +237,7 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Return in one line what there is to say about a tunnel beside its state."""
+    """Return in one line what there is to say about a tunnel beside its state; "": nothing."""
     parts = []
     if row.children > 1:
         parts.append(f"{row.children_up} of {row.children} subnets")
@@ -252,14 +265,17 @@ MISSING: Final = {
 
 
 def count(rows: Sequence[Row]) -> str:
-    """Return the number of tunnels in each state, as ``4 tunnels: 3 up, 1 stuck``."""
+    """Return how many of these tunnels are in each state, as ``4 tunnels: 3 up, 1 stuck``."""
     numbers = [(s, sum(r.state is s for r in rows)) for s in TunnelState]
     told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
     return f"{len(rows)} tunnel{'s' if len(rows) != 1 else ''}: {told}"
 
 
 def ago(seconds: float) -> str:
-    """Return a duration with two units at most: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``."""
+    """Return a duration with two units, rounded down: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``.
+
+    A negative one is ``0s``.
+    """
     s = max(0, int(seconds))
     if s < 60:
         return f"{s}s"
@@ -271,12 +287,12 @@ def ago(seconds: float) -> str:
 
 
 def clock(at: float) -> str:
-    """Return a moment as the local time of day."""
+    """Return a moment, in seconds since the epoch, as the local time of day."""
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 def moment(at: float) -> str:
-    """Return a moment as local date and time."""
+    """Return a moment, in seconds since the epoch, as local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
@@ -291,7 +307,8 @@ def transition(
 ) -> str:
     """Return a transition as one line, or as several where it is wider than ``wide``.
 
-    ``new`` is None for a tunnel that is gone.
+    ``at`` is in seconds since the epoch; ``old``: the name of the state before, or "". ``new`` is
+    None for a tunnel that is gone. ``wide`` None: lines may be of any length.
     """
     told = paint.dim("gone") if new is None else paint.state(new)
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
@@ -306,7 +323,7 @@ _SGR: Final = re.compile(r"\x1b\[\d+m")
 
 
 def folded(line: str, pieces: Sequence[str], wide: int | None) -> list[str]:
-    """Return a line that fits, or else its pieces, as many on a line as there is room for.
+    """Return ``line`` if it fits into ``wide`` cells, else its pieces, as many on a line as fit.
 
     The first piece is cut where it doesn't fit, others are broken at blanks. ``wide`` is None where
     lines may be of any length.
@@ -364,7 +381,10 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 
 
 def wrap(line: str, wide: int) -> list[str]:
-    """Return a line as pieces of at most ``wide`` cells, broken at blanks."""
+    """Return a line as pieces of at most ``wide`` cells, broken at blanks where that is possible.
+
+    Where ``wide`` is less than 10, pieces may have 10 nevertheless.
+    """
     if width(line) <= wide:
         return [line]
     narrower = max(10, wide - (width(line) - len(line)))
@@ -380,9 +400,9 @@ def wrapped(lines: Iterable[str]) -> list[str]:
 
 
 def colour_wanted() -> bool:
-    """Return whether to print colours: stdout is a terminal that has them, and NO_COLOR is unset.
+    """Return whether to print colours: stdout is a terminal, not dumb, and NO_COLOR is unset.
 
-    Source: no-color.org.
+    An empty NO_COLOR counts as unset. Source: no-color.org.
     """
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

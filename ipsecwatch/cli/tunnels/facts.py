@@ -41,7 +41,8 @@ def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) ->
 def facts(row: Row, told: Details, unit: str) -> list[Fact]:
     """Return the facts about a tunnel; a text is "" where it isn't known, or doesn't apply.
 
-    ``told`` are the tunnel's details. ``unit`` is the systemd unit that runs pluto.
+    ``told`` are the tunnel's details; {}: they aren't known. ``unit`` is the systemd unit that runs
+    pluto; "": none is known to.
     """
     why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
@@ -88,7 +89,10 @@ def _end(address: str | None, identity: str | None) -> str:
 
 
 def _traffic(told: Details) -> str:
-    """Return a tunnel's counters as text, with how long it was idle; "": not known."""
+    """Return a tunnel's bytes since the last rekey as text, with how long it was idle.
+
+    Return "" where one of the two counters isn't known.
+    """
     got, sent = told.get("BytesIn"), told.get("BytesOut")
     if got is None or sent is None:
         return ""
@@ -97,7 +101,7 @@ def _traffic(told: Details) -> str:
 
 
 def _idle(told: Details) -> str:
-    """Return as text for how long a tunnel had no traffic; "" for less than _QUIET seconds."""
+    """Return as text for how long a tunnel had no traffic; "": unknown, or less than _QUIET."""
     idle = told.get("IdleSeconds")
     if idle is None or idle < _QUIET:
         return ""
@@ -116,7 +120,10 @@ def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
 
 
 def _pair(child: Mapping[str, Any], *, named: bool) -> str:
-    """Return one pair of subnets as text; ``named``: with the number of its Child SA."""
+    """Return one pair of subnets as text; "": neither is known.
+
+    ``named``: with the number of its Child SA, or that it has none.
+    """
     ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
     if ours is None and theirs is None:
         return ""
@@ -139,7 +146,7 @@ def _sas(told: Details) -> list[Fact]:
 
 
 def _elapsed(told: Details) -> float:
-    """Return how many seconds ago pluto gave the answer that the timers are from."""
+    """Return how many seconds ago pluto gave the answer that the timers are from; 0: not known."""
     answered = told.get("AnsweredBoottime")
     if answered is None:
         return 0.0
@@ -236,7 +243,7 @@ def _transition(told: Mapping[str, Any]) -> str:
 
 
 def _incoming(row: Row) -> str:
-    """Return in words the last failed attempt from outside; "": none is known.
+    """Return in words the last failed attempt from outside that proved no identity; "": none known.
 
     Such an attempt is no reason for the tunnel's state.
     """

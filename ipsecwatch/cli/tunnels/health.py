@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Remarks below the list of tunnels: on pluto, its answers, its log, and tunnels that flap."""
+"""Remarks below the list of tunnels: on pluto, its answers, its log, and tunnels that flap.
+
+A tunnel flaps if it went down FLAPS times or more within an hour.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ def remarks(found: Found, now: float) -> list[str]:
 
 
 def troubles(found: Found, now: float) -> list[str]:
-    """Return the remarks about what is wrong: all but the one that pluto's log is being read."""
+    """Return the remarks about what is wrong: all but the one that pluto's log is being read.
+
+    ``now``: seconds since the epoch.
+    """
     is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
     return remarks(replace(found, log=None) if is_heard else found, now)
 
@@ -61,7 +67,7 @@ def not_recognised(count: int) -> str:
 def _flaps(rows: Sequence[Row]) -> list[str]:
     """Return a line about the tunnels that went down FLAPS times or more within an hour, if any.
 
-    Those with the most losses come first.
+    It names the three with the most losses, and counts the others.
     """
     flapping = sorted(
         (r for r in rows if (r.losses or 0) >= FLAPS), key=lambda r: (-(r.losses or 0), r.name)

@@ -49,7 +49,7 @@ TRAFFIC: Final = "  IN   OUT"
 
 
 class Carries(Protocol):
-    """A row with counters, each None where it isn't known."""
+    """A row of any table that has counters, each None where it isn't known."""
 
     @property
     def bytes_in(self) -> int | None:
@@ -99,7 +99,7 @@ def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
 def summary(rows: Sequence[Row], of: int) -> str:
     """Return how many of the shown tunnels are in each state, and how many aren't shown.
 
-    ``of`` is the number of all tunnels.
+    ``rows`` are those that are shown; ``of`` is the number of all tunnels.
     """
     told = terminal.count(rows) if rows else "no tunnel fits"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
-    """Return pluto's names of these tunnels: a UUID for a name that NetworkManager has.
+    """Return pluto's names of these tunnels: the UUID for the name of a NetworkManager connection.
 
-    Names that the service lists stay as they are, and so do patterns. Raise Failure where
-    NetworkManager has several connections of one name.
+    Names that the service lists stay as they are, and so do patterns and all that NetworkManager
+    doesn't have. Raise Failure where it has several connections of one name.
     """
     asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
     return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
@@ -27,7 +27,7 @@ def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
 class Titles:
     """NetworkManager's names for tunnels whose name is a UUID.
 
-    NetworkManager is asked once for each, and gets little time to answer.
+    NetworkManager is asked once for each UUID, up to MAX_KNOWN, and gets little time to answer.
     """
 
     def __init__(self) -> None:
@@ -43,9 +43,9 @@ class Titles:
             self.by_uuid |= {uuid: k.name for uuid, k in (await names_of(new)).items()}
 
     def shown(self, name: str) -> str:
-        """Return the name to show for a tunnel: NetworkManager's, where that is known.
+        """Return the name to show for a tunnel: NetworkManager's if it was learnt, else ``name``.
 
-        Where NetworkManager has the same name twice, the UUID follows it.
+        Where two of the UUIDs have the same name, the UUID follows it.
         """
         title = self.by_uuid.get(name)
         if title is None:
@@ -57,7 +57,8 @@ class Titles:
 async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:
     """Return ``names`` with UUIDs in place of NetworkManager's names.
 
-    NetworkManager is asked only for ``asked``. Raise Failure where a name is ambiguous.
+    NetworkManager is asked only for ``asked``. A name that the service lists stays as it is. Raise
+    Failure where several of NetworkManager's connections have one name.
     """
     uuids: dict[str, list[str]] = {}
     for known in await called(asked):

@@ -57,7 +57,10 @@ ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
     "traffic": _busiest_first,
     "peer": _by_peer,
 }
-"""The orders of tunnels: the worst, latest and busiest come first."""
+"""For each word that ``--sort`` takes, the function that returns a tunnel's sort key.
+
+The worst, latest and busiest come first.
+"""
 
 
 def is_pattern(text: str) -> bool:
@@ -87,7 +90,8 @@ def any_of(names: Iterable[str]) -> Callable[[str], bool]:
 def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
     """Return the tunnels that fit these names and patterns, each once; without names, all.
 
-    Raise Failure where a name fits none.
+    They are pluto's names, or NetworkManager's. Raise Failure where one fits no tunnel, or is the
+    name of several NetworkManager connections.
     """
     if not names:
         return list(rows)
@@ -98,7 +102,8 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 def _own_names(rows: Sequence[Row], name: str) -> list[str]:
     """Return pluto's names for one given name or pattern, which may be NetworkManager's.
 
-    Where there are none, return it as it is. Raise Failure where the name is ambiguous.
+    Where there are none, return it as it is. Raise Failure where several of NetworkManager's
+    connections have the name.
     """
     titled = [row for row in rows if row.title]
     if not titled or any(row.name == name for row in rows):
@@ -152,7 +157,10 @@ def _fits_none(name: str, names: Collection[str]) -> Failure:
 
 
 def read_states(text: str | None) -> frozenset[TunnelState] | None:
-    """Return the states in a text like ``stuck,down``; None: any state. Raise Failure."""
+    """Return the states in a text like ``stuck,down``. Raise Failure where a word is no state.
+
+    Return None, which means any state, where there is no text or no word in it.
+    """
     if text is None:
         return None
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
@@ -170,9 +178,11 @@ class Selection:
     names: tuple[str, ...] = ()
     """Names and patterns of tunnels; none: all tunnels."""
     states: frozenset[TunnelState] | None = None
+    """Only tunnels in one of these states; None: in any."""
     order: str = "state"
     """A key of ORDERS."""
     backwards: bool = False
+    """Whether that order is reversed."""
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Selection:
@@ -198,7 +208,7 @@ class Selection:
         return [r for r in rows if self.states is None or r.state in self.states]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the tunnels in ``order``."""
+        """Return all these tunnels, sorted by ``order`` and ``backwards``."""
         return sorted(rows, key=ORDERS[self.order], reverse=self.backwards)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class PlutoStopped(Failure):
-    """Neither the service nor pluto is running, so that there are no tunnels.
+    """The service doesn't answer, and pluto isn't running, so that there are no tunnels.
 
     Most verbs have no answer then; ``found`` is the answer for one that reports pluto's state.
     """
@@ -39,7 +39,10 @@ class PlutoStopped(Failure):
 
 
 Choose = Callable[[Sequence[Row]], Iterable[Row]]
-"""A function that returns the tunnels whose details are wanted. It raises Failure."""
+"""A function that returns those of all tunnels whose details are wanted.
+
+It raises Failure where the user named one that doesn't exist.
+"""
 
 
 def find(
@@ -52,8 +55,9 @@ def find(
 ) -> Found:
     """Return all tunnels, with details of the chosen ones (``choose`` None: of all).
 
-    ``file``: a saved text to read; None: ask the service, or pluto. ``interactive``: the user may
-    be asked for a password. Raise Failure.
+    ``file``: a saved text to read, or ``-`` for stdin; None: ask as ask() does. ``interactive``:
+    the user may be asked for a password. Raise Failure as ask() does, or where the file can't be
+    read or shows no tunnels.
     """
     if file is not None:
         return _from_file(file, depth)
@@ -71,7 +75,9 @@ async def ask(
 ) -> Found:
     """Return all tunnels from the service, with details of the chosen ones.
 
-    Where the service doesn't answer, ask pluto itself as root. Raise Failure.
+    Where the service doesn't answer, root asks pluto itself, and gets the details of all. Raise
+    PlutoStopped where pluto isn't running either, and Failure where nobody answers, or where
+    ``choose`` raises it.
     """
     found = await _ask_service(instance)
     if isinstance(found, str):
@@ -102,12 +108,15 @@ async def _titled(found: Found) -> Found:
 
 
 def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
-    """Return the rows with their titles; ``titles`` has them by pluto's name."""
+    """Return the rows with their titles; ``titles`` has them by pluto's name.
+
+    A row that has none there keeps the title that it has.
+    """
     return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
 async def _ask_service(instance: str) -> Found | str:
-    """Return the service's tunnels; for root, why the service doesn't answer.
+    """Return the service's tunnels; where it doesn't answer root, return why.
 
     Raise Failure where it doesn't answer another user.
     """
@@ -150,8 +159,9 @@ async def details(
 ) -> tuple[dict[str, Details], bool]:
     """Return details by tunnel name, and whether the service refused them to this user.
 
-    ``names`` None: of all tunnels. Where one of the tunnels is gone by now, the details of all are
-    asked for. ``interactive``: the user may be asked for a password.
+    ``names`` None: of all tunnels. The details of all are asked for also where one of them is gone
+    by now, or where they are too long for a request. Return {} where the service refuses or doesn't
+    answer, or ``depth`` is PUBLIC. ``interactive``: the user may be asked for a password.
     """
     from ipsecwatch import client
 
@@ -179,7 +189,10 @@ async def details(
 
 
 def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
-    """Return the rows with the values that ``details`` has for them, by pluto's name."""
+    """Return the rows with the values that ``details`` has for them, by pluto's name.
+
+    A row that has none there stays as it is.
+    """
     return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
 
 
@@ -201,9 +214,10 @@ def _with_details(row: Row, told: Details) -> Row:
 
 
 async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
-    """Ask pluto itself, and return its tunnels. Raise Failure.
+    """Ask pluto itself, and return its tunnels.
 
-    ``why``: why the service doesn't answer.
+    ``why``: why the service doesn't answer. Raise PlutoStopped where pluto isn't running, and
+    Failure where it doesn't answer otherwise, or where its answer can't be read.
     """
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
