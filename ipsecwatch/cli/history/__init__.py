@@ -99,15 +99,16 @@ def _own_names(args: argparse.Namespace) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """The history of a period, from ``since`` to ``until`` in seconds since the epoch."""
+    """The history of tunnels in a period: from ``since`` to ``until``, seconds since the epoch."""
 
     since: float
     until: float
     reaches_back: float | None
-    """The time of the journal's first entry."""
+    """When root's first entry in the journal was written; None: it has none."""
     watched: Sequence[Watched]
-    """The times in which the service watched."""
+    """The times of the period in which the service watched."""
     summaries: Sequence[Summary]
+    """Of each tunnel that was named, or without names of each that was seen in the period."""
     visits: Sequence[Visit]
 
 
@@ -115,7 +116,8 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
     """Return the history of these tunnels from the journal; without names, of all.
 
     ``since`` None: it begins a day before ``until``, or when the service began to watch, if that is
-    later. Raise Failure where the journal has no history, or a name fits no tunnel.
+    later. Raise Failure where the journal can't be read or has no history, or where a name fits no
+    tunnel.
     """
     found = source.read()
     runs = runs_of(found)
@@ -133,7 +135,11 @@ def _read(source: Source, since: float | None, until: float, names: Sequence[str
 
 
 def _times(since: str | None, until: str | None) -> tuple[float | None, float]:
-    """Return the times of --since and --until. Raise Failure."""
+    """Return the times of --since and --until, in seconds since the epoch.
+
+    They are None and the present time where the options aren't given. Raise Failure where a text
+    isn't a time, or --since isn't before --until.
+    """
     now = time.time()
     end = now if until is None else _moment(until, now, "--until")
     begin = None if since is None else _moment(since, now, "--since")
@@ -151,7 +157,7 @@ def _moment(text: str, now: float, option: str) -> float:
 
 
 def _nothing(source: Source) -> Failure:
-    """Return the Failure for a journal without entries of the service."""
+    """Return the Failure for a journal without any entries of the service that are used."""
     if source.left_out:
         return Failure(
             "the journal has entries of ipsecwatch, but none from its unit",
@@ -166,7 +172,11 @@ def _json(h: _History) -> dict[str, object]:
 
 
 def _lines(h: _History, *, users: bool, detailed: bool) -> list[str]:
-    """Return a history as lines for people: visits, one line a tunnel, or each in detail."""
+    """Return a history as lines for people.
+
+    They are the visits if ``users``, else each tunnel in detail if ``detailed``, else a table with
+    one line for each tunnel.
+    """
     look = screen.Look.of(h.since, h.until, h.watched, h.reaches_back)
     lines = screen.heading(look)
     if users:

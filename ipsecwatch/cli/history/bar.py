@@ -23,7 +23,7 @@ T = TunnelState
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """The characters that stand for the states in a bar."""
+    """The characters that stand for the states in a bar; ``legend`` says what each means."""
 
     up: str
     mixed: str
@@ -52,7 +52,11 @@ def glyphs() -> Glyphs:
 def bar(
     spans: Iterable[Span], since: float, until: float, cells: int, chars: Glyphs, paint: Paint
 ) -> str:
-    """Return a tunnel's bar of ``cells`` characters for the time from ``since`` to ``until``."""
+    """Return a tunnel's bar of ``cells`` characters for the time from ``since`` to ``until``.
+
+    Both are in seconds since the epoch. ``spans`` has the times in which the tunnel was watched;
+    cells without any are blank.
+    """
     counted = _count(spans, since, until, cells)
     states = [_state(seconds) for seconds in counted]
     signs = {
@@ -69,7 +73,7 @@ def bar(
 def _count(
     spans: Iterable[Span], since: float, until: float, cells: int
 ) -> list[dict[TunnelState, float]]:
-    """Return for each cell of a bar how many seconds of it the tunnel was in which state."""
+    """Return for each cell of a bar how many of its seconds the tunnel was in each state."""
     out: list[dict[TunnelState, float]] = [{} for _ in range(cells)]
     width = (until - since) / cells
     for span in spans:
@@ -86,7 +90,7 @@ def _count(
 
 
 def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
-    """Return the state that a cell shows, from the seconds in each state; None: not watched.
+    """Return the state that stands for a cell, from the seconds in each state; None: not watched.
 
     STUCK stands for not up, and PARTIAL for up during a part of the time: even the shortest outage
     is shown.
@@ -107,7 +111,10 @@ _STEPS: Final = (
 
 
 def ruler(since: float, until: float, cells: int) -> str:
-    """Return the line above a bar, with as many local times as fit, each above its cell."""
+    """Return the line above a bar, with as many local times as fit, each above its cell.
+
+    ``since`` and ``until``, in seconds since the epoch, are the ends of the bar.
+    """
     wide = (until - since) / cells
     day = max(_STEPS) if until - since > 400 * 86400 else 86400
     form = "%H:%M" if until - since <= 2 * day else "%m-%d"
@@ -123,7 +130,10 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return the round local times between two moments, with ``step`` seconds between them."""
+    """Return the round local times between two moments, all in seconds since the epoch.
+
+    They are ``step`` seconds apart, counted from the midnight before ``since``.
+    """
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []
     moment = midnight

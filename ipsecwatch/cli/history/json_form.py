@@ -29,7 +29,7 @@ def history(
 ) -> dict[str, Any]:
     """Return the history of a period as an object for JSON.
 
-    ``journal_since``: the time of the journal's first entry.
+    ``journal_since``: when root's first entry in the journal was written; None: it has none.
     """
     seconds = sum(w.end - w.begin for w in watched)
     return {

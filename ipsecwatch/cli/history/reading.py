@@ -66,19 +66,26 @@ class Source:
     any_unit: bool = False
     """Also use what root logs from any other unit, such as a service started by hand."""
     left_out: int = 0
-    """The number of root's entries that weren't from our unit."""
+    """The number of the instance's entries that weren't used, as they weren't from its unit."""
     remarks: tuple[str, ...] = ()
+    """What the user should know about the journal, after it was read."""
 
     def read(self) -> Found:
         """Return all that a history needs. Raise Failure where the journal can't be read."""
         return self._try(self._read)
 
     def entries(self) -> list[Entry]:
-        """Return the service's own entries, oldest first. Raise Failure."""
+        """Return the service's own entries, in the journal's order.
+
+        Raise Failure where the journal can't be read.
+        """
         return self._try(lambda: list(self._entries()))
 
     def _try(self, read: Callable[[], T]) -> T:
-        """Return what ``read`` returns. Raise Failure where the journal can't be read."""
+        """Return what ``read`` returns.
+
+        Raise Failure where there is no journal, or it can't be read.
+        """
         self._check()
         try:
             return read()
@@ -143,7 +150,7 @@ class Source:
                 yield entry
 
     def _last_of(self, boot: str) -> Stamp | None:
-        """Return the time of a boot's last entry, whoever logged it."""
+        """Return the time of a boot's last entry, whoever logged it; None: it has none."""
         reader = self._open([("_BOOT_ID", (boot,))])
         try:
             reader.seek_tail()

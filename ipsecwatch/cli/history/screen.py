@@ -42,11 +42,12 @@ class Look:
     since: float
     until: float
     watched: Sequence[Watched]
-    """The times in which the service watched."""
+    """The times of the period in which the service watched."""
     reaches_back: float | None
-    """The time of the journal's first entry."""
+    """When root's first entry in the journal was written; None: it has none."""
     paint: terminal.Paint
     columns: int
+    """The width for text."""
     chars: Glyphs
 
     @property
@@ -81,7 +82,7 @@ def heading(look: Look) -> list[str]:
 
 
 def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
-    """Return a table of all tunnels as lines, those with the most outages first."""
+    """Return a table of all tunnels as lines, those first that were out for the longest time."""
     if not summaries:
         return ["No tunnels were seen."]
     rows = sorted(summaries, key=_worst_first)
@@ -151,7 +152,7 @@ def details(s: Summary, look: Look) -> list[str]:
 
 
 def _facts(s: Summary, look: Look) -> list[tuple[str, str]]:
-    """Return facts about a tunnel's uptime and outages, and the gaps, as labels and texts."""
+    """Return facts about a tunnel's uptime, outages and unwatched times, as labels and texts."""
     known = s.known
     unknown = s.seconds.get(TunnelState.UNKNOWN, 0.0)
     times = [(state, s.seconds[state]) for state in TunnelState if s.seconds.get(state)]
@@ -178,7 +179,7 @@ def _of(seconds: float) -> str:
 def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
     """Return the number and length of the outages in words.
 
-    ``seen``: the tunnel's state at the end of the period is known.
+    ``seen``: the tunnel was still listed when the service last watched in the period.
     """
     if not outages:
         return "none"
@@ -195,7 +196,7 @@ def _outages(outages: Sequence[Outage], *, seen: bool) -> str:
 
 
 def _story(s: Summary, look: Look) -> list[str]:
-    """Return a tunnel's transitions, and the times when nobody watched, as lines.
+    """Return a tunnel's transitions, and the times when the service didn't watch, as lines.
 
     Those of each day stand below its date.
     """
@@ -217,7 +218,7 @@ def _story(s: Summary, look: Look) -> list[str]:
 def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
     """Return a transition as lines: time, new state, how long that lasted, and the reason.
 
-    ``lasted`` is in seconds.
+    ``at`` is in seconds since the epoch; ``lasted``: for how many seconds the new state lasted.
     """
     state = entry.state
     word = "unloaded" if entry.gone else state.value
@@ -236,7 +237,10 @@ def _event(at: float, entry: Entry, lasted: float, look: Look) -> list[str]:
 
 
 def _gaps(look: Look) -> Iterator[tuple[float, list[str]]]:
-    """Yield the beginning of each time when nobody watched, and lines about it."""
+    """Yield the beginning of each time of a second or more between two watches, and lines about it.
+
+    The beginning is in seconds since the epoch.
+    """
     for before, after in pairwise(look.watched):
         if after.begin - before.end < 1:
             continue

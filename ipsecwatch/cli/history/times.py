@@ -40,10 +40,10 @@ def local(at: float) -> datetime:
 
 
 def parse_time(text: str, now: float) -> float:
-    """Return the moment that a text names, in seconds since the epoch. Raise ValueError.
+    """Return the moment that a text names, in seconds since the epoch.
 
-    A time is local, unless " UTC" follows it. A date alone means its midnight, a time alone that
-    of today.
+    A time is local, unless " UTC" follows it. A date alone means its beginning, a time alone that
+    of today. ``now`` is the present time. Raise ValueError for any other text.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:
@@ -69,7 +69,8 @@ def _checked(at: float) -> float:
 def _moved(text: str, now: float) -> float | None:
     """Return the moment that a text like ``now``, ``-2h`` or ``3 days ago`` names.
 
-    It is counted from the moment ``now``. Return None for a text of another form. Raise ValueError.
+    It is counted from the moment ``now``. Return None for a text of another form. Raise ValueError
+    where the duration in it can't be read.
     """
     if text == "now":
         return now
@@ -82,9 +83,9 @@ def _moved(text: str, now: float) -> float | None:
 
 
 def _length(text: str) -> float:
-    """Return a duration such as ``1h 30min`` in seconds; a number alone is seconds.
+    """Return a duration such as ``1h 30min`` in seconds; a number without a unit is seconds.
 
-    Raise ValueError.
+    Raise ValueError where the text is none.
     """
     total, at = 0.0, 0
     text = text.strip()
@@ -100,9 +101,10 @@ def _length(text: str) -> float:
 
 
 def _calendar(text: str, now: float) -> float:
-    """Return the moment that a text names with a date, a time of day, or both. Raise ValueError.
+    """Return the moment that a text names with a date, a time of day, or both.
 
-    ``now`` has the date where the text has none.
+    Where the text has no date, it is that of ``now``; where it has no time, midnight. Raise
+    ValueError for any other text.
     """
     text = _WEEKDAY.sub("", text, count=1)
     text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")

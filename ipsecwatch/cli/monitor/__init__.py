@@ -51,8 +51,8 @@ EXAMPLES: Final = (
 
 _NO_ENTRIES: Final = "the journal doesn't reach back to the transition of --since"
 SHOWN: Final = 20
-"""The number of tunnels up to which all are listed at the beginning; of more, only those that
-aren't well."""
+"""The number of tunnels up to which all are listed at the beginning; of more, only the first SHOWN
+of those that aren't well."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
 _NARROW: Final = 30
@@ -154,7 +154,8 @@ class Monitor:
     async def follow(self, program: str | None, limit: float) -> None:
         """Print events for ever, and run ``program`` where a tunnel came up, went down or is stuck.
 
-        ``limit``: seconds that one run of the program may take. Raise Failure.
+        ``program`` None: run none. ``limit``: seconds that one run of it may take. Raise Failure
+        where a named tunnel doesn't exist, or the journal that --since needs can't be read.
         """
         runner = hooks.Hooks(program, limit) if program else None
         try:
@@ -173,9 +174,10 @@ class Monitor:
                 await runner.close()
 
     def _handle(self, event: client.Event, *, patient: bool) -> list[Transition]:
-        """Record and print an event; return the transitions that it brought. Raise Failure.
+        """Record and print an event; return the transitions of the wanted tunnels that it brought.
 
-        ``patient``: a named tunnel that isn't listed yet is no error.
+        Those that --since asks for come with the first Snapshot. ``patient``: a named tunnel that
+        isn't listed yet is no error. Raise Failure as follow() does.
         """
         first = not self._known.run_id
         news = [t for t in self._known.apply(event, time.time()) if self._wanted(t.name)]
@@ -197,8 +199,8 @@ class Monitor:
     def _begin(self, seen: client.Snapshot, *, first: bool, patient: bool) -> list[Transition]:
         """Print a Snapshot; return the transitions that --since asks for, from the journal.
 
-        ``first``: it is the first Snapshot; only then are names checked, and --since is used. Raise
-        Failure.
+        ``first``: it is the first Snapshot; only then are names checked, and --since is used.
+        ``patient`` is as in _check(). Raise Failure as follow() does.
         """
         if first:
             self._check(seen, patient=patient)
@@ -239,7 +241,7 @@ class Monitor:
 
 
 def _names(event: client.Event) -> list[str]:
-    """Return the names of the tunnels that an event is about."""
+    """Return pluto's names of the tunnels that an event has views of."""
     match event:
         case client.Snapshot():
             return [view.name for view in event.tunnels.values()]
@@ -254,7 +256,10 @@ def _is_pattern(name: str) -> bool:
 
 
 def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
-    """Return the transitions in the journal from ``since`` to the Snapshot. Raise Failure."""
+    """Return the transitions in the journal after ``since``, up to the Snapshot's serial.
+
+    Raise Failure where the journal can't be read.
+    """
     from ipsecwatch.cli.history.reading import Source
     from ipsecwatch.cli.monitor import past
 
@@ -265,10 +270,11 @@ def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
 class Text:
     """Formats events for people: a line for each event, and the date before the first of a day.
 
-    ``quiet``: nothing is printed.
+    ``quiet``: no lines are returned.
     """
 
     unit = IPSEC
+    """The systemd unit that runs pluto, as in Json; the lines for people don't have advice."""
 
     def __init__(self, paint: terminal.Paint, *, quiet: bool = False) -> None:
         self._paint = paint
@@ -279,9 +285,10 @@ class Text:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield lines with the tunnels of a Snapshot; of more than SHOWN, those that aren't well.
+        """Yield lines with the number of tunnels in each state, and with each of these ``views``.
 
-        ``again``: it isn't the first Snapshot; yield only the number of tunnels in each state.
+        Of more than SHOWN tunnels, yield the first SHOWN of those that aren't well. ``again``: it
+        isn't the first Snapshot; yield only the numbers.
         """
         now = time.time()
         titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
@@ -300,7 +307,7 @@ class Text:
             yield from self._line(now, more)
 
     def _standing(self, now: float, row: terminal.Row) -> Iterator[str]:
-        """Yield how a tunnel is, in one line, or in several on a narrow terminal."""
+        """Yield a tunnel's present state, in one line, or in several on a narrow terminal."""
         sign = self._paint.state(row.state, terminal.mark(row.state))
         state = self._paint.state(row.state, terminal.pad(row.state.value, 10))
         why = f"  {words}" if (words := terminal.words(row)) else ""
@@ -320,7 +327,10 @@ class Text:
             )
 
     def missed(self, count: int | None) -> Iterator[str]:
-        """Yield a line about missing transitions, where there are any; None: it isn't known."""
+        """Yield a line about ``count`` missing transitions; none for 0.
+
+        ``count`` None: their number isn't known, as the journal doesn't reach back far enough.
+        """
         if count is None:
             yield from self._line(time.time(), _NO_ENTRIES)
         elif count:
@@ -328,7 +338,7 @@ class Text:
             yield from self._line(time.time(), f"{what} missing here: ipsecwatch history")
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Yield a line for an event that isn't a transition."""
+        """Yield a line for a Pluto, Log or Lost event, and none for others."""
         now = time.time()
         match event:
             case client.Pluto():
@@ -340,7 +350,7 @@ class Text:
                 yield from self._line(now, f"{event.why}{hint}")
 
     def _line(self, at: float, text: str) -> Iterator[str]:
-        """Yield a sentence about no tunnel."""
+        """Yield a sentence that is about no single tunnel, broken to the terminal's width."""
         wide = terminal.terminal_width()
         begin = terminal.clock(at) + " " * (1 if wide is not None and wide < _NARROW else 3)
         first, *more = [text] if wide is None else terminal.wrap(text, wide - len(begin))
@@ -354,7 +364,7 @@ class Text:
         yield from lines
 
     def _date(self, at: float) -> Iterator[str]:
-        """Yield the date where it differs from the date of the line before."""
+        """Yield the date, unless the last date that was yielded is the same."""
         day = terminal.moment(at).split()[0]
         if day != self._day:
             self._day = day
@@ -422,7 +432,7 @@ class Json:
             yield _object(event="missed", count=count)
 
     def event(self, event: client.Event) -> Iterator[str]:
-        """Yield an object for an event that isn't a transition."""
+        """Yield an object for a Pluto, Log or Lost event, and none for others."""
         match event:
             case client.Pluto():
                 yield _object(event="pluto", at=time.time(), state=event.state)

@@ -29,10 +29,12 @@ class Transition:
     new: TunnelState
     reason: Reason
     at: float
-    """Wall clock, seconds since the epoch."""
+    """When it was, in seconds since the epoch; when it was noticed, if that isn't known."""
     serial: int
     """The transition's own number, or that of the Snapshot that shows it."""
     told: Told | None
+    """Which signal the service sent for it, or would have sent; None: neither up, down nor
+    stuck."""
     run_id: str
     """The run of the service that ``serial`` belongs to."""
     caught_up: bool = False
@@ -48,13 +50,21 @@ class KnownTunnels:
         self.gone: set[str] = set()
         """The names of tunnels that were listed, and aren't any more."""
         self.run_id = ""
+        """The service's run that sent the last Snapshot; "": none has come yet."""
         self.serial = 0
+        """The number of the last transition in that run that is known."""
         self.missed = 0
-        """The number of transitions before the last Snapshot that can't be derived from it."""
+        """The number of transitions between the last Snapshot and the event before it that a
+        comparison of both can't show."""
         self._names: dict[str, str] = {}
+        """The names of the listed tunnels, by object path."""
 
     def apply(self, event: Event, now: float) -> list[Transition]:
-        """Record an event, and return the transitions that it brought."""
+        """Record an event, and return the transitions that it brought.
+
+        They are that of a Change, or the differences that a Snapshot shows; the first Snapshot, and
+        all other events, bring none.
+        """
         match event:
             case Snapshot():
                 return self._compare(event, now)
@@ -65,7 +75,7 @@ class KnownTunnels:
         return []
 
     def _change(self, event: Change) -> Transition:
-        """Return a signalled transition, and keep the tunnel's view, if the tunnel is listed."""
+        """Return a signalled transition; keep the view that it has if the tunnel is listed."""
         self.serial = event.serial
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
@@ -110,7 +120,10 @@ class KnownTunnels:
         return found
 
     def _differences(self, before: dict[str, View], now: float) -> Iterable[Transition]:
-        """Yield a transition for each listed tunnel whose state differs from that in ``before``."""
+        """Yield a transition for each listed tunnel whose state differs from that in ``before``.
+
+        ``before`` has the views of before by name; a tunnel that it lacks counts as down then.
+        """
         for name, view in self.views.items():
             was = before.get(name)
             old = was.state if was is not None else TunnelState.DOWN

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs a program for each transition: ``ipsecwatch monitor --exec PROGRAM``.
+"""Runs a program when a tunnel comes up, goes down or gets stuck: ``ipsecwatch monitor --exec``.
 
 The program gets the facts in its environment only. Nothing is put on a command line or into a
 shell, and no value is a peer's choice. For transitions of one tunnel the program runs one after
@@ -42,7 +42,9 @@ class _Queue:
     """The transitions of one tunnel that wait for the program."""
 
     waiting: deque[Transition] = field(default_factory=deque)
+    """The oldest comes first."""
     dropped: int = 0
+    """How many were dropped since a message told it."""
 
 
 class Hooks:
@@ -82,7 +84,7 @@ class Hooks:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _work(self, name: str, queue: _Queue) -> None:
-        """Run the program for one tunnel's transitions until its queue is empty."""
+        """Run the program for one tunnel's transitions, the oldest first, until none waits."""
         try:
             while queue.waiting:
                 async with self._slots:

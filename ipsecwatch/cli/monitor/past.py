@@ -40,7 +40,7 @@ class Past:
 
     transitions: list[Transition] = field(default_factory=list)
     missed: int | None = 0
-    """The number of missing transitions; None: it isn't known."""
+    """The number of transitions between the positions that the journal lacks; None: not known."""
 
 
 def parse_position(text: str) -> Position | None:
@@ -50,9 +50,10 @@ def parse_position(text: str) -> Position | None:
 
 
 def between(begin: Position, end: Position, source: Source | None = None) -> Past:
-    """Return the transitions after ``begin``, up to and including ``end``. Raise Failure.
+    """Return the transitions after ``begin``, up to and including ``end``.
 
     Wait up to LATE seconds for missing ones, whose entries may not have been written yet.
+    ``source`` None: this machine's journal. Raise Failure where the journal can't be read.
     """
     if begin == end:
         return Past()
@@ -86,7 +87,11 @@ def _between(begin: Position, end: Position, entries: Iterable[Entry]) -> Past:
 
 
 def _up_to(end: Position, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the entries up to and including the one of a position."""
+    """Yield the entries up to and including the one of a position.
+
+    If no entry has that position, stop before the first later one of the same run; if there is none
+    either, yield all.
+    """
     for entry in entries:
         serial = entry.serial or 0
         if entry.run == end.run_id and serial > end.serial:

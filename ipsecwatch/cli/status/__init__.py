@@ -108,10 +108,10 @@ def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
 
 
 def _exit_code(found: Found, meant: Sequence[Row], *, named: bool) -> int:
-    """Return EXIT_OK where all named tunnels are up, EXIT_NO where some aren't.
+    """Return EXIT_UNKNOWN where a named tunnel's state isn't known, else whether all are up.
 
-    Return EXIT_UNKNOWN where the state of one of them isn't known. Without names, return EXIT_OK
-    where pluto's state or that of any tunnel is known, else EXIT_UNKNOWN.
+    That is EXIT_OK or EXIT_NO. Without names, return EXIT_OK where pluto's state or that of any
+    tunnel is known, else EXIT_UNKNOWN. ``meant``: the tunnels that were named, in any state.
     """
     if not named:
         return EXIT_OK if found.known else EXIT_UNKNOWN
@@ -165,7 +165,7 @@ def refusal() -> str:
 
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
-    """Return the table of these tunnels, and their number, as lines."""
+    """Return the table of these tunnels, and how many are in each state, as lines."""
     if not found.rows:
         # With a remark, it isn't known whether there are tunnels.
         return [] if found.remark else ["No tunnels are configured."]
@@ -177,7 +177,7 @@ def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str
 
 
 def _details(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
-    """Return all that is known about each of these tunnels, as lines."""
+    """Return all that is known about each of these tunnels, as lines with blank ones between."""
     from ipsecwatch.cli.tunnels import facts
 
     wide = terminal.columns()

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.selection import Selection
 
 FRAME: Final = 0.1
-"""Seconds for which changes are gathered before the screen is drawn."""
+"""Seconds of pause after the screen was drawn, at least; changes in it are drawn together."""
 SHARE: Final = 4
-"""The pause after the screen was drawn, as a multiple of the time that drawing took."""
+"""The pause after the screen was drawn, as a multiple of the time that drawing it took."""
 ASK_EVERY: Final = 5.0
 """Seconds between two requests for the details of tunnels in sight."""
 LOOK: Final = 0.25
 """Seconds between two checks of which tunnels are in sight: the user may be scrolling."""
 MANY: Final = 1000
-"""Up to this number of tunnels, all details are asked for where the order depends on them."""
+"""Up to this number of tunnels, the details of all are asked for where order or filter use them."""
 
 _CLOCK: Final = 40
 """The width in columns from which on there is room for the time of day."""
@@ -60,9 +60,10 @@ HELP: Final = (
 
 
 def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
-    """Show the chosen tunnels until the user quits; return the exit code. Raise Failure.
+    """Show the chosen tunnels until the user quits; return EXIT_OK.
 
-    ``interactive``: ask for a password first, where one is needed to see details.
+    ``interactive``: ask for a password first, where one is needed to see details. Raise Failure
+    where there is no terminal that can be drawn on.
     """
     require_terminal()
     with contextlib.suppress(KeyboardInterrupt):
@@ -71,7 +72,7 @@ def run(chosen: Selection, *, interactive: bool, instance: str = "") -> int:
 
 
 async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None:
-    """Ask for the password if ``interactive``, then show the tunnels. Raise Failure."""
+    """Ask for the password if ``interactive``, then show the tunnels until the user quits."""
     # The user is asked before the screen is taken. A service that isn't there yet is waited for.
     if interactive:
         await source.details(Depth.BRIEF, None, interactive=True, instance=instance)
@@ -110,6 +111,7 @@ class Picture:
         self.count = 0
         """The number of lines that can be scrolled through."""
         self.layout: Layout[Row] | None = None
+        """The table's columns; None: arrange() wasn't called yet."""
         self.counted = ""
         """The number of tunnels in each state, in words."""
 
@@ -138,7 +140,10 @@ class Picture:
                 self.lost = f"{event.why}. {event.hint}" if event.hint else event.why
 
     def arrange(self, paint: terminal.Paint, wide: int) -> None:
-        """Filter and sort the tunnels, and lay out the table again."""
+        """Filter and sort the tunnels, and lay out the table for ``wide`` columns, all anew.
+
+        Forget the details of tunnels that aren't listed any more.
+        """
         rows = [(self.row(v), v) for v in self.views.values()]
         by_name = {row.name: view for row, view in rows}
         kept = self.chosen.filter(self._wanted_rows(row for row, _ in rows))
@@ -157,7 +162,10 @@ class Picture:
         return row if told is None else source.with_details([row], {row.name: told})[0]
 
     def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
-        """Return those rows that the command line names, and that fit the user's filter."""
+        """Return those rows that the command line names, and that fit the filter ``wanted``.
+
+        Without names, or without a filter, all rows do.
+        """
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
             rows = [row for row in rows if is_named(row.name) or is_named(row.shown)]
@@ -170,7 +178,7 @@ class Picture:
     def in_sight(self, room: int) -> list[client.View]:
         """Return the tunnels in sight; ``room`` is the number of rows on the screen.
 
-        Move the position first, if it isn't possible any more.
+        Before that, move ``top`` up where so few tunnels are left that it is too far down.
         """
         self.top = max(0, min(self.top, len(self.sorted) - room))
         return self.sorted[self.top :][:room]
@@ -205,7 +213,7 @@ class Picture:
         return False
 
     def _type(self, key: str) -> bool:
-        """Handle a key while the user types a filter; return True."""
+        """Handle a key while the user types a filter; return True: arrange() must be called."""
         if key in (keys.ENTER, keys.ESCAPE):
             self.typing = False
             self.wanted = "" if key == keys.ESCAPE else self.wanted
@@ -229,7 +237,10 @@ class Picture:
     # --- what is drawn ----------------------------------------------------------------------
 
     def troubles(self) -> list[str]:
-        """Return remarks about what is wrong beside the tunnels themselves, one line each."""
+        """Return remarks about what is wrong beside the tunnels themselves, one line each.
+
+        While the service can't be followed, return only that.
+        """
         if self.lost is not None:
             return [self.lost]
         rows = [self.row(v) for v in self.views.values() if v.name in self.details]
@@ -319,7 +330,7 @@ class Watch:
         self._instance = instance
         self._end = asyncio.Event()
         self._wakeup = asyncio.Event()
-        """Set when _draw() must draw again."""
+        """Set when _draw() must draw again before the next full second."""
         self._changed = True
         """Whether the tunnels must be arranged again."""
         self._screen: Screen
@@ -429,7 +440,10 @@ class Watch:
         await asyncio.Event().wait()
 
     def _asked_for(self) -> list[str]:
-        """Return the names of the tunnels whose details are needed for the screen now."""
+        """Return pluto's names of the tunnels whose details are needed for the screen now.
+
+        Return none while the service can't be followed, or pluto isn't running.
+        """
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
             return []
