@@ -31,7 +31,7 @@ EXAMPLES: Final = (
 )
 
 FRAME: Final = 0.1
-"""Seconds for which changes are gathered before a line is printed."""
+"""Seconds of pause after a line, at least; changes in it are printed together."""
 SHARE: Final = 4
 """The pause after a line, as a multiple of the time that it took to make."""
 
@@ -77,7 +77,7 @@ class Bar:
         self._shown: str | None = None
 
     async def once(self) -> None:
-        """Ask the service once, and print the line for its answer, or for its refusal."""
+        """Ask the service once, and print the line for its answer, or for why there was none."""
         try:
             seen = await client.snapshot(instance=self._instance)
         except client.ClientError as e:
@@ -144,9 +144,10 @@ class Bar:
 
 
 def _watch_reader(ended: asyncio.Event) -> int | None:
-    """Set ``ended`` when the reader of our output is gone; return the watched descriptor.
+    """From now on, set ``ended`` when the reader of our output is gone.
 
-    Return None where stdout isn't a pipe. Without this, the process would stay after its bar was
+    Return the descriptor that the event loop watches for it; None: stdout isn't a pipe, and nothing
+    is watched. Without this, the process would stay after its bar was
     killed, until a tunnel changes. The writing end of a pipe becomes readable only by an error,
     which is its end.
     """

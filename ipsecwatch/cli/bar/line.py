@@ -103,12 +103,12 @@ class Line:
     text: str
     tooltip: str
     percentage: int
-    """The percentage of tunnels that are up."""
+    """The percentage of tunnels that are up, rounded down; 0: there are none, or it isn't known."""
 
 
 @dataclass(slots=True)
 class Picture:
-    """What is known about all tunnels, from the service's events."""
+    """What is known about all tunnels, from the service's events; line() shows it."""
 
     wanted: Callable[[str], bool]
     """Returns whether a tunnel of this name is to be shown."""
@@ -150,7 +150,7 @@ class Picture:
                 self._were_up.discard(path)
 
     def line(self) -> Line:
-        """Return the line to show."""
+        """Return the line to show: on the wanted tunnels, or why the service can't be followed."""
         if self.lost is not None:
             return Line(BarState.LOST, translated(NOBODY_KNOWS), self.lost, 0)
         views = [view for view in self.views.values() if self._is_wanted(view)]
@@ -171,7 +171,10 @@ class Picture:
         return self.wanted(view.name) or self.wanted(self._name(view.name))
 
     def _is_ill(self, view: client.View) -> bool:
-        """Return whether something is wrong with a tunnel, or it is connecting or unknown."""
+        """Return whether a tunnel decides the bar's state.
+
+        It does if it is connecting or unknown, or if something is wrong by the agent's rules.
+        """
         if view.state in (TunnelState.UNKNOWN, TunnelState.CONNECTING):
             return True
         was_up = view.path in self._were_up

@@ -90,7 +90,9 @@ class Wanted:
     names: tuple[str, ...] = ()
     """Names and patterns of tunnels that must exist, and be up or wait for traffic."""
     warning: Threshold | None = None
+    """The range of the number of tunnels that are up; outside of it, the result is WARNING."""
     critical: Threshold | None = None
+    """The same for CRITICAL."""
 
     @property
     def counts(self) -> bool:
@@ -146,10 +148,11 @@ class Answer:
     rows: tuple[Row, ...] = ()
     """The tunnels that were judged."""
     performance: str = ""
+    """The performance data, for behind the ``|``."""
 
     @property
     def level(self) -> Level:
-        """The worst level of all findings."""
+        """The worst level of all findings; OK without any."""
         return self.findings[0].level if self.findings else Level.OK
 
     def line(self) -> str:
@@ -206,7 +209,7 @@ def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
 
 
 async def _ask(within: float, instance: str) -> Found:
-    """Return the tunnels. Raise Failure, or TimeoutError after ``within`` seconds."""
+    """Return the tunnels, as source.ask() does. Raise TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
         return await source.ask(Depth.PUBLIC, instance=instance)
 
@@ -251,7 +254,7 @@ def performance(rows: Sequence[Row], wanted: Wanted) -> str:
 
 
 def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Finding]:
-    """Return what is wrong with pluto and these tunnels, as findings."""
+    """Return what is wrong with pluto and these tunnels, as findings, by what is ``wanted``."""
     findings = []
     if ill := _PLUTO.get(pluto):
         level, reason = ill
@@ -265,7 +268,10 @@ def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Findin
 
 
 def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
-    """Yield a finding if too few or too many tunnels are up, and one if some are unknown."""
+    """Yield a finding if a threshold alerts on the number of tunnels that are up.
+
+    Yield another if the states of some tunnels aren't known.
+    """
     up = sum(row.state is TunnelState.UP for row in rows)
     text = f"{up} up"
     if wanted.critical and wanted.critical.alerts(up):
@@ -302,7 +308,7 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
-    """Return a tunnel's name and state as text, with the state's age and reason."""
+    """Return a tunnel's name and state as text, with the state's age and reason if known."""
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"

@@ -19,7 +19,10 @@ _RANGE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A range of values, both ends included: others cause an alert, or with ``inside`` these."""
+    """A range of values, both ends included: values outside of it cause an alert.
+
+    With ``inside``, those in it do.
+    """
 
     text: str
     """The range as it was given, which performance data repeat."""
@@ -29,9 +32,10 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Return the range in a text like ``10:20``. Raise ValueError.
+        """Return the range in a text like ``10:20``. Raise ValueError for any other text.
 
-        ``10`` is 0 to 10; ``10:`` has no upper and ``~:10`` no lower end; ``@`` means ``inside``.
+        ``10`` and ``:10`` are 0 to 10; ``10:`` has no upper and ``~:10`` no lower end. A leading
+        ``@`` means ``inside``.
         """
         found = _RANGE.fullmatch(text)
         if found is None or not (found["colon"] or found["high"]):

@@ -66,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def examine(places: Places | None = None, instance: str = "") -> list[Finding]:
-    """Run all checks, and return their findings in order. This takes little more than LIMIT."""
+    """Run all checks, and return their findings in the order of CHECKS.
+
+    This takes little more than LIMIT. ``places`` None: this machine's usual paths.
+    """
     machine = Machine(places, instance)
     try:
         found = await asyncio.gather(*(_run(check, machine) for check in CHECKS))
@@ -76,7 +79,10 @@ async def examine(places: Places | None = None, instance: str = "") -> list[Find
 
 
 async def _run(check: Check, machine: Machine) -> list[Finding]:
-    """Run one check, and return its findings; where it fails or takes too long, return that."""
+    """Run one check, and return its findings.
+
+    Where it fails on a bus, or takes longer than LIMIT, return a finding about that.
+    """
     subject = check.__name__.replace("_", " ")
     try:
         return await limited(check(machine))

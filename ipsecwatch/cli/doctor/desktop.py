@@ -22,7 +22,7 @@ _PATH: Final = "/org/freedesktop/Notifications"
 
 
 async def agent(machine: Machine) -> list[Finding]:
-    """Return findings on whether the agent runs in this session."""
+    """Return a finding on whether the agent runs in this session."""
     subject = "agent"
     try:
         if await machine.owner(AGENT, "session"):
@@ -48,7 +48,10 @@ async def agent(machine: Machine) -> list[Finding]:
 
 
 async def notification_server(machine: Machine) -> list[Finding]:
-    """Return findings on which program would show notifications, and whether it answers."""
+    """Return a finding on which program would show notifications, and whether it answers.
+
+    Return none where there is no session bus, which agent() reports.
+    """
     subject = "notifications"
     try:
         there = await machine.owner(SERVER, "session")
@@ -69,7 +72,7 @@ async def notification_server(machine: Machine) -> list[Finding]:
 
 
 async def mutes(machine: Machine) -> list[Finding]:
-    """Return findings on whether this user has muted tunnels."""
+    """Return a finding on how many tunnels this user has muted; none if there are none."""
     subject = "mutes"
     try:
         muted = await in_thread(lambda: load(machine.places.mutes, time.time()))

@@ -88,11 +88,11 @@ class Machine:
         return await self._once(("bus", kind), lambda: self._connect(kind))
 
     async def snapshot(self) -> client.Snapshot:
-        """Return the service's snapshot. Raise ClientError."""
+        """Return the service's snapshot, taken once for all checks. Raise ClientError."""
         return await self._once("snapshot", lambda: client.snapshot(ASKING, instance=self.instance))
 
     async def settings(self) -> config.Settings:
-        """Return the service's settings, or the defaults where they can't be used."""
+        """Return the service's settings; all defaults where they can't be read, or are wrong."""
         return await self._once("settings", self._settings)
 
     async def unit(self, name: str, kind: BusKind = "system") -> Unit:
@@ -119,9 +119,10 @@ class Machine:
             await connection.close()
 
     async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``ask`` returned for this key; call it only the first time.
+        """Return what ``ask`` returns; call it only for the first of all calls with this key.
 
-        When a check runs out of time, the request goes on for the others.
+        Others wait for that call, and get its result or its error. When a check runs out of time,
+        the request goes on for the others.
         """
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(ask())
@@ -143,7 +144,7 @@ class Machine:
     async def _unit(self, name: str, kind: BusKind) -> Unit:
         """Ask systemd for the state of a unit, and return it. Raise BusError.
 
-        Most properties are read only where the unit is loaded.
+        Only ``load`` and ``active`` are read where the unit isn't loaded.
         """
         bus = await self.bus(kind)
         manager = f"{SYSTEMD}.Manager"
@@ -203,6 +204,6 @@ def _later(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
 
 
 async def limited(work: Coroutine[Any, Any, T]) -> T:
-    """Run a check, and return its result. Raise TimeoutError after LIMIT seconds."""
+    """Run a check, and return its result. Raise TimeoutError where it takes over LIMIT seconds."""
     async with asyncio.timeout(LIMIT):
         return await work

@@ -33,12 +33,16 @@ if TYPE_CHECKING:
 POLICY: Final = f"{NAME}.conf"
 POLKIT: Final = "org.freedesktop.PolicyKit1"
 QUIET: Final = 180.0
-"""Seconds since pluto's last answer after which a service that reports "running" is suspect; it is
-more where the service is set to ask less often."""
+"""Seconds since pluto's last answer after which a service that reports "running" is suspect; three
+of its intervals where that is more."""
 
 
 async def libreswan(machine: Machine) -> list[Finding]:
-    """Return findings on whether libreswan is installed, and pluto runs."""
+    """Return a finding on whether libreswan is installed, and pluto runs.
+
+    That pluto runs is known from the service; else root asks pluto itself, and others see by
+    systemd's state of its unit.
+    """
     seen = await _snapshot(machine)
     settings = await machine.settings()
     subject = "libreswan"
@@ -75,7 +79,10 @@ def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
 
 
 async def control_socket(machine: Machine) -> list[Finding]:
-    """Return findings on whether pluto's control socket is where the settings say."""
+    """Return a finding on whether pluto's control socket is where the settings say.
+
+    Return none where it isn't there, and pluto's unit isn't active either.
+    """
     settings = await machine.settings()
     subject, path = "control socket", settings.control_socket
     try:
@@ -94,7 +101,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Return findings on whether this user may see the details of tunnels."""
+    """Return a finding on whether this user may see the details of tunnels."""
     subject = "rights"
     if machine.root:
         return [good(subject, "you are root: you can see all details, and ask pluto itself")]
@@ -114,7 +121,7 @@ async def rights(machine: Machine) -> list[Finding]:
 
 
 async def system_bus(machine: Machine) -> list[Finding]:
-    """Return findings on whether the system bus can be reached."""
+    """Return a finding on whether the system bus can be reached."""
     try:
         await machine.bus("system")
     except BusError as e:
@@ -125,7 +132,10 @@ async def system_bus(machine: Machine) -> list[Finding]:
 
 
 async def service(machine: Machine) -> list[Finding]:
-    """Return findings on the state of the service's unit."""
+    """Return findings on whether the service's unit is installed, runs, and starts at boot.
+
+    Return none where systemd can't be asked.
+    """
     unit = await _unit(machine, machine.service)
     if unit is None:
         return []
@@ -148,7 +158,7 @@ async def service(machine: Machine) -> list[Finding]:
 
 
 def _not_running(machine: Machine, unit: Unit) -> Finding:
-    """Return the finding for the service's unit where it isn't active."""
+    """Return the finding on why the service's unit isn't active, and what starts it."""
     if unit.active == "inactive":
         mend = f"systemctl enable --now {machine.unit_name}"
         return bad("service", f"{machine.service} isn't started", mend)
@@ -158,7 +168,11 @@ def _not_running(machine: Machine, unit: Unit) -> Finding:
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
-    """Return findings on whether the service has its bus name, and the owner is root."""
+    """Return a finding on whether the service's bus name has an owner, and that is root.
+
+    Return none where the bus can't be reached, or the service's unit isn't active: other checks
+    report that.
+    """
     subject = "bus name"
     try:
         owner = await machine.owner(machine.name)
@@ -179,7 +193,10 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Return findings on whether the bus policy lets users ask, and the service own its name."""
+    """Return a finding on whether the bus policy lets users ask, and the service own its name.
+
+    Where the service doesn't answer, it is only on whether the policy's file exists.
+    """
     subject, places = "bus policy", machine.places.policies
     try:
         await machine.snapshot()
@@ -197,7 +214,10 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Return findings on whether the service answers, with a recent poll and with tunnels."""
+    """Return a finding on whether the service answers, with a recent poll and with tunnels.
+
+    Return none where another check reports why it doesn't answer.
+    """
     subject = "answers"
     try:
         owner = await machine.owner(machine.name)
@@ -223,7 +243,10 @@ async def answers(machine: Machine) -> list[Finding]:
 
 
 async def versions(machine: Machine) -> list[Finding]:
-    """Return findings on whether ipsecwatch and libreswan run in their installed versions."""
+    """Return findings on whether ipsecwatch and libreswan run in their installed versions.
+
+    Where the service doesn't answer, return only the version of this command.
+    """
     seen = await _snapshot(machine)
     if seen is None:
         return [good("versions", f"this is ipsecwatch {__version__}")]
@@ -242,7 +265,7 @@ async def versions(machine: Machine) -> list[Finding]:
 
 
 async def _whack_versions(configured: str) -> set[str]:
-    """Return the versions of all installed whack programs that are found."""
+    """Return the versions of all installed whack programs that are found and tell theirs."""
     versions = whack.Versions()
     deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock
     paths = await in_thread(lambda: whack.find(configured))
@@ -271,7 +294,10 @@ async def settings_files(machine: Machine) -> list[Finding]:
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
-    """Return findings on whether the service can read pluto's log, and where it does."""
+    """Return a finding on whether the service can read pluto's log, and where it does.
+
+    Return none where the service doesn't answer, or pluto isn't running.
+    """
     seen = await _snapshot(machine)
     if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -287,7 +313,10 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Return findings on whether pluto's last answer was complete, and could be read in full."""
+    """Return findings on whether pluto's last answer was complete, and could be read in full.
+
+    Return none where the service doesn't answer, or pluto isn't running.
+    """
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
         return []
@@ -333,7 +362,10 @@ def _journal_files(place: Path) -> list[Path]:
 
 
 async def kernel_events(machine: Machine) -> list[Finding]:
-    """Return findings on whether the service receives the kernel's XFRM events."""
+    """Return a finding on whether the service receives the kernel's XFRM events.
+
+    It does unless its unit has a private network. Return none where the unit isn't active.
+    """
     unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:
         return []
@@ -347,7 +379,10 @@ async def kernel_events(machine: Machine) -> list[Finding]:
 
 
 async def polkit(machine: Machine) -> list[Finding]:
-    """Return findings on whether polkit is there: it decides who besides root may see details."""
+    """Return a finding on whether polkit is there: it decides who besides root may see details.
+
+    Return none where the bus can't be reached.
+    """
     try:
         there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
     except BusError:

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
-    """Yield the families, with the instance's name as a label of each sample, unless it is ""."""
+    """Yield the families; each sample gets the instance's name as a label, unless that is ""."""
     more = {"service": instance} if instance else {}
     for family in told:
         samples = (replace(sample, labels={**sample.labels, **more}) for sample in family.samples)
@@ -165,7 +165,8 @@ def _is_up(view: View) -> float:
 def _named(tunnels: Mapping[str, View]) -> Sequence[tuple[str, View]]:
     """Return the tunnels, each with a unique label, in the order of the labels.
 
-    The clients of a template that is listed are left out.
+    The label is the name, or, where several tunnels have that name, the last part of the object
+    path. The clients of a template that is listed are left out.
     """
     count = Counter([view.name for view in tunnels.values()])
     found = []
@@ -203,7 +204,7 @@ def _one_of(name: str, what: str, words: type[StrEnum], word: StrEnum) -> Family
 def _replace(file: Path, text: str) -> None:
     """Write a text to a file, in place of what it had; no reader sees only a part of it.
 
-    Raise Failure.
+    Raise Failure where it can't be written, or isn't a regular file.
     """
     if file.exists() and not file.is_file():
         hint = "Give a file; without --output they go to stdout"

@@ -55,7 +55,10 @@ class Family:
 
 
 def write(families: Iterable[Family], format_: Format) -> str:
-    """Return all families that have a sample as text, each with its type and help."""
+    """Return as text all families that have a sample, each with its type and help.
+
+    An OpenMetrics text ends in ``# EOF``.
+    """
     openmetrics = format_ is Format.OPENMETRICS
     lines = [
         line
