@@ -132,7 +132,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return argparse's help formatter, set to the width of the terminal."""
+    """Return argparse's help formatter, 2 columns narrower than the terminal, but 20 at least."""
     return argparse.HelpFormatter(prog, width=max(20, screen_columns() - 2))
 
 

@@ -228,7 +228,7 @@ class Waiting:
     def _met(self, name: str) -> bool:
         """Return whether one tunnel is in the wanted state.
 
-        One that was listed and is no longer counts as down; one that never was, as nothing.
+        One that was listed and is no longer counts as down; one that never was is in no state.
         """
         view = self._tunnels.views.get(name)
         if view is None:

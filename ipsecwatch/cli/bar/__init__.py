@@ -147,9 +147,8 @@ def _watch_reader(ended: asyncio.Event) -> int | None:
     """From now on, set ``ended`` when the reader of our output is gone.
 
     Return the descriptor that the event loop watches for it; None: stdout isn't a pipe, and nothing
-    is watched. Without this, the process would stay after its bar was
-    killed, until a tunnel changes. The writing end of a pipe becomes readable only by an error,
-    which is its end.
+    is watched. Without this, the process would stay after its bar was killed, until a tunnel
+    changes. The writing end of a pipe becomes readable only by an error, which is its end.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = sys.stdout.fileno()

@@ -90,7 +90,7 @@ class Wanted:
     names: tuple[str, ...] = ()
     """Names and patterns of tunnels that must exist, and be up or wait for traffic."""
     warning: Threshold | None = None
-    """The range of the number of tunnels that are up; outside of it, the result is WARNING."""
+    """The result is WARNING if this alerts on the number of tunnels that are up."""
     critical: Threshold | None = None
     """The same for CRITICAL."""
 

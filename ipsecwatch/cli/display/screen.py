@@ -113,7 +113,10 @@ class Screen:
     # --- output -----------------------------------------------------------------------------
 
     def _send_next(self) -> None:
-        """Send those lines of the next content that differ from what is shown; none: do nothing."""
+        """Send those lines of the next content that differ from what is shown.
+
+        Without a next content, do nothing.
+        """
         if self._next is None:
             return
         columns, height = self.size
@@ -247,9 +250,9 @@ def require_terminal() -> None:
 
 
 def _erased(line: str, columns: int) -> str:
-    """Return the sequence that clears the rest of a line.
+    """Return the sequence that clears the rest of a line; "" for a line that fills all columns.
 
-    A full line has no rest; the sequence would erase its last character.
+    There, the sequence would erase the last character.
     """
     return "\x1b[K" if width(_SGR.sub("", line)) < columns else ""
 

@@ -128,11 +128,14 @@ def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T
 
 
 def _least(column: Column[T], cells: int) -> int:
-    """Return the width to which a column may be cut, where its natural width is ``cells``."""
+    """Return the width to which a column of the natural width ``cells`` may be cut.
+
+    It is ``least``, but not below the title's width; without ``least`` it is ``cells``.
+    """
     return min(cells, max(column.least, width(column.title))) if column.least else cells
 
 
 def _fit(text: str, column: Column[T], cells: int) -> str:
-    """Return a text cut or padded to exactly ``cells`` cells, on the side that the column says."""
+    """Return a text cut or padded to exactly ``cells`` cells, where the column says."""
     text = cut(text, cells, both_ends=column.both_ends)
     return " " * (cells - width(text)) + text if column.right else pad(text, cells)

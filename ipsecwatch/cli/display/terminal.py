@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _LABEL: Final = 11
 _WIDEST: Final = 100
-"""The width of text in columns; longer lines are hard to read."""
+"""The greatest width of text in columns; longer lines are hard to read."""
 
 _NARROWEST: Final = 20
 _NARROW: Final = 50
@@ -237,7 +237,10 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Return in one line what there is to say about a tunnel beside its state; "": nothing."""
+    """Return in one line what else is known about a tunnel: counts, reason, attempts, last state.
+
+    Return "" where there is nothing to say.
+    """
     parts = []
     if row.children > 1:
         parts.append(f"{row.children_up} of {row.children} subnets")

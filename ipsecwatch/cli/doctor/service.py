@@ -101,7 +101,10 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Return a finding on whether this user may see the details of tunnels."""
+    """Return a finding on whether this user may see the details of tunnels.
+
+    Return none where the service gives no details for another reason.
+    """
     subject = "rights"
     if machine.root:
         return [good(subject, "you are root: you can see all details, and ask pluto itself")]
@@ -333,12 +336,12 @@ async def lines(machine: Machine) -> list[Finding]:
 
 
 async def journal(machine: Machine) -> list[Finding]:
-    """Return findings on whether there is a journal, who may read it, and how long it is kept."""
+    """Return findings on whether there is a journal, this user may read it, and it is on disk."""
     return await in_thread(lambda: _journal(machine))
 
 
 def _journal(machine: Machine) -> list[Finding]:
-    """Return the findings about the journal. Reading its files may block."""
+    """Return the findings of journal(). Reading the journal's folders may block."""
     subject, places = "journal", machine.places
     if not places.journal.exists():
         text = "journald doesn't run, so there will be no history"

@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _own_names(args: argparse.Namespace) -> list[str]:
-    """Return pluto's names of the tunnels that are named. Raise Failure."""
+    """Return pluto's names of the tunnels that are named, as in_pluto() does. Raise Failure."""
     from ipsecwatch.cli.tunnels.own_names import (
         in_pluto,
     )  # imports the D-Bus library; a journal needs none

@@ -75,7 +75,7 @@ class KnownTunnels:
         return []
 
     def _change(self, event: Change) -> Transition:
-        """Return a signalled transition; keep the view that it has if the tunnel is listed."""
+        """Return a signalled transition; record the tunnel's view after it if it is listed."""
         self.serial = event.serial
         if event.path in self._names or event.name in self.views:
             self.views[event.name] = event.view
@@ -137,7 +137,7 @@ class KnownTunnels:
             )  # fmt: skip
 
     def _left(self, view: View, now: float) -> Transition:
-        """Return the transition of a tunnel that isn't listed any more."""
+        """Return the transition of a tunnel that isn't listed any more: it is down, as UNLOADED."""
         down = replace(view, state=TunnelState.DOWN)
         return Transition(
             view.name, view.state, down.state, Reason.UNLOADED, now, self.serial,
@@ -148,7 +148,8 @@ class KnownTunnels:
 def signal_for(known: TunnelState, new: TunnelState) -> Told | None:
     """Return the signal that the service sends when a tunnel gets the state ``new``, or None.
 
-    ``known`` is the tunnel's last known state before.
+    ``known`` is the tunnel's last known state before; it is compared with ``new``, so that a time
+    in UNKNOWN between them makes no difference.
     """
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"

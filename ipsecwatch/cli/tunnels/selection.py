@@ -186,7 +186,10 @@ class Selection:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Selection:
-        """Return the selection of the options that add_options() added. Raise Failure."""
+        """Return the selection of the options that add_options() added.
+
+        Raise Failure where ``--state`` has a word that is no state.
+        """
         return cls(tuple(args.names), read_states(args.state), args.sort, args.reverse)
 
     @property

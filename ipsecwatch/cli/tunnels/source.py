@@ -135,7 +135,7 @@ async def _ask_service(instance: str) -> Found | str:
 
 
 def of_snapshot(seen: client.Snapshot) -> Found:
-    """Return the tunnels of a snapshot."""
+    """Return the tunnels of a snapshot, with all that it reports about pluto and its log."""
     remark = "" if seen.pluto_state is PlutoState.RUNNING else ILL[seen.pluto_state]
     return Found(
         [Row.of_view(v) for v in seen.tunnels.values()],
