@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ipsecwatch.client import Event, InstanceEvent, View
 
 MACHINES: Final = ""
-"""The machine's own service, ``ipsecwatch.service``: it isn't an instance."""
+"""The instance name of the machine's own service, ``ipsecwatch.service``: it isn't an instance."""
 
 
 async def follow_as_one() -> AsyncGenerator[Event]:
@@ -36,12 +36,12 @@ async def follow_as_one() -> AsyncGenerator[Event]:
 
 @dataclass(slots=True)
 class _Service:
-    """The last snapshot of one service, and its tunnels as they are now."""
+    """The last snapshot of one service, and its tunnels as they are now, by path."""
 
     snapshot: Snapshot
     tunnels: dict[str, View]
     lost: bool = False
-    """The service can't be followed any more."""
+    """Whether the service can't be followed any more; its tunnels are UNKNOWN then."""
 
 
 class AllServices:
@@ -51,7 +51,10 @@ class AllServices:
         self._services: dict[str, _Service] = {}
 
     def combine(self, told: InstanceEvent) -> Iterator[Event]:
-        """Record one event of one service; yield the combined events that it causes."""
+        """Record one event of one service; yield the combined events that it causes, if any.
+
+        An Answer causes none, nor does any event but Lost before the service's first Snapshot.
+        """
         instance, event = told.instance, told.event
         service = self._services.get(instance)
         match event:
@@ -99,7 +102,10 @@ class AllServices:
         return next((s for s in heard if not s.lost), None)
 
     def _all(self) -> Snapshot:
-        """Return one Snapshot of all services. Raise ValueError where none can be followed."""
+        """Return one Snapshot: the tunnels of all services, and the rest as in the ``_speaker``'s.
+
+        Raise ValueError where no service can be followed.
+        """
         speaker = self._speaker
         if speaker is None:
             raise ValueError("no service is heard")
@@ -113,8 +119,9 @@ class AllServices:
     def _lost(self, service: _Service | None, event: Lost, *, known: bool) -> Iterator[Event]:
         """Set a lost service's tunnels to UNKNOWN; yield a Snapshot of all services.
 
-        Where no other service can be followed, yield the Lost itself instead. ``known``: the lost
-        service is the machine's own, whose absence is reported even if it was never followed.
+        Where no other service can be followed, yield the Lost itself instead. For a service that
+        was lost before, or never followed, only such a Lost is yielded. ``known``: the service is
+        the machine's own; only its Lost is yielded where it was never followed.
         """
         if service is not None and not service.lost:
             service.lost = True
@@ -125,14 +132,17 @@ class AllServices:
 
 
 def _unknown(view: View) -> View:
-    """Return a tunnel's view with UNKNOWN as its state, and its state until now as the last."""
+    """Return a tunnel's view with UNKNOWN as its state, and its state until now as ``last_state``.
+
+    A view that is UNKNOWN already is returned unchanged.
+    """
     if view.state is TunnelState.UNKNOWN:
         return view
     return replace(view, state=TunnelState.UNKNOWN, last_state=view.state, reason=Reason.OTHER)
 
 
 def _marked(view: View, instance: str) -> View:
-    """Return a tunnel's view with the instance's name in its name and path."""
+    """Return a tunnel's view with the instance's name in its name and path; unchanged for ""."""
     if not instance:
         return view
     return replace(view, path=_path(view.path, instance), name=f"{instance}: {view.name}")

@@ -48,7 +48,10 @@ class Display(Protocol):
     """A notification server. show() and withdraw() raise BusError."""
 
     async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
-        """Show a notification in place of the last one in its slot."""
+        """Show a notification in place of the last one in its slot.
+
+        ``quiet``: it only updates what is shown, and shouldn't attract attention.
+        """
 
     async def withdraw(self, slot: str) -> None:
         """Remove the notification in a slot from the screen, if it is there."""
@@ -64,7 +67,7 @@ class Slot:
     key: str
     rank: int
     wrong: int
-    """The number of tunnels with which something was wrong."""
+    """The notification's ``wrong``: the number of tunnels with a problem."""
     text: int
     """The checksum of the notification's text."""
     there: bool = True
@@ -75,7 +78,7 @@ class Delivery:
     """Shows the wanted notifications, and removes all others from the screen.
 
     ``shown`` is called with each notification that a server accepted, ``unshown`` with each that
-    couldn't be shown; ``changed`` when the content of the slots has changed.
+    couldn't be shown, once for each text; ``changed`` when the content of the slots has changed.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class Delivery:
         """Whether there is no server; the bus reports the start of one."""
 
     def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
-        """Set the notifications to show. All others are removed, except those of ``held`` keys."""
+        """Set the notifications to show, by key. All others are removed, except ``held`` keys'."""
         if wanted != self._wanted:
             self._nobody = False  # the bus may be able to start a server now
         self._wanted, self._held = wanted, held
@@ -123,13 +126,16 @@ class Delivery:
         self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
     def server_is_there(self) -> None:
-        """Try again at once to show what is wanted."""
+        """Record that there may be a server: try to show what is wanted, without any more wait."""
         self._backoff.reset()
         self._retry_at, self._nobody = None, False
         self._wakeup.set()
 
     def server_changed(self, owner: str) -> None:
-        """Handle the start of a notification server, which shows nothing yet, or its end ("")."""
+        """Handle the start of a notification server, which shows nothing yet, or a server's end.
+
+        ``owner`` is the new server's unique bus name; "" at an end.
+        """
         if owner:
             self.slots.clear()
             self.server_is_there()
@@ -170,7 +176,10 @@ class Delivery:
         self.slots.clear()
 
     async def _deliver(self) -> None:
-        """Show what is wanted, if there is a server; print what isn't shown, each text once."""
+        """Show what is wanted, unless an attempt must wait, or there is no server.
+
+        Call ``unshown`` with each wanted notification that is in no slot, once for each text.
+        """
         now = asyncio.get_running_loop().time()
         waits = self._retry_at is not None and now < self._retry_at
         if self._display is not None and not waits and not self._nobody:
@@ -262,8 +271,9 @@ class Delivery:
 def _is_no_worse(notification: Notification, before: Slot | None) -> bool:
     """Return whether a notification reports nothing worse than the one that it replaces.
 
-    Only an earlier text of the same notification, or a summary, is compared, if it may still be on
-    the screen. Return False for a notification that disappears by itself.
+    It is compared by rank and number of tunnels, if the one before is an earlier text of the same
+    notification, or a summary, and may still be on the screen. Return False otherwise, and for a
+    notification that disappears by itself.
     """
     if before is None or not before.there or not notification.lasting:
         return False
@@ -272,7 +282,7 @@ def _is_no_worse(notification: Notification, before: Slot | None) -> bool:
 
 
 def text(notification: Notification) -> int:
-    """Return a checksum of a notification's text, the same in every process."""
+    """Return a checksum of a notification's title and body, the same in every process."""
     return zlib.crc32(f"{notification.title}\0{notification.body}".encode())
 
 

@@ -154,7 +154,10 @@ class NotificationServer(DesktopNotifierBackend):
         self._notification_cache.clear()
 
     async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
-        """Show a notification in place of the last one in its slot. Raise BusError."""
+        """Show a notification in place of the last one in its slot. Raise BusError.
+
+        ``quiet``: it only updates what is shown, and shouldn't attract attention.
+        """
         # send() isn't used: it logs errors with a traceback, and reports none to its caller.
         await self._send(
             _Hinted(
@@ -181,7 +184,7 @@ class NotificationServer(DesktopNotifierBackend):
         await self._clear(slot)
 
     async def withdraw_all(self) -> None:
-        """Ask the server to remove all notifications; don't wait for it, and raise no error."""
+        """Ask the server to remove all notifications; don't wait for its answer. Raise no error."""
         await self._clear_all()
 
     async def request_authorisation(self) -> bool:

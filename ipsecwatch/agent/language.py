@@ -43,7 +43,10 @@ def choose() -> None:
 
 
 def languages() -> list[str]:
-    """Return the languages that the user prefers to English, the most preferred first."""
+    """Return the languages that the user prefers to English, the most preferred first.
+
+    They are locale names, as in ``de_DE.UTF-8``. The list is empty where English comes first.
+    """
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "C")
     if locale.partition(".")[0] in ("C", "POSIX"):  # overrides LANGUAGE, as in glibc

@@ -20,6 +20,7 @@ class UnitState:
 
     unit: Unit
     active: bool
+    """Whether the unit runs; one that is just stopping or reloading still does."""
     failed: bool
     """The unit ended with a failure; True also while systemd restarts it again and again."""
 

@@ -39,7 +39,7 @@ class Memory:
     closed: dict[str, int] = field(default_factory=dict)
     """The ranks of the notifications that the user closed, by key."""
     restarted_for: str = ""
-    """The installed version for which an agent restarted itself."""
+    """The installed version for which an agent restarted itself last; "": none did."""
 
 
 class MemoryFile:
@@ -77,7 +77,10 @@ class MemoryFile:
         return memory
 
     def save(self, memory: Memory) -> bool:
-        """Write the file, if its content has changed; return False where it can't be written."""
+        """Write the file, if its content has changed; return False where it can't be written.
+
+        Of more than MAX_CLOSED closed notifications only the last are kept, in ``memory`` as well.
+        """
         if self.path is None:
             return False
         memory.closed = dict(list(memory.closed.items())[-MAX_CLOSED:])

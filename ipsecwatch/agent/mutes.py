@@ -52,7 +52,8 @@ class Mute:
     def left(self, now: float) -> float:
         """Return how many seconds the mute still lasts; infinity if the clock doesn't end it.
 
-        A mute for an hour has never more than HOUR left, even if the clock was set back.
+        A mute that has ended has 0 or less. One for an hour has never more than HOUR left, even if
+        the clock was set back.
         """
         return min(self.ends - now, HOUR) if self.until is Until.HOUR else float("inf")
 
@@ -113,7 +114,10 @@ def save(path: Path, mutes: Iterable[Mute]) -> None:
 
 
 def mute(path: Path, name: str, until: Until, now: float) -> Mute:
-    """Mute a tunnel, in place of its earlier mute; return the new one. Raise MutesError."""
+    """Write a tunnel's mute to the file, in place of its earlier one; return it. Raise MutesError.
+
+    ``name`` is as notifications show it.
+    """
     if not is_name(name):
         raise MutesError("it can't be a tunnel's name")
     new = Mute(name, until, now + HOUR if until is Until.HOUR else 0.0)
@@ -122,7 +126,10 @@ def mute(path: Path, name: str, until: Until, now: float) -> Mute:
 
 
 def unmute(path: Path, name: str, now: float) -> bool:
-    """Remove a tunnel's mute; return whether it had one. Raise MutesError."""
+    """Remove a tunnel's mute from the file; return whether it had one that hadn't ended.
+
+    Raise MutesError.
+    """
     before = load(path, now)
     after = [m for m in before if m.name != name]
     if len(after) < len(before):
@@ -131,7 +138,7 @@ def unmute(path: Path, name: str, now: float) -> bool:
 
 
 def begin_login(path: Path, now: float) -> None:
-    """Remove the mutes that last until the next login. Raise MutesError."""
+    """Remove the mutes that last until the next login, since that is now. Raise MutesError."""
     before = load(path, now)
     after = [m for m in before if m.until is not Until.LOGIN]
     if len(after) < len(before):

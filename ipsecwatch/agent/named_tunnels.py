@@ -35,7 +35,10 @@ class NamedTunnels:
         self._names = ConnectionNames(self._found)
 
     def named(self, event: Event) -> Event:
-        """Return an event with the names that are known by now; ask for those that aren't."""
+        """Return an event with the names that are known by now, and ask for those that aren't.
+
+        A tunnel keeps its UUID as its name until NetworkManager's name is known.
+        """
         match event:
             case Snapshot():
                 self._views = {p: v for p, v in event.tunnels.items() if is_uuid(v.name)}

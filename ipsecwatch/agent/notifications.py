@@ -75,13 +75,13 @@ class Notification:
     rank: int = 0
     """How bad it is (rules.py)."""
     wrong: int = 1
-    """The number of tunnels about which it reports a problem."""
+    """In a summary, the number of tunnels with a problem; otherwise 1."""
     details: str = ""
-    """The facts for an administrator."""
+    """The facts for an administrator, which the button "Details" shows; "": none."""
     name: str = ""
     """The name of its tunnel or template; "": it is about none, or several."""
     path: str = ""
-    """The object path of its tunnel; "" where ``name`` is ""."""
+    """The path in the View of its tunnel or template; "" where ``name`` is ""."""
     buttons: tuple[Button, ...] = ()
 
 
@@ -93,10 +93,10 @@ class News:
     view: View
     reason: Reason = Reason.NONE
     away: float | None = None
-    """Seconds for which the tunnel was down, if that is over and known."""
+    """For BACK, the seconds for which the tunnel was lost; otherwise None."""
     times: int = 1
-    """How often the tunnel was lost within ``within`` seconds; for a template, the number of
-    connected devices."""
+    """For UNSTABLE, how often the tunnel was lost within ``within`` seconds; for DEVICES, how many
+    devices are connected; otherwise 1."""
     within: float = 0.0
     quiet: bool = False
     """Whether the notification shouldn't attract attention."""
@@ -119,7 +119,7 @@ def single(news: News, unit: str = IPSEC) -> Notification:
 
 
 def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Return one notification about several tunnels, the worst first."""
+    """Return one notification about several tunnels; its looks are those of the worst news."""
     many = sorted(many, key=lambda n: -RULES[n.kind].rank)
     wrong = [n for n in many if RULES[n.kind].lasting]
     groups: dict[str, list[News]] = {}
@@ -165,7 +165,8 @@ def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
 def unknown(why: Words, details: str = "") -> Notification:
     """Return the notification that the tunnels' state isn't known.
 
-    Without it a user would take silence for good news.
+    Without it a user would take silence for good news. ``why`` is for the user, ``details`` for an
+    administrator.
     """
     notification = _notification(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
@@ -189,7 +190,7 @@ def details_of(notification: Notification, *, terminal: bool) -> Notification:
 
 
 def muted(notification: Notification, how: Button) -> Notification:
-    """Return the notification that answers a mute button.
+    """Return the notification that answers the mute button ``how`` of another notification.
 
     It has buttons to unmute, and, after a mute for an hour, to mute for longer.
     """
@@ -232,7 +233,8 @@ def _if(button: Button, wanted: object) -> tuple[Button, ...]:
 def _details(many: Sequence[News], unit: str) -> str:
     """Return the reasons of these tunnels in an administrator's words, with the tunnels' names.
 
-    The names are left out where all have the same reason.
+    The names are left out where all have the same reason. Tunnels without a reason are left out; ""
+    where none has one.
     """
     groups: dict[Reason, list[News]] = {}
     for n in many:
@@ -376,7 +378,10 @@ def _networks(view: View) -> str:
 
 
 def names(many: Sequence[News]) -> str:
-    """Return a list of names as text: ``a``, ``a, b``, ``a, b and 7 more``."""
+    """Return the names of the tunnels in these news as text: ``a``, ``a, b``, ``a, b and 7 more``.
+
+    Of more than MAX_LISTED, the last ones are only counted.
+    """
     few = many if len(many) <= MAX_LISTED else many[: MAX_LISTED - 1]
     listed = [isolated(_short(shown(n.view.name, MAX_SHOWN), MAX_LISTED_NAME)) for n in few]
     if len(few) == len(many):
@@ -394,7 +399,10 @@ def _short(name: str, limit: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as rough text: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``."""
+    """Return a duration as rough text: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``.
+
+    Less than a second becomes ``1 s``.
+    """
     s = max(1, round(seconds))
     minutes = round(s / 60)
     hours, rest = divmod(minutes, 60)

@@ -51,7 +51,7 @@ ASLEEP: Final = 60.0
 NO_ROUTE: Final = 3.0
 """Seconds without a route out after which the machine counts as offline; roaming takes some."""
 HOLD: Final = 2.0
-"""Seconds between two summaries."""
+"""Seconds for which a summary stays as it is, at least, before it may change again."""
 ANSWER_STAYS: Final = 60.0
 """Seconds for which a button's answer stays on the screen."""
 MAX_NOTIFICATIONS: Final = 3
@@ -123,7 +123,10 @@ class NotificationPolicy:
         self._apply_selection(now)
 
     def mute(self, muted: Mapping[str, float], now: float) -> None:
-        """Mute these tunnels, and no others; ``muted`` has the end of each mute by tunnel name."""
+        """Mute these tunnels, and no others.
+
+        ``muted`` has the end of each mute by tunnel name, in monotonic seconds; infinity: no end.
+        """
         if muted != self._selection.muted:
             self._selection.muted = muted
             self._apply_selection(now)
@@ -150,9 +153,9 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def press(self, key: str, button: Button) -> Notification | None:
-        """Close the notification whose button was pressed, and return it.
+        """Close the notification whose button was pressed, as its user would, and return it.
 
-        Return None where no notification with this key is on the screen, or it has no such button.
+        Return None where none with this key should be on the screen, or it has no such button.
         """
         notification = self._composed.get(key)
         if notification is None or button not in notification.buttons:
@@ -168,8 +171,8 @@ class NotificationPolicy:
     def close(self, key: str) -> None:
         """Record that the user closed the notification with this key.
 
-        Only a worse one with this key is shown again. Closing a summary closes the notifications of
-        all tunnels in it.
+        Until its problem is over, only a worse one with this key is shown again. Closing a summary
+        closes the notifications of all tunnels.
         """
         if key == notifications.ANSWER:
             self._answer = None
@@ -190,7 +193,7 @@ class NotificationPolicy:
     def closed(self) -> dict[str, int]:
         """Return the ranks of the notifications that the user closed, by key.
 
-        The next agent passes them to restore().
+        They are saved, and the next agent passes them to restore().
         """
         tunnels = {path: t.closed for path, t in self._tunnels.items() if t.closed >= 0}
         return self._restored | self._closed | tunnels
@@ -257,9 +260,9 @@ class NotificationPolicy:
         """Record pluto's state and unit.
 
         When a stopped pluto is back, and the notification about it was shown, no problems of
-        tunnels are shown for GRACE seconds. Where NetworkManager has connections, the unit is only
-        recorded while pluto runs: a pluto that NetworkManager started has none, also after it has
-        stopped.
+        tunnels are shown for GRACE seconds. Where NetworkManager has connections in it, the unit is
+        recorded only while pluto runs, and so stays as it was once pluto has stopped: a pluto that
+        NetworkManager started has none.
         """
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
@@ -272,7 +275,7 @@ class NotificationPolicy:
         self._context.pluto = state
 
     def _lists_managed(self) -> bool:
-        """Return whether any listed tunnel is NetworkManager's."""
+        """Return whether any listed tunnel is NetworkManager's, also one that is left out."""
         listed = [t.view for t in self._tunnels.values() if not t.gone]
         return any(view.managed for view in [*listed, *self._ignored.values()])
 
@@ -298,8 +301,9 @@ class NotificationPolicy:
     ) -> TunnelNotification | None:
         """Record a tunnel's view; return its TunnelNotification, or None where it has none.
 
-        An ignored or muted tunnel has none, nor has an instance of a template. ``fresh``: no
-        Snapshot has listed the tunnel. ``now`` is None where a Snapshot lists it.
+        An ignored or muted tunnel has none, nor has an instance of a template. ``fresh``: a tunnel
+        that isn't known here yet was listed just now, by a signal. ``now`` is None for a view in a
+        Snapshot: instances of a template are then counted without news.
         """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._selection.leaves_out(view):
@@ -364,12 +368,19 @@ class NotificationPolicy:
 
     @property
     def due(self) -> float | None:
-        """When the result of wanted() may change, if no event comes before; None: never."""
+        """When the result of wanted() may change, if no event comes before; None: never.
+
+        It is in the past where wanted() must be called at once.
+        """
         return None if self._next == math.inf else self._next
 
     @property
     def held(self) -> frozenset[str]:
-        """Keys of an earlier agent's notifications that stay as they are for now."""
+        """Keys of an earlier agent's notifications that stay on the screen for now.
+
+        They stay until ``hush``, until their tunnel is up in part or whole, or their user closes
+        them.
+        """
         return self._held
 
     def wanted(self, now: float) -> dict[str, Notification]:
@@ -406,7 +417,10 @@ class NotificationPolicy:
             self._answer = None
 
     def _wants_service(self) -> bool:
-        """Return whether the user wants notifications about pluto and the service."""
+        """Return whether the user wants notifications about pluto and the service.
+
+        That is so where the settings ask for problems of any tunnel, unless all are left out.
+        """
         return self._selection.wants_trouble and (bool(self._tunnels) or not self._ignored)
 
     def _times(self, now: float) -> Iterator[float]:
@@ -444,7 +458,10 @@ class NotificationPolicy:
             yield service
 
     def _compose_service(self, now: float) -> Notification | None:
-        """Return the notification about pluto or the service; None: there is nothing to report."""
+        """Return the notification about pluto or the service; None: there is nothing to report.
+
+        Once ``hush`` is over, None makes a closed notification about them possible again.
+        """
         hush = self._context.hush
         if (why := self._service.unknown(now, hush)) is not None:
             return notifications.unknown(why, self._service.details(self._context.unit))

@@ -82,7 +82,10 @@ def _drain(sock: socket.socket, changed: asyncio.Event) -> None:
 
 
 def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/net")) -> bool:
-    """Return whether any route leads out of this machine; True where that isn't known."""
+    """Return whether any route leads out of this machine; True where that can't be read.
+
+    A route counts if it is usable, isn't link-local, and its interface leads out (_leads_out()).
+    """
     try:
         tables = [_read(proc / name) for name in ("route", "ipv6_route")]
     except OSError:

@@ -30,6 +30,7 @@ class Kind(StrEnum):
     PARTIAL = "partial"
     """A part of the tunnel is lost, or doesn't come up."""
     UNSTABLE = "unstable"
+    """The tunnel is lost again and again."""
     RECONNECTING = "reconnecting"
     """The tunnel is lost, and is being tried again."""
     DOWN = "down"
@@ -83,7 +84,8 @@ class Rule:
     """The properties of a kind of notification."""
 
     rank: int
-    """How bad it is, 0 to 3. After the user closed a notification, only a worse one is shown."""
+    """How bad it is, from 0 (good news) to 3. After the user closed a notification, only one of a
+    higher rank is shown."""
     switch: Switch
     settles: bool
     """Whether it is reported only after it has lasted for ``settle`` seconds."""
@@ -181,7 +183,10 @@ WRONG: Final = (
 
 
 def wrong(state: TunnelState, reason: Reason, *, was_up: bool) -> Kind | None:
-    """Return what is wrong with a tunnel in a known state; None: nothing, or it isn't known."""
+    """Return what is wrong with a tunnel, by the first row of WRONG that fits; None: nothing.
+
+    Return None for UNKNOWN, too. ``was_up`` is explained in _Row.
+    """
     for row in WRONG:
         fits = row.reasons is None or reason in row.reasons
         if row.state is state and fits and row.was_up in (None, was_up):

@@ -64,7 +64,7 @@ class ServiceNotification:
 
     @property
     def watched(self) -> bool:
-        """Whether the service can be followed."""
+        """Whether the service can be followed; False until it has reported pluto's state."""
         return self._lost is None and self.pluto is not None
 
     def record_pluto(self, pluto: PlutoState, now: float) -> None:
@@ -106,7 +106,7 @@ class ServiceNotification:
     def unknown(self, now: float, hush: float) -> Words | None:
         """Return why the tunnels' state isn't known; None where that isn't to be reported (yet).
 
-        ``hush``: nothing is reported before this time.
+        It is reported after UNKNOWN_AFTER seconds, and not before the time ``hush``.
         """
         if _over(self._unwatched.since, UNKNOWN_AFTER, now, hush) and self._is_missed():
             hangs = self._is_active(Unit.OURS)
@@ -142,7 +142,10 @@ class ServiceNotification:
         return (went or failed) and _over(self._stopped.since, STOPPED_AFTER, now, hush)
 
     def times(self, hush: float) -> Iterator[float]:
-        """Yield the times at which unknown() or stopped() may change without an event."""
+        """Yield the times at which unknown() or stopped() may change their answer without an event.
+
+        Some may be in the past.
+        """
         waits = (
             (self._unwatched.since, UNKNOWN_AFTER),
             (self._unknown.since, UNKNOWN_AFTER),

@@ -94,10 +94,10 @@ _WORLD: Final = World()
 
 
 async def run(file: Path, world: World = _WORLD) -> int:
-    """Show notifications until a signal ends the agent; return the exit code.
+    """Show notifications until SIGTERM or SIGINT ends the agent; return the exit code.
 
-    ``file`` has the settings. It is read again when it changes, and on SIGHUP. SIGTERM and SIGINT
-    end the agent.
+    ``file`` has the settings. It is read again when it changes, and on SIGHUP. The agent also ends
+    where another one runs in this session, or a newer version is installed, which is then started.
     """
     loop = asyncio.get_running_loop()
     stop, hup = asyncio.Event(), asyncio.Event()
@@ -401,8 +401,8 @@ class Agent:
     async def _open_display(self, connection: BusConnection) -> None:
         """Connect to the notification server, and restore what an earlier agent left on it.
 
-        Closed notifications, and the login's mutes, are restored only at the agent's start. Raise
-        BusError.
+        Closed notifications are restored only at the agent's start; if that is the first in a new
+        login, the mutes that last until then are removed. Raise BusError.
         """
         session = self._session
         if self._world.name:
@@ -442,7 +442,10 @@ class Agent:
         )
 
     def _remember(self) -> bool:
-        """Save what the next agent needs; return whether that was possible."""
+        """Save what is on the screen and what was closed; return whether that was possible.
+
+        The next agent of this session needs it.
+        """
         session = self._session
         if session.file is None:
             return False

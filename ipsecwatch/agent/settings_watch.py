@@ -66,7 +66,7 @@ class SettingsFile:
 class FileWatch:
     """Sets an event when a file, or a folder on the way to it, may have changed.
 
-    It does so from its creation until the context ends.
+    It does so from its creation until the context ends; never where inotify can't be used.
     """
 
     def __init__(self, path: Path, changed: asyncio.Event) -> None:

@@ -68,7 +68,7 @@ class _SystemWatch:
         connection.on_signal = self._on_signal
 
     async def follow(self) -> None:
-        """Subscribe to the signals, then read the units' states. Raise BusError.
+        """Subscribe to the signals, then read and report the units' states. Raise BusError.
 
         In this order no change between the two is lost.
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ipsecwatch.config import TunnelSettings
 
 SELDOM: Final = 60.0
-"""Seconds between two notifications about one template."""
+"""Seconds between two notifications about one template, at least."""
 
 _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 
@@ -50,8 +50,8 @@ class TemplateNotification:
     def record(self, path: str, state: TunnelState, now: float | None) -> None:
         """Record the state of an instance of the template, by its object path.
 
-        ``now`` is None for an instance that a Snapshot lists: those are counted without a
-        notification.
+        UNKNOWN changes nothing. ``now`` is None for an instance that a Snapshot lists: those are
+        counted without a notification.
         """
         if state is TunnelState.UNKNOWN:
             return
@@ -73,7 +73,11 @@ class TemplateNotification:
         self.due = None
 
     def update(self, now: float) -> News | None:
-        """Return the news that is due now, or None."""
+        """Return how many instances are up now, as news; None if no news is due.
+
+        It is due once that number has differed from the last one for ``settle`` seconds, and
+        SELDOM after the last time. Return None, too, where the settings don't ask for it.
+        """
         if self.due is None or now < self.due:
             return None
         more = len(self._up) > self._told

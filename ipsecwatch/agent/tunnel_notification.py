@@ -30,11 +30,11 @@ reported together."""
 FLAPS: Final = 3
 """Losses within WINDOW that make a tunnel unstable."""
 WINDOW: Final = 120.0
-"""Seconds."""
+"""Seconds until now in which losses are counted."""
 CALM: Final = 60.0
 """Seconds for which an unstable tunnel must be up before it counts as stable again."""
 RECOUNT: Final = 20.0
-"""Seconds between two updates of the number of losses that is shown."""
+"""Seconds between two updates of the number of losses that is shown, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,8 @@ class TunnelNotification:
         self.gone = False
         """Whether the service doesn't list the tunnel any more."""
         self.reported: Claim | None = None
-        """What is reported to be wrong with the tunnel now."""
+        """What is reported to be wrong with the tunnel now, even if its user closed it; None:
+        nothing."""
         self.due: float | None = None
         """When update() must be called again, if no event comes before."""
         self.closed = closed
@@ -104,7 +105,7 @@ class TunnelNotification:
         self._fresh = fresh
         """Whether the tunnel has had no transition since it was listed."""
         self._why = Reason.NONE
-        """The reason of the loss, or of the last transition."""
+        """The reason of the present loss; while there is none, of the last transition."""
         self._sticks = False
         """Whether the service has reported that the tunnel is partial and stuck."""
         self._lost_at: float | None = None
@@ -139,12 +140,15 @@ class TunnelNotification:
 
     @property
     def contradicts_good_news(self) -> bool:
-        """Whether less of the tunnel is up than what was reported."""
+        """Whether less of the tunnel is up than its user believes, from what was reported."""
         return self._level < self._believed
 
     @property
     def shown(self) -> Claim | None:
-        """What is reported to be wrong with the tunnel; None: nothing, or the user closed it."""
+        """What is reported to be wrong with the tunnel, if it is worse than what the user closed.
+
+        None: nothing is, or nothing worse.
+        """
         return (
             self.reported
             if self.reported is not None and self.reported.rank > self.closed
@@ -152,11 +156,11 @@ class TunnelNotification:
         )
 
     def news(self, claim: Claim) -> News:
-        """Return a claim as news."""
+        """Return a claim about this tunnel as News, from which a notification can be built."""
         return News(claim.kind, self.view, claim.reason, times=claim.times, within=WINDOW)
 
     def close(self) -> None:
-        """Record that the user closed the tunnel's notification."""
+        """Record that the user closed the tunnel's notification: only a worse one is shown now."""
         if self.reported is not None:
             self.closed = max(self.closed, self.reported.rank)
 
@@ -165,7 +169,7 @@ class TunnelNotification:
     def record_view(self, view: View) -> None:
         """Record the tunnel's present view.
 
-        The first known state after UNKNOWN is what the user believes, and isn't reported.
+        The first state that is ever known of it counts as what its user believes, and is no news.
         """
         if self.known is TunnelState.UNKNOWN:
             # The user is taken to know the first known state.
@@ -175,7 +179,7 @@ class TunnelNotification:
         self._sticks = self._sticks and self.known is TunnelState.PARTIAL
 
     def record_change(self, event: Change) -> None:
-        """Record a transition; call record_view() with the view after the transition before."""
+        """Record a transition. Call record_view() before, with the view after the transition."""
         # For a new tunnel, the listing and the transition may come in either order.
         if self._fresh and event.old is not TunnelState.UNKNOWN:
             self._level = self._believed = level(event.old)
@@ -185,7 +189,7 @@ class TunnelNotification:
             self._why = event.reason
 
     def record_listing(self) -> None:
-        """Record that a Snapshot lists the tunnel, with the reason that is in its view."""
+        """Record that a Snapshot lists the tunnel; its view's reason counts, unless it is lost."""
         self._fresh = False
         if self._lost_at is None:
             self._why = self.view.reason
@@ -239,10 +243,10 @@ class TunnelNotification:
         self._unstable = self._unstable and not self._is_calm(now)
 
     def _count_loss(self, now: float, context: Context) -> None:
-        """Count a loss that nobody on this machine caused, once ``hush`` is over.
+        """Count a loss, unless it is before ``hush``, or somebody on this machine caused it.
 
-        With FLAPS of them within WINDOW the tunnel is unstable. After a loss that somebody on this
-        machine caused, it is unstable no longer.
+        With FLAPS counted losses within WINDOW the tunnel is unstable. After a loss that somebody
+        on this machine caused, it is unstable no longer.
         """
         meant = self.gone or self.view.reason in MEANT
         if meant:
@@ -252,7 +256,7 @@ class TunnelNotification:
             self._unstable = self._unstable or self._lost_lately(now) >= FLAPS
 
     def _lost_lately(self, now: float) -> int:
-        """Return the number of losses within WINDOW."""
+        """Return the number of losses that were counted in the last WINDOW seconds."""
         return sum(now - at < WINDOW for at in self._losses)
 
     def _is_calm(self, now: float) -> bool:
@@ -398,9 +402,10 @@ class TunnelNotification:
         return None
 
     def _was_lost(self) -> bool:
-        """Return whether the tunnel was lost, other than with pluto, or by somebody's intention.
+        """Return whether the tunnel was lost, neither with pluto nor on purpose.
 
-        That is so where something was reported to be wrong with it, or where its reason is known.
+        That is so where something was reported to be wrong with it, or where the loss's reason is
+        known, and isn't one in MEANT or OF_PLUTO.
         """
         if self._lost_at is None:
             return False
@@ -409,7 +414,8 @@ class TunnelNotification:
     def _up(self, now: float, context: Context) -> News | None:
         """Return the news that the tunnel is up: connected, or back after a loss; None: no news.
 
-        The end of a short loss is no news during ``hush``, or where the settings ask for no losses.
+        A loss that was over before it was reported is no news if it began before ``hush``, or where
+        the settings ask for no losses.
         """
         if self._lost_at is None:
             return News(Kind.CONNECTED, self.view) if self._believed < 2 else None

@@ -23,8 +23,9 @@ _VERSION: Final = re.compile(r"""^__version__ = ["']([0-9][0-9A-Za-z.+~-]*)["']"
 def newer_version(on_the_bus: str) -> str:
     """Return the installed version if it is newer than this agent's, or "".
 
-    ``on_the_bus`` is the service's version, or "". The installed version is read only where the
-    service's is another than ours; the service's may also be an older one.
+    Versions are compared by the numbers at their beginning. ``on_the_bus`` is the service's
+    version, or "". The installed version is read only where the service's is another than ours; the
+    service's may also be an older one.
     """
     if on_the_bus in ("", __version__):
         return ""
