@@ -217,7 +217,7 @@ class TunnelNotification:
         if now < when:
             self.due = when
             return None
-        news = self._news(claim, now, context)
+        news = self._news(claim, context)
         self._apply(claim)
         self.due = self._recount_at(now)
         return news
@@ -386,14 +386,14 @@ class TunnelNotification:
         wait = self.settings.settle if RULES[claim.kind].settles else 0.0
         return max(since + max(wait, GATHER), context.hush)
 
-    def _news(self, claim: Claim | None, now: float, context: Context) -> News | None:
+    def _news(self, claim: Claim | None, context: Context) -> News | None:
         """Return the news that the tunnel came up, or ended as it was meant to; None: no news."""
         if claim is not None or self._unstable:
             return None
         if self.losses_only and not (self._level == 2 and self._was_lost()):
             return None
         if self._level == 2:
-            return self._up(now, context) if self.settings.up else None
+            return self._up(context) if self.settings.up else None
         if self._level == 1 and self._believed < 1 and self.settings.up:
             return News(Kind.IN_PART, self.view)
         if self._level == 0 and self._believed > 0 and self.settings.down:
@@ -411,7 +411,7 @@ class TunnelNotification:
             return False
         return self.reported is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
 
-    def _up(self, now: float, context: Context) -> News | None:
+    def _up(self, context: Context) -> News | None:
         """Return the news that the tunnel is up: connected, or back after a loss; None: no news.
 
         A loss that was over before it was reported is no news if it began before ``hush``, or where
