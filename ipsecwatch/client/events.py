@@ -28,6 +28,7 @@ class Change:
     new: TunnelState
     reason: Reason
     serial: int
+    """The number of the transition: one more than that of the last one in the same run."""
     at: float
     """When the transition was, in seconds since the epoch."""
     told: Told | None
@@ -68,7 +69,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The completeness of pluto's last answer has changed; the fields are as in a Snapshot."""
+    """``complete`` or ``unrecognised`` of pluto's last answer has changed: see Snapshot."""
 
     complete: bool = True
     unrecognised: int = 0
@@ -84,6 +85,7 @@ class Lost:
     why: str
     """One line, ready to be shown."""
     hint: str = ""
+    """What a person can do about it; "": nothing is known to help."""
     denied: bool = False
     """Whether the service is running, and refuses this user."""
 

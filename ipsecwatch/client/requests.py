@@ -111,7 +111,7 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:
-    """Subscribe to the bus's signals about the owner of the service's name."""
+    """Subscribe to the bus's signals about the owner of the service's name, without waiting."""
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
@@ -242,9 +242,10 @@ async def run_id(within: float = 5.0, *, instance: str = "") -> str:
 
 
 async def refresh(within: float = 60.0, *, instance: str = "") -> int:
-    """Make the service ask pluto now; return the serial number of the last transition after that.
+    """Make the service poll pluto now, and wait until it has.
 
-    Raise ServiceUnavailableError, NotAllowedError, PlutoUnavailableError.
+    Return the serial number of the last transition, those of this poll included. Raise
+    ServiceUnavailableError, NotAllowedError, PlutoUnavailableError, RefusedForNowError.
     """
     async with _asking(within, instance) as connection:
         name = bus_name(instance)

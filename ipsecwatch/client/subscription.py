@@ -64,8 +64,9 @@ MAX_UNREAD: Final = 10_000
 ANSWER_LIMIT: Final = 10.0
 """Seconds that a snapshot may take."""
 LONGER: Final = 8.0
-"""It may take so many times as long at most, where it didn't come in time before: on a bus that
-reads slowly from the service each question that is asked again makes the next answer later."""
+"""How many times ANSWER_LIMIT a snapshot may take at most. Each time that one doesn't come in time,
+the next may take twice as long: on a bus that reads slowly from the service, each question that is
+asked again makes the next answer later."""
 
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
@@ -138,8 +139,11 @@ class _Subscription:
         self._ask_after = ask_after
         self._name = bus_name(instance)
         self._owner: str | None = None
+        """The bus's unique name of the connection that answered; None: none has answered yet, or
+        the service's name has another owner since."""
         self._unread: deque[Signal] = deque()
         self._overflowed = False
+        """Whether so many signals were unread that no more are kept, until the next snapshot."""
         self._wakeup = asyncio.Event()
         """Set when a signal was queued, the service's name changed its owner, or the bus is
         lost."""
@@ -150,13 +154,15 @@ class _Subscription:
         self._ready: deque[Event] = deque()
         """Further events of a signal that caused several."""
         self._serial = 0
+        """The number of the last transition that was read, or that the snapshot includes."""
         self._told: tuple[int, Told] | None = None
+        """The last TunnelUp, TunnelDown or TunnelStuck: the transition's number, and which."""
         self._times = 1.0
         """How many times ANSWER_LIMIT the next snapshot may take."""
         connection.on_signal = self._on_signal
 
     async def events(self) -> AsyncGenerator[Event]:
-        """Yield events until the bus is lost. Raise BusError."""
+        """Yield events until the bus is lost, which raises LostError. Raise BusError."""
         end = asyncio.ensure_future(self._connection.lost())
         end.add_done_callback(lambda _: self._wakeup.set())
         try:
@@ -201,9 +207,10 @@ class _Subscription:
                 await self._pause(None if nobody_there(e) else again)
 
     async def _pause(self, limit: float | None) -> None:
-        """Wait until the name gets an owner, or the bus is lost, ``limit`` seconds at most.
+        """Wait until ``_wakeup`` is set, ``limit`` seconds at most; None: there is no limit.
 
-        None: there is no limit.
+        That is when the name gets another owner, or the bus is lost. Return at once if that has
+        happened since the last snapshot was asked for.
         """
         try:
             async with asyncio.timeout(limit):
@@ -377,9 +384,10 @@ class _Subscription:
         return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
 
     def _properties(self, path: str, interface: str, changed: dict[str, Any]) -> Update | None:
-        """Return the event for changed properties of a tunnel, or None.
+        """Return the event for changed properties of a tunnel.
 
-        Where the properties are the Manager's, queue their events, and return None.
+        Return None where the tunnel isn't known, or is as it was. Where the properties are the
+        Manager's, queue their events, and return None.
         """
         if path == ROOT and interface == MANAGER:
             self._note_manager(manager_view(changed, self._manager))
@@ -414,6 +422,6 @@ class _Subscription:
 
 
 def _well_formed(signal: Signal) -> bool:
-    """Return whether one of the service's interfaces has this signal, with this signature."""
+    """Return whether one of the interfaces in our XML has this signal, with this signature."""
     interface = interfaces().get(signal.interface)
     return interface is not None and interface.signals.get(signal.member) == signal.signature

@@ -74,9 +74,9 @@ class Snapshot:
     unrecognised: int = 0
     """The number of lines in pluto's last answer that no release is known to print."""
     last_poll: float | None = None
-    """When pluto last answered, in seconds since the epoch; None: not yet."""
+    """When pluto last answered, in seconds since the epoch; None: it hasn't answered yet."""
     unit: str = IPSEC
-    """The systemd unit that runs pluto, for the texts of reasons; "": none is known to."""
+    """The systemd unit that runs pluto, for the texts of reasons; "": no unit is known to."""
     version: str = ""
     """The version that the service reports."""
     pluto_version: str = ""
@@ -97,27 +97,34 @@ class ManagerView(NamedTuple):
 
 
 def tunnel_state(code: str) -> TunnelState:
-    """Return the tunnel state with this code; UNKNOWN for a code that isn't known here."""
+    """Return the tunnel state with this code of the D-Bus API; UNKNOWN for an unknown code."""
     return TunnelState(code) if code in _STATES else TunnelState.UNKNOWN
 
 
 def reason(code: str) -> Reason:
-    """Return the reason with this code; OTHER for a code that isn't known here."""
+    """Return the reason with this code of the D-Bus API; OTHER for an unknown code."""
     return Reason(code) if code in _REASONS else Reason.OTHER
 
 
 def pluto_state(code: str | None) -> PlutoState:
-    """Return pluto's state with this code; UNREACHABLE for a code that isn't known here."""
+    """Return pluto's state with this code of the D-Bus API.
+
+    Return UNREACHABLE for an unknown code, or none (None).
+    """
     return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
 
 
 def log_state(code: str | None) -> LogState | None:
-    """Return where pluto's log is read; None where that is missing, or isn't known here."""
+    """Return the log state with this code of the D-Bus API; None for an unknown code, or none."""
     return LogState(code) if code in _LOG_STATES else None
 
 
 def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
-    """Return a ManagerView of changed properties; others keep their values in ``before``."""
+    """Return a ManagerView with changed properties; all others stay as in ``before``.
+
+    ``properties`` are by D-Bus name. One of another type is ignored, and so is a log state that
+    isn't known here.
+    """
     state, log = word(properties, "PlutoState"), word(properties, "LogState")
     unit = word(properties, "PlutoUnit")
     complete, count = value(properties, "Complete", "b"), value(properties, "Unrecognised", "u")
@@ -148,10 +155,10 @@ def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any: 
 
 
 def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
-    """Return a View of a tunnel's changed properties; others keep their values in ``before``.
+    """Return a View with a tunnel's changed properties; all others stay as in ``before``.
 
-    Without ``before`` they get defaults: the state is UNKNOWN, and the name is the last element of
-    ``path``.
+    ``properties`` are by D-Bus name; one of another type is ignored. Without ``before`` the others
+    get defaults: the state is UNKNOWN, and the name is the last element of ``path``.
     """
     fields: dict[str, Any] = {}
     for key, (name, signature, read) in _FIELDS.items():
