@@ -49,9 +49,10 @@ _JOINTS: Final = re.compile(r"(===|---|\.\.\.)")
 
 
 def address(word: str, known: Placeholders) -> str | None:
-    """Return a word that is an address, or several, redacted, with prefix, ports and protocol.
+    """Return a word redacted that consists of one address, or several joined by ``-`` or ``,``.
 
-    None: the word isn't one. ``known`` has the placeholders.
+    Prefix, ports and protocol stay. None: the word has something else in it. ``known`` has the
+    placeholders.
     """
     said = _SAID.match(word)
     if said is not None:
@@ -84,14 +85,17 @@ def _first(word: str) -> tuple[str, str] | None:
 
 
 def _said(m: re.Match[str], word: str, known: Placeholders) -> str:
-    """Return ``esp.SPI@ADDRESS`` with SPI and address redacted."""
+    """Return ``esp.SPI@ADDRESS`` with SPI and address redacted; ``m`` matches up to the ``@``."""
     protocol, dot, number = m.groups()
     spi = number if number == "0" else known.get(Kind.SPI, number)
     return f"{protocol}{dot}{spi}@{end(word[m.end() :], known)}"
 
 
 def end(word: str, known: Placeholders) -> str:
-    """Return one end of a connection redacted: an address or host name; OWN_ENDS stay."""
+    """Return one end of a connection redacted: an address, or else a host name.
+
+    OWN_ENDS stay, and so do a port and a word without letters and digits.
+    """
     if word in OWN_ENDS or _PORT.fullmatch(word) or not any(map(str.isalnum, word)):
         return word
     found = address(word, known)
@@ -103,7 +107,7 @@ def end(word: str, known: Placeholders) -> str:
 
 
 def ends(text: str, known: Placeholders) -> str:
-    """Return a text with all ends in it redacted; what libreswan prints between them stays."""
+    """Return a text with all its words redacted as ends; blanks and brackets stay, and ``,;``."""
     return _WORD.sub(lambda m: joined(m[0], known), text)
 
 
@@ -119,7 +123,10 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
 
 
 def identity(text: str, known: Placeholders) -> str:
-    """Return an identity redacted, by its form: address, ``@fqdn``, ``user@fqdn``, key id or DN."""
+    """Return an identity redacted, by its form: address, ``@fqdn``, ``user@fqdn``, key id or DN.
+
+    OWN_IDENTITIES stay. A text of no such form is a host name if it has a dot, or another identity.
+    """
     if text in OWN_IDENTITIES:
         return text
     if ip_version(text) is not None:

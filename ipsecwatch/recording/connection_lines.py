@@ -12,7 +12,8 @@ from ipsecwatch.recording.pieces import Field, Pieces, trimmed
 from ipsecwatch.recording.status_fields import keyed
 
 PAD: Final = LOG_WIDTH - 80
-"""A line at least as long, and without a routing word, is one that pluto cut (topology.py)."""
+"""Characters. A line with as many or more, and without a routing word, was cut by pluto
+(topology.py)."""
 
 _BEGIN: Final = re.compile(rf'(")({grammar.name()})("{grammar.instances()}:)', re.ASCII)
 _BANNER: Final = " banner:"
@@ -45,7 +46,7 @@ _OPTIONS: Final = re.compile(
 def _topology(text: str) -> Pieces | None:
     """Return the pieces of ``LEFT...RIGHT; ROUTING; …``; None: it is something else.
 
-    Each is cut off from the side of the line that a peer can't write on.
+    Each part is looked for from that side of the line where a peer can't write.
     """
     body, tail = _tail(text)
     ends, semicolon, routing = body.rpartition("; ")
@@ -67,7 +68,10 @@ def _topology(text: str) -> Pieces | None:
 
 
 def _tail(text: str) -> tuple[str, Pieces]:
-    """Return a text up to the routing word, and the pieces behind that. Empty: no such end."""
+    """Return a text up to the routing word, and the pieces behind that.
+
+    Return "" and no pieces for a text without such an end.
+    """
     at = text.rfind("; eroute owner: #")  # up to 4.15
     if at >= 0 and _OWNER.fullmatch(text, at):
         return text[:at], [(Field.OWN, text[at:])]

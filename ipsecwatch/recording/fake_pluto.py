@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BACKLOG: Final = 5
 """pluto's own value: listen(fd, 5) makes six places."""
 LOOK: Final = 0.02
-"""Seconds, by the real clock, between two checks of what pluto did."""
+"""Seconds, by the real clock, between two checks of what the recorded pluto did."""
 PATIENCE: Final = 5.0
 """Seconds that a client has to send its question, or to read the answer."""
 
@@ -62,12 +62,12 @@ class Timeline:
         self._said = [said for _, said in moments]
 
     def __call__(self, t: float) -> Said:
-        """Return pluto's answer at time ``t``."""
+        """Return pluto's answer at time ``t``, or why it gave none then."""
         return self._said[max(0, bisect_right(self._times, t) - 1)]
 
 
 def on_the_wire(text: str) -> str:
-    """Return a text with pluto's ``NNN`` prefix on each line, which whack 5 removes."""
+    """Return a text with pluto's ``NNN`` prefix on each line; ``000`` where whack removed it."""
     return "".join(line if _PREFIX.match(line) else f"000 {line}" for line in _lines(text))
 
 
@@ -79,9 +79,9 @@ def _lines(text: str) -> list[str]:
 class FakePluto:
     """Plays a pluto at ``path`` while its context lasts.
 
-    ``says`` returns pluto's answer at a time in seconds, ``clock`` the present time on the same
-    scale, which a demo may let run faster. ``packets``: the socket is a SOCK_SEQPACKET, as from
-    5.4 on.
+    ``clock`` returns the time that is played now, in seconds as in the recording; a demo may let it
+    run faster than real time. ``says`` returns what pluto answered at such a time. ``packets``: the
+    socket is a SOCK_SEQPACKET, as from 5.4 on.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class FakePluto:
         """The number of questions that were answered."""
 
     async def __aenter__(self) -> FakePluto:
-        """Start to answer. On return the socket exists, if pluto had one at that time."""
+        """Start to answer. On return the socket exists, if the recorded pluto has one by now."""
         self._remove()
         self._update_socket()
         self._player = asyncio.create_task(self._play(), name="playback")
@@ -139,7 +139,7 @@ class FakePluto:
                 await self._answer_next(self._listener)
 
     def _update_socket(self) -> None:
-        """Open, close or remove the socket, as pluto did at the present time."""
+        """Open, close or remove the socket, as the recorded pluto did at the time of ``clock``."""
         now = self._now
         if now is Silence.STOPPED:
             self._hush()
@@ -182,7 +182,10 @@ class FakePluto:
                 await self._answer(client)
 
     async def _answer(self, client: socket.socket) -> None:
-        """Read a client's question and answer it; close without an answer if pluto did."""
+        """Read a client's question and answer it.
+
+        While the recorded pluto hangs, wait. If it stopped or was killed, return without an answer.
+        """
         if not await _readable(client, PATIENCE):
             return
         question = client.recv(4096)

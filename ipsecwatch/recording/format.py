@@ -42,7 +42,11 @@ class RecordingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The first line of a recording; ``raw`` has all its keys."""
+    """The first line of a recording; ``raw`` has all its keys.
+
+    ``libreswan`` is the release, or None if it wasn't known; ``interval`` is the seconds between
+    two answers.
+    """
 
     libreswan: str | None
     interval: float
@@ -51,7 +55,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """One question to pluto and its outcome. ``exit`` is None for an answer from the socket."""
+    """One question to pluto and its outcome.
+
+    ``at`` (seconds since the epoch) and ``mono`` (of the monotonic clock) are when it was asked;
+    ``took`` is how many seconds the answer took. ``exit`` is whack's exit code; None: whack gave
+    none, or the answer is from the socket. ``error`` says why there is no answer. ``raw`` has all
+    keys.
+    """
 
     at: float
     command: str
@@ -67,7 +77,7 @@ class RecordedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the person who made the recording did at that time, in words."""
+    """What the person who made the recording did at ``at`` (seconds since the epoch), in words."""
 
     at: float
     text: str
@@ -92,7 +102,10 @@ def read(path: Path) -> tuple[Head, Iterator[Entry]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a recording with their line numbers. Raise RecordingError."""
+    """Yield the objects of a recording with their line numbers, without empty lines.
+
+    Raise RecordingError.
+    """
     number = 0
     try:
         with _open(path) as f:
@@ -156,10 +169,10 @@ def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
 
 
 def settled(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield entries in order, but each answer at the time when it was complete.
+    """Yield entries in the order in which they were known: an answer when it was complete.
 
-    In the file an answer is at the time of its question. Log lines from between the two are yielded
-    before it.
+    In the file an answer is at the time of its question. What is from between the two, such as log
+    lines, is yielded before it.
     """
     waiting: RecordedAnswer | None = None
     for entry in entries:
@@ -192,7 +205,10 @@ _TIMED_OUT: Final = 124
 
 
 def _pluto(why: str) -> PlutoState:
-    """Return STOPPED or UNREACHABLE, by whack's error message in any release."""
+    """Return pluto's state by whack's error message ``why``, as any release writes it.
+
+    It is STOPPED if pluto isn't running or nobody listens, and UNREACHABLE otherwise.
+    """
     if "not running" in why or "Connection refused" in why:
         return PlutoState.STOPPED
     return PlutoState.UNREACHABLE

@@ -70,7 +70,10 @@ def _parse(message: str) -> tuple[str | _Hole, ...]:
 
 
 def _index() -> dict[str, list[tuple[str | _Hole, ...]]]:
-    """Return the parts of all messages by their first word; "" where that contains a value."""
+    """Return the parts of each message in the table, by its first word.
+
+    The key is "" for messages whose first word is a value, or contains one.
+    """
     index: dict[str, list[tuple[str | _Hole, ...]]] = {}
     for parts in map(_parse, MESSAGES):
         first = parts[0]
@@ -84,13 +87,16 @@ _BY_WORD: Final = _index()
 
 
 def literals() -> list[str]:
-    """Return all texts between the fields of the messages: pluto's own words."""
+    """Return the texts between the fields of all messages in the table: pluto's own words."""
     parts = (part for message in MESSAGES for part in _parse(message))
     return [part for part in parts if isinstance(part, str)]
 
 
 def read(text: str) -> Pieces | None:
-    """Return the pieces of a log message, or None if it isn't a known one."""
+    """Return the pieces of a log message; None: no message in the table fits.
+
+    A state's name and a colon may come before it. After these, a message that doesn't fit is TEXT.
+    """
     state = _STATE.match(text)
     begin = state[0] if state and is_state(state[1]) else ""
     rest = text[len(begin) :]
@@ -101,7 +107,7 @@ def read(text: str) -> Pieces | None:
 
 
 def is_state(name: str) -> bool:
-    """Return whether a word is the name of a state, known or of a later release."""
+    """Return whether a word is the name of a state: in STATE_TABLE, or in the form STATE_…."""
     return name in _STATES or _NEW_STATE.fullmatch(name) is not None
 
 
@@ -132,7 +138,10 @@ def _updown(text: str) -> Pieces | None:
 
 
 def _match(parts: tuple[str | _Hole, ...], text: str) -> Pieces | None:
-    """Return the pieces of a text if it fits the parts of a message, one after the other."""
+    """Return the pieces of a text that fits the parts of a message, one after the other; else None.
+
+    What follows the message is TEXT; it is PRIVATE if the message has a value of a kind in FREE.
+    """
     found: Pieces = []
     at, rest = 0, Field.TEXT
     for i, part in enumerate(parts):

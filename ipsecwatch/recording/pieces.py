@@ -51,7 +51,10 @@ FREE: Final = frozenset(
 
 
 def trimmed(field: Field, text: str, around: str = " ;,") -> Pieces:
-    """Return a text as a value of a kind, with the characters ``around`` it as own pieces."""
+    """Return a text as a value of the kind ``field``, with the characters of ``around`` cut off.
+
+    Those at its beginning and its end are OWN pieces. A text of such characters alone is OWN.
+    """
     core = text.strip(around)
     if not core:
         return [(Field.OWN, text)]

@@ -91,7 +91,7 @@ class Placeholders:
     _seen: dict[Kind, set[str]] = field(default_factory=dict)
 
     def get(self, kind: Kind, value: str) -> str:
-        """Return the placeholder for a value of this kind."""
+        """Return the placeholder for a value of this kind; make one for a new value."""
         self._seen.setdefault(kind, set()).add(value)
         known = self._by_kind.setdefault(kind, {})
         if value not in known:
@@ -109,16 +109,23 @@ class Placeholders:
         return self.get(Kind.IPV4 if version == 4 else Kind.IPV6, text)
 
     def known(self, text: str) -> str | None:
-        """Return the placeholder of a value of any kind; None: the value wasn't met yet."""
+        """Return the placeholder of a value, whatever its kind; None: it wasn't met yet.
+
+        Values of the kinds in _FORGOTTEN aren't found.
+        """
         kind = self._by_value.get(text)
         return None if kind is None else self.get(kind, text)
 
     def is_private(self, word: str) -> bool:
-        """Return whether a word is a private value that was met before, or a word of one."""
+        """Return whether a word is a private value that was met before, or one word of such a one.
+
+        Upper and lower case count as the same, except for Kind.WORD. Values of the kinds in
+        _FORGOTTEN don't count. Single words count for the kinds in _BY_WORD.
+        """
         return word in self._by_value or word.casefold() in self._words
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many values of each kind were replaced since the last recount()."""
+        """Return how many different values were replaced since the last recount(), by kind."""
         return {kind: len(self._seen[kind]) for kind in Kind if self._seen.get(kind)}
 
     def recount(self) -> None:
@@ -126,7 +133,7 @@ class Placeholders:
         self._seen.clear()
 
     def _make(self, kind: Kind, value: str) -> str:
-        """Return a new placeholder, which is no private value that was met before."""
+        """Return a new placeholder, which is neither ``value`` nor a private value met before."""
         while True:
             self._next[kind] += 1
             made = _form(kind, self._next[kind])

@@ -128,7 +128,7 @@ class Redactor:
         self.known.recount()
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many different values were replaced, by kind."""
+        """Return how many different values were replaced, by kind, since the last again()."""
         return self.known.counts()
 
     def _rendered(self, found: Pieces) -> str:
@@ -181,7 +181,10 @@ class Redactor:
         return text if not rest.strip("0") else begin + self.known.get(Kind.SPI, rest)
 
     def unit(self, name: str) -> str:
-        """Return a systemd unit's placeholder; libreswan's own unit names stay."""
+        """Return a systemd unit's placeholder; libreswan's own unit names stay.
+
+        It begins with ``ipsec-`` for a name that shows that the unit runs pluto.
+        """
         if name in _UNITS:
             return name
         hidden = self.known.get(Kind.UNIT, name)

@@ -89,7 +89,12 @@ _WORDY: Final = (values.text, values.words, values.items, values.tokens)
 
 
 def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
-    """Return whether a field's value is libreswan's own; ``read`` is the field's function."""
+    """Return whether a field's value is libreswan's own.
+
+    It is if it has the form that _OWN has for the field ``name``. Where _OWN has none, it is if
+    ``read``, the field's function in connection_fields.py, is for numbers, serials, or yes and no,
+    and accepts it.
+    """
     form = _OWN.get(name)
     if form is not None:
         return form.fullmatch(value) is not None
@@ -146,7 +151,10 @@ _CLOSERS: Final = {"banner": ", cat:", "our_username": "; their_username="}
 
 
 def _least(line: str, name: str, at: int) -> int:
-    """Return the index from which on the next key is looked for, behind a key's text at ``at``."""
+    """Return the index from which on the next key is looked for, behind the field ``name``.
+
+    ``at`` is the index behind its key. Where the value may contain keys, the index is further on.
+    """
     closer = _CLOSERS.get(name)
     return max(at, line.rfind(closer)) if closer else at
 
@@ -199,7 +207,10 @@ def _value(printed: str, key: _Key, text: str) -> Iterator[Piece]:
 
 
 def _unknown(name: str, read: Callable[[str], values.Value], text: str) -> Iterator[Piece]:
-    """Yield the pieces of a value that is followed by unknown fields."""
+    """Yield the pieces of a value that isn't known as a whole: unknown fields may follow it.
+
+    They are split at semicolons; the first part may be libreswan's own, and all others are TEXT.
+    """
     for i, part in enumerate(text.split(";")):
         if i:
             yield Field.OWN, ";"

@@ -76,7 +76,7 @@ class _Reader:
         self._known = known
         self._out: list[str] = []
         self._before = ""
-        """The last word, before it was redacted."""
+        """The last word as it was before the redaction; "" behind a value, and at the beginning."""
         self._earlier = ""
         """The one before it."""
         self._was_address = False
@@ -226,7 +226,10 @@ _FOLLOWS: Final = re.compile(r" ([A-Za-z]{1,20})\b")
 
 
 def is_own(word: str, known: Placeholders) -> bool:
-    """Return whether a word is one of libreswan's, and no private value that was met before."""
+    """Return whether a word is one of libreswan's, and no private value that was met before.
+
+    Punctuation at its end is ignored. Up to three characters of punctuation alone count as own.
+    """
     end = _END.search(word, max(0, len(word) - 4))
     core = word[: end.start()] if end else word
     if not core:
@@ -253,7 +256,10 @@ _PAIR: Final = re.compile(r"\d{1,9}x\d{1,9}", re.ASCII)
 
 
 def connection(name: str, known: Placeholders) -> str:
-    """Return a placeholder for a connection's name; what leftsubnets= and groups append stays."""
+    """Return a connection's name with a placeholder for the part that a person chose.
+
+    ``/1x2``, which leftsubnets= appends, stays; in ``#SUBNET`` of a group the subnet is redacted.
+    """
     base, slash, pair = name.rpartition("/")
     if not (slash and _PAIR.fullmatch(pair)):
         base, slash, pair = name, "", ""
@@ -265,7 +271,10 @@ def connection(name: str, known: Placeholders) -> str:
 
 
 def value(text: str, known: Placeholders) -> str:
-    """Return a placeholder for a private value, of a kind that is guessed by its form."""
+    """Return a placeholder for a private value, of a kind that is guessed by its form.
+
+    Blanks around the value stay.
+    """
     core = text.strip()
     if not core:
         return text
@@ -309,5 +318,5 @@ def _kind(text: str) -> Kind:
 
 
 def read(text: str, known: Placeholders) -> str:
-    """Return a text that no grammar knows redacted."""
+    """Return a text that no grammar knows redacted: all but libreswan's own words is replaced."""
     return _Reader(text, known).read()
