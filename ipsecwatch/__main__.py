@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> int:
-    """Run the verb that the command line names."""
+    """Run the verb that the command line names; return the exit code."""
     from ipsecwatch.cli.main import run
 
     return run(sys.argv[1:])

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """A sequence of pauses in seconds; the last one is repeated."""
+    """The pauses, in seconds, between one thing's failed attempts; the last one is repeated."""
 
     def __init__(self, pauses: Sequence[float]) -> None:
         self._pauses = pauses

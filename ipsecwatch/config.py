@@ -21,7 +21,7 @@ SERVICE_FILE: Final = Path("/etc/ipsecwatch/ipsecwatch.toml")
 
 
 MAX_SIZE: Final = 1 << 20
-"""Bytes of a settings file."""
+"""Bytes that a settings file may have."""
 INSTANCES: Final = Path("/etc/ipsecwatch/instances")
 """The settings of ``ipsecwatch@NAME.service``: ``NAME.toml``, then ``NAME.toml.d/*.toml``."""
 
@@ -144,7 +144,11 @@ class AgentSettings(TunnelSettings):
     its general value."""
 
     def of(self, *names: str) -> TunnelSettings:
-        """Return the settings of a tunnel that is known by these names."""
+        """Return the settings of a tunnel that is known by these names.
+
+        They are those of the first table whose glob fits one of the names, or else the general
+        ones (this object).
+        """
         found = (s for glob, s in self.tunnels if any(fnmatchcase(n, glob) for n in names))
         return next(found, self)
 
@@ -179,7 +183,7 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
 
 
 def load_agent(path: Path) -> AgentSettings:
-    """Return the agent's settings from ``path``, which may be missing. Raise ConfigError."""
+    """Return the agent's settings from ``path``; defaults if it is missing. Raise ConfigError."""
     settings = _load([path], AgentSettings)
     # Each glob has only the keys of its own table until here; the general values fill the others.
     general = {f.name: getattr(settings, f.name) for f in fields(TunnelSettings)}
@@ -188,7 +192,10 @@ def load_agent(path: Path) -> AgentSettings:
 
 
 def service_files(path: Path = SERVICE_FILE) -> list[Path]:
-    """Return the service's settings files in the order of reading. Raise ConfigError."""
+    """Return the service's settings files in the order of reading: ``path``, then those beside it.
+
+    ``path`` itself may be missing. Raise ConfigError where the folder of the others can't be read.
+    """
     folder = path.with_name(path.name + ".d")
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".toml"))
@@ -200,7 +207,7 @@ def service_files(path: Path = SERVICE_FILE) -> list[Path]:
 
 
 def agent_file() -> Path:
-    """Return the path of the user's settings, by the XDG base directories.
+    """Return the path of the user's settings of the agent, by the XDG base directories.
 
     A relative XDG_CONFIG_HOME is ignored, as the specification demands.
     """

@@ -71,7 +71,7 @@ def text(most: int, *, raw: bool = False) -> Check[str]:
 
 
 def whole(low: int | None = None, high: int | None = None) -> Check[int]:
-    """Return a check for a whole number from ``low`` to ``high``, both included."""
+    """Return a check for a whole number from ``low`` to ``high``, both included; None: no bound."""
 
     def check(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -84,7 +84,10 @@ def whole(low: int | None = None, high: int | None = None) -> Check[int]:
 
 
 def number(low: float | None = None, high: float | None = None) -> Check[float]:
-    """Return a check for a finite number from ``low`` to ``high``, both included."""
+    """Return a check for a finite number from ``low`` to ``high``, both included; None: no bound.
+
+    The check returns a float, also for a whole number.
+    """
 
     def check(value: object) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -110,7 +113,7 @@ def flag(value: object) -> bool:
 
 
 def one_of(known: Iterable[T]) -> Check[T]:
-    """Return a check for one of ``known``, given as its text. The check returns the member."""
+    """Return a check for the ``str()`` of one of ``known``; the check returns that member."""
     members = {str(member): member for member in known}
 
     def check(value: object) -> T:

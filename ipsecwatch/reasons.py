@@ -46,7 +46,10 @@ for when no unit is known to (NetworkManager or a container may have started plu
 
 
 def advice_about_pluto(reason: Reason, unit: str) -> str:
-    """Return the advice for a reason of _BY_UNIT. ``unit``: the unit that runs pluto; "": none."""
+    """Return the advice for a reason in _BY_UNIT.
+
+    ``unit`` is the systemd unit that runs pluto; "": no unit is known to.
+    """
     named, unnamed = _BY_UNIT[reason]
     return named.format(unit.removesuffix(".service")) if unit else unnamed
 
@@ -124,7 +127,10 @@ reason has one."""
 
 
 def words_for(reason: Reason, unit: str) -> ReasonText:
-    """Return the text for a reason. ``unit`` is the systemd unit that runs pluto; "": none."""
+    """Return the text for a reason, with the unit's name where the advice needs it.
+
+    ``unit`` is the systemd unit that runs pluto; "": no unit is known to.
+    """
     told = REASON_TEXTS[reason]
     if reason not in _BY_UNIT or unit == IPSEC:
         return told

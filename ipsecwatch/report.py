@@ -28,7 +28,7 @@ ConnectionKey = tuple[str, tuple[int, ...]]
 
 
 def instance_name(name: str, instance: tuple[int, ...]) -> str:
-    """Return a connection's name as it is in pluto's log: ``rw[3]``."""
+    """Return a connection's name as it is in pluto's log: ``rw[3]``; for (), the name alone."""
     return name + "".join(f"[{n}]" for n in instance) if instance else name
 
 
@@ -81,16 +81,16 @@ class SaState:
 
     @property
     def key(self) -> ConnectionKey:
-        """Name and instance of the connection that the SA belongs to."""
+        """Name and instance of the SA's connection, which is also the connection's ``key``."""
         return self.name, self.instance
 
     @property
     def established(self) -> bool:
-        """Whether the negotiation of this SA is finished, so that it is in use."""
+        """Whether the negotiation of this SA is finished, and the SA isn't being deleted."""
         return self.stage is Stage.ESTABLISHED
 
     def timer(self, name: str) -> Timer | None:
-        """Return the first timer of this name, or None.
+        """Return the state's first timer of this name; None: it has none.
 
         ``name`` is as libreswan has printed it since 4.5 ("RETRANSMIT"). In earlier releases a
         timer's name has a prefix, so only its end is compared.
@@ -209,11 +209,11 @@ class Connection:
     text: str = field(default="", repr=False)
     """What pluto printed of the connection; connection_fields() reads the rest from it."""
     names_no_child: bool = False
-    """The lines that would name an established Child SA are there, and name none."""
+    """Whether the lines that would name an established Child SA are there, and name none."""
 
     @property
     def key(self) -> ConnectionKey:
-        """Name and instance."""
+        """Name and instance, by which SAs are assigned to the connection."""
         return self.name, self.instance
 
     @property

@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class Stage(StrEnum):
-    """How far the negotiation of an SA has come."""
+    """How far an SA has come, from its negotiation to its end (for each state: state_table.py)."""
 
     HALF_OPEN = "half-open"
     OPEN = "open"

@@ -40,7 +40,7 @@ def clean(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def _visible(c: str) -> str:
-    """Return a character, or its escape if it is a backslash or can't be shown."""
+    """Return a character, or its escape if it is a backslash, harmful or shows nothing."""
     if c == "\\":
         return "\\\\"
     if unicodedata.category(c) not in _UNSHOWABLE and c not in _INVISIBLE:

@@ -30,7 +30,7 @@ class Tunnel:
     since: float
     """Wall clock of the last change of ``state``, seconds since the epoch."""
     since_mono: float
-    """The same on the monotonic clock, which stands still while the machine sleeps."""
+    """``since`` on the monotonic clock, in seconds; that stands still while the machine sleeps."""
     reason: Reason = Reason.NONE
     children_up: int = 0
     children: int = 0
@@ -40,9 +40,11 @@ class Tunnel:
     """Negotiations that were begun since the tunnel was last up."""
     peer: str | None = None
     detail: str | None = None
-    """pluto's log line behind ``reason``."""
+    """What ``reason`` was read from, in one line: pluto's log line, what is wrong with its answer,
+    or which name doesn't resolve. None: none of these."""
     since_boot: float = 0.0
-    """The same on CLOCK_BOOTTIME, which goes on while the machine sleeps; 0: not known."""
+    """``since`` on CLOCK_BOOTTIME, in seconds, which goes on while the machine sleeps; 0: not
+    known."""
     since_known: bool = True
     """The change of state was seen. False: the tunnel was in this state when it was first polled,
     or changed while pluto couldn't be asked."""
@@ -59,7 +61,7 @@ class Tunnel:
     def seen_again(
         self, connections: tuple[Connection, ...], states: tuple[SaState, ...]
     ) -> Tunnel:
-        """Return the tunnel with what the last answer has of it, and nothing else changed.
+        """Return the tunnel with the connections and SAs of the last answer, otherwise unchanged.
 
         dataclasses.replace() takes several times as long, and most tunnels are seen so in each
         poll.
@@ -77,6 +79,7 @@ class Transition:
     ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that is no
     longer listed. ``known`` is the last known state before the change; a tunnel that wasn't listed
     counts as DOWN. ``tunnel`` is the tunnel after it (no longer listed: DOWN, with the reason).
+    ``at`` is in seconds since the epoch, ``mono`` in seconds of the monotonic clock.
     """
 
     tunnel: Tunnel
@@ -99,7 +102,11 @@ class Transition:
 
     @property
     def announced(self) -> bool:
-        """Whether subscribers get a signal: not at the first look, nor from DOWN to not listed."""
+        """Whether subscribers get a signal: it isn't ``silent``, and changes the state they know.
+
+        A tunnel that isn't listed is DOWN for them. A transition that ``sticks`` counts as a
+        change.
+        """
         was = TunnelState.DOWN if self.old is None else self.old
         return not self.silent and (self.sticks or was is not self.becomes)
 

@@ -50,7 +50,10 @@ def key(name: str) -> str:
 
 
 def hashes(folder: Path) -> dict[str, list[str]]:
-    """Return the hashes of the wheels in a folder, by the distribution's name."""
+    """Return the hashes of the wheels in a folder, as pip's options, by the distribution's name.
+
+    The name is as key() returns it.
+    """
     found: defaultdict[str, list[str]] = defaultdict(list)
     for wheel in sorted(folder.iterdir()):
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -59,7 +62,7 @@ def hashes(folder: Path) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Download all wheels, and write their hashes into the file."""
+    """Download all wheels that constraints.txt names, and write their hashes into it."""
     text = CONSTRAINTS.read_text(encoding="utf-8")
     pins = PIN.findall(text)
     with tempfile.TemporaryDirectory() as folder:

@@ -31,7 +31,10 @@ def parse(interface: str) -> ET.Element:
 
 
 def described(interface: ET.Element) -> list[tuple[ET.Element, str]]:
-    """Return each member of an interface with the comment before it."""
+    """Return each member of an interface with the last comment before it.
+
+    Members between two comments share the first of these.
+    """
     members, comment = [], ""
     for element in interface:
         if element.tag is ET.Comment:
@@ -66,7 +69,7 @@ def explained(comment: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return the first sentence of a text, on one line."""
+    """Return the first sentence of a text, on one line and without its full stop or colon."""
     line = " ".join(text.split("\n\n")[0].split())
     end = re.search(r"[.:](?= [A-Z]|$)", line)
     return line[: end.start()] if end else line
