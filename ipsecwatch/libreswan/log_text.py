@@ -438,11 +438,13 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
     """Yield the lines, each with what it is evidence of; None: of nothing.
 
-    Serials are taken for those of one run of pluto.
+    A serial names an SA of one run of pluto: after a start of pluto, it is another SA's.
     """
     quick: set[int | None] = set()
     """IKEv1 SAs under which a Quick Mode has begun."""
     for line in lines:
+        if line.of_pluto:
+            quick.clear()
         found = interpret(line.said, phase1=line.said.serial in quick)
         if found is not None and found.event is LogEvent.CHILD_REQUESTED:
             quick.add(line.said.serial)

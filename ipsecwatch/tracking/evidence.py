@@ -96,10 +96,6 @@ class Findings:
         if old in kept:
             kept[kept.index(old)] = new
 
-    def names(self, subject: Subject) -> set[str]:
-        """Return all things of one kind that there are findings about, in the form of ``About``."""
-        return {value for sort, value in self._kept if sort is subject}
-
     def keep(self, still: Callable[[About, Evidence], bool]) -> None:
         """Forget all findings about a thing unless ``still`` accepts the newest of them."""
         for about, kept in list(self._kept.items()):

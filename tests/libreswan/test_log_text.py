@@ -10,6 +10,7 @@ import pytest
 
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.log_lines import interpret, parse_line
+from ipsecwatch.tunnel import Reason
 from tests.support.mangled_text import MANGLED
 from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
@@ -243,3 +244,20 @@ def test_a_damaged_log_is_mostly_read(how: str) -> None:
 def test_a_line_that_lost_its_date_and_no_more_is_one_of_the_log() -> None:
     line = '"site" #1: initiating IKEv2 connection'
     assert [x.text for x in log_text.read(f"east pluto[123]: {line}\n").lines] == [line]
+
+
+def test_a_serial_of_an_earlier_pluto_says_nothing_about_the_same_serial_now() -> None:
+    before = """\
+Nov 28 10:00:00 gw pluto[100]: "a" #1: initiating IKEv1 Main Mode connection
+Nov 28 10:00:01 gw pluto[100]: "a" #2: initiating Quick Mode IKEv1+PSK {using isakmp#1 msgid:d0d0}
+Nov 28 10:01:00 gw pluto[200]: Starting Pluto (Libreswan Version 4.10) pid:200
+"""
+    now = """\
+Nov 28 10:01:01 gw pluto[200]: "a" #1: initiating IKEv1 Main Mode connection
+Nov 28 10:01:02 gw pluto[200]: "a" #1: ignoring informational payload INVALID_ID_INFORMATION, \
+msgid=00000000, length=12
+"""
+    for text in (now, before + now):
+        *_, (_, failure) = log_text.findings(log_text.read(text).lines)
+        assert failure is not None
+        assert failure.reason is Reason.AUTHENTICATION
