@@ -197,7 +197,10 @@ class Watched:
 
 
 def watched_of(runs: Iterable[Run], since: float, until: float) -> list[Watched]:
-    """Return the spans of time, between two moments, in which a run of the service watched."""
+    """Return the spans between two moments (wall clock) in which a run of the service watched.
+
+    They don't include the times of sleep.
+    """
     out = []
     for run in runs:
         for begin, end in run.spans(run.begin, run.end):

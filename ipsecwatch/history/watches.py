@@ -172,7 +172,9 @@ class _Boots:
         """Return the end of a run that wrote none, by systemd's entries about its unit.
 
         They come after the run's last entry, and before ``limit``: when the next run of the same
-        boot began; None: there is none.
+        boot began; None: there is none. The run ended when its process did. If it hung, it ended at
+        the last entry that shows that it ran; also if nothing shows its end, but at the boot's last
+        entry if it is the boot's last run.
         """
         over = next((at for sign, at in signs if sign in (Sign.OVER, Sign.HUNG)), None)
         shown = max((at for sign, at in signs if sign is Sign.RUNS), default=last.stamp.mono)

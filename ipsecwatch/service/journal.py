@@ -156,7 +156,10 @@ class Journal:
         self._write(PLUTO_BACK, 5, text, PLUTO=PlutoState.RUNNING, VERSION=clean(version or ""))
 
     def unrecognised(self, count: int, example: str, version: str | None) -> None:
-        """Write that ``count`` lines of pluto's answer weren't recognised, with the first one."""
+        """Write that ``count`` lines of pluto's answer, of kinds not reported yet, are unknown.
+
+        ``example``: the first of them. ``version``: pluto's; None: not known.
+        """
         lines = "line" if count == 1 else "lines"
         self._write(
             UNRECOGNISED,

@@ -116,7 +116,7 @@ class Sender:
             self._lost = 0
 
     def _step(self) -> bool:
-        """Send or print the queue's first entry. Return False if none is there, or has to wait."""
+        """Send or print the queue's first entry. Return False if none is there, or it must wait."""
         self._report_lost()
         if not self._waiting or not self._deliver(self._waiting[0]):
             return False

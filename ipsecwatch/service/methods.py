@@ -350,7 +350,7 @@ def _entries(found: Entry) -> bytes:
 
 
 def _variants(found: Entry) -> dict[str, Variant]:
-    """Return a tunnel's details as Variants, as dbus-fast needs them."""
+    """Return a tunnel's details as Variants, also those inside lists, as dbus-fast needs them."""
     made = {}
     for key, (signature, value) in found.items():
         inner = value

@@ -75,7 +75,8 @@ class LogWaker(Waker):
         """Read what was logged until now, so that a reason is known before the loss is announced.
 
         Call ``wake`` if a relevant line was logged after ``since`` (wall clock), when pluto was
-        asked: its answer may not show that yet.
+        asked: its answer may not show that yet. After an error, close the log and call
+        ``on_error``.
         """
         try:
             await self._catch_up(since)
