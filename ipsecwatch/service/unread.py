@@ -140,7 +140,8 @@ class Unread:
 
     def worst(self) -> int | None:
         """Return the id of the user with most unread bytes; None: nothing counts of any user."""
-        return max(self._debts, key=lambda uid: self._debts[uid].total, default=None)
+        owing = {uid: debt.total for uid, debt in self._debts.items() if debt.total}
+        return max(owing, key=lambda uid: owing[uid], default=None)
 
     @property
     def _portion(self) -> int:

@@ -105,3 +105,11 @@ def test_the_worst_reader_is_who_owes_most() -> None:
     assert unread.worst() == BOB
     unread.clear()
     assert unread.worst() is None
+
+
+def test_who_owes_nothing_any_more_is_not_the_worst_reader() -> None:
+    unread = owing(1)
+    unread.may_refuse(BOB, 0.0)
+    assert unread.worst() == ANN
+    assert unread.may_answer(ANN, 2 * FORGIVE_EVERY)
+    assert unread.worst() is None
