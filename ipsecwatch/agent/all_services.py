@@ -96,7 +96,7 @@ class AllServices:
     def _speaker(self) -> _Service | None:
         """The service whose pluto is shown: the first that can be followed; None: none can be.
 
-        The machine's own service comes before the instances.
+        The machine's own service comes before the instances, and those are in order of name.
         """
         heard = (self._services[i] for i in sorted(self._services))
         return next((s for s in heard if not s.lost), None)
@@ -132,9 +132,10 @@ class AllServices:
 
 
 def _unknown(view: View) -> View:
-    """Return a tunnel's view with UNKNOWN as its state, and its state until now as ``last_state``.
+    """Return a tunnel's view with the state UNKNOWN, for the reason OTHER.
 
-    A view that is UNKNOWN already is returned unchanged.
+    Its state until now becomes ``last_state``. A view that is UNKNOWN already is returned
+    unchanged.
     """
     if view.state is TunnelState.UNKNOWN:
         return view

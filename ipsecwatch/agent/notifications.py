@@ -264,7 +264,10 @@ def bad_settings(mistake: str) -> Notification:
 def _notification(
     key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
 ) -> Notification:
-    """Return a notification with the icon, urgency and rank of its kind (rules.py)."""
+    """Return a notification with the icon, urgency and rank of its kind (rules.py).
+
+    The lines that aren't empty become its body. ``quiet``: its urgency is low, whatever its kind.
+    """
     rule = RULES[kind]
     return Notification(
         key=key,

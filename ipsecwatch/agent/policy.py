@@ -500,7 +500,10 @@ class NotificationPolicy:
             yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
-        """Return a summary of these news; within HOLD seconds of the last one, that one again."""
+        """Return a summary of these news, of which the passing ones now all end at the same time.
+
+        If the summary on the screen is younger than HOLD seconds, return that one again.
+        """
         # All passing news ends together; otherwise each end would change the summary.
         until = max((until for _, until in self._passing.values()), default=now)
         self._passing = {key: (news, until) for key, (news, _) in self._passing.items()}

@@ -130,8 +130,9 @@ class ServiceNotification:
     def stopped(self, now: float, hush: float) -> bool:
         """Return whether to report that pluto stopped.
 
-        It is reported at once where tunnels went down with it. Otherwise it is reported after
-        STOPPED_AFTER seconds, and not before ``hush``, if its unit ran in this session, or failed.
+        It is reported at once where tunnels are reported to have gone down with it. Otherwise it is
+        reported after STOPPED_AFTER seconds, and not before ``hush``, if its unit failed, or ran in
+        this session; the latter only where it ``matters`` and wasn't ``meant`` (see update()).
         """
         if self._stopped.since is None:
             return False

@@ -399,7 +399,7 @@ class Agent:
             await connection.close()
 
     async def _open_display(self, connection: BusConnection) -> None:
-        """Connect to the notification server, and restore what an earlier agent left on it.
+        """Connect to the notification server; adopt an earlier agent's slots if they are on it.
 
         Closed notifications are restored only at the agent's start; if that is the first in a new
         login, the mutes that last until then are removed. Raise BusError.

@@ -37,7 +37,7 @@ _ACTIVE: Final = ("active", "reloading", "deactivating")
 
 
 async def watch_system(tell: Callable[[MachineEvent], object]) -> None:
-    """Call ``tell`` with each UnitState and each Sleep, for ever."""
+    """Call ``tell`` with each unit's state, now and at each change, and each Sleep, for ever."""
     backoff = Backoff(RETRY)
     while True:
         try:

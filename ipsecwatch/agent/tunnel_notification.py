@@ -189,7 +189,10 @@ class TunnelNotification:
             self._why = event.reason
 
     def record_listing(self) -> None:
-        """Record that a Snapshot lists the tunnel; its view's reason counts, unless it is lost."""
+        """Record that a Snapshot lists the tunnel, with the reason in its view.
+
+        While the tunnel is lost, the reason that is known for the loss is kept.
+        """
         self._fresh = False
         if self._lost_at is None:
             self._why = self.view.reason
@@ -298,7 +301,10 @@ class TunnelNotification:
         return reason
 
     def _claim(self, now: float, context: Context) -> Claim | None:
-        """Return what is wrong with the tunnel, as far as the settings ask for it, or None."""
+        """Return what is wrong with the tunnel: as rules.py has it, or that it is unstable.
+
+        None: nothing is, or the settings don't ask for it.
+        """
         if self.losses_only and context.networkmanager_ended_pluto:
             return None
         if self.gone:
@@ -387,7 +393,11 @@ class TunnelNotification:
         return max(since + max(wait, GATHER), context.hush)
 
     def _news(self, claim: Claim | None, context: Context) -> News | None:
-        """Return the news that the tunnel came up, or ended as it was meant to; None: no news."""
+        """Return the news that the tunnel came up, or ended as it was meant to; None: no news.
+
+        There is none with a claim, while the tunnel is unstable, or where the settings don't ask
+        for it.
+        """
         if claim is not None or self._unstable:
             return None
         if self.losses_only and not (self._level == 2 and self._was_lost()):
