@@ -60,7 +60,10 @@ only together with a field of _VOUCHED, which shows that it was the driver."""
 
 
 def _journal_match(matches: tuple[str, ...]) -> str:
-    """Return what is wrong with a value of ``journal_match``, to follow the key; "": nothing."""
+    """Return what is wrong with a value of ``journal_match``; "": nothing.
+
+    The text follows the key in an error's message.
+    """
     names = [match.partition("=")[0] for match in matches]
     for match, name in zip(matches, names, strict=True):
         if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}=[^\0\n]{1,1000}", match, re.ASCII):

@@ -37,7 +37,10 @@ class JsonError(ValueError):
         self.where = where
 
     def inside(self, container: str) -> JsonError:
-        """Return the same error with ``container`` put before the place of the value."""
+        """Return the same error with ``container`` before the place of the value.
+
+        ``tunnels`` makes ``tunnels.name`` of the place ``name``, and ``tunnels[3]`` of ``[3]``.
+        """
         dot = "." if self.where and not self.where.startswith("[") else ""
         return JsonError(self.problem, f"{container}{dot}{self.where}")
 

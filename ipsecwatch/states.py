@@ -14,12 +14,19 @@ class TunnelState(StrEnum):
     """The state of a tunnel: the first one that applies, in this order."""
 
     UNKNOWN = "unknown"
+    """It can't be found out now: pluto gave no answer that can be trusted, or not all of it."""
     UP = "up"
+    """All children of the tunnel have an established Child SA."""
     PARTIAL = "partial"
+    """Some have one, and others don't."""
     STUCK = "stuck"
+    """It has been CONNECTING for too long."""
     CONNECTING = "connecting"
+    """No child is up, and pluto is trying, or will try."""
     WAITING = "waiting"
+    """On demand: the first packet, or a peer that connects, brings it up."""
     DOWN = "down"
+    """None of the others; also a tunnel that is no longer listed."""
 
     @property
     def carries(self) -> bool:

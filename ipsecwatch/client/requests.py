@@ -229,7 +229,7 @@ async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
 
 
 async def run_id(within: float = 5.0, *, instance: str = "") -> str:
-    """Return the identifier of this run of the service, which its journal entries contain.
+    """Return the identifier of the service's present run, which its journal entries contain.
 
     Raise ServiceUnavailableError, NotAllowedError.
     """

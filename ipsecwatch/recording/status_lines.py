@@ -40,7 +40,10 @@ def read(line: str) -> Pieces | None:
 
 
 def _whole(pattern: str) -> Callable[[str], Pieces]:
-    """Return a function for lines that are libreswan's own as a whole if they fit a pattern."""
+    """Return a function for lines that are libreswan's own as a whole if they fit a pattern.
+
+    A line that doesn't fit is TEXT as a whole.
+    """
     form = re.compile(pattern, re.ASCII)
 
     def read_whole(line: str) -> Pieces:
