@@ -52,7 +52,8 @@ or counter. After a state's name comes its port, so that the line with its SPIs 
 def divide(text: str) -> list[tuple[int, str]]:
     """Return the answers in a text, each as the number of its first line, and its text.
 
-    Another answer begins with each line that an answer has only once, and that was there before.
+    Another answer begins at each line with something that an answer has only once, and that the
+    present answer has had before; _recurs() has the exceptions.
     """
     lines = plain(text).split("\n")
     starts, seen = [0], dict[str, str]()
@@ -71,11 +72,11 @@ def divide(text: str) -> list[tuple[int, str]]:
 
 
 def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
-    """Return whether a line begins another answer, by ``what`` it has in it.
+    """Return whether a line begins another answer, since the present one has had ``what`` before.
 
-    ``what`` is something that an answer has only once; ``seen`` has the lines of the present answer
-    by theirs. The same line twice begins no answer. Neither does a second connection of the same
-    name in one connection list: somebody may have made all names the same.
+    ``what`` is the match of _ONCE in the line; ``seen`` has the lines of the present answer by
+    their matches. The same line twice begins no answer. Neither does a second connection of the
+    same name in one connection list: somebody may have made all names the same.
     """
     if what not in seen:
         return False

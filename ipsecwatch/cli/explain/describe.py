@@ -24,7 +24,7 @@ Facts = list[tuple[str, str]]
 """Labels and paragraphs, in the order in which they are shown."""
 
 _FEW: Final = 6
-"""SAs, or pairs of subnets, that are shown one by one."""
+"""The number of a tunnel's SAs, or names, that are shown one by one; others are counted."""
 
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
@@ -62,7 +62,11 @@ class _Side(NamedTuple):
 
 
 def _pairs(t: Tunnel) -> list[Topology]:
-    """Return the tunnel's pairs of subnets; those of its networks for an opportunistic group."""
+    """Return the tunnel's pairs of subnets.
+
+    They are those of its networks for an opportunistic group, else those of its instances if it has
+    any, else those of all its connections.
+    """
     instances = [c for c in t.connections if c.instance]
     networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
     return [x for c in networks or instances or t.connections for x in c.topologies]
@@ -73,7 +77,7 @@ def _their_side(x: Topology) -> _Side:
 
 
 def _end(sides: list[_Side]) -> str:
-    """Return one end of a tunnel as text: its subnets, its addresses, and its identities."""
+    """Return one end of a tunnel as text: its subnets, addresses and identities; "": none known."""
     if not sides:
         return ""
     clients = _few([clean(s.client) for s in sides if s.client])
@@ -230,7 +234,10 @@ def _is_trying(t: Tunnel) -> bool:
 
 
 def _sticks(t: Tunnel) -> str:
-    """Return what is likely wrong if the tunnel's negotiation stays where it is; "": not known."""
+    """Return what is likely wrong if the tunnel's negotiation stays where it is.
+
+    Return "" where that isn't known, or no negotiation of ours is in progress.
+    """
     state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
     return known.sticks if known is not None else ""
@@ -248,7 +255,10 @@ def _advice(t: Tunnel) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Return whether a tunnel is down without a fault: nobody wants it up."""
+    """Return whether a tunnel is down without a fault, as pluto wasn't asked to bring it up.
+
+    It has no SA then, its peer's name resolves, and one of its ends is this machine.
+    """
     well = t.unresolved is None and not _unoriented(t)
     return t.state is TunnelState.DOWN and not t.states and well
 
@@ -262,7 +272,10 @@ def is_well(t: Tunnel) -> bool:
 
 
 def how_to_start(name: str, version: str | None) -> str:
-    """Return the command that brings a tunnel up; it changed with libreswan 5.0."""
+    """Return the command that brings a tunnel up; it changed with libreswan 5.0.
+
+    ``version``: libreswan's; None: it isn't known, and both commands are returned.
+    """
     if version is None:
         return f"ipsec up {name} (3.x and 4.x: ipsec auto --up {name})"
     return f"ipsec auto --up {name}" if version < "5" else f"ipsec up {name}"
@@ -424,7 +437,10 @@ _LONG: Final = 10
 
 
 def _carried(s: SaState, counted: Traffic | None) -> str:
-    """Return in words what a Child SA has carried; "" for an IKE SA."""
+    """Return in words what a Child SA has carried.
+
+    Return "" for an IKE SA, and where the text has no line with counters for the SA.
+    """
     if s.kind is not SaKind.CHILD:
         return ""
     got = counted.bytes_in if counted else s.sa.bytes_in if s.sa else None
@@ -484,7 +500,10 @@ def _next(s: SaState) -> str:
 
 
 def _silence(s: SaState) -> str:
-    """Return in words that an established SA's peer owes an answer; "" where it owes none."""
+    """Return in words that an established SA's peer owes an answer; "": it owes none.
+
+    That is seen by the SA's timer RETRANSMIT: pluto waits to send a request again.
+    """
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer hasn't answered yet: it is silent if this lasts for seconds" if waits else ""
 

@@ -37,7 +37,8 @@ class Live:
 def look_up(name: str, instance: str = "") -> Live:
     """Ask the service, or an instance of it, for the tunnel of this name; return the result.
 
-    The name may be NetworkManager's name for a tunnel that pluto knows by a UUID.
+    The name may be NetworkManager's name for a tunnel that pluto knows by a UUID. Raise Failure
+    where several of NetworkManager's connections have it.
     """
     try:
         seen = asyncio.run(client.snapshot(instance=instance))

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Explains the log line that shows why a negotiation failed, or why SAs ended."""
+"""Sentence and advice for one log line that shows why a negotiation failed, or why SAs ended.
+
+log_story.py chooses the line.
+"""
 
 from __future__ import annotations
 
@@ -198,7 +201,10 @@ def advice(said: Said) -> str:
 
 
 def _advice_for(word: str) -> str:
-    """Return what to do about an error that shows more than its reason does; else ""."""
+    """Return what to do about an error of which more is known than about its reason; else "".
+
+    ``word``: the name that named() returns.
+    """
     known = notifications(word)
     special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)
     return known[0].advice if known and special else ""

@@ -135,7 +135,10 @@ _UNWANTED: Final = re.compile(
 
 
 def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
-    """Return a title and facts for each address whose packets fit no loaded connection."""
+    """Return a title and facts for each address whose packets fit no loaded connection, by the log.
+
+    Return _FEW addresses at most.
+    """
     found: dict[str, list[PacketLine]] = {}
     for packet in packets:
         if _UNWANTED.match(packet.said):

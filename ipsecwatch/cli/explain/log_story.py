@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Explains what pluto's log shows about one connection: what happened to it, and what to do."""
+"""Explains what pluto's log shows about one connection: what happened to it, and what to do.
+
+log_cause.py explains the one line that shows the cause.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,8 @@ Facts = list[tuple[str, str]]
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     """Return the tunnels of a status, with the reasons that log lines in the same text show.
 
-    Only a tunnel that is connecting or stuck gets a reason.
+    A tunnel gets one only if it is connecting or stuck by the status, and its outcome by the log is
+    FAILED.
     """
     told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
     return [_with_reason(t, told.get(t.key)) for t in tunnels]
@@ -94,7 +98,7 @@ def local_code(story: Story) -> str | None:
 
 
 def _refusal(story: Story) -> str:
-    """Return the line that pluto prints when it refuses a connection's settings, or ""."""
+    """Return the line that pluto prints when it refuses to load a connection; "": it didn't."""
     if story.outcome is not Outcome.NOT_LOADED:
         return ""
     return f"failed to add connection: {story.refused}"
@@ -126,7 +130,10 @@ def _ups(story: Story) -> str:
 
 
 def _before(story: Story) -> str:
-    """Return in words how a connection's SAs ended before its outcome; "": they didn't."""
+    """Return in words how a connection's SAs ended before its outcome; "": they didn't.
+
+    Return "" also where that end is the outcome itself.
+    """
     if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
         return ""
     why = "" if log_cause.is_unclear(story.loss) else log_cause.sentence(story.loss)
@@ -173,7 +180,7 @@ _IDENTITY_OR_SUBNETS: Final = ReasonText(
 
 
 def _failed(story: Story, failure: Said) -> str:
-    """Return in a sentence which negotiation failed, and whether it had an IKE SA."""
+    """Return in words which negotiation failed, and whether that was after the IKE SA was up."""
     another = story.stage is not None and story.failed_in < story.attempts
     which = "the last attempt" if story.attempts > 1 else "it"
     if another:
@@ -239,7 +246,10 @@ def advice(story: Story) -> str:
 
 
 def _sticks(story: Story) -> str:
-    """Return what is likely wrong with a negotiation that doesn't continue; else ""."""
+    """Return what is likely wrong with a negotiation that doesn't continue where the text ends.
+
+    Return "" for any other outcome, or where that isn't known.
+    """
     if story.outcome not in (Outcome.OPEN, Outcome.GIVEN_UP):
         return ""
     if story.stage is None or not story.stage.sticks:

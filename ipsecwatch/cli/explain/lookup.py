@@ -59,7 +59,10 @@ _TABLES: Final = (
 
 
 def known_words() -> dict[str, str]:
-    """Return all words that can be explained, as they are printed, by the form that is compared."""
+    """Return all words that can be explained, as they are printed.
+
+    The keys are in the form that is compared: in lower case, states without STATE_ in front.
+    """
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
     known |= {w.lower(): w for w in glossary.TIMERS}
@@ -79,7 +82,10 @@ _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", r
 
 
 def words_in(text: str) -> list[str]:
-    """Return the first _FEW words of a text that can be explained, in the text's order."""
+    """Return the first _FEW words like NO_PROPOSAL_CHOSEN in a text that can be explained.
+
+    They are in the text's order; more than _LONGEST characters aren't searched.
+    """
     found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
     return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
 

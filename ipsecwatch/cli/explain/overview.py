@@ -44,7 +44,10 @@ _ORDER: Final = (
 
 
 def check(report: Report, tunnels: list[Tunnel]) -> None:
-    """Raise Failure where a report, with its tunnels, contains nothing to explain."""
+    """Raise Failure where a report, with its tunnels, contains nothing to explain.
+
+    That pluto didn't answer is something to explain.
+    """
     if tunnels or report.states or report.traffic or report.shunts or report.other:
         return
     if _answers_not(report):
@@ -95,7 +98,8 @@ def _lists_all(report: Report) -> bool:
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
     """Return groups of tunnels that are described together, each with its description.
 
-    A group of only a few tunnels isn't returned: these are described one by one.
+    The groups are the tunnels that are well, and those that are down without a fault. One of only a
+    few tunnels isn't returned: these are described one by one.
     """
     groups = (
         ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),

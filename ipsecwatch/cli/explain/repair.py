@@ -94,7 +94,11 @@ def read(text: str) -> Report:
 
 
 def _is_whole(report: Report, text: str) -> bool:
-    """Return whether a text can be read without repair."""
+    """Return whether a text can be read without repair, given its report as it is.
+
+    All its lines are recognised then, no record in it lacks anything, and no line of trafficstatus
+    hides another record.
+    """
     if not report.complete or report.unrecognised_count or _lacks(report):
         return False
     if any(connection_fields(c)["unread"] for c in report.connections):
@@ -104,7 +108,7 @@ def _is_whole(report: Report, text: str) -> bool:
 
 
 def _damage(report: Report) -> tuple[int, int]:
-    """Return a sort key by which the report is lowest of which most could be read."""
+    """Return a sort key for the reports of one text: the lower, the more of it could be read."""
     return report.unrecognised_count + _lacks(report), -_readable(report)
 
 
@@ -132,7 +136,10 @@ _ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 
 
 def _lacks(report: Report) -> int:
-    """Return the number of facts that are missing, or strange, in records that could be read."""
+    """Return how many facts are missing, or strange, in records that could be read.
+
+    These are guessed stages, unknown words and stories of SAs, and connections without subnets.
+    """
     strange = sum(s.guessed + len(s.extra) + (not state_table.find(s.story)) for s in report.states)
     return strange + sum(not c.topologies for c in report.connections)
 
@@ -171,7 +178,10 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Return pieces of lines: each record's line with the lines after it that may belong to it."""
+    """Return pieces of lines: each record's line with the lines after it that may belong to it.
+
+    Any other line is a piece of its own.
+    """
     out: list[list[str]] = []
     joins = False
     for line in lines:
@@ -224,7 +234,10 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 
 
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
-    """Return all pieces' lines, with wrapped lines joined; prose after a record isn't joined."""
+    """Return all pieces' lines, with wrapped lines joined.
+
+    Unless the text certainly was wrapped, prose after a record isn't joined to it.
+    """
     # Prose comes after one or a few records; a wrapped text has many such lines.
     wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
     return [line for piece in pieces for line in _join(piece, wrap, wrapped=wrapped)]
@@ -236,14 +249,15 @@ def _gains(piece: list[str], wrap: _Wrap) -> bool:
 
 
 _FEW: Final = 3
+"""A text with more pieces of several lines than this certainly was wrapped."""
 _WINDOW: Final = 20
 """The number of lines that are tried at once; a line of pluto's has up to 1,024 characters."""
 
 
 def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
-    """Return how much can be read if 0, 1, 2 … of a piece's lines are joined to ``text``.
+    """Return how much can be read if 0, 1, 2 … of a piece's next lines are joined to ``text``.
 
-    ``at`` is the number of the first of these lines in the piece.
+    ``text`` are the lines joined so far; ``at`` is the index of the next line in the piece.
     """
     # The last record alone: several may stand on one line.
     joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]

@@ -25,7 +25,10 @@ def is_log(text: str) -> bool:
 
 
 def explanation(text: str, *, as_json: bool) -> str:
-    """Return the explanation of a text. Raise Failure where it has neither status nor log."""
+    """Return the explanation of a text, as text or JSON.
+
+    Raise Failure where it has neither a status nor log lines that show something.
+    """
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
     heading = _heading(log)

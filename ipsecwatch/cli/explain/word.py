@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def explanation(word: str, *, as_json: bool) -> str:
-    """Return the explanation of a word, a log line, or the tunnel of that name. Raise Failure."""
+    """Return the explanation of a log line, a word, or the tunnel of that name, in this order.
+
+    Raise Failure where it is none of them.
+    """
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line
     found = lookup.as_json(word)
@@ -27,7 +30,10 @@ def explanation(word: str, *, as_json: bool) -> str:
 
 
 def tunnel(name: str, instance: str, *, as_json: bool) -> str:
-    """Ask the service for a tunnel, and return the explanation of its state. Raise Failure."""
+    """Ask the service for a tunnel, and return the explanation of its state.
+
+    Raise Failure where there is no such tunnel, or the service doesn't answer.
+    """
     from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
 
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
