@@ -244,7 +244,8 @@ class Waiting:
         """Return the Failure where the service, or a tunnel, is absent and may never come.
 
         Return None where both have been there at some time: the service has sent a Snapshot, and
-        each tunnel was listed, or with ``any_`` one of them.
+        each tunnel was listed, or with ``any_`` one of them. A pattern that fits none counts as one
+        that was never listed.
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)

@@ -57,7 +57,7 @@ def find(
 
     ``file``: a saved text to read, or ``-`` for stdin; None: ask as ask() does. ``interactive``:
     the user may be asked for a password. Raise Failure as ask() does, or where the file can't be
-    read or shows no tunnels.
+    read, or doesn't show whether there are tunnels.
     """
     if file is not None:
         return _from_file(file, depth)
