@@ -200,10 +200,10 @@ def muted(notification: Notification, how: Button) -> Notification:
     return _answer(notification, Kind.MUTED, title, [translated(texts.MUTED[how])], buttons)
 
 
-def not_muted(notification: Notification, mistake: str) -> Notification:
-    """Return the notification that the tunnel couldn't be muted, with the mistake."""
+def not_changed(notification: Notification, mistake: str) -> Notification:
+    """Return the notification that the tunnel couldn't be muted or unmuted, with the mistake."""
     title = _title(Kind.SETTINGS)
-    said = translated(texts.NOT_MUTED).format(mistake=shown(mistake, MAX_MESSAGE))
+    said = translated(texts.NOT_CHANGED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notification, Kind.SETTINGS, title, [said], ())
 
 

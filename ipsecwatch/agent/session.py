@@ -305,7 +305,7 @@ class Agent:
                 mutes.mute(self._mutes, notification.name, _MUTES[how], time.time())
         except MutesError as e:
             logger.warning("%s", e)
-            return notifications.not_muted(notification, str(e))
+            return notifications.not_changed(notification, str(e))
         self._apply_mutes()
         return None if how is None else notifications.muted(notification, how)
 

@@ -98,7 +98,7 @@ MUTED: Final = {
     Button.MUTE_LOGIN: "No notifications about it until your next login.",
     Button.MUTE_EVER: "No more notifications about it. To undo this, see: ipsecwatch mute --help",
 }
-NOT_MUTED: Final = "It can't be muted: {mistake}"
+NOT_CHANGED: Final = "Nothing was changed: {mistake}"
 
 DURATIONS: Final = {
     "s": "{s} s",

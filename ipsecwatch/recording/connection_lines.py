@@ -58,11 +58,11 @@ def _topology(text: str) -> Pieces | None:
     dots = find_dots(ends)
     if dots is None:
         return None
-    right = _side(ends[dots + 3 :], ours=False)
+    right = _side(ends[dots + 3 :])
     if cut:  # what is left has to be as long as a line that was cut
         right += [(Field.OWN, "x" * PAD)]
     return [
-        *_side(ends[:dots], ours=True), (Field.OWN, "..."), *right,
+        *_side(ends[:dots]), (Field.OWN, "..."), *right,
         (Field.OWN, semicolon + routing), *tail,
     ]  # fmt: skip
 
@@ -83,7 +83,7 @@ def _tail(text: str) -> tuple[str, Pieces]:
     return text[:at], [*tail, (Field.ADDRESSES, theirs)]
 
 
-def _side(text: str, *, ours: bool) -> Pieces:
+def _side(text: str) -> Pieces:
     """Return the pieces of one end: addresses, and in brackets an identity with options."""
     before, bracket, rest = text.partition("[")
     if not bracket:

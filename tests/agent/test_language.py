@@ -211,7 +211,7 @@ def every_notification() -> Iterator[Notification]:
         yield notifications.details_of(asked, terminal=True)
     for how in (Button.MUTE_HOUR, Button.MUTE_LOGIN, Button.MUTE_EVER):
         yield notifications.muted(one, how)
-    yield notifications.not_muted(one, "q")
+    yield notifications.not_changed(one, "q")
 
 
 def test_in_a_made_up_language_all_is_translated_whole_and_has_room() -> None:
