@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.libreswan import log_text
 from ipsecwatch.libreswan.log_lines import Finding, LogEvent, LossKind, Proof, Subject, Weight
 from ipsecwatch.libreswan.quick_modes import QuickModes
+from ipsecwatch.libreswan.service_lines import Fate
 from ipsecwatch.report import Stage
 from ipsecwatch.tunnel import Reason
 
@@ -154,12 +155,14 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
             _end_all(found.values(), line)
             rekeyed.clear()
             quick_modes.clear()
-            stops = not line.text.startswith("Starting")
+            stops = line.fate is not Fate.STARTED
             continue
         story = found.setdefault(line.said.name, Story(line.said.name))
         story.last = line
-        if stops and finding is not None and finding.event is LogEvent.LOSS:
-            continue  # pluto deletes all that it has
+        if stops and finding is not None:
+            if finding.event is LogEvent.LOSS:
+                continue  # pluto deletes all that it has
+            stops = False
         _note_progress(story, line)
         _take_over(story, line, found.values())
         if finding is None:
@@ -371,7 +374,7 @@ def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
     """Record that all SAs ended, because pluto stops, or starts and counts serials from 1 again."""
-    starts = line.text.startswith("Starting")
+    starts = line.fate is Fate.STARTED
     reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
     for story in all_:
         if story.children or (starts and story.loss is not None and story.loss.line.of_pluto):

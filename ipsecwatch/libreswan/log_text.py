@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ipsecwatch.libreswan import grammar, state_table
+from ipsecwatch.libreswan import grammar, service_lines, state_table
 from ipsecwatch.libreswan.log_lines import (
     NOTIFICATIONS,
     ConnectionLine,
@@ -28,6 +28,7 @@ from ipsecwatch.libreswan.log_lines import (
     parse_line,
 )
 from ipsecwatch.libreswan.pasted_text import plain
+from ipsecwatch.libreswan.service_lines import Fate
 from ipsecwatch.libreswan.status import connections, sections
 
 if TYPE_CHECKING:
@@ -125,8 +126,13 @@ class LogTextLine:
     """Its parts; the name is empty where the text doesn't name the connection."""
     stamp: str = ""
     """When it was logged, as printed; empty: the text doesn't say."""
-    of_pluto: bool = False
-    """It is about pluto itself, which starts or stops."""
+    fate: Fate | None = None
+    """What happened to pluto itself, where the line is about that."""
+
+    @property
+    def of_pluto(self) -> bool:
+        """Whether it is about pluto itself, which starts or stops."""
+        return self.fate is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +196,7 @@ class _Found:
 
     def __init__(self, text: Sequence[str]) -> None:
         self._text = text
+        self._mentions_service = service_lines.mentions("\n".join(text))
         self._foreign: set[int] = set()
         """Lines of other programs in the same log."""
         self.lines: list[LogTextLine] = []
@@ -220,12 +227,23 @@ class _Found:
             self.taken.add(i)
             self.packets.append(PacketLine(i + 1, bare.text, m[1].strip("[]"), m[2]))
         elif (finding := interpret_daemon(bare.text)) is not None and finding.event in _OF_PLUTO:
-            self.taken.add(i)
-            mute = ConnectionLine("", "", None, bare.text)
-            self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, of_pluto=True))
+            self._add_fate(i, bare, _OF_PLUTO[finding.event])
+        elif (fate := self._fate(bare)) is not None:
+            self._add_fate(i, bare, fate)
         elif bare.stamp and bare.marked and not _may_be_status(bare.text):
             self.others += bare.is_plutos
             (self.taken if bare.is_plutos else self._foreign).add(i)
+
+    def _fate(self, bare: _Bare) -> Fate | None:
+        if not self._mentions_service:
+            return None
+        return service_lines.fate(bare.text, by_pluto=bare.is_plutos)
+
+    def _add_fate(self, i: int, bare: _Bare, fate: Fate) -> None:
+        """Add a line about pluto itself."""
+        self.taken.add(i)
+        mute = ConnectionLine("", "", None, bare.text)
+        self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, fate))
 
     def _add_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
         """Add a line about a connection, with the following lines that were wrapped off it."""
@@ -235,7 +253,7 @@ class _Found:
         self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
 
 
-_OF_PLUTO: Final = (LogEvent.STARTED, LogEvent.STOPPED)
+_OF_PLUTO: Final = {LogEvent.STARTED: Fate.STARTED, LogEvent.STOPPED: Fate.STOPPED}
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:

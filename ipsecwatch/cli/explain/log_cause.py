@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ipsecwatch.libreswan.local_failures import local_failure
 from ipsecwatch.libreswan.log_lines import Began, LogEvent, LossKind, Proof, Weight
 from ipsecwatch.libreswan.notifications import notifications
+from ipsecwatch.libreswan.service_lines import Fate
 from ipsecwatch.reasons import REASON_TEXTS, ReasonText
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import Reason
@@ -143,9 +144,22 @@ def sentence(said: Said) -> str:
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
     if said.finding.reason is Reason.PLUTO_STOPPED:
-        return "The IPsec service was stopped."
+        return service_ended(said.line.fate)
     return REASON_TEXTS[said.finding.reason].sentence
 
+
+def service_ended(fate: Fate | None) -> str:
+    """Return in a sentence how the IPsec service ended."""
+    return _ENDED.get(fate, "The IPsec service was stopped.")
+
+
+_ENDED: Final[dict[Fate | None, str]] = {
+    Fate.CRASHED: "The IPsec service (pluto) crashed.",
+    Fate.KILLED: "The IPsec service (pluto) was killed.",
+    Fate.REFUSED: "The IPsec service (pluto) ended itself. The line says why.",
+    Fate.FAILED: "The IPsec service couldn't be started, or ended with an error.",
+    Fate.NOT_RUNNING: "The IPsec service is not running.",
+}
 
 _BY_THE_SERVER: Final = ("XAUTH: aborting", "XAUTH: Unsuccess", "Received Cisco XAUTH")
 

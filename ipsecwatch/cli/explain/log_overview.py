@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from ipsecwatch.cli.display import terminal
-from ipsecwatch.cli.explain import log_story
+from ipsecwatch.cli.explain import log_service, log_story
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
 from ipsecwatch.sanitize import clean
 from ipsecwatch.tunnel import TunnelState
@@ -24,8 +24,8 @@ _FEW: Final = 12
 
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
     """Return the explanation of a text's log lines as lines; empty where there is none to give."""
-    out: list[str] = []
     told = _alike(stories(log.lines))
+    out = _service(log, paint, wide)
     for alike in told[:_FEW]:
         state = _STATES[alike[0].outcome]
         names = ", ".join(map(log_story.name, alike))
@@ -44,6 +44,27 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
     return out[:-1]
 
 
+def _service(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
+    """Return what the log lines show about the IPsec service itself, as lines."""
+    service = _shown_service(log)
+    if service is None:
+        return []
+    rows = [
+        ("happened", service.sentence),
+        ("what to do", service.advice),
+        ("the line", clean(service.line.text, 200)),
+    ]
+    return [f"  {paint.bold(log_service.TITLE)}", *terminal.facts(rows, paint, wide), ""]
+
+
+def _shown_service(log: LogText) -> log_service.ServiceStory | None:
+    """Return what is to be said about the service: where there is more, no mere start or stop."""
+    service = log_service.story(log.lines)
+    if service is None or service.is_trouble:
+        return service
+    return None if stories(log.lines) or _unwanted_packets(log.packets) else service
+
+
 _GUESSED: Final = "The text had lost its line ends. Where each line begins is a guess."
 
 
@@ -57,7 +78,22 @@ def heading(log: LogText) -> str:
     counts = ", ".join(f"{n} {_SHORT[o]}" for o, n in numbers if n)
     if told:
         return f"Log lines of {len(told)} connection{'s' * (len(told) > 1)}: {counts}"
-    return "Log lines about packets of no connection" if _unwanted_packets(log.packets) else ""
+    if _unwanted_packets(log.packets):
+        return "Log lines about packets of no connection"
+    return "Log lines about the IPsec service itself" if _shown_service(log) else ""
+
+
+def service_json(log: LogText) -> dict[str, Any] | None:
+    """Return what the log lines show about the IPsec service itself as an object for JSON."""
+    service = log_service.story(log.lines)
+    if service is None or service.line.fate is None:
+        return None
+    return {
+        "fate": service.line.fate.name.lower().replace("_", "-"),
+        "sentence": service.sentence,
+        "advice": service.advice or None,
+        "line": clean(service.line.text, 400),
+    }
 
 
 def as_json(log: LogText) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def explanation(text: str, *, as_json: bool) -> str:
         import json
 
         status = overview.as_json(report, tunnels) if has_status else _NO_STATUS
-        return json.dumps({**status, "answers": [], "log": _log_json(log)})
+        return json.dumps({**status, "answers": [], **_log_json(log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     lines = overview.lines_of(report, tunnels, paint, wide) if has_status else []
     return "\n".join(_with_log(lines, log, heading, paint, wide))
@@ -54,8 +54,7 @@ def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
         import json
 
         found = [{"line": a.line, **overview.as_json(a.report, a.tunnels)} for a in read.answers]
-        log = _log_json(read.log)
-        return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, "log": log})
+        return json.dumps({**_NO_STATUS, "why": _SEVERAL, "answers": found, **_log_json(read.log)})
     paint, wide = terminal.Paint(terminal.colour_wanted()), terminal.columns()
     count = len(read.answers)
     lines = terminal.wrap(f"It seems that the text has {count} answers of pluto's. {_APART}", wide)
@@ -96,13 +95,13 @@ def _heading(log: LogText | None) -> str:
     return log_overview.heading(log)
 
 
-def _log_json(log: LogText | None) -> list[dict[str, Any]]:
-    """Return the explanation of a text's log lines as objects for JSON."""
+def _log_json(log: LogText | None) -> dict[str, Any]:
+    """Return the explanation of a text's log lines as members of the JSON object."""
     if log is None:
-        return []
+        return {"log": [], "service": None}
     from ipsecwatch.cli.explain import log_overview
 
-    return log_overview.as_json(log)
+    return {"log": log_overview.as_json(log), "service": log_overview.service_json(log)}
 
 
 _NO_STATUS: Final[dict[str, Any]] = {

@@ -216,3 +216,27 @@ def test_of_what_may_be_up_it_is_not_said_that_it_failed(
     assert code == 0
     assert f"These lines don't show whether it is up. {cause}" in words
     assert advice in words
+
+
+CRASH = "Nov 28 10:00:01 gw pluto[7]: ABORT: ASSERTION FAILED: st != NULL (in f() at state.c:7)"
+STARTED = "Nov 28 10:00:02 gw pluto[8]: Starting Pluto (Libreswan Version 5.4) pid:8"
+
+
+def test_a_crash_of_the_service_is_told_with_what_follows(explain: Explain) -> None:
+    killed = "Nov 28 10:00:01 gw systemd[1]: ipsec.service: Failed with result 'signal'."
+    code, out, _ = explain(f"{killed}\n{CRASH}\n{STARTED}\n")
+    assert code == 0
+    assert "The IPsec service (pluto) crashed. Then it was started again." in out
+    assert "the line ABORT: ASSERTION FAILED: st != NULL" in out
+    came_up = '"office" #2: initiator established Child SA using #1; IPsec tunnel [x]'
+    out = explain(f"{came_up}\n{CRASH}\n")[1]
+    assert "Its SAs ended. The IPsec service (pluto) crashed." in out
+    found = json.loads(explain(f"{came_up}\n{CRASH}\n", "--json")[1])
+    assert (found["service"]["fate"], found["log"][0]["outcome"]) == ("crashed", "lost")
+
+
+def test_a_mere_start_of_the_service_is_told_where_nothing_else_is(explain: Explain) -> None:
+    assert "The IPsec service (pluto) was started." in explain(STARTED)[1]
+    out = explain(f"{STARTED}\n{BEGUN}\n")[1]
+    assert "✗" not in out
+    assert "was started" not in out
