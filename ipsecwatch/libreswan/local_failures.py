@@ -52,6 +52,12 @@ _CERTIFICATE: Final = LocalFailure(
     "See which there are, and how they are spelt: ipsec auto --listcerts (from 5.0 on: "
     "ipsec listcerts). Compare leftcert= and rightcert=.",
 )
+_EXPIRED: Final = LocalFailure(
+    "certificate-expired",
+    "A certificate that the settings name has expired, or is not valid yet.",
+    "See its dates: ipsec certutil -L -n NAME; and this machine's clock. Renew it, then import it: "
+    "ipsec import FILE.",
+)
 _ADDRESS: Final = LocalFailure(
     "no-local-address",
     "No interface of this machine has the address of left= or right=.",
@@ -157,6 +163,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
         f"(?:{_LOAD})?(?:left|right) ?cert(?:ificate)?\\b.{{0,200}} was not found in NSS",
         "reloading (?:left|right)cert(?:='[^']{0,200}')? failed",
     )),
+    (_EXPIRED, (f"(?:{_LOAD})?(?:left|right) ?cert.{{0,200}} is expired or not yet valid",)),
     (_ADDRESS, (
         "[Ww]e cannot identify ourselves with either end of this connection",
         "[Cc]annot send packet - interface vanished",

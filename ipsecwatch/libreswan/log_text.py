@@ -42,13 +42,15 @@ _CLOCK: Final = r"\d{1,2}:\d\d:\d\d(?:[.,]\d{1,9})?"
 _ZONE: Final = r"(?: ?(?:Z|[A-Z]{2,5}|[+-]\d\d:?\d\d))?"
 _DAY: Final = r"(?:[^\W\d_]{2,3}\.?,? )?"
 _STAMP: Final = (
-    rf"(?:{_DAY}\d{{4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
+    rf"(?:{_DAY}\d{{3,4}}-\d\d-\d\d[T ]{_CLOCK}{_ZONE}"  # ISO 8601; journalctl -o short-full
     rf"|\d{{1,2}}[/.]\d{{1,2}}[/.]\d{{2,4}},? {_CLOCK}(?: [AP]M)?"  # as viewers of logs do
-    rf"|{_DAY}[^\W\d_]{{3,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}"  # Nov 28 10:00:00
+    # Nov 28 10:00:00; the year is behind the day, or behind the time
+    rf"|{_DAY}[^\W\d_]{{2,5}}\.? {{1,2}}\d{{1,2}}(?:,? \d{{4}})? {_CLOCK}{_ZONE}(?: \d{{4}})?"
     rf"|{_CLOCK}"
-    r"|\[ {0,6}\d{1,9}\.\d{1,9}\]|\d{9,10}\.\d{1,9})"  # since boot; since the epoch
+    # since boot, perhaps with the time since the line before; since the epoch
+    r"|\[ {0,6}\d{1,9}\.\d{1,9}(?: < {0,6}[\d.]{1,20} ?>)?\]|\d{9,10}\.\d{1,9})"
 )
-_IDENTIFIER: Final = r"[\w./()-]{1,60}(?:\[\d{1,10}\])?:"
+_IDENTIFIER: Final = r"(?:[\w./()-]{1,60}(?:\[\d{1,10}\])?:|\[\d{1,10}\]:|\[[a-z_]{1,40}\])"
 _PLUTO: Final = r"(?:pluto|ipsec[\w.-]{0,20}|whack)(?:\[\d{1,10}\])?:"
 _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
@@ -62,21 +64,24 @@ def _prefixes() -> tuple[re.Pattern[str], ...]:
             rf"{_STRUCTURED} ?"
         ),  # RFC 5424
         (
-            rf"(?:<\d{{1,3}}>)?(?P<stamp>{_STAMP})"
-            rf"(?::|(?: [\w.:-]{{1,64}})? {_IDENTIFIER}| std(?:out|err) [FP])? ?"
+            rf"(?:<\d{{1,3}}>)?(?:\[{_DAY}(?={_STAMP}))?(?P<stamp>{_STAMP})\]?"
+            rf"(?::|(?: [\w.:-]{{1,64}}){{0,2}} {{1,4}}{_IDENTIFIER}| std(?:out|err) [FP])? ?"
         ),
         rf"(?:[\w.-]{{1,64}} )?{_PLUTO} |MESSAGE=",  # journalctl -o verbose; a date that was cut
         r"[0-2](?:\d\d|v[12]) ",  # whack's
         # grep -n, and grep in several files, by which the others are followed
         rf"(?:[\w./~-]{{1,200}}[:-])?\d{{1,9}}[:-](?=[\"<\[]|{_STAMP}|\d\d\d )",
+        # a line's number, as editors, cat -n and lists have it
+        rf"(?:\(\d{{1,6}}\)|\d{{1,6}}[.:)]?) {{1,4}}(?=[\"<\[]|{_STAMP}|pluto)",
         rf"[\w./~-]{{1,200}}(?::(?=[\"<])|[:-](?={_STAMP}))",
         r"[\w.-]{1,60} {1,20}\| ",  # docker compose
+        r"\[pod/[\w./-]{1,200}\] ",  # kubectl logs --prefix
     )
     return tuple(map(re.compile, patterns))
 
 
-_QUOTED: Final = re.compile(r"[>│*`•-] ?|\s{1,200}")  # quotations, lists, indentation
-_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:| \d{1,10} )|\d: $")  # or a logfile
+_QUOTED: Final = re.compile(r"[>│*`•+-] ?|\s{1,200}")  # quotations, lists, indentation
+_PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:|\]| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
 """The most prefixes that are taken off one line. A quotation mark, or a run of blanks, is one."""
 
@@ -97,6 +102,7 @@ class _Bare:
 def _bare(line: str) -> _Bare:
     """Return a line without its prefixes: quotation marks, time, host, program, whack's number."""
     stamp, marked, plutos = "", False, False
+    line = line.replace("\t", " ")
     for _ in range(_MOST):
         if line.startswith(('"', "ERROR: ", "packet from ", "| ")):
             break
@@ -105,7 +111,7 @@ def _bare(line: str) -> _Bare:
         if m is None:
             break
         stamp = m.groupdict().get("stamp") or stamp
-        marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•-" or m[0] == "000 ")
+        marked = marked or not (m[0].isspace() or m[0][0] in ">│*`•+-" or m[0] == "000 ")
         plutos = plutos or _PLUTO_WROTE.search(m[0]) is not None
         line = line[m.end() :]
     return _Bare(line.rstrip("\r `"), stamp, marked, plutos)
@@ -171,7 +177,7 @@ _INSTANCES: Final = grammar.instances(3)
 _PACKET: Final = re.compile(r"packet from (\S{1,80}?):(?:[A-Z]{2,4}/)?\d{1,5}: (.*)")
 # Two that name their connection in the middle; what surrounds it is pluto's.
 _ADD: Final = re.compile(rf'Failed to add connection "({_WORD})"[ ,:]{{1,3}}(.*)')  # to 3.32
-_NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): (.*)")
+_NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): {{1,8}}(.*)")
 
 
 def read(text: str) -> LogText:
@@ -208,16 +214,30 @@ class _Found:
     def sort(self) -> None:
         """Sort all lines of the text.
 
-        If none is pluto's by its beginning, look for sentences of pluto without their beginning.
+        If none is pluto's by its beginning, look behind prefixes of a kind that isn't known, and
+        then for sentences of pluto without their beginning.
         """
         for i, line in enumerate(self._text):
             if i not in self.taken and line and not line.isspace():
                 self._sort_line(i, _bare(line))
+        if not self.lines and not self.packets:
+            for i, line in enumerate(self._text):
+                self._sort_strange(i, line)
         if self.lines or self.packets or self.others:
             self.taken |= self._foreign
         else:
             self.lines = _bare_sentences(self._text)
             self.taken = {x.number - 1 for x in self.lines}
+
+    def _sort_strange(self, i: int, line: str) -> None:
+        """Add a line with the beginning of a log line in its middle, behind an unknown prefix."""
+        m = _STRANGE.match(line.replace("\t", " "))
+        if m is None:
+            return
+        bare = _Bare(f'"{m[1]}'.rstrip("\r `"), marked=True)
+        said = _said(bare)
+        if said is not None and (interpret(said) is not None or _is_known(said)):
+            self._add_connection(i, bare, said)
 
     def _sort_line(self, i: int, bare: _Bare) -> None:
         """Add the line with the index ``i`` to those of its kind, if it is a log line."""
@@ -252,6 +272,12 @@ class _Found:
         said = parse_line(whole) or said if pieces else said
         self.lines.append(LogTextLine(i + 1, whole, said, bare.stamp))
 
+
+# The first quoted name of a line, with its instance and peer, and what is said of it.
+_STRANGE: Final = re.compile(
+    rf'[^"|]{{0,200}}?(?:(?<=[\s>|(:,;\]])|^)"?'
+    rf'([^"\s]{{1,200}}"{_INSTANCES}(?: [^#" ]{{1,200}}){{0,3}}?(?: #{grammar.NUMBER})?: .*)'
+)
 
 _OF_PLUTO: Final = {LogEvent.STARTED: Fate.STARTED, LogEvent.STOPPED: Fate.STOPPED}
 

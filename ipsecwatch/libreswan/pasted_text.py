@@ -6,23 +6,67 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_COLOURS: Final = re.compile(r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])")
+_COLOURS: Final = re.compile(
+    r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])"
+    # with another form of ESC, or without it
+    r"|(?:\^\[|\\(?:033|e|x1b|u001b))\[[0-9;?]{0,40}[A-Za-z]|\[(?:0|\d{0,2}(?:;\d{1,3}){1,4}|3\d)m"
+)
 _QUOTES: Final = str.maketrans(
-    {"“": '"', "”": '"', "„": '"', "\xa0": " ", "\ufeff": None, "\u200b": None}
+    {"“": '"', "”": '"', "„": '"', "″": '"', "\xa0": " ", "\ufeff": None, "\u200b": None}
 )
 _GUILLEMETS: Final = re.compile(r"«[ \xa0\u202f]?|[ \xa0\u202f]?»")  # in French with a blank
 _ENTITIES: Final = ("&quot;", "&#34;", "&lt;", "&gt;", "&amp;", "&#39;")
 
 
+_LINE_TAGS: Final = re.compile(
+    r"<br ?/?>\n?|</?(?:p|pre|div|li|tr|ul|ol|html|body)(?: [^<>]{0,200})?>", re.IGNORECASE
+)
+_TAGS: Final = re.compile(
+    r"</?(?:span|code|td|th|b|i|em|strong|font|samp)(?: [^<>]{0,200})?>", re.IGNORECASE
+)
+_LINKED_SERIAL: Final = re.compile(
+    r"(?:https://[\w.-]{1,80}/)?[\w.-]{1,60}/[\w.-]{1,80}(?:/(?:issues|pull)/|#)(\d{1,10})(?=: )"
+)
+_QUOTED_OTHERWISE: Final = re.compile(
+    r"(?<![\w'])'{1,2}([^'\s]{1,200})'{1,2}(?=(?:\[\d{1,10}\]){0,2}(?: [^#' ]{1,200})? #\d{1,10}: )"
+)
+_LOGFMT: Final = re.compile(
+    r'^.{0,300}?\b(?:msg|message|log)="((?:[^"\\\n]|\\.){0,4000})".{0,300}$', re.MULTILINE
+)
+_ESCAPED_QUOTE: Final = '\\"'
+
+
 def plain(text: str) -> str:
     """Return a text without terminal colours, and with pluto's form of quotes and line ends.
 
-    HTML entities are replaced by their characters.
+    HTML's tags are removed, and its entities replaced by their characters. GitHub shows ``#4`` as a
+    link, which is ``#4`` again.
     """
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
-    text = _GUILLEMETS.sub('"', text).translate(_QUOTES)
+    text = _GUILLEMETS.sub('"', _unescaped(text)).translate(_QUOTES)
+    if "/issues/" in text or "/pull/" in text or "#" in text:
+        text = _LINKED_SERIAL.sub(r"#\1", text)
+    if '"' not in text:
+        text = _QUOTED_OTHERWISE.sub(r'"\1"', text)
+    if "</" in text or "<br" in text:
+        text = _TAGS.sub("", _LINE_TAGS.sub("\n", text))
     if not any(entity in text for entity in _ENTITIES):
         return text
     import html  # its table of entities is large
 
     return html.unescape(text)
+
+
+def _unescaped(text: str) -> str:
+    """Return a text without the escapes of a string in a program, if it has that form.
+
+    It has if each of its quotes is escaped, or if most of its line ends are.
+    """
+    if _ESCAPED_QUOTE in text and '="' in text:
+        text = _LOGFMT.sub(lambda m: m[1].replace(_ESCAPED_QUOTE, '"'), text)
+    ends = text.count("\\n")
+    if ends > 1 and ends > text.count("\n"):
+        return text.replace("\\n", "\n").replace("\\t", "\t").replace(_ESCAPED_QUOTE, '"')
+    if _ESCAPED_QUOTE in text and text.count('"') == text.count(_ESCAPED_QUOTE):
+        return text.replace(_ESCAPED_QUOTE, '"')
+    return text

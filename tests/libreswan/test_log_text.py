@@ -60,6 +60,23 @@ PREFIXES = {
     "journalctl -o verbose": "    MESSAGE=",
     "a viewer": "28/11/2026, 10:00:01 AM gw pluto[123]: ",
     "colour": "\x1b[1;33m",
+    "colour that lost its ESC": "[0;1;39m",
+    "colour as less shows it": "^[[1;33m",
+    "logread of OpenWrt": "Sat Nov 28 10:00:01 2026 authpriv.warn pluto[123]: ",
+    "syslog with a facility": "Nov 28 10:00:01 gw authpriv.warn pluto[123]: ",
+    "metalog": "Nov 28 10:00:01 [pluto] ",
+    "the host was deleted": "Nov 28 10:00:01   pluto[123]: ",
+    "the host and the program were deleted": "Nov 28 10:00:01 [123]: ",
+    "a stamp in brackets": "[2026-11-28T10:00:01Z] pluto[123]: ",
+    "dmesg -T": "[Sat Nov 28 10:00:01 2026] ",
+    "short-delta": "[   12.345678 <    0.000012 >] gw pluto[123]: ",
+    "a tab behind the stamp": "2026-11-28 10:00:01.123\tgw pluto[123]: ",
+    "its first character was not copied": "ov 28 10:00:01 gw pluto[123]: ",
+    "a line's number": "12: ",
+    "cat -n": "    12\t",
+    "a numbered list": "3. ",
+    "kubectl logs --prefix": "[pod/vpn-x4k2z/ipsec] ",
+    "diff": "+",
 }
 
 
@@ -69,6 +86,30 @@ def test_a_line_is_found_behind_any_prefix(kind: str) -> None:
     assert [x.said for x in found.lines] == [parse_line(LINE)]
     assert found.lines[0].number == 2
     assert found.rest == "Hello,\nthanks\n"
+
+
+STRANGE = {
+    "stern": "vpn-x4k2z ipsec ",
+    "a web page": "[2026/11/28-10.00] gw/vpn | info | ",
+    "prose": "the log says ",
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_line_is_found_behind_a_prefix_that_nobody_knows(kind: str) -> None:
+    found = log_text.read(f"Hello,\n{STRANGE[kind]}{LINE}\n".replace(" | info | ", " info: "))
+    assert [x.said for x in found.lines] == [parse_line(LINE)]
+
+
+def test_a_line_that_lost_its_first_quote_is_found() -> None:
+    assert [x.said for x in log_text.read(LINE[1:]).lines] == [parse_line(LINE)]
+
+
+def test_of_several_names_in_a_line_the_first_counts() -> None:
+    forged = LINE.replace("office", "victim")
+    plain = 'vpn ipsec "rw"[1] 192.0.2.7 #3: initiating IKEv2 connection\n'
+    text = f"{plain}{plain}vpn ipsec \"rw\"[1] 192.0.2.7 #3: Peer ID is ID_FQDN: '@{forged}'\n"
+    assert [x.said.name for x in log_text.read(text).lines] == ["rw[1]"] * 3
 
 
 def wordings() -> list[str]:
@@ -94,6 +135,26 @@ def test_every_wording_is_the_same_evidence_behind_a_prefix(kind: str) -> None:
 def test_quotes_and_entities_of_a_web_page_are_read() -> None:
     for text in (LINE.replace('"', "&quot;"), LINE.replace('"', "“", 1).replace('"', "”")):
         assert [x.said for x in log_text.read(text).lines] == [parse_line(LINE)]
+
+
+WRAPPED = {
+    "escaped quotes": LINE.replace('"', '\\"'),
+    "logfmt": f'time="x" level=info msg="{LINE}"'.replace(LINE, LINE.replace('"', '\\"')),
+    "single quotes": LINE.replace('"', "'"),
+    "a link of GitHub's": LINE.replace("#2", "https://github.com/a/b/issues/2"),
+    "HTML": "<p>" + LINE.replace('"', "&quot;") + "<br/></p>",
+    "HTML with colours": f'<div><span class="x">10:00:01</span> {LINE}</div>',
+}
+
+
+@pytest.mark.parametrize("how", WRAPPED)
+def test_a_line_is_found_in_what_a_program_made_of_it(how: str) -> None:
+    assert [x.said for x in log_text.read(f"{WRAPPED[how]}\n").lines] == [parse_line(LINE)]
+
+
+def test_line_ends_that_were_escaped_are_line_ends() -> None:
+    text = "\\n".join(["I see:", LINE, LINE]).replace('"', '\\"')
+    assert [x.said for x in log_text.read(text).lines] == [parse_line(LINE)] * 2
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*/site.jsonl.gz")), ids=str)

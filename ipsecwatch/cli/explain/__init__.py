@@ -92,5 +92,9 @@ def _decoded(data: bytes) -> str:
         )
         raise Failure("this is not a status text of libreswan: it is compressed", hint)
     if b"\0" in data:
+        from ipsecwatch.cli.explain import unpacking
+
+        if (text := unpacking.utf16(data)) is not None:
+            return text
         raise Failure("this is not a status text of libreswan: it is binary", _CONVERT)
     return data.decode("utf-8", "surrogateescape")

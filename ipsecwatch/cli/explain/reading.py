@@ -6,14 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ipsecwatch.cli.explain import answers, overview, repair
+from ipsecwatch.cli.explain import answers, overview, repair, unpacking
 from ipsecwatch.cli.explain.answers import Answer
 from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Extent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ipsecwatch.libreswan.log_text import LogText
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
@@ -35,7 +33,7 @@ class Reading:
 
 def read(text: str) -> Reading:
     """Return what a text contains, which a mail program or a terminal may have changed."""
-    text = _out_of_json(text)
+    text = unpacking.out_of_json(text)
     log = _log(text)
     rest = text if log is None else log.rest
     report = repair.read(rest)
@@ -79,30 +77,3 @@ def _answers(text: str) -> tuple[Answer, ...]:
         return ()
     read = [(line, repair.read(piece)) for line, piece in pieces]
     return tuple(Answer(line, report, overview.tunnels_of(report)) for line, report in read)
-
-
-def _out_of_json(text: str) -> str:
-    """Return the strings of a text that is JSON, one a line; any other text as it is.
-
-    Some programs save output as JSON.
-    """
-    if text.lstrip()[:1] not in ("{", "["):
-        return text
-    try:
-        import json  # hardly any text is JSON
-
-        return "\n".join(_strings(json.loads(text)))
-    except (ValueError, RecursionError):
-        return text
-
-
-def _strings(value: object) -> Iterator[str]:
-    """Yield all strings in a value, in their order; names of members are left out."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for each in value:
-            yield from _strings(each)
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _strings(each)

@@ -39,6 +39,19 @@ _LOGGED: Final = re.compile(
     r" [\w.-]{1,64} [\w./-]{1,40}(?:\[\d{1,10}\])?:(?: |$)",
     re.ASCII,
 )
+# What other programs put in front of each line.
+_NUMBERED: Final = tuple(
+    re.compile(pattern, re.ASCII)
+    for pattern in (
+        r"\d{4}-\d\d-\d\dT[\d:.]{8,18}(?:Z|[+-]\d\d:\d\d) (?:std(?:out|err) [FP] )?",  # containers
+        r"[\w.-]{1,60} {1,20}\| ?",  # docker compose
+        r"(?:[\w./~-]{1,200}:)?\d{1,6}[:-] ?",  # grep -n
+        r"[\w./~-]{1,200}\.\w{1,8}:",  # grep in several files
+        r"(?!0\d\d(?:\s|$))[ \t]{0,8}\d{1,6}[.)]?[ \t]{1,4}",  # cat -n, editors
+        r"\+",  # diff
+        r"[\w.-]{1,64} [\w./-]{1,40}\[\d{1,10}\]: ?",  # a log without its time
+    )
+)
 # A shell's prompt, and the command behind it that somebody copied along; or the command alone.
 _COMMAND: Final = r"(?:sudo )?(?:/\S{1,60}/)?(?:ipsec|whack)(?: [\w-]{1,40}){1,4}"
 _SHELL: Final = (
@@ -174,7 +187,20 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
         records = any(m and _begins(x[m.end() :]) for x, m in zip(found, begins, strict=True))
         if records or 3 * sum(m is not None for m in begins) >= sum(map(bool, found)):
             found = [x[m.end() :] if m else x for x, m in zip(found, begins, strict=True)]
-    return found
+    return _unnumbered(found)
+
+
+def _unnumbered(lines: list[str]) -> list[str]:
+    """Return lines without what other programs put in front of each, such as a line's number.
+
+    It is removed only where most lines have it, and a record follows one.
+    """
+    for pattern in _NUMBERED:
+        begins = [pattern.match(line) for line in lines]
+        most = 2 * sum(m is not None for m in begins) > sum(map(bool, lines))
+        if most and any(m and _begins(x[m.end() :]) for x, m in zip(lines, begins, strict=True)):
+            return [x[m.end() :] if m else x for x, m in zip(lines, begins, strict=True)]
+    return lines
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,8 +129,19 @@ def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told
             ) from None
         from ipsecwatch.cli.explain import lookup
 
+        if log is not None and _STRONGSWAN.search(log.rest):
+            raise Failure(
+                "this is a log of strongSwan's charon, not of libreswan's pluto",
+                "ipsecwatch knows libreswan alone",
+            ) from None
         words = lookup.words_in("" if log is None else log.rest)
         if words:
             raise Failure(nothing.message, f"Words in it: explain {', '.join(words)}") from None
         raise
     return True
+
+
+_STRONGSWAN: Final = re.compile(
+    r"\bcharon(?:-systemd)?(?:\[\d{1,10}\])?: |\b\d\d\[(?:IKE|NET|ENC|CFG|DMN|KNL)\] "
+)
+"""Matches what only lines of strongSwan's log have."""

@@ -74,6 +74,16 @@ def test_words_in_a_sentence_are_named(explain: Explain) -> None:
     assert "Words in it: explain STATE_MAIN_R1" in err
 
 
+def test_a_log_of_strongswan_is_called_so(explain: Explain) -> None:
+    for line in (
+        "gw charon: 07[IKE] received NO_PROPOSAL_CHOSEN notify error",
+        "07[NET] sending x",
+    ):
+        code, out, err = explain(f"Nov 28 10:00:01 {line}\n")
+        assert (code, out) == (3, "")
+        assert "strongSwan" in err
+
+
 BEGUN = '"office" #1: initiating IKEv2 connection to 192.0.2.7 using UDP'
 ASKED = '"office" #1: sent IKE_SA_INIT request to 192.0.2.7:UDP/500'
 ASKED_AGAIN = '"office" #1: retransmitting IKE_SA_INIT request; will wait 1 seconds for response'
@@ -102,6 +112,10 @@ SAYS = {
     "its settings": (
         "Failed to add connection \"office\": esp='x' is invalid",
         "It was not loaded.", "ipsec.conf",
+    ),
+    "a certificate of ours": (
+        "\"office\": failed to add connection: left certificate 'gw' is expired or not yet valid",
+        "It was not loaded. A certificate that the settings name has expired", "clock",
     ),
     "words that mean more than one thing": (
         '"office": terminating SAs using this connection',

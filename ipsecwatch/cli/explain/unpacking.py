@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""Takes the text out of what a program wrapped it in: JSON, a journal's export, UTF-16."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BEGIN: Final = re.compile(
+    r"^[ \t]{0,40}(?:.{0,200}?[=:>] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
+)
+_MOST_FAILURES: Final = 20
+"""What looks like the beginning of JSON, and isn't, before it is no longer looked for."""
+
+
+def out_of_json(text: str) -> str:
+    """Return a text with the strings in its JSON, one a line; any other text as it is.
+
+    Some programs save output as JSON. ``journalctl -o json`` and containers write an object for
+    each line of a log.
+    """
+    if text.lstrip()[:1] == '"' and '\\"' in text:
+        return _out_of_string(text)
+    if "{" not in text and "[" not in text:
+        return text
+    import json  # hardly any text is JSON
+
+    decoder = json.JSONDecoder()
+    out, at, failures = [], 0, 0
+    while failures < _MOST_FAILURES and (m := _BEGIN.search(text, at)) is not None:
+        try:
+            value, end = decoder.raw_decode(text, m.end())
+            found = list(_strings(value))
+        except (ValueError, RecursionError):
+            failures += 1
+            end, found = _next_line(text, m.end()), []
+            out.append(text[at:end])
+        else:
+            out.append(text[at : m.start()] if found else text[at:end])
+            end = _behind(text, end) if found else end
+        out += [f"{x}\n" for x in found]
+        at = end
+    return "".join([*out, text[at:]])
+
+
+def _out_of_string(text: str) -> str:
+    """Return the text in a JSON string; any other text as it is."""
+    import json
+
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, str) else text
+
+
+def _next_line(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end + 1
+
+
+def _behind(text: str, at: int) -> int:
+    """Return the place behind the comma and the line end that may follow an object."""
+    while at < len(text) and text[at] in ", \t\r":
+        at += 1
+    return at + 1 if text[at : at + 1] == "\n" else at
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield all strings in a value, in their order; names of members are left out.
+
+    Of an entry of the journal only its message is yielded, behind what wrote it.
+    """
+    if isinstance(value, str):
+        yield value.removesuffix("\n")
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+    elif isinstance(value, dict):
+        if (message := _message(value.get("MESSAGE"))) is not None:
+            yield f"{_prefix(value)}{message}"
+            return
+        for each in value.values():
+            yield from _strings(each)
+
+
+def _message(value: object) -> str | None:
+    """Return the message of an entry of the journal; one with strange bytes is a list of them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(isinstance(x, int) and 0 <= x < 256 for x in value):
+        return bytes(value).decode("utf-8", "surrogateescape")
+    return None
+
+
+def _prefix(entry: dict[str, object]) -> str:
+    """Return what stands in front of a message in ``journalctl -o short-unix``."""
+    stamp, program = entry.get("__REALTIME_TIMESTAMP"), entry.get("SYSLOG_IDENTIFIER")
+    if not isinstance(program, str) or not program:
+        return ""
+    when = f"{stamp[:-6]}.{stamp[-6:]} " if isinstance(stamp, str) and stamp.isdecimal() else ""
+    return f"{when}{entry.get('_HOSTNAME', 'host')} {program}[{entry.get('_PID', 1)}]: "
+
+
+def utf16(data: bytes) -> str | None:
+    """Return the text in UTF-16 that has lost its mark; None for anything else."""
+    sample = data[:4000]
+    for first, codec in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if 10 * sample[first::2].count(0) > 9 * (len(sample) // 2) > 0:
+            return data.decode(codec, "replace")
+    return None
