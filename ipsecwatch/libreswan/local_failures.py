@@ -55,8 +55,8 @@ _CERTIFICATE: Final = LocalFailure(
 _EXPIRED: Final = LocalFailure(
     "certificate-expired",
     "A certificate that the settings name has expired, or is not valid yet.",
-    "See its dates: ipsec certutil -L -n NAME; and this machine's clock. Renew it, then import it: "
-    "ipsec import FILE.",
+    "Look at its dates: ipsec auto --listcerts (from 5.0 on: ipsec listcerts), and at this "
+    "machine's clock. Renew it, then import it: ipsec import FILE.",
 )
 _ADDRESS: Final = LocalFailure(
     "no-local-address",

@@ -17,6 +17,9 @@ OURS = {
     "authentication failed: no PSK found for '@east'": "no-secret",
     "failed to add connection: left certificate 'west' not found in the NSS database":
         "no-certificate",
+    "failed to add connection: left certificate 'west' is expired or not yet valid": (
+        "certificate-expired"
+    ),
     "left certificate with nickname 'west' not found in NSS DB": "no-certificate",
     "We cannot identify ourselves with either end of this connection.  a or b are": (
         "no-local-address"
