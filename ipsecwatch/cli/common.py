@@ -108,15 +108,17 @@ class Parser(argparse.ArgumentParser):
     def _meant(self) -> str:
         """Return which option may be meant, as ``Did you mean --json?``; "": none is alike.
 
-        It is about the first given option that doesn't exist and is like one that does. An option
-        may be shortened, and be joined to its value by "=".
+        It is about the first given option that doesn't exist and is like one that does. A long
+        option may be shortened, and be joined to its value by "=", a short one to its value.
         """
         known = [option for option in self._option_string_actions if option.startswith("--")]
         for word in self._given:
             if word == "--":
                 break
             option = word.partition("=")[0]
-            if option.startswith("-") and not any(o.startswith(option) for o in known):
+            short = option[:2] in self._option_string_actions
+            exists = short or any(o.startswith(option) for o in known)
+            if option.startswith("-") and not exists:
                 from ipsecwatch.cli import suggest  # only a mistake needs it
 
                 if meant := suggest.no_such_option(option, known):
