@@ -149,7 +149,7 @@ def sentence(said: Said) -> str:
 
 
 def service_ended(fate: Fate | None) -> str:
-    """Return in a sentence how the IPsec service ended."""
+    """Return in a sentence how the IPsec service ended; None: that it was stopped."""
     return _ENDED.get(fate, "The IPsec service was stopped.")
 
 

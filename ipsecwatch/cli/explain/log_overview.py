@@ -45,7 +45,7 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
 
 
 def _service(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
-    """Return what the log lines show about the IPsec service itself, as lines."""
+    """Return what the log lines show about the IPsec service itself, as lines; []: nothing."""
     service = _shown_service(log)
     if service is None:
         return []
@@ -58,7 +58,10 @@ def _service(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
 
 
 def _shown_service(log: LogText) -> log_service.ServiceStory | None:
-    """Return what is to be said about the service: where there is more, no mere start or stop."""
+    """Return what is to be said about the service; None: nothing.
+
+    A mere start or stop is returned only where the log shows nothing else.
+    """
     service = log_service.story(log.lines)
     if service is None or service.is_trouble:
         return service
@@ -69,9 +72,10 @@ _GUESSED: Final = "The text had lost its line ends. Where each line begins is a 
 
 
 def heading(log: LogText) -> str:
-    """Return in one line what a text's log lines are about: the connections, by outcome.
+    """Return in one line what a text's log lines are about.
 
-    Return "" where they show nothing.
+    These are the connections, by outcome; without any, packets of no connection; without these,
+    the service itself. Return "" where they show none of these.
     """
     told = stories(log.lines)
     numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
@@ -84,7 +88,10 @@ def heading(log: LogText) -> str:
 
 
 def service_json(log: LogText) -> dict[str, Any] | None:
-    """Return what the log lines show about the IPsec service itself as an object for JSON."""
+    """Return what the log lines show about the IPsec service itself as an object for JSON.
+
+    Return None where they show nothing about it.
+    """
     service = log_service.story(log.lines)
     if service is None or service.line.fate is None:
         return None
@@ -97,7 +104,7 @@ def service_json(log: LogText) -> dict[str, Any] | None:
 
 
 def as_json(log: LogText) -> list[dict[str, Any]]:
-    """Return the explanation of a text's log lines as objects for JSON, one a connection."""
+    """Return the explanation of a text's log lines as objects for JSON, one for each connection."""
     return [
         {
             "name": story.name or None,

@@ -32,7 +32,11 @@ class ServiceStory:
 
 
 def story(lines: Sequence[LogTextLine]) -> ServiceStory | None:
-    """Return what a text's log lines show about the service, or None."""
+    """Return what a text's log lines show about the service; None: nothing.
+
+    The line that says most is the one whose fate comes first in Fate; of several, one in which
+    pluto itself says what was wrong, and else the first.
+    """
     order = list(Fate)
     about = [
         (order.index(x.fate), not x.text.startswith(_PLUTOS_OWN), i)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def is_log(text: str) -> bool:
-    """Return whether a text has log lines of pluto's that show what happened to a connection."""
+    """Return whether a text has log lines that show what happened to a connection, or to pluto."""
     from ipsecwatch.libreswan import log_text
 
     return bool(_heading(log_text.read(text)))
@@ -97,7 +97,7 @@ def _heading(log: LogText | None) -> str:
 
 
 def _log_json(log: LogText | None) -> dict[str, Any]:
-    """Return the explanation of a text's log lines as members of the JSON object."""
+    """Return the members ``log`` and ``service`` of the JSON object, which explain log lines."""
     if log is None:
         return {"log": [], "service": None}
     from ipsecwatch.cli.explain import log_overview
