@@ -244,8 +244,8 @@ class Waiting:
         """Return the Failure where the service, or a tunnel, is absent and may never come.
 
         Return None where both have been there at some time: the service has sent a Snapshot, and
-        each tunnel was listed, or with ``any_`` one of them. A pattern that fits none counts as one
-        that was never listed.
+        each tunnel was listed, or with ``any_`` one of them. For a pattern, a tunnel that fits it
+        was listed.
         """
         if self._lost is not None:
             return None if self._seen else Failure(self._lost.why, self._lost.hint)
@@ -261,6 +261,9 @@ class Waiting:
         return suggest.no_such_tunnel(name, self._tunnels.views, self._titles.get(name, ""))
 
     def _ever_listed(self, name: str) -> bool:
+        """Return whether a tunnel of this name was listed at some time, or one that fits it."""
+        if (fits := self._matchers.get(name)) and any(map(fits, self._tunnels.gone)):
+            return True
         return name in self._tunnels.views or name in self._tunnels.gone
 
     def print_absent(self) -> None:

@@ -235,6 +235,16 @@ def test_a_pattern_that_fits_nothing_is_absent_until_something_fits() -> None:
     assert waiting.is_done()
 
 
+def test_tunnels_of_a_pattern_that_are_deleted_and_added_again_are_waited_for() -> None:
+    story, waiting = Story(), Waiting(("gw-*",), "up", any_=False)
+    waiting.record(story.look(**{"gw-1": "down"}), 0.0)
+    waiting.record(story.gone("gw-1"), 0.0)
+    assert waiting.absent() is None
+    assert not waiting.is_done()
+    waiting.record(story.listed("gw-1", "up"), 0.0)
+    assert waiting.is_done()
+
+
 def test_tunnels_of_a_pattern_that_are_no_longer_listed_are_down() -> None:
     story, waiting = Story(), Waiting(("rw*",), "down", any_=False)
     waiting.record(story.look(**{"rw[1]": "up", "lab": "up"}), 0.0)
