@@ -268,7 +268,7 @@ class NotificationServer(DesktopNotifierBackend):
     async def _clear_all(self) -> None:
         """Ask the server to close all notifications, without waiting for its answers.
 
-        Wait at most LAST_WORDS seconds until the bus has read that.
+        Wait at most LAST_WORDS seconds until the kernel has accepted that.
         """
         for number in self._numbers.values():
             self._connection.tell(

@@ -199,7 +199,7 @@ class NotificationPolicy:
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Restore what an earlier agent left: the closed notifications, and those on the screen.
+        """Recall from an earlier agent which notifications were closed, and which are on the screen.
 
         Those on the screen stay until it is known whether they are still true.
         """

@@ -401,8 +401,9 @@ class Agent:
     async def _open_display(self, connection: BusConnection) -> None:
         """Connect to the notification server; adopt an earlier agent's slots if they are on it.
 
-        Closed notifications are restored only at the agent's start; if that is the first in a new
-        login, the mutes that last until then are removed. Raise BusError.
+        Only at the agent's start, recall which notifications the user closed, so that they aren't
+        shown again; if it is the first start in a new login, remove the mutes that last until then.
+        Raise BusError.
         """
         session = self._session
         if self._world.name:

@@ -70,7 +70,10 @@ def assembled(kind: int, serial: int, fields: bytes, body: bytes) -> bytes:
 
 
 def header_fields(**fields: str | int) -> bytes:
-    """Return marshalled header fields of a message, by their names in the specification."""
+    """Return the marshalled elements of a message's header fields, without the array's length.
+
+    The keywords are those of _FIELDS: the specification's names, in lower case.
+    """
     found = [(_FIELDS[name], value) for name, value in fields.items()]
     return joined([marshal("yv", number, Variant(kind, v)) for (number, kind), v in found])
 

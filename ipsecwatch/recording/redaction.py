@@ -80,7 +80,7 @@ class Redactor:
         return "\n".join([self.line(line) for line in text.split("\n")])
 
     def line(self, line: str) -> str:
-        """Return one line redacted."""
+        """Return any one line redacted: of an answer, a log, a command, or ipsec.conf."""
         done = self._lines.get(line)
         if done is None:
             done = self._rendered(pieces(line))

@@ -52,9 +52,10 @@ class RecentTransitions:
         return tuple(self._kept.get(name, ()))
 
     def losses(self, name: str, now: float) -> int:
-        """Return how often a tunnel went down in the LATELY seconds before ``now`` (wall clock).
+        """Return how often a tunnel was lost in the LATELY seconds before ``now`` (wall clock).
 
-        Only the kept transitions are counted.
+        It was lost if it was UP or PARTIAL, and then in another known state, not only DOWN. Only
+        the kept transitions are counted.
         """
         kept = self._kept.get(name, ())
         return sum(t.goes_down and t.at > now - LATELY for t in kept)

@@ -360,8 +360,9 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Update a tunnel that was listed before. Return its transitions.
 
-        There may be several: SAs that were replaced, or a restarted pluto, make it DOWN in between,
-        and a PARTIAL one may be stuck.
+        There may be several. If pluto restarted, or the log shows that all SAs were lost before the
+        new ones came, the first is to DOWN. If a PARTIAL tunnel's missing children have been tried
+        for too long, the last one says so, and the tunnel stays PARTIAL.
         """
         self._note_taken_down(record, observed)
         if record.held_since is None:

@@ -98,7 +98,10 @@ def local_code(story: Story) -> str | None:
 
 
 def _refusal(story: Story) -> str:
-    """Return the line that pluto prints when it refuses to load a connection; "": it didn't."""
+    """Return pluto's line about refusing to load a connection, composed again from its reason.
+
+    Return "" where that isn't the connection's outcome.
+    """
     if story.outcome is not Outcome.NOT_LOADED:
         return ""
     return f"failed to add connection: {story.refused}"

@@ -42,8 +42,9 @@ def local(at: float) -> datetime:
 def parse_time(text: str, now: float) -> float:
     """Return the moment that a text names, in seconds since the epoch.
 
-    A time is local, unless " UTC" follows it. A date alone means its beginning, a time alone that
-    of today. ``now`` is the present time. Raise ValueError for any other text.
+    ``now`` is the present time. The forms are those of FORMS, and "now", "tomorrow", "@" with
+    seconds since the epoch, and a weekday before a date. A time is local, unless " UTC" follows it.
+    A date alone means its midnight, a time alone that of today. Raise ValueError for other forms.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:

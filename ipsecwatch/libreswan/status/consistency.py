@@ -109,7 +109,11 @@ def sift_connections(text: str) -> Sifted:
 
 
 def is_listed(line: str) -> bool:
-    """Return whether a line, complete or cut, belongs to a connection of the connection list."""
+    """Return whether a line has the form of a connection's line in a status; it may be cut.
+
+    It begins with a connection's name, and behind that has a key or the topology of the connection
+    list. A line of the log that begins with a connection's name has neither.
+    """
     block = take(line, 0, len(line))
     return block is not None and is_own(block)
 
