@@ -199,7 +199,7 @@ class NotificationPolicy:
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Recall from an earlier agent which notifications were closed, and which are on the screen.
+        """Recall which notifications of an earlier agent were closed, and which are on the screen.
 
         Those on the screen stay until it is known whether they are still true.
         """
