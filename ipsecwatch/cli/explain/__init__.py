@@ -48,9 +48,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explanation(args: argparse.Namespace) -> str:
-    """Return the explanation of a file, a word or a tunnel, as the arguments ask. Raise Failure.
+    """Return the text to print: with --list all reasons, else what explains a file, word or tunnel.
 
-    Only the modules that are needed for it are imported.
+    Only the modules that are needed for it are imported. Raise Failure where a file can't be read,
+    or there is nothing to explain.
     """
     if args.list:
         from ipsecwatch.cli.explain import own_words
@@ -81,7 +82,8 @@ _CONVERT: Final = (
 def _decoded(data: bytes) -> str:
     """Return the text in a file's bytes: UTF-8, or UTF-16, as PowerShell writes it.
 
-    Raise Failure for bytes that aren't text.
+    Bytes that aren't UTF-8 become surrogates. Raise Failure for compressed data, and for bytes with
+    zeros among them that aren't UTF-16.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")

@@ -45,15 +45,17 @@ _ONCE: Final = re.compile(
     rf"|#{NUMBER}: {_NAME}(?=[^\n]{{0,200}}, type=[A-Z]))",
     re.ASCII,
 )
-"""Matches what an answer has only once: its headings, and the first words of a connection, state,
-or counter. After a state's name comes its port, so that the line with its SPIs doesn't match."""
+"""Matches what an answer has only once: its headings, and the first words of the line with a
+connection's ends, of a state's first line, and of a line of trafficstatus. After a state's name
+comes its port there, so that the line with its SPIs doesn't match."""
 
 
 def divide(text: str) -> list[tuple[int, str]]:
     """Return the answers in a text, each as the number of its first line, and its text.
 
     Another answer begins at each line with something that an answer has only once, and that the
-    present answer has had before; _recurs() has the exceptions.
+    present answer has had before. Exceptions are those of _recurs(), and lines of one connection
+    that directly follow each other.
     """
     lines = plain(text).split("\n")
     starts, seen = [0], dict[str, str]()
@@ -75,8 +77,9 @@ def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
     """Return whether a line begins another answer, since the present one has had ``what`` before.
 
     ``what`` is the match of _ONCE in the line; ``seen`` has the lines of the present answer by
-    their matches. The same line twice begins no answer. Neither does a second connection of the
-    same name in one connection list: somebody may have made all names the same.
+    their matches. A heading that is there again always begins one. The same line about a connection
+    or SA twice doesn't. Neither does a second connection of the same name in one connection list:
+    somebody may have made all names the same.
     """
     if what not in seen:
         return False
@@ -89,8 +92,8 @@ def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
 def is_ambiguous(c: Connection) -> bool:
     """Return whether a connection's lines are really those of several connections with one name.
 
-    A connection has one line each with its newest SAs and its serial number. In a text that
-    contains the same connection twice, these lines are the same.
+    That is so where two different lines have the same beginning of _OWN_LINES. In a text that
+    contains one connection twice, the two lines are the same.
     """
     own = [{line for line in c.lines if line.lstrip().startswith(key)} for key in _OWN_LINES]
     return any(len(lines) > 1 for lines in own)

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
-"""Labels and paragraphs, in the order in which they are shown."""
+"""Labels and paragraphs, in the order in which they are shown; an empty paragraph isn't shown."""
 
 _FEW: Final = 6
-"""The number of a tunnel's SAs, or names, that are shown one by one; others are counted."""
+"""At most so many of a tunnel's SAs, or names, are shown one by one; the others are counted."""
 
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
@@ -54,7 +54,10 @@ _UNTOLD: Final = (Reason.NONE, Reason.OTHER)
 
 
 class _Side(NamedTuple):
-    """One end of a pair of subnets: address, identity, and subnet, as pluto prints them."""
+    """One end of a pair of subnets: address, identity, and subnet, as pluto prints them.
+
+    None: the text doesn't have it. ``host`` of a peer may be a name that doesn't resolve.
+    """
 
     host: str | None
     identity: str | None
@@ -164,7 +167,10 @@ _CHILDLESS: Final = "The IKE SA is up, but there is no Child SA: no traffic can 
 
 
 def _missing(t: Tunnel) -> str:
-    """Return as text the names of the tunnel's connections that have no established Child SA."""
+    """Return as text the names of the tunnel's connections that have no established Child SA.
+
+    Where the text has no Child SA of the tunnel, the connection list decides.
+    """
     up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
         (c.name, c.instance) for c in t.connections if c.newest_child is not None
     }
@@ -199,7 +205,7 @@ def _has_ike(t: Tunnel) -> bool:
 
 
 def _trying(t: Tunnel) -> str:
-    """Return in words how far a tunnel's negotiation has come, or why there is none now."""
+    """Return in words how far a tunnel's negotiation has come, or why the text shows none."""
     state = _furthest(t.states)
     if state is not None:
         return f"connecting. {_meaning(state)}"
@@ -219,7 +225,10 @@ def _trying(t: Tunnel) -> str:
 
 
 def _furthest(states: Sequence[SaState]) -> SaState | None:
-    """Return the SA whose negotiation, begun by us, has come furthest; None: there is none."""
+    """Return the SA whose negotiation, begun by us and not yet finished, has come furthest.
+
+    None: there is none.
+    """
     begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
     return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
 
@@ -236,7 +245,8 @@ def _is_trying(t: Tunnel) -> bool:
 def _sticks(t: Tunnel) -> str:
     """Return what is likely wrong if the tunnel's negotiation stays where it is.
 
-    Return "" where that isn't known, or no negotiation of ours is in progress.
+    Return "" where that isn't known, where no negotiation of ours is in progress, and for a tunnel
+    that is neither CONNECTING nor STUCK.
     """
     state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
@@ -255,16 +265,20 @@ def _advice(t: Tunnel) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Return whether a tunnel is down without a fault, as pluto wasn't asked to bring it up.
+    """Return whether a tunnel is DOWN, and counts as one that pluto wasn't asked to bring up.
 
-    It has no SA then, its peer's name resolves, and one of its ends is this machine.
+    It has no SA in the text then, its peer's name resolves, and one of its ends is this machine.
+    Its routing, which may show that a negotiation failed, isn't considered.
     """
     well = t.unresolved is None and not _unoriented(t)
     return t.state is TunnelState.DOWN and not t.states and well
 
 
 def is_well(t: Tunnel) -> bool:
-    """Return whether a tunnel is up, its peer answers, and each SA is established and newest."""
+    """Return whether a tunnel's state is UP, and its SAs are in the text and show no trouble.
+
+    Each is established, is the newest of its connection, and waits for no answer of the peer's.
+    """
     settled = all(
         s.established and not _is_succeeded(s, t.states) and not _silence(s) for s in t.states
     )
@@ -328,7 +342,8 @@ def sa(
     """Return one SA in words: its state, age, traffic, user, and next event.
 
     ``all_``: the text's SAs, among which a newer one may be. ``counted``: its counters from
-    ``trafficstatus``. ``known``: leave out the meaning of its state, which is already in the text.
+    ``trafficstatus``; None: it has none there. ``known``: leave out the meaning of its state, which
+    another paragraph has.
     """
     parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
@@ -355,7 +370,7 @@ def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
     """Return whether an SA is no longer the newest of its connection.
 
     An SA whose line was cut may have lost the word "newest", and so counts as the newest unless
-    another SA has that word.
+    another SA of its kind and connection has that word.
     """
     if s.newest:
         return False
@@ -370,14 +385,17 @@ def _has_newer(s: SaState, all_: Iterable[SaState]) -> bool:
 
 
 def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | None) -> str:
-    """Return in words why an established SA isn't in use any more."""
+    """Return in words why an established SA isn't the newest, such as that it has a successor."""
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
     return ", and has a successor" if _has_newer(s, all_) else ", but isn't the newest"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
-    """Return the meaning of an SA's state; ``lower``: it begins without a capital letter."""
+    """Return the meaning of an SA's state, or words that it isn't known.
+
+    ``lower``: it begins with a small letter, except in "IKE".
+    """
     known = _story(s)
     told = (
         known.meaning.rstrip(".") if known is not None else "a state that ipsecwatch doesn't know"
@@ -413,9 +431,10 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
 def _patience(s: SaState, connection: Connection | None) -> str:
     """Return as text for how long, at least, a request of ours has had no answer.
 
-    Return "" for less than _LONG seconds. pluto repeats a request after its retransmit-interval,
-    and then each time after twice the pause before. The time left until the next repetition shows
-    how long the present pause is, and so how many there were.
+    Return "" for less than _LONG seconds, and where no request is to be repeated. pluto repeats a
+    request after its retransmit-interval, and then each time after twice the pause before. The time
+    left until the next repetition shows how long the present pause is, and so how many pauses there
+    were.
     """
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
@@ -437,9 +456,10 @@ _LONG: Final = 10
 
 
 def _carried(s: SaState, counted: Traffic | None) -> str:
-    """Return in words what a Child SA has carried.
+    """Return in words how many bytes a Child SA has carried, or that the text doesn't show it.
 
-    Return "" for an IKE SA, and where the text has no line with counters for the SA.
+    Return "" for an IKE SA, and where ``counted`` has no bytes and the status has no line for the
+    SA's traffic.
     """
     if s.kind is not SaKind.CHILD:
         return ""
@@ -479,7 +499,7 @@ def _user(s: SaState) -> str:
 
 
 def amount(count: int) -> str:
-    """Return a number of bytes as text."""
+    """Return a number of bytes as text, in the unit that fits, from bytes to TiB: ``1.5 KiB``."""
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
@@ -489,7 +509,7 @@ def amount(count: int) -> str:
 
 
 def _next(s: SaState) -> str:
-    """Return in words an SA's next event and the time left until it; "": none is known."""
+    """Return in words the first of an SA's timers that is known, and the time left; "": none is."""
     for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
@@ -500,9 +520,10 @@ def _next(s: SaState) -> str:
 
 
 def _silence(s: SaState) -> str:
-    """Return in words that an established SA's peer owes an answer; "": it owes none.
+    """Return in words that an established SA's peer owes an answer.
 
-    That is seen by the SA's timer RETRANSMIT: pluto waits to send a request again.
+    That is seen by the SA's timer RETRANSMIT: pluto waits to send a request again. Return "" where
+    the SA has no such timer, or isn't established.
     """
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer hasn't answered yet: it is silent if this lasts for seconds" if waits else ""

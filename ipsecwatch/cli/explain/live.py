@@ -27,7 +27,7 @@ class Live:
     row: terminal.Row | None
     """The tunnel; None: there is none of that name, or the service doesn't answer."""
     names: Collection[str] = ()
-    """The names of all tunnels."""
+    """Pluto's names of all tunnels that the service lists; empty where it doesn't answer."""
     trouble: str = ""
     """Why the service doesn't answer; "": it does."""
     unit: str = IPSEC
@@ -63,7 +63,7 @@ def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) 
 def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
     """Return the facts about a tunnel as labels and paragraphs: state, reason, what to do.
 
-    ``unit``: the systemd unit that runs pluto.
+    A paragraph is "" where there is nothing to say. ``unit``: the systemd unit that runs pluto.
     """
     why = explained(row.reason, unit)
     blamed = row.reason is not Reason.NONE
@@ -80,7 +80,7 @@ def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
 
 
 def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
-    """Return a tunnel's row, reason and facts as an object for JSON."""
+    """Return a tunnel's row, reason and facts, without empty ones, as an object for JSON."""
     why = reason_json(row.reason, words_for(row.reason, unit))
     kept = {"kind": "tunnel", **asdict(row), **why}
     return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

@@ -29,7 +29,7 @@ def is_unclear(cause: Said) -> bool:
 def is_unproved(failure: Said) -> bool:
     """Return whether anybody could have caused a log line, by an unauthenticated packet.
 
-    pluto continues its attempt then.
+    It is a refusal by the peer, or an error of the network; pluto continues its attempt then.
     """
     by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
     return failure.finding.proof is Proof.NONE and (
@@ -40,7 +40,8 @@ def is_unproved(failure: Said) -> bool:
 def why(said: Said) -> str:
     """Return in a sentence what a log line gives as the cause.
 
-    It is a failure of this machine's own, or who refused, with the word of the error in brackets.
+    It is a failure of this machine's own, who refused what, that nobody answered, or else the
+    sentence for the line's reason. An error that the line names stands in brackets.
     """
     text = said.line.said.text
     ours = local_failure(text)
@@ -126,9 +127,9 @@ _SPECIAL: Final = (
 
 
 def named(text: str) -> str:
-    """Return the name of the notification or NSS error in a log line that ``explain`` knows.
+    """Return the first name of an error in a log line that ``explain WORD`` knows.
 
-    Return "" where there is none.
+    Of a line of NSS, return the last. Return "" where there is none.
     """
     words = [m[1] for m in _WORD.finditer(text[:600])]
     if text.startswith("NSS: "):
@@ -140,7 +141,10 @@ _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def sentence(said: Said) -> str:
-    """Return the sentence for the reason that a log line shows."""
+    """Return the sentence for the reason that a log line shows, or that the cause isn't known.
+
+    Where that is the end of the IPsec service, it says how the service ended.
+    """
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
     if said.finding.reason is Reason.PLUTO_STOPPED:
@@ -149,7 +153,7 @@ def sentence(said: Said) -> str:
 
 
 def service_ended(fate: Fate | None) -> str:
-    """Return in a sentence how the IPsec service ended; None: that it was stopped."""
+    """Return in a sentence how the IPsec service ended; for None, as for STOPPED: by a stop."""
     return _ENDED.get(fate, "The IPsec service was stopped.")
 
 
@@ -197,7 +201,10 @@ _SIDES: Final = {
 
 
 def lower(sentence: str) -> str:
-    """Return a sentence with a small first letter, unless its first word is an abbreviation."""
+    """Return a sentence with a small first letter, if its second character is a small letter.
+
+    So abbreviations stay as they are.
+    """
     return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
@@ -215,9 +222,10 @@ def advice(said: Said) -> str:
 
 
 def _advice_for(word: str) -> str:
-    """Return what to do about an error of which more is known than about its reason; else "".
+    """Return what to do about an error, where that says more than the advice for its reason.
 
-    ``word``: the name that named() returns.
+    So it is for PAYLOAD_MALFORMED, and for errors that are no notification of IKE. Return "" for
+    all others. ``word``: the name that named() returns.
     """
     known = notifications(word)
     special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)

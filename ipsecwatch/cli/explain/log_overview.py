@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
 
 _FEW: Final = 12
-"""The number of connections, and of peers without a connection, that are shown one by one."""
+"""At most so many groups of connections, and peers without a connection, are shown one by one."""
 
 
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
@@ -90,7 +90,7 @@ def heading(log: LogText) -> str:
 def service_json(log: LogText) -> dict[str, Any] | None:
     """Return what the log lines show about the IPsec service itself as an object for JSON.
 
-    Return None where they show nothing about it.
+    That may be a mere start or stop. Return None where they show nothing about it.
     """
     service = log_service.story(log.lines)
     if service is None or service.line.fate is None:
@@ -150,7 +150,11 @@ _SHORT: Final = {
 
 
 def _alike(told: Sequence[Story]) -> list[list[Story]]:
-    """Return the connections in groups; those of one tunnel with the same facts are one group."""
+    """Return the connections in groups that are described together.
+
+    Those of one tunnel are one group if they have the same outcome and facts, apart from what
+    happened before and from the log line. Any other connection is a group of its own.
+    """
     groups: dict[object, list[Story]] = {}
     for story in told:
         base, pair, _ = story.name.partition("/")
@@ -163,7 +167,7 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
-    """Return these connections grouped by outcome."""
+    """Return these connections grouped by outcome, in the order of Outcome; no group is empty."""
     groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
     return [(outcome, group) for outcome, group in groups if group]
 

@@ -27,7 +27,7 @@ class ServiceStory:
 
     @property
     def is_trouble(self) -> bool:
-        """Whether it is more than a start or a stop, which hardly needs to be told."""
+        """Whether the line is about anything else than that the service was started or stopped."""
         return self.line.fate not in (Fate.STOPPED, Fate.STARTED)
 
 
@@ -62,7 +62,11 @@ def _happened(line: LogTextLine) -> str:
 
 
 def _after(lines: Sequence[LogTextLine], at: int) -> str:
-    """Return whether the service is started again later in the text, in a sentence; else ""."""
+    """Return the sentence that the service was started again, where a later line shows that.
+
+    ``at`` is the index of the line from which on it is looked for. Return "" where no line shows
+    it, and where the line ``at`` is itself about a start.
+    """
     if lines[at].fate is Fate.STARTED or not any(x.fate is Fate.STARTED for x in lines[at:]):
         return ""
     return "Then it was started again."

@@ -30,8 +30,8 @@ Facts = list[tuple[str, str]]
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     """Return the tunnels of a status, with the reasons that log lines in the same text show.
 
-    A tunnel gets one only if it is connecting or stuck by the status, and its outcome by the log is
-    FAILED.
+    A tunnel gets one, with the log line as its detail, only if it is CONNECTING or STUCK by the
+    status, and its outcome by the log is FAILED.
     """
     told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
     return [_with_reason(t, told.get(t.key)) for t in tunnels]
@@ -83,14 +83,20 @@ def reason(story: Story) -> Reason | None:
 
 
 def _is_either(story: Story) -> bool:
-    """Return whether the peer refused an identity or subnets, and nothing shows which."""
+    """Return whether the peer refused an identity or subnets, and nothing shows which.
+
+    That is so for INVALID_ID_INFORMATION where the outcome is UNCLEAR.
+    """
     if story.outcome is not Outcome.UNCLEAR or story.failure is None:
         return False
     return log_cause.named(story.failure.line.said.text) == "INVALID_ID_INFORMATION"
 
 
 def local_code(story: Story) -> str | None:
-    """Return the code of the failure of this machine's own that is the cause; None: none is."""
+    """Return the code, of those in local_failures.py, of the failure here that is the cause.
+
+    Return None where the cause is no such failure.
+    """
     said = cause(story)
     text = said.line.said.text if said else _refusal(story)
     ours = local_failure(text) if text else None
@@ -133,9 +139,9 @@ def _ups(story: Story) -> str:
 
 
 def _before(story: Story) -> str:
-    """Return in words how a connection's SAs ended before its outcome; "": they didn't.
+    """Return in words how a connection's SAs ended before its outcome.
 
-    Return "" also where that end is the outcome itself.
+    Return "" where they didn't, where it never came up, and where that end is the outcome itself.
     """
     if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
         return ""
@@ -183,7 +189,10 @@ _IDENTITY_OR_SUBNETS: Final = ReasonText(
 
 
 def _failed(story: Story, failure: Said) -> str:
-    """Return in words which negotiation failed, and whether that was after the IKE SA was up."""
+    """Return in words which negotiation failed, and whether that was after the IKE SA was up.
+
+    Where another has begun since, they say that, too.
+    """
     another = story.stage is not None and story.failed_in < story.attempts
     which = "the last attempt" if story.attempts > 1 else "it"
     if another:
@@ -249,7 +258,7 @@ def advice(story: Story) -> str:
 
 
 def _sticks(story: Story) -> str:
-    """Return what is likely wrong with a negotiation that doesn't continue where the text ends.
+    """Return what is likely wrong with a negotiation that is OPEN or GIVEN_UP where the text ends.
 
     Return "" for any other outcome, or where that isn't known.
     """

@@ -26,10 +26,10 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
 def states(word: str) -> list[StateInfo]:
-    """Return the states of SAs that have this name or story, in upper or lower case.
+    """Return the states of SAs that have this name; where none has, those that have this story.
 
-    The prefix STATE_ may be missing. Of ``NAME (story)``, as a state line has it, only the name is
-    compared.
+    Upper and lower case are the same, and the prefix STATE_ may be missing. Of ``NAME (story)``, as
+    a state line has it, only the name is compared. Return [] for any other word.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
@@ -41,9 +41,10 @@ def states(word: str) -> list[StateInfo]:
 
 
 def other(word: str) -> list[tuple[str, str, str]]:
-    """Return what a word means that is neither a state nor an error.
+    """Return the meanings of a word as routing, policy, mark, shunt or timer; []: it is none.
 
-    Each item is the kind of word, the word as pluto prints it, and its meaning.
+    Upper and lower case are the same. Each item is the kind of word, the word as pluto prints it (a
+    timer as it was given), and its meaning.
     """
     found = []
     for kind, words in _TABLES:
@@ -59,7 +60,7 @@ _TABLES: Final = (
 
 
 def known_words() -> dict[str, str]:
-    """Return all words that can be explained, as they are printed.
+    """Return all words that can be explained, each in one spelling, as it is printed.
 
     The keys are in the form that is compared: in lower case, states without STATE_ in front.
     """
@@ -72,7 +73,10 @@ def known_words() -> dict[str, str]:
 
 
 def similar(word: str, names: Collection[str] = ()) -> list[str]:
-    """Return words, and names of tunnels from ``names``, that are similar to a mistyped word."""
+    """Return the known words, and the ``names`` of tunnels, that are similar to a mistyped word.
+
+    The most similar comes first. Where none is similar, return those that begin with the word.
+    """
     known = known_words()
     known |= {name.lower(): name for name in names}
     return suggest.similar(_plain(word), known)
@@ -82,9 +86,9 @@ _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", r
 
 
 def words_in(text: str) -> list[str]:
-    """Return the first _FEW words like NO_PROPOSAL_CHOSEN in a text that can be explained.
+    """Return the first _FEW words in a text that look like NO_PROPOSAL_CHOSEN and can be explained.
 
-    They are in the text's order; more than _LONGEST characters aren't searched.
+    They are in the text's order. Only its first _LONGEST characters are searched.
     """
     found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
     return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
@@ -95,7 +99,7 @@ _FEW: Final = 4
 
 
 def _plain(word: str) -> str:
-    """Return a word in the form that is compared: in lower case, without STATE_ in front."""
+    """Return a word in the form that is compared: lower case, no STATE_ or STATE_V2_ in front."""
     word = word.upper()
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
@@ -158,7 +162,7 @@ def _class(s: StateInfo) -> str:
 
 
 def _wordings(wordings: Sequence[Wording]) -> str:
-    """Return texts, each on a line of its own, after the releases of libreswan that print it."""
+    """Return one text, with a line for each wording: the releases of libreswan, and the wording."""
     spans = [_span(w) for w in wordings]
     widest = max(map(terminal.width, spans), default=0)
     return "\n".join(

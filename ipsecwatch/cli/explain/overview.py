@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Return the tunnels of a report, which may be incomplete; those with trouble first.
+    """Return the tunnels of a report, which may be incomplete, in the order of _ORDER and of names.
 
-    A name whose lines belong to several connections is left out.
+    A tunnel with a connection whose lines are really those of several is left out.
     """
     known = [
         t for t in single_report.tunnels_of(report).values()
@@ -40,7 +40,7 @@ _ORDER: Final = (
     TunnelState.STUCK, TunnelState.CONNECTING, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.UP, TunnelState.WAITING, TunnelState.DOWN,
 )  # fmt: skip
-"""States in the order of their trouble."""
+"""States in the order in which tunnels are shown; those with trouble come first."""
 
 
 def check(report: Report, tunnels: list[Tunnel]) -> None:
@@ -67,7 +67,10 @@ def _answers_not(report: Report) -> bool:
 
 
 def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
-    """Return the explanation of a report and its tunnels, as lines of at most ``wide`` columns."""
+    """Return the explanation of a report and its tunnels, as lines broken to ``wide`` columns.
+
+    Tunnels' names in headings aren't broken.
+    """
     out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
     alike = _alike(tunnels)
@@ -98,8 +101,8 @@ def _lists_all(report: Report) -> bool:
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
     """Return groups of tunnels that are described together, each with its description.
 
-    The groups are the tunnels that are well, and those that are down without a fault. One of only a
-    few tunnels isn't returned: these are described one by one.
+    The groups are the tunnels for which is_well() is true, and those for which is_idle() is. One of
+    up to _FEW_WELL, or _FEW_IDLE, tunnels isn't returned: these are described one by one.
     """
     groups = (
         ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
@@ -109,12 +112,12 @@ def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
 
 
 _FEW_WELL: Final = 12
-"""Up to this number, tunnels that are up and well are shown one by one."""
+"""Up to this number, tunnels for which is_well() is true are shown one by one."""
 
 _WELL: Final = "up, without problems (each one's SAs: with --json)"
 
 _FEW_IDLE: Final = 2
-"""Up to this number, tunnels that are down without a fault are shown one by one."""
+"""Up to this number, tunnels for which is_idle() is true are shown one by one."""
 
 _IDLE: Final = "down: they are loaded, and pluto wasn't asked to bring them up"
 
@@ -122,7 +125,8 @@ _IDLE: Final = "down: they are loaded, and pluto wasn't asked to bring them up"
 def _heading(report: Report, tunnels: list[Tunnel]) -> str:
     """Return the first line: the release, and the number of tunnels in each state.
 
-    Without tunnels, return what the report is instead.
+    Without tunnels, return the release, and which command's answer the text is, or that pluto
+    didn't answer.
     """
     of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
     if tunnels:
@@ -143,7 +147,7 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
 def _loaded(totals: Totals) -> str:
     """Return in words how many connections pluto counts: loaded, routed, up.
 
-    On main, ``routed`` includes those that are up.
+    In libreswan's branch main, ``routed`` includes those that are up.
     """
     loaded = totals.loaded or 0
     told = [f"{loaded} connection{'s are' if loaded != 1 else ' is'} loaded"]
@@ -187,7 +191,7 @@ _REFUSALS: Final = (
 def _others(
     report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
 ) -> dict[str, describe.Facts]:
-    """Return the facts about what belongs to none of the tunnels, by name.
+    """Return the facts about what belongs to none of the tunnels, by the heading over them.
 
     These are SAs, counters, bare shunts, and the answers of other commands than ``status``.
     """
@@ -256,7 +260,11 @@ _FATES: Final = {
 
 
 def _counts(report: Report) -> describe.Facts:
-    """Return the facts in an answer to ``briefstatus`` or ``globalstatus``: numbers of SAs."""
+    """Return the facts in an answer to ``briefstatus`` or ``globalstatus``.
+
+    They are the numbers of SAs, how many counters there are, and the first 20 ``current.`` counters
+    that aren't 0.
+    """
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
     counters = daemon_info.counters(report)

@@ -70,7 +70,10 @@ def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
 
 
 def table() -> dict[str, Any]:
-    """Return the content of ``reasons.json``: sentences and advice by code."""
+    """Return the content of ``reasons.json``: the texts for reasons, states and local failures.
+
+    Each is by its code.
+    """
     from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # a single word doesn't need it
 
     return {

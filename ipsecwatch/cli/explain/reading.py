@@ -22,13 +22,13 @@ class Reading:
     """What a text contains."""
 
     log: LogText | None
-    """The text's log lines; None for a status that can be read without repair, and so has none."""
+    """The text's log lines; None for a complete status without an unknown line, which has none."""
     report: Report
     """The rest of the text, read as a status."""
     tunnels: list[Tunnel]
     """The report's tunnels, those with trouble first, with the reasons that the log shows."""
     answers: tuple[Answer, ...] = ()
-    """The answers of a text that has several; report and tunnels are empty then."""
+    """The answers of a text that has several; report and tunnels are empty then. () else."""
 
 
 def read(text: str) -> Reading:
@@ -48,7 +48,7 @@ def read(text: str) -> Reading:
 def _log(text: str) -> LogText | None:
     """Return a text divided into its log lines and the rest.
 
-    None: the text is a status that can be read without repair, and so has no log lines.
+    None: the text is a complete status of which each line is known, and so has no log lines.
     """
     report = parse(text)
     if report.complete and not report.unrecognised_count:

@@ -126,7 +126,7 @@ def _damage(report: Report) -> tuple[int, int]:
 
 
 def _readable(report: Report) -> int:
-    """Return the number of facts that could be read about SAs, counters and totals."""
+    """Return the number of facts that could be read about SAs, counters, totals and shunts."""
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
     counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
     totals = report.totals
@@ -165,7 +165,7 @@ def _in_order(lines: list[str]) -> str:
 
 
 def _clean(text: str) -> list[str]:
-    """Return a text's lines without quotation marks, log prefixes, indent and shell prompts."""
+    """Return a text's lines without ``>`` of quotations, log prefixes, indent and shell prompts."""
     lines = plain(text).split("\n")
     lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
@@ -175,11 +175,10 @@ def _clean(text: str) -> list[str]:
 
 
 def _unwrapped(lines: Iterable[str]) -> list[str]:
-    """Return lines without quotation marks, and without the prefixes of syslog, in front.
+    """Return lines without what is in front: ``>`` or ``|`` of quotations, the prefixes of syslog.
 
-    A mark or prefix is removed only where a record follows one, or where at least a third of all
-    lines have one: otherwise it may be a part of a wrapped line,
-    ``192.1.2.45<gw.example.com>[@gw]``.
+    All are removed where in one line a record follows one, or where at least a third of all lines
+    have one: otherwise it may be a part of a wrapped line, ``192.1.2.45<gw.example.com>[@gw]``.
     """
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
@@ -193,7 +192,7 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
 def _unnumbered(lines: list[str]) -> list[str]:
     """Return lines without what other programs put in front of each, such as a line's number.
 
-    It is removed only where most lines have it, and a record follows one.
+    It is removed only where most lines have it, and in one of them a record follows it.
     """
     for pattern in _NUMBERED:
         begins = [pattern.match(line) for line in lines]
@@ -222,7 +221,10 @@ def _pieces(lines: list[str]) -> list[list[str]]:
 
 
 def _begins(line: str) -> bool:
-    """Return whether a line begins with a record, perhaps after the prefixes of empty lines."""
+    """Return whether a line begins with a record, or is another line that libreswan prints.
+
+    The prefixes of empty lines may be in front.
+    """
     m = _EMPTY.match(line)
     rest = line[m.end() :] if m else line
     return any(_RECORD.match(x) is not None or _is_known(x) for x in {line, rest})
@@ -232,7 +234,7 @@ class _Wrap(NamedTuple):
     """The way in which lines were wrapped."""
 
     width: int
-    """The width in columns of the widest line that was wrapped."""
+    """The number of characters in the longest line that was wrapped."""
     at_blanks: bool
     """Whether lines were wrapped at blanks, as by mail programs and ``fold -s``; else they were
     wrapped at the last column, as by terminals."""
@@ -251,7 +253,11 @@ class _Wrap(NamedTuple):
 
 
 def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
-    """Return the ways in which the lines may have been wrapped, the likelier one first."""
+    """Return the two ways in which the lines may have been wrapped, the likelier one first.
+
+    A terminal is likelier where over two thirds of the lines that have a continuation are as long
+    as the longest of them.
+    """
     lengths = Counter(len(line) for record in pieces for line in record[:-1])
     widest = max(lengths, default=0)
     terminal, mail = _Wrap(widest, at_blanks=False), _Wrap(widest, at_blanks=True)
@@ -298,7 +304,7 @@ def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
 
 
 _PROSE: Final = re.compile(r"^[^=;<>/]*[A-Za-z]{2,},?(?: [A-Za-z'-]+){2}[^=;<>/]*$", re.ASCII)
-"""Three words in a row, without characters that are typical of libreswan's lines."""
+"""Matches a line with three words in a row, and no character that is typical of libreswan's."""
 
 
 def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:

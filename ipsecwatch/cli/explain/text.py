@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def is_log(text: str) -> bool:
-    """Return whether a text has log lines that show what happened to a connection, or to pluto."""
+    """Return whether a text has log lines of pluto's that show something.
+
+    They are about a connection, packets that fit none, or what happened to the IPsec service.
+    """
     from ipsecwatch.libreswan import log_text
 
     return bool(_heading(log_text.read(text)))
@@ -88,7 +91,7 @@ def _with_log(
 
 
 def _heading(log: LogText | None) -> str:
-    """Return in one line what a text's log lines are about; "" where it has none."""
+    """Return in one line what a text's log lines are about; "" where none shows anything."""
     if log is None:
         return ""
     from ipsecwatch.cli.explain import log_overview  # a whole status has no log

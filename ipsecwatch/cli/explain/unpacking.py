@@ -13,14 +13,15 @@ _BEGIN: Final = re.compile(
     r"^[ \t]{0,40}(?:.{0,200}?[=:>] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
 )
 _MOST_FAILURES: Final = 20
-"""What looks like the beginning of JSON, and isn't, before it is no longer looked for."""
+"""After so many places that looked like the beginning of JSON, and weren't, the search ends."""
 
 
 def out_of_json(text: str) -> str:
-    """Return a text with the strings in its JSON, one a line; any other text as it is.
+    """Return a text in which each JSON object or list is replaced by its strings, one a line.
 
-    Some programs save output as JSON. ``journalctl -o json`` and containers write an object for
-    each line of a log.
+    The text around them stays, and so do those without strings. Of a text that is one JSON string,
+    return its content. Some programs save output as JSON. ``journalctl -o json`` and containers
+    write an object for each line of a log.
     """
     if text.lstrip()[:1] == '"' and '\\"' in text:
         return _out_of_string(text)
@@ -63,7 +64,7 @@ def _next_line(text: str, at: int) -> int:
 
 
 def _behind(text: str, at: int) -> int:
-    """Return the place behind the comma and the line end that may follow an object."""
+    """Return the index behind the comma and the line end that may follow an object at ``at``."""
     while at < len(text) and text[at] in ", \t\r":
         at += 1
     return at + 1 if text[at : at + 1] == "\n" else at
@@ -72,7 +73,7 @@ def _behind(text: str, at: int) -> int:
 def _strings(value: object) -> Iterator[str]:
     """Yield all strings in a value, in their order; names of members are left out.
 
-    Of an entry of the journal only its message is yielded, behind what wrote it.
+    Of an entry of the journal only its message is yielded, with _prefix() in front.
     """
     if isinstance(value, str):
         yield value.removesuffix("\n")
@@ -88,7 +89,10 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _message(value: object) -> str | None:
-    """Return the message of an entry of the journal; one with strange bytes is a list of them."""
+    """Return the message of a journal's entry, from its MESSAGE: a text, or the list of its bytes.
+
+    None: it is neither.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(x, int) and 0 <= x < 256 for x in value):
@@ -97,7 +101,10 @@ def _message(value: object) -> str | None:
 
 
 def _prefix(entry: dict[str, object]) -> str:
-    """Return what stands in front of a message in ``journalctl -o short-unix``."""
+    """Return what stands in front of a message in ``journalctl -o short-unix``.
+
+    "": the entry doesn't say which program wrote it.
+    """
     stamp, program = entry.get("__REALTIME_TIMESTAMP"), entry.get("SYSLOG_IDENTIFIER")
     if not isinstance(program, str) or not program:
         return ""
@@ -106,9 +113,10 @@ def _prefix(entry: dict[str, object]) -> str:
 
 
 def utf16(data: bytes) -> str | None:
-    """Return the text in UTF-16 that has lost its mark; None for anything else.
+    """Return the text in UTF-16 that has lost its byte order mark; None for anything else.
 
-    It is known by zero bytes: over nine tenths of the bytes at odd, or at even, places are zero.
+    It is known by zero bytes: in the first 4,000, over nine tenths of the bytes at odd, or at even,
+    places are zero.
     """
     sample = data[:4000]
     for first, codec in ((1, "utf-16-le"), (0, "utf-16-be")):

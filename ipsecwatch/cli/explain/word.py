@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def explanation(word: str, *, as_json: bool) -> str:
     """Return the explanation of a log line, a word, or the tunnel of that name, in this order.
 
-    Raise Failure where it is none of them.
+    Only a text with a blank can be a log line. Raise Failure where it is none of them.
     """
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line
@@ -46,7 +46,7 @@ def tunnel(name: str, instance: str, *, as_json: bool) -> str:
 
 
 def _log_line(line: str, *, as_json: bool) -> str:
-    """Return the explanation of a line of pluto's log; "" where it isn't one."""
+    """Return the explanation of a line of pluto's log; "" where it isn't one, or shows nothing."""
     from ipsecwatch.cli.explain import text  # a word needs no table of log lines
 
     return text.explanation(line, as_json=as_json) if text.is_log(line) else ""
