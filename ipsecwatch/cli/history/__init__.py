@@ -38,7 +38,7 @@ EXAMPLES: Final = (
 )
 
 DAY: Final = 86400.0
-"""Seconds that a history covers where no time is given."""
+"""Seconds that a history covers without --since, at most: it may begin later, with the watching."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -89,7 +89,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _own_names(args: argparse.Namespace) -> list[str]:
-    """Return pluto's names of the tunnels that are named, as in_pluto() does. Raise Failure."""
+    """Return pluto's names of the tunnels that are named, as in_pluto() does.
+
+    Raise Failure where several connections of NetworkManager's have one name.
+    """
     from ipsecwatch.cli.tunnels.own_names import (
         in_pluto,
     )  # imports the D-Bus library; a journal needs none

@@ -54,8 +54,8 @@ def bar(
 ) -> str:
     """Return a tunnel's bar of ``cells`` characters for the time from ``since`` to ``until``.
 
-    Both are in seconds since the epoch. ``spans`` has the times in which the tunnel was watched;
-    cells without any are blank.
+    Both are in seconds since the epoch. ``spans`` are the tunnel's, in which the service watched
+    it; cells without any are blank.
     """
     counted = _count(spans, since, until, cells)
     states = [_state(seconds) for seconds in counted]
@@ -92,8 +92,9 @@ def _count(
 def _state(seconds: dict[TunnelState, float]) -> TunnelState | None:
     """Return the state that stands for a cell, from the seconds in each state; None: not watched.
 
-    STUCK stands for not up, and PARTIAL for up during a part of the time: even the shortest outage
-    is shown.
+    Seconds in UNKNOWN count only where there are no others. UP and WAITING stand for a cell that
+    had no other state; PARTIAL for one that was UP or PARTIAL for a part of the time, so that even
+    the shortest outage is shown; and STUCK for any other.
     """
     known = [s for s in seconds if s is not T.UNKNOWN]
     if not known:
@@ -111,9 +112,10 @@ _STEPS: Final = (
 
 
 def ruler(since: float, until: float, cells: int) -> str:
-    """Return the line above a bar, with as many local times as fit, each above its cell.
+    """Return the line above a bar, with local times, each from the cell on in which it is.
 
-    ``since`` and ``until``, in seconds since the epoch, are the ends of the bar.
+    For a period of more than two days they are dates. ``since`` and ``until``, in seconds since the
+    epoch, are the ends of the bar.
     """
     wide = (until - since) / cells
     day = max(_STEPS) if until - since > 400 * 86400 else 86400
@@ -130,9 +132,9 @@ def ruler(since: float, until: float, cells: int) -> str:
 
 
 def _ticks(since: float, until: float, step: int) -> Sequence[float]:
-    """Return the round local times between two moments, all in seconds since the epoch.
+    """Return the round local times from ``since`` to before ``until``, in seconds since the epoch.
 
-    They are ``step`` seconds apart, counted from the midnight before ``since``.
+    They are ``step`` seconds apart, counted from the local midnight before ``since``.
     """
     midnight = local(since).replace(hour=0, minute=0, second=0, microsecond=0)
     ticks: list[float] = []

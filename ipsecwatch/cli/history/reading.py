@@ -2,7 +2,8 @@
 """Reads from the journal the entries that a history needs.
 
 Any user can log entries that look like the service's. So entries are chosen by fields that journald
-adds itself: the service's must be from root and from its unit, systemd's from process 1.
+adds itself: the service's must be from root and from its unit, those about units from process 1,
+and those about the machine's sleep from root.
 """
 
 from __future__ import annotations
@@ -66,9 +67,15 @@ class Source:
     any_unit: bool = False
     """Also use what root logs from any other unit, such as a service started by hand."""
     left_out: int = 0
-    """The number of the instance's entries that weren't used, as they weren't from its unit."""
+    """The number of the instance's entries, in all readings so far, that weren't used.
+
+    They are root's, but not from a unit of ipsecwatch's service.
+    """
     remarks: tuple[str, ...] = ()
-    """What the user should know about the journal, after it was read."""
+    """What the user should know about the journal, such as that it is lost at the next boot.
+
+    (): nothing, or the journal wasn't read yet.
+    """
 
     def read(self) -> Found:
         """Return all that a history needs. Raise Failure where the journal can't be read."""
@@ -97,7 +104,7 @@ class Source:
             ) from e
 
     def _read(self) -> Found:
-        """Return all that a history needs. Raise OSError.
+        """Return all that a history needs. Raise OSError where the journal can't be read.
 
         The time of a boot's end is read only where the service's last entry in that boot doesn't
         say that the service stopped.
@@ -122,7 +129,10 @@ class Source:
     # --- what is read -----------------------------------------------------------------------
 
     def _entries(self) -> Iterator[Entry]:
-        """Yield the service's own entries; count those of other units in ``left_out``."""
+        """Yield the entries of this instance of the service, in the journal's order.
+
+        Unless ``any_unit``, leave out those from other units, and count them in ``left_out``.
+        """
         for stamp, fields in self._matching(FIELDS, [("_UID", ("0",)), ("MESSAGE_ID", _IDS)]):
             if fields.get("IPSECWATCH_INSTANCE", "") != self.instance:
                 continue
@@ -138,7 +148,7 @@ class Source:
         yield from self._system([("_UID", ("0",)), ("MESSAGE_ID", tuple(SLEEP_SIGNS))])
 
     def _units(self, units: Iterable[str]) -> Iterator[SystemEntry]:
-        """Yield systemd's entries about the starts and ends of these units."""
+        """Yield systemd's entries about the starts and ends of these units; without units, none."""
         if units := tuple(units):
             ids = ("MESSAGE_ID", tuple(UNIT_SIGNS))
             yield from self._system([("_PID", ("1",)), ("_UID", ("0",)), ("UNIT", units), ids])
@@ -172,9 +182,10 @@ class Source:
     def _matching(
         self, names: Iterable[str], matches: list[tuple[str, tuple[str, ...]]]
     ) -> Iterator[tuple[Stamp, dict[str, str]]]:
-        """Yield the time and the fields ``names`` of each entry that fits ``matches``.
+        """Yield the time of each entry that fits ``matches``, and those of its fields ``names``.
 
-        Damaged entries are left out.
+        ``matches`` is as in _open(). A field that an entry lacks is missing; damaged entries are
+        left out.
         """
         names = tuple(names)
         reader = self._open(matches)
@@ -197,9 +208,9 @@ class Source:
     # --- whether ------------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Raise Failure where there is no journal, or this user may not read it.
+        """Raise Failure where there is no journal, or this user may read none of its system files.
 
-        Set ``remarks``: what the user should know about the journal.
+        Set ``remarks`` where the journal is kept only in memory.
         """
         if self.directory is not None:
             self._check_folder(self.directory)
@@ -231,7 +242,7 @@ class Source:
 
 
 def _running(instance: str) -> str:
-    """Return the identifier of the service's present run; "": it doesn't answer."""
+    """Return the identifier of the service's present run; "": no answer within ANSWER seconds."""
     try:
         return asyncio.run(client.run_id(ANSWER, instance=instance))
     except client.ClientError:

@@ -47,7 +47,7 @@ class Look:
     """When root's first entry in the journal was written; None: it has none."""
     paint: terminal.Paint
     columns: int
-    """The width for text."""
+    """The width for text, in columns."""
     chars: Glyphs
 
     @property
@@ -69,7 +69,7 @@ class Look:
 
 
 def heading(look: Look) -> list[str]:
-    """Return lines that name the period, and how much of it was watched."""
+    """Return lines that say the period, how much of it was watched, and when the journal begins."""
     whole = look.until - look.since
     part = f"{percent(look.seconds / whole)}, {terminal.ago(look.seconds)} of {terminal.ago(whole)}"
     lines = [f"{_minute(look.since)} to {_minute(look.until)}: watched {part}."]
@@ -82,7 +82,10 @@ def heading(look: Look) -> list[str]:
 
 
 def overview(summaries: Sequence[Summary], look: Look) -> list[str]:
-    """Return a table of all tunnels as lines, those first that were out for the longest time."""
+    """Return a table of these tunnels as lines; that with the longest time of outages comes first.
+
+    Without tunnels, return the line that none were seen.
+    """
     if not summaries:
         return ["No tunnels were seen."]
     rows = sorted(summaries, key=_worst_first)
@@ -122,7 +125,7 @@ def _longest(s: Summary) -> str:
 
 
 def _worst_first(s: Summary) -> tuple[Any, ...]:
-    """Return a sort key: the total time of outages, then their number, then the name."""
+    """Return a sort key: the longest total time of outages first, then the most, then the name."""
     return -sum(o.seconds for o in s.outages), -len(s.outages), natural(s.name)
 
 
@@ -139,7 +142,7 @@ def _bar(s: Summary, look: Look, cells: int) -> str:
 
 
 def details(s: Summary, look: Look) -> list[str]:
-    """Return the history of one tunnel as lines: facts, a bar, and all transitions."""
+    """Return the history of one tunnel as lines: facts, a bar, transitions, and unwatched times."""
     cells = look.columns - 2
     out = [look.paint.bold(piece) for piece in terminal.wrap(s.name, look.columns)]
     out += terminal.facts(_facts(s, look), look.paint, look.columns)
@@ -276,7 +279,10 @@ def visits_in(timelines: Iterable[Timeline], since: float, until: float) -> list
 
 
 def users(visits: Sequence[Visit], look: Look) -> list[str]:
-    """Return a table of visits as lines: who came, from where, when, and for how long."""
+    """Return a table of visits as lines: who came, from where, when, for how long; why it ended.
+
+    Without visits, return the line that there were none.
+    """
     if not visits:
         return ["No peer was connected through a template."]
     columns: list[Column[Visit]] = [

@@ -43,8 +43,10 @@ def parse_time(text: str, now: float) -> float:
     """Return the moment that a text names, in seconds since the epoch.
 
     ``now`` is the present time. The forms are those of FORMS, and "now", "tomorrow", "@" with
-    seconds since the epoch, and a weekday before a date. A time is local, unless " UTC" follows it.
-    A date alone means its midnight, a time alone that of today. Raise ValueError for other forms.
+    seconds since the epoch, "+" and a duration, and a weekday before a date. A duration may have
+    several units, a year two digits, a time seconds and their fraction, and "T" in front. A time is
+    local, unless " UTC" follows it. A date alone means its midnight, a time alone that of today.
+    Raise ValueError for other forms.
     """
     text = text.strip()
     if not 0 < len(text) <= _LONGEST:
@@ -62,13 +64,13 @@ def parse_time(text: str, now: float) -> float:
 
 
 def _checked(at: float) -> float:
-    """Return ``at``. Raise ValueError, OverflowError or OSError where it isn't a possible date."""
+    """Return ``at``. Raise ValueError, OverflowError or OSError where local() can't convert it."""
     local(at)
     return at
 
 
 def _moved(text: str, now: float) -> float | None:
-    """Return the moment that a text like ``now``, ``-2h`` or ``3 days ago`` names.
+    """Return the moment that a text like ``now``, ``-2h``, ``+2h`` or ``3 days ago`` names.
 
     It is counted from the moment ``now``. Return None for a text of another form. Raise ValueError
     where the duration in it can't be read.
@@ -86,7 +88,7 @@ def _moved(text: str, now: float) -> float | None:
 def _length(text: str) -> float:
     """Return a duration such as ``1h 30min`` in seconds; a number without a unit is seconds.
 
-    Raise ValueError where the text is none.
+    Raise ValueError for a text that isn't a duration, and for an empty one.
     """
     total, at = 0.0, 0
     text = text.strip()
@@ -104,8 +106,8 @@ def _length(text: str) -> float:
 def _calendar(text: str, now: float) -> float:
     """Return the moment that a text names with a date, a time of day, or both.
 
-    Where the text has no date, it is that of ``now``; where it has no time, midnight. Raise
-    ValueError for any other text.
+    Where the text has no date, it is the local date of ``now``; where it has no time, midnight. A
+    weekday in front isn't checked. Raise ValueError for any other text.
     """
     text = _WEEKDAY.sub("", text, count=1)
     text, utc, _ = text.partition(" UTC") if text.endswith(" UTC") else (text, "", "")
