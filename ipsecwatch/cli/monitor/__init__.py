@@ -52,7 +52,7 @@ EXAMPLES: Final = (
 _NO_ENTRIES: Final = "the journal doesn't reach back to the transition of --since"
 SHOWN: Final = 20
 """The number of tunnels up to which all are listed at the beginning; of more, only the first SHOWN
-of those that aren't well."""
+of those that are neither UP nor WAITING."""
 _WELL: Final = (TunnelState.UP, TunnelState.WAITING)
 _LONGEST: Final = 3600.0
 _NARROW: Final = 30
@@ -133,7 +133,7 @@ def printer(args: argparse.Namespace) -> Json | Text:
 
 
 class Monitor:
-    """Follows the service, and prints its events; of tunnels only those that are named."""
+    """Follows the service, and prints its events; with names, of tunnels only those."""
 
     def __init__(
         self,
@@ -152,10 +152,11 @@ class Monitor:
         self._asks_for_titles = isinstance(out, Text) or any(map(_is_pattern, names))
 
     async def follow(self, program: str | None, limit: float) -> None:
-        """Print events for ever, and run ``program`` where a tunnel came up, went down or is stuck.
+        """Print events for ever; run ``program`` for each transition that has a signal.
 
-        ``program`` None: run none. ``limit``: seconds that one run of it may take. Raise Failure
-        where a named tunnel doesn't exist, or the journal that --since needs can't be read.
+        The signals are up, down and stuck, as in signal_for(). ``program`` None: run none.
+        ``limit``: seconds that one run of it may take. Raise Failure as _check() does, and where
+        the journal that --since needs can't be read.
         """
         runner = hooks.Hooks(program, limit) if program else None
         try:
@@ -212,10 +213,10 @@ class Monitor:
         return [t for t in past.transitions if self._wanted(t.name)] if past else []
 
     def _check(self, seen: client.Snapshot, *, patient: bool) -> None:
-        """Raise Failure where a named tunnel isn't listed.
+        """Raise Failure where a named tunnel isn't listed; a name that is a pattern isn't checked.
 
-        While pluto doesn't answer, or with ``patient``, the tunnel may be listed later, and so only
-        a warning is printed.
+        While pluto's state isn't RUNNING, or with ``patient``, the tunnel may be listed later, and
+        so only a warning is printed.
         """
         names = {v.name for v in seen.tunnels.values()}
         for name in self._names:
@@ -268,9 +269,9 @@ def _past(since: Position, seen: client.Snapshot, instance: str) -> Past:
 
 
 class Text:
-    """Formats events for people: a line for each event, and the date before the first of a day.
+    """Formats events for people, as lines; the date stands before the first event of a day.
 
-    ``quiet``: no lines are returned.
+    ``quiet``: all methods yield nothing.
     """
 
     unit = IPSEC
@@ -287,8 +288,9 @@ class Text:
     ) -> Iterator[str]:
         """Yield lines with the number of tunnels in each state, and with each of these ``views``.
 
-        Of more than SHOWN tunnels, yield the first SHOWN of those that aren't well. ``again``: it
-        isn't the first Snapshot; yield only the numbers.
+        Of more than SHOWN tunnels, yield the first SHOWN of those that are neither UP nor WAITING,
+        and how many others there are. ``again``: it isn't the first Snapshot; yield only the
+        numbers.
         """
         now = time.time()
         titles = {uuid: self.titles.shown(uuid) for uuid in self.titles.by_uuid}
@@ -364,7 +366,10 @@ class Text:
         yield from lines
 
     def _date(self, at: float) -> Iterator[str]:
-        """Yield the date, unless the last date that was yielded is the same."""
+        """Yield a line with the local date of a moment, unless it is the last date yielded.
+
+        ``at`` is in seconds since the epoch.
+        """
         day = terminal.moment(at).split()[0]
         if day != self._day:
             self._day = day
@@ -408,7 +413,10 @@ class Json:
         )
 
     def transitions(self, news: Iterable[Transition]) -> Iterator[str]:
-        """Yield an object for each transition; in it, ``caught_up``: no signal reported it."""
+        """Yield an object for each transition, with its reason's sentence and advice.
+
+        The member ``caught_up`` is true where no signal reported it.
+        """
         for t in news:
             yield _object(
                 event="transition",

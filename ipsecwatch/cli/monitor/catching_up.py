@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One transition, from a signal or from the comparison of two snapshots."""
+    """One transition, from a signal, the comparison of two Snapshots, or the journal."""
 
     name: str
     old: TunnelState
@@ -54,8 +54,8 @@ class KnownTunnels:
         self.serial = 0
         """The number of the last transition in that run that is known."""
         self.missed = 0
-        """The number of transitions between the last Snapshot and the event before it that a
-        comparison of both can't show."""
+        """The number of transitions between the last Snapshot and the event before it that weren't
+        shown by comparing the tunnels before and after; 0 for the first Snapshot."""
         self._names: dict[str, str] = {}
         """The names of the listed tunnels, by object path."""
 
@@ -96,8 +96,8 @@ class KnownTunnels:
     def _compare(self, seen: Snapshot, now: float) -> list[Transition]:
         """Replace all views by a Snapshot's; return the differences as transitions.
 
-        Return none for the first Snapshot. While pluto can't be asked, tunnels that aren't listed
-        stay, with an unknown state.
+        Return none for the first Snapshot. While pluto is neither RUNNING nor STOPPED, tunnels that
+        aren't listed any more stay, with the state UNKNOWN.
         """
         before, first = self.views, not self.run_id
         since = self.serial if seen.run_id == self.run_id else 0
@@ -146,10 +146,11 @@ class KnownTunnels:
 
 
 def signal_for(known: TunnelState, new: TunnelState) -> Told | None:
-    """Return the signal that the service sends when a tunnel gets the state ``new``, or None.
+    """Return the signal that the service sends when a tunnel gets the state ``new``; None: none.
 
-    ``known`` is the tunnel's last known state before; it is compared with ``new``, so that a time
-    in UNKNOWN between them makes no difference.
+    "up": it is UP, and wasn't. "down": it was UP or PARTIAL, and is known to be neither. "stuck":
+    it is STUCK, and was none of the three. ``known`` is the tunnel's last known state before, so
+    that a time in UNKNOWN between them makes no difference.
     """
     if new is TunnelState.UP and known is not TunnelState.UP:
         return "up"

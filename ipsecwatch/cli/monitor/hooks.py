@@ -3,8 +3,8 @@
 
 The program gets the facts in its environment only. Nothing is put on a command line or into a
 shell, and no value is a peer's choice. For transitions of one tunnel the program runs one after
-another, for those of different tunnels at the same time. A program that hangs is killed, with all
-that it started.
+another, for those of different tunnels at the same time. A program that runs for longer than its
+limit is killed. All that is left in its process group is killed with it, or when it ends.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WAITING: Final = 16
 """Transitions of one tunnel that wait for the program, at most; with more, the oldest are
 dropped."""
 GRACE: Final = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
+"""Seconds between SIGTERM and SIGKILL, at most: SIGKILL is sent when the program has ended."""
 LIMIT: Final = 30.0
 """Seconds that a program may take by default."""
 
@@ -78,7 +78,7 @@ class Hooks:
             queue.dropped += 1
 
     async def close(self) -> None:
-        """Kill the running programs, and drop the waiting transitions."""
+        """Kill the running programs, drop the waiting transitions, and wait until that is done."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -96,7 +96,10 @@ class Hooks:
             del self._queues[name]
 
     async def _run(self, transition: Transition) -> None:
-        """Run the program for one transition; print why it failed or was killed."""
+        """Run the program for one transition, and then kill what is left of its process group.
+
+        Print to stderr why it couldn't be run, failed or was killed.
+        """
         try:
             process = await asyncio.create_subprocess_exec(
                 self._program,
@@ -149,7 +152,10 @@ def _ended(code: int) -> str:
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
-    """End a program, and all processes in its group: with SIGTERM, after GRACE with SIGKILL."""
+    """End a program, and all processes in its group.
+
+    Send SIGTERM if it still runs. Send SIGKILL when it has ended, or after GRACE seconds.
+    """
     try:
         if process.returncode is None:
             _signal(process.pid, signal.SIGTERM)

@@ -40,7 +40,8 @@ class Past:
 
     transitions: list[Transition] = field(default_factory=list)
     missed: int | None = 0
-    """The number of transitions between the positions that the journal lacks; None: not known."""
+    """The number of transitions between the positions that the journal lacks; None: not known, as
+    the positions are of different runs, and the journal has nothing of one of them."""
 
 
 def parse_position(text: str) -> Position | None:
@@ -108,7 +109,8 @@ def _after(begin: Position, now: Position) -> bool:
 def _update_state(entry: Entry, states: dict[str, TunnelState]) -> TunnelState:
     """Return the last known state of an entry's tunnel before the entry.
 
-    Set its state in ``states`` to the one after the entry.
+    Where none is known, that is DOWN. Set the tunnel's last known state in ``states`` to that after
+    the entry.
     """
     known = states.get(entry.tunnel, TunnelState.DOWN)
     if entry.kind is Kind.TRANSITION and entry.old is not TunnelState.UNKNOWN:
