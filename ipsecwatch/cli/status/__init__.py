@@ -101,7 +101,10 @@ def at_terminal() -> bool:
 
 
 def _depth(args: argparse.Namespace, *, detailed: bool) -> Depth:
-    """Return how much must be asked for about each tunnel, given the options."""
+    """Return how much must be asked for about each tunnel, given the options.
+
+    ``detailed``: the tunnels are to be shown with all details.
+    """
     if args.bare and args.sort not in ("traffic", "peer"):
         return Depth.PUBLIC
     return Depth.FULL if detailed and not args.bare else Depth.BRIEF
@@ -143,7 +146,10 @@ def _row(found: Found, row: Row) -> dict[str, Any]:
 
 
 def _print(found: Found, rows: Sequence[Row], *, detailed: bool, paged: bool) -> None:
-    """Print the tunnels for people. In a pipe, the remark about the source goes to stderr."""
+    """Print the tunnels for people, with remarks below them.
+
+    To stderr goes that details were refused, and in a pipe the remark about the source.
+    """
     paint = terminal.Paint(terminal.colour_wanted())
     now = time.time()
     lines = _details(found, rows, paint) if detailed else _table(found, rows, paint)
@@ -165,7 +171,10 @@ def refusal() -> str:
 
 
 def _table(found: Found, rows: Sequence[Row], paint: terminal.Paint) -> list[str]:
-    """Return the table of these tunnels, and how many are in each state, as lines."""
+    """Return the table of these tunnels, and how many are in each state, as lines.
+
+    Where none at all were found, return the line that says so, or with a remark [].
+    """
     if not found.rows:
         # With a remark, it isn't known whether there are tunnels.
         return [] if found.remark else ["No tunnels are configured."]

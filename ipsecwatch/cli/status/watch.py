@@ -2,8 +2,9 @@
 """``ipsecwatch status --watch``: shows the tunnels on the whole screen, and updates them.
 
 States are updated by the subscription, ages by the clock. Details (peers, traffic) are asked for
-repeatedly, for the tunnels in sight only, as long as this user may see them. Tunnels that are named
-are shown with everything that is known about them, others in a table.
+repeatedly, as long as this user may see them: for the tunnels in sight, and for others only where
+they are named, or where order or filter need it. Tunnels that are named are shown with everything
+that is known about them, others in a table.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ async def _watch(chosen: Selection, *, interactive: bool, instance: str) -> None
 class Picture:
     """What the screen shows: the known tunnels, their order, the filter and the position.
 
-    It draws as text, and uses no terminal. The only clock is that of the tunnels' ages.
+    It draws as text, and uses no terminal. Clocks are read for the tunnels' ages, and for the time
+    of day in the first line.
     """
 
     def __init__(self, chosen: Selection) -> None:
@@ -107,13 +109,13 @@ class Picture:
         self.top = 0
         """The number of rows above the first one in sight."""
         self.sorted: list[client.View] = []
-        """The tunnels that fit the filter, in the order in which they are shown."""
+        """The tunnels that the command line and the filter select, in the order of the screen."""
         self.count = 0
-        """The number of lines that can be scrolled through."""
+        """The number of lines that can be scrolled through, in sight or not."""
         self.layout: Layout[Row] | None = None
         """The table's columns; None: arrange() wasn't called yet."""
         self.counted = ""
-        """The number of tunnels in each state, in words."""
+        """The number of tunnels in each state, in words; all tunnels are counted, shown or not."""
 
     def record(self, event: client.Event) -> None:
         """Update what is known, from an event."""
@@ -164,7 +166,8 @@ class Picture:
     def _wanted_rows(self, rows: Iterable[Row]) -> list[Row]:
         """Return those rows that the command line names, and that fit the filter ``wanted``.
 
-        Without names, or without a filter, all rows do.
+        Without names, each row counts as named; without a filter, each fits. A row fits if a text
+        of it contains the filter, or matches it where that is a pattern.
         """
         if self.chosen.names:
             is_named = selection.any_of(self.chosen.names)
@@ -176,7 +179,7 @@ class Picture:
         return [row for row in rows if any(map(fits, _filter_texts(row)))]
 
     def in_sight(self, room: int) -> list[client.View]:
-        """Return the tunnels in sight; ``room`` is the number of rows on the screen.
+        """Return the tunnels in sight; ``room`` is the number of rows that the screen has for them.
 
         Before that, move ``top`` up where so few tunnels are left that it is too far down.
         """
@@ -186,7 +189,7 @@ class Picture:
     def press(self, key: str, room: int) -> bool:
         """Carry out what a pressed key is for; return whether arrange() must be called.
 
-        ``room`` is the number of rows on the screen.
+        ``room`` is the number of rows that the screen has for tunnels. The key q is up to Watch.
         """
         if self.help:
             self.help = False
@@ -239,7 +242,7 @@ class Picture:
     def troubles(self) -> list[str]:
         """Return remarks about what is wrong beside the tunnels themselves, one line each.
 
-        While the service can't be followed, return only that.
+        While the service can't be followed, return only why.
         """
         if self.lost is not None:
             return [self.lost]
@@ -248,7 +251,7 @@ class Picture:
         return health.troubles(found, 0.0)
 
     def lines(self, paint: terminal.Paint, wide: int, high: int) -> list[str]:
-        """Return the lines of the whole screen, of ``wide`` columns and ``high`` lines."""
+        """Return the lines of a screen of ``wide`` columns and ``high`` lines: tunnels, or help."""
         if self.help:
             return terminal.facts(HELP, paint, wide)
         troubles = [paint.state(TunnelState.STUCK, terminal.cut(x, wide)) for x in self.troubles()]
@@ -272,7 +275,7 @@ class Picture:
     def _all_of_each(self, paint: terminal.Paint, wide: int, room: int) -> list[str]:
         """Return the lines about the named tunnels that are in sight, below a blank one.
 
-        ``room`` is the number of lines on the screen.
+        ``room`` is the number of lines that the screen has for them.
         """
         lines: list[str] = []
         for view in self.sorted:
@@ -287,7 +290,10 @@ class Picture:
         return ["", *lines[self.top :][:room]]
 
     def room(self, high: int) -> int:
-        """Return the number of rows that fit on a screen of ``high`` lines."""
+        """Return the number of tunnels' rows that fit on a screen of ``high`` lines, 1 or more.
+
+        The first line, the table's head, the troubles and the last line need the others.
+        """
         return max(1, high - 3 - min(len(self.troubles()), max(0, high - 4)))
 
     def _title(self, paint: terminal.Paint, wide: int) -> str:
@@ -302,7 +308,7 @@ class Picture:
     def _foot(self, paint: terminal.Paint, wide: int, shown: int) -> str:
         """Return the screen's last line: the filter being typed, or position, order and keys.
 
-        ``shown`` is the number of rows above it.
+        ``shown`` is the number of tunnels' rows, or lines about them, that are in sight.
         """
         if self.typing:
             return terminal.cut(f"/{self.wanted}_", wide)
@@ -410,10 +416,10 @@ class Watch:
         self._wakeup.set()
 
     async def _ask(self) -> None:
-        """Ask for details of the tunnels in sight, every ASK_EVERY seconds, for ever.
+        """Ask for the details of the tunnels in _asked_for(), every ASK_EVERY seconds, for ever.
 
-        Ask at once for tunnels that have come into sight. Stop asking where this user may not see
-        details.
+        Ask within LOOK seconds where one is among them that wasn't asked for last time. Where this
+        user may not see details, remove all, and stop asking.
         """
         depth = Depth.FULL if self._picture.chosen.names_tunnels else Depth.BRIEF
         asked: set[str] = set()
@@ -442,7 +448,7 @@ class Watch:
     def _asked_for(self) -> list[str]:
         """Return pluto's names of the tunnels whose details are needed for the screen now.
 
-        Return none while the service can't be followed, or pluto isn't running.
+        Return none while the service can't be followed, or pluto's state isn't RUNNING.
         """
         picture = self._picture
         if picture.lost is not None or picture.found.pluto is not PlutoState.RUNNING:
