@@ -137,7 +137,7 @@ def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> s
 
 
 def _up(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
-    """Return in words that the tunnel is up, with its number of pairs of subnets.
+    """Return in words that the tunnel is up, with its number of pairs of subnets if it has several.
 
     Where no SA of it is in the text, the words say what else shows that it is up.
     """
@@ -179,7 +179,10 @@ def _missing(t: Tunnel) -> str:
 
 
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
-    """Return in words what a waiting tunnel waits for: traffic, or peers."""
+    """Return in words what a tunnel in WAITING waits for: traffic, or as a template, peers.
+
+    They also say how many peers of a template are connected.
+    """
     if t.instances:
         shown = "" if all_listed else ", as far as the text shows"
         return f"a template for any peer; {t.instances} connected now{shown}"

@@ -268,7 +268,8 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
     """Return all pieces' lines, with wrapped lines joined.
 
-    Unless the text certainly was wrapped, prose after a record isn't joined to it.
+    Prose after a record isn't joined to it, unless the text certainly was wrapped: more than _FEW
+    pieces have several lines, or more can be read of one if they are joined.
     """
     # Prose comes after one or a few records; a wrapped text has many such lines.
     wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
@@ -287,7 +288,7 @@ _WINDOW: Final = 20
 
 
 def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
-    """Return how much can be read if 0, 1, 2 … of a piece's next lines are joined to ``text``.
+    """Return how much can be read, by _worth(), if 0, 1, 2 … next lines are joined to ``text``.
 
     ``text`` are the lines joined so far; ``at`` is the index of the next line in the piece.
     """

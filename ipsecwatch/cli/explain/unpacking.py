@@ -19,9 +19,10 @@ _MOST_FAILURES: Final = 20
 def out_of_json(text: str) -> str:
     """Return a text in which each JSON object or list is replaced by its strings, one a line.
 
-    The text around them stays, and so do those without strings. Of a text that is one JSON string,
-    return its content. Some programs save output as JSON. ``journalctl -o json`` and containers
-    write an object for each line of a log.
+    Words in front of one on its line, such as ``NAME: ``, are removed with it. Other text stays,
+    and so does an object or list without strings. Of a text that is one JSON string, return its
+    content. Some programs save output as JSON. ``journalctl -o json`` and containers write an
+    object for each line of a log.
     """
     if text.lstrip()[:1] == '"' and '\\"' in text:
         return _out_of_string(text)
