@@ -397,7 +397,7 @@ class Json:
     def snapshot(
         self, seen: client.Snapshot, views: Sequence[client.View], *, again: bool
     ) -> Iterator[str]:
-        """Yield an object with the states of a Snapshot's tunnels.
+        """Yield an object with the states of these ``views``, which are of a Snapshot's tunnels.
 
         ``again``: it isn't the first Snapshot; the transitions since the last event follow it.
         """

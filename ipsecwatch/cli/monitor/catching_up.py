@@ -46,7 +46,7 @@ class KnownTunnels:
 
     def __init__(self) -> None:
         self.views: dict[str, View] = {}
-        """The listed tunnels, by name."""
+        """The listed tunnels, by name; while pluto can't be asked, also those that were listed."""
         self.gone: set[str] = set()
         """The names of tunnels that were listed, and aren't any more."""
         self.run_id = ""
