@@ -201,9 +201,9 @@ _ALONE: Final = "Leave out --file, --json and --names"
 
 
 def _watch(args: argparse.Namespace, chosen: Selection) -> int:
-    """Show the tunnels on the screen as they change; return the exit code.
+    """Show the tunnels on the screen as they change, until the user quits; return EXIT_OK.
 
-    Raise Failure for options that don't fit this.
+    Raise Failure for options that don't fit this, and where stdin or stdout is no terminal.
     """
     if args.file or args.json or args.bare:
         raise Failure(

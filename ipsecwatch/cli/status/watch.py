@@ -3,8 +3,8 @@
 
 States are updated by the subscription, ages by the clock. Details (peers, traffic) are asked for
 repeatedly, as long as this user may see them: for the tunnels in sight, and for others only where
-they are named, or where order or filter need it. Tunnels that are named are shown with everything
-that is known about them, others in a table.
+they are named, or where order or filter need it. Tunnels that are named, all without a pattern, are
+shown with everything that is known about them, others in a table.
 """
 
 from __future__ import annotations
@@ -342,7 +342,7 @@ class Watch:
         self._screen: Screen
 
     async def run(self) -> None:
-        """Show the tunnels until the user quits, a signal comes, or the terminal is gone."""
+        """Show the tunnels until the user quits, a signal asks to end, or the terminal is gone."""
         async with Screen(self._press, self._resized, self._end.set) as screen:
             self._screen = screen
             tasks = [
