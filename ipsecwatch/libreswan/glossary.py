@@ -32,7 +32,7 @@ ROUTING: Final = {
     "routed-inbound-negotiation": "Only the inbound half is in the kernel, and pluto negotiates.",
     "routed-never-negotiate": "A rule that passes or drops packets, and never becomes a tunnel.",
 }
-"""Routing words; a test checks that none is missing."""
+"""Routing words, each with its meaning; a test checks that none is missing."""
 
 TIMERS: Final = {
     "RETRANSMIT": "A request of ours is unanswered and will be sent again.",

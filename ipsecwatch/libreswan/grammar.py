@@ -15,7 +15,10 @@ from __future__ import annotations
 from typing import Final
 
 PREFIX: Final = r"(?:\d{3} )?"
-"""The prefix of a line: whack prints it up to 4.15, pluto's socket in every release."""
+"""The prefix of a line (``000 ``), or nothing.
+
+whack prints one up to 4.15, pluto's socket in every release.
+"""
 
 NUMBER: Final = r"\d{1,10}"
 """A serial without its mark (``#12`` of an SA, ``$12`` of a connection), or an instance's number.
@@ -34,9 +37,9 @@ def name(*, without: str = "", length: str = "*") -> str:
 
 
 def instances(most: int | None = None) -> str:
-    """Return the piece for the instance numbers behind a name, at ``most`` so many.
+    """Return the piece for the instance numbers behind a name (``[3]``): none, or several.
 
-    Most names have none; 5.x prints up to two.
+    ``most`` is the highest number of them; None: any. 5.x prints up to two.
     """
     return rf"(?:\[{NUMBER}\])" + ("*" if most is None else f"{{0,{most}}}")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Failures of a tunnel whose cause is on this machine, found by the beginning of pluto's log line.
+"""Failures of a tunnel whose cause is on this machine, found by the first words of pluto's message.
 
 The peer refused nothing there, and its administrator has nothing to compare. Source: messages of
 programs/pluto in 3.18 to 5.4.
@@ -209,7 +209,7 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], LocalFailure], ...]:
-    """Return the compiled patterns. They are compiled at the first call: few texts need them."""
+    """Return the table, with patterns compiled at the first call: few texts need them."""
     return tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
 
 

@@ -36,10 +36,10 @@ class Outcome(Enum):
     FAILED = auto()
     """A negotiation failed for a reason that the text shows, and no Child SA is there."""
     UNCLEAR = auto()
-    """Packets don't get through, or somebody refuses something, and the text shows no negotiation
-    of which that could be told: it may be up."""
+    """Packets don't get through, or somebody refuses something, and the text doesn't show which
+    negotiation that is about: the connection may be up all the same."""
     LOST = auto()
-    """Its SAs ended."""
+    """Its SAs ended, and no message of a new negotiation was sent."""
     IKE_ONLY = auto()
     """An IKE SA was established, and the text ends before a Child SA."""
     OPEN = auto()
@@ -73,45 +73,52 @@ class Story:
     renewed: bool = False
     """The last Child SA replaced another one in a rekey."""
     ike: int | None = None
-    """The IKE SA of the last attempt; None: it wasn't established, or has ended."""
+    """The serial of the IKE SA that was established last; None: there was none, it has ended, or
+    we began again while there was no Child SA."""
     failure: Said | None = None
-    """Why the last attempt that failed did so, if no Child SA was established since."""
+    """The line that says why the last attempt that failed did so; None: none failed since the last
+    Child SA was established."""
     loss: Said | None = None
-    """What ended the last Child SA, if none came since."""
+    """The line that says best why its SAs ended; None: none ended since the last Child SA was
+    established."""
     refused: str = ""
-    """Why its settings were refused."""
+    """Why its settings were refused, in pluto's words; empty: they weren't the last time."""
     children: set[int] = field(default_factory=set)
-    """Child SAs that are there where the text ends."""
+    """Serials of the Child SAs that haven't ended; 0 for one whose line names no serial."""
     past: set[int] = field(default_factory=set)
-    """Child SAs that ended."""
+    """Serials of Child SAs that ended in the present run of pluto."""
     stage: StateInfo | None = None
     """The state of the negotiation by the last message that we sent; None: none is under way."""
     retransmissions: int = 0
-    """How often it was sent again."""
+    """How often that message was sent again."""
     given_up: bool = False
-    """A negotiation that was under way was deleted."""
+    """The last negotiation was deleted before its IKE SA was established."""
     retries: bool = False
-    """pluto says that it goes on trying."""
+    """pluto said, since the last Child SA was established, that it goes on trying."""
     peer: str = ""
     """The peer's address or name as pluto prints it; empty: the text doesn't show it."""
     failed_in: int = 0
-    """The number of the attempt that ``failure`` is of."""
+    """The value of ``attempts`` when ``failure`` was recorded."""
     phase1: set[int] = field(default_factory=set)
-    """IKEv1 SAs (phase 1) that were established."""
+    """Serials of the IKEv1 SAs (phase 1) that were established."""
     negotiated: bool = False
-    """A message of a negotiation was sent."""
+    """The text shows that we sent a message of a negotiation, not only one again."""
     last: LogTextLine | None = None
     begun: int | None = None
     """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
     attempt."""
     began: set[tuple[int, str]] = field(default_factory=set)
-    """Each SA that we began, with the line's words: two programs may log one line."""
+    """The serial of each SA that we began, and the line's words: two programs may log one line."""
     negotiating: int | None = None
     """The SA that ``stage`` is of."""
 
     @property
     def outcome(self) -> Outcome:
-        """How the last attempt ended, or the one before while a new one is still under way."""
+        """How the last attempt ended, or what is known of the one under way.
+
+        While a new one is under way, it still counts that a Child SA is there, or that the attempt
+        before failed. It no longer counts that its SAs ended, once a new message was sent.
+        """
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP
         if self.failure is not None:
@@ -129,10 +136,11 @@ class Story:
         return Outcome.NOTHING
 
     def _is_unclear(self, finding: Finding) -> bool:
-        """Return whether a failure may be about an SA that carries traffic, or about another one.
+        """Return whether it isn't known which SA a failure is about: it may be one that is up.
 
-        Errors of the network are logged for every SA, and up to 5.1 what an IKEv1 peer refuses
-        for any Quick Mode under a phase 1.
+        False where the text shows a negotiation of this connection. Otherwise errors of the network
+        are unclear, since pluto logs them for every SA. So is what an IKEv1 peer refuses
+        unencrypted: up to 5.1 that is logged for any Quick Mode under a phase 1.
         """
         if self.attempts or self.stage is not None or self.negotiated:
             return False
@@ -182,7 +190,8 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
 
 
 _NEAR: Final = 8
-"""Lines after one about a dead peer within which an ambiguous end counts as its consequence."""
+"""An ambiguous end that comes fewer lines than this behind a line about a dead peer, or behind
+another such end, counts as the consequence of that."""
 
 _PEER: Final = re.compile(
     r"initiating .{0,60}connection to (?!replace )(\S{3,80})"
@@ -234,7 +243,10 @@ def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
-    """Return the state of a negotiation, if a line reports that a message was sent; else None."""
+    """Return the state of a negotiation, if a line reports that a message was sent.
+
+    None for any other line, and for one that reports an established SA or a timeout.
+    """
     stage = log_text.stage(line.said)
     if stage is None or stage.stage is Stage.ESTABLISHED or _ENDS.match(line.said.text):
         return None
@@ -273,7 +285,7 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
 
 
 def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
-    """Return whether the beginning of the current attempt was logged before, by another program.
+    """Return whether another program has logged this begin of an attempt before. Record it.
 
     It then has the same SA and the same words, and nothing failed or ended in between.
     NetworkManager logs what whack prints, and pluto logs the same.
@@ -348,7 +360,10 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
 
 
 def _is_anothers(owner: Story, serial: int | None, loss: Said) -> bool:
-    """Return whether a line is about a Child SA that is none of those that the text shows."""
+    """Return whether a line is about another Child SA than those that the text shows to be there.
+
+    False where it shows none.
+    """
     if not owner.children or serial is None or loss.finding.subject is not Subject.SA:
         return False
     return serial not in owner.children and _CHILD.search(loss.line.said.text[:120]) is not None
@@ -366,7 +381,7 @@ def _is_of_network(failure: Said) -> bool:
 def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
     """Return whether an end shows that its SA was established, though the network failed before.
 
-    That is so if the SA expired, or ended because its peer is dead.
+    That is so if the SA expired, or ended because its peer is dead. False for any other failure.
     """
     told = loss.reason in (Reason.PEER_DEAD, Reason.EXPIRED)
     return told and failure is not None and _is_of_network(failure)
@@ -393,9 +408,10 @@ def _drop(owner: Story, ended: set[int]) -> None:
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
-    """Return whether the end of an SA is no loss: it has a successor, or is an IKEv1 SA.
+    """Return whether the end of an SA is no loss: a newer SA replaced it, or Child SAs outlive it.
 
-    An IKEv1 SA (phase 1) that expires, or ends without a cause, is outlived by its Child SAs.
+    The newer one is of the same kind and connection. Child SAs outlive an IKEv1 SA (phase 1) that
+    expires, or ends without a cause.
     """
     if serial in rekeyed or (
         serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
@@ -407,7 +423,7 @@ def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) ->
 
 
 def _explains(finding: Finding, cause: Finding) -> bool:
-    """Return whether a line explains an end better than the first line about it.
+    """Return whether a line explains an end better than the line that was recorded (``cause``).
 
     It does if it has the same reason and more weight.
     """

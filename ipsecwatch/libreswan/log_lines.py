@@ -59,7 +59,7 @@ class ConnectionLine:
     text: str
     """What follows these."""
     address: str = ""
-    """The peer's, where pluto puts it behind an instance's name."""
+    """The peer's, where pluto puts it behind an instance's name; empty: it doesn't."""
 
 
 _NAME: Final = grammar.name(length="{1,512}")
@@ -73,7 +73,10 @@ _LINE: Final = re.compile(
 
 
 def parse_line(line: str) -> ConnectionLine | None:
-    """Split a line into connection, serial and text. Return None if it is about no connection."""
+    """Split a line into connection, serial and text.
+
+    None: it doesn't begin with a connection's name, or with ``ERROR: `` or ``warning: `` and one.
+    """
     if not line.startswith(('"', 'ERROR: "', 'warning: "')):
         return None
     m = _LINE.match(line)
@@ -87,8 +90,8 @@ def parse_line(line: str) -> ConnectionLine | None:
 def is_evidence(line: str) -> bool:
     """Return whether a line of pluto's log says that something happened to a connection or pluto.
 
-    The other lines (about a stranger's packets, progress, or for developers) are no reason to ask
-    pluto.
+    The tables of log_table.py decide that. The other lines (about a stranger's packets, progress,
+    or for developers) are no reason to ask pluto.
     """
     said = parse_line(line)
     return (interpret_daemon(line) if said is None else interpret(said)) is not None
@@ -100,7 +103,10 @@ _Index = dict[str, tuple[tuple[str, LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
-    """Return the table's rows by the first word that they match, each with its pattern's rest."""
+    """Return the table's rows by the first word that they match, in the order of the table.
+
+    Each comes with the part of its pattern behind that word.
+    """
     index: _Index = {}
     for row in table:
         heads, _, rest = row.pattern.partition(" ")
@@ -159,7 +165,10 @@ def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
 
 
 def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding | None:
-    """Return a row's finding with the values that the line itself contains; None: no evidence."""
+    """Return a row's finding with the values that the line itself contains.
+
+    None: the line contains a notification that is no evidence.
+    """
     finding, groups = row.finding, match.groupdict()
     if not groups:
         return finding

@@ -94,9 +94,9 @@ class _Bare:
     stamp: str = ""
     """When it was logged, as printed; empty: the text doesn't say."""
     marked: bool = False
-    """Whether it had a prefix of a log, or one of whack's other than that of a status."""
+    """Whether it had a prefix other than quotation marks, blanks and a status's ``000``."""
     is_plutos: bool = False
-    """Whether the prefix says that pluto wrote it."""
+    """Whether a prefix names pluto, or is a time in the form of pluto's own log file."""
 
 
 def _bare(line: str) -> _Bare:
@@ -137,7 +137,7 @@ class LogTextLine:
 
     @property
     def of_pluto(self) -> bool:
-        """Whether it is about pluto itself, which starts or stops."""
+        """Whether it is about pluto itself, such as its start or crash, and no connection."""
         return self.fate is not None
 
 
@@ -162,7 +162,7 @@ class LogText:
     rest: str
     """The text without its log lines: a status, what somebody wrote, or nothing."""
     others: int = 0
-    """Further lines of pluto's log: they are about no connection and no packet."""
+    """How many further lines are pluto's: about no connection, no packet, and no start or end."""
     guessed: bool = False
     """The text had lost its line ends, and where lines begin is a guess."""
 
@@ -181,7 +181,11 @@ _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): {{1,8}}(.*)")
 
 
 def read(text: str) -> LogText:
-    """Return the log lines of a text, and the rest of it, which has all other lines unchanged."""
+    """Return the log lines of a text, and the rest of it.
+
+    The rest has the other lines as they are, or cleaned where line ends had to be restored. Lines
+    that other programs wrote to the same log are in neither.
+    """
     raw, whole = text.split("\n"), plain(text)
     relined = _relined(whole)
     clean = _unbarred(relined.split("\n"))
@@ -214,8 +218,8 @@ class _Found:
     def sort(self) -> None:
         """Sort all lines of the text.
 
-        If none is pluto's by its beginning, look behind prefixes of a kind that isn't known, and
-        then for sentences of pluto without their beginning.
+        If none is about a connection, pluto itself or a packet, look behind prefixes of a kind that
+        isn't known. If none is pluto's at all, look for sentences without their beginning.
         """
         for i, line in enumerate(self._text):
             if i not in self.taken and line and not line.isspace():
@@ -230,7 +234,7 @@ class _Found:
             self.taken = {x.number - 1 for x in self.lines}
 
     def _sort_strange(self, i: int, line: str) -> None:
-        """Add a line with the beginning of a log line in its middle, behind an unknown prefix."""
+        """Add a line if the beginning of a log line is in it, behind an unknown kind of prefix."""
         m = _STRANGE.match(line.replace("\t", " "))
         if m is None:
             return
@@ -283,9 +287,10 @@ _OF_PLUTO: Final = {LogEvent.STARTED: Fate.STARTED, LogEvent.STOPPED: Fate.STOPP
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
-    """Return the lines of a short text that are sentences of pluto about a failure, nothing else.
+    """Return the lines of a short text that begin with pluto's words about a failure.
 
-    They have lost the connection's name at their beginning. A longer text gives none.
+    They have lost the connection's name in front of them. A text of more than _SHORT_TEXT lines
+    gives none.
     """
     if len(lines) > _SHORT_TEXT:
         return []
@@ -304,7 +309,10 @@ _SHORT_TEXT: Final = 40
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
-    """Split a log line about a connection into its parts. Return None if it isn't a log line."""
+    """Split a log line about a connection into its parts; None: it isn't one.
+
+    A line that has lost the connection's name, but is evidence, is split with an empty name.
+    """
     text = _completed(bare.text)
     if (m := _ADD.match(text)) is not None:
         return ConnectionLine(m[1], m[1], None, f"failed to add connection: {m[2]}")
@@ -353,7 +361,7 @@ _KNOWN: Final = re.compile(
 
 
 def _may_be_status(text: str) -> bool:
-    """Return whether a line may belong to a command's output that somebody logged."""
+    """Return whether a line may, by its beginning, be a command's output that somebody logged."""
     if text[3:4] == " " and text[:3].isdigit():
         text = text[4:]
     return not text.strip() or text[0] in '"#' or sections.known(text)
@@ -396,9 +404,9 @@ _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 
 
 def _completed(text: str) -> str:
-    """Return a line with its last word completed, if that is the begin of a notification's name.
+    """Return a line with its last word completed, if that is the begin of one notification's name.
 
-    ``journalctl`` cuts lines at the edge of the terminal.
+    A mark of the cut must follow it: ``journalctl`` cuts lines at the edge of the terminal.
     """
     m = _CUT.search(text)
     if m is None:
@@ -444,7 +452,7 @@ def _begins(line: str) -> bool:
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
-    """Return lines in the order of time: reversed, if most of their times go backwards.
+    """Return lines, reversed if most of their times go backwards and all can be compared.
 
     ``journalctl -r`` prints the newest first.
     """
@@ -468,7 +476,7 @@ def _same_shape(stamps: Sequence[str]) -> bool:
 
 
 def stage(said: ConnectionLine) -> StateInfo | None:
-    """Return the state of its SA that a line reports with the last message sent, or None.
+    """Return the state of its SA that a line names, by its name or by what was sent; None: none.
 
     ``STATE_MAIN_I2: sent MI2, expecting MR2`` (to 3.32), ``sent Main Mode I2`` (from 4.0 on).
     """

@@ -60,7 +60,8 @@ def plain(text: str) -> str:
 def _unescaped(text: str) -> str:
     """Return a text without the escapes of a string in a program, if it has that form.
 
-    It has if each of its quotes is escaped, or if most of its line ends are.
+    It has if each of its quotes is escaped, or if most of its line ends are. A line with an escaped
+    message (``msg="…"``, as in logfmt) becomes that message.
     """
     if _ESCAPED_QUOTE in text and '="' in text:
         text = _LOGFMT.sub(lambda m: m[1].replace(_ESCAPED_QUOTE, '"'), text)

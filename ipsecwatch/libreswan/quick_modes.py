@@ -22,7 +22,7 @@ MAX_WAITING: Final = 20_000
 
 
 class QuickModes:
-    """Remembers which Quick Modes wait, and under which IKEv1 SA."""
+    """Remembers which Quick Modes of ours wait for an answer, and under which IKEv1 SA."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
@@ -52,7 +52,10 @@ class QuickModes:
             self._waiting.popitem(last=False)
 
     def end(self, serial: int | None) -> None:
-        """Record that a Quick Mode was answered or given up; ``serial`` is its own."""
+        """Record that a Quick Mode was answered or given up; ``serial`` is its own.
+
+        Do nothing for None, or for the serial of another SA.
+        """
         if serial is not None:
             self._waiting.pop(serial, None)
 
@@ -70,7 +73,8 @@ class QuickModes:
     def refused(self, said: ConnectionLine) -> ConnectionLine:
         """Return the line of the Quick Mode that a notification about ``said``'s SA refuses.
 
-        ``said`` itself, unless those that wait under this SA are all of one connection.
+        Where those that wait under this SA are all of one connection, that is the newest one's.
+        Else it is ``said`` itself.
         """
         waiting = {w.name: w for phase1, w in self._waiting.values() if phase1 == said.serial}
         return next(iter(waiting.values())) if len(waiting) == 1 else said

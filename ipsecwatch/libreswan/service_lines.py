@@ -13,7 +13,7 @@ from typing import Final
 
 
 class Fate(Enum):
-    """What happened to the service; of several that a text shows, the first explains most."""
+    """What happened to the service. Members that explain more come first."""
 
     CRASHED = auto()
     """pluto found a fault in itself, or the kernel did, and it ended at once."""
@@ -65,15 +65,15 @@ _FAULT: Final = re.compile(r"segfault at [0-9a-f]{1,16} ip |general protection")
 
 
 def mentions(text: str) -> bool:
-    """Return whether a text may have such lines: most have none."""
+    """Return whether a text may have lines for which fate() returns something: most have none."""
     return _HINT.search(text) is not None
 
 
 def fate(text: str, *, by_pluto: bool = False) -> Fate | None:
-    """Return what a line shows about the service, or None.
+    """Return what a line shows about the service, or None if it shows nothing.
 
-    ``text`` is the line without the prefixes of a log. ``by_pluto``: they named pluto, as the
-    kernel does.
+    ``text`` is the line without the prefixes of a log. ``by_pluto``: these prefixes named pluto, as
+    the kernel does. STARTED and STOPPED come from the tables of log_table.py instead.
     """
     if by_pluto and _FAULT.match(text):
         return Fate.CRASHED

@@ -679,7 +679,10 @@ def _common(values: Iterable[T]) -> T | None:
 
 
 def index(table: Iterable[StateInfo]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:
-    """Return two dictionaries: what each name means, and each story that is printed without one."""
+    """Return two dictionaries: what each name means, and what each story without a name means.
+
+    A story is in the second one only if a release from 5.4 on (NAMELESS) prints it.
+    """
     names: dict[str, list[StateInfo]] = {}
     nameless: dict[str, list[StateInfo]] = {}
     for story in table:
@@ -701,14 +704,18 @@ def meaning(name: str | None, story: str) -> Meaning:
     """Return what a state line's name (absent from 5.4 on) and story mean.
 
     Where several states share it, the result has only what they have in common. With a name, the
-    story isn't looked up. What the table doesn't have is classed by its words, marked as guessed.
+    story isn't looked up. What the table doesn't have is guessed from the words of both, and marked
+    as guessed.
     """
     found = _BY_NAME.get(name) if name is not None else _BY_STORY.get(story)
     return found if found is not None else _guess(f"{name or ''} {story}".lower())
 
 
 def _guess(words: str) -> Meaning:
-    """Return what an unknown story probably means, by its words, marked as guessed."""
+    """Return what an unknown state probably means, by words in its name and story (lower case).
+
+    Marked as guessed. Where the words show no stage, all else is None.
+    """
     v1 = any(
         w in words for w in ("main mode", "aggressive", "quick", "xauth", "mode_cfg", "isakmp")
     )
