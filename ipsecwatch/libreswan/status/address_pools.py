@@ -62,7 +62,7 @@ class Pool:
 
 
 def is_lease(line: str) -> bool:
-    """Return whether a line is one of the two about a lease."""
+    """Return whether a line has the form of one of the two about a lease."""
     return line.startswith("    ") and bool(_LEASE.fullmatch(line) or _OWNER.fullmatch(line))
 
 
@@ -78,7 +78,7 @@ def pools(lines: Iterable[str]) -> list[Pool]:
 
 
 def is_whole(lines: Iterable[str]) -> bool:
-    """Return whether each pool lists as many leases as it counts, and a connection for each."""
+    """Return whether each pool lists as many leases as it counts, each with both of its lines."""
     listed = list(lines)
     named = sum(_OWNER.fullmatch(line) is not None for line in listed)
     counted = [(p.leases, len(p.listed)) for p in pools(listed)]

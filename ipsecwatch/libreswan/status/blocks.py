@@ -34,12 +34,12 @@ class Block:
 
     @property
     def key(self) -> str:
-        """``begin`` without a prefix, as ``"rw"[3]:``. It is unique in an answer."""
+        """``begin`` without a prefix, as ``"rw"[3]:``. Each connection of an answer has its own."""
         return self.begin if self.begin[0] == '"' else self.begin[4:]
 
     @property
     def end(self) -> int:
-        """The index in the text where the next line begins."""
+        """The index in the text where the line behind the block begins."""
         return self.at + len(self.text) + 1
 
 

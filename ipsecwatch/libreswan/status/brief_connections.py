@@ -42,12 +42,12 @@ class Brief:
 
 
 def is_brief(line: str) -> bool:
-    """Return whether a line is one of ``briefconnectionstatus``."""
+    """Return whether a line has the form of one of ``briefconnectionstatus``."""
     return " <==> " in line[:420] and _BRIEF.fullmatch(line) is not None
 
 
 def briefs(lines: Iterable[str]) -> list[Brief]:
-    """Return the connections that such lines show, from a report's lines about no connection."""
+    """Return the connections that such lines show; other lines of ``Report.other`` are skipped."""
     return [_brief(m) for m in map(_BRIEF.fullmatch, lines) if m is not None]
 
 

@@ -136,7 +136,7 @@ def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text:
 
 
 def _is_blank(line: str) -> bool:
-    """Return whether a line has nothing but pluto's prefix."""
+    """Return whether a line is blank, or has only pluto's prefix."""
     words = line.split()
     return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
 

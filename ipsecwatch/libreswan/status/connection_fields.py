@@ -74,12 +74,12 @@ def _keepalive(value: str) -> Value:
 
 
 def _phrase(value: str) -> str | None:
-    """Return text up to the next key. It may contain semicolons and commas."""
+    """Return text up to the next key, not to a semicolon or comma: _cut() provides that."""
     return text(value)
 
 
 def _whole(value: str) -> str | None:
-    """Return text up to the end of the line: the peer chose it, so it may contain anything."""
+    """Return text up to the end of the line, as _cut() provides it: the peer chose the text."""
     return text(value)
 
 
@@ -282,13 +282,16 @@ LINES: Final[dict[str, tuple[_Key, ...]]] = {
         _k("AH algorithm newest:", "ah_algorithm"), _k("pfsgroup=", "pfs_group_in_use"),
     ),
 }  # fmt: skip
-"""The lines behind the topology by how they begin, in any release, with all their keys."""
+"""The lines behind the topology by how they begin, in any release, with all their keys.
+
+The line ``CAs:`` has no keys, and isn't here.
+"""
 
 NAMES: Final = (
     "oriented", "our_ca", "their_ca",
     *dict.fromkeys(key.name for line in LINES.values() for key in line if key.name),
 )  # fmt: skip
-"""The keys of connection_fields(): each is always present."""
+"""The keys of connection_fields() besides ``unread``: each is always present."""
 
 Fields = dict[str, Value]
 
@@ -297,8 +300,9 @@ _MANY: Final = (words, items, numbers)
 
 
 def connection_fields(connection: Connection) -> Fields:
-    """Return the value of every key (NAMES) of a connection; None for those that aren't printed.
+    """Return the value of every key (NAMES) of a connection.
 
+    None: it isn't printed, or in a form that isn't known, or pluto prints a word for "nothing".
     Text in its lines that belongs to no known key is listed under ``unread``, as printed.
     """
     found: Fields = dict.fromkeys(NAMES)

@@ -81,7 +81,7 @@ _CHILD: Final = re.compile(f"; established (?:Child|IPsec) SA: #({NUMBER})", re.
 
 
 def is_keyed(text: str) -> bool:
-    """Return whether a line, without its leading blanks, begins with a key of a connection."""
+    """Return whether a text begins with a key of a connection; it must have no leading blanks."""
     return text.startswith(_KEYS)
 
 
@@ -103,11 +103,11 @@ class Odd(NamedTuple):
     """All that is odd about one connection's lines: they may be cut, forged or mixed up."""
 
     strange: tuple[int, ...]
-    """Indices of lines that no release is known to print."""
+    """Indices, in ``Block.lines``, of lines that no release is known to print."""
     closings: int
     """How many closing lines (_CLOSING) it has, which should be one; 0: it may have been cut."""
     twice: bool
-    """It has a line twice that no release prints twice."""
+    """It has two lines with a key that no connection has twice (_ONCE)."""
 
 
 Read = tuple[Connection, Odd | None]
@@ -115,7 +115,7 @@ Read = tuple[Connection, Odd | None]
 
 
 def read(block: Block, dull: set[str]) -> Read | None:
-    """Return one connection from its lines, or None if other lines are among them.
+    """Return one connection from its lines, or None if the block has other lines among them.
 
     ``dull`` is a cache of lines that have nothing to be read here; further ones are added to it.
     Most connections of a machine have most of their lines in common.
@@ -219,7 +219,7 @@ def _first(pattern: re.Pattern[str], text: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
-    """Return the words of a policy, and the IKE versions that it allows.
+    """Return the words of a policy, and the IKE versions that it allows; None: it names none.
 
     Cached: most connections share one policy.
     """

@@ -317,7 +317,8 @@ def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool
 def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
     """Return whether there are more SAs than pluto counts of both kinds together.
 
-    That alone proves nothing: from 5.0 on pluto counts a Child SA only once it is established.
+    False if a total is missing. True alone proves nothing: from 5.0 on pluto counts a Child SA only
+    once it is established.
     """
     counted = totals.ike.get("total"), totals.ipsec.get("total")
     return None not in counted and len(found) > sum(n or 0 for n in counted)

@@ -45,8 +45,8 @@ _SWAPPED: Final = ("ddos_cookies_threshold", "ddos_max_halfopen")
 def settings(report: Report) -> dict[str, Value]:
     """Return the settings of ``config setup`` and of pluto's start, by key.
 
-    Keys are as printed, with ``_`` for ``-``. Seconds and counts are numbers, yes and no are
-    booleans, pluto's words for "nothing" are None.
+    Keys are as printed, with ``_`` for ``-``, and under their later name if they are in RENAMED.
+    Seconds and counts are numbers, yes and no are booleans, pluto's words for "nothing" are None.
     """
     found: dict[str, Value] = {}
     for line in report.other:
@@ -221,7 +221,10 @@ def _count(value: str) -> Value:
 
 
 def database(report: Report) -> dict[str, list[int]]:
-    """Return the three numbers of ``stats db_ops`` for each kind: current, total, largest size."""
+    """Return the three numbers of ``stats db_ops`` for each kind: current, total, largest size.
+
+    Empty: not printed.
+    """
     for line in report.other:
         if line.startswith("stats db_ops:"):
             return {m[1]: [int(m[2]), int(m[3]), int(m[4])] for m in _DB_OPS.finditer(line)}

@@ -36,14 +36,17 @@ _HEADS: Final = (
 )  # fmt: skip
 
 _MAX_DULL: Final = 20_000
-"""Lines of connections that are remembered because they don't matter for a tunnel's state."""
+"""Lines of connections that are remembered because they don't matter for a tunnel's state.
+
+Where there are more, all are forgotten before the next answer is read.
+"""
 
 
 def parse(text: str | bytes, command: str | None = None) -> Report:
     """Return one answer as a Report; ``command`` is what was asked (None: decided by the text).
 
     Raise nothing: for a text that is cut, doubled, empty, or another command's answer, the Report
-    has ``complete`` False, and the reason in ``why``.
+    has ``complete`` False, and the reason in ``why``. Only some commands may have an empty answer.
     """
     return Reader().read(text, command)
 
@@ -69,7 +72,7 @@ class _Prefix:
 
 
 def _plain(line: str) -> str:
-    """Return a line without its prefix of three digits."""
+    """Return a line without its prefix of three digits, if it has one."""
     return line[4:] if len(line) > 2 and line[:3].isdigit() and line[3:4] in (" ", "") else line
 
 
@@ -195,7 +198,7 @@ class Reader:
         return True
 
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Read a line that isn't a connection's. Return whether it is about an SA."""
+        """Read a line that isn't a connection's. Return whether it is about an SA, and believed."""
         line = _plain(line)
         first = line[:1]
         is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
@@ -234,7 +237,8 @@ class Reader:
     def _may_be_pending(self, wish: Pending, answer: PartialReport) -> bool:
         """Return whether a pending line may be pluto's: it follows the IKE SA that it waits for.
 
-        It does so in every release, and never follows a user name, which only Child SAs have.
+        It does so in every release, and never follows a user name, which only Child SAs have. True,
+        too, where no SA comes before it.
         """
         last = answer.states[-1] if answer.states else None
         return last is None or (last.serial == wish.serial and not states.names_user(last))
@@ -255,7 +259,7 @@ class Reader:
         return True
 
     def _may_stand(self, line: str, answer: PartialReport) -> bool:
-        """Return whether a line that is neither an SA's nor pending may be pluto's, by its place.
+        """Return whether a line that is no state, SPIs or pending may be pluto's, by its place.
 
         After the totals of a status, only SAs and the last section follow, which has only shunts.
         Other lines are refused there after a user name, since that is the peer's text.

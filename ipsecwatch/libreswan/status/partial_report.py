@@ -21,7 +21,7 @@ class PartialReport:
     """What has been read so far of one answer."""
 
     listed: dict[str, Connection] = field(default_factory=dict)
-    """The connections, by name and instance as printed."""
+    """The connections, by ``Block.key``: name and instance as printed, and a colon."""
     odd: dict[str, tuple[int, Odd]] = field(default_factory=dict)
     """For each odd connection, the number of its first line, and what is odd."""
     tangled: bool = False
@@ -47,16 +47,16 @@ class PartialReport:
     version: str | None = None
 
     error: str | None = None
-    """How whack, or pluto, said that there is no answer."""
+    """The line in which whack, or pluto, says that there is no answer; None: none does."""
     doubled: bool = False
     """Something is there twice that an answer has only once: there may be two answers."""
     doubt: str | None = None
-    """Why what it says cannot be believed."""
+    """Why what it says cannot be believed, in words; None: it can."""
     strange: list[Unrecognised] = field(default_factory=list)
     strange_count: int = 0
 
     def unrecognised(self, number: int, line: str) -> None:
-        """Count a line that no release is known to print. Keep the first MAX_UNRECOGNISED."""
+        """Count a line that isn't known, or isn't believed. Keep the first MAX_UNRECOGNISED."""
         self.strange_count += 1
         if len(self.strange) < MAX_UNRECOGNISED:
             self.strange.append(Unrecognised(number, line[:MAX_TEXT]))

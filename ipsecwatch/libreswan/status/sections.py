@@ -59,7 +59,7 @@ _VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
 
 
 def known(line: str) -> bool:
-    """Return whether some release prints such a line about no connection and no SA."""
+    """Return whether a line has a form that some release prints about no connection and no SA."""
     if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
         return True
     return address_pools.is_lease(line) or brief_connections.is_brief(line)
@@ -75,7 +75,7 @@ _COMMANDS: Final = (
 
 
 def command(line: str) -> str | None:
-    """Return the command that prints a line, if it isn't ``status``; else None."""
+    """Return the only command that prints a line; None: ``status`` prints it, or it isn't known."""
     if brief_connections.is_brief(line):
         return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)

@@ -2,9 +2,9 @@
 """Parse lines about SAs: states, their SPIs and counters, and pending Child SAs.
 
 All begin with ``#SERIAL: "NAME"[I]``. What follows is recognised by its shape alone, so that the
-same code reads every command and every release. Each function takes a line without its ``NNN``
-prefix and returns None where the line is something else. All of them take linear time, because a
-peer can make a line long.
+same code reads every command and every release. Functions that take a line (all but ``usual``)
+want it without its ``NNN`` prefix, and those that find out what it is return None where it is
+something else. All of them take linear time, because a peer can make a line long.
 
 Most state lines are parsed by one pattern together with the line behind them (``usual``), all
 others step by step (``state``). Timers and counters are parsed when they are first used.
@@ -60,7 +60,10 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest; None: no such."""
+    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest; None: no such.
+
+    The ``#`` may be missing.
+    """
     m = _HEAD.match(line)
     if m is None:
         return None
@@ -178,10 +181,10 @@ _USUAL: Final = re.compile(
 
 
 def usual(text: str, at: int) -> tuple[SaState, int] | None:
-    """Return the SA whose state line begins at ``at``, with its line of SPIs, in the usual form.
+    """Return the SA whose state line begins at ``at``, and its line of SPIs where that follows.
 
-    That is the form from 4.6 on, with a line feed at the end of each. The second value is the index
-    of the next line. None: state() and add_sa() have to be tried.
+    Both must have the usual form, that from 4.6 on, and a line feed at the end. The second value is
+    the index of the line behind them. None: state() and add_sa() have to be tried.
     """
     m = _USUAL.match(text, at)
     if m is None:
@@ -256,8 +259,9 @@ def remarks(s: SaState) -> dict[str, bool | int | str | None]:
     """Return what else a state line says: about liveness checks, and what pluto computes.
 
     ``last_dpd`` and ``last_live`` are the seconds since the peer's last sign of life, ``dpd_in``
-    and ``dpd_out`` the numbers of the last messages, ``busy`` is pluto's word for what the SA waits
-    for. ``import`` says who began the SA (up to 3.25). None: not printed, or no sign of life yet.
+    and ``dpd_out`` the numbers of the last messages, ``no_dpd``: pluto doesn't ask. ``busy`` is
+    pluto's word for what the SA waits for. ``import`` says who began the SA (up to 3.25). None: not
+    printed, or no sign of life yet, for which ``last_live`` is 0 up to 4.6, as pluto prints it.
     """
     words = [field.strip() for field in s.text.split(";")]
     dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)

@@ -121,7 +121,10 @@ def _without_tail(line: str) -> tuple[str, int | None]:
 
 
 def find_dots(text: str) -> int | None:
-    """Return the index of the ``...`` between the ends: the first outside our ID's brackets."""
+    """Return the index of the ``...`` between the ends: the first outside our ID's brackets.
+
+    None: there are no three dots.
+    """
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
         return None

@@ -21,11 +21,12 @@ _COUNTER: Final = re.compile(r", (inBytes|outBytes|maxBytes)=([^,]{1,40})")
 
 
 def traffic(line: str) -> Traffic | None:
-    """Return what a line of ``trafficstatus`` says; None: the line is something else.
+    """Return what a line of ``trafficstatus`` says; None: it is something else, or two such lines.
 
     The peer chooses ``username`` and ``id``, which may contain anything, ``", type=ESP"``, too. The
-    fields before them contain no quote and no comma, those after them have a known form. So the
-    last ``type`` that is followed by ``add_time`` counts, and ``lease`` is behind the last quote.
+    fields before them contain no quote and no comma, those after them have a known form. Therefore
+    the first ``type`` followed by ``add_time`` counts, but behind a user name the last one, and
+    ``lease`` is behind the last quote.
     """
     h = head(line)
     if h is None or _is_joined(h.rest):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Convert values from the form in which libreswan prints them.
 
-Each of pluto's words for "nothing" (NOTHING) becomes None, or an empty list. The functions raise
-ValueError for a text of another form than theirs.
+Each of pluto's words for "nothing" (NOTHING) becomes None, or an empty list; but boolean() takes
+``no (unset)`` for no. Functions that return a boolean or numbers raise ValueError for a text of
+another form than theirs. The others accept any text.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def text(value: str) -> str | None:
 
 
 def boolean(value: str) -> bool | None:
-    """Return whether a text says yes (``yes``, ``true``, ``enabled``) or no."""
+    """Return True for ``yes``, ``true``, ``enabled``; False for ``no``, ``false``, ``disabled``."""
     if value in ("no", "false", "disabled", "no (unset)"):
         return False
     if value in ("yes", "true", "enabled"):
@@ -45,7 +46,7 @@ def boolean(value: str) -> bool | None:
 
 
 def number(value: str) -> int | None:
-    """Return a whole number, from decimal digits, or from hexadecimal ones behind ``0x``."""
+    """Return a whole number, from decimal digits, perhaps with a sign, or hexadecimal (``0x``)."""
     if value in NOTHING:
         return None
     if not value.isascii() or len(value) > 20 or "_" in value:
@@ -54,7 +55,7 @@ def number(value: str) -> int | None:
 
 
 def percent(value: str) -> int | None:
-    """Return the number in ``100%``."""
+    """Return the number in ``100%``, or in ``100``."""
     return number(value.removesuffix("%"))
 
 
