@@ -36,7 +36,7 @@ class _Attempts:
     total: int = 0
     """Attempts that were logged so far, with those whose evidence is no longer kept."""
     since: tuple[int, int] = (-1, 0)
-    """The order of the line that begun_after() was last asked about, and the attempts up to it."""
+    """The order of the line that begun_after() was last asked about, and ``total`` at that line."""
     begun: int | None = None
     """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
     attempt."""
@@ -83,7 +83,7 @@ class _Attempts:
 class AttemptLog:
     """Keeps the logged attempts, failures and losses of each connection.
 
-    What is logged about an instance's attempts and failures is added for its template, too.
+    The caller adds what is logged about an instance's attempts and failures for its template, too.
     """
 
     def __init__(self) -> None:
@@ -127,8 +127,8 @@ class AttemptLog:
 
         (NONE, None) if no failure was logged after line ``after``. Within an attempt the failure
         with the highest Weight counts, the last one of equals. If that says only that the Child SA
-        is missing, the line is an earlier one that names the cause on this machine (Weight.LOCAL),
-        if there is one after ``after``.
+        is missing, the line is an earlier one, perhaps of an earlier attempt, that names the cause
+        on this machine (Weight.LOCAL), if there is one after ``after``.
         """
         best: Evidence | None = None
         current: Evidence | None = None

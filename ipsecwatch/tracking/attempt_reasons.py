@@ -50,7 +50,7 @@ class AttemptReasons:
         """Return why a tunnel has the new ``state``, as far as is known ``now`` (wall clock).
 
         NONE for UP. Where nothing new is known, the reason so far is returned again, but NONE if
-        the tunnel was DOWN, WAITING or UP and its state changes.
+        the last known state was DOWN, WAITING or UP and isn't ``state``.
         """
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
@@ -83,8 +83,9 @@ class AttemptReasons:
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
         """Return why a tunnel that we or the peer are trying to bring up isn't up yet.
 
-        The last logged failure counts, then the failure of the peer's own attempt, then (once the
-        tunnel is overdue) the stage of its SAs. Return ``before`` where none of them tells more.
+        The last logged failure counts, then (if this machine doesn't try) the failure of the peer's
+        own attempt, then (once the tunnel is overdue) the stage of its SAs. Return ``before`` where
+        none of them tells more.
         """
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
@@ -162,7 +163,10 @@ class AttemptReasons:
                     _show_refusal(record, (e.reason, e.line))
 
     def _is_tried_here(self, t: Tunnel) -> bool:
-        """Return whether this machine is trying to bring a tunnel up, or wants it up."""
+        """Return whether this machine is trying to bring a tunnel up, or wants it up.
+
+        A tunnel with a connection that waits for an IKE SA counts as tried.
+        """
         if any(c.wanted_up or c.key in self._awaited for c in t.connections):
             return True
         ours = self._log.incoming.is_ours

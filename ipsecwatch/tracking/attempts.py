@@ -33,7 +33,7 @@ class Attempts:
 
     @property
     def last_poll(self) -> float:
-        """The time of the last poll, on the monotonic clock."""
+        """The time of the last poll, on the monotonic clock; -inf: there was none."""
         return self._polls[-1][0]
 
     @property
@@ -57,7 +57,8 @@ class Attempts:
     ) -> TunnelState:
         """Update how long and how often a tunnel has been tried. Return its state.
 
-        That is STUCK if it has been connecting for ``stuck_after`` seconds, else the observed one.
+        That is STUCK if it is observed as CONNECTING and was tried for ``stuck_after`` seconds
+        or more. Else it is the observed one.
         """
         lost_last = record.tunnel.last_state.carries and not observed.up
         if not observed.trying or lost_last:
@@ -76,8 +77,8 @@ class Attempts:
     def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
         """Return since when a tunnel is tried that wasn't tried at the last poll (monotonic).
 
-        That is the first attempt that was logged since the last poll, else the time of this poll.
-        The log isn't used for a tunnel that carried traffic: the attempt may have been a rekey.
+        That is the time of the first attempt that was logged since the last poll, else that of this
+        poll. The log isn't used for a tunnel that was UP or PARTIAL: the attempt may be a rekey.
         """
         last, order = self._polls[-1]
         carried = record.tunnel.last_state.carries

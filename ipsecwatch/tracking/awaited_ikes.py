@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""IKE SAs for which Child SAs of other connections wait.
+"""IKE SAs for which Child SAs wait, mostly of other connections than the IKE SA's own.
 
 Connections to one peer share an IKE SA: one negotiates it, and the others have no SA to show
 meanwhile. What keeps the one from coming up keeps them, too.

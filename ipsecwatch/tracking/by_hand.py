@@ -27,7 +27,8 @@ def note_taken_down(
     They are those that were wanted up in the last report, and are not in the present one (``now``).
     That is remembered until they are wanted up again: their SAs may take half a minute to end.
     ``before_5``: pluto is of a release before 5.0. ``same_pluto``: it is known that pluto wasn't
-    restarted since, which makes it forget which connections are wanted up.
+    restarted since. If it isn't, none is recorded: a new pluto may not want up what the old one
+    did.
     """
     wanted = frozenset([c.full_name for c in now if c.wanted_up])
     taken = [c for c in now if c.full_name in record.wanted - wanted]

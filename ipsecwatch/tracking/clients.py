@@ -47,7 +47,7 @@ class Clients:
         """Return the address of the client that took the place of a tunnel's.
 
         That is the client of the same template with the same identity whose IKE SA is the newest.
-        None if that is this tunnel's own, or if this tunnel had no IKE SA.
+        None if that is this tunnel's own, if there is none, or if this tunnel had no IKE SA.
         """
         mine = max(record.parents, default=0)
         for c in record.tunnel.connections:
@@ -66,7 +66,8 @@ def identity(c: Connection) -> str | None:
 def user_of(tunnel: Tunnel) -> str | None:
     """Return the user of a template's instance: the user name, else the identity, that it gave.
 
-    None for a tunnel that is no instance of a template. The text is as the peer sent it.
+    None for a tunnel that is no instance of a template, or if neither is known. The text is as the
+    peer sent it.
     """
     for c in tunnel.connections:
         if c.instance and tunnel.name == clean(c.full_name):

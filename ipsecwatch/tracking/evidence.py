@@ -34,7 +34,7 @@ MAX_EACH: Final = 8
 MAX_LINE: Final = 400
 """Characters of a line that are kept, for people to read."""
 MAX_DUMPED: Final = 1 << 20
-"""Characters of lines that are dumped, the newest first."""
+"""Characters of all lines together that are dumped at most."""
 
 About = tuple[Subject, str]
 """What a finding is about, as text: an SA's serial, a connection's name, a local address, or a pair
@@ -74,7 +74,8 @@ class Findings:
     def add(self, about: About, evidence: Evidence) -> None:
         """Keep a finding.
 
-        Where MAX_EACH are kept about one thing, the second is dropped: the first has the cause.
+        Where MAX_EACH are kept about one thing, the second oldest is dropped: the oldest has the
+        cause.
         """
         kept = self._kept.setdefault(about, [])
         self._kept.move_to_end(about)
@@ -111,7 +112,10 @@ class Findings:
     # --- kept over a restart of the service -----------------------------------------------
 
     def dump(self) -> list[list[Any]]:
-        """Return the newest findings as plain values for load(): MAX_DUMPED characters of lines."""
+        """Return findings as plain values for load(), with MAX_DUMPED characters of lines at most.
+
+        Where not all fit, those about the things that got one last are returned.
+        """
         rows: list[list[Any]] = []
         room = MAX_DUMPED
         for (subject, value), kept in reversed(self._kept.items()):

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Connection
 
 ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual")
-"""How a peer that isn't one host is printed. A name that doesn't resolve counts as one host."""
+"""How the text for a peer that isn't one host begins. An unresolved name counts as one host."""
 
 SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
-"""The name of a connection that leftsubnets= or rightsubnets= made. The group is the name of the
-conn in the configuration."""
+"""The form of the names that leftsubnets= or rightsubnets= make; a conn may also be named so. The
+group is the name of the conn in the configuration."""
 
 
 class GroupKind(Enum):
-    """What a group of connections is."""
+    """What the connections of a Group are together."""
 
     TUNNEL = auto()
     """A tunnel to one peer."""
@@ -44,7 +44,7 @@ class GroupKind(Enum):
 class Group:
     """The connections that form one tunnel, one template, or one group of opportunistic policies.
 
-    ``children`` has them by child: connections of one child need only one Child SA. ``instances``
+    ``children`` has them by the child's name: its connections need only one Child SA. ``instances``
     is the number of a template's (or a policy group's) instances. ``name`` isn't escaped.
     """
 
@@ -65,8 +65,8 @@ class Group:
 def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
     """Return the groups that connections form, by key. Pass and drop rules are left out.
 
-    A key is the name as pluto prints it; an instance's has its connection serial behind it where
-    one is printed (from 4.0 on), because instance numbers start again when a template is reloaded.
+    A key is the group's name, unescaped. An instance's has ``$`` and its connection serial behind
+    it where one is printed (from 4.0 on): instance numbers start again when a template is reloaded.
     """
     groups: dict[str, Group] = {}
     listed = [c for c in connections if not c.never_negotiates]

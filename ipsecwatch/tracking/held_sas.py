@@ -75,7 +75,7 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
 
 
 def hosts_of(connection: Connection) -> list[Hosts]:
-    """Return the pairs of addresses that a connection runs between; "" for one that isn't known."""
+    """Return the pairs of addresses of a connection, ours first; "" for one that isn't known."""
     return [(t.local_host or "", t.remote_host or "") for t in connection.topologies]
 
 

@@ -35,9 +35,10 @@ class Whose(Enum):
 
     OURS = auto()
     PEERS = auto()
-    """An attempt by the peer, after it had authenticated itself."""
+    """An attempt by the peer, and only it, authenticated, or this machine can have made it fail."""
     ANYBODYS = auto()
-    """An attempt from outside by an unauthenticated sender: it may be anybody's."""
+    """An attempt by an unauthenticated sender, who may be anybody, or one of ours whose refusal
+    anybody may have forged."""
 
 
 class Incoming:
@@ -106,7 +107,8 @@ class Incoming:
     def _is_ours(self, said: ConnectionLine, finding: Finding) -> bool:
         """Return whether a failure concerns an attempt that we began, or may concern one.
 
-        The words of the line decide, where they show who began; else the serial of its SA does.
+        The words of the line decide, where they show who began; else the serial of its SA does. It
+        may concern one where the line names no serial, or the cause is on this machine.
         """
         if finding.began is not Began.EITHER:
             return finding.began is Began.WE
@@ -141,7 +143,7 @@ class Incoming:
             self._news.popitem(last=False)
 
     def take(self) -> dict[str, dict[Whose, Evidence]]:
-        """Return the last failures that were added since the last call, by connection."""
+        """Return by connection the last failures of those that were added since the last call."""
         news = dict(self._news)
         self._news.clear()
         return news

@@ -40,7 +40,7 @@ class KnownSas:
         self.carriers: set[int] = set()
         """IKE SAs that have had a Child SA by the log, seen by a poll or not."""
         self.origins: dict[int, int] = {}
-        """For an IKE SA that replaced another one in a rekey, that one; for a new one, itself."""
+        """For an IKEv2 SA that replaced another one in a rekey, that one; for a new one, itself."""
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
         """Record an established IKE SA, and which one it replaced, if it is a rekey."""

@@ -74,5 +74,8 @@ class LateReasons:
 
 
 def is_unexplained(change: Transition) -> bool:
-    """Return whether a tunnel lost Child SAs for a reason that isn't known (yet)."""
+    """Return whether a tunnel that was UP or PARTIAL changed for a reason that isn't known (yet).
+
+    That is OTHER, or UNLOADED where it is no longer listed.
+    """
     return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 MAX_HOSTS: Final = 1000
 """Names of hosts that are kept."""
 STOP_LEAD: Final = 10.0
-"""Seconds by which a stop of pluto may be logged before its last answer."""
+"""Seconds at most by which a stop of pluto may be logged before its last answer."""
 SPENT_AFTER: Final = 2.0
 """Seconds after a line about what ends SAs at once (an interface that goes, a dead peer of another
 connection). An SA that a report shows after that time wasn't ended by it."""
@@ -87,7 +87,7 @@ class LogEvidence:
         self.order = 0
         """How many lines have been read: the order of the last one."""
         self._cut: tuple[float, int] = float("-inf"), 0
-        """When dropped lines were last reported (wall clock), and the order at that time."""
+        """When journald last reported dropped lines (wall clock), and the order of that line."""
 
     # --- what lines say -------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Change the reason for an instance's end to REPLACED, if its last line is ambiguous.
+        """Change the reason for an instance's end to REPLACED, if its last line may mean that.
 
         ``name`` is the instance's; do nothing for None.
         """
@@ -282,7 +282,9 @@ class LogEvidence:
     # --- what is asked --------------------------------------------------------------------
 
     def loss(self, held: HeldSas) -> tuple[Reason, str | None]:
-        """Return why SAs ended, and the log line; OTHER where nothing was logged.
+        """Return why SAs ended, and the log line; OTHER where nothing was logged about that.
+
+        Where pluto itself stopped or was restarted, that is the reason, without a line.
 
         The first cause counts: after the line about a dead peer, or a stop of pluto, the same
         lines follow as after a deletion by hand. Of the lines with that reason, the one with the
@@ -342,8 +344,9 @@ class LogEvidence:
     def _about(self, held: HeldSas) -> list[Evidence]:
         """Return the evidence about the end of these SAs, in the order of the log.
 
-        Besides the SAs, it may name their successors, connections, addresses or peers. What was
-        logged before the SAs were established isn't about them.
+        Besides the SAs, it may name their successors, connections, addresses or peers. What these
+        lines said before the SAs were established isn't about them; only a line with a Child SA's
+        own serial always is.
         """
         births = self.sas.births(held.children)
         first = min(births.values(), default=held.born)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NO_HAND: Final = frozenset(
     {Reason.OPERATOR, Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.UNREACHABLE}
 )
-"""Reasons from the log that a policy without UP doesn't override: they may remove UP, too."""
+"""Reasons from the log that a policy without UP doesn't override: what they mean may remove UP."""
 
 
 class LossReasons:
@@ -155,7 +155,10 @@ def after_restart(record: TunnelRecord) -> Why:
 
 
 def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether a tunnel that is wanted up has lost its address on this machine since then."""
+    """Return whether a tunnel lost its address on this machine since the last report.
+
+    Only a connection that is still wanted up counts. False where the address had gone before.
+    """
     had = all(c.oriented is not False for c in tunnel.connections)
     now = tuple(observed.group.connections())
     return had and any(c.oriented is False and c.wanted_up for c in now)

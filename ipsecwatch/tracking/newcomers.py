@@ -76,7 +76,10 @@ class Newcomers:
         return None
 
     def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record a client's new IKE SA. Return the instance that it replaces, if just ended."""
+        """Record a client's new IKE SA. Return the name of the instance that it replaces, if any.
+
+        That ended IN_ONE_GO seconds before at most, and lines in between don't contradict it.
+        """
         left, self._left = self._left, None
         if finding.version != 1:
             self._coming[said.name] = said, at
@@ -90,7 +93,10 @@ class Newcomers:
         return left[0].name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record an instance's end. Return its name if another of its template has a new IKE SA."""
+        """Record an instance's end. Return its name if another of its template replaces it.
+
+        That one's new IKE SA, IN_ONE_GO seconds before at most, shows it.
+        """
         self._coming.pop(said.name, None)
         for came, since in reversed(self._coming.values()):
             if _is_sibling(said, came) and at - since <= IN_ONE_GO:

@@ -48,7 +48,7 @@ class Observation:
 
     @property
     def counts(self) -> bool:
-        """Whether an instance counts as a tunnel: it has a Child SA, we began it, or want it up."""
+        """Whether an instance counts as a tunnel: a child is up, we began an SA, or want it up."""
         return (
             bool(self.up)
             or any(s.role is Role.INITIATOR for s in self.states)
@@ -59,7 +59,7 @@ class Observation:
 def observe_tunnels(
     report: Report, idle: Collection[int], known: Collection[str]
 ) -> dict[str, Observation]:
-    """Return what a report says of each tunnel, by key.
+    """Return what a report says of each tunnel, template and opportunistic group, by key.
 
     ``idle`` are the IKE SAs that are no sign of trying. An instance is included if its key is
     among the ``known`` ones or Observation.counts is true.
@@ -86,7 +86,8 @@ class _Evidence:
     wishes: frozenset[ConnectionKey]
     """Those that a ``pending`` line shows to wait for an IKE SA."""
     carrying: frozenset[ConnectionKey]
-    """Those of which a line of another command than ``status`` shows a Child SA."""
+    """Those of which a line of another command than ``status`` shows a Child SA. Empty where all
+    SAs are listed."""
     idle: Collection[int]
     """IKE SAs that are no sign of trying."""
     instantiated: frozenset[str]
@@ -158,7 +159,7 @@ def _unlisted(report: Report) -> list[Connection]:
 
 
 def _made_up(name: str, instance: tuple[int, ...]) -> Connection:
-    """Return a connection with a name, and with all other values unknown."""
+    """Return a connection with a name, and the alias in it; all other values are unknown."""
     m = SUBNET_PAIR.fullmatch(name)
     aliases = (m[1],) if m else ()
     return Connection(name, instance, aliases=aliases, policy_known=False, routing_known=False)
@@ -182,7 +183,7 @@ class _Child(Enum):
 def _observe(group: Group, evidence: _Evidence) -> Observation:
     """Return what a report says of one tunnel: its state, its SAs, and which parts are missing.
 
-    Each child is judged by itself. Templates are always WAITING.
+    Each child is judged by itself. Templates and opportunistic groups are always WAITING.
     """
     mine: list[SaState] = []
     carrying: list[int] = []
@@ -235,7 +236,7 @@ def _judge(
 
 
 def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool | None:
-    """Return whether one child of a tunnel, for which no SA is listed, is up; None: not known.
+    """Return whether a child without a listed, established Child SA is up; None: not known.
 
     Where not all SAs are listed, the connection list and other commands' lines are used instead.
     """
@@ -342,7 +343,8 @@ def _peer(observed: Observation) -> str | None:
 def tries(s: SaState, idle: Collection[int]) -> bool:
     """Return whether an SA is a sign that a Child SA is being brought up.
 
-    That is an established IKE SA which isn't ``idle``, or a negotiation that we began.
+    That is an established IKE SA which isn't ``idle``, or a negotiation that we began (but no rekey
+    of an IKE SA).
     """
     if is_ike(s):
         return s.serial not in idle

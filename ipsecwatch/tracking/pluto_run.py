@@ -40,7 +40,7 @@ class PlutoRun:
     counted: int | None = None
     """The highest serial ever seen, up to which count_missed() has counted; None: no report yet."""
     gone: bool = False
-    """It is over, for so long or so surely that its tunnels are down."""
+    """It ended so long ago that its tunnels are DOWN, or its unit has ended."""
 
     def is_another(self, poll: Poll, report: Report) -> bool:
         """Return whether a report surely comes from another pluto than the last one did.
@@ -74,7 +74,8 @@ class PlutoRun:
     def count_missed(self, report: Report) -> int:
         """Return how many SAs came and went unseen since the last report.
 
-        They are the serials that no report showed: pluto leaves none out. 0 for the first report.
+        They are the serials that no report showed: pluto leaves none out. 0 where ``counted`` is
+        None: the first report.
         """
         if self.counted is None:  # found at the first look
             self.counted = max((s.serial for s in report.states), default=0)
@@ -92,8 +93,8 @@ class PlutoRun:
     def loaded_by(self) -> float | None:
         """When this run is expected to have loaded all connections, on the monotonic clock.
 
-        START_GRACE after its start, or after the list last grew, with a limit. None where it wasn't
-        seen to start.
+        START_GRACE after its start, or after the list last grew, but LOADING_GRACE after its start
+        at the latest. None where it wasn't seen to start.
         """
         if self.started is None:
             return None

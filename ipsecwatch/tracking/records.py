@@ -31,7 +31,7 @@ from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 FORMAT: Final = 1
 
 Why = tuple[Reason, str | None]
-"""A reason, and pluto's line behind it."""
+"""A reason, and what it was read from, as ``Tunnel.detail``: mostly pluto's line; None: nothing."""
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class TunnelRecord:
     overdue: bool = False
     """The attempts have lasted ``stuck_after`` seconds or more."""
     told_stuck: bool = False
-    """It was announced that its missing children are stuck, while it is PARTIAL."""
+    """It was announced, while PARTIAL, that its missing children have been tried for too long."""
     born: int = 0
     """How many log lines had been read when the newest of its Child SAs wasn't there yet."""
     wanted: frozenset[str] = frozenset()

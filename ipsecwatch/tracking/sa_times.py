@@ -80,8 +80,9 @@ class SaWatch:
     def _moved(
         self, states: Sequence[SaState], lines: Sequence[str], now: Since
     ) -> dict[ConnectionKey, Since] | None:
-        """Return since when counters haven't changed, where the serials are the same as before.
+        """Return since when counters haven't changed, by connection.
 
+        The serials must be the same as before.
         Return None if an SA belongs to another connection now: _compare() must look at all then.
         """
         pairs = zip(states, lines, self._lines, strict=True)
@@ -90,7 +91,10 @@ class SaWatch:
         return {**self.times.idle, **keys} if keys.keys() <= self.times.idle.keys() else None
 
     def _compare(self, states: Sequence[SaState], now: Since) -> dict[ConnectionKey, Since]:
-        """Return since when the counters of each connection with Child SAs haven't changed."""
+        """Return since when the counters of each connection with Child SAs haven't changed.
+
+        A new Child SA counts as a change if it has carried traffic already.
+        """
         old, before = self.times.idle, dict(zip(self._serials, self._lines, strict=True))
         idle: dict[ConnectionKey, Since] = {}
         moved: list[ConnectionKey] = []

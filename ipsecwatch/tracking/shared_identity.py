@@ -49,7 +49,7 @@ class SharedIdentities:
     def note(self, r: Replacement) -> SharedIdentity | None:
         """Record a replacement. Return the shared identity that it shows, if it is to be reported.
 
-        That is one whose addresses replaced each other TIMES times within WITHIN seconds, and
+        That is one whose addresses replaced each other, TIMES in all and within WITHIN seconds, and
         that wasn't reported in the last AGAIN seconds.
         """
         who = frozenset((r.old, r.new)) - {""}
@@ -67,7 +67,10 @@ class SharedIdentities:
         return SharedIdentity(r.base, (first, second))
 
     def _is_known(self, r: Replacement) -> bool:
-        """Return whether the same replacement was recorded in the last SAME seconds. Record it."""
+        """Return whether the end of the same instance was recorded in the last SAME seconds.
+
+        Record it.
+        """
         known = r.at - self._recent.get(r.name, float("-inf")) < SAME
         self._recent[r.name] = r.at
         self._recent.move_to_end(r.name)

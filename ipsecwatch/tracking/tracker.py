@@ -52,7 +52,8 @@ class Tracker:
         self.stopped_after = stopped_after
         self._records = Records()
         self._looked = False
-        """Whether the tunnels are known: from a complete report, or from the previous run."""
+        """Whether the tunnels are known: from a complete report, or restored from an earlier run of
+        the service."""
         self._first = True
         """No poll has been observed yet."""
         self._saw_stopped = False
@@ -81,7 +82,7 @@ class Tracker:
 
     @property
     def tunnels(self) -> dict[str, Tunnel]:
-        """All tunnels that are listed, by key."""
+        """All tunnels and templates that were listed and not removed since, by key."""
         return {key: m.tunnel for key, m in self._records.tunnels.items()}
 
     @property
@@ -96,13 +97,17 @@ class Tracker:
 
     @property
     def gone(self) -> bool:
-        """Whether pluto is away, for so long or so surely that its tunnels are down."""
+        """Whether pluto was away for ``stopped_after`` seconds, or its unit ended.
+
+        Tunnels are DOWN then, until pluto answers again.
+        """
         return self._records.run.gone
 
     @property
     def due(self) -> float | None:
-        """When a state will change next if nothing new happens, on the monotonic clock; or None.
+        """When a state will change next if nothing new happens, on the monotonic clock.
 
+        None: time alone changes nothing.
         For example, a connecting tunnel becomes STUCK. It changes only with a poll, so the caller
         should poll at that time.
         """
@@ -329,7 +334,10 @@ class Tracker:
         )  # fmt: skip
 
     def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
-        """Return whether a missing tunnel may be added again: it wasn't up, and HOLD isn't over."""
+        """Return whether a missing tunnel may be added again.
+
+        That is so for HOLD seconds, if it was neither UP nor PARTIAL.
+        """
         if record.orphan or record.tunnel.last_state.carries:
             return False
         return record.held_since is not None and poll.mono - record.held_since < HOLD
@@ -439,7 +447,7 @@ class Tracker:
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
     ) -> list[Transition]:
-        """Set a tunnel's state and reason. Return the transition, if the state has changed."""
+        """Set a tunnel's state and reason. Return the transition; empty: its state is the same."""
         old = record.tunnel
         if new is not TunnelState.UNKNOWN:
             record.why = why
