@@ -3,7 +3,8 @@
 
 The name of an instance's tunnel gets the instance's name in front. What is shown of pluto and of
 the service as a whole comes from the machine's own service, or, while that can't be followed, from
-an instance. The tunnels of a service that can't be followed any more are UNKNOWN.
+the first instance by name that can. The tunnels of a service that can't be followed any more are
+UNKNOWN.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class AllServices:
     def combine(self, told: InstanceEvent) -> Iterator[Event]:
         """Record one event of one service; yield the combined events that it causes, if any.
 
-        An Answer causes none, nor does any event but Lost before the service's first Snapshot.
+        An Answer causes none, and a Pluto or Log only if it is the ``_speaker``'s. Before the
+        service's first Snapshot only a Lost may cause one.
         """
         instance, event = told.instance, told.event
         service = self._services.get(instance)
@@ -78,7 +80,10 @@ class AllServices:
                 yield from self._of_pluto(service, snapshot, event)
 
     def _of_pluto(self, service: _Service, now: Snapshot, event: Event) -> Iterator[Event]:
-        """Keep a service's new snapshot; yield the event if the service is the ``_speaker``."""
+        """Keep a service's snapshot, with its new state of pluto or of the log in it.
+
+        Yield the event if the service is the ``_speaker``.
+        """
         service.snapshot = now
         if service is self._speaker:
             yield event
@@ -119,9 +124,9 @@ class AllServices:
     def _lost(self, service: _Service | None, event: Lost, *, known: bool) -> Iterator[Event]:
         """Set a lost service's tunnels to UNKNOWN; yield a Snapshot of all services.
 
-        Where no other service can be followed, yield the Lost itself instead. For a service that
-        was lost before, or never followed, only such a Lost is yielded. ``known``: the service is
-        the machine's own; only its Lost is yielded where it was never followed.
+        Where no other service can be followed, yield the Lost itself instead. A service that was
+        lost before causes at most such a Lost. So does one without a first Snapshot (None), if it
+        is the machine's own (``known``); an instance causes nothing then.
         """
         if service is not None and not service.lost:
             service.lost = True

@@ -3,9 +3,9 @@
 
 Only the notifications that are wanted now are shown, so that no queue grows while a server hangs. A
 notification that couldn't be shown is printed, and shown later if it is still wanted when a server
-appears.
+accepts it.
 
-There are a few slots on the screen, and a notification stays in its slot. A summary of several
+There are MAX_NOTIFICATIONS slots, and a notification stays in its slot. A summary of several
 notifications uses the slot of one of them, so that the server replaces that one in place.
 """
 
@@ -36,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between attempts with a server that refuses or hangs; the last one is repeated. Where
-there is no server, nothing is tried until the bus reports that one has started."""
+there is no server, nothing is tried until one has started, or what is wanted changes."""
 END_LIMIT: Final = 0.4
-"""Seconds to wait for the server's answer at the end."""
+"""Seconds that end() waits for a notification that is just being shown or removed."""
 _NO_TEXT: Final = -1
 """A value that differs from each text's checksum."""
 SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTIFICATIONS))
@@ -77,8 +77,9 @@ class Slot:
 class Delivery:
     """Shows the wanted notifications, and removes all others from the screen.
 
-    ``shown`` is called with each notification that a server accepted, ``unshown`` with each that
-    couldn't be shown, once for each text; ``changed`` when the content of the slots has changed.
+    ``shown`` is called with each notification that a server accepted; ``unshown`` with each that
+    is wanted and couldn't be shown, once for each of its texts; ``changed`` after each notification
+    that run() showed or removed.
     """
 
     def __init__(
@@ -102,10 +103,13 @@ class Delivery:
         self._backoff = Backoff(RETRY)
         self._retry_at: float | None = None
         self._nobody = False
-        """Whether there is no server; the bus reports the start of one."""
+        """Whether the last attempt found no server; then run() waits for a reason to try again."""
 
     def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
-        """Set the notifications to show, by key. All others are removed, except ``held`` keys'."""
+        """Set the notifications to show, by key, for run().
+
+        All others are removed, except those that have a key in ``held``: they stay as they are.
+        """
         if wanted != self._wanted:
             self._nobody = False  # the bus may be able to start a server now
         self._wanted, self._held = wanted, held
@@ -120,13 +124,13 @@ class Delivery:
     def adopt(self, slots: Mapping[str, Slot]) -> None:
         """Restore the slots of an earlier agent, as they were saved.
 
-        Each notification in them that is still wanted is shown once more, quietly and in its slot:
-        GNOME removes the notifications of a program that ends.
+        Each notification in them that is still wanted is shown once more in its slot, quietly if
+        it isn't worse now: GNOME removes the notifications of a program that ends.
         """
         self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
     def server_is_there(self) -> None:
-        """Record that there may be a server: try to show what is wanted, without any more wait."""
+        """Record that there may be a server now: run() tries at once to show what is wanted."""
         self._backoff.reset()
         self._retry_at, self._nobody = None, False
         self._wakeup.set()
@@ -176,7 +180,7 @@ class Delivery:
         self.slots.clear()
 
     async def _deliver(self) -> None:
-        """Show what is wanted, unless an attempt must wait, or there is no server.
+        """Show what is wanted, unless an attempt must wait, or there is no desktop or server.
 
         Call ``unshown`` with each wanted notification that is in no slot, once for each text.
         """
@@ -196,7 +200,7 @@ class Delivery:
     async def _try_to_show(self, display: Display) -> None:
         """Show what is wanted; after an error set the time of the next attempt.
 
-        Where there is no server at all, there is no attempt until one appears.
+        Where there is no server at all, no time is set: see RETRY.
         """
         try:
             await self._show(display)
@@ -287,7 +291,7 @@ def text(notification: Notification) -> int:
 
 
 def to_terminal(line: str) -> None:
-    """Print a line. A closed stdout, or letters that its encoding lacks, cause no error."""
+    """Print a line. Letters that its encoding lacks are escaped; a closed stdout is no error."""
     try:
         encoding = sys.stdout.encoding or "ascii"
         print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)

@@ -57,7 +57,8 @@ LAST_WORDS: Final = 0.4
 
 EXPIRED: Final = 1
 """NotificationClosed's reason where the server itself removed a notification. With all other
-reasons somebody closed it; those that we close are no longer in our table then."""
+reasons somebody closed it; those that we close are in ``_leaving``, or no longer in our
+table."""
 
 _URGENCIES: Final = {
     common.Urgency.Low: 0,
@@ -351,7 +352,10 @@ class NotificationServer(DesktopNotifierBackend):
                 self._on_action(*signal.body)
 
     def _on_owner_changed(self, owner: str) -> None:
-        """Forget the server and its numbers where another server, or none (""), has its name."""
+        """Forget the server and its numbers where another server, or none (""), has its name.
+
+        Call ``on_owner`` then.
+        """
         if owner == self._server:
             return
         self._server = ""

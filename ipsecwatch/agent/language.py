@@ -25,7 +25,7 @@ FOLDERS: Final = (
     Path(sys.prefix, "share", "locale"),
     Path("/usr/share/locale"),
 )
-"""The folders of translations; the first that has one for the user's language is used."""
+"""The folders of translations; the first that has one for any of languages() is used."""
 
 
 def choose() -> None:
@@ -45,7 +45,8 @@ def choose() -> None:
 def languages() -> list[str]:
     """Return the languages that the user prefers to English, the most preferred first.
 
-    They are locale names, as in ``de_DE.UTF-8``. The list is empty where English comes first.
+    They are locale names, as in ``de_DE.UTF-8``. The list is empty where English comes first, and
+    for the locales C and POSIX.
     """
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "C")

@@ -51,7 +51,7 @@ class MemoryFile:
         self.path = Path(folder, "ipsecwatch", f"agent-{bus_id}.json") if usable else None
         self._session = os.environ.get("XDG_SESSION_ID", "")
         self.is_new_login = False
-        """Whether no agent has saved anything in this login, as load() found."""
+        """Whether load() found no file, or one that an agent saved in an earlier login."""
         self._last = ""
 
     def load(self) -> Memory:

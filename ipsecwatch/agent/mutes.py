@@ -26,7 +26,7 @@ MAX_SIZE: Final = 1 << 20
 """Bytes of the file that are read, at most."""
 MAX_MUTES: Final = 1000
 MAX_NAME: Final = 400
-"""Characters of a tunnel's name, with its instance's name in front."""
+"""Characters of a tunnel's name, at most, with the name of the service's instance in front."""
 HOUR: Final = 3600.0
 
 
@@ -114,9 +114,9 @@ def save(path: Path, mutes: Iterable[Mute]) -> None:
 
 
 def mute(path: Path, name: str, until: Until, now: float) -> Mute:
-    """Write a tunnel's mute to the file, in place of its earlier one; return it. Raise MutesError.
+    """Write a tunnel's mute to the file, in place of its earlier one; return it.
 
-    ``name`` is as notifications show it.
+    ``name`` is as notifications show it. Raise MutesError.
     """
     if not is_name(name):
         raise MutesError("it can't be a tunnel's name")
@@ -146,12 +146,12 @@ def begin_login(path: Path, now: float) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a text can be a tunnel's name as it is shown: cleaned, and not too long."""
+    """Return whether a text has the form of a shown name: cleaned, and 1 to MAX_NAME characters."""
     return 0 < len(name) <= MAX_NAME and shown(name, MAX_NAME) == name
 
 
 def _checked_name(value: object) -> str:
-    """Return a tunnel's name from the file. Raise JsonError where it can't be one."""
+    """Return a tunnel's name from the file. Raise JsonError where it isn't one by is_name()."""
     name = text(MAX_NAME)(value)
     if not is_name(name):
         raise JsonError("it can't be a tunnel's name")
@@ -159,7 +159,7 @@ def _checked_name(value: object) -> str:
 
 
 def _checked_mutes(value: object) -> tuple[dict[str, Any], ...]:
-    """Return the list of mutes from the file. Raise JsonError where it is too long."""
+    """Return the file's mutes, checked. Raise JsonError if one is wrong, or they are too many."""
     found = each(_MUTE)(value)
     if len(found) > MAX_MUTES:
         raise JsonError(f"{len(found)} are more than {MAX_MUTES}")

@@ -35,9 +35,10 @@ class NamedTunnels:
         self._names = ConnectionNames(self._found)
 
     def named(self, event: Event) -> Event:
-        """Return an event with the names that are known by now, and ask for those that aren't.
+        """Return an event, with the names that are known by now in its views; ask for the others.
 
-        A tunnel keeps its UUID as its name until NetworkManager's name is known.
+        A tunnel keeps its UUID as its name until NetworkManager's name is known. Events without a
+        view are returned unchanged.
         """
         match event:
             case Snapshot():

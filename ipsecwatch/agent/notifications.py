@@ -38,22 +38,22 @@ ANSWER: Final = "answer"
 """Key of the notification that answers a pressed button."""
 
 MAX_TITLE_NAME: Final = 24
-"""Characters of a name in a title; a longer name is in the body in full."""
+"""Characters of a name in a title, at most. A longer name is cut there, and is in the body, too."""
 CUT_NAME: Final = 20
 """Characters of a name that is longer than MAX_TITLE_NAME, in the title. More text comes after it,
 and GNOME's banner has room for some 50 characters."""
 MAX_LISTED_NAME: Final = 28
 """Characters of a name in a list of names."""
 MAX_WHOLE_NAME: Final = 120
-"""Characters of a name that is shown in full."""
+"""Characters of a name that had to be cut in the title, in the body, at most."""
 MAX_LISTED: Final = 6
-"""Names in a list; the others are only counted."""
+"""Names in a list, at most. Of more names one fewer is listed, and the others are counted."""
 MAX_MESSAGE: Final = 200
 """Characters of another program's error message."""
 MAX_BODY: Final = 500
 """Characters of a body. Our own texts have 300 at most."""
 PASSING: Final = 10.0
-"""Seconds for which good news stays."""
+"""Seconds for which a notification stays that isn't ``lasting``."""
 
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 _ISOLATES: Final = dict.fromkeys(map(ord, _ISOLATE + _END_OF_ISOLATE))
@@ -103,7 +103,7 @@ class News:
 
 
 def single(news: News, unit: str = IPSEC) -> Notification:
-    """Return the notification about one tunnel; ``unit`` is the systemd unit that runs pluto."""
+    """Return the notification about one tunnel or template; ``unit`` is pluto's systemd unit."""
     name = shown(news.view.name, MAX_SHOWN)
     title = _title(news.kind, news.view.name)
     lines = [_body(news)]
@@ -138,7 +138,10 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def _summary_title(many: Sequence[News]) -> str:
-    """Return the summary's title: one that fits the kinds of all these news, or a general one."""
+    """Return the summary's title: one that fits the kinds of all these news, or a general one.
+
+    Where there is one piece of news only, the title is the same as without a summary.
+    """
     if len(many) == 1:
         return _title(many[0].kind, many[0].view.name)
     kinds = {n.kind for n in many}
@@ -152,7 +155,7 @@ def offline() -> Notification:
 
 
 def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Return the notification that pluto stopped, with the tunnels that went down with it."""
+    """Return the notification that pluto stopped, with the names of the tunnels lost by that."""
     lines = [translated(texts.STOPPED.sentence)]
     if lost:
         lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
@@ -216,7 +219,7 @@ def _answer(
 ) -> Notification:
     """Return a notification that answers a button of another one, and has that one's tunnel.
 
-    It stays on the screen until it is closed.
+    It is ``lasting``: it stays until it is closed, or policy.py removes it.
     """
     made = _notification(ANSWER, kind, title, lines)
     return replace(
@@ -233,8 +236,8 @@ def _if(button: Button, wanted: object) -> tuple[Button, ...]:
 def _details(many: Sequence[News], unit: str) -> str:
     """Return the reasons of these tunnels in an administrator's words, with the tunnels' names.
 
-    The names are left out where all have the same reason. Tunnels without a reason are left out; ""
-    where none has one.
+    Each reason has a line. The names are left out where there is only one reason. Tunnels without a
+    reason are left out; "": none has one.
     """
     groups: dict[Reason, list[News]] = {}
     for n in many:
@@ -266,7 +269,8 @@ def _notification(
 ) -> Notification:
     """Return a notification with the icon, urgency and rank of its kind (rules.py).
 
-    The lines that aren't empty become its body. ``quiet``: its urgency is low, whatever its kind.
+    The lines that aren't empty become its body, cut to MAX_BODY. ``quiet``: its urgency is low,
+    whatever its kind.
     """
     rule = RULES[kind]
     return Notification(
@@ -282,12 +286,12 @@ def _notification(
 
 
 def line(notification: Notification, at: float) -> str:
-    """Return a notification as one line with the time; ``at`` is in seconds since the epoch."""
+    """Return a notification as one line with the time in front; ``at``: seconds since the epoch."""
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notification)}"
 
 
 def plain(notification: Notification) -> str:
-    """Return a notification as one line without a time."""
+    """Return a notification as one line: its title, and its body after a colon."""
     parts = [notification.title, *notification.body.split("\n")]
     title, *body = (shown(part.translate(_ISOLATES), MAX_BODY) for part in parts)
     return f"{title}: {' '.join(body)}" if any(body) else title
@@ -373,7 +377,7 @@ def _translated(words: Words) -> Words:
 
 
 def _networks(view: View) -> str:
-    """Return a sentence on how many of a tunnel's networks can be reached; "" for only one."""
+    """Return a sentence on how many of a tunnel's children are up; "" for fewer than two."""
     if view.children < 2:
         return ""
     told = texts.NETWORKS.of(view.children)
@@ -381,9 +385,10 @@ def _networks(view: View) -> str:
 
 
 def names(many: Sequence[News]) -> str:
-    """Return the names of the tunnels in these news as text: ``a``, ``a, b``, ``a, b and 7 more``.
+    """Return the names of the tunnels in these news: ``a, b``, or ``a, b, c, d, e and 2 more``.
 
-    Of more than MAX_LISTED, the last ones are only counted.
+    Of more than MAX_LISTED, only the first MAX_LISTED - 1 are in the text, and the others are
+    counted.
     """
     few = many if len(many) <= MAX_LISTED else many[: MAX_LISTED - 1]
     listed = [isolated(_short(shown(n.view.name, MAX_SHOWN), MAX_LISTED_NAME)) for n in few]

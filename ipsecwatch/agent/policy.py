@@ -10,13 +10,14 @@ When something is reported (what, and how it looks, is in rules.py):
 * What is worse than what was reported waits for ``settle``, so that a loss that is over at once is
   one quiet line. After the first Snapshot, a resume, a new run of the service or a new route out it
   waits until GRACE is over, since everything looks down then. What is better is reported at once.
-* From the third loss within two minutes on a tunnel is unstable, until it was up and calm; only
-  what is certain is reported meanwhile: down for good, or stuck.
+* From the third loss within two minutes on a tunnel is unstable, until it was up and calm;
+  meanwhile that is reported, or what is certain and worse: down for good, or stuck.
 * A notification that the user closed comes back only as something worse, until the tunnel was up.
   A press of a button closes it, too; the button's answer stays for ANSWER_STAYS.
 * Nothing is reported of a muted tunnel until the mute ends; then what is wrong.
-* There are never more than three: more tunnels than that become one summary. Where the tunnels'
-  state isn't known, or pluto stopped, or there is no network, one about that takes their place.
+* There are never more than three: more tunnels than fit, or than ``burst``, become one summary.
+  Where the tunnels' state isn't known, or pluto stopped, or there is no network, one about that
+  takes their place.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     _Subject = TunnelNotification | TemplateNotification
 
 GRACE: Final = 15.0
-"""Seconds after the first Snapshot, a resume or a new route out before problems are reported."""
+"""Seconds before problems are reported: after the first Snapshot, a new run of the service, a
+resume, an outage of the network, or a stop of pluto that was reported."""
 ASLEEP: Final = 60.0
 """Seconds for which no new problems are reported after the machine said that it goes to sleep."""
 NO_ROUTE: Final = 3.0
@@ -153,7 +155,7 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def press(self, key: str, button: Button) -> Notification | None:
-        """Close the notification whose button was pressed, as its user would, and return it.
+        """Record the notification whose button was pressed as closed by the user, and return it.
 
         Return None where none with this key should be on the screen, or it has no such button.
         """
@@ -199,9 +201,9 @@ class NotificationPolicy:
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Recall which notifications of an earlier agent were closed, and which are on the screen.
+        """Record what was closed under an earlier agent, and which notifications it left on screen.
 
-        Those on the screen stay until it is known whether they are still true.
+        ``closed`` has ranks by key. Those on the screen become ``held``.
         """
         ours = (notifications.SERVICE, notifications.OFFLINE, notifications.SETTINGS)
         self._closed = {key: rank for key, rank in closed.items() if key in ours}
@@ -211,7 +213,7 @@ class NotificationPolicy:
     def _on_snapshot(self, event: Snapshot, now: float) -> None:
         """Record a Snapshot: the state of all tunnels and of pluto, and which tunnels are gone.
 
-        After the first one, and the first of each run of the service, ``hush`` lasts for GRACE.
+        After the first one of each run of the service, ``hush`` lasts for GRACE at least.
         """
         if event.run_id != self._run_id:  # another run of the service, or the first Snapshot
             self._context.hush = max(self._context.hush, now + GRACE)
@@ -260,9 +262,9 @@ class NotificationPolicy:
         """Record pluto's state and unit.
 
         When a stopped pluto is back, and the notification about it was shown, no problems of
-        tunnels are shown for GRACE seconds. Where NetworkManager has connections in it, the unit is
-        recorded only while pluto runs, and so stays as it was once pluto has stopped: a pluto that
-        NetworkManager started has none.
+        tunnels are shown for GRACE seconds. Where pluto has connections of NetworkManager's, the
+        unit is recorded only while pluto runs: a pluto that NetworkManager started has none (""),
+        and that must still be known once it has stopped.
         """
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
@@ -378,8 +380,8 @@ class NotificationPolicy:
     def held(self) -> frozenset[str]:
         """Keys of an earlier agent's notifications that stay on the screen for now.
 
-        They stay until ``hush``, until their tunnel is up in part or whole, or their user closes
-        them.
+        Each stays until ``hush``, until its tunnel is UP or PARTIAL, or until the user closes it,
+        whichever is first.
         """
         return self._held
 
@@ -419,7 +421,8 @@ class NotificationPolicy:
     def _wants_service(self) -> bool:
         """Return whether the user wants notifications about pluto and the service.
 
-        That is so where the settings ask for problems of any tunnel, unless all are left out.
+        That is so where the settings ask for problems of any tunnel, unless all listed ones are
+        left out.
         """
         return self._selection.wants_trouble and (bool(self._tunnels) or not self._ignored)
 
@@ -445,7 +448,8 @@ class NotificationPolicy:
     def _compose(self, now: float) -> Iterator[Notification]:
         """Yield the notifications that should be on the screen.
 
-        A notification about pluto or the service replaces those about tunnels.
+        A notification about pluto or the service replaces those about tunnels, even once the user
+        has closed it.
         """
         if self._mistake and notifications.SETTINGS not in self._closed:
             yield notifications.bad_settings(self._mistake)
@@ -475,11 +479,12 @@ class NotificationPolicy:
         return None
 
     def _compose_tunnels(self, now: float) -> Iterator[Notification]:
-        """Yield the notifications about tunnels, or one summary of them where there are many.
+        """Yield the notifications about tunnels, or one summary of them.
 
-        Once there is a summary, it stays until it would have at most one tunnel. While the machine
-        is offline, a notification about that replaces those about problems. Until
-        ``_hidden_until``, those about problems are left out.
+        There is a summary of more than ``burst``, and of more than there is room for. Once there is
+        a summary, it stays until it would have at most one tunnel. While the machine is offline, a
+        notification about that replaces those about problems. Until ``_hidden_until``, those about
+        problems are left out.
         """
         wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
         room = MAX_NOTIFICATIONS - bool(self._mistake) - (self._answer is not None)
@@ -517,5 +522,5 @@ class NotificationPolicy:
 
 
 def _with_pluto(tunnel: TunnelNotification) -> bool:
-    """Return whether a tunnel is reported to have gone down with pluto."""
+    """Return whether a tunnel is reported to be lost because pluto stopped."""
     return tunnel.reported is not None and tunnel.reported.reason is Reason.PLUTO_STOPPED

@@ -139,9 +139,9 @@ def _is_usable(flags: str) -> bool:
 
 
 def _leads_out(interface: str, sys: Path) -> bool:
-    """Return whether an interface leads out: it is up, and is neither loopback nor a bridge.
+    """Return whether an interface leads out: it is neither down, nor loopback, nor a bridge.
 
-    An interface whose state can't be read counts as up.
+    An interface whose state can't be read doesn't count as down.
     """
     if interface == "lo" or (sys / interface / "bridge").exists():
         return False

@@ -34,9 +34,9 @@ class Kind(StrEnum):
     RECONNECTING = "reconnecting"
     """The tunnel is lost, and is being tried again."""
     DOWN = "down"
-    """The tunnel is lost, and nobody tries to bring it up."""
+    """The tunnel is lost, and isn't being tried again."""
     STUCK = "stuck"
-    """The tunnel is tried, and doesn't come up."""
+    """The tunnel doesn't come up: it is still being tried, or pluto gave up."""
     OFFLINE = "offline"
     """Tunnels aren't up, as this machine has no network."""
     STOPPED = "stopped"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
     """The tunnels' state isn't known."""
     SETTINGS = "settings"
-    """The agent's settings have a mistake."""
+    """The agent's settings have a mistake, or a mute couldn't be changed."""
     DETAILS = "details"
     """The facts that the user asked for with a button."""
     MUTED = "muted"
@@ -135,14 +135,14 @@ OF_PLUTO: Final = frozenset(
         Reason.PLUTO_STOPPED, Reason.PLUTO_STARTING, Reason.PLUTO_UNREACHABLE, Reason.BAD_OUTPUT,
     }
 )  # fmt: skip
-"""Reasons that are pluto's, not the tunnel's: they are over as soon as pluto answers again."""
+"""Reasons that are pluto's, not the tunnel's: they are over once pluto gives a good answer."""
 LOSSES: Final = frozenset(
     {
         Reason.PEER_DELETED, Reason.PEER_DEAD, Reason.EXPIRED, Reason.REPLACED,
         Reason.PLUTO_RESTARTED, Reason.OTHER,
     }
 )  # fmt: skip
-"""Reasons why a tunnel that was up is lost."""
+"""Reasons why a tunnel that was up is lost, except those in MEANT and OF_PLUTO."""
 FAILURES: Final = frozenset(Reason) - MEANT - OF_PLUTO - LOSSES - {Reason.NONE}
 """Reasons why a tunnel doesn't come up."""
 TROUBLES: Final = LOSSES | FAILURES

@@ -22,7 +22,7 @@ class Selection:
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
         self.muted: Mapping[str, float] = {}
-        """The muted tunnels by name, with the time at which each mute ends."""
+        """When the mute of each muted tunnel ends, by name: in monotonic seconds, or infinity."""
 
     @property
     def wants_trouble(self) -> bool:
@@ -54,7 +54,7 @@ class Selection:
     def only_losses(self, view: View) -> bool:
         """Return whether only losses of a tunnel are reported.
 
-        The settings may ask for that for NetworkManager's tunnels, as NetworkManager itself reports
-        the rest.
+        That is so for NetworkManager's tunnels where ``managed`` is "losses": NetworkManager itself
+        reports the rest.
         """
         return bool(view.managed) and self.settings.managed == "losses"

@@ -2,8 +2,8 @@
 """Decides what is reported about pluto and the service as a whole. Pure.
 
 That is: pluto stopped, or the tunnels' state isn't known. A unit that was stopped, disabled or
-masked before this session began is taken to be so on purpose: only one that failed, or that stopped
-during this session, is reported.
+masked before this agent started is taken to be so on purpose: only one that failed, or that ran
+since then, is reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNKNOWN_AFTER: Final = 20.0
 """Seconds after which an unknown state is reported: an upgrade restarts the service."""
 STOPPED_AFTER: Final = 20.0
-"""Seconds after which it is reported that pluto stopped, if no tunnel went down with it."""
+"""Seconds after which it is reported that pluto stopped, if no tunnel was lost by that."""
 
 
 class _Timer:
@@ -54,7 +54,7 @@ class ServiceNotification:
         self._lost: Lost | None = None
         self._units: dict[Unit, UnitState] = {}
         self._ran: set[Unit] = set()
-        """The units that were active at any time in this session."""
+        """The units that were active at any time since this agent started."""
         self._unwatched = _Timer()
         self._unknown = _Timer()
         self._stopped = _Timer()
@@ -92,9 +92,9 @@ class ServiceNotification:
     ) -> None:
         """Record what is known about the tunnels, and start or stop the timers.
 
-        ``unknown``: the state of some tunnel isn't known. ``lost_tunnels``: some tunnels went down
-        with pluto. ``matters``: the user wants notifications about some tunnel. ``meant``:
-        NetworkManager ended pluto together with its user's connection.
+        ``unknown``: the state of some tunnel isn't known. ``lost_tunnels``: some tunnel is reported
+        to be lost because pluto stopped. ``matters``: the user wants notifications about some
+        tunnel. ``meant``: NetworkManager ended pluto together with its user's connection.
         """
         self._lost_tunnels, self._matters, self._meant = lost_tunnels, matters, meant
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
@@ -130,9 +130,10 @@ class ServiceNotification:
     def stopped(self, now: float, hush: float) -> bool:
         """Return whether to report that pluto stopped.
 
-        It is reported at once where tunnels are reported to have gone down with it. Otherwise it is
-        reported after STOPPED_AFTER seconds, and not before ``hush``, if its unit failed, or ran in
-        this session; the latter only where it ``matters`` and wasn't ``meant`` (see update()).
+        It is reported at once where tunnels are reported to be lost by that. Otherwise it is
+        reported after STOPPED_AFTER seconds, and not before ``hush``, if its unit failed, or pluto
+        ran since this agent started; the latter only where it ``matters`` and wasn't ``meant`` (see
+        update()).
         """
         if self._stopped.since is None:
             return False
@@ -159,8 +160,8 @@ class ServiceNotification:
     def _is_missed(self) -> bool:
         """Return whether it is to be reported that the service can't be followed.
 
-        It is where the service ran in this session, failed, or is active. It isn't where this user
-        may not ask the service, or wants no notifications.
+        It is where the service ran since this agent started, failed, or is active. It isn't where
+        this user may not ask the service, or wants no notifications.
         """
         if self._lost is None or self._lost.denied or not self._matters:
             return False

@@ -97,7 +97,8 @@ async def run(file: Path, world: World = _WORLD) -> int:
     """Show notifications until SIGTERM or SIGINT ends the agent; return the exit code.
 
     ``file`` has the settings. It is read again when it changes, and on SIGHUP. The agent also ends
-    where another one runs in this session, or a newer version is installed, which is then started.
+    where another one runs in this session (exit code 0), or a newer version is installed, which is
+    then started (see upgrade.restart()).
     """
     loop = asyncio.get_running_loop()
     stop, hup = asyncio.Event(), asyncio.Event()
@@ -133,8 +134,8 @@ async def run(file: Path, world: World = _WORLD) -> int:
 async def work(settings: AgentSettings, world: World = _WORLD) -> None:
     """Show notifications as run() does, with fixed settings, and without handling signals.
 
-    Return only if another agent runs in this session. When this is cancelled, the notifications
-    are removed from the screen.
+    Return only if another agent runs in this session, or a newer version is installed. When this is
+    cancelled, the notifications are removed from the screen.
     """
     await Agent(settings, world).work()
 
@@ -399,11 +400,11 @@ class Agent:
             await connection.close()
 
     async def _open_display(self, connection: BusConnection) -> None:
-        """Connect to the notification server; adopt an earlier agent's slots if they are on it.
+        """Connect to the notification server; adopt the saved slots if this server shows them.
 
-        Only at the agent's start, recall which notifications the user closed, so that they aren't
-        shown again; if it is the first start in a new login, remove the mutes that last until then.
-        Raise BusError.
+        Only at the agent's first attempt, recall which notifications the user closed, so that they
+        aren't shown again; if it is the first in a new login, remove the mutes that last until
+        then. Raise BusError.
         """
         session = self._session
         if self._world.name:
@@ -426,7 +427,7 @@ class Agent:
         self._remember()  # the next agent sees that this login isn't new
 
     def _display(self, connection: BusConnection) -> NotificationServer | None:
-        """Return the notification server; None where the library for it isn't installed."""
+        """Return the notification server; None where its library is missing, or fails to load."""
         try:
             # Imported here, as it is an optional extra, and takes 0.15 s and 14 MB. AttributeError:
             # version 6.2 uses parts of asyncio that Python 3.16 will no longer have.

@@ -29,8 +29,8 @@ _WRITTEN: Final = 0x8  # IN_CLOSE_WRITE
 class SettingsFile:
     """The agent's settings file.
 
-    ``settings`` are the last that had no mistake. ``mistake`` is one line about the mistake that
-    the file has now; "": none.
+    ``settings`` are the last that had no mistake, and the defaults before there were any.
+    ``mistake`` is one line about the mistake that the file has now; "": none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,9 +64,10 @@ class SettingsFile:
 
 
 class FileWatch:
-    """Sets an event when a file, or a folder on the way to it, may have changed.
+    """Sets an event when a file may have changed; for a link, the link or its target.
 
-    It does so from its creation until the context ends; never where inotify can't be used.
+    Where the file's folder is missing, the event is set when a folder above it may have changed. It
+    does so from its creation until the context ends; never where inotify can't be used.
     """
 
     def __init__(self, path: Path, changed: asyncio.Event) -> None:
@@ -84,7 +85,7 @@ class FileWatch:
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._on_events)
 
     def _add(self, file: Path) -> None:
-        """Watch the folder of a file; where that doesn't exist, the nearest folder above it."""
+        """Watch the folder of a file; where that is missing, the nearest existing one above it."""
         assert self._inotify is not None
         folder, name = file.parent, file.name
         while not folder.is_dir() and folder != folder.parent:

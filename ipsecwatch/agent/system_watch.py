@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Watches the system bus for events of the machine: units that start or fail, sleep and wake-up.
 
-Without systemd or logind there are no such events, and no notification depends on them.
+Without systemd or logind there are no such events. Then a unit that failed isn't reported, unless
+the agent itself saw pluto or the service running.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class _SystemWatch:
     async def follow(self) -> None:
         """Subscribe to the signals, then read and report the units' states. Raise BusError.
 
-        In this order no change between the two is lost.
+        In this order no change between the two is lost, if systemd sends signals by then. It does
+        once any client, such as logind, has called Subscribe.
         """
         await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
         await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")

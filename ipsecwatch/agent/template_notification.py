@@ -28,7 +28,8 @@ _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 def template_of(view: View) -> str | None:
     """Return the template of which a tunnel is an instance: ``rw`` for ``rw[3]``; else None.
 
-    NetworkManager's connections have names of any form, and are never instances.
+    Only the form of the name is tested. NetworkManager's connections have names of any form, and
+    are never instances.
     """
     found = None if view.managed else _INSTANCE.fullmatch(view.name)
     return found[1] if found else None
@@ -50,8 +51,8 @@ class TemplateNotification:
     def record(self, path: str, state: TunnelState, now: float | None) -> None:
         """Record the state of an instance of the template, by its object path.
 
-        UNKNOWN changes nothing. ``now`` is None for an instance that a Snapshot lists: those are
-        counted without a notification.
+        It is connected while it is UP or PARTIAL; UNKNOWN changes nothing. ``now`` is None for an
+        instance that a Snapshot lists: those are counted without a notification.
         """
         if state is TunnelState.UNKNOWN:
             return
@@ -64,7 +65,7 @@ class TemplateNotification:
             self.due = max(now + self.settings.settle, self._told_at + SELDOM)
 
     def has(self, path: str) -> bool:
-        """Return whether this instance of the template is up."""
+        """Return whether this path is that of an instance that is UP or PARTIAL."""
         return path in self._up
 
     def forget_all(self) -> None:
@@ -73,10 +74,11 @@ class TemplateNotification:
         self.due = None
 
     def update(self, now: float) -> News | None:
-        """Return how many instances are up now, as news; None if no news is due.
+        """Return how many instances are UP or PARTIAL, as news; None if no news is due.
 
-        It is due once that number has differed from the last one for ``settle`` seconds, and
-        SELDOM after the last time. Return None, too, where the settings don't ask for it.
+        It is due once that number has differed for ``settle`` seconds from the last one that was
+        reported or in a Snapshot, and SELDOM after the last time. Return None, too, where the
+        settings don't ask for it.
         """
         if self.due is None or now < self.due:
             return None

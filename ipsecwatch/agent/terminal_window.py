@@ -22,9 +22,10 @@ and Debian's x-terminal-emulator take that."""
 
 
 def find_terminal() -> tuple[str, ...]:
-    """Return the installed terminal's program, and its option before a command to run in it.
+    """Return a terminal's program, and the arguments between it and a command to run in it.
 
-    Return an empty tuple where no terminal is installed.
+    It is the first that is installed of xdg-terminal-exec, $TERMINAL and x-terminal-emulator;
+    an empty tuple: none is.
     """
     from shutil import which  # imports all archivers; only a click needs it
 

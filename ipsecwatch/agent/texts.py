@@ -212,7 +212,7 @@ def messages() -> list[str | Plural]:
 
 
 def messages_of(*tables: object) -> list[str | Plural]:
-    """Return the texts in tables of the types that this module has, each once."""
+    """Return the texts in these tables (texts, Plurals, Words, and dictionaries), each once."""
     found = dict.fromkeys(text for table in tables for text in _texts(table))
     return [text for text in found if text]
 

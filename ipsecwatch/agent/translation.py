@@ -29,7 +29,7 @@ class Plural:
     many: str
 
     def of(self, n: int) -> str:
-        """Return the form for ``n`` things, in the language that is in use."""
+        """Return the form for ``n`` things, in the language that is in use; ``{n}`` stays in it."""
         return _catalogs[0].ngettext(self.one, self.many, n)
 
 
@@ -54,5 +54,5 @@ def use(catalog: Catalog) -> None:
 
 
 def translated(text: str) -> str:
-    """Return a text in the language that is in use."""
+    """Return a text in the language that is in use; unchanged where it has no translation."""
     return _catalogs[0].gettext(text) if text else ""  # gettext("") is the file's header

@@ -30,7 +30,7 @@ reported together."""
 FLAPS: Final = 3
 """Losses within WINDOW that make a tunnel unstable."""
 WINDOW: Final = 120.0
-"""Seconds until now in which losses are counted."""
+"""Seconds for which a loss counts."""
 CALM: Final = 60.0
 """Seconds for which an unstable tunnel must be up before it counts as stable again."""
 RECOUNT: Final = 20.0
@@ -44,9 +44,9 @@ class Claim:
     kind: Kind
     reason: Reason = Reason.NONE
     children: tuple[int, int] = (0, 0)
-    """The number of the tunnel's children that are up, and the number of all."""
+    """For PARTIAL, the number of the tunnel's children that are up, and of all; otherwise zeros."""
     times: int = 1
-    """How often an unstable tunnel was lost within WINDOW."""
+    """For UNSTABLE, how often the tunnel was lost within WINDOW; otherwise 1."""
 
     @property
     def rank(self) -> int:
@@ -107,10 +107,10 @@ class TunnelNotification:
         self._why = Reason.NONE
         """The reason of the present loss; while there is none, of the last transition."""
         self._sticks = False
-        """Whether the service has reported that the tunnel is partial and stuck."""
+        """Whether the tunnel is PARTIAL, and the service has sent TunnelStuck for that."""
         self._lost_at: float | None = None
-        """When the tunnel became worse than what its user believes; None once it is up again, or
-        ended as meant."""
+        """When the tunnel became worse than what its user believes; None once it was reported that
+        it is up, or that nothing is wrong with it."""
         self._since: float | None = None
         """Since when ``_target`` has differed from what was reported."""
         self._target: tuple[Claim | None, int] = None, 0
@@ -120,14 +120,14 @@ class TunnelNotification:
         self._up_since = -math.inf
         self._losses: deque[float] = deque(maxlen=1000)
         self._falling = False
-        """Whether the tunnel was lost, and nothing has improved since."""
+        """Whether the level fell, and hasn't risen since: further falls are of the same loss."""
         self._unstable = False
         self._counted = -math.inf, 0
         """When the losses that are shown were counted, and their number."""
 
     @property
     def known(self) -> TunnelState:
-        """The tunnel's last known state; DOWN once the tunnel is gone."""
+        """The tunnel's last known state, UNKNOWN if there is none; DOWN once the tunnel is gone."""
         if self.gone:
             return TunnelState.DOWN
         unknown = self.view.state is TunnelState.UNKNOWN
@@ -202,8 +202,8 @@ class TunnelNotification:
     def update(self, now: float, context: Context) -> News | None:
         """Update the claim, if a change of it is due; return news that is due, or None.
 
-        While the tunnel's state isn't known, nothing changes. ``due`` is set to the time when this
-        must be called again.
+        While the tunnel's state isn't known, nothing changes, nor while it is gone and pluto
+        neither runs nor is stopped. ``due`` is set to the time when this must be called again.
         """
         self.due = None
         if self.is_unknown:
@@ -303,7 +303,8 @@ class TunnelNotification:
     def _claim(self, now: float, context: Context) -> Claim | None:
         """Return what is wrong with the tunnel: as rules.py has it, or that it is unstable.
 
-        None: nothing is, or the settings don't ask for it.
+        None: nothing is, or the settings don't ask for it. A tunnel that is gone has a claim only
+        if it was lost because pluto stopped.
         """
         if self.losses_only and context.networkmanager_ended_pluto:
             return None
@@ -331,7 +332,8 @@ class TunnelNotification:
     def _claim_unstable(self, now: float) -> Claim:
         """Return the claim that the tunnel is unstable.
 
-        The number of losses in it is updated every RECOUNT seconds at most.
+        The number of losses in it changes once in RECOUNT seconds at most, and doesn't fall before
+        WINDOW is over.
         """
         at, times = self._counted
         if now - at >= RECOUNT:
@@ -345,7 +347,8 @@ class TunnelNotification:
     def _differs(self, claim: Claim | None) -> bool:
         """Return whether the present state, with this claim, differs from what was reported.
 
-        After a loss that was over at once, this is True, too, though all is as it was before.
+        This is also True after a loss that was over at once, though all is as it was before, and
+        for a tunnel that is gone and has no claim.
         """
         is_blip = self._lost_at is not None and self._level == 2
         return (
@@ -358,9 +361,9 @@ class TunnelNotification:
     def _when(self, claim: Claim | None, now: float, context: Context) -> float:
         """Return when the present state is to be reported, if it stays as it is.
 
-        That is _worse_at() for something worse than what was reported, and after GATHER seconds for
-        something better. An end that was meant, and a tunnel that comes up in part, are reported
-        after ``settle`` seconds.
+        That is _worse_at() for a claim of a higher rank than the one reported, and otherwise after
+        GATHER seconds. But an end that was meant, and a tunnel that comes up in part, are reported
+        after ``settle`` seconds, and the former not before ``hush``.
         """
         if self._since is None or self._target != (claim, self._level):
             self._since = now

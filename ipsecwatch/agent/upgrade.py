@@ -47,7 +47,7 @@ def installed_version() -> str:
 
 
 def _parts(version: str) -> tuple[int, ...]:
-    """Return the numbers at the beginning of a version: (1, 2) for ``1.2rc3``."""
+    """Return the numbers at the beginning of a version: (1, 2) for ``1.2rc3``; () for none."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
 
