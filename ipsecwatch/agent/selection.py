@@ -26,7 +26,7 @@ class Selection:
 
     @property
     def wants_trouble(self) -> bool:
-        """Whether the settings ask for notifications about lost or stuck tunnels, at least some."""
+        """Whether ``down`` or ``stuck`` is set, in general or in one of the tables of tunnels."""
         s = self.settings
         return s.down or s.stuck or any(t.down or t.stuck for _, t in s.tunnels)
 
