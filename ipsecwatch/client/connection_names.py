@@ -3,9 +3,9 @@
 
 NetworkManager-libreswan and NetworkManager-l2tp load a connection into pluto under its UUID, while
 its user knows it by another name. NetworkManager is asked with this user's rights, over the system
-bus, once for each UUID. Nothing waits for its answer: where it isn't running, or doesn't answer,
-the UUID is shown. These names are for people; programs keep to the UUID. A name is a user's text,
-and is cleaned here.
+bus, once for each UUID. Nothing waits for long for its answer: where it isn't running, or doesn't
+answer, the UUID is shown. These names are for people; programs keep to the UUID. A name is a user's
+text, and is cleaned here.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class Known:
 
 
 def is_uuid(name: str) -> bool:
-    """Return whether a name is a UUID, as the names of NetworkManager's connections are."""
+    """Return whether a name has the form of a UUID. NetworkManager itself isn't asked."""
     return _UUID.fullmatch(name) is not None
 
 
 async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Known]:
-    """Return what NetworkManager knows about the connections whose names are UUIDs, by UUID.
+    """Return what NetworkManager knows about the connections whose names are UUIDs, by that UUID.
 
     Return what it answered within ``within`` seconds in all; an empty dict where it isn't running.
     If no name is a UUID, it isn't asked.
@@ -195,7 +195,7 @@ async def _search(connection: BusConnection, names: Collection[str], found: list
 
 
 async def _read(connection: BusConnection, path: str) -> Known | None:
-    """Return one connection by its object path; None where its name or UUID is missing.
+    """Return one connection by its object path; None where its name or UUID is missing or wrong.
 
     Raise ErrorReplyError where it is gone, or belongs to another user.
     """

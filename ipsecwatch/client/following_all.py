@@ -115,7 +115,7 @@ def _on_signal(signal: Signal, found: Callable[[str], None]) -> None:
 
 
 def _report(name: str, found: Callable[[str], None]) -> None:
-    """Call ``found`` with the instance that has this bus name, if one has it.
+    """Call ``found`` with the instance to which a bus name belongs; do nothing for other names.
 
     The service itself isn't reported: it is followed from the start.
     """

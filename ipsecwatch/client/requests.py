@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asks the service once, and returns its answer; an error of the bus becomes one with a hint."""
+"""Asks the service once, and returns its answer; an error of the bus becomes a ClientError."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _NOBODY: Final = (STANDARD_ERROR + "ServiceUnknown", STANDARD_ERROR + "NameHasNo
 
 
 class ClientError(Exception):
-    """The service gave no answer. The text is one line; ``hint`` says what to do, or is ""."""
+    """A request to the service failed. The text is one line; ``hint`` says what to do, or is ""."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class ClientError(Exception):
 
 
 class ServiceUnavailableError(ClientError):
-    """There is no bus, the service isn't on it, or it doesn't answer in time."""
+    """There is no bus, the service isn't on it, or it gives no usable answer in time."""
 
 
 class NotAllowedError(ClientError):
@@ -136,10 +136,10 @@ async def take_snapshot(
 ) -> Snapshot:
     """Ask for pluto's state, then for all tunnels, and return both as one Snapshot.
 
-    ``began`` is called with the first reply as it arrives, and ``ended`` with the second. The
-    caller sets ``moved`` when the service's name passes to another owner: then the requests are
-    abandoned, as it is faster to ask the new owner. A service passes its name on where requests to
-    it have waited in the bus for long.
+    ``within`` is in seconds, for each of the two replies. ``began`` is called with the first reply
+    as it arrives, and ``ended`` with the second. The caller sets ``moved`` when the service's name
+    passes to another owner: then the requests are abandoned, as it is faster to ask the new owner.
+    A service passes its name on where requests to it have waited in the bus for long.
 
     Raise ChangedHandsError where the name passes to another owner; BusError.
     """
@@ -231,7 +231,7 @@ async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
 async def run_id(within: float = 5.0, *, instance: str = "") -> str:
     """Return the identifier of the service's present run, which its journal entries contain.
 
-    Raise ServiceUnavailableError, NotAllowedError.
+    Raise ServiceUnavailableError, NotAllowedError, or another ClientError.
     """
     async with _asking(within, instance) as connection:
         asked = [MANAGER, "RunId"]
@@ -267,9 +267,9 @@ async def details(
     Without ``names`` the details of all tunnels are returned. Their keys are those of GetDetails in
     org.ipsecwatch1.Manager.xml; with ``brief`` only those that have a star there. ``within`` is in
     seconds, for each page of tunnels. ``interactive``: the user may be asked for a password, and
-    has ASKING_LIMIT seconds for it.
+    has ASKING_LIMIT seconds for it, or ``within`` if that is longer.
 
-    Raise ServiceUnavailableError, NotAllowedError, NoSuchTunnelError.
+    Raise ServiceUnavailableError, NotAllowedError, NoSuchTunnelError, or another ClientError.
     """
     found: dict[str, dict[str, object]] = {}
     limit = BRIEF_PAGE if brief else PAGE

@@ -55,18 +55,18 @@ if TYPE_CHECKING:
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to find the bus and the service; the last one is repeated."""
 REFUSED: Final = (1.0, 5.0)
-"""Seconds to wait after a refusal: a random number between these."""
+"""Seconds to wait after the service refused for its limits: a random number between these."""
 DENIED: Final = 300.0
 """Seconds before the next question to a service that refuses this user. Each refusal is logged by
 dbus-daemon."""
 MAX_UNREAD: Final = 10_000
 """Signals kept for a slow consumer; beyond that, a fresh snapshot is cheaper."""
 ANSWER_LIMIT: Final = 10.0
-"""Seconds that a snapshot may take."""
+"""Seconds that each of the two answers for a snapshot may take, or the answer to a Ping."""
 LONGER: Final = 8.0
-"""How many times ANSWER_LIMIT a snapshot may take at most. Each time that one doesn't come in time,
-the next may take twice as long: on a bus that reads slowly from the service, each question that is
-asked again makes the next answer later."""
+"""How many times ANSWER_LIMIT an answer for a snapshot may take at most. Each time that one doesn't
+come in time, the next may take twice as long: on a bus that reads slowly from the service, each
+question that is asked again makes the next answer later."""
 
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
@@ -158,7 +158,7 @@ class _Subscription:
         self._told: tuple[int, Told] | None = None
         """The last TunnelUp, TunnelDown or TunnelStuck: the transition's number, and which."""
         self._times = 1.0
-        """How many times ANSWER_LIMIT the next snapshot may take."""
+        """How many times ANSWER_LIMIT each answer for the next snapshot may take."""
         connection.on_signal = self._on_signal
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -292,7 +292,10 @@ class _Subscription:
             self._wakeup.set()
 
     async def _next(self) -> Event:
-        """Wait for the next event and return it. Raise _Gap, LostError."""
+        """Wait for the next event and return it.
+
+        Raise _Gap; LostError for a lost bus; another BusError for a service that doesn't answer.
+        """
         while True:
             while self._ready or self._unread:
                 if self._ready:

@@ -57,7 +57,7 @@ class View:
 class Snapshot:
     """The state of pluto and of all tunnels, after the transition with the number ``serial``.
 
-    It is the first event, and comes again whenever signals were lost.
+    It is the first event, or the first after a Lost, and comes again whenever signals were lost.
     """
 
     run_id: str
