@@ -62,7 +62,7 @@ def arguments(member: ET.Element, other: str) -> str:
 
 
 def explained(comment: str) -> str:
-    """Return the explanation in a member's comment, without its name and arguments."""
+    """Return the explanation in a member's comment, without its name and its lines of arguments."""
     text = re.sub(r"\A\w+:\s*", "", comment)
     text = re.sub(r"^@\w+:.*\n(?:[ ]{2,}.*\n)*", "", text, flags=re.MULTILINE)
     return text.strip()

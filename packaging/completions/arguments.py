@@ -48,14 +48,14 @@ class Argument:
     help: str
     many: bool
     optional: bool
-    """An option whose value may be left out."""
+    """Whether its value may be left out."""
 
 
 VALUES = {
     "NAME": Value.TUNNEL, "FILE": Value.FILE, "F": Value.FILE, "IN": Value.FILE, "OUT": Value.FILE,
     "FILE|WORD|NAME": Value.WORD, "file": Value.FILE, "recording": Value.FILE,
 }  # fmt: skip
-"""The kinds of values by their names in the help; all others are ANY."""
+"""The kinds of values by their names in the help. Others are ANY, unless they are some words."""
 
 
 def arguments(verb: str) -> list[Argument]:

@@ -78,7 +78,7 @@ def page() -> str:
 
 
 def states() -> dict[str, str]:
-    """Return the meaning of each state, from the comment of the State property in the XML."""
+    """Return the meaning of each state, by state, from the State property's comment in the XML."""
     text = (FILES / "org.ipsecwatch1.Tunnel.xml").read_text(encoding="utf-8")
     lines = text.split("        State: ", 1)[1].split("-->", 1)[0].split("\n")
     rows = [line.split(None, 1) for line in lines if line.startswith(" " * 10)]
@@ -113,7 +113,7 @@ def options(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 
 def examples() -> Iterator[str]:
-    """Yield the examples of each verb's help."""
+    """Yield the examples of each verb's help: what one does, then its command."""
     for name in VERBS:
         for command, does in getattr(parser_of(name), "examples", ()):
             yield roff.paragraph(sentence(does).rstrip(".") + ":")

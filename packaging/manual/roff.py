@@ -15,7 +15,7 @@ SECTIONS = {1: "User Commands", 5: "File Formats", 8: "System Administration"}
 
 
 def escape(text: str) -> str:
-    """Return text escaped for roff: a dot at its beginning, hyphens, quotes, and non-ASCII."""
+    """Return text escaped for roff: a dot at its beginning, backslashes, -, ', and non-ASCII."""
     text = text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq")
     text = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
     return "\\&" + text if text.startswith(".") else text
@@ -41,7 +41,7 @@ def released() -> str:
 
 
 def section(name: str, *parts: str) -> str:
-    """Return a section. Its name is put in capitals, unless it contains one."""
+    """Return a section. Its name is put in capitals, unless it has a capital letter already."""
     return _headed(f".SH {escape(name.upper() if name.islower() else name)}", parts)
 
 

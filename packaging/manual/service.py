@@ -72,7 +72,7 @@ EXAMPLES = {
     "Let only one group see the tunnels:": "packaging/restrict-to-group.conf",
     "Let every user ask an instance:": "packaging/ask-instance.conf",
 }
-"""Commands, or the file whose comment has them."""
+"""What each example does: commands for it, or the file whose comment has them."""
 
 
 def page() -> str:
@@ -94,7 +94,7 @@ def page() -> str:
 
 
 def units() -> dict[str, str]:
-    """Return the description of each system unit, by the unit's name."""
+    """Return the description of each system service, by the unit's name; not the agent's."""
     found = {}
     for file in sorted((TOP / "systemd").glob("*.service")):
         text = file.read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ def units() -> dict[str, str]:
 
 
 def entries() -> dict[str, str]:
-    """Return the message id of each kind of journal entry, with its subject in the catalog."""
+    """Return the subject of each kind of journal entry in the catalog, by its message id."""
     text = (TOP / "systemd/ipsecwatch.catalog").read_text(encoding="utf-8")
     found = re.findall(r"^-- ([0-9a-f]{32})\nSubject: (.+)$", text, re.MULTILINE)
     return {id_: re.sub(r"@IPSECWATCH_(\w+)@", r"\1", subject) + "." for id_, subject in found}

@@ -71,7 +71,7 @@ def output() -> str:
 
 
 def picture(text: str) -> str:
-    """Return an SVG picture of lines with colours."""
+    """Return an SVG picture of the lines of a text, with the colours of its escape sequences."""
     lines = text.rstrip("\n").split("\n")
     wide, high = (COLUMNS + 4) * CELL[0], (len(lines) + 2) * CELL[1]
     rows = [_row(line, 2 * CELL[0], (n + 1.8) * CELL[1]) for n, line in enumerate(lines)]
@@ -84,7 +84,10 @@ def picture(text: str) -> str:
 
 
 def _row(line: str, x: float, y: float) -> str:
-    """Return one line as SVG text, with each piece at its column whatever the font's width is."""
+    """Return one line as SVG text, with each piece at its column whatever the font's width is.
+
+    Return "" for a line that shows nothing. ``x`` and ``y`` are in pixels.
+    """
     pieces, at, column = [], 0, 0
     for m in [*_SGR.finditer(line), None]:
         plain = line[at : m.start() if m else len(line)]
