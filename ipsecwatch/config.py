@@ -37,7 +37,7 @@ class ConfigError(Exception):
 
 
 class UnreadableError(ConfigError):
-    """A settings file, or the folder of several, can't be read."""
+    """A settings file, or the folder of several, can't be opened or read (OSError)."""
 
 
 def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
@@ -119,7 +119,7 @@ class TunnelSettings:
     up: bool = True
     """Notify when a tunnel comes up."""
     down: bool = True
-    """Notify when a tunnel is lost, works in part or is unstable."""
+    """Notify when a tunnel is lost or ends, works in part or is unstable."""
     stuck: bool = True
     """Notify when a tunnel can't connect."""
     settle: float = _number(3.0, 0.0, 60.0)
@@ -139,8 +139,8 @@ class AgentSettings(TunnelSettings):
     NetworkManager's connections, the name in NetworkManager and the UUID both work."""
     managed: str = _one_of("losses", "all", "none")
     """What to show about NetworkManager's connections. ``"losses"``: only what NetworkManager
-    itself doesn't show: that a tunnel is lost, can't connect, is unknown or is back. ``"all"``:
-    everything. ``"none"``: nothing."""
+    itself doesn't show: that a tunnel is lost, can't connect, is unknown or is back; and
+    nothing about NetworkManager-l2tp's. ``"all"``: everything. ``"none"``: nothing."""
     tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
     """Tables such as ``[tunnels."lab-*"]``, with ``up``, ``down``, ``stuck`` and ``settle`` for the
     tunnels whose names fit. Only the first table that fits counts. A key that it doesn't have keeps
@@ -175,8 +175,8 @@ def settings_file(instance: str = "") -> Path:
 def load_instance(instance: str, path: Path | None = None) -> Settings:
     """Return the settings of an instance of the service; "": of the service itself.
 
-    ``path`` replaces the usual file. Raise ConfigError, also for an instance without a file: it
-    would watch the same pluto as the service itself.
+    ``path`` replaces the usual file. Without ``path``, raise ConfigError also for an instance that
+    has neither a file nor a folder: it would watch the same pluto as the service itself.
     """
     usual = settings_file(instance)
     if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
@@ -239,7 +239,7 @@ def _load(paths: list[Path], kind: type[S]) -> S:
 def _read(
     path: Path, kind: type[Settings | TunnelSettings]
 ) -> tuple[dict[str, Any], list[ConfigError]]:
-    """Return the usable values of one settings file, and the errors of all others."""
+    """Return one settings file's usable values by key, and its errors; neither if it is missing."""
     try:
         text = _text(path)
     except FileNotFoundError:
@@ -268,7 +268,8 @@ def _read(
 def _text(path: Path) -> str:
     """Return the text of a settings file. Raise OSError unless it is a regular file or /dev/null.
 
-    Reading a pipe could wait for ever, and a device might never end.
+    Reading a pipe could wait for ever, and a device might never end. Raise OSError, too, for more
+    than MAX_SIZE; UnicodeDecodeError.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         kind = os.fstat(file.fileno())
@@ -283,7 +284,7 @@ def _text(path: Path) -> str:
 def _at_line(path: Path, text: str, message: str) -> str:
     """Return a message of tomllib as ``PATH:LINE: MESSAGE``, which editors recognise.
 
-    tomllib itself has the line at the end of the message.
+    tomllib itself has the line at the end of the message; where it has none, LINE is left out.
     """
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     if found is None:
@@ -355,9 +356,9 @@ def _describe(default: object) -> str:
 
 
 def _line(text: str, key: str) -> int:
-    """Return the number of the line that has a top-level key, which tomllib doesn't report.
+    """Return the number of the first line that begins with a key, or with a table of that name.
 
-    1 if the key isn't found.
+    tomllib doesn't report it. Lines count from 1; return 1 if none is found.
     """
     found = re.search(rf'^[ \t]*\[*["\']?{re.escape(key)}\b', text, re.MULTILINE)
     found = found or next((m for m in _QUOTED_KEY.finditer(text) if _unquoted(m[1]) == key), None)

@@ -20,7 +20,7 @@ class TunnelState(StrEnum):
     PARTIAL = "partial"
     """Some have one, and others don't."""
     STUCK = "stuck"
-    """It has been CONNECTING for too long."""
+    """As CONNECTING, and pluto has been trying for ``stuck_after`` seconds."""
     CONNECTING = "connecting"
     """No child is up, and pluto is trying, or will try."""
     WAITING = "waiting"

@@ -37,7 +37,7 @@ class Tunnel:
     instances: int = 0
     managed: str = ""
     attempts: int = 0
-    """Negotiations that were begun since the tunnel was last up."""
+    """Negotiations that were begun since pluto has been trying to bring it up; 0: it doesn't."""
     peer: str | None = None
     detail: str | None = None
     """What ``reason`` was read from, in one line: pluto's log line, what is wrong with its answer,
@@ -74,7 +74,7 @@ _all_but_last_two = attrgetter(*[f.name for f in fields(Tunnel)[:-2]])
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change of one tunnel's state.
+    """A tunnel changed its state, came, or went; or it ``sticks`` in its state.
 
     ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that is no
     longer listed. ``known`` is the last known state before the change; a tunnel that wasn't listed
@@ -93,7 +93,7 @@ class Transition:
     """It comes from the first poll or the first complete report: it only shows how things are."""
     detail: str | None = None
     sticks: bool = False
-    """The tunnel is PARTIAL, as before, and its missing children have been tried for too long."""
+    """The tunnel is PARTIAL, as before, and the rest has been tried for ``stuck_after`` seconds."""
 
     @property
     def becomes(self) -> TunnelState:
