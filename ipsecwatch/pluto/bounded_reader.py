@@ -54,6 +54,7 @@ class BoundedReader:
         self.endless = False
         """The reading was given up after ``most`` bytes."""
         self.on_end: Callable[[], None] | None = None
+        """Called when the reading has ended, also by close()."""
         self._loop.add_reader(fd, self._turn)
 
     @property
@@ -68,11 +69,14 @@ class BoundedReader:
 
     @property
     def text(self) -> str:
-        """The text of the bytes that were kept."""
+        """The text of the bytes that were kept; "" after forget()."""
         return "".join(self._parts)
 
     async def wait(self, deadline: float) -> bool:
-        """Wait for the end, at most until ``deadline`` (loop's clock). Return whether it came."""
+        """Wait until the reading has ended, at most until ``deadline`` (loop's clock).
+
+        Return whether it has ended, by whatever ``ended`` lists.
+        """
         try:
             async with asyncio.timeout_at(deadline):
                 await self._end.wait()

@@ -29,7 +29,8 @@ share of its time is 2 %."""
 MAX_PEACE: Final = 300.0
 """Seconds of that pause at most: a state that is older than five minutes is of little use."""
 MAX_BACKOFF: Final = 60.0
-"""Seconds between two questions at most, while pluto doesn't answer properly."""
+"""Seconds up to which the pauses between questions grow while pluto doesn't answer properly; an
+``interval`` that is longer, and the budget, may make them longer."""
 EXTRA_EVERY: Final = 0.25
 EXTRA_AT_ONCE: Final = 2
 """Wakers may trigger two polls at once, and four a second: five at most in any second."""
@@ -99,7 +100,7 @@ class Costs:
         self._waits: deque[float] = deque(maxlen=SAMPLES)
 
     def of(self, answer: Answer) -> float:
-        """Return the seconds that pluto spent on an answer. Record it as a sample."""
+        """Record an answer as a sample. Return an estimate of the seconds that it cost pluto."""
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)

@@ -23,7 +23,7 @@ USELESS: Final = 2
 """Cheap questions in a row that all showed a change. Where SAs change all the time, as they do with
 thousands of them, cheap questions are wasted."""
 REST: Final = 600.0
-"""Seconds for which no cheap question is asked then."""
+"""Seconds for which no cheap question is asked then, or after one that couldn't be asked."""
 
 LONGEST: Final = 60.0
 """Seconds after a whole status in which it is asked for again even if no SA has changed."""
@@ -56,7 +56,8 @@ class Probe:
     async def ask(self, now: float) -> Answer:
         """Ask for the list of SAs if that is enough, else for the whole status. Return the answer.
 
-        ``now`` is monotonic. Raise AskError.
+        Ask for the whole status as well if whack, which asks for the list, finds no pluto or can't
+        be used. ``now`` is monotonic. Raise AskError.
         """
         if self._cheap_will_do(now):
             try:
@@ -76,8 +77,8 @@ class Probe:
     def learn(self, answer: Answer, report: Report, now: float) -> bool:
         """Record an answer. Return False if it makes a poll of the whole status necessary.
 
-        That is a list of SAs that differs from the last report, or is incomplete. The next ask()
-        then asks for the whole status. ``now`` is monotonic.
+        That is a list of SAs that is incomplete, or has other SAs than the last whole status. The
+        next ask() then asks for the whole status. ``now`` is monotonic.
         """
         if answer.command is Command.STATUS:
             self._cost = answer.took - answer.waited

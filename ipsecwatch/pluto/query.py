@@ -78,9 +78,10 @@ class Trouble(StrEnum):
     STOPPED = "stopped"
     """Nobody listens at the socket: pluto isn't running."""
     UNREACHABLE = "unreachable"
-    """Somebody listens who doesn't answer in time, doesn't admit us, or isn't root."""
+    """Nobody has answered in time, we aren't admitted, another user than root listens at the
+    socket, or asking failed in another way."""
     CUT = "cut"
-    """The answer broke off."""
+    """The answer broke off, or pluto hung up before it began."""
     TOO_LONG = "too-long"
     """The answer is longer than we read."""
     UNAVAILABLE = "unavailable"
@@ -100,8 +101,9 @@ class Answer:
     """Of these, the seconds before the first byte: pluto was busy with something else."""
     via: Via
     pid: int | None = None
-    """pluto's process id; None: the answer came through whack, or the kernel doesn't show it to
-    us."""
+    """The id of the process that began to listen at the socket, which is pluto's own unless it went
+    into the background since. None: the answer came through whack, or the process is in another PID
+    namespace."""
     exit: int | None = None
     """whack's exit code; None: the answer came over the socket. Up to 3.23 whack exits with other
     codes than 0 even after good answers."""
@@ -131,7 +133,10 @@ class AskError(Exception):
         self.via = via
 
     def hint_for(self, unit: str) -> str:
-        """Return the hint, worded for the systemd unit that runs pluto ("": none is known)."""
+        """Return the hint; where it names a systemd unit, it names ``unit``, which runs pluto.
+
+        ``unit`` "": that isn't known.
+        """
         about = _ABOUT_PLUTO.get(self.hint)
         return self.hint if about is None else advice_about_pluto(about, unit)
 
@@ -142,7 +147,11 @@ class AskError(Exception):
 
     @property
     def pluto(self) -> PlutoState:
-        """The state of pluto that this error shows: one that broke off its answer is running."""
+        """The state of pluto that this error shows.
+
+        STOPPED where nobody listens; RUNNING where the answer broke off or was too long; else
+        UNREACHABLE.
+        """
         return {
             Trouble.STOPPED: PlutoState.STOPPED,
             Trouble.CUT: PlutoState.RUNNING,
@@ -195,7 +204,7 @@ class PlutoClient:
         self._versions = Versions()
         self._whack_rests_until = float("-inf")
         self.on_recovered: Callable[[], None] | None = None
-        """Called when the answer to a question that timed out has ended: ask() asks pluto again."""
+        """Called when a late answer has ended, so that ask() no longer refuses to ask."""
 
     @classmethod
     def of(cls, settings: Settings) -> PlutoClient:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which folders systemd's sandbox hides from this process (PrivateTmp=, ProtectHome=)."""
+"""Which folders systemd's sandbox hides from this process (PrivateTmp=, ProtectHome=yes)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Final
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _MADE_UP: Final = ("/systemd-private-", "/inaccessible/")
 """Parts of the paths that systemd mounts in place of a hidden folder (proc_pid_mountinfo(5)). The
-second is below /run/systemd, and in a container below /run/host."""
+first is that of PrivateTmp=; the second is that of ProtectHome=yes and InaccessiblePaths=, below
+/run/systemd, and in a container below /run/host."""
 
 
 def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the folder of a path that systemd hides from this process; None: it hides none.
+    """Return the folder of a path that systemd hides from this process; None: none is found.
 
-    None as well where that can't be found out. A folder that is made visible again (BindPaths=) is
-    a mount of its own, and isn't hidden.
+    The mount nearest to the path decides: its folder is hidden if one of _MADE_UP is mounted there.
+    So a folder that is made visible again (BindPaths=) isn't hidden. A tmpfs in place of a folder
+    (ProtectHome=tmpfs, TemporaryFileSystem=) isn't recognised. None as well where ``mounts`` can't
+    be read.
     """
     try:
         table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
@@ -33,9 +36,10 @@ def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
 
 
 def _mount(line: str) -> tuple[str, str]:
-    """Return the mount point of a line of mountinfo, and the path in its file system behind it.
+    """Return the mount point in a line of mountinfo, and the path of what is mounted there.
 
-    Both are "" for a line with too few fields.
+    That path is the one within its own file system (the field "root"). Both are "" for a line with
+    too few fields.
     """
     fields = line.split(" ")
     return (fields[4], fields[3]) if len(fields) > 4 else ("", "")

@@ -24,9 +24,10 @@ _FOLDERS: Final = tuple(
 
 
 def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
-    """Return the unit's name if it can be started here, by its own file or its template's.
+    """Return the unit's name if it has a file here, its own or its template's; else "".
 
-    "" where there is no such file, or it is masked, or systemd isn't the init.
+    "" as well where the first such file leads to /dev/null (a masked unit), or systemd isn't the
+    init.
     """
     if not booted.is_dir():
         return ""

@@ -47,24 +47,28 @@ class Run:
     exit: int | None
     """Its exit code; a negated signal number; None: we killed it, for it took or wrote too much."""
     took: float
-    """Seconds from its start to its end."""
+    """Seconds from its start to its end, or until it was given up."""
     waited: float
-    """Of these, the seconds before the first byte."""
+    """Of these, the seconds before the first byte of its standard output; all if none came."""
     overflowed: bool = False
     """It wrote more to its standard output than was to be kept."""
 
 
 def find(configured: str = "") -> list[str]:
-    """Return the paths of all whacks: the one of the settings, or those in the usual places.
+    """Return the paths of the whacks that we may run: the one of the settings, else all in PLACES.
 
-    Where several libreswans are installed, any of them may be the running one.
+    Empty: there is none. Where several libreswans are installed, any of them may be the running
+    one.
     """
     places = (configured,) if configured else PLACES
     return [path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)]
 
 
 def command(path: str, question: str, control_socket: str) -> list[str]:
-    """Return the command line that asks the pluto at a control socket a question."""
+    """Return the command line that asks the pluto at a control socket a question.
+
+    ``question`` is the name of whack's option for it, without the dashes (``status``).
+    """
     where = [] if control_socket == CONTROL_SOCKET else ["--ctlsocket", control_socket]
     return [path, *where, f"--{question}"]
 
@@ -162,7 +166,9 @@ class Versions:
         self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
 
     async def of(self, path: str, deadline: float) -> str | None:
-        """Return a whack's version in the form in which pluto prints its own; None: not known.
+        """Return a whack's version in the form in which pluto prints its own (``5.2``).
+
+        None: it can't be run, doesn't print one, or didn't by ``deadline`` (loop's clock).
 
         It is asked with ``whack --version``, which doesn't talk to pluto.
         """

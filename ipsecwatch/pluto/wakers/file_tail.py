@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Read the lines that are added to a log file, even if it is renamed or truncated meanwhile.
 
-Only a file that root alone may write to is read, since its lines become reasons.
+Only a file that belongs to root, and that no other user may write to, is read: its lines become
+reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ CHUNK: Final = 64 << 10
 MAX_BEHIND: Final = 8 << 20
 """Bytes that may be unread. If there are more, all but the last CHUNK of them are skipped."""
 MAX_LINE: Final = 4096
-"""Bytes of a line that are kept; pluto cuts its own at 1,024."""
+"""Bytes of a line that are kept, the rest is dropped; pluto cuts its own at 1,024."""
 MAX_BACK: Final = 1 << 20
 """Bytes before the end that are searched for the first line since some moment."""
 MARK: Final = 64
@@ -28,17 +29,20 @@ MARK: Final = 64
 
 
 class UntrustedError(Exception):
-    """Others than root may write to a file, or replace it. The text says why, in one line."""
+    """A file isn't a regular one, or others than root may change it; _check() has the rules.
+
+    The text says why, in one line.
+    """
 
 
 class FileTail:
-    """Reads what is added to one open file, even after that was renamed or deleted."""
+    """Reads the lines of one file, which it keeps open even after that was renamed or deleted."""
 
     def __init__(self, path: Path, *, since: float | None) -> None:
         """Open the file. Raise OSError, UntrustedError.
 
         Reading starts with the first line whose stamp is at or after ``since`` (wall clock), or at
-        the end if there is none; with the first line of the file if ``since`` is None.
+        the end if none is found (_place_of()). None: it starts with the file's first line.
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
@@ -50,7 +54,7 @@ class FileTail:
             os.close(self._fd)
             raise
         self.id = (found.st_dev, found.st_ino)
-        # In the middle of a line: the rest of it is skipped.
+        # True: the position is in the middle of a line, and the rest of that line is skipped.
         self._cut = self._mark[-1:] not in (b"", b"\n")
         self._part = b""
 
@@ -62,7 +66,8 @@ class FileTail:
     def read(self) -> tuple[list[bytes], bool]:
         """Read up to CHUNK bytes. Return the lines that end in them, and whether there may be more.
 
-        If the file was truncated, read from its beginning again. Raise OSError.
+        The lines are as _lines() returns them. If the file was truncated, read from its beginning
+        again; if more than MAX_BEHIND is unread, skip as that says. Raise OSError.
         """
         size = os.fstat(self._fd).st_size
         if size < self._at or self._before() != self._mark:
@@ -83,8 +88,9 @@ class FileTail:
     def _place_of(self, since: float, found: os.stat_result) -> int:
         """Return the position of the first line that was logged ``since``, by the stamps.
 
-        It is the file's end if no line is so new. The file is searched backwards from its end, in
-        chunks, at most MAX_BACK bytes.
+        It is the file's end if no line is so new, or if the last stamp doesn't fit the file's time
+        of modification. The file is searched backwards from its end, to the first older line, at
+        most MAX_BACK bytes; lines without a stamp are passed over.
         """
         place = end = found.st_size
         shift: float | None = None
@@ -107,7 +113,11 @@ class FileTail:
         return place
 
     def _lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that these bytes complete. Keep the beginning of the next line."""
+        """Return the lines that these bytes complete. Keep the beginning of the next line.
+
+        A line has no newline, no NULs at its beginning, and at most MAX_LINE bytes. Of a line that
+        began before the place where reading started, or went on after a skip, nothing is returned.
+        """
         *whole, rest = data.split(b"\n")
         if whole:
             first, *others = whole
@@ -124,7 +134,7 @@ class FileTail:
 
 
 def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
-    """Return the lines from index ``first`` on with their positions, the last one first."""
+    """Return the lines from index ``first`` on, each with its index in ``data``; the last first."""
     found: list[tuple[int, bytes]] = []
     for line in data[first:].split(b"\n"):
         found.append((first, line))
@@ -133,7 +143,11 @@ def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
 
 
 def _check(path: Path, found: os.stat_result) -> None:
-    """Raise UntrustedError unless root alone may write to an open file, or replace it."""
+    """Raise UntrustedError unless an open file is a regular one that no user but root may change.
+
+    It has to belong to root, and so has its folder. Its group and others may not write to it, and
+    others may not write to the folder; the folder's group may (as in Ubuntu's /var/log).
+    """
     if not stat.S_ISREG(found.st_mode):
         raise UntrustedError(f"{path} is not a file")
     if found.st_uid != 0:

@@ -54,7 +54,8 @@ class Inotify:
     def events(self) -> Iterator[tuple[int, int, str]]:
         """Yield the waiting events: the watch's number, flags, and the name in a watched folder.
 
-        The name is "" if the event is about the watched file or folder itself.
+        The name is "" if the event is about the watched file or folder itself. Nothing is yielded
+        if none waits.
         """
         try:
             data = os.read(self.fd, 65536)
@@ -80,8 +81,9 @@ def _last_error() -> OSError:
 class SocketWatch(Waker):
     """Calls ``wake`` when the socket, or a directory above it, is created, moved or deleted.
 
-    Every stop of ipsec.service deletes the socket's directory, and every start creates it again;
-    the directories above may be created with a container.
+    It does so, too, when the kernel has lost events. Every stop of ipsec.service deletes the
+    socket's directory, and every start creates it again; the directories above may be created with
+    a container.
     """
 
     def __init__(self, path: Path, wake: Callable[[], None]) -> None:

@@ -76,7 +76,8 @@ class PlutoLog(LogWaker):
         self._reader: JournalReader | None = None
         self._witnesses = Witnesses()
         self._behind_since: float | None = None
-        """Since when no turn of reading has reached the journal's end; None: the last one did."""
+        """Since when (monotonic) no turn of reading has reached the journal's end; None: the last
+        one did, or there was none."""
         self._reopening: asyncio.Handle | None = None
         self._pauses = Backoff(REOPEN)
         self._damaged = 0
@@ -91,8 +92,8 @@ class PlutoLog(LogWaker):
     def open(self, since: float | None = None) -> bool:
         """Start to read, from the first line that was logged ``since`` (wall clock); None: the end.
 
-        Return False if there is no journal that we may read. It is then tried again after each of
-        REOPEN.
+        Return False if libsystemd or the journal can't be used. It is then tried again after each
+        of REOPEN, and read from its end of that time on.
         """
         try:
             self._reader = self._opened(since)
@@ -168,7 +169,7 @@ class PlutoLog(LogWaker):
         self._reopening = loop.call_later(self._pauses.next(), self._reopen)
 
     def _reopen(self) -> None:
-        """Open another reader; try again later if that fails."""
+        """Open another reader, at the journal's end; try again later if that fails."""
         self._reopening = None
         try:
             self._reader = self._opened(None)
@@ -182,7 +183,10 @@ class PlutoLog(LogWaker):
             self._again()
 
     def _process(self) -> bool:
-        """Make the reader read what has changed in the journal's files. Return whether any has."""
+        """Make the reader read what has changed in the journal's files. Return whether any has.
+
+        False as well where no reader is open, or where this fails: the reader is then closed.
+        """
         if self._reader is None:
             return False
         try:
@@ -277,9 +281,9 @@ class PlutoLog(LogWaker):
         return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
-        """Count an entry that can't be read. After MAX_DAMAGED in a row, open another reader.
+        """Count an entry that can't be read. The reader's next call of next() moves past it.
 
-        The reader's next call of next() moves past the entry.
+        After MAX_DAMAGED in a row, close the reader, and open another one later.
         """
         self._damaged += 1
         level = logging.DEBUG if self._told_damaged else logging.INFO
@@ -296,7 +300,7 @@ def _without_stamp(entry: JournalEntry) -> JournalEntry:
 
 
 def _seek_end(reader: JournalReader) -> None:
-    """Move a reader to the last entry, so that next() returns only newer ones."""
+    """Move a reader to the last entry, so that next() moves only to newer ones."""
     reader.seek_tail()
     # Where the last entry is damaged, previous() raises, but has moved to it.
     with suppress(Exception):

@@ -30,12 +30,15 @@ class JournalEntry:
     def next(cls, reader: JournalReader) -> JournalEntry | None:
         """Move a reader to the next entry and return it; None: there is no further one.
 
-        Raise KeyError or OSError where the entry is damaged.
+        Raise KeyError where it has no message, OSError where the journal is damaged.
         """
         return cls(reader, reader.field("MESSAGE")) if reader.next() else None
 
     def line(self) -> LogLine:
-        """Return the entry as a LogLine. Raise OSError where the journal is damaged."""
+        """Return the entry as a LogLine, with the time at which journald received it.
+
+        Its text is cut to MAX_LINE, and before a NUL. Raise OSError where the journal is damaged.
+        """
         # pluto logs no NUL; in a damaged file other fields may follow one.
         text = _text(self.message)[:MAX_LINE].partition("\0")[0]
         return LogLine(self.reader.realtime() / 1e6, text, self.field("SYSLOG_IDENTIFIER"))

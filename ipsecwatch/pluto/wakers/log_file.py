@@ -49,7 +49,8 @@ class LogFile(LogWaker):
         self.since = clock()
         """Lines that were logged from then on (wall clock) are still to be read."""
         self.trouble = ""
-        """Why the file isn't read, in one line; "" where it is read, or none is to be read."""
+        """Why the file that has the path now can't be read, in one line; "": it is read, or none is
+        to be read. Older files of that name, which are open, may still be read."""
 
     @property
     def path(self) -> Path | None:
@@ -118,7 +119,8 @@ class LogFile(LogWaker):
         """Open the file that has the path now, unless it is open already.
 
         Of two that were open before, the older one is closed. ``from_end``: read only the lines
-        from ``since`` on, at most MAX_AWAY seconds back; else read all.
+        from ``since`` on, at most MAX_AWAY seconds back; else read all. Set ``trouble`` if that
+        fails.
         """
         if self._inotify is None or self._path is None:
             return
@@ -151,7 +153,10 @@ class LogFile(LogWaker):
         tail.close()
 
     def _refuse(self, why: Exception) -> None:
-        """Set ``trouble``, because the file can't be opened, or isn't writable by root only."""
+        """Set ``trouble``, because the file can't be opened or watched, or isn't trusted.
+
+        What an untrusted file has now isn't read later, either.
+        """
         if isinstance(why, UntrustedError):
             self.since = self._clock()  # its lines so far are never believed
         path = clean(str(self._path))
@@ -182,9 +187,10 @@ class LogFile(LogWaker):
         return False
 
     def _pass_on_raw(self, raw: bytes) -> None:
-        """Pass on a line with the time of its stamp, or the present time where it has none.
+        """Pass on a line with the time of its stamp.
 
-        Empty lines, and those for developers, are skipped.
+        That is the present time where it has no stamp, or one that is too old to be believed. Empty
+        lines, and those for developers, are skipped.
         """
         stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw

@@ -16,7 +16,8 @@ from typing import Final
 QUARTER: Final = 900.0
 """Seconds of a quarter of an hour."""
 MAX_AGE: Final = 60.0
-"""Seconds that a line may be old when it is read; if it seems older, its stamp isn't believed."""
+"""Seconds that a line may be old when it is read; if it seems older, its stamp isn't believed. Also
+the seconds by which a file's last line may be older or newer than its time of modification."""
 
 STAMP: Final = re.compile(
     rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d(?:\.\d{1,6})?): ", re.ASCII
@@ -36,9 +37,9 @@ def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float
 
 
 def naive(line: bytes, near: float) -> float | None:
-    """Return a line's stamp as seconds since the epoch, as if it was UTC; None: it has none.
+    """Return a line's stamp as seconds since the epoch, as if it was UTC.
 
-    The year is that of ``near`` (wall clock).
+    The year is that of ``near`` (wall clock). None: it has no stamp, or one of an unknown month.
     """
     stamp = STAMP.match(line)
     if stamp is None or stamp[1] not in _MONTHS:

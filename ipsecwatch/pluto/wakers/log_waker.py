@@ -33,8 +33,9 @@ second, and they are skipped."""
 class LogWaker(Waker):
     """Reads a log as it grows.
 
-    ``hear`` is called with each line that isn't for developers, and returns whether pluto should be
-    polled because of it. Then ``wake`` is called, once for all such lines of one turn.
+    ``hear`` is called with each line that is believed to be pluto's (or systemd's about its unit)
+    and isn't for developers. It returns whether pluto should be polled because of the line. Then
+    ``wake`` is called, once for all such lines of one turn.
     """
 
     def __init__(self, hear: Callable[[LogLine], bool], wake: Callable[[], None]) -> None:
@@ -47,7 +48,7 @@ class LogWaker(Waker):
         self._worth = 0.0
         """When the last line was logged that calls for a poll (wall clock)."""
         self._news = False
-        """There was such a line since the last call of ``wake``."""
+        """There was such a line, for which it isn't decided yet whether ``wake`` is called."""
         self._last = 0.0
         self.count = 0
         """Lines passed to ``hear`` since the start. 0: pluto may log elsewhere."""
@@ -74,8 +75,9 @@ class LogWaker(Waker):
     async def catch_up(self, since: float) -> None:
         """Read what was logged until now, so that a reason is known before the loss is announced.
 
-        Call ``wake`` if a relevant line was logged after ``since`` (wall clock), when pluto was
-        asked: its answer may not show that yet. After an error, close the log and call
+        Stop after PATIENCE, or during a rest (PEACE) after one turn. Call ``wake`` if a line that
+        calls for a poll was logged after ``since`` (wall clock), when pluto was asked: its answer
+        may not show that yet. After an error, close the log and call
         ``on_error``.
         """
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read pluto's log from the journal, from a file, or from both without counting a line twice."""
+"""Read pluto's log from the journal, from a file, or from both; then pass on each line once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Hear(Protocol):
 
 
 class PlutoLogs:
-    """Reads pluto's log where the settings or pluto's answers say it is. Each line counts once."""
+    """Reads pluto's log in the journal, and in the file that the settings or pluto's answers name.
+
+    A line that is in both is passed on once.
+    """
 
     def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
         self._settings = settings
@@ -65,7 +68,8 @@ class PlutoLogs:
         """Record which pluto has answered: only its lines in the journal are believed from now on.
 
         Return the process ids that it may log with; empty: they aren't known. That is so for every
-        answer through whack; one to another command than STATUS changes nothing.
+        answer through whack: after one to STATUS, the lines of pluto's unit are believed; one to
+        another command changes nothing.
         """
         pids: set[int] = set()
         if answer.via is Via.SOCKET:
@@ -79,9 +83,10 @@ class PlutoLogs:
         """Follow the file of the settings, else the one to which pluto logs, if there is one.
 
         ``named`` is the file that pluto's answer names; "": pluto logs to none; None: not stated,
-        so that the one before is still followed. No file is followed for a pluto in a container.
-        The lines of a file that wasn't followed before are read at once, since they may have the
-        reason for what the answer shows. ``at``: when pluto answered (wall clock).
+        so that the one before is still followed. Only the file of the settings is followed for a
+        pluto in a container, and after an answer through whack: such a pluto's paths may not be
+        ours. If no file was followed before, the lines of this one are read at once, since they may
+        have the reason for what the answer shows. ``at``: when pluto answered (wall clock).
         """
         follows = self.file.follows
         if self._settings.log_file:

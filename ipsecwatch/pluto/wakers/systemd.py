@@ -66,7 +66,10 @@ class SystemdWatch(Waker):
 
     @property
     def unit(self) -> str:
-        """The unit that runs pluto, or that would run it if it was started; "": not known."""
+        """The unit that runs pluto, or that would run it if it was started.
+
+        "": not known, or pluto runs in no unit of its own.
+        """
         if self._runner is not None:
             return self._runner
         return self._unit if self._there and self.runs_pluto else ""
@@ -101,9 +104,10 @@ class SystemdWatch(Waker):
             self._looking = asyncio.create_task(look, name="pluto's unit")
 
     async def _find_runner(self, connection: BusConnection, pids: frozenset[int]) -> None:
-        """Ask systemd which unit pluto's processes are in, and record it if it is pluto's own.
+        """Ask systemd which unit pluto's processes are in. Record it, or "" if it isn't its own.
 
-        A unit is pluto's own if it is the one of the settings, or pluto is its main process.
+        A unit is pluto's own if it is the one of the settings, or a service whose main process is
+        pluto. Record nothing if systemd doesn't know.
         """
         for pid in sorted(pids):
             try:
@@ -124,7 +128,7 @@ class SystemdWatch(Waker):
             return
 
     def was_inactive(self, since: float) -> bool:
-        """Return whether the unit was inactive at some time ``since`` (loop's clock).
+        """Return whether the unit was inactive at any time from ``since`` (loop's clock) until now.
 
         During a restart it is inactive only for some milliseconds, which a later query would miss.
         False for a unit that doesn't run pluto.
@@ -232,7 +236,10 @@ class SystemdWatch(Waker):
                 self._note(changed.value)
 
     def _note(self, state: object) -> None:
-        """Record the unit's ActiveState, and call ``wake`` if it became active or inactive."""
+        """Record the unit's ActiveState, and call ``wake`` if that matters.
+
+        It does where the unit became inactive or failed, or no longer is.
+        """
         was, self.inactive = self.inactive, state in _AWAY
         now = asyncio.get_running_loop().time()
         if was or self.inactive:

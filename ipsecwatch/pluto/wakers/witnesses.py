@@ -32,7 +32,8 @@ class Witnesses:
     def believes(self, pid: int, *, by_unit: bool) -> bool:
         """Return whether the pluto with this process id is ours, as far as is known now.
 
-        Where our pluto has answered but its ids aren't known, one in its unit is (``by_unit``).
+        Before any has answered, none is. Where ours has answered but its ids aren't known, one in
+        its unit is (``by_unit``).
         """
         return pid in self._ours if self._ours else by_unit and self._ours is not None
 
@@ -41,7 +42,10 @@ class Witnesses:
         self._held.append((pid, by_unit, line))
 
     def answered(self, pids: Iterable[int]) -> list[LogLine]:
-        """Record the process ids of the pluto that has answered. Return its held lines."""
+        """Record the process ids of the pluto that has answered; empty: they aren't known.
+
+        Return its held lines, which are no longer held.
+        """
         self._ours = frozenset(pids)
         ours = [x for x in self._held if self.believes(x[0], by_unit=x[1])]
         if ours:
@@ -51,7 +55,10 @@ class Witnesses:
 
 
 def is_pluto(exe: str) -> bool:
-    """Return whether a program is pluto, by the path of its file as the kernel states it."""
+    """Return whether a program is pluto: its file's name is ``pluto``.
+
+    ``exe`` is the path of that file as the kernel states it, maybe with " (deleted)" at its end.
+    """
     return exe.removesuffix(" (deleted)").rpartition("/")[2] == "pluto"
 
 

@@ -60,7 +60,10 @@ class XfrmWatch(Waker):
             self._socket = None
 
     def _ready(self) -> None:
-        """Read the messages that are there, at most _BATCH, and call ``wake`` once for all."""
+        """Read the messages that are there, at most _BATCH, and call ``wake`` once for all.
+
+        It isn't called if none of them is the kernel's, and none was lost.
+        """
         woken = False
         for _ in range(_BATCH):
             if self._socket is None:
