@@ -120,8 +120,8 @@ class BusConnection:
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self.on_sent: Callable[[str, int], None] | None = None
-        """Called after each message to one receiver: with the receiver's name, and the bytes.
-        Signals to all subscribers aren't counted."""
+        """Called after each message to one receiver was queued: with the receiver's name, and the
+        message's number of bytes. Not called for signals to all subscribers."""
         self._bus = bus
         self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
@@ -185,7 +185,7 @@ class BusConnection:
             self._came_in.set()
 
     async def receives(self, size: int) -> None:
-        """Wait until ``size`` more bytes have been received, for one caller at a time.
+        """Wait until ``size`` more bytes have been received. Only one caller may wait at a time.
 
         Raise LostError.
         """
@@ -207,7 +207,8 @@ class BusConnection:
     async def flush(self, within: float) -> None:
         """Wait until the kernel has accepted all that was sent before; at most ``within`` seconds.
 
-        That doesn't show that the bus has read it.
+        Return without an error also when that time is over, or if the connection is lost. What the
+        kernel has accepted, the bus may not have read yet.
         """
         if self._last is not None:
             await asyncio.wait([self._last], timeout=within)
@@ -218,14 +219,17 @@ class BusConnection:
         return self._why
 
     def drop(self, why: str) -> None:
-        """Close the connection without sending what waits. lost() then returns ``why``."""
+        """Close the connection without sending what waits. lost() then returns ``why``.
+
+        Do nothing if it is lost or closed already.
+        """
         if self.alive:
             self._why = why
             self._reading.resume()  # the library reads the end of it
             self._bus.disconnect()
 
     async def close(self) -> None:
-        """Close the connection, and wait until its socket is closed."""
+        """Close the connection without sending what waits, and wait until its socket is closed."""
         self.drop("closed")
         await self.lost()
 
@@ -245,10 +249,10 @@ class BusConnection:
     ) -> Reply:
         """Call a method and return its reply.
 
-        ``arrived`` is called with the reply before a later message is read, unless it is an error.
+        ``arrived`` is called with the reply before a later message is read; not with an error.
         ``starts``: the bus may start the service for it. ``interactive``: the service may let a
         person be asked for a password. Raise ErrorReplyError, NoReplyError after ``within`` seconds
-        (None: never), or LostError.
+        (None: never), LostError, or TooLargeError.
         """
         if not self.alive:
             raise LostError(self._why)
@@ -293,7 +297,10 @@ class BusConnection:
         signature: str,
         body: list[Any],
     ) -> None:
-        """Call a method and ask for no reply. The bus starts no service for it."""
+        """Call a method and ask for no reply. The bus starts no service for it.
+
+        Do nothing if the connection is lost. Raise TooLargeError.
+        """
         self._send(
             Message(
                 destination=destination,

@@ -17,7 +17,7 @@ class UnreachableError(BusError):
 
 
 class LostError(BusError):
-    """The connection to the bus was lost."""
+    """The connection to the bus was lost, or we have closed it."""
 
 
 class NoReplyError(BusError):
@@ -29,7 +29,9 @@ class TooLargeError(BusError):
 
 
 class ErrorReplyError(BusError):
-    """The reply to a call is an error. ``name`` is its D-Bus name; the text is the sender's.
+    """The reply to a call is an error. ``name`` is its D-Bus name.
+
+    The text is the sender's, unescaped; the name if the sender gave none.
 
     ``sender`` is the connection that replied: the bus itself if the called one doesn't exist.
     """

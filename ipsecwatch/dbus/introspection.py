@@ -57,7 +57,10 @@ def emits(prop: introspection.Property) -> str:
 
 
 def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
-    """Return the introspection XML of an object with these interfaces, and child nodes below it."""
+    """Return the introspection XML of an object.
+
+    ``names``: those of its interfaces; ``children``: those of the nodes right below it.
+    """
     body = "".join(interfaces()[name].xml for name in names)
     nodes = "".join(f'  <node name="{child}"/>\n' for child in children)
     return f"{_DOCTYPE}<node>\n{body}{nodes}</node>\n"

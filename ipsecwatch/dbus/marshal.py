@@ -44,7 +44,10 @@ def entry(signature: str, key: str, value: object) -> bytes:
 
 
 def array(before: bytes, elements: bytes) -> bytes:
-    """Return ``before`` with an array appended, whose elements begin at multiples of 8 bytes."""
+    """Return ``before`` with an array appended, whose elements begin at multiples of 8 bytes.
+
+    ``elements``: all of them, marshalled and joined; the array's length is put in front.
+    """
     return _padded(_padded(before, 4) + struct.pack("<I", len(elements)), 8) + elements
 
 
@@ -57,14 +60,20 @@ def followed(before: bytes, strings: bytes) -> bytes:
 
 
 def joined(pieces: Sequence[bytes]) -> bytes:
-    """Return pieces joined with padding, so that each begins at a multiple of 8 bytes."""
+    """Return pieces joined with padding, so that each begins at a multiple of 8 bytes.
+
+    No padding follows the last one.
+    """
     if not pieces:
         return b""
     return b"".join([_padded(piece, 8) for piece in pieces[:-1]]) + pieces[-1]
 
 
 def assembled(kind: int, serial: int, fields: bytes, body: bytes) -> bytes:
-    """Return a message in its wire format. ``fields`` are header_fields()."""
+    """Return a message in its wire format, with a marshalled body.
+
+    ``kind`` is METHOD_RETURN or SIGNAL; ``fields`` is what header_fields() returned.
+    """
     start = struct.pack("<BBBBII", ord("l"), kind, 0, 1, len(body), serial)
     return _padded(array(start, fields), 8) + body
 

@@ -62,7 +62,10 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class MarshalledMessage:
-    """A message whose body is marshalled already. The library can send it as its own messages."""
+    """A message whose header fields and body are marshalled already.
+
+    The library can send it like one of its own messages.
+    """
 
     kind: int
     fields: bytes

@@ -66,7 +66,7 @@ def unit_name(instance: str = "") -> str:
 def instance_of(name: str) -> str | None:
     """Return the instance to which a bus name belongs ("": the service without one).
 
-    None for a name that isn't the service's.
+    None for any other name; also for the agent's, and for that of a socket.
     """
     if name == NAME:
         return ""
@@ -99,9 +99,9 @@ def machine_id() -> str:
 
 
 async def request_name(connection: BusConnection, name: str) -> bool:
-    """Request a name from the bus. Return whether the bus has given it to this connection.
+    """Request a name from the bus. Return whether the bus gave it to this connection by that.
 
-    It doesn't if another connection owns the name. Raise BusError.
+    False if another connection owns the name, or this one owns it already. Raise BusError.
     """
     reply = await connection.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
     return reply.body == [_PRIMARY_OWNER]
@@ -110,7 +110,7 @@ async def request_name(connection: BusConnection, name: str) -> bool:
 async def queue_for_name(connection: BusConnection, name: str) -> None:
     """Queue for a name, and return once the bus has replied. Raise BusError.
 
-    The bus gives us the name later, when its owner releases it.
+    The bus gives us the name when its owner releases it; at once if it has none.
     """
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 

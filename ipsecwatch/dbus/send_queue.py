@@ -33,11 +33,13 @@ class SendQueue(deque[Any]):
         self._socket = sock
         sock.written = self.written
         self.size = 0
+        """Bytes that the kernel hasn't accepted yet."""
         self.last = 0
         """Bytes of the message that was added last."""
         self.taken = 0
         """Bytes that the kernel has accepted in all."""
         self.room = asyncio.Event()
+        """Set while at most ROOM bytes wait."""
         self.room.set()
         self._glance = 0, 0, asyncio.get_running_loop().time()
         """At the last call of stalled(): the bytes in the kernel, the bytes that it had accepted in

@@ -22,7 +22,7 @@ PORTION: Final = 32 << 10
 
 
 class ThrottledSocket(socket.socket):
-    """A socket that receives at most PORTION bytes in a row, and whose send() never raises EAGAIN.
+    """A socket that receives some PORTION bytes in a row, and whose send() never raises EAGAIN.
 
     The library reads for as long as there is something to read, so thousands of calls from one
     connection would block the event loop. It is called again where something is left.
@@ -49,9 +49,10 @@ class ThrottledSocket(socket.socket):
         return size
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return received bytes, filtered; raise BlockingIOError once after each PORTION.
+        """Return received bytes, filtered; b"": the other side has closed the connection.
 
-        The library then returns to the event loop, as if there was nothing to read.
+        Raise BlockingIOError where there is nothing to read, and once after each PORTION: then the
+        library returns to the event loop, as if there was nothing to read.
         """
         while True:
             if self._portion >= PORTION:

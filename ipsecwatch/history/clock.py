@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Convert monotonic times of one boot to the wall clock, even if that was set meanwhile.
 
-Durations come from the monotonic clock alone, moments from the wall clock. Their difference can
-only grow, while the machine sleeps. Where it became smaller, the wall clock was wrong before: times
-before that are computed with the corrected clock.
+Durations come from the monotonic clock alone, moments from the wall clock. If both are right, wall
+minus monotonic time can only grow, while the machine sleeps. Where it became smaller, the wall
+clock was wrong before: times before that are computed with the corrected clock.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BootClock:
     """The wall clock of one boot, as the stamps of its entries show it."""
 
     def __init__(self, stamps: Iterable[Stamp], wakes: Iterable[float] = ()) -> None:
-        """Compute when the wall clock was set, from the stamps of entries of one boot.
+        """Compute when the wall clock was set, from the stamps of one or more entries of one boot.
 
         ``wakes``: the known times at which the machine woke up, on the monotonic clock.
         """
@@ -53,7 +53,7 @@ class BootClock:
         self._begins = [p.mono for p in self._pieces]
 
     def wall(self, mono: float) -> float:
-        """Return the wall-clock time of a monotonic time."""
+        """Return the wall-clock time, corrected, of a monotonic time of this boot."""
         return mono + self._pieces[self._index(mono)].offset
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:

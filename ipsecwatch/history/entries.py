@@ -60,7 +60,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of the service's entries. Its texts are escaped, so that they can be shown."""
+    """One of the service's entries.
+
+    The fields from ``tunnel`` on are set only in entries about a tunnel. Their texts are escaped,
+    so that they can be shown.
+    """
 
     stamp: Stamp
     kind: Kind
@@ -85,7 +89,8 @@ class Entry:
     detail: str = ""
     """pluto's log line behind the reason."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
-    """The sentence and advice as written then: they may name a peer, or what was missing."""
+    """The sentence and advice as written then: they may name a peer, or what was missing. If none
+    were written, those of today for the reason."""
 
     @property
     def gone(self) -> bool:
@@ -148,7 +153,10 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
 
 
 def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
-    """Return the sentence and advice of an entry; where it has none, what we write today for it."""
+    """Return the sentence and advice of an entry, which are "" where it has none.
+
+    An entry with neither gets today's for its reason; one without a sentence gets today's sentence.
+    """
     usual = REASON_TEXTS[reason]
     if sentence in ("", usual.sentence) and advice in ("", usual.advice):
         return usual
@@ -156,7 +164,7 @@ def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
 
 
 def _shown(text: str) -> str:
-    """Return a text escaped. One that the service has escaped before is unchanged."""
+    """Return a text escaped, cut to MAX_SHOWN. What the service has escaped before is unchanged."""
     text = text[:MAX_SHOWN]
     if text.isascii() and text.isprintable():
         return text

@@ -31,9 +31,9 @@ _BY_HAND: Final = (Reason.OPERATOR, Reason.UNLOADED)
 class Outage:
     """A span of time in which a tunnel should have carried traffic, and didn't.
 
-    It begins when the tunnel is lost, unless somebody takes it down, or with the first attempt of a
-    tunnel that gets stuck. It ends when the tunnel carries traffic again, or needn't any more:
-    somebody took it down, it waits for traffic, or it is no longer listed.
+    It begins when the tunnel is lost, unless somebody takes it down or unloads it, or with the
+    first attempt of a tunnel that becomes STUCK. It ends when the tunnel carries traffic again, or
+    needn't any more: somebody took it down, it waits for traffic, or it is no longer listed.
     """
 
     begin: float
@@ -44,7 +44,7 @@ class Outage:
     """The seconds of it in which the tunnel was watched and its state known."""
     reason: Reason
     entry: Entry | None = None
-    """The journal entry about its beginning; None: that entry is missing."""
+    """The journal entry about the loss, or about becoming STUCK; None: that entry is missing."""
     mended: bool = False
     """It ended because the tunnel carries traffic again."""
     over: bool = False
@@ -53,7 +53,7 @@ class Outage:
 
     @property
     def text(self) -> ReasonText:
-        """The sentence and the advice for its reason, as written then."""
+        """The sentence and the advice for its reason, as written then; today's without an entry."""
         return REASON_TEXTS[self.reason] if self.entry is None else self.entry.text
 
     @property
@@ -97,7 +97,8 @@ def summarize(
 ) -> Summary:
     """Return how a tunnel was from ``since`` to ``until``, on the wall clock.
 
-    ``watched`` are the times in which the service watched; see watched_of().
+    ``watched`` are the times in which the service watched; see watched_of(). An outage that is
+    partly outside of that time keeps its full length.
     """
     spans = clip(timeline.spans, since, until)
     seconds: dict[TunnelState, float] = defaultdict(float)
@@ -113,7 +114,10 @@ def summarize(
 
 
 def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
-    """Return the parts of spans between two moments."""
+    """Return the parts of spans that lie between two moments.
+
+    A span without a length, which says that the tunnel is gone, is kept if it lies there.
+    """
     out = []
     for span in spans:
         begin, end = max(span.begin, since), min(span.end, until)
@@ -149,7 +153,8 @@ def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
 def _is_wanted(span: Span) -> bool:
     """Return whether a tunnel should carry traffic and doesn't.
 
-    It is connecting, stuck, or down for another reason than that somebody took it down.
+    It is CONNECTING, STUCK, or DOWN for another reason than that somebody took it down or unloaded
+    it.
     """
     if span.state is TunnelState.DOWN:
         return span.entry is None or span.entry.reason not in _BY_HAND

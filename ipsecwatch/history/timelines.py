@@ -47,7 +47,8 @@ class Timeline:
     name: str
     spans: list[Span] = field(default_factory=list)
     transitions: list[tuple[float, Entry]] = field(default_factory=list)
-    """The entries about it with their wall-clock times, first looks included."""
+    """All entries about it with their wall-clock times: those of first looks, and UNLISTED ones,
+    as well."""
 
 
 def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
@@ -60,7 +61,7 @@ def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
 
 @dataclass(slots=True)
 class _Now:
-    """The state of a tunnel at the entry that is being read."""
+    """The state of a tunnel just before the entry that is being read."""
 
     since: float
     """Monotonic: the time before is in the timeline already."""

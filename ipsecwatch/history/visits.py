@@ -36,7 +36,7 @@ class Visit:
     went: float | None = None
     """When it was seen to leave; None: it is still connected, or its end wasn't seen."""
     reason: Reason = Reason.NONE
-    """Why it left."""
+    """Why it left; NONE: not known, or it wasn't seen to leave."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
 
 

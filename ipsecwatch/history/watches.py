@@ -2,8 +2,8 @@
 """Compute from when until when each run of the service watched.
 
 Only what an entry shows is stated. A run that wrote no end, because it was killed or the power
-failed, ended at its last entry; or later, where an entry of systemd about its unit shows that, or
-at the last entry of the boot if systemd logged no end of the unit.
+failed, ended at its last entry; or later, where an entry of systemd about its unit shows that. The
+last run of a boot ended at the boot's last entry if systemd logged no end of the unit.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ class Found:
     """The service's entries, in the journal's order."""
     system: Sequence[SystemEntry] = ()
     boot_ends: Mapping[str, Stamp] = field(default_factory=dict)
-    """For each boot the time of its last entry, whoever wrote it."""
+    """The time of a boot's last entry, whoever wrote it; at least of the boots whose last run wrote
+    no end."""
     running: str = ""
     """The run that is watching now; "": not known, or none."""
     now: Stamp | None = None
+    """The present time; None: the journal isn't this machine's own."""
     since: float | None = None
     """When the journal's oldest entry was written, on the wall clock; None: it has none."""
 
@@ -70,7 +72,7 @@ class Run:
 
     @property
     def began(self) -> Entry | None:
-        """The entry of its begin; None: that is older than the journal's oldest entry."""
+        """The entry of its begin; None: the journal has no such entry (any more)."""
         return self.entries[0] if self.entries[0].kind is Kind.BEGAN else None
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:

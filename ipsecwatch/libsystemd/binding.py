@@ -35,7 +35,10 @@ class Binding:
 
 @functools.cache
 def binding() -> Binding:
-    """Return the binding that can be used here. Raise NoLibraryError if there is none."""
+    """Return the binding that can be used here: systemd-python if it can be imported, else ctypes.
+
+    Raise NoLibraryError if there is none.
+    """
     try:
         from ipsecwatch.libsystemd import with_systemd_python
     except ImportError:  # not there, built for another Python, or another package of that name
@@ -55,9 +58,10 @@ def _with_ctypes() -> Binding:
 
 
 def notify(message: str) -> None:
-    """Send systemd a message about the service's state; do nothing if systemd didn't start it.
+    """Send systemd a message about the service's state (sd_notify(3)).
 
-    Raise OSError or NoLibraryError if that fails.
+    Do nothing without NOTIFY_SOCKET in the environment: then systemd expects no message. Raise
+    OSError or NoLibraryError if sending fails.
     """
     if os.environ.get("NOTIFY_SOCKET"):
         binding().notify(message)

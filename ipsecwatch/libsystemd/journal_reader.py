@@ -31,9 +31,9 @@ class JournalReader(Protocol):
         """Read what has changed in the journal's files. Return whether anything has."""
 
     def add_match(self, **fields: str) -> None:
-        """Select only entries that have all these fields.
+        """Select only entries that have all these fields with these values.
 
-        Of the values given for one name, by several calls, an entry has to have one.
+        If several values are given for one name, by several calls, one of them is enough.
         """
 
     def add_disjunction(self) -> None:
@@ -61,7 +61,7 @@ class JournalReader(Protocol):
         """Return when journald received the current entry, in microseconds since the epoch."""
 
     def monotonic(self) -> tuple[int, str]:
-        """Return the entry's time on the monotonic clock, in microseconds, and the boot's id.
+        """Return the time of the current entry, in monotonic microseconds, and its boot's id.
 
         The id is written as in the field _BOOT_ID: 32 hexadecimal digits.
         """
