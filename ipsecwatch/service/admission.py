@@ -73,7 +73,7 @@ class Refusal(Exception):  # noqa: N818 - an answer like others
 
 
 class CallerGoneError(Exception):
-    """The caller has left the bus, so that its answer isn't needed any more."""
+    """The caller has left the bus, or we have lost it: the answer isn't needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Admission:
         return next((c for c in self._asking if c.alive), None)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a call that came in on this connection hasn't been answered yet."""
+        """Return whether a call on this connection waits for its caller's user or its answer."""
         unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
         return any(c is connection for c in (*self._tasks.values(), *unknown))
 
@@ -158,8 +158,9 @@ class Admission:
         """Return whether a caller would get no answer at present, so that its call can be skipped.
 
         That is so for SILENT seconds after a refusal that its user was not even sent (unread.py),
-        and, while its user isn't known, after MAX_REFUSALS refusals. It is never so for root. This
-        is the first check of each call, and must be fast: some users call 50,000 times a second.
+        which never happens to root; and, while its user isn't known, after MAX_REFUSALS refusals of
+        this caller. This is the first check of each call, and must be fast: some users call 50,000
+        times a second.
         """
         if uid := self._users.get(sender):
             return self.unread.silent(uid, _now())
@@ -240,8 +241,9 @@ class Admission:
     def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
         """Catch any exception in the context, and send the caller an error instead.
 
-        Nothing is sent if the caller, or our connection, is gone. The error has no traceback, which
-        could reveal paths and values.
+        An unexpected error is logged, and sent as "internal error": its text and traceback could
+        reveal paths and values. Nothing is sent if the caller, or our connection,
+        is gone.
         """
         try:
             yield

@@ -46,7 +46,8 @@ PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
 STALLED: Final = 5.0
 """If the bus reads nothing of what we sent for so many seconds, we open a new connection."""
 STUCK: Final = 30.0
-"""After so many seconds of the same on the new connection, the fault may be ours: Bus.stuck."""
+"""If the bus then reads nothing from the new connection for so many seconds either, the fault may
+be ours: Bus.stuck."""
 SPARE: Final = 1.0
 """Seconds between attempts to get a spare connection."""
 PAUSE: Final = 0.05
@@ -61,7 +62,10 @@ _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 class RefusedError(Exception):
-    """The bus doesn't let us own our name. The text is one line; ``hint`` says what to do."""
+    """We can't own our names: the bus denies one, or another program has it.
+
+    The text is one line; ``hint`` says what to do.
+    """
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -122,7 +126,8 @@ class Bus:
         """Set the state ``first``, connect to the bus, and own our name.
 
         Then send signals for all that ``first`` has, as publish() does. If there is no bus, log
-        that and return: keep() tries again. Raise RefusedError where the bus refuses the name.
+        that and return: keep() tries again. Raise RefusedError where the bus refuses the name, or
+        another program has it, or another service watches the same pluto.
         """
         announcements = self._objects.apply(first)
         try:
@@ -134,7 +139,7 @@ class Bus:
             await self._announce(announcements)
 
     async def stop(self) -> None:
-        """Leave the bus, after waiting at most a second until the signals are sent."""
+        """Wait at most a second until the kernel has accepted all signals, then leave the bus."""
         self._methods.forget()
         await self._drop_spare()
         await self._left.close()
@@ -146,8 +151,9 @@ class Bus:
     async def publish(self, news: Publication) -> None:
         """Use a new state in all answers from now on, and send signals for what has changed.
 
-        Return once all signals were passed to the connection. Between batches of them other tasks
-        run. The caller must wait for one call to return before the next.
+        Return once all signals were passed to the connection; without one, none are sent. Between
+        batches of them other tasks run. The caller must wait for one call to return before the
+        next.
         """
         await self._announce(self._objects.apply(news))
 

@@ -321,7 +321,8 @@ class Service:
     def _where_log_is(self, now: float) -> LogState:
         """Return where pluto's log is read from, at ``now`` (wall clock).
 
-        Write that to our own log if it has changed.
+        Write that to our own log if it has changed, but not that it became CUT; and why the log
+        file can't be read, if that has changed.
         """
         source, file = self._log_source, self._logs.file
         state = source.state(now, journal=self._logs.journal.reads, file=file.follows)

@@ -35,9 +35,9 @@ class Context:
 
     sa_times: SaTimes = field(default_factory=SaTimes)
     recent: Sequence[RecentTransition] = ()
-    """Its last transitions."""
+    """Its last transitions, the newest last."""
     losses: int = 0
-    """How often it went down in the last hour."""
+    """How often it was lost in the hour before the last poll (RecentTransitions.losses())."""
 
 
 def tunnel_details(tunnel: Tunnel, context: Context | None = None) -> Entry:

@@ -19,7 +19,7 @@ _Queue = deque[asyncio.Future[None]]
 
 
 class FairLock:
-    """A lock that waiting users get in turn, and the connections of each user in turn, too."""
+    """A lock that waiting users get in turn; a user's turn goes to its connections in turn."""
 
     def __init__(self) -> None:
         self._taken = False
@@ -27,7 +27,10 @@ class FairLock:
 
     @asynccontextmanager
     async def hold(self, uid: int, sender: str) -> AsyncGenerator[None]:
-        """Wait for the lock, and hold it while the context lasts."""
+        """Wait for the lock, and hold it while the context lasts.
+
+        ``uid``, ``sender``: the user and the connection for which it is held.
+        """
         await self._wait(uid, sender)
         try:
             yield

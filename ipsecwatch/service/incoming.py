@@ -116,9 +116,10 @@ class LeftBehind:
 
 
 async def is_dbus_broker(connection: BusConnection) -> bool:
-    """Return whether the bus is dbus-broker, by its statistics. Raise BusError.
+    """Return whether the bus is dbus-broker: it has statistics named ``org.bus1.…``.
 
-    With dbus-daemon no long queue arises: it passes on at most 128 unanswered calls of a caller.
+    Raise BusError. With dbus-daemon no long queue arises: it passes on at most 128 unanswered calls
+    of a caller.
     """
     try:
         reply = await connection.call(BUS, BUS_PATH, f"{BUS}.Debug.Stats", "GetStats")
@@ -133,7 +134,8 @@ async def overrun(
     """Return once messages to us wait in the bus for too long, or the connection is lost.
 
     ``spare`` returns a connection to which nobody sends, for comparison; None: there is none now.
-    Meanwhile the old connections in ``left`` are read while few messages come in.
+    While there is none, or ``left`` is full, only the loss makes this return. The old connections
+    in ``left`` are read while few messages come in.
     """
     with suppress(LostError):
         while True:
@@ -145,11 +147,12 @@ async def overrun(
 
 
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
-    """Return whether messages to a connection wait in the bus.
+    """Return whether messages to a connection have waited in the bus for too long (LAG, TIMES).
 
     The bus is asked on both connections, and its answers are compared. The result is False if the
     ``quiet`` connection's answer is late as well (the bus is slow), if much has arrived that we
-    haven't read yet (we are slow), or if the bus hasn't read what we sent before.
+    haven't read yet (we are slow), if the bus hasn't read what we sent before, or if messages come
+    in so fast that none will wait soon (SLOW).
     """
     if connection.in_flight > OWN:
         return False

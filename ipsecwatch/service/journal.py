@@ -187,7 +187,8 @@ class Journal:
     def blocked(self, uid: int | None) -> None:
         """Write that the service dropped its connection because the bus no longer read from it.
 
-        ``uid``: the user that probably doesn't read its answers; None: somebody who only listens.
+        ``uid``: the user that probably doesn't read its answers; None: no user owes any, so that it
+        is probably somebody who only listens.
         """
         user = "" if uid is None else str(uid)
         who = f"user {uid} asked" if user else "somebody listened"
@@ -206,7 +207,7 @@ class Journal:
 
 
 def _about(tunnel: Tunnel, reason: Reason, unit: str) -> dict[str, str]:
-    """Return the fields that every entry about a tunnel has.
+    """Return the fields that every entry about a tunnel has, by their names without IPSECWATCH_.
 
     ``unit``: the systemd unit that runs pluto; "": not known.
     """
@@ -235,7 +236,8 @@ def _stamp(at: float) -> str:
 def _kind(t: Transition) -> tuple[str, int]:
     """Return the MESSAGE_ID (UP, DOWN, STUCK or OTHER) and the syslog priority for a transition.
 
-    One from UP or PARTIAL to STUCK counts as a loss.
+    They go by goes_up, goes_down and gets_stuck, in this order: one from UP or PARTIAL to STUCK has
+    DOWN.
     """
     if t.goes_up:
         return UP, 5

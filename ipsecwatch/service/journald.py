@@ -256,7 +256,7 @@ def log_to(sender: Sender, level: int = logging.INFO) -> None:
 
 
 def stderr_is_journal() -> bool:
-    """Return whether what we write to stderr goes to the journal."""
+    """Return whether what we write to stderr goes to the journal: it is the JOURNAL_STREAM."""
     try:
         stat = os.fstat(2)
     except OSError:

@@ -42,8 +42,9 @@ class LogSource:
     def compare(self, report: Report) -> None:
         """Record a report, to find out whether the log can be read at all.
 
-        pluto logs something about each new SA. So the log isn't read if no line came from the last
-        report without a new SA until the second report with it: lines may come late.
+        pluto logs something about each new SA. So the log isn't read if no line came between the
+        report before the one that first has a new SA, and the report after that one: lines may come
+        late.
         """
         if self._waits:
             self._silent = self._heard == self._heard_then
@@ -57,7 +58,9 @@ class LogSource:
         """Return where the log is read from, at ``now`` (wall clock).
 
         ``journal``, ``file``: whether each of them can be read. CUT for CUT_FOR seconds after
-        journald dropped lines; NONE if neither can be read, or new SAs came without a line.
+        journald dropped lines, if the journal can be read; NONE if neither can be read, or new SAs
+        came without a line. If both can be read, the last line shows which it is; before the first
+        line, FILE.
         """
         if journal and 0 <= now - self._cut_at < CUT_FOR:
             return LogState.CUT

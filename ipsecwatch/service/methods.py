@@ -118,7 +118,7 @@ class Methods:
         self._admission.use(*connections)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a call that came in on this connection hasn't been answered yet."""
+        """Return whether a call on this connection waits for its caller's user or its answer."""
         return self._admission.serves(connection)
 
     def called(self, connection: BusConnection, call: Call) -> None:

@@ -58,7 +58,9 @@ class Publication:
     pluto: PlutoState = PlutoState.STOPPED
     pluto_version: str | None = None
     complete: bool = False
+    """The last poll had a report, and nothing is missing in that."""
     unrecognised: int = 0
+    """The number of lines of the last report that weren't recognised."""
     missed: int = 0
     """The number of SAs, since the service's start, that came and went between two polls."""
     log: LogState = LogState.NONE
@@ -263,7 +265,7 @@ def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
 def _changed(
     path: str, interface: str, old: dict[str, Any], new: dict[str, Any]
 ) -> Iterator[Announcement]:
-    """Yield PropertiesChanged if a property that emits it has changed."""
+    """Yield PropertiesChanged with those changed properties that emit it; nothing without one."""
     types = _ANNOUNCED[interface]
     changed = {n: v for n, v in new.items() if n in types and v != old[n]}
     if changed:

@@ -27,7 +27,8 @@ STEADY: Final = 600.0
 class OptionalPart:
     """Opens a part, and opens it again after it failed.
 
-    ``open_`` opens the part, and may raise. ``name`` is for our own log.
+    ``open_`` opens the part. It fails by raising; what it returns is ignored, so that a part that
+    isn't possible on this machine isn't tried again. ``name`` is for our own log.
     """
 
     def __init__(self, name: str, open_: Callable[[], object]) -> None:

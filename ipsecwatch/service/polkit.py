@@ -3,7 +3,7 @@
 
 The subject is the caller's bus connection, whose owner the bus knows for certain: a process id may
 have been reused by the time polkit checks it (CVE-2013-4288 and similar). Every error counts as a
-no.
+no, except that too many checks wait already: the caller may try again then.
 """
 
 from __future__ import annotations
@@ -51,7 +51,11 @@ _numbers: Final = count(1)
 
 
 class TooManyChecksError(Exception):
-    """Polkit wasn't asked: too many checks wait for its answer already."""
+    """Polkit wasn't asked, because too many checks wait for its answer already.
+
+    They are too many of one user or in all (PendingChecks), or for the bus's own limit on the
+    answers that we wait for (check()).
+    """
 
 
 class PendingChecks:
@@ -91,10 +95,11 @@ async def check(
 ) -> Verdict:
     """Ask polkit whether ``sender`` may do ``action``, and return its answer.
 
-    If this call is cancelled, polkit's check is, too. An error counts as NO.
+    If this call is cancelled, or takes too long, polkit's check is cancelled, too.
 
     ``interactive``: a person may be asked for a password, and has INTERACTIVE_LIMIT seconds for it.
-    Raise TooManyChecksError if the bus refuses the call because we wait for too many answers.
+    Raise TooManyChecksError if the bus refuses the call because we wait for too many answers. Any
+    other error counts as NO.
     """
     within = INTERACTIVE_LIMIT if interactive else LIMIT
     cancellation = f"ipsecwatch-{next(_numbers)}"

@@ -32,7 +32,11 @@ _ILL: Final = {
 
 
 class PollEntries:
-    """Writes the journal entries of one poll after the other, each event once."""
+    """Writes the journal entries of one poll after the other.
+
+    A kind of unrecognised line is reported once in the service's run, a state of pluto when it
+    begins.
+    """
 
     def __init__(self, journal: Journal, state_file: StateFile) -> None:
         self._journal = journal
@@ -89,7 +93,10 @@ class PollEntries:
             self._journal.found(change.tunnel, change.at)
 
     def _write_pluto(self, outcome: PollOutcome) -> None:
-        """Write an entry if pluto has stopped or can't be asked any more, or answers again."""
+        """Write an entry if pluto has stopped, or can't be asked, or answers again.
+
+        Each is written when it begins; the first two also for the first poll.
+        """
         pluto, was = outcome.news.pluto, self._pluto
         ill = _ILL.get(pluto)
         if ill is not None and pluto is not was:

@@ -28,7 +28,7 @@ NAME: Final = "state.json"
 BEHIND: Final = "state.behind"
 """An empty file that exists while the journal has entries of changes later than the state file."""
 FRESH: Final = 60.0
-"""Seconds after its last change for which the file is used."""
+"""Seconds after its modification time for which the file is used; touch() renews that time."""
 OLDEST: Final = 600.0
 """Seconds that may lie between the time in the file and its modification time, which touch()
 renews. If there are more, the clock was set or the file is damaged, and it isn't used."""
@@ -111,7 +111,8 @@ class StateFile:
         """Replace the file's content, whole or not at all, and delete BEHIND.
 
         ``at`` is when pluto was asked (wall clock). ``data`` must include all changes about which
-        journal entries were written. A failure is logged once; the next call tries again.
+        journal entries were written. A failure is logged, unless it is the same as that of the last
+        call; the next call tries again.
         """
         if self._path is None:
             return

@@ -44,9 +44,10 @@ def status_line(news: Publication) -> str:
 
 
 async def watchdog(is_alive: Callable[[], bool]) -> None:
-    """Send systemd a watchdog message each third of the unit's limit, if the service ``is_alive``.
+    """Send systemd a watchdog message each third of the unit's limit (WatchdogSec=).
 
-    Never return. Without a watchdog in the unit, only wait.
+    ``is_alive`` is called each time; if it returns False, no message is sent then. Never return.
+    Without a watchdog for this process, only wait.
     """
     limit = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
     if not limit or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

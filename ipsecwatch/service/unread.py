@@ -99,8 +99,9 @@ class Unread:
     def to_ask(self, uid: int) -> str | None:
         """Return the connection of a user that should be pinged: the one with most unread bytes.
 
-        It counts as pinged until answered() or not_asked(). None: one is pinged already, or the
-        user has less than a snapshot unread and had less than half of MAX_REFUSALS.
+        It counts as pinged until answered() or not_asked(). None: one is pinged already, the user
+        has nothing unread, or it has less than a snapshot unread and had less than half of
+        MAX_REFUSALS refusals.
         """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is not None or not debt.by_connection:
@@ -114,7 +115,8 @@ class Unread:
     def answered(self, uid: int, *, gone: bool = False) -> None:
         """Record that the pinged connection has read all sent before the ping, or is ``gone``.
 
-        Then nothing of that counts any more; nor do the user's refusals.
+        What was sent before the ping no longer counts as unread; for one that is ``gone``, nothing
+        does. The user's refusals no longer count in either case.
         """
         debt = self._debts.get(uid)
         if debt is None or debt.asked is None:

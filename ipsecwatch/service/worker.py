@@ -70,7 +70,10 @@ class Worker:
         return await self._alone(self._tracker.observe, poll, size=loaded)
 
     async def explain(self, changes: list[Transition]) -> list[Transition]:
-        """Return transitions of observe() with the reasons that were logged since then."""
+        """Return transitions of observe(), losses with the reasons of lines heard since then.
+
+        A transition for which these lines give no reason is returned as it was.
+        """
         return await self._alone(self._tracker.explain, changes, size=len(changes))
 
     async def save(self) -> dict[str, Any]:
