@@ -25,7 +25,7 @@ class NoReplyError(BusError):
 
 
 class TooLargeError(BusError):
-    """A message is larger than the bus accepts. It wasn't sent; the connection still works."""
+    """A message is larger than MAX_MESSAGE. It wasn't sent; the connection still works."""
 
 
 class ErrorReplyError(BusError):

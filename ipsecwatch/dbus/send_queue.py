@@ -46,7 +46,10 @@ class SendQueue(deque[Any]):
         all, and when the bus had last read anything."""
 
     def append(self, item: Any) -> None:  # noqa: ANN401
-        """Add a message. Raise TooLargeError, or QueueFullError if more than MAX_BACKLOG waits."""
+        """Add a message.
+
+        Raise TooLargeError past MAX_MESSAGE, QueueFullError if more than MAX_BACKLOG would wait.
+        """
         size = len(item[0])
         if size > MAX_MESSAGE:
             raise TooLargeError(f"a message of {size >> 20} MiB is too large for the bus")

@@ -37,7 +37,10 @@ _OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
 
 
 def is_our_unit(unit: str) -> bool:
-    """Return whether a systemd unit is the service's own, or that of one of its instances."""
+    """Return whether a name is that of the service's systemd unit, or of any instance of it.
+
+    Only its form is tested: such a unit needn't exist.
+    """
     return _OUR_UNIT.fullmatch(unit) is not None
 
 

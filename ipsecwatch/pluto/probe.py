@@ -71,7 +71,7 @@ class Probe:
         return await self._pluto_client.ask()
 
     def whole(self) -> None:
-        """Ask for the whole status at the next call of ask()."""
+        """Make the next call of ask() ask for the whole status."""
         self._moves = None
 
     def learn(self, answer: Answer, report: Report, now: float) -> bool:

@@ -58,7 +58,7 @@ _AGAIN: Final = "It may be restarting: try again."
 
 
 class Command(StrEnum):
-    """What can be asked. All but STATUS go through whack."""
+    """What can be asked: STATUS over the socket or through whack, the others only through whack."""
 
     STATUS = "status"
     TRAFFIC = "trafficstatus"

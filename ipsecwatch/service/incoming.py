@@ -69,7 +69,7 @@ class LeftBehind:
 
     @property
     def names(self) -> list[str]:
-        """The unique names of the connections."""
+        """The unique names of the connections, as long as they are open."""
         return [c.unique_name for c in self._tasks.values()]
 
     def __bool__(self) -> bool:

@@ -101,7 +101,7 @@ class Journal:
         )
 
     def ended(self, at: float) -> None:
-        """Write that watching ended."""
+        """Write that watching ended, ``at`` this time (wall clock)."""
         self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
 
     def found(self, tunnel: Tunnel, at: float) -> None:
@@ -260,7 +260,10 @@ _WORDS: Final = {
 
 
 def describe(t: Transition) -> str:
-    """Return a sentence for people that describes a transition, with its reason."""
+    """Return one line for people that describes a transition.
+
+    The reason's sentence follows, unless the tunnel is UP now or there is no reason.
+    """
     tunnel = t.tunnel
     words = f"is {_WORDS[t.becomes]}"
     if t.new is None and not t.goes_down:

@@ -329,7 +329,10 @@ _OPTIONS: Final = {"offset": "u", "limit": "u", "brief": "b"}
 
 
 def _page(options: dict[str, Variant]) -> tuple[int, int | None, bool]:
-    """Return offset, limit (None: all) and brief from the options of GetDetails. Raise Refusal."""
+    """Return offset, limit (None: all) and brief from the options of GetDetails.
+
+    Raise Refusal for any other option, or for a value of another type.
+    """
     for name, value in options.items():
         if name not in _OPTIONS:
             raise Refusal(STANDARD_ERROR + "InvalidArgs", f"unknown option {clean(name)}")

@@ -131,7 +131,10 @@ async def check(
 
 
 def _verdict(signature: str, body: list[Any], *, interactive: bool) -> Verdict:
-    """Return the verdict in polkit's reply; NO for a reply of an unknown form."""
+    """Return the verdict in polkit's reply; NO for a reply of an unknown form.
+
+    ASK only if not ``interactive``: else the person has been asked, and polkit still says no.
+    """
     if signature != "(bba{ss})":
         return Verdict.NO
     authorized, challenge, _ = body[0]

@@ -65,7 +65,7 @@ class Worker:
         return await _call(reader.read, answer.text, answer.command, threaded=large)
 
     async def observe(self, poll: Poll) -> list[Transition]:
-        """Pass a poll to the tracker. Return the transitions."""
+        """Pass a poll to the tracker. Return the transitions that it brings, announced or not."""
         loaded = len(poll.report.connections) if poll.report is not None else 0
         return await self._alone(self._tracker.observe, poll, size=loaded)
 

@@ -44,7 +44,7 @@ class JournalEntry:
         return LogLine(self.reader.realtime() / 1e6, text, self.field("SYSLOG_IDENTIFIER"))
 
     def field(self, name: str) -> str:
-        """Return a field; "" where there is none. Raise OSError where the journal is damaged."""
+        """Return a field's value; "": there is none. Raise OSError where the journal is damaged."""
         try:
             return _text(self.reader.field(name))
         except KeyError:
