@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from ipsecwatch.libreswan import grammar
+
 _COLOURS: Final = re.compile(
     r"\x1b(?:\[[0-9;?]{0,40}[ -/]?[@-~]|[@-Z\\-_])"
     # with another form of ESC, or without it
@@ -28,7 +30,8 @@ _LINKED_SERIAL: Final = re.compile(
     r"(?:https://[\w.-]{1,80}/)?[\w.-]{1,60}/[\w.-]{1,80}(?:/(?:issues|pull)/|#)(\d{1,10})(?=: )"
 )
 _QUOTED_OTHERWISE: Final = re.compile(
-    r"(?<![\w'])'{1,2}([^'\s]{1,200})'{1,2}(?=(?:\[\d{1,10}\]){0,2}(?: [^#' ]{1,200})? #\d{1,10}: )"
+    r"(?<![\w'])'{1,2}([^'\s]{1,200})'{1,2}"
+    rf"(?={grammar.instances(2)}(?: [^#' ]{{1,200}})? #{grammar.NUMBER}: )"
 )
 _LOGFMT: Final = re.compile(
     r'^.{0,300}?\b(?:msg|message|log)="((?:[^"\\\n]|\\.){0,4000})".{0,300}$', re.MULTILINE

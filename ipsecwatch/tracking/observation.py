@@ -257,8 +257,8 @@ _UP: Final = frozenset({"erouted", "routed-tunnel"})
 _NOT_UP: Final = frozenset(
     {
         "unrouted", "unrouted HOLD", "prospective erouted", "erouted HOLD", "unoriented",
-        "routed-ondemand", "routed-negotiation", "unrouted-negotiation", "unrouted-bare",
-        "routed-never-negotiate",
+        "routed-ondemand", "routed-negotiation", "unrouted-negotiation", "routed-never-negotiate",
+        "unrouted-bare-negotiation",
     }
 )  # fmt: skip
 """Routing words of a connection that has no Child SA (all others leave it open)."""

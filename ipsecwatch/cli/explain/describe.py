@@ -197,10 +197,19 @@ def _down(t: Tunnel) -> str:
     """Return in words that the tunnel is down, and why, where its routing shows that."""
     if _has_ike(t):
         return f"down. {_CHILDLESS}, and pluto wasn't asked to set one up"
-    routing = next((c.routing for c in t.connections if c.routing), None)
-    if routing in ("fail erouted", "routed-failure", "eroute eclipsed"):
+    routing = _routing(t)
+    if routing in _TOLD_ROUTINGS:
         return f"down. {glossary.ROUTING[routing]}"
     return "down: it is loaded, and pluto wasn't asked to bring it up"
+
+
+_TOLD_ROUTINGS: Final = ("fail erouted", "routed-failure", "eroute eclipsed")
+"""Routings that show why a tunnel is DOWN."""
+
+
+def _routing(t: Tunnel) -> str | None:
+    """Return the routing of the first of a tunnel's connections that has one, or None."""
+    return next((c.routing for c in t.connections if c.routing), None)
 
 
 def _has_ike(t: Tunnel) -> bool:
@@ -270,10 +279,10 @@ def _advice(t: Tunnel) -> str:
 def is_idle(t: Tunnel) -> bool:
     """Return whether a tunnel is DOWN, and counts as one that pluto wasn't asked to bring up.
 
-    It has no SA in the text then, its peer's name resolves, and one of its ends is this machine.
-    Its routing, which may show that a negotiation failed, isn't considered.
+    It has no SA in the text then, its peer's name resolves, one of its ends is this machine, and
+    its routing doesn't show that a negotiation failed, or that another tunnel has its subnets.
     """
-    well = t.unresolved is None and not _unoriented(t)
+    well = t.unresolved is None and not _unoriented(t) and _routing(t) not in _TOLD_ROUTINGS
     return t.state is TunnelState.DOWN and not t.states and well
 
 

@@ -201,11 +201,12 @@ _SIDES: Final = {
 
 
 def lower(sentence: str) -> str:
-    """Return a sentence with a small first letter, if its second character is a small letter.
+    """Return a sentence with a small first letter, unless it begins with an abbreviation.
 
-    So abbreviations stay as they are.
+    Its first word is none if it is "A", or its second letter is small.
     """
-    return sentence[:1].lower() + sentence[1:] if sentence[1:2].islower() else sentence
+    word = sentence[1:2].islower() or sentence.startswith("A ")
+    return sentence[:1].lower() + sentence[1:] if word else sentence
 
 
 def advice(said: Said) -> str:

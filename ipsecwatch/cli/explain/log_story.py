@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ipsecwatch.cli.explain import log_cause
-from ipsecwatch.libreswan.local_failures import local_failure
+from ipsecwatch.libreswan.local_failures import LocalFailure, local_failure
 from ipsecwatch.libreswan.log_attempts import Outcome, Story, stories
 from ipsecwatch.reasons import ReasonText
 from ipsecwatch.report import Role
@@ -97,20 +97,25 @@ def local_code(story: Story) -> str | None:
 
     Return None where the cause is no such failure.
     """
-    said = cause(story)
-    text = said.line.said.text if said else _refusal(story)
-    ours = local_failure(text) if text else None
+    ours = _own_failure(story)
     return ours.code if ours else None
 
 
-def _refusal(story: Story) -> str:
-    """Return pluto's line about refusing to load a connection, composed again from its reason.
+def _own_failure(story: Story) -> LocalFailure | None:
+    """Return the failure on this machine that is the cause; None: the cause is no such failure."""
+    said = cause(story)
+    return local_failure(said.line.said.text) if said else _refusal(story)
 
-    Return "" where that isn't the connection's outcome.
+
+def _refusal(story: Story) -> LocalFailure | None:
+    """Return why pluto refused to load a connection; None where that isn't its outcome.
+
+    What pluto gives as the reason may be a failure that is known by itself, or only as a reason.
     """
     if story.outcome is not Outcome.NOT_LOADED:
-        return ""
-    return f"failed to add connection: {story.refused}"
+        return None
+    reason = story.refused
+    return local_failure(reason) or local_failure(f"failed to add connection: {reason}")
 
 
 # --- What happened ----------------------------------------------------------------------------
@@ -219,7 +224,7 @@ def _lost(loss: Said) -> str:
 
 
 def _refused(story: Story) -> str:
-    ours = local_failure(story.refused) or local_failure(_refusal(story))
+    ours = _refusal(story)
     return f"It was not loaded. {ours.sentence}" if ours else "It was not loaded."
 
 
@@ -248,8 +253,7 @@ def _times(n: int) -> str:
 def advice(story: Story) -> str:
     """Return what to do about a connection's outcome; "": nothing is known."""
     said = cause(story)
-    text = said.line.said.text if said else _refusal(story)
-    ours = (local_failure(text) or local_failure(story.refused)) if text else None
+    ours = _own_failure(story)
     if ours is not None:
         return ours.advice
     if _is_either(story):

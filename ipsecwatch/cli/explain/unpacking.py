@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BEGIN: Final = re.compile(
-    r"^[ \t]{0,40}(?:.{0,200}?[=:>] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
+    r"^[ \t]{0,40}(?:.{0,200}?[=:>\s] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
 )
 _MOST_FAILURES: Final = 20
 """After so many places that looked like the beginning of JSON, and weren't, the search ends."""
@@ -26,7 +26,7 @@ def out_of_json(text: str) -> str:
     """
     if text.lstrip()[:1] == '"' and '\\"' in text:
         return _out_of_string(text)
-    if "{" not in text and "[" not in text:
+    if ("{" not in text and "[" not in text) or _BEGIN.search(text) is None:
         return text
     import json  # hardly any text is JSON
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -114,14 +115,14 @@ _STEPS: Final = (
 def ruler(since: float, until: float, cells: int) -> str:
     """Return the line above a bar, with local times, each from the cell on in which it is.
 
-    For a period of more than two days they are dates. ``since`` and ``until``, in seconds since the
-    epoch, are the ends of the bar.
+    For a period of more than two days they are days, for more than a year months. ``since`` and
+    ``until``, in seconds since the epoch, are the ends of the bar.
     """
     wide = (until - since) / cells
-    day = max(_STEPS) if until - since > 400 * 86400 else 86400
-    form = "%H:%M" if until - since <= 2 * day else "%m-%d"
+    days = (until - since) / 86400
+    form = "%H:%M" if days <= 2 else "%m-%d" if days <= 366 else "%Y-%m"
     room = 8 * wide
-    step = next((s for s in _STEPS if s >= room), _STEPS[-1])
+    step = next((s for s in _STEPS if s >= room), _STEPS[-1] * math.ceil(room / _STEPS[-1]))
     line = [" "] * cells
     for at in _ticks(since, until, step):
         text = local(at).strftime(form)
