@@ -69,7 +69,7 @@ class NamedTunnels:
         self._keep()
 
     def _keep(self) -> None:
-        """Ask for the names of all tunnels that have a UUID for a name."""
+        """Ask NetworkManager for the names of all tunnels in ``_views``; forget those of others."""
         self._names.keep(view.name for view in self._views.values())
 
     def _named(self, view: View) -> View:

@@ -12,8 +12,8 @@ When something is reported (what, and how it looks, is in rules.py):
   waits until GRACE is over, since everything looks down then. What is better is reported at once.
 * From the third loss within two minutes on a tunnel is unstable, until it was up and calm;
   meanwhile that is reported, or what is certain and worse: down for good, or stuck.
-* A notification that the user closed comes back only as something worse, until the tunnel was up.
-  A press of a button closes it, too; the button's answer stays for ANSWER_STAYS.
+* A notification that the user closed comes back only as something worse, until the tunnel was up
+  again. A press of a button closes it, too; the button's answer stays for ANSWER_STAYS.
 * Nothing is reported of a muted tunnel until the mute ends; then what is wrong.
 * There are never more than three: more tunnels than fit, or than ``burst``, become one summary.
   Where the tunnels' state isn't known, or pluto stopped, or there is no network, one about that
@@ -201,7 +201,7 @@ class NotificationPolicy:
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Record what was closed under an earlier agent, and which notifications it left on screen.
+        """Record which notifications of an earlier agent were closed, and which are on the screen.
 
         ``closed`` has ranks by key. Those on the screen become ``held``.
         """

@@ -360,7 +360,7 @@ class Agent:
     # --- The session's bus --------------------------------------------------------------------
 
     async def _keep_session(self) -> None:
-        """Show notifications over the session's bus, and connect again whenever it is lost.
+        """Show notifications over the session's bus, for ever; connect again whenever it is lost.
 
         Raise _SecondAgent.
         """

@@ -36,7 +36,10 @@ def template_of(view: View) -> str | None:
 
 
 class TemplateNotification:
-    """The news about one template. Times are monotonic, in seconds."""
+    """The connected instances of one template, and when their number is news.
+
+    Times are monotonic, in seconds.
+    """
 
     def __init__(self, name: str, settings: TunnelSettings) -> None:
         state = TunnelState.WAITING

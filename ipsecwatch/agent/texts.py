@@ -206,7 +206,7 @@ REASONS: Final[dict[Reason, Words]] = {
 
 
 def messages() -> list[str | Plural]:
-    """Return all texts that are translated, each once, in the order of this module."""
+    """Return all texts that are to be translated, each once, in the order of this module."""
     tables = [v for name, v in globals().items() if name.isupper() and name != "APP_NAME"]
     return messages_of(*tables)
 

@@ -15,7 +15,7 @@ class Catalog(Protocol):
     """The translations of one language, with the methods of Python's gettext."""
 
     def gettext(self, message: str, /) -> str:
-        """Return a text in this language."""
+        """Return a text in this language; unchanged where it has no translation."""
 
     def ngettext(self, msgid1: str, msgid2: str, n: int, /) -> str:
         """Return the form of a text for ``n`` things in this language."""

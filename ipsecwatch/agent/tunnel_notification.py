@@ -60,7 +60,7 @@ class Context:
 
     pluto: PlutoState | None = None
     unit: str = IPSEC
-    """The systemd unit that runs pluto, or ran it last; "": none is known to."""
+    """The systemd unit that runs pluto, or ran it last; "": none is known."""
     has_managed: bool = False
     """Whether NetworkManager has, or had, connections in this pluto."""
     hush: float = -math.inf
@@ -101,7 +101,7 @@ class TunnelNotification:
         self.over = False
         """Whether the tunnel is gone, and that was reported."""
         self._level = self._believed = level(self.known)
-        """How much of the tunnel is up, and how much its user believes to be up."""
+        """How much of the tunnel is up, and how much its user believes to be up, by level()."""
         self._fresh = fresh
         """Whether the tunnel has had no transition since it was listed."""
         self._why = Reason.NONE

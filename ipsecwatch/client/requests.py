@@ -68,7 +68,7 @@ class NoSuchTunnelError(ClientError):
 
 
 class RefusedForNowError(ClientError):
-    """The service refused a request because of its limits: too many, or unread answers."""
+    """The service refused for its limits: too many requests, or answers that weren't read."""
 
 
 class PlutoUnavailableError(ClientError):

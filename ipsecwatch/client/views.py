@@ -76,7 +76,7 @@ class Snapshot:
     last_poll: float | None = None
     """When pluto last answered, in seconds since the epoch; None: it hasn't answered yet."""
     unit: str = IPSEC
-    """The systemd unit that runs pluto, for the texts of reasons; "": no unit is known to."""
+    """The systemd unit that runs pluto, for the texts of reasons; "": none is known."""
     version: str = ""
     """The version that the service reports."""
     pluto_version: str = ""
