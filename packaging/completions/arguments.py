@@ -26,9 +26,9 @@ class Value(Enum):
     ANY = auto()
     """A number or a text: there is nothing to offer."""
     CHOICE = auto()
-    """One of some words."""
+    """One word of a fixed set."""
     LIST = auto()
-    """Several of some words, with commas between."""
+    """Several words of a fixed set, with commas between."""
     FILE = auto()
     TUNNEL = auto()
     WORD = auto()
@@ -55,7 +55,7 @@ VALUES = {
     "NAME": Value.TUNNEL, "FILE": Value.FILE, "F": Value.FILE, "IN": Value.FILE, "OUT": Value.FILE,
     "FILE|WORD|NAME": Value.WORD, "file": Value.FILE, "recording": Value.FILE,
 }  # fmt: skip
-"""The kinds of values by their names in the help. Others are ANY, unless they are some words."""
+"""The kinds of values by their names in the help. Others are ANY, unless a set is fixed."""
 
 
 def arguments(verb: str) -> list[Argument]:
@@ -83,7 +83,7 @@ def _arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:
 
 
 def _value(action: argparse.Action, label: str) -> tuple[Value, tuple[str, ...]]:
-    """Return the kind of an argument's value, and its words if it is one of some."""
+    """Return the kind of an argument's value, and the words of a CHOICE or LIST; otherwise ()."""
     if action.nargs == 0:
         return Value.NONE, ()
     if action.choices is not None:
