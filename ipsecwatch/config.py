@@ -226,7 +226,7 @@ def problems(path: Path, kind: type[Settings | AgentSettings]) -> list[ConfigErr
 
 
 def _load(paths: list[Path], kind: type[S]) -> S:
-    """Return the settings of some files; a later one overrides an earlier. Raise ConfigError."""
+    """Return the settings of some files; for each key the last file counts. Raise ConfigError."""
     values: dict[str, Any] = {}
     for path in paths:
         found, wrong = _read(path, kind)

@@ -116,7 +116,7 @@ def flag(value: object) -> bool:
 
 
 def one_of(known: Iterable[T]) -> Check[T]:
-    """Return a check for the ``str()`` of one of ``known``; the check returns that member."""
+    """Return a check for the text ``str(m)`` of any ``m`` in ``known``; the check returns ``m``."""
     members = {str(member): member for member in known}
 
     def check(value: object) -> T:

@@ -42,13 +42,13 @@ _BY_UNIT: Final = {
     ),
 }
 """Advice about pluto itself, in two forms: with the name of the systemd unit that runs pluto, and
-for when no unit is known to (NetworkManager or a container may have started pluto)."""
+for when no such unit is known (NetworkManager or a container may have started pluto)."""
 
 
 def advice_about_pluto(reason: Reason, unit: str) -> str:
     """Return the advice for a reason in _BY_UNIT.
 
-    ``unit`` is the systemd unit that runs pluto; "": no unit is known to.
+    ``unit`` is the systemd unit that runs pluto; "": none is known.
     """
     named, unnamed = _BY_UNIT[reason]
     return named.format(unit.removesuffix(".service")) if unit else unnamed
@@ -129,7 +129,7 @@ reason has one."""
 def words_for(reason: Reason, unit: str) -> ReasonText:
     """Return the text for a reason, with the unit's name where the advice needs it.
 
-    ``unit`` is the systemd unit that runs pluto; "": no unit is known to.
+    ``unit`` is the systemd unit that runs pluto; "": none is known.
     """
     told = REASON_TEXTS[reason]
     if reason not in _BY_UNIT or unit == IPSEC:

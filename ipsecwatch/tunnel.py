@@ -117,7 +117,7 @@ class Transition:
 
     @property
     def goes_down(self) -> bool:
-        """Whether TunnelDown is sent: it was UP or PARTIAL, and is now in another known state."""
+        """Whether TunnelDown is sent: it was UP or PARTIAL, and is neither, nor UNKNOWN, now."""
         return self.known.carries and not (
             self.becomes.carries or self.becomes is TunnelState.UNKNOWN
         )
