@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 MAX_BACKLOG: Final = 32 << 20
-"""Bytes that may wait until the kernel accepts them; enough for 10,000 tunnels that go down at
+"""Bytes that may wait until the kernel accepts them; enough for 10,000 tunnels that are lost at
 once."""
 ROOM: Final = 1 << 20
 """Bytes of backlog below which there is room for an answer of any size."""

@@ -65,8 +65,8 @@ class Kind(Enum):
 class Entry:
     """One of the service's entries.
 
-    The fields from ``tunnel`` on are set only in entries about a tunnel. Their texts are escaped,
-    so that they can be shown.
+    The fields from ``tunnel`` on are set only in entries about a tunnel. Their texts, except
+    ``listed``, are escaped, so that they can be shown.
     """
 
     stamp: Stamp

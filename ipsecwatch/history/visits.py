@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Visit:
-    """One stay of a client: from when its tunnel was up, or partly up, until it no longer was."""
+    """One stay of a client: from when its tunnel was UP or PARTIAL, until it was neither."""
 
     user: str
     """The user name, else the peer's authenticated identity; escaped when it was written."""

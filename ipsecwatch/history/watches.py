@@ -51,7 +51,7 @@ class End(StrEnum):
     SYSTEMD = "systemd"
     """systemd wrote that the process had ended."""
     BOOT = "boot"
-    """The boot's last entry: the service ran until the machine went down."""
+    """The boot's last entry: the service ran until the machine stopped."""
     LAST_ENTRY = "last-entry"
     """Its own last entry, or one of systemd that shows that it ran."""
 

@@ -91,7 +91,7 @@ class Reader:
         return _check(self._lib.sd_journal_process(self._journal)) != _NOP
 
     def add_match(self, **fields: str) -> None:
-        """Select only entries that have all these fields; one value of those given for a name."""
+        """Select only entries that have all these fields, each with one of the values given."""
         for name, value in fields.items():
             match = f"{name}={value}".encode()
             _check(self._lib.sd_journal_add_match(self._journal, match, len(match)))

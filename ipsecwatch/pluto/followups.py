@@ -2,8 +2,8 @@
 """Extra polls between the regular ones: some after a waker, and one at a moment known before.
 
 Kernel and log may report a change before pluto's status shows it, so that one poll after them isn't
-enough. And it is known in advance when a connecting tunnel will count as stuck, or the tunnels of a
-stopped pluto as down.
+enough. And it is known in advance when a CONNECTING tunnel will become STUCK, or the tunnels of a
+stopped pluto DOWN.
 """
 
 from __future__ import annotations

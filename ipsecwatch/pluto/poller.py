@@ -41,7 +41,7 @@ SAMPLES: Final = 5
 MOMENT: Final = 0.001
 """Seconds below which a delay counts as none: clock readings subtract no more exactly."""
 GRACE: Final = 10.0
-"""Seconds by which Poller.run() may be late before it counts as stuck."""
+"""Seconds by which Poller.run() may be late before ``moving`` is False."""
 
 _ILL: Final = (Trouble.UNREACHABLE, Trouble.CUT, Trouble.TOO_LONG)
 

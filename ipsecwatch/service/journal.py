@@ -105,7 +105,11 @@ class Journal:
         self._write(ENDED, 6, "Watching ended.", AT=_stamp(at))
 
     def found(self, tunnel: Tunnel, at: float) -> None:
-        """Write the state of a tunnel at this run's first poll, which isn't a transition."""
+        """Write the state of a tunnel when this run first saw it, which isn't a transition.
+
+        That is mostly at the first poll, as the message says; also later, for a tunnel that is DOWN
+        when it is listed.
+        """
         text = reason_text(tunnel.reason, tunnel)
         why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
         self._write(

@@ -242,7 +242,7 @@ class ObjectTree:
 def _happened(serial: int, transition: Transition) -> Iterator[Announcement]:
     """Yield the signals of a transition: one for its kind, if it has one, and TunnelStateChanged.
 
-    TunnelUp, TunnelDown and TunnelStuck come where it goes up, goes down and gets stuck.
+    TunnelUp, TunnelDown and TunnelStuck come by its ``goes_up``, ``goes_down``, ``gets_stuck``.
     """
     tunnel = transition.tunnel
     path, name, reason = _path(tunnel.name), tunnel.name, str(transition.reason)

@@ -27,4 +27,5 @@ class PollOutcome:
     shared: tuple[SharedIdentity, ...] = ()
     """Pairs of devices that seem to share an identity, found since the outcome before."""
     silent: tuple[Transition, ...] = ()
-    """Transitions without a signal: tunnels at the first look, and down ones no longer listed."""
+    """Transitions without a signal: tunnels at the first look, tunnels that are DOWN when they are
+    listed later, and DOWN ones that are no longer listed."""

@@ -54,7 +54,7 @@ class RecentTransitions:
     def losses(self, name: str, now: float) -> int:
         """Return how often a tunnel was lost in the LATELY seconds before ``now`` (wall clock).
 
-        It was lost if it was UP or PARTIAL, and then in another known state, not only DOWN. Only
+        It was lost if it was UP or PARTIAL, and then in any known state but these two. Only
         the kept transitions are counted.
         """
         kept = self._kept.get(name, ())
