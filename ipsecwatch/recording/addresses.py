@@ -2,7 +2,7 @@
 """Redact addresses, subnets, ranges, host names and identities, in the forms libreswan writes.
 
 Lengths of prefixes, ports and protocols stay, and so do libreswan's words for an end that isn't
-known, such as ``%any``. All other words are host names.
+known, such as ``%any``. All other words of an end count as host names.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ _JOINTS: Final = re.compile(r"(===|---|\.\.\.)")
 
 
 def address(word: str, known: Placeholders) -> str | None:
-    """Return a word redacted that consists of one address, or several joined by ``-`` or ``,``.
+    """Return a word redacted: an address, several joined by ``-`` or ``,``, or ``esp.SPI@ADDRESS``.
 
-    Prefix, ports and protocol stay. None: the word has something else in it. ``known`` has the
-    placeholders.
+    Prefix, ports and protocol behind the last address stay. None: the word has something else in
+    it. ``known`` has the placeholders.
     """
     said = _SAID.match(word)
     if said is not None:
@@ -85,7 +85,7 @@ def _first(word: str) -> tuple[str, str] | None:
 
 
 def _said(m: re.Match[str], word: str, known: Placeholders) -> str:
-    """Return ``esp.SPI@ADDRESS`` with SPI and address redacted; ``m`` matches up to the ``@``."""
+    """Return ``esp.SPI@ADDRESS`` with SPI (but 0) and address redacted; ``m``: up to the ``@``."""
     protocol, dot, number = m.groups()
     spi = number if number == "0" else known.get(Kind.SPI, number)
     return f"{protocol}{dot}{spi}@{end(word[m.end() :], known)}"
@@ -107,7 +107,7 @@ def end(word: str, known: Placeholders) -> str:
 
 
 def ends(text: str, known: Placeholders) -> str:
-    """Return a text with all its words redacted as ends; blanks and brackets stay, and ``,;``."""
+    """Return a text with each word redacted by joined(); blanks, brackets, "," and ";" stay."""
     return _WORD.sub(lambda m: joined(m[0], known), text)
 
 
@@ -125,7 +125,8 @@ _HOST: Final = re.compile(r"[\w-]+(?:\.[\w-]+)+\.?")
 def identity(text: str, known: Placeholders) -> str:
     """Return an identity redacted, by its form: address, ``@fqdn``, ``user@fqdn``, key id or DN.
 
-    OWN_IDENTITIES stay. A text of no such form is a host name if it has a dot, or another identity.
+    OWN_IDENTITIES stay. A text of no such form counts as a host name if it is words joined by dots,
+    else as another identity.
     """
     if text in OWN_IDENTITIES:
         return text

@@ -12,15 +12,15 @@ from ipsecwatch.recording.pieces import Field, Pieces, trimmed
 from ipsecwatch.recording.status_fields import keyed
 
 PAD: Final = LOG_WIDTH - 80
-"""Characters. A line with as many or more, and without a routing word, was cut by pluto
-(topology.py)."""
+"""Characters behind the name of a line. One with as many or more, and without a routing word, was
+cut by pluto (topology.py)."""
 
 _BEGIN: Final = re.compile(rf'(")({grammar.name()})("{grammar.instances()}:)', re.ASCII)
 _BANNER: Final = " banner:"
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a line that begins with a connection's name; None: no known kind."""
+    """Return the pieces of a line that begins with ``"NAME":``; None: it is of no known kind."""
     m = _BEGIN.match(line)
     if m is None:
         return None
@@ -46,7 +46,8 @@ _OPTIONS: Final = re.compile(
 def _topology(text: str) -> Pieces | None:
     """Return the pieces of ``LEFT...RIGHT; ROUTING; …``; None: it is something else.
 
-    Each part is looked for from that side of the line where a peer can't write.
+    Each part is looked for from that side of the line where a peer can't write. A line that pluto
+    cut gets a new end of PAD characters, so that it is recognised as cut again.
     """
     body, tail = _tail(text)
     ends, semicolon, routing = body.rpartition("; ")
@@ -68,9 +69,9 @@ def _topology(text: str) -> Pieces | None:
 
 
 def _tail(text: str) -> tuple[str, Pieces]:
-    """Return a text up to the routing word, and the pieces behind that.
+    """Return a text up to the end of its routing word, and the pieces behind that.
 
-    Return "" and no pieces for a text without such an end.
+    Return "" and no pieces for a text without an eroute owner or addresses at its end.
     """
     at = text.rfind("; eroute owner: #")  # up to 4.15
     if at >= 0 and _OWNER.fullmatch(text, at):

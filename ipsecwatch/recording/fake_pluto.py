@@ -2,8 +2,8 @@
 """A fake pluto: a control socket that gives the answers of a recording.
 
 It behaves as pluto did: one question at a time, each line with its ``NNN`` prefix, no socket while
-pluto was stopped, nobody listening after it was killed, and no answer while it hung, also not to
-questions from that time.
+pluto was stopped, nobody listening after it was killed, and no answer while it hung. A client that
+still waits when it goes on is answered then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BACKLOG: Final = 5
 LOOK: Final = 0.02
 """Seconds, by the real clock, between two checks of what the recorded pluto did."""
 PATIENCE: Final = 5.0
-"""Seconds that a client has to send its question, or to read the answer."""
+"""Seconds that a client has to send its question, and to take the answer, or each packet of it."""
 
 _PREFIX: Final = re.compile(r"\d{3} ")
 _BAD_MAGIC: Final = (
@@ -182,7 +182,7 @@ class FakePluto:
                 await self._answer(client)
 
     async def _answer(self, client: socket.socket) -> None:
-        """Read a client's question and answer it.
+        """Read a client's question and answer it; one that isn't QUESTION gets pluto's error.
 
         While the recorded pluto hangs, wait. If it stopped or was killed, return without an answer.
         """

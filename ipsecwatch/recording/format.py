@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 KIND: Final = "ipsecwatch-recording"
 FORMAT: Final = 1
 MAX_LINE: Final = 512 << 20
-"""Characters of one line; no answer of pluto is longer."""
+"""Characters of one line, at most; no answer of pluto is longer."""
 
 
 # A value of a wrong type counts as absent, so that an odd line doesn't spoil a whole recording.
@@ -44,8 +44,8 @@ class RecordingError(Exception):
 class Head:
     """The first line of a recording; ``raw`` has all its keys.
 
-    ``libreswan`` is the release, or None if it wasn't known; ``interval`` is the seconds between
-    two answers.
+    ``libreswan`` is the release, or None if it wasn't known; ``interval`` is the least pause
+    between two rounds of questions, in seconds: 1.0 where the head doesn't say.
     """
 
     libreswan: str | None
@@ -57,10 +57,11 @@ class Head:
 class RecordedAnswer:
     """One question to pluto and its outcome.
 
-    ``at`` (seconds since the epoch) and ``mono`` (of the monotonic clock) are when it was asked;
-    ``took`` is how many seconds the answer took. ``exit`` is whack's exit code; None: whack gave
-    none, or the answer is from the socket. ``error`` says why there is no answer. ``raw`` has all
-    keys.
+    ``at`` (seconds since the epoch) and ``mono`` (of the monotonic clock; None: not recorded) are
+    when it was asked; ``took`` is how many seconds the answer took. ``exit`` is whack's exit code;
+    None: whack gave none, or the answer is from the socket. ``timed_out``: the whole answer didn't
+    come in time. ``error`` says why there is no whole answer; None: there is one, or it isn't said.
+    ``raw`` has all keys of the entry.
     """
 
     at: float
@@ -89,7 +90,8 @@ Entry = RecordedAnswer | LogLine | Note
 def read(path: Path) -> tuple[Head, Iterator[Entry]]:
     """Open a recording. Return its head, and an iterator that reads its entries.
 
-    Raise RecordingError; so does the iterator.
+    Raise RecordingError where the file can't be read, or isn't a recording of this format. So does
+    the iterator where it comes to a damaged line, or an entry without a time.
     """
     lines = _lines(path)
     number, first = next(lines, (1, {}))
@@ -102,9 +104,9 @@ def read(path: Path) -> tuple[Head, Iterator[Entry]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a recording with their line numbers, without empty lines.
+    """Yield the objects of a recording, each with the number of its line; skip empty lines.
 
-    Raise RecordingError.
+    Raise RecordingError where the file can't be read, or a line isn't a JSON object.
     """
     number = 0
     try:
@@ -153,7 +155,7 @@ def _entries(
 
 
 def _answer(at: float, data: dict[str, Any]) -> RecordedAnswer:
-    """Return a recorded answer from the object of its line."""
+    """Return a recorded answer from its line's object; a value of a wrong type counts as absent."""
     return RecordedAnswer(
         at=at,
         command=_text(data["command"]),
@@ -201,13 +203,14 @@ def poll(answer: RecordedAnswer, reader: Reader) -> Poll:
 
 
 _TIMED_OUT: Final = 124
-"""timeout(1)'s exit code."""
+"""timeout(1)'s exit code where the time was over."""
 
 
 def _pluto(why: str) -> PlutoState:
-    """Return pluto's state by whack's error message ``why``, as any release writes it.
+    """Return pluto's state by an error message, of whack (any release) or of pluto/query.py.
 
-    It is STOPPED if pluto isn't running or nobody listens, and UNREACHABLE otherwise.
+    It is STOPPED if ``why`` says that pluto isn't running, or that the connection was refused, and
+    UNREACHABLE otherwise.
     """
     if "not running" in why or "Connection refused" in why:
         return PlutoState.STOPPED
@@ -217,7 +220,7 @@ def _pluto(why: str) -> PlutoState:
 def create(path: Path) -> IO[bytes]:
     """Create a file that only its owner may read, and return it, opened for writing.
 
-    Only root may read pluto's answers elsewhere, too.
+    pluto itself gives its answers to root only, too.
 
     Raise OSError where it can't be created, or exists already.
     """
@@ -245,7 +248,7 @@ class Writer:
         self._raw.close()
 
     def head(self, libreswan: str | None, interval: float, **more: object) -> None:
-        """Write the recording's first line: its format, the release, the seconds between answers.
+        """Write the recording's first line: its format, the release, the pause between questions.
 
         ``more`` are further keys.
         """
@@ -253,6 +256,9 @@ class Writer:
         self.write({**known, **more})
 
     def write(self, entry: dict[str, Any]) -> None:
-        """Write an entry. Lone surrogates (bytes that aren't UTF-8) become JSON escapes."""
+        """Write an entry as a line of ASCII.
+
+        All other characters become JSON escapes, also lone surrogates (bytes that aren't UTF-8).
+        """
         self._file.write((json.dumps(entry) + "\n").encode("ascii"))
         self._file.flush()

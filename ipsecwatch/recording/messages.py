@@ -26,7 +26,7 @@ _PRIVATE: Final = {
     "uri": Field.URI, "label": Field.LABEL, "banner": Field.BANNER, "unit": Field.UNIT,
     "private": Field.PRIVATE, "any": Field.TEXT,
 }  # fmt: skip
-"""The kinds of private values, by the names of the fields in the table."""
+"""The kinds of values that aren't pluto's own, by the names of the fields in the table."""
 
 _OWN: Final = {
     "n": re.compile(r"-?\d{1,20}(?:\.\d{1,9})?", re.ASCII),  # a count, a time, a port, an errno
@@ -93,8 +93,9 @@ def literals() -> list[str]:
 
 
 def read(text: str) -> Pieces | None:
-    """Return the pieces of a log message; None: no message in the table fits.
+    """Return the pieces of a log message, without date and connection before it.
 
+    None: no message in the table fits, and it isn't a line about the updown script.
     A state's name and a colon may come before it. After these, a message that doesn't fit is TEXT.
     """
     state = _STATE.match(text)
@@ -107,7 +108,10 @@ def read(text: str) -> Pieces | None:
 
 
 def is_state(name: str) -> bool:
-    """Return whether a word is the name of a state: in STATE_TABLE, or in the form STATE_…."""
+    """Return whether a text is a state's name or story in STATE_TABLE, or has the form STATE_….
+
+    The prefixes STATE_ and STATE_V2_ of a name in the table may be missing.
+    """
     return name in _STATES or _NEW_STATE.fullmatch(name) is not None
 
 
@@ -121,7 +125,7 @@ def _first(text: str) -> Pieces | None:
 
 
 def _updown(text: str) -> Pieces | None:
-    """Return the pieces of a line about the updown script; None: it isn't one.
+    """Return the pieces of a line that begins with one of UPDOWN_VERBS; None: it doesn't.
 
     The script's output is private: it may be anything.
     """
@@ -175,7 +179,9 @@ def _field(hole: _Hole, value: str = "") -> Field:
 def _end(hole: _Hole, behind: tuple[str | _Hole, ...], text: str, at: int) -> int | None:
     """Return the index where a field's value ends, which begins at ``at``; None: it doesn't fit.
 
-    ``behind`` are the parts that follow the field (``hole``).
+    ``behind`` are the parts that follow the field (``hole``). A value of pluto's own ends by its
+    form, any other one before the next text of the message: before its last place in the line for a
+    kind in FREE, else before its first.
     """
     own = _SPI if hole.name == "spi" else _OWN.get(hole.name)
     if own is not None:

@@ -28,8 +28,9 @@ class Field(Enum):
     SPI = auto()
     PID = auto()
     CONNECTIONS = auto()
+    """Several names of connections, with blanks or commas between them."""
     HOSTS = auto()
-    """Several, with blanks or commas between them."""
+    """Several names of hosts, with blanks or commas between them."""
     PRIVATE = auto()
     """A private value of another kind."""
     TEXT = auto()
@@ -37,7 +38,7 @@ class Field(Enum):
 
 
 Piece = tuple[Field, str]
-"""A part of a line. The parts of a line, joined, are the line."""
+"""A part of a line. Joined, the parts are the line, apart from colours and an end that was cut."""
 
 Pieces = list[Piece]
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Placeholders for private values: the same for the same value, with a form that shows its kind.
 
-Addresses are from RFC 2544 (198.18.0.0/15) and RFC 3849 (2001:db8::/32), which no network uses.
+Addresses are from RFC 2544 (198.18.0.0/15) and RFC 3849 (2001:db8::/32): reserved for tests and
+documentation.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ _BY_WORD: Final = frozenset(
 )
 """Kinds of values whose single words are private, too. A banner's aren't: it is prose."""
 _FORGOTTEN: Final = frozenset({Kind.SPI, Kind.PROCESS, Kind.NUMBER})
-"""Kinds of values that aren't recognised in other places: the same number may be something else."""
+"""Kinds of values that are recognised only where the kind is known by the place.
+
+Elsewhere the same number may be something else.
+"""
 MANY: Final = 64
 """The most words of one value that are remembered as private."""
 
@@ -100,7 +104,7 @@ class Placeholders:
         return known[value]
 
     def address(self, text: str) -> str | None:
-        """Return the placeholder for an address; None: the text is no address. KEPT ones stay."""
+        """Return the placeholder for an address, or a KEPT one as it is; None: it is no address."""
         version = ip_version(text)
         if version is None:
             return None
@@ -109,9 +113,9 @@ class Placeholders:
         return self.get(Kind.IPV4 if version == 4 else Kind.IPV6, text)
 
     def known(self, text: str) -> str | None:
-        """Return the placeholder of a value, whatever its kind; None: it wasn't met yet.
+        """Return the placeholder of a value, by the kind that it was met with first.
 
-        Values of the kinds in _FORGOTTEN aren't found.
+        None: it wasn't met yet, or only with a kind in _FORGOTTEN.
         """
         kind = self._by_value.get(text)
         return None if kind is None else self.get(kind, text)
@@ -125,11 +129,14 @@ class Placeholders:
         return word in self._by_value or word.casefold() in self._words
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many different values were replaced since the last recount(), by kind."""
+        """Return how many different values of each kind were replaced since recount() or the start.
+
+        A kind without any is left out.
+        """
         return {kind: len(self._seen[kind]) for kind in Kind if self._seen.get(kind)}
 
     def recount(self) -> None:
-        """Begin to count again from zero."""
+        """Begin to count again from zero; values and placeholders are kept."""
         self._seen.clear()
 
     def _make(self, kind: Kind, value: str) -> str:
@@ -141,7 +148,10 @@ class Placeholders:
                 return made
 
     def _remember(self, kind: Kind, value: str) -> None:
-        """Remember a value, and for some kinds its words, to recognise them in other places."""
+        """Remember a value, and for the kinds in _BY_WORD its words, to recognise them elsewhere.
+
+        A value of a kind in _FORGOTTEN isn't remembered.
+        """
         if kind in _FORGOTTEN:
             return
         self._by_value.setdefault(value, kind)

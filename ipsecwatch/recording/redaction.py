@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from ipsecwatch.recording.pieces import Pieces
 
 MAX_REMEMBERED: Final = 50_000
-"""Lines whose redacted form is cached: most lines of an answer are in the next one, too."""
+"""Lines whose redacted form is cached, at most: most of an answer's lines are in the next one."""
 _LONG: Final = 1024
-"""Characters of the longest line that is cached."""
+"""Characters of a line from which on its redacted form isn't cached."""
 
 # What may precede a line of pluto's: a mail's marks of quotation, a date, machine and program,
 # whack's code, the mark of debugging.
@@ -91,7 +91,10 @@ class Redactor:
         return done
 
     def head(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Return the first line of a recording redacted. Unknown keys are left out."""
+        """Return a recording's head, the object in its first line, redacted.
+
+        Only format, interval, release and title are kept; kind and ``redacted`` are always set.
+        """
         out = {k: v for k, v in head.items() if k in _HEAD and _is_number(v)}
         version = head.get("libreswan")
         out |= {"kind": KIND, "libreswan": self._version(version), "redacted": True}
@@ -100,7 +103,7 @@ class Redactor:
         return out
 
     def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Return an entry of a recording redacted. Unknown keys are left out."""
+        """Return an entry of a recording redacted; unknown keys and wrong types are left out."""
         out: dict[str, Any] = {}
         for key, value in entry.items():
             if key in _NUMBERS and (value is None or _is_number(value)):
@@ -120,15 +123,15 @@ class Redactor:
         return self._rendered(status_fields.version(version) or [(Field.PRIVATE, version)])
 
     def again(self) -> None:
-        """Prepare to redact the same text a second time, with all private values that are known.
+        """Prepare to redact the same text once more, and recognise all private values of it.
 
-        Counts begin from zero.
+        The values and their placeholders are kept; counts() begins from zero.
         """
         self._lines.clear()
         self.known.recount()
 
     def counts(self) -> dict[Kind, int]:
-        """Return how many different values were replaced, by kind, since the last again()."""
+        """Return how many different values were replaced, by kind, since again() or the start."""
         return self.known.counts()
 
     def _rendered(self, found: Pieces) -> str:
@@ -137,7 +140,7 @@ class Redactor:
         )
 
     def _render(self, kind: Field, text: str) -> str:
-        """Return one piece redacted; blanks around a value stay."""
+        """Return a piece of a kind other than OWN redacted; blanks around a value stay."""
         if kind is Field.TEXT:
             return words.read(text, self.known)
         if kind is Field.ADDRESSES:
@@ -149,7 +152,10 @@ class Redactor:
         return f"{text[:at]}{self._one(kind, core)}{text[at + len(core) :]}"
 
     def _one(self, kind: Field, text: str) -> str:
-        """Return the placeholder for one value of a kind."""
+        """Return a value of a kind redacted; of CONNECTIONS and HOSTS, each name in it.
+
+        libreswan's own words for no value, and an SPI of zeros, stay.
+        """
         known = self.known
         match kind:
             case Field.CONNECTION:
@@ -183,7 +189,7 @@ class Redactor:
     def unit(self, name: str) -> str:
         """Return a systemd unit's placeholder; libreswan's own unit names stay.
 
-        It begins with ``ipsec-`` for a name that shows that the unit runs pluto.
+        It begins with ``ipsec-`` for a name that contains ipsec, pluto or swan.
         """
         if name in _UNITS:
             return name
@@ -221,7 +227,11 @@ def _is_number(value: object) -> bool:
 
 
 def pieces(line: str) -> Pieces:
-    """Return the pieces of any line: prefixes, then a status line, log line, or command."""
+    """Return the pieces of any line, without terminal colours.
+
+    First come its prefixes (quotation marks, date, machine, program, whack's code), then what
+    follows them: of a status, of the log, a command, a line of ipsec.conf, or unknown text.
+    """
     out: Pieces = []
     end = "\r" if line.endswith("\r") else ""
     line = line[: len(line) - len(end)]
@@ -247,14 +257,14 @@ def pieces(line: str) -> Pieces:
 
 
 def _program(m: re.Match[str]) -> Pieces:
-    """Return the pieces of ``host program[pid]: ``."""
+    """Return the pieces of ``host program[pid]: ``, where ``[pid]`` may be missing."""
     program = (Field.OWN if m[2] in _PROGRAMS else Field.PRIVATE, m[2])
     pid = [(Field.OWN, "["), (Field.PID, m[3]), (Field.OWN, "]")] if m[3] else []
     return [(Field.HOST, m[1]), (Field.OWN, " "), program, *pid, (Field.OWN, ": ")]
 
 
 def _logged(line: str) -> Pieces:
-    """Return the pieces of a line that isn't a status's: of the log, a command, or unknown."""
+    """Return the pieces of a line of the log, of a command, of ipsec.conf, or of unknown text."""
     m = _SUBJECT.match(line)
     if m is not None:
         out = [(Field.OWN, m[1]), (Field.CONNECTION, m[2]), (Field.OWN, m[3])]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Split lines about SAs and pending negotiations into libreswan's own text and values."""
+"""Split lines about SAs and pending negotiations into libreswan's own text and private values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _USERNAME: Final = " username="
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a line that begins with an SA's serial; None: no known kind."""
+    """Return the pieces of a line about an SA or a pending negotiation; None: no known kind."""
     counted = _TYPED.search(line)
     traffic = line.find(_TRAFFIC)
     if counted is not None and not 0 <= traffic < counted.start():
@@ -65,7 +65,7 @@ _STORIES: Final = frozenset(
 
 
 def _story(words: str) -> Pieces:
-    """Return the pieces of ``STATE_NAME (story)``, or of a story alone."""
+    """Return the pieces of ``STATE_NAME (story)``, or of a story alone; unknown ones are TEXT."""
     if words in _STORIES:
         return [(Field.OWN, words)]
     m = _NAMED_STORY.fullmatch(words)
@@ -117,7 +117,7 @@ def _spis(line: str) -> Pieces | None:
 
 
 def _by_word(text: str, own: re.Pattern[str], other: Field) -> Pieces:
-    """Return the words of a text as pieces: those of the form ``own`` are libreswan's own."""
+    """Return the words of a text as pieces: OWN if they have the form ``own``, else ``other``."""
     return [
         (Field.OWN if i % 2 or own.fullmatch(word) else other, word)
         for i, word in enumerate(re.split(r"( )", text))
@@ -153,7 +153,7 @@ _BYTES: Final = re.compile(
 
 
 def _behind_time(text: str) -> Pieces:
-    """Return the pieces of ``, inBytes=… , id='…', lease=…``."""
+    """Return the pieces of ``, inBytes=… , id='…', lease=…``, of which each may be missing."""
     counters, mark, rest = text.partition(", id='")
     if not mark:
         counters, mark, lease = text.partition(", lease=")

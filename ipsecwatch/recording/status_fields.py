@@ -36,7 +36,7 @@ PRIVATE: Final = {
     "our_updown": Field.PATH, "their_updown": Field.PATH, "left_updown": Field.PATH,
     "right_updown": Field.PATH, "mark": Field.PRIVATE,
 }  # fmt: skip
-"""The kind of each field's private values."""
+"""The fields that have private values, each with the kind of these."""
 
 _UPDOWN: Final = r"ipsec _updown|<disabled>|%disabled|<unset>|unset|"
 _OPTIONS: Final = r"(?:(?:no)?(?:async|exec),?)*"
@@ -247,9 +247,9 @@ VERSION: Final = re.compile(
 
 
 def version(text: str) -> Pieces | None:
-    """Return the pieces of pluto's version; None: the text is none.
+    """Return the pieces of a text that begins with a version of pluto; None: it doesn't.
 
-    What a packager appended to it is private: it may be a name.
+    What a packager appended to the version is private: it may be a name.
     """
     m = VERSION.match(text)
     if m is None:
@@ -289,7 +289,7 @@ _SPLIT: Final = re.compile(r"(, )(?=[\w-]{1,30}(?: mode)?=)", re.ASCII)
 
 
 def setup(line: str) -> Pieces | None:
-    """Return the pieces of a line of ``config setup``, or None if it isn't one."""
+    """Return the pieces of a line of ``config setup``; None: its first key isn't in _SETTINGS."""
     begin = "nat-traversal: " if line.startswith("nat-traversal: ") else ""
     rest = line[len(begin) :]
     if rest.partition("=")[0] not in _SETTINGS:
@@ -304,7 +304,7 @@ def setup(line: str) -> Pieces | None:
 
 
 def _setting(text: str) -> Iterator[Piece]:
-    """Yield the pieces of one ``key=value`` of ``config setup``."""
+    """Yield the pieces of one ``key=value`` of ``config setup``; with an unknown key it is TEXT."""
     key, equals, value = text.partition("=")
     field = _SETTINGS.get(key)
     if field is None:

@@ -96,7 +96,7 @@ _FLAGS: Final = words_of(
 
 
 def _debug(line: str) -> Pieces:
-    """Return the pieces of the line with the flags of plutodebug=."""
+    """Return the pieces of the line with the flags of plutodebug=; unknown flags are private."""
     begin, rest = line[:5], line[5:]
     words = re.split(r"([+:, ])", rest)
     out = [
@@ -207,7 +207,10 @@ def _lease(line: str) -> Pieces | None:
 
 
 def _pool_owner(line: str) -> Pieces | None:
-    """Return the pieces of the line with the connection that has a lease, or None."""
+    """Return the pieces of the line about the connection that has a lease, or None.
+
+    The line names the connection, or says that it doesn't exist.
+    """
     m = _POOL_OWNER.fullmatch(line) if line.startswith("     ") else None
     if m is None or m[1] is None:
         return [(Field.OWN, line)] if m else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Split what an administrator writes for redaction: ``ipsec`` commands, lines of ipsec.conf.
+"""Splits for redaction what an administrator typed: ``ipsec`` commands, lines of ipsec.conf.
 
 Names have no quotes there, and may be words of libreswan's (``conn server``, ``ipsec up tunnel``).
 Only their place shows that they are names.
@@ -45,14 +45,14 @@ SETTINGS: Final = {
     "ipsec-interface": Field.INTERFACE, "vti-interface": Field.INTERFACE,
     "sec-label": Field.LABEL, "policy-label": Field.LABEL, "ppk-ids": Field.PRIVATE,
 }  # fmt: skip
-"""The kind of each setting's private values."""
+"""The settings of ipsec.conf that have private values, each with the kind of these."""
 _OWN: Final = frozenset({"%fromcert", "%cert", "%dnsondemand", "%same", "%default", "yes", "no"})
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a command, or of a line of ipsec.conf, that contains a private value.
+    """Return the pieces of a command that names a connection, or of a line of ipsec.conf.
 
-    None for any other line.
+    Of ipsec.conf, ``conn NAME`` is read, and a setting in SETTINGS. None: any other line.
     """
     if "ipsec " in line and (m := _COMMAND.fullmatch(line)):
         return [

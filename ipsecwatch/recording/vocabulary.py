@@ -159,7 +159,11 @@ _TOKEN: Final = re.compile(r"[^\s\"'`(){}\[\]<>,;:=]+")
 
 
 def is_algorithm(word: str) -> bool:
-    """Return whether a word is the name of an algorithm, or several names joined by - or +."""
+    """Return whether a word is the name of an algorithm, or several names joined by ``+`` or ``-``.
+
+    It is if ``-``, ``_`` and ``+`` separate only known parts (_ALGORITHM, _ADDED, _NUMBERED), and
+    at least one of these isn't just a number or one of _ADDED.
+    """
     if len(word) > 200:
         return False
     parts = _BREAKS.split(word)
@@ -168,11 +172,11 @@ def is_algorithm(word: str) -> bool:
 
 
 _NAMES: Final = frozenset({"main", "idle", "up"})
-"""Words that are likely names of people or machines, and rare in unknown lines: left out."""
+"""Words that WORDS leaves out: likely names of people or machines, and rare in unknown lines."""
 
 
 def _words() -> frozenset[str]:
-    """Return the words of _PROSE and of all tables of libreswan's texts, without _NAMES."""
+    """Return the words of _PROSE and of all tables of libreswan's texts, but _NAMES and numbers."""
     texts = [_PROSE, *literals(), *ROUTINGS, *log_lines.NOTIFICATIONS]
     texts += [w.text for s in state_table.STATE_TABLE for w in (*s.names, *s.stories)]
     texts += [w.text.removeprefix("STATE_") for s in state_table.STATE_TABLE for w in s.names]
@@ -184,4 +188,4 @@ def _words() -> frozenset[str]:
 
 
 WORDS: Final = _words()
-"""Every word that libreswan is known to print in a message."""
+"""Every word that libreswan is known to print, but _NAMES and numbers."""

@@ -44,7 +44,7 @@ _COUNTED: Final = words_of(
 """Words before a number that say what it counts."""
 
 _SA: Final = words_of("SA State state serial sa using owner replace replacing connection")
-"""Words in front of a serial."""
+"""Words behind which a serial stays."""
 
 _PIECE: Final = re.compile(
     r"(?P<dump>[0-9a-fA-F]{2}(?: {1,2}[0-9a-fA-F]{2}){3,}(?!\S))"
@@ -76,7 +76,10 @@ class _Reader:
         self._known = known
         self._out: list[str] = []
         self._before = ""
-        """The last word as it was before the redaction; "" behind a value, and at the beginning."""
+        """The last word as it was before the redaction.
+
+        "" at the beginning, and behind text in quotes, an address, or a port.
+        """
         self._earlier = ""
         """The one before it."""
         self._was_address = False
@@ -109,7 +112,8 @@ class _Reader:
     def _single(self, at: int) -> int:
         """Redact text in single quotes that begins at ``at``. Return the index behind it.
 
-        It ends at the last single quote, since it may contain some. An apostrophe stays.
+        It ends at the last single quote, since it may contain some, or where the text ends. An
+        apostrophe stays alone.
         """
         text = self._text
         if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
@@ -209,9 +213,10 @@ _PROPOSAL: Final = re.compile(r"\d{1,3}(?=:(?:IKE|ESP|AH)\b)", re.ASCII)
 
 
 def _is_port(word: str, text: str, at: int) -> bool:
-    """Return whether a word is a port behind an address, or a protocol behind ports.
+    """Return whether a word behind an address is a port, or a protocol behind ports.
 
-    ``at`` is the index behind the word.
+    A port has a colon; a protocol has up to three digits, and ``]`` follows. ``at`` is the index
+    behind the word.
     """
     last = text[at : at + 1] == "]"
     return bool(_PORT.fullmatch(word)) or (last and word.isdigit() and len(word) < 4)
@@ -271,9 +276,9 @@ def connection(name: str, known: Placeholders) -> str:
 
 
 def value(text: str, known: Placeholders) -> str:
-    """Return a placeholder for a private value, of a kind that is guessed by its form.
+    """Return the placeholder of a private value; blanks around the value stay.
 
-    Blanks around the value stay.
+    A value that wasn't met before gets a new one, of a kind that is guessed by its form.
     """
     core = text.strip()
     if not core:
@@ -283,7 +288,7 @@ def value(text: str, known: Placeholders) -> str:
 
 
 def _value(text: str, known: Placeholders) -> str:
-    """Return a placeholder for a private value without blanks around it."""
+    """Return what value() returns, for a value without blanks around it."""
     met = known.known(text)
     if met is not None:
         return met
@@ -318,5 +323,5 @@ def _kind(text: str) -> Kind:
 
 
 def read(text: str, known: Placeholders) -> str:
-    """Return a text that no grammar knows redacted: all but libreswan's own words is replaced."""
+    """Return a text that no grammar knows redacted: libreswan's own words and some numbers stay."""
     return _Reader(text, known).read()
