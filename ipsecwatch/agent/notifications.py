@@ -119,7 +119,10 @@ def single(news: News, unit: str = IPSEC) -> Notification:
 
 
 def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Return one notification about several tunnels; its looks are those of the worst news."""
+    """Return one notification about several tunnels; its looks are those of the worst news.
+
+    ``unit``: the systemd unit that runs pluto, which the advice names.
+    """
     many = sorted(many, key=lambda n: -RULES[n.kind].rank)
     wrong = [n for n in many if RULES[n.kind].lasting]
     groups: dict[str, list[News]] = {}

@@ -28,8 +28,9 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 def states(word: str) -> list[StateInfo]:
     """Return the states of SAs that have this name; where none has, those that have this story.
 
-    Upper and lower case are the same, and the prefix STATE_ may be missing. Of ``NAME (story)``, as
-    a state line has it, only the name is compared. Return [] for any other word.
+    Upper and lower case are the same. A name's whole prefix, STATE_V2_ or else STATE_, may be
+    missing. Of ``NAME (story)``, as a state line has it, only the name is compared. Return [] for
+    any other word.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word

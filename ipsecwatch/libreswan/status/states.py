@@ -60,9 +60,9 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest; None: no such.
+    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest of the line.
 
-    The ``#`` may be missing.
+    ``#`` may be missing, and there may be no instance number or several. None: another beginning.
     """
     m = _HEAD.match(line)
     if m is None:
