@@ -43,7 +43,7 @@ class Checked:
 
     file: Path
     present: bool
-    """Whether the file exists; a folder, or a file with problems, does."""
+    """Whether the file exists; True also for the folder, and for any file with problems."""
     problems: tuple[ConfigError, ...]
 
 
@@ -85,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
 def check(service: Path | None, agent: Path | None) -> list[Checked]:
     """Check the service's settings file and the agent's; None: skip that one.
 
-    Return a result for each file. The files in the service's folder F.d are checked, too.
+    Return a result for each file, also for those in the service's folder ``F.d``; for the folder
+    itself only where it can't be listed.
     """
     checked = []
     if service is not None:

@@ -74,7 +74,7 @@ def _silence() -> None:
 def _run(argv: list[str]) -> int:
     """Parse the command line, run the verb, and return its exit code. Raise Failure.
 
-    Begin debug logging first, where IPSECWATCH_DEBUG is set.
+    Begin debug logging before the verb runs, where IPSECWATCH_DEBUG is set.
     """
     verb = argv[0] if argv else ""
     if verb not in VERBS:

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(counts: Mapping[Kind, int]) -> str:
-    """Return a sentence on how many values of each kind were replaced."""
+    """Return a sentence on how many different values of each kind were replaced."""
     listed = ", ".join(f"{n} × {kind.value}" for kind, n in counts.items())
     return f"Replaced: {listed}." if listed else "Nothing in it had to be replaced."
 
@@ -85,7 +85,7 @@ def _unpacked(data: bytes, name: str) -> bytes:
     """Return the data, decompressed if it is gzip's.
 
     Of a damaged file, the beginning is returned as far as it can be read. Raise Failure where
-    nothing can be read, or where it is more than MAX_INPUT bytes.
+    it is damaged from its beginning, or where the result has more than MAX_INPUT bytes.
     """
     if not data.startswith(GZIP):
         return data
@@ -121,9 +121,10 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 def _entries(data: bytes, redactor: Redactor, *, said: bool = False) -> Iterator[bytes]:
-    """Yield the lines of a recording, redacted. Lines that aren't JSON objects are left out.
+    """Yield the lines of a recording, redacted: the head, then entries.
 
-    ``said``: print on stderr at the end how many were left out, if any.
+    Lines that aren't JSON objects are left out. ``said``: print on stderr at the end how many were
+    left out, if any.
     """
     at, number, lost = 0, 0, 0
     while at < len(data):

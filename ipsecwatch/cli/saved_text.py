@@ -41,7 +41,8 @@ def read_report(file: str, command: str | None = None) -> Report:
 
     ``command`` None: recognise it by the text. Where lines can't be read, tunnels may be missing,
     and the report isn't complete. Raise Failure where the text isn't libreswan's, or where
-    ``explain``, which repairs texts, finds another state or reason for one of its tunnels.
+    ``explain``, which repairs texts, finds one of its tunnels otherwise: not at all, or with
+    another state or reason.
     """
     data = _data(file)
     report = _report(data, file, command)
@@ -118,7 +119,7 @@ def _report(data: bytes, file: str, command: str | None = None) -> Report:
 
 
 def _has_several(text: str) -> bool:
-    """Return whether a text has more than one answer of pluto's."""
+    """Return whether a text has more than one answer of pluto's, as answers.divide() finds them."""
     from ipsecwatch.cli.explain import answers
 
     return len(answers.divide(text)) > 1
@@ -135,8 +136,8 @@ _SA_LINE: Final = re.compile(rf'^{PREFIX}#{NUMBER}: "', re.MULTILINE | re.ASCII)
 def _is_libreswans(report: Report) -> bool:
     """Return whether a text counts as an answer of libreswan's.
 
-    It does if a connection, an SA or a version was read in it, or if no more lines are unrecognised
-    than recognised; so an empty text does, too.
+    It does if a connection, an SA, its traffic, a pending negotiation or a version was read in it,
+    or if no more lines are unrecognised than recognised; so an empty text does, too.
     """
     if report.connections or report.states or report.traffic or report.pending or report.version:
         return True

@@ -37,9 +37,9 @@ def similar(word: str, known: Mapping[str, str]) -> list[str]:
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return ``Did you mean a, b or c?`` with the words in ``known`` that are similar to a word.
+    """Return ``Did you mean a, b or c?`` with the words in ``known`` that similar() finds.
 
-    Return "" where none is. Upper and lower case are the same.
+    Return "" where it finds none. Upper and lower case are the same.
     """
     return question(similar(word.lower(), {each.lower(): each for each in known}))
 

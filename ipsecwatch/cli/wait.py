@@ -124,10 +124,10 @@ async def _wait(waiting: Waiting, limit: float | None, instance: str) -> bool:
 async def _follow(
     waiting: Waiting, events: AsyncIterator[client.Event], limit: float | None
 ) -> bool:
-    """Return True when the tunnels are as wanted; False if they aren't after the first event.
+    """Return True when the tunnels are as wanted.
 
-    It is False only if ``limit`` is 0; otherwise more events are awaited. Raise Failure where there
-    is no ``limit``, and the service or a tunnel has never been there.
+    With ``limit`` 0, return False if they aren't after the first event; otherwise wait for more
+    events. Raise Failure where there is no ``limit``, and the service or a tunnel was never there.
     """
     async for event in events:
         waiting.record(event, time.time())
@@ -219,16 +219,18 @@ class Waiting:
         return fitting or [given]
 
     def is_done(self) -> bool:
-        """Return whether all tunnels, or with ``any_`` one of them, are in the wanted state.
+        """Return whether all tunnels, or with ``any_`` one, are as the target says (_met()).
 
         Return False while the service can't be followed.
         """
         return self._lost is None and self._enough(map(self._met, self.names))
 
     def _met(self, name: str) -> bool:
-        """Return whether one tunnel is in the wanted state.
+        """Return whether one tunnel is as the target says.
 
-        One that was listed and is no longer counts as down; one that never was is in no state.
+        "up" and "stuck" are states; "stuck" is also a tunnel whose last transition was sent as
+        TunnelStuck. "down" is any known state but UP and PARTIAL, and a tunnel that was listed and
+        is no longer. One that was never listed is none of them.
         """
         view = self._tunnels.views.get(name)
         if view is None:
@@ -288,8 +290,8 @@ class Waiting:
     def failure(self) -> Failure:
         """Return the Failure for the end of the time. is_done() must be False.
 
-        Its exit code is EXIT_NO where the states of all tunnels that aren't as wanted are known,
-        else EXIT_UNKNOWN.
+        Its exit code is EXIT_UNKNOWN where the service can't be followed, where absent()
+        returns a Failure, or where the state of one that isn't as wanted is UNKNOWN, else EXIT_NO.
         """
         if self._lost is not None:
             return Failure(self._lost.why, self._lost.hint)

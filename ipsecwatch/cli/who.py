@@ -91,7 +91,8 @@ ORDERS: Final[dict[str, Callable[[Peer], Any]]] = {
 }
 """For each word that ``--sort`` takes, the function that returns a peer's sort key.
 
-The latest, busiest and least idle come first, and those of unknown value last.
+The latest, busiest and least idle come first, and those of unknown value last; but unknown traffic
+counts as 0.
 """
 
 
@@ -170,7 +171,7 @@ def _instances(rows: Iterable[Row]) -> list[Row]:
 
 
 def _is_instance(name: str) -> bool:
-    """Return whether a tunnel's name is like an instance's: ``rw[3]``."""
+    """Return whether a tunnel's name has an instance's form, like ``rw[3]``: it ends in ``[N]``."""
     head, bracket, number = name.removesuffix("]").rpartition("[")
     return bool(head and bracket) and name.endswith("]") and number.isdecimal()
 

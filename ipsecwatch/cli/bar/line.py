@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_NAME: Final = 24
 """Characters of a name in the bar."""
 MAX_LISTED: Final = 20
-"""Tunnels in a tooltip; the others are only counted."""
+"""Tunnels in a tooltip, at most; the others are only counted."""
 
 
 class BarState(StrEnum):
@@ -47,7 +47,7 @@ class BarState(StrEnum):
 
     @property
     def is_well(self) -> bool:
-        """Whether everything is as it should be, and known to be."""
+        """Whether ``--quiet`` shows nothing: the state is UP or WAITING."""
         return self in (BarState.UP, BarState.WAITING)
 
 
@@ -55,10 +55,10 @@ _WORST_FIRST: Final = (
     TunnelState.STUCK, TunnelState.DOWN, TunnelState.UNKNOWN, TunnelState.PARTIAL,
     TunnelState.CONNECTING,
 )  # fmt: skip
-"""Where something is wrong with some tunnels: the first of these states that one of them has is
-shown."""
+"""Where some tunnels decide the state (_is_ill()): the first of these states that one of them has
+is shown."""
 _BEST_FIRST: Final = (TunnelState.UP, TunnelState.PARTIAL, TunnelState.WAITING, TunnelState.DOWN)
-"""Where nothing is wrong: the first of these states that a tunnel has is shown."""
+"""Where none does: the first of these states that a tunnel has is shown."""
 
 # Whole texts, each of which can be translated as it stands.
 ONE: Final = {
@@ -70,7 +70,7 @@ ONE: Final = {
     BarState.WAITING: "VPN {name} waiting",
     BarState.UNKNOWN: "VPN {name} unknown",
 }
-"""The text where there is one tunnel, or where something is wrong with one."""
+"""The text where there is one tunnel, or where one decides the state."""
 MANY: Final = "VPN {up}/{all}"
 NO_TUNNEL: Final = "VPN off"
 NOBODY_KNOWS: Final = "VPN ?"
@@ -111,16 +111,19 @@ class Picture:
     """What is known about all tunnels, from the service's events; line() shows it."""
 
     wanted: Callable[[str], bool]
-    """Returns whether a tunnel of this name is to be shown."""
+    """Returns whether a tunnel is to be shown, by pluto's name for it or by the shown one."""
     names: Mapping[str, str] = field(default_factory=dict)
     """The names by which people know tunnels, by pluto's name where that differs."""
     views: dict[str, client.View] = field(default_factory=dict)
-    """The tunnels by object path."""
+    """All tunnels by object path, also those that aren't wanted."""
     pluto: PlutoState = PlutoState.UNREACHABLE
     lost: str | None = "It isn't known yet."
     """Why the service can't be followed; None: it can."""
     _were_up: set[str] = field(default_factory=set)
-    """Paths of tunnels that were up while we followed, and weren't taken down by hand since."""
+    """Paths of tunnels that were UP or PARTIAL while we followed.
+
+    One that was taken down on purpose since, or waits for traffic, is left out.
+    """
 
     def record(self, event: client.Event) -> None:
         """Update what is known, from an event."""
@@ -142,7 +145,7 @@ class Picture:
         self._note_up()
 
     def _note_up(self) -> None:
-        """Record which tunnels were up, and weren't taken down by hand since."""
+        """Update ``_were_up`` from the present states and reasons."""
         for path, view in self.views.items():
             if view.state.carries:
                 self._were_up.add(path)
@@ -198,8 +201,8 @@ class Picture:
     def _listed(self, rows: Sequence[Row], ill: Sequence[Row]) -> list[str]:
         """Return the tooltip's lines: one for each tunnel, those in ``ill`` first.
 
-        A tunnel in ``ill`` has its reason below it. Of more than MAX_LISTED tunnels the rest are
-        only counted.
+        A tunnel in ``ill`` has its reason below it. Where there are more than MAX_LISTED tunnels,
+        the last line has the number of those that aren't listed.
         """
         wrong = {row.name for row in ill}
         first = selection.Selection().sort(rows)

@@ -46,7 +46,7 @@ EXAMPLES: Final = (
 TIMEOUT: Final = 10.0
 """Seconds after which the result is UNKNOWN; monitoring systems kill plugins somewhat later."""
 TOLD: Final = 5
-"""Findings that are in the line; the others are only counted."""
+"""Findings that are in the line, at most; the others are only counted."""
 
 
 class Level(IntEnum):
@@ -92,7 +92,7 @@ class Wanted:
     warning: Threshold | None = None
     """The result is WARNING if this alerts on the number of tunnels that are up."""
     critical: Threshold | None = None
-    """The same for CRITICAL."""
+    """The same for CRITICAL, which is tried first."""
 
     @property
     def counts(self) -> bool:
@@ -156,7 +156,7 @@ class Answer:
         return self.findings[0].level if self.findings else Level.OK
 
     def line(self) -> str:
-        """Return the line that a monitoring plugin prints: result, findings, performance data."""
+        """Return the plugin's line: result, TOLD findings at most, states, performance data."""
         told = [f.text for f in self.findings[:TOLD]]
         if len(self.findings) > TOLD:
             told.append(f"and {len(self.findings) - TOLD} more")
@@ -166,7 +166,7 @@ class Answer:
         return f"{line} | {self.performance}" if self.performance else line
 
     def as_json(self) -> dict[str, Any]:
-        """Return the result as an object for JSON."""
+        """Return an object for JSON: level, findings, and the number of tunnels in each state."""
         return {
             "format": 1,
             "level": self.level.name.lower(),
@@ -244,7 +244,10 @@ def choose(rows: Sequence[Row], names: Sequence[str]) -> tuple[list[Row], list[s
 
 
 def performance(rows: Sequence[Row], wanted: Wanted) -> str:
-    """Return the number of tunnels in each state as performance data, with the bounds."""
+    """Return the number of tunnels in each state as performance data.
+
+    The thresholds stand behind the number of those that are up.
+    """
     states = Counter([row.state for row in rows])
     warning, critical = (t.text if t else "" for t in (wanted.warning, wanted.critical))
     bounds = {TunnelState.UP: f"{warning};{critical}"}
@@ -284,7 +287,7 @@ def _judge_number(rows: Sequence[Row], wanted: Wanted) -> Iterator[Finding]:
 
 
 def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
-    """Yield a finding if a tunnel isn't as it should be.
+    """Yield a finding if a tunnel's state has another level than OK.
 
     Unless the tunnel is ``required``, it may be down by hand or because it was never tried, and a
     template's client may be in any state.
@@ -299,7 +302,7 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
 
 
 def is_client(name: str) -> bool:
-    """Return whether a tunnel's name is that of a template's client, like ``rw[3]``."""
+    """Return whether a name has a client's form, like ``rw[3]``: it ends in ``[N]``."""
     return name.endswith("]") and name.rpartition("[")[2][:-1].isdigit()
 
 
@@ -308,7 +311,7 @@ def _fits(name: str, wanted: str) -> bool:
 
 
 def _text(row: Row) -> str:
-    """Return a tunnel's name and state as text, with the state's age and reason if known."""
+    """Return a tunnel's name and state as text, with the reason, and the age if it is exact."""
     age = f" for {ago(row.age)}" if row.age is not None and row.since_known else ""
     why = "" if row.reason is Reason.NONE else f" ({REASON_TEXTS[row.reason].sentence.rstrip('.')})"
     return f"{row.name} is {row.state}{age}{why}"

@@ -32,10 +32,11 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Threshold:
-        """Return the range in a text like ``10:20``. Raise ValueError for any other text.
+        """Return the range in a text like ``10:20``; numbers may be negative, or have a fraction.
 
         ``10`` and ``:10`` are 0 to 10; ``10:`` has no upper and ``~:10`` no lower end. A leading
-        ``@`` means ``inside``.
+        ``@`` means ``inside``. Raise ValueError for a text of no such form, and for a range that
+        ends before it begins.
         """
         found = _RANGE.fullmatch(text)
         if found is None or not (found["colon"] or found["high"]):

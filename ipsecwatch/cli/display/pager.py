@@ -39,7 +39,8 @@ def _overflows(lines: Sequence[str]) -> bool:
 def _command() -> list[str] | None:
     """Return the command line of PAGER, or of less or more where PAGER isn't set.
 
-    Return None where none is installed, the user wants none, or the terminal can't move its cursor.
+    Return None where it isn't installed, where PAGER is empty, ``cat`` or malformed, or where the
+    terminal can't move its cursor (by TERM).
     """
     if os.environ.get("TERM", "dumb") == "dumb":
         return None

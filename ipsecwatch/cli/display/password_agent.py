@@ -21,9 +21,10 @@ _READY: Final = 5.0
 async def password_agent() -> AsyncGenerator[None]:
     """Run polkit's password agent on this terminal, while the context lasts.
 
-    Where none is installed, or for root, nothing is run. The agent isn't registered as a fallback,
-    as systemctl does it: polkit 122 ignores a fallback for a process outside of any session, and a
-    user who typed ``--details`` here expects to be asked for the password here.
+    Where none is installed, or for root, nothing is run, and the context lasts nevertheless. The
+    agent isn't registered as a fallback, as systemctl does it: polkit 122 ignores a fallback for a
+    process outside of any session, and a user who typed ``--details`` here expects to be asked for
+    the password here.
     """
     import asyncio
     import termios

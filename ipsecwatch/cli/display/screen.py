@@ -34,7 +34,7 @@ _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LONE_ESCAPE: Final = 0.2
 """Seconds after which an escape counts as a key, and not as the beginning of a sequence."""
 _RESTORE_LIMIT: Final = 0.5
-"""Seconds within which a terminal must take the sequences that restore it."""
+"""Seconds for which a terminal may take nothing, before restoring it is given up."""
 
 
 class Screen:
@@ -173,7 +173,7 @@ class Screen:
         self._press(self._typed + self._decoder.decode(data))
 
     def _press(self, text: str) -> None:
-        """Decode typed text, and call ``on_key`` with each key.
+        """Decode typed text, and call ``on_key`` with each key but Ctrl-L, which draws all again.
 
         An incomplete sequence is kept until its rest is typed, and counts as the key escape after
         _LONE_ESCAPE seconds.
@@ -242,7 +242,7 @@ _ELSE: Final = "For scripts: ipsecwatch monitor"
 
 
 def require_terminal() -> None:
-    """Raise Failure where stdin or stdout isn't a terminal that can be drawn on."""
+    """Raise Failure where stdin or stdout isn't a terminal, or TERM is unset or ``dumb``."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise Failure("--watch needs a terminal", _ELSE, EXIT_USAGE)
     if os.environ.get("TERM", "dumb") == "dumb":

@@ -29,7 +29,10 @@ class Column(NamedTuple, Generic[T]):
     rank: int
     """Where there is no room for all columns, those with the lowest ranks stay."""
     least: int = 0
-    """The width to which the column may be cut, but never below its title's; 0: it isn't cut."""
+    """The width to which the column may be cut to make room, but never below its title's.
+
+    0: it isn't cut for that.
+    """
     wish: int = 0
     """The width that the column gets before other columns get more than their ``wish``, and before
     ``spare`` columns are shown."""
@@ -58,7 +61,7 @@ class Layout(NamedTuple, Generic[T]):
         return paint.dim((" " * GAP).join(cells).rstrip())
 
     def line(self, row: T) -> str:
-        """Return the line of one row."""
+        """Return the line of one row; an empty cell is NOTHING."""
         cells = []
         for number, (column, cells_wide) in enumerate(self.columns):
             text = column.text(row) or NOTHING
@@ -136,6 +139,6 @@ def _least(column: Column[T], cells: int) -> int:
 
 
 def _fit(text: str, column: Column[T], cells: int) -> str:
-    """Return a text cut or padded to exactly ``cells`` cells, where the column says."""
+    """Return a text cut or padded to exactly ``cells`` cells, at the side that the column says."""
     text = cut(text, cells, both_ends=column.both_ends)
     return " " * (cells - width(text)) + text if column.right else pad(text, cells)

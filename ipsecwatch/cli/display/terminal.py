@@ -77,8 +77,10 @@ class Row:
     """Bytes that the tunnel's Child SAs have received since they were set up; None: not known."""
     bytes_out: int | None = None
     losses: int | None = None
-    """How often the tunnel went down within the last hour, as far as the service saw; None: not
-    known."""
+    """How often the service saw the tunnel lost in the hour before pluto's last answer.
+
+    It was lost where it was UP or PARTIAL, and then in another known state. None: not known.
+    """
     title: str = ""
     """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": there is none."""
 
@@ -237,9 +239,10 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Return in one line what else is known about a tunnel: counts, reason, attempts, last state.
+    """Return in one line what is known about a tunnel besides name and state.
 
-    Return "" where there is nothing to say.
+    That are counts of subnets and clients, the last state or why it isn't known, reason, attempts,
+    and manager. Return "" where there is nothing to say.
     """
     parts = []
     if row.children > 1:
@@ -275,7 +278,7 @@ def count(rows: Sequence[Row]) -> str:
 
 
 def ago(seconds: float) -> str:
-    """Return a duration with two units, rounded down: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``.
+    """Return a duration rounded down to two units: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``.
 
     A negative one is ``0s``.
     """
@@ -290,7 +293,7 @@ def ago(seconds: float) -> str:
 
 
 def clock(at: float) -> str:
-    """Return a moment, in seconds since the epoch, as the local time of day."""
+    """Return a moment, in seconds since the epoch, as the local time of day: ``14:05:09``."""
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
@@ -353,7 +356,7 @@ def _shown(text: str) -> int:
 
 
 def columns() -> int:
-    """Return the width for text: the terminal's, but from _NARROWEST to _WIDEST.
+    """Return the columns for text: the terminal's, but _NARROWEST at least and _WIDEST at most.
 
     Without a terminal, return _WIDEST.
     """
@@ -386,7 +389,7 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 def wrap(line: str, wide: int) -> list[str]:
     """Return a line as pieces of at most ``wide`` cells, broken at blanks where that is possible.
 
-    Where ``wide`` is less than 10, pieces may have 10 nevertheless.
+    Pieces may have 10 characters nevertheless, where these need more than ``wide`` cells.
     """
     if width(line) <= wide:
         return [line]

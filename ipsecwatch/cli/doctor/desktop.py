@@ -72,7 +72,10 @@ async def notification_server(machine: Machine) -> list[Finding]:
 
 
 async def mutes(machine: Machine) -> list[Finding]:
-    """Return a finding on how many tunnels this user has muted; none if there are none."""
+    """Return a finding on how many tunnels this user has muted; none if none is.
+
+    A file of mutes that can't be read gives a bad finding.
+    """
     subject = "mutes"
     try:
         muted = await in_thread(lambda: load(machine.places.mutes, time.time()))

@@ -14,12 +14,12 @@ class Mark(StrEnum):
     BAD = "bad"
     """The thing keeps people from seeing their tunnels, or will do so."""
     OFF = "off"
-    """An optional part that is missing, or something that can't be checked from here."""
+    """Something optional that is missing or switched off, or that can't be checked from here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's output."""
+    """What a check found about one thing: a paragraph of the doctor's output."""
 
     subject: str
     mark: Mark
@@ -39,5 +39,5 @@ def bad(subject: str, text: str, mend: str) -> Finding:
 
 
 def off(subject: str, text: str, mend: str = "") -> Finding:
-    """Return the finding that an optional part is off, and what switches it on."""
+    """Return a finding of mark OFF, and what to do about it; ``mend`` "": nothing."""
     return Finding(subject, Mark.OFF, text, mend)

@@ -81,7 +81,7 @@ def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
 async def control_socket(machine: Machine) -> list[Finding]:
     """Return a finding on whether pluto's control socket is where the settings say.
 
-    Return none where it isn't there, and pluto's unit isn't active either.
+    Return none where it isn't there, and pluto's unit isn't known to be active either.
     """
     settings = await machine.settings()
     subject, path = "control socket", settings.control_socket
@@ -103,7 +103,7 @@ async def control_socket(machine: Machine) -> list[Finding]:
 async def rights(machine: Machine) -> list[Finding]:
     """Return a finding on whether this user may see the details of tunnels.
 
-    Return none where the service gives no details for another reason.
+    Return none where the service answers, but can't give details for another reason.
     """
     subject = "rights"
     if machine.root:
@@ -173,8 +173,8 @@ def _not_running(machine: Machine, unit: Unit) -> Finding:
 async def bus_name(machine: Machine) -> list[Finding]:
     """Return a finding on whether the service's bus name has an owner, and that is root.
 
-    Return none where the bus can't be reached, or the service's unit isn't active: other checks
-    report that.
+    Return none where the bus can't be reached, or the name has no owner as the service's unit isn't
+    active: other checks report that.
     """
     subject = "bus name"
     try:
@@ -196,9 +196,10 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the bus policy lets users ask, and the service own its name.
+    """Return a finding on whether the bus policy lets this user ask the service.
 
-    Where the service doesn't answer, it is only on whether the policy's file exists.
+    Where the service doesn't answer, it is on whether the policy's file exists, without which the
+    service can't own its name.
     """
     subject, places = "bus policy", machine.places.policies
     try:
@@ -217,9 +218,10 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the service answers, with a recent poll and with tunnels.
+    """Return a finding on whether the service answers, with an answer of pluto's that isn't old.
 
-    Return none where another check reports why it doesn't answer.
+    While pluto runs, that no tunnel is loaded is bad, too. Return none where another check reports
+    why the service doesn't answer.
     """
     subject = "answers"
     try:
@@ -316,7 +318,7 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Return findings on whether pluto's last answer was complete, and could be read in full.
+    """Return findings on whether pluto's last answer was complete, and all its lines recognised.
 
     Return none where the service doesn't answer, or pluto isn't running.
     """

@@ -85,7 +85,10 @@ def _of_instance(told: Iterable[Family], instance: str) -> Iterator[Family]:
 
 
 def families(seen: Snapshot | None) -> Iterator[Family]:
-    """Yield all families of metrics for a Snapshot; None: the service didn't answer."""
+    """Yield all families of metrics for a Snapshot.
+
+    None: the service didn't answer; yield only that, and the version of this program.
+    """
     yield _gauge("up", "Whether ipsecwatch.service answered.", seen is not None)
     yield _info("build", "The version of the ipsecwatch that wrote this.", __version__)
     if seen is not None:
@@ -120,7 +123,7 @@ def _service(seen: Snapshot) -> Iterator[Family]:
 
 
 def _tunnels(seen: Snapshot) -> Iterator[Family]:
-    """Yield the metrics of each tunnel."""
+    """Yield the metrics of each tunnel, but of no client of a listed template."""
     named = _named(seen.tunnels)
     yield _each(
         "up", "Whether every child of the tunnel has a Child SA; NaN: it isn't known.",

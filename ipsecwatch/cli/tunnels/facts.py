@@ -29,10 +29,10 @@ _TIMERS: Final = {
 
 
 def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
-    """Return everything that is known about a tunnel as lines of at most ``wide`` columns.
+    """Return everything that is known about a tunnel as lines, the first with its name.
 
-    ``told`` are its details; None: they aren't known. ``unit`` is the systemd unit that runs pluto;
-    "": none is known to.
+    All but the first have at most ``wide`` columns. ``told`` are its details; None: they aren't
+    known. ``unit`` is the systemd unit that runs pluto; "": none is known to.
     """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.shown)}"
     return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
@@ -69,7 +69,10 @@ def facts(row: Row, told: Details, unit: str) -> list[Fact]:
 
 
 def _ends(row: Row, told: Details) -> list[Fact]:
-    """Return the facts about the two ends of a tunnel: addresses, identities, user, lease."""
+    """Return the facts about a tunnel's ends and connection.
+
+    These are addresses, identities, user, lease, template and IKE version.
+    """
     version = {"1": "IKEv1", "2": "IKEv2", "both": "IKEv1 or IKEv2"}.get(told.get("IkeVersion", ""))
     return [
         ("peer", _end(row.peer, told.get("PeerIdentity"))),
@@ -89,9 +92,9 @@ def _end(address: str | None, identity: str | None) -> str:
 
 
 def _traffic(told: Details) -> str:
-    """Return a tunnel's bytes since the last rekey as text, with how long it was idle.
+    """Return a tunnel's bytes since the last rekey as text; "": one of the counters isn't known.
 
-    Return "" where one of the two counters isn't known.
+    How long there was no traffic follows, where that is known, and _QUIET seconds at least.
     """
     got, sent = told.get("BytesIn"), told.get("BytesOut")
     if got is None or sent is None:
@@ -113,7 +116,10 @@ _QUIET: Final = 10.0
 
 
 def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
-    """Return the fact about a tunnel's pairs of subnets, with a line for each pair."""
+    """Return the fact about a tunnel's pairs of subnets, with a line for each.
+
+    Of several, the first line says how many are up.
+    """
     count = f"{row.children_up} of {row.children} up" if row.children > 1 else ""
     pairs = [_pair(child, named=len(children) > 1) for child in children]
     return [("subnets", "\n".join(filter(None, [count, *pairs])))]
@@ -189,7 +195,7 @@ def _age(sa: Mapping[str, Any]) -> str:
 
 
 def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
-    """Return an SA's next events in words, each with the time left until it.
+    """Return those of an SA's next events that are in _TIMERS, in words, with the time left.
 
     ``elapsed``: how many seconds ago pluto printed the timers. Of the events in _ENDS only the
     first that the SA has is returned.
@@ -217,7 +223,10 @@ def _plain(timer: str) -> str:
 
 
 def _dpd(told: Details) -> str:
-    """Return in words how dead peer detection is configured: dpddelay, dpdtimeout, dpdaction."""
+    """Return in words how dead peer detection is configured: dpddelay, dpdtimeout, dpdaction.
+
+    There is a line for each different configuration of the children; "": none is known.
+    """
     configured = {
         (c["DpdDelay"], c.get("DpdTimeout"), c.get("DpdAction"))
         for c in told.get("Children", [])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Remarks below the list of tunnels: on pluto, its answers, its log, and tunnels that flap.
 
-A tunnel flaps if it went down FLAPS times or more within an hour.
+A tunnel flaps if it was lost FLAPS times or more within an hour (Row.losses).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 FLAPS: Final = 3
-"""The number of losses within an hour from which on a tunnel is mentioned."""
+"""The number of losses within an hour from which on a tunnel flaps, and is mentioned."""
 STALE: Final = 60.0
-"""The number of seconds since pluto's last answer from which on it is mentioned."""
+"""The number of seconds since pluto's last answer above which it is mentioned, while pluto runs."""
 
 ILL: Final = {
     PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
@@ -51,7 +51,7 @@ def remarks(found: Found, now: float) -> list[str]:
 
 
 def troubles(found: Found, now: float) -> list[str]:
-    """Return the remarks about what is wrong: all but the one that pluto's log is being read.
+    """Return the remarks about what is wrong: all but the one that pluto's log is read.
 
     ``now``: seconds since the epoch.
     """
@@ -65,7 +65,7 @@ def not_recognised(count: int) -> str:
 
 
 def _flaps(rows: Sequence[Row]) -> list[str]:
-    """Return a line about the tunnels that went down FLAPS times or more within an hour, if any.
+    """Return a line about the tunnels that flap, in a list that is empty where none does.
 
     It names the three with the most losses, and counts the others.
     """

@@ -75,7 +75,7 @@ def carried(count: int | None) -> str:
 def _in_a_word(row: Row) -> str:
     """Return the code of a tunnel's reason, which is shorter than its sentence.
 
-    Where the reason is NONE or OTHER, return what the table would show otherwise.
+    Where the reason is NONE or OTHER, which say nothing, return all of terminal.words().
     """
     vague = row.reason in (Reason.NONE, Reason.OTHER)
     return terminal.words(row) if vague else row.reason.value
@@ -89,7 +89,7 @@ def lay_out(
 
 
 def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
-    """Return the table of tunnels as lines."""
+    """Return the table of tunnels as lines, the titles first; none where there are no tunnels."""
     if not rows:
         return []
     layout = lay_out(rows, paint, wide)
@@ -99,7 +99,8 @@ def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
 def summary(rows: Sequence[Row], of: int) -> str:
     """Return how many of the shown tunnels are in each state, and how many aren't shown.
 
-    ``rows`` are those that are shown; ``of`` is the number of all tunnels.
+    ``rows`` are those that are shown; ``of`` is the number of all tunnels. Without ``rows`` it says
+    that none fits.
     """
     told = terminal.count(rows) if rows else "no tunnel fits"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

@@ -59,12 +59,13 @@ ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
 }
 """For each word that ``--sort`` takes, the function that returns a tunnel's sort key.
 
-The worst, latest and busiest come first.
+The worst, latest and busiest come first, those of unknown age or peer last. Unknown traffic counts
+as 0.
 """
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text is a pattern: it has ``*`` or ``?``. Brackets don't make it one."""
+    """Return whether a text is a pattern: it has ``*`` or ``?`` in it; brackets don't count."""
     return "*" in text or "?" in text
 
 
@@ -102,8 +103,8 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 def _own_names(rows: Sequence[Row], name: str) -> list[str]:
     """Return pluto's names for one given name or pattern, which may be NetworkManager's.
 
-    Where there are none, return it as it is. Raise Failure where several of NetworkManager's
-    connections have the name.
+    A name that is pluto's, and a name or pattern that fits no tunnel, is returned as it is. Raise
+    Failure where several of NetworkManager's connections have the name.
     """
     titled = [row for row in rows if row.title]
     if not titled or any(row.name == name for row in rows):
@@ -194,12 +195,12 @@ class Selection:
 
     @property
     def names_tunnels(self) -> bool:
-        """Whether tunnels are named one by one, without a pattern."""
+        """Whether there are names, and none of them is a pattern."""
         return bool(self.names) and not any(map(is_pattern, self.names))
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the selection may leave out tunnels."""
+        """Whether names or states are given, so that tunnels may be left out."""
         return bool(self.names) or self.states is not None
 
     def apply(self, rows: Sequence[Row]) -> list[Row]:

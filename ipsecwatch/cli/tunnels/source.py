@@ -55,9 +55,9 @@ def find(
 ) -> Found:
     """Return all tunnels, with details of the chosen ones (``choose`` None: of all).
 
-    ``file``: a saved text to read, or ``-`` for stdin; None: ask as ask() does. ``interactive``:
-    the user may be asked for a password. Raise Failure as ask() does, or where the file can't be
-    read, or doesn't show whether there are tunnels.
+    ``file``: a saved text to read, or ``-`` for stdin, which gives the details of all; None: ask as
+    ask() does. ``interactive``: the user may be asked for a password. Raise Failure as ask() does,
+    or where the file can't be read, or doesn't show whether there are tunnels.
     """
     if file is not None:
         return _from_file(file, depth)
@@ -160,8 +160,9 @@ async def details(
     """Return details by tunnel name, and whether the service refused them to this user.
 
     ``names`` None: of all tunnels. The details of all are asked for also where one of them is gone
-    by now, or where they are too long for a request. Return {} where the service refuses or doesn't
-    answer, or ``depth`` is PUBLIC. ``interactive``: the user may be asked for a password.
+    by now, or where the names are too long for a request. The details are {} where the service
+    refuses or doesn't answer, or ``depth`` is PUBLIC. ``interactive``: the user may be asked for a
+    password.
     """
     from ipsecwatch import client
 
