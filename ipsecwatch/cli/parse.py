@@ -166,7 +166,10 @@ _IKE_VERSION: dict[IkeVersion | None, int | str | None] = {
 
 
 def _connection(c: Connection) -> dict[str, Any]:
-    """Return a connection as an object for JSON, with the ends of its first pair of subnets."""
+    """Return a connection as an object for JSON.
+
+    The ends of its first pair of subnets have keys of their own; ``topologies`` has all pairs.
+    """
     first = asdict(c.topologies[0]) if c.topologies else {}
     return {
         "name": c.name,

@@ -115,7 +115,7 @@ _CAS: Final = "   CAs: '"
 
 
 def keyed(line: str) -> Pieces | None:
-    """Return the pieces of a connection's line, without its name; None: its key isn't known."""
+    """Return the pieces of a connection's line behind its name; None: no known key begins it."""
     if line.startswith(_CAS):
         return list(_authorities(line))
     blanks = len(line) - len(line.lstrip(" "))

@@ -98,6 +98,9 @@ def _with_icon(line: Line) -> str:
 
 
 def icon(state: BarState) -> str:
-    """Return the sign of a state, the same as ``ipsecwatch status`` shows."""
+    """Return the sign of a state, the same as ``ipsecwatch status`` shows.
+
+    LOST has that of unknown, and NONE that of down.
+    """
     like = {BarState.LOST: TunnelState.UNKNOWN, BarState.NONE: TunnelState.DOWN}
     return terminal.mark(like[state] if state in like else TunnelState(state.value))

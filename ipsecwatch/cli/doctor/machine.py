@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looks up facts about the machine for the doctor's checks, each once: buses, units, the service.
+"""Looks up facts about the machine for the doctor's checks: buses, units, the service.
 
 Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor has to
 find. Whatever may block runs in a thread for which the process doesn't wait at its end.
@@ -58,6 +58,7 @@ class Unit:
     enabled: str = ""
     result: str = ""
     private_network: bool | None = None
+    """Whether it has a network of its own; None: not known, since the unit isn't loaded."""
 
     @property
     def installed(self) -> bool:
@@ -68,7 +69,7 @@ class Unit:
 class Machine:
     """Facts about the machine and one service on it.
 
-    Each is looked up once, and kept for all checks that need it.
+    Buses, units, settings and the snapshot are looked up once, and kept for all checks.
     """
 
     def __init__(self, places: Places | None = None, instance: str = "") -> None:
@@ -107,7 +108,7 @@ class Machine:
             return None
 
     async def starts(self, name: str, kind: BusKind = "system") -> bool:
-        """Return whether a bus can start a program that owns this name. Raise BusError."""
+        """Return whether a bus would start a program for this name (activation). Raise BusError."""
         bus = await self.bus(kind)
         return name in (await bus.call_bus("ListActivatableNames", "")).body[0]
 
