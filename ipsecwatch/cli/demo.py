@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Played:
-    """What a recording contains, by seconds since its first entry."""
+    """The statuses and log lines of a recording, by seconds since its first entry."""
 
     status: Timeline
     log: list[tuple[float, LogLine]]
@@ -92,7 +92,7 @@ class _Played:
 
     @classmethod
     def load(cls, path: Path) -> _Played:
-        """Return the content of a recording. Raise recording.RecordingError."""
+        """Return the statuses and log lines of a recording. Raise recording.RecordingError."""
         statuses: list[tuple[float, str]] = []
         log: list[tuple[float, LogLine]] = []
         start: float | None = None

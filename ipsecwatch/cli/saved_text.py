@@ -81,7 +81,10 @@ def _seen(report: Report, data: bytes) -> list[Tunnel] | None:
 
 
 def _data(file: str) -> bytes:
-    """Return the bytes of a file. Raise Failure where it can't be read, or is no plain text."""
+    """Return the bytes of a file.
+
+    Raise Failure where it can't be read, is of another known format, or has a NUL byte.
+    """
     data = read_input(file)
     _refuse_others(data)
     if b"\0" in data:

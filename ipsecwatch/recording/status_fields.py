@@ -179,9 +179,10 @@ _STARTS: Final = sorted(_LINES, key=len, reverse=True)
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Return a pattern for the keys of one kind of line, and the keys as they are printed.
+    """Return a pattern for the keys of lines that begin with ``start``, and what these stand for.
 
-    It finds a key at the beginning of the line or behind a separator.
+    The latter has each field's name and the function for its value, by the key as it is printed.
+    The pattern finds a key at the beginning of the line or behind a separator.
     """
     keys = {printed: (name, read) for printed, name, read in _LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)

@@ -247,7 +247,10 @@ def is_own(word: str, known: Placeholders) -> bool:
 
 
 def quoted(text: str, known: Placeholders) -> str:
-    """Return ``"…"`` with the text redacted: a connection's name, or another private value."""
+    """Return ``"…"`` with the text redacted, which is taken for a connection's name.
+
+    With a blank, ``://``, or ``/`` at its beginning it is another private value.
+    """
     closed = len(text) > 1 and text.endswith('"')
     inside = text[1:-1] if closed else text[1:]
     if inside.startswith("/") or " " in inside or "://" in inside:

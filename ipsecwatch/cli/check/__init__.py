@@ -257,7 +257,11 @@ def performance(rows: Sequence[Row], wanted: Wanted) -> str:
 
 
 def judge(rows: Sequence[Row], pluto: PlutoState, wanted: Wanted) -> list[Finding]:
-    """Return what is wrong with pluto and these tunnels, as findings, by what is ``wanted``."""
+    """Return what is wrong with pluto and these tunnels, as findings, by what is ``wanted``.
+
+    With a threshold, only the number of tunnels that are up is judged, else each tunnel. Where no
+    names are given, it is a finding that there are no tunnels, too.
+    """
     findings = []
     if ill := _PLUTO.get(pluto):
         level, reason = ill

@@ -270,7 +270,7 @@ async def versions(machine: Machine) -> list[Finding]:
 
 
 async def _whack_versions(configured: str) -> set[str]:
-    """Return the versions of all installed whack programs that are found and tell theirs."""
+    """Return the versions of all installed whack programs that tell theirs in time."""
     versions = whack.Versions()
     deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock
     paths = await in_thread(lambda: whack.find(configured))

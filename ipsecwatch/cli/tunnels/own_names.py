@@ -27,7 +27,8 @@ def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
 class Titles:
     """NetworkManager's names for tunnels whose name is a UUID.
 
-    NetworkManager is asked once for each UUID, up to MAX_KNOWN, and gets little time to answer.
+    NetworkManager is asked once for each UUID, and gets little time to answer. Once it was asked
+    for MAX_KNOWN or more, it isn't asked again.
     """
 
     def __init__(self) -> None:
