@@ -103,7 +103,10 @@ class Redactor:
         return out
 
     def entry(self, entry: dict[str, Any]) -> dict[str, Any]:
-        """Return an entry of a recording redacted; unknown keys and wrong types are left out."""
+        """Return an entry of a recording redacted.
+
+        Unknown keys, and values of a type that their key can't have, are left out.
+        """
         out: dict[str, Any] = {}
         for key, value in entry.items():
             if key in _NUMBERS and (value is None or _is_number(value)):

@@ -65,7 +65,7 @@ _STORIES: Final = frozenset(
 
 
 def _story(words: str) -> Pieces:
-    """Return the pieces of ``STATE_NAME (story)``, or of a story alone; unknown ones are TEXT."""
+    """Return the pieces of ``STATE_NAME (story)``, or of a story alone; a new story is TEXT."""
     if words in _STORIES:
         return [(Field.OWN, words)]
     m = _NAMED_STORY.fullmatch(words)

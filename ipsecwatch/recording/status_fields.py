@@ -91,9 +91,9 @@ _WORDY: Final = (values.text, values.words, values.items, values.tokens)
 def is_own(name: str, read: Callable[[str], values.Value], value: str) -> bool:
     """Return whether a field's value is libreswan's own.
 
-    It is if it has the form that _OWN has for the field ``name``. Where _OWN has none, it is if
-    ``read``, the field's function in connection_fields.py, is for numbers, serials, or yes and no,
-    and accepts it.
+    It is if it has the form that _OWN has for the field ``name``. Where _OWN has none, and
+    the field isn't in PRIVATE, it is if ``read``, the field's function in connection_fields.py, is
+    for numbers, serials, or yes and no, and accepts it.
     """
     form = _OWN.get(name)
     if form is not None:

@@ -112,8 +112,8 @@ class _Reader:
     def _single(self, at: int) -> int:
         """Redact text in single quotes that begins at ``at``. Return the index behind it.
 
-        It ends at the last single quote, since it may contain some, or where the text ends. An
-        apostrophe stays alone.
+        It ends at the last single quote, since it may contain some; without another one, where the
+        text ends. An apostrophe behind a letter or digit stays, and begins no such text.
         """
         text = self._text
         if at and text[at] == "'" and text[at - 1].isalnum():  # an apostrophe
@@ -249,7 +249,7 @@ def is_own(word: str, known: Placeholders) -> bool:
 def quoted(text: str, known: Placeholders) -> str:
     """Return ``"…"`` with the text redacted, which is taken for a connection's name.
 
-    With a blank, ``://``, or ``/`` at its beginning it is another private value.
+    A text that has a blank or ``://`` in it, or begins with ``/``, is another private value.
     """
     closed = len(text) > 1 and text.endswith('"')
     inside = text[1:-1] if closed else text[1:]
