@@ -118,7 +118,7 @@ def _tunnel(t: Tunnel) -> dict[str, Any]:
 
 
 def _state(s: SaState) -> dict[str, Any]:
-    """Return the state of an SA, with its counters and user, as an object for JSON."""
+    """Return an SA as an object for JSON, with its timers, counters and user."""
     sa = s.sa or SaLine()
     return {
         "serial": s.serial,

@@ -130,7 +130,7 @@ class FakePluto:
         return self._says(self._clock())
 
     async def _play(self) -> None:
-        """Answer one client after the other, until cancelled."""
+        """Answer one client after the other while there is a socket, until cancelled."""
         while True:
             self._update_socket()
             if self._listener is None:

@@ -165,7 +165,7 @@ class _Reader:
         return is_own(word, self._known)
 
     def _counts(self) -> bool:
-        """Return whether the words before a number say what it counts."""
+        """Return whether the words before a number say what it is, as ``length`` and ``AES`` do."""
         before, earlier = self._before, self._earlier
         return (
             before in _COUNTED
