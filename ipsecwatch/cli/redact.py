@@ -84,8 +84,9 @@ def create(make: Callable[[], T], path: Path) -> T:
 def _unpacked(data: bytes, name: str) -> bytes:
     """Return the data, decompressed if it is gzip's.
 
-    Of a damaged file, the beginning is returned as far as it can be read. Raise Failure where
-    it is damaged from its beginning, or where the result has more than MAX_INPUT bytes.
+    Of a damaged or truncated file, the beginning is returned as far as it can be read; of one that
+    was truncated, that may be nothing. Raise Failure where a damaged one can't be read at all, or
+    where the result has more than MAX_INPUT bytes.
     """
     if not data.startswith(GZIP):
         return data

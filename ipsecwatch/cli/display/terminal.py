@@ -241,7 +241,7 @@ def amount(count: int) -> str:
 def words(row: Row) -> str:
     """Return in one line what is known about a tunnel besides name and state.
 
-    That are counts of subnets and clients, the last state or why it isn't known, reason, attempts,
+    These are counts of subnets and clients, the last state or why it isn't known, reason, attempts,
     and manager. Return "" where there is nothing to say.
     """
     parts = []
