@@ -188,7 +188,8 @@ def _unknown(message: str, hint: str) -> Answer:
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
     """Ask for the tunnels, judge them, and return the result.
 
-    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds.
+    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds. Looking up
+    NetworkManager's names comes before, and isn't counted.
     """
     from ipsecwatch.cli.tunnels.own_names import in_pluto
 
