@@ -114,10 +114,10 @@ class Story:
 
     @property
     def outcome(self) -> Outcome:
-        """How the last attempt ended, or what is known of the one under way.
+        """How the last attempt ended, as far as the text shows.
 
-        While a new one is under way, it still counts that a Child SA is there, or that the attempt
-        before failed. It no longer counts that its SAs ended, once a new message was sent.
+        While a new one is under way, that is still the one before if that failed, or if its Child
+        SA is there. After a loss it is the new one, as soon as a message of it was sent.
         """
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP

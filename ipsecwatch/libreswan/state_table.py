@@ -639,7 +639,7 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
 # fmt: on
 
 UNCOUNTED: Final = frozenset(w.text for s in STATE_TABLE if not s.counted for w in s.stories)
-"""What is printed of an SA that pluto's totals may leave out, though it is an IKE SA."""
+"""The stories of states in which pluto's totals may leave an SA out, though it is an IKE SA."""
 
 
 @dataclass(frozen=True, slots=True)
