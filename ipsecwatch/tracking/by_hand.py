@@ -40,5 +40,5 @@ def note_taken_down(
 
 
 def _may_lose_up(c: Connection, *, before_5: bool) -> bool:
-    """Return whether a connection may have lost `UP` without an administrator."""
+    """Return whether a connection may have lost `UP` by one of the two exceptions above."""
     return c.oriented is False or (before_5 and c.ike_version is not IkeVersion.V2)

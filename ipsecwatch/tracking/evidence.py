@@ -114,7 +114,7 @@ class Findings:
     def dump(self) -> list[list[Any]]:
         """Return findings as plain values for load(), with MAX_DUMPED characters of lines at most.
 
-        Where not all fit, those about the things that got one last are returned.
+        Where not all fit, they are those about the things to which one was added last.
         """
         rows: list[list[Any]] = []
         room = MAX_DUMPED

@@ -35,7 +35,7 @@ class Whose(Enum):
 
     OURS = auto()
     PEERS = auto()
-    """An attempt by the peer, and only it, authenticated, or this machine can have made it fail."""
+    """An attempt by the peer. Only that peer, authenticated, or this machine can have ended it."""
     ANYBODYS = auto()
     """An attempt by an unauthenticated sender, who may be anybody, or one of ours whose refusal
     anybody may have forged."""

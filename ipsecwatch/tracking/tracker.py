@@ -57,7 +57,7 @@ class Tracker:
         self._first = True
         """No poll has been observed yet."""
         self._saw_stopped = False
-        """pluto was seen stopped before its first report: tunnels that it brings were down."""
+        """pluto was seen stopped before its first report: tunnels in it were DOWN until then."""
         self._reborn = False
         """The next report is another pluto's than the last one."""
         self._stopped_since: float | None = None
@@ -76,7 +76,7 @@ class Tracker:
         """How many SAs came and went unseen between two reports, since this tracker was made."""
         self._sa_watch = SaWatch()
         self.pluto = PlutoState.STOPPED
-        """How pluto is, by the last poll."""
+        """How pluto is, by the last poll; STOPPED before the first."""
         self.version: str | None = None
         """pluto's version, by the last report that contained it."""
 
@@ -368,9 +368,9 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Update a tunnel that was listed before. Return its transitions.
 
-        There may be several. If pluto restarted, or the log shows that all SAs were lost before the
-        new ones came, the first is to DOWN. If a PARTIAL tunnel's missing children have been tried
-        for too long, the last one says so, and the tunnel stays PARTIAL.
+        There may be several. If it was UP or PARTIAL, and pluto restarted or the log shows that all
+        SAs were lost before the new ones came, the first is to DOWN. If a PARTIAL tunnel's missing
+        children have been tried for too long, the last one says so, and the tunnel stays PARTIAL.
         """
         self._note_taken_down(record, observed)
         if record.held_since is None:
