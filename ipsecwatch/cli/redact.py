@@ -84,9 +84,8 @@ def create(make: Callable[[], T], path: Path) -> T:
 def _unpacked(data: bytes, name: str) -> bytes:
     """Return the data, decompressed if it is gzip's.
 
-    Of a damaged or truncated file, the beginning is returned as far as it can be read; of one that
-    was truncated, that may be nothing. Raise Failure where a damaged one can't be read at all, or
-    where the result has more than MAX_INPUT bytes.
+    Of a damaged or truncated file, the beginning is returned as far as it can be read. Raise
+    Failure where nothing of it can be read, or where the result has more than MAX_INPUT bytes.
     """
     if not data.startswith(GZIP):
         return data
@@ -101,6 +100,8 @@ def _unpacked(data: bytes, name: str) -> bytes:
     except zlib.error as e:
         if not out:
             raise Failure(f"cannot read {clean(name)}: {e}", "Is it a gzip file?") from e
+    if not out and not unpack.eof:
+        raise Failure(f"cannot read {clean(name)}: it is truncated", "Get the whole file.")
     if len(out) > MAX_INPUT:
         raise Failure(f"{clean(name)} is larger than {MAX_INPUT >> 20} MiB")
     return out

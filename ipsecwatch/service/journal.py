@@ -107,15 +107,14 @@ class Journal:
     def found(self, tunnel: Tunnel, at: float) -> None:
         """Write the state of a tunnel when this run first saw it, which isn't a transition.
 
-        That is mostly at the first poll, as the message says; also later, for a tunnel that is DOWN
-        when it is listed.
+        That is the service's first poll, or a later one for a tunnel that is listed then, and DOWN.
         """
         text = reason_text(tunnel.reason, tunnel)
         why = "." if tunnel.reason is Reason.NONE else f": {text.sentence}"
         self._write(
             FIRST_LOOK,
             6,
-            f"Tunnel {tunnel.name} is {_WORDS[tunnel.state]} at the first poll{why}",
+            f"Tunnel {tunnel.name} is {_WORDS[tunnel.state]} at its first poll{why}",
             STATE=tunnel.state,
             LAST_STATE=tunnel.last_state,
             REASON=tunnel.reason,

@@ -106,6 +106,16 @@ def test_what_is_not_there_is_an_error_of_one_line(
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_of_a_packed_file_without_its_content_nothing_is_said_to_be_redacted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(gzip.compress(TEXT.encode())[:10])
+    assert redact(str(source), str(tmp_path / "out")) == 3
+    assert "it is truncated" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_stdin_is_redacted_to_stdout(
     monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

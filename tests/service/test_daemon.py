@@ -108,7 +108,7 @@ async def test_a_tunnel_comes_up_and_goes_down_over_the_bus(world: World) -> Non
     await until(lambda: world.entries.getvalue().count("\n") == 4)
     assert world.entries.getvalue().splitlines() == [
         "<6>Watching began: 1 tunnel, 1 down.",
-        "<6>Tunnel site is down at the first poll.",
+        "<6>Tunnel site is down at its first poll.",
         "<5>Tunnel site is up.",
         # It is no longer to be up: somebody took it down.
         "<6>Tunnel site is down: It was taken down on this machine.",
@@ -341,7 +341,7 @@ async def test_a_restarted_service_tells_what_happened_meanwhile_and_nothing_twi
         await serve()
         await serve()
         began, ended = "<6>Watching began: 1 tunnel, 1 up.", "<6>Watching ended."
-        found = "<6>Tunnel site is up at the first poll."
+        found = "<6>Tunnel site is up at its first poll."
         assert world.entries.getvalue().splitlines() == [began, found, ended, began, ended]
         world.says = DOWN
         await serve()

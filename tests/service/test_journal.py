@@ -286,7 +286,7 @@ def test_a_first_look_is_no_transition() -> None:
     journal.found(tunnel("a", T.STUCK, reason=Reason.NO_ANSWER), 1e9)
     journal.unlisted(transition(T.DOWN, GONE, Reason.UNLOADED))
     found, unlisted = sink.sent
-    assert found["MESSAGE"] == "Tunnel a is stuck at the first poll: The peer does not answer."
+    assert found["MESSAGE"] == "Tunnel a is stuck at its first poll: The peer does not answer."
     assert (found["MESSAGE_ID"], found["PRIORITY"]) == (FIRST_LOOK, "6")
     assert (unlisted["MESSAGE_ID"], unlisted["IPSECWATCH_LISTED"]) == (UNLISTED, "gone")
     assert not [e for e in sink.sent if "IPSECWATCH_SERIAL" in e]

@@ -24,6 +24,7 @@ from ipsecwatch.report import Poll
 from ipsecwatch.tracking.tracker import Tracker
 from tests.bench import gateway
 from tests.support.corpus import needs_corpus, outputs
+from tests.support.paths import FIXTURES
 from tests.support.recordings import ROOT, statuses
 
 if TYPE_CHECKING:
@@ -194,6 +195,17 @@ def test_of_many_tunnels_only_those_with_something_to_tell_are_told_one_by_one()
     screen = told("\n".join([*lines[:nth], silent, *lines[nth + 1 :]]))
     assert "● 39 more" in screen
     assert "the peer hasn't answered yet" in screen
+
+
+@pytest.mark.parametrize("routing", ["fail erouted", "eroute eclipsed"])
+def test_of_tunnels_that_failed_none_is_told_as_never_asked_for(routing: str) -> None:
+    lines = (FIXTURES / "field/12.txt").read_text().replace("unrouted;", f"{routing};").split("\n")
+    ours = [line for line in lines if '"office"' in line]
+    last = lines.index(ours[-1]) + 1
+    more = [line.replace('"office"', f'"{name}"') for name in "ab" for line in ours]
+    screen = told("\n".join([*lines[:last], *more, *lines[last:]]))
+    assert "wasn't asked" not in screen, screen
+    assert screen.count("○") == 3
 
 
 def test_a_peer_has_been_silent_for_as_long_as_is_said() -> None:

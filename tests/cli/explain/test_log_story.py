@@ -178,6 +178,16 @@ def test_json_tells_outcome_reason_and_what_is_ours(explain: Explain) -> None:
     ]
 
 
+def test_code_sentence_and_advice_of_a_connection_that_was_not_loaded_agree(
+    explain: Explain,
+) -> None:
+    line = "\"office\": failed to add connection: failed to resolve 'gw.example.com'"
+    (found,) = json.loads(explain(f"Nov 29 01:00:00 gw pluto[7]: {line}\n", "--json")[1])["log"]
+    assert found["ours"] == "peer-name-unresolved"
+    assert "name" in found["sentence"]
+    assert found["advice"].startswith("Look up the name")
+
+
 def test_packets_that_fit_no_connection_are_told_by_their_address(explain: Explain) -> None:
     knock = "initial Main Mode message received on 192.0.2.1:500 but no connection has been authori"
     code, out, _ = explain(f"packet from 198.51.100.9:500: {knock}\n" * 3)

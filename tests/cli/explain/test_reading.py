@@ -48,6 +48,7 @@ LOGS = {
     "cut off": f"{json.dumps(ENTRY)}\n{json.dumps(ENTRY)}\n{json.dumps(ENTRY)[:99]}",
     "ansible": f"gw | FAILED => {json.dumps({'lines': [LOG, LOG]}, indent=4)}",
     "a string": json.dumps(f"{LOG}\n{LOG}"),
+    "behind words": f"stdout F {json.dumps({'msg': LOG, 'kubernetes': {'pod': 'vpn'}})}\n" * 2,
 }
 
 

@@ -78,7 +78,7 @@ def say(logs: PrivateJournald) -> Iterator[Say]:
         yield log
 
 
-WATCHED = re.compile("^<6>Watching (began|ended)|at the first poll")
+WATCHED = re.compile("^<6>Watching (began|ended)|at its first poll")
 """What is written of a service's beginning and end, beside transitions."""
 
 
