@@ -198,7 +198,10 @@ def _list(value: object) -> list[Any]:
 
 
 def _inside(where: str, check: Check[T], value: object) -> T:
-    """Return the part ``where`` of a value, checked. Its JsonError also names that part."""
+    """Return ``check(value)``; the value is the part ``where`` of another: a key, or ``[2]``.
+
+    Where the check raises a JsonError, ``where`` is put before the place that it names.
+    """
     try:
         return check(value)
     except JsonError as e:

@@ -27,9 +27,9 @@ _INVISIBLE: Final = frozenset(
 def clean(text: str, limit: int = MAX_SHOWN) -> str:
     r"""Return a text with every character visible and harmless, and at most ``limit`` of them.
 
-    Control, format, bidi and undecodable characters become escapes as Python writes them, such as
-    ``\x1b`` or ``\u202e``, and a backslash becomes two: so two texts never become the same one
-    unless they are cut. Text that is cut ends in an ellipsis.
+    Control, format, bidi, invisible and undecodable characters become ``\x1b`` or ``\u202e``, also
+    those for which Python has a shorter escape, and a backslash becomes two: so two texts never
+    become the same one unless they are cut. Text that is cut ends in an ellipsis.
     """
     if len(text) <= limit and text.isascii() and text.isprintable() and "\\" not in text:
         return text

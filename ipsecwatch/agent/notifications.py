@@ -207,7 +207,7 @@ def muted(notification: Notification, how: Button) -> Notification:
 
 
 def not_changed(notification: Notification, mistake: str) -> Notification:
-    """Return the notification that the tunnel couldn't be muted or unmuted, with the mistake."""
+    """Return the answer to a notification whose button couldn't mute or unmute, with the error."""
     title = _title(Kind.SETTINGS)
     said = translated(texts.NOT_CHANGED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notification, Kind.SETTINGS, title, [said], ())

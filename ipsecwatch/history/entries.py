@@ -167,7 +167,10 @@ def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
 
 
 def _shown(text: str) -> str:
-    """Return a text escaped, cut to MAX_SHOWN. What the service has escaped before is unchanged."""
+    """Return the first MAX_SHOWN characters of a text, escaped: so the result may be longer.
+
+    Backslashes are unchanged: they belong to escapes that the service has written.
+    """
     text = text[:MAX_SHOWN]
     if text.isascii() and text.isprintable():
         return text

@@ -20,7 +20,11 @@ _BANNER: Final = " banner:"
 
 
 def read(line: str) -> Pieces | None:
-    """Return the pieces of a line that begins with ``"NAME":``; None: it is of no known kind."""
+    """Return the pieces of a status line about a connection; None: it is no such line.
+
+    It begins with ``"NAME":`` or ``"NAME"[3]:``, and behind that it has keys, a topology or a
+    banner, which lines of pluto's log don't have.
+    """
     m = _BEGIN.match(line)
     if m is None:
         return None

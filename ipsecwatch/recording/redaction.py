@@ -157,7 +157,7 @@ class Redactor:
     def _one(self, kind: Field, text: str) -> str:
         """Return a value of a kind redacted; of CONNECTIONS and HOSTS, each name in it.
 
-        libreswan's own words for no value, and an SPI of zeros, stay.
+        libreswan's own words for no value, its own unit names, and an SPI of zeros stay.
         """
         known = self.known
         match kind:

@@ -175,7 +175,11 @@ class _Reader:
         )
 
     def _hidden(self, word: str) -> str:
-        """Return a word redacted: as a whole, or only its parts that are private."""
+        """Return a word redacted: as a whole, or only its private parts, as in ``key=value``.
+
+        As a whole: behind one of NAMERS, if it was met before as a private value, or if it looks
+        like a URL, a path or a mail address.
+        """
         if self._before in NAMERS or "://" in word:
             return value(word, self._known)
         known = self._known.known(word)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Send systemd the service's state: that it is ready, a status line, and watchdog messages."""
+"""Sends systemd messages about the service: its state, a status line, and the watchdog's."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class Unit:
 
     @property
     def installed(self) -> bool:
-        """Whether the unit exists."""
+        """Whether the unit exists, even if it is masked or can't be loaded."""
         return self.load != "not-found"
 
 

@@ -158,7 +158,11 @@ def _lacks(report: Report) -> int:
 
 
 def _in_order(lines: list[str]) -> str:
-    """Return the records in these lines as a text, a line each: SAs last, as in a status."""
+    """Return a text that has each record in these lines on a line of its own, SAs last.
+
+    A line may have several records. SAs are last because they are so in a status. An empty line
+    ends the text.
+    """
     found = [record for line in lines for record in _records(line)]
     first = [r for r in found if not _is_sa(r)]
     return "".join(f"{r}\n" for r in [*first, *(r for r in found if _is_sa(r)), ""])

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def explanation(word: str, *, as_json: bool) -> str:
     """Return the explanation of a log line, a word, or the tunnel of that name, in this order.
 
-    Only a text with a blank can be a log line. Raise Failure where it is none of them.
+    Only a text with a blank can be a log line. Raise Failure where it is none of them, or the
+    service can't be asked for a tunnel.
     """
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line

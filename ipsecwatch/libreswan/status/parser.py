@@ -261,8 +261,9 @@ class Reader:
     def _may_stand(self, line: str, answer: PartialReport) -> bool:
         """Return whether a line that is no state, SPIs or pending may be pluto's, by its place.
 
-        After the totals of a status, only SAs and the last section follow, which has only shunts.
-        Other lines are refused there after a user name, since that is the peer's text.
+        Before a user name, which is a peer's text, and before the totals of a status, any may.
+        After both, these may: heads and totals, and in the last section shunts, and lines that
+        begin with ``#``. A total of briefconnectionstatus never may be in a status.
         """
         heads = answer.heads
         if line.startswith(sections.BRIEF_TOTAL):  # of another command
