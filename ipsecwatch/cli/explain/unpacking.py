@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BEGIN: Final = re.compile(
-    r"^[ \t]{0,40}(?:.{0,200}?[=:>\s] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
+    r"^[ \t]{0,40}(?:.{0,200}?[=:> \t] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
 )
 _MOST_FAILURES: Final = 20
 """After so many places that looked like the beginning of JSON, and weren't, the search ends."""
@@ -24,8 +24,8 @@ def out_of_json(text: str) -> str:
     content. Some programs save output as JSON. ``journalctl -o json`` and containers write an
     object for each line of a log.
     """
-    if text.lstrip()[:1] == '"' and '\\"' in text:
-        return _out_of_string(text)
+    if text.lstrip()[:1] == '"' and '\\"' in text and (content := _out_of_string(text)) != text:
+        return content
     if ("{" not in text and "[" not in text) or _BEGIN.search(text) is None:
         return text
     import json  # hardly any text is JSON

@@ -59,6 +59,12 @@ def test_a_log_in_json_is_read(case: str) -> None:
     assert [x.text for x in log.lines] == [LOG, LOG]
 
 
+def test_the_line_before_an_object_stays() -> None:
+    text = unpacking.out_of_json(f"{LOG}\n{json.dumps(ENTRY)}\n")
+    assert text.startswith(f"{LOG}\n")
+    assert text.count(LOG) == 2
+
+
 @pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
 def test_utf_16_is_read_without_its_mark(codec: str) -> None:
     assert unpacking.utf16(f"{UP}ü".encode(codec)) == f"{UP}ü"
