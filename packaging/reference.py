@@ -4,7 +4,7 @@
 
     python3 packaging/reference.py [--brief]
 
---brief: only the first sentence of what the XML says of each member, as the README has it.
+--brief: only the first sentence of what the XML says of each member, as docs/dbus.md has it.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ async def first_snapshot(events: AsyncIterator[client.Event]) -> client.Snapshot
     return event
 
 
-# --- The README's recipe ----------------------------------------------------------------------
+# --- The recipe of docs/dbus.md ----------------------------------------------------------------
 
 LIBRARIES = {"with_dbus_fast": "dbus_fast", "with_glib": "gi", "with_jeepney": "jeepney"}
 

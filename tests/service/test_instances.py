@@ -229,7 +229,7 @@ async def test_root_may_ask_an_instance_and_others_where_a_file_lets_them(
 async def test_with_the_snippet_for_a_group_only_root_and_that_group_may_ask_an_instance(
     brokered: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As README has it.
+    # As docs/installing.md has it.
     text = GROUP.read_text().replace('"org.ipsecwatch1"', '"org.ipsecwatch1.acme"')
     file = tmp_path / "org.ipsecwatch1.acme.conf"
     file.write_text(text.replace('group="adm"', 'group="daemon"'))

@@ -32,7 +32,13 @@ def files() -> Iterator[Path]:
 
 FILES: Final = sorted(files())
 PAGES: Final = [p for p in FILES if p.suffix == ".md"]
-ABOUT_THE_CODE: Final = [p for p in PAGES if p.parent.name == "docs" or p.name == "CONTRIBUTING.md"]
+FOR_USERS: Final = {"installing.md", "verbs.md", "desktop.md", "dbus.md"}
+"""Pages of docs/ that name the files of a user's machine, not those of the code."""
+ABOUT_THE_CODE: Final = [
+    p
+    for p in PAGES
+    if (p.parent.name == "docs" and p.name not in FOR_USERS) or p.name == "CONTRIBUTING.md"
+]
 
 
 def text(page: Path) -> str:

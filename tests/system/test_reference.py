@@ -13,9 +13,9 @@ from ipsecwatch.dbus.introspection import interfaces
 from ipsecwatch.dbus.names import MANAGER, TUNNEL
 from tests.support.paths import TOP
 
-README = (TOP / "README.md").read_text(encoding="utf-8")
+PAGE = (TOP / "docs/dbus.md").read_text(encoding="utf-8")
 MARK = "<!-- packaging/reference.py --brief -->"
-"""Where the README has such lines, what is between them is the script's output."""
+"""What the page has between two such lines is the script's output."""
 
 
 def reference(*options: str) -> str:
@@ -47,19 +47,19 @@ def test_the_reference_has_every_member_with_its_signature_and_says_what_it_is(
         assert re.search(r"\| [^|]{10,300} \|$", row), row
 
 
-def test_the_readme_names_every_member() -> None:
+def test_the_page_names_every_member() -> None:
     for interface in (MANAGER, TUNNEL):
         described = interfaces()[interface]
         for name in [*described.signals, *described.methods]:
-            assert f"`{name}" in README
+            assert f"`{name}" in PAGE
     for name in interfaces()[TUNNEL].properties:
-        assert f"`{name}" in README
+        assert f"`{name}" in PAGE
 
 
-def test_the_readmes_signatures_are_those_of_the_xml() -> None:
+def test_the_pages_signatures_are_those_of_the_xml() -> None:
     described = interfaces()[MANAGER]
     seen = set()
-    for name, takes, answers in re.findall(r"`(\w+)\((.*?)\)(?: → ([^`]*))?`", README):
+    for name, takes, answers in re.findall(r"`(\w+)\((.*?)\)(?: → ([^`]*))?`", PAGE):
         if name in described.signals:
             assert types(takes) == described.signals[name], name
         elif name in described.methods:
@@ -70,6 +70,8 @@ def test_the_readmes_signatures_are_those_of_the_xml() -> None:
     assert {*described.signals, *described.methods} <= seen
 
 
-def test_what_the_readme_has_of_the_script_is_what_the_script_prints() -> None:
-    for part in README.split(MARK)[1::2]:
+def test_what_the_page_has_of_the_script_is_what_the_script_prints() -> None:
+    parts = PAGE.split(MARK)[1::2]
+    assert parts
+    for part in parts:
         assert part.strip() == reference("--brief").strip()

@@ -33,9 +33,9 @@ WantedBy=multi-user.target
 """As libreswan's unit is ordered (ipsec.service.in, 3.18 to 5.4)."""
 GENERATOR: Final = Path("/usr/lib/systemd/system-generators/systemd-fstab-generator")
 MOUNT: Final = re.search(
-    r"^    (\S+ +/mnt/nas +.*)$", (TOP / "README.md").read_text(), re.MULTILINE
+    r"^    (\S+ +/mnt/nas +.*)$", (TOP / "docs/verbs.md").read_text(), re.MULTILINE
 )
-"""The line for fstab that the README gives."""
+"""The line for fstab that the documents give."""
 
 
 def mounted(folder: Path, line: str) -> dict[str, str]:
@@ -84,7 +84,7 @@ needs_generator = pytest.mark.skipif(not GENERATOR.exists(), reason=f"there is n
 @needs_analyze
 @needs_generator
 @pytest.mark.parametrize("options", ["_netdev,nofail", "_netdev"])
-def test_neither_template_has_a_cycle_with_libreswan_the_service_and_the_readmes_mount(
+def test_neither_template_has_a_cycle_with_libreswan_the_service_and_the_documents_mount(
     options: str, tmp_path: Path
 ) -> None:
     assert MOUNT is not None
@@ -164,7 +164,8 @@ def test_a_name_becomes_an_instance_as_the_template_says() -> None:
 
 def test_environments_that_people_are_shown_are_whole_assignments() -> None:
     # systemd ends an assignment at a blank that isn't quoted, and ignores words without "=".
-    pages = [TOP / "README.md", *(TOP / "packaging/examples/hooks").iterdir()]
+    pages = [TOP / "README.md", *(TOP / "docs").glob("*.md")]
+    pages += (TOP / "packaging/examples/hooks").iterdir()
     found = [
         word
         for page in pages

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's recipe for subscribers, as a program for each of three D-Bus libraries.
+"""The recipe of docs/dbus.md for subscribers, as a program for each of three D-Bus libraries.
 
 Each prints a line of JSON at each change: the states of all tunnels by name, or null where there is
 no service.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's recipe for subscribers, with dbus-fast."""
+"""The recipe of docs/dbus.md for subscribers, with dbus-fast."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's recipe for subscribers, with GLib (gi), as programs of a desktop use it."""
+"""The recipe of docs/dbus.md for subscribers, with GLib (gi), as programs of a desktop use it."""
 
 from __future__ import annotations
 

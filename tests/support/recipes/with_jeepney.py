@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The README's recipe for subscribers, with jeepney.
+"""The recipe of docs/dbus.md for subscribers, with jeepney.
 
 It blocks, and answers no calls, not even Peer.Ping.
 """
