@@ -165,6 +165,8 @@ class LogText:
     """How many further lines are pluto's: about no connection, no packet, and no start or end."""
     guessed: bool = False
     """The text had lost its line ends, and where lines begin is a guess."""
+    rest_numbers: tuple[int, ...] = ()
+    """For each line of ``rest``, its number in the text, from 1 on; (): no line was taken out."""
 
     @property
     def is_log(self) -> bool:
@@ -195,9 +197,14 @@ def read(text: str) -> LogText:
     found.sort()
     if not (found.lines or found.packets or found.others):
         return LogText((), (), text)
-    rest = "\n".join(line for i, line in enumerate(raw) if i not in found.taken)
+    left = [i for i in range(len(raw)) if i not in found.taken]
     return LogText(
-        _in_order(found.lines), tuple(found.packets), rest, found.others, relined != whole
+        _in_order(found.lines),
+        tuple(found.packets),
+        "\n".join(raw[i] for i in left),
+        found.others,
+        guessed=relined != whole,
+        rest_numbers=tuple(i + 1 for i in left),
     )
 
 

@@ -12,6 +12,8 @@ from ipsecwatch.libreswan.status import parse
 from ipsecwatch.report import Extent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ipsecwatch.libreswan.log_text import LogText
     from ipsecwatch.report import Report
     from ipsecwatch.tunnel import Tunnel
@@ -39,7 +41,8 @@ def read(text: str) -> Reading:
     report = repair.read(rest)
     if log is not None and log.lines:
         report = replace(report, knowledge=replace(report.knowledge, log=Extent.PARTIAL))
-    found = () if report.complete else _answers(rest)
+    numbers = log.rest_numbers if log is not None else ()
+    found = () if report.complete else _answers(rest, numbers)
     if len(found) > 1:
         return Reading(log, parse(""), [], found)
     return Reading(log, report, _with_reasons(overview.tunnels_of(report), log))
@@ -67,13 +70,18 @@ def _with_reasons(tunnels: list[Tunnel], log: LogText | None) -> list[Tunnel]:
     return log_story.with_reasons(tunnels, log)
 
 
-def _answers(text: str) -> tuple[Answer, ...]:
-    """Return pluto's answers in a text that has several of them; () for a text with one.
+def _answers(rest: str, numbers: Sequence[int]) -> tuple[Answer, ...]:
+    """Return pluto's answers in ``rest``, if it has several of them; () if it has one, or none.
 
-    Reasons that the log shows aren't added, as it isn't known to which answer they belong.
+    ``rest`` is the user's text without its log lines. ``numbers`` has, for each line of ``rest``,
+    its number in the user's text; it is empty where no line was taken out. Reasons that the log
+    lines show aren't added to the tunnels: it isn't known to which answer they belong.
     """
-    pieces = answers.divide(text)
+    pieces = answers.divide(rest)
     if len(pieces) == 1:
         return ()
-    read = [(line, repair.read(piece)) for line, piece in pieces]
+    read = [
+        (numbers[line - 1] if line <= len(numbers) else line, repair.read(piece))
+        for line, piece in pieces
+    ]
     return tuple(Answer(line, report, overview.tunnels_of(report)) for line, report in read)

@@ -81,6 +81,25 @@ def test_several_answers_are_said_to_be_several(
     assert re.search(r"Answer 2 of 2, from line \d+ of the text on\n\nlibreswan 5.4", screen)
 
 
+LOG = 'Nov 28 10:00:00 gw pluto[812]: "site" #1: initiating IKEv2 connection\n' * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (UP + DOWN, [1, 135]),
+        (LOG + UP + DOWN, [4, 138]),
+        (UP + LOG + DOWN, [1, 138]),
+    ],
+    ids=["no log", "a log before", "a log between"],
+)
+def test_the_line_of_an_answer_is_counted_in_the_text_that_was_given(
+    text: str, lines: list[int]
+) -> None:
+    assert [a.line for a in reading.read(text).answers] == lines
+    assert all(text.split("\n")[line - 1] for line in lines)
+
+
 WHOLE = {
     "one": UP,
     "of many connections": SEVERAL,
