@@ -48,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explanation(args: argparse.Namespace) -> str:
-    """Return the text to print: with --list all reasons, else what explains a file, word or tunnel.
+    """Return what ``ipsecwatch explain`` prints for this command line.
 
-    Only the modules that are needed for it are imported. Raise Failure where a file can't be read,
-    or there is nothing to explain.
+    With --list, that is all reasons. With --instance, it is the explanation of a tunnel of that
+    instance. Otherwise it explains stdin for ``-``, the file of this name if there is one, and else
+    a word or a tunnel. Only the modules that are needed are imported. Raise Failure where a file
+    can't be read, or where there is nothing to explain.
     """
     if args.list:
         from ipsecwatch.cli.explain import own_words
@@ -82,8 +84,8 @@ _CONVERT: Final = (
 def _decoded(data: bytes) -> str:
     """Return the text in a file's bytes: UTF-8, or UTF-16, as PowerShell writes it.
 
-    Bytes that aren't UTF-8 become surrogates. Raise Failure for compressed data, and for bytes with
-    zeros among them that aren't UTF-16.
+    In UTF-8, wrong bytes become surrogates; in UTF-16, they become U+FFFD. Raise Failure for gzip's
+    data, and for data that isn't UTF-16 but has zero bytes.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", "replace")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Divides a text that has several answers of pluto's, from different times or machines.
 
-Two answers may differ about the same tunnel, and must not be mixed.
+An answer is what one command such as ``ipsec status`` printed. Two answers may differ about the
+same tunnel, so each must be read by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One of pluto's answers in a text that has several."""
+    """One of pluto's answers in a text that has several, parsed, with the tunnels in it."""
 
     line: int
     """The number of the answer's first line in the text; the text's first line is 1."""
@@ -45,17 +46,18 @@ _ONCE: Final = re.compile(
     rf"|#{NUMBER}: {_NAME}(?=[^\n]{{0,200}}, type=[A-Z]))",
     re.ASCII,
 )
-"""Matches what an answer has only once: its headings, and the first words of the line with a
-connection's ends, of a state's first line, and of a line of trafficstatus. After a state's name
-comes its port there, so that the line with its SPIs doesn't match."""
+"""Matches what one answer has only once: a heading, or the first words of one of these lines: the
+line with a connection's two ends, an SA's first line, a line of trafficstatus. An SA's first line
+has a port after the connection's name; its second line, with the SPIs, has none, and no match."""
 
 
 def divide(text: str) -> list[tuple[int, str]]:
-    """Return the answers in a text, each as the number of its first line, and its text.
+    """Return the answers in a text, each as the number of its first line (from 1) and its text.
 
-    Another answer begins at each line with something that an answer has only once, and that the
-    present answer has had before. Exceptions are those of _recurs(), and lines of one connection
-    that directly follow each other.
+    The text is cleaned by plain() first, and its lines are counted after that. A text with only one
+    answer, or with none, is returned as one piece. A new answer begins at a line that matches
+    _ONCE, if _recurs() says that the answer before it already has the same. Lines of one connection
+    that directly follow each other begin no new answer: they are for its pairs of subnets.
     """
     lines = plain(text).split("\n")
     starts, seen = [0], dict[str, str]()
@@ -74,12 +76,13 @@ def divide(text: str) -> list[tuple[int, str]]:
 
 
 def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
-    """Return whether a line begins another answer, since the present one has had ``what`` before.
+    """Return whether a line begins a new answer, because the current one already has ``what``.
 
-    ``what`` is the match of _ONCE in the line; ``seen`` has the lines of the present answer by
-    their matches. A heading that is there again always begins one. The same line about a connection
-    or SA twice doesn't. Neither does a second connection of the same name in one connection list:
-    somebody may have made all names the same.
+    ``what`` is the match of _ONCE in the line. ``seen`` has the earlier lines of the current answer
+    by their matches. A heading in ``seen`` begins a new answer when it comes again. A line about a
+    connection or an SA does so only if it differs from the one in ``seen``. A second connection of
+    the same name within one connection list begins no new answer: somebody may have replaced all
+    names by one before sending the text.
     """
     if what not in seen:
         return False
@@ -92,12 +95,12 @@ def _recurs(what: str, line: str, seen: dict[str, str]) -> bool:
 def is_ambiguous(c: Connection) -> bool:
     """Return whether a connection's lines are really those of several connections with one name.
 
-    That is so where two different lines have the same beginning of _OWN_LINES. In a text that
-    contains one connection twice, the two lines are the same.
+    That is so where two different lines of it have the same beginning of _OWN_LINES. A connection
+    that was only pasted twice has the same line twice, and isn't ambiguous.
     """
     own = [{line for line in c.lines if line.lstrip().startswith(key)} for key in _OWN_LINES]
     return any(len(lines) > 1 for lines in own)
 
 
 _OWN_LINES: Final = ("newest ISAKMP SA:", "newest IKE SA:", "routing:", "conn serial:")
-"""The beginnings of lines that a connection has only once."""
+"""The beginnings of lines that a status has only once for each connection."""

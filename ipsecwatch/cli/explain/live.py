@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The result of asking the service for a tunnel."""
+    """The result of asking the service for one tunnel by its name."""
 
     row: terminal.Row | None
-    """The tunnel; None: there is none of that name, or the service doesn't answer."""
+    """The tunnel; None: the service lists none of that name, or doesn't answer."""
     names: Collection[str] = ()
     """Pluto's names of all tunnels that the service lists; empty where it doesn't answer."""
     trouble: str = ""
@@ -35,10 +35,12 @@ class Live:
 
 
 def look_up(name: str, instance: str = "") -> Live:
-    """Ask the service, or an instance of it, for the tunnel of this name; return the result.
+    """Ask the service for the tunnel of this name, and return the result.
 
-    The name may be NetworkManager's name for a tunnel that pluto knows by a UUID. Raise Failure
-    where several of NetworkManager's connections have it.
+    ``name`` is pluto's name, or NetworkManager's name for a tunnel that pluto knows by a UUID.
+    ``instance``: the instance of the service to ask; "": the service itself. Where the service
+    doesn't answer, nothing is raised: ``trouble`` says why. Raise Failure where several of
+    NetworkManager's connections have the name.
     """
     try:
         seen = asyncio.run(client.snapshot(instance=instance))
@@ -54,16 +56,19 @@ def look_up(name: str, instance: str = "") -> Live:
 def explanation(row: terminal.Row, unit: str, paint: terminal.Paint, wide: int) -> str:
     """Return the explanation of a tunnel's present state, as text of several lines.
 
-    ``unit``: the systemd unit that runs pluto. ``wide``: the width of the text in columns.
+    ``unit``: the systemd unit that runs pluto, for advice; "": none is known to. ``wide``: the
+    width of the text in columns.
     """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.name)}"
     return "\n".join([title, *terminal.facts(facts(row, unit), paint, wide)])
 
 
 def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
-    """Return the facts about a tunnel as labels and paragraphs: state, reason, what to do.
+    """Return what the service reports of a tunnel, as pairs of a label and a paragraph.
 
-    A paragraph is "" where there is nothing to say. ``unit``: the systemd unit that runs pluto.
+    They say what its state means, since when it has it, why, and what to do. A paragraph is ""
+    where there is nothing to say. ``unit``: the systemd unit that runs pluto, for advice; "": none
+    is known to.
     """
     why = explained(row.reason, unit)
     blamed = row.reason is not Reason.NONE
@@ -80,7 +85,10 @@ def facts(row: terminal.Row, unit: str) -> list[tuple[str, str]]:
 
 
 def as_json(row: terminal.Row, unit: str) -> dict[str, Any]:
-    """Return a tunnel's row, reason and facts, without empty ones, as an object for JSON."""
+    """Return an object for JSON: a tunnel's row, its reason with sentence and advice, its facts.
+
+    Facts without a paragraph are left out. ``unit``: as in facts().
+    """
     why = reason_json(row.reason, words_for(row.reason, unit))
     kept = {"kind": "tunnel", **asdict(row), **why}
     return {**kept, "facts": [[label, text] for label, text in facts(row, unit) if text]}

@@ -19,7 +19,10 @@ TITLE: Final = "the IPsec service (pluto)"
 
 @dataclass(frozen=True, slots=True)
 class ServiceStory:
-    """What a text shows about the service: the line that says most, in words, and what to do."""
+    """What log lines show about the IPsec service: the most important line, explained, and advice.
+
+    ``sentence`` says what happened; ``advice`` is "" where there is nothing to do.
+    """
 
     line: LogTextLine
     sentence: str
@@ -27,15 +30,19 @@ class ServiceStory:
 
     @property
     def is_trouble(self) -> bool:
-        """Whether the line is about anything else than that the service was started or stopped."""
+        """Whether the line is about trouble, such as a crash or a service that isn't running.
+
+        False: it only says that the service was started or stopped.
+        """
         return self.line.fate not in (Fate.STOPPED, Fate.STARTED)
 
 
 def story(lines: Sequence[LogTextLine]) -> ServiceStory | None:
-    """Return what a text's log lines show about the service; None: nothing.
+    """Return what log lines show about the IPsec service; None: no line is about the service.
 
-    The line that says most is the one whose fate comes first in Fate; of several, one in which
-    pluto itself says what was wrong, and else the first.
+    The line whose fate stands first in Fate is chosen: a crash goes before a stop, a stop before a
+    start. Of several with this fate, it is the first in which pluto itself says what was wrong, and
+    else the first.
     """
     order = list(Fate)
     about = [
@@ -62,10 +69,9 @@ def _happened(line: LogTextLine) -> str:
 
 
 def _after(lines: Sequence[LogTextLine], at: int) -> str:
-    """Return the sentence that the service was started again, where a later line shows that.
+    """Return ``Then it was started again.`` if a line after ``lines[at]`` shows a start.
 
-    ``at`` is the index of the line from which on it is looked for. Return "" where no line shows
-    it, and where the line ``at`` is itself about a start.
+    Return "" where none does, and where ``lines[at]`` is itself about a start.
     """
     if lines[at].fate is Fate.STARTED or not any(x.fate is Fate.STARTED for x in lines[at:]):
         return ""

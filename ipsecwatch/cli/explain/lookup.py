@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD``: explains one word of pluto's, of IKE's or of ours."""
+"""``ipsecwatch explain WORD``: explains one word of pluto's, of IKE's or of ipsecwatch's."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
 
 def states(word: str) -> list[StateInfo]:
-    """Return the states of SAs that have this name; where none has, those that have this story.
+    """Return the SA states that have this name; where none has, those that have this story.
 
-    Upper and lower case are the same. A name's whole prefix, STATE_V2_ or else STATE_, may be
-    missing. Of ``NAME (story)``, as a state line has it, only the name is compared. Return [] for
-    any other word.
+    A state's story is the text in brackets that a status prints after its name, as in
+    ``STATE_MAIN_I1 (sent MI1, expecting MR1)``. If ``word`` has this form, only the name in it is
+    compared. The prefix STATE_V2_, or STATE_, may be missing as a whole. Upper and lower case are
+    the same. Return [] for any other word.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
@@ -42,10 +43,11 @@ def states(word: str) -> list[StateInfo]:
 
 
 def other(word: str) -> list[tuple[str, str, str]]:
-    """Return the meanings of a word as routing, policy, mark, shunt or timer; []: it is none.
+    """Return the meanings of a word of a status that is no SA's state; [] where it has none.
 
-    Upper and lower case are the same. Each item is the kind of word, the word as pluto prints it (a
-    timer as it was given), and its meaning.
+    Each item is the kind of word (``routing``, ``policy``, ``mark``, ``shunt`` or ``timer``), the
+    word as pluto prints it, and its meaning. A timer is returned as it was given. Upper and lower
+    case are the same.
     """
     found = []
     for kind, words in _TABLES:
@@ -61,9 +63,10 @@ _TABLES: Final = (
 
 
 def known_words() -> dict[str, str]:
-    """Return all words that can be explained, each in one spelling, as it is printed.
+    """Return all words that can be explained, as they are printed, each in one spelling.
 
-    The keys are in the form that is compared: in lower case, states without STATE_ in front.
+    The keys are these words in the form of _plain(), in which two words are compared: in lower
+    case, SA states without STATE_. Names of tunnels aren't among them.
     """
     known = {_plain(w.text): w.text for s in STATE_TABLE for w in (*s.names, *s.stories) if w.text}
     known |= {w.lower(): w for _, words in _TABLES for w in words}
@@ -74,9 +77,10 @@ def known_words() -> dict[str, str]:
 
 
 def similar(word: str, names: Collection[str] = ()) -> list[str]:
-    """Return the known words, and the ``names`` of tunnels, that are similar to a mistyped word.
+    """Return known words, and ``names`` of tunnels, that are similar to a mistyped word.
 
-    The most similar comes first. Where none is similar, return those that begin with the word.
+    At most three are returned, the most similar first. Where none is similar, return those that
+    begin with the word.
     """
     known = known_words()
     known |= {name.lower(): name for name in names}
@@ -87,9 +91,10 @@ _TOKEN: Final = re.compile(r"\b[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,8}\b", r
 
 
 def words_in(text: str) -> list[str]:
-    """Return the first _FEW words in a text that look like NO_PROPOSAL_CHOSEN and can be explained.
+    """Return the words in a text that can be explained, and are written like NO_PROPOSAL_CHOSEN.
 
-    They are in the text's order. Only its first _LONGEST characters are searched.
+    That is in capital letters, with an underscore. At most _FEW are returned, in the text's order,
+    each once. Only the first _LONGEST characters of the text are searched.
     """
     found = dict.fromkeys(m[0] for m in _TOKEN.finditer(text[:_LONGEST]))
     return [w for w in found if states(w) or notifications(w) or other(w)][:_FEW]
@@ -100,7 +105,10 @@ _FEW: Final = 4
 
 
 def _plain(word: str) -> str:
-    """Return a word in the form that is compared: lower case, no STATE_ or STATE_V2_ in front."""
+    """Return a word in the form in which two words are compared.
+
+    That is in lower case, without a STATE_V2_ or STATE_ at its beginning.
+    """
     word = word.upper()
     for prefix in _PREFIXES:
         word = word.removeprefix(prefix)
@@ -108,7 +116,10 @@ def _plain(word: str) -> str:
 
 
 def explanation(word: str, paint: terminal.Paint, wide: int) -> str:
-    """Return the explanation of a word; "" where it isn't known."""
+    """Return the explanation of a word as text for people; "" where it isn't known.
+
+    A word with several meanings has a paragraph for each, with a blank line between them.
+    """
     parts = [_state(s, paint, wide) for s in states(word)]
     parts += [
         _paragraph(x.word, x.kind, [("means", x.meaning), ("what to do", x.advice)], paint, wide)
@@ -127,7 +138,11 @@ def _paragraph(
 
 
 def _errors(word: str) -> list[OwnWord]:
-    """Return the error notifications and other error words of this name."""
+    """Return what is known about an error of this name; [] where there is none.
+
+    These are IKE's error notifications, of both versions of IKE, and some errors of the network and
+    of NSS (ERROR_WORDS).
+    """
     return [
         OwnWord(
             f"error that one side tells the other (IKEv{n.version}, {n.number})"
@@ -142,7 +157,11 @@ def _errors(word: str) -> list[OwnWord]:
 
 
 def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
-    """Return the explanation of an SA's state: names, stories, meaning, and what may be wrong."""
+    """Return the explanation of an SA's state, as text of several lines.
+
+    It has the names and stories that the releases of libreswan print for the state, its meaning,
+    and what is likely wrong if an SA stays in it.
+    """
     names = s.names or s.stories
     rows = [
         ("name", _wordings(s.names)),
@@ -155,7 +174,11 @@ def _state(s: StateInfo, paint: terminal.Paint, wide: int) -> str:
 
 
 def _class(s: StateInfo) -> str:
-    """Return in a few words of which kind a state is: IKE version, SA, who began, stage."""
+    """Return what kind of state it is, such as ``IKEv2, IKE SA, we began, half open``.
+
+    That is the IKE version, the kind of SA, the side that began, and the stage, as far as they
+    apply.
+    """
     version = f"IKEv{s.ike_version}" if s.ike_version else ""
     kind = {SaKind.IKE: "IKE SA", SaKind.CHILD: "Child SA", None: ""}[s.kind]
     role = {Role.INITIATOR: "we began", Role.RESPONDER: "the peer began", None: ""}[s.role]
@@ -163,7 +186,10 @@ def _class(s: StateInfo) -> str:
 
 
 def _wordings(wordings: Sequence[Wording]) -> str:
-    """Return one text, with a line for each wording: the releases of libreswan, and the wording."""
+    """Return a text with a line for each wording: the releases that print it, then the wording.
+
+    The wordings stand below each other in one column.
+    """
     spans = [_span(w) for w in wordings]
     widest = max(map(terminal.width, spans), default=0)
     return "\n".join(
@@ -172,14 +198,14 @@ def _wordings(wordings: Sequence[Wording]) -> str:
 
 
 def _span(w: Wording) -> str:
-    """Return in words the releases of libreswan that print a text."""
+    """Return the releases of libreswan that print a text: ``3.18 to 3.32``, ``from 4.0 on``."""
     if w.last == MAIN:
         return f"from {w.first} on"
     return w.first if w.first == w.last else f"{w.first} to {w.last}"
 
 
 def as_json(word: str) -> list[dict[str, Any]]:
-    """Return the meanings of a word as objects for JSON; an empty list where it isn't known."""
+    """Return the meanings of a word, each as an object for JSON; [] where it isn't known."""
     found: list[dict[str, Any]] = [
         {
             "kind": "state",

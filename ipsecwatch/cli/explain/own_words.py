@@ -25,7 +25,7 @@ STATE_MEANINGS: Final = {
     TunnelState.DOWN: "It is loaded, nothing of it is established, and pluto wasn't asked to bring "
     "it up.",
 }
-"""The meaning of each state; a test checks that none is missing."""
+"""The meaning of each state of a tunnel, for people; a test checks that none is missing."""
 
 _MORE: Final = {
     Reason.NO_ANSWER: "A peer that refuses our ike= proposal looks the same: it says so in a "
@@ -34,12 +34,12 @@ _MORE: Final = {
     Reason.AUTHENTICATION: "Either side may be the one that refused: the log shows which.",
     Reason.CHILD_MISSING: "The IKE SA is established, but carries no traffic without a Child SA.",
 }
-"""What is known about some reasons beside their sentence."""
+"""More about some reasons: explained() adds it to the reason's sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnWord:
-    """A word that can be explained, with its kind, its meaning, and what to do."""
+    """An explained word: what kind of word it is, its meaning, and what to do ("": nothing)."""
 
     kind: str
     word: str
@@ -48,9 +48,9 @@ class OwnWord:
 
 
 def own_words(word: str) -> list[OwnWord]:
-    """Return the tunnel state and the reason of this name, as far as there are any.
+    """Return the tunnel state of this name, and the reason of this name, explained.
 
-    Upper and lower case are the same, and "-" may also be "_" or a blank.
+    [] where it is neither. Upper and lower case are the same, and "-" may also be "_" or a blank.
     """
     spelt = word.strip().lower().replace("_", "-").replace(" ", "-")
     found = [
@@ -60,9 +60,9 @@ def own_words(word: str) -> list[OwnWord]:
 
 
 def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
-    """Return a reason with its sentence, what else is known about it, and what to do.
+    """Return a reason explained: its sentence with what _MORE adds to it, and what to do.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    ``unit`` is the systemd unit that runs pluto, for advice; "": none is known to.
     """
     told = words_for(reason, unit)
     meaning = f"{told.sentence} {_MORE.get(reason, '')}".strip()
@@ -70,9 +70,11 @@ def explained(reason: Reason, unit: str = IPSEC) -> OwnWord:
 
 
 def table() -> dict[str, Any]:
-    """Return the content of ``reasons.json``: the texts for reasons, states and local failures.
+    """Return what the installed file ``reasons.json`` contains, for other programs.
 
-    Each is by its code.
+    It has the texts for people by the codes that ``--json`` and D-Bus have: ``reasons`` (sentence
+    and advice), ``states`` (meaning), and ``ours`` (sentence and advice for failures whose cause is
+    on this machine).
     """
     from ipsecwatch.libreswan.local_failures import LOCAL_FAILURES  # a single word doesn't need it
 
@@ -85,7 +87,10 @@ def table() -> dict[str, Any]:
 
 
 def listed(*, as_json: bool) -> str:
-    """Return all reasons with their sentences and advice as text, or as JSON (table())."""
+    """Return all reasons with their sentences and advice, as text for people.
+
+    ``as_json``: return all that table() has instead, states and local failures included, as JSON.
+    """
     if as_json:
         import json
 

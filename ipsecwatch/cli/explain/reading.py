@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads a text that a user has: the status and the log lines in it, and the tunnels in both."""
+"""Reads a text that a user has: the status and the log lines in it, and the status's tunnels."""
 
 from __future__ import annotations
 
@@ -21,20 +21,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text contains."""
+    """What a user's text contains: log lines, and the rest, which is read as a status."""
 
     log: LogText | None
-    """The text's log lines; None for a complete status without an unknown line, which has none."""
+    """The text divided into its log lines and the rest.
+
+    None for a complete status of which every line is known: it can't have log lines.
+    """
     report: Report
-    """The rest of the text, read as a status."""
+    """The rest of the text, repaired where needed, and parsed as a status."""
     tunnels: list[Tunnel]
-    """The report's tunnels, those with trouble first, with the reasons that the log shows."""
+    """The report's tunnels, those with trouble first. If the log lines show why a tunnel doesn't
+    come up, it has that reason."""
     answers: tuple[Answer, ...] = ()
-    """The answers of a text that has several; report and tunnels are empty then. () else."""
+    """pluto's answers, if the text has several of them: then ``report`` and ``tunnels`` are empty.
+
+    () for a text with one answer, or with none.
+    """
 
 
 def read(text: str) -> Reading:
-    """Return what a text contains, which a mail program or a terminal may have changed."""
+    """Return what a user's text contains: log lines, a status, or several answers of pluto's.
+
+    The text may be wrapped in JSON, and a mail program or a terminal may have changed it: then it
+    is unpacked and repaired before it is parsed.
+    """
     text = unpacking.out_of_json(text)
     log = _log(text)
     rest = text if log is None else log.rest
@@ -51,7 +62,7 @@ def read(text: str) -> Reading:
 def _log(text: str) -> LogText | None:
     """Return a text divided into its log lines and the rest.
 
-    None: the text is a complete status of which each line is known, and so has no log lines.
+    Return None for a complete status of which every line is known: it can't have log lines.
     """
     report = parse(text)
     if report.complete and not report.unrecognised_count:
@@ -62,7 +73,10 @@ def _log(text: str) -> LogText | None:
 
 
 def _with_reasons(tunnels: list[Tunnel], log: LogText | None) -> list[Tunnel]:
-    """Return tunnels with the reasons that the log beside their status shows, if there is one."""
+    """Return the tunnels of a status, with the reasons that the same text's log lines show.
+
+    Where ``log`` is None, return the tunnels as they are.
+    """
     if log is None:
         return tunnels
     from ipsecwatch.cli.explain import log_story

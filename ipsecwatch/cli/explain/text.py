@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def is_log(text: str) -> bool:
-    """Return whether a text has log lines of pluto's that show something.
+    """Return whether a text has log lines of pluto's from which something can be explained.
 
-    They are about a connection, packets that fit none, or what happened to the IPsec service.
+    Such lines are about a connection, about packets that fit no connection, or about what happened
+    to the IPsec service itself: a start, a stop, a crash.
     """
     from ipsecwatch.libreswan import log_text
 
@@ -29,9 +30,9 @@ def is_log(text: str) -> bool:
 
 
 def explanation(text: str, *, as_json: bool) -> str:
-    """Return the explanation of a text, as text or JSON.
+    """Return the explanation of a text that a user gave: for people, or as a JSON object.
 
-    Raise Failure where it has neither a status nor log lines that show something.
+    Raise Failure where it has neither a status nor log lines from which something can be explained.
     """
     read = reading.read(text)
     log, report, tunnels = read.log, read.report, read.tunnels
@@ -52,7 +53,8 @@ def explanation(text: str, *, as_json: bool) -> str:
 def _several(read: reading.Reading, heading: str, *, as_json: bool) -> str:
     """Return the explanation of a text with several answers of pluto's: of each by itself.
 
-    ``heading``: that of the text's log lines; "": it has none.
+    The explanation of the text's log lines follows. ``heading``: the line above that; "": no log
+    line shows anything.
     """
     if as_json:
         import json
@@ -77,9 +79,10 @@ _APART: Final = (
 def _with_log(
     lines: list[str], log: LogText | None, heading: str, paint: terminal.Paint, wide: int
 ) -> list[str]:
-    """Return the lines about a status, followed by those about the text's log lines.
+    """Return ``lines``, which explain a status, and below them the explanation of the log lines.
 
-    ``heading``: that of the log lines; "": there are none.
+    ``heading``: the line above the latter; "": no log line shows anything, and ``lines`` are
+    returned as they are.
     """
     if log is None or not heading:
         return lines
@@ -91,7 +94,10 @@ def _with_log(
 
 
 def _heading(log: LogText | None) -> str:
-    """Return in one line what a text's log lines are about; "" where none shows anything."""
+    """Return in one line what a text's log lines are about; "" where no line shows anything.
+
+    ``log`` None: the text is a complete status, and so has no log lines.
+    """
     if log is None:
         return ""
     from ipsecwatch.cli.explain import log_overview  # a whole status has no log
@@ -100,7 +106,10 @@ def _heading(log: LogText | None) -> str:
 
 
 def _log_json(log: LogText | None) -> dict[str, Any]:
-    """Return the members ``log`` and ``service`` of the JSON object, which explain log lines."""
+    """Return the members ``log`` and ``service`` of the JSON object, which explain log lines.
+
+    Where there are no log lines about connections, or about the service, they are [] and None.
+    """
     if log is None:
         return {"log": [], "service": None}
     from ipsecwatch.cli.explain import log_overview
@@ -112,13 +121,15 @@ _NO_STATUS: Final[dict[str, Any]] = {
     "format": 1, "version": None, "command": None, "complete": False, "why": None,
     "knowledge": asdict(Knowledge()), "tunnels": [], "others": {}, "remarks": [],
 }  # fmt: skip
-"""The status part of the JSON object where a text has no status."""
+"""The members of the JSON object that explain a status, for a text without one. A text with several
+answers has them, too, with another ``why``: each answer has members of its own."""
 
 
 def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told: str) -> bool:
-    """Return whether a text has a status. Raise Failure where it has nothing to explain.
+    """Return True if a text has a status to explain, and False if it has only log lines.
 
-    ``told``: the heading of its log lines; "": it has none.
+    ``told``: the heading of its log lines; "": no log line shows anything. Raise Failure where
+    there is neither a status nor a log line to explain; its message says what the text is instead.
     """
     try:
         overview.check(report, tunnels)
@@ -147,4 +158,5 @@ def _has_status(log: LogText | None, report: Report, tunnels: list[Tunnel], told
 _STRONGSWAN: Final = re.compile(
     r"\bcharon(?:-systemd)?(?:\[\d{1,10}\])?: |\b\d\d\[(?:IKE|NET|ENC|CFG|DMN|KNL)\] "
 )
-"""Matches what only lines of strongSwan's log have."""
+"""Matches what only lines of strongSwan's log have: the name ``charon: ``, or a thread's number and
+a subsystem, as in ``05[IKE] ``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Takes the text out of what a program wrapped it in: JSON, a journal's export, UTF-16."""
+"""Takes the text out of what a program wrapped it in: JSON, also that of journalctl, or UTF-16."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ _BEGIN: Final = re.compile(
     r"^[ \t]{0,40}(?:.{0,200}?[=:> \t] {0,4})??(?=[{\[]\s*[\"{\[\]}])", re.MULTILINE
 )
 _MOST_FAILURES: Final = 20
-"""After so many places that looked like the beginning of JSON, and weren't, the search ends."""
+"""After so many places that looked like the beginning of JSON, and weren't, the search for JSON
+ends, and the rest of the text stays as it is."""
 
 
 def out_of_json(text: str) -> str:
-    """Return a text in which each JSON object or list is replaced by its strings, one a line.
+    """Return a text in which each JSON object or list is replaced by the strings in it.
 
-    Words in front of one on its line, such as ``NAME: ``, are removed with it. Other text stays,
-    and so does an object or list without strings. Of a text that is one JSON string, return its
-    content. Some programs save output as JSON. ``journalctl -o json`` and containers write an
-    object for each line of a log.
+    Each string is on a line of its own. Words that stand before the object or list on its line,
+    such as ``NAME: ``, are removed with it. Other text stays, and so does an object or list without
+    strings. If the text is one JSON string with an escaped quotation mark in it, its content is
+    returned. This is for programs that save output as JSON, and for ``journalctl -o json`` and
+    containers, which write an object for each line of a log.
     """
     if text.lstrip()[:1] == '"' and '\\"' in text and (content := _out_of_string(text)) != text:
         return content
@@ -49,7 +51,7 @@ def out_of_json(text: str) -> str:
 
 
 def _out_of_string(text: str) -> str:
-    """Return the text in a JSON string; any other text as it is."""
+    """Return the content of a text that is one JSON string; any other text as it is."""
     import json
 
     try:
@@ -65,16 +67,21 @@ def _next_line(text: str, at: int) -> int:
 
 
 def _behind(text: str, at: int) -> int:
-    """Return the index behind the comma and the line end that may follow an object at ``at``."""
+    """Return the index at which the text goes on after a JSON object that ends before ``at``.
+
+    Blanks, commas and one line end after the object are skipped.
+    """
     while at < len(text) and text[at] in ", \t\r":
         at += 1
     return at + 1 if text[at : at + 1] == "\n" else at
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Yield all strings in a value, in their order; names of members are left out.
+    """Yield all strings in a JSON value, in their order, also those in lists and objects within it.
 
-    Of an entry of the journal only its message is yielded, with _prefix() in front.
+    Names of members, numbers and other values are left out, and a line end at a string's end is
+    removed. Of an object with a MESSAGE, which is an entry of the journal, only the message is
+    yielded, with _prefix() before it.
     """
     if isinstance(value, str):
         yield value.removesuffix("\n")
@@ -90,9 +97,10 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _message(value: object) -> str | None:
-    """Return the message of a journal's entry, from its MESSAGE: a text, or the list of its bytes.
+    """Return the text of a journal entry, from the value of its MESSAGE.
 
-    None: it is neither.
+    That is a string, or a list of bytes where the text has bytes that aren't printable. Return None
+    for any other value.
     """
     if isinstance(value, str):
         return value
@@ -102,9 +110,10 @@ def _message(value: object) -> str | None:
 
 
 def _prefix(entry: dict[str, object]) -> str:
-    """Return what stands in front of a message in ``journalctl -o short-unix``.
+    """Return what ``journalctl -o short-unix`` prints before an entry's message.
 
-    "": the entry doesn't say which program wrote it.
+    It is time, host and program: ``1700000000.123456 gw pluto[812]: ``. Return "" where the entry
+    doesn't say which program wrote it.
     """
     stamp, program = entry.get("__REALTIME_TIMESTAMP"), entry.get("SYSLOG_IDENTIFIER")
     if not isinstance(program, str) or not program:
@@ -114,10 +123,10 @@ def _prefix(entry: dict[str, object]) -> str:
 
 
 def utf16(data: bytes) -> str | None:
-    """Return the text in UTF-16 that has lost its byte order mark; None for anything else.
+    """Return the text of data in UTF-16 without a byte order mark; None for any other data.
 
-    It is known by zero bytes: in the first 4,000, over nine tenths of the bytes at odd, or at even,
-    places are zero.
+    It is recognised by its zero bytes: among the first 4,000 bytes, more than nine in ten of those
+    with an odd index (little-endian) or with an even index (big-endian) are zero.
     """
     sample = data[:4000]
     for first, codec in ((1, "utf-16-le"), (0, "utf-16-be")):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch explain WORD|NAME``: explains a word of pluto's or ours, or a tunnel."""
+"""``ipsecwatch explain WORD|NAME``: explains a log line, a word of pluto's or ours, or a tunnel."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 def explanation(word: str, *, as_json: bool) -> str:
-    """Return the explanation of a log line, a word, or the tunnel of that name, in this order.
+    """Return the explanation of ``word``: a log line, a known word, or the name of a tunnel.
 
-    Only a text with a blank can be a log line. Raise Failure where it is none of them, or the
-    service can't be asked for a tunnel.
+    These are tried in this order. Only a text with a blank is tried as a line of pluto's log. The
+    service is asked only for the name of a tunnel. Raise Failure where ``word`` is none of the
+    three, or where the service doesn't answer.
     """
     if " " in word and (log_line := _log_line(word, as_json=as_json)):
         return log_line
@@ -31,9 +32,10 @@ def explanation(word: str, *, as_json: bool) -> str:
 
 
 def tunnel(name: str, instance: str, *, as_json: bool) -> str:
-    """Ask the service for a tunnel, and return the explanation of its state.
+    """Ask the service for the tunnel ``name``, and return the explanation of its present state.
 
-    Raise Failure where there is no such tunnel, or the service doesn't answer.
+    ``instance``: the instance of the service to ask; "": the service itself. Raise Failure where
+    there is no such tunnel, or the service doesn't answer.
     """
     from ipsecwatch.cli.explain import live  # a word of pluto's needs no bus
 
@@ -47,7 +49,10 @@ def tunnel(name: str, instance: str, *, as_json: bool) -> str:
 
 
 def _log_line(line: str, *, as_json: bool) -> str:
-    """Return the explanation of a line of pluto's log; "" where it isn't one, or shows nothing."""
+    """Return the explanation of a text that may be a line of pluto's log.
+
+    Return "" where it isn't one, or where text.is_log() says that the line shows nothing.
+    """
     from ipsecwatch.cli.explain import text  # a word needs no table of log lines
 
     return text.explanation(line, as_json=as_json) if text.is_log(line) else ""
@@ -60,7 +65,12 @@ def _words_json(found: list[dict[str, Any]]) -> str:
 
 
 def _nothing(word: str, answer: Live) -> Failure:
-    """Return the Failure for a word that can't be explained, with a suggestion if there is one."""
+    """Return the Failure for a word that can't be explained, and is no tunnel by ``answer``.
+
+    Its hint names the known words in a sentence, or known words and tunnels that are similar to
+    ``word``. Where there are none, it says what can be given, and why the service doesn't answer,
+    if that is so. A word with "/" or "." in it is taken for the path of a file that doesn't exist.
+    """
     within = lookup.words_in(word) if " " in word else []
     if within:
         return Failure("that is a sentence", f"Words in it: explain {', '.join(within)}")
