@@ -71,8 +71,8 @@ class _SystemWatch:
     async def follow(self) -> None:
         """Subscribe to the signals, then read and report the units' states. Raise BusError.
 
-        In this order no change between the two is lost, if systemd sends signals by then. It does
-        once any client, such as logind, has called Subscribe.
+        In this order no change between the two is lost. systemd sends signals only after a client
+        has called Subscribe.
         """
         await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
         await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")
@@ -83,12 +83,12 @@ class _SystemWatch:
                 self._owners[name] = ""
         if not self._owners[_SYSTEMD]:
             return
+        await self._connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
         for unit in Unit:
             try:
                 await self._follow_unit(unit)
             except ErrorReplyError as e:
                 logger.debug("%s can't be followed: %s", unit.value, e)
-        await self._connection.call(_SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "Subscribe")
 
     async def _match(self, rule: str) -> None:
         """Subscribe to the signals that fit a rule. Raise BusError."""

@@ -14,7 +14,7 @@ from ipsecwatch.agent.machine import MachineEvent, Sleep, Unit, UnitState
 from ipsecwatch.agent.system_watch import watch_system
 from ipsecwatch.dbus.connection import connect
 from tests.support.dbus_daemon import PrivateBus
-from tests.support.fake_machine import LOGIND, machine
+from tests.support.fake_machine import LOGIND, machine, unit_path
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -59,6 +59,13 @@ async def test_units_are_told_as_they_are_and_as_they_change() -> None:
         assert told[2] == state(Unit.IPSEC)  # the other one fails as before
         fake.become("ipsecwatch.service", "active", "running", "success")
         await until(lambda: told[-1] == state(Unit.OURS, active=True))
+
+
+async def test_a_change_right_after_a_unit_was_read_is_told() -> None:
+    async with machine(ipsec=RUNS) as fake:
+        fake.after_reading[unit_path("ipsec.service")] = ("failed", "failed", "signal")
+        async with watching() as told:
+            await until(lambda: state(Unit.IPSEC, failed=True) in told)
 
 
 async def test_sleep_is_told_and_nobody_else_can_say_so() -> None:

@@ -29,11 +29,19 @@ class FakeMachine:
     def __init__(self, connection: BusConnection, units: dict[str, tuple[str, str, str]]) -> None:
         self._connection = connection
         self._units = {unit_path(name): state for name, state in units.items()}
+        self._names = {unit_path(name): name for name in units}
         self.subscribed = asyncio.Event()
+        self.after_reading: dict[str, tuple[str, str, str]] = {}
+        """What units become right after a client has read them, by path."""
         connection.on_call = self._called
 
     def become(self, name: str, active: str, sub: str, result: str) -> None:
-        """Send the two signals that systemd sends when a unit's state changes."""
+        """Send the two signals that systemd sends when a unit's state changes.
+
+        Like systemd, send nothing before a client has called Subscribe.
+        """
+        if not self.subscribed.is_set():
+            return
         changed = {"ActiveState": Variant("s", active), "SubState": Variant("s", sub)}
         self._changed(name, "Service", {"Result": Variant("s", result)})
         self._changed(name, "Unit", changed)
@@ -58,6 +66,9 @@ class FakeMachine:
                 of_service = {"Result": Variant("s", result)}
                 is_unit = call.body[0].endswith(".Unit")
                 connection.reply(call, "a{sv}", [of_unit if is_unit else of_service])
+                if not is_unit and call.path in self.after_reading:
+                    self._units[call.path] = state = self.after_reading.pop(call.path)
+                    self.become(self._names[call.path], *state)
             case "Subscribe":
                 connection.reply(call, "", [])
                 self.subscribed.set()
