@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -42,4 +43,12 @@ def _mount(line: str) -> tuple[str, str]:
     too few fields.
     """
     fields = line.split(" ")
-    return (fields[4], fields[3]) if len(fields) > 4 else ("", "")
+    return (_unescape(fields[4]), _unescape(fields[3])) if len(fields) > 4 else ("", "")
+
+
+def _unescape(path: str) -> str:
+    """Return a path of mountinfo with its blanks, tabs, line ends and backslashes.
+
+    The kernel writes them as three octal digits behind a backslash (proc_pid_mountinfo(5)).
+    """
+    return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), path)

@@ -26,8 +26,8 @@ _FOLDERS: Final = tuple(
 def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
     """Return the unit's name if it has a file here, its own or its template's; else "".
 
-    "" as well where the first such file leads to /dev/null (a masked unit), or systemd isn't the
-    init.
+    "" as well where the first such file is empty or leads to /dev/null (a masked unit), or systemd
+    isn't the init.
     """
     if not booted.is_dir():
         return ""
@@ -35,8 +35,18 @@ def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _B
     for folder in folders:
         for file in (folder / name, folder / template):
             if os.path.lexists(file):
-                return "" if os.path.realpath(file) == os.devnull else name
+                return "" if _is_empty(file) else name
     return ""
+
+
+def _is_empty(file: Path) -> bool:
+    """Return whether a file, or what its link leads to, is /dev/null or has no content."""
+    if os.path.realpath(file) == os.devnull:
+        return True
+    try:
+        return file.is_file() and file.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _template(name: str) -> str:

@@ -25,6 +25,7 @@ MOUNTS = """\
 651 611 254:1 /var/tmp/systemd-private-0123-ipsecwatch.service-AbC/tmp /var/tmp rw - ext4 x rw
 652 611 0:25 / /run rw,nosuid,nodev master:9 - tmpfs tmpfs rw,size=99k,mode=755
 653 650 254:1 /srv/vpn /tmp/vpn rw,relatime - ext4 /dev/vda1 rw
+654 611 0:25 /systemd/inaccessible/dir /srv/my\\040folder ro - tmpfs tmpfs rw,size=99k
 not a mount
 """
 
@@ -43,6 +44,7 @@ not a mount
         ("/tmpx/pluto.ctl", None),
         ("/tmp/vpn/pluto.ctl", None),
         ("/var/log/pluto.log", None),
+        ("/srv/my folder/pluto.ctl", "/srv/my folder"),
     ],
 )
 def test_a_folder_that_the_sandbox_hides_is_known_by_what_is_mounted_there(

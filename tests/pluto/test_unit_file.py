@@ -29,16 +29,20 @@ def test_a_unit_is_where_systemd_looks_for_it(
     folders = tmp_path / "etc", tmp_path / "usr"
     for folder in folders:
         folder.mkdir()
-    (tmp_path / file).touch()
+    (tmp_path / file).write_text("[Service]\n")
     assert find_unit(name, folders, tmp_path) == (name if found else "")
     assert find_unit(name, folders, tmp_path / "no systemd") == ""
 
 
-def test_a_unit_that_is_masked_can_not_be_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_unit_that_is_masked_can_not_be_started(tmp_path: Path, *, empty: bool) -> None:
     etc, usr = tmp_path / "etc", tmp_path / "usr"
     for folder in (etc, usr):
         folder.mkdir()
-    (usr / "ipsec.service").touch()
-    (etc / "ipsec.service").symlink_to(os.devnull)
+    (usr / "ipsec.service").write_text("[Service]\n")
+    if empty:
+        (etc / "ipsec.service").touch()
+    else:
+        (etc / "ipsec.service").symlink_to(os.devnull)
     assert find_unit("ipsec.service", (etc, usr), tmp_path) == ""
     assert find_unit("ipsec.service", (usr, etc), tmp_path) == "ipsec.service"

@@ -19,8 +19,8 @@ from ipsecwatch.sa_states import Role, SaKind
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-_PREFIXES: Final = ("STATE_V2_", "STATE_")
-
+_PREFIXES: Final = ("STATE_", "V2_")
+"""What may be missing in front of a state's name, in this order."""
 
 _PRINTED: Final = re.compile(r"(\w{1,60}) \((.{0,200})\)", re.ASCII)
 
@@ -30,8 +30,8 @@ def states(word: str) -> list[StateInfo]:
 
     A state's story is the text in brackets that a status prints after its name, as in
     ``STATE_MAIN_I1 (sent MI1, expecting MR1)``. If ``word`` has this form, only the name in it is
-    compared. The prefix STATE_V2_, or STATE_, may be missing as a whole. Upper and lower case are
-    the same. Return [] for any other word.
+    compared. STATE_ and V2_ in front of a name may be missing. Upper and lower case are the
+    same. Return [] for any other word.
     """
     printed = _PRINTED.fullmatch(word)
     word = printed[1] if printed else word
@@ -107,7 +107,7 @@ _FEW: Final = 4
 def _plain(word: str) -> str:
     """Return a word in the form in which two words are compared.
 
-    That is in lower case, without a STATE_V2_ or STATE_ at its beginning.
+    That is in lower case, without STATE_ and V2_ at its beginning.
     """
     word = word.upper()
     for prefix in _PREFIXES:
