@@ -389,14 +389,26 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 def wrap(line: str, wide: int) -> list[str]:
     """Return a line as pieces of at most ``wide`` cells, broken at blanks where that is possible.
 
-    Pieces may have 10 characters nevertheless, where these need more than ``wide`` cells.
+    A ``wide`` of less than 10 counts as 10.
     """
     if width(line) <= wide:
         return [line]
-    narrower = max(10, wide - (width(line) - len(line)))
-    import textwrap  # most texts are short
+    pieces = [""]
+    for part in _BLANKS_OR_WORD.findall(line):
+        if width(pieces[-1] + part) <= max(10, wide):
+            pieces[-1] += part
+            continue
+        pieces.append("")
+        if part.isspace():
+            continue
+        for character in part:  # a word that is longer than a piece is broken
+            if width(pieces[-1] + character) > max(10, wide):
+                pieces.append("")
+            pieces[-1] += character
+    return [piece.rstrip() for piece in pieces if piece.strip()] or [""]
 
-    return textwrap.wrap(line, narrower, break_on_hyphens=False) or [""]
+
+_BLANKS_OR_WORD: Final = re.compile(r"\s+|\S+")
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:

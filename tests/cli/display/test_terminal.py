@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What the table says of the time."""
+"""What is said of the time, and how long lines are broken."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ipsecwatch.cli.display import terminal
 from ipsecwatch.cli.tunnels import listing
 from ipsecwatch.client import View
 from ipsecwatch.tunnel import Reason, TunnelState
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def view(seconds: float, *, known: bool = True) -> View:
@@ -51,3 +51,30 @@ def test_of_a_file_no_age_is_known() -> None:
     row = replace(terminal.Row.of_view(view(1)), since=None, age=None)
     assert listing.age(row) == ""
     assert terminal.since(row) == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "wide", "pieces"),
+    [
+        ("a tunnel is up", 20, ["a tunnel is up"]),
+        ("a tunnel that is up", 10, ["a tunnel", "that is up"]),
+        ("0123456789abc and more", 10, ["0123456789", "abc and", "more"]),
+        ("  indented words here", 12, ["  indented", "words here"]),
+        ("東京本社の接続 is up", 12, ["東京本社の接", "続 is up"]),
+        ("東京 to 大阪 is up", 12, ["東京 to 大阪", "is up"]),
+        ("e\u0301" * 12, 10, ["e\u0301" * 10, "e\u0301" * 2]),
+        ("a tunnel that is up", 1, ["a tunnel", "that is up"]),
+    ],
+)
+def test_a_line_is_broken_at_blanks_into_pieces_that_fit(
+    line: str, wide: int, pieces: list[str]
+) -> None:
+    assert terminal.wrap(line, wide) == pieces
+    assert all(terminal.width(piece) <= max(10, wide) for piece in pieces)
+
+
+@given(st.text(st.sampled_from("ab 東\u0301"), max_size=60), st.integers(10, 30))
+def test_wrapping_loses_no_character_but_blanks(line: str, wide: int) -> None:
+    pieces = terminal.wrap(line, wide)
+    assert "".join(pieces).replace(" ", "") == line.replace(" ", "")
+    assert all(terminal.width(piece) <= wide for piece in pieces)
