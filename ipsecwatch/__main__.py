@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ``ipsecwatch`` command."""
+"""The ``ipsecwatch`` command, as ``python3 -m ipsecwatch`` and as the installed script start it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> int:
-    """Run the verb that the command line names; return the exit code."""
+    """Run the verb that ``sys.argv`` names, and return the exit code for the process."""
     from ipsecwatch.cli.main import run
 
     return run(sys.argv[1:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pauses between failed attempts, from a list whose last pause is repeated."""
+"""Pauses between attempts that fail: one after the other from a list; the last is repeated."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ if TYPE_CHECKING:
 
 
 class Backoff:
-    """The pauses, in seconds, between one thing's failed attempts; the last one is repeated."""
+    """Says how long to wait before the next attempt at something that fails.
+
+    ``pauses`` are in seconds. After the last of them, that one is returned again and again. The
+    caller does the waiting.
+    """
 
     def __init__(self, pauses: Sequence[float]) -> None:
         self._pauses = pauses
         self.failures = 0
-        """The number of pauses returned since the start, or since the last reset()."""
+        """How often next() was called since this object was made, or since the last reset()."""
 
     def next(self) -> float:
-        """Return how many seconds to wait before the next attempt."""
+        """Return how many seconds to wait before the next attempt, and count one more failure."""
         pause = self._pauses[min(self.failures, len(self._pauses) - 1)]
         self.failures += 1
         return pause
 
     def reset(self) -> None:
-        """Start again with the first pause, because an attempt succeeded."""
+        """Begin with the first pause again, because an attempt has succeeded."""
         self.failures = 0

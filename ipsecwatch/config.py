@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Settings of the service and the agent: their keys, defaults and bounds, and reading them (TOML).
+"""Settings of the service and of the agent: their keys, defaults and bounds, and how TOML is read.
 
-An unknown key, a wrong type or a value out of bounds is an error that names file and line. A typing
-mistake that was ignored would leave people with other settings than they believe.
+An unknown key, a value of a wrong type or a value out of bounds is an error that names the file and
+the line. If a mistyped key were ignored, people would have other settings than they believe.
 """
 
 from __future__ import annotations
@@ -17,17 +17,23 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 SERVICE_FILE: Final = Path("/etc/ipsecwatch/ipsecwatch.toml")
-"""The service's settings; then ``ipsecwatch.toml.d/*.toml`` beside it, in order of name."""
+"""The first settings file of the service. The files ``ipsecwatch.toml.d/*.toml`` beside it are read
+after it, sorted by name."""
 
 
 MAX_SIZE: Final = 1 << 20
-"""Bytes that a settings file may have."""
+"""The number of bytes that a settings file may have at most."""
 INSTANCES: Final = Path("/etc/ipsecwatch/instances")
-"""The settings of ``ipsecwatch@NAME.service``: ``NAME.toml``, then ``NAME.toml.d/*.toml``."""
+"""The folder with the settings of instances. ``ipsecwatch@NAME.service`` reads ``NAME.toml`` in it,
+then ``NAME.toml.d/*.toml``."""
 
 
 class ConfigError(Exception):
-    """A settings file can't be used. The text is one line, ready to be shown, as is ``hint``."""
+    """A settings file can't be used.
+
+    The text of the error says why, and ``hint`` says what to do. Both are one line, ready to be
+    shown.
+    """
 
     def __init__(
         self, message: str, hint: str = "Correct it, or remove it to use the defaults"
@@ -37,7 +43,7 @@ class ConfigError(Exception):
 
 
 class UnreadableError(ConfigError):
-    """A settings file, or the folder of several, can't be opened or read (OSError)."""
+    """A settings file, or the folder with several of them, can't be opened or read (OSError)."""
 
 
 def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
@@ -53,16 +59,17 @@ def _path(default: str) -> Any:  # noqa: ANN401
 
 
 _VOUCHED: Final = ("_SYSTEMD_UNIT", "_EXE", "_SYSTEMD_CGROUP")
-"""Fields that journald itself adds, about the process that logged."""
+"""Fields of a journal entry that journald itself adds, about the process that logged."""
 _CONTAINER: Final = ("CONTAINER_NAME", "CONTAINER_ID", "CONTAINER_ID_FULL", "CONTAINER_TAG")
-"""Fields of docker's and podman's journald driver. Any process can send them, so they are trusted
-only together with a field of _VOUCHED, which shows that it was the driver."""
+"""Fields that the journald log drivers of docker and podman add. Any process can send such fields,
+so ``journal_match`` may use them only beside one of _VOUCHED, which shows that the driver
+logged."""
 
 
 def _journal_match(matches: tuple[str, ...]) -> str:
-    """Return what is wrong with a value of ``journal_match``; "": nothing.
+    """Return what is wrong with a value of the setting ``journal_match``; "" if it is allowed.
 
-    The text follows the key in an error's message.
+    The returned text completes an error message that begins with the setting's name.
     """
     names = [match.partition("=")[0] for match in matches]
     for match, name in zip(matches, names, strict=True):
@@ -80,36 +87,41 @@ def _journal_match(matches: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The service's settings. Times are seconds, sizes are bytes."""
+    """The service's settings. Times are in seconds, and sizes are in bytes."""
 
     interval: float = _number(5.0, 1.0, 3600.0)
-    """Seconds between two polls while no tunnel is connecting."""
+    """Seconds between two polls while no tunnel is being tried. The log or the kernel may make one
+    come earlier."""
     fast_interval: float = _number(1.0, 0.2, 60.0)
-    """Seconds between two polls while a tunnel is connecting."""
+    """Seconds between two polls while a tunnel is being tried, that is, CONNECTING or STUCK, or
+    PARTIAL while pluto tries the rest."""
     stuck_after: float = _number(30.0, 5.0, 3600.0)
-    """Seconds after which a connecting tunnel is stuck."""
+    """When a tunnel has been CONNECTING for so many seconds, it becomes STUCK."""
     stopped_after: float = _number(15.0, 0.0, 600.0)
-    """Seconds after pluto has gone until its tunnels are down; before, they are unknown. If pluto's
-    unit has ended, they are down at once."""
+    """When pluto has been stopped for so many seconds, its tunnels become DOWN. Until then they are
+    UNKNOWN. If the systemd unit of pluto has ended, they become DOWN at once."""
     timeout: float = _number(10.0, 1.0, 120.0)
-    """Seconds that pluto may take for one answer, from the question to the last byte."""
+    """Seconds that pluto may take for one answer, from the question to the last byte of the
+    answer."""
     max_answer: int = _number(64 << 20, 1 << 16, 1 << 30)
-    """Bytes that one answer of pluto may have. The rest is read and dropped, and the answer isn't
-    used."""
+    """The number of bytes that one answer of pluto may have. The rest of a longer one is read and
+    dropped, and the whole answer counts as failed."""
     control_socket: str = _path("/run/pluto/pluto.ctl")
     """The path of pluto's control socket."""
     whack: str = _path("")
-    """The path of whack. If empty, the usual places of distributions are searched."""
+    """The path of the program ``whack``. If empty, the folders are searched in which distributions
+    install it."""
     unit: str = "ipsec.service"
     """The systemd unit that runs pluto."""
     log_file: str = _path("")
-    """The file that pluto logs to (``logfile=``). If empty, the file that pluto's status names
-    (from libreswan 5.1 on). It is read only if it belongs to root and nobody else may write to
-    it."""
+    """The file to which pluto logs (its setting ``logfile=``). If empty, the file is used that
+    pluto's status names (from libreswan 5.1 on). A file is read only if root owns it and nobody
+    else may write to it."""
     journal_match: tuple[str, ...] = field(default=(), metadata={"check": _journal_match})
-    """Fields, as ``NAME=value``, that the journal's entries of a pluto in a container have. One of
-    ``_SYSTEMD_UNIT``, ``_EXE`` and ``_SYSTEMD_CGROUP`` must be among them. If empty, the entries of
-    ``unit`` and of the pluto process that answers are read."""
+    """For a pluto in a container: the fields, each as ``NAME=value``, by which journal entries are
+    known to be from that pluto. One of ``_SYSTEMD_UNIT``, ``_EXE`` and ``_SYSTEMD_CGROUP`` must be
+    among them. If empty, the entries of ``unit`` are read, and those of the pluto process that
+    answers at the control socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +154,15 @@ class AgentSettings(TunnelSettings):
     itself doesn't show: that a tunnel is lost, can't connect, is unknown or is back; and
     nothing about NetworkManager-l2tp's. ``"all"``: everything. ``"none"``: nothing."""
     tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
-    """Tables such as ``[tunnels."lab-*"]``, with ``up``, ``down``, ``stuck`` and ``settle`` for the
-    tunnels whose names fit. Only the first table that fits counts. A key that it doesn't have keeps
-    its general value."""
+    """The tables such as ``[tunnels."lab-*"]``, in the file's order: each glob of tunnel names with
+    the settings for those tunnels. If several globs match a tunnel, only the first one counts. A
+    setting that a table doesn't have has the general value."""
 
     def of(self, *names: str) -> TunnelSettings:
-        """Return the settings of a tunnel that is known by these names.
+        """Return the settings of one tunnel, which may have several names.
 
-        They are those of the first table whose glob fits one of the names, or else the general
-        ones (this object).
+        They are those of the first table in ``tunnels`` whose glob matches one of the names. If no
+        table does, this object itself is returned, with the general settings.
         """
         found = (s for glob, s in self.tunnels if any(fnmatchcase(n, glob) for n in names))
         return next(found, self)
@@ -160,23 +172,26 @@ S = TypeVar("S", Settings, AgentSettings, TunnelSettings)
 
 
 def load_service(path: Path = SERVICE_FILE) -> Settings:
-    """Return the service's settings from ``path``, then ``path.d/*.toml``, which override it.
+    """Return the service's settings from ``path`` and from the files ``*.toml`` in ``path.d``.
 
-    A missing file counts as empty. Raise ConfigError.
+    ``path.d`` is ``/etc/ipsecwatch/ipsecwatch.toml.d`` by default. For each key the last file that
+    has it counts, and the files are read in the order of service_files(). Files that don't exist
+    are no error. Raise ConfigError for the first error in any file.
     """
     return _load(service_files(path), Settings)
 
 
 def settings_file(instance: str = "") -> Path:
-    """Return the path of an instance's settings; "": of the service itself."""
+    """Return the path of an instance's first settings file; for "", that of the service itself."""
     return INSTANCES / f"{instance}.toml" if instance else SERVICE_FILE
 
 
 def load_instance(instance: str, path: Path | None = None) -> Settings:
-    """Return the settings of an instance of the service; "": of the service itself.
+    """Return the settings of an instance of the service; for "", those of the service itself.
 
-    ``path`` replaces the usual file. Without ``path``, raise ConfigError also for an instance that
-    has neither a file nor a folder: it would watch the same pluto as the service itself.
+    ``path`` is a file to read instead of the usual one. Raise ConfigError for an error in a file.
+    Without ``path``, raise it also for an instance that has neither a settings file nor a folder of
+    them: with the defaults it would watch the same pluto as the service itself.
     """
     usual = settings_file(instance)
     if path is None and instance and not (os.path.exists(usual) or os.path.exists(f"{usual}.d")):
@@ -186,7 +201,10 @@ def load_instance(instance: str, path: Path | None = None) -> Settings:
 
 
 def load_agent(path: Path) -> AgentSettings:
-    """Return the agent's settings from ``path``; defaults if it is missing. Raise ConfigError."""
+    """Return the agent's settings from the file ``path``; the defaults if that doesn't exist.
+
+    Raise ConfigError for the first error in the file.
+    """
     settings = _load([path], AgentSettings)
     # Each glob has only the keys of its own table until here; the general values fill the others.
     general = {f.name: getattr(settings, f.name) for f in fields(TunnelSettings)}
@@ -195,9 +213,10 @@ def load_agent(path: Path) -> AgentSettings:
 
 
 def service_files(path: Path = SERVICE_FILE) -> list[Path]:
-    """Return the service's settings files in the order of reading: ``path``, then those beside it.
+    """Return the service's settings files in order of reading: ``path``, then ``path.d/*.toml``.
 
-    ``path`` itself may be missing. Raise ConfigError where the folder of the others can't be read.
+    ``path`` is in the list even if it doesn't exist. Raise ConfigError if the folder ``path.d``
+    exists and can't be read.
     """
     folder = path.with_name(path.name + ".d")
     try:
@@ -210,9 +229,10 @@ def service_files(path: Path = SERVICE_FILE) -> list[Path]:
 
 
 def agent_file() -> Path:
-    """Return the path of the user's settings of the agent, by the XDG base directories.
+    """Return the path of the agent's settings file of this user, whether it exists or not.
 
-    A relative XDG_CONFIG_HOME is ignored, as the specification demands.
+    It is below XDG_CONFIG_HOME, or below ``~/.config`` if that variable is unset or not an absolute
+    path.
     """
     base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():
@@ -221,12 +241,18 @@ def agent_file() -> Path:
 
 
 def problems(path: Path, kind: type[Settings | AgentSettings]) -> list[ConfigError]:
-    """Return all errors of one settings file; none if the file is missing."""
+    """Return the errors in one settings file; an empty list if it has none or doesn't exist.
+
+    In ``[tunnels]``, and in a file that isn't TOML, only the first error is found.
+    """
     return _read(path, kind)[1]
 
 
 def _load(paths: list[Path], kind: type[S]) -> S:
-    """Return the settings of some files; for each key the last file counts. Raise ConfigError."""
+    """Return the settings in some files. For each key, the last file that has it counts.
+
+    Raise ConfigError for the first error.
+    """
     values: dict[str, Any] = {}
     for path in paths:
         found, wrong = _read(path, kind)
@@ -239,7 +265,10 @@ def _load(paths: list[Path], kind: type[S]) -> S:
 def _read(
     path: Path, kind: type[Settings | TunnelSettings]
 ) -> tuple[dict[str, Any], list[ConfigError]]:
-    """Return one settings file's usable values by key, and its errors; neither if it is missing."""
+    """Return one settings file's valid values by key, and its errors.
+
+    Both are empty if it is missing.
+    """
     try:
         text = _text(path)
     except FileNotFoundError:
@@ -266,10 +295,11 @@ def _read(
 
 
 def _text(path: Path) -> str:
-    """Return the text of a settings file. Raise OSError unless it is a regular file or /dev/null.
+    """Return the text of a settings file.
 
-    Reading a pipe could wait for ever, and a device might never end. Raise OSError, too, for more
-    than MAX_SIZE; UnicodeDecodeError.
+    Raise OSError for a file that can't be read, that has more than MAX_SIZE bytes, or that is
+    neither a regular file nor /dev/null: reading a pipe or a device might never end. Raise
+    UnicodeDecodeError if the text isn't UTF-8.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         kind = os.fstat(file.fileno())
@@ -282,9 +312,11 @@ def _text(path: Path) -> str:
 
 
 def _at_line(path: Path, text: str, message: str) -> str:
-    """Return a message of tomllib as ``PATH:LINE: MESSAGE``, which editors recognise.
+    """Return an error message of tomllib in the form ``PATH:LINE: MESSAGE``, as editors know it.
 
-    tomllib itself has the line at the end of the message; where it has none, LINE is left out.
+    ``text`` is that of the file. tomllib names the line at the end of its message. If it names none
+    there, the result is ``PATH: MESSAGE``; if it names the end of the document, LINE is the last
+    line.
     """
     found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", message)
     if found is None:
@@ -294,9 +326,10 @@ def _at_line(path: Path, text: str, message: str) -> str:
 
 
 def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str, object]], ...]:
-    """Return the tables of ``[tunnels]``: each glob with the keys that are set for it.
+    """Return the tables of ``[tunnels]``: each glob with the values that its table sets, by key.
 
-    ``text`` is the file's, to find the lines for errors. Raise ConfigError.
+    ``value`` is what TOML has under ``tunnels``. ``text`` is that of the whole file, in which the
+    line numbers for errors are looked up. Raise ConfigError for the first value that isn't allowed.
     """
     found = []
     for glob, said in value.items() if isinstance(value, dict) else [("", value)]:
@@ -316,10 +349,11 @@ def _tunnels(value: object, text: str, path: Path) -> tuple[tuple[str, dict[str,
 
 
 def _checked(kind: type[Settings | TunnelSettings], key: str, value: object, where: str) -> object:
-    """Return the value of a key as its dataclass has it. Raise ConfigError if it isn't allowed.
+    """Return the value of one setting, converted to the type of its dataclass field.
 
-    ``where`` (file and line) begins the error's message. A whole number becomes a float where one
-    is expected, a list a tuple.
+    A whole number becomes a float where a float is expected, and a list becomes a tuple. Raise
+    ConfigError if there is no such setting, or if the value isn't allowed; the message begins with
+    ``where``, which is the file and the line.
     """
     known = {f.name: f for f in fields(kind)}
     if key not in known:
@@ -356,9 +390,10 @@ def _describe(default: object) -> str:
 
 
 def _line(text: str, key: str) -> int:
-    """Return the number of the first line that begins with a key, or with a table of that name.
+    """Return the number of the line on which a key is set, or begins a table, for an error message.
 
-    tomllib doesn't report it. Lines count from 1; return 1 if none is found.
+    tomllib doesn't report it, so the first line that begins with the key is taken. Lines count from
+    1. Return 1 if there is no such line.
     """
     found = re.search(rf'^[ \t]*\[*["\']?{re.escape(key)}\b', text, re.MULTILINE)
     found = found or next((m for m in _QUOTED_KEY.finditer(text) if _unquoted(m[1]) == key), None)
@@ -369,7 +404,7 @@ _QUOTED_KEY: Final = re.compile(r'^[ \t]*("(?:\\.|[^"\\\n])*")[ \t]*=', re.MULTI
 
 
 def _unquoted(key: str) -> str:
-    """Return a quoted key without its quotes and escape sequences; "" where they aren't TOML's."""
+    """Return a quoted TOML key without its quotes and escape sequences; "" if it is invalid."""
     try:
         return next(iter(tomllib.loads(f"{key} = 0")))
     except ValueError:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Check the types and ranges of values that were read from JSON.
 
-A check is a function that returns a value with its type, or raises JsonError. The functions here
-make checks and combine them; an error says where in the data the wrong value is. Pure.
+A check is a function: it gets a value, and returns it with its type, or raises JsonError. Most
+functions here return a check, and some combine several into one. An error says where in the data
+the wrong value is. Pure.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 Check = Callable[[object], T]
-"""A function that returns the value if it passes, with its type, or raises JsonError."""
+"""The type of a check: a function that returns the value that it is given, perhaps converted, or
+raises JsonError."""
 
 MAX_QUOTED: Final = 40
-"""Characters of a wrong value that an error quotes."""
+"""The number of characters of a wrong text that an error quotes."""
 
 _NEVER_TEXT: Final = re.compile(r"[\0\ud800-\udfff]")
 _NEVER_RAW: Final = re.compile(r"[\0\ud800-\udc7f\udd00-\udfff]")
 
 
 class JsonError(ValueError):
-    """A value didn't pass its check. The text is one line: where it is, and what is wrong."""
+    """A value didn't pass its check.
+
+    The text is one line: ``where`` the value is (such as ``tunnels[3].name``; "" if it is the whole
+    data), and the ``problem``.
+    """
 
     def __init__(self, problem: str, where: str = "") -> None:
         super().__init__(f"{where}: {problem}" if where else problem)
@@ -37,9 +43,10 @@ class JsonError(ValueError):
         self.where = where
 
     def inside(self, container: str) -> JsonError:
-        """Return the same error with ``container`` before the place of the value.
+        """Return a new error, in whose ``where`` the name of the enclosing value comes first.
 
-        ``tunnels`` makes ``tunnels.name`` of the place ``name``, and ``tunnels[3]`` of ``[3]``.
+        For ``tunnels`` as ``container``, ``name`` becomes ``tunnels.name``, and ``[3]`` becomes
+        ``tunnels[3]``.
         """
         dot = "." if self.where and not self.where.startswith("[") else ""
         return JsonError(self.problem, f"{container}{dot}{self.where}")
@@ -49,16 +56,20 @@ class JsonError(ValueError):
 
 
 def any_text(value: object) -> str:
-    """Return a value that is a text, of any length and content. Raise JsonError for others."""
+    """Return the value if it is a string, of any length and content.
+
+    Raise JsonError if it isn't.
+    """
     if not isinstance(value, str):
         raise JsonError(f"{_quoted(value)} is no text")
     return value
 
 
 def text(most: int, *, raw: bool = False) -> Check[str]:
-    """Return a check for a text of at most ``most`` characters, without NUL and lone surrogates.
+    """Return a check for a string of at most ``most`` characters, without NUL and lone surrogates.
 
-    ``raw``: it may have bytes that aren't UTF-8, as surrogate escapes U+DC80 to U+DCFF (PEP 383).
+    With ``raw``, the string may have the surrogates U+DC80 to U+DCFF, by which Python represents
+    bytes that aren't UTF-8 (surrogateescape, PEP 383).
     """
     never = _NEVER_RAW if raw else _NEVER_TEXT
 
@@ -74,7 +85,10 @@ def text(most: int, *, raw: bool = False) -> Check[str]:
 
 
 def whole(low: int | None = None, high: int | None = None) -> Check[int]:
-    """Return a check for a whole number from ``low`` to ``high``, both included; None: no bound."""
+    """Return a check for a whole number from ``low`` to ``high`` (inclusive).
+
+    None means no bound.
+    """
 
     def check(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -87,9 +101,9 @@ def whole(low: int | None = None, high: int | None = None) -> Check[int]:
 
 
 def number(low: float | None = None, high: float | None = None) -> Check[float]:
-    """Return a check for a finite number from ``low`` to ``high``, both included; None: no bound.
+    """Return a check for a finite number from ``low`` to ``high`` (inclusive). None means no bound.
 
-    The check returns a float, also for a whole number.
+    The check converts a whole number to a float.
     """
 
     def check(value: object) -> float:
@@ -109,14 +123,17 @@ def number(low: float | None = None, high: float | None = None) -> Check[float]:
 
 
 def flag(value: object) -> bool:
-    """Return a value that is true or false. Raise JsonError for others."""
+    """Return the value if it is true or false. Raise JsonError if it isn't."""
     if not isinstance(value, bool):
         raise JsonError(f"{_quoted(value)} is neither true nor false")
     return value
 
 
 def one_of(known: Iterable[T]) -> Check[T]:
-    """Return a check for the text ``str(m)`` of any ``m`` in ``known``; the check returns ``m``."""
+    """Return a check for a string that is ``str(m)`` of one member ``m`` of ``known``.
+
+    The check returns that member. It is used for enumerations.
+    """
     members = {str(member): member for member in known}
 
     def check(value: object) -> T:
@@ -131,12 +148,12 @@ def one_of(known: Iterable[T]) -> Check[T]:
 
 
 def optional(check: Check[T]) -> Check[T | None]:
-    """Return a check that also accepts null."""
+    """Return a check that accepts null, as None, and everything that ``check`` accepts."""
     return lambda value: None if value is None else check(value)
 
 
 def otherwise(check: Check[T], default: U) -> Check[T | U]:
-    """Return a check that raises nothing: what doesn't pass ``check`` becomes ``default``."""
+    """Return a check that never fails: for values that ``check`` refuses, return ``default``."""
 
     def lenient(value: object) -> T | U:
         try:
@@ -148,7 +165,10 @@ def otherwise(check: Check[T], default: U) -> Check[T | U]:
 
 
 def each(check: Check[T]) -> Check[tuple[T, ...]]:
-    """Return a check for a list of any length, whose items all pass ``check``."""
+    """Return a check for a list of any length, each item of which passes ``check``.
+
+    The check returns a tuple of the checked items.
+    """
 
     def check_all(value: object) -> tuple[T, ...]:
         return tuple([_inside(f"[{n}]", check, item) for n, item in enumerate(_list(value))])
@@ -157,7 +177,10 @@ def each(check: Check[T]) -> Check[tuple[T, ...]]:
 
 
 def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
-    """Return a check for a list with one item for each of ``checks``, in their order."""
+    """Return a check for a list with as many items as ``checks``, one check for each item.
+
+    The check returns a tuple of the checked items.
+    """
 
     def check(value: object) -> tuple[Any, ...]:
         items = _list(value)
@@ -172,10 +195,11 @@ def row(*checks: Check[Any]) -> Check[tuple[Any, ...]]:
 def fields(
     table: Mapping[str, Check[Any]], newer: Mapping[str, Check[Any]] | None = None
 ) -> Check[dict[str, Any]]:
-    """Return a check for an object with the keys of ``table``, whose values pass their checks.
+    """Return a check for an object that has all keys of ``table``, each with its check.
 
-    A missing key of ``newer``, which earlier releases didn't write, is checked as null. Other keys
-    are allowed, since later releases may write more, but the check doesn't return them.
+    The keys of ``newer`` may be missing, because earlier releases didn't write them: their checks
+    get None then. The object may have further keys, because later releases may write more, but they
+    aren't in the dictionary that the check returns.
     """
     more = newer or {}
 
@@ -198,9 +222,10 @@ def _list(value: object) -> list[Any]:
 
 
 def _inside(where: str, check: Check[T], value: object) -> T:
-    """Return ``check(value)``; the value is the part ``where`` of another: a key, or ``[2]``.
+    """Return ``check(value)``, for a value that is a part of another one.
 
-    Where the check raises a JsonError, ``where`` is put before the place that it names.
+    ``where`` says which part: a key, or an index such as ``[2]``. It is added to the place in a
+    JsonError that the check raises.
     """
     try:
         return check(value)
@@ -209,7 +234,10 @@ def _inside(where: str, check: Check[T], value: object) -> T:
 
 
 def _quoted(value: object) -> str:
-    """Return a short description of any value, in ASCII, for an error."""
+    """Return a short description of a value, for an error.
+
+    It is ASCII, except ``…`` if it was cut.
+    """
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and value.bit_length() > 128:  # Python refuses to print 2^20000

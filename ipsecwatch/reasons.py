@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why a tunnel isn't up, in words for people: a sentence and a next step for each reason."""
+"""A sentence and a next step, for people, for each reason why a tunnel isn't up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ipsecwatch.states import LogState, Reason
 
 @dataclass(frozen=True, slots=True)
 class ReasonText:
-    """A reason in plain words: a sentence, and a next step (empty where there is none)."""
+    """A reason in plain words: a sentence, and a next step for the reader ("" if there is none)."""
 
     sentence: str
     advice: str = ""
@@ -41,14 +41,16 @@ _BY_UNIT: Final = {
         "Read pluto's log.",
     ),
 }
-"""Advice about pluto itself, in two forms: with the name of the systemd unit that runs pluto, and
-for when no such unit is known (NetworkManager or a container may have started pluto)."""
+"""Advice for the reasons that are about pluto itself, in two forms. The first has ``{}`` for the
+name of the systemd unit that runs pluto. The second is for when no such unit is known, because
+NetworkManager or a container may have started pluto."""
 
 
 def advice_about_pluto(reason: Reason, unit: str) -> str:
-    """Return the advice for a reason in _BY_UNIT.
+    """Return the advice for one of the reasons in _BY_UNIT. Any other reason raises KeyError.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known.
+    ``unit`` is the systemd unit that runs pluto, which the advice names without ``.service``; "" if
+    none is known.
     """
     named, unnamed = _BY_UNIT[reason]
     return named.format(unit.removesuffix(".service")) if unit else unnamed
@@ -122,14 +124,15 @@ REASON_TEXTS: Final[dict[Reason, ReasonText]] = {
     Reason.UNLOADED: ReasonText("It was removed from the configuration."),
     Reason.OTHER: ReasonText("The cause isn't known.", advice_about_pluto(Reason.OTHER, IPSEC)),
 }
-"""The text for each reason, where pluto is run by libreswan's own unit. A test checks that every
-reason has one."""
+"""The sentence and advice for each reason, if libreswan's own unit runs pluto. A test checks that
+none is missing."""
 
 
 def words_for(reason: Reason, unit: str) -> ReasonText:
-    """Return the text for a reason, with the unit's name where the advice needs it.
+    """Return the sentence and advice for any reason.
 
-    ``unit`` is the systemd unit that runs pluto; "": none is known.
+    ``unit`` is the systemd unit that runs pluto, which some of the advice names; "" if none is
+    known.
     """
     told = REASON_TEXTS[reason]
     if reason not in _BY_UNIT or unit == IPSEC:
@@ -143,4 +146,4 @@ LOG_TEXTS: Final = {
     LogState.CUT: "The journal dropped lines of pluto's log: some reasons are guesses, or unknown.",
     LogState.NONE: "pluto's log isn't available: reasons are guesses from its states, or unknown.",
 }
-"""A sentence for each state of the log, about where reasons come from."""
+"""For each place from which pluto's log is read: a sentence that says where reasons come from."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Data types for what pluto printed: reports of its status, lines of its log, and polls.
 
-Names are kept as pluto printed them, with undecodable bytes as surrogate escapes, so that two
-different names never become equal. sanitize.clean() escapes them for people.
+Names are kept as pluto printed them: bytes that can't be decoded are surrogate escapes (PEP 383),
+so that two different names are never equal. Before a name is shown to people, sanitize.clean()
+makes it harmless.
 """
 
 from __future__ import annotations
@@ -20,21 +21,26 @@ from ipsecwatch.states import Part as Part
 from ipsecwatch.states import PlutoState as PlutoState
 
 MAX_UNRECOGNISED: Final = 100
-"""How many unrecognised lines a report keeps; all of them are counted."""
+"""The number of unrecognised lines that a report keeps. All of them are counted."""
 
 
 ConnectionKey = tuple[str, tuple[int, ...]]
-"""Name and instance of a connection, as in the lines about its SAs."""
+"""The name of a connection and its instance numbers, such as ``("rw", (3,))`` for ``rw[3]``. A line
+about an SA has the same two, and so is assigned to the connection."""
 
 
 def instance_name(name: str, instance: tuple[int, ...]) -> str:
-    """Return a connection's name as it is in pluto's log: ``rw[3]``; for (), the name alone."""
+    """Return a connection's name as pluto logs it: ``rw[3]`` for ``rw`` and (3,), ``rw`` for ()."""
     return name + "".join(f"[{n}]" for n in instance) if instance else name
 
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A timer of a state. ``seconds`` until it is due; negative: overdue; None: not printed."""
+    """A timer that pluto prints for a state, such as the next retransmission.
+
+    ``seconds`` is the time until it is due. It is negative if the timer is overdue, and None if
+    pluto printed no time.
+    """
 
     name: str
     seconds: int | None
@@ -44,10 +50,12 @@ class Timer:
 # parsing the line. Nothing changes an SaState after it was read.
 @dataclass(slots=True)
 class SaState:
-    """One state line: an IKE SA or a Child SA, established or being negotiated.
+    """One state line of pluto: an IKE SA or Child SA that is negotiated, established or deleted.
 
-    ``serial`` (#12) is unique within one run of pluto and starts again at 1 in the next.
-    ``parent_serial`` is the IKE SA's, printed only for established Child SAs.
+    ``story`` is the sentence by which pluto describes the state (its own word). ``serial`` is 12
+    for ``#12``. It is unique within one run of pluto, and begins at 1 again in the next.
+    ``parent_serial`` is the serial of the IKE SA, which pluto prints only for established Child
+    SAs; None: not printed.
     """
 
     serial: int
@@ -69,31 +77,33 @@ class SaState:
     eroute_owner: bool = False
     parent_serial: int | None = None
     guessed: bool = False
-    """The story is in no known release; kind, role and stage were guessed from its words."""
+    """Whether no known release prints this story, so that ``kind``, ``role`` and ``stage`` were
+    guessed from its words."""
     extra: tuple[str, ...] = ()
-    """Unknown tokens after the story, as printed."""
+    """Tokens after the story that the parser doesn't know, as printed."""
     sa: SaLine | None = None
-    """The line with SPIs and counters that follows, if there is one."""
+    """The SPIs and counters of this SA, from a line of their own; None: there is no such line."""
     text: str = field(default="", repr=False)
-    """What pluto printed after the story."""
+    """The rest of the state line, after the story, as printed."""
     sa_text: str = field(default="", repr=False)
-    """The line with SPIs and counters that follows, as printed; "": there is none."""
+    """The line with the SPIs and counters of this SA, as printed; "": there is no such line."""
 
     @property
     def key(self) -> ConnectionKey:
-        """Name and instance of the SA's connection, which is also the connection's ``key``."""
+        """The name and instance of the connection of this SA, equal to Connection.key."""
         return self.name, self.instance
 
     @property
     def established(self) -> bool:
-        """Whether the negotiation of this SA is finished, and the SA isn't being deleted."""
+        """Whether this SA has been negotiated to the end, and isn't being deleted."""
         return self.stage is Stage.ESTABLISHED
 
     def timer(self, name: str) -> Timer | None:
-        """Return the state's first timer of this name; None: it has none.
+        """Return the first timer of this SA that has this name; None if there is none.
 
-        ``name`` is as libreswan has printed it since 4.5 ("RETRANSMIT"). In earlier releases a
-        timer's name has a prefix, so only its end is compared.
+        ``name`` is in the form that libreswan has used since 4.5, such as ``RETRANSMIT``. Earlier
+        releases put a prefix before it, such as ``EVENT_v1_``, so it is enough that a timer's name
+        ends with ``name``.
         """
         for timer in self.timers:
             if timer.name.endswith(name):
@@ -103,7 +113,10 @@ class SaState:
 
 @dataclass(frozen=True, slots=True)
 class SaLine:
-    """The SPIs and counters of a state. Counters are bytes, rounded down by pluto to KB or MB."""
+    """The SPIs and counters of an SA.
+
+    Counters are in bytes, and pluto rounds them down to KB or MB.
+    """
 
     said: tuple[str, ...] = ()
     bytes_in: int | None = None
@@ -114,12 +127,12 @@ class SaLine:
     local_address: str | None = None
     tunnel_mode: bool | None = None
     used: int | None = None
-    """Seconds since the SA was last used."""
+    """How many seconds ago the SA was last used; None: not printed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A Child SA that will be negotiated once the IKE SA ``serial`` is established."""
+    """A Child SA that waits until its IKE SA, with the number ``serial``, is established."""
 
     serial: int
     name: str
@@ -131,10 +144,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """One line of ``trafficstatus``: an established (or half installed) Child SA's counters.
+    """One line of ``trafficstatus``: the counters of an established or half installed Child SA.
 
-    ``bytes_in`` and ``bytes_out`` are exact, and None where the kernel didn't report them.
-    ``add_time``: when the kernel got the SA, in seconds since the epoch; new at every rekey.
+    ``bytes_in`` and ``bytes_out`` are exact, and None if the kernel didn't report them.
+    ``add_time`` is when the kernel got the SA, in seconds since the epoch; each rekey makes a new
+    one.
     """
 
     serial: int
@@ -156,7 +170,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class Shunt:
-    """A bare shunt: a kernel policy that pluto set without a connection."""
+    """A bare shunt: a policy that pluto has set in the kernel for traffic of no connection."""
 
     ours: str
     protocol: int
@@ -169,7 +183,11 @@ class Shunt:
 
 @dataclass(slots=True)  # not frozen, as SaState
 class Topology:
-    """One ``LEFT...RIGHT`` of a connection: our side and the peer's, wherever ipsec.conf has it."""
+    """One ``LEFT...RIGHT`` of a connection, that is, one pair of subnets.
+
+    It is stored as our side (``local_…``) and the peer's (``remote_…``), no matter which of the two
+    is ``left`` in ipsec.conf.
+    """
 
     text: str
     routing: str
@@ -181,12 +199,13 @@ class Topology:
     remote_client: str | None
     owner: int | None = None
     unresolved: str | None = None
-    """The peer's DNS name, if it doesn't resolve (yet): ``remote_host`` is ``%dns`` then."""
+    """The peer's DNS name, if pluto couldn't resolve it (yet); ``remote_host`` is ``%dns`` then.
+    None: the name resolves, or the peer is configured by address."""
 
 
 @dataclass(slots=True)  # not frozen, as SaState
 class Connection:
-    """One connection of ``ipsec status``, or one instance of a template."""
+    """One connection in pluto's list, which may be a template, or one instance of a template."""
 
     name: str
     instance: tuple[int, ...] = ()
@@ -203,27 +222,31 @@ class Connection:
     instantiated_from: int | None = None
     nm_configured: bool = False
     policy_known: bool = True
-    """The policy line is complete: words that ``policy`` lacks aren't set."""
+    """Whether the line with the policy is complete, so that a word that isn't in ``policy`` isn't
+    set."""
     routing_known: bool = True
-    """The line that names the newest or established SAs is there."""
+    """Whether the line is complete that names the connection's newest (up to 4.15) or established
+    SAs."""
     text: str = field(default="", repr=False)
-    """What pluto printed of the connection; connection_fields() reads the rest from it."""
+    """The lines that pluto printed about the connection. connection_fields() reads further values
+    from it."""
     names_no_child: bool = False
-    """Whether the lines that would name an established Child SA are there, and name none."""
+    """Whether all lines are there that would name an established Child SA of the connection, and
+    none of them names one."""
 
     @property
     def key(self) -> ConnectionKey:
-        """Name and instance, by which SAs are assigned to the connection."""
+        """The name and instance of the connection. SAs with an equal ``key`` belong to it."""
         return self.name, self.instance
 
     @property
     def full_name(self) -> str:
-        """The name with its instance, as in pluto's log: ``rw[3]``."""
+        """The name with the instance number, if any, as pluto logs it: ``rw[3]``."""
         return instance_name(self.name, self.instance)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines of ``text``, each without the connection's name and the colon after it."""
+        """The lines of ``text``, each without the connection's name and the colon before it."""
         if not self.text:
             return ()
         end = self.text.index(":", self.text.index('"', self.text.index('"') + 1)) + 1
@@ -232,18 +255,21 @@ class Connection:
 
     @property
     def wanted_up(self) -> bool:
-        """Whether pluto is configured to bring the connection up and keep it up."""
+        """Whether pluto means to bring the connection up, and keep it up (``UP`` in its policy)."""
         return "UP" in self.policy
 
     @property
     def never_negotiates(self) -> bool:
-        """Whether the connection is a pass or drop rule, and so isn't a tunnel."""
+        """Whether the connection only lets packets pass or drops them, and so isn't a tunnel."""
         return "NEVER_NEGOTIATE" in self.policy
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """pluto's own counts, each absent (None, or an empty dict) where the answer has none."""
+    """The counts that pluto itself prints at the end of a status.
+
+    A count that the answer lacks is None, or isn't in the dictionary.
+    """
 
     loaded: int | None = None
     routed: int | None = None
@@ -256,7 +282,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """How much of each part is in a report. What a WHOLE part doesn't list doesn't exist."""
+    """For each part of pluto's answer, how much of it is in a report.
+
+    If a part is WHOLE, then what it doesn't list doesn't exist.
+    """
 
     connections: Extent = Extent.ABSENT
     policies: Extent = Extent.ABSENT
@@ -268,7 +297,7 @@ class Knowledge:
 
 @dataclass(frozen=True, slots=True)
 class Unrecognised:
-    """A line that no release is known to print. ``line`` counts from 1."""
+    """A line of an answer that no known release prints. ``line`` is its number, counted from 1."""
 
     line: int
     text: str
@@ -276,10 +305,11 @@ class Unrecognised:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one answer of pluto contains.
+    """What is in one answer of pluto.
 
-    ``complete``: the whole answer to ``command`` is there and doesn't contradict itself. If it is
-    false, ``why`` says what is wrong, and what isn't listed may exist all the same.
+    ``complete`` is true if the whole answer to ``command`` is there and doesn't contradict itself.
+    If it is false, ``why`` says what is wrong, and connections and SAs may exist that aren't
+    listed.
     """
 
     command: str | None = None
@@ -293,45 +323,50 @@ class Report:
     shunts: tuple[Shunt, ...] = ()
     totals: Totals = Totals()
     other: tuple[str, ...] = field(default=(), repr=False)
-    """Known lines of the other sections (interfaces, settings, algorithms), without prefix."""
+    """The known lines of all other sections (interfaces, settings, algorithms), without their
+    prefix."""
     unrecognised: tuple[Unrecognised, ...] = ()
     unrecognised_count: int = 0
-    """The number of all unrecognised lines; ``unrecognised`` has only the first ones."""
+    """The number of all unrecognised lines; ``unrecognised`` has only the first
+    MAX_UNRECOGNISED."""
     knowledge: Knowledge = Knowledge()
     """How much of each part is there."""
 
 
 JOURNALD: Final = "systemd-journald"
-"""The identifier of journald's own line that reports dropped lines of pluto."""
+"""The ``identifier`` of a LogLine by which journald itself reports that it dropped lines of
+pluto."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A log line: of pluto, of systemd about pluto's unit, or of journald about dropped lines."""
+    """One log line: of pluto, of systemd about pluto's unit, or of journald about dropped lines."""
 
     at: float
-    """Seconds since the epoch."""
+    """When it was logged, in seconds since the epoch."""
     text: str
     identifier: str = "pluto"
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The outcome of asking pluto once: a report, or the reason why there is none."""
+    """The outcome of one attempt to ask pluto: a report, maybe incomplete, or why there is none."""
 
     at: float
-    """Wall clock, seconds since the epoch."""
+    """When pluto was asked, by the wall clock, in seconds since the epoch."""
     mono: float
-    """Seconds of the monotonic clock, which stands still while the machine sleeps."""
+    """The same by the monotonic clock, in seconds. That clock stands still while the machine
+    sleeps."""
     report: Report | None = None
     pluto: PlutoState = PlutoState.RUNNING
     pid: int | None = None
-    """pluto's process id, if the kernel reported it."""
+    """pluto's process id; None: not known."""
     unit_inactive: bool = False
-    """By systemd, pluto's unit was inactive at some time since the last answer: tunnels of a pluto
-    that is stopped count as down at once."""
+    """Whether the systemd unit of pluto was inactive at some time since pluto's last answer. If
+    pluto is STOPPED then, its tunnels become DOWN at once, without a wait for ``stopped_after``."""
     why: str | None = None
-    """What went wrong, in one line, if ``report`` is None."""
+    """Why there is no report, in one line; None if there is one."""
     boot: float = 0.0
-    """Seconds of CLOCK_BOOTTIME, which can't be set and goes on while the machine sleeps. Ages that
-    people are shown are computed from it; 0 where none are shown."""
+    """The same as ``at``, by CLOCK_BOOTTIME, in seconds. That clock can't be set, and goes on while
+    the machine sleeps, so the ages that people see are computed from it. 0: not recorded, since no
+    ages are shown (a replay)."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The enumerations of SAs: their kind, our role, how far they have come, and the version of IKE."""
+"""Enumerations about SAs: their kind, our role, how far they have come, and the version of IKE."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from enum import StrEnum
 
 
 class SaKind(StrEnum):
-    """Whether a state is an IKE SA or a Child SA."""
+    """Whether one of pluto's states is an IKE SA or a Child SA."""
 
     IKE = "ike"
     CHILD = "child"
 
 
 class Role(StrEnum):
-    """Our role in the exchange that a state belongs to."""
+    """Whether this machine began the exchange that a state of pluto belongs to, or answered."""
 
     INITIATOR = "initiator"
     RESPONDER = "responder"
 
 
 class Stage(StrEnum):
-    """How far an SA has come, from its negotiation to its end (for each state: state_table.py)."""
+    """How far an SA has come, from its first message to its end.
+
+    The table in state_table.py says it for each of pluto's states.
+    """
 
     HALF_OPEN = "half-open"
     OPEN = "open"
@@ -36,7 +39,10 @@ class Stage(StrEnum):
 
 
 class IkeVersion(StrEnum):
-    """The IKE versions that a connection allows (both at once only up to 3.27)."""
+    """The IKE versions that a connection allows.
+
+    Only libreswan up to 3.27 can allow both at once.
+    """
 
     V1 = "1"
     V2 = "2"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Clean and escape text that a peer may have chosen, before people see it.
 
-Peers choose identities, XAUTH user names, banners and leases. Such text is cleaned once, before it
-becomes part of what is shown, and escaped again at each output for what is special there.
+Peers choose their identities, XAUTH user names and banners. Such text is cleaned once, before it
+becomes part of what is shown. It is escaped again at each output (a notification, a terminal), for
+the characters that are special there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import unicodedata
 from typing import Final
 
 MAX_SHOWN: Final = 256
-"""Characters of one cleaned value. Connection names are far shorter; peers may send 64 KiB."""
+"""The number of characters that clean() returns at most, by default. Connection names are far
+shorter, but a peer may send 64 KiB."""
 
 # Cc control, Cf format (bidi controls, zero-width), Cs surrogates (our own mark of undecodable
 # bytes), Co/Cn private and unassigned, Zl/Zp line and paragraph separators.
@@ -25,11 +27,11 @@ _INVISIBLE: Final = frozenset(
 
 
 def clean(text: str, limit: int = MAX_SHOWN) -> str:
-    r"""Return a text with every character visible and harmless, and at most ``limit`` of them.
+    r"""Return a text in which every character is visible and harmless, at most ``limit`` of them.
 
-    Control, format, bidi, invisible and undecodable characters become ``\x1b`` or ``\u202e``, also
-    those for which Python has a shorter escape, and a backslash becomes two: so two texts never
-    become the same one unless they are cut. Text that is cut ends in an ellipsis.
+    Characters that are control, format, bidi or invisible ones, and bytes that couldn't be decoded,
+    become escapes such as ``\x1b`` and ``\u202e`` (never ``\n``). A backslash becomes two. So two
+    different texts stay different, unless they are cut. A text that is cut ends in ``…``.
     """
     if len(text) <= limit and text.isascii() and text.isprintable() and "\\" not in text:
         return text
@@ -40,7 +42,7 @@ def clean(text: str, limit: int = MAX_SHOWN) -> str:
 
 
 def _visible(c: str) -> str:
-    """Return a character, or its escape if it is a backslash, harmful or shows nothing."""
+    """Return a character as it is; as an escape if it is a backslash, harmful or invisible."""
     if c == "\\":
         return "\\\\"
     if unicodedata.category(c) not in _UNSHOWABLE and c not in _INVISIBLE:
@@ -54,18 +56,19 @@ def _visible(c: str) -> str:
 
 
 def escape_markup(text: str) -> str:
-    """Return text escaped for a notification's body, which is markup like HTML.
+    """Return text with ``&``, ``<`` and ``>`` escaped, for the body of a notification.
 
-    Source: Desktop Notifications 1.2, "Markup".
+    The body is markup like HTML, by Desktop Notifications 1.2, "Markup".
     """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def path_element(name: str) -> str:
-    """Return a name encoded as one element of a D-Bus object path, as sd_bus_path_encode(3) does.
+    """Return a name encoded as one element of a D-Bus object path, as in sd_bus_path_encode(3).
 
-    ASCII letters and digits are kept, except for a digit at the start; every other byte becomes
-    ``_xx``. The empty name becomes ``_``. Different names have different encodings.
+    ASCII letters stay as they are, and so do digits, except one at the start. Every other byte
+    becomes ``_xx`` (hexadecimal). The empty name becomes ``_``. Different names get different
+    encodings.
     """
     if not name:
         return "_"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The enumerations of tunnels and pluto: states, reasons, and the parts of an answer.
+"""Enumerations about tunnels and pluto: states, reasons, and the parts of pluto's answer.
 
-They are apart from report.py and tunnel.py so that commands can import them alone: making the
-classes of a report takes a tenth of the time in which `ipsecwatch status` starts.
+They aren't in report.py and tunnel.py, so that a command can import them without the classes there:
+making these takes a tenth of the time in which ``ipsecwatch status`` starts.
 """
 
 from __future__ import annotations
@@ -11,31 +11,40 @@ from enum import StrEnum
 
 
 class TunnelState(StrEnum):
-    """The state of a tunnel: the first one that applies, in this order."""
+    """The state of a tunnel.
+
+    If several of these descriptions fit, the first one in this order counts.
+    """
 
     UNKNOWN = "unknown"
-    """It can't be found out now: pluto gave no answer that can be trusted, or not all of it."""
+    """The state can't be found out now: pluto gave no answer that can be trusted, or the answer
+    lacks the part that would show it."""
     UP = "up"
     """All children of the tunnel have an established Child SA."""
     PARTIAL = "partial"
-    """Some have one, and others don't."""
+    """Some children of the tunnel have an established Child SA, and others don't."""
     STUCK = "stuck"
-    """As CONNECTING, and pluto has been trying for ``stuck_after`` seconds."""
+    """As CONNECTING, but pluto has been trying for ``stuck_after`` seconds or longer."""
     CONNECTING = "connecting"
-    """No child is up, and pluto is trying, or will try."""
+    """No child has an established Child SA; pluto is negotiating, or is configured to bring the
+    tunnel up."""
     WAITING = "waiting"
-    """On demand: the first packet, or a peer that connects, brings it up."""
+    """The tunnel isn't tried, but it comes up by itself on demand: by the first packet that needs
+    it, or when a peer connects."""
     DOWN = "down"
-    """None of the others; also a tunnel that is no longer listed."""
+    """None of the others. A tunnel that pluto no longer lists counts as DOWN, too."""
 
     @property
     def carries(self) -> bool:
-        """Whether the tunnel carries at least some of its traffic: it is UP or PARTIAL."""
+        """Whether the tunnel carries all or some of its traffic: it is UP or PARTIAL."""
         return self in (TunnelState.UP, TunnelState.PARTIAL)
 
 
 class Reason(StrEnum):
-    """Why a tunnel isn't up. Codes are part of the D-Bus API: extend, never rename."""
+    """Why a tunnel isn't up, or isn't wholly up. NONE if nothing is known to be wrong.
+
+    The codes are part of the D-Bus API: add new ones, but never rename one.
+    """
 
     NONE = "none"
     NO_ANSWER = "no-answer"
@@ -60,7 +69,7 @@ class Reason(StrEnum):
 
 
 class PlutoState(StrEnum):
-    """The state of libreswan's daemon, as far as it can be seen from outside."""
+    """The state of libreswan's daemon pluto, as far as it shows at its control socket."""
 
     RUNNING = "running"
     STARTING = "starting"
@@ -69,18 +78,19 @@ class PlutoState(StrEnum):
 
 
 class LogState(StrEnum):
-    """Where pluto's log is read from."""
+    """From where the service reads pluto's log."""
 
     JOURNAL = "journal"
     FILE = "file"
     NONE = "none"
-    """Nowhere: it can't be read, or nothing was logged although something was negotiated."""
+    """From nowhere: the log can't be read, or nothing was in it although pluto negotiated
+    something."""
     CUT = "cut"
-    """From the journal, which has dropped lines of it recently."""
+    """From the journal, but journald has recently dropped lines of it."""
 
 
 class Extent(StrEnum):
-    """How much of a part of pluto's answer a text contains."""
+    """How much of one part of pluto's answer is in a text: all, a portion, or nothing."""
 
     WHOLE = "whole"
     PARTIAL = "partial"
@@ -97,7 +107,7 @@ class Part(StrEnum):
     STATES = "states"
     """The IKE SAs and Child SAs."""
     COUNTERS = "counters"
-    """The bytes that established Child SAs have carried."""
+    """The numbers of bytes that established Child SAs have carried."""
     TOTALS = "totals"
     """pluto's own counts of connections and SAs."""
     LOG = "log"

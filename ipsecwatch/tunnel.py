@@ -18,53 +18,60 @@ if TYPE_CHECKING:
 class Tunnel:
     """The state of one tunnel at one moment.
 
-    ``key`` identifies it, with pluto's name byte for byte; ``name`` is escaped for people, and also
-    unique.
+    ``key`` is pluto's name of the tunnel, byte for byte, and identifies it. ``name`` is that name
+    escaped for people, and is unique as well.
     """
 
     key: str
     name: str
     state: TunnelState
     last_state: TunnelState
-    """The last known state: the same as ``state``, except while that is UNKNOWN."""
+    """The last known state: it equals ``state``, except while that is UNKNOWN."""
     since: float
-    """Wall clock of the last change of ``state``, seconds since the epoch."""
+    """When ``state`` last changed, by the wall clock, in seconds since the epoch."""
     since_mono: float
-    """``since`` on the monotonic clock, in seconds; that stands still while the machine sleeps."""
+    """The same moment as ``since`` on the monotonic clock, in seconds. That clock stands still
+    while the machine sleeps."""
     reason: Reason = Reason.NONE
     children_up: int = 0
     children: int = 0
     instances: int = 0
     managed: str = ""
     attempts: int = 0
-    """Negotiations that were begun since pluto has been trying to bring it up; 0: it doesn't."""
+    """How many negotiations were begun in the present series of attempts to bring the tunnel up. 0:
+    pluto isn't trying, or has begun none yet."""
     peer: str | None = None
     detail: str | None = None
-    """What ``reason`` was read from, in one line: pluto's log line, what is wrong with its answer,
-    or which name doesn't resolve. None: none of these."""
+    """The text in which ``reason`` was found, in one line: a log line of pluto, a description of
+    what is wrong with pluto's answer, or the DNS name that doesn't resolve. None: the reason is
+    from none of these."""
     since_boot: float = 0.0
-    """``since`` on CLOCK_BOOTTIME, in seconds, which goes on while the machine sleeps; 0: not
-    known."""
+    """The same moment as ``since`` on CLOCK_BOOTTIME, in seconds, which goes on while the machine
+    sleeps. 0: not known."""
     since_known: bool = True
-    """The change of state was seen. False: the tunnel was in this state when it was first polled,
-    or changed while pluto couldn't be asked."""
+    """Whether the change to ``state`` was seen. If not, ``state`` began at an unknown time before
+    ``since``: the tunnel was in it when it was first polled, or entered it while pluto couldn't be
+    asked or the service didn't run."""
     missing: tuple[Part, ...] = ()
-    """Parts that pluto's answer lacks, and that are needed to know the state, or all of it."""
+    """The parts that pluto's answer lacks, and without which the state of one of the children isn't
+    certain."""
     incoming: tuple[float, str] | None = None
-    """The last incoming attempt that failed before the other side had proved its identity: when
-    (wall clock) and pluto's log line. It isn't taken for the reason of any state."""
+    """The last attempt of another machine that failed before that machine had proved its identity:
+    when (wall clock), and the log line of pluto. It is never used as a reason, since anybody can
+    cause it. None: there was none."""
     unresolved: str | None = None
-    """The peer's DNS name as configured, where it doesn't resolve (yet)."""
+    """The peer's DNS name, if pluto couldn't resolve it (yet); None: it resolves, or there is
+    none."""
     connections: tuple[Connection, ...] = field(default=(), repr=False, compare=False)
     states: tuple[SaState, ...] = field(default=(), repr=False, compare=False)
 
     def seen_again(
         self, connections: tuple[Connection, ...], states: tuple[SaState, ...]
     ) -> Tunnel:
-        """Return the tunnel with the connections and SAs of the last answer, otherwise unchanged.
+        """Return a copy of the tunnel with these connections and SAs; all else stays the same.
 
-        dataclasses.replace() takes several times as long, and most tunnels are seen so in each
-        poll.
+        It is for a tunnel that a poll shows unchanged, as most are. dataclasses.replace() would
+        take several times as long.
         """
         return Tunnel(*(*_all_but_last_two(self), connections, states))
 
@@ -74,12 +81,13 @@ _all_but_last_two = attrgetter(*[f.name for f in fields(Tunnel)[:-2]])
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A tunnel changed its state, came, or went; or it ``sticks`` in its state.
+    """One transition of a tunnel: its state changed, it came, it went, or it ``sticks``.
 
-    ``old`` is None for a tunnel that wasn't listed before, ``new`` is None for one that is no
-    longer listed. ``known`` is the last known state before the change; a tunnel that wasn't listed
-    counts as DOWN. ``tunnel`` is the tunnel after it (no longer listed: DOWN, with the reason).
-    ``at`` is in seconds since the epoch, ``mono`` in seconds of the monotonic clock.
+    ``old`` is the state before the poll, and ``new`` the state after it. ``old`` is None for a
+    tunnel that wasn't listed before, and ``new`` is None for one that is no longer listed.
+    ``known`` is the last known state before the change, and DOWN for a tunnel that wasn't listed.
+    ``tunnel`` is the tunnel after the change; if it is no longer listed, it is DOWN there, with the
+    reason. ``at`` is in seconds since the epoch, and ``mono`` in seconds of the monotonic clock.
     """
 
     tunnel: Tunnel
@@ -90,41 +98,56 @@ class Transition:
     at: float
     mono: float
     silent: bool = False
-    """It comes from the first poll or the first complete report: it only shows how things are."""
+    """Whether it only shows how things are at the start, so that subscribers get no signal: the
+    tunnel was found at the first complete report and nothing was known of it before, or it was
+    restored and is UNKNOWN at the first poll."""
     detail: str | None = None
     sticks: bool = False
-    """The tunnel is PARTIAL, as before, and the rest has been tried for ``stuck_after`` seconds."""
+    """Whether the tunnel stays PARTIAL, and its missing children have now been tried for
+    ``stuck_after`` seconds. ``old`` and ``new`` are both PARTIAL then."""
 
     @property
     def becomes(self) -> TunnelState:
-        """The new state as subscribers see it: DOWN for a tunnel that is no longer listed."""
+        """The state after the transition, as subscribers see it: DOWN if it is no longer listed."""
         return TunnelState.DOWN if self.new is None else self.new
 
     @property
     def announced(self) -> bool:
-        """Whether subscribers get a signal: it isn't ``silent``, and changes the state they know.
+        """Whether subscribers get signals: it isn't ``silent``, and changes what they know.
 
-        A tunnel that isn't listed is DOWN for them. A transition that ``sticks`` counts as a
-        change.
+        For subscribers, a tunnel that isn't listed is DOWN. Therefore nothing changes for them when
+        a tunnel that is DOWN is listed or removed. A transition that ``sticks`` is a change for
+        them.
         """
         was = TunnelState.DOWN if self.old is None else self.old
         return not self.silent and (self.sticks or was is not self.becomes)
 
     @property
     def goes_up(self) -> bool:
-        """Whether TunnelUp is sent: the tunnel is UP, and its last known state was another."""
+        """Whether TunnelUp is sent, if this is announced.
+
+        That is so if the tunnel is UP now and wasn't in its last known state.
+        """
         return self.becomes is TunnelState.UP and self.known is not TunnelState.UP
 
     @property
     def goes_down(self) -> bool:
-        """Whether TunnelDown is sent: it was UP or PARTIAL, and is neither, nor UNKNOWN, now."""
+        """Whether TunnelDown is sent, if this is announced.
+
+        That is so if the tunnel was UP or PARTIAL in its last known state, and is now in another
+        state than these two and UNKNOWN.
+        """
         return self.known.carries and not (
             self.becomes.carries or self.becomes is TunnelState.UNKNOWN
         )
 
     @property
     def gets_stuck(self) -> bool:
-        """Whether TunnelStuck is sent: it becomes STUCK, or is PARTIAL and ``sticks``."""
+        """Whether TunnelStuck is sent, if this is announced.
+
+        That is so if the transition ``sticks``, or if the tunnel is STUCK now and wasn't in its
+        last known state.
+        """
         return self.sticks or (
             self.becomes is TunnelState.STUCK and self.known is not TunnelState.STUCK
         )
