@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Compute from the service's journal entries how each tunnel was over time.
+"""Compute how each tunnel was over time from the entries that the service wrote to the journal.
 
-Pure: entries in, spans of time out. The caller reads the journal.
+Pure: journal entries go in, and spans of time come out. The caller reads the journal.
 """

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Convert monotonic times of one boot to the wall clock, even if that was set meanwhile.
+"""Convert monotonic times of one boot to the wall clock, even if the wall clock was set meanwhile.
 
-Durations come from the monotonic clock alone, moments from the wall clock. If both are right, wall
-minus monotonic time can only grow, while the machine sleeps. Where it became smaller, the wall
-clock was wrong before: times before that are computed with the corrected clock.
+Each journal entry has a time on both clocks. The offset, that is, wall clock minus monotonic clock,
+grows while the machine sleeps, and otherwise stays the same if both clocks are right. Where the
+offset becomes smaller, the wall clock had been wrong and was set back: times before that are
+computed with the later offset. Durations always come from the monotonic clock.
 """
 
 from __future__ import annotations
@@ -18,31 +19,32 @@ if TYPE_CHECKING:
     from ipsecwatch.history.entries import Stamp
 
 STEP: Final = 0.5
-"""Seconds by which the wall clock may stray from the monotonic one before it counts as set. Both
-run at the same rate, also while NTP corrects it."""
+"""Seconds by which the offset of the two clocks must change before the wall clock counts as set.
+Smaller differences aren't steps: both clocks run at the same rate, also while NTP corrects it."""
 
 EARLY: Final = 600.0
-"""Seconds after the boot in which a clock that goes forward is one that is put right: many machines
-begin with the time of their last shutdown, or with 1970."""
+"""Seconds after the boot in which a wall clock that jumps forward counts as corrected, and not only
+as set: many machines boot with the time of their last shutdown, or with 1970."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A span of time in which the wall clock wasn't set."""
+    """A span of time in which the wall clock wasn't set. It ends where the next one begins."""
 
     mono: float
-    """When it begins, on the monotonic clock."""
+    """When the span begins, on the monotonic clock."""
     offset: float
-    """Seconds to add to a monotonic time to get the wall clock's."""
+    """Seconds to add to a monotonic time of this span to get the time on the wall clock."""
 
 
 class BootClock:
-    """The wall clock of one boot, as the stamps of its entries show it."""
+    """Converts monotonic times of one boot to the wall clock, by the stamps of journal entries."""
 
     def __init__(self, stamps: Iterable[Stamp], wakes: Iterable[float] = ()) -> None:
-        """Compute when the wall clock was set, from the stamps of one or more entries of one boot.
+        """Compute from the stamps when the wall clock was set. At least one stamp is needed.
 
-        ``wakes``: the known times at which the machine woke up, on the monotonic clock.
+        ``stamps`` are all of one boot, in any order. ``wakes`` are the times at which the machine
+        is known to have woken up from sleep, on the monotonic clock.
         """
         self._pieces: list[Piece] = []
         for stamp in sorted(stamps, key=lambda s: s.mono):
@@ -53,13 +55,14 @@ class BootClock:
         self._begins = [p.mono for p in self._pieces]
 
     def wall(self, mono: float) -> float:
-        """Return the wall-clock time, corrected, of a monotonic time of this boot."""
+        """Return the time on the wall clock, corrected, for a monotonic time of this boot."""
         return mono + self._pieces[self._index(mono)].offset
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
-        """Yield a monotonic span of time as spans on the wall clock, together as long as it.
+        """Yield a span of monotonic time as one or more spans on the wall clock.
 
-        There is more than one where the wall clock was set meanwhile.
+        There are several if the wall clock was set in between. Their total length is that of the
+        monotonic span.
         """
         index = self._index(begin)
         while begin < end:
@@ -74,10 +77,11 @@ class BootClock:
 
 
 def _correct(pieces: list[Piece], wakes: tuple[float, ...]) -> None:
-    """Replace the offset of each piece in which the wall clock was wrong by that of the next one.
+    """Where the wall clock was wrong in a piece, give it the offset of the next piece, in place.
 
-    It was wrong if it was set back after the piece, or forward in the first EARLY seconds of the
-    boot, but not by a sleep from which the machine woke up then (``wakes``).
+    The wall clock was wrong in a piece if it was set back at its end. It was also wrong if it was
+    set forward at its end in the first EARLY seconds of the boot, unless the machine woke up just
+    then (``wakes``), so that only the sleep had changed the offset.
     """
     for n in range(len(pieces) - 2, -1, -1):
         this, following = pieces[n], pieces[n + 1]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Convert journal entries, of the service and of systemd about it, into what history needs.
+"""Convert journal entries, the service's and systemd's about it, into what the history needs.
 
-Pure: fields in, frozen values out. The caller has to make sure that the entries are the service's:
-anybody can log such fields.
+Pure: the fields of an entry go in, and frozen values come out. Any process can write such fields,
+so the caller has to make sure that the entries are really from the service or from systemd.
 """
 
 from __future__ import annotations
@@ -23,81 +23,88 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When journald received an entry, on both clocks."""
+    """When journald received an entry, on both clocks, and in which boot."""
 
     boot: str
-    """Which run of the kernel: ``_BOOT_ID``. Monotonic times of two boots can't be compared."""
+    """The boot of the machine, by the entry's ``_BOOT_ID``. Monotonic times of two boots can't be
+    compared."""
     wall: float
-    """Seconds since the epoch, by the wall clock at that time, which can be set."""
+    """Seconds since the epoch, as the wall clock showed them then. It may have been wrong."""
     mono: float
-    """Seconds on the monotonic clock, which can't be set, and stops while the machine sleeps."""
+    """Seconds on the monotonic clock. It can't be set, and stands still while the machine
+    sleeps."""
 
 
 _OUR_UNIT: Final = re.compile(r"ipsecwatch(@.+)?\.service")
 
 
 def is_our_unit(unit: str) -> bool:
-    """Return whether a name is that of the service's systemd unit, or of any instance of it.
+    """Return whether a unit's name is ``ipsecwatch.service`` or ``ipsecwatch@NAME.service``.
 
-    Only its form is tested: such a unit needn't exist.
+    Only the name is tested. Such a unit needn't exist.
     """
     return _OUR_UNIT.fullmatch(unit) is not None
 
 
 class Kind(Enum):
-    """What one of the service's entries reports."""
+    """What one of the service's journal entries reports."""
 
     BEGAN = auto()
-    """Watching began."""
+    """The service began to watch."""
     ENDED = auto()
-    """Watching ended."""
+    """The service ended in an orderly way, and stopped watching."""
     FIRST_LOOK = auto()
-    """The state of a tunnel when the service first saw it."""
+    """The state of a tunnel when a run of the service first saw it. It isn't a transition."""
     TRANSITION = auto()
-    """A tunnel changed."""
+    """A tunnel had a transition that was announced."""
     UNLISTED = auto()
-    """A tunnel that was down is no longer listed."""
+    """A tunnel that was DOWN is no longer listed by pluto."""
     OTHER = auto()
-    """Something else, which shows only that the service ran."""
+    """Anything else. Such an entry shows only that the service was running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One of the service's entries.
+    """One journal entry of the service.
 
-    The fields from ``tunnel`` on are set only in entries about a tunnel. Their texts, except
-    ``listed``, are escaped, so that they can be shown.
+    The fields from ``tunnel`` on have a meaning only in entries about a tunnel (FIRST_LOOK,
+    TRANSITION, UNLISTED). All texts among them, except ``listed``, are escaped, so that they can be
+    shown.
     """
 
     stamp: Stamp
     kind: Kind
     run: str
-    """The id of the service's run."""
+    """The id of the run of the service that wrote the entry."""
     unit: str = ""
-    """The systemd unit in which it ran; "": not known."""
+    """The systemd unit in which the service ran; "": not known."""
     previous: str = ""
-    """BEGAN: the run from which the states of tunnels were taken over; "": none."""
+    """In a BEGAN entry: the id of the run whose states of tunnels this run restored; "": it
+    restored none."""
     tunnel: str = ""
     state: TunnelState = TunnelState.UNKNOWN
     old: TunnelState = TunnelState.UNKNOWN
     reason: Reason = Reason.NONE
     serial: int | None = None
-    """TRANSITION: its number within the run; None: it has none, as entries of other kinds."""
+    """In a TRANSITION entry: its number, which counts the transitions of the run. None in other
+    entries, or if it is missing."""
     listed: str = ""
-    """Whether pluto lists it: ``new``, ``yes``, ``gone``; "": the entry doesn't say it, as those of
-    first looks and of early releases."""
+    """Whether pluto listed the tunnel: ``new`` (for the first time), ``yes`` (as before) or
+    ``gone`` (no longer). "": the entry doesn't say it, like those of first looks and of early
+    releases."""
     peer: str = ""
     user: str = ""
-    """The user of a template's instance."""
+    """The user name or the identity of the peer, if the tunnel is an instance of a template; else
+    ""."""
     detail: str = ""
-    """pluto's log line behind the reason."""
+    """The log line of pluto that shows the reason; "": there is none."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
-    """The sentence and advice as written then: they may name a peer, or what was missing. If none
-    were written, those of today for the reason."""
+    """The sentence and advice for the reason, as they were written then, since they may name a
+    peer. If neither was written, those that this release has for the reason."""
 
     @property
     def gone(self) -> bool:
-        """Whether the tunnel is no longer listed."""
+        """Whether the entry reports that the tunnel is no longer listed."""
         return self.kind is Kind.UNLISTED or self.listed == "gone"
 
 
@@ -115,10 +122,11 @@ FIELDS: Final = (
     "IPSECWATCH_SERIAL", "IPSECWATCH_LISTED", "IPSECWATCH_PEER", "IPSECWATCH_USER",
     "IPSECWATCH_DETAIL", "IPSECWATCH_SENTENCE", "IPSECWATCH_ADVICE", "IPSECWATCH_INSTANCE",
 )  # fmt: skip
-"""All fields that entry_of() reads, and the one that names the instance."""
+"""All fields that entry_of() reads, and also IPSECWATCH_INSTANCE, by which the caller finds the
+entries of one instance."""
 
 MAX_SHOWN: Final = 1024
-"""Characters of a field; the service writes no more."""
+"""The number of characters of a field that are kept. The service writes no longer ones."""
 
 _ABOUT_TUNNEL: Final = frozenset({Kind.FIRST_LOOK, Kind.TRANSITION, Kind.UNLISTED})
 _STATES: Final = {s.value: s for s in TunnelState}
@@ -126,10 +134,11 @@ _REASONS: Final = {r.value: r for r in Reason}
 
 
 def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
-    """Return one of the service's entries; None if it is none, or can't be understood.
+    """Return one of the service's journal entries, from its fields.
 
-    It can't if it is about a tunnel, but doesn't name that, or has a state that this release
-    doesn't know. A reason that this release doesn't know becomes OTHER.
+    Return None if it has no run id, and so isn't the service's. Return None also for an entry about
+    a tunnel without the tunnel's name, or with a state that this release doesn't know. A reason
+    that this release doesn't know becomes OTHER.
     """
     get = fields.get
     run = get("IPSECWATCH_RUN_ID", "")
@@ -156,9 +165,12 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
 
 
 def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
-    """Return the sentence and advice of an entry, which are "" where it has none.
+    """Return the sentence and the advice of an entry, escaped.
 
-    An entry with neither gets today's for its reason; one without a sentence gets today's sentence.
+    ``sentence`` and ``advice`` may be "".
+
+    If both are "", or equal to those of this release, return those of this release for the reason.
+    If only the sentence is "", that of this release takes its place; an advice that is "" stays so.
     """
     usual = REASON_TEXTS[reason]
     if sentence in ("", usual.sentence) and advice in ("", usual.advice):
@@ -167,9 +179,10 @@ def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
 
 
 def _shown(text: str) -> str:
-    """Return the first MAX_SHOWN characters of a text, escaped: so the result may be longer.
+    """Return the first MAX_SHOWN characters of a text, with harmful and invisible ones escaped.
 
-    Backslashes are unchanged: they belong to escapes that the service has written.
+    Escapes make the result longer. Backslashes stay as they are, because the service has escaped
+    the text already.
     """
     text = text[:MAX_SHOWN]
     if text.isascii() and text.isprintable():
@@ -178,23 +191,23 @@ def _shown(text: str) -> str:
 
 
 class Sign(Enum):
-    """What an entry of systemd shows about the service."""
+    """What a journal entry of systemd shows about the service."""
 
     RUNS = auto()
-    """It ran at that moment."""
+    """The service was running at that moment."""
     OVER = auto()
-    """Its process had ended just then."""
+    """The service's process ended at that moment, or just before."""
     HUNG = auto()
-    """systemd's watchdog ended it, because it hung."""
+    """systemd's watchdog ended the service, because it hung. When it began to hang isn't known."""
     SLEEP = auto()
-    """The machine goes to sleep: the service doesn't watch."""
+    """The machine goes to sleep, so that the service doesn't watch from then on."""
     WAKE = auto()
-    """The machine is awake again."""
+    """The machine has woken up."""
 
 
 @dataclass(frozen=True, slots=True)
 class SystemEntry:
-    """An entry of systemd about a unit of the service, or about sleep."""
+    """A journal entry of systemd about a unit, or about the machine's sleep."""
 
     stamp: Stamp
     sign: Sign
@@ -221,9 +234,9 @@ SYSTEM_FIELDS: Final = ("MESSAGE_ID", "UNIT", "UNIT_RESULT")
 
 
 def system_entry_of(stamp: Stamp, fields: Mapping[str, str]) -> SystemEntry | None:
-    """Return an entry of systemd; None if its message isn't one of UNIT_SIGNS or SLEEP_SIGNS.
+    """Return an entry of systemd from its fields; None if its MESSAGE_ID isn't in the tables above.
 
-    It may be about any unit: watches.py compares that with the service's.
+    The entry may be about any unit. watches.py picks those about the service's.
     """
     message_id = fields.get("MESSAGE_ID", "")
     sign = UNIT_SIGNS.get(message_id) or SLEEP_SIGNS.get(message_id)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The MESSAGE_ID of each kind of journal entry that the service writes.
 
-They are an interface: ``systemd/ipsecwatch.catalog`` explains each of them.
+Other programs may search the journal by them, so they never change. ``systemd/ipsecwatch.catalog``
+explains each of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ BEGAN: Final = "da20aab1ef0140bd91e734e7e18bc0f7"
 ENDED: Final = "924e7deba6264972a1c366c0a65acdb4"
 FIRST_LOOK: Final = "b0390fbae5e14c49a005172354b0ed99"
 UNLISTED: Final = "344f5a4b1adc4b1c8b4d8c5aa78e736c"
-"""A tunnel that was down is no longer listed. That isn't a transition, but the tunnel's last entry
-until it is listed again."""
+"""pluto no longer lists a tunnel that was DOWN. This isn't announced as a transition, since the
+tunnel stays DOWN for subscribers. It is the last entry about the tunnel until pluto lists it
+again."""
 
 TRANSITIONS: Final = frozenset({UP, DOWN, STUCK, OTHER})

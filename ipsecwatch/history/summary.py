@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sum up a tunnel's timeline: the time in each state, the uptime, the outages."""
+"""Sum up a tunnel's timeline: the time in each state, the uptime, and the outages."""
 
 from __future__ import annotations
 
@@ -19,86 +19,94 @@ if TYPE_CHECKING:
     from ipsecwatch.reasons import ReasonText
 
 FLAP: Final = 60.0
-"""Seconds that an outage lasts at most to be called a flap."""
+"""The number of seconds that an outage may last at most to be called a flap."""
 
 _AT_ONCE: Final = 1.0
-"""Seconds by which two wall-clock times may differ and count as the same."""
+"""Two wall-clock times that differ by so many seconds or less count as the same time."""
 
 _BY_HAND: Final = (Reason.OPERATOR, Reason.UNLOADED)
 
 
 @dataclass(slots=True)
 class Outage:
-    """A span of time in which a tunnel should have carried traffic, and didn't.
+    """A span of time in which a tunnel should have carried traffic, but didn't.
 
-    It begins when the tunnel is lost, unless somebody takes it down or unloads it, or with the
-    first attempt of a tunnel that becomes STUCK. It ends when the tunnel carries traffic again, or
-    needn't any more: somebody took it down, it waits for traffic, or it is no longer listed.
+    It begins when a tunnel that was UP or PARTIAL is lost, unless somebody takes it down or unloads
+    it. For a tunnel that becomes STUCK, it begins with the first attempt. It ends when the tunnel
+    is UP or PARTIAL again, or need not carry traffic any more: it was taken down on this machine,
+    is WAITING, or is no longer listed.
     """
 
     begin: float
-    """Wall clock."""
+    """When it began, by the wall clock."""
     end: float
-    """Until when it is known to have lasted."""
+    """The last time at which it is known to have lasted, by the wall clock."""
     seconds: float
-    """The seconds of it in which the tunnel was watched and its state known."""
+    """How many seconds of it the tunnel was watched and its state was known."""
     reason: Reason
     entry: Entry | None = None
-    """The journal entry about the loss, or about becoming STUCK; None: that entry is missing."""
+    """The journal entry about the loss, or about the transition to STUCK; None: that entry is
+    missing."""
     mended: bool = False
-    """It ended because the tunnel carries traffic again."""
+    """Whether the tunnel was UP or PARTIAL in its next known state."""
     over: bool = False
-    """Its end was seen; False: ``end`` is only the last time at which it is known to have
-    lasted."""
+    """Whether a later known state shows that it is over. If not, it may still go on after
+    ``end``."""
 
     @property
     def text(self) -> ReasonText:
-        """The sentence and the advice for its reason, as written then; today's without an entry."""
+        """The sentence and the advice for the reason, as they are in ``entry``.
+
+        Without ``entry``, those that this release has for the reason.
+        """
         return REASON_TEXTS[self.reason] if self.entry is None else self.entry.text
 
     @property
     def flap(self) -> bool:
-        """Whether the tunnel was back after at most FLAP seconds of ``seconds``."""
+        """Whether the tunnel came back, after at most FLAP watched seconds."""
         return self.mended and self.seconds <= FLAP
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How one tunnel was in a span of time."""
+    """How one tunnel was in a period of time."""
 
     name: str
     spans: Sequence[Span]
     transitions: Sequence[tuple[float, Entry]]
     seconds: dict[TunnelState, float]
-    """Seconds in each state; in UNKNOWN those that were watched, but without knowing its state."""
+    """The number of seconds in each state. For UNKNOWN these are seconds in which the service
+    watched, but the state wasn't known. Time in which the service didn't watch is in none of
+    them."""
     outages: Sequence[Outage]
     last: TunnelState | None
-    """The state when the service last watched in this span of time; None: it wasn't listed then."""
+    """The tunnel's state when the service last watched in the period; None: the tunnel wasn't
+    listed then."""
 
     @property
     def known(self) -> float:
-        """The seconds in which the tunnel's state is known."""
+        """How many seconds of the period the tunnel's state is known."""
         return sum(s for state, s in self.seconds.items() if state is not TunnelState.UNKNOWN)
 
     @property
     def uptime(self) -> float | None:
-        """The part (0 to 1) of the known time in which it was UP; None: no time is known."""
+        """The fraction (0 to 1) of the known time in which it was UP; None if no time is known."""
         known = self.known
         return self.seconds.get(TunnelState.UP, 0.0) / known if known > 0 else None
 
     @property
     def flaps(self) -> int:
-        """The number of outages that were flaps."""
+        """How many of the outages were flaps."""
         return sum(o.flap for o in self.outages)
 
 
 def summarize(
     timeline: Timeline, since: float, until: float, watched: Sequence[Watched] = ()
 ) -> Summary:
-    """Return how a tunnel was from ``since`` to ``until``, on the wall clock.
+    """Return how a tunnel was from ``since`` to ``until``, which are wall-clock times.
 
-    ``watched`` are the times in which the service watched; see watched_of(). An outage that is
-    partly outside of that time keeps its full length.
+    ``watched`` is what watched_of() returns for the same two times. An outage of which only a part
+    is in this period is in the summary with its full length.
     """
     spans = clip(timeline.spans, since, until)
     seconds: dict[TunnelState, float] = defaultdict(float)
@@ -114,9 +122,9 @@ def summarize(
 
 
 def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
-    """Return the parts of spans that lie between two moments.
+    """Return the spans as far as they lie between two moments; all else is cut off or left out.
 
-    A span without a length, which says that the tunnel is gone, is kept if it lies there.
+    A span without length, which says that the tunnel is no longer listed, is kept if it lies there.
     """
     out = []
     for span in spans:
@@ -128,7 +136,10 @@ def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
 
 
 def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
-    """Yield the outages in a tunnel's spans. Times in UNKNOWN neither begin nor end one."""
+    """Yield the outages in one tunnel's spans, which come in order of time.
+
+    Spans in UNKNOWN are skipped: an outage neither begins nor ends with them.
+    """
     outage: Outage | None = None
     trying: Span | None = None
     carried = False
@@ -151,10 +162,10 @@ def _outages(spans: Iterable[Span]) -> Iterator[Outage]:
 
 
 def _is_wanted(span: Span) -> bool:
-    """Return whether a tunnel should carry traffic and doesn't.
+    """Return whether a tunnel should carry traffic, but doesn't.
 
-    It is CONNECTING, STUCK, or DOWN for another reason than that somebody took it down or unloaded
-    it.
+    That is so if it is CONNECTING or STUCK, or if it is DOWN for any reason other than OPERATOR and
+    UNLOADED.
     """
     if span.state is TunnelState.DOWN:
         return span.entry is None or span.entry.reason not in _BY_HAND
@@ -162,16 +173,19 @@ def _is_wanted(span: Span) -> bool:
 
 
 def _over(outage: Outage, span: Span) -> Outage:
-    """Return an outage that is over, because a span with another state follows."""
+    """Mark an outage as over, because of the span that follows it, and return it.
+
+    It is marked as ``mended`` if the tunnel is UP or PARTIAL in that span.
+    """
     outage.over = True
     outage.mended = span.state is not None and span.state.carries
     return outage
 
 
 def _begun(span: Span, trying: Span | None) -> Outage:
-    """Return an outage that begins with a span, or with the attempts before it.
+    """Return the outage that begins with a span, or with the attempts just before it.
 
-    ``trying``: the span of those attempts, from _tried(); None: there were none.
+    ``trying`` is the time of those attempts, as _tried() returned it; None: there were none.
     """
     reason = span.entry.reason if span.entry is not None else Reason.NONE
     tried = trying.seconds if trying is not None else 0.0
@@ -180,9 +194,10 @@ def _begun(span: Span, trying: Span | None) -> Outage:
 
 
 def _tried(trying: Span | None, span: Span) -> Span | None:
-    """Return the span in which a tunnel has been tried without interruption, this span included.
+    """Return as one span the whole time for which a tunnel has been CONNECTING without a break.
 
-    ``trying``: what was returned for the span before. None: it isn't CONNECTING in this span.
+    ``trying`` is what this returned for the span before (None for the first one), and ``span`` is
+    the next span. Return None if the tunnel isn't CONNECTING in ``span``.
     """
     if span.state is not TunnelState.CONNECTING:
         return None
@@ -193,7 +208,7 @@ def _tried(trying: Span | None, span: Span) -> Span | None:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A span of time in which a run of the service watched. Wall clock."""
+    """A span of time, by the wall clock, in which one run of the service watched."""
 
     begin: float
     end: float
@@ -202,9 +217,9 @@ class Watched:
 
 
 def watched_of(runs: Iterable[Run], since: float, until: float) -> list[Watched]:
-    """Return the spans between two moments (wall clock) in which a run of the service watched.
+    """Return the spans of time between two moments in which the service watched.
 
-    They don't include the times of sleep.
+    The moments and the spans are wall-clock times. Times in which the machine slept are left out.
     """
     out = []
     for run in runs:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Compute each tunnel's timeline: spans of time, each with the tunnel's state.
+"""Compute each tunnel's timeline: spans of time, each with the tunnel's state in it.
 
-A span's length comes from the monotonic clock, its place from the wall clock. There is none for
-times in which the service didn't watch.
+The length of a span comes from the monotonic clock, and its place from the wall clock. There are no
+spans for times in which the service didn't watch.
 """
 
 from __future__ import annotations
@@ -22,37 +22,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A time in which a tunnel's state didn't change. Wall clock, in seconds since the epoch."""
+    """A span of time in which a tunnel's state didn't change.
+
+    ``begin`` and ``end`` are wall-clock times, in seconds since the epoch.
+    """
 
     begin: float
     end: float
     state: TunnelState | None
-    """UNKNOWN where it isn't known, although the service watched; None: the tunnel is no longer
-    listed from then on, and the span has no length."""
+    """UNKNOWN if the state isn't known, although the service watched. None if the tunnel is no
+    longer listed from then on; such a span has no length."""
     entry: Entry | None = None
-    """The entry that reports it; None: a later entry, or a missing one, shows it."""
+    """The journal entry that reports the state. None if there is no such entry, and the state
+    follows from a later one, or is UNKNOWN because entries are missing."""
     anew: bool = False
-    """Nothing is known of the time before: it is newly listed, or the service knew nothing."""
+    """Whether nothing is known of the tunnel just before the span: pluto listed it for the first
+    time then, or the run of the service began without knowing it."""
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length of the span, in seconds."""
         return self.end - self.begin
 
 
 @dataclass(slots=True)
 class Timeline:
-    """The spans and transitions of one tunnel."""
+    """All spans of one tunnel and all journal entries about it, in order of time."""
 
     name: str
     spans: list[Span] = field(default_factory=list)
     transitions: list[tuple[float, Entry]] = field(default_factory=list)
-    """All entries about it with their wall-clock times: those of first looks, and UNLISTED ones,
-    as well."""
+    """All journal entries about the tunnel, each with its wall-clock time. First looks and UNLISTED
+    entries are among them."""
 
 
 def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
-    """Return the timeline of each tunnel, by name. The runs come oldest first."""
+    """Return the timeline of each tunnel, by the tunnel's name.
+
+    ``runs`` must be in order of time.
+    """
     walk = _Walk()
     for run in runs:
         walk.add_run(run)
@@ -61,33 +69,35 @@ def timelines_of(runs: Iterable[Run]) -> dict[str, Timeline]:
 
 @dataclass(slots=True)
 class _Now:
-    """The state of a tunnel just before the entry that is being read."""
+    """The state of a tunnel at the point of time that _Walk has reached."""
 
     since: float
-    """Monotonic: the time before is in the timeline already."""
+    """Since when this state isn't in the timeline yet, on the monotonic clock."""
     state: TunnelState | None
-    """None: an entry is missing. The next one has the old state."""
+    """None if entries are missing, so that the state isn't known before the next entry, which names
+    the old state."""
     entry: Entry | None = None
     anew: bool = False
 
 
 class _Walk:
-    """Reads the entries of all runs in order of time, and builds the timelines."""
+    """Reads the journal entries of all runs in order of time, and builds timelines from them."""
 
     def __init__(self) -> None:
         self.timelines: dict[str, Timeline] = {}
         self._now: dict[str, _Now] = {}
-        """The tunnels that are listed."""
+        """The state of each tunnel that is listed, by the tunnel's name."""
         self._last_run = ""
         self._counted: tuple[int, float] | None = None
-        """The last serial of this run, and when it came (monotonic); None: there was none yet, and
-        the entry of the run's begin is missing."""
+        """The serial of the run's last transition so far, and its monotonic time. After a BEGAN
+        entry it is 0 and the time of that entry. None: the run has no BEGAN entry, and no
+        transition was read yet."""
 
     def add_run(self, run: Run) -> None:
-        """Add the entries of one run of the service to the timelines.
+        """Add the journal entries of one run of the service to the timelines.
 
-        If the run took over the states of the last one (``previous``), these still hold at its
-        begin; else nothing is known of a tunnel until its first entry.
+        If the run restored the states of the run before it (Entry.previous), these states hold when
+        it begins. Otherwise no tunnel's state is known before the first entry about it.
         """
         began = run.began
         goes_on = began is not None and began.previous == self._last_run != ""
@@ -106,9 +116,10 @@ class _Walk:
         self._last_run = run.id
 
     def _count(self, run: Run, entry: Entry, serial: int) -> None:
-        """Check the serial of an entry. If entries are missing before it, write UNKNOWN.
+        """Compare a transition's serial with the last one. If some are missing, fill the gap.
 
-        That is written for all tunnels, from the last counted entry to this one.
+        The gap is filled for all listed tunnels: they are UNKNOWN from the last transition that
+        isn't missing until this one.
         """
         at = entry.stamp.mono
         if self._counted is not None and serial > self._counted[0] + 1:
@@ -120,7 +131,7 @@ class _Walk:
         self._counted = serial, at
 
     def _add(self, run: Run, entry: Entry) -> None:
-        """Add an entry about a tunnel to its timeline, after the span up to the entry."""
+        """Add an entry about a tunnel to its timeline, after the span that ends with it."""
         name, at = entry.tunnel, entry.stamp.mono
         timeline = self.timelines.setdefault(name, Timeline(name))
         now = self._now.get(name)
@@ -141,7 +152,10 @@ class _Walk:
             self._now[name] = _Now(at, entry.state, entry, anew)
 
     def _write(self, run: Run, name: str, now: _Now, end: float) -> None:
-        """Add the spans of a tunnel's state, up to ``end`` (monotonic), to its timeline."""
+        """Add a tunnel's present state to its timeline, until ``end`` (monotonic).
+
+        That is one span, or several if the machine slept or its wall clock was set meanwhile.
+        """
         state = TunnelState.UNKNOWN if now.state is None else now.state
         spans = self.timelines[name].spans
         for begin, until in run.spans(now.since, end):
@@ -150,10 +164,10 @@ class _Walk:
 
 
 def _compare(now: _Now, entry: Entry) -> None:
-    """Correct the state before a transition (``now``) by the old state that its entry states.
+    """Correct a tunnel's state before a transition by the old state in the transition's entry.
 
-    If it was None, it becomes that one. If the two differ, an entry is missing, and it becomes
-    UNKNOWN.
+    A state of None becomes that old state. If the two states differ, an entry between is missing,
+    and ``now`` becomes UNKNOWN.
     """
     if now.state is None:
         now.state = entry.old

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which clients of templates were connected, from when until when."""
+"""Compute which clients of templates were connected, from when until when."""
 
 from __future__ import annotations
 
@@ -18,32 +18,35 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Visit:
-    """One stay of a client: from when its tunnel was UP or PARTIAL, until it was neither."""
+    """One stay of a client: the time from when its tunnel is UP or PARTIAL until it is neither."""
 
     user: str
-    """The user name, else the peer's authenticated identity; escaped when it was written."""
+    """The user name, or else the identity that the peer proved. It is escaped."""
     tunnel: str
     peer: str
-    """The client's address."""
+    """The client's address; "": not known."""
     came: float
-    """When it connected, or was first seen (wall clock)."""
+    """When the client connected, or when the service first saw it connected (wall clock)."""
     came_seen: bool
-    """The service saw it connect: it wasn't there already when watching began."""
+    """Whether a transition shows that the client connected at ``came``. If not, it was connected
+    already when the service first saw it, or the entry about it is missing."""
     last: float
-    """When it is last known to have been connected (wall clock)."""
+    """The last time at which the client is known to have been connected (wall clock)."""
     seconds: float
-    """The seconds in which it was watched and known to be connected."""
+    """How many seconds the client was connected and the service watched."""
     went: float | None = None
-    """When it was seen to leave; None: it is still connected, or its end wasn't seen."""
+    """When the client was seen to leave (wall clock). None: it is still connected, or nobody saw
+    when it left."""
     reason: Reason = Reason.NONE
-    """Why it left; NONE: not known, or it wasn't seen to leave."""
+    """Why the client left; NONE: the reason isn't known, or nobody saw it leave."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
 
 
 def visits_of(timelines: Iterable[Timeline]) -> list[Visit]:
-    """Return all visits, in the order in which they began.
+    """Return the visits in all timelines, in the order in which they began.
 
-    Only tunnels of which some entry names a user have visits.
+    Only tunnels that are instances of templates have visits: at least one entry about them names a
+    user.
     """
     found = [v for t in timelines if _has_user(t) for v in _visits(t)]
     return sorted(found, key=lambda v: (v.came, v.tunnel))
@@ -54,7 +57,11 @@ def _has_user(timeline: Timeline) -> bool:
 
 
 def _visits(timeline: Timeline) -> Iterator[Visit]:
-    """Yield the visits in one timeline. Times in UNKNOWN don't end a visit."""
+    """Yield the visits in one timeline.
+
+    A span in UNKNOWN doesn't end a visit. A span before which nothing is known (Span.anew) does,
+    without a time or a reason.
+    """
     visit: Visit | None = None
     for span in timeline.spans:
         if span.state is TunnelState.UNKNOWN:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Compute from when until when each run of the service watched.
 
-Only what an entry shows is stated. A run that wrote no end, because it was killed or the power
-failed, ended at its last entry; or later, where an entry of systemd about its unit shows that. The
-last run of a boot ended at the boot's last entry if systemd logged no end of the unit.
+Only what a journal entry shows is stated. If a run was killed, or the power failed, it wrote no
+entry about its end. Then it ended at its last entry, or later if an entry of systemd about its unit
+shows that. If it was the last run of a boot, and systemd logged no end of the unit, it ended at the
+last entry of that boot.
 """
 
 from __future__ import annotations
@@ -25,60 +26,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was read from the journal."""
+    """All that the caller read from the journal, and what it knows of the present."""
 
     entries: Sequence[Entry] = ()
-    """The service's entries, in the journal's order."""
+    """The service's journal entries, in the journal's order."""
     system: Sequence[SystemEntry] = ()
     boot_ends: Mapping[str, Stamp] = field(default_factory=dict)
-    """The time of a boot's last entry, whoever wrote it; at least of the boots whose last run wrote
-    no end."""
+    """By ``_BOOT_ID``: the stamp of a boot's last entry, whoever wrote that. Boots may be missing
+    whose last run of the service wrote an entry about its end."""
     running: str = ""
-    """The run that is watching now; "": not known, or none."""
+    """The id of the run that is watching now; "": none is, or it isn't known."""
     now: Stamp | None = None
     """The present time; None: the journal isn't this machine's own."""
     since: float | None = None
-    """When the journal's oldest entry was written, on the wall clock; None: it has none."""
+    """When the oldest entry of the journal was written (wall clock); None: the journal is empty."""
 
 
 class End(StrEnum):
-    """What shows the end of a run."""
+    """From what it is known when a run of the service ended."""
 
     GOES_ON = "goes-on"
-    """The run is still watching."""
+    """The run hasn't ended: it is watching now."""
     WRITTEN = "written"
-    """The service wrote its end."""
+    """The service wrote an entry about its end."""
     SYSTEMD = "systemd"
-    """systemd wrote that the process had ended."""
+    """systemd wrote an entry that the service's process had ended."""
     BOOT = "boot"
-    """The boot's last entry: the service ran until the machine stopped."""
+    """The run ended with the boot, at the boot's last entry: the service ran until the machine
+    stopped."""
     LAST_ENTRY = "last-entry"
-    """Its own last entry, or one of systemd that shows that it ran."""
+    """The end isn't known. It is taken to be the last entry that shows that the service was
+    running, its own or systemd's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the service."""
+    """One run of the service. All times in it are monotonic times of its boot."""
 
     id: str
     entries: Sequence[Entry]
     clock: BootClock
     begin: float
-    """Monotonic, as all times here."""
+    """When the run's first entry was written."""
     end: float
     ended_by: End
     asleep: Sequence[tuple[float, float]]
-    """When the machine slept meanwhile: on the monotonic clock that takes no time."""
+    """The times at which the machine went to sleep and woke up during the run. The monotonic clock
+    stands still during sleep, so each pair is almost equal."""
 
     @property
     def began(self) -> Entry | None:
-        """The entry of its begin; None: the journal has no such entry (any more)."""
+        """The run's BEGAN entry; None: the journal doesn't have it (any more)."""
         return self.entries[0] if self.entries[0].kind is Kind.BEGAN else None
 
     def spans(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
-        """Yield the wall-clock spans of a part of the run, without the times of sleep.
+        """Yield a part of the run as spans on the wall clock, without the times of sleep.
 
-        The part is from ``begin`` to ``end`` on the monotonic clock.
+        ``begin`` and ``end`` of the part are on the monotonic clock.
         """
         for until, again in self.asleep:
             if begin < until < end:
@@ -90,7 +94,7 @@ class Run:
 
 
 def runs_of(found: Found) -> list[Run]:
-    """Return the runs of the service, oldest first."""
+    """Return all runs of the service that have entries in the journal, oldest first."""
     by_run: dict[str, list[Entry]] = {}
     for entry in found.entries:
         # A process lives in one boot: entries of another boot with its id were copied.
@@ -106,7 +110,10 @@ def runs_of(found: Found) -> list[Run]:
 
 
 class _Boots:
-    """Knows each boot's clock, order, and entries of systemd, to work out the runs in it."""
+    """Computes the runs of the service, with what is known of each boot of the machine.
+
+    That is the boot's clock, its place among the boots, and the entries that systemd wrote in it.
+    """
 
     def __init__(self, found: Found) -> None:
         self._found = found
@@ -129,12 +136,19 @@ class _Boots:
             self._system[entry.stamp.boot].append(entry)
 
     def order(self, entries: Sequence[Entry]) -> tuple[int, float]:
-        """Return a key to sort runs by time: the boot's place, and the monotonic begin."""
+        """Return a sort key by which runs are put in order of time.
+
+        ``entries`` are those of one run. The key is the place of its boot among all boots, and its
+        monotonic begin.
+        """
         first = entries[0].stamp
         return self._rank[first.boot], first.mono
 
     def run(self, entries: Sequence[Entry], after: Sequence[Entry] | None) -> Run:
-        """Return a run from its entries; ``after``: those of the next run; None: it is the last."""
+        """Return a run from its ``entries``.
+
+        ``after`` are the entries of the next run; None: this is the last one.
+        """
         boot, begin = entries[0].stamp.boot, entries[0].stamp.mono
         limit = None
         if after is not None and after[0].stamp.boot == boot:
@@ -148,9 +162,9 @@ class _Boots:
         return Run(entries[0].run, entries, self._clocks[boot], begin, end, by, asleep)
 
     def _end(self, entries: Sequence[Entry], limit: float | None) -> tuple[float, End]:
-        """Return when a run ended (monotonic), and what shows it.
+        """Return when a run ended (monotonic), and from what that is known.
 
-        ``limit``: when the next run of the same boot began; None: there is none.
+        ``limit`` is when the next run in the same boot began; None: there is none.
         """
         last, boot = entries[-1], entries[0].stamp.boot
         now = self._found.now
@@ -171,12 +185,13 @@ class _Boots:
     def _end_by_systemd(
         self, last: Entry, signs: Sequence[tuple[Sign, float]], limit: float | None
     ) -> tuple[float, End]:
-        """Return the end of a run that wrote none, by systemd's entries about its unit.
+        """Return when a run ended that wrote no end (monotonic), and from what that is known.
 
-        They come after the run's last entry, and before ``limit``: when the next run of the same
-        boot began; None: there is none. The run ended when its process did. If it hung, it ended at
-        the last entry that shows that it ran; also if nothing shows its end, but at the boot's last
-        entry if it is the boot's last run.
+        ``signs`` are systemd's entries about the run's unit after ``last``, the run's last entry,
+        and before ``limit``, when the next run in the same boot began (None: there is none). If
+        systemd logged the end of the process, that is the end. If the service hung, or nothing
+        shows its end, it is the last entry that shows that it ran. But without any sign of an end,
+        the last run of a boot ended at the boot's last entry, if that is known.
         """
         over = next((at for sign, at in signs if sign in (Sign.OVER, Sign.HUNG)), None)
         shown = max((at for sign, at in signs if sign is Sign.RUNS), default=last.stamp.mono)
@@ -190,9 +205,9 @@ class _Boots:
         return shown, End.LAST_ENTRY
 
     def _asleep(self, boot: str) -> Iterator[tuple[float, float]]:
-        """Yield each begin and end of the machine's sleep in a boot (monotonic).
+        """Yield when the machine went to sleep and woke up, for each sleep in a boot (monotonic).
 
-        The end is infinity if the machine isn't known to have woken up.
+        If no entry shows that it woke up, the second time is infinity.
         """
         begin: float | None = None
         for entry in self._system[boot]:
