@@ -74,8 +74,8 @@ _LATER: Final = {
     "follow": "subscription",
     "follow_all": "following_all",
 }
-"""Names that are imported at their first use, by module: a program that asks once starts faster
-without these modules."""
+"""The names that are imported at their first use, each with its module in this package. A program
+that asks only once doesn't need them, and starts faster without these modules."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The names that NetworkManager's users gave to connections that pluto knows by a UUID.
+"""The names that users gave to their connections in NetworkManager, which pluto knows by UUIDs.
 
 NetworkManager-libreswan and NetworkManager-l2tp load a connection into pluto under its UUID, while
-its user knows it by another name. NetworkManager is asked with this user's rights, over the system
-bus, once for each UUID. Nothing waits for long for its answer: where it isn't running, or doesn't
-answer, the UUID is shown. These names are for people; programs keep to the UUID. A name is a user's
-text, and is cleaned here.
+its user knows it by another name. NetworkManager is asked for that name over the system bus, with
+the rights of the user who runs this process. If NetworkManager isn't running, or doesn't answer
+within a short time, the UUID is shown. The names are only for people; programs use the UUID. A name
+may be any text, so it is cleaned here.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ LIBRESWAN: Final = "NetworkManager-libreswan"
 L2TP: Final = "NetworkManager-l2tp"
 
 BRIEF: Final = 0.15
-"""Seconds that a caller who asks once waits for NetworkManager."""
+"""Seconds that a command which runs only for a moment waits for NetworkManager."""
 PATIENT: Final = 10.0
-"""Seconds that an answer may take where nothing waits for it."""
+"""Seconds that a long-running program waits for NetworkManager; it does so in the background."""
 MAX_KNOWN: Final = 1000
-"""UUIDs that are asked for and remembered, at most; a laptop has a few."""
+"""The number of UUIDs that are asked for and remembered at most. A laptop has a few."""
 MAX_LISTED: Final = 200
-"""Connections of NetworkManager's that are searched for a name, at most."""
+"""The number of connections of NetworkManager that are read at most when one is looked for by
+name."""
 
 _SERVICE: Final = "org.freedesktop.NetworkManager"
 _PATH: Final = "/org/freedesktop/NetworkManager/Settings"
@@ -49,31 +50,33 @@ _PLUGINS: Final = {
     "org.freedesktop.NetworkManager.openswan": LIBRESWAN,  # what it was called before
     "org.freedesktop.NetworkManager.l2tp": L2TP,
 }
-"""The plugins that use pluto, by vpn.service-type."""
+"""NetworkManager's plugins that load connections into pluto, by the ``service-type`` in a
+connection's VPN settings."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What NetworkManager reports about one connection."""
+    """What NetworkManager knows of one connection."""
 
     uuid: str
     name: str
     """The name that its user gave it, cleaned."""
     plugin: str
-    """LIBRESWAN or L2TP; "" for a connection of neither plugin."""
+    """The plugin that loads it into pluto: LIBRESWAN or L2TP; "" if it is a connection of another
+    kind."""
 
 
 def is_uuid(name: str) -> bool:
-    """Return whether a name has the form of a UUID. NetworkManager itself isn't asked."""
+    """Return whether a text has the form of a UUID, as NetworkManager's names in pluto have."""
     return _UUID.fullmatch(name) is not None
 
 
 async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Known]:
-    """Return what NetworkManager knows about the connections whose names are UUIDs, by that UUID.
+    """Return what NetworkManager knows of the connections that have UUIDs as names, by these UUIDs.
 
-    Return what it answered within ``within`` seconds in all; an empty dict where it isn't running.
-    If no name is a UUID, it isn't asked.
+    Other names are ignored, and if none is a UUID, NetworkManager isn't asked. What it doesn't know
+    or doesn't answer within ``within`` seconds (for all together) is left out. No error is raised.
     """
     uuids = [name for name in dict.fromkeys(names) if is_uuid(name)][:MAX_KNOWN]
     found: dict[str, Known] = {}
@@ -83,10 +86,11 @@ async def names_of(names: Iterable[str], within: float = BRIEF) -> dict[str, Kno
 
 
 async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
-    """Return the connections that have one of these names in NetworkManager, sorted by UUID.
+    """Return the connections to which their users gave one of these names, sorted by UUID.
 
-    Only connections of the two plugins that use pluto are returned, and only what was found within
-    ``within`` seconds in all; an empty list where NetworkManager isn't running.
+    Only connections of NetworkManager-libreswan and NetworkManager-l2tp are returned. What
+    NetworkManager doesn't answer within ``within`` seconds (for all together) is left out. No error
+    is raised.
     """
     found: list[Known] = []
     await _ask(lambda connection: _search(connection, names, found), within)
@@ -94,23 +98,25 @@ async def called(names: Collection[str], within: float = BRIEF) -> list[Known]:
 
 
 class ConnectionNames:
-    """Looks up and keeps the names of a changing set of connections, for a long-running program.
+    """Looks up NetworkManager's names for a set of connections, for a long-running program.
 
-    ``changed`` is called with the connections whose names were found. Each UUID is asked for once,
-    as long as it stays in the set.
+    The set changes with keep(). ``changed`` is called in the background with each list of
+    connections that were found. A UUID is asked for only once while it is in the set.
     """
 
     def __init__(self, changed: Callable[[list[Known]], object]) -> None:
         self.known: dict[str, Known] = {}
-        """What was found, by UUID."""
+        """What NetworkManager answered, by UUID."""
         self._changed = changed
         self._asked: set[str] = set()
         self._asking: set[asyncio.Task[None]] = set()
 
     def keep(self, names: Iterable[str]) -> None:
-        """Replace the set of connections: ask for the new UUIDs, and forget those that are gone.
+        """Replace the set of connections by those with these names, of which only UUIDs are used.
 
-        A UUID that left the set and comes back is asked for again: its user may have renamed it.
+        UUIDs that are new in the set are asked for in the background; what is known of those that
+        left the set is forgotten. So a UUID that comes back is asked for again, since its user may
+        have renamed it.
         """
         uuids = {name for name in names if is_uuid(name)}
         if uuids == self._asked:
@@ -125,14 +131,14 @@ class ConnectionNames:
             task.add_done_callback(self._asking.discard)
 
     async def aclose(self) -> None:
-        """Cancel the requests to NetworkManager that aren't answered yet."""
+        """Cancel the questions that NetworkManager hasn't answered, and wait for their end."""
         for task in self._asking:
             task.cancel()
         if self._asking:
             await asyncio.wait(self._asking)
 
     async def _ask(self, uuids: list[str]) -> None:
-        """Ask for the names of these UUIDs; keep and report those that are still in the set."""
+        """Ask for these UUIDs; call ``changed`` with what was found and is still in the set."""
         found = await names_of(uuids, PATIENT)
         found = {uuid: known for uuid, known in found.items() if uuid in self._asked}
         self.known |= found
@@ -141,9 +147,10 @@ class ConnectionNames:
 
 
 async def _ask(ask: Callable[[BusConnection], Any], within: float) -> None:
-    """Connect to the system bus and run ``ask``, for ``within`` seconds at most in all.
+    """Connect to the system bus, await ``ask(connection)``, and close the connection.
 
-    Errors of the bus and a timeout are logged for debugging only.
+    All of it takes at most ``within`` seconds. When they are over, or at an error of the bus,
+    ``ask`` is cut short; that is only logged for debugging.
     """
     connection: BusConnection | None = None
     try:
@@ -160,11 +167,10 @@ async def _ask(ask: Callable[[BusConnection], Any], within: float) -> None:
 async def _look_up(
     connection: BusConnection, uuids: Iterable[str], found: dict[str, Known]
 ) -> None:
-    """Add the connections with these UUIDs to ``found``.
+    """Ask NetworkManager for each of these UUIDs, and add the connections to ``found``.
 
-    Raise BusError where NetworkManager isn't running.
-
-    A UUID that NetworkManager doesn't know, or doesn't show to this user, is left out.
+    A UUID that NetworkManager doesn't know, or doesn't show to this user, is left out. Raise
+    BusError if NetworkManager isn't running, or can't be asked.
     """
     for uuid in uuids:
         try:
@@ -180,9 +186,9 @@ async def _look_up(
 
 
 async def _search(connection: BusConnection, names: Collection[str], found: list[Known]) -> None:
-    """Add the connections of a known plugin that have one of these names to ``found``.
+    """Add to ``found`` the connections of the two plugins that have one of these names.
 
-    Look through the first MAX_LISTED connections only. Raise BusError.
+    Only the first MAX_LISTED connections of NetworkManager are read. Raise BusError.
     """
     reply = await _call(connection, _PATH, _SETTINGS, "ListConnections")
     for path in reply.body[0][:MAX_LISTED] if reply.signature == "ao" else ():
@@ -195,9 +201,10 @@ async def _search(connection: BusConnection, names: Collection[str], found: list
 
 
 async def _read(connection: BusConnection, path: str) -> Known | None:
-    """Return one connection by its object path; None where its name or UUID is missing or wrong.
+    """Ask NetworkManager for a connection by its object path, and return what it answers.
 
-    Raise ErrorReplyError where it is gone, or belongs to another user.
+    Return None if the answer has no name or no valid UUID. Raise ErrorReplyError if the connection
+    was deleted or belongs to another user, and BusError if the bus fails.
     """
     reply = await _call(connection, path, _CONNECTION, "GetSettings")
     if reply.signature != "a{sa{sv}}":
@@ -210,7 +217,7 @@ async def _read(connection: BusConnection, path: str) -> Known | None:
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
-    """Return a setting that is a string; "" where it is missing, or of another type."""
+    """Return one setting of a connection; "" if it is missing or isn't a string."""
     found = values.get(key)
     return found.value if found is not None and found.signature == "s" else ""
 
@@ -218,7 +225,7 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 async def _call(
     connection: BusConnection, path: str, interface: str, member: str, *body: str
 ) -> Reply:
-    """Call a method of NetworkManager's, with strings as arguments; return the reply.
+    """Call a method of NetworkManager with strings as arguments, and return the reply.
 
     Raise BusError.
     """

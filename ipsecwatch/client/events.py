@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The events that a follower of the service gets: a snapshot first, then what changes. Pure data.
+"""The events that a program gets while it follows the service. Pure data.
 
-They are apart from views.py because a program that asks once gets a snapshot and no other event.
+They aren't in views.py, so that a program that asks the service once, and gets only a Snapshot,
+needn't import them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ Told = Literal["up", "down", "stuck"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One transition of one tunnel. Between two Snapshots, no transition is left out."""
+    """One transition of one tunnel.
+
+    No transition is left out unless a Snapshot comes instead of it.
+    """
 
     name: str
     path: str
@@ -28,20 +32,25 @@ class Change:
     new: TunnelState
     reason: Reason
     serial: int
-    """The number of the transition: one more than that of the last one in the same run."""
+    """The number of the transition. In one run of the service each transition has the next
+    number."""
     at: float
-    """When the transition was, in seconds since the epoch."""
+    """When the poll showed the transition, in seconds since the epoch."""
     told: Told | None
-    """Which of the signals TunnelUp, TunnelDown and TunnelStuck the service sent for it, if any."""
+    """Which signal the service sent for it besides TunnelStateChanged: "up" for TunnelUp, "down"
+    for TunnelDown, "stuck" for TunnelStuck. If it sent two of them, this is the last one; None: it
+    sent no other."""
     view: View
-    """The tunnel after the transition."""
+    """The tunnel after the transition. If it is no longer listed, its state is DOWN, and an Update
+    without a view follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A tunnel was listed, changed without a transition, or is no longer listed.
+    """A tunnel was listed, its properties changed, or it is no longer listed.
 
-    ``view`` is None for a tunnel that is no longer listed.
+    ``view`` has the tunnel's properties after that, and is None if it is no longer listed. An
+    Update doesn't mean a transition; that is a Change.
     """
 
     path: str
@@ -50,18 +59,21 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Pluto:
-    """pluto is in another state, or another systemd unit runs it."""
+    """pluto's state has changed, or the systemd unit that runs pluto.
+
+    Both fields have the new values.
+    """
 
     state: PlutoState
     unit: str = IPSEC
-    """The unit, as in a Snapshot."""
+    """The systemd unit that runs pluto; "": none is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The service reads pluto's log from another place now, or not at all.
+    """The service now reads pluto's log from somewhere else, or can't read it any more.
 
-    The reasons that it finds depend on that.
+    This tells how far reasons can be trusted: without the log they are guesses.
     """
 
     state: LogState
@@ -69,7 +81,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``complete`` or ``unrecognised`` of pluto's last answer has changed: see Snapshot."""
+    """``complete`` or ``unrecognised`` has changed: see the fields of Snapshot with these names."""
 
     complete: bool = True
     unrecognised: int = 0
@@ -77,17 +89,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The service can't be followed (any more), or the reason for that has changed.
+    """The service can't be followed now, or still can't, but for another reason than before.
 
-    As soon as the service can be followed again, a Snapshot comes.
+    When it can be followed again, a Snapshot comes.
     """
 
     why: str
-    """One line, ready to be shown."""
+    """Why it can't be followed, in one line, ready to be shown."""
     hint: str = ""
-    """What a person can do about it; "": nothing is known to help."""
+    """What a person can do about it, in one line; "": no advice is known."""
     denied: bool = False
-    """Whether the service is running, and refuses this user."""
+    """Whether the service is running, but this user isn't allowed to ask it."""
 
 
 Event = Snapshot | Change | Update | Pluto | Log | Answer | Lost

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Follows all services on the bus at once: the machine's own, and its instances.
+"""Follow all services on the bus at once: the machine's own service and its instances.
 
-The bus is asked which services there are. Each is followed over a connection of its own, so that a
-service that sends many signals doesn't delay the events of another.
+The bus is asked which services are there. Each has a connection to the bus of its own, so that one
+that sends many signals doesn't delay the events of another.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Signal
 
 MAX_UNREAD: Final = 100
-"""Events that are kept for a slow consumer, at most. Further ones wait in each service's
-subscription, which replaces them by a fresh Snapshot when they become too many."""
+"""The number of events that are kept at most while the consumer is slow. Further ones wait in the
+subscription of each service, which replaces them by a fresh Snapshot if they become too many."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstanceEvent:
-    """An event, with the service that it comes from."""
+    """One event of one service."""
 
     instance: str
-    """The service: "" is ``ipsecwatch.service``, else ``ipsecwatch@INSTANCE.service``."""
+    """The service that the event is about: "" for ``ipsecwatch.service``, and NAME for
+    ``ipsecwatch@NAME.service``."""
     event: Event
 
 
 async def follow_all() -> AsyncGenerator[InstanceEvent]:
-    """Follow the service and all its instances, for ever; yield the events of all.
+    """Follow the service and all its instances for ever, and yield the events of all of them.
 
-    Events of different services come in any order. Those of each begin with a Snapshot or Lost, as
-    in follow(): for the service itself at once, for an instance as soon as it is on the bus. When
-    an instance leaves the bus, a Lost is yielded; it is followed again when it comes back. Close
-    the generator (contextlib.aclosing) to end it.
+    The events of each service begin with a Snapshot or Lost, as in follow(). Those of the service
+    itself begin at once, and those of an instance as soon as it is on the bus. Events of different
+    services come in no certain order. When an instance leaves the bus, a Lost comes, and when it
+    returns, a Snapshot. Close the generator (contextlib.aclosing) to end it.
     """
     events: asyncio.Queue[InstanceEvent] = asyncio.Queue(MAX_UNREAD)
     followed: set[str] = set()
@@ -75,14 +76,14 @@ async def follow_all() -> AsyncGenerator[InstanceEvent]:
 
 
 async def _pass_on(instance: str, put: Callable[[InstanceEvent], Awaitable[None]]) -> None:
-    """Call ``put`` with each event of one service, for ever."""
+    """Follow one service for ever, and call ``put`` with each of its events."""
     async with aclosing(follow(instance)) as events:
         async for event in events:
             await put(InstanceEvent(instance, event))
 
 
 async def _look_for_instances(found: Callable[[str], None]) -> None:
-    """Call ``found`` with each instance on the bus, now and whenever one appears, for ever."""
+    """Call ``found`` with the name of each instance that is on the bus now or later, for ever."""
     backoff = Backoff(RETRY)
     while True:
         with suppress(BusError):  # each follow() reports that itself
@@ -92,9 +93,10 @@ async def _look_for_instances(found: Callable[[str], None]) -> None:
 
 
 async def _watch_one_bus(found: Callable[[str], None]) -> None:
-    """Call ``found`` with each instance on the bus, now and whenever one appears.
+    """Call ``found`` with the name of each instance that is on the bus now or appears later.
 
-    Return when the connection to the bus is lost. Raise BusError where there is no bus.
+    Use one connection to the bus, and return when it is lost. Raise BusError if the bus can't be
+    connected to, or refuses.
     """
     connection = await connect("system")
     try:
@@ -109,15 +111,15 @@ async def _watch_one_bus(found: Callable[[str], None]) -> None:
 
 
 def _on_signal(signal: Signal, found: Callable[[str], None]) -> None:
-    """Call ``found`` if the bus itself reports that an instance's name has got an owner."""
+    """Call ``found`` if a signal from the bus itself says that an instance has appeared."""
     if signal.sender == BUS and signal.member == "NameOwnerChanged" and signal.body[2]:
         _report(signal.body[0], found)
 
 
 def _report(name: str, found: Callable[[str], None]) -> None:
-    """Call ``found`` with the instance to which a bus name belongs; do nothing for other names.
+    """Call ``found`` with the instance that has this bus name. Do nothing for any other bus name.
 
-    The service itself isn't reported: it is followed from the start.
+    Nothing is done for the service itself either: it is followed from the start.
     """
     if instance := instance_of(name):
         found(instance)

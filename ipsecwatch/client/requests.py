@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Asks the service once, and returns its answer; an error of the bus becomes a ClientError."""
+"""Ask the service once and return its answer. An error of the bus becomes a ClientError."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Reply, Signal
 
 PAGE: Final = 500
-"""Tunnels whose details are requested in one call."""
+"""The number of tunnels whose details are requested in one call."""
 BRIEF_PAGE: Final = 2500
-"""Tunnels whose brief details are requested in one call."""
+"""The number of tunnels whose details are requested in one call with ``brief``."""
 ASKING_LIMIT: Final = 130.0
-"""Seconds that an answer may take when the user is asked for a password."""
+"""Seconds that a reply may take at least if the user may be asked for a password before it."""
 
 _ALLOW: Final = (
     "As delivered only root may ask an instance: try it as root, or see "
@@ -48,7 +48,10 @@ _NOBODY: Final = (STANDARD_ERROR + "ServiceUnknown", STANDARD_ERROR + "NameHasNo
 
 
 class ClientError(Exception):
-    """A request to the service failed. The text is one line; ``hint`` says what to do, or is ""."""
+    """A request to the service failed.
+
+    The text is one line, and ``hint`` says what to do or is "".
+    """
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -56,11 +59,11 @@ class ClientError(Exception):
 
 
 class ServiceUnavailableError(ClientError):
-    """There is no bus, the service isn't on it, or it gives no usable answer in time."""
+    """The bus can't be reached, the service isn't running, or it gives no usable answer in time."""
 
 
 class NotAllowedError(ClientError):
-    """The service, or the bus policy, refused this user."""
+    """The service or the bus doesn't allow this user to make the request."""
 
 
 class NoSuchTunnelError(ClientError):
@@ -68,24 +71,28 @@ class NoSuchTunnelError(ClientError):
 
 
 class RefusedForNowError(ClientError):
-    """The service refused for its limits: too many requests, or answers that weren't read."""
+    """The service refused for its limits: this user sent too many requests, or read no answers."""
 
 
 class PlutoUnavailableError(ClientError):
-    """The service is running, but pluto couldn't be asked."""
+    """The service is running, but it couldn't get an answer from pluto."""
 
 
 class ChangedHandsError(BusError):
-    """The service's bus name passed to another connection before the answer came."""
+    """Before the answer came, another process took over the bus name: the service was restarted."""
 
 
 def nobody_there(error: BusError) -> bool:
-    """Return whether an error means that nobody owns the service's name on this bus."""
+    """Return whether an error of the bus means that the service isn't running."""
     return isinstance(error, ErrorReplyError) and error.name in _NOBODY
 
 
 def client_error(error: BusError, instance: str = "") -> ClientError:
-    """Return the ClientError for an error of the bus, with a text and a hint for people."""
+    """Return the ClientError for an error of the bus, with a text and a hint for people.
+
+    The class tells a program what happened, such as NotAllowedError. ``instance`` is the one that
+    was asked.
+    """
     text, unit = clean(str(error)), unit_name(instance)
     look = f"Look at it with: systemctl status {unit}"
     if nobody_there(error):
@@ -111,14 +118,17 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:
-    """Subscribe to the bus's signals about the owner of the service's name, without waiting."""
+    """Subscribe to the bus's signals about who owns the service's bus name.
+
+    Don't wait for an answer.
+    """
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 
 
 def passed_on(signal: Signal, instance: str = "") -> bool:
-    """Return whether a signal says that the service's name went from one owner to another.
+    """Return whether a signal says that the service's bus name went from one process to another.
 
-    False where the name was only gained or lost.
+    Return False for other signals, and if the name had no owner before or has none now.
     """
     if signal.sender != BUS or signal.member != "NameOwnerChanged":
         return False
@@ -134,14 +144,14 @@ async def take_snapshot(
     ended: Callable[[Reply], None] | None = None,
     instance: str = "",
 ) -> Snapshot:
-    """Ask for pluto's state, then for all tunnels, and return both as one Snapshot.
+    """Ask the service for pluto's state, then for all tunnels; return both as one Snapshot.
 
-    ``within`` is in seconds, for each of the two replies. ``began`` is called with the first reply
-    as it arrives, and ``ended`` with the second. The caller sets ``moved`` when the service's name
-    passes to another owner: then the requests are abandoned, as it is faster to ask the new owner.
-    A service passes its name on where requests to it have waited in the bus for long.
+    Each of the two replies may take ``within`` seconds. ``began`` is called with the first reply,
+    and ``ended`` with the second one, at the moment at which it is received. The caller sets
+    ``moved`` if the service's bus name passes from one process to another, which happens at a
+    restart. The requests are given up then, since it is faster to ask the new process.
 
-    Raise ChangedHandsError where the name passes to another owner; BusError.
+    Raise ChangedHandsError in that case, and BusError if a request fails.
     """
     asking = asyncio.ensure_future(_take_snapshot(connection, within, began, ended, instance))
     moving = asyncio.ensure_future(moved.wait())
@@ -162,9 +172,10 @@ async def _take_snapshot(
     ended: Callable[[Reply], None] | None,
     instance: str,
 ) -> Snapshot:
-    """Send the two requests of take_snapshot(), and return the Snapshot.
+    """Send the two requests of take_snapshot() one after the other, and return the Snapshot.
 
-    Raise ChangedHandsError where two different owners of the name answered; BusError.
+    Raise ChangedHandsError if the two replies are from different processes, and BusError if a
+    request fails.
     """
     name = bus_name(instance)
     first = await connection.call(
@@ -198,9 +209,10 @@ def _changed_hands() -> ChangedHandsError:
 
 
 async def instances(within: float = 5.0) -> list[str]:
-    """Return the services that are on the bus, sorted; "" is ``ipsecwatch.service`` itself.
+    """Return the names of the instances of the service that are on the bus, sorted.
 
-    Raise ServiceUnavailableError where there is no bus.
+    The service itself, ``ipsecwatch.service``, is among them as "". Raise ServiceUnavailableError
+    if there is no bus.
     """
     async with _asking(within) as connection:
         [names] = (await connection.call_bus("ListNames", "")).body
@@ -208,10 +220,10 @@ async def instances(within: float = 5.0) -> list[str]:
 
 
 async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
-    """Return pluto's state and all tunnels, as they are now.
+    """Ask the service once for pluto's state and all tunnels, and return them.
 
-    ``within`` is in seconds, for connecting and for each of two answers. Raise
-    ServiceUnavailableError, NotAllowedError, or another ClientError.
+    ``within`` is in seconds: so long may the connection to the bus take, and each of the two
+    replies. Raise ServiceUnavailableError, NotAllowedError, or another ClientError.
     """
     async with _asking(within, instance) as connection:
         moved = asyncio.Event()
@@ -229,7 +241,7 @@ async def snapshot(within: float = 5.0, *, instance: str = "") -> Snapshot:
 
 
 async def run_id(within: float = 5.0, *, instance: str = "") -> str:
-    """Return the identifier of the service's present run, which its journal entries contain.
+    """Return the id of the service's present run, by which its journal entries can be found.
 
     Raise ServiceUnavailableError, NotAllowedError, or another ClientError.
     """
@@ -242,10 +254,11 @@ async def run_id(within: float = 5.0, *, instance: str = "") -> str:
 
 
 async def refresh(within: float = 60.0, *, instance: str = "") -> int:
-    """Make the service poll pluto now, and wait until it has.
+    """Make the service poll pluto now, and wait until that poll's transitions have been announced.
 
-    Return the serial number of the last transition, those of this poll included. Raise
-    ServiceUnavailableError, NotAllowedError, PlutoUnavailableError, RefusedForNowError.
+    Return the serial of the last transition, whether it came by this poll or earlier. ``within`` is
+    in seconds. Raise ServiceUnavailableError, NotAllowedError, PlutoUnavailableError or
+    RefusedForNowError.
     """
     async with _asking(within, instance) as connection:
         name = bus_name(instance)
@@ -262,14 +275,15 @@ async def details(
     brief: bool = False,
     instance: str = "",
 ) -> dict[str, dict[str, object]]:
-    """Return the details of tunnels, which not every user may read, by tunnel name.
+    """Return the details of some tunnels, by the tunnels' names. Not every user may read them.
 
-    Without ``names`` the details of all tunnels are returned. Their keys are those of GetDetails in
-    org.ipsecwatch1.Manager.xml; with ``brief`` only those that have a star there. ``within`` is in
-    seconds, for each page of tunnels. ``interactive``: the user may be asked for a password, and
-    has ASKING_LIMIT seconds for it, or ``within`` if that is longer.
+    Without ``names``, return those of all tunnels. Each detail has the name that it has in
+    GetDetails in org.ipsecwatch1.Manager.xml. With ``brief``, only those are returned that have a
+    star there. With ``interactive``, the user may be asked for a password.
 
-    Raise ServiceUnavailableError, NotAllowedError, NoSuchTunnelError, or another ClientError.
+    A large request is made in several calls. Each of them may take ``within`` seconds; with
+    ``interactive`` at least ASKING_LIMIT. Raise ServiceUnavailableError, NotAllowedError,
+    NoSuchTunnelError, or another ClientError.
     """
     found: dict[str, dict[str, object]] = {}
     limit = BRIEF_PAGE if brief else PAGE
@@ -298,9 +312,9 @@ async def details(
 
 @asynccontextmanager
 async def _asking(within: float, instance: str = "") -> AsyncGenerator[BusConnection]:
-    """Connect to the system bus while the context lasts; yield the connection.
+    """Connect to the system bus for the length of a ``with`` block, and yield the connection.
 
-    Raise ClientError for each BusError that is raised in the context.
+    A BusError in the block, or in connecting, is raised as the ClientError that stands for it.
     """
     connection: BusConnection | None = None
     try:

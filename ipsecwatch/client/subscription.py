@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Follows the service over the bus, through lost signals, restarts and lost connections.
+"""Follow the service over the bus, in spite of lost signals, restarts and lost connections.
 
-The order of the steps matters: match rules first, then the snapshot, then the signals that came
-after it. Only signals of the name's owner count, since any program can send one that looks the
-same. The owner is the connection that answered us, from its answer on and until the bus says that
-the name has another owner.
+The order of the steps matters: first the match rules, then the snapshot, then the signals that came
+after it. Any program can send a signal that looks like the service's, so only those from the owner
+of the service's bus name count. The owner is the connection that answered our request, until the
+bus says that the name has another owner.
 """
 
 from __future__ import annotations
@@ -53,37 +53,41 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.messages import Reply, Signal
 
 RETRY: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds between attempts to find the bus and the service; the last one is repeated."""
+"""Seconds between attempts to reach the bus and the service. The last one is repeated."""
 REFUSED: Final = (1.0, 5.0)
-"""Seconds to wait after the service refused for its limits: a random number between these."""
+"""If the service refuses because of its limits, it is asked again after a random number of seconds
+between these two."""
 DENIED: Final = 300.0
-"""Seconds before the next question to a service that refuses this user. Each refusal is logged by
-dbus-daemon."""
+"""If this user isn't allowed to ask the service, it is asked again after so many seconds. That is
+rare on purpose: dbus-daemon logs each refusal."""
 MAX_UNREAD: Final = 10_000
-"""Signals kept for a slow consumer; beyond that, a fresh snapshot is cheaper."""
+"""The number of signals that are kept for a slow consumer. If there are more, a fresh snapshot
+costs less than reading them."""
 ANSWER_LIMIT: Final = 10.0
-"""Seconds that each of the two answers for a snapshot may take, or the answer to a Ping."""
+"""Seconds that each of the two replies for a snapshot may take at first, and the reply to a
+Ping."""
 LONGER: Final = 8.0
-"""How many times ANSWER_LIMIT an answer for a snapshot may take at most. Each time that one doesn't
-come in time, the next may take twice as long: on a bus that reads slowly from the service, each
-question that is asked again makes the next answer later."""
+"""The limit for the replies for a snapshot grows up to so many times ANSWER_LIMIT. It is doubled
+after each reply that didn't come in time: if the bus reads slowly from the service, each further
+request delays the next reply."""
 
 _TOLD: Final[dict[str, Told]] = {"TunnelUp": "up", "TunnelDown": "down", "TunnelStuck": "stuck"}
 
 
 async def follow(instance: str = "", *, ask_after: float | None = None) -> AsyncGenerator[Event]:
-    """Follow the service for ever: yield a Snapshot or Lost first, then each event.
+    """Follow the service for ever: yield a Snapshot or a Lost first, and then each event.
 
-    ``instance``: follow ``ipsecwatch@INSTANCE.service`` instead.
+    With ``instance``, follow ``ipsecwatch@INSTANCE.service`` instead.
 
-    No event is silently left out: where signals were lost, or this consumer was too slow, a fresh
-    Snapshot replaces them. A Lost that equals the event before it isn't yielded again. Close the
-    generator (contextlib.aclosing) to end it.
+    No event is left out silently: if signals were lost, or this consumer was too slow, a fresh
+    Snapshot takes their place. A Lost that equals the event before it isn't yielded again. Close
+    the generator (contextlib.aclosing) to end it.
 
-    A service that hangs sends nothing, like one to which nothing happens. With ``ask_after``, a
-    service that has sent nothing for that many seconds is asked whether it is alive, and is Lost if
-    it doesn't answer within ANSWER_LIMIT. Without it, this process isn't woken while nothing
-    happens; systemd ends a service that hangs for a minute.
+    A service that hangs sends nothing, and neither does one to which nothing happens. To tell them
+    apart, set ``ask_after``: if the service has sent nothing for so many seconds, it is asked
+    whether it is alive. If it doesn't answer within ANSWER_LIMIT, a Lost comes. Without
+    ``ask_after``, this process sleeps while nothing happens, and notices a service that hangs only
+    when systemd ends it, after a minute.
     """
     said: Event | None = None
     async with aclosing(_through_all_buses(instance, ask_after)) as events:
@@ -94,7 +98,10 @@ async def follow(instance: str = "", *, ask_after: float | None = None) -> Async
 
 
 async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGenerator[Event]:
-    """Yield events over one connection to the bus after another; Lost while there is none."""
+    """Yield the events of follow(), and connect to the bus again whenever the connection is lost.
+
+    Yield a Lost when the connection is lost, and after each failed attempt to connect.
+    """
     backoff = Backoff(RETRY)
     while True:
         try:
@@ -116,7 +123,7 @@ async def _through_all_buses(instance: str, ask_after: float | None) -> AsyncGen
 
 
 def _rules(instance: str) -> tuple[str, ...]:
-    """Return the match rules: the owner of the service's name, and the service's signals."""
+    """Return the match rules for the owner of the bus name and for the signals of the service."""
     ours = f"type='signal',sender='{bus_name(instance)}'"
     return (
         owner_rule(instance),
@@ -127,11 +134,11 @@ def _rules(instance: str) -> tuple[str, ...]:
 
 
 class _Gap(Exception):  # noqa: N818 - nothing is wrong
-    """Signals are missing, or the name has another owner: a fresh snapshot is needed."""
+    """A fresh snapshot is needed: signals are missing, or another process owns the bus name."""
 
 
 class _Subscription:
-    """Follows the service over one connection to the bus."""
+    """Follows the service over one connection to the bus, until that is lost."""
 
     def __init__(self, connection: BusConnection, instance: str, ask_after: float | None) -> None:
         self._connection = connection
@@ -139,30 +146,38 @@ class _Subscription:
         self._ask_after = ask_after
         self._name = bus_name(instance)
         self._owner: str | None = None
-        """The bus's unique name of the connection that answered; None: none has answered yet, or
-        the service's name has another owner since."""
+        """The unique bus name of the connection that answered the last request for a snapshot.
+        None: none has answered yet, or the service's bus name has got another owner since."""
         self._unread: deque[Signal] = deque()
         self._overflowed = False
-        """Whether so many signals were unread that no more are kept, until the next snapshot."""
+        """Whether MAX_UNREAD signals were in the queue. Until the next snapshot no more are
+        queued."""
         self._wakeup = asyncio.Event()
-        """Set when a signal was queued, the service's name changed its owner, or the bus is
-        lost."""
+        """Set when a signal was queued, when the service's bus name changed its owner, and when the
+        connection is lost."""
         self._moved = asyncio.Event()
-        """Set when the service's name passed from one owner to another."""
+        """Set when the service's bus name passed from one process to another, for
+        take_snapshot()."""
         self._tunnels: dict[str, View] = {}
         self._manager = ManagerView()
         self._ready: deque[Event] = deque()
-        """Further events of a signal that caused several."""
+        """Events that were read from a signal, and not returned yet. One signal can mean
+        several."""
         self._serial = 0
-        """The number of the last transition that was read, or that the snapshot includes."""
+        """The serial of the last transition that was read from a signal or is included in the
+        snapshot."""
         self._told: tuple[int, Told] | None = None
-        """The last TunnelUp, TunnelDown or TunnelStuck: the transition's number, and which."""
+        """The last TunnelUp, TunnelDown or TunnelStuck: the serial in it, and which of the three it
+        was."""
         self._times = 1.0
-        """How many times ANSWER_LIMIT each answer for the next snapshot may take."""
+        """How many times ANSWER_LIMIT each reply for the next snapshot may take."""
         connection.on_signal = self._on_signal
 
     async def events(self) -> AsyncGenerator[Event]:
-        """Yield events until the bus is lost, which raises LostError. Raise BusError."""
+        """Yield events until the connection to the bus is lost; then raise LostError.
+
+        Raise another BusError if the bus refuses to send us the signals.
+        """
         end = asyncio.ensure_future(self._connection.lost())
         end.add_done_callback(lambda _: self._wakeup.set())
         try:
@@ -175,10 +190,11 @@ class _Subscription:
             end.cancel()
 
     async def _through_all_owners(self) -> AsyncGenerator[Event]:
-        """Yield events, whichever process owns the service's name; Lost while none can be asked.
+        """Yield events, with a fresh snapshot whenever another process owns the bus name.
 
-        After a refusal for its limits it waits for a random time, so that the clients that were
-        refused together don't all come back at once. Raise LostError when the bus is lost.
+        Yield a Lost if the service can't be asked. If it refuses because of its limits, yield
+        nothing, and wait for a random time: otherwise all clients that were refused together would
+        come back together. Raise LostError when the connection to the bus is lost.
         """
         backoff = Backoff(RETRY)
         while True:
@@ -207,10 +223,10 @@ class _Subscription:
                 await self._pause(None if nobody_there(e) else again)
 
     async def _pause(self, limit: float | None) -> None:
-        """Wait until ``_wakeup`` is set, ``limit`` seconds at most; None: there is no limit.
+        """Wait for ``limit`` seconds (None: for ever), or until the bus name has another owner.
 
-        That is when the name gets another owner, or the bus is lost. Return at once if that has
-        happened since the last snapshot was asked for.
+        Return early also if the connection is lost. Return at once if any of that has happened
+        since the last snapshot was asked for.
         """
         try:
             async with asyncio.timeout(limit):
@@ -221,8 +237,8 @@ class _Subscription:
     async def _begin(self) -> Snapshot:
         """Ask the service for a Snapshot, set this object's state from it, and return it.
 
-        Changes of pluto's state that were signalled between the two replies are already in it.
-        Raise BusError.
+        If pluto's state changed between the two replies, the Snapshot has the newer one, from the
+        signals. Raise ChangedHandsError or another BusError, as take_snapshot() does.
         """
         self._owner = None
         self._wakeup.clear()
@@ -255,7 +271,7 @@ class _Subscription:
         return snapshot
 
     def _on_first_reply(self, reply: Reply) -> None:
-        """Set the owner to the sender of the first reply, and drop the signals before it."""
+        """Set the owner to the sender of the first reply, and drop the signals that came before."""
         self._owner = reply.sender
         self._manager, self._told = ManagerView(), None
         self._ready.clear()
@@ -263,10 +279,10 @@ class _Subscription:
         self._unread.clear()
 
     def _on_second_reply(self, _reply: Reply) -> None:
-        """Drop the signals that came before the tunnels, but read pluto's state from them.
+        """Drop the signals that came before the second reply, but take pluto's state from them.
 
-        The second reply has all tunnels, and includes these signals. It doesn't have pluto's state,
-        which came with the first reply.
+        The second reply has the tunnels as they are after these signals. But pluto's state is only
+        in the first reply, so a change of it after that is only in a signal.
         """
         for signal in self._unread:
             if signal.path == ROOT and signal.member == "PropertiesChanged":
@@ -274,10 +290,10 @@ class _Subscription:
         self._unread.clear()
 
     def _on_signal(self, signal: Signal) -> None:
-        """Queue a signal of the owner, or record a change of owner, without waiting.
+        """Queue a signal of the owner. If the bus says that the owner changed, record that.
 
-        Once MAX_UNREAD signals are in the queue no more are kept, and _next() raises _Gap after it
-        has returned what is in the queue.
+        Signals of other senders are ignored. Once MAX_UNREAD signals are in the queue, no more are
+        queued, and _next() raises _Gap after it has returned the queued ones.
         """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == self._name:
@@ -294,7 +310,8 @@ class _Subscription:
     async def _next(self) -> Event:
         """Wait for the next event and return it.
 
-        Raise _Gap; LostError for a lost bus; another BusError for a service that doesn't answer.
+        Raise _Gap if a fresh snapshot is needed, LostError if the connection to the bus is lost,
+        and another BusError if the service doesn't answer a Ping.
         """
         while True:
             while self._ready or self._unread:
@@ -310,9 +327,9 @@ class _Subscription:
             await self._wait()
 
     async def _wait(self) -> None:
-        """Wait until ``_wakeup`` is set. Ask a service that is silent for long if it is alive.
+        """Wait until ``_wakeup`` is set. If that takes ``ask_after`` seconds, send a Ping.
 
-        Return also when it has answered. Raise BusError where it doesn't answer.
+        Return also when the service has answered the Ping. Raise BusError if it doesn't.
         """
         try:
             async with asyncio.timeout(self._ask_after):
@@ -321,9 +338,10 @@ class _Subscription:
             await self._ping()
 
     async def _ping(self) -> None:
-        """Send Ping to the service; wait until it answers, or until ``_wakeup`` is set.
+        """Send a Ping to the service, and wait until it answers, or until ``_wakeup`` is set.
 
-        Raise BusError where it doesn't answer within ANSWER_LIMIT seconds.
+        An error as the answer of the service counts as an answer. Raise BusError if none comes
+        within ANSWER_LIMIT seconds, or if the bus says that the service isn't there.
         """
         call = self._connection.call(self._name, ROOT, PEER, "Ping", within=ANSWER_LIMIT)
         asking, waking = asyncio.ensure_future(call), asyncio.ensure_future(self._wakeup.wait())
@@ -339,10 +357,10 @@ class _Subscription:
             waking.cancel()
 
     def _read(self, signal: Signal) -> Event | None:
-        """Return the event that a signal reports; None where it reports none by itself.
+        """Return the event that a signal means; None if there is none, or its events were queued.
 
-        TunnelUp, TunnelDown and TunnelStuck are remembered, and become part of the Change that
-        follows. Raise _Gap.
+        TunnelUp, TunnelDown and TunnelStuck are only remembered: they become Change.told of the
+        TunnelStateChanged that follows. Raise _Gap if transitions are missing before this one.
         """
         member, body = signal.member, signal.body
         if member == "PropertiesChanged":
@@ -370,9 +388,9 @@ class _Subscription:
         at: int,
         properties: dict[str, Any],
     ) -> Change | None:
-        """Return a transition; None if the snapshot includes it.
+        """Return the Change for a TunnelStateChanged; None if the snapshot includes it already.
 
-        Raise _Gap where a serial number is missing before it.
+        Raise _Gap if transitions are missing before it, by its ``serial``.
         """
         if serial <= self._serial:
             return None  # sent after the snapshot, which includes it
@@ -387,10 +405,10 @@ class _Subscription:
         return Change(name, path, *states, reason(why), serial, seconds(at), told, after)
 
     def _properties(self, path: str, interface: str, changed: dict[str, Any]) -> Update | None:
-        """Return the event for changed properties of a tunnel.
+        """Keep a tunnel's changed properties, and return the Update.
 
-        Return None where the tunnel isn't known, or is as it was. Where the properties are the
-        Manager's, queue their events, and return None.
+        Return None if the tunnel isn't listed, or nothing in its view has changed. If the
+        properties are the Manager's, queue the events for them, and return None.
         """
         if path == ROOT and interface == MANAGER:
             self._note_manager(manager_view(changed, self._manager))
@@ -400,7 +418,7 @@ class _Subscription:
         return self._update(path, view(path, changed, self._tunnels[path]))
 
     def _note_manager(self, now: ManagerView) -> None:
-        """Keep what is known about pluto now, and queue an event for each change in it."""
+        """Keep the Manager's properties; queue a Pluto, Log or Answer for those that changed."""
         before, self._manager = self._manager, now
         if now.pluto and (now.pluto, now.unit) != (before.pluto, before.unit):
             self._ready.append(Pluto(now.pluto, IPSEC if now.unit is None else now.unit))
@@ -411,9 +429,11 @@ class _Subscription:
             self._ready.append(Answer(now.complete is not False, now.unrecognised or 0))
 
     def _update(self, path: str, after: View | None) -> Update | None:
-        """Keep a tunnel's view, or remove the tunnel where ``after`` is None; return the Update.
+        """Keep a tunnel's new view, and return the Update.
 
-        Return None where the tunnel is as it was.
+        ``after`` is None if it is no longer listed.
+
+        Return None if the view is the same as before, or if a tunnel is removed that wasn't there.
         """
         if after == self._tunnels.get(path):
             return None
@@ -425,6 +445,6 @@ class _Subscription:
 
 
 def _well_formed(signal: Signal) -> bool:
-    """Return whether one of the interfaces in our XML has this signal, with this signature."""
+    """Return whether our interface files (XML) have a signal of this name with these types."""
     interface = interfaces().get(signal.interface)
     return interface is not None and interface.signals.get(signal.member) == signal.signature

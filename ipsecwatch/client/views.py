@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What clients of the service see: its tunnels, pluto, and both in a snapshot. Pure data.
+"""The tunnels, pluto's state, and both together in a snapshot, as clients see them. Pure data.
 
-A newer service may send words and keys that this version doesn't know. States become "unknown",
-reasons become "other", and unknown keys are left out, so that no client fails on them.
+A newer service may send words and keys that this release doesn't know. An unknown state becomes
+"unknown", an unknown reason becomes "other", and unknown keys are left out, so that no client
+fails.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 class View:
     """One tunnel's public properties.
 
-    ``since`` is when its state began, in seconds since the epoch; ``since_mono`` and ``since_boot``
-    are the same moment by this machine's CLOCK_MONOTONIC and CLOCK_BOOTTIME, in seconds (0: the
-    service is too old to send it). Where ``since_known`` is False, the state began before that.
-    ``last_state`` is the last state that was known.
+    ``since`` is when it entered its state, in seconds since the epoch. ``since_mono`` and
+    ``since_boot`` are the same moment on this machine's CLOCK_MONOTONIC and CLOCK_BOOTTIME, in
+    seconds; ``since_boot`` is 0 if the service is too old to send it. If ``since_known`` is False,
+    the state began earlier, at an unknown time. ``last_state`` is the last state other than
+    UNKNOWN.
     """
 
     path: str
@@ -45,49 +47,54 @@ class View:
     since_boot: float = 0.0
     since_known: bool = True
     uuid: str = ""
-    """pluto's name of the tunnel, where ``name`` is NetworkManager's; "": ``name`` is pluto's."""
+    """pluto's name of the tunnel, if ``name`` is the one that NetworkManager shows; "" if ``name``
+    is pluto's own."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names of the tunnel, first the one that is shown."""
+        """All names of the tunnel: ``name``, which is shown, then ``uuid`` if there is one."""
         return (self.name, self.uuid) if self.uuid else (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of pluto and of all tunnels, after the transition with the number ``serial``.
+    """pluto's state and all tunnels at one moment: after the transition with the number ``serial``.
 
-    It is the first event, or the first after a Lost, and comes again whenever signals were lost.
+    For a program that follows the service, a Snapshot is the first event, or the first after a
+    Lost. It comes again whenever signals were lost.
     """
 
     run_id: str
-    """The service's run: if it differs from the last Snapshot's, the service was restarted, and the
-    serial numbers have begun again."""
+    """The id of the service's run. If it differs from that in the last Snapshot, the service was
+    restarted, and its transitions are numbered from 1 again."""
     serial: int
     pluto_state: PlutoState
     tunnels: dict[str, View]
-    """The tunnels by object path."""
+    """All tunnels, by their D-Bus object paths."""
     log: LogState | None = None
-    """Where pluto's log is read; None: the service is too old to report it."""
+    """From where the service reads pluto's log; None: the service is too old to say it."""
     complete: bool = True
-    """Whether pluto's last answer was whole and made sense."""
+    """Whether the last poll got an answer of pluto that was whole and didn't contradict itself.
+    False also while pluto doesn't answer."""
     unrecognised: int = 0
-    """The number of lines in pluto's last answer that no release is known to print."""
+    """How many lines of pluto's last answer no known release prints."""
     last_poll: float | None = None
-    """When pluto last answered, in seconds since the epoch; None: it hasn't answered yet."""
+    """When pluto last answered, in seconds since the epoch; None: it has never answered this
+    service."""
     unit: str = IPSEC
-    """The systemd unit that runs pluto, for the texts of reasons; "": none is known."""
+    """The systemd unit that runs pluto, which the advice for some reasons names; "": none is
+    known."""
     version: str = ""
-    """The version that the service reports."""
+    """The version of the service; "": it doesn't say it."""
     pluto_version: str = ""
-    """The version of libreswan that pluto reports; "": not known."""
+    """The version of libreswan, as pluto prints it; "": not known."""
     missed: int | None = None
-    """The number of SAs, since the service began, that came and went between two polls; None: the
-    service doesn't report it."""
+    """How many SAs came and went between two polls, unseen, since the service started; None: the
+    service doesn't say it."""
 
 
 class ManagerView(NamedTuple):
-    """What the service reports about pluto itself; None for what it hasn't reported yet."""
+    """What the service's Manager object says about pluto. None for what it hasn't said yet."""
 
     pluto: PlutoState | None = None
     log: LogState | None = None
@@ -97,33 +104,30 @@ class ManagerView(NamedTuple):
 
 
 def tunnel_state(code: str) -> TunnelState:
-    """Return the tunnel state with this code of the D-Bus API; UNKNOWN for an unknown code."""
+    """Return the tunnel state that has this word on D-Bus; UNKNOWN for an unknown word."""
     return TunnelState(code) if code in _STATES else TunnelState.UNKNOWN
 
 
 def reason(code: str) -> Reason:
-    """Return the reason with this code of the D-Bus API; OTHER for an unknown code."""
+    """Return the reason that has this word on D-Bus; OTHER for an unknown word."""
     return Reason(code) if code in _REASONS else Reason.OTHER
 
 
 def pluto_state(code: str | None) -> PlutoState:
-    """Return pluto's state with this code of the D-Bus API.
-
-    Return UNREACHABLE for an unknown code, or none (None).
-    """
+    """Return pluto's state that has this word on D-Bus; UNREACHABLE for an unknown word or None."""
     return PlutoState(code) if code in _PLUTO_STATES else PlutoState.UNREACHABLE
 
 
 def log_state(code: str | None) -> LogState | None:
-    """Return the log state with this code of the D-Bus API; None for an unknown code, or none."""
+    """Return the log state that has this word on D-Bus; None for an unknown word, or for None."""
     return LogState(code) if code in _LOG_STATES else None
 
 
 def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> ManagerView:
-    """Return a ManagerView with changed properties; all others stay as in ``before``.
+    """Return ``before`` with those values replaced that are in ``properties``.
 
-    ``properties`` are by D-Bus name. One of another type is ignored, and so is a log state that
-    isn't known here.
+    ``properties`` are the Manager's, by their D-Bus names. Those of a wrong type are ignored, and
+    so is an unknown log state.
     """
     state, log = word(properties, "PlutoState"), word(properties, "LogState")
     unit = word(properties, "PlutoUnit")
@@ -138,27 +142,28 @@ def manager_view(properties: Mapping[str, Variant], before: ManagerView) -> Mana
 
 
 def seconds(micros: int) -> float:
-    """Return seconds for the microseconds of the D-Bus API."""
+    """Convert the microseconds of D-Bus properties to seconds."""
     return micros / 1e6
 
 
 def word(properties: Mapping[str, Variant], name: str) -> str | None:
-    """Return a property that is a string; None where it is missing, or of another type."""
+    """Return the property with this name if it is a string; None if it is missing or isn't one."""
     found = value(properties, name, "s")
     return str(found) if found is not None else None
 
 
 def value(properties: Mapping[str, Variant], name: str, signature: str) -> Any:  # noqa: ANN401
-    """Return a property of this D-Bus type; None where it is missing, or of another type."""
+    """Return the property with this name; None if it is missing, or isn't of this D-Bus type."""
     found = properties.get(name)
     return found.value if found is not None and found.signature == signature else None
 
 
 def view(path: str, properties: Mapping[str, Variant], before: View | None = None) -> View:
-    """Return a View with a tunnel's changed properties; all others stay as in ``before``.
+    """Return a tunnel's View: ``before`` with those values replaced that are in ``properties``.
 
-    ``properties`` are by D-Bus name; one of another type is ignored. Without ``before`` the others
-    get defaults: the state is UNKNOWN, and the name is the last element of ``path``.
+    ``properties`` are the tunnel's, by their D-Bus names; those of a wrong type are ignored.
+    Without ``before``, missing values get defaults: the state is UNKNOWN, and the name is the last
+    element of the object path.
     """
     fields: dict[str, Any] = {}
     for key, (name, signature, read) in _FIELDS.items():
@@ -169,7 +174,7 @@ def view(path: str, properties: Mapping[str, Variant], before: View | None = Non
 
 
 def _blank(path: str) -> View:
-    """Return a View of a tunnel about which only the object path is known."""
+    """Return the View of a tunnel of which only the object path is known, for view() to fill."""
     name, unknown = path.rpartition("/")[2], TunnelState.UNKNOWN
     return View(path, name, unknown, unknown, Reason.NONE, since=0.0, since_mono=0.0)
 
