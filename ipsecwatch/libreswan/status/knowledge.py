@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Find out which parts of an answer are complete: what isn't listed there doesn't exist.
+"""Find out how much of each part of an answer is there: the whole part, some of it, or nothing.
 
-pluto prints how many connections and SAs it has. So one part of a status may be known to be
-complete although another is missing: a status without its beginning has all SAs, and not all
-connections.
+A connection or SA that a whole part doesn't list doesn't exist. pluto prints how many connections
+and SAs it has. So one part of a status may be known to be whole although another one isn't: a
+status that lost its beginning has all SAs, but not all connections.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ _TOTALS: Final = (sections.CONNECTION_TOTAL, sections.IKE_TOTAL, sections.IPSEC_
 def knowledge(
     command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
 ) -> Knowledge:
-    """Return how much a text contains of each part of an answer to ``command``.
+    """Return how much of each part is there: connections, policies, SAs, counters and totals.
 
-    ``complete``: the text is the complete answer.
+    ``command`` is what the answer is for, or None if that isn't known. ``states`` are the SAs that
+    are believed. ``complete`` says whether the whole answer is there (completeness.incomplete()).
+    ``Knowledge.log`` isn't decided here.
     """
     connections = _connections(command, answer, complete=complete)
     policies = connections
@@ -35,13 +37,18 @@ def knowledge(
         policies = Extent.PARTIAL
     of_states = _states(command, answer, states, complete=complete)
     return Knowledge(
-        connections, policies, of_states, _counters(command, answer, states, of_states),
+        connections, policies, of_states,
+        _counters(command, answer, states, of_states, complete=complete),
         _extent(sum(head in answer.heads for head in _TOTALS), len(_TOTALS)),
     )  # fmt: skip
 
 
 def _connections(command: str | None, answer: PartialReport, *, complete: bool) -> Extent:
-    """Return how much of the connection list there is."""
+    """Return how much of the connection list is there, by pluto's own total if that is printed.
+
+    Without the total, it is WHOLE only in a complete answer to ``status`` or
+    ``connectionstatus``, and PARTIAL in one to ``connectionstatus NAME``.
+    """
     listed, loaded = len(answer.connections), answer.totals.loaded
     if sections.CONNECTION_TOTAL in answer.heads and loaded is not None:
         return _extent(listed, loaded)
@@ -56,7 +63,12 @@ def _connections(command: str | None, answer: PartialReport, *, complete: bool) 
 def _states(
     command: str | None, answer: PartialReport, states: Sequence[SaState], *, complete: bool
 ) -> Extent:
-    """Return how much of the list of SAs there is."""
+    """Return how much of the list of SAs is there.
+
+    It is WHOLE in a complete answer to ``status`` or ``showstates``. In any other answer, it is
+    WHOLE if there are as many SAs as pluto counts, the shunt list is there, which follows them,
+    and nothing contradicts them (``answer.doubt``).
+    """
     if complete and command in ("status", "showstates"):
         return Extent.WHOLE
     counted = _counted(answer.totals)
@@ -69,20 +81,22 @@ def _states(
 
 
 def _counted(totals: Totals) -> int | None:
-    """Return how many SAs pluto counts; None: the text doesn't contain both totals."""
+    """Return how many SAs pluto counts, IKE and Child SAs together; None: a total is missing."""
     ike, ipsec = totals.ike.get("total"), totals.ipsec.get("total")
     return None if ike is None or ipsec is None else ike + ipsec
 
 
 def _counters(
-    command: str | None, answer: PartialReport, states: Sequence[SaState], of_states: Extent
-) -> Extent:
-    """Return whether all, some or none of the Child SAs have counters.
+    command: str | None, answer: PartialReport, states: Sequence[SaState], of_states: Extent,
+    *, complete: bool,
+) -> Extent:  # fmt: skip
+    """Return whether counters are there for all established Child SAs, for some, or for none.
 
-    A list by ``trafficstatus`` has all. ``of_states``: how much of the list of SAs there is.
+    A complete answer to ``trafficstatus`` has all, if it isn't empty. ``of_states`` is how much of
+    the list of SAs is there: without all SAs, it isn't known whether all counters are there.
     """
     if command == "trafficstatus" and answer.traffic:
-        return Extent.WHOLE
+        return Extent.WHOLE if complete else Extent.PARTIAL
     children = [s for s in states if s.kind is SaKind.CHILD and s.established]
     # Only the line's presence is checked: parsing it would take as long as all the rest.
     counted = sum(bool(s.sa_text) or s.serial in answer.traffic for s in children)

@@ -11,6 +11,7 @@ import pytest
 
 from ipsecwatch.cli.parse import to_json
 from ipsecwatch.libreswan.status import parse
+from ipsecwatch.report import Extent
 from tests.support.paths import FIXTURES
 
 if TYPE_CHECKING:
@@ -152,6 +153,12 @@ def test_an_answer_that_has_an_end_tells_when_a_line_is_missing_there(given: Giv
         report = parse("".join(f"{line}\n" for line in lines[:kept]), given.command)
         assert not report.complete, kept
         assert report.why
+
+
+def test_of_counters_that_were_cut_off_some_are_known_to_be_missing() -> None:
+    text = next(g for g in GIVEN if g.command == "trafficstatus").text
+    assert parse(text, "trafficstatus").knowledge.counters is Extent.WHOLE
+    assert parse(text[:-1], "trafficstatus").knowledge.counters is Extent.PARTIAL
 
 
 @each
