@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Parse libreswan's status texts, of 3.18 to 5.4 and main, into a Report.
+"""Parse the status texts of libreswan 3.18 to 5.4, and of its development branch, into a Report.
 
-libreswan's authors say that the text may change. So nothing here relies on the order of lines, on
-the ``NNN`` prefix (which depends on release and way), or on the presence of a line. Lines are
-recognised by their shape. What isn't recognised is kept and counted, never guessed without saying
-so. The place of a line matters only for what is believed of an answer (consistency.py).
+libreswan's authors say that these texts may change. So each line is recognised by its shape, with
+or without a prefix of three digits (``000 ``), and any line may be missing. The place of a line
+decides only whether the line is believed, and whether an answer was cut off (consistency.py,
+completeness.py). A line that isn't recognised is kept and counted. An SA whose state is in no
+known release is guessed from its words, and marked as guessed (``SaState.guessed``).
 """
 
 from __future__ import annotations

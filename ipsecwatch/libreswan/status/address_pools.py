@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Parse ``addresspoolstatus``: which addresses pluto has lent, and to which connections.
 
-Source: programs/pluto/addresspool.c. A pool's line is followed by two for each lease, the second
-of which names the connection that has it.
+Source: programs/pluto/addresspool.c. A pool's line is followed by two lines for each lease. The
+second of them names the connection that has the address.
 """
 
 from __future__ import annotations
@@ -35,22 +35,27 @@ _OWNER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address of a pool that is lent, or was lent before."""
+    """An address of a pool that is lent to a peer, or was lent before."""
 
     address: str
     free: bool
-    """It was given back."""
+    """Whether the address was given back."""
     conn_serial: int | None
+    """The serial (``$12``) of the connection that has, or had, the address; None for ``$0``."""
     reusable_name: str | None
-    """The name of the peer that will get the address again, as it sent it; None: nobody will."""
+    """The name, as the peer sent it, for which the address is kept; None: it isn't kept."""
     name: str | None = None
-    """The connection that has it; None: there is none any more, or its line is missing."""
+    """The name of the connection that has the address.
+
+    None: that connection doesn't exist any more, or the line that names it is missing.
+    """
     instance: tuple[int, ...] = ()
+    """The instance numbers of that connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A range of addresses, with the numbers that pluto gives."""
+    """A range of addresses for peers, with pluto's counts, and the leases that are listed."""
 
     range: str
     addresses: int
@@ -62,12 +67,15 @@ class Pool:
 
 
 def is_lease(line: str) -> bool:
-    """Return whether a line has the form of one of the two about a lease."""
+    """Return whether a line has the form of the first or the second line about a lease."""
     return line.startswith("    ") and bool(_LEASE.fullmatch(line) or _OWNER.fullmatch(line))
 
 
 def pools(lines: Iterable[str]) -> list[Pool]:
-    """Return the address pools among the lines of a report that are about no connection or SA."""
+    """Return the address pools in the lines of ``Report.other``, each with its leases.
+
+    Other lines are skipped. The result is empty if pluto has no pools, or for another command.
+    """
     found: list[tuple[list[str], list[str]]] = []
     for line in lines:
         if m := _POOL.fullmatch(line):
@@ -78,7 +86,11 @@ def pools(lines: Iterable[str]) -> list[Pool]:
 
 
 def is_whole(lines: Iterable[str]) -> bool:
-    """Return whether each pool lists as many leases as it counts, each with both of its lines."""
+    """Return whether no lease is missing, so that the answer wasn't cut off.
+
+    Each pool must list as many leases as pluto counts in it, each with both of its lines. With no
+    pools at all, the result is True.
+    """
     listed = list(lines)
     named = sum(_OWNER.fullmatch(line) is not None for line in listed)
     counted = [(p.leases, len(p.listed)) for p in pools(listed)]
@@ -91,7 +103,7 @@ def _pool(said: list[str], lines: list[str]) -> Pool:
 
 
 def _leases(lines: Iterable[str]) -> Iterator[Lease]:
-    """Yield the leases of a pool, each from its two lines; the second one may be missing."""
+    """Yield the leases of one pool, each from its two lines. The second line may be missing."""
     said: re.Match[str] | None = None
     for line in lines:
         if m := _LEASE.fullmatch(line):

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Find runs of lines in a text that begin with the same connection's name."""
+"""Find blocks in a status text: runs of lines that begin with the same connection's name.
+
+Each line about the connection ``rw[3]`` begins with ``"rw"[3]:``, perhaps with ``000 `` before it.
+"""
 
 from __future__ import annotations
 
@@ -18,37 +21,45 @@ _BEGIN: Final = re.compile(f'{grammar.PREFIX}"({_NAME})"({grammar.instances()}):
 
 @dataclass(slots=True)
 class Block:
-    """Lines that follow each other and begin with the same connection's name."""
+    """Lines of a text that follow each other and begin with the same connection's name."""
 
     begin: str
-    """What each line begins with: perhaps a prefix, name and instance, a colon."""
+    """The beginning of each line: ``000 "rw"[3]:``, or without the prefix ``"rw"[3]:``."""
     name: str
     instance: str
-    """As printed."""
+    """The instance numbers as printed (``[3]``), or "" if there are none."""
     text: str
-    """The lines."""
+    """All lines as printed, with line feeds between them, and none at the end."""
     lines: list[str]
-    """The lines without their beginning. One that contains a newline has other lines in it."""
+    """The lines without ``begin``.
+
+    One that contains a line feed is a line of the connection and foreign lines behind it.
+    """
     at: int
-    """The index in the text where they begin."""
+    """The index in the whole text where the block begins."""
 
     @property
     def key(self) -> str:
-        """``begin`` without a prefix, as ``"rw"[3]:``. Each connection of an answer has its own."""
+        """``begin`` without the prefix of three digits, as ``"rw"[3]:``.
+
+        It identifies a connection within an answer.
+        """
         return self.begin if self.begin[0] == '"' else self.begin[4:]
 
     @property
     def end(self) -> int:
-        """The index in the text where the line behind the block begins."""
+        """The index in the whole text where the first line behind the block begins."""
         return self.at + len(self.text) + 1
 
 
 def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
-    """Return the block of a connection's lines that begins at ``at``, or None if none does.
+    """Return the block that begins at the index ``at``, or None if no connection's line is there.
 
-    ``end`` is where the first line ends. ``likely`` is the block's likely length, as that of the
-    last one: it is then searched in steps of that length, which is faster, but other lines may be
-    among those of the connection. With 0 it ends at the first line that begins differently.
+    ``end`` is the index of the first line's line feed. With ``likely`` 0, the block ends before
+    the first line that begins differently. Otherwise ``likely`` is a guess of the block's length:
+    the end is then searched in steps of that length, which is faster, but foreign lines between
+    two lines of the connection become part of the block. A last line without a line feed is left
+    out, because it was cut off.
     """
     m = _BEGIN.match(text, at)
     if m is None:
@@ -70,7 +81,10 @@ def take(text: str, at: int, end: int, likely: int = 0) -> Block | None:
 
 
 def split(text: str) -> Iterator[Block]:
-    """Yield all blocks of a text, in order. Other lines, and a cut one at the end, are left out."""
+    """Yield all blocks of a text, in order. Lines that aren't a connection's are skipped.
+
+    A line at the end that has no line feed is skipped, too: it was cut off.
+    """
     at = 0
     while (end := text.find("\n", at)) >= 0:
         run = take(text, at, end)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Parse ``briefconnectionstatus`` (from 5.0 on): a line for each pair of subnets that is up.
 
+    10.1.0.0/16 <==> 10.2.0.0/16 from 192.0.2.1 to 198.51.100.7 (336B/84B) "office", reqid=16
+
 Source: programs/pluto/whack_briefconnectionstatus.c.
 """
 
@@ -27,13 +29,13 @@ _BRIEF: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """A connection that is up: its two subnets, two hosts, and counters."""
+    """A pair of subnets of a connection that is up, with the hosts of both ends, and counters."""
 
     name: str
     instance: tuple[int, ...]
     local_client: str
     remote_client: str
-    """The subnets; where a host itself is the end of the tunnel, the host."""
+    """The peer's subnet, or its host if the tunnel is only for that; ``local_client`` likewise."""
     local_host: str
     remote_host: str
     bytes_in: int | None
@@ -42,12 +44,12 @@ class Brief:
 
 
 def is_brief(line: str) -> bool:
-    """Return whether a line has the form of one of ``briefconnectionstatus``."""
+    """Return whether a line has the form of a connection's line of ``briefconnectionstatus``."""
     return " <==> " in line[:420] and _BRIEF.fullmatch(line) is not None
 
 
 def briefs(lines: Iterable[str]) -> list[Brief]:
-    """Return the connections that such lines show; other lines of ``Report.other`` are skipped."""
+    """Return what the lines of ``briefconnectionstatus`` in ``Report.other`` say; skip others."""
     return [_brief(m) for m in map(_BRIEF.fullmatch, lines) if m is not None]
 
 
@@ -59,7 +61,10 @@ def _brief(m: re.Match[str]) -> Brief:
 
 
 def _bytes(text: str) -> int | None:
-    """Return the bytes of ``336B``, or of ``2KiB``, which pluto rounds down; None: neither."""
+    """Return the number of bytes in ``336B`` or ``2KiB``, or None for a text of another form.
+
+    pluto rounds down to the unit that it prints.
+    """
     try:
         return amount(text)
     except ValueError:

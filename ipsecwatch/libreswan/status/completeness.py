@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ipsecwatch.report import SaState
 
 _MAY_BE_EMPTY: Final = frozenset({"trafficstatus", "showstates", "addresspoolstatus"})
-"""Commands whose whole answer is empty where nothing is established, or no pool is in use."""
+"""Commands whose complete answer may be empty: there are no SAs, or no address pool is in use."""
 
 _NEEDS: Final = {
     "status": (
@@ -27,22 +27,23 @@ _NEEDS: Final = {
         sections.STATE_INFORMATION, sections.IKE_TOTAL, sections.IPSEC_TOTAL,
     ),
 }  # fmt: skip
-"""The heads that a whole answer to each command has in every release."""
+"""By command: the heads and totals that its complete answer has in every release."""
 
 _LAST_COUNTER: Final = (
     "total.ikev2.recv.notifies.status.other=",  # from 3.25 on
     "total.ikev2.recv.notifies.error.AUTHORIZATION_FAILED=",  # 3.22
 )
-"""How the last line of ``globalstatus`` begins."""
+"""How the last line of an answer to ``globalstatus`` begins, from 3.22 on."""
 
 _NOT_OURS: Final = "not a status text of libreswan's"
 
 
 def command(answer: PartialReport, asked: str | None = None) -> str | None:
-    """Return the command that a text answers, or None if the text doesn't show it.
+    """Return the command whose answer a text is, found out from its lines, or None if none shows.
 
-    ``asked`` is the command that was sent, where that is known: it decides between two that may
-    print the same.
+    ``asked`` is the command that was sent, if that is known. It matters only for a connection list
+    without anything else, in the form that releases before 5.0 print: that is an answer to
+    ``connectionstatus`` if it was asked, otherwise a part of a ``status``.
     """
     heads = answer.heads
     if sections.STATUS_HEAD in heads or (answer.listed and sections.STATE_INFORMATION in heads):
@@ -64,10 +65,11 @@ def command(answer: PartialReport, asked: str | None = None) -> str | None:
 
 
 def _is_list_alone(answer: PartialReport, asked: str | None) -> bool:
-    """Return whether an answer is a connection list alone, as ``connectionstatus`` prints it.
+    """Return whether an answer with connections is one to ``connectionstatus``, not to ``status``.
 
-    A list as a release before 5.0 prints it is a status that was cut, unless ``connectionstatus``
-    was asked.
+    It is, if there are no SAs, and no lines besides the connections, their head and their total.
+    A list in the form of a release before 5.0 is a status that was cut, unless ``asked`` is
+    ``connectionstatus``.
     """
     heads = (sections.CONNECTION_LIST, sections.CONNECTION_TOTAL)
     if answer.states or not all(x.startswith(heads) for x in answer.other):
@@ -89,7 +91,10 @@ def incomplete(
 ) -> str | None:
     """Return why a text isn't the complete answer to the command ``asked``, or None if it is.
 
-    ``asked`` None: the text doesn't show a command.
+    The reason is a phrase: ``cut off within a line``, ``more than one answer``, or pluto's error
+    message. It is ``answer.doubt`` if everything is there, but contradicts itself. ``asked`` is
+    None if no command was given, and the text doesn't show one. ``text`` is the whole answer, and
+    ``states`` are the SAs in it that are believed.
     """
     if answer.error is not None:
         return f"pluto did not answer: {answer.error[:200]}"
@@ -110,7 +115,10 @@ def incomplete(
 
 
 def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text: str) -> str | None:
-    """Return which section of the answer is missing or cut, in words, or None if none is."""
+    """Return where the answer was cut off, in words, or None if all its sections are there.
+
+    An example: ``cut off within the connection list``.
+    """
     for head in _NEEDS.get(asked, ()):
         if head not in answer.heads:
             begins = head in (sections.STATUS_HEAD, sections.SHUNT_LIST)
@@ -136,7 +144,7 @@ def _missing(asked: str, answer: PartialReport, states: Sequence[SaState], text:
 
 
 def _is_blank(line: str) -> bool:
-    """Return whether a line is blank, or has only pluto's prefix."""
+    """Return whether a line has nothing but blanks, or nothing but a prefix of three digits."""
     words = line.split()
     return not words or (len(words) == 1 and len(words[0]) == 3 and words[0].isdigit())
 
@@ -146,10 +154,12 @@ def _is_shunt(line: str) -> bool:
 
 
 def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
-    """Return whether the connection list was cut.
+    """Return whether the connection list was cut off.
 
-    It ends with a total, unless it is empty. ``connectionstatus NAME`` prints neither head nor
-    total; there each connection's serial is near its end.
+    It ends with a total. If nothing is loaded, it is only a head and a blank line. An answer to
+    ``connectionstatus NAME`` has neither head nor total: it counts as cut off if the last
+    connection's serial is missing, which is printed near the connection's end. ``ends_blank`` says
+    whether the last line of the answer is blank.
     """
     if sections.CONNECTION_TOTAL in answer.heads:
         return False
@@ -161,7 +171,11 @@ def _cut_connections(answer: PartialReport, *, ends_blank: bool) -> bool:
 
 
 def _cut_states(states: Sequence[SaState]) -> bool:
-    """Return whether the last SA was cut: an established Child SA has a second line."""
+    """Return whether the last SA lacks its second line, the one with SPIs and counters.
+
+    Only an established Child SA is sure to have that line, so False for any other SA, for one
+    whose state was guessed, and if there are no SAs.
+    """
     if not states:
         return False
     last = states[-1]
@@ -170,9 +184,9 @@ def _cut_states(states: Sequence[SaState]) -> bool:
 
 
 def _without_shunts(answer: PartialReport, *, ends_blank: bool) -> str | None:
-    """Return how a status without a shunt list is incomplete, or None if it isn't.
+    """Return where a status without a shunt list was cut off, in words, or None if it wasn't.
 
-    Some builds up to 3.23 print none.
+    A shunt list may be missing only from 3.18 to 3.23, and then a blank line ends the status.
     """
     if not ends_blank:
         return "cut off within the states"
@@ -182,4 +196,4 @@ def _without_shunts(answer: PartialReport, *, ends_blank: bool) -> str | None:
 
 
 _NO_SHUNTS: Final = {("3",), *(("3", str(n)) for n in range(18, 24))}
-"""Releases of which some builds print no shunt list."""
+"""Releases of which some builds print no shunt list, as (major, minor). ("3",): not printed."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Read all values of a connection, under the same keys for all releases.
 
-The keys are those of libreswan 5, with ``our_`` and ``their_`` for the two ends and without the
-abbreviations of single releases. Seconds, bytes and percents are numbers. Each of pluto's words
-for "nothing" becomes None.
+The keys are those of libreswan 5, in one form for all releases: ``our_`` and ``their_`` stand for
+the two ends. Durations are seconds, sizes are bytes, percents are numbers. A word of pluto that
+means that there is no value becomes None, or an empty list.
 """
 
 from __future__ import annotations
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 
 
 class _Key(NamedTuple):
-    """A key as it is printed, with its separator; its name here; the function for its values."""
+    """A key of a connection's line, and how its value is read."""
 
     printed: str
+    """The key as it is printed, with the separator behind it: ``ike_life:``."""
     name: str
-    """Empty: a word in front of other keys."""
+    """The key of connection_fields() for it; "": no value, only a word in front of other keys."""
     read: Callable[[str], Value]
+    """The function that converts the value, and raises ValueError for an unknown form."""
 
 
 def _k(printed: str, name: str, read: Callable[[str], Value] = text) -> _Key:
@@ -47,9 +49,10 @@ def _k(printed: str, name: str, read: Callable[[str], Value] = text) -> _Key:
 
 
 def _asking(value: str) -> bool | None:
-    """Return whether we send liveness probes (``active``), or only answer; None: not said (to 4.6).
+    """Return whether this side sends liveness probes: True for ``active``, False for ``passive``.
 
-    Raise ValueError for any other word.
+    With ``passive``, it only answers the peer's. Return None for "", as up to 4.6 neither word is
+    printed. Raise ValueError for any other word.
     """
     if value not in ("active", "passive", ""):
         raise ValueError(value)
@@ -57,7 +60,10 @@ def _asking(value: str) -> bool | None:
 
 
 def _tcp(value: str) -> Value:
-    """Return enable-tcp= as a boolean, or ``fallback``: TCP where UDP gets no answer."""
+    """Return the setting enable-tcp= as a boolean, or ``fallback``: TCP if UDP gets no answer.
+
+    Raise ValueError for any other word.
+    """
     return value if value == "fallback" else boolean(value)
 
 
@@ -66,7 +72,10 @@ def _octets(value: str) -> int | None:
 
 
 def _keepalive(value: str) -> Value:
-    """Return ``yes`` or ``no`` as a boolean, or from 4.7 on the seconds between two keepalives."""
+    """Return the seconds between two keepalives (from 4.7 on), or for ``yes`` or ``no`` a boolean.
+
+    Raise ValueError for any other text.
+    """
     try:
         return boolean(value)
     except ValueError:
@@ -74,12 +83,18 @@ def _keepalive(value: str) -> Value:
 
 
 def _phrase(value: str) -> str | None:
-    """Return text up to the next key, not to a semicolon or comma: _cut() provides that."""
+    """Return a text that may contain semicolons and commas, so that only the next key ends it.
+
+    This function marks such keys: _cut() finds the end of the text.
+    """
     return text(value)
 
 
 def _whole(value: str) -> str | None:
-    """Return text up to the end of the line, as _cut() provides it: the peer chose the text."""
+    """Return a text that goes to the end of the line: the peer chose it, so it may contain keys.
+
+    This function marks such keys: _fields() and _cut() find the end of the text.
+    """
     return text(value)
 
 
@@ -282,28 +297,29 @@ LINES: Final[dict[str, tuple[_Key, ...]]] = {
         _k("AH algorithm newest:", "ah_algorithm"), _k("pfsgroup=", "pfs_group_in_use"),
     ),
 }  # fmt: skip
-"""The lines behind the topology by how they begin, in any release, with all their keys.
+"""The lines of a connection behind its topology, in any release: their beginnings and their keys.
 
-The line ``CAs:`` has no keys, and isn't here.
+Only the line ``CAs:`` isn't here, because it has no keys.
 """
 
 NAMES: Final = (
     "oriented", "our_ca", "their_ca",
     *dict.fromkeys(key.name for line in LINES.values() for key in line if key.name),
 )  # fmt: skip
-"""The keys of connection_fields() besides ``unread``: each is always present."""
+"""All keys of the result of connection_fields(), except ``unread``."""
 
 Fields = dict[str, Value]
 
 _MANY: Final = (words, items, numbers)
-"""What reads a value that may have commas in it."""
+"""Functions for lists with commas: a comma doesn't end their value."""
 
 
 def connection_fields(connection: Connection) -> Fields:
-    """Return the value of every key (NAMES) of a connection.
+    """Return all values of a connection: a value for every key in NAMES, and ``unread``.
 
-    None: it isn't printed, or in a form that isn't known, or pluto prints a word for "nothing".
-    Text in its lines that belongs to no known key is listed under ``unread``, as printed.
+    A value is None if pluto doesn't print it, if its form isn't known, or if pluto prints a word
+    that means that there is no value. ``unread`` lists all texts in the connection's lines that
+    belong to no known key, or are in an unknown form, as printed.
     """
     found: Fields = dict.fromkeys(NAMES)
     unread: list[str] = []
@@ -317,13 +333,16 @@ def connection_fields(connection: Connection) -> Fields:
 
 
 _LONG: Final = 400
-"""Characters of the longest line that is cached; lines that connections share are shorter."""
+"""A line of up to this many characters is cached. Lines that connections share are shorter."""
 
 _Read = tuple[Fields, tuple[str, ...]]
 
 
 def _read(line: str) -> _Read:
-    """Return the values of one line, and the texts in it that belong to no known key."""
+    """Return the values of one line by their keys, and the texts in it that couldn't be read.
+
+    ``line`` is without the connection's name and without blanks around it.
+    """
     start = next(filter(line.startswith, _STARTS.get(line[:_SHORT], ())), None)
     if start == "CAs:":
         ours, _, theirs = line.removeprefix("CAs: '").removesuffix("'").partition("'...'")
@@ -350,7 +369,10 @@ def _read(line: str) -> _Read:
 
 
 def _cut(key: _Key, printed: str) -> tuple[str, list[str]]:
-    """Return the key's value from the text behind it, and the texts that aren't part of it."""
+    """Return a key's value, and the texts that follow the value and belong to no key.
+
+    ``printed`` is the text from the key to the next key, or to the end of the line.
+    """
     if key.read is _whole:
         return printed.strip(), []
     if key.read is _phrase:
@@ -363,9 +385,10 @@ _remembered = lru_cache(maxsize=2048)(_read)
 
 
 def _fields(line: str, start: str) -> Iterator[tuple[_Key, str]]:
-    """Yield the keys of a line, each with the text up to the next key.
+    """Yield the keys in a line, each with the text up to the next key, or to the end of the line.
 
-    The first place of a key counts. Behind a key whose text the peer chose no other is looked for.
+    ``start`` is the entry in LINES with which the line begins. If a key is there twice, only the
+    first one is a key. No key is searched behind one whose text the peer chose (_whole).
     """
     pattern, keys = _pattern(start)
     seen: set[str] = set()
@@ -389,9 +412,10 @@ _SEMICOLON: Final = re.compile(";")
 
 @cache
 def _pattern(start: str) -> tuple[re.Pattern[str], dict[str, _Key]]:
-    """Return a pattern for the keys of one kind of line, and the keys as they are printed.
+    """Return a pattern that finds the keys of one kind of line, and these keys by printed form.
 
-    It finds a key at the beginning of the line or behind a separator.
+    ``start`` is the kind of line, by its entry in LINES. The pattern finds a key only at the
+    beginning of a line or behind a separator.
     """
     keys = {key.printed: key for key in LINES[start]}
     longest_first = sorted(keys, key=len, reverse=True)

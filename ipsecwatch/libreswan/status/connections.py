@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Parse the connection list: what ipsec.conf asked for, and how far pluto is with it.
+"""Parse the connection list of a status: what is configured, and how far pluto is with it.
 
-A connection is a run of lines that begin with ``"NAME"[I]:``. The first has the topology and the
-routing word; the rest are ``key: value`` lines whose separators vary. Here only the values are
-read that a tunnel's state depends on; the text is kept, and connection_fields.py reads the rest.
+A connection is a run of lines that begin with ``"NAME"[I]:``. The first line is its topology
+(``192.0.2.1...198.51.100.7; erouted; eroute owner: #2``). The others begin with a key
+(``policy: IKEv2+PSK+UP;``). Only the values that a tunnel's state depends on are read here. The
+whole text is kept, so that connection_fields.py can read the rest when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -33,29 +34,33 @@ _KEYS: Final = (
     "IKEv2 algorithm newest:", "ESP algorithm", "AH algorithm", "ESP/AH algorithm", "impair:",
     "remote_peer_type:",
 )  # fmt: skip
-"""How each further line of a connection begins, in any release."""
+"""The keys: how the lines of a connection behind its topology begin, in any release."""
 
 _WANTED: Final = (
     "policy:", "newest ISAKMP SA:", "newest IKE SA:", "routing:", "conn serial:", "aliases:",
     "host:", "oriented;", "unoriented;", "cisco-split:",
 )  # fmt: skip
-"""Those that are read here."""
+"""The keys whose lines are read here."""
 
 _CLOSING: Final = frozenset({"newest ISAKMP SA:", "newest IKE SA:", "routing:"})
-"""The line that each connection has exactly once, behind all that a peer may have chosen."""
+"""The keys of the closing line. Each connection has one, behind all that its peer may choose."""
 
 
 _ONCE: Final = frozenset(_WANTED) - {"oriented;", "unoriented;"}
-"""Keys that no connection has twice; up to 4.15 the others are printed for each topology."""
+"""The keys of _WANTED that a connection has at most once.
+
+Up to 4.15, ``oriented;`` and ``unoriented;`` are printed once for each topology.
+"""
 
 _OWN: Final = ("our idtype:",)
-"""Keys whose lines differ between all connections, so that remembering them doesn't pay."""
+"""Keys whose lines are different in each connection, so that it doesn't pay to remember them."""
 
 
 def _starts() -> dict[str, tuple[tuple[str, str], ...]]:
-    """Return the beginnings of lines by their first seven characters: one look-up finds a line's.
+    """Return a table that finds the key of a connection's line by its first _SHORT characters.
 
-    Each comes with its key, which is empty where the line isn't read here.
+    For these characters, the table has one or more pairs: a whole beginning with its blanks
+    (``   policy:``), and its key (``policy:``), or "" if a line with this key need not be read.
     """
     table: dict[str, tuple[tuple[str, str], ...]] = {}
     for key in _KEYS:
@@ -81,15 +86,19 @@ _CHILD: Final = re.compile(f"; established (?:Child|IPsec) SA: #({NUMBER})", re.
 
 
 def is_keyed(text: str) -> bool:
-    """Return whether a text begins with a key of a connection; it must have no leading blanks."""
+    """Return whether a text begins with one of the keys of a connection, as ``policy:``.
+
+    False for a text that begins with blanks.
+    """
     return text.startswith(_KEYS)
 
 
 def is_line(text: str) -> bool:
-    """Return whether some release prints such a text in a status, behind a connection's name.
+    """Return whether a text is what a status has behind ``"NAME"[I]:``, in any release.
 
-    It has a key or a topology, which may have been cut. Lines of pluto's log and of ``ipsec up``
-    begin with a connection's name, too, but have neither.
+    It must begin with blanks and a key, or as a topology or a banner does; its end may have been
+    cut off. Lines of pluto's log and of ``ipsec up`` begin with a connection's name, too, but the
+    result is False for them.
     """
     starts = _STARTS.get(text[:_SHORT], ())
     return (
@@ -100,25 +109,27 @@ def is_line(text: str) -> bool:
 
 
 class Odd(NamedTuple):
-    """All that is odd about one connection's lines: they may be cut, forged or mixed up."""
+    """What is odd about the lines of one connection: they may be cut, forged or mixed up."""
 
     strange: tuple[int, ...]
-    """Indices, in ``Block.lines``, of lines that no release is known to print."""
+    """The indices, in ``Block.lines``, of lines that no release is known to print."""
     closings: int
-    """How many closing lines (_CLOSING) it has, which should be one; 0: it may have been cut."""
+    """The number of closing lines (_CLOSING). It should be 1; 0: the end may have been cut off."""
     twice: bool
-    """It has two lines with a key that no connection has twice (_ONCE)."""
+    """Whether a key is there twice that a connection has at most once (_ONCE)."""
 
 
 Read = tuple[Connection, Odd | None]
-"""A connection, and all that is odd about its lines; None: nothing is."""
+"""A connection, and what is odd about its lines, or None if nothing is."""
 
 
 def read(block: Block, dull: set[str]) -> Read | None:
-    """Return one connection from its lines, or None if the block has other lines among them.
+    """Return a block's connection, and what is odd about its lines.
 
-    ``dull`` is a cache of lines that have nothing to be read here; further ones are added to it.
-    Most connections of a machine have most of their lines in common.
+    Return None if foreign lines are within the block (blocks.take() with ``likely``). ``dull``
+    contains lines that are skipped, because nothing in them is read here. This function adds to it
+    further lines of this kind. It saves time, as most connections of a machine have most of their
+    lines in common.
     """
     topologies: list[Topology] = []
     strange: list[str] = []
@@ -154,9 +165,9 @@ def read(block: Block, dull: set[str]) -> Read | None:
 
 
 def _unkeyed(line: str, topologies: list[Topology]) -> bool:
-    """Read a line without a key: a banner, or a topology, which is added to ``topologies``.
+    """Return whether a line without a known key is a banner or a topology.
 
-    Return False if it is neither.
+    A topology is added to ``topologies``. A banner's text isn't kept.
     """
     if line[:1] != " " or line[1:2] == " ":
         return False
@@ -169,9 +180,10 @@ def _unkeyed(line: str, topologies: list[Topology]) -> bool:
 
 
 def _connection(block: Block, topologies: list[Topology], found: dict[str, str]) -> Connection:
-    """Return a connection from its topologies and from the texts behind its keys (``found``).
+    """Return a Connection from its topologies and its other lines.
 
-    Up to 4.15 the SAs are in the line ``newest ISAKMP SA:``, from 5.0 on in the line ``routing:``.
+    ``found`` has, for each key, the text behind it. Up to 4.15, the serials of the SAs are behind
+    ``newest ISAKMP SA:`` or ``newest IKE SA:``, from 5.0 on behind ``routing:``.
     """
     ike = child = owner = serial = origin = None
     childless = closed = False
@@ -203,12 +215,15 @@ def _connection(block: Block, topologies: list[Topology], found: dict[str, str])
 
 
 def _unowned(topologies: list[Topology]) -> bool:
-    """Return whether there are topologies, all complete, and all have ``eroute owner: #0``."""
+    """Return whether all topologies are complete and have no owner (``eroute owner: #0``).
+
+    False if there are no topologies.
+    """
     return bool(topologies) and all(t.routing and t.owner is None for t in topologies)
 
 
 def _number(text: str | None) -> int | None:
-    """Return a serial as a number; None where pluto prints ``#0``, or nothing."""
+    """Return a serial in digits as an integer, or None for ``0``, "" and None."""
     return (int(text) or None) if text else None
 
 
@@ -219,9 +234,10 @@ def _first(pattern: re.Pattern[str], text: str) -> int | None:
 
 @lru_cache(maxsize=1024)
 def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
-    """Return the words of a policy, and the IKE versions that it allows; None: it names none.
+    """Return the words of a policy, and the IKE versions that it allows (None if it names none).
 
-    Cached: most connections share one policy.
+    ``text`` is what follows ``policy:``, as `` IKEv2+PSK+UP;``. The result is cached, because most
+    connections have the same policy.
     """
     policy = frozenset(text.partition(";")[0].strip().split("+")) - {""}
     one = "IKEv1" in policy or "IKEV1_ALLOW" in policy
@@ -234,7 +250,10 @@ def _policy(text: str) -> tuple[frozenset[str], IkeVersion | None]:
 
 
 def _oriented(found: dict[str, str], routing: str | None) -> bool | None:
-    """Return whether an end of a connection is an address of this machine; None: not printed."""
+    """Return whether a connection is oriented: one of its ends is an address of this machine.
+
+    Return None if no line says it. ``found`` has, for each key, the text behind it.
+    """
     if "oriented;" in found:
         return True
     host = found.get("host:", "")

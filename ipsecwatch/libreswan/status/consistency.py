@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Leave out the lines of an answer that a peer may have forged, and find contradictions.
 
-No release prints a newline that a peer sent, but none promises it. Forged lines can only be where
-a peer's text is printed: within its own connection, whose last lines are pluto's, or behind its
-user name. Within a connection, lines of other connections are left out. Behind a user name,
-pluto's own totals show how many SAs are too many, and so many are left out. An answer that still
-contradicts itself is not believed.
+A peer could forge lines if pluto printed a line feed within a text that the peer sent. No release
+does this, but none promises not to. Forged lines can only be where pluto prints a peer's text:
+between the lines of the peer's own connection, or behind its user name. Foreign lines between the
+lines of a connection are left out. Behind a user name, pluto's own totals show how many SAs are
+too many, and that many are left out. An answer that still contradicts itself is not believed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ CONTRADICTION: Final = "the connection list contradicts itself"
 def disagreement(
     listed: Mapping[str, Connection], odd: Mapping[str, tuple[int, Odd]], loaded: int | None
 ) -> str | None:
-    """Return why a connection list isn't believed, in words, or None if it is.
+    """Return why a connection list isn't believed, in words, or None if it is believed.
 
-    It must have as many connections as pluto counts (``loaded``), and each of them exactly once
-    what it can have only once. Where pluto prints no count (None), the list is believed.
+    It is believed if it has as many connections as pluto counts (``loaded``), and each has exactly
+    one closing line, and no key twice that it has at most once (``odd`` has the exceptions).
+    Without a count (None), it is always believed.
     """
     if loaded is None:
         return None
@@ -53,27 +54,28 @@ def disagreement(
 
 
 class Sifted(NamedTuple):
-    """A text without the lines that aren't believed, those lines, and a doubt about the rest."""
+    """The text of an answer without the lines that aren't believed."""
 
     text: str
     numbers: Sequence[int] = ()
-    """The numbers of its lines in the whole text; empty: none was left out."""
+    """For each line of ``text``, its number in the original text; empty if none was left out."""
     strangers: Sequence[tuple[int, str]] = ()
-    """The lines that were left out, with their numbers in the whole text."""
+    """The lines that were left out, with their numbers in the original text."""
     doubt: str | None = None
+    """Why the lines that are left aren't believed either, in words; None: they are."""
 
 
 _LIST_END: Final = re.compile(PREFIX + re.escape(sections.IPSEC_TOTAL), re.ASCII)
 
 
 def sift_connections(text: str) -> Sifted:
-    """Return a text without the lines that are within a connection and aren't its own.
+    """Return a text without foreign lines that stand between two lines of the same connection.
 
-    In every release the lines of a connection follow each other, and its closing line comes after
-    all that its peer may have chosen. So forged lines come before the closing line of the peer's
-    own connection, unless that one is forged, too. Then there are two closing lines, and it isn't
-    known which lines belong to which connection: the result has a doubt. So it has where the lines
-    of one connection are in two places.
+    In every release, the lines of a connection follow each other, and its closing line comes after
+    all texts that its peer may have chosen. So forged lines come before the closing line of the
+    peer's own connection. If a closing line is forged, too, a connection has two of them, and it
+    isn't known which lines belong to which connection. Then nothing is left out, and the result
+    has a doubt. The same holds if the lines of one connection are in two places.
     """
     within = last = ""
     ends = 0
@@ -109,17 +111,20 @@ def sift_connections(text: str) -> Sifted:
 
 
 def is_listed(line: str) -> bool:
-    """Return whether a line has the form of a connection's line in a status; it may be cut.
+    """Return whether a line is one of the connection list, as ``"office":   policy: IKEv2+UP;``.
 
-    It begins with a connection's name, and behind that has a key or the topology of the connection
-    list. A line of the log that begins with a connection's name has neither.
+    A prefix of three digits may come before it, and its end may have been cut off. False for a
+    line of the log that begins with a connection's name: neither a key nor a topology follows.
     """
     block = take(line, 0, len(line))
     return block is not None and is_own(block)
 
 
 def is_own(block: Block) -> bool:
-    """Return whether a block has a line of a status: it isn't a block of log lines only."""
+    """Return whether at least one line of a block is one of the connection list.
+
+    False for a block that has only lines of another kind, as of pluto's log.
+    """
     return any(map(connections.is_line, block.lines))
 
 
@@ -129,7 +134,10 @@ def _closings(block: Block) -> int:
 
 
 def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
-    """Return a text without the lines in ``gaps`` (pairs of indices in it), and what they were."""
+    """Return a text without the lines in ``gaps``, and these lines.
+
+    A gap is the index in the text where its first line begins, and the index where it ends.
+    """
     parts: list[str] = []
     numbers: list[int] = []
     strangers: list[tuple[int, str]] = []
@@ -149,9 +157,11 @@ def _without(text: str, gaps: Iterable[tuple[int, int]]) -> Sifted:
 
 
 def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]]:
-    """Return each connection of a text, read from all its lines even if they are in several places.
+    """Return all connections of a text, each read from all its lines, wherever they are.
 
-    The second result has, for each odd connection, the number of its first line and what is odd.
+    It is used if the lines of a connection aren't together. The second result says what is odd
+    about the lines of a connection, with the number of its first line; a connection without
+    anything odd isn't in it. The keys of both results are as ``Block.key``.
     """
     together: dict[str, list[Block]] = {}
     for block in filter(is_own, split(text)):
@@ -173,7 +183,7 @@ def merged(text: str) -> tuple[dict[str, Connection], dict[str, tuple[int, Odd]]
 
 
 def _joined(mine: Sequence[Block]) -> Block:
-    """Return all blocks of one connection as a single block."""
+    """Return one block that has the lines of all these blocks of one connection."""
     lines = [line for block in mine for line in block.lines]
     text = "\n".join([mine[0].begin + line for line in lines])
     return replace(mine[0], text=text, lines=lines)
@@ -183,21 +193,25 @@ def _joined(mine: Sequence[Block]) -> Block:
 
 
 class Believed(NamedTuple):
-    """The SAs that are believed, the indices of the others, and a doubt about all (or None)."""
+    """The SAs of an answer that are believed."""
 
     states: list[SaState]
     strangers: Sequence[int] = ()
+    """The indices, among all SAs of the answer, of those that aren't believed."""
     doubt: str | None = None
+    """Why the list of SAs as a whole isn't believed, in words; None: it is."""
 
 
 def sift_states(
     found: Sequence[SaState], totals: Totals, listed: Iterable[Connection], tainted: int | None
 ) -> Believed:
-    """Return the SAs of a status that are believed.
+    """Return which of the SAs in a status are believed, by pluto's own totals.
 
-    Those from the index ``tainted`` on come after a peer's text (None: none does). If there are
-    more of them than pluto counts, those that the connection list doesn't name are left out. Where
-    it isn't certain which ones are too many, or two have the same serial, the result has a doubt.
+    The SAs from the index ``tainted`` on stand behind a user name, which is a peer's text, so they
+    may be forged (None: there is no user name). If there are more SAs than pluto counts, those
+    behind the user name that the connection list doesn't name are left out. The result has a doubt
+    if it isn't certain which SAs are too many, which of two with the same serial is pluto's, or
+    if there are fewer SAs than pluto counts.
     """
     once = len({s.serial for s in found}) == len(found)
     if once and (tainted is None or _all_up(found, totals) or not _surplus(found, totals)):
@@ -232,10 +246,10 @@ _MORE: Final = "there are more SAs than pluto counts"
 def _once(
     found: Sequence[SaState], owners: Mapping[int, set[Owner]]
 ) -> tuple[set[int], str | None]:
-    """Return the indices of SAs with one for each serial, and a doubt.
+    """Return the indices of SAs that have different serials, and a doubt in words, or None.
 
-    Of several with the same serial, the one is chosen that the connection list names. If it names
-    none or several of them, there is a doubt.
+    Of several SAs with the same serial, the one that the connection list names is chosen
+    (``owners``). If it names none or several of them, the first is chosen, and there is a doubt.
     """
     same: dict[int, list[int]] = {}
     for i, s in enumerate(found):
@@ -251,13 +265,13 @@ def _once(
 
 
 Owner = tuple[str, tuple[int, ...]]
-"""A connection's name and instance."""
+"""A connection's name and instance numbers, as ``("rw", (3,))``."""
 
 _SERIALS: Final = re.compile(rf"\bSA:? #({NUMBER});", re.ASCII)
 
 
 def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
-    """Return by serial the connections that name an SA as theirs in the connection list."""
+    """Return, by an SA's serial, the connections that name this SA in the connection list."""
     owners: dict[int, set[Owner]] = {}
     for c in listed:
         # Not the owner up to 4.15: it stands in a line with the peer's text.
@@ -271,9 +285,9 @@ def _owners(listed: Iterable[Connection]) -> dict[int, set[Owner]]:
 
 
 def _is_named(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
-    """Return whether the connection list names an SA.
+    """Return whether the connection that an SA's line names also names the SA (``owners``).
 
-    An IKE SA may be named by another connection than its own line: pluto may have switched it.
+    For an IKE SA, it may be any other connection, too: pluto may have switched between them.
     """
     own = owners.get(s.serial)
     if own is None:
@@ -282,9 +296,9 @@ def _is_named(s: SaState, owners: Mapping[int, set[Owner]]) -> bool:
 
 
 def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
-    """Return whether all SAs are established, and as many of each kind as pluto counts.
+    """Return whether all SAs are established, and there are as many of each kind as pluto counts.
 
-    In most answers this is so.
+    This is so in most answers, and they need no further check.
     """
     kinds = [s.kind for s in found if s.stage is Stage.ESTABLISHED]
     children = kinds.count(SaKind.CHILD)
@@ -294,17 +308,21 @@ def _all_up(found: Sequence[SaState], totals: Totals) -> bool:
 
 
 def _excess(found: Sequence[SaState], totals: Totals) -> dict[SaKind, int]:
-    """Return how many more SAs there are than pluto counts, for each kind with too many."""
+    """Return how many SAs there are too many by pluto's totals, for each kind with too many.
+
+    SAs for which it isn't certain which total counts them are left aside. Empty: not too many.
+    """
     counts = Counter(_counted(s) for s in found)
     known = ((SaKind.IKE, totals.ike.get("total")), (SaKind.CHILD, totals.ipsec.get("total")))
     return {k: counts[k] - n for k, n in known if n is not None and counts[k] > n}
 
 
 def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool:
-    """Return whether there may be one SA of a kind too many although the count is right.
+    """Return whether an SA of a kind may be forged although there aren't more than pluto counts.
 
-    An SA for which it isn't certain which total counts it may have made room for a forged one. Up
-    to 4.x pluto counts a larval Child SA as an IKE SA, for example.
+    That is so if another SA may be counted under this kind, too, and it isn't certain. Then pluto's
+    total has room for one of them only. An example: up to 4.x, pluto counts a larval Child SA as an
+    IKE SA. ``kind`` None: False.
     """
     if kind is None:
         return False
@@ -315,10 +333,10 @@ def _hides(kept: Sequence[SaState], kind: SaKind | None, totals: Totals) -> bool
 
 
 def _surplus(found: Sequence[SaState], totals: Totals) -> bool:
-    """Return whether there are more SAs than pluto counts of both kinds together.
+    """Return whether there are more SAs than pluto counts, IKE SAs and Child SAs together.
 
-    False if a total is missing. True alone proves nothing: from 5.0 on pluto counts a Child SA only
-    once it is established.
+    False if a total is missing. True doesn't prove that one is forged: from 5.0 on, pluto doesn't
+    count an IKEv2 Child SA before it is established.
     """
     counted = totals.ike.get("total"), totals.ipsec.get("total")
     return None not in counted and len(found) > sum(n or 0 for n in counted)
@@ -330,11 +348,12 @@ def _lack(found: Sequence[SaState], totals: Totals) -> str | None:
 
 
 def _counted(s: SaState) -> SaKind | None:
-    """Return the kind of total that counts an SA in every release, or None if that isn't certain.
+    """Return which of pluto's two totals (IKE or Child SAs) counts an SA in every release.
 
-    A larval IKEv2 Child SA is counted as an IKE SA up to 4.x, and later not at all. An IKE SA that
-    has sent nothing yet isn't counted for some milliseconds (4.10). For an unknown story it isn't
-    known.
+    Return None if it isn't certain. For example, a larval IKEv2 Child SA is counted as an IKE SA up
+    to 4.x, and later not at all. An IKE SA that has sent nothing yet isn't counted for some
+    milliseconds (4.10). It isn't certain either for an IKEv2 SA that is being rekeyed or deleted,
+    or whose story is unknown.
     """
     if s.guessed or s.story in UNCOUNTED:
         return None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Read pluto's own settings, interfaces, algorithms and counters.
 
-The functions take a report, and read the lines of it that are about no connection and no SA.
+The functions take a report, and read its lines that are about pluto itself (``Report.other``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SETTINGS: Final = (
     "ddos-cookies-threshold=", "ikeport=", "ikebuf=", "ocsp-", "global-redirect=",
     "secctx-attr-type=", "nat-traversal=", "fips mode=", "SElinux=", "seccomp=",
 )  # fmt: skip
-"""How lines of ``key=value, key=value`` begin."""
+"""The beginnings of the lines that have settings in the form ``key=value, key=value``."""
 
 RENAMED: Final = {
     "strictcrlpolicy": "crl_strict",  # 3.x
@@ -33,20 +33,21 @@ RENAMED: Final = {
     "fips_mode": "fips",
     "SElinux": "selinux",
 }
-"""Keys of older releases, with their names in later ones."""
+"""Keys of settings in older releases, with the names that are used here for all releases."""
 
 _TEXT: Final = frozenset({"pluto_version", "pluto_vendorid"})
-"""Settings that look like numbers and aren't."""
+"""Settings whose values may look like numbers, but stay texts."""
 
 _SWAPPED: Final = ("ddos_cookies_threshold", "ddos_max_halfopen")
 """Up to 3.32 each of the two prints the other's value (programs/pluto/ddos.c)."""
 
 
 def settings(report: Report) -> dict[str, Value]:
-    """Return the settings of ``config setup`` and of pluto's start, by key.
+    """Return pluto's settings by name: those of ``config setup``, and modes like ``fips``.
 
-    Keys are as printed, with ``_`` for ``-``, and under their later name if they are in RENAMED.
-    Seconds and counts are numbers, yes and no are booleans, pluto's words for "nothing" are None.
+    A name is the key that pluto prints, with ``_`` instead of ``-``; keys in RENAMED have the name
+    given there. The type of a value is guessed (values.guess()): durations are seconds, ``yes`` and
+    ``no`` are booleans, a word that means that there is no value is None. Lists are lists of texts.
     """
     found: dict[str, Value] = {}
     for line in report.other:
@@ -74,9 +75,9 @@ _LOG_FILE: Final = re.compile(r"logfile='([^']*)'")
 
 
 def log_file(report: Report) -> str | None:
-    """Return the path of the file that pluto logs to; "": to none; None: not printed (up to 5.0).
+    """Return the path of the file that pluto logs to, or "" if it logs to syslog or to stderr.
 
-    ``<syslog>`` and ``<stderr>`` are no files.
+    Return None if it isn't printed: up to 5.0, and in answers without settings.
     """
     for line in report.other:
         if line.startswith("logfile=") and (m := _LOG_FILE.match(line)):
@@ -85,7 +86,10 @@ def log_file(report: Report) -> str | None:
 
 
 def _pairs(line: str) -> Iterator[tuple[str, Value]]:
-    """Yield the keys and values of ``key=value, key=value;``. Values may have blanks and commas."""
+    """Yield the name and the value of each setting in a line ``key=value, key=value;``.
+
+    A value may have blanks and commas in it: it ends where a comma, a blank and a key follow.
+    """
     for field in re.split(r", (?=[\w-]+(?: mode)?=)", line.strip(" ;,")):
         printed, equals, value = field.partition("=")
         key = printed.strip().replace("-", "_").replace(" ", "_")
@@ -99,7 +103,11 @@ def _setting(key: str, value: str) -> Value:
 
 
 def _is_old(report: Report, found: dict[str, Value]) -> bool:
-    """Return whether a report is of 3.32 or older: by its version, else by its ``ikeport`` key."""
+    """Return whether pluto is of 3.32 or older.
+
+    It is found out from the report's version. If that is missing, it is found out from the setting
+    ``ikeport``, which later releases don't print.
+    """
     version = (report.version or "").split(".")[0]
     return version == "3" or (not version and "ikeport" in found)
 
@@ -117,7 +125,7 @@ class Interface:
     protocol: str
     """udp or tcp."""
     nat: bool | None
-    """Whether packets there are encapsulated for NAT; None: not printed."""
+    """Whether it is for packets that are encapsulated because of NAT; None: not printed."""
 
 
 _INTERFACES: Final = (
@@ -141,13 +149,13 @@ _INTERFACES: Final = (
 
 
 def interfaces(report: Report) -> list[Interface]:
-    """Return the interfaces that pluto listens on."""
+    """Return the addresses and ports that pluto listens on. Empty: none, or they aren't printed."""
     lines = (x.removeprefix("interface ") for x in report.other if x.startswith("interface "))
     return [found for found in map(_interface, lines) if found is not None]
 
 
 def _interface(line: str) -> Interface | None:
-    """Return the interface in a line, in the form of any release; None: it isn't one."""
+    """Return the interface in a line without ``interface ``, as any release prints it, or None."""
     for pattern in _INTERFACES:
         m = pattern.fullmatch(line.rstrip())
         if m is not None:
@@ -170,10 +178,11 @@ _KINDS: Final = {
 
 
 def algorithms(report: Report) -> list[dict[str, Value]]:
-    """Return the algorithms of kernel and IKE that pluto supports.
+    """Return the algorithms that pluto supports for IKE, and the kernel's for ESP and AH.
 
-    Each has ``protocol`` (ESP, AH/ESP, IKE), ``kind`` (encryption, integrity, prf, key_exchange)
-    and the values that are printed: ``name``, ``id``, ``keysizemin``, …, with ``_`` for ``-``.
+    Each has ``protocol`` (``ESP``, ``AH/ESP``, ``IKE``), ``kind`` (``encryption``, ``integrity``,
+    ``prf``, ``key_exchange``) and the values that are printed, as ``name``, ``id`` and
+    ``keysizemin``, with ``_`` instead of ``-`` in their keys.
     """
     found = []
     for line in report.other:
@@ -200,8 +209,9 @@ _DB_OPS: Final = re.compile(r"(\w+)=\{(\d{1,20}),(\d{1,20}),(\d{1,20})\}", re.AS
 def counters(report: Report) -> dict[str, Value]:
     """Return the counters and settings of ``globalstatus``, by the names that pluto prints.
 
-    A ``~`` or ``#`` in front of the name (up to 3.21) is left out. 3.18 and 3.19 print a blank
-    behind the name for the ``=``.
+    An example of a name is ``total.ipsec.type.all``. Up to 3.21, pluto prints ``~`` or ``#`` before
+    a name, which is left out here. A value that isn't a number is a text. Empty: the report isn't
+    an answer to ``globalstatus``.
     """
     found: dict[str, Value] = {}
     for line in report.other:
@@ -221,9 +231,10 @@ def _count(value: str) -> Value:
 
 
 def database(report: Report) -> dict[str, list[int]]:
-    """Return the three numbers of ``stats db_ops`` for each kind: current, total, largest size.
+    """Return the three numbers of each kind in the line ``stats db_ops``, as pluto prints them.
 
-    Empty: not printed.
+    They are the current count, the total count and the largest size, by kind (``context``,
+    ``trans``, ``attrs``). Empty: the line is missing.
     """
     for line in report.other:
         if line.startswith("stats db_ops:"):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Parse one answer of pluto into a Report: decide for each line what it is.
 
-The result depends on the text alone. What a Reader remembers of the last answer only saves work: a
-connection whose text is the same isn't parsed again, and the part in front of the SAs is skipped
-while it is the same.
+The Report depends only on this answer. A Reader remembers parts of the last answer, but only to
+save work: a connection whose text is the same isn't parsed again, and neither is all that comes
+before the list of SAs, while it is the same.
 """
 
 from __future__ import annotations
@@ -36,48 +36,54 @@ _HEADS: Final = (
 )  # fmt: skip
 
 _MAX_DULL: Final = 20_000
-"""Lines of connections that are remembered because they don't matter for a tunnel's state.
+"""How many dull lines a Reader may remember: nothing in them is read into a Connection.
 
-Where there are more, all are forgotten before the next answer is read.
+If there are more, the Reader forgets all of them before it reads the next answer.
 """
 
 
 def parse(text: str | bytes, command: str | None = None) -> Report:
-    """Return one answer as a Report; ``command`` is what was asked (None: decided by the text).
+    """Return one answer of pluto as a Report.
 
-    Raise nothing: for a text that is cut, doubled, empty, or another command's answer, the Report
-    has ``complete`` False, and the reason in ``why``. Only some commands may have an empty answer.
+    ``command`` is the command that was sent (``status``), or None to find it out from the text.
+    Nothing is raised: for a text that is cut off, doubled, an error message or the answer to
+    another command, ``Report.complete`` is False, and ``why`` says what is wrong. The same holds
+    for an empty text, unless the command may have an empty answer (as ``trafficstatus``).
     """
     return Reader().read(text, command)
 
 
 @dataclass(slots=True)
 class _Prefix:
-    """The part of an answer in front of its states, which most polls have in common."""
+    """The beginning of an answer, up to where its SAs are listed. Most polls have the same."""
 
     text: str
-    """An answer, up to ``end`` or longer."""
+    """The text of the answer: all of it, or its first ``end`` characters."""
     end: int
-    """Where the states begin in it."""
+    """The index in ``text`` where the list of SAs begins; 0: nothing is remembered yet."""
     number: int
-    """The number of the line that begins there."""
+    """The number of the line at ``end``, counted from 1."""
     answer: PartialReport
-    """What was read up to there."""
+    """What was read of the text before ``end``."""
 
     def begins(self, text: str) -> bool:
-        """Return whether another answer begins with the same text."""
+        """Return whether the text of another answer has the same beginning, up to ``end``."""
         if len(self.text) > self.end:  # cut only when needed, as most answers are large
             self.text = self.text[: self.end]
         return bool(self.end) and text.startswith(self.text)
 
 
 def _plain(line: str) -> str:
-    """Return a line without its prefix of three digits, if it has one."""
+    """Return a line without whack's prefix (``000 ``), or as it is if it has none."""
     return line[4:] if len(line) > 2 and line[:3].isdigit() and line[3:4] in (" ", "") else line
 
 
 class Reader:
-    """Parses one answer after the other, and remembers parts that need not be parsed again."""
+    """Parses the answers of polls, one after the other.
+
+    Parts that are the same as in the last answer aren't parsed again. The Reports are the same as
+    those of parse().
+    """
 
     def __init__(self) -> None:
         self._listed: dict[str, Connection] = {}
@@ -86,7 +92,7 @@ class Reader:
         self._past = _Prefix("", 0, 0, PartialReport())
 
     def read(self, text: str | bytes, command: str | None = None) -> Report:
-        """Return one answer as a Report, as parse() does."""
+        """Return one answer of pluto as a Report, and raise nothing: see parse()."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         if "\r" in text:
@@ -110,9 +116,10 @@ class Reader:
     # --- reading lines --------------------------------------------------------------------
 
     def _gather(self, text: str) -> PartialReport:
-        """Return what all lines of a text say, read from its beginning.
+        """Parse a text from its beginning, and return what all its lines say.
 
-        The part in front of the states is remembered for the next answer.
+        The connection list is checked already, the SAs aren't. All that comes before the list of
+        SAs is remembered for the next answer, if the totals of SAs end it.
         """
         answer = PartialReport()
         early: list[tuple[int, str]] = []
@@ -143,7 +150,10 @@ class Reader:
         return answer
 
     def _read_states(self, text: str, past: _Prefix, answer: PartialReport) -> None:
-        """Read the lines that follow the totals: SAs and shunts."""
+        """Add the lines behind ``past.end`` to ``answer``: SAs, and what follows them (shunts).
+
+        A line at the end that has no line feed is skipped.
+        """
         at, number = past.end, past.number
         while (end := text.find("\n", at)) >= 0:  # a line without a newline was cut
             found = states.usual(text, at)
@@ -161,7 +171,11 @@ class Reader:
                     answer.tainted = len(answer.states)
 
     def _without_states(self, answer: PartialReport, early: list[tuple[int, str]]) -> PartialReport:
-        """Return an answer without its SAs; ``early`` are their lines, which count as strange."""
+        """Return a copy of an answer without its SAs, pending Child SAs and counters.
+
+        They stand before the totals, where no status has them. So their lines (``early``: numbers
+        and texts) are counted as unrecognised instead.
+        """
         kept = PartialReport(
             answer.listed, answer.odd, answer.tangled, shunts=answer.shunts, other=answer.other,
             heads=answer.heads, version=answer.version, error=answer.error,
@@ -172,10 +186,11 @@ class Reader:
         return kept
 
     def _connection(self, block: Block, number: int, answer: PartialReport) -> bool:
-        """Add one connection to an answer. Return False if other lines are among its lines.
+        """Add a block's connection to ``answer``. If foreign lines are in it, only return False.
 
-        It isn't parsed if its text is the same as in the last answer. ``number`` is the number of
-        its first line. Lines that no status has are added as unrecognised.
+        The connection isn't parsed again if its text is the same as in the last answer. A block
+        that has only lines of another kind, as of pluto's log, is no connection: its lines are
+        counted as unrecognised. ``number`` is the number of the block's first line.
         """
         key = block.key
         connection = self._listed.get(key)
@@ -198,7 +213,10 @@ class Reader:
         return True
 
     def _line(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Read a line that isn't a connection's. Return whether it is about an SA, and believed."""
+        """Add a line that isn't a connection's to ``answer``, also if it isn't recognised.
+
+        Return True if it was added as a line about an SA: a state, SPIs, counters, or pending.
+        """
         line = _plain(line)
         first = line[:1]
         is_sa = first == "#" and line[1:2].isdigit()  # not "#current.", "# Total IPsec"
@@ -211,9 +229,10 @@ class Reader:
         return False
 
     def _sa(self, number: int, line: str, answer: PartialReport) -> bool:
-        """Add a line about an SA: SPIs, state, counters, or pending. Return False if it is none.
+        """Add a line about an SA to ``answer``: a state, SPIs, counters, or a pending Child SA.
 
-        It is none either where its place shows that it isn't pluto's.
+        Return False, and add nothing, if the line is none of these, or stands in a place where
+        pluto doesn't print it.
         """
         if states.TRAFFIC in line:
             if self._spis(line, answer):
@@ -235,18 +254,20 @@ class Reader:
         return True
 
     def _may_be_pending(self, wish: Pending, answer: PartialReport) -> bool:
-        """Return whether a pending line may be pluto's: it follows the IKE SA that it waits for.
+        """Return whether a line about a pending Child SA may be pluto's, by its place.
 
-        It does so in every release, and never follows a user name, which only Child SAs have. True,
-        too, where no SA comes before it.
+        In every release, it follows the IKE SA that the Child SA waits for. So it may be forged if
+        the last SA before it is another one, or has a user name, which only Child SAs have. If no
+        SA comes before it, nothing speaks against it: True.
         """
         last = answer.states[-1] if answer.states else None
         return last is None or (last.serial == wish.serial and not states.names_user(last))
 
     def _spis(self, line: str, answer: PartialReport) -> bool:
-        """Add a line with SPIs and counters to its SA. Return False if it doesn't follow that.
+        """Add a line with SPIs and counters to the last SA of ``answer``.
 
-        It does so in every release.
+        Return False, and add nothing, if the line isn't about that SA, or that SA has such a line
+        already. In every release, this line comes directly after the state line of its SA.
         """
         if not answer.states:
             return False
@@ -259,11 +280,12 @@ class Reader:
         return True
 
     def _may_stand(self, line: str, answer: PartialReport) -> bool:
-        """Return whether a line that is no state, SPIs or pending may be pluto's, by its place.
+        """Return whether a line of any other kind than SPIs, state or pending may be pluto's here.
 
-        Before a user name, which is a peer's text, and before the totals of a status, any may.
-        After both, these may: heads and totals, and in the last section shunts, and lines that
-        begin with ``#``. A total of briefconnectionstatus never may be in a status.
+        A user name is a peer's text, so lines behind it may be forged. Behind a user name and the
+        totals of a status, only heads and totals are believed, and in the last section (the shunt
+        list) also shunts and lines that begin with ``#``. In all other places, any line is
+        believed, except a total of ``briefconnectionstatus`` in a status.
         """
         heads = answer.heads
         if line.startswith(sections.BRIEF_TOTAL):  # of another command
@@ -274,7 +296,10 @@ class Reader:
         return of_a_list and sections.SHUNT_LIST in heads
 
     def _other(self, number: int, line: str, answer: PartialReport) -> None:
-        """Add a line that is about no connection and no SA: a head, a total, a shunt, an error."""
+        """Add a line about pluto itself to ``answer``: a head, a total, a shunt, an error, a note.
+
+        Any other line, and one that can't be pluto's in this place, is counted as unrecognised.
+        """
         if sections.IPSEC_TOTAL in answer.heads and consistency.is_listed(line):
             answer.tangled = True
         if not self._may_stand(line, answer):
@@ -297,10 +322,11 @@ class Reader:
     # --- checking -------------------------------------------------------------------------
 
     def _check_connections(self, text: str, answer: PartialReport) -> None:
-        """Read the totals, and check the connections against them.
+        """Set the totals of ``answer``, and check its connections against them.
 
-        ``text`` is read again only if an answer is tangled: the lines of a connection are in
-        several places.
+        A contradiction is noted in ``answer.doubt``, and strange lines of connections are counted
+        as unrecognised. If the answer is tangled, ``text`` is parsed again, so that each connection
+        has all its lines. Otherwise ``text`` isn't used.
         """
         heads = answer.heads
         answer.totals = sections.totals(
@@ -320,7 +346,10 @@ class Reader:
         answer.connections = tuple(answer.listed.values())
 
     def _report(self, sifted: Sifted, answer: PartialReport, command: str | None) -> Report:
-        """Return the finished report of an answer, with what is known of its completeness."""
+        """Check the SAs of an answer, and whether it is complete, and return its Report.
+
+        ``sifted`` is the text that was parsed. ``command`` is the command that was sent, or None.
+        """
         told = completeness.command(answer, command)
         asked = command or told
         found = self._states(sifted.text, answer, told)
@@ -336,7 +365,11 @@ class Reader:
         )  # fmt: skip
 
     def _number(self, sifted: Sifted, answer: PartialReport) -> None:
-        """Set unrecognised lines' numbers to those in the whole text. Add the lines left out."""
+        """Correct ``answer`` for the lines that were left out of the text before it was parsed.
+
+        Unrecognised lines get their numbers in the original text, and the lines left out are
+        counted as unrecognised, too.
+        """
         answer.strange = [Unrecognised(sifted.numbers[u.line - 1], u.text) for u in answer.strange]
         for number, line in sifted.strangers:
             plain = _plain(line)
@@ -344,9 +377,12 @@ class Reader:
                 answer.unrecognised(number, plain)
 
     def _states(self, text: str, answer: PartialReport, told: str | None) -> tuple[SaState, ...]:
-        """Return the SAs that are believed. Count the lines of the others as unrecognised.
+        """Return the SAs of ``answer`` that are believed.
 
-        Only a status is checked, by its totals. ``told`` is the command that the text answers.
+        Only a status is checked, by its totals; other answers have none. ``told`` is the command
+        whose answer the text is. The state lines of the SAs that aren't believed are counted as
+        unrecognised, and pending Child SAs behind them are removed. Contradictions are noted in
+        ``answer.doubt`` and ``answer.doubled``.
         """
         found = answer.states
         if told != "status":

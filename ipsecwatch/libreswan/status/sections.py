@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Recognise the lines that are about no connection and no SA: heads, settings, totals, shunts."""
+"""Recognise the lines of an answer that are about pluto itself, not about a connection or an SA.
+
+These are the heads of sections, settings, totals, bare shunts, error messages, and the lines of
+commands like ``globalstatus``.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +41,7 @@ _KNOWN: Final = (
     # addresspoolstatus, processstatus
     "address pool ", "  PID  Process",
 )  # fmt: skip
-"""How each line about pluto itself begins, in any release."""
+"""The beginnings of lines about pluto itself, in any release, as answers to any command."""
 
 _ERRORS: Final = (
     "whack: ", "ERROR: ipsec whack: ", "ipsec whack: ERROR: ", "whack error: ",
@@ -59,7 +63,12 @@ _VERSION: Final = re.compile(r"pluto_version=([^,\s]{1,60})")
 
 
 def known(line: str) -> bool:
-    """Return whether a line has a form that some release prints about no connection and no SA."""
+    """Return whether a line has a form that some release prints, and belongs to ``Report.other``.
+
+    True for a line that begins like one of _KNOWN, and for the rows of ``processstatus``,
+    ``addresspoolstatus`` and ``briefconnectionstatus``. False for bare shunts, error messages and
+    notes, which other functions recognise, and for the lines of connections and SAs.
+    """
     if line.startswith(_KNOWN) or _PROCESS.fullmatch(line) is not None:
         return True
     return address_pools.is_lease(line) or brief_connections.is_brief(line)
@@ -75,32 +84,43 @@ _COMMANDS: Final = (
 
 
 def command(line: str) -> str | None:
-    """Return the only command that prints a line; None: ``status`` prints it, or it isn't known."""
+    """Return the command that a single line gives away, or None if it doesn't show its command.
+
+    ``FIPS mode disabled`` gives away ``fipsstatus``, for example. All lines of ``status`` return
+    None, and so do some lines of the other commands.
+    """
     if brief_connections.is_brief(line):
         return "briefconnectionstatus"
     return next((name for starts, name in _COMMANDS if line.startswith(starts)), None)
 
 
 def error(line: str) -> bool:
-    """Return whether a line is an error message of whack or pluto in place of an answer."""
+    """Return whether a line begins like an error message that comes instead of an answer.
+
+    whack or pluto prints it, as in ``no connection named "office"``.
+    """
     return line.startswith(_ERRORS)
 
 
 def note(line: str) -> bool:
-    """Return whether a line is a remark of the ``ipsec`` command, which is no part of an answer."""
+    """Return whether a line is the warning of the ``ipsec`` command that ``auto`` is deprecated.
+
+    It may come before an answer, and says nothing about it.
+    """
     return line.startswith(_NOTES)
 
 
 def version(line: str) -> str | None:
-    """Return pluto's version from a line with ``pluto_version=4.10``, or None."""
+    """Return ``4.10`` for a line with ``pluto_version=4.10``, or None for a line without it."""
     m = _VERSION.search(line, 0, 4096)
     return m[1] if m else None
 
 
 def shunt(line: str) -> Shunt | None:
-    """Return the bare shunt that a line shows, or None.
+    """Return the bare shunt that a line describes, or None if it describes none.
 
-    That is a kernel policy of pluto for traffic of no connection.
+    A bare shunt is a kernel policy that pluto set without a connection. An example of a line:
+    ``192.0.2.1/32 -0-> 198.51.100.7/32 => %pass 0    oe-failing``.
     """
     m = _SHUNT.fullmatch(line)
     if m is None:
@@ -116,7 +136,12 @@ def shunt(line: str) -> Shunt | None:
 def totals(
     connections: str | None, state: str | None, ike: str | None, ipsec: str | None
 ) -> Totals:
-    """Return the totals of a status from its four lines with counts; each may be missing."""
+    """Return pluto's own counts from the four lines of a status that have them.
+
+    The lines begin with CONNECTION_TOTAL (or BRIEF_TOTAL), STATE_INFORMATION, IKE_TOTAL and
+    IPSEC_TOTAL. A line that the answer lacks is None here; its counts are then None, or an empty
+    dictionary.
+    """
     loaded = {word: int(n) for word, n in _LOADED.findall(connections or "")}
     return Totals(
         loaded=loaded.get("loaded"),
@@ -130,7 +155,10 @@ def totals(
 
 
 def _one_of(line: str | None, yes: str, no: tuple[str, ...]) -> bool | None:
-    """Return True if a line contains ``yes``, False for one of ``no``; None: neither (or cut)."""
+    """Return True if a line contains ``yes``, or False if it contains one of the phrases in ``no``.
+
+    Return None if it contains none of them, for example because it was cut off, and for no line.
+    """
     if line is None:
         return None
     if yes in line:

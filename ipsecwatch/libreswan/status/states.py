@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Parse lines about SAs: states, their SPIs and counters, and pending Child SAs.
+"""Parse lines about SAs: their states, their SPIs and counters, and pending Child SAs.
 
-All begin with ``#SERIAL: "NAME"[I]``. What follows is recognised by its shape alone, so that the
-same code reads every command and every release. Functions that take a line (all but ``usual``)
-want it without its ``NNN`` prefix, and those that find out what it is return None where it is
-something else. All of them take linear time, because a peer can make a line long.
+    #2: "rw"[3] 192.0.2.1:500 STATE_V2_IPSEC_I (IPsec SA established); EVENT_SA_REKEY in 9s; …
+    #2: "rw"[3] 192.0.2.1 esp.1f2e3d4c@192.0.2.1 … Traffic: ESPin=336B ESPout=1KB …
+    #1: pending CHILD SA for "rw"[3] 192.0.2.1
 
-Most state lines are parsed by one pattern together with the line behind them (``usual``), all
-others step by step (``state``). Timers and counters are parsed when they are first used.
+What follows the name is recognised by its shape alone, so the same code reads every command and
+every release. Lines are expected without a prefix of three digits (except by ``usual``). The time
+that a line takes is proportional to its length, because a peer can make a line long.
+
+Most state lines are parsed by ``usual``, with one pattern and together with the line of SPIs. The
+others are parsed by ``state``, step by step. Timers, SPIs and counters are parsed only when they
+are first used.
 """
 
 from __future__ import annotations
@@ -43,7 +47,7 @@ _PROTOCOL: Final = re.compile(r"(?:esp|ah|comp|tun)[.:]")
 
 
 class Head(NamedTuple):
-    """The start of a line about an SA, and the text after it."""
+    """The parts of a line about an SA: what ``#12: "rw"[3]`` says, and the rest of the line."""
 
     serial: int
     name: str
@@ -52,7 +56,10 @@ class Head(NamedTuple):
 
 
 class Peer(NamedTuple):
-    """The suffix of an instance's name: ``[OURS=== ]...PEER[===THEIRS]``."""
+    """What is printed behind an instance's name: ``PEER``, or ``OURS=== ...PEER===THEIRS``.
+
+    PEER is the peer's address; OURS and THEIRS are the subnets of both ends, and may be missing.
+    """
 
     remote_address: str | None
     local_client: str | None
@@ -60,9 +67,9 @@ class Peer(NamedTuple):
 
 
 def head(line: str) -> Head | None:
-    """Return the parts of ``#12: "name"[1]`` at a line's beginning, and the rest of the line.
+    """Return the parts of a line that begins with ``#12: "rw"[3]``, or None for any other line.
 
-    ``#`` may be missing, and there may be no instance number or several. None: another beginning.
+    The ``#`` may be missing. There may be no instance number, or several.
     """
     m = _HEAD.match(line)
     if m is None:
@@ -72,12 +79,15 @@ def head(line: str) -> Head | None:
 
 
 def instance(text: str) -> tuple[int, ...]:
-    """Return the instance numbers in ``[1][2]``."""
+    """Return the instance numbers in a text: (1, 2) for ``[1][2]``, () for an empty text."""
     return tuple(int(n) for n in _NUMBER.findall(text)) if text else ()
 
 
 def peer(suffix: str) -> Peer:
-    """Return the parts of an instance name's suffix; all None if that is empty."""
+    """Return the parts of the text between an instance's name and the port (see Peer).
+
+    All parts are None for a text without anything but blanks.
+    """
     suffix = suffix.strip()
     if not suffix:
         return _NOBODY
@@ -99,9 +109,9 @@ _NOBODY: Final = Peer(None, None, None)
 
 @dataclass(eq=False, repr=False)
 class _StateLine(SaState):
-    """A state whose timers, SPIs and counters are parsed when they are first used.
+    """An SaState whose ``timers`` and ``sa`` are parsed only when they are first used.
 
-    In most polls they aren't used, although they change from poll to poll.
+    In most polls nobody uses them, although their text changes from poll to poll.
     """
 
     __slots__ = ()
@@ -109,7 +119,7 @@ class _StateLine(SaState):
     sa: SaLine | None = field(init=False)
 
     def __getattr__(self, name: str) -> object:
-        """Parse ``timers`` or ``sa`` at its first use, set the field, and return its value."""
+        """Parse and return ``timers`` or ``sa``, and set the field, so that it is parsed once."""
         if name == "timers":
             self.timers = _timers(self.text)
         elif name == "sa":
@@ -120,9 +130,10 @@ class _StateLine(SaState):
 
 
 def state(line: str) -> SaState | None:
-    """Return the SA that a state line shows, even if the line's end was cut.
+    """Return the SA that a state line shows, even if the end of the line was cut off.
 
-    None: it is no state line, or was cut so early that it may mean several states.
+    Return None for any other line, and if a line was cut so early that it could mean several
+    states.
     """
     told, end, tail = line.partition(";")
     m = _SUBJECT.fullmatch(told)
@@ -147,14 +158,19 @@ def state(line: str) -> SaState | None:
 
 
 _MAX_WORDS: Final = 200
-"""Characters of the longest name and story that are cached; no release prints as many."""
+"""The meaning of a name and story is cached if they are shorter. No release prints longer ones."""
 
 _Words = tuple[str, SaKind | None, Role | None, Stage, int | None, bool, str | None]
 
 
 @lru_cache(maxsize=256)
 def _words(text: str) -> _Words | None:
-    """Return what ``STATE_NAME (story)``, or a story alone, means; None: cut within the story."""
+    """Return what a state's words mean: ``STATE_NAME (story)``, or from 5.4 on a story alone.
+
+    The result is the story, the kind, our role, the stage, the IKE version, whether these were
+    guessed, and the state's name (None for a story alone). Return None if only one parenthesis is
+    there, as in a line that was cut within its story.
+    """
     named = _NAMED_STORY.fullmatch(text)
     if named is None and ("(" in text) != (")" in text):
         return None
@@ -164,8 +180,11 @@ def _words(text: str) -> _Words | None:
 
 
 Marks = tuple[bool, bool, int | None, tuple[str, ...]]
-"""What follows a story, besides timers: whether the SA is the newest, whether it is the eroute
-owner, its IKE SA's serial, and unknown words."""
+"""What follows a story, besides the timers.
+
+Whether the SA is the newest of its connection, whether it is the eroute owner, the serial of its
+IKE SA (None: not printed), and the words that aren't known.
+"""
 
 
 _STOPS: Final = ";\n"
@@ -181,10 +200,11 @@ _USUAL: Final = re.compile(
 
 
 def usual(text: str, at: int) -> tuple[SaState, int] | None:
-    """Return the SA whose state line begins at ``at``, and its line of SPIs where that follows.
+    """Return the SA whose state line begins at the index ``at``, and the index where it ends.
 
-    Both must have the usual form, that from 4.6 on, and a line feed at the end. The second value is
-    the index of the line behind them. None: state() and add_sa() have to be tried.
+    If the SA's line with SPIs follows, it is read, too, and the index is that of the line behind
+    it. Both lines must have the usual form, which is printed from 4.6 on, and must end with a line
+    feed. Otherwise return None: the caller then tries state() and add_sa().
     """
     m = _USUAL.match(text, at)
     if m is None:
@@ -209,7 +229,10 @@ def usual(text: str, at: int) -> tuple[SaState, int] | None:
 
 
 def marks(tail: str) -> Marks:
-    """Return the marks in ``; newest; eroute owner; IKE SA #1; idle``, which have any order."""
+    """Return the marks in the text behind a story: ``; newest; eroute owner; IKE SA #1; idle``.
+
+    They may have any order. Timers and pluto's remarks (``nodpd``, ``idle``) are left out.
+    """
     newest = eroute_owner = False
     parent: int | None = None
     extra: list[str] = []
@@ -229,17 +252,20 @@ def marks(tail: str) -> Marks:
 
 
 def add_sa(state: SaState, line: str) -> None:
-    """Add the line with SPIs and counters to its SA."""
+    """Set the line with SPIs and counters of an SA. It is parsed later, when it is first used."""
     state.sa_text = line
 
 
 def names_user(state: SaState) -> bool:
-    """Return whether an SA's lines have a user name, behind which any text may follow."""
+    """Return whether a user name is in one of an SA's lines: any text of the peer may follow it."""
     return USERNAME in state.sa_text or USERNAME in state.text
 
 
 def _timers(tail: str) -> tuple[Timer, ...]:
-    """Return the timers among the words behind a story."""
+    """Return the timers in the text behind a story, as ``RETRANSMIT in 4s``.
+
+    The seconds of a timer are None for ``XXs``, as libreswan's test suite prints them.
+    """
     timers = [_TIMER.fullmatch(field.strip()) for field in tail.split(";")]
     return tuple(
         Timer(m[1], None if m[2][0] == "X" else int(m[2]))
@@ -256,12 +282,14 @@ _BUSY: Final = ("crypto_calculating", "crypto/dns-lookup")
 
 
 def remarks(s: SaState) -> dict[str, bool | int | str | None]:
-    """Return what else a state line says: about liveness checks, and what pluto computes.
+    """Return what a state line says besides the fields of SaState, under these keys.
 
-    ``last_dpd`` and ``last_live`` are the seconds since the peer's last sign of life, ``dpd_in``
-    and ``dpd_out`` the numbers of the last messages, ``no_dpd``: pluto doesn't ask. ``busy`` is
-    pluto's word for what the SA waits for. ``import`` says who began the SA (up to 3.25). None: not
-    printed, or no sign of life yet, for which ``last_live`` is 0 up to 4.6, as pluto prints it.
+    ``last_dpd`` (IKEv1) and ``last_live`` (IKEv2) are the seconds since the peer's last sign of
+    life. ``dpd_in`` and ``dpd_out`` are the sequence numbers of the last DPD messages. ``no_dpd``
+    says whether ``nodpd`` is printed: there are no DPD checks. ``busy`` is pluto's word for what
+    the SA waits for, as ``crypto_calculating``. ``import`` says who began the SA (up to 3.25). Any
+    other value than ``no_dpd`` is None if it isn't printed, or if there was no sign of life yet;
+    but up to 4.6, pluto then prints 0 for ``last_live``.
     """
     words = [field.strip() for field in s.text.split(";")]
     dpd = next(filter(None, map(_LAST_DPD.fullmatch, words)), None)
@@ -287,9 +315,10 @@ def _is_number(text: str) -> bool:
 
 
 def pending(line: str) -> Pending | None:
-    """Return the Child SA that a line shows to be waiting for its IKE SA; None: no such line.
+    """Return the Child SA in a line ``#1: pending CHILD SA for "rw"[3]``; None for any other line.
 
-    whack of 3.20 may lose the ``#`` at the beginning.
+    #1 is the IKE SA that the Child SA waits for. The ``#`` may be missing, as whack of 3.20 may
+    lose it.
     """
     m = _PENDING.match(line)
     if m is None:
@@ -305,17 +334,18 @@ def pending(line: str) -> Pending | None:
 # --- SPIs and counters ----------------------------------------------------------------------
 
 TRAFFIC: Final = " Traffic:"
-"""The text between the SPIs of an SA and its counters."""
+"""The word between an SA's SPIs and its counters. State lines don't have it."""
 
 USERNAME: Final = " username="
-"""The text between an SA's counters and the user name that its peer gave."""
+"""The word between an SA's counters and the user name that its peer gave."""
 
 
 def read_sa(line: str) -> SaLine:
-    """Return what a line with an SA's SPIs and counters says.
+    """Return the SPIs, counters and user name in a line ``#2: "rw"[3] … Traffic: …``.
 
-    The counters are ``ESPin=336B ESPout=1KB! ESPmax=2^63B``; of several protocols the outermost
-    one counts, which comes first.
+    Counters look like ``ESPin=336B ESPout=1KB! ESPmax=2^63B``. If there are counters of several
+    protocols, those of the outermost one are used, which comes first. A field that the line
+    doesn't have is None.
     """
     before, _, after = line.partition(TRAFFIC)
     h = head(before)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Parse the first line of a connection: ``LEFT...RIGHT; ROUTING; …``, our end first.
+"""Parse the topology, the first line of a connection: ``LEFT...RIGHT; ROUTING; …``.
 
-The peer chooses its identity, which may contain any of the separators. So each field is cut off
-from the side of the line that the peer can't write on.
+LEFT is our end, RIGHT is the peer's. The peer chooses its identity, which may contain any of the
+separators. So the other fields are found from that end of the line which the peer's text doesn't
+reach. An example: ``10.1.0.0/16===192.0.2.1[@us]...198.51.100.7[@them]===10.2.0.0/16; erouted;
+eroute owner: #2``.
 """
 
 from __future__ import annotations
@@ -25,16 +27,19 @@ ROUTINGS: Final = frozenset(
         "routed-never-negotiate",
     }
 )  # fmt: skip
-"""Every routing word (programs/pluto/routing.c; earlier connections.c, enum routing_t)."""
+"""Every routing word of any release, which says what pluto has set up in the kernel.
+
+Source: programs/pluto/routing.c, earlier connections.c (enum routing_t).
+"""
 
 ON_DEMAND: Final = frozenset({"prospective erouted", "routed-ondemand"})
-"""Routing words that mean that a trap policy waits for traffic."""
+"""The routing words that mean that a trap policy waits for traffic, to start the negotiation."""
 
 LOG_WIDTH: Final = 1024
 """Characters of the longest line that pluto prints; the rest of a longer one is lost."""
 
 _LONG: Final = LOG_WIDTH - 80
-"""Characters of a line, without its name, from which on it may be one that pluto cut."""
+"""A line of this many characters (without the connection's name) or more may have been cut."""
 
 _CLOSED: Final = re.compile(r"\](?:---[^\[\]]{0,100})?\.\.\.")
 _OPTIONS_END: Final = "SCT"
@@ -44,7 +49,7 @@ _OPTIONS: Final = re.compile(
 
 
 _Side = tuple[str | None, str, str | None]
-"""Client, host (with name and port) and identity of one end."""
+"""One end of a topology: its client (a subnet), its host with name and port, its identity."""
 
 
 # Both ends without brackets in an identity, configured names, ports and next hops. Most are.
@@ -64,14 +69,15 @@ _BEGIN: Final = re.compile(
 
 
 def begins(line: str) -> bool:
-    """Return whether a line begins as a topology does, whatever follows: it may have been cut."""
+    """Return whether a line begins as a topology does. Its end isn't checked: it may be cut off."""
     return _BEGIN.match(line) is not None
 
 
 def read(line: str) -> Topology | None:
-    """Return the topology in ``LEFT...RIGHT; ROUTING; …``; None: the line is something else.
+    """Return the topology of a line ``LEFT...RIGHT; ROUTING; …``, or None for any other line.
 
-    For a line that pluto cut at LOG_WIDTH, the result has what is left, and an empty routing word.
+    The line is without the connection's name. If pluto cut it at LOG_WIDTH, the result has the
+    fields that are left, and "" as its routing word.
     """
     usual = _USUAL.fullmatch(line)
     if usual is None or usual[8] not in ROUTINGS:
@@ -88,7 +94,7 @@ def read(line: str) -> Topology | None:
 
 
 def read_any(line: str) -> Topology | None:
-    """Return the topology in a line as read() does, but without the pattern of usual ones."""
+    """Return the same as read(), field by field: slower, but for topologies of any form."""
     text, owner = _without_tail(line)
     text, _, routing = text.rpartition("; ")
     if routing not in ROUTINGS:
@@ -107,10 +113,10 @@ def read_any(line: str) -> Topology | None:
 
 
 def _without_tail(line: str) -> tuple[str, int | None]:
-    """Return a line's text up to the routing word, and the eroute owner's serial.
+    """Return a line up to and with its routing word, and the serial of the eroute owner, or None.
 
-    What follows the routing word is pluto's own, at the very end of the line. Empty text: no such
-    end was found.
+    The rest of the line is pluto's own text, and is recognised from its end: ``; eroute owner: #2``
+    up to 4.15, later ``; my_ip=…; their_ip=…``. If the line doesn't end so, "" is returned for it.
     """
     text, mark, owner = line.rpartition("; eroute owner: #")  # up to 4.15
     digits = owner.strip("; ")
@@ -121,9 +127,9 @@ def _without_tail(line: str) -> tuple[str, int | None]:
 
 
 def find_dots(text: str) -> int | None:
-    """Return the index of the ``...`` between the ends: the first outside our ID's brackets.
+    """Return the index of the ``...`` between our end and the peer's, or None without any ``...``.
 
-    None: there are no three dots.
+    It is the first ``...`` outside the brackets of our identity.
     """
     bracket, dots = text.find("["), text.find("...")
     if dots < 0:
@@ -135,7 +141,11 @@ def find_dots(text: str) -> int | None:
 
 
 def _left(text: str) -> _Side:
-    """Return client, host, ID of ``[CLIENT===]HOST[<NAME>][:PORT][[ID[,OPTS]]][---NEXTHOP]``."""
+    """Return client, host and identity of our end; client and identity may be None.
+
+    ``text`` has the form ``[CLIENT===]HOST[<NAME>][:PORT][[ID[,OPTS]]][---NEXTHOP]``, where outer
+    brackets stand around what may be missing. The host keeps its name and port.
+    """
     before, bracket, rest = text.partition("[")
     client, mark, host = before.rpartition("===")
     host = host if bracket else host.partition("---")[0]
@@ -144,9 +154,10 @@ def _left(text: str) -> _Side:
 
 
 def _right(text: str) -> _Side:
-    """Return client, host, ID of ``[NEXTHOP---]HOST[<NAME>][:PORT][[ID[,OPTS]]][===CLIENT]``.
+    """Return client, host and identity of the peer's end; client and identity may be None.
 
-    The ID is the peer's, so it may contain brackets: the last one closes it.
+    ``text`` has the form ``[NEXTHOP---]HOST[<NAME>][:PORT][[ID[,OPTS]]][===CLIENT]``. The peer
+    chose its identity, which may contain brackets: the last closing bracket of ``text`` ends it.
     """
     before, bracket, rest = text.partition("[")
     if bracket:
@@ -160,7 +171,10 @@ def _right(text: str) -> _Side:
 
 
 def _host(text: str) -> str | None:
-    """Return an address without its configured name and port (IPv6 addresses have colons too)."""
+    """Return a host's address without the name and port behind it, or None for an empty text.
+
+    A port is recognised by the only colon, so an IPv6 address keeps its port.
+    """
     if "<" in text:
         text = text.partition("<")[0]
     if text.count(":") == 1:
@@ -169,7 +183,7 @@ def _host(text: str) -> str | None:
 
 
 def _unresolved(text: str) -> str | None:
-    """Return the name in ``%dns<NAME>[:PORT]``, which means that it doesn't resolve, or None."""
+    """Return NAME for ``%dns<NAME>[:PORT]``, a host whose name doesn't resolve, otherwise None."""
     host, _, name = text.partition("<")
     return (name.partition(">")[0] or None) if host == "%dns" else None
 

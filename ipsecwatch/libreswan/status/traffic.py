@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Parse lines of ``trafficstatus``: the counters of established Child SAs."""
+"""Parse lines of ``trafficstatus``: the counters of established Child SAs.
+
+    #2: "rw"[3] 192.0.2.1, type=ESP, add_time=1700000000, inBytes=336, outBytes=84, id='@them'
+
+A line has a user name instead of ``id`` if the peer gave one.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +21,17 @@ _TYPED: Final = re.compile(
     re.ASCII,
 )
 _ANOTHER: Final = re.compile(rf'#{NUMBER}: "', re.ASCII)
-"""How another record begins."""
+"""The beginning of another record in the same line."""
 _COUNTER: Final = re.compile(r", (inBytes|outBytes|maxBytes)=([^,]{1,40})")
 
 
 def traffic(line: str) -> Traffic | None:
-    """Return what a line of ``trafficstatus`` says; None: it is something else, or two such lines.
+    """Return what a line of ``trafficstatus`` says about one Child SA.
 
-    The peer chooses ``username`` and ``id``, which may contain anything, ``", type=ESP"``, too. The
-    fields before them contain no quote and no comma, those after them have a known form. Therefore
-    the first ``type`` followed by ``add_time`` counts, but behind a user name the last one, and
-    ``lease`` is behind the last quote.
+    Return None for a line of another kind, and for two such lines that lost the line end between
+    them. The peer chooses ``username`` and ``id``, which may contain anything, even
+    ``, type=ESP``. So behind a user name, the last ``type`` followed by ``add_time`` is used, and
+    without one the first, and ``lease`` is looked for behind the last quote.
     """
     h = head(line)
     if h is None or _is_joined(h.rest):
@@ -55,10 +60,10 @@ def traffic(line: str) -> Traffic | None:
 
 
 def _is_joined(rest: str) -> bool:
-    """Return whether a line is two records that lost the line end between them.
+    """Return whether a line contains a second record, because the line end before it was lost.
 
-    It isn't known then which counters are whose. Text in an identity isn't looked at: it is the
-    peer's.
+    Then it isn't known which counters belong to which SA. ``rest`` is the line without its head
+    (``#2: "rw"[3]``). The text behind ``id=`` isn't searched: the peer chose it.
     """
     first = _TYPED.search(rest)
     if first is None:
@@ -69,7 +74,10 @@ def _is_joined(rest: str) -> bool:
 
 
 def _tail(text: str) -> tuple[str, str | None, tuple[str, ...]]:
-    """Return the counters, identity and leases in ``, inBytes=… , id='…', lease=…``."""
+    """Return the counters' text, the identity and the leases in ``, inBytes=…, id='…', lease=…``.
+
+    The identity is None if it isn't printed.
+    """
     counters, mark, rest = text.partition(", id='")
     if not mark:
         counters, mark, lease = text.partition(", lease=")

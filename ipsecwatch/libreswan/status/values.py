@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Convert values from the form in which libreswan prints them.
 
-Each of pluto's words for "nothing" (NOTHING) becomes None, or an empty list; but boolean() takes
-``no (unset)`` for no. Functions that return a boolean or numbers raise ValueError for a text of
-another form than theirs. The others accept any text.
+pluto prints certain words (NOTHING) where a setting has no value. Each function returns None, or an
+empty list, for such a word; except that boolean() returns False for ``no (unset)``. The functions
+for booleans and numbers raise ValueError for a text of any other form than they describe. The
+functions for texts, and guess(), accept every text.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ NOTHING: Final = frozenset(
         "NONE", "<disabled>", "N/A", "<N/A>", "no (unset)", "#0", "$0", "n/a",
     }
 )  # fmt: skip
-"""What pluto prints in place of a value where there is none."""
+"""The words that pluto prints where a setting has no value."""
 
 Value = bool | int | float | str | list[str] | list[int] | None
 
@@ -30,12 +31,16 @@ _SERIAL: Final = re.compile(rf"(?:[\w ]{{0,20}} )?[#$]({NUMBER})", re.ASCII)
 
 
 def text(value: str) -> str | None:
-    """Return a text as it is, or None for one of pluto's words for "nothing"."""
+    """Return a text unchanged, or None for a word that means that there is no value (NOTHING)."""
     return None if value in NOTHING else value
 
 
 def boolean(value: str) -> bool | None:
-    """Return True for ``yes``, ``true``, ``enabled``; False for ``no``, ``false``, ``disabled``."""
+    """Return True for ``yes``, ``true``, ``enabled``; False for ``no``, ``false``, ``disabled``.
+
+    Return False for ``no (unset)``, too, and None for the other words in NOTHING (``unset``).
+    Raise ValueError for any other text.
+    """
     if value in ("no", "false", "disabled", "no (unset)"):
         return False
     if value in ("yes", "true", "enabled"):
@@ -46,7 +51,10 @@ def boolean(value: str) -> bool | None:
 
 
 def number(value: str) -> int | None:
-    """Return a whole number, from decimal digits, perhaps with a sign, or hexadecimal (``0x``)."""
+    """Return the integer that is printed in decimal (``12``, ``-4``) or hexadecimal (``0x1f``).
+
+    Return None for a word in NOTHING (``unset``). Raise ValueError for any other text.
+    """
     if value in NOTHING:
         return None
     if not value.isascii() or len(value) > 20 or "_" in value:
@@ -55,12 +63,15 @@ def number(value: str) -> int | None:
 
 
 def percent(value: str) -> int | None:
-    """Return the number in ``100%``, or in ``100``."""
+    """Return 100 for ``100%`` or ``100``. Return None, or raise ValueError, as number() does."""
     return number(value.removesuffix("%"))
 
 
 def seconds(value: str) -> float | int | None:
-    """Return the seconds in ``28800s``, ``500ms`` or ``0.2``."""
+    """Return the seconds in a duration: 28800 for ``28800s``, 0.5 for ``500ms``, 0.2 for ``0.2``.
+
+    Return None for a word in NOTHING (``unset``). Raise ValueError for any other text.
+    """
     if value in NOTHING:
         return None
     m = _SECONDS.fullmatch(value)
@@ -72,7 +83,10 @@ def seconds(value: str) -> float | int | None:
 
 
 def amount(value: str) -> int | None:
-    """Return the number of bytes or packets in ``2^63B``, ``2KiB`` or ``2^63``."""
+    """Return a number of bytes or packets: 2048 for ``2KiB``, the power for ``2^63B`` or ``2^63``.
+
+    Return None for a word in NOTHING (``unset``). Raise ValueError for any other text.
+    """
     if value in NOTHING:
         return None
     m = _COUNT.fullmatch(value)
@@ -83,7 +97,11 @@ def amount(value: str) -> int | None:
 
 
 def serial(value: str) -> int | None:
-    """Return the serial in ``#12``, ``$12`` or ``Child SA #12``; None for 0."""
+    """Return the serial of an SA or connection: 12 for ``#12``, ``$12`` or ``Child SA #12``.
+
+    Return None for the serial 0, and for a word in NOTHING. Raise ValueError for any other text,
+    also for a number without ``#`` or ``$``.
+    """
     if value in NOTHING:
         return None
     m = _SERIAL.fullmatch(value)
@@ -93,27 +111,35 @@ def serial(value: str) -> int | None:
 
 
 def words(value: str) -> list[str]:
-    """Return the words in ``a, b, c`` or ``a b c``."""
+    """Return the words of a list with commas or blanks between them: ``a, b, c`` or ``a b c``."""
     return [] if value in NOTHING else [w for w in re.split(r"[, ]+", value) if w]
 
 
 def tokens(value: str) -> list[str]:
-    """Return the words in ``A+B+C``."""
+    """Return the words of a list with plus signs between them: ``IKEv2+PSK+UP``."""
     return [] if value in NOTHING else [w for w in value.split("+") if w]
 
 
 def items(value: str) -> list[str]:
-    """Return the items in ``A, B, C``, which may contain blanks."""
+    """Return the items of a list with commas between them. Blanks may be within an item."""
     return [] if value in NOTHING else [w.strip() for w in value.split(",") if w.strip()]
 
 
 def numbers(value: str) -> list[int]:
-    """Return the numbers in ``24,24,0``."""
+    """Return the integers of a list with commas between them: ``24,24,0``.
+
+    A word in NOTHING is left out. Raise ValueError if any other item isn't a decimal number.
+    """
     return [int(w) for w in value.split(",") if number(w) is not None]
 
 
 def guess(value: str) -> Value:
-    """Return a value as the first type that fits: boolean, number, amount, seconds, or text."""
+    """Return a value of a setting whose type isn't known.
+
+    The conversions boolean(), number(), amount(), seconds() and text() are tried in this order,
+    and the first one that accepts the value is used: ``no`` becomes False, ``12`` becomes 12,
+    ``2KiB`` 2048, ``500ms`` 0.5, ``unset`` None. Any other word is returned as it is.
+    """
     for convert in (boolean, number, amount, seconds):
         try:
             return convert(value)
