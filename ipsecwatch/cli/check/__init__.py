@@ -188,19 +188,16 @@ def _unknown(message: str, hint: str) -> Answer:
 def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
     """Ask for the tunnels, judge them, and return the result.
 
-    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds. Looking up
-    NetworkManager's names comes before, and isn't counted.
+    The result is UNKNOWN where asking fails, or takes longer than ``within`` seconds.
     """
-    from ipsecwatch.cli.tunnels.own_names import in_pluto
-
     try:
-        wanted = replace(wanted, names=tuple(in_pluto(wanted.names, instance)))
-        found = asyncio.run(_ask(within, instance))
+        found, names = asyncio.run(_ask(wanted.names, within, instance))
     except Failure as e:
         return _unknown(e.message, e.hint)
     except TimeoutError:
         return Answer((Finding(Level.UNKNOWN, f"ipsecwatch doesn't answer within {within:g} s"),))
     pluto = found.pluto or PlutoState.RUNNING  # pluto itself answered
+    wanted = replace(wanted, names=tuple(names))
     chosen, missing = choose(found.rows, wanted.names)
     level = Level.CRITICAL if pluto is PlutoState.RUNNING else Level.UNKNOWN
     findings = [Finding(level, f"no such tunnel: {clean(name)}") for name in missing]
@@ -209,10 +206,16 @@ def _answer(wanted: Wanted, within: float, instance: str) -> Answer:
     return Answer(tuple(findings), tuple(chosen), performance(chosen, wanted))
 
 
-async def _ask(within: float, instance: str) -> Found:
-    """Return the tunnels, as source.ask() does. Raise TimeoutError after ``within`` seconds."""
+async def _ask(names: Sequence[str], within: float, instance: str) -> tuple[Found, list[str]]:
+    """Return the tunnels, as source.ask() does, and pluto's names of the tunnels ``names``.
+
+    Raise Failure, or TimeoutError after ``within`` seconds.
+    """
+    from ipsecwatch.cli.tunnels.own_names import find_in_pluto
+
     async with asyncio.timeout(within):
-        return await source.ask(Depth.PUBLIC, instance=instance)
+        in_pluto = await find_in_pluto(names, instance)
+        return await source.ask(Depth.PUBLIC, instance=instance), in_pluto
 
 
 def _threshold(text: str) -> Threshold:

@@ -20,8 +20,12 @@ def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
     Names that the service lists stay as they are, and so do patterns and all that NetworkManager
     doesn't have. Raise Failure where it has several connections of one name.
     """
-    asked = [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
-    return asyncio.run(_in_pluto(names, asked, instance)) if asked else list(names)
+    return asyncio.run(find_in_pluto(names, instance)) if _to_look_up(names) else list(names)
+
+
+def _to_look_up(names: Sequence[str]) -> list[str]:
+    """Return those names that may be NetworkManager's: no patterns and no UUIDs."""
+    return [name for name in names if not (selection.is_pattern(name) or is_uuid(name))]
 
 
 class Titles:
@@ -55,14 +59,14 @@ class Titles:
         return f"{title} ({name})" if several else title
 
 
-async def _in_pluto(names: Sequence[str], asked: Sequence[str], instance: str) -> list[str]:
-    """Return ``names`` with UUIDs in place of NetworkManager's names.
+async def find_in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
+    """Return what in_pluto() returns, for callers in an event loop. Raise Failure as it does.
 
-    NetworkManager is asked only for ``asked``. A name that the service lists stays as it is. Raise
-    Failure where several of NetworkManager's connections have one name.
+    It may wait for the service as long as client.snapshot() does.
     """
     uuids: dict[str, list[str]] = {}
-    for known in await called(asked):
+    asked = _to_look_up(names)
+    for known in await called(asked) if asked else ():
         uuids.setdefault(known.name, []).append(known.uuid)
     for name in await _listed(instance) if uuids else ():
         uuids.pop(name, None)

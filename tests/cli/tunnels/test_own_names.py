@@ -22,6 +22,7 @@ from tests.support import networkmanager
 from tests.support.bus_service import asks_for_details, serving
 from tests.support.fake_terminal import FakeTerminal
 from tests.support.networkmanager import HOME, OFFICE, NetworkManager
+from tests.support.odd_service import odd_service
 from tests.support.recordings import ROOT, statuses
 from tests.support.small_gateway import road_warriors, show
 from tests.support.tunnels import tunnel
@@ -145,6 +146,19 @@ async def test_people_who_wait_read_its_name_and_programs_the_uuid(
     assert late[2].startswith("ipsecwatch: timed out: Office is down")
     assert json.loads(late[1])["tunnels"][0]["name"] == OFFICE
     assert absent[2].startswith(r"ipsecwatch: no such tunnel: <b>evil</b>\x1b[2J. There are: ")
+
+
+async def test_check_waits_no_longer_than_it_was_told_for_a_name_of_networkmanager(
+    manager: NetworkManager,
+) -> None:
+    await manager.runs()
+    await manager.add(OFFICE, "Office")
+    async with odd_service() as service:
+        service.silent = True
+        began = time.monotonic()
+        code, out, _ = await said("check", "-t", "0.5", "Office")
+    assert time.monotonic() - began < 5  # client.snapshot() waits as long for a silent service
+    assert (code, out) == (3, "IPSEC UNKNOWN - ipsecwatch doesn't answer within 0.5 s\n")
 
 
 async def test_monitor_tells_people_its_name_also_of_one_that_comes_later(
