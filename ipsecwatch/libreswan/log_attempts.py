@@ -83,6 +83,8 @@ class Story:
     established."""
     refused: str = ""
     """Why its settings were refused, in pluto's words; empty: they weren't the last time."""
+    refusal: LogTextLine | None = None
+    """The last line with such a refusal; None: there is none."""
     children: set[int] = field(default_factory=set)
     """Serials of the Child SAs that haven't ended; 0 for one whose line names no serial."""
     past: set[int] = field(default_factory=set)
@@ -103,7 +105,6 @@ class Story:
     """Serials of the IKEv1 SAs (phase 1) that were established."""
     negotiated: bool = False
     """The text shows that we sent a message of a negotiation, not only one again."""
-    last: LogTextLine | None = None
     begun: int | None = None
     """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
     attempt."""
@@ -166,7 +167,6 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
             stops = line.fate is not Fate.STARTED
             continue
         story = found.setdefault(line.said.name, Story(line.said.name))
-        story.last = line
         if stops and finding is not None:
             if finding.event is LogEvent.LOSS:
                 continue  # pluto deletes all that it has
@@ -225,7 +225,7 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
     story.peer = story.peer or line.said.address
     story.retries = story.retries or _RETRIES.match(text) is not None
     if text.startswith(_REFUSED):
-        story.refused = text[len(_REFUSED) :].lstrip(": ")
+        story.refused, story.refusal = text[len(_REFUSED) :].lstrip(": "), line
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:

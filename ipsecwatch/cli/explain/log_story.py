@@ -64,7 +64,7 @@ def line(story: Story) -> str:
     said = cause(story)
     if said is not None:
         return said.line.text
-    return story.last.text if story.outcome is Outcome.NOT_LOADED and story.last else ""
+    return story.refusal.text if story.outcome is Outcome.NOT_LOADED and story.refusal else ""
 
 
 def cause(story: Story) -> Said | None:

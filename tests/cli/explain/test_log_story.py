@@ -124,6 +124,14 @@ SAYS = {
 }  # fmt: skip
 
 
+def test_the_line_is_the_refusal_also_where_other_lines_follow_it(explain: Explain) -> None:
+    refused = "\"office\": failed to add connection: esp='x' is invalid"
+    code, out, _ = explain(f'{refused}\n"office": warning: leftid= is not an address\n')
+    assert code == 0
+    assert "Correct what the line names" in out
+    assert "the line \"office\": failed to add connection: esp='x' is invalid" in out
+
+
 @pytest.mark.parametrize("case", SAYS)
 def test_it_is_said_who_did_what_and_what_to_do(case: str, explain: Explain) -> None:
     line, *texts = SAYS[case]
