@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sentence and advice for one log line that shows why a negotiation failed, or why SAs ended.
 
-log_story.py chooses the line.
+log_story.py chooses the line. A Said (libreswan/log_attempts.py) is a line with what it shows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 
 def is_unclear(cause: Said) -> bool:
-    """Return whether a log line doesn't show the cause: pluto has the same words for several."""
+    """Return whether a log line leaves the cause open: pluto prints it for several causes."""
     return cause.finding.end is LossKind.AMBIGUOUS
 
 
 def is_unproved(failure: Said) -> bool:
-    """Return whether anybody could have caused a log line, by an unauthenticated packet.
+    """Return whether anybody on the network could have caused a log line, by a forged packet.
 
-    It is a refusal by the peer, or an error of the network; pluto continues its attempt then.
+    That is so for a refusal by the peer that isn't authenticated, and for an error of the network.
+    pluto ignores both, and continues its attempt.
     """
     by_peer = failure.finding.weight is Weight.ECHO and _side(failure) == "peer"
     return failure.finding.proof is Proof.NONE and (
@@ -38,10 +39,11 @@ def is_unproved(failure: Said) -> bool:
 
 
 def why(said: Said) -> str:
-    """Return in a sentence what a log line gives as the cause.
+    """Return in one or two sentences the cause that a log line shows.
 
-    It is a failure of this machine's own, who refused what, that nobody answered, or else the
-    sentence for the line's reason. An error that the line names stands in brackets.
+    Whatever fits first is said: which failure on this machine it was, who refused what, that nobody
+    answered, or else the sentence for the line's reason. The name of an error in the line follows
+    in brackets: ``The peer refused our proposal … (NO_PROPOSAL_CHOSEN).``
     """
     text = said.line.said.text
     ours = local_failure(text)
@@ -72,15 +74,19 @@ def _is_silence(said: Said) -> bool:
 
 
 def _special(text: str) -> ReasonText | None:
-    """Return sentence and advice for a log line that shows more than its reason does.
+    """Return sentence and advice for a log line whose words show more than its Reason does.
 
-    Return None for any other line.
+    Return None for a line that no pattern in _SPECIAL fits. ``text``: the line without the name of
+    its connection.
     """
     return next((told for pattern, told in _SPECIAL if pattern.match(text)), None)
 
 
 def _row(pattern: str, sentence: str, advice: str) -> tuple[re.Pattern[str], ReasonText]:
-    """Return a row of _SPECIAL: a compiled pattern, and the sentence and advice for its lines."""
+    """Return a row of _SPECIAL: a compiled pattern, and sentence and advice for lines that fit it.
+
+    ``pattern`` must match at the beginning of a line.
+    """
     return re.compile(pattern), ReasonText(sentence, advice)
 
 
@@ -127,9 +133,10 @@ _SPECIAL: Final = (
 
 
 def named(text: str) -> str:
-    """Return the first name of an error in a log line that ``explain WORD`` knows.
+    """Return the name of an error in a log line, such as NO_PROPOSAL_CHOSEN; "": there is none.
 
-    Of a line of NSS, return the last. Return "" where there is none.
+    Only names that ``explain WORD`` knows count. Of several, return the first, but in a line of NSS
+    the last. A prefix such as ``v2N_`` is left out.
     """
     words = [m[1] for m in _WORD.finditer(text[:600])]
     if text.startswith("NSS: "):
@@ -141,9 +148,10 @@ _WORD: Final = re.compile(r"\b(?:v[12]N_)?([A-Z]{2,20}(?:_[A-Z]{2,20}){1,4})\b")
 
 
 def sentence(said: Said) -> str:
-    """Return the sentence for the reason that a log line shows, or that the cause isn't known.
+    """Return the sentence for the reason that a log line shows.
 
-    Where that is the end of the IPsec service, it says how the service ended.
+    For the reasons OTHER and NONE, it says that the cause isn't known. For PLUTO_STOPPED, it says
+    how the IPsec service ended: by a crash, say.
     """
     if said.finding.reason in (Reason.OTHER, Reason.NONE):
         return "The cause isn't known."
@@ -153,7 +161,10 @@ def sentence(said: Said) -> str:
 
 
 def service_ended(fate: Fate | None) -> str:
-    """Return in a sentence how the IPsec service ended; for None, as for STOPPED: by a stop."""
+    """Return in a sentence how the IPsec service ended, such as that it crashed.
+
+    For a fate that isn't in _ENDED, such as STOPPED or None, it says that the service was stopped.
+    """
     return _ENDED.get(fate, "The IPsec service was stopped.")
 
 
@@ -171,7 +182,10 @@ _NOT_WE: Final = ("authentication aborted: ", "EAP AUTH failed")
 
 
 def _side(said: Said) -> str:
-    """Return who refused, by a log line: "peer", "us", or "" where that isn't known."""
+    """Return who refused something, by a log line: "peer", or "us" for this machine.
+
+    Return "" where the line is about no refusal, or doesn't show who refused.
+    """
     finding, text = said.finding, said.line.said.text
     if finding.weight is Weight.ECHO:
         if finding.began is Began.EITHER:
@@ -201,16 +215,20 @@ _SIDES: Final = {
 
 
 def lower(sentence: str) -> str:
-    """Return a sentence with a small first letter, unless it begins with an abbreviation.
+    """Return a sentence with a small first letter, to be put after other words.
 
-    Its first word is none if it is "A", or its second letter is small.
+    A sentence that begins with an abbreviation or a name in capitals, such as IKE, is returned as
+    it is: its first word isn't "A", and its second letter isn't small.
     """
     word = sentence[1:2].islower() or sentence.startswith("A ")
     return sentence[:1].lower() + sentence[1:] if word else sentence
 
 
 def advice(said: Said) -> str:
-    """Return what to do about the cause that a log line shows; "": nothing is known."""
+    """Return what to do about the cause that a log line shows.
+
+    Return "" where the line doesn't show the cause, or where there is no advice for it.
+    """
     reason = said.finding.reason
     if is_unclear(said) or reason is Reason.NONE:
         return ""
@@ -223,10 +241,10 @@ def advice(said: Said) -> str:
 
 
 def _advice_for(word: str) -> str:
-    """Return what to do about an error, where that says more than the advice for its reason.
+    """Return the advice for an error by its name, if it is better than the advice for its reason.
 
-    So it is for PAYLOAD_MALFORMED, and for errors that are no notification of IKE. Return "" for
-    all others. ``word``: the name that named() returns.
+    It is better for PAYLOAD_MALFORMED, and for errors that aren't IKE notifications, such as those
+    of NSS. Return "" for all others. ``word``: the name that named() returns; it may be "".
     """
     known = notifications(word)
     special = word == "PAYLOAD_MALFORMED" or any(n.number is None for n in known)

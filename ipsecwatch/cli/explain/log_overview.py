@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_text import LogText, PacketLine
 
 _FEW: Final = 12
-"""At most so many groups of connections, and peers without a connection, are shown one by one."""
+"""This many groups of connections are explained one by one at most; further connections are only
+named, by outcome. Of the peers whose packets fit no connection, further ones aren't shown."""
 
 
 def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
-    """Return the explanation of a text's log lines as lines; empty where there is none to give."""
+    """Return the explanation of a text's log lines for people, as lines of at most ``wide`` cells.
+
+    The IPsec service comes first, then the connections, then packets that fit no connection. Return
+    [] where the log lines show nothing about these.
+    """
     told = _alike(stories(log.lines))
     out = _service(log, paint, wide)
     for alike in told[:_FEW]:
@@ -45,7 +50,7 @@ def lines_of(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
 
 
 def _service(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
-    """Return what the log lines show about the IPsec service itself, as lines; []: nothing."""
+    """Return what is to be shown about the IPsec service itself, as lines; [] for nothing."""
     service = _shown_service(log)
     if service is None:
         return []
@@ -58,9 +63,10 @@ def _service(log: LogText, paint: terminal.Paint, wide: int) -> list[str]:
 
 
 def _shown_service(log: LogText) -> log_service.ServiceStory | None:
-    """Return what is to be said about the service; None: nothing.
+    """Return what is to be shown about the IPsec service itself; None: nothing.
 
-    A mere start or stop is returned only where the log shows nothing else.
+    A crash, a failed start and other trouble is always shown. A mere start or stop is shown only
+    where the log lines are about no connection, and about no packet that fits none.
     """
     service = log_service.story(log.lines)
     if service is None or service.is_trouble:
@@ -74,8 +80,9 @@ _GUESSED: Final = "The text had lost its line ends. Where each line begins is a 
 def heading(log: LogText) -> str:
     """Return in one line what a text's log lines are about.
 
-    These are the connections, by outcome; without any, packets of no connection; without these,
-    the service itself. Return "" where they show none of these.
+    It is the number of connections, in all and by outcome: ``Log lines of 2 connections: 1 ended,
+    1 not loaded``. Where the lines are about no connection, it says that they are about packets
+    that fit none, or else about the IPsec service. Return "" where they show none of these.
     """
     told = stories(log.lines)
     numbers = [(o, sum(s.outcome is o for s in told)) for o in Outcome]
@@ -88,9 +95,10 @@ def heading(log: LogText) -> str:
 
 
 def service_json(log: LogText) -> dict[str, Any] | None:
-    """Return what the log lines show about the IPsec service itself as an object for JSON.
+    """Return what the log lines show about the IPsec service itself, as an object for JSON.
 
-    That may be a mere start or stop. Return None where they show nothing about it.
+    Unlike in the text for people, a mere start or stop is returned in any case. Return None where
+    no line is about the service.
     """
     service = log_service.story(log.lines)
     if service is None or service.line.fate is None:
@@ -104,7 +112,10 @@ def service_json(log: LogText) -> dict[str, Any] | None:
 
 
 def as_json(log: LogText) -> list[dict[str, Any]]:
-    """Return the explanation of a text's log lines as objects for JSON, one for each connection."""
+    """Return an object for JSON for each connection in the log lines, with its explanation.
+
+    Packets that fit no connection aren't in it, and neither is the IPsec service itself.
+    """
     return [
         {
             "name": story.name or None,
@@ -133,7 +144,7 @@ _STATES: Final = {
     Outcome.NOT_LOADED: TunnelState.STUCK,
     Outcome.NOTHING: TunnelState.UNKNOWN,
 }
-"""The tunnel state whose sign and colour stand for each outcome."""
+"""For each outcome, the tunnel state whose sign and colour are shown for it, such as ✗ in red."""
 
 _SHORT: Final = {
     Outcome.UP: "up by these lines",
@@ -150,10 +161,13 @@ _SHORT: Final = {
 
 
 def _alike(told: Sequence[Story]) -> list[list[Story]]:
-    """Return the connections in groups that are described together.
+    """Return the connections in groups; each group is explained once, by its first connection.
 
-    Those of one tunnel are one group if they have the same outcome and facts, apart from what
-    happened before and from the log line. Any other connection is a group of its own.
+    Connections of one tunnel (``office/1x1``, ``office/1x2``) are in one group if they have the
+    same outcome and the same facts. Two facts aren't compared: what happened before the outcome,
+    and the log line that shows the cause, which has the connection's name in it. Only for
+    NOT_LOADED is the line compared, so that each refusal is shown. Any other connection is a group
+    of its own.
     """
     groups: dict[object, list[Story]] = {}
     for story in told:
@@ -167,7 +181,7 @@ def _alike(told: Sequence[Story]) -> list[list[Story]]:
 
 
 def _more(told: Sequence[Story]) -> list[tuple[Outcome, list[Story]]]:
-    """Return these connections grouped by outcome, in the order of Outcome; no group is empty."""
+    """Return the connections grouped by outcome, in the order of Outcome; no group is empty."""
     groups = [(o, [s for s in told if s.outcome is o]) for o in Outcome]
     return [(outcome, group) for outcome, group in groups if group]
 
@@ -182,9 +196,10 @@ _UNWANTED: Final = re.compile(
 
 
 def _unwanted_packets(packets: Sequence[PacketLine]) -> list[tuple[str, Facts]]:
-    """Return a title and facts for each address whose packets fit no loaded connection, by the log.
+    """Return, for each address whose packets fit no loaded connection, a title and facts.
 
-    Return _FEW addresses at most.
+    pluto's log lines say of a packet that it fits none. Other log lines about packets are ignored.
+    Return the first _FEW addresses at most.
     """
     found: dict[str, list[PacketLine]] = {}
     for packet in packets:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Explains what pluto's log shows about one connection: what happened to it, and what to do.
+"""Explains what pluto's log lines show about one connection: what happened to it, and what to do.
 
-log_cause.py explains the one line that shows the cause.
+A Story (libreswan/log_attempts.py) is what the log lines of a text show about one connection; its
+outcome is how that ended. log_cause.py explains the one line that shows the cause.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ Facts = list[tuple[str, str]]
 def with_reasons(tunnels: Sequence[Tunnel], log: LogText) -> list[Tunnel]:
     """Return the tunnels of a status, with the reasons that log lines in the same text show.
 
-    A tunnel gets one, with the log line as its detail, only if it is CONNECTING or STUCK by the
-    status, and its outcome by the log is FAILED.
+    A tunnel gets the reason from the log, and the log line as its detail, if it is CONNECTING or
+    STUCK by the status, and the connection with its name has the outcome FAILED and a known reason
+    by the log. Any other tunnel is returned as it is.
     """
     told = {s.name: s for s in stories(log.lines) if s.outcome is Outcome.FAILED}
     return [_with_reason(t, told.get(t.key)) for t in tunnels]
@@ -45,7 +47,11 @@ def _with_reason(t: Tunnel, story: Story | None) -> Tunnel:
 
 
 def facts(story: Story) -> Facts:
-    """Return the facts about one connection: what happened, its outcome, what to do, the line."""
+    """Return the facts about one connection, as four pairs of a label and a paragraph.
+
+    They say what happened before, how it stands at the end of the text, what to do, and which log
+    line explains that. A paragraph is "" where there is nothing to say.
+    """
     return [
         ("happened", _happened(story)),
         ("at the end", end(story)),
@@ -55,12 +61,15 @@ def facts(story: Story) -> Facts:
 
 
 def name(story: Story) -> str:
-    """Return a connection's name, or words in place of it where the text doesn't name it."""
+    """Return a connection's name; where the text doesn't name it, return words that say so."""
     return clean(story.name) if story.name else "a connection that the text doesn't name"
 
 
 def line(story: Story) -> str:
-    """Return the text of the log line that explains a connection's outcome; "": there is none."""
+    """Return the log line that explains a connection's outcome, as pluto printed it.
+
+    For NOT_LOADED it is the line that says why. Return "" where no line explains the outcome.
+    """
     said = cause(story)
     if said is not None:
         return said.line.text
@@ -68,14 +77,21 @@ def line(story: Story) -> str:
 
 
 def cause(story: Story) -> Said | None:
-    """Return what the log line shows that explains a connection's outcome; None: there is none."""
+    """Return the log line that shows why a negotiation failed or the SAs ended, with its meaning.
+
+    Return None where the connection's outcome is neither a failure nor a loss, such as UP, OPEN or
+    NOT_LOADED.
+    """
     if story.outcome in (Outcome.FAILED, Outcome.UNCLEAR, Outcome.RENEWAL_FAILED):
         return story.failure
     return story.loss if story.outcome is Outcome.LOST else None
 
 
 def reason(story: Story) -> Reason | None:
-    """Return the reason for a connection's outcome; None where it isn't known."""
+    """Return the reason why a connection's negotiation failed, or why its SAs ended.
+
+    Return None where its outcome is neither of these, or where the log line doesn't show the cause.
+    """
     said = cause(story)
     if said is None or log_cause.is_unclear(said) or _is_either(story):
         return None
@@ -83,9 +99,9 @@ def reason(story: Story) -> Reason | None:
 
 
 def _is_either(story: Story) -> bool:
-    """Return whether the peer refused an identity or subnets, and nothing shows which.
+    """Return whether the peer refused an identity or subnets, and nothing shows which of them.
 
-    That is so for INVALID_ID_INFORMATION where the outcome is UNCLEAR.
+    That is so where the outcome is UNCLEAR and the failure's line has INVALID_ID_INFORMATION.
     """
     if story.outcome is not Outcome.UNCLEAR or story.failure is None:
         return False
@@ -93,24 +109,28 @@ def _is_either(story: Story) -> bool:
 
 
 def local_code(story: Story) -> str | None:
-    """Return the code, of those in local_failures.py, of the failure here that is the cause.
+    """Return the code of the failure on this machine that caused the outcome: ``no-secret``.
 
-    Return None where the cause is no such failure.
+    local_failures.py has these codes. Return None where the cause isn't one of these failures.
     """
     ours = _own_failure(story)
     return ours.code if ours else None
 
 
 def _own_failure(story: Story) -> LocalFailure | None:
-    """Return the failure on this machine that is the cause; None: the cause is no such failure."""
+    """Return the failure on this machine that caused the outcome, a refusal to load included.
+
+    Return None where the cause is none of the failures in local_failures.py.
+    """
     said = cause(story)
     return local_failure(said.line.said.text) if said else _refusal(story)
 
 
 def _refusal(story: Story) -> LocalFailure | None:
-    """Return why pluto refused to load a connection; None where that isn't its outcome.
+    """Return the failure for which pluto refused to load a connection.
 
-    What pluto gives as the reason may be a failure that is known by itself, or only as a reason.
+    It is looked up in local_failures.py by pluto's words for it, first by themselves, then after
+    ``failed to add connection: ``. Return None where the outcome isn't NOT_LOADED.
     """
     if story.outcome is not Outcome.NOT_LOADED:
         return None
@@ -144,9 +164,10 @@ def _ups(story: Story) -> str:
 
 
 def _before(story: Story) -> str:
-    """Return in words how a connection's SAs ended before its outcome.
+    """Return in words that a connection came up, and that its SAs ended before its last attempt.
 
-    Return "" where they didn't, where it never came up, and where that end is the outcome itself.
+    The cause follows if it is known. Return "" where no SAs ended, where the connection never came
+    up, and where the end of its SAs is the outcome itself (LOST).
     """
     if story.loss is None or story.outcome is Outcome.LOST or not story.came_up:
         return ""
@@ -158,7 +179,7 @@ def _before(story: Story) -> str:
 
 
 def end(story: Story) -> str:
-    """Return a connection's outcome, at the end of the text, in sentences."""
+    """Return in sentences how a connection stands where the text ends, with the cause if known."""
     match story.outcome:
         case Outcome.UP:
             how = "Its keys were renewed" if story.renewed else "It came up"
@@ -194,9 +215,11 @@ _IDENTITY_OR_SUBNETS: Final = ReasonText(
 
 
 def _failed(story: Story, failure: Said) -> str:
-    """Return in words which negotiation failed, and whether that was after the IKE SA was up.
+    """Return sentences about a failed negotiation, without its cause.
 
-    Where another has begun since, they say that, too.
+    They say that it failed, or only that it has not come up, where anybody could have sent the
+    refusal; that the IKE SA was established before; and that a new attempt is in progress where the
+    text ends. What isn't so is left out.
     """
     another = story.stage is not None and story.failed_in < story.attempts
     which = "the last attempt" if story.attempts > 1 else "it"
@@ -229,7 +252,12 @@ def _refused(story: Story) -> str:
 
 
 def _open(story: Story) -> str:
-    """Return in words how far a negotiation has come at the end of the text."""
+    """Return in sentences how far a negotiation has come where the text ends.
+
+    They also say that the peer began it, how often our message was sent again, and, for GIVEN_UP,
+    that it was given up. Where no message of a negotiation is in the text, they say only that the
+    text ends before an answer.
+    """
     state = story.stage
     if state is None:
         return "The text ends before an answer, or a failure."
@@ -251,7 +279,7 @@ def _times(n: int) -> str:
 
 
 def advice(story: Story) -> str:
-    """Return what to do about a connection's outcome; "": nothing is known."""
+    """Return what to do about a connection's outcome; "" where there is no advice for it."""
     said = cause(story)
     ours = _own_failure(story)
     if ours is not None:
@@ -262,9 +290,10 @@ def advice(story: Story) -> str:
 
 
 def _sticks(story: Story) -> str:
-    """Return what is likely wrong with a negotiation that is OPEN or GIVEN_UP where the text ends.
+    """Return what is likely wrong with a negotiation whose outcome is OPEN or GIVEN_UP.
 
-    Return "" for any other outcome, or where that isn't known.
+    It follows from the state in which the text ends. Return "" for any other outcome, or where it
+    isn't known for this state.
     """
     if story.outcome not in (Outcome.OPEN, Outcome.GIVEN_UP):
         return ""
