@@ -48,18 +48,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUS: Final = "org.freedesktop.DBus"
-"""Name and interface of the bus itself."""
+"""The bus's own name, which is also the name of its interface."""
 BUS_PATH: Final = "/org/freedesktop/DBus"
 
 _SOON: Final = 0.01
-"""Seconds between two checks how much the bus has read."""
+"""Seconds between two checks of how much the bus has read."""
 
 BusKind = Literal["system", "session"]
 
 
 def address(kind: BusKind) -> str:
-    """Return the address of a bus: from the environment, else its usual place.
+    """Return the address of the system bus or the session bus, in D-Bus's form (``unix:path=…``).
 
+    It is the one in the environment (``DBUS_…_BUS_ADDRESS``), or else the bus's usual place.
     dbus-fast itself doesn't know the session bus's usual place.
     """
     if kind == "system":
@@ -76,10 +77,12 @@ async def connect(
 ) -> BusConnection:
     """Connect to a bus, log in, and return the connection.
 
-    Raise UnreachableError, after ``within`` seconds at most.
+    Raise UnreachableError if the bus isn't there, refuses us, or hasn't answered after ``within``
+    seconds.
 
-    ``judge`` decides by its header what is passed on of each incoming message. None: bodies of more
-    than MAX_MESSAGE bytes are removed.
+    ``judge`` is called with the header of each incoming message, and returns how much of the
+    message is passed on to the library. None: a body of more than MAX_MESSAGE bytes is removed from
+    its message, and all else is passed on.
     """
     where = f"the {kind} bus"
     try:
@@ -111,8 +114,10 @@ _HINTS: Final = {
 class BusConnection:
     """A connection to a bus, from connect() until it is lost or closed.
 
-    ``on_call`` and ``on_signal`` are called with incoming messages, in order. They must not raise,
-    and must not take long: nothing else is read meanwhile.
+    ``on_call`` is called with each incoming method call, ``on_signal`` with each incoming signal,
+    in the order in which the messages come. Both must not raise, and must not take long: nothing
+    else is read meanwhile. Without ``on_call``, calls are left to the library; without
+    ``on_signal``, signals are ignored.
     """
 
     def __init__(self, bus: ThrottledBus, where: str) -> None:
@@ -120,8 +125,9 @@ class BusConnection:
         self.on_call: Callable[[BusConnection, Call], None] | None = None
         self.on_signal: Callable[[Signal], None] | None = None
         self.on_sent: Callable[[str, int], None] | None = None
-        """Called after each message to one receiver was queued: with the receiver's name, and the
-        message's number of bytes. Not called for signals to all subscribers."""
+        """Called after each message to a single receiver was queued for sending: with the name of
+        the receiver, and the size of the message in bytes. Not called for signals to all
+        subscribers."""
         self._bus = bus
         self._reading = bus.reading
         self._pending: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None] | None]] = {}
@@ -132,7 +138,8 @@ class BusConnection:
         self._socket: ThrottledSocket = writer.sock
         self._queue = SendQueue(self._socket)
         self.received = 0
-        """The number of bytes received on this connection, from the bus and all senders."""
+        """The number of bytes that were received on this connection so far, whoever sent them. The
+        bytes of messages that weren't passed on are counted, too."""
         self._enough = 0
         self._came_in = asyncio.Event()
         self._socket.received = self._note_received
@@ -146,33 +153,37 @@ class BusConnection:
 
     @property
     def alive(self) -> bool:
-        """Whether the connection is open: what is sent then may arrive."""
+        """Whether the connection is open. False once we have closed it or noticed its loss."""
         return bool(self._bus.connected)
 
     @property
     def backlog(self) -> int:
-        """Bytes in our queue that the kernel hasn't accepted yet."""
+        """The number of bytes to be sent that wait in our queue, not yet accepted by the kernel."""
         return self._queue.size
 
     @property
     def in_flight(self) -> int:
-        """Bytes that the bus hasn't read: those in our queue and in the kernel's."""
+        """The number of bytes from us that the bus hasn't read, in our queue and in the kernel."""
         return self._queue.in_flight
 
     def stalled(self) -> float:
-        """Return for how many seconds the bus has read nothing although bytes wait; else 0.0.
+        """Return for how many seconds the bus has read nothing although bytes from us wait for it.
 
-        Has to be called regularly: it compares what is unread with the last call.
+        0.0: nothing waits, or the bus has read something since the last call of this method. Call
+        it regularly: it only compares with what was unread at its last call.
         """
         return self._queue.stalled()
 
     @property
     def ready(self) -> int:
-        """Bytes that the bus has sent and that we haven't read from the kernel."""
+        """The number of bytes that the bus has sent and that we haven't read from the kernel."""
         return self._socket.unread
 
     async def room(self, most: int = ROOM) -> None:
-        """Wait until the bus has at most ``most`` bytes unread from us. Raise LostError."""
+        """Wait until the bus has at most ``most`` bytes unread from us.
+
+        Raise LostError if the connection is lost or closed before that.
+        """
         await self._queue.room.wait()
         while self.alive and self.in_flight > most:  # noqa: ASYNC110 - the kernel doesn't tell
             await asyncio.sleep(_SOON)
@@ -185,9 +196,10 @@ class BusConnection:
             self._came_in.set()
 
     async def receives(self, size: int) -> None:
-        """Wait until ``size`` more bytes have been received. Only one caller may wait at a time.
+        """Wait until ``size`` more bytes than now have been received.
 
-        Raise LostError.
+        Only one caller may wait at a time. Raise LostError if the connection is lost or closed
+        before that.
         """
         self._enough = self.received + size
         self._came_in.clear()
@@ -196,32 +208,38 @@ class BusConnection:
             raise LostError(self._why)
 
     def pause(self) -> None:
-        """Stop reading until resume(). Meanwhile not even the loss of the connection is noticed."""
+        """Stop reading from the bus until resume().
+
+        Messages, and even the loss of the connection, are noticed only after that.
+        """
         self._reading.pause()
 
     def resume(self) -> None:
-        """Read again after pause()."""
+        """Read from the bus again after pause(). Do nothing if reading isn't paused."""
         if self.alive:
             self._reading.resume()
 
     async def flush(self, within: float) -> None:
-        """Wait until the kernel has accepted all that was sent before; at most ``within`` seconds.
+        """Wait until the kernel has accepted all messages that were queued before this call.
 
-        Return without an error also when that time is over, or if the connection is lost. What the
-        kernel has accepted, the bus may not have read yet.
+        Wait at most ``within`` seconds, and return without an error then, too, or if the connection
+        gets lost. The bus may not have read yet what the kernel has accepted.
         """
         if self._last is not None:
             await asyncio.wait([self._last], timeout=within)
 
     async def lost(self) -> str:
-        """Wait until the connection is lost or closed. Return why, in one line."""
+        """Wait until the connection is lost or closed. Return why it was, in one line for people.
+
+        If it was lost or closed before this call, return at once.
+        """
         await asyncio.wait([self._end])
         return self._why
 
     def drop(self, why: str) -> None:
-        """Close the connection without sending what waits. lost() then returns ``why``.
+        """Close the connection without sending what waits in our queue.
 
-        Do nothing if it is lost or closed already.
+        lost() then returns ``why``. Do nothing if the connection is lost or closed already.
         """
         if self.alive:
             self._why = why
@@ -229,7 +247,10 @@ class BusConnection:
             self._bus.disconnect()
 
     async def close(self) -> None:
-        """Close the connection without sending what waits, and wait until its socket is closed."""
+        """Close the connection, and wait until its socket is closed.
+
+        What waits in our queue isn't sent.
+        """
         self.drop("closed")
         await self.lost()
 
@@ -247,12 +268,17 @@ class BusConnection:
         starts: bool = False,
         interactive: bool = False,
     ) -> Reply:
-        """Call a method and return its reply.
+        """Call a method of a program on the bus, wait for its reply, and return the reply.
 
-        ``arrived`` is called with the reply before a later message is read; not with an error.
-        ``starts``: the bus may start the service for it. ``interactive``: the service may let a
-        person be asked for a password. Raise ErrorReplyError, NoReplyError after ``within`` seconds
-        (None: never), LostError, or TooLargeError.
+        ``body`` has the arguments, of the types in ``signature``. ``arrived`` is called with the
+        reply before any later message is handled, so that it takes effect before signals that come
+        after the reply; it isn't called with an error. ``starts``: if ``destination`` has no owner,
+        the bus may start a service for it. ``interactive``: the called program may ask a person
+        for a password.
+
+        Raise ErrorReplyError if the reply is an error, NoReplyError if there is none after
+        ``within`` seconds (None: never), LostError if the connection is or gets lost, and
+        TooLargeError.
         """
         if not self.alive:
             raise LostError(self._why)
@@ -285,7 +311,10 @@ class BusConnection:
             del future
 
     async def call_bus(self, member: str, signature: str, *body: Any) -> Reply:  # noqa: ANN401
-        """Call a method of the bus itself. Raise as call() does."""
+        """Call a method of the bus itself with the arguments ``body``, and return its reply.
+
+        Raise the same errors as call(), NoReplyError after 5 seconds.
+        """
         return await self.call(BUS, BUS_PATH, BUS, member, signature, body)
 
     def tell(
@@ -297,9 +326,9 @@ class BusConnection:
         signature: str,
         body: list[Any],
     ) -> None:
-        """Call a method and ask for no reply. The bus starts no service for it.
+        """Call a method, ask for no reply, and don't wait. The bus starts no service for the call.
 
-        Do nothing if the connection is lost. Raise TooLargeError.
+        Do nothing if the connection is lost or closed. Raise TooLargeError.
         """
         self._send(
             Message(
@@ -316,9 +345,10 @@ class BusConnection:
     def signal(
         self, path: str, interface: str, member: str, signature: str, body: list[Any] | bytes
     ) -> None:
-        """Send a signal to all subscribers. Do nothing if the connection is lost.
+        """Send a signal to all subscribers. Do nothing if the connection is lost or closed.
 
-        ``body``: the values, or the marshalled body. Raise TooLargeError.
+        ``body``: the list of the signal's arguments, or these marshalled already (marshal.py).
+        Raise TooLargeError.
         """
         if isinstance(body, list):
             self._send(Message.new_signal(path, interface, member, signature, body))
@@ -329,9 +359,10 @@ class BusConnection:
             self._send(MarshalledMessage(SIGNAL, fields, body))
 
     def reply(self, call: Call, signature: str, body: list[Any] | bytes) -> None:
-        """Send the reply to a call, unless the caller wants none. Raise TooLargeError.
+        """Send the reply to a call that we received, unless its caller wants no reply.
 
-        ``body``: the values, or the marshalled body.
+        ``body``: the list of the returned values, or these marshalled already (marshal.py). Do
+        nothing if the connection is lost or closed. Raise TooLargeError.
         """
         if not call.wants_reply:
             return
@@ -352,7 +383,11 @@ class BusConnection:
             )
 
     def error(self, call: Call, name: str, text: str) -> None:
-        """Send an error as the reply to a call, unless the caller wants none."""
+        """Send an error as the reply to a call that we received, unless its caller wants no reply.
+
+        ``name``: the error's D-Bus name. ``text`` is for people. Do nothing if the connection is
+        lost or closed. Raise TooLargeError.
+        """
         if call.wants_reply:
             self._send(
                 Message(
@@ -366,9 +401,10 @@ class BusConnection:
             )
 
     def _send(self, message: Message | MarshalledMessage) -> None:
-        """Queue a message for sending. Raise TooLargeError.
+        """Queue a message for sending. Do nothing if the connection is lost or closed.
 
-        If too much waits already, drop the connection. Do nothing if it is lost.
+        Drop the connection if more than MAX_BACKLOG bytes would wait in the queue then. Raise
+        TooLargeError if the message is larger than MAX_MESSAGE.
         """
         if not self.alive:
             return
@@ -394,7 +430,11 @@ class BusConnection:
             self.on_sent(message.destination, self._queue.last)
 
     def _receive(self, message: Message) -> bool:
-        """Handle a message before the library does. Return False to leave it to the library."""
+        """Handle an incoming message before the library does. Return True if it is done with.
+
+        False: the library has to handle the message. So it is for a call while there is no
+        ``on_call``, and for a reply that no call of ours waits for.
+        """
         kind = message.message_type
         if kind is MessageType.METHOD_CALL:
             if self.on_call is None:  # we offer nothing; the library answers for Peer
@@ -408,7 +448,7 @@ class BusConnection:
         return True
 
     def _replied(self, message: Message) -> bool:
-        """Pass a reply to the call that waits for it. Return False if none does."""
+        """Pass a reply, or an error, to the call() that waits for it. Return False if none does."""
         if (waiting := self._pending.get(message.reply_serial or 0)) is None:
             return False
         future, arrived = waiting
@@ -427,7 +467,10 @@ class BusConnection:
         return True
 
     def _ended(self, end: asyncio.Future[None]) -> None:
-        """Record why the connection was lost, and let all waiting callers raise LostError."""
+        """Handle the end of the connection: record why it was lost, and end all waiting.
+
+        call(), room() and receives() raise LostError then.
+        """
         error = None if end.cancelled() else end.exception()
         if isinstance(error, OSError):
             self._why = f"{self._where} was lost: {error.strerror or error}"

@@ -21,12 +21,14 @@ SIGNAL: Final = 4
 NO_REPLY_EXPECTED: Final = 1
 
 MAX_FIELDS: Final = 64 << 10
-"""Bytes of header fields; a message with more is removed as a whole. Real ones have some 200."""
+"""Bytes that the header fields of a message may have. A message with more is removed as a whole.
+Real messages have some 200."""
 
 MAX_KNOWN: Final = 512
-"""Headers that are cached: enough for so many connections that each send the same again."""
+"""Number of parsed headers that are cached at most: enough for so many connections, if each sends
+messages with one and the same header. When one more comes, the cache is emptied."""
 LARGEST_KNOWN: Final = 1 << 10
-"""Bytes of the largest header that is cached."""
+"""Bytes of the largest header that is cached, without its serial."""
 
 _FIXED: Final = 16
 """Bytes at the beginning of every message, which contain its length."""
@@ -39,23 +41,33 @@ _SIGNATURE: Final = 8
 
 
 class Header(NamedTuple):
-    """What a message's header says. Texts are empty where a field isn't there."""
+    """What a message's header says. A text is empty if the header has no such field.
+
+    If ``plain`` is False, fields behind the one that can't be read are empty as well.
+    """
 
     kind: int
-    """METHOD_CALL, SIGNAL …; others are replies."""
+    """The message's type by the D-Bus specification: METHOD_CALL, SIGNAL, or else a reply (2) or an
+    error (3)."""
     flags: int
     member: str
     sender: str
-    """The sender's unique name. The bus sets it, so nobody can forge it."""
+    """The sender's unique name, or ``org.freedesktop.DBus`` if the bus itself sent the message. The
+    bus sets it, so nobody can forge it."""
     signature: str
     body: int
     """The body's length in bytes."""
     plain: bool
-    """All fields are of the types that the specification gives them."""
+    """Whether all header fields could be read: each is of a type that the specification's own
+    fields have (s, o, g or u)."""
 
 
 class Handling(Enum):
-    """What is passed on of a message: all of it, its header alone, or nothing."""
+    """How much of a message is passed on to the library.
+
+    That is all of it (PASS), its header alone, changed to say that there is no body (WITHOUT_BODY),
+    or nothing (SKIP).
+    """
 
     PASS = auto()
     WITHOUT_BODY = auto()
@@ -63,26 +75,35 @@ class Handling(Enum):
 
 
 def by_size(largest: int) -> Callable[[Header], Handling]:
-    """Return a function for Frames that removes bodies of more than ``largest`` bytes."""
+    """Return a ``judge`` for Frames that removes bodies of more than ``largest`` bytes.
+
+    It passes on all else.
+    """
     return lambda header: Handling.PASS if header.body <= largest else Handling.WITHOUT_BODY
 
 
 class Frames:
-    """Filters a stream of messages: ``judge`` decides by each header what is passed on.
+    """Filters a stream of messages. ``judge`` decides, by its header, what to do with each of them.
 
-    Parsed headers are cached: a flood of messages mostly has the same header with other serials.
+    A message with more than MAX_FIELDS bytes of header fields is removed without asking ``judge``.
+    Parsed headers are cached, since the messages of a flood mostly have the same header but for
+    their serials.
     """
 
     def __init__(self, judge: Callable[[Header], Handling]) -> None:
         self._judge = judge
         self._begun = b""
-        """The part of a header that has come in so far."""
+        """The beginning of a header whose rest hasn't come in yet; empty: no header is begun."""
         self._passing = self._skipping = 0
         self._known: dict[bytes, Header] = {}
-        """The parsed headers, by their bytes without the serial."""
+        """The cached headers as parsed. The keys are the headers' bytes without the serial."""
 
     def feed(self, data: bytes) -> bytes:
-        """Return the part of the next bytes of the stream, cut anywhere, that is passed on."""
+        """Take the next bytes of the stream (``data``), and return the bytes that are passed on.
+
+        ``data`` may begin and end anywhere in a message. The beginning of a header is kept until
+        its rest comes in. The result is empty if nothing can be passed on now.
+        """
         if len(data) <= self._passing:  # the usual case of a long message
             self._passing -= len(data)
             return data
@@ -91,15 +112,16 @@ class Frames:
         return self._sifted(data)
 
     def _sifted(self, data: bytes) -> bytes:
-        """Return the bytes that are passed on.
+        """Return the bytes of ``data`` that are passed on.
 
-        ``data`` begins with a message, or with the rest of a body that is passed on or removed.
+        ``data`` begins with a message, or with the rest of a message whose beginning was in an
+        earlier call: that rest is passed on or removed, as was decided then.
         """
         out: list[bytes] = []
         skipping = self._skipping
         at = skipping or self._passing
         begin = skipping
-        """From here on all is passed on as it is."""
+        """The index of the first byte that is passed on as it is, and that isn't in ``out`` yet."""
         end = len(data)
         while at < end:
             header, start, after = self._look(data, at, end)
@@ -121,9 +143,11 @@ class Frames:
         return b"".join(out)
 
     def _look(self, data: bytes, at: int, end: int) -> tuple[Header | None, int, int]:
-        """Return the header of the message at ``at``, and the indices of its body and its end.
+        """Return the header of the message at index ``at``, and where its body begins and ends.
 
-        (None, 0, 0): the header isn't complete. None with indices: it is larger than MAX_FIELDS.
+        Both are indices in ``data``, which ends at ``end``; the message may end behind that.
+        (None, 0, 0): the header isn't complete yet. None with other indices: the header fields have
+        more than MAX_FIELDS bytes.
         """
         if end - at < _FIXED:
             return None, 0, 0
@@ -147,7 +171,11 @@ class Frames:
 
 
 def _header(head: bytes, length: int, body: int) -> Header:
-    """Return a parsed header; ``length``: bytes of its fields, ``body``: bytes of the body."""
+    """Return the header in ``head``, parsed.
+
+    ``length``: the number of bytes of the header fields; ``body``: that of the message's body. If a
+    field can't be read, ``plain`` is False, and the fields behind it are left out.
+    """
     order = ">" if head[0] == _IS_BIG else "<"
     found: dict[int, str] = {}
     try:
@@ -166,10 +194,13 @@ def _header(head: bytes, length: int, body: int) -> Header:
 
 
 def _read_fields(head: bytes, order: str, end: int, found: dict[int, str]) -> bool:
-    """Read the texts of a message's header into ``found``, by the numbers of their fields.
+    """Add the texts in a message's header fields to ``found``, by the numbers of the fields.
 
-    Return False at a field of an unexpected type. The fields are structs of a number and a variant,
-    each at a multiple of 8 bytes (D-Bus specification, "Message Format").
+    Return True if all fields could be read. Return False, or raise IndexError, struct.error or
+    UnicodeDecodeError, at the first one that can't: it isn't of type s, o, g or u, or is too long.
+    Fields of type u are skipped. ``end``: the index in ``head`` behind the last field. The fields
+    are structs of a number and a variant, each at a multiple of 8 bytes (D-Bus specification,
+    "Message Format").
     """
     at = _FIXED
     while at < end:

@@ -30,7 +30,10 @@ _EMITS: Final = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One interface: its members by name, and its XML without comments."""
+    """One D-Bus interface: its methods, properties and signals by name, and its XML.
+
+    ``xml`` is the ``<interface>`` element as introspection data has it, without comments.
+    """
 
     name: str
     methods: dict[str, introspection.Method]
@@ -42,7 +45,7 @@ class Interface:
 
 @cache
 def interfaces() -> dict[str, Interface]:
-    """Return all interfaces of the XML files, by name."""
+    """Return all interfaces that the XML files describe, by name. The files are read only once."""
     nodes = [Node.parse(file.read_text(encoding="utf-8")) for file in sorted(FILES.glob("*.xml"))]
     return {i.name: _interface(i) for node in nodes for i in node.interfaces}
 
@@ -50,16 +53,17 @@ def interfaces() -> dict[str, Interface]:
 def emits(prop: introspection.Property) -> str:
     """Return how a property's changes are signalled, as its EmitsChangedSignal annotation says.
 
-    ``true`` (by PropertiesChanged, also without the annotation), ``const`` (it never changes) or
-    ``false``.
+    The result is ``true`` (by PropertiesChanged), ``const`` (the property never changes) or
+    ``false`` (no signal). A property without the annotation has ``true``.
     """
     return prop.annotations.get(_EMITS, "true")
 
 
 def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
-    """Return the introspection XML of an object.
+    """Return the introspection XML of an object, as the method Introspect returns it.
 
-    ``names``: those of its interfaces; ``children``: those of the nodes right below it.
+    ``names``: the names of the object's interfaces. ``children``: the last elements of the object
+    paths right below the object.
     """
     body = "".join(interfaces()[name].xml for name in names)
     nodes = "".join(f'  <node name="{child}"/>\n' for child in children)
@@ -67,7 +71,7 @@ def describe(names: Iterable[str], children: Iterable[str] = ()) -> str:
 
 
 def _interface(parsed: introspection.Interface) -> Interface:
-    """Return an interface from the library's parsed XML."""
+    """Return an interface as an Interface, from what the library made of its XML."""
     element = parsed.to_xml()
     ET.indent(element, level=1)
     return Interface(

@@ -27,7 +27,12 @@ __all__ = [
 
 
 class Call(NamedTuple):
-    """A method call to us. The bus sets ``sender``, so nobody can forge it."""
+    """A method call that we received.
+
+    ``sender`` is the caller's unique name. The bus sets it, so nobody can forge it. ``interface``
+    is None if the caller named none. ``body`` has the arguments. If these were removed because they
+    are too large (frames.py), it is empty, although ``signature`` isn't.
+    """
 
     sender: str
     serial: int
@@ -38,11 +43,15 @@ class Call(NamedTuple):
     body: list[Any]
     wants_reply: bool
     interactive: bool
-    """Whether the caller allows that a person is asked for a password meanwhile."""
+    """Whether the caller allows us to have a person asked for a password before we answer."""
 
 
 class Signal(NamedTuple):
-    """A signal. Anybody may send any signal, so compare ``sender`` with the expected one."""
+    """A signal that we received. ``sender`` is the unique name of the connection that sent it.
+
+    (``org.freedesktop.DBus`` if the bus itself sent it.) Anybody on the bus can send any signal, so
+    compare ``sender`` with the unique name of the expected sender.
+    """
 
     sender: str
     path: str
@@ -53,7 +62,11 @@ class Signal(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The reply to a call of ours, with the unique name of the connection that sent it."""
+    """The reply to a call of ours, if it isn't an error. ``body`` has the returned values.
+
+    ``sender`` is the unique name of the connection that replied, or ``org.freedesktop.DBus`` if the
+    bus itself did.
+    """
 
     sender: str
     signature: str
@@ -62,9 +75,9 @@ class Reply(NamedTuple):
 
 @dataclass(slots=True)
 class MarshalledMessage:
-    """A message whose header fields and body are marshalled already.
+    """A message to be sent, whose header fields and body are marshalled already.
 
-    The library can send it like one of its own messages.
+    The library can send it like one of its own messages, since it has the same method and fields.
     """
 
     kind: int
@@ -79,7 +92,7 @@ class MarshalledMessage:
 
 
 def read_call(message: Message) -> Call:
-    """Return a method call from the library's message."""
+    """Return a method call, which the library has parsed, as a Call."""
     return Call(
         sender=message.sender or "",
         serial=message.serial,
@@ -94,7 +107,7 @@ def read_call(message: Message) -> Call:
 
 
 def read_signal(message: Message) -> Signal:
-    """Return a signal from the library's message."""
+    """Return a signal, which the library has parsed, as a Signal."""
     return Signal(
         sender=message.sender or "",
         path=message.path or "",

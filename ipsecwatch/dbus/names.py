@@ -19,7 +19,7 @@ NAME: Final = "org.ipsecwatch1"
 ROOT: Final = "/org/ipsecwatch1"
 STANDARD_ERROR: Final = "org.freedesktop.DBus.Error."
 OUR_ERROR: Final = "org.ipsecwatch1.Error."
-"""What the names of the service's own errors begin with."""
+"""The beginning of the D-Bus names of those errors that only our service has."""
 
 MANAGER: Final = "org.ipsecwatch1.Manager"
 TUNNEL: Final = "org.ipsecwatch1.Tunnel"
@@ -29,14 +29,16 @@ PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 OBJECT_MANAGER: Final = "org.freedesktop.DBus.ObjectManager"
 
 _ELEMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
-"""D-Bus specification, "Bus names": one element of a name."""
+"""Matches one element of a bus name, as the D-Bus specification defines it ("Bus names")."""
 _MAX_NAME: Final = 255
 _TAKEN: Final = "Agent"
-"""The agent's name below ours, on a session bus, which may also be the system's bus."""
+"""No instance may have this name: ``org.ipsecwatch1.Agent`` is the bus name of the agent, and one
+bus may serve as system bus and session bus."""
 
 _OWNER_RULE: Final = f"type='signal',sender='{BUS}',interface='{BUS}',member='NameOwnerChanged'"
 INSTANCES_RULE: Final = f"{_OWNER_RULE},arg0namespace='{NAME}'"
-"""The match rule for signals that the owner of our name, or of one below it, has changed."""
+"""The match rule for NameOwnerChanged signals about NAME and all names below it, such as
+``org.ipsecwatch1.office``."""
 
 # D-Bus specification, "org.freedesktop.DBus.RequestName"
 _DO_NOT_QUEUE: Final = 4
@@ -45,28 +47,37 @@ _PRIMARY_OWNER: Final = 1
 
 
 def is_instance(name: str) -> bool:
-    """Return whether a name is valid for an instance of the service (``ipsecwatch@NAME``).
+    """Return whether a name is valid for an instance of the service (the unit ``ipsecwatch@name``).
 
-    It has to be one element of a bus name, not too long with NAME before it, and not ``Agent``.
+    It is valid if it can be one element of a bus name, if the bus name ``org.ipsecwatch1.name`` has
+    no more than 255 characters, and if it isn't ``Agent``.
     """
     fits = len(NAME) + 1 + len(name) <= _MAX_NAME
     return fits and name != _TAKEN and _ELEMENT.fullmatch(name) is not None
 
 
 def bus_name(instance: str = "") -> str:
-    """Return the bus name of an instance of the service; "" is the service without an instance."""
+    """Return the bus name of an instance of the service: ``org.ipsecwatch1.office`` for ``office``.
+
+    "" is the service without an instance's name: ``org.ipsecwatch1``.
+    """
     return f"{NAME}.{instance}" if instance else NAME
 
 
 def unit_name(instance: str = "") -> str:
-    """Return an instance's systemd unit without ``.service``; "" is the service without one."""
+    """Return the name of the systemd unit of an instance of the service, without ``.service``.
+
+    ``ipsecwatch@office`` for ``office``, ``ipsecwatch`` for the service without an instance's name
+    ("").
+    """
     return f"ipsecwatch@{instance}" if instance else "ipsecwatch"
 
 
 def instance_of(name: str) -> str | None:
-    """Return the instance to which a bus name belongs ("": the service without one).
+    """Return the instance of the service whose bus name this is: the opposite of bus_name().
 
-    None for any other name; also for the agent's, and for that of a socket.
+    "": the service without an instance's name. None: it is another bus name, such as that of the
+    agent or of a control socket (socket_name()).
     """
     if name == NAME:
         return ""
@@ -75,23 +86,31 @@ def instance_of(name: str) -> str | None:
 
 
 def socket_name(control_socket: str) -> str:
-    """Return the bus name that a service owns while it watches the pluto at a control socket.
+    """Return the bus name that a service owns while it watches the pluto with this control socket.
 
-    The bus gives a name to one connection at a time, so two services can't watch the same pluto.
-    The name has one element more than that of an instance, so it is never an instance's.
+    Only one connection can own a name, so two services can't watch the same pluto. The name is made
+    from the socket's path, after symbolic links were followed. It has one element more than the bus
+    name of an instance, so the two are never the same.
     """
     path = os.fsencode(os.path.realpath(control_socket))
     return f"{NAME}.socket.s{hashlib.sha256(path).hexdigest()[:32]}"
 
 
 def owner_rule(instance: str = "") -> str:
-    """Return the match rule for signals that the owner of an instance's name has changed."""
+    """Return the match rule for NameOwnerChanged signals about the bus name of an instance.
+
+    "" is the service without an instance's name.
+    """
     return f"{_OWNER_RULE},arg0='{bus_name(instance)}'"
 
 
 @cache
 def machine_id() -> str:
-    """Return this machine's id, for Peer.GetMachineId; "" where it has none."""
+    """Return the content of /etc/machine-id, for Peer.GetMachineId.
+
+    If that can't be read, return the id that D-Bus has stored; "": neither can be read. The files
+    are read only once.
+    """
     for file in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
         with suppress(OSError), open(file, encoding="ascii", errors="replace") as f:
             return f.read().strip()
@@ -99,31 +118,38 @@ def machine_id() -> str:
 
 
 async def request_name(connection: BusConnection, name: str) -> bool:
-    """Request a name from the bus. Return whether the bus gave it to this connection by that.
+    """Request a name from the bus, without waiting in the queue for the name.
 
-    False if another connection owns the name, or this one owns it already. Raise BusError.
+    Return True if the bus has just made this connection the name's owner; False if another
+    connection owns the name, or this one owned it before. Raise BusError if the bus refuses the
+    request or doesn't answer.
     """
     reply = await connection.call_bus("RequestName", "su", name, _DO_NOT_QUEUE)
     return reply.body == [_PRIMARY_OWNER]
 
 
 async def queue_for_name(connection: BusConnection, name: str) -> None:
-    """Queue for a name, and return once the bus has replied. Raise BusError.
+    """Put this connection into the bus's queue for a name, and return once the bus has replied.
 
-    The bus gives us the name when its owner releases it; at once if it has none.
+    The connection gets the name when the name's owner releases it, or at once if nobody owns it.
+    Raise BusError if the bus refuses the request or doesn't answer.
     """
     await connection.call_bus("RequestName", "su", name, _WAIT_FOR_IT)
 
 
 def release_name(connection: BusConnection, name: str) -> None:
-    """Release a name, without waiting for the bus's reply.
+    """Ask the bus to take a name from this connection, and don't wait for its reply.
 
-    The reply may be late, because the messages that others have sent come before it.
+    The reply might be late, since it comes after the messages from others that wait for us.
     """
     connection.tell(BUS, BUS_PATH, BUS, "ReleaseName", "s", [name])
 
 
 async def owner_of_name(connection: BusConnection, name: str) -> str:
-    """Return the unique name of a name's owner. Raise BusError, also if there is none."""
+    """Return the unique name of the connection that owns a bus name.
+
+    Raise ErrorReplyError if there is no such connection, and other BusErrors if the bus can't be
+    asked.
+    """
     reply = await connection.call_bus("GetNameOwner", "s", name)
     return str(reply.body[0])

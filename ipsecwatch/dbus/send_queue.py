@@ -13,42 +13,51 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.throttled_socket import ThrottledSocket
 
 MAX_BACKLOG: Final = 32 << 20
-"""Bytes that may wait until the kernel accepts them; enough for 10,000 tunnels that are lost at
-once."""
+"""Bytes that may wait in the queue until the kernel accepts them: enough for the signals of 10,000
+tunnels that are lost at once."""
 ROOM: Final = 1 << 20
-"""Bytes of backlog below which there is room for an answer of any size."""
+"""While at most so many bytes wait in the queue, there is room for an answer of any size."""
 MAX_MESSAGE: Final = 16 << 20
-"""Bytes of one message. The system bus disconnects a sender of more than 32 MiB."""
+"""Bytes of the largest message that is sent. The system bus disconnects who sends one of more than
+32 MiB."""
 
 
 class QueueFullError(Exception):
-    """The bus doesn't read what we send. The text is what follows "the bus" in a sentence."""
+    """Too much waits to be sent, because the bus doesn't read.
+
+    The text is the end of a sentence that begins with the bus: ``has left 32 MiB unread``.
+    """
 
 
 class SendQueue(deque[Any]):
-    """The library's queue of marshalled messages, which also counts the bytes that wait."""
+    """A queue of marshalled messages, which is put in the place of the library's own queue.
+
+    It also counts bytes: those that wait, and those that the kernel has accepted.
+    """
 
     def __init__(self, sock: ThrottledSocket) -> None:
         super().__init__()
         self._socket = sock
         sock.written = self.written
         self.size = 0
-        """Bytes that the kernel hasn't accepted yet."""
+        """The number of bytes that wait: the kernel hasn't accepted them yet."""
         self.last = 0
-        """Bytes of the message that was added last."""
+        """The size of the message that was added last, in bytes."""
         self.taken = 0
-        """Bytes that the kernel has accepted in all."""
+        """The number of bytes that the kernel has accepted since this queue exists."""
         self.room = asyncio.Event()
-        """Set while at most ROOM bytes wait."""
+        """An event that is set while at most ROOM bytes wait in this queue."""
         self.room.set()
         self._glance = 0, 0, asyncio.get_running_loop().time()
-        """At the last call of stalled(): the bytes in the kernel, the bytes that it had accepted in
-        all, and when the bus had last read anything."""
+        """What the last call of stalled() saw: the number of bytes in the kernel that the bus
+        hadn't read, the value of ``taken``, and the last time (loop's clock) at which a call saw
+        that the bus had read something, or that nothing waited."""
 
     def append(self, item: Any) -> None:  # noqa: ANN401
-        """Add a message.
+        """Add a message, as the library does: a tuple that begins with the marshalled message.
 
-        Raise TooLargeError past MAX_MESSAGE, QueueFullError if more than MAX_BACKLOG would wait.
+        Raise TooLargeError if it has more than MAX_MESSAGE bytes, and QueueFullError if more than
+        MAX_BACKLOG bytes would wait then. It isn't added in either case.
         """
         size = len(item[0])
         if size > MAX_MESSAGE:
@@ -62,7 +71,7 @@ class SendQueue(deque[Any]):
         super().append(item)
 
     def written(self, size: int) -> None:
-        """Record that the kernel has accepted so many bytes."""
+        """Record that the kernel has accepted ``size`` more bytes. The socket calls this."""
         self.size -= size
         self.taken += size
         if self.size <= ROOM:
@@ -70,16 +79,17 @@ class SendQueue(deque[Any]):
 
     @property
     def in_flight(self) -> int:
-        """Bytes that the bus hasn't read: those in this queue and in the kernel.
+        """The number of bytes from us that the bus hasn't read, in this queue and in the kernel.
 
         A bus that others keep busy may read only some kilobytes a second from us.
         """
         return self.size + self._socket.unsent
 
     def stalled(self) -> float:
-        """Return for how many seconds the bus has read nothing although bytes wait; else 0.0.
+        """Return for how many seconds the bus has read nothing although bytes from us wait for it.
 
-        Has to be called regularly: it compares what is unread with the last call.
+        0.0: nothing waits, or the bus has read something since the last call of this method. Call
+        it regularly: it only compares with what was unread at its last call.
         """
         now, held, taken = asyncio.get_running_loop().time(), self._socket.unsent, self.taken
         before, taken_before, _ = self._glance

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ThrottledBus(MessageBus):
-    """The library's class for a bus, with a ThrottledSocket and a PausableLoop."""
+    """The library's class for a connection to a bus, with a ThrottledSocket and a PausableLoop."""
 
     def __init__(
         self, bus_address: str, auth_timeout: float, judge: Callable[[Header], Handling]
@@ -30,7 +30,10 @@ class ThrottledBus(MessageBus):
     def _create_socket_for_transport(  # type: ignore[override]
         self, transport: str, options: dict[str, str]
     ) -> tuple[ThrottledSocket, Any, Any]:
-        """Return what the library's method does, but with a ThrottledSocket."""
+        """Return a new socket that isn't connected, a file object around it, and where to connect.
+
+        This overrides the library's method of this name, so that the socket is a ThrottledSocket.
+        """
         made, stream, where = MessageBus._create_socket_for_transport(transport, options)  # noqa: SLF001
         ours = ThrottledSocket(made.family, made.type, made.proto)
         ours.judge = self._judge
@@ -40,7 +43,10 @@ class ThrottledBus(MessageBus):
 
 
 class PausableLoop:
-    """An event loop that remembers its one reader, so that reading can be paused."""
+    """Stands for the event loop towards the library, so that reading can be paused.
+
+    It passes everything on to the real loop, and remembers the one reader that the library adds.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,18 +57,21 @@ class PausableLoop:
         return getattr(self._loop, name)
 
     def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
-        """Call ``reader`` whenever there is something to read, and remember it for pause()."""
+        """Let the loop call ``reader`` whenever there is something to read from ``fd``.
+
+        Both are remembered for pause() and resume().
+        """
         self._reader = fd, reader
         self._loop.add_reader(fd, reader)
 
     def pause(self) -> None:
-        """Stop calling the reader until resume()."""
+        """Let the loop no longer call the reader, until resume()."""
         if self._reader is not None and not self._paused:
             self._paused = True
             self._loop.remove_reader(self._reader[0])
 
     def resume(self) -> None:
-        """Call the reader again after pause()."""
+        """Let the loop call the reader again after pause(); else do nothing."""
         if self._reader is not None and self._paused:
             self._paused = False
             self._loop.add_reader(*self._reader)

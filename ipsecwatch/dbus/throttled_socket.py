@@ -18,27 +18,33 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.frames import Handling, Header
 
 PORTION: Final = 32 << 10
-"""Bytes that are read before others get their turn: some 200 calls."""
+"""Bytes that are read before other tasks of the event loop get their turn: some 200 calls."""
 
 
 class ThrottledSocket(socket.socket):
-    """A socket that receives some PORTION bytes in a row, and whose send() never raises EAGAIN.
+    """A socket that is read in portions, filters incoming messages, and whose send() doesn't raise.
 
-    The library reads for as long as there is something to read, so thousands of calls from one
-    connection would block the event loop. It is called again where something is left.
+    The library reads until recv() raises BlockingIOError, so thousands of calls from one connection
+    would block the event loop. Therefore recv() also raises it after about PORTION bytes; the event
+    loop then calls the library again, since something is left to read. send() returns 0 where a
+    usual socket raises BlockingIOError.
     """
 
     written: Callable[[int], None] = staticmethod(lambda _: None)
-    """Called with the number of bytes that were sent."""
+    """Called after each send() with the number of bytes that the kernel has accepted."""
     received: Callable[[int], None] = staticmethod(lambda _: None)
-    """Called with the number of bytes that were received, before any were filtered out."""
+    """Called with the number of bytes that were received, before any of them are removed."""
     judge: Callable[[Header], Handling] | None = None
-    """Decides by its header what is passed on of each incoming message; None: all of each."""
+    """Called with the header of each incoming message; decides how much of the message is passed
+    on. None: all messages are passed on as they are."""
     _portion = 0
     _frames: Frames | None = None
 
     def send(self, data: memoryview, flags: int = 0) -> int:  # type: ignore[override]
-        """Send what can be sent now. Return the number of bytes; 0 where it would block."""
+        """Send as much of ``data`` as the kernel accepts now. Return the number of bytes sent.
+
+        Return 0 if the kernel accepts nothing now. Other errors of the socket are raised.
+        """
         try:
             size = super().send(data, flags)
         except BlockingIOError:
@@ -49,10 +55,11 @@ class ThrottledSocket(socket.socket):
         return size
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return received bytes, filtered; b"": the other side has closed the connection.
+        """Return the next received bytes that ``judge`` lets pass.
 
-        Raise BlockingIOError where there is nothing to read, and once after each PORTION: then the
-        library returns to the event loop, as if there was nothing to read.
+        b"": the other side has closed the connection. Raise BlockingIOError if there is nothing to
+        read, and also once after about PORTION bytes: then the library returns to the event loop as
+        if there was nothing to read.
         """
         while True:
             if self._portion >= PORTION:
@@ -68,16 +75,25 @@ class ThrottledSocket(socket.socket):
 
     @property
     def unsent(self) -> int:
-        """Bytes that we sent and the other side hasn't read (unix(7), SIOCOUTQ)."""
+        """The number of bytes in the kernel that we sent and the other side hasn't read.
+
+        (unix(7), SIOCOUTQ.) 0 if the socket is closed.
+        """
         return self._bytes_in_kernel(termios.TIOCOUTQ)
 
     @property
     def unread(self) -> int:
-        """Bytes that the other side sent and we haven't read."""
+        """The number of bytes in the kernel that the other side sent and we haven't read.
+
+        0 if the socket is closed.
+        """
         return self._bytes_in_kernel(termios.FIONREAD)
 
     def _bytes_in_kernel(self, request: int) -> int:
-        """Return the bytes in one of the kernel's queues for this socket; 0 if it is closed."""
+        """Return the number of bytes in one of the kernel's two queues for this socket.
+
+        ``request``: the ioctl(2) that asks for the queue. 0 if the socket is closed.
+        """
         held = array("i", [0])
         try:
             fcntl.ioctl(self, request, held)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Call systemd's own library, to read the journal and to send systemd the service's state.
 
-There are two bindings of libsystemd: systemd-python, which a distribution builds only for its own
-Python, and ctypes of the standard library, for every other Python. The first that is installed is
-used (binding.py), and imported only when it is first needed.
+There are two ways to call libsystemd from Python: through systemd-python, which a distribution
+builds only for its own Python, and through ctypes of the standard library, for every other Python.
+systemd-python is used if it is installed, else ctypes (binding.py). Either is imported only when it
+is first needed.
 
 Considered instead of ctypes, and not used (November 2026): cysystemd 2.0.5 includes a libsystemd of
 its own, with four more libraries, and needs glibc 2.34, which EL 8 doesn't have; pystemd 0.15 has

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The choice of a binding of libsystemd: systemd-python where it is installed, else ctypes."""
+"""Choose how libsystemd is called: through systemd-python if that is installed, else ctypes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 class NoLibraryError(Exception):
-    """Neither systemd-python nor a usable libsystemd is installed; ``hint`` says what helps."""
+    """libsystemd can't be called: systemd-python isn't installed, and ctypes can't load libsystemd.
+
+    ``hint`` says which packages a person can install.
+    """
 
     def __init__(self, why: str) -> None:
         super().__init__(f"systemd's library can't be used: {why}")
@@ -26,7 +29,7 @@ class NoLibraryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One binding of libsystemd: its name, its reader of the journal, and sd_notify(3)."""
+    """One way to call libsystemd: its name, its class to read the journal, and its sd_notify(3)."""
 
     name: str
     reader: type[JournalReader]
@@ -35,9 +38,9 @@ class Binding:
 
 @functools.cache
 def binding() -> Binding:
-    """Return the binding that can be used here: systemd-python if it can be imported, else ctypes.
+    """Return the Binding that this process uses: systemd-python if it can be imported, else ctypes.
 
-    Raise NoLibraryError if there is none.
+    Raise NoLibraryError if ctypes can't load libsystemd either.
     """
     try:
         from ipsecwatch.libsystemd import with_systemd_python
@@ -47,7 +50,7 @@ def binding() -> Binding:
 
 
 def _with_ctypes() -> Binding:
-    """Return the binding through ctypes. Raise NoLibraryError if libsystemd can't be loaded."""
+    """Return the Binding through ctypes. Raise NoLibraryError if libsystemd can't be loaded."""
     try:
         from ipsecwatch.libsystemd import with_ctypes
 
@@ -58,10 +61,10 @@ def _with_ctypes() -> Binding:
 
 
 def notify(message: str) -> None:
-    """Send systemd a message about the service's state (sd_notify(3)).
+    """Send systemd a message about the service's state, such as ``READY=1`` (sd_notify(3)).
 
     Do nothing without NOTIFY_SOCKET in the environment: then systemd expects no message. Raise
-    OSError or NoLibraryError if sending fails.
+    OSError if sending fails, NoLibraryError if libsystemd can't be called.
     """
     if os.environ.get("NOTIFY_SOCKET"):
         binding().notify(message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Call libsystemd through systemd-python, which has no annotations."""
+"""Call libsystemd through systemd-python, which has no type annotations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
-    """A JournalReader.
+    """A JournalReader: see there for what its methods do.
 
     systemd-python's own ``get_next()`` isn't used: it fetches and converts some twenty fields of an
     entry (17 µs; 1.7 µs for the message alone), and fails with UnicodeDecodeError where the name of
@@ -25,19 +25,19 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         super().__init__(flags=flags, path=None if path is None else str(path))
 
     def process(self) -> bool:
-        """Read what has changed in the journal's files. Return whether anything has."""
+        """Take note of changes of the journal's files. Return whether there were any."""
         return bool(super().process() != journal.NOP)
 
     def seek_realtime(self, at: float) -> None:
-        """Move in front of the first entry from this moment on, in seconds since the epoch."""
+        """Move in front of the first entry received at ``at`` (epoch seconds) or later."""
         super().seek_realtime(float(at))  # it takes an int for microseconds
 
     def next(self) -> bool:
-        """Move to the next entry. Return False at the end."""
+        """Move to the next selected entry. Return False if there is none (yet)."""
         return bool(self._next(1))
 
     def previous(self) -> bool:
-        """Move to the previous entry. Return False if there is none."""
+        """Move to the previous selected entry. Return False if there is none."""
         return bool(self._previous(1))
 
     def field(self, name: str) -> bytes:
@@ -46,16 +46,19 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         return value
 
     def realtime(self) -> int:
-        """Return when journald received the current entry, in microseconds since the epoch."""
+        """Return when journald received the current entry: wall clock, in µs since the epoch."""
         at: int = self._get_realtime()
         return at
 
     def monotonic(self) -> tuple[int, str]:
-        """Return the entry's time on the monotonic clock, in microseconds, and the boot's id."""
+        """Return when journald received the current entry, in monotonic µs, and the boot's id."""
         at, boot = self._get_monotonic()
         return at, boot.hex()
 
 
 def notify(message: str) -> None:
-    """Send systemd a message about the service's state (sd_notify(3)). Raise OSError."""
+    """Send systemd a message about the service's state (sd_notify(3)).
+
+    Do nothing without NOTIFY_SOCKET in the environment. Raise OSError if sending fails.
+    """
     sd_notify(message)
