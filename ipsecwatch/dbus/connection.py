@@ -203,7 +203,8 @@ class BusConnection:
         """
         self._enough = self.received + size
         self._came_in.clear()
-        await self._came_in.wait()
+        if self.alive:
+            await self._came_in.wait()
         if not self.alive:
             raise LostError(self._why)
 
@@ -409,10 +410,11 @@ class BusConnection:
         if not self.alive:
             return
         message.serial = message.serial or self._bus.next_serial()
-        self._last = sent = asyncio.get_running_loop().create_future()
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
             # As bus.send() does, but with a future of ours, which is known after an error, too.
             self._schedule(message, sent)
+            self._last = sent
             self._report_sent(message)
         except QueueFullError as e:
             self.drop(f"{self._where} {e}")

@@ -159,6 +159,25 @@ async def test_flush_returns_when_all_is_sent(session_bus: PrivateBus) -> None:
         assert sender.backlog == 0
 
 
+async def test_flush_does_not_wait_for_a_message_that_was_too_large_to_be_sent(
+    session_bus: PrivateBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "MAX_MESSAGE", 1 << 20)
+    async with connected() as sender:
+        send(sender, 1)
+        with pytest.raises(TooLargeError):
+            send(sender, 2, "x" * (1 << 20))
+        await asyncio.wait_for(sender.flush(within=30.0), 5.0)
+
+
+async def test_receives_does_not_wait_on_a_connection_that_is_lost(session_bus: PrivateBus) -> None:
+    async with connected() as listener:
+        listener.drop("tried here")
+        await listener.lost()
+        with pytest.raises(LostError):
+            await asyncio.wait_for(listener.receives(1), 5.0)
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
