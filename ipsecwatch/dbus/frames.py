@@ -99,7 +99,7 @@ class Frames:
         """The cached headers as parsed. The keys are the headers' bytes without the serial."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes of the stream (``data``), and return the bytes that are passed on.
+        """Return the bytes that are passed on when the next bytes of the stream (``data``) come in.
 
         ``data`` may begin and end anywhere in a message. The beginning of a header is kept until
         its rest comes in. The result is empty if nothing can be passed on now.

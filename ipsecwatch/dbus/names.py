@@ -129,7 +129,7 @@ async def request_name(connection: BusConnection, name: str) -> bool:
 
 
 async def queue_for_name(connection: BusConnection, name: str) -> None:
-    """Put this connection into the bus's queue for a name, and return once the bus has replied.
+    """Queue this connection for a name at the bus, and return once the bus has replied.
 
     The connection gets the name when the name's owner releases it, or at once if nobody owns it.
     Raise BusError if the bus refuses the request or doesn't answer.

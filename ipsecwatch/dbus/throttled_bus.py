@@ -57,7 +57,7 @@ class PausableLoop:
         return getattr(self._loop, name)
 
     def add_reader(self, fd: int, reader: Callable[[], object]) -> None:
-        """Let the loop call ``reader`` whenever there is something to read from ``fd``.
+        """Make the loop call ``reader`` whenever there is something to read from ``fd``.
 
         Both are remembered for pause() and resume().
         """
@@ -65,13 +65,13 @@ class PausableLoop:
         self._loop.add_reader(fd, reader)
 
     def pause(self) -> None:
-        """Let the loop no longer call the reader, until resume()."""
+        """Keep the loop from calling the reader until resume()."""
         if self._reader is not None and not self._paused:
             self._paused = True
             self._loop.remove_reader(self._reader[0])
 
     def resume(self) -> None:
-        """Let the loop call the reader again after pause(); else do nothing."""
+        """Make the loop call the reader again after pause(). Do nothing if it isn't paused."""
         if self._reader is not None and self._paused:
             self._paused = False
             self._loop.add_reader(*self._reader)

@@ -32,7 +32,7 @@ class JournalReader(Protocol):
         """
 
     def process(self) -> bool:
-        """Take note of changes of the journal's files, so that next() finds new entries.
+        """Notice changes of the journal's files, so that next() finds new entries.
 
         Return True if entries were added, or files were added or removed, since the last call;
         else False. The reader doesn't move.

@@ -94,7 +94,7 @@ class Reader:
         return _check(self._lib.sd_journal_get_fd(self._journal))
 
     def process(self) -> bool:
-        """Take note of changes of the journal's files. Return whether there were any."""
+        """Notice changes of the journal's files. Return whether there were any."""
         return _check(self._lib.sd_journal_process(self._journal)) != _NOP
 
     def add_match(self, **fields: str) -> None:

@@ -25,7 +25,7 @@ class Reader(journal.Reader):  # type: ignore[misc] # it has no annotations
         super().__init__(flags=flags, path=None if path is None else str(path))
 
     def process(self) -> bool:
-        """Take note of changes of the journal's files. Return whether there were any."""
+        """Notice changes of the journal's files. Return whether there were any."""
         return bool(super().process() != journal.NOP)
 
     def seek_realtime(self, at: float) -> None:
