@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What pluto logged about attempts to bring connections up: their number, begin, and failures.
+"""What pluto logged about our attempts to bring connections up: how many, since when, and failures.
 
-All that is kept is bounded: a peer can make pluto write log lines, and can make it create
+All that is kept is bounded, because a peer can make pluto write log lines, and can make it create
 instances of a template.
 """
 
@@ -21,30 +21,37 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.evidence import Evidence
 
 MAX_NAMES: Final = 20_000
-"""Connections about which something is kept; more than any pluto is known to have loaded."""
+"""How many connections are remembered at most; no pluto is known to have loaded so many."""
 MAX_EVIDENCE: Final = 24
-"""Pieces of evidence kept for one connection: the newest."""
+"""How many pieces of evidence are kept of one connection: the newest."""
 MAX_PIECES: Final = 60_000
-"""Pieces of evidence kept in all: 40 MB if all lines are long, else a quarter of that."""
+"""How many pieces of evidence are kept of all connections together. They take 40 MB if all lines
+are long, and usually a quarter of that."""
 
 
 @dataclass(slots=True)
 class _Attempts:
-    """The evidence that is kept about one connection, and how many attempts it has ever begun."""
+    """The evidence that is kept of one connection, and the number of its attempts.
+
+    A template's contains that of its instances.
+    """
 
     evidence: deque[Evidence] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
     total: int = 0
-    """Attempts that were logged so far, with those whose evidence is no longer kept."""
+    """How many attempts were logged, including those whose evidence has been dropped."""
     since: tuple[int, int] = (-1, 0)
-    """The order of the line that begun_after() was last asked about, and ``total`` at that line."""
+    """The last argument of begun_after(), which is the order of a line, and how much of ``total``
+    had begun by that line."""
     begun: int | None = None
-    """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
-    attempt."""
+    """The serial of the IKE SA that we began last, until we begin a phase 2 (Quick Mode) under it:
+    in IKEv1 both are one attempt. None: there is no such IKE SA."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether an ATTEMPT is a new attempt, and not phase 2 of the IKEv1 one before it.
+        """Return whether a line with the event ATTEMPT begins a new attempt.
 
-        Only the first phase 2 under the phase 1 that was begun last belongs to that attempt.
+        It doesn't if it is the first phase 2 (Quick Mode) under the IKEv1 phase 1 that we began
+        last: both together are one attempt. Each further phase 2 is a new attempt. Update ``begun``
+        for the next call.
         """
         if finding.using is None:
             self.begun = said.serial
@@ -54,10 +61,11 @@ class _Attempts:
         return not follows
 
     def add(self, evidence: Evidence) -> int:
-        """Keep evidence. Return 1 if there is one piece more than before, else 0.
+        """Keep a piece of evidence. Return 1 if more pieces are kept than before, else 0.
 
-        A failure replaces the last piece if that is one of the same SA, reason and weight. Where
-        MAX_EVIDENCE pieces are kept, the oldest is dropped.
+        A failure replaces the newest piece if that is a failure of the same SA, with the same
+        reason and weight. If MAX_EVIDENCE pieces are kept, the oldest is dropped. In both cases 0
+        is returned.
         """
         kept = self.evidence
         self.total += evidence.counts
@@ -69,10 +77,11 @@ class _Attempts:
         return int(grows)
 
     def begun_after(self, order: int) -> int:
-        """Return how many attempts began after the line with this order.
+        """Return how many attempts were logged after the line whose order is ``order``.
 
-        The first question about a line counts those whose evidence is still kept. If the next
-        questions are about the same line, all that begin in the meantime are added.
+        At the first call with an ``order``, only attempts whose evidence is still kept are counted.
+        While the next calls have the same ``order``, attempts that were logged after the first call
+        stay counted, even if their evidence has been dropped.
         """
         if self.since[0] != order:
             later = sum(e.counts for e in self.evidence if e.order > order)
@@ -83,30 +92,39 @@ class _Attempts:
 class AttemptLog:
     """Keeps the logged attempts, failures and losses of each connection.
 
-    The caller adds what is logged about an instance's attempts and failures for its template, too.
+    The caller adds an instance's attempts and failures a second time, under its template's name.
     """
 
     def __init__(self) -> None:
         self._by_name: OrderedDict[str, _Attempts] = OrderedDict()
         self._pieces = 0
         self._heard: OrderedDict[str, int] = OrderedDict()
-        """The order of the last line about a connection, whatever it says. It is kept apart from
-        the evidence, so that lines which a stranger causes can't displace any."""
+        """By the name of a connection or template: the order of the last line about it, whatever
+        that line says. This is kept apart from the evidence, so that lines which a stranger causes
+        can't push out any evidence."""
 
     def counts(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether an ATTEMPT is a new attempt, and not phase 2 of the IKEv1 one before it.
+        """Return whether a line with the event ATTEMPT begins a new attempt.
 
-        Call this once for each, in the log's order: it remembers the last phase 1.
+        It doesn't if it is the first phase 2 (Quick Mode) under the IKEv1 phase 1 that we began
+        last for this connection: both are one attempt. Call this once for each such line, in the
+        log's order, because the last phase 1 is remembered.
         """
         return self._of(said.name).counts(said, finding)
 
     def add(self, name: str, evidence: Evidence) -> None:
-        """Keep evidence about a connection."""
+        """Keep a piece of evidence about the connection ``name`` (``rw[3]``, or ``rw``).
+
+        If too much is kept, drop all about the connections that got nothing new for longest.
+        """
         attempts = self._of(name)  # first of all: it may drop other connections' evidence
         self._pieces += attempts.add(evidence)
 
     def note_heard(self, said: ConnectionLine, order: int) -> None:
-        """Record the order of a line about a connection, and its template, whatever it says."""
+        """Record that the line number ``order`` is about a connection, and so about its template.
+
+        It counts whatever it says.
+        """
         for name in {said.name, said.base}:
             self._heard[name] = order
             self._heard.move_to_end(name)
@@ -114,21 +132,25 @@ class AttemptLog:
             self._heard.popitem(last=False)
 
     def heard(self, names: Collection[str]) -> int:
-        """Return the order of the last line about any of these connections; 0: there was none."""
+        """Return the order of the last line about any of these connections, whatever it says.
+
+        0 if no such line was read.
+        """
         return max((self._heard.get(name, 0) for name in names), default=0)
 
     def restart(self) -> None:
-        """Forget the serials of IKE SAs, because another pluto counts from 1 again."""
+        """Forget the serials of phase 1: another pluto counts from 1 again. Keep all evidence."""
         for attempts in self._by_name.values():
             attempts.begun = None
 
     def failure(self, names: Collection[str], after: int) -> tuple[Reason, str | None]:
-        """Return why the last attempt with a logged failure failed, and the log line.
+        """Return the reason of the last logged failure of these connections, and its log line.
 
-        (NONE, None) if no failure was logged after line ``after``. Within an attempt the failure
-        with the highest Weight counts, the last one of equals. If that says only that the Child SA
-        is missing, the line is an earlier one, perhaps of an earlier attempt, that names the cause
-        on this machine (Weight.LOCAL), if there is one after ``after``.
+        (NONE, None) if none was logged after line ``after``. If the last attempt that failed has
+        several failures, the one with the highest Weight counts, and of equals the last. If its
+        reason is CHILD_MISSING, its line says nothing about the cause. Then the line returned is,
+        if possible, that of an earlier failure with this reason and Weight.LOCAL, which names the
+        cause on this machine. That failure may belong to an earlier attempt.
         """
         best: Evidence | None = None
         current: Evidence | None = None
@@ -147,18 +169,20 @@ class AttemptLog:
         return best.reason, in_the_way.line
 
     def count(self, names: Collection[str], after: int) -> int:
-        """Return how many attempts began after line ``after``, for the connection with the most.
+        """Return how many attempts of a connection were logged after line ``after``.
 
-        The first call for a value of ``after`` counts those that are still kept; further calls
-        for the same value count all that have begun since.
+        Of several ``names``, the highest number of one of them is returned; 0: there were none. The
+        first call with an ``after`` counts the attempts whose evidence is still kept. The next
+        calls with the same ``after`` add all that were logged since that first call.
         """
         known = (self._by_name.get(name) for name in names)
         return max((a.begun_after(after) for a in known if a is not None), default=0)
 
     def tried(self, names: Collection[str], after: int) -> float | None:
-        """Return when the first attempt after line ``after`` began (wall clock), None if none did.
+        """Return when the first attempt after line ``after`` was logged (wall clock); None: none.
 
-        Where a loss was logged after ``after``, only attempts behind the last loss count.
+        If a loss of these connections was logged after ``after``, only attempts after the last loss
+        count.
         """
         first = None
         for e in self._after(names, after):
@@ -169,9 +193,9 @@ class AttemptLog:
         return first
 
     def _of(self, name: str) -> _Attempts:
-        """Return what is kept about a connection; empty if nothing was.
+        """Return the _Attempts of a connection, and add empty ones if there are none.
 
-        Drop the connections that were used longest ago while more is kept than allowed.
+        If more is kept than allowed, drop the connections for which this was called longest ago.
         """
         attempts = self._by_name.get(name)
         if attempts is None:
@@ -183,7 +207,7 @@ class AttemptLog:
         return attempts
 
     def _after(self, names: Collection[str], after: int) -> Iterator[Evidence]:
-        """Return the evidence about these connections from lines after ``after``, in order."""
+        """Return the evidence about these connections from lines after ``after``, oldest first."""
         known = [self._by_name[n].evidence for n in names if n in self._by_name]
         found = {e.order: e for kept in known for e in kept if e.order > after}
         return (found[order] for order in sorted(found))

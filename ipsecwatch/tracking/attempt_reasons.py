@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels that are tried don't come up, by our failed attempts or by the peer's.
+"""Why tunnels that are tried don't come up: because our attempts fail, or the peer's do.
 
-Why tunnels were lost that had come up: loss_reasons.py.
+loss_reasons.py decides why tunnels that were up were lost.
 """
 
 from __future__ import annotations
@@ -30,27 +30,34 @@ _ENDED_WITH_PLUTO: Final = frozenset({Reason.PLUTO_STOPPED, Reason.PLUTO_RESTART
 
 
 class AttemptReasons:
-    """Returns the reasons why tunnels aren't up, as of the last report that it was shown."""
+    """Finds the reasons why tunnels aren't up, by the log and the report of note_report()."""
 
     def __init__(self, log: LogEvidence, losses: LossReasons) -> None:
         self._log = log
         self._losses = losses
         self._awaited: Mapping[ConnectionKey, Collection[SaState]] = {}
-        """For each connection, the IKE SAs, perhaps another's, that its Child SAs wait for."""
+        """By connection: the IKE SAs that have to be established before its Child SA can be
+        negotiated. They may be IKE SAs of another connection."""
         self._idle: Collection[int] = ()
-        """Serials of the IKE SAs that are no sign of trying, as idle_ike.py decides."""
+        """Serials of the established IKE SAs that are no sign that a tunnel is tried, as
+        idle_ike.py decides."""
 
     def note_report(
         self, awaited: Mapping[ConnectionKey, Collection[SaState]], idle: Collection[int]
     ) -> None:
-        """Remember what a report showed: all calls up to the next report are about it."""
+        """Keep what a report shows, for all calls of other methods until the next report.
+
+        ``awaited``: by connection, the IKE SAs that it waits for. ``idle``: serials of IKE SAs that
+        are no sign that a tunnel is tried.
+        """
         self._awaited, self._idle = awaited, idle
 
     def of(self, record: TunnelRecord, state: TunnelState, now: float) -> Why:
-        """Return why a tunnel has the new ``state``, as far as is known ``now`` (wall clock).
+        """Return why a tunnel has ``state`` by the present report; ``record`` has its last state.
 
-        NONE for UP. Where nothing new is known, the reason so far is returned again, but NONE if
-        the last known state was DOWN, WAITING or UP and isn't ``state``.
+        The reason is NONE for UP. If neither log nor report gives a new reason, it is the reason of
+        the last known state. But that one isn't kept (the result is NONE) where the tunnel leaves
+        DOWN, WAITING or UP for another state. ``now`` is on the wall clock.
         """
         t, old = record.tunnel, record.tunnel.last_state
         if state is TunnelState.UP:
@@ -70,9 +77,11 @@ class AttemptReasons:
         return self._of_trying(record, before, now)
 
     def _of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Return why a tunnel is no longer tried: who ended that, else the last failure.
+        """Return why a tunnel is no longer tried.
 
-        None if neither is known, or if pluto's end is the reason already.
+        It is OPERATOR if it was taken down by hand, PLUTO_RESTARTED if pluto was restarted, else
+        the last failure that was logged since it was tried. None if none of these is known. The
+        failure isn't used where the reason so far is PLUTO_STOPPED or PLUTO_RESTARTED.
         """
         why = self._losses.of_giving_up(record)
         if why is None and record.why[0] not in _ENDED_WITH_PLUTO:
@@ -81,11 +90,12 @@ class AttemptReasons:
         return why
 
     def _of_trying(self, record: TunnelRecord, before: Why, now: float) -> Why:
-        """Return why a tunnel that we or the peer are trying to bring up isn't up yet.
+        """Return why a tunnel that is tried, by this machine or by the peer, isn't up yet.
 
-        The last logged failure counts, then (if this machine doesn't try) the failure of the peer's
-        own attempt, then (once the tunnel is overdue) the stage of its SAs. Return ``before`` where
-        none of them tells more.
+        The first of these that is known counts: the last failure of our attempts; the failure of
+        the peer's own attempt, unless this machine is trying; what the tunnel's SAs wait for, once
+        it has been tried for ``stuck_after`` seconds. If none is known, return ``before``, the
+        reason so far.
         """
         t = record.tunnel
         failure = self._log.attempts.failure(_names(t), record.trying_order)
@@ -102,10 +112,11 @@ class AttemptReasons:
         return told, None
 
     def is_heard(self, record: TunnelRecord, now: float) -> bool:
-        """Return whether the log has said anything about a tunnel since it has been tried.
+        """Return whether the log has a line about a tunnel from the time since it has been tried.
 
-        Lines about the IKE SAs that it waits for count, too. Only then does the absence of a logged
-        failure mean anything.
+        A line about the connection of an IKE SA that it waits for is enough. False also while the
+        log may lack lines because journald dropped some (``now``: wall clock). If the result is
+        False, nothing follows from the fact that no failure was logged.
         """
         connections = record.tunnel.connections
         awaited = (s for c in connections for s in self._awaited.get(c.key, ()))
@@ -113,7 +124,10 @@ class AttemptReasons:
         return self._log.has_heard(names, record.trying_order, now)
 
     def _by_stage(self, record: TunnelRecord, now: float) -> Reason:
-        """Return the reason by the stage of a tunnel's SAs and of the IKE SAs that it waits for."""
+        """Return what a tunnel waits for, by the stage of its SAs; see reason_by_stage().
+
+        The IKE SAs that it waits for are taken into account, idle IKE SAs are not.
+        """
         t = record.tunnel
         wanted = any(c.wanted_up for c in t.connections)
         oriented = all(c.oriented is not False for c in t.connections)
@@ -124,10 +138,11 @@ class AttemptReasons:
         )
 
     def _of_unresolved(self, record: TunnelRecord, name: str) -> Why | None:
-        """Return UNREACHABLE for a peer's name that doesn't resolve, with a line that names it.
+        """Return UNREACHABLE, with a line that the peer's DNS name ``name`` doesn't resolve.
 
-        None if the tunnel isn't tried, and pluto logged neither that nor a failure to reach the
-        peer. The line is pluto's where that contains the name, else a sentence of ours.
+        The line is from pluto's log if one with this name was logged, else it is a sentence of
+        ours. Return None if there is no such log line, and the tunnel isn't being tried, and its
+        last logged failure has another reason than UNREACHABLE.
         """
         reason, line = self._log.attempts.failure(_names(record.tunnel), 0)
         if reason is Reason.UNREACHABLE and line is not None and name in line:
@@ -144,12 +159,14 @@ class AttemptReasons:
     def note_incoming(
         self, records: Iterable[TunnelRecord], news: Mapping[str, Mapping[Whose, Evidence]]
     ) -> None:
-        """Record the failed attempts from outside that were logged since the last report.
+        """Record the failed attempts to connect to us that were logged since the last report.
 
-        ``news`` has them by the connection's name. One of an authenticated peer becomes the reason
-        of a tunnel that has no Child SA and isn't tried from here. One of an unauthenticated sender
-        never does: it is only shown as ``incoming``. Call this before a report is compared, for the
-        transitions that it shows, and again after it, for the tunnels that it shows first.
+        ``news`` has them by the connection's name. The attempt of an authenticated peer becomes the
+        reason of a tunnel that is neither UP nor PARTIAL, and that this machine isn't trying. The
+        attempt of an unauthenticated sender is never a reason: it is only kept in
+        ``Tunnel.incoming``. Call this before a report is compared, so that transitions have these
+        reasons. Call it again afterwards, for the tunnels that this report lists for the first
+        time.
         """
         if not news:
             return
@@ -163,9 +180,9 @@ class AttemptReasons:
                     _show_refusal(record, (e.reason, e.line))
 
     def _is_tried_here(self, t: Tunnel) -> bool:
-        """Return whether this machine is trying to bring a tunnel up, or wants it up.
+        """Return whether this machine is trying to bring a tunnel up, or is to keep it up.
 
-        A tunnel with a connection that waits for an IKE SA counts as tried.
+        It is so as well if a connection of the tunnel waits for an IKE SA.
         """
         if any(c.wanted_up or c.key in self._awaited for c in t.connections):
             return True
@@ -175,9 +192,10 @@ class AttemptReasons:
 
 
 def _show_refusal(record: TunnelRecord, why: Why) -> None:
-    """Set a tunnel's reason to that of the peer's failed attempt, unless it has a Child SA.
+    """Set a tunnel's reason to that of the peer's failed attempt.
 
-    While its state is UNKNOWN, only the record gets it, for the time after that.
+    Do nothing if its last known state is UP or PARTIAL. If its state is UNKNOWN, set only the
+    record's reason, which is shown once the state is known again.
     """
     if not record.tunnel.last_state.carries:
         record.why = reason, detail = why

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Follow for how long and how often tunnels have been tried, to see which are stuck."""
+"""Follow how long and how often each tunnel has been tried, and decide which are STUCK."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.records import TunnelRecord
 
 LOG_SLACK: Final = 10.0
-"""Seconds by which a log line may precede the poll that shows the same."""
+"""Seconds by which a log line may come before the poll that shows the same event."""
 
 
 class Attempts:
-    """Follows the attempts to bring tunnels up, and keeps the results in the tunnels' records."""
+    """Follows how long and how often tunnels are tried, and writes that into their records."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
         self._polls: deque[tuple[float, int]] = deque([(float("-inf"), 0)])
-        """The times of the polls in the last LOG_SLACK seconds, and of the one before them, on the
-        monotonic clock, each with the number of the last line that had been read by then."""
+        """The polls of the last LOG_SLACK seconds, and the one before these: the time of each, on
+        the monotonic clock, and how many log lines had been read by then."""
 
     @property
     def last_poll(self) -> float:
-        """The time of the last poll, on the monotonic clock; -inf: there was none."""
+        """When note_poll() was last called, by the monotonic clock that it got; -inf: never."""
         return self._polls[-1][0]
 
     @property
     def heard(self) -> int:
-        """The number of the last log line that had been read at the last poll."""
+        """How many log lines had been read when note_poll() was last called."""
         return self._polls[-1][1]
 
     def note_poll(self, mono: float) -> None:
-        """Record the time of a poll (monotonic), and how many log lines had been read."""
+        """Record that a poll was compared: when (monotonic), and how many log lines were read."""
         self._polls.append((mono, self._log.order))
         while len(self._polls) > 1 and self._polls[1][0] <= mono - LOG_SLACK:
             self._polls.popleft()
@@ -55,10 +55,12 @@ class Attempts:
         stuck_after: float,
         run: PlutoRun,
     ) -> TunnelState:
-        """Update how long and how often a tunnel has been tried. Return its state.
+        """Update since when and how often a tunnel has been tried. Return its state.
 
-        That is STUCK if it is observed as CONNECTING and was tried for ``stuck_after`` seconds
-        or more. Else it is the observed one.
+        The state is STUCK if the report shows CONNECTING and the tunnel has been tried for
+        ``stuck_after`` seconds or more; else it is the state that the report shows. If the tunnel
+        is no longer tried, its time and number of attempts are reset. If it has just lost its last
+        Child SA, and is tried, both start anew.
         """
         lost_last = record.tunnel.last_state.carries and not observed.up
         if not observed.trying or lost_last:
@@ -75,10 +77,12 @@ class Attempts:
         return observed.state
 
     def _trying_since(self, record: TunnelRecord, observed: Observation, poll: Poll) -> float:
-        """Return since when a tunnel is tried that wasn't tried at the last poll (monotonic).
+        """Return when the present attempts to bring a tunnel up began, on the monotonic clock.
 
-        That is the time of the first attempt that was logged since the last poll, else that of this
-        poll. The log isn't used for a tunnel that was UP or PARTIAL: the attempt may be a rekey.
+        Called at the first poll that shows them. It is the time of the first attempt that was
+        logged since the last poll, and after the last loss. If none was logged, it is the time of
+        this poll. It is that, too, for the first poll of all, and for a tunnel that was UP or
+        PARTIAL, where the logged attempt may be a rekey.
         """
         last, order = self._polls[-1]
         carried = record.tunnel.last_state.carries
@@ -88,9 +92,10 @@ class Attempts:
         return min(max(last, poll.mono - (poll.at - tried)), poll.mono)
 
     def _count(self, record: TunnelRecord, observed: Observation, run: PlutoRun) -> None:
-        """Update the number of attempts: by polls, or by the log if that has more.
+        """Update a tunnel's number of attempts.
 
-        A poll that shows new negotiations counts as one attempt.
+        Add 1 if this poll shows a newer negotiation than all counted so far. If more attempts than
+        that were logged since the tunnel has been tried, take the logged number.
         """
         new = [
             s.serial for s in observed.states if tries(s, run.idle) and s.serial > record.last_try

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""IKE SAs for which Child SAs wait, mostly of other connections than the IKE SA's own.
+"""Which connections wait for an IKE SA, before a Child SA of theirs can be negotiated.
 
-Connections to one peer share an IKE SA: one negotiates it, and the others have no SA to show
-meanwhile. What keeps the one from coming up keeps them, too.
+All connections to one peer share an IKE SA. One of them negotiates it, and meanwhile the others
+have no SA of their own. If that IKE SA isn't established, none of them comes up.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Connection, ConnectionKey, Report, SaState
 
     Ends = tuple[str | None, str | None]
-    """The hosts of a connection, ours first."""
+    """The hosts of a connection as printed: ours, the peer's."""
 
 
 def awaited_ikes(report: Report) -> dict[ConnectionKey, list[SaState]]:
-    """Return for each connection the IKE SAs under which it waits to negotiate a Child SA.
+    """Return for each connection the IKE SAs that it waits for, to negotiate a Child SA under one.
 
-    A connection that waits for none is left out, or has an empty list.
-    A ``pending`` line names both; but 4.0 to 4.15 print the IKE SA's own connection there. So a
-    connection that is wanted up and has no SA is assumed to wait for the IKE SAs between the same
-    two hosts that the peer hasn't answered.
+    A connection that waits for none is left out, or has an empty list. A ``pending`` line names the
+    connection and the IKE SA. But 4.0 to 4.15 name in it the connection that negotiates the IKE SA,
+    not the one that waits. So a connection that pluto is to keep up, and that has no SA and no
+    ``pending`` line, is assumed to wait for the IKE SAs that we began between the same two hosts,
+    and that the peer hasn't answered yet.
     """
     states = {s.serial: s for s in report.states}
     found: dict[ConnectionKey, list[SaState]] = {}

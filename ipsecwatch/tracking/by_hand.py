@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Whether an administrator took a connection down: pluto then removes `UP` from its policy.
 
-Nothing else removes it (terminate.c, whack_down.c), with two exceptions. From 5.2 on a
-connection whose local address has gone may lose it, and is no longer oriented. Up to 4.15 an
-IKEv1 connection may lose it when the peer sends a Delete (ikev1_main.c).
+Nothing else removes `UP` (terminate.c, whack_down.c), with two exceptions. From 5.2 on, it may be
+removed when the connection's local address goes; the connection isn't oriented then. Up to 4.15, it
+may be removed from an IKEv1 connection when the peer sends a Delete (ikev1_main.c).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 def note_taken_down(
     record: TunnelRecord, now: Sequence[Connection], *, before_5: bool, same_pluto: bool
 ) -> None:
-    """Record which connections of a tunnel were taken down by hand since the last report.
+    """Record in ``record.by_hand`` which connections of a tunnel were taken down by hand.
 
-    They are those that were wanted up in the last report, and are not in the present one (``now``).
-    That is remembered until they are wanted up again: their SAs may take half a minute to end.
-    ``before_5``: pluto is of a release before 5.0. ``same_pluto``: it is known that pluto wasn't
-    restarted since. If it isn't, none is recorded: a new pluto may not want up what the old one
-    did.
+    These had `UP` in their policy in the last report, and haven't in the present one (``now``).
+    Those that may have lost it by one of the two exceptions above are left out. A connection stays
+    recorded until it has `UP` again, since its SAs may take half a minute to end. ``before_5``:
+    pluto's release is older than 5.0. ``same_pluto``: a restart of pluto since the last report
+    would be known. If it wouldn't, nothing is added: a new pluto may have another policy.
     """
     wanted = frozenset([c.full_name for c in now if c.wanted_up])
     taken = [c for c in now if c.full_name in record.wanted - wanted]
@@ -40,5 +40,9 @@ def note_taken_down(
 
 
 def _may_lose_up(c: Connection, *, before_5: bool) -> bool:
-    """Return whether a connection may have lost `UP` by one of the two exceptions above."""
+    """Return whether pluto itself may have removed `UP` from a connection's policy.
+
+    It may by the two exceptions above: the connection isn't oriented, or it allows IKEv1 and pluto
+    is older than 5.0 (``before_5``).
+    """
     return c.oriented is False or (before_5 and c.ike_version is not IkeVersion.V2)
