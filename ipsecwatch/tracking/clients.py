@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clients of templates in one report, and which client of each identity came last."""
+"""The clients of templates in one report, and which client of each identity connected last."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 class Clients:
-    """Answers by one report which tunnels are clients, and which client replaced another one."""
+    """Looks up in one report which tunnels are clients, and which client replaced another one.
+
+    A client is an instance of a template for anybody.
+    """
 
     def __init__(self, observations: Mapping[str, Observation]) -> None:
         self._templates: set[str] = set()
         self._newest: dict[tuple[str, str], tuple[int, str, str]] = {}
-        """For a template and an identity: the serial of the newest IKE SA, the key of its tunnel,
-        and the peer's address."""
+        """By the names of template and identity: the client with the newest IKE SA, as the serial
+        of that SA, the key of the client's tunnel, and the peer's address."""
         for key, observed in observations.items():
             for c in observed.group.connections():
                 if observed.group.sort is GroupKind.TEMPLATE:
@@ -40,14 +43,15 @@ class Clients:
             self._newest[c.name, who] = max(newest, (ike, key, hosts_of(c)[0][1]))
 
     def is_one(self, record: TunnelRecord) -> bool:
-        """Return whether a tunnel is a client's: an instance of a template that is listed."""
+        """Return whether a tunnel is a client: an instance of a template that the report lists."""
         return any(c.instance and c.name in self._templates for c in record.tunnel.connections)
 
     def successor(self, record: TunnelRecord) -> str | None:
-        """Return the address of the client that took the place of a tunnel's.
+        """Return the peer's address of the client that took a tunnel's place; None: there is none.
 
-        That is the client of the same template with the same identity whose IKE SA is the newest.
-        None if that is this tunnel's own, if there is none, or if this tunnel had no IKE SA.
+        It is another client of the same template, with the same identity and a newer IKE SA. If
+        there are several, it is the one with the newest. None as well if this tunnel had no Child
+        SA.
         """
         mine = max(record.parents, default=0)
         for c in record.tunnel.connections:
@@ -59,15 +63,15 @@ class Clients:
 
 
 def identity(c: Connection) -> str | None:
-    """Return the identity of a connection's peer as pluto prints it; None: it printed none."""
+    """Return the identity of a connection's peer, as pluto prints it; None: it printed none."""
     return c.topologies[0].remote_id if c.topologies else None
 
 
 def user_of(tunnel: Tunnel) -> str | None:
-    """Return the user of a template's instance: the user name, else the identity, that it gave.
+    """Return who the client of a template is: the peer's user name, else its identity.
 
-    None for a tunnel that is no instance of a template, or if neither is known. The text is as the
-    peer sent it.
+    None if the tunnel isn't a client, or neither is known. The peer chose the text: it isn't
+    escaped.
     """
     for c in tunnel.connections:
         if c.instance and tunnel.name == clean(c.full_name):

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Log lines about the end of SAs, kept by what they name: SA, connection, address or peer.
+"""Log lines about the end of SAs, kept by what each names: an SA, connection, address or peer.
 
-A finding about an SA or a connection counts until that has gone, however long it takes: pluto may
-wait half a minute for the peer's answer to our Delete. What is logged about an address or a peer
-ends SAs at once. Therefore it doesn't explain the end of SAs that a report still showed SPENT_AFTER
-seconds later. The same holds for all findings where no SA was established (HeldSas.at_once). The
-end of an SA also explains the loss of those that it had replaced since the last report. Nothing
-else that was logged near in time is used. log_evidence.py applies these rules.
+A finding about an SA or a connection counts until that has gone, however long that takes: pluto may
+wait half a minute for the peer's answer to our Delete. An event that concerns an address or a peer
+ends SAs at once. So a finding about these doesn't explain the end of SAs that a report still showed
+SPENT_AFTER seconds later. If no SA was established (HeldSas.at_once), this holds for all findings.
+The end of an SA also explains the loss of those that it had replaced since the last report. No
+other line is used, however near in time. log_evidence.py applies these rules.
 """
 
 from __future__ import annotations
@@ -28,29 +28,32 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=Enum)
 
 MAX_FINDINGS: Final = 20_000
-"""Findings kept in all. Dropped first are those about the thing that got none for longest."""
+"""How many findings are kept in all. If there are more, those about the thing that got no new
+finding for longest are dropped."""
 MAX_EACH: Final = 8
-"""Findings kept of one SA, connection, address or peer: no end is logged with more lines."""
+"""How many findings are kept about one SA, connection, address or peer: pluto logs no more about
+one end."""
 MAX_LINE: Final = 400
-"""Characters of a line that are kept, for people to read."""
+"""How many characters of a line are kept, for people to read."""
 MAX_DUMPED: Final = 1 << 20
-"""Characters of all lines together that are dumped at most."""
+"""How many characters the lines that dump() returns have in all, at most."""
 
 About = tuple[Subject, str]
-"""What a finding is about, as text: an SA's serial, a connection's name, a local address, or a pair
-of addresses (ours and the peer's, with a blank between them)."""
+"""What a finding is about: the kind of thing, and which one, as text. That is an SA's serial
+(``12``), a connection's name, a local address, or two addresses (ours, a blank, the peer's)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one log line says.
+    """What one log line shows about an attempt, a failure or a loss.
 
-    ``order`` is its number among all lines that were read, ``serial`` the SA that it is about.
+    ``order`` is the line's number among all lines read, from 1 on. ``serial`` is that of the SA
+    that was begun, failed or ended; None: the line names none.
     """
 
     order: int
     at: float
-    """When it was logged, on the wall clock."""
+    """When the line was logged, on the wall clock."""
     event: LogEvent
     reason: Reason
     weight: Weight
@@ -58,11 +61,12 @@ class Evidence:
     line: str
     end: LossKind = LossKind.ANY
     counts: bool = False
-    """It is an ATTEMPT that begins a new attempt, and not phase 2 of the IKEv1 one before it."""
+    """Whether this begins a new attempt. False for another event than ATTEMPT, and for phase 2 of
+    an IKEv1 attempt whose phase 1 was counted."""
 
 
 class Findings:
-    """Log lines about the end of SAs, by the SA, connection, address or peer that they name."""
+    """Log lines about the end of SAs, by the SA, connection, address or peer that each names."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[About, list[Evidence]] = OrderedDict()
@@ -72,10 +76,11 @@ class Findings:
         return self._count
 
     def add(self, about: About, evidence: Evidence) -> None:
-        """Keep a finding.
+        """Keep a finding about a thing.
 
-        Where MAX_EACH are kept about one thing, the second oldest is dropped: the oldest has the
-        cause.
+        If MAX_EACH are kept about it already, drop the second oldest: the oldest has the cause. If
+        more than MAX_FINDINGS are kept in all, drop those about the thing that got none for
+        longest.
         """
         kept = self._kept.setdefault(about, [])
         self._kept.move_to_end(about)
@@ -88,17 +93,20 @@ class Findings:
             self._count -= len(self._kept.popitem(last=False)[1])
 
     def about(self, about: About) -> list[Evidence]:
-        """Return the findings about one thing, in the order in which they were added."""
+        """Return the findings about one thing, the oldest first; empty: there are none."""
         return self._kept.get(about, [])
 
     def change(self, about: About, old: Evidence, new: Evidence) -> None:
-        """Replace a finding by another one, if it is still kept."""
+        """Replace the finding ``old`` about a thing by ``new``, if ``old`` is still kept."""
         kept = self._kept.get(about, [])
         if old in kept:
             kept[kept.index(old)] = new
 
     def keep(self, still: Callable[[About, Evidence], bool]) -> None:
-        """Forget all findings about a thing unless ``still`` accepts the newest of them."""
+        """Keep the findings about the things for which ``still`` returns True. Forget all others.
+
+        ``still`` is called with each thing and the newest finding about it.
+        """
         for about, kept in list(self._kept.items()):
             if not still(about, kept[-1]):
                 self._count -= len(kept)
@@ -114,7 +122,7 @@ class Findings:
     def dump(self) -> list[list[Any]]:
         """Return findings as plain values for load(), with MAX_DUMPED characters of lines at most.
 
-        Where not all fit, they are those about the things to which one was added last.
+        If not all fit, those about the things that got a new finding last are returned.
         """
         rows: list[list[Any]] = []
         room = MAX_DUMPED
@@ -126,7 +134,7 @@ class Findings:
         return rows[::-1]
 
     def load(self, rows: object) -> None:
-        """Restore what dump() returned. Raise JsonError if dump() can't have made it."""
+        """Add the findings that dump() returned. Raise JsonError if dump() can't have made them."""
         for subject, value, *rest in _ROWS(rows):
             self.add((subject, value), Evidence(*rest))
         for kept in self._kept.values():

@@ -19,33 +19,35 @@ if TYPE_CHECKING:
     from ipsecwatch.report import Connection
 
 ANYBODY: Final = ("%any", "%group", "%opportunistic", "%virtual")
-"""How the text for a peer that isn't one host begins. An unresolved name counts as one host."""
+"""How pluto's text for a peer's host begins where the peer isn't one certain host. A DNS name that
+doesn't resolve is one host."""
 
 SUBNET_PAIR: Final = re.compile(r"(.*)/\d{1,5}x\d{1,5}", re.DOTALL)
-"""The form of the names that leftsubnets= or rightsubnets= make; a conn may also be named so. The
-group is the name of the conn in the configuration."""
+"""The form of the names that leftsubnets= or rightsubnets= make (``office/1x2``); group 1 of the
+match is the name in the configuration (``office``). A conn may also be named so without them."""
 
 
 class GroupKind(Enum):
-    """What the connections of a Group are together."""
+    """What the connections of a Group form together."""
 
     TUNNEL = auto()
     """A tunnel to one peer."""
     INSTANCE = auto()
-    """One client of a template for anybody. It becomes a tunnel with its first Child SA, or where
-    we began it or want it up."""
+    """One client of a template for anybody. It counts as a tunnel once it has a Child SA, we began
+    an SA of it, or pluto is to keep it up."""
     TEMPLATE = auto()
     """A connection for anybody, which waits for clients."""
     OPPORTUNISTIC = auto()
-    """A group of policies for whole networks."""
+    """A group of opportunistic policies, for whole networks."""
 
 
 @dataclass(slots=True)
 class Group:
     """The connections that form one tunnel, one template, or one group of opportunistic policies.
 
-    ``children`` has them by the child's name: its connections need only one Child SA. ``instances``
-    is the number of a template's (or a policy group's) instances. ``name`` isn't escaped.
+    ``children`` has them by the name of their child; a child is up with one Child SA of any of its
+    connections. ``instances`` is how many instances a template (or group of policies) has; 0 for
+    others. ``name`` isn't escaped.
     """
 
     key: str
@@ -54,7 +56,8 @@ class Group:
     children: dict[str, list[Connection]] = field(default_factory=dict)
     instances: int = 0
     unresolved: str | None = None
-    """The peer's DNS name, where it doesn't resolve (yet)."""
+    """The peer's DNS name, where it doesn't resolve (yet); None: it resolves, or the peer has
+    none."""
 
     def connections(self) -> Iterable[Connection]:
         """Return all connections of the group."""
@@ -65,8 +68,9 @@ class Group:
 def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
     """Return the groups that connections form, by key. Pass and drop rules are left out.
 
-    A key is the group's name, unescaped. An instance's has ``$`` and its connection serial behind
-    it where one is printed (from 4.0 on): instance numbers start again when a template is reloaded.
+    A key is the group's name, unescaped. To an instance's key its connection serial is added, if
+    pluto prints one (from 4.0 on): ``rw[3]$17``. The name alone isn't enough, since pluto counts
+    instances from 1 again when a template is loaded again.
     """
     groups: dict[str, Group] = {}
     listed = [c for c in connections if not c.never_negotiates]
@@ -88,9 +92,9 @@ def group_connections(connections: Iterable[Connection]) -> dict[str, Group]:
 
 
 def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, str]:
-    """Return what a connection's group is, the name of its child in it, and the group's name.
+    """Return the kind of the group that a connection is in, its child's name, the group's name.
 
-    ``template`` is the listed connection of which this is an instance, if it is one.
+    ``template`` is the listed connection of which ``c`` is an instance; None: there is none.
     """
     name = _tunnel_name(c)
     if "OPPORTUNISTIC" in c.policy or "GROUP" in c.policy or "GROUPINSTANCE" in c.policy:
@@ -105,9 +109,10 @@ def _place(c: Connection, template: Connection | None) -> tuple[GroupKind, str, 
 
 
 def _tunnel_name(c: Connection) -> str:
-    """Return the name without the ``/1x2`` that leftsubnets= or rightsubnets= adds.
+    """Return the name of a connection without the ``/1x2`` that leftsubnets= or rightsubnets= adds.
 
-    An alias shows that it was added. Without one, the name stays as it is.
+    If it was added, the name without it is among the connection's aliases. Otherwise the name is
+    returned as it is.
     """
     m = SUBNET_PAIR.fullmatch(c.name)
     return m[1] if m and m[1] in c.aliases else c.name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The SAs of one tunnel whose end is to be explained, with all that a log line may name of them."""
+"""The SAs of one tunnel whose end is to be explained, with all that log lines may name of them."""
 
 from __future__ import annotations
 
@@ -18,42 +18,45 @@ Hosts = tuple[str, str]
 """Our address and the peer's, as pluto prints them."""
 
 _LIFETIMES: Final = ("EXPIRE", "REPLACE")
-"""Timers at whose end an SA ends: the first always, the second where the SA isn't renewed."""
+"""The timers at whose end an SA ends: at the end of EXPIRE in any case, at that of REPLACE only if
+the SA isn't renewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSas:
-    """A tunnel's SAs whose end is to be explained, as the last report with the tunnel has them."""
+    """A tunnel's SAs whose end is to be explained, as the last report that listed it shows them."""
 
     names: frozenset[str]
-    """The connections of these SAs, as the log names them."""
+    """The connections of these SAs, as the log names them (``rw[3]``)."""
     children: frozenset[int]
     """Serials of the Child SAs."""
     serials: frozenset[int]
-    """The same with those of the IKE SAs above them."""
+    """Serials of the Child SAs and of the IKE SAs above them."""
     parents: Mapping[int, int] = field(default_factory=dict)
-    """The IKE SA of each Child SA, where the report shows it."""
+    """By the serial of each Child SA, that of its IKE SA, where the report shows it."""
     hosts: frozenset[Hosts] = frozenset()
     born: int = 0
-    """How many log lines had been read when the newest of them wasn't there yet: only later lines
-    can be about their end."""
+    """The number of the last log line that had been read before the newest of the Child SAs came.
+    Only later lines can be about their end."""
     seen: float = 0.0
-    """When they were last seen, on the wall clock."""
+    """When the last report that listed the tunnel was read, on the wall clock."""
     expiries: Mapping[int, float] = field(default_factory=dict)
-    """When the lifetimes run out, by serial, on the wall clock."""
+    """By the serial of an IKE SA or Child SA: when its lifetime ends, on the wall clock."""
     ikev1: frozenset[int] = frozenset()
-    """The Child SAs that are IKEv1's: pluto says in the log if the peer deleted one of them."""
+    """Serials of the Child SAs of IKEv1. If the peer deletes one of these, pluto logs that it
+    did."""
     at_once: bool = False
-    """Whatever ends them does so at once: none is established, so no peer can delay the end."""
+    """None of the SAs is established, so that each ends at once: pluto waits for no answer of the
+    peer. Therefore a line from long before ``seen`` isn't about their end."""
     successor: bool = False
     """pluto is of 3.x, and a client with the same identity has a newer IKE SA. These releases log
     the same words for an instance that is replaced as for one that its peer deletes."""
 
 
 def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> HeldSas:
-    """Return the SAs that a tunnel had in the last report, which is from ``seen`` (wall clock).
+    """Return the SAs that a tunnel had when it was last listed, which was at ``seen`` (wall clock).
 
-    ``still`` are the serials of Child SAs that it still has: they are left out.
+    ``still`` are the serials of the Child SAs that it has now: they are left out.
     """
     t = record.tunnel
     children = record.children.difference(still)
@@ -75,12 +78,18 @@ def held_sas(record: TunnelRecord, seen: float, still: Collection[int] = ()) -> 
 
 
 def hosts_of(connection: Connection) -> list[Hosts]:
-    """Return the pairs of addresses of a connection, ours first; "" for one that isn't known."""
+    """Return the two addresses of a connection, ours first, for each of its topologies.
+
+    "" stands for an address that pluto didn't print.
+    """
     return [(t.local_host or "", t.remote_host or "") for t in connection.topologies]
 
 
 def _left(s: SaState) -> int | None:
-    """Return the seconds after which an SA ends unless it is renewed, or None if not printed."""
+    """Return the seconds until an SA ends if it isn't renewed; None: pluto printed no such timer.
+
+    Negative: its lifetime is over. EXPIRE is used, or REPLACE if there is no EXPIRE.
+    """
     for name in _LIFETIMES:
         timer = s.timer(name)
         if timer is not None:

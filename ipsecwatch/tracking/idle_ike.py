@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Which IKE SAs are idle: established, and yet no sign that anybody tries to bring a Child up.
+"""Which established IKE SAs are idle: no sign that anybody tries to bring a Child SA up.
 
-An IKE SA that remains after its Child SA was taken down, or that was there at the first look, is
-no such sign. One that was seen to come, and has carried no Child SA yet, is an attempt.
+An IKE SA is idle if it has or had a Child SA, or if the first report listed it already. One that
+came later, and has carried no Child SA yet, is an attempt to bring one up. An IKE SA that replaced
+an idle one in a rekey is idle, too.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
-    """Update ``run.ikes``, ``run.idle`` and ``run.busy`` from a report and from what pluto logged.
+    """Update ``run.ikes``, ``run.idle`` and ``run.busy`` by a report and by what pluto logged.
 
-    What the log told about IKE SAs that have gone is forgotten.
+    Then forget what the log told about IKE SAs that the report doesn't list, except those that were
+    logged since the last report.
     """
     ikes = {s.serial: s.key for s in report.states if is_ike(s)}
     idle = {serial for serial in ikes if _was_idle(serial, run, log)}
@@ -39,7 +41,10 @@ def note_ikes(run: PlutoRun, log: LogEvidence, report: Report) -> None:
 
 
 def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
-    """Return whether an IKE SA, or one that it replaced in a rekey, was idle or had a Child SA."""
+    """Return whether an IKE SA was idle in the last report, or had a Child SA by the log.
+
+    It is enough if that is so for an older IKE SA which it replaced in a rekey.
+    """
     seen: set[int] = set()
     while serial not in seen:
         if serial in run.idle or serial in log.sas.carriers:
@@ -50,10 +55,11 @@ def _was_idle(serial: int, run: PlutoRun, log: LogEvidence) -> bool:
 
 
 def _rekeyed_idle(run: PlutoRun, ikes: dict[int, ConnectionKey], new: list[int]) -> list[int]:
-    """Return the new IKE SAs of connections that had an idle one and no Child SA.
+    """Return those of the ``new`` IKE SAs that are taken for a rekey of an idle one.
 
-    They are taken for rekeys of the idle one.
-    ``new`` are the new IKE SAs for which the log doesn't show whether they are rekeys.
+    Their connection had an idle IKE SA and no Child SA in the last report. ``new`` are the serials
+    of which the log doesn't say whether they replaced another IKE SA. ``ikes`` has all IKE SAs of
+    the present report.
     """
     idle = {key for serial, key in (run.ikes or {}).items() if serial in run.idle}
     quiet = idle - run.busy

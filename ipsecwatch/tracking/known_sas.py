@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The SAs that the log has reported as established, and which older SA each of them replaced."""
+"""The SAs that the log reported as established, and which older SA each of them replaced."""
 
 from __future__ import annotations
 
@@ -15,35 +15,41 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
 MAX_SERIALS: Final = 20_000
-"""SAs of which something is kept."""
+"""How many Child SAs, connections, and IKE SAs that no report has shown are remembered, each."""
 
 
 class KnownSas:
-    """Remembers which SAs were established, and which older SA each of them replaced."""
+    """Remembers which SAs were logged as established, and which older SA each of them replaced."""
 
     def __init__(self) -> None:
         self._children: OrderedDict[int, tuple[str, int, int]] = OrderedDict()
-        """Child SAs that were established, by serial: the connection, the number of the line, and
-        the IKE SA (0: not known)."""
+        """By serial, each Child SA that was logged as established: its connection, the number of
+        that line, and the serial of its IKE SA (0: not known)."""
         self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        """For each connection: the newest Child SA and IKE SA (IKEv2's, no rekey); 0: none."""
+        """By connection: the highest serials of a Child SA, and of an IKEv2 SA that is no rekey; 0:
+        none was logged."""
         self._phase1: set[int] = set()
-        """IKEv1 SAs (phase 1) that are established."""
+        """Serials of the established IKEv1 SAs (phase 1)."""
         self._quick: set[int] = set()
-        """Those of them under which a Quick Mode has begun."""
+        """Serials of the IKEv1 SAs (phase 1) under which either side has begun a Quick Mode."""
         self._rekeyed: set[int] = set()
-        """IKE SAs that another one has replaced."""
+        """Serials of the IKE SAs that another one has replaced in a rekey."""
         self._heirs: dict[int, int] = {}
-        """For each of these, the one that replaced it."""
+        """By the serial of an IKE SA that was replaced in a rekey: the serial of the new IKE SA."""
         self._fresh: set[int] = set()
-        """IKE SAs that were logged since the last report."""
+        """Serials of the IKE SAs that lines named since the last report, or the last call of
+        keep()."""
         self.carriers: set[int] = set()
-        """IKE SAs that have had a Child SA by the log, seen by a poll or not."""
+        """Serials of the IKE SAs that have had a Child SA by the log, even if no poll showed it."""
         self.origins: dict[int, int] = {}
-        """For an IKEv2 SA that replaced another one in a rekey, that one; for a new one, itself."""
+        """By the serial of an IKEv2 SA: that of the IKE SA which it replaced in a rekey. If it is
+        no rekey, its own serial."""
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
-        """Record an established IKE SA, and which one it replaced, if it is a rekey."""
+        """Record an established IKE SA, and for a rekey also the IKE SA that it replaced.
+
+        Do nothing if the line has no serial.
+        """
         if said.serial is None:
             return
         self._note_fresh(said.serial)
@@ -59,7 +65,7 @@ class KnownSas:
             self._heirs[finding.rekeyed] = said.serial
 
     def note_child(self, said: ConnectionLine, finding: Finding, order: int) -> None:
-        """Record an established Child SA, which the line with the number ``order`` reported."""
+        """Record an established Child SA. ``order`` is the number of the line that reports it."""
         if finding.using is not None:
             self._note_fresh(finding.using)
             self.carriers.add(finding.using)
@@ -78,16 +84,20 @@ class KnownSas:
             self._newest.popitem(last=False)
 
     def _note_fresh(self, serial: int) -> None:
-        """Mark an IKE SA as logged since the last report.
+        """Record that a line named an IKE SA, so that the next keep() doesn't forget it.
 
-        Where MAX_SERIALS are marked and no report came, forget all that were there before them.
+        If MAX_SERIALS have been named, because no report came, forget all that were named before
+        the last keep().
         """
         if len(self._fresh) >= MAX_SERIALS:
             self.keep(())
         self._fresh.add(serial)
 
     def keep(self, serials: Collection[int]) -> None:
-        """Forget all IKE SAs except these, and those that were logged since the last call."""
+        """Forget all IKE SAs, except these and those that lines named since the last call.
+
+        What is known of Child SAs stays.
+        """
         kept = self._fresh.union(serials)
         self._fresh = set()
         self.carriers &= kept
@@ -98,19 +108,23 @@ class KnownSas:
         self._heirs = {old: s for old, s in self._heirs.items() if old in kept or s in kept}
 
     def note_quick_mode(self, phase1: int) -> None:
-        """Record that either side has begun a Quick Mode under an IKEv1 SA (phase 1)."""
+        """Record that we or the peer began a Quick Mode under the IKEv1 SA (phase 1) ``phase1``."""
         self._note_fresh(phase1)
         self._quick.add(phase1)
 
     def has_quick_mode(self, serial: int | None) -> bool:
-        """Return whether a Quick Mode has begun under an IKEv1 SA.
+        """Return whether a Quick Mode has begun under an IKEv1 SA; False for None.
 
-        What the peer refuses there is then a Child SA, not an identity.
+        If so, what the peer refuses in a message under this SA is a Child SA, and not our identity.
         """
         return serial in self._quick
 
     def births(self, children: Collection[int]) -> dict[str, int]:
-        """Return by connection the number of the last line that reported one of these Child SAs."""
+        """Return the number of the last line that logged one of these Child SAs as established.
+
+        There is one for each connection; ``children`` are serials. A connection is left out if none
+        of its Child SAs among these was logged so.
+        """
         births: dict[str, int] = {}
         for serial in children:
             if serial in self._children:
@@ -119,15 +133,18 @@ class KnownSas:
         return births
 
     def came(self, children: Collection[int]) -> int | None:
-        """Return the number of the first line that reported one of these Child SAs, or None."""
+        """Return the number of the first line that logged one of these Child SAs as established.
+
+        None if none of them was logged so.
+        """
         told = [self._children[s][1] for s in children if s in self._children]
         return min(told, default=None)
 
     def with_heirs(self, serials: Collection[int], names: Collection[str]) -> set[int]:
-        """Return these SAs together with those that replaced them since they were last seen.
+        """Return the serials of these SAs and of those that replaced them, by the log.
 
-        ``names`` are their connections: a newer Child SA of one of them, and its IKE SA, count as
-        replacements.
+        An IKE SA is replaced in a rekey. A Child SA of one of their connections (``names``) that is
+        newer than all these SAs counts as a replacement, and so does its IKE SA.
         """
         found = set(serials)
         for name in names:
@@ -141,10 +158,13 @@ class KnownSas:
         return found
 
     def is_succeeded(self, serial: int, name: str, finding: Finding) -> bool:
-        """Return whether the end of an SA is no loss by the log.
+        """Return whether the end of an SA is no loss, because by the log another SA carries on.
 
-        It has a successor; or it is a phase 1 that expired or ended without a cause, and its Child
-        SAs outlive it.
+        That is so in four cases: an IKE SA ends that was rekeyed; a Child SA ends whose connection
+        has a newer one; an IKEv1 SA (phase 1) expires or ends without a known cause, since its
+        Child SAs outlive it; the line gives no cause (UNEXPLAINED), and the connection has a newer
+        IKE SA, as after the peer has connected again. ``name`` is the connection that the line
+        names.
         """
         if serial in self._rekeyed:
             return True
