@@ -22,32 +22,34 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.evidence import Evidence
 
 MAX_NAMES: Final = 20_000
-"""Connections of which the last failure that came from outside is kept."""
+"""How many connections are remembered: with their last failures from outside, or with the IKE SA
+that we began."""
 MAX_OURS: Final = 20_000
-"""SAs that are remembered as begun by us."""
+"""How many SAs are remembered as begun by us."""
 
 
 _INITIATORS_STATE: Final = re.compile(r"STATE_[A-Z0-9_]{1,40}_I\d?:", re.ASCII)
 
 
 class Whose(Enum):
-    """The side whose attempt failed."""
+    """Whose attempt failed."""
 
     OURS = auto()
     PEERS = auto()
-    """An attempt by the peer. Only that peer, authenticated, or this machine can have ended it."""
+    """The peer's. Only that peer, after it was authenticated, or this machine can have ended it."""
     ANYBODYS = auto()
-    """An attempt by an unauthenticated sender, who may be anybody, or one of ours whose refusal
-    anybody may have forged."""
+    """That of an unauthenticated sender, who may be anybody; or one of ours, refused in a packet
+    that anybody may have forged."""
 
 
 class Incoming:
-    """Decides whose attempt failed, and keeps each connection's last failures from outside."""
+    """Decides whose attempt failed, and keeps the failures from outside until take() is called."""
 
     def __init__(self) -> None:
         self._ours: OrderedDict[int, None] = OrderedDict()
         self._first: OrderedDict[str, int] = OrderedDict()
-        """For each connection, the IKE SA that we began and of which no Child SA is known yet."""
+        """By connection: the last IKE SA that was established, if it is IKEv2's, we began it, and
+        no Child SA of it is known yet."""
         self._news: OrderedDict[str, dict[Whose, Evidence]] = OrderedDict()
 
     def note_ours(self, serials: Iterable[int]) -> None:
@@ -58,17 +60,19 @@ class Incoming:
             self._ours.popitem(last=False)
 
     def note_line(self, said: ConnectionLine) -> None:
-        """Record that we began an SA, if the line begins with a state that initiators are in.
+        """Record the SA of a line as begun by us, if the line begins with an initiator's state.
 
-        Up to 3.32 each step is logged so, and IKE_AUTH by the serial of the Child SA.
+        Up to 3.32 pluto logs each step so (``STATE_MAIN_I2: ``). During IKE_AUTH, the line has the
+        serial of the Child SA.
         """
         if said.serial is not None and _INITIATORS_STATE.match(said.text):
             self.note_ours([said.serial])
 
     def note_ike(self, said: ConnectionLine, finding: Finding) -> None:
-        """Record an established IKE SA: if we began it, we also began its first Child SA.
+        """Record an established IKE SA. If we began it, we also began the first Child SA under it.
 
-        This is so for IKEv2 SAs that are no rekey. Any other ends the wait for such a Child SA.
+        That is remembered for an IKEv2 SA that is no rekey. Any other IKE SA of the connection ends
+        the wait for a first Child SA.
         """
         if finding.version == 1 or finding.rekeyed is not None or said.serial not in self._ours:
             self._first.pop(said.name, None)
@@ -78,24 +82,28 @@ class Incoming:
             self._first.popitem(last=False)
 
     def note_child(self, name: str) -> None:
-        """Record that a connection has a Child SA, or begins one: a later one isn't the first."""
+        """Record that a connection got a Child SA or begins one. A later one isn't the first."""
         self._first.pop(name, None)
 
     def is_ours(self, serial: int) -> bool:
-        """Return whether it is known that we began an SA."""
+        """Return whether it is known that we began an SA.
+
+        False: the peer began it, or it isn't known who did.
+        """
         return serial in self._ours
 
     def forget(self) -> None:
-        """Forget which SAs we began, because another pluto counts serials from 1 again."""
+        """Forget which SAs we began: another pluto counts from 1 again. The kept failures stay."""
         self._ours.clear()
         self._first.clear()
 
     def whose(self, said: ConnectionLine, finding: Finding) -> Whose:
-        """Return whose attempt a failure belongs to.
+        """Return whose attempt it is that failed, by a line about a failure.
 
-        OURS: we began it, or may have. PEERS: the peer did, and only the authenticated peer or this
-        machine can have caused the line. ANYBODYS: all others; also those where this machine
-        rejects the peer's authentication, or where the refusal of our attempt may be forged.
+        OURS: we began it, or may have. PEERS: the peer began it, and only the peer, after it was
+        authenticated, or this machine can have caused the line. ANYBODYS: all others. These include
+        an attempt of the peer whose authentication this machine rejects, and an attempt of ours
+        with a refusal that may be forged.
         """
         if self._is_ours(said, finding):
             return Whose.ANYBODYS if _is_ignored(finding) else Whose.OURS
@@ -105,10 +113,12 @@ class Incoming:
         return Whose.PEERS if proven else Whose.ANYBODYS
 
     def _is_ours(self, said: ConnectionLine, finding: Finding) -> bool:
-        """Return whether a failure concerns an attempt that we began, or may concern one.
+        """Return whether we began the attempt that failed, or may have begun it.
 
-        The words of the line decide, where they show who began; else the serial of its SA does. It
-        may concern one where the line names no serial, or the cause is on this machine.
+        If the words of the line show who began, they decide. Else it is ours if the line names no
+        SA, or one that we began. If it isn't known who began the SA, the attempt counts as ours in
+        two cases: its failure is caused by this machine (but not by a rejected authentication), or
+        the SA is the first Child SA under an IKE SA that we began.
         """
         if finding.began is not Began.EITHER:
             return finding.began is Began.WE
@@ -121,11 +131,11 @@ class Incoming:
         return finding.proof is Proof.PEER and self._is_first_child(said.name, said.serial)
 
     def _is_first_child(self, name: str, serial: int) -> bool:
-        """Return whether an SA is the Child SA that was negotiated with an IKE SA of ours.
+        """Return whether an SA is the first Child SA under an IKE SA that we began.
 
-        That is the first later SA of the connection; it is then recorded as ours. Asked of lines
-        that only an authenticated peer causes. IKE_AUTH negotiates that Child SA, and up to 4.15 no
-        line tells that it begins.
+        If it is, record that we began it, too. It is the connection's first SA with a higher serial
+        than the IKE SA's. IKE_AUTH negotiates this Child SA, and up to 4.15 pluto logs no line when
+        it begins. Call this only for a line that only an authenticated peer can cause.
         """
         first = self._first.get(name)
         if first is None or serial <= first:
@@ -135,7 +145,10 @@ class Incoming:
         return True
 
     def add(self, said: ConnectionLine, whose: Whose, evidence: Evidence) -> None:
-        """Keep a failure that isn't ours, for the connection and its template."""
+        """Keep a failure from outside, for its connection and for its template, until take().
+
+        It replaces an earlier one of the same connection and the same ``whose``.
+        """
         for name in {said.name, said.base}:
             self._news.setdefault(name, {})[whose] = evidence
             self._news.move_to_end(name)
@@ -143,20 +156,23 @@ class Incoming:
             self._news.popitem(last=False)
 
     def take(self) -> dict[str, dict[Whose, Evidence]]:
-        """Return by connection the last failures of those that were added since the last call."""
+        """Return by connection the failures that were added since the last call.
+
+        There is one for each Whose, at most: the last.
+        """
         news = dict(self._news)
         self._news.clear()
         return news
 
 
 def _is_ignored(finding: Finding) -> bool:
-    """Return whether a refusal came unencrypted that the real peer would send encrypted.
+    """Return whether an IKEv2 refusal came unencrypted that a real peer sends only encrypted.
 
-    pluto ignores it and goes on waiting for the real answer.
+    pluto ignores such a refusal, and goes on waiting for the real answer.
     """
     echo = finding.weight is Weight.ECHO and finding.proof is Proof.NONE
     return echo and finding.version != 1 and finding.reason in _NEVER_CLEAR
 
 
 _NEVER_CLEAR: Final = frozenset({Reason.AUTHENTICATION, Reason.TRAFFIC_SELECTORS})
-"""The refusals that a real peer sends encrypted only."""
+"""The reasons for which a real IKEv2 peer refuses only in an encrypted message."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Losses that a poll showed before the log line with their cause arrived: journald may be late."""
+"""Losses that a poll showed before the log line with their reason came: journald may be late."""
 
 from __future__ import annotations
 
@@ -16,35 +16,41 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.records import TunnelRecord, Why
 
 LOG_LATE: Final = 3.0
-"""Seconds by which a log line may come after the poll that shows the same."""
+"""Seconds by which a log line may come after the poll that shows the same loss."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedLoss:
-    """One loss: which SAs were lost, and when that was seen."""
+    """A tunnel's loss of SAs for which the log has no reason yet."""
 
     held: HeldSas
     since: float
-    """When it was seen, on the monotonic clock."""
+    """When the poll came that showed the loss, on the monotonic clock."""
 
 
 class LateReasons:
-    """Keeps losses whose reason hasn't been logged yet, by the tunnel's key."""
+    """Keeps each tunnel's last loss without a reason: the log may have one up to LOG_LATE later."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
         self._open: dict[str, UnexplainedLoss] = {}
 
     def add(self, key: str, loss: UnexplainedLoss) -> None:
-        """Keep a loss whose reason hasn't been logged yet. It replaces the tunnel's last one."""
+        """Keep a tunnel's loss that has no reason yet. It replaces an earlier one.
+
+        ``key`` is the tunnel's.
+        """
         self._open[key] = loss
 
     def clear(self) -> None:
-        """Forget all losses, because they were another pluto's."""
+        """Forget all losses, because another pluto answers now."""
         self._open.clear()
 
     def with_reason(self, change: Transition) -> Transition:
-        """Return a kept loss's transition with the reason logged since; any other one as it is."""
+        """Return a transition with the reason that was logged after its poll.
+
+        Return it unchanged if it isn't the transition of a kept loss, or if no reason was logged.
+        """
         loss = self._open.get(change.tunnel.key)
         if loss is None or change.mono != loss.since or not is_unexplained(change):
             return change
@@ -55,10 +61,11 @@ class LateReasons:
         return replace(change, tunnel=tunnel, reason=reason, detail=detail)
 
     def apply(self, tunnels: Mapping[str, TunnelRecord], now: float) -> None:
-        """Set the reason of each kept loss that the log has explained since.
+        """Set the reasons of tunnels with a kept loss that were logged since, without a transition.
 
-        A tunnel whose reason is still OTHER gets it, without a transition. Losses that are
-        explained, or older than LOG_LATE, are forgotten. ``now`` is on the monotonic clock.
+        A tunnel gets the new reason only if its present one is OTHER. A loss whose reason was
+        logged, or which is older than LOG_LATE, is no longer kept. ``now`` is on the monotonic
+        clock.
         """
         for key, loss in list(self._open.items()):
             record = tunnels.get(key)
@@ -74,8 +81,8 @@ class LateReasons:
 
 
 def is_unexplained(change: Transition) -> bool:
-    """Return whether a tunnel that was UP or PARTIAL changed for a reason that isn't known (yet).
+    """Return whether a tunnel was UP or PARTIAL before a transition whose reason isn't known (yet).
 
-    That is OTHER, or UNLOADED where it is no longer listed.
+    The reason is then OTHER, or UNLOADED if the tunnel is no longer listed.
     """
     return change.known.carries and change.reason in (Reason.OTHER, Reason.UNLOADED)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What pluto logged, remembered as evidence: why SAs ended, and why attempts failed.
+"""What pluto logged, kept as evidence of why SAs ended, and why attempts failed.
 
-A line gives a reason, never a state. It is evidence only about what it names (evidence.py). Before
-a failure becomes a reason, it is decided whose attempt failed (incoming.py). All that is kept is
-bounded: a peer can make pluto write log lines.
+A line gives a reason, never a state. It is evidence only about the thing that it names
+(evidence.py). Before a failure becomes a reason, it is decided whose attempt failed (incoming.py).
+All that is kept is bounded: a peer can make pluto write log lines.
 """
 
 from __future__ import annotations
@@ -41,17 +41,20 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.held_sas import HeldSas, Hosts
 
 MAX_HOSTS: Final = 1000
-"""Names of hosts that are kept."""
+"""How many names of hosts that didn't resolve are kept."""
 STOP_LEAD: Final = 10.0
-"""Seconds at most by which a stop of pluto may be logged before its last answer."""
+"""Seconds by which a stop of pluto may be logged before pluto's last answer, at most."""
 SPENT_AFTER: Final = 2.0
-"""Seconds after a line about what ends SAs at once (an interface that goes, a dead peer of another
-connection). An SA that a report shows after that time wasn't ended by it."""
+"""Seconds after a line about an event that ends SAs at once (an interface that goes, a dead peer of
+another connection). If a report that is later than this still shows an SA, the event hasn't ended
+that SA."""
 CUT_FOR: Final = 30.0
-"""Seconds for which the log counts as cut after journald reported that it dropped lines: it reports
-that at the end of an interval (30 s by default), and may drop lines in the next one, too."""
+"""Seconds for which the log counts as cut, after journald reported that it dropped lines. It
+reports that at the end of an interval (30 s by default), and may drop lines in the next interval,
+too."""
 TIMER_SLACK: Final = 2.0
-"""Seconds between the end of a lifetime and the line about it; timers are printed in seconds."""
+"""Seconds by which the time of a line about an SA's end and the end of its lifetime may differ, if
+the lifetime is taken for the cause. pluto prints timers in whole seconds."""
 
 # Other units stop too, and a recording may hold what systemd said of them.
 _SYSTEMD_STOP: Final = re.compile(
@@ -63,7 +66,7 @@ _SUPPRESSED: Final = re.compile(r"Suppressed \d{1,20} messages from ", re.ASCII)
 
 
 class LogEvidence:
-    """Remembers what pluto logged, and returns the reasons for lost SAs from it."""
+    """Remembers what pluto logged, and finds in it why SAs were lost."""
 
     def __init__(self) -> None:
         self.attempts: Final = AttemptLog()
@@ -73,26 +76,30 @@ class LogEvidence:
         self._quick_modes = QuickModes()
         self._findings = Findings()
         self._unresolved: OrderedDict[str, str] = OrderedDict()
-        """Names of hosts that didn't resolve, where no connection was named, and the lines."""
+        """By the name of a host: pluto's line that it doesn't resolve, where that line names no
+        connection."""
         self._stopped_at = float("-inf")
         self._started_at = float("-inf")
-        """When pluto's last stop, and its last start, were logged, on the wall clock."""
+        """When the last start of pluto was logged, and in ``_stopped_at`` the last stop, on the
+        wall clock; -inf: none was."""
         self._alive_at = float("-inf")
-        """When another pluto than the last one was first seen to answer."""
+        """When another pluto than before was first seen to answer, on the wall clock; -inf: none
+        was."""
         self._report: Report | None = None
-        """The last one that was compared."""
+        """The report that compare() got last; None: it got none."""
         self._hosts: dict[str, list[Hosts]] | None = None
-        """The hosts of each connection in that report, by name; None: not needed yet."""
+        """By connection: the hosts of each in that report; None: they haven't been needed yet."""
         self._last_at = float("-inf")
         self.order = 0
-        """How many lines have been read: the order of the last one."""
+        """How many lines have been read. That is the order of the last line."""
         self._cut: tuple[float, int] = float("-inf"), 0
-        """When journald last reported dropped lines (wall clock), and the order of that line."""
+        """When journald last reported that it dropped lines (wall clock), and the order of that
+        report's line."""
 
     # --- what lines say -------------------------------------------------------------------
 
     def hear(self, line: LogLine) -> None:
-        """Record one line of the log."""
+        """Record one line: of pluto, of systemd about a stop, of journald about dropped lines."""
         self.order += 1
         if line.identifier == "systemd":
             if _SYSTEMD_STOP.match(line.text):
@@ -114,9 +121,10 @@ class LogEvidence:
         self._note_replaced(self.newcomers.note(said, finding, line.at))
 
     def _note_pluto(self, line: LogLine) -> None:
-        """Record a line that doesn't begin with a connection's name.
+        """Record a line of pluto that doesn't begin with a connection's name.
 
-        It is about pluto's start or stop, a name that doesn't resolve, or a lost address or SA.
+        It may be about pluto's start or stop, a name that doesn't resolve, or a lost address or SA.
+        Any other is ignored.
         """
         finding = interpret_daemon(line.text)
         if finding is None:
@@ -138,7 +146,7 @@ class LogEvidence:
                 self._findings.add((Subject.SA, str(finding.ended)), evidence)
 
     def _note_finding(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record what a line says about a connection, as its kind of event requires."""
+        """Record what a line about a connection is evidence of, by the kind of event."""
         about = self._quick_modes.follow(said, finding)
         match finding.event:
             case LogEvent.IKE_ESTABLISHED:
@@ -157,7 +165,7 @@ class LogEvidence:
                 self._note_loss(line, said, finding)
 
     def _note_attempt(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record that we began a negotiation."""
+        """Record a line that tells that we began a negotiation."""
         self.incoming.note_child(said.name)
         if said.serial is not None:
             self.incoming.note_ours([said.serial])
@@ -170,9 +178,11 @@ class LogEvidence:
     def _note_failure(
         self, line: LogLine, said: ConnectionLine, about: ConnectionLine, finding: Finding
     ) -> None:
-        """Record the failure of an attempt of ours, or of one from outside.
+        """Record a failure: of an attempt of ours under our attempts, else with those from outside.
 
-        ``about`` is the line of the attempt: another one than ``said`` where connections share SAs.
+        ``said`` is the line itself. ``about`` is the line of the attempt that failed. That is
+        another one where connections share an IKEv1 SA, and the failure is logged by the name of
+        the wrong one.
         """
         evidence = self._evidence(line, finding, said.serial)
         whose = self.incoming.whose(said, finding)
@@ -187,7 +197,7 @@ class LogEvidence:
             self.attempts.add(name, evidence)
 
     def _note_loss(self, line: LogLine, said: ConnectionLine, finding: Finding) -> None:
-        """Record the end of an SA, unless another SA had replaced it before."""
+        """Record the end of an SA, unless the log shows that another SA carries on."""
         serial = finding.ended or said.serial
         if serial is not None and self.sas.is_succeeded(serial, said.name, finding):
             return
@@ -199,7 +209,12 @@ class LogEvidence:
     def _subjects(
         self, said: ConnectionLine, finding: Finding, serial: int | None
     ) -> Iterable[About]:
-        """Return what a loss is evidence about: the SA alone, or the connection (and its peer)."""
+        """Return the things about which a line that reports a loss is evidence.
+
+        Where only an SA ended, and its serial is known, it is that SA. Else it is the connection
+        that the line names. If all of the peer's connections are lost, it is also each pair of
+        addresses of that connection.
+        """
         if finding.subject is Subject.SA and serial is not None:
             yield Subject.SA, str(serial)
             return
@@ -209,9 +224,11 @@ class LogEvidence:
                 yield Subject.PEER, " ".join(hosts)
 
     def _note_replaced(self, name: str | None) -> None:
-        """Change the reason for an instance's end to REPLACED, if its last line may mean that.
+        """Change the reason for an instance's end to REPLACED: a new instance took its place.
 
-        ``name`` is the instance's; do nothing for None.
+        ``name`` is the instance's (``rw[3]``); do nothing for None. Do nothing either if the newest
+        finding about the instance is another than an end whose words fit several causes
+        (AMBIGUOUS).
         """
         if name is None:
             return
@@ -235,11 +252,11 @@ class LogEvidence:
     # --- what reports show ----------------------------------------------------------------
 
     def compare(self, report: Report, at: float) -> None:
-        """Record what a report shows, and forget the findings that are no longer needed.
+        """Keep a report that was read ``at`` (wall clock), and forget findings not needed any more.
 
-        Those about SAs and connections of this report and of the one before it are kept, since the
-        reason for their end may still be asked for. So is what was logged after that earlier
-        report, or up to SPENT_AFTER seconds before it. ``at`` is the report's time (wall clock).
+        A finding is needed if it is about an SA that this report or the last one lists, or about
+        the connection of such an SA: the reason for its end may be asked for. It is needed as well
+        if it was logged after the last report, or less than SPENT_AFTER seconds before that.
         """
         before, last_at = self._report, self._last_at
         self._report, self._hosts, self._last_at = report, None, at
@@ -253,9 +270,10 @@ class LogEvidence:
             self._findings.keep(lambda about, newest: about in still or newest.at > late)
 
     def forget(self, at: float) -> None:
-        """Forget what is true of one pluto only: at ``at`` (wall clock) another one answered.
+        """Forget what is true only of one pluto: another one answered at ``at`` (wall clock).
 
-        If its start was logged already, the rest was forgotten then.
+        If the start of the new pluto was logged, this was done already when that line was read. It
+        isn't done again: later lines are the new pluto's.
         """
         if self._started_at <= self._alive_at:  # else the lines since are the new one's
             self._forget()
@@ -270,7 +288,7 @@ class LogEvidence:
         self.sas = KnownSas()
 
     def dump(self) -> dict[str, Any]:
-        """Return as plain values what a restarted service needs: the order and the findings."""
+        """Return as plain values what a restarted service needs: ``order``, and the findings."""
         return {"heard": self.order, "findings": self._findings.dump()}
 
     def load(self, kept: object) -> None:
@@ -282,13 +300,12 @@ class LogEvidence:
     # --- what is asked --------------------------------------------------------------------
 
     def loss(self, held: HeldSas) -> tuple[Reason, str | None]:
-        """Return why SAs ended, and the log line; OTHER where nothing was logged about that.
+        """Return why SAs ended, and the log line; (OTHER, None) if nothing was logged about that.
 
-        Where pluto itself stopped or was restarted, that is the reason, without a line.
-
-        The first cause counts: after the line about a dead peer, or a stop of pluto, the same
-        lines follow as after a deletion by hand. Of the lines with that reason, the one with the
-        highest weight is returned.
+        If pluto was restarted or stopped, the reason is PLUTO_RESTARTED or PLUTO_STOPPED, without a
+        line. Else the first line about the end decides: after it, the same lines follow for a dead
+        peer as for a deletion by hand. Of the lines with the same reason as the first, the one with
+        the highest weight is returned.
         """
         if self._started_at > held.seen:
             return Reason.PLUTO_RESTARTED, None
@@ -303,33 +320,38 @@ class LogEvidence:
     def has_heard(self, names: Collection[str], after: int, now: float) -> bool:
         """Return whether the log has a line about any of these connections after line ``after``.
 
-        False while the journal may lack lines (``now``: wall clock). Only if this is true does the
-        absence of a logged failure mean anything.
+        False as well while the log may lack lines, because journald reported that it dropped some
+        (``now``: wall clock). If it is False, nothing follows from the fact that no failure was
+        logged.
         """
         cut_at, order = self._cut
         is_cut = 0 <= now - cut_at < CUT_FOR
         return not is_cut and self.attempts.heard(names) > max(after, order)
 
     def unresolved(self, host: str) -> str | None:
-        """Return the log line that says that a host's name doesn't resolve, or None.
+        """Return pluto's line that a host's name doesn't resolve; None: there is none.
 
-        Only lines count that name no connection.
+        Only lines that name no connection are looked at.
         """
         return self._unresolved.get(host)
 
     def lost_between(self, held: HeldSas, successors: Collection[int]) -> bool:
-        """Return whether the log shows that SAs ended before the first of ``successors`` came.
+        """Return whether a tunnel's SAs ended, by the log, before the first successor came.
 
-        False if only older SAs ended, and a newer one of the same tunnel carried the traffic on.
+        ``held`` are the SAs that it had, ``successors`` the serials of the Child SAs that it has
+        now. False if only older ones of ``held`` ended before that, and a newer Child SA carried
+        the traffic.
         """
         came = self.sas.came(successors)
         early = [e for e in self._about(held) if came is None or e.order < came]
         return bool(early) and not self._outlived(held, early)
 
     def _outlived(self, held: HeldSas, ends: Iterable[Evidence]) -> bool:
-        """Return whether a newer Child SA outlived those that ended, and carried the traffic.
+        """Return whether neither the newest Child SA nor its IKE SA was among those that ended.
 
-        Both sides may have begun at once: then a connection has two, each under its own IKE SA.
+        Then that Child SA carried the traffic on. A connection has two Child SAs, each under its
+        own IKE SA, where both sides began at once. ``ends`` is the evidence. False if some of it is
+        about a connection, an address or a peer, which ends all SAs, or if the IKE SA isn't known.
         """
         orders = {e.order for e in ends}
         ended = {s for s in held.serials if orders & self._of_sa(s).keys()}
@@ -344,9 +366,9 @@ class LogEvidence:
     def _about(self, held: HeldSas) -> list[Evidence]:
         """Return the evidence about the end of these SAs, in the order of the log.
 
-        Besides the SAs, it may name their successors, connections, addresses or peers. What these
-        lines said before the SAs were established isn't about them; only a line with a Child SA's
-        own serial always is.
+        The lines name the SAs, those that replaced them, their connections, addresses or peers.
+        Lines from before the SAs were established aren't about them, and are left out. Only a line
+        that names the serial of one of the Child SAs counts in any case.
         """
         births = self.sas.births(held.children)
         first = min(births.values(), default=held.born)
@@ -366,10 +388,11 @@ class LogEvidence:
         return [found[order] for order in sorted(found)]
 
     def _told(self, about: About, born: int, late: float, *, lasts: bool) -> dict[int, Evidence]:
-        """Return the findings about one thing from lines after ``born``, by order.
+        """Return the findings about one thing from lines after line ``born``, by order.
 
-        ``lasts``: they count however long ago they were logged. Otherwise those before ``late``
-        (wall clock) are left out: they would have ended the SAs before these were last seen.
+        ``lasts``: they count however old they are. If it is false, those that were logged at
+        ``late`` (wall clock) or before are left out: they would have ended the SAs before the last
+        report showed these.
         """
         told = self._findings.about(about)
         return {e.order: e for e in told if e.order > born and (lasts or e.at > late)}
@@ -387,9 +410,10 @@ def _replaced(e: Evidence) -> Evidence:
 
 
 def _meaning(cause: Evidence, held: HeldSas) -> Reason:
-    """Return the reason that the first line about a loss means for these SAs.
+    """Return which reason the first line about a loss gives for these SAs.
 
-    Words that fit several causes are decided by the SAs' successor, IKE version and expiry.
+    If the line gives no cause (UNEXPLAINED), it depends on more: whether a successor took the
+    client's place, whether the SA is IKEv1's, and whether its lifetime was over.
     """
     if held.successor and cause.end is LossKind.UNEXPLAINED:
         return Reason.REPLACED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Why tunnels lost their Child SAs: from the log, from policies, or because they are unlisted."""
+"""Why tunnels lost their Child SAs: by the log, by policies, or because they are unlisted now."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 _NO_HAND: Final = frozenset(
     {Reason.OPERATOR, Reason.PLUTO_STOPPED, Reason.PLUTO_RESTARTED, Reason.UNREACHABLE}
 )
-"""Reasons from the log that a policy without UP doesn't override: what they mean may remove UP."""
+"""Reasons in the log that stay, although `UP` was removed from the connection's policy: these
+events may remove it, too."""
 
 
 class LossReasons:
-    """Returns the reasons why SAs ended, as of the last report that it was shown."""
+    """Finds the reasons why SAs ended, by the log and the report of note_report()."""
 
     def __init__(self, log: LogEvidence) -> None:
         self._log = log
@@ -44,23 +45,28 @@ class LossReasons:
         self._version = ""
 
     def note_report(self, observations: Mapping[str, Observation], version: str | None) -> None:
-        """Remember what a report showed: all calls up to the next report are about it.
+        """Keep what a report shows of each tunnel; all other methods use it until the next one.
 
-        ``version`` is pluto's.
+        ``version`` is pluto's; None: not known.
         """
         self._observations, self._clients = observations, None
         self._version = (version or "").lstrip("v")
 
     def is_of(self, *releases: str) -> bool:
-        """Return whether pluto's version begins with one of these, such as ``3.``."""
+        """Return whether pluto's version begins with one of ``releases`` (``3.``).
+
+        False if the version isn't known.
+        """
         return self._version.startswith(releases)
 
     def of_loss(self, record: TunnelRecord, poll: Poll, observed: Observation | None = None) -> Why:
-        """Return why a tunnel lost Child SAs; ``observed`` shows those that it still has.
+        """Return why a tunnel lost Child SAs, with the log line that says so.
 
-        The log's reason counts, but after a connection was taken down by hand only those in
-        _NO_HAND: else it is OPERATOR. Without a reason in the log, a lost local address gives
-        UNREACHABLE. A loss without any reason is kept for a log line that comes late.
+        ``observed`` shows those that it still has; None: none. If a connection was taken down by
+        hand, the reason is OPERATOR, unless the log has one of _NO_HAND. Else it is the log's. If
+        the log has none, it is UNREACHABLE for a tunnel that lost its local address, else OTHER. A
+        loss with OTHER is kept, since its log line may come late. A replaced client is recorded for
+        take_shared_identities().
         """
         held = self._held(record, observed.children if observed is not None else ())
         why = self._log.loss(held)
@@ -77,8 +83,10 @@ class LossReasons:
     def of_going(self, record: TunnelRecord, poll: Poll) -> Why:
         """Return why a tunnel is no longer listed.
 
-        The reason for the loss of its Child SAs counts, or a client's last failure. If that isn't
-        known, the reason is UNLOADED, but OTHER for a client: it was not unloaded.
+        If it was UP or PARTIAL, it is the reason for the loss of its Child SAs; PLUTO_RESTARTED if
+        the pluto that runs now has never listed it. If it was a client that wasn't up, it is that
+        of its last logged failure, else its reason so far. If these give no reason, it is OTHER for
+        a client, since a client isn't unloaded, and UNLOADED for any other tunnel.
         """
         why: Why = (Reason.OTHER, None)
         client = self._known_clients().is_one(record)
@@ -95,16 +103,19 @@ class LossReasons:
         return why
 
     def of_giving_up(self, record: TunnelRecord) -> Why | None:
-        """Return why a tunnel is no longer tried: OPERATOR, PLUTO_RESTARTED, or None (neither)."""
+        """Return why a tunnel is no longer tried: OPERATOR or PLUTO_RESTARTED.
+
+        None if there is no sign of either.
+        """
         why = self._log.loss(replace(self._held(record), born=record.trying_order, at_once=True))
         if why[0] in (Reason.OPERATOR, Reason.PLUTO_RESTARTED):
             return why
         return (Reason.OPERATOR, None) if record.by_hand else None
 
     def was_lost(self, record: TunnelRecord, observed: Observation) -> bool:
-        """Return whether the log shows that the Child SAs had ended before the present ones came.
+        """Return whether by the log all former Child SAs had ended before the present ones came.
 
-        Without that, ``observed`` may only show those that a rekey put in their place.
+        If not, the present ones, which ``observed`` has, may have replaced them in a rekey.
         """
         return self._log.lost_between(self._held(record), observed.children)
 
@@ -115,7 +126,7 @@ class LossReasons:
         return replace(held, successor=self._known_clients().successor(record) is not None)
 
     def _known_clients(self) -> Clients:
-        """Return the clients of the last report, which are looked up at the first call for it."""
+        """Return the clients of the last report. They are looked up at the first call after it."""
         if self._clients is None:
             self._clients = Clients(self._observations)
         return self._clients
@@ -123,9 +134,9 @@ class LossReasons:
     # --- devices that share an identity ---------------------------------------------------
 
     def _note_replaced(self, record: TunnelRecord, poll: Poll) -> None:
-        """Record that a client was replaced, for take_shared_identities().
+        """Record that another client with the same identity replaced a client.
 
-        Do nothing if no successor is listed: its address isn't known.
+        Do nothing if the report doesn't list that other one: its address isn't known.
         """
         address = self._known_clients().successor(record)
         for c in record.tunnel.connections:
@@ -136,7 +147,7 @@ class LossReasons:
     def take_shared_identities(self) -> list[SharedIdentity]:
         """Return the identities that several devices seem to share, found since the last call.
 
-        The replacements that reports or the log showed since then are counted for that.
+        They are found from the replacements of clients that reports or the log showed since then.
         """
         told = self._log.newcomers.replacements
         found = [self._identities.note(r) for r in (*told, *self._replaced)]
@@ -146,18 +157,20 @@ class LossReasons:
 
 
 def after_restart(record: TunnelRecord) -> Why:
-    """Return why a tunnel isn't up that had no Child SA before pluto was restarted.
+    """Return why a tunnel isn't up that had no Child SA when pluto was restarted.
 
-    PLUTO_RESTARTED if it was being tried or was down because pluto stopped, else its reason so far.
+    It is PLUTO_RESTARTED if the tunnel was being tried, or was down because pluto had stopped; else
+    its reason so far.
     """
     ended = record.trying_since is not None or record.why[0] is Reason.PLUTO_STOPPED
     return (Reason.PLUTO_RESTARTED, None) if ended else record.why
 
 
 def _lost_address(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether a tunnel lost its address on this machine since the last report.
+    """Return whether a tunnel's local address has gone from this machine since the last report.
 
-    Only a connection that is still wanted up counts. False where the address had gone before.
+    At least one of its connections is now unoriented and still to be kept up by pluto, and in the
+    last report none was unoriented.
     """
     had = all(c.oriented is not False for c in tunnel.connections)
     now = tuple(observed.group.connections())

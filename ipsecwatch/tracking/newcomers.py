@@ -2,9 +2,10 @@
 """Clients that connect again from another address, so that pluto ends their old instance.
 
 pluto replaces an instance when the same identity authenticates as another instance of the same
-template (uniqueids=). With IKEv2 it logs the new IKE SA first, computes its own signature, which
-takes a moment, then ends the old instance and logs the new Child SA. With IKEv1 the old instance
-ends first. The identity itself isn't read from the log: the peer chose it.
+template (uniqueids=). With IKEv2, pluto first logs the new IKE SA. Then it computes its own
+signature, which takes a moment. Then it ends the old instance, and logs the new Child SA. With
+IKEv1 the old instance ends first. The identity isn't read from the log, because the peer chose that
+text.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
 IN_ONE_GO: Final = 2.0
-"""Seconds that the lines of one replacement take at most."""
+"""Seconds from the first to the last log line of one replacement, at most."""
 MAX_COMING: Final = 1000
-"""Clients that have an IKE SA and no Child SA yet; the oldest are dropped."""
+"""How many clients with an IKE SA and no Child SA yet are kept; the oldest are dropped."""
 MAX_KEPT: Final = 1000
-"""Replacements that are kept until the next poll takes them."""
+"""How many replacements are kept, until they are taken after a poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """The replacement of one instance by another of its template, for one identity."""
+    """One instance of a template was replaced by another, for a client with the same identity."""
 
     at: float
     """When it was logged or polled, on the wall clock."""
@@ -38,30 +39,35 @@ class Replacement:
     base: str
     """Its template's name."""
     old: str
-    """The address of the client that was there."""
+    """The address from which the replaced client had connected."""
     new: str
-    """The address of the one that came."""
+    """The address from which its successor has connected."""
 
 
 class Newcomers:
-    """Finds replaced instances by the order in which clients come and go in the log."""
+    """Finds instances that were replaced, by the order of the log's lines about clients."""
 
     def __init__(self) -> None:
         self._coming: OrderedDict[str, tuple[ConnectionLine, float]] = OrderedDict()
-        """Clients that have an IKE SA, and since when, while none of their Child SAs is logged."""
+        """By instance: the line about a client's new IKEv2 SA and its time (wall clock), until its
+        Child SA, its failure or its end is logged."""
         self._left: tuple[ConnectionLine, float] | None = None
-        """The last instance that ended before another of its template had an IKE SA, and when."""
+        """The line about the last instance that ended before its successor was known, and its time
+        (wall clock); None: there is none, or later lines show that nothing replaced it."""
         self._heir = ""
-        """The instance that the lines after that end are about; "": there was none yet."""
+        """The connection that the lines after that end are about; "": there has been no such
+        line."""
         self._patient = False
-        """Such lines may precede the one about its IKE SA. False: that has to be the first."""
+        """Whether the successor's IKE SA may be logged after other lines about the successor.
+        False: the line about it has to be the first one after the end."""
         self.replacements: deque[Replacement] = deque(maxlen=MAX_KEPT)
-        """Those that were found; who has used them empties it."""
+        """The replacements that were found. Whoever uses them clears this."""
 
     def note(self, said: ConnectionLine, finding: Finding | None, at: float) -> str | None:
-        """Record a line. Return the name of the instance that it shows to be replaced, if any.
+        """Record a line of the log. Return the name of the instance that was replaced; None: none.
 
-        The instance's end is in this line or in an earlier one.
+        The line is that about the old instance's end, or that about the new client's IKE SA,
+        whichever comes last. ``at`` is its time (wall clock).
         """
         if finding is not None and _is_new(said, finding):
             return self._note_new(said, finding, at)
@@ -76,9 +82,9 @@ class Newcomers:
         return None
 
     def _note_new(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record a client's new IKE SA. Return the name of the instance that it replaces, if any.
+        """Record a client's new IKE SA. Return the name of the instance that it replaced, or None.
 
-        That ended IN_ONE_GO seconds before at most, and lines in between don't contradict it.
+        The replaced instance ended at most IN_ONE_GO seconds before, and the lines since then fit.
         """
         left, self._left = self._left, None
         if finding.version != 1:
@@ -93,9 +99,10 @@ class Newcomers:
         return left[0].name
 
     def _note_end(self, said: ConnectionLine, finding: Finding, at: float) -> str | None:
-        """Record an instance's end. Return its name if another of its template replaces it.
+        """Record an instance's end. Return the instance's name if it was replaced, else None.
 
-        That one's new IKE SA, IN_ONE_GO seconds before at most, shows it.
+        It was replaced if another client of the same template got its IKE SA at most IN_ONE_GO
+        seconds before, and no Child SA since.
         """
         self._coming.pop(said.name, None)
         for came, since in reversed(self._coming.values()):
@@ -112,17 +119,20 @@ class Newcomers:
 
 
 _ARRIVED: Final = (LogEvent.CHILD_ESTABLISHED, LogEvent.FAILURE)
-"""What ends the time in which a client is coming."""
+"""The events after which a client is no longer waited for."""
 
 
 def _is_new(said: ConnectionLine, finding: Finding) -> bool:
-    """Return whether a line reports a client's new IKE SA, which is no rekey."""
+    """Return whether a line reports an instance's IKE SA as established that is no rekey."""
     new = finding.event is LogEvent.IKE_ESTABLISHED and finding.rekeyed is None
     return new and said.base != said.name
 
 
 def _ends_instance(said: ConnectionLine, finding: Finding) -> bool:
-    """Return whether a line reports the end of an instance in words that fit a replacement."""
+    """Return whether a line reports the end of an instance that may have been replaced.
+
+    That is so if the line says that it was replaced, or its words fit several causes (AMBIGUOUS).
+    """
     return (
         said.base != said.name
         and finding.event is LogEvent.LOSS
