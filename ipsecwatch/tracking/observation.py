@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""How each tunnel is by one report alone: the first state that fits, in the order of TunnelState.
+"""The state of each tunnel by one report alone: the first that fits, in the order of TunnelState.
 
-The one place where a report becomes states, for the service and for a pasted text alike. Where the
-part of the answer that would decide it isn't there, the state is UNKNOWN, with what is missing. All
-that needs the past (how long it has been trying, whether it was lost) is left to the tracker.
+This is the only place where a report becomes states, for the service and for a pasted text. If the
+part of the answer that would decide a state is missing, the state is UNKNOWN, and the part is
+named. All that needs the past is left to the tracker: how long a tunnel has been tried, and whether
+it was lost.
 """
 
 from __future__ import annotations
@@ -30,25 +31,30 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one report says of one tunnel."""
+    """What one report shows of one tunnel, template or opportunistic group."""
 
     group: Group
     state: TunnelState
     trying: bool
-    """A child that isn't up is being negotiated or is wanted up. Never true for a template."""
+    """Whether a child that isn't up is being negotiated, or pluto is to keep it up. Always false
+    for a template or opportunistic group."""
     up: int
-    """Children that are up."""
+    """How many children are up."""
     states: tuple[SaState, ...]
     children: frozenset[int]
-    """Serials of the established Child SAs."""
+    """Serials of the established Child SAs, except those that carry no traffic (left_over())."""
     parents: frozenset[int]
-    """Serials of the IKE SAs above them."""
+    """Serials of the IKE SAs that the state lines of Child SAs name as theirs."""
     missing: tuple[Part, ...] = ()
-    """Parts that the answer lacks, and without which the state isn't known, or only partly."""
+    """The parts that the answer lacks, and that would be needed to be sure of the state of each
+    child."""
 
     @property
     def counts(self) -> bool:
-        """Whether an instance counts as a tunnel: a child is up, we began an SA, or want it up."""
+        """Whether an instance counts as a tunnel.
+
+        It does if a child of it is up, we began one of its SAs, or pluto is to keep it up.
+        """
         return (
             bool(self.up)
             or any(s.role is Role.INITIATOR for s in self.states)
@@ -59,10 +65,10 @@ class Observation:
 def observe_tunnels(
     report: Report, idle: Collection[int], known: Collection[str]
 ) -> dict[str, Observation]:
-    """Return what a report says of each tunnel, template and opportunistic group, by key.
+    """Return what a report shows of each tunnel, template and opportunistic group, by key.
 
-    ``idle`` are the IKE SAs that are no sign of trying. An instance is included if its key is
-    among the ``known`` ones or Observation.counts is true.
+    ``idle`` are the serials of IKE SAs that are no sign that a tunnel is tried. An instance is left
+    out unless Observation.counts is true or its key is among ``known``, the tunnels known so far.
     """
     evidence = _Evidence.of(report, idle)
     connections: Sequence[Connection] = report.connections
@@ -80,26 +86,26 @@ def observe_tunnels(
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What a report contains besides its connection list, by connection."""
+    """What a report contains besides its connection list."""
 
     states: dict[ConnectionKey, list[SaState]]
     wishes: frozenset[ConnectionKey]
-    """Those that a ``pending`` line shows to wait for an IKE SA."""
+    """The connections that wait for an IKE SA, by a ``pending`` line."""
     carrying: frozenset[ConnectionKey]
-    """Those of which a line of another command than ``status`` shows a Child SA. Empty where all
-    SAs are listed."""
+    """The connections that have a Child SA by a line of ``trafficstatus`` or
+    ``briefconnectionstatus``. Empty if the report lists all SAs, which decide then."""
     idle: Collection[int]
-    """IKE SAs that are no sign of trying."""
+    """Serials of the IKE SAs that are no sign that a tunnel is tried."""
     instantiated: frozenset[str]
-    """Names of connections that have instances in the list."""
+    """Names of the connections of which the list has instances."""
     serials: frozenset[int]
-    """Those of all SAs that are listed."""
+    """Serials of all listed SAs."""
     all_states: bool
-    """All SAs are listed: a child without a listed one is not up."""
+    """The report lists all SAs: a child for which it lists no established Child SA isn't up."""
 
     @classmethod
     def of(cls, report: Report, idle: Collection[int]) -> _Evidence:
-        """Return what a report contains besides its connection list."""
+        """Return what a report contains besides its connection list; ``idle`` as in the field."""
         states: dict[ConnectionKey, list[SaState]] = {}
         for s in report.states:
             states.setdefault(s.key, []).append(s)
@@ -111,9 +117,9 @@ class _Evidence:
         return cls(states, wishes, carrying, idle, instantiated, serials, whole)
 
     def children(self, members: Sequence[Connection]) -> list[int]:
-        """Return the serials of these connections' established Child SAs.
+        """Return the serials of the established Child SAs of these connections.
 
-        Those that the connections don't use (left_over()) are left out.
+        Those that carry no traffic (left_over()) are left out.
         """
         return [
             s.serial
@@ -124,7 +130,10 @@ class _Evidence:
 
 
 def _carrying(report: Report) -> frozenset[ConnectionKey]:
-    """Return the connections that ``trafficstatus`` or ``briefconnectionstatus`` shows to be up."""
+    """Return the connections that are up by ``trafficstatus`` or ``briefconnectionstatus``.
+
+    A line of ``trafficstatus`` isn't believed if a state line shows that its SA isn't established.
+    """
     # A state line that says otherwise decides: the kernel counts for half of a Child, too.
     larval = {s.serial for s in report.states if not s.established}
     counted = [(t.name, t.instance) for t in report.traffic if t.serial not in larval]
@@ -133,9 +142,10 @@ def _carrying(report: Report) -> frozenset[ConnectionKey]:
 
 
 def _with_aliases(connections: Sequence[Connection]) -> list[Connection]:
-    """Return connections; one whose ``aliases`` line was lost gets the alias that its name shows.
+    """Return connections, with an alias added where the line ``aliases:`` was lost.
 
-    That is, if another connection has the same alias.
+    The alias is what the name shows (``office`` for ``office/1x2``). It is added only if the
+    ``aliases:`` line of another connection has the same one.
     """
     known = {alias for c in connections for alias in c.aliases}
     return [_with_alias(c, known) for c in connections]
@@ -147,9 +157,10 @@ def _with_alias(c: Connection, known: Collection[str]) -> Connection:
 
 
 def _unlisted(report: Report) -> list[Connection]:
-    """Return made-up connections for SAs whose own are missing in an incomplete list.
+    """Return made-up connections for the names in other lines that an incomplete list lacks.
 
-    An unfinished negotiation that the other side began gets none: anybody may have begun it.
+    These are the lines about SAs, pending SAs, traffic and brief connections. For a negotiation
+    that the other side began and that isn't finished, none is made up: anybody may have begun it.
     """
     listed = {c.key for c in report.connections}
     keys = [s.key for s in report.states if s.established or s.role is Role.INITIATOR]
@@ -159,31 +170,32 @@ def _unlisted(report: Report) -> list[Connection]:
 
 
 def _made_up(name: str, instance: tuple[int, ...]) -> Connection:
-    """Return a connection with a name, and the alias in it; all other values are unknown."""
+    """Return a connection of which only name and instance are known, and the alias in the name."""
     m = SUBNET_PAIR.fullmatch(name)
     aliases = (m[1],) if m else ()
     return Connection(name, instance, aliases=aliases, policy_known=False, routing_known=False)
 
 
 class _Child(Enum):
-    """What the evidence says of one child of a tunnel."""
+    """What a report shows of one child of a tunnel."""
 
     UP = auto()
     """It has a Child SA."""
     UNCLEAR = auto()
-    """It isn't known whether it has a Child SA."""
+    """The report doesn't show whether it has a Child SA."""
     TRIED = auto()
-    """It is not up, and is being negotiated or wanted up."""
+    """It isn't up. It is being negotiated, or pluto is to keep it up."""
     WISH_UNCLEAR = auto()
-    """It is not up, and it isn't known whether it is wanted up."""
+    """It isn't up or being negotiated. The report doesn't show whether pluto is to keep it up."""
     IDLE = auto()
-    """It is neither up nor tried."""
+    """It isn't up, nor tried."""
 
 
 def _observe(group: Group, evidence: _Evidence) -> Observation:
-    """Return what a report says of one tunnel: its state, its SAs, and which parts are missing.
+    """Return what a report shows of one group: its state, its SAs, and which parts are missing.
 
-    Each child is judged by itself. Templates and opportunistic groups are always WAITING.
+    The state follows from that of each child. Templates and opportunistic groups are always
+    WAITING, with nothing missing.
     """
     mine: list[SaState] = []
     carrying: list[int] = []
@@ -214,9 +226,10 @@ def _observe(group: Group, evidence: _Evidence) -> Observation:
 def _judge(
     members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence, *, has_child: bool
 ) -> tuple[_Child, Part | None]:
-    """Return how one child of a tunnel is, and the missing part of the answer that would decide.
+    """Return how one child of a tunnel is, and which missing part would be needed to be sure.
 
-    ``own`` are the SAs of its connections (``members``).
+    That part is None if none is missing. ``members`` are the child's connections, ``own`` their
+    SAs. ``has_child``: one of these is an established Child SA.
     """
     up = has_child or _is_listed_as_up(members, evidence)
     if up is None:
@@ -236,9 +249,10 @@ def _judge(
 
 
 def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool | None:
-    """Return whether a child without a listed, established Child SA is up; None: not known.
+    """Return whether a child without an established Child SA in the report is up; None: not known.
 
-    Where not all SAs are listed, the connection list and other commands' lines are used instead.
+    If the report has all SAs, the child isn't up. Else the connection list and other commands'
+    lines decide.
     """
     if evidence.all_states:
         return False
@@ -248,12 +262,16 @@ def _is_listed_as_up(members: Sequence[Connection], evidence: _Evidence) -> bool
 
 
 def _may_be_template(members: Sequence[Connection], evidence: _Evidence) -> bool:
-    """Return whether a connection whose first line was lost has instances, as a template has."""
+    """Return whether one of these connections may be a template.
+
+    Its first line was lost, so that it isn't known for which peer it is, but instances of it are
+    listed.
+    """
     return any(not c.topologies and c.name in evidence.instantiated for c in members)
 
 
 _UP: Final = frozenset({"erouted", "routed-tunnel"})
-"""Routing words of a connection that has a Child SA: up to 4.15, and later."""
+"""Routing words of a connection that has a Child SA: the first up to 4.15, the second later."""
 _NOT_UP: Final = frozenset(
     {
         "unrouted", "unrouted HOLD", "prospective erouted", "erouted HOLD", "unoriented",
@@ -261,13 +279,14 @@ _NOT_UP: Final = frozenset(
         "unrouted-bare-negotiation",
     }
 )  # fmt: skip
-"""Routing words of a connection that has no Child SA (all others leave it open)."""
+"""Routing words of a connection that has no Child SA. Words that are neither here nor in _UP don't
+show it."""
 
 
 _NEGOTIATING: Final = frozenset(
     {"routed-negotiation", "unrouted-negotiation", "unrouted-bare-negotiation"}
 )
-"""Routing words, from 5.0 on, of a connection that we negotiate for."""
+"""Routing words of a connection that is being negotiated from here. They exist from 5.0 on."""
 
 
 def _is_listed_up(c: Connection) -> bool:
@@ -279,7 +298,11 @@ def _is_listed_down(c: Connection) -> bool:
 
 
 def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _Evidence) -> bool:
-    """Return whether one child of a tunnel is being negotiated, or is wanted up."""
+    """Return whether one child of a tunnel is being negotiated, or pluto is to keep it up.
+
+    A ``pending`` line shows it as well, and the routing words if not all SAs are listed. ``own``
+    are the SAs of its connections (``members``).
+    """
     return (
         any(c.wanted_up for c in members)
         or any(c.key in evidence.wishes for c in members)
@@ -289,9 +312,9 @@ def _is_tried(members: Sequence[Connection], own: Sequence[SaState], evidence: _
 
 
 def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
-    """Return a tunnel's state from the states of its children. STUCK is left to the tracker.
+    """Return a tunnel's state from its children. It is never STUCK, which the tracker decides.
 
-    It is UNKNOWN where a child that isn't clear could change it.
+    It is UNKNOWN if a child that isn't clear could change it.
     """
     up = children.count(_Child.UP)
     if up == len(children):
@@ -310,7 +333,10 @@ def _state(group: Group, children: Sequence[_Child]) -> TunnelState:
 
 
 def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
-    """Return a tunnel with what a report shows of it, except its state, reason and their times."""
+    """Return a tunnel with all that a report shows of it, except its state.
+
+    What the tracker decides stays as it is: state, reason, detail, times, attempts, ``incoming``.
+    """
     connections = tuple(observed.group.connections())
     managed = any(c.nm_configured for c in connections)
     template = observed.group.sort in (GroupKind.TEMPLATE, GroupKind.OPPORTUNISTIC)
@@ -329,7 +355,7 @@ def refresh_fields(tunnel: Tunnel, observed: Observation) -> Tunnel:
 
 
 def _peer(observed: Observation) -> str | None:
-    """Return the address of the peer: from an SA, else the configured one; None: neither."""
+    """Return the peer's address: that of an SA, else the configured one; None: neither is known."""
     for s in observed.states:
         if s.sa is not None and s.sa.remote_address:
             return s.sa.remote_address
@@ -341,10 +367,10 @@ def _peer(observed: Observation) -> str | None:
 
 
 def tries(s: SaState, idle: Collection[int]) -> bool:
-    """Return whether an SA is a sign that a Child SA is being brought up.
+    """Return whether an SA is a sign that somebody tries to bring a Child SA up.
 
-    That is an established IKE SA which isn't ``idle``, or a negotiation that we began (but no rekey
-    of an IKE SA).
+    It is if it is an established IKE SA that isn't ``idle``, or a negotiation that we began. The
+    rekey of an IKE SA is no sign.
     """
     if is_ike(s):
         return s.serial not in idle
@@ -361,12 +387,13 @@ def is_child(s: SaState) -> bool:
 
 
 def left_over(child: SaState, connection: Connection, serials: Collection[int]) -> bool:
-    """Return whether an established Child SA carries no traffic: its connection doesn't use it.
+    """Return whether an established Child SA carries no traffic, as its connection doesn't use it.
 
-    Its connection names no Child SA, it is neither the newest nor the eroute owner, and its IKE SA
-    isn't among ``serials``, those of all SAs that are listed. Seen in 5.4 and main, where both
-    sides began an IKEv1 exchange at once. Each sign alone is found in Child SAs that carry
-    traffic: the older of two in a rekey owns nothing, an IKEv1 Child SA outlives its phase 1.
+    Three signs together show it: the connection names no Child SA; this one is neither the newest
+    nor the eroute owner; its IKE SA isn't among ``serials``, those of all listed SAs. It was seen
+    in 5.4 and main, where both sides began an IKEv1 exchange at once. One sign alone isn't enough:
+    the older of two Child SAs in a rekey owns nothing, and an IKEv1 Child SA outlives its phase 1,
+    but both carry traffic.
     """
     return (
         connection.names_no_child

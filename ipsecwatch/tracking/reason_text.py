@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The sentence and the advice for a tunnel's reason, for people who may see its peer and log.
+"""The sentence and the advice for a tunnel's reason, for people who may see its peer and log lines.
 
-They are written to the journal, and shown to users who may ask pluto. Others get the general words
-of reasons.py from the bus.
+These are written to the journal, and shown to users who may ask pluto. Others get the general texts
+of reasons.py, over the bus.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def reason_text(reason: Reason, tunnel: Tunnel, unit: str = IPSEC) -> ReasonText:
-    """Return the sentence and the advice for a tunnel's reason; ``unit`` runs pluto ("": none).
+    """Return the sentence and the advice for a tunnel's reason, with what is known of the cause.
 
-    A peer's name that doesn't resolve is named. Where the log line behind the reason shows a
-    failure on this machine, the sentence is about that.
+    If the peer's DNS name doesn't resolve, the sentence has that name. If the tunnel's log line
+    shows a failure on this machine, the text is about that failure. Else it is the general text for
+    the reason. ``unit`` is the systemd unit that runs pluto, for the advice; "": none.
     """
     if reason is Reason.UNREACHABLE and tunnel.unresolved is not None:
         return ReasonText(
@@ -32,10 +33,7 @@ def reason_text(reason: Reason, tunnel: Tunnel, unit: str = IPSEC) -> ReasonText
 
 
 def _local_failure(reason: Reason, tunnel: Tunnel) -> ReasonText | None:
-    """Return the text for a failure on this machine, if the log line behind the reason shows one.
-
-    None otherwise.
-    """
+    """Return the text for the failure on this machine that the reason's log line shows, or None."""
     if reason is Reason.NONE or tunnel.detail is None:
         return None
     from ipsecwatch.libreswan.local_failures import local_failure  # a status has no log line

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The tunnels that a single report shows: of a saved or pasted text, or of one answer of pluto.
+"""The tunnels in a single report, of a saved or pasted text or of one answer of pluto.
 
-Nothing is known about the past: neither when a state began nor how long a tunnel has been tried.
-So no tunnel is ever stuck. The report may be incomplete.
+Nothing is known of the time before: neither when a state began, nor how long a tunnel has been
+tried. So no tunnel is ever STUCK. The report may be incomplete.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> dict[str, Tunnel]:
-    """Return the tunnels that a report shows, by key, each with the likely reason."""
+    """Return the tunnels and templates that a report shows, by key.
+
+    Only a tunnel that is CONNECTING has a reason: the likely one, by the stage of its SAs.
+    """
     idle = frozenset([s.serial for s in report.states if is_ike(s)])
     observed = observe_tunnels(report, idle, ())
     return {key: _tunnel(key, o) for key, o in observed.items()}
@@ -32,7 +35,7 @@ def _tunnel(key: str, observed: Observation) -> Tunnel:
 
 
 def _reason(observed: Observation) -> Reason:
-    """Return why a tunnel that is connecting isn't up; NONE for any other."""
+    """Return why a tunnel that is CONNECTING isn't up; NONE for a tunnel in any other state."""
     if observed.state is not TunnelState.CONNECTING:
         return Reason.NONE
     if observed.group.unresolved is not None:

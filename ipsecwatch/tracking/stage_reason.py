@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Why a tunnel isn't up, as far as the stage of its SAs shows it.
 
-The log shows more: log_lines.py reads it, log_evidence.py remembers it. Where the log was read and
-has no failure, the stage shows what pluto waits for. Where it wasn't read, the stage shows much
-less. An SA that waits for an answer looks the same whether nobody answers, the network reports
-that there is no route, or the peer refuses unencrypted, which pluto logs and otherwise ignores. An
-IKE SA without a Child SA looks the same whatever the peer has refused. No release prints what an
-SA has received (show_state in programs/pluto).
+The log shows more: log_lines.py reads it, log_evidence.py remembers it. If the log was read and has
+no failure, the stage shows what pluto waits for. If the log wasn't read, the stage shows much less.
+For then an SA that waits for an answer looks the same in three cases: nobody answers, the network
+reports that there is no route, or the peer refuses in an unencrypted message, which pluto only
+logs. And an IKE SA without a Child SA looks the same whatever the peer has refused. No release
+prints what an SA has received (show_state in programs/pluto).
 """
 
 from __future__ import annotations
@@ -26,11 +26,16 @@ VAGUER: Final[dict[Reason, frozenset[Reason]]] = {
     # What is no longer listed was removed, perhaps by hand: a list shows no more than that.
     Reason.OPERATOR: frozenset({Reason.UNLOADED}),
 }
-"""For a reason, those that say only a part of it. NONE and OTHER say a part of every reason."""
+"""For a reason, the other reasons that say only a part of the same. NONE and OTHER do so for every
+reason, and aren't listed here."""
 
 
 def is_no_more(vague: Reason, full: Reason) -> bool:
-    """Return whether the reason ``vague`` says the same as ``full``, or only a part of it."""
+    """Return whether the reason ``vague`` says no more than the reason ``full``.
+
+    That is so if both are the same, if ``vague`` is NONE or OTHER, or if VAGUER lists it for
+    ``full``.
+    """
     nothing = vague in (Reason.NONE, Reason.OTHER)
     return nothing or vague is full or vague in VAGUER.get(full, ())
 
@@ -38,14 +43,15 @@ def is_no_more(vague: Reason, full: Reason) -> bool:
 def reason_by_stage(
     states: Iterable[SaState], *, wanted: bool, oriented: bool = True, heard: bool = True
 ) -> Reason:
-    """Return what a tunnel that is being tried waits for, as far as its SAs show it.
+    """Return what a tunnel that is being tried waits for, as a reason, as far as its SAs show it.
 
-    The SA that is furthest counts. It may wait for any answer, for the peer to accept our
-    authentication or user name and password, or for a Child SA. Without an SA that shows an
-    attempt, the result is OTHER for a tunnel that is ``wanted`` up (from 5.0 on pluto pauses
-    between attempts, and a refusal leaves no trace), else NONE. ``oriented``: one of its ends is an
-    address of this machine; if not, the result is UNREACHABLE. ``heard``: pluto's log of these
-    attempts was read, and has no failure; if not, an attempt gives OTHER, whatever its stage.
+    The SA that has come furthest decides: NO_ANSWER until the peer has to authenticate us;
+    AUTHENTICATION or CREDENTIALS (user name and password) until it has accepted that; then
+    CHILD_MISSING. If no SA shows an attempt, it is OTHER for a tunnel that pluto is to keep up
+    (``wanted``): from 5.0 on pluto pauses between attempts, and a refusal leaves no trace. For any
+    other tunnel it is NONE. ``oriented``: an end of the tunnel is an address of this machine; if
+    false, it is UNREACHABLE. ``heard``: pluto's log of these attempts was read, and has no failure;
+    if false, an attempt gives OTHER at any stage.
     """
     if not oriented:
         return Reason.UNREACHABLE
@@ -67,7 +73,7 @@ _FURTHEST: Final = (
     Reason.CREDENTIALS,
     Reason.CHILD_MISSING,
 )
-"""What a negotiation waits for, from its begin to its end."""
+"""What a negotiation waits for, from its beginning to its end."""
 
 
 def _waits_for(s: SaState) -> Reason:
@@ -82,14 +88,15 @@ def _waits_for(s: SaState) -> Reason:
 
 
 _AT_WORK: Final = ("CRYPTO_TIMEOUT", "CRYPTO_FAILED")  # 3.22; to 3.21
-"""The timers of an IKE SA for which pluto is computing something."""
+"""The timers of an IKE SA while pluto computes something for it."""
 
 
 def _answered(s: SaState) -> bool:
-    """Return whether the peer has answered IKE_SA_INIT, but pluto sent no IKE_AUTH.
+    """Return whether the peer has answered IKE_SA_INIT, but pluto hasn't sent IKE_AUTH.
 
-    It repeats no request either: our own secret or private key is missing. Releases up to 5.0
-    show that by an IKEv2 SA's timers; from 5.1 on there are other timers.
+    pluto doesn't repeat its request then, because our own secret or private key is missing. The
+    timers of an IKEv2 SA show that up to 5.0. From 5.1 on there are other timers, and the result is
+    False.
     """
     at_work = any(s.timer(name) is not None for name in _AT_WORK)
     return s.ike_version == 2 and at_work and s.timer("RETRANSMIT") is None
