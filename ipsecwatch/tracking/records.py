@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What is remembered between two polls, and its form as plain values while the service is stopped.
 
-Pure: to and from plain values that JSON can hold. Each value that is read back is checked by the
-tables below: it decides what people are told, and a number that doesn't fit its D-Bus type would
-end the service at its first signal, at each start.
+Pure: the values are such as JSON can hold. Each value that is read back is checked by the tables
+below, because it decides what people are told. Also, a number too large for its D-Bus type would
+end the service at its first signal, after every start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from ipsecwatch.tunnel import Reason, Tunnel, TunnelState
 FORMAT: Final = 1
 
 Why = tuple[Reason, str | None]
-"""A reason, and what it was read from, as ``Tunnel.detail``: mostly pluto's line; None: nothing."""
+"""A reason, and what it was read from, as in ``Tunnel.detail``: mostly pluto's log line; None:
+nothing."""
 
 
 @dataclass(slots=True)
@@ -40,42 +41,48 @@ class TunnelRecord:
 
     tunnel: Tunnel
     children: frozenset[int] = frozenset()
-    """Serials of its established Child SAs."""
+    """Serials of its established Child SAs in the last report."""
     parents: frozenset[int] = frozenset()
-    """Serials of the IKE SAs above them."""
+    """Serials of the IKE SAs of these Child SAs."""
     trying_since: float | None = None
-    """When the present attempts to bring it up began, on the monotonic clock; None: there are
-    none."""
+    """Since when it has been tried without a break, on the monotonic clock; None: it isn't
+    tried."""
     trying_order: int = 0
-    """How many log lines had been read about LOG_SLACK seconds before: only later ones may be about
-    these attempts."""
+    """How many log lines had been read some LOG_SLACK seconds before it was first seen to be tried.
+    Only later lines may be about the present attempts."""
     last_try: int = 0
-    """The highest serial of a negotiation that was counted."""
+    """The highest serial of an SA that was counted as an attempt."""
     orphan: bool = False
-    """It hasn't been listed yet by the pluto that took the place of the one that held its SAs."""
+    """pluto was restarted, and the new pluto hasn't listed this tunnel yet. The SAs are the old
+    one's."""
     overdue: bool = False
-    """The attempts have lasted ``stuck_after`` seconds or more."""
+    """It has been tried for ``stuck_after`` seconds or more."""
     told_stuck: bool = False
-    """It was announced, while PARTIAL, that its missing children have been tried for too long."""
+    """A transition has told that it is PARTIAL, and that its other children have been tried for
+    ``stuck_after`` seconds."""
     born: int = 0
-    """How many log lines had been read when the newest of its Child SAs wasn't there yet."""
+    """How many log lines had been read at the last poll before its newest Child SA came."""
     wanted: frozenset[str] = frozenset()
-    """Which of its connections pluto was to keep up, by the last report."""
+    """Its connections that pluto is to keep up (`UP` in the policy), by the last report
+    (``rw[3]``)."""
     by_hand: frozenset[str] = frozenset()
-    """Its connections that were taken down by hand; their SAs may not have ended yet."""
+    """Its connections that were taken down by hand, until they get a new Child SA or `UP` again."""
     refused: tuple[int, Why] | None = None
-    """Why the peer's own attempt failed, and the number of the log line that says so."""
+    """The number of the log line about the last failed attempt of the peer, and the reason with
+    that line; None: there was none."""
     held_since: float | None = None
-    """Since when it isn't listed, or is listed again and not tried yet, on the monotonic clock."""
+    """Since when it hasn't been listed, on the monotonic clock, or since when it was added again
+    without being tried yet. None: neither is so."""
     seen: float = 0.0
-    """When it was last listed before this poll, on the wall clock."""
+    """When the last report that listed it was read, on the wall clock; a report that is just being
+    compared doesn't count."""
     why: Why = (Reason.NONE, None)
-    """The reason for the last known state."""
+    """The reason for its last known state, which is kept while the state is UNKNOWN."""
 
 
 @dataclass(slots=True)
 class Records:
-    """All that a tracker remembers: of each tunnel, by key, and of the run of pluto."""
+    """All that a tracker remembers from poll to poll: tunnels, by key, and the run of pluto."""
 
     tunnels: dict[str, TunnelRecord] = field(default_factory=dict)
     run: PlutoRun = field(default_factory=PlutoRun)
@@ -84,23 +91,23 @@ class Records:
 # --- What is kept: each value with its type and its range -----------------------------------------
 
 MAX_TIME: Final = 2.0**33
-"""Seconds on either clock: until the year 2242."""
+"""The highest time on any of the clocks, in seconds. On the wall clock it is in the year 2242."""
 MAX_COUNT: Final = 1 << 31
-"""Half of the range of D-Bus's type u: these numbers are counted on after they were restored."""
+"""The highest restored count. It is half of what D-Bus's type u holds, since counting goes on."""
 MAX_SERIAL: Final = 10**10 - 1
-"""pluto's serials and instances have ten digits at most, and are read so from its status."""
+"""The highest serial or instance number: pluto's have ten digits at most in its status, too."""
 MAX_LINES: Final = 1 << 53
-"""Lines of a log: the range in which JSON's numbers are exact."""
+"""The highest number of log lines: up to here, JSON's numbers are exact."""
 MAX_PID: Final = (1 << 31) - 1
 MAX_TEXT: Final = 4096
-"""Characters of a text of pluto's, which prints no line longer than 1,024."""
+"""How many characters a text of pluto's has at most: pluto prints no line longer than 1,024."""
 
 _TIME: Final = number(0.0, MAX_TIME)
 _COUNT: Final = whole(0, MAX_COUNT)
 _SERIAL: Final = whole(0, MAX_SERIAL)
 _SERIALS: Final = each(_SERIAL)
 _AS_PRINTED: Final = text(MAX_TEXT, raw=True)
-"""A text as pluto printed or logged it, which has to be cleaned before it is shown."""
+"""The check of a text as pluto printed or logged it. It isn't escaped yet."""
 _STATE: Final = one_of(TunnelState)
 _REASON: Final = one_of(Reason)
 
@@ -123,7 +130,7 @@ _TUNNEL: Final[dict[str, Check[Any]]] = {
     "detail": optional(_AS_PRINTED),
     "unresolved": optional(_AS_PRINTED),
 }
-"""What is kept of a Tunnel."""
+"""The fields of a Tunnel that are saved, each with its check."""
 
 _RECORD: Final[dict[str, Check[Any]]] = {
     **_TUNNEL,
@@ -141,7 +148,7 @@ _NEWER: Final[dict[str, Check[Any]]] = {
     "wanted": optional(each(_AS_PRINTED)),
     "by_hand": optional(each(_AS_PRINTED)),
 }
-"""What older state files don't contain."""
+"""Further values of a tunnel, which state files of older versions don't have."""
 
 _RUN: Final[dict[str, Check[Any]]] = {
     "pid": optional(whole(0, MAX_PID)),
@@ -205,7 +212,10 @@ def _dump_record(record: TunnelRecord) -> dict[str, Any]:
 
 
 def load(data: object) -> Records:
-    """Return records from plain values. Raise JsonError if dump() can't have made them."""
+    """Return the records of plain values. Raise JsonError if dump() can't have made the values.
+
+    That is so, too, if they contradict each other.
+    """
     kept = _RECORDS(data)
     records = Records(run=_load_run(kept["pluto"]))
     for n, values in enumerate(kept["tunnels"]):
@@ -220,7 +230,7 @@ def load(data: object) -> Records:
 
 
 def _load_run(kept: dict[str, Any]) -> PlutoRun:
-    """Return a run from checked values. Raise JsonError if they contradict each other."""
+    """Return a run of pluto from checked values. Raise JsonError if they contradict each other."""
     run = PlutoRun(
         pid=kept["pid"],
         top=kept["top"],
@@ -255,7 +265,7 @@ def _load_record(kept: dict[str, Any]) -> TunnelRecord:
 
 
 def _contradiction(record: TunnelRecord) -> str | None:
-    """Return what is contradictory in a tunnel's values, for an error; None if nothing is."""
+    """Return how a tunnel's restored values contradict each other, for an error, or None."""
     t = record.tunnel
     # An instance's key has its connection serial behind the name: grouping.py.
     base, dollar, serial = t.key.rpartition("$")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Since when SAs exist, and since when their counters haven't changed.
 
-pluto's status shows neither. A change between two answers counts from the second one. For SAs that
-were there at the first answer, or came while pluto couldn't be asked, the time isn't exact: it has
-been so for longer.
+pluto's status has neither. If two answers differ, the change counts as of the time of the second
+one. For SAs that the first answer had, or that came while pluto couldn't be asked, the time is only
+the latest possible: they may be older.
 """
 
 from __future__ import annotations
@@ -26,23 +26,25 @@ class Since(NamedTuple):
     at: float
     boot: float
     known: bool
-    """The change was seen. False: it was at some time before."""
+    """Whether the change was seen between two answers. False: it may have been at any time
+    before."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaTimes:
-    """The times of all SAs as of the last answer. It is never changed, but replaced."""
+    """The times of all SAs as of pluto's last answer. Each new answer makes a new object."""
 
     sas: Mapping[int, Since] = field(default_factory=dict)
-    """Since when each SA exists, by serial."""
+    """By the serial of each SA: since when it exists."""
     idle: Mapping[ConnectionKey, Since] = field(default_factory=dict)
-    """Since when no counter of a connection's Child SAs has changed, even if they were rekeyed."""
+    """By connection: since when no counter of its Child SAs has changed. A rekey alone is no
+    change."""
     answered: float = 0.0
-    """When pluto gave that answer, in seconds of CLOCK_BOOTTIME."""
+    """When pluto gave the last answer, in seconds of CLOCK_BOOTTIME."""
 
 
 class SaWatch:
-    """Compares each answer with the one before it, to keep the times of SAs.
+    """Compares each report with the one before, to find the times of SAs that ``times`` has.
 
     The lines with SPIs and counters are compared as printed, since parsing them takes longer.
     """
@@ -51,18 +53,22 @@ class SaWatch:
         self.times = SaTimes()
         self._serials: list[int] = []
         self._lines: list[str] = []
-        """The lines of the last answer, one for each serial; "": none was printed."""
+        """The lines with SPIs and counters in the last report, one for each serial; "": none was
+        printed."""
         self._continuous = False
 
     def interrupt(self, *, another_pluto: bool = False) -> None:
-        """Record that pluto gave no answer, or that another pluto answers, with serials from 1."""
+        """Record that a poll got no report, so that the next change isn't seen when it happens.
+
+        ``another_pluto``: pluto was restarted, with serials from 1 on; all times are forgotten.
+        """
         self._continuous = False
         if another_pluto:
             self.times = SaTimes()
             self._serials, self._lines = [], []
 
     def note(self, report: Report, poll: Poll) -> None:
-        """Update the times by a complete report."""
+        """Update ``times`` by a complete report, which is that of ``poll``."""
         states, sas = report.states, self.times.sas
         serials, lines = list(map(_serial, states)), list(map(_sa_text, states))
         now = Since(poll.at, poll.boot, known=self._continuous)
@@ -80,10 +86,11 @@ class SaWatch:
     def _moved(
         self, states: Sequence[SaState], lines: Sequence[str], now: Since
     ) -> dict[ConnectionKey, Since] | None:
-        """Return since when counters haven't changed, by connection.
+        """Return by connection since when no counter of its Child SAs has changed.
 
-        The serials must be the same as before.
-        Return None if an SA belongs to another connection now: _compare() must look at all then.
+        For a report with the same serials as the last one. Connections whose lines differ get
+        ``now``. Return None if one of these is new, since a serial belongs to another connection by
+        now. Then only _compare() finds the times.
         """
         pairs = zip(states, lines, self._lines, strict=True)
         moved = [s for s, line, before in pairs if line != before and s.kind is SaKind.CHILD]
@@ -91,9 +98,10 @@ class SaWatch:
         return {**self.times.idle, **keys} if keys.keys() <= self.times.idle.keys() else None
 
     def _compare(self, states: Sequence[SaState], now: Since) -> dict[ConnectionKey, Since]:
-        """Return since when the counters of each connection with Child SAs haven't changed.
+        """Return by connection since when no counter of its Child SAs has changed.
 
-        A new Child SA counts as a change if it has carried traffic already.
+        A connection without Child SAs is left out. A new Child SA counts as a change only if it has
+        already carried traffic.
         """
         old, before = self.times.idle, dict(zip(self._serials, self._lines, strict=True))
         idle: dict[ConnectionKey, Since] = {}
@@ -113,5 +121,5 @@ _sa_text = attrgetter("sa_text")
 
 
 def _carried(s: SaState) -> bool:
-    """Return whether a new SA has carried traffic already."""
+    """Return whether an SA has carried traffic, by its counters."""
     return s.sa is not None and bool(s.sa.bytes_in or s.sa.bytes_out)

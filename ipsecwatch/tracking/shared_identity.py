@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two devices that seem to use the same identity: each keeps replacing the other's instance."""
+"""Devices that seem to use the same identity: each replaces the instance of the other in turn."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.newcomers import Replacement
 
 TIMES: Final = 3
-"""Replacements of each other after which two addresses are reported."""
+"""How many times two addresses must replace each other before they are reported."""
 WITHIN: Final = 600.0
-"""Seconds in which these must come. One device that changes its network has fewer."""
+"""Seconds from the first to the last of these TIMES, at most. One device that changes its network
+comes to fewer."""
 AGAIN: Final = 3600.0
 """Seconds after which the same pair may be reported again."""
 SAME: Final = 60.0
-"""Seconds within which the log and a poll report the same replacement."""
+"""Seconds by which the log's and a poll's report of one replacement may be apart."""
 MAX_PAIRS: Final = 1000
-"""Pairs that are followed; those that replaced each other longest ago are dropped."""
+"""How many pairs of addresses are kept; that whose last replacement is the oldest is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedIdentity:
-    """Two addresses from which clients of one template replace each other."""
+    """Two addresses from which clients of a template replace each other in turn."""
 
     template: str
     addresses: tuple[str, str]
@@ -33,24 +34,25 @@ class SharedIdentity:
 @dataclass(slots=True)
 class _Pair:
     turns: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=TIMES))
-    """The last replacements: when (wall clock), and the address that came."""
+    """The last TIMES replacements: when (wall clock), and the address that came."""
     told: float = float("-inf")
     """When the pair was last reported, on the wall clock."""
 
 
 class SharedIdentities:
-    """Counts replacements, by template and pair of addresses, to find shared identities."""
+    """Counts replacements for each template and pair of addresses, to find shared identities."""
 
     def __init__(self) -> None:
         self._pairs: OrderedDict[tuple[str, frozenset[str]], _Pair] = OrderedDict()
         self._recent: OrderedDict[str, float] = OrderedDict()
-        """Instances that were replaced, and when that was reported."""
+        """By instance: when its end by a replacement was last recorded, on the wall clock."""
 
     def note(self, r: Replacement) -> SharedIdentity | None:
-        """Record a replacement. Return the shared identity that it shows, if it is to be reported.
+        """Record a replacement. Return the shared identity to report now; None: there is none.
 
-        That is one whose addresses replaced each other, TIMES in all and within WITHIN seconds, and
-        that wasn't reported in the last AGAIN seconds.
+        It is reported if the last TIMES replacements of these two addresses came within WITHIN
+        seconds, in both directions, unless it was reported in the last AGAIN seconds. A replacement
+        isn't counted if it was recorded already, or if its addresses are equal or one isn't known.
         """
         who = frozenset((r.old, r.new)) - {""}
         if len(who) < 2 or self._is_known(r):  # one: a client that connects again from there
@@ -67,9 +69,10 @@ class SharedIdentities:
         return SharedIdentity(r.base, (first, second))
 
     def _is_known(self, r: Replacement) -> bool:
-        """Return whether the end of the same instance was recorded in the last SAME seconds.
+        """Return whether the same replacement was recorded before; then record it.
 
-        Record it.
+        It is the same if it ended the same instance less than SAME seconds earlier: both the log
+        and a poll may show it.
         """
         known = r.at - self._recent.get(r.name, float("-inf")) < SAME
         self._recent[r.name] = r.at
@@ -80,7 +83,7 @@ class SharedIdentities:
 
 
 def _alternate(turns: deque[tuple[float, str]]) -> bool:
-    """Return whether both addresses replaced each other, TIMES in all and within WITHIN seconds."""
+    """Return whether TIMES replacements came within WITHIN seconds, and to both addresses."""
     return (
         len(turns) == TIMES
         and turns[-1][0] - turns[0][0] <= WITHIN

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Track tunnels over time: polls go in, transitions come out. Pure: the clock is an argument.
 
-States come from polls alone. A log line may give the reason, and may show that there was a loss
+Only a poll decides a state. A log line may give the reason, and may show that a tunnel was lost
 between two polls that look alike; it never decides a state. A state that a poll doesn't show is
 `unknown`, never `down`.
 """
@@ -36,15 +36,16 @@ if TYPE_CHECKING:
     from ipsecwatch.tracking.shared_identity import SharedIdentity
 
 HOLD: Final = 2.75
-"""Seconds for which a tunnel that isn't up may be missing, since managers delete a connection and
-add it again. A little less than three: with a poll each second, the fourth counts it as gone."""
+"""Seconds for which a tunnel that is neither UP nor PARTIAL may be missing in the reports before it
+is removed, since managers delete a connection and add it again. A little less than three: with a
+poll each second, the fourth removes it."""
 
 
 class Tracker:
-    """Compares each poll with the last one, and returns the transitions of all tunnels.
+    """Compares each poll with the one before, and returns the transitions of all tunnels.
 
-    ``stuck_after``: seconds of connecting after which a tunnel is STUCK. ``stopped_after``: seconds
-    without pluto after which tunnels are DOWN.
+    ``stuck_after``: seconds of CONNECTING after which a tunnel is STUCK. ``stopped_after``: seconds
+    without pluto after which all tunnels are DOWN.
     """
 
     def __init__(self, stuck_after: float = 30.0, stopped_after: float = 15.0) -> None:
@@ -55,39 +56,42 @@ class Tracker:
         """Whether the tunnels are known: from a complete report, or restored from an earlier run of
         the service."""
         self._first = True
-        """No poll has been observed yet."""
+        """Whether no poll has been observed yet."""
         self._saw_stopped = False
-        """pluto was seen stopped before its first report: tunnels in it were DOWN until then."""
+        """Whether a poll has shown pluto stopped. If that was before the first report, the tunnels
+        in that report were DOWN until then."""
         self._reborn = False
-        """The next report is another pluto's than the last one."""
+        """Whether the next report must be that of another pluto than the last one."""
         self._stopped_since: float | None = None
         self._log = LogEvidence()
         self._attempts = Attempts(self._log)
         self._report: Report | None = None
         self._observations: dict[str, Observation] = {}
-        """What the last complete report showed of each tunnel, by key."""
+        """By key: what the last complete report showed of each tunnel."""
         self._losses = LossReasons(self._log)
         self._attempt_reasons = AttemptReasons(self._log, self._losses)
         self._same_pluto = False
-        """Whether it is known that pluto wasn't restarted between the last two reports."""
+        """Whether a restart of pluto between the last two reports would be known: its log is read,
+        or both reports have the same process id or an SA in common."""
         self._seen = float("-inf")
-        """When pluto last gave a complete answer, on the wall clock."""
+        """When the last complete report was read, on the wall clock; -inf: none was."""
         self.missed = 0
-        """How many SAs came and went unseen between two reports, since this tracker was made."""
+        """How many SAs came and went between two reports without being in any, since this tracker
+        was made."""
         self._sa_watch = SaWatch()
         self.pluto = PlutoState.STOPPED
-        """How pluto is, by the last poll; STOPPED before the first."""
+        """The state of pluto by the last poll; STOPPED before the first one."""
         self.version: str | None = None
-        """pluto's version, by the last report that contained it."""
+        """pluto's version by the last report that had it; None: none had it."""
 
     @property
     def tunnels(self) -> dict[str, Tunnel]:
-        """All tunnels and templates that were listed and not removed since, by key."""
+        """All tunnels and templates that were listed and haven't been removed since, by key."""
         return {key: m.tunnel for key, m in self._records.tunnels.items()}
 
     @property
     def sa_times(self) -> SaTimes:
-        """Since when SAs exist, and since when their counters haven't changed."""
+        """Since when each SA exists, and since when its connection's counters haven't changed."""
         return self._sa_watch.times
 
     @property
@@ -99,17 +103,17 @@ class Tracker:
     def gone(self) -> bool:
         """Whether pluto was away for ``stopped_after`` seconds, or its unit ended.
 
-        Tunnels are DOWN then, until pluto answers again.
+        If so, all tunnels are DOWN, until pluto answers again.
         """
         return self._records.run.gone
 
     @property
     def due(self) -> float | None:
-        """When a state will change next if nothing new happens, on the monotonic clock.
+        """When a state will change if nothing new happens, on the monotonic clock.
 
-        None: time alone changes nothing.
-        For example, a connecting tunnel becomes STUCK. It changes only with a poll, so the caller
-        should poll at that time.
+        At that time a CONNECTING tunnel becomes STUCK, a missing tunnel is removed, or all tunnels
+        of a stopped pluto are DOWN. Only a poll makes the change, so poll then. None: time alone
+        changes nothing.
         """
         if self._stopped_since is not None:
             return None if self.gone else self._stopped_since + self.stopped_after
@@ -124,14 +128,14 @@ class Tracker:
         return min(moments, default=None)
 
     def save(self) -> dict[str, Any]:
-        """Return as plain values what a restarted service needs of the tracker."""
+        """Return as plain values all that a restarted service needs of the tracker."""
         return records.dump(self._records) | {"log": self._log.dump()}
 
     def restore(self, saved: object) -> None:
-        """Restore what another tracker's save() returned.
+        """Restore what another tracker's save() returned. Call this before the first poll.
 
-        The next poll then returns only what has changed since. Raise ValueError if save() can't
-        have made it.
+        That poll then returns only what has changed since. Raise ValueError if save() can't have
+        made it.
         """
         kept = records.load(saved)
         if isinstance(saved, dict) and "log" in saved:
@@ -141,11 +145,11 @@ class Tracker:
         self._reborn = self.gone
 
     def hear(self, line: LogLine) -> None:
-        """Record a log line: of pluto, of systemd about its unit, or of journald about pluto."""
+        """Record a log line: of pluto, of systemd about pluto's unit, of journald about pluto."""
         self._log.hear(line)
 
     def observe(self, poll: Poll) -> list[Transition]:
-        """Compare a poll with the last one. Return the transitions, each tunnel's in order."""
+        """Compare a poll with the one before. Return the transitions, each tunnel's in order."""
         self._losses.late.apply(self._records.tunnels, poll.mono)
         self.pluto = poll.pluto
         if poll.pluto is not PlutoState.STOPPED:
@@ -163,7 +167,10 @@ class Tracker:
         return changes
 
     def explain(self, changes: Iterable[Transition]) -> list[Transition]:
-        """Return transitions of observe() with the reasons of losses that were logged since."""
+        """Return the transitions of the last observe(), with reasons that were logged since.
+
+        Only a loss that had no reason gets one. Others are returned as they are.
+        """
         return [self._losses.late.with_reason(c) for c in changes]
 
     def take_shared_identities(self) -> list[SharedIdentity]:
@@ -175,8 +182,9 @@ class Tracker:
     def _apply_no_report(self, poll: Poll) -> list[Transition]:
         """Apply a poll without a complete report, and return the transitions.
 
-        All tunnels become UNKNOWN, or DOWN. They are DOWN once pluto has been stopped for
-        ``stopped_after`` seconds, or its unit has ended.
+        All tunnels become DOWN if pluto is stopped, and has been for ``stopped_after`` seconds or
+        its unit has ended. Else they become UNKNOWN. At the first poll, a change to UNKNOWN is
+        silent.
         """
         reason = {
             PlutoState.STOPPED: Reason.PLUTO_STOPPED,
@@ -206,7 +214,7 @@ class Tracker:
         return [replace(c, silent=True) for c in out] if self._first and not gone else out
 
     def _forget(self, record: TunnelRecord) -> None:
-        """Drop from a record what is true only while pluto runs: SAs, attempts, connections."""
+        """Drop from a record what holds only while pluto runs: SAs, attempts and connections."""
         record.children = record.parents = frozenset()
         record.trying_since = None
         record.tunnel = replace(
@@ -218,8 +226,8 @@ class Tracker:
     def _apply_report(self, poll: Poll, report: Report) -> list[Transition]:
         """Apply a complete report, and return the transitions.
 
-        All tunnels, the run of pluto, and the log's evidence are updated. If the report is another
-        pluto's than the last one, forget first what was true of that one.
+        It updates all tunnels, the run of pluto, and what is kept of the log. If the report is that
+        of another pluto than the last one, first forget what was true only of the old pluto.
         """
         if self._is_unchanged(poll, report):
             return self._pass_time(poll)
@@ -257,7 +265,11 @@ class Tracker:
         return out
 
     def _is_unchanged(self, poll: Poll, report: Report) -> bool:
-        """Return whether it is the last report again, and nothing was logged since."""
+        """Return whether only time can change anything: the same report again, and nothing logged.
+
+        False as well while pluto may still load connections or a tunnel is missing, and after a
+        restart of pluto.
+        """
         return (
             report is self._report
             and self._attempts.heard == self._log.order
@@ -270,7 +282,7 @@ class Tracker:
     def _pass_time(self, poll: Poll) -> list[Transition]:
         """Update only the tunnels that are being tried, and return their transitions.
 
-        Called for the same report again, where only time can change anything.
+        For a poll with the same report as the last one.
         """
         tunnels = self._records.tunnels
         trying = [key for key, m in tunnels.items() if m.trying_since is not None]
@@ -281,9 +293,10 @@ class Tracker:
     # --- changes ------------------------------------------------------------------------
 
     def _update_all(self, poll: Poll, now: dict[str, Observation]) -> list[Transition]:
-        """Remove, add and update tunnels as a report shows them (``now``). Return the transitions.
+        """Remove, add and update tunnels by what a report shows (``now``). Return the transitions.
 
-        A missing tunnel isn't removed while pluto still loads, or while it may be added again.
+        A tunnel that the report doesn't list isn't removed while pluto may still load it, or while
+        it may be added again.
         """
         out: list[Transition] = []
         loading = self._records.run.is_loading(poll.mono)
@@ -315,7 +328,11 @@ class Tracker:
         return out
 
     def _add(self, key: str, observed: Observation, poll: Poll) -> Transition:
-        """Add a tunnel that wasn't listed before. Return its transition."""
+        """Add a tunnel that wasn't listed before. Return its transition, without an ``old`` state.
+
+        The transition is silent in the first complete report, unless tunnels are known from an
+        earlier run, or pluto was seen stopped before.
+        """
         tunnel = Tunnel(
             key, clean(observed.group.name), TunnelState.DOWN, TunnelState.DOWN, poll.at, poll.mono,
             since_boot=poll.boot, since_known=self._looked or self._saw_stopped,
@@ -334,9 +351,9 @@ class Tracker:
         )  # fmt: skip
 
     def _may_come_back(self, record: TunnelRecord, poll: Poll) -> bool:
-        """Return whether a missing tunnel may be added again.
+        """Return whether a tunnel that isn't listed may be added again, so that it isn't removed.
 
-        That is so for HOLD seconds, if it was neither UP nor PARTIAL.
+        It may for HOLD seconds, if it was neither UP nor PARTIAL and pluto wasn't restarted.
         """
         if record.orphan or record.tunnel.last_state.carries:
             return False
@@ -345,7 +362,7 @@ class Tracker:
     def _is_tried_again_soon(self, record: TunnelRecord, observed: Observation, poll: Poll) -> bool:
         """Return whether a tunnel that was tried was added again, and may soon be tried again.
 
-        So it is for HOLD seconds at most.
+        Its state stays as it was, then. This is so for HOLD seconds at most.
         """
         if record.trying_since is None or observed.trying or observed.up:
             return False
@@ -354,7 +371,7 @@ class Tracker:
         return self._may_come_back(record, poll)
 
     def _remove(self, record: TunnelRecord, poll: Poll) -> Transition:
-        """Return the transition of a tunnel that is no longer listed."""
+        """Return the transition of a tunnel that is no longer listed. The caller removes it."""
         old = record.tunnel
         reason, detail = self._losses.of_going(record, poll)
         gone = replace(
@@ -368,9 +385,10 @@ class Tracker:
     def _update(self, record: TunnelRecord, observed: Observation, poll: Poll) -> list[Transition]:
         """Update a tunnel that was listed before. Return its transitions.
 
-        There may be several. If it was UP or PARTIAL, and pluto restarted or the log shows that all
-        SAs were lost before the new ones came, the first is to DOWN. If a PARTIAL tunnel's missing
-        children have been tried for too long, the last one says so, and the tunnel stays PARTIAL.
+        There may be several. The first is to DOWN if the tunnel was UP or PARTIAL, and lost all
+        Child SAs before it got the present ones: pluto was restarted, or the log shows it. The last
+        may tell that a PARTIAL tunnel ``sticks``: its other children have been tried for
+        ``stuck_after`` seconds.
         """
         self._note_taken_down(record, observed)
         if record.held_since is None:
@@ -419,7 +437,10 @@ class Tracker:
         return self._attempts.update(record, observed, poll, self.stuck_after, self._records.run)
 
     def _announce_stuck_child(self, record: TunnelRecord, poll: Poll) -> Transition:
-        """Return the transition of a PARTIAL tunnel whose missing children were tried too long."""
+        """Return the transition that tells that a PARTIAL tunnel ``sticks``, and set its reason.
+
+        Its missing children have been tried for ``stuck_after`` seconds.
+        """
         record.told_stuck = True
         t = record.tunnel
         heard = self._attempt_reasons.is_heard(record, poll.at)
@@ -432,10 +453,10 @@ class Tracker:
         )  # fmt: skip
 
     def _refresh_fields(self, record: TunnelRecord, observed: Observation) -> Tunnel:
-        """Return the tunnel with all fields updated except its state and reason.
+        """Return the tunnel with what a report shows of it, except its state.
 
-        Also update the record: its SAs, behind which log line they came, and that connections which
-        have new SAs are no longer taken down by hand.
+        Also record the SAs in ``record``. If there is a new Child SA, record which log lines came
+        before it, and that its connection is no longer taken down by hand.
         """
         if new := observed.children - record.children:
             record.born = self._attempts.heard
@@ -447,7 +468,7 @@ class Tracker:
     def _set_state(
         self, record: TunnelRecord, new: TunnelState, why: Why, poll: Poll
     ) -> list[Transition]:
-        """Set a tunnel's state and reason. Return the transition; empty: its state is the same."""
+        """Set a tunnel's state and reason. Return the transition; empty: the state is the same."""
         old = record.tunnel
         if new is not TunnelState.UNKNOWN:
             record.why = why
@@ -472,7 +493,7 @@ class Tracker:
         ]  # fmt: skip
 
     def _note_taken_down(self, record: TunnelRecord, observed: Observation) -> None:
-        """Record which connections of a tunnel were taken down by hand, if any has changed."""
+        """Record which connections of a tunnel were taken down by hand, if its lines changed."""
         connections = tuple(observed.group.connections())
         before = record.tunnel.connections
         if len(connections) == len(before) and all(map(is_, connections, before)):
@@ -482,9 +503,9 @@ class Tracker:
 
 
 def _same(record: TunnelRecord, observed: Observation) -> bool:
-    """Return whether a tunnel that isn't being tried is unchanged.
+    """Return whether a tunnel is as it was in the last report, and isn't being tried.
 
-    In most polls this is so for most tunnels.
+    If so, the rest of the update is left out. That is so for most tunnels in most polls.
     """
     t = record.tunnel
     return (
@@ -501,9 +522,9 @@ def _same(record: TunnelRecord, observed: Observation) -> bool:
 
 
 def _is_added_again(tunnel: Tunnel, observed: Observation) -> bool:
-    """Return whether all connections of a tunnel were added again since the last report.
+    """Return whether all connections of a tunnel were deleted and added since the last report.
 
-    Their connection serials show it, which pluto prints from 4.0 on; without them it is False.
+    Their connection serials are all new then. False up to 3.32, where pluto doesn't print these.
     """
     before = {c.conn_serial for c in tunnel.connections} - {None}
     now = {c.conn_serial for c in observed.group.connections()} - {None}
