@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from ipsecwatch.tunnel import Tunnel
 
 Facts = list[tuple[str, str]]
-"""Labels and paragraphs, in the order in which they are shown; an empty paragraph isn't shown."""
+"""Pairs of a label and a paragraph, in the order in which they are shown. A pair whose paragraph is
+"" isn't shown."""
 
 _FEW: Final = 6
-"""At most so many of a tunnel's SAs, or names, are shown one by one; the others are counted."""
+"""This many of a tunnel's SAs, subnets, addresses or names are shown at most; the others are only
+counted."""
 
 
 def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = True) -> Facts:
-    """Return the facts about a tunnel.
+    """Return the facts about a tunnel of a status: its ends, state, SAs, cause, and what to do.
 
-    ``counters``: those of Child SAs from ``trafficstatus``, by serial number. ``all_listed``: the
-    text shows all connections; otherwise it may lack some, also of this tunnel.
+    ``counters``: the lines of ``trafficstatus`` in the text, by the serial number of their Child
+    SA. ``all_listed``: the text has the whole list of connections; otherwise it may lack some
+    connections, also of this tunnel.
     """
     told = reason_text(t.reason, t)
     return [
@@ -47,16 +50,17 @@ def tunnel(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool = Tru
 
 
 _UNTOLD: Final = (Reason.NONE, Reason.OTHER)
-"""Reasons whose sentence isn't shown, as it explains nothing here."""
+"""Reasons whose sentence isn't shown, as it would explain nothing."""
 
 
 # --- What it joins --------------------------------------------------------------------------
 
 
 class _Side(NamedTuple):
-    """One end of a pair of subnets: address, identity, and subnet, as pluto prints them.
+    """One end, ours or the peer's, of a pair of subnets, as pluto prints it.
 
-    None: the text doesn't have it. ``host`` of a peer may be a name that doesn't resolve.
+    ``host`` is the address, or a peer's DNS name that doesn't resolve; ``client`` is the subnet
+    behind it. Each is None where the text doesn't have it.
     """
 
     host: str | None
@@ -65,10 +69,10 @@ class _Side(NamedTuple):
 
 
 def _pairs(t: Tunnel) -> list[Topology]:
-    """Return the tunnel's pairs of subnets.
+    """Return the tunnel's pairs of subnets, to show its two ends.
 
-    They are those of its networks for an opportunistic group, else those of its instances if it has
-    any, else those of all its connections.
+    For an opportunistic group, they are those of the networks in it. Else they are those of the
+    tunnel's instances, such as ``rw[3]``, if it has any, and else those of all its connections.
     """
     instances = [c for c in t.connections if c.instance]
     networks = [c for c in t.connections if "GROUPINSTANCE" in c.policy and not c.instance]
@@ -80,7 +84,11 @@ def _their_side(x: Topology) -> _Side:
 
 
 def _end(sides: list[_Side]) -> str:
-    """Return one end of a tunnel as text: its subnets, addresses and identities; "": none known."""
+    """Return one end of a tunnel as text, from this end of all its pairs of subnets.
+
+    It has the subnets, the addresses, and the identities that differ from the addresses:
+    ``10.1.0.0/16 behind 192.0.2.1, as @gw``. Return "" where ``sides`` is empty.
+    """
     if not sides:
         return ""
     clients = _few([clean(s.client) for s in sides if s.client])
@@ -104,11 +112,11 @@ _NOT_HOSTS: Final = (
     ("%any", "any address"), ("%opportunistic", "any peer of the group"),
     ("%group", "any peer of the group"), ("%virtual", "any address"),
 )  # fmt: skip
-"""How words are shown that pluto prints in the place of an address, by their beginning."""
+"""Words that pluto prints in place of an address (their beginning), and how they are shown."""
 
 
 def _few(names: Iterable[str]) -> str:
-    """Return the first _FEW of these names as text, each once, and the number of the others."""
+    """Return these names as text, each once: the first _FEW, and how many more there are."""
     all_ = list(dict.fromkeys(names))
     more = f" and {len(all_) - _FEW} more" if len(all_) > _FEW else ""
     return ", ".join(all_[:_FEW]) + more
@@ -118,7 +126,10 @@ def _few(names: Iterable[str]) -> str:
 
 
 def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
-    """Return the tunnel's state in words, with its cause as far as the status shows it."""
+    """Return the tunnel's state in words, with details that the status shows, such as its cause.
+
+    ``counters`` and ``all_listed`` are as in tunnel().
+    """
     if t.unresolved is not None and not t.state.carries:
         return f"{t.state.value}. {reason_text(Reason.UNREACHABLE, t).sentence}"
     if _unoriented(t):
@@ -139,7 +150,8 @@ def _state(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> s
 def _up(t: Tunnel, counters: Mapping[int, Traffic], *, all_listed: bool) -> str:
     """Return in words that the tunnel is up, with its number of pairs of subnets if it has several.
 
-    Where no SA of it is in the text, the words say what else shows that it is up.
+    Where the text has no SA of the tunnel, the words say what else shows that it is up: a line of
+    ``trafficstatus``, or the connection list.
     """
     told = "up" if t.children < 2 else f"up: all {t.children} pairs of subnets"
     if not all_listed and any(c.name != t.name and not c.instance for c in t.connections):
@@ -154,7 +166,10 @@ _BY_LIST: Final = "as the connection list has it"
 
 
 def _unknown(t: Tunnel) -> str:
-    """Return in words why the tunnel's state isn't known, and what is known nevertheless."""
+    """Return in words which part of the text is missing, so that the tunnel's state isn't known.
+
+    What is known nevertheless follows: how many pairs of subnets are up, or that the IKE SA is.
+    """
     told = f"not known: {', and '.join(terminal.MISSING[part] for part in t.missing)}"
     if t.children_up:
         return f"{told}. {t.children_up} of {t.children} pairs of subnets are up"
@@ -167,9 +182,10 @@ _CHILDLESS: Final = "The IKE SA is up, but there is no Child SA: no traffic can 
 
 
 def _missing(t: Tunnel) -> str:
-    """Return as text the names of the tunnel's connections that have no established Child SA.
+    """Return as text which of the tunnel's connections aren't up: ``missing: office/1x2``.
 
-    Where the text has no Child SA of the tunnel, the connection list decides.
+    They are those without an established Child SA. Where the text has no established Child SA of
+    the tunnel at all, they are those for which the connection list names none.
     """
     up = {(s.name, s.instance) for s in t.states if _is_child(s)} or {
         (c.name, c.instance) for c in t.connections if c.newest_child is not None
@@ -179,9 +195,10 @@ def _missing(t: Tunnel) -> str:
 
 
 def _waiting(t: Tunnel, *, all_listed: bool) -> str:
-    """Return in words what a tunnel in WAITING waits for: traffic, or as a template, peers.
+    """Return in words what a tunnel in the state WAITING waits for.
 
-    They also say how many peers of a template are connected.
+    It waits for the first packet, or, as a template, for peers; then the words also say how many
+    peers are connected now.
     """
     if t.instances:
         shown = "" if all_listed else ", as far as the text shows"
@@ -194,7 +211,11 @@ def _waiting(t: Tunnel, *, all_listed: bool) -> str:
 
 
 def _down(t: Tunnel) -> str:
-    """Return in words that the tunnel is down, and why, where its routing shows that."""
+    """Return in words that the tunnel is down, and why.
+
+    The cause is that the IKE SA has no Child SA, what the routing shows (_TOLD_ROUTINGS), or else
+    that pluto wasn't asked to bring the tunnel up.
+    """
     if _has_ike(t):
         return f"down. {_CHILDLESS}, and pluto wasn't asked to set one up"
     routing = _routing(t)
@@ -204,11 +225,14 @@ def _down(t: Tunnel) -> str:
 
 
 _TOLD_ROUTINGS: Final = ("fail erouted", "routed-failure", "eroute eclipsed")
-"""Routings that show why a tunnel is DOWN."""
+"""The routings of a connection that show why a tunnel is DOWN."""
 
 
 def _routing(t: Tunnel) -> str | None:
-    """Return the routing of the first of a tunnel's connections that has one, or None."""
+    """Return the routing, in pluto's word, of the tunnel's first connection that has one.
+
+    Return None where the text has no routing of any of its connections.
+    """
     return next((c.routing for c in t.connections if c.routing), None)
 
 
@@ -217,7 +241,11 @@ def _has_ike(t: Tunnel) -> bool:
 
 
 def _trying(t: Tunnel) -> str:
-    """Return in words how far a tunnel's negotiation has come, or why the text shows none."""
+    """Return in words how far the negotiation of a tunnel in CONNECTING or STUCK has come.
+
+    Where the text shows no negotiation that we began, they say what it shows instead: that the IKE
+    SA is up, that the SAs aren't in the text, or that pluto pauses between two attempts.
+    """
     state = _furthest(t.states)
     if state is not None:
         return f"connecting. {_meaning(state)}"
@@ -237,9 +265,9 @@ def _trying(t: Tunnel) -> str:
 
 
 def _furthest(states: Sequence[SaState]) -> SaState | None:
-    """Return the SA whose negotiation, begun by us and not yet finished, has come furthest.
+    """Return the SA whose negotiation has come furthest, of those that we began.
 
-    None: there is none.
+    Only negotiations that aren't finished count. Return None where there is none.
     """
     begun = [s for s in states if s.role is Role.INITIATOR and s.stage in _STAGES]
     return max(begun, key=lambda s: _STAGES.index(s.stage), default=None)
@@ -255,10 +283,10 @@ def _is_trying(t: Tunnel) -> bool:
 
 
 def _sticks(t: Tunnel) -> str:
-    """Return what is likely wrong if the tunnel's negotiation stays where it is.
+    """Return what is likely wrong if the tunnel's negotiation stays in its present state.
 
-    Return "" where that isn't known, where no negotiation of ours is in progress, and for a tunnel
-    that is neither CONNECTING nor STUCK.
+    Return "" where that isn't known, where no negotiation that we began is in progress, and for a
+    tunnel that is neither CONNECTING nor STUCK.
     """
     state = _furthest(t.states) if _is_trying(t) else None
     known = _story(state) if state is not None else None
@@ -266,7 +294,7 @@ def _sticks(t: Tunnel) -> str:
 
 
 def _advice(t: Tunnel) -> str:
-    """Return what to do about the tunnel's state; "": nothing."""
+    """Return what to do about the tunnel's state; "" where there is no advice for it."""
     if t.unresolved is not None:
         return reason_text(Reason.UNREACHABLE, t).advice
     if _unoriented(t):
@@ -277,19 +305,21 @@ def _advice(t: Tunnel) -> str:
 
 
 def is_idle(t: Tunnel) -> bool:
-    """Return whether a tunnel is DOWN, and counts as one that pluto wasn't asked to bring up.
+    """Return whether a tunnel is DOWN only because pluto wasn't asked to bring it up.
 
-    It has no SA in the text then, its peer's name resolves, one of its ends is this machine, and
-    its routing doesn't show that a negotiation failed, or that another tunnel has its subnets.
+    That is assumed of a tunnel that is DOWN, has no SA in the text, and shows no other cause: a
+    peer's name that doesn't resolve, no address of this machine at either end, or a routing by
+    which a negotiation failed or another connection has its route (_TOLD_ROUTINGS).
     """
     well = t.unresolved is None and not _unoriented(t) and _routing(t) not in _TOLD_ROUTINGS
     return t.state is TunnelState.DOWN and not t.states and well
 
 
 def is_well(t: Tunnel) -> bool:
-    """Return whether a tunnel's state is UP, and its SAs are in the text and show no trouble.
+    """Return whether a tunnel is UP, and its SAs are in the text and show no trouble.
 
-    Each is established, is the newest of its connection, and waits for no answer of the peer's.
+    They show none if each is established, is the newest of its kind for its connection, and has no
+    request that the peer still has to answer.
     """
     settled = all(
         s.established and not _is_succeeded(s, t.states) and not _silence(s) for s in t.states
@@ -298,9 +328,9 @@ def is_well(t: Tunnel) -> bool:
 
 
 def how_to_start(name: str, version: str | None) -> str:
-    """Return the command that brings a tunnel up; it changed with libreswan 5.0.
+    """Return the command that brings a tunnel up: ``ipsec up NAME``, before 5.0 another one.
 
-    ``version``: libreswan's; None: it isn't known, and both commands are returned.
+    ``version``: libreswan's release; None: it isn't known, and both commands are returned.
     """
     if version is None:
         return f"ipsec up {name} (3.x and 4.x: ipsec auto --up {name})"
@@ -315,7 +345,10 @@ def _unoriented(t: Tunnel) -> bool:
 
 
 def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
-    """Return the facts about the first _FEW of the tunnel's SAs, and the number of the others."""
+    """Return the facts about the tunnel's SAs: one for each of the first _FEW.
+
+    Where there are more SAs, the last fact says how many.
+    """
     by_name = {(c.name, c.instance): c for c in t.connections}
     told = _furthest(t.states) if _is_trying(t) else None
     found: Facts = []
@@ -330,14 +363,20 @@ def _sas(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
 
 
 def _own(t: Tunnel, counters: Mapping[int, Traffic]) -> list[Traffic]:
-    """Return the counters of the tunnel's Child SAs that have no state line in the text."""
+    """Return the lines of ``trafficstatus`` for Child SAs of the tunnel that aren't in its states.
+
+    A text may have these lines without the status of the same SAs.
+    """
     keys = {c.key for c in t.connections}
     told = {s.serial for s in t.states}
     return [x for x in counters.values() if (x.name, x.instance) in keys and x.serial not in told]
 
 
 def _counted(t: Tunnel, counters: Mapping[int, Traffic]) -> Facts:
-    """Return the facts about the tunnel's Child SAs that have only counters in the text."""
+    """Return the facts about the tunnel's Child SAs that only ``trafficstatus`` shows.
+
+    There is one for each of the first _FEW; where there are more, the last fact says how many.
+    """
     own = _own(t, counters)
     more = [("", f"and {len(own) - _FEW} more Child SAs")] if len(own) > _FEW else []
     return [("Child SA", traffic(x)) for x in own[:_FEW]] + more
@@ -351,11 +390,12 @@ def sa(
     *,
     known: bool = False,
 ) -> str:
-    """Return one SA in words: its state, age, traffic, user, and next event.
+    """Return one SA in words: number, state, and what happens to it next.
 
-    ``all_``: the text's SAs, among which a newer one may be. ``counted``: its counters from
-    ``trafficstatus``; None: it has none there. ``known``: leave out the meaning of its state, which
-    another paragraph has.
+    Of an established SA, they also say age, traffic and user; of any other, for how long our
+    request has been unanswered. ``all_``: SAs among which a newer one of its connection may be.
+    ``counted``: the SA's line of ``trafficstatus``; None: there is none. ``known``: leave out the
+    meaning of the SA's state, because another paragraph has it.
     """
     parts = [f"#{s.serial} {_standing(s, all_, connection, known=known)}"]
     if s.established:
@@ -369,7 +409,10 @@ def sa(
 def _standing(
     s: SaState, all_: Iterable[SaState], connection: Connection | None, *, known: bool
 ) -> str:
-    """Return in words that an SA is established, and whether it has a successor; else its state."""
+    """Return in words that an SA is established, and if it isn't the newest, why.
+
+    Of any other SA, return its state as pluto prints it, and, without ``known``, what that means.
+    """
     if s.established and _is_succeeded(s, all_):
         return f"is established{_successor(s, all_, connection)}"
     if s.established:
@@ -379,10 +422,11 @@ def _standing(
 
 
 def _is_succeeded(s: SaState, all_: Iterable[SaState]) -> bool:
-    """Return whether an SA is no longer the newest of its connection.
+    """Return whether an SA is not, or no longer, the newest of its kind for its connection.
 
-    An SA whose line was cut may have lost the word "newest", and so counts as the newest unless
-    another SA of its kind and connection has that word.
+    pluto prints the word "newest" in the newest one's line. A line that was cut off may have lost
+    this word: such an SA counts as the newest, unless another SA of its kind and connection has the
+    word.
     """
     if s.newest:
         return False
@@ -397,16 +441,20 @@ def _has_newer(s: SaState, all_: Iterable[SaState]) -> bool:
 
 
 def _successor(s: SaState, all_: Iterable[SaState], connection: Connection | None) -> str:
-    """Return in words why an established SA isn't the newest, such as that it has a successor."""
+    """Return the end of a sentence about an established SA that isn't the newest.
+
+    It says that the SA has a successor, that its connection uses no Child SA, or, where neither
+    shows, only that it isn't the newest.
+    """
     if s.kind is SaKind.CHILD and not s.eroute_owner and connection and connection.names_no_child:
         return ", but its connection uses no Child SA"
     return ", and has a successor" if _has_newer(s, all_) else ", but isn't the newest"
 
 
 def _meaning(s: SaState, *, lower: bool = False) -> str:
-    """Return the meaning of an SA's state, or words that it isn't known.
+    """Return the meaning of an SA's state, or words that ipsecwatch doesn't know this state.
 
-    ``lower``: it begins with a small letter, except in "IKE".
+    ``lower``: let it begin with a small letter, unless it begins with "IKE".
     """
     known = _story(s)
     told = (
@@ -422,10 +470,11 @@ def _story(s: SaState) -> state_table.StateInfo | None:
 
 
 def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> str:
-    """Return as text since when an SA has existed, or for how long; "": not known.
+    """Return as text since when an SA has existed (``since …``), or its age (``… old``).
 
-    Where ``counted`` has no time, the age is the SA's lifetime less the time that is left. After a
-    rekey the tunnel is older than its SAs.
+    The time is that of its line of ``trafficstatus``. Without that, the age is the configured
+    lifetime of SAs less the time that this SA has left. Return "" where neither is known. This is
+    no age of the tunnel, which is older than its SAs after a rekey.
     """
     if counted is not None and counted.add_time:
         return f"since {terminal.moment(counted.add_time)}"
@@ -441,12 +490,12 @@ def _age(s: SaState, connection: Connection | None, counted: Traffic | None) -> 
 
 
 def _patience(s: SaState, connection: Connection | None) -> str:
-    """Return as text for how long, at least, a request of ours has had no answer.
+    """Return as text for how long, at least, our request about an SA has had no answer.
 
-    Return "" for less than _LONG seconds, and where no request is to be repeated. pluto repeats a
-    request after its retransmit-interval, and then each time after twice the pause before. The time
-    left until the next repetition shows how long the present pause is, and so how many pauses there
-    were.
+    Return "" for less than _LONG seconds, and where no repetition of a request is due. pluto
+    repeats a request after its retransmit-interval, and then each time after twice the pause
+    before. The time left until the next repetition shows how long the present pause must be, and so
+    how long all pauses before it were.
     """
     event = s.timer("RETRANSMIT")
     if event is None or event.seconds is None:
@@ -464,14 +513,15 @@ def _patience(s: SaState, connection: Connection | None) -> str:
 
 
 _LONG: Final = 10
-"""The number of seconds without an answer from which on it is mentioned."""
+"""The number of seconds for which a request must be unanswered before it is mentioned."""
 
 
 def _carried(s: SaState, counted: Traffic | None) -> str:
-    """Return in words how many bytes a Child SA has carried, or that the text doesn't show it.
+    """Return in words how many bytes a Child SA has received and sent.
 
-    Return "" for an IKE SA, and where ``counted`` has no bytes and the status has no line for the
-    SA's traffic.
+    They are from its line of ``trafficstatus`` if there is one, else from the status. Where the
+    bytes aren't there, but the status's line for the SA's traffic is, the words say so; else return
+    "". Return "" for an IKE SA, too.
     """
     if s.kind is not SaKind.CHILD:
         return ""
@@ -487,7 +537,7 @@ _UNCOUNTED: Final = "the text shows no counters of it"
 
 
 def traffic(t: Traffic) -> str:
-    """Return a line of ``trafficstatus`` in words."""
+    """Return in words a line of ``trafficstatus``: since when, bytes, and who the peer is."""
     got, sent = t.bytes_in, t.bytes_out
     carried = "" if got is None or sent is None else f"{amount(got)} in, {amount(sent)} out"
     who = t.username or t.id
@@ -511,7 +561,7 @@ def _user(s: SaState) -> str:
 
 
 def amount(count: int) -> str:
-    """Return a number of bytes as text, in the unit that fits, from bytes to TiB: ``1.5 KiB``."""
+    """Return a number of bytes as text: ``840 bytes``, ``1.5 KiB``; the largest unit is TiB."""
     size = float(count)
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
@@ -521,7 +571,10 @@ def amount(count: int) -> str:
 
 
 def _next(s: SaState) -> str:
-    """Return in words the first of an SA's timers that is known, and the time left; "": none is."""
+    """Return in words what happens to an SA next, and in how long: ``new keys in 7h 44m``.
+
+    It is the SA's first timer that is in _NEXT and has a time. Return "" where there is none.
+    """
     for event in s.timers:
         told = _NEXT.get(_plain(event.name))
         if told is not None and event.seconds is not None:
@@ -532,17 +585,20 @@ def _next(s: SaState) -> str:
 
 
 def _silence(s: SaState) -> str:
-    """Return in words that an established SA's peer owes an answer.
+    """Return in words that the peer of an established SA hasn't answered a request yet.
 
-    That is seen by the SA's timer RETRANSMIT: pluto waits to send a request again. Return "" where
-    the SA has no such timer, or isn't established.
+    The SA's timer RETRANSMIT shows that: pluto will send the request again. Return "" where the SA
+    has no such timer, or isn't established.
     """
     waits = s.established and any(_plain(e.name) == "RETRANSMIT" for e in s.timers)
     return "the peer hasn't answered yet: it is silent if this lasts for seconds" if waits else ""
 
 
 def _plain(timer: str) -> str:
-    """Return a timer's name without the prefixes that releases before 4.5 print."""
+    """Return a timer's name as releases from 4.5 on print it, such as REPLACE.
+
+    Before 4.5, it has prefixes: EVENT_SA_REPLACE.
+    """
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 def tunnels_of(report: Report) -> list[Tunnel]:
-    """Return the tunnels of a report, which may be incomplete, in the order of _ORDER and of names.
+    """Return the tunnels of a report, sorted by state in the order of _ORDER, then by name.
 
-    A tunnel with a connection whose lines are really those of several is left out.
+    The report may be incomplete. A tunnel is left out if is_ambiguous() is true of a connection of
+    it: then the text has several connections with one name, and their states are mixed.
     """
     known = [
         t for t in single_report.tunnels_of(report).values()
@@ -46,7 +47,8 @@ _ORDER: Final = (
 def check(report: Report, tunnels: list[Tunnel]) -> None:
     """Raise Failure where a report, with its tunnels, contains nothing to explain.
 
-    That pluto didn't answer is something to explain.
+    Its message says whether the text was empty, or isn't a status. A text that says why pluto
+    didn't answer counts as something to explain.
     """
     if tunnels or report.states or report.traffic or report.shunts or report.other:
         return
@@ -62,14 +64,15 @@ def check(report: Report, tunnels: list[Tunnel]) -> None:
 
 
 def _answers_not(report: Report) -> bool:
-    """Return whether a report's text says that pluto didn't answer whack."""
+    """Return whether a report's text says that pluto didn't answer the command (whack)."""
     return report.why is not None and report.why.startswith("pluto did not answer")
 
 
 def lines_of(report: Report, tunnels: list[Tunnel], paint: terminal.Paint, wide: int) -> list[str]:
-    """Return the explanation of a report and its tunnels, as lines broken to ``wide`` columns.
+    """Return the explanation of a report and its tunnels for people, as lines.
 
-    Tunnels' names in headings aren't broken.
+    Lines are broken to ``wide`` columns, except a tunnel's name as the heading of its facts. Where
+    many tunnels are well, or idle, they are only named together.
     """
     out = [*map(paint.bold, terminal.wrap(_heading(report, tunnels), wide)), ""]
     counters = {t.serial: t for t in report.traffic}
@@ -99,10 +102,11 @@ def _lists_all(report: Report) -> bool:
 
 
 def _alike(tunnels: list[Tunnel]) -> list[tuple[list[Tunnel], str]]:
-    """Return groups of tunnels that are described together, each with its description.
+    """Return the groups of tunnels that are described together, each with its description.
 
-    The groups are the tunnels for which is_well() is true, and those for which is_idle() is. One of
-    up to _FEW_WELL, or _FEW_IDLE, tunnels isn't returned: these are described one by one.
+    One group are the tunnels for which is_well() is true, if they are more than _FEW_WELL; another
+    are those for which is_idle() is true, if they are more than _FEW_IDLE. A smaller group isn't
+    returned: its tunnels are described one by one.
     """
     groups = (
         ([t for t in tunnels if describe.is_well(t)], _FEW_WELL, _WELL),
@@ -123,10 +127,10 @@ _IDLE: Final = "down: they are loaded, and pluto wasn't asked to bring them up"
 
 
 def _heading(report: Report, tunnels: list[Tunnel]) -> str:
-    """Return the first line: the release, and the number of tunnels in each state.
+    """Return the first line: libreswan's release, and the number of tunnels in each state.
 
-    Without tunnels, return the release, and which command's answer the text is, or that pluto
-    didn't answer.
+    Without tunnels, it says instead why pluto didn't answer; or, after the release, that no tunnels
+    are configured, how many connections pluto counts, or which command's answer the text is.
     """
     of = f"libreswan {clean(report.version)}" if report.version else "libreswan"
     if tunnels:
@@ -145,9 +149,10 @@ def _heading(report: Report, tunnels: list[Tunnel]) -> str:
 
 
 def _loaded(totals: Totals) -> str:
-    """Return in words how many connections pluto counts: loaded, routed, up.
+    """Return in words how many connections are loaded, routed and up, by pluto's totals.
 
-    In libreswan's branch main, ``routed`` includes those that are up.
+    Only the numbers that the text has are given. In libreswan's branch main, the routed ones
+    include those that are up.
     """
     loaded = totals.loaded or 0
     told = [f"{loaded} connection{'s are' if loaded != 1 else ' is'} loaded"]
@@ -158,7 +163,10 @@ def _loaded(totals: Totals) -> str:
 
 
 def _refusal(report: Report) -> ReasonText:
-    """Return why pluto didn't answer, and what to do, for the text in ``report.why``."""
+    """Return a sentence why pluto didn't answer, and what to do, by the text in ``report.why``.
+
+    For a text that isn't in _REFUSALS, return those of PLUTO_UNREACHABLE.
+    """
     why = report.why or ""
     known = (told for said, told in _REFUSALS if said in why)
     return next(known, REASON_TEXTS[Reason.PLUTO_UNREACHABLE])
@@ -191,9 +199,11 @@ _REFUSALS: Final = (
 def _others(
     report: Report, tunnels: list[Tunnel], counters: dict[int, Traffic]
 ) -> dict[str, describe.Facts]:
-    """Return the facts about what belongs to none of the tunnels, by the heading over them.
+    """Return the facts about what belongs to none of the tunnels, by the heading above them.
 
-    These are SAs, counters, bare shunts, and the answers of other commands than ``status``.
+    These are SAs and lines of trafficstatus of other connections, bare shunts, counts of SAs,
+    connections of ``briefconnectionstatus``, and address pools. ``counters``: the lines of
+    trafficstatus by the serial number of their Child SA.
     """
     told = {s.serial for t in tunnels for s in t.states}
     found: dict[str, describe.Facts] = {}
@@ -221,7 +231,7 @@ def _others(
 
 
 def _brief(b: Brief) -> str:
-    """Return a line of ``briefconnectionstatus`` in words."""
+    """Return in words a line of ``briefconnectionstatus``: ends, addresses, and bytes if known."""
     ends = f"{clean(b.local_client)} and {clean(b.remote_client)}"
     hosts = f"{clean(b.local_host)} to {clean(b.remote_host)}"
     carried = [(b.bytes_in, "in"), (b.bytes_out, "out")]
@@ -230,7 +240,7 @@ def _brief(b: Brief) -> str:
 
 
 def _pool(pool: Pool) -> describe.Facts:
-    """Return the facts about an address pool."""
+    """Return the facts about an address pool: how many addresses it has, and who has which."""
     free = pool.addresses - pool.in_use
     rows = [("has", f"{pool.addresses} addresses: {pool.in_use} in use, {free} free")]
     rows += [("lent", _lease(x)) for x in pool.listed if not x.free]
@@ -247,7 +257,10 @@ _FEW_SHUNTS: Final = 10
 
 
 def _shunt(x: Shunt) -> str:
-    """Return a kernel policy that belongs to no connection, in words."""
+    """Return in words what the kernel does with packets by a bare shunt, and why.
+
+    A bare shunt is a policy in the kernel that belongs to no connection.
+    """
     fate = _FATES.get(x.action, "are treated as " + clean(x.action))
     return f"packets from {clean(x.ours)} to {clean(x.theirs)} {fate} ({clean(x.why)})"
 
@@ -262,8 +275,8 @@ _FATES: Final = {
 def _counts(report: Report) -> describe.Facts:
     """Return the facts in an answer to ``briefstatus`` or ``globalstatus``.
 
-    They are the numbers of SAs, how many counters there are, and the first 20 ``current.`` counters
-    that aren't 0.
+    They are pluto's totals of IKE SAs and IPsec SAs, how many counters the answer has, and the
+    values of its first 20 counters whose name begins with ``current.`` and that aren't 0.
     """
     rows = [("IKE SAs", report.totals.ike), ("IPsec SAs", report.totals.ipsec)]
     told = [(label, ", ".join(f"{n} {word}" for word, n in c.items())) for label, c in rows]
@@ -278,7 +291,11 @@ def _name(of: SaState | Traffic | Brief | Lease) -> str:
 
 
 def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Return remarks about pluto and the text, each of one sentence or more."""
+    """Return remarks that stand below the explanation of a report, each of one sentence or more.
+
+    They say why pluto didn't answer, what is missing in the text, what is unusual about pluto, how
+    to bring up tunnels that are down, and which lines weren't understood, as far as this applies.
+    """
     out = []
     if _answers_not(report) and (tunnels or report.states or report.traffic):
         refusal = _refusal(report)
@@ -316,7 +333,10 @@ def _remarks(report: Report, tunnels: list[Tunnel]) -> list[str]:
 
 
 def _gaps(report: Report, tunnels: list[Tunnel]) -> list[str]:
-    """Return remarks about what the text doesn't show: SAs, or some of the connections."""
+    """Return remarks about what the text lacks: all SAs, or some of the loaded connections.
+
+    Return [] where neither shows, and for a text without tunnels.
+    """
     out = []
     totals, known = report.totals, report.knowledge
     counted = totals.ipsec or totals.ike
@@ -333,7 +353,10 @@ _REPORT: Final = "To report them, redact the text first: ipsecwatch redact FILE 
 
 
 def as_json(report: Report, tunnels: list[Tunnel]) -> dict[str, Any]:
-    """Return the explanation of a report and its tunnels as an object for JSON."""
+    """Return the explanation of a report and its tunnels as an object for JSON.
+
+    Unlike in the text for people, each tunnel is explained by itself.
+    """
     counters = {t.serial: t for t in report.traffic}
     return {
         "format": 1,

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Repairs a status text that was changed by a ticket system, a mail or a terminal.
 
-On its way a text loses line ends, so that several records are on one line, or gets more of them
-where a terminal wrapped it. It loses the blanks in front of keys, and is quoted, coloured, logged
-or escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
+A record is what libreswan prints as one line, about a connection or an SA, for example. On its way
+a text loses line ends, so that several records are on one line, or gets more of them where a
+terminal wrapped it. It loses the blanks in front of keys, and is quoted, coloured, logged or
+escaped for HTML. Here each record gets a line of its own again, as libreswan prints it.
 
 To find records within a line, its content has to be trusted, also the words of a peer in it. So a
 text that can be read without repair isn't changed.
@@ -92,10 +93,10 @@ _EMPTY: Final = re.compile(r"(?:0\d\d(?:\s+|$))*", re.ASCII)
 
 
 def read(text: str) -> Report:
-    """Return the report of a text, which is repaired first where that is needed.
+    """Parse a status text, which is repaired first where that is needed, and return its report.
 
-    A terminal adds line ends within words, a mail program between them. Both ways of joining lines
-    are tried, and the report is returned of which more could be read.
+    A terminal breaks lines within words, a mail program between them. Lines are joined again in
+    both ways, and the report in which more could be read is returned.
     """
     whole = parse(text)
     if _is_whole(whole, text):
@@ -107,10 +108,10 @@ def read(text: str) -> Report:
 
 
 def _is_whole(report: Report, text: str) -> bool:
-    """Return whether a text can be read without repair, given its report as it is.
+    """Return whether a text needs no repair; ``report`` is what was parsed from it as it is.
 
-    All its lines are recognised then, no record in it lacks anything, and no line of trafficstatus
-    hides another record.
+    It needs none if the report is complete, every line and field was recognised, no record lacks
+    anything, and, where the text has lines of trafficstatus, no line has two records.
     """
     if not report.complete or report.unrecognised_count or _lacks(report):
         return False
@@ -121,12 +122,19 @@ def _is_whole(report: Report, text: str) -> bool:
 
 
 def _damage(report: Report) -> tuple[int, int]:
-    """Return a sort key for the reports of one text: the lower, the more of it could be read."""
+    """Return a sort key for reports of the same text, repaired in different ways.
+
+    The lower the key is, the more of the text could be read.
+    """
     return report.unrecognised_count + _lacks(report), -_readable(report)
 
 
 def _readable(report: Report) -> int:
-    """Return the number of facts that could be read about SAs, counters, totals and shunts."""
+    """Return how many facts could be read, apart from those about connections.
+
+    Counted are facts about SAs, their timers and bytes, lines of trafficstatus, totals, pending
+    negotiations and bare shunts. The number is for comparing reports of the same text.
+    """
     counters = [t.bytes_in for t in report.traffic] + [t.bytes_out for t in report.traffic]
     counters += [n for s in report.states if s.sa for n in (s.sa.bytes_in, s.sa.bytes_out)]
     totals = report.totals
@@ -141,7 +149,10 @@ def _readable(report: Report) -> int:
 
 
 def _leases(t: Traffic) -> int:
-    """Return the number of leased addresses minus the number of other words among them."""
+    """Return the number of leased addresses in a line of trafficstatus.
+
+    Words in the same place that are no addresses are subtracted.
+    """
     return sum(1 if _ADDRESS.fullmatch(lease) else -1 for lease in t.lease)
 
 
@@ -151,17 +162,18 @@ _ADDRESS: Final = re.compile(r"[\da-fA-F.:]{2,45}(?:/\d{1,3})?", re.ASCII)
 def _lacks(report: Report) -> int:
     """Return how many facts are missing, or strange, in records that could be read.
 
-    These are guessed stages, unknown words and stories of SAs, and connections without subnets.
+    Counted are SAs whose stage was guessed or whose story is unknown, unknown words in the lines of
+    SAs, and connections without a pair of subnets.
     """
     strange = sum(s.guessed + len(s.extra) + (not state_table.find(s.story)) for s in report.states)
     return strange + sum(not c.topologies for c in report.connections)
 
 
 def _in_order(lines: list[str]) -> str:
-    """Return a text that has each record in these lines on a line of its own, SAs last.
+    """Return a text in which each record from these lines has a line of its own.
 
-    A line may have several records. SAs are last because they are so in a status. An empty line
-    ends the text.
+    One of the lines may have several records. The records of SAs are put last, as in a status. An
+    empty line ends the text.
     """
     found = [record for line in lines for record in _records(line)]
     first = [r for r in found if not _is_sa(r)]
@@ -169,20 +181,27 @@ def _in_order(lines: list[str]) -> str:
 
 
 def _clean(text: str) -> list[str]:
-    """Return a text's lines without ``>`` of quotations, log prefixes, indent and shell prompts."""
+    """Return a text's lines without what was added to them on the way.
+
+    Removed are colours and HTML (by plain()), quotation marks, the prefixes of a log, line numbers,
+    the indent that all lines have, and the lines of a code fence. A line becomes empty if it has
+    nothing but a shell's prompt with or without an ipsec command, or the command ``ipsec status``.
+    """
     lines = plain(text).split("\n")
-    lines = _unwrapped(x for x in lines if not x.strip().startswith("```"))
+    lines = _without_prefixes(x for x in lines if not x.strip().startswith("```"))
     indent = min((len(x) - len(x.lstrip()) for x in lines if x.strip()), default=0)
     return [
         "" if _PROMPT.fullmatch(line.rstrip()) else line for line in (x[indent:] for x in lines)
     ]
 
 
-def _unwrapped(lines: Iterable[str]) -> list[str]:
-    """Return lines without what is in front: ``>`` or ``|`` of quotations, the prefixes of syslog.
+def _without_prefixes(lines: Iterable[str]) -> list[str]:
+    """Return lines without ``>`` or ``|`` of quotations, syslog's prefixes, and line numbers.
 
-    All are removed where in one line a record follows one, or where at least a third of all lines
-    have one: otherwise it may be a part of a wrapped line, ``192.1.2.45<gw.example.com>[@gw]``.
+    Quotation marks, or the prefixes of syslog, are removed from all lines if a record follows one
+    of them in any line, or if at least a third of the lines have them. Otherwise they stay: they
+    may be a part of a wrapped line, such as ``192.1.2.45<gw.example.com>[@gw]``. _unnumbered() says
+    when numbers are removed.
     """
     found = list(lines)
     for pattern in (_QUOTED, _LOGGED):
@@ -194,9 +213,11 @@ def _unwrapped(lines: Iterable[str]) -> list[str]:
 
 
 def _unnumbered(lines: list[str]) -> list[str]:
-    """Return lines without what other programs put in front of each, such as a line's number.
+    """Return lines without what another program put in front of each, such as a line's number.
 
-    It is removed only where most lines have it, and in one of them a record follows it.
+    Of the patterns in _NUMBERED, the first is removed that more than half of the lines have, and
+    that a record follows in at least one of them. Without such a pattern, return the lines as they
+    are.
     """
     for pattern in _NUMBERED:
         begins = [pattern.match(line) for line in lines]
@@ -207,9 +228,10 @@ def _unnumbered(lines: list[str]) -> list[str]:
 
 
 def _pieces(lines: list[str]) -> list[list[str]]:
-    """Return pieces of lines: each record's line with the lines after it that may belong to it.
+    """Return the lines in pieces: a line that begins with a record, and its possible continuation.
 
-    Any other line is a piece of its own.
+    The continuation is all lines up to the next that begins with a record or is empty. A line that
+    continues no record is a piece of its own.
     """
     out: list[list[str]] = []
     joins = False
@@ -227,7 +249,7 @@ def _pieces(lines: list[str]) -> list[list[str]]:
 def _begins(line: str) -> bool:
     """Return whether a line begins with a record, or is another line that libreswan prints.
 
-    The prefixes of empty lines may be in front.
+    Prefixes that are left of empty lines, as in ``000 000 "site": …``, may stand before it.
     """
     m = _EMPTY.match(line)
     rest = line[m.end() :] if m else line
@@ -235,7 +257,7 @@ def _begins(line: str) -> bool:
 
 
 class _Wrap(NamedTuple):
-    """The way in which lines were wrapped."""
+    """The way in which a program broke lines that were too long for it."""
 
     width: int
     """The number of characters in the longest line that was wrapped."""
@@ -244,7 +266,7 @@ class _Wrap(NamedTuple):
     wrapped at the last column, as by terminals."""
 
     def gap(self, line: str, rest: str) -> str:
-        """Return what was between a line and its continuation: a blank, or nothing."""
+        """Return what to put between a line and its continuation to join them: " " or ""."""
         if line.endswith(" ") or rest.startswith(" "):
             return ""
         if line.endswith(";"):  # libreswan always prints a blank after it
@@ -257,10 +279,10 @@ class _Wrap(NamedTuple):
 
 
 def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
-    """Return the two ways in which the lines may have been wrapped, the likelier one first.
+    """Return the two ways in which lines may have been wrapped: by a terminal, by a mail program.
 
-    A terminal is likelier where over two thirds of the lines that have a continuation are as long
-    as the longest of them.
+    The likelier one comes first. It is the terminal where, of the lines that have a continuation,
+    more than two thirds are as long as the longest.
     """
     lengths = Counter(len(line) for record in pieces for line in record[:-1])
     widest = max(lengths, default=0)
@@ -270,10 +292,11 @@ def _wraps(pieces: list[list[str]]) -> Iterable[_Wrap]:
 
 
 def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
-    """Return all pieces' lines, with wrapped lines joined.
+    """Return the lines of all pieces, after wrapped lines were joined.
 
-    Prose after a record isn't joined to it, unless the text certainly was wrapped: more than _FEW
-    pieces have several lines, or more can be read of one if they are joined.
+    Prose after a record, which somebody wrote, isn't joined to it, unless the text certainly was
+    wrapped. It was if more than _FEW pieces have several lines, or if in any piece more can be read
+    after its lines are joined.
     """
     # Prose comes after one or a few records; a wrapped text has many such lines.
     wrapped = sum(len(p) > 1 for p in pieces) > _FEW or any(_gains(p, wrap) for p in pieces)
@@ -281,20 +304,23 @@ def _joined(pieces: list[list[str]], wrap: _Wrap) -> list[str]:
 
 
 def _gains(piece: list[str], wrap: _Wrap) -> bool:
-    """Return whether more of a record can be read if the lines after it are joined to it."""
+    """Return whether more can be read of a piece if lines in it are joined to its first line."""
     return len(piece) > 1 and (scores := _scores(piece[0], piece, 1, wrap))[0] < max(scores)
 
 
 _FEW: Final = 3
-"""A text with more pieces of several lines than this certainly was wrapped."""
+"""A text certainly was wrapped if more than this number of its pieces have several lines."""
 _WINDOW: Final = 20
-"""The number of lines that are tried at once; a line of pluto's has up to 1,024 characters."""
+"""The number of lines that are tried at once as the continuation of a line. A line of pluto's has
+up to 1,024 characters, so a narrow terminal breaks it into many."""
 
 
 def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
-    """Return how much can be read, by _worth(), if 0, 1, 2 … next lines are joined to ``text``.
+    """Return how much can be read if none, one, two … of the next lines are joined to ``text``.
 
-    ``text`` are the lines joined so far; ``at`` is the index of the next line in the piece.
+    Item n is the sum of _worth() for ``text`` with the next n lines joined to it, and for the lines
+    that weren't joined, as far as they have records. ``text`` are the lines of the piece that were
+    joined before; ``at`` is the index of the next line. At most _WINDOW lines are tried.
     """
     # The last record alone: several may stand on one line.
     joined = text[max((m.start() for m in _RECORD.finditer(text)), default=0) :]
@@ -309,14 +335,16 @@ def _scores(text: str, piece: list[str], at: int, wrap: _Wrap) -> list[int]:
 
 
 _PROSE: Final = re.compile(r"^[^=;<>/]*[A-Za-z]{2,},?(?: [A-Za-z'-]+){2}[^=;<>/]*$", re.ASCII)
-"""Matches a line with three words in a row, and no character that is typical of libreswan's."""
+"""Matches a line that somebody wrote: it has three words in a row, and none of the characters
+``= ; < > /``, which are typical of libreswan's lines."""
 
 
 def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
-    """Return the lines of one piece joined; ``wrapped``: other lines certainly were wrapped.
+    """Return the lines of one piece, after those that belong together were joined.
 
-    As many lines are joined as give the best score. Unless ``wrapped``, joining stops before prose
-    where the score is as good.
+    As many lines are joined as give the best score (_scores()). ``wrapped``: the text certainly was
+    wrapped, so the most lines with this score are joined. Otherwise joining stops before a line of
+    prose, if the score is as good without it.
     """
     out = [piece[0]]
     at = 1
@@ -336,7 +364,10 @@ def _join(piece: list[str], wrap: _Wrap, *, wrapped: bool) -> list[str]:
 
 
 def _worth(text: str) -> int:
-    """Return the number of facts in one record that can be read, minus those that can't."""
+    """Return how many facts in a record can be read, minus the number that can't be.
+
+    ``text``: the record, which may be damaged, or have others behind it.
+    """
     report = parse(_in_order([text]))
     unread = [
         x for c in report.connections if isinstance(x := connection_fields(c)["unread"], list)
@@ -356,7 +387,10 @@ def _is_known(line: str) -> bool:
 
 
 def _records(line: str) -> list[str]:
-    """Return the records that are on one line, each with the blanks that libreswan prints."""
+    """Return the records that are on one line, each as libreswan prints it.
+
+    What stands before the first record is an item, too. Prefixes without a record are left out.
+    """
     starts = [m.start() for m in _RECORD.finditer(line)]
     if not starts or starts[0] > 0:
         starts.insert(0, 0)
@@ -366,7 +400,10 @@ def _records(line: str) -> list[str]:
 
 
 def _restored(record: str) -> str:
-    """Return a record with the blanks at the places where libreswan prints them."""
+    """Return a record with as many blanks between its parts as libreswan prints.
+
+    A record whose form isn't recognised is returned as it is.
+    """
     if record.startswith(_PROCESSES.lstrip()):
         return f"  {record}"
     m = _BARE_SHUNT.fullmatch(record)
@@ -383,7 +420,7 @@ def _restored(record: str) -> str:
 
 
 def _is_sa(record: str) -> bool:
-    """Return whether a record is a line about an SA: a state, or a pending one."""
+    """Return whether a record is a line about an SA, or about a pending negotiation of one."""
     return _SA.match(record) is not None
 
 
