@@ -32,7 +32,7 @@ ROUTING: Final = {
     "routed-inbound-negotiation": "Only the inbound half is in the kernel, and pluto negotiates.",
     "routed-never-negotiate": "A rule that passes or drops packets, and never becomes a tunnel.",
 }
-"""Routing words, each with its meaning; a test checks that none is missing."""
+"""The meaning of every routing word. A test checks that no word is missing."""
 
 TIMERS: Final = {
     "RETRANSMIT": "A request of ours is unanswered and will be sent again.",
@@ -61,7 +61,7 @@ TIMERS: Final = {
     "RETAIN": "Internal: kept for a moment.",
     "REAUTH": "Both sides will prove again who they are.",
 }
-"""Timers by the names that they have had since 4.5."""
+"""The meaning of each timer, by its name since 4.5; timer() accepts earlier names, too."""
 
 _OLD_TIMER: Final = re.compile(r"(?:EVENT_)?(?:v[12]_)?(?:S[AO]_)?(\w{1,40})", re.ASCII)
 
@@ -98,7 +98,7 @@ POLICY: Final = {
     "ESN_YES": "Sequence numbers of 64 bits are allowed.",
     "MOBIKE": "It survives a change of address.",
 }
-"""Policy words that matter to somebody who looks at a tunnel."""
+"""The meaning of the policy words that matter to somebody who looks at a tunnel."""
 
 MARKS: Final = {
     "newest": "Of the SAs of this connection and kind, this is the one in use.",
@@ -113,7 +113,7 @@ MARKS: Final = {
     "lastlive": "Since when the peer last gave a sign of life (IKEv2).",
     "pending": "A Child SA that waits until its IKE SA is up.",
 }
-"""Other words of the lines about SAs."""
+"""The meaning of the other words in lines about SAs."""
 
 SHUNTS: Final = {
     "%pass": "Packets pass in the clear.",
@@ -127,11 +127,14 @@ SHUNTS: Final = {
     "oe-negotiating": "Opportunistic encryption is being negotiated with this peer.",
     "acquire": "A packet asked for a tunnel that isn't there yet.",
 }
-"""Words of bare shunts: kernel policies that belong to no connection."""
+"""The meaning of the words of bare shunts: kernel policies that belong to no connection."""
 
 
 def timer(name: str) -> str | None:
-    """Return what a timer means, by its name in any release; None: the name isn't known."""
+    """Return the meaning of a timer, as a sentence, or None if its name isn't known.
+
+    The name may be as in any release: ``REKEY``, or up to 4.4 ``EVENT_SA_REKEY``.
+    """
     m = _OLD_TIMER.fullmatch(name)
     if m is None:
         return None

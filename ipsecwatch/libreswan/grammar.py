@@ -28,37 +28,40 @@ Each pattern adds the mark itself: up to 3.23 whack may lose the ``#`` at the be
 
 
 def name(*, without: str = "", length: str = "*") -> str:
-    """Return the piece for a connection's name without its quotes; a name contains no quote.
+    """Return the piece that matches a connection's name, without the quotes around it.
 
-    ``without`` are further characters that it must not match, as a line feed where more lines may
-    follow. ``length`` is the repetition as in a pattern: ``{1,200}`` for 1 to 200 characters.
+    A name contains no quote. ``without`` are further characters that the piece must not match, as a
+    line feed if more lines may follow. ``length`` is the number of characters, in the form of a
+    regular expression: ``{1,200}`` for 1 to 200, ``*`` for any number.
     """
     return f'[^"{without}]{length}'
 
 
 def instances(most: int | None = None) -> str:
-    """Return the piece for the instance numbers behind a name (``[3]``): none, or several.
+    """Return the piece that matches instance numbers behind a name: ``[3]``, ``[1][2]``, or none.
 
-    ``most`` is the highest number of them; None: any. 5.x prints up to two.
+    ``most`` is how many of them it matches at most; None: any number. 5.x prints up to two.
     """
     return rf"(?:\[{NUMBER}\])" + ("*" if most is None else f"{{0,{most}}}")
 
 
 def suffix(*, without: str = "") -> str:
-    """Return the piece for what follows an instance's name: its peer, perhaps with both clients.
+    """Return the piece that matches the words behind an instance's name, which name its peer.
 
-    It has at most three words. A word with an @ in it, or a comma at its end, isn't matched: such
-    words belong to other kinds of lines about an SA. ``without`` are further such characters.
+    They are the peer's address, perhaps with the subnets of both ends: at most three words, each
+    with a blank before it. A word with an @ in it, or a comma at its end, isn't matched: such words
+    are in other kinds of lines about an SA. ``without`` are further characters that a word must not
+    contain.
     """
     return f"(?: [^ @{without}]*[^ @,{without}]){{0,3}}?"
 
 
 PORT: Final = r"\d{1,5}"
 TCP: Final = r"\(tcp\)"
-"""What is printed behind the port where IKE goes over TCP, from 4.0 on."""
+"""What is printed behind the port if IKE goes over TCP, from 4.0 on."""
 
 SELECTOR: Final = r"[0-9a-fA-F:.]{2,60}(?:/\d{1,3})?(?::\d{1,5})?"
-"""One end of a shunt: an address, its prefix, up to 3.29 a port."""
+"""One end of a bare shunt: an address or a subnet (``192.0.2.0/24``), up to 3.29 with a port."""
 
 PROTOCOL: Final = r"\d{1,3}"
-"""The number of an IP protocol, between a shunt's ends: ``-17->``."""
+"""The number of an IP protocol. It is printed between the ends of a bare shunt: ``-17->``."""

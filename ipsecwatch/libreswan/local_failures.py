@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Failures of a tunnel whose cause is on this machine, found by the first words of pluto's message.
 
-The peer refused nothing there, and its administrator has nothing to compare. Source: messages of
-programs/pluto in 3.18 to 5.4.
+With these failures, the peer has refused nothing, so its administrator need not look for the
+cause. Source: messages of programs/pluto in 3.18 to 5.4.
 """
 
 from __future__ import annotations
@@ -209,16 +209,19 @@ _BEGINS: Final[tuple[tuple[LocalFailure, tuple[str, ...]], ...]] = (
 
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], LocalFailure], ...]:
-    """Return the table, with patterns compiled at the first call: few texts need them."""
+    """Return the table as pairs: a pattern for all messages about a failure, and the failure.
+
+    The patterns are compiled at the first call, because few texts need them.
+    """
     return tuple((re.compile("|".join(begins)), failure) for failure, begins in _BEGINS)
 
 
 LOCAL_FAILURES: Final = tuple(dict.fromkeys(failure for failure, _ in _BEGINS))
-"""All failures of the table, each once, in its order."""
+"""All local failures, each once, in the order in which their messages are tried."""
 
 
 def local_failure(text: str) -> LocalFailure | None:
-    """Return the failure on this machine that a log line reports, or None if it reports none.
+    """Return the failure whose cause is on this machine, if a log line reports one, or None.
 
     ``text`` is the line without the connection's name at its beginning.
     """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What a piece of pluto's log shows of each connection: its attempts, and how and why they ended.
+"""Find out what a piece of pluto's log shows of each connection: its attempts, and how they ended.
 
-tracking/ has polls, and uses the log for reasons only. This has nothing but the text: where it
-says that a tunnel came up, it isn't known whether the tunnel is up now.
+``explain`` uses this for a log that somebody pasted or saved, for which there are no polls. So if
+the text says that a Child SA was established, it isn't known whether the tunnel is up now. The
+service doesn't use this: in tracking/, polls decide each state, and the log gives only reasons.
 """
 
 from __future__ import annotations
@@ -30,26 +31,28 @@ class Outcome(Enum):
     """How a connection's last attempt ended, as far as a text shows."""
 
     UP = auto()
-    """A Child SA was established, and nothing says that it ended."""
+    """A Child SA was established, and the text doesn't say that it ended."""
     RENEWAL_FAILED = auto()
-    """A Child SA was established and is there, and a later negotiation failed."""
+    """A Child SA was established and hasn't ended, but a later negotiation failed."""
     FAILED = auto()
-    """A negotiation failed for a reason that the text shows, and no Child SA is there."""
+    """A negotiation failed, the text shows why, and there is no Child SA."""
     UNCLEAR = auto()
-    """Packets don't get through, or somebody refuses something, and the text doesn't show which
-    negotiation that is about: the connection may be up all the same."""
+    """The network reports an error, or an unencrypted message refuses something.
+
+    The text doesn't show which negotiation that is about, so the connection may be up all the same.
+    """
     LOST = auto()
-    """Its SAs ended, and no message of a new negotiation was sent."""
+    """Its SAs ended, and we haven't sent a message of a new negotiation since then."""
     IKE_ONLY = auto()
-    """An IKE SA was established, and the text ends before a Child SA."""
+    """An IKE SA was established, but no Child SA up to the end of the text."""
     OPEN = auto()
-    """A negotiation is under way where the text ends."""
+    """A negotiation has begun, and is under way at the end of the text."""
     GIVEN_UP = auto()
-    """A negotiation was ended by pluto, and the text doesn't say why."""
+    """pluto ended a negotiation before its IKE SA was established; the text doesn't say why."""
     NOT_LOADED = auto()
-    """Its settings were refused."""
+    """pluto refused the connection's settings."""
     NOTHING = auto()
-    """The text has lines about it, and none says how an attempt went."""
+    """The text has lines about the connection, but none says how an attempt went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,63 +65,83 @@ class Said:
 
 @dataclass(slots=True)
 class Story:
-    """What a text shows of one connection, with what is needed to read its further lines."""
+    """What the lines of a text show of one connection, up to the line that was read last."""
 
     name: str
-    """As pluto names it, with the instance; empty: the text doesn't."""
+    """The connection's name with its instance numbers (``rw[3]``); "": the text doesn't name it."""
     attempts: int = 0
-    """Attempts that we began in this text."""
+    """How many attempts this side began in the text."""
     came_up: int = 0
-    """How often a Child SA was established while there was none, rekeys left out."""
+    """How often a Child SA was established while there was none. Rekeys aren't counted."""
     renewed: bool = False
-    """The last Child SA replaced another one in a rekey."""
+    """Whether the Child SA that was established last replaced another one in a rekey."""
     ike: int | None = None
-    """The serial of the IKE SA that was established last; None: there was none, it has ended, or
-    we began again while there was no Child SA."""
+    """The serial of the IKE SA that was established last.
+
+    None: there was none, it has ended, or this side began anew while there was no Child SA.
+    """
     failure: Said | None = None
-    """The line that says why the last attempt that failed did so; None: none failed since the last
-    Child SA was established."""
+    """The line that says why the last failed attempt failed.
+
+    None: no attempt failed since the last Child SA was established.
+    """
     loss: Said | None = None
-    """The line that says best why its SAs ended; None: none ended since the last Child SA was
-    established."""
+    """The line that explains best why the connection's SAs ended.
+
+    None: none ended since the last Child SA was established. If no Child SA was established in the
+    text, it becomes None, too, when the connection is loaded again.
+    """
     refused: str = ""
-    """Why its settings were refused, in pluto's words; empty: they weren't the last time."""
+    """Why pluto refused the connection's settings, in its words; "": the last time, it didn't."""
     refusal: LogTextLine | None = None
-    """The last line with such a refusal; None: there is none."""
+    """The last line in which pluto refused the settings, even if it accepted them later, or None."""
     children: set[int] = field(default_factory=set)
-    """Serials of the Child SAs that haven't ended; 0 for one whose line names no serial."""
+    """The serials of the Child SAs that haven't ended. A Child SA without a serial is 0 here."""
     past: set[int] = field(default_factory=set)
-    """Serials of Child SAs that ended in the present run of pluto."""
+    """The serials of the Child SAs that ended, since pluto was started last."""
     stage: StateInfo | None = None
-    """The state of the negotiation by the last message that we sent; None: none is under way."""
+    """The state of the present negotiation, by the last message that this side sent.
+
+    None: no negotiation is under way.
+    """
     retransmissions: int = 0
-    """How often that message was sent again."""
+    """How often the last message of the negotiation was sent again."""
     given_up: bool = False
-    """The last negotiation was deleted before its IKE SA was established."""
+    """Whether pluto deleted the last negotiation before its IKE SA was established."""
     retries: bool = False
-    """pluto said, since the last Child SA was established, that it goes on trying."""
+    """Whether pluto said, since the last Child SA was established, that it goes on trying."""
     peer: str = ""
-    """The peer's address or name as pluto prints it; empty: the text doesn't show it."""
+    """The peer's address or name as pluto prints it; "": the text doesn't show it."""
     failed_in: int = 0
-    """The value of ``attempts`` when ``failure`` was recorded."""
+    """The value of ``attempts`` when ``failure`` was recorded: the attempt that failed."""
     phase1: set[int] = field(default_factory=set)
-    """Serials of the IKEv1 SAs (phase 1) that were established."""
+    """The serials of the IKEv1 SAs (phase 1) that were established."""
     negotiated: bool = False
-    """The text shows that we sent a message of a negotiation, not only one again."""
+    """Whether the text shows that this side sent a message of a negotiation for the first time.
+
+    False if it shows only that messages were sent again.
+    """
     begun: int | None = None
-    """The IKE SA that was begun last, until a phase 2 follows: in IKEv1 that belongs to the same
-    attempt."""
+    """The serial of the IKE SA that this side began last.
+
+    None once a negotiation under this IKE SA was begun (phase 2), which is part of the same
+    attempt.
+    """
     began: set[tuple[int, str]] = field(default_factory=set)
-    """The serial of each SA that we began, and the line's words: two programs may log one line."""
+    """The serial of each SA that this side began, and the words of the line that logs it.
+
+    It is needed because two programs may log the same line.
+    """
     negotiating: int | None = None
-    """The SA that ``stage`` is of."""
+    """The serial of the SA whose state is in ``stage``."""
 
     @property
     def outcome(self) -> Outcome:
         """How the last attempt ended, as far as the text shows.
 
-        While a new one is under way, that is still the one before if that failed, or if its Child
-        SA is there. After a loss it is the new one, as soon as a message of it was sent.
+        While a new attempt is under way, the result is still about the attempt before, if that
+        failed, or if its Child SA hasn't ended. After a loss, the result is about the new attempt
+        as soon as this side has sent a message of it.
         """
         if self.children:
             return Outcome.RENEWAL_FAILED if self.failure else Outcome.UP
@@ -137,11 +160,11 @@ class Story:
         return Outcome.NOTHING
 
     def _is_unclear(self, finding: Finding) -> bool:
-        """Return whether it isn't known which SA a failure is about: it may be one that is up.
+        """Return whether it isn't known which SA a failure is about, so that another may be up.
 
-        False where the text shows a negotiation of this connection. Otherwise errors of the network
-        are unclear, since pluto logs them for every SA. So is what an IKEv1 peer refuses
-        unencrypted: up to 5.1 that is logged for any Quick Mode under a phase 1.
+        False if the text shows a negotiation of this connection. Otherwise errors of the network
+        are unclear, since pluto logs them for every SA. Unencrypted refusals by an IKEv1 peer are
+        unclear, too: up to 5.1, pluto logs them for any Quick Mode under the same phase 1.
         """
         if self.attempts or self.stage is not None or self.negotiated:
             return False
@@ -150,9 +173,10 @@ class Story:
 
 
 def stories(lines: Sequence[LogTextLine]) -> list[Story]:
-    """Return what a text shows of each connection, in the order of their first lines.
+    """Return what the log lines of a text show of each connection, by the order of first lines.
 
-    Connections whose lines say nothing about an attempt are left out.
+    ``lines`` are in order of time. A connection whose lines say nothing about an attempt is left
+    out.
     """
     found: dict[str, Story] = {}
     rekeyed: set[int] = set()
@@ -190,8 +214,10 @@ def stories(lines: Sequence[LogTextLine]) -> list[Story]:
 
 
 _NEAR: Final = 8
-"""An ambiguous end that comes fewer lines than this behind a line about a dead peer, or behind
-another such end, counts as the consequence of that."""
+"""How near an ambiguous end must be to a line about a dead peer to count as its consequence.
+
+It must come fewer lines than this behind that line, or behind another ambiguous end that counts so.
+"""
 
 _PEER: Final = re.compile(
     r"initiating .{0,60}connection to (?!replace )(\S{3,80})"
@@ -208,7 +234,11 @@ _REFUSED: Final = "failed to add connection"
 
 
 def _note_progress(story: Story, line: LogTextLine) -> None:
-    """Record what a line says besides its evidence: what was sent, the peer, retries, a refusal."""
+    """Record in ``story`` what a line says besides its evidence.
+
+    That is which message was sent, who the peer is, whether pluto goes on trying, and whether it
+    refused the connection's settings.
+    """
     text = line.said.text
     stage = _sent(line)
     if _RETRANSMISSION.match(text):
@@ -229,10 +259,11 @@ def _note_progress(story: Story, line: LogTextLine) -> None:
 
 
 def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
-    """Record that a negotiation is another connection's now, if a line about its SA shows that.
+    """Record that a negotiation now belongs to ``story``, if a line shows that it was another's.
 
-    A responder begins with the first connection that fits, and switches to a better one, or to
-    another instance of it, as soon as the peer shows who it is.
+    A line shows it that is about the SA and the peer of the other connection's negotiation. pluto
+    as the responder begins with the first connection that fits, and switches to a better one, or to
+    another instance, as soon as the peer shows its identity.
     """
     if line.said.serial is None or not line.said.address:
         return
@@ -243,9 +274,9 @@ def _take_over(story: Story, line: LogTextLine, all_: Iterable[Story]) -> None:
 
 
 def _sent(line: LogTextLine) -> StateInfo | None:
-    """Return the state of a negotiation, if a line reports that a message was sent.
+    """Return the state of a negotiation, if a line reports that a message was sent (or again).
 
-    None for any other line, and for one that reports an established SA or a timeout.
+    Return None for any other line, and for one that reports an established SA or a timeout.
     """
     stage = log_text.stage(line.said)
     if stage is None or stage.stage is Stage.ESTABLISHED or _ENDS.match(line.said.text):
@@ -254,9 +285,11 @@ def _sent(line: LogTextLine) -> StateInfo | None:
 
 
 def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Record what a line is evidence of, as its kind of event requires.
+    """Record in ``story`` what a line is evidence of.
 
-    ``rekeyed`` are the IKE SAs that were replaced, ``all_`` all connections of the text.
+    The events are an attempt, an established SA, a failure, a loss, or that the connection was
+    loaded; others are ignored. ``rekeyed`` are the serials of the IKE SAs that were replaced,
+    ``all_`` are the stories of all connections in the text.
     """
     serial = said.line.said.serial
     match said.finding.event:
@@ -285,10 +318,11 @@ def _note_evidence(story: Story, said: Said, rekeyed: set[int], all_: Iterable[S
 
 
 def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
-    """Return whether another program has logged this begin of an attempt before. Record it.
+    """Return whether the begin of an attempt has been logged before, by another program.
 
-    It then has the same SA and the same words, and nothing failed or ended in between.
-    NetworkManager logs what whack prints, and pluto logs the same.
+    NetworkManager logs what whack prints, and pluto logs the same. Such a line has the same SA and
+    the same words as an earlier one, the attempt hasn't failed, and no SA ended since. The line is
+    recorded, to compare later ones with it.
     """
     if line.said.serial is None:
         return False
@@ -299,7 +333,11 @@ def _is_logged_twice(story: Story, line: LogTextLine) -> bool:
 
 
 def _begin(story: Story, finding: Finding, serial: int | None) -> None:
-    """Record that we began a negotiation: a new attempt, or phase 2 of the IKEv1 attempt so far."""
+    """Record that this side began to negotiate an SA.
+
+    That is a new attempt, unless it is a Child SA under the IKE SA that was begun last (phase 2),
+    which belongs to the same attempt. ``serial`` is that of the SA that was begun.
+    """
     if finding.using is not None and finding.using == story.begun:
         story.begun = None
         return
@@ -311,9 +349,10 @@ def _begin(story: Story, finding: Finding, serial: int | None) -> None:
 
 
 def _fail(story: Story, said: Said) -> None:
-    """Record a failure of the current attempt, if it explains more than one recorded before.
+    """Record why the current attempt failed, unless a line was recorded that explains more.
 
-    What was recorded of an earlier attempt is always replaced.
+    A failure of an earlier attempt is always replaced. If the peer deletes an IKEv1 phase 1 while a
+    Child SA is there, or after a loss, that is no failure.
     """
     if said.finding.reason is Reason.PEER_DELETED and (story.children or story.loss):
         return  # an IKEv1 phase 1 that ends is no failure
@@ -324,10 +363,10 @@ def _fail(story: Story, said: Said) -> None:
 
 
 def _says_more(said: Said, before: Said) -> bool:
-    """Return whether a failure explains more than the one that was recorded before.
+    """Return whether a line about a failure explains more than the one recorded before.
 
-    The higher weight wins; of equal ones the later, unless both have the same known reason. Of
-    these the first mostly says more.
+    It does if its weight is higher. If the weights are equal, it does unless both lines have the
+    same known reason: then the earlier line mostly says more.
     """
     now, then = said.finding, before.finding
     if now.weight is then.weight:
@@ -336,10 +375,12 @@ def _says_more(said: Said, before: Said) -> bool:
 
 
 def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) -> None:
-    """Record the end of an SA, unless another SA had replaced it before.
+    """Record that an SA ended, as a loss unless a newer SA had replaced it before.
 
-    The Child SA may belong to another connection than the one that the line names. Lines about a
-    Child SA whose beginning the text doesn't show are left out where others are there.
+    If a Child SA ends, it is recorded for the connection that has this Child SA, which may be
+    another one than the line names. Three kinds of lines are ignored: a second line about the same
+    end, one about a Child SA that isn't in the text while others of the connection are, and one
+    about the SA of an attempt that has failed.
     """
     serial = said.finding.ended or said.line.said.serial
     owner = next((s for s in all_ if serial in s.children), story)
@@ -360,9 +401,10 @@ def _lose(story: Story, said: Said, rekeyed: set[int], all_: Iterable[Story]) ->
 
 
 def _is_anothers(owner: Story, serial: int | None, loss: Said) -> bool:
-    """Return whether a line is about another Child SA than those that the text shows to be there.
+    """Return whether the SA whose end a line reports is an unknown Child SA of a connection.
 
-    False where it shows none.
+    The text doesn't show that this Child SA was established, but others of the connection, which
+    haven't ended. False if no Child SA of the connection is known.
     """
     if not owner.children or serial is None or loss.finding.subject is not Subject.SA:
         return False
@@ -379,16 +421,20 @@ def _is_of_network(failure: Said) -> bool:
 
 
 def _shows_that_it_was_up(loss: Finding, failure: Said | None) -> bool:
-    """Return whether an end shows that its SA was established, though the network failed before.
+    """Return whether the end of an SA shows that it was established, in spite of ``failure``.
 
-    That is so if the SA expired, or ended because its peer is dead. False for any other failure.
+    That is so if the SA expired, or ended because its peer is dead, and the failure is only an
+    error of the network. False for any other failure, and for none.
     """
     told = loss.reason in (Reason.PEER_DEAD, Reason.EXPIRED)
     return told and failure is not None and _is_of_network(failure)
 
 
 def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
-    """Record that all SAs ended, because pluto stops, or starts and counts serials from 1 again."""
+    """Record that all SAs of all connections ended, because pluto ends or starts.
+
+    ``line`` is the log line about that. When pluto starts, its serials begin at 1 again.
+    """
     starts = line.fate is Fate.STARTED
     reason = Reason.PLUTO_RESTARTED if starts else Reason.PLUTO_STOPPED
     for story in all_:
@@ -402,16 +448,16 @@ def _end_all(all_: Iterable[Story], line: LogTextLine) -> None:
 
 
 def _drop(owner: Story, ended: set[int]) -> None:
-    """Record that these SAs, as far as they are Child SAs of a connection, have ended."""
+    """Record that these Child SAs of a connection ended. Serials of other SAs are ignored."""
     owner.past |= ended & owner.children
     owner.children -= ended
 
 
 def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) -> bool:
-    """Return whether the end of an SA is no loss: a newer SA replaced it, or Child SAs outlive it.
+    """Return whether the end of an SA is no loss.
 
-    The newer one is of the same kind and connection. Child SAs outlive an IKEv1 SA (phase 1) that
-    expires, or ends without a cause.
+    It is no loss if a newer SA of the same kind and connection has replaced it. It is no loss
+    either if an IKEv1 SA (phase 1) expires, or ends without a known cause: Child SAs outlive it.
     """
     if serial in rekeyed or (
         serial in owner.phase1 and finding.reason in (Reason.OTHER, Reason.EXPIRED)
@@ -423,8 +469,8 @@ def _replaced(owner: Story, serial: int, finding: Finding, rekeyed: set[int]) ->
 
 
 def _explains(finding: Finding, cause: Finding) -> bool:
-    """Return whether a line explains an end better than the line that was recorded (``cause``).
+    """Return whether a line explains a loss better than the line recorded before (``cause``).
 
-    It does if it has the same reason and more weight.
+    It does if it has the same reason and a higher weight.
     """
     return finding.reason is cause.reason and finding.weight > cause.weight

@@ -48,18 +48,18 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLine:
-    """A log line about a connection, split into its parts."""
+    """A log line about a connection, split into its parts: ``"rw"[3] 192.0.2.1 #12: text``."""
 
     name: str
-    """The connection as pluto names it, with the instance: ``rw[3]``."""
+    """The connection's name with its instance numbers: ``rw[3]``."""
     base: str
-    """The same without the instance."""
+    """The connection's name without instance numbers: ``rw``."""
     serial: int | None
-    """The SA that the line is about; None: the line names none."""
+    """The serial of the SA that the line is about (12); None: the line has no serial."""
     text: str
-    """What follows these."""
+    """The rest of the line, behind name, address and serial."""
     address: str = ""
-    """The peer's, where pluto puts it behind an instance's name; empty: it doesn't."""
+    """The peer's address, which pluto prints behind an instance's name; "" if it isn't there."""
 
 
 _NAME: Final = grammar.name(length="{1,512}")
@@ -73,9 +73,10 @@ _LINE: Final = re.compile(
 
 
 def parse_line(line: str) -> ConnectionLine | None:
-    """Split a line into connection, serial and text.
+    """Split a line of pluto's log about a connection into its parts.
 
-    None: it doesn't begin with a connection's name, or with ``ERROR: `` or ``warning: `` and one.
+    Return None if the line doesn't begin with a connection's name in quotes; ``ERROR: `` or
+    ``warning: `` may come before the name. ``line`` is without date, host and program.
     """
     if not line.startswith(('"', 'ERROR: "', 'warning: "')):
         return None
@@ -88,10 +89,11 @@ def parse_line(line: str) -> ConnectionLine | None:
 
 
 def is_evidence(line: str) -> bool:
-    """Return whether a line of pluto's log says that something happened to a connection or pluto.
+    """Return whether a line of pluto's log is a reason to ask pluto at once.
 
-    The tables of log_table.py decide that. The other lines (about a stranger's packets, progress,
-    or for developers) are no reason to ask pluto.
+    It is, if the tables of log_table.py say that it is evidence of something that happened to a
+    connection or to pluto. Lines about strangers' packets, about progress and for developers aren't
+    in these tables.
     """
     said = parse_line(line)
     return (interpret_daemon(line) if said is None else interpret(said)) is not None
@@ -103,9 +105,10 @@ _Index = dict[str, tuple[tuple[str, LogWording], ...]]
 
 
 def _index(table: Iterable[LogWording]) -> _Index:
-    """Return the table's rows by the first word that they match, in the order of the table.
+    """Return the rows of a table by the first word of their messages, in the table's order.
 
-    Each comes with the part of its pattern behind that word.
+    Each row comes with its pattern for the text behind that word. A row for several first words is
+    there several times.
     """
     index: _Index = {}
     for row in table:
@@ -117,7 +120,7 @@ def _index(table: Iterable[LogWording]) -> _Index:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
-    """Return a compiled pattern. It is compiled at its first use: all of them take 15 ms."""
+    """Return a compiled pattern. It is compiled at its first use, as all patterns take 15 ms."""
     return re.compile(pattern)
 
 
@@ -126,35 +129,36 @@ _DAEMON: Final = _index(DAEMON_TABLE)
 
 
 def interpret(said: ConnectionLine, *, phase1: bool = False) -> Finding | None:
-    """Return what a line about a connection is evidence of, or None if it is no evidence.
+    """Return what a log line about a connection is evidence of, or None if it is no evidence.
 
-    ``phase1``: the line is about an IKEv1 SA (phase 1) under which either side has begun a Quick
-    Mode, so that a refusal is no longer about the identity or the secret.
+    ``phase1`` says that the line is about an IKEv1 SA (phase 1) under which one side has begun a
+    Quick Mode. Then a refusal is about the Quick Mode, no longer about the identity or the secret.
     """
     found = _find(_CONNECTIONS, said.text)
     return _complete(*found, phase1=phase1) if found else None
 
 
 def interpret_daemon(text: str) -> Finding | None:
-    """Return what a line that doesn't begin with a connection's name is evidence of, or None.
+    """Return what a log line without a connection's name at its beginning is evidence of, or None.
 
-    None: it is no evidence. A few of these lines name a connection later (``Finding.other``).
+    Most such lines are no evidence: None. A few name a connection later (``Finding.other``).
     """
     found = _find(_DAEMON, text)
     return _complete(*found, phase1=False) if found else None
 
 
 def find_wording(text: str, *, daemon: bool = False) -> LogWording | None:
-    """Return the first row of the table that fits a text, or None.
+    """Return the first row of a table whose wording fits a text, or None if none fits.
 
-    ``text`` is what follows a connection's name, or for ``daemon`` a whole line without one.
+    ``text`` is what follows the connection's name in a log line. With ``daemon``, it is a whole
+    line without a connection's name at its beginning, and another table is searched.
     """
     found = _find(_DAEMON if daemon else _CONNECTIONS, text)
     return found[0] if found else None
 
 
 def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
-    """Return the first row whose pattern fits a text, with the match, or None."""
+    """Return the first row whose wording fits a text, with the match of its pattern, or None."""
     head, _, rest = text.partition(" ")
     if _STATE.fullmatch(head):
         head, rest = "STATE:", text
@@ -165,9 +169,10 @@ def _find(index: _Index, text: str) -> tuple[LogWording, re.Match[str]] | None:
 
 
 def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding | None:
-    """Return a row's finding with the values that the line itself contains.
+    """Return a row's finding, completed by the values that the line itself has (``match``).
 
-    None: the line contains a notification that is no evidence.
+    They are serials, addresses, names, and the reason by a notification. Return None if the line
+    has a notification that is no evidence.
     """
     finding, groups = row.finding, match.groupdict()
     if not groups:
@@ -190,7 +195,11 @@ def _complete(row: LogWording, match: re.Match[str], *, phase1: bool) -> Finding
 
 
 def _meaning(note: str, finding: Finding, *, phase1: bool) -> Reason | None:
-    """Return the reason that an error notification's name (``note``) shows; None: no evidence."""
+    """Return the reason that an error notification shows, or None if it is no evidence.
+
+    ``note`` is its name, ``finding`` is the finding of the line's row, ``phase1`` as in
+    interpret().
+    """
     if note == "INVALID_ID_INFORMATION" and phase1:
         return Reason.TRAFFIC_SELECTORS
     if note == "PAYLOAD_MALFORMED" and (phase1 or finding.version != 1):

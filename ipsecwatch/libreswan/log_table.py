@@ -3,22 +3,22 @@ r"""What pluto's log lines mean: one table of wordings, from libreswan 3.18 to 5
 
 Each row is one wording, with the first and the last release that has it (``main`` is the
 development branch after 5.4), and what it means. A wording is a pattern for the text behind the
-connection's name and goes no further than pluto's own words: what a peer chose (identities, user
-names, certificates' subjects, messages) follows them, and is not matched. Each pattern begins
-with the fixed first word of a message. The patterns are found by it, so that for most lines none
-is tried. The few messages that have their result after a name are matched up to their very end.
+connection's name. It matches only pluto's own words. What a peer chose (identities, user names,
+certificates' subjects, messages) follows these words, and is not matched. Only in the few messages
+that have their result behind a name, the pattern goes up to the end of the line.
 
-A pattern is: the first word, or several of which one (``a|b``), one blank, and a regular
-expression for what follows it. ``STATE:`` is any first word that is a state's name
-(``STATE_MAIN_I1:``, ``IKE_AUTH_I:``), which stays in front of what follows. Groups: ``note`` (a
-notification's name), ``ended``, ``using`` and ``rekeyed`` (serials), ``address``, ``host``,
-``other`` (the name of another connection).
+A pattern is: the first word of the message, or several possible ones (``a|b``), one blank, and a
+regular expression for what follows. A row is found by the first word, so for most lines no
+expression is tried. The first word ``STATE:`` stands for any state's name (``STATE_MAIN_I1:``,
+``IKE_AUTH_I:``); then the expression is for the whole text, state's name included. The groups of an
+expression are ``note`` (a notification's name), ``ended``, ``using`` and ``rekeyed`` (serials),
+``address``, ``host``, ``other`` (the name of another connection).
 
-Source: libreswan's programs/pluto at each tag. ``source`` has the fixed words of the message there,
-``%`` for each value, ``^`` and ``$`` for the begin and the end of a text in the source, ``|``
-between what one release has and what another; it is left out where the pattern shows them. With a
-clone of libreswan, tests/libreswan/test_log_table.py looks each row up at its releases and at the
-ones around them.
+Source: libreswan's programs/pluto at each tag. ``source`` has the fixed words of the message as
+they are there: ``%`` stands for each value, ``^`` and ``$`` for the begin and the end of a string
+in the source, and ``|`` separates the words of different releases. It is left out if the pattern
+shows the words. With a clone of libreswan, tests/libreswan/test_log_table.py looks each row up at
+its releases and at the ones around them.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class LogEvent(Enum):
     """What a log line is evidence of."""
 
     ATTEMPT = auto()
-    """A negotiation begins, by us."""
+    """This side begins a negotiation."""
     PEER_IDENTIFIED = auto()
-    """A peer shows who it is."""
+    """A peer shows its identity."""
     IKE_ESTABLISHED = auto()
     """An IKE SA is established (a new one, or a rekeyed one)."""
     CHILD_REQUESTED = auto()
-    """The peer asks for a Child SA of an IKE SA (IKEv1)."""
+    """The peer asks for a Child SA under an IKEv1 SA: it begins a Quick Mode."""
     CHILD_ESTABLISHED = auto()
     """A Child SA is established (a new one, or a rekeyed one)."""
     FAILURE = auto()
-    """A negotiation fails or goes unanswered."""
+    """A negotiation fails, or isn't answered."""
     LOSS = auto()
-    """SAs end."""
+    """SAs end, for any reason: which ones is in ``Finding.subject`` and ``Finding.end``."""
     LOADED = auto()
     """A connection is added, by configuration or by hand."""
     UNLOADED = auto()
@@ -59,80 +59,88 @@ class LogEvent(Enum):
 
 
 class Weight(IntEnum):
-    """How much a line explains, compared with others about the same attempt or the same end."""
+    """How much a log line explains, compared with other lines about the same attempt or loss.
+
+    Of several lines about the same attempt that failed, one with a higher weight gives the reason.
+    """
 
     SILENCE = 0
-    """No answer came. Most losses have it, too: they are seldom compared."""
+    """The line says only that no answer came. Most lines about a loss have this weight, too."""
     GUESS = 1
-    """pluto's guess, or ours, at what silence means."""
+    """The line doesn't show the reason, so pluto, or this table, guesses it."""
     NETWORK = 2
-    """A router or this machine's network reports an error. Anybody may have sent it."""
+    """A router or this machine's network reports an error. A router's report may be forged."""
     ECHO = 3
-    """A notification that one side sends the other about a refusal; earlier lines say more."""
+    """One side tells the other that it refuses something. Earlier lines may say what is wrong."""
     REFUSAL = 4
     """One side refuses something, and the line itself says what is wrong."""
     LOCAL = 5
-    """Our own kernel, configuration or secrets are the cause, whatever the peer says."""
+    """This machine's own kernel, configuration or secrets are the cause."""
 
 
 class LossKind(Enum):
-    """What ended, where a line reports a LOSS, and how certain its cause is."""
+    """Which SAs ended by a line with the event LOSS, and whether the line shows the cause."""
 
     ANY = auto()
-    """All that the line names (``Subject``), for the reason that it gives."""
+    """All SAs of the line's subject (``Subject``) ended, for the reason that the line gives."""
     UNEXPLAINED = auto()
-    """The SA that the line names, without a cause: the line before may have one."""
+    """The SA that the line names ended. The line gives no cause, but the one before it may."""
     AMBIGUOUS = auto()
-    """All that the connection has; the words are the same for several causes."""
+    """All SAs of the connection ended. pluto prints the same words for several causes."""
 
 
 class Began(Enum):
     """Who began the exchange that a line is about."""
 
     WE = auto()
-    """We: as the initiator of the SA, or by a request of our own."""
+    """This side began it: as the initiator of the SA, or with a request under an SA."""
     PEER = auto()
-    """The peer: we are the responder, or answer its request."""
+    """The peer began it: this side is the responder of the SA, or answers the peer's request."""
     EITHER = auto()
-    """The words are the same for both: an earlier ATTEMPT with the SA's serial decides."""
+    """The words don't show it. It was this side if an ATTEMPT with the SA's serial came before."""
 
 
 class Proof(Enum):
-    """Who can have caused a line: this machine, anybody, or only the authenticated peer."""
+    """Who can cause pluto to log a line: this machine, anybody, or only the authenticated peer."""
 
     LOCAL = auto()
-    """This machine alone: its configuration, kernel, timers, secrets or administrator."""
+    """Only this machine: its configuration, kernel, timers, secrets or administrator."""
     NONE = auto()
-    """An unauthenticated packet: anybody who can send us one can cause the line."""
+    """Anybody who can send a packet to this machine: the packet isn't authenticated."""
     EXCHANGE = auto()
-    """An encrypted message from a peer that hasn't authenticated itself (yet).
+    """A peer that sends an encrypted message, but hasn't authenticated itself (yet).
 
-    If we began, that is whoever answers at the peer's address; if the peer did, anybody.
+    If this side began the exchange, that is whoever answers at the peer's address. If the other
+    side began, it may be anybody.
     """
     PEER = auto()
-    """The peer, in an authenticated exchange."""
+    """Only the authenticated peer, with a message that is protected by an IKE SA."""
 
 
 class Subject(Enum):
-    """What a line is evidence about."""
+    """Which SAs, connections or daemon a line is evidence about."""
 
     SA = auto()
-    """One SA: ``Finding.ended``, else the serial at the line's beginning."""
+    """One SA: the one in ``Finding.ended``, or if it is None, the one at the line's beginning."""
     CONNECTION = auto()
-    """The connection at the line's beginning with all its SAs, even if a serial is there, too."""
+    """The connection named at the line's beginning, with all its SAs, even if a serial follows."""
     PEER = auto()
     """All connections that have the same peer as the one at the line's beginning."""
     ADDRESS = auto()
     """All connections whose local address is ``Finding.address``."""
     HOST = auto()
-    """All connections with the end ``Finding.host``, the name of a host."""
+    """All connections that have the name ``Finding.host`` as left= or right=."""
     PLUTO = auto()
-    """pluto itself, and so everything."""
+    """pluto itself, and so all connections."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one line is evidence of: the values of its row, and those that the line contains."""
+    """What one log line is evidence of.
+
+    Most fields come from the row of the table that fits the line. Those from ``ended`` on, and
+    ``reason`` if the line has a notification, come from the line itself.
+    """
 
     event: LogEvent
     reason: Reason = Reason.NONE
@@ -142,38 +150,38 @@ class Finding:
     proof: Proof = Proof.LOCAL
     subject: Subject = Subject.SA
     version: int | None = None
-    """IKE's, where the words show it."""
+    """The version of IKE (1 or 2), if the words show it."""
     ended: int | None = None
-    """The SA that ends, where it isn't the one that the line is about."""
+    """The serial of the SA that ends, if the line names it behind its beginning."""
     using: int | None = None
-    """The IKE SA through which a Child is negotiated or carried."""
+    """The serial of the IKE SA under which a Child SA is negotiated, or was established."""
     rekeyed: int | None = None
-    """The IKE SA that another one replaces."""
+    """The serial of the IKE SA that a new one replaces in a rekey."""
     address: str | None = field(default=None, compare=False)
-    """The local address that is named (``Subject.ADDRESS``)."""
+    """The local address that the line names (``Subject.ADDRESS``)."""
     host: str | None = field(default=None, compare=False)
-    """The host that is named (``Subject.HOST``), as it is configured."""
+    """The host name that the line has (``Subject.HOST``), as it is configured."""
     other: str | None = field(default=None, compare=False)
-    """Another connection that the line names, without its instance.
+    """The name of another connection in the line, without its instance numbers.
 
-    For a line that doesn't begin with a connection: the one that it is about.
+    If the line doesn't begin with a connection's name, it is about this connection.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class LogWording:
-    """A row of the table: a wording, its releases, and what it is evidence of."""
+    """A row of the table: a wording, its first and last release, and what it is evidence of."""
 
     first: str
     last: str
     pattern: str
     finding: Finding
     source: str = ""
-    """The fixed words in libreswan's source, where the pattern doesn't show them."""
+    """The fixed words in libreswan's source; "" if the pattern shows them."""
 
 
 _Texts = tuple[str, str, str] | tuple[str, str, str, str]
-"""First and last release, pattern, and the words in the source where they differ."""
+"""First and last release, pattern, and perhaps the words in the source (``LogWording.source``)."""
 
 
 def _rows(finding: Finding, *texts: _Texts) -> tuple[LogWording, ...]:
@@ -216,7 +224,7 @@ NOTIFICATIONS: Final[dict[str, Reason]] = {
     "INVALID_SYNTAX": Reason.OTHER,
     "INVALID_MAJOR_VERSION": Reason.OTHER,
 }
-"""The reason that each error notification shows. Those that aren't here are no evidence."""
+"""The reason that each error notification shows. A notification that isn't here is no evidence."""
 
 # fmt: off
 _WE, _PEER = Began.WE, Began.PEER
@@ -991,7 +999,7 @@ FAILURES: Final = (
 )
 
 TABLE: Final = (*PROGRESS, *LOSSES, *FAILURES, *LOADING)
-"""All wordings of a connection's lines; of two that fit, the first counts."""
+"""All wordings of lines about a connection. If several fit a line, the first one is used."""
 
 _PLUTO: Final = Finding(LogEvent.STARTED, subject=Subject.PLUTO)
 _HOST: Final = r"(?P<host>[^']{1,253})"
@@ -1034,5 +1042,8 @@ DAEMON_TABLE: Final = (
          "failed to convert '%' at load time: "),
     ),
 )
-"""The same for lines that don't begin with a connection: pluto itself, interfaces, hosts' names."""
+"""All wordings of lines that don't begin with a connection's name.
+
+They are about pluto itself, about interfaces, or about the names of hosts.
+"""
 # fmt: on

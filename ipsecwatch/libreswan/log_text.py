@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Find pluto's log lines in a text that somebody saved or pasted, whatever prefixes they have.
 
-The same lines come from pluto's log, by way of syslog or the journal, and from ``ipsec up`` at a
-terminal, where whack prints a number in front of each up to 4.15. A pasted text may also contain a
-status, or what its author wrote.
+The same lines come from pluto's own log file, from syslog or the journal, and from ``ipsec up`` at
+a terminal, where whack up to 4.15 prints a number of three digits before each. A pasted text may
+also contain a status, or what its author wrote.
 
-Whether a line is pluto's is decided by its beginning alone, without its prefixes: what a peer
-chose comes later in the line.
+A prefix is what comes before pluto's own words: date, host, program, number, quotation marks. They
+are removed first. Whether a line is pluto's is then decided by its first words alone, because texts
+that a peer chose come later in the line.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ _STRUCTURED: Final = r"(?:-|(?:\[[^\]]{0,400}\]){1,5})"
 
 @cache
 def _prefixes() -> tuple[re.Pattern[str], ...]:
-    """Return the patterns of prefixes, compiled at the first call: many texts don't need them."""
+    """Return the patterns of prefixes. They are compiled at the first call, as few texts need them.
+
+    The order matters: the first one that fits is removed.
+    """
     patterns = (
         (
             rf"<\d{{1,3}}>\d{{1,2}} \S{{1,60}} \S{{1,255}} \S{{1,48}} \S{{1,128}} \S{{1,32}} "
@@ -83,7 +87,8 @@ def _prefixes() -> tuple[re.Pattern[str], ...]:
 _QUOTED: Final = re.compile(r"[>│*`•+-] ?|\s{1,200}")  # quotations, lists, indentation
 _PLUTO_WROTE: Final = re.compile(r"\bpluto(?:\[\d{1,10}\]:|:|\]| \d{1,10} )|\d: $")  # or a logfile
 _MOST: Final = 60
-"""The most prefixes that are taken off one line. A quotation mark, or a run of blanks, is one."""
+"""How many prefixes are removed from a line at most. A quotation mark, or a run of blanks, is one.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +97,18 @@ class _Bare:
 
     text: str
     stamp: str = ""
-    """When it was logged, as printed; empty: the text doesn't say."""
+    """When the line was logged, as printed; "": no prefix has a time."""
     marked: bool = False
-    """Whether it had a prefix other than quotation marks, blanks and a status's ``000``."""
+    """Whether the line had a prefix other than quotation marks, blanks and a status's ``000``."""
     is_plutos: bool = False
     """Whether a prefix names pluto, or is a time in the form of pluto's own log file."""
 
 
 def _bare(line: str) -> _Bare:
-    """Return a line without its prefixes: quotation marks, time, host, program, whack's number."""
+    """Return a line without its prefixes (quotation marks, time, host, program, whack's number).
+
+    The result also says what these prefixes showed.
+    """
     stamp, marked, plutos = "", False, False
     line = line.replace("\t", " ")
     for _ in range(_MOST):
@@ -122,35 +130,40 @@ def _bare(line: str) -> _Bare:
 
 @dataclass(frozen=True, slots=True)
 class LogTextLine:
-    """A line of pluto's log about a connection, or about pluto itself, in a text."""
+    """A line of the log in a text that is about a connection, or about pluto itself."""
 
     number: int
-    """Its number in the text, from 1 on."""
+    """The line's number in the text, from 1 on."""
     text: str
-    """The line as pluto printed it, with the pieces that were wrapped off it."""
+    """The line without prefixes. If it had been wrapped, its pieces are joined again."""
     said: ConnectionLine
-    """Its parts; the name is empty where the text doesn't name the connection."""
+    """The parts of the line. The name in it is "" if the line doesn't name a connection."""
     stamp: str = ""
-    """When it was logged, as printed; empty: the text doesn't say."""
+    """When the line was logged, as printed; "": the text doesn't say it."""
     fate: Fate | None = None
-    """What happened to pluto itself, where the line is about that."""
+    """What happened to pluto itself; None: the line is about a connection."""
 
     @property
     def of_pluto(self) -> bool:
-        """Whether it is about pluto itself, such as its start or crash, and no connection."""
+        """Whether the line is about pluto itself (its start or crash), not about a connection."""
         return self.fate is not None
 
 
 @dataclass(frozen=True, slots=True)
 class PacketLine:
-    """A line about a packet that belongs to no connection; anybody can send one."""
+    """A line ``packet from 192.0.2.1:500: …``, about a packet that belongs to no connection.
+
+    Anybody can send such a packet.
+    """
 
     number: int
+    """The line's number in the text, from 1 on."""
     text: str
+    """The line without prefixes."""
     address: str
-    """The sender's. On UDP it may be forged."""
+    """The address of the packet's sender. With UDP, it may be forged."""
     said: str
-    """What pluto prints about the packet, behind its address."""
+    """What pluto says about the packet: the rest of the line, behind address and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +175,15 @@ class LogText:
     rest: str
     """The text without its log lines: a status, what somebody wrote, or nothing."""
     others: int = 0
-    """How many further lines are pluto's: about no connection, no packet, and no start or end."""
+    """How many more lines pluto logged that are in none of the other fields."""
     guessed: bool = False
-    """The text had lost its line ends, and where lines begin is a guess."""
+    """Whether the text had lost its line ends, so that the beginnings of lines are guessed."""
     rest_numbers: tuple[int, ...] = ()
     """For each line of ``rest``, its number in the text, from 1 on; (): no line was taken out."""
 
     @property
     def is_log(self) -> bool:
-        """Whether there are log lines at all."""
+        """Whether the text contains any lines of pluto's log."""
         return bool(self.lines or self.packets or self.others)
 
 
@@ -183,10 +196,11 @@ _NAMELESS: Final = re.compile(rf"#({grammar.NUMBER}): {{1,8}}(.*)")
 
 
 def read(text: str) -> LogText:
-    """Return the log lines of a text, and the rest of it.
+    """Return the log lines of a text, and the rest of the text.
 
-    The rest has the other lines as they are, or cleaned where line ends had to be restored. Lines
-    that other programs wrote to the same log are in neither.
+    The lines of the rest are unchanged; only if line ends had to be restored, they are cleaned up
+    (pasted_text.py). Lines that other programs wrote to the same log are left out of both. If there
+    are no log lines, the rest is the whole text.
     """
     raw, whole = text.split("\n"), plain(text)
     relined = _relined(whole)
@@ -209,24 +223,25 @@ def read(text: str) -> LogText:
 
 
 class _Found:
-    """Sorts the lines of a text into log lines, lines about packets, and others."""
+    """Finds the log lines of a text: call sort(), then read the attributes."""
 
     def __init__(self, text: Sequence[str]) -> None:
         self._text = text
         self._mentions_service = service_lines.mentions("\n".join(text))
         self._foreign: set[int] = set()
-        """Lines of other programs in the same log."""
+        """The indices of lines that other programs wrote to the same log."""
         self.lines: list[LogTextLine] = []
         self.packets: list[PacketLine] = []
         self.others = 0
         self.taken: set[int] = set()
-        """The indices of all lines that belong to a log, and so not to the rest of the text."""
+        """The indices of all lines that don't belong to the rest of the text."""
 
     def sort(self) -> None:
-        """Sort all lines of the text.
+        """Find all log lines of the text, and set the attributes.
 
-        If none is about a connection, pluto itself or a packet, look behind prefixes of a kind that
-        isn't known. If none is pluto's at all, look for sentences without their beginning.
+        If no line is about a connection, pluto itself or a packet, log lines are looked for behind
+        prefixes of unknown kinds. If no line is pluto's at all, sentences of pluto that have lost
+        their beginning are looked for.
         """
         for i, line in enumerate(self._text):
             if i not in self.taken and line and not line.isspace():
@@ -241,7 +256,10 @@ class _Found:
             self.taken = {x.number - 1 for x in self.lines}
 
     def _sort_strange(self, i: int, line: str) -> None:
-        """Add a line if the beginning of a log line is in it, behind an unknown kind of prefix."""
+        """Add the line with the index ``i`` if a log line begins behind a prefix of unknown kind.
+
+        It must be a line that pluto is known to log about a connection.
+        """
         m = _STRANGE.match(line.replace("\t", " "))
         if m is None:
             return
@@ -251,7 +269,10 @@ class _Found:
             self._add_connection(i, bare, said)
 
     def _sort_line(self, i: int, bare: _Bare) -> None:
-        """Add the line with the index ``i`` to those of its kind, if it is a log line."""
+        """Add the line with the index ``i`` if it is a log line, of pluto or another program.
+
+        ``bare`` is the line without its prefixes.
+        """
         if (said := _said(bare)) is not None:
             self._add_connection(i, bare, said)
         elif (m := _PACKET.fullmatch(bare.text)) is not None:
@@ -271,13 +292,16 @@ class _Found:
         return service_lines.fate(bare.text, by_pluto=bare.is_plutos)
 
     def _add_fate(self, i: int, bare: _Bare, fate: Fate) -> None:
-        """Add a line about pluto itself."""
+        """Add the line with the index ``i``, which says that ``fate`` happened to pluto."""
         self.taken.add(i)
         mute = ConnectionLine("", "", None, bare.text)
         self.lines.append(LogTextLine(i + 1, bare.text, mute, bare.stamp, fate))
 
     def _add_connection(self, i: int, bare: _Bare, said: ConnectionLine) -> None:
-        """Add a line about a connection, with the following lines that were wrapped off it."""
+        """Add the line with the index ``i``, which is about a connection.
+
+        If it was wrapped, the following lines that are pieces of it are joined to it.
+        """
         whole, pieces = _continued(said, self._text, i, bare)
         self.taken.update(range(i, i + 1 + pieces))
         said = parse_line(whole) or said if pieces else said
@@ -294,10 +318,10 @@ _OF_PLUTO: Final = {LogEvent.STARTED: Fate.STARTED, LogEvent.STOPPED: Fate.STOPP
 
 
 def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
-    """Return the lines of a short text that begin with pluto's words about a failure.
+    """Return the lines of a short text that begin with words of pluto about a failure.
 
-    They have lost the connection's name in front of them. A text of more than _SHORT_TEXT lines
-    gives none.
+    These lines have lost the connection's name at their beginning. For a text of more than
+    _SHORT_TEXT lines, the result is empty.
     """
     if len(lines) > _SHORT_TEXT:
         return []
@@ -312,13 +336,14 @@ def _bare_sentences(lines: Sequence[str]) -> list[LogTextLine]:
 
 
 _SHORT_TEXT: Final = 40
-"""The most lines of a text in which sentences without their beginning are looked for."""
+"""How many lines a text may have, so that sentences without their beginning are looked for."""
 
 
 def _said(bare: _Bare) -> ConnectionLine | None:
-    """Split a log line about a connection into its parts; None: it isn't one.
+    """Return the parts of a log line about a connection, or None for any other line.
 
-    A line that has lost the connection's name, but is evidence, is split with an empty name.
+    A line of a status is none. For a line that has lost the connection's name, but has a serial or
+    a prefix and is evidence, the name is "".
     """
     text = _completed(bare.text)
     if (m := _ADD.match(text)) is not None:
@@ -335,7 +360,7 @@ def _said(bare: _Bare) -> ConnectionLine | None:
 
 
 def _is_status(said: ConnectionLine) -> bool:
-    """Return whether a line belongs to a status's list of connections. It may be damaged."""
+    """Return whether a line is one of a status's connection list, perhaps a damaged one."""
     if said.serial is not None:
         return False
     text = said.text
@@ -348,7 +373,10 @@ _PROPOSALS: Final = re.compile(r" {1,4}\d{1,3}:(?:IKE|ESP|AH)[=:]")
 
 
 def _is_known(said: ConnectionLine) -> bool:
-    """Return whether pluto logs such a text about a connection, whether or not it is evidence."""
+    """Return whether the text of a line is one that pluto is known to log about connections.
+
+    It may be evidence or not.
+    """
     return (
         interpret(said) is not None
         or bool(_KNOWN.match(said.text))
@@ -368,7 +396,10 @@ _KNOWN: Final = re.compile(
 
 
 def _may_be_status(text: str) -> bool:
-    """Return whether a line may, by its beginning, be a command's output that somebody logged."""
+    """Return whether a line may be one of a status, by its beginning: some logs contain a status.
+
+    True for a blank line, too.
+    """
     if text[3:4] == " " and text[:3].isdigit():
         text = text[4:]
     return not text.strip() or text[0] in '"#' or sections.known(text)
@@ -383,10 +414,11 @@ _HEAD: Final = re.compile(
 
 
 def _relined(text: str) -> str:
-    """Return a text with a line end in front of each beginning of a log line, if it lost them.
+    """Return a text with a line end before each beginning of a log line, if it lost its line ends.
 
-    What looks like a beginning within a line may be a peer's words. So a text is changed only if it
-    has at least _FAR_MORE times as many beginnings as lines, and the user has to be told.
+    What looks like such a beginning may be a peer's words. So a text is changed only if it has at
+    least _FAR_MORE times as many beginnings as lines. The user must be told that it was changed
+    (``LogText.guessed``).
     """
     heads = len(_HEAD.findall(text))
     lines = sum(not line.isspace() for line in text.split("\n") if line)
@@ -397,9 +429,10 @@ _FAR_MORE: Final = 2
 
 
 def _unbarred(lines: list[str]) -> list[str]:
-    """Return lines without the ``|`` of a quotation, if all begin with it.
+    """Return lines without the ``|`` at their beginnings, if all lines have it.
 
-    On single lines it is pluto's mark of debugging.
+    Then it marks a quotation. If only some lines have it, it is pluto's mark of lines for
+    debugging, and all lines are returned as they are.
     """
     begins = [line.startswith("|") for line in lines if line.strip()]
     if len(begins) < 2 or not all(begins):
@@ -411,9 +444,10 @@ _CUT: Final = re.compile(r"([A-Z][A-Z_]{5,40})(?:>|…|\.\.\.)$")
 
 
 def _completed(text: str) -> str:
-    """Return a line with its last word completed, if that is the begin of one notification's name.
+    """Return a line with its last word completed, if that is the begin of a notification's name.
 
-    A mark of the cut must follow it: ``journalctl`` cuts lines at the edge of the terminal.
+    ``journalctl`` cuts lines at the edge of the terminal, and puts a mark (``>``) there, which must
+    follow the word. Names of several notifications must not begin so.
     """
     m = _CUT.search(text)
     if m is None:
@@ -423,11 +457,11 @@ def _completed(text: str) -> str:
 
 
 def _continued(said: ConnectionLine, lines: Sequence[str], at: int, bare: _Bare) -> tuple[str, int]:
-    """Return a line with the following lines that were wrapped off it, and their number.
+    """Return a line joined with the following lines that are pieces of it, and their number.
 
-    A line that follows may also be what the author wrote. It counts as a piece only if both
-    together are a wording of pluto that is evidence. A mail program breaks lines at a blank, a
-    terminal anywhere. ``at`` is the index of the line, ``bare`` the line without its prefixes.
+    A mail program wraps a line at a blank, a terminal anywhere. But a line that follows may also be
+    what the author wrote. So lines are joined only if they are evidence together, and the first one
+    alone isn't. ``at`` is the index of the line, ``bare`` is the line without its prefixes.
     """
     if interpret(said) is not None:
         return bare.text, 0
@@ -448,7 +482,7 @@ _MOST_PIECES: Final = 3
 
 
 def _begins(line: str) -> bool:
-    """Return whether a line is the begin of a log line or of a status line, not a wrapped piece."""
+    """Return whether a log line or a status line begins here, so that it isn't a wrapped piece."""
     bare = _bare(line)
     return (
         bare.text.startswith(('"', "#", "packet from "))
@@ -459,9 +493,10 @@ def _begins(line: str) -> bool:
 
 
 def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
-    """Return lines, reversed if most of their times go backwards and all can be compared.
+    """Return lines in order of time: reversed, if most of their times go backwards.
 
-    ``journalctl -r`` prints the newest first.
+    ``journalctl -r`` prints the newest line first. Lines whose times can't be compared as texts
+    stay as they are.
     """
     stamps = [x.stamp for x in lines if x.stamp]
     steps = [(a > b) - (a < b) for a, b in itertools.pairwise(stamps)]
@@ -470,9 +505,9 @@ def _in_order(lines: list[LogTextLine]) -> tuple[LogTextLine, ...]:
 
 
 def _same_shape(stamps: Sequence[str]) -> bool:
-    """Return whether all times have one form that can be compared as text.
+    """Return whether all times have the same form, and can be compared as texts.
 
-    That is times of one day, or ISO dates.
+    They can if they are all of one day, or if they have ISO dates (``2026-11-28``).
     """
     shapes = {re.sub(r"\d", "0", stamp) for stamp in stamps}
     days = {re.split(r"[T ]?\d{1,2}:", stamp)[0] for stamp in stamps}
@@ -483,9 +518,10 @@ def _same_shape(stamps: Sequence[str]) -> bool:
 
 
 def stage(said: ConnectionLine) -> StateInfo | None:
-    """Return the state of its SA that a line names, by its name or by what was sent; None: none.
+    """Return the state of the SA that a line is about, or None if the line doesn't show it.
 
-    ``STATE_MAIN_I2: sent MI2, expecting MR2`` (to 3.32), ``sent Main Mode I2`` (from 4.0 on).
+    A line shows it by the state's name at its beginning (``STATE_MAIN_I2: sent MI2, expecting
+    MR2``, up to 3.32), or by the message that was sent (``sent Main Mode I2``, from 4.0 on).
     """
     head, colon, _ = said.text.partition(":")
     if colon and (found := state_table.find(head)):
@@ -495,12 +531,13 @@ def stage(said: ConnectionLine) -> StateInfo | None:
 
 
 def findings(lines: Sequence[LogTextLine]) -> Iterator[tuple[LogTextLine, Finding | None]]:
-    """Yield the lines, each with what it is evidence of; None: of nothing.
+    """Yield each line with what it is evidence of, or with None if it is no evidence.
 
-    A serial names an SA of one run of pluto: after a start of pluto, it is another SA's.
+    ``lines`` are in order of time: what a refusal is about may depend on earlier lines. After a
+    start of pluto, the same serial is another SA's.
     """
     quick: set[int | None] = set()
-    """IKEv1 SAs under which a Quick Mode has begun."""
+    """The serials of the IKEv1 SAs under which a Quick Mode has begun."""
     for line in lines:
         if line.of_pluto:
             quick.clear()

@@ -17,9 +17,9 @@ class Notification:
 
     name: str
     number: int | None
-    """Its type on the wire; None: it is no notification."""
+    """The notification's type in IKE messages; None for other error words."""
     version: int | None
-    """IKE's; None: both."""
+    """The version of IKE that has this notification; None for other error words."""
     meaning: str
     advice: str = ""
 
@@ -198,7 +198,7 @@ NOTIFICATION_TABLE: Final = (
     _v1("UNEQUAL_PAYLOAD_LENGTHS", 30, "The lengths in the message contradict each other.",
         _DEFECT),
 )  # fmt: skip
-"""All error types of both registries, IKEv2's first."""
+"""All error notifications: those of IKEv2 first, then those of IKEv1."""
 
 
 def _word(name: str, meaning: str, advice: str = "") -> Notification:
@@ -258,10 +258,11 @@ _SHORT: Final = {
 
 
 def _spelt(word: str) -> str:
-    """Return a notification's name as the tables spell it, from any usual spelling.
+    """Return a name of a notification or error word in the spelling by which names are compared.
 
-    That is any case, - or a blank for _ (RFC 2408 has -), pluto's prefixes, strongSwan's short
-    names.
+    That is upper case with ``_`` for ``-`` and blanks (RFC 2408 has ``-``), without pluto's prefix
+    (``v2N_``). A short name of strongSwan becomes the full name: ``AUTHENTICATION_FAILED`` for
+    ``AUTH_FAILED``.
     """
     plain = word.strip().upper().replace("-", "_").replace(" ", "_")
     for prefix in ("V1N_", "V2N_", "ISAKMP_N_"):
@@ -270,9 +271,9 @@ def _spelt(word: str) -> str:
 
 
 def notifications(word: str) -> list[Notification]:
-    """Return the error notifications, and other error words, of this name, in any spelling.
+    """Return the error notifications and other error words with this name, in any usual spelling.
 
-    There may be one for each version of IKE; empty: the name isn't known.
+    There may be one for each version of IKE. Empty: the name isn't known.
     """
     spelt = _spelt(word)
     return [n for n in (*NOTIFICATION_TABLE, *ERROR_WORDS) if _spelt(n.name) == spelt]

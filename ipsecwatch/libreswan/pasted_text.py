@@ -40,10 +40,12 @@ _ESCAPED_QUOTE: Final = '\\"'
 
 
 def plain(text: str) -> str:
-    """Return a text without terminal colours, and with pluto's form of quotes and line ends.
+    """Return a pasted text as pluto printed it, as far as that can be found out.
 
-    HTML's tags are removed, and its entities replaced by their characters. GitHub shows ``#4`` as a
-    link, which is ``#4`` again.
+    Colours of a terminal and the tags of HTML are removed. Typographic quotes become ``"``, line
+    ends become line feeds, and HTML's entities and the escapes of a string in a program become the
+    characters that they stand for. A link to an issue, as which GitHub shows ``#4``, becomes ``#4``
+    again.
     """
     text = _COLOURS.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
     text = _GUILLEMETS.sub('"', _unescaped(text)).translate(_QUOTES)
@@ -61,10 +63,11 @@ def plain(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return a text without the escapes of a string in a program, if it has that form.
+    """Return a text with its escaped quotes and line ends restored, if it looks like a string.
 
-    It has if each of its quotes is escaped, or if most of its line ends are. A line with an escaped
-    message (``msg="…"``, as in logfmt) becomes that message.
+    A string in a program looks so: all its quotes are escaped with a backslash, or more of its line
+    ends are than aren't. Otherwise the text is returned as it is. But if any quote is escaped, a
+    line in the format logfmt (``… msg="…" …``) is replaced by its message.
     """
     if _ESCAPED_QUOTE in text and '="' in text:
         text = _LOGFMT.sub(lambda m: m[1].replace(_ESCAPED_QUOTE, '"'), text)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Quick Modes of ours that wait for the peer's answer: what it refuses under an IKEv1 SA.
+"""Find out which connection a refusal by an IKEv1 peer is about.
 
-Connections to one peer share an IKEv1 SA (phase 1). pluto logs the peer's notification about it
-by the connection that negotiated it, whichever connection's Quick Mode the peer has refused.
+Several connections to one peer share an IKEv1 SA (phase 1). If the peer refuses the Quick Mode of
+one of them, pluto logs the peer's notification under the name of the connection that negotiated
+the IKEv1 SA, which may be another one. So it is remembered which Quick Modes that we began wait
+for the peer's answer.
 """
 
 from __future__ import annotations
@@ -18,19 +20,21 @@ if TYPE_CHECKING:
     from ipsecwatch.libreswan.log_lines import ConnectionLine, Finding
 
 MAX_WAITING: Final = 20_000
-"""Quick Modes that are kept; the oldest are dropped first."""
+"""How many waiting Quick Modes are remembered at most. If there are more, the oldest is dropped."""
 
 
 class QuickModes:
-    """Remembers which Quick Modes of ours wait for an answer, and under which IKEv1 SA."""
+    """Remembers the Quick Modes that we began and that wait for an answer, with their IKEv1 SA."""
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[int, tuple[int, ConnectionLine]] = OrderedDict()
 
     def follow(self, said: ConnectionLine, finding: Finding) -> ConnectionLine:
-        """Record a line. Return the line whose connection it is about.
+        """Record what a log line says about Quick Modes. Return the line of the right connection.
 
-        That is the line itself, or for what an IKEv1 peer refuses, the result of refused().
+        That is ``said`` itself, unless it is a notification by which an IKEv1 peer refuses
+        something: then it is the result of refused(), which may be an earlier line of another
+        connection.
         """
         match finding.event:
             case LogEvent.ATTEMPT if finding.version == 1 and finding.using is not None:
@@ -44,7 +48,11 @@ class QuickModes:
         return said
 
     def begin(self, said: ConnectionLine, phase1: int) -> None:
-        """Record the line that tells that we begin a Quick Mode under the IKEv1 SA ``phase1``."""
+        """Record that we begin a Quick Mode under the IKEv1 SA with the serial ``phase1``.
+
+        ``said`` is the line that logs this, with the Quick Mode's own serial. Without a serial,
+        nothing is recorded.
+        """
         if said.serial is None:
             return
         self._waiting[said.serial] = phase1, said
@@ -52,17 +60,18 @@ class QuickModes:
             self._waiting.popitem(last=False)
 
     def end(self, serial: int | None) -> None:
-        """Record that a Quick Mode was answered or given up; ``serial`` is its own.
+        """Record that a Quick Mode doesn't wait any more: it was answered, or it failed.
 
-        Do nothing for None, or for the serial of another SA.
+        ``serial`` is the Quick Mode's own. Nothing happens for None, or for any other SA's serial.
         """
         if serial is not None:
             self._waiting.pop(serial, None)
 
     def keep(self, serials: Collection[int]) -> None:
-        """Forget those that a report, with all its ``serials``, doesn't list.
+        """Forget the waiting Quick Modes that a report doesn't list.
 
-        Those with a serial above all of these are kept: they may have begun after the report.
+        ``serials`` are the serials of all SAs in the report. A Quick Mode with a higher serial than
+        all of them is kept: it may have begun after the report.
         """
         if self._waiting:
             newest = max(serials, default=0)
@@ -71,14 +80,15 @@ class QuickModes:
                 del self._waiting[serial]
 
     def refused(self, said: ConnectionLine) -> ConnectionLine:
-        """Return the line of the Quick Mode that a notification about ``said``'s SA refuses.
+        """Return the line that logged the begin of the Quick Mode that the peer has refused.
 
-        Where those that wait under this SA are all of one connection, that is the newest one's.
-        Else it is ``said`` itself.
+        ``said`` is the line of the peer's notification, with the serial of an IKEv1 SA. If all
+        Quick Modes that wait under this SA are of one connection, the newest of them is taken to be
+        refused. If none waits, or they are of several connections, ``said`` itself is returned.
         """
         waiting = {w.name: w for phase1, w in self._waiting.values() if phase1 == said.serial}
         return next(iter(waiting.values())) if len(waiting) == 1 else said
 
     def clear(self) -> None:
-        """Forget all: another pluto counts from 1 again."""
+        """Forget all Quick Modes. Call it when pluto was restarted: serials begin at 1 again."""
         self._waiting.clear()

@@ -14,12 +14,12 @@ RELEASES: Final = (
     *(f"4.{n}" for n in range(16)),
     "5.0", "5.1", "5.2", "5.3", "5.3.1", "5.3.2", "5.4", MAIN,
 )  # fmt: skip
-"""All of them, oldest first. There is no 3.24."""
+"""All releases that the tables are about, oldest first, and MAIN. There is no 3.24."""
 
 
 def is_from(release: str, first: str) -> bool:
-    """Return whether a release is ``first``, or one after it.
+    """Return whether ``release`` is ``first``, or a later release than that.
 
-    Raise ValueError for one that isn't among RELEASES.
+    Raise ValueError if one of them isn't in RELEASES.
     """
     return RELEASES.index(release) >= RELEASES.index(first)

@@ -16,14 +16,15 @@ class Fate(Enum):
     """What happened to the service. Members that explain more come first."""
 
     CRASHED = auto()
-    """pluto found a fault in itself, or the kernel did, and it ended at once."""
+    """pluto ended at once, because pluto itself or the kernel found a fault in it."""
     KILLED = auto()
-    """Somebody else ended it, as the kernel does when memory is short."""
+    """Somebody else ended pluto, as the kernel does when memory is short."""
     REFUSED = auto()
     """pluto wrote why it can't run."""
     FAILED = auto()
-    """systemd, or a script, found that it can't be started, or ended with an error."""
+    """systemd, or a script, found that the service can't be started, or ended with an error."""
     NOT_RUNNING = auto()
+    """The command ``ipsec verify`` found that pluto isn't running."""
     STOPPED = auto()
     STARTED = auto()
 
@@ -65,15 +66,19 @@ _FAULT: Final = re.compile(r"segfault at [0-9a-f]{1,16} ip |general protection")
 
 
 def mentions(text: str) -> bool:
-    """Return whether a text may have lines for which fate() returns something: most have none."""
+    """Return whether fate() may return something for a line of a text. A fast test for all lines.
+
+    True doesn't mean that there is such a line. For most texts, the result is False.
+    """
     return _HINT.search(text) is not None
 
 
 def fate(text: str, *, by_pluto: bool = False) -> Fate | None:
-    """Return what a line shows about the service, or None if it shows nothing.
+    """Return what a log line shows about the IPsec service, or None if it shows nothing.
 
-    ``text`` is the line without the prefixes of a log. ``by_pluto``: these prefixes named pluto, as
-    the kernel does. STARTED and STOPPED come from the tables of log_table.py instead.
+    ``text`` is the line without date, host and program. ``by_pluto`` says that ``pluto`` was the
+    program there. The kernel names it so, too, when it reports a fault (``segfault at …``) in it.
+    STARTED and STOPPED are never returned: the tables in log_table.py show these.
     """
     if by_pluto and _FAULT.match(text):
         return Fate.CRASHED

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Every state that pluto prints, from 3.18 to 5.4 and main: a table, and functions to look it up.
 
+A state is how far pluto is with an SA. pluto prints its name and its story (a description), from
+5.4 on the story alone: ``STATE_QUICK_I2 (IPsec SA established)``.
+
 Source: libreswan's programs/pluto/state_db.c, ikev1_states.c, ikev2_states.c (earlier:
-constants.c) at each tag. A version range is the first and the last tag with exactly that text;
-``main`` is the development branch after 5.4. Up to 5.3.2 a state line has name and story, from 5.4
-on the story alone.
+constants.c) at each tag. A range of releases is the first and the last tag with exactly that text;
+``main`` is the development branch after 5.4.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A text, with the first and the last release that prints it."""
+    """The name or the story of a state, with the first and the last release that prints it."""
 
     text: str
     first: str
@@ -45,9 +47,12 @@ class StateInfo:
     stage: Stage
     meaning: str
     sticks: str = ""
-    """What is likely wrong if it stays for more than some seconds."""
+    """What is likely wrong if an SA stays in this state for more than some seconds, or ""."""
     counted: bool = True
-    """False: pluto's totals may leave it out (its category is "ignore" or "informational")."""
+    """Whether pluto's totals surely count an SA in this state.
+
+    False for the categories "ignore" and "informational" of pluto.
+    """
 
 
 def _w(*texts: tuple[str, str, str]) -> tuple[Wording, ...]:
@@ -639,12 +644,16 @@ STATE_TABLE: Final[tuple[StateInfo, ...]] = (
 # fmt: on
 
 UNCOUNTED: Final = frozenset(w.text for s in STATE_TABLE if not s.counted for w in s.stories)
-"""The stories of states in which pluto's totals may leave an SA out, though it is an IKE SA."""
+"""The stories of IKE SAs that pluto's totals may not count (``StateInfo.counted`` is False)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a state line's name and story mean; None where they leave it open."""
+    """What the name and the story in a state line say about the SA.
+
+    A field is None, or Stage.UNKNOWN, if they don't show it. ``guessed`` says that the state isn't
+    in the table, so that all fields were guessed.
+    """
 
     ike_version: int | None
     role: Role | None
@@ -654,7 +663,7 @@ class Meaning:
 
 
 def find(name_or_story: str) -> tuple[StateInfo, ...]:
-    """Return all states that any release prints with this name or story; empty: none does."""
+    """Return all states that have this name or this story in any release, or an empty tuple."""
     return tuple(
         s
         for s in STATE_TABLE
@@ -664,7 +673,10 @@ def find(name_or_story: str) -> tuple[StateInfo, ...]:
 
 
 def _agreement(stories: Iterable[StateInfo]) -> Meaning:
-    """Return what these states have in common; None, or Stage.UNKNOWN, where they differ."""
+    """Return what these states have in common. A field is None if it isn't the same in all.
+
+    If they are in different stages, the stage is Stage.UNKNOWN.
+    """
     return Meaning(
         _common(s.ike_version for s in stories),
         _common(s.role for s in stories),
@@ -679,9 +691,10 @@ def _common(values: Iterable[T]) -> T | None:
 
 
 def index(table: Iterable[StateInfo]) -> tuple[dict[str, Meaning], dict[str, Meaning]]:
-    """Return two dictionaries: what each name means, and what each story without a name means.
+    """Return two dictionaries: the meaning of each name, and of each story that has no name.
 
-    A story is in the second one only if a release from 5.4 on (NAMELESS) prints it.
+    The second one has only stories that are printed from 5.4 on (NAMELESS): in earlier releases, a
+    name always comes with a story.
     """
     names: dict[str, list[StateInfo]] = {}
     nameless: dict[str, list[StateInfo]] = {}
@@ -701,20 +714,22 @@ _BY_NAME, _BY_STORY = index(STATE_TABLE)
 
 
 def meaning(name: str | None, story: str) -> Meaning:
-    """Return what a state line's name (absent from 5.4 on) and story mean.
+    """Return what the name and the story in a state line mean.
 
-    Where several states share it, the result has only what they have in common. With a name, the
-    story isn't looked up. What the table doesn't have is guessed from the words of both, and marked
-    as guessed.
+    The name alone decides if there is one; ``name`` is None from 5.4 on, and then the story
+    decides. If several states have the same name or story, the result has what all of them have in
+    common. If the table has none, the meaning is guessed from the words of both, and marked as
+    guessed.
     """
     found = _BY_NAME.get(name) if name is not None else _BY_STORY.get(story)
     return found if found is not None else _guess(f"{name or ''} {story}".lower())
 
 
 def _guess(words: str) -> Meaning:
-    """Return what an unknown state probably means, by words in its name and story (lower case).
+    """Return what a state that isn't in the table probably means, marked as guessed.
 
-    Marked as guessed. Where the words show no stage, all else is None.
+    ``words`` are its name and story in lower case. If they show no stage, the stage is
+    Stage.UNKNOWN and the other fields are None.
     """
     v1 = any(
         w in words for w in ("main mode", "aggressive", "quick", "xauth", "mode_cfg", "isakmp")
