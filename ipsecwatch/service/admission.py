@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Limits on the calls that are answered: for each caller, for each user, and for all together.
 
-A caller is one connection to the bus, and a user may have several. Each caller's user id is asked
-of the bus first. Calls whose answer may be large, or take long, are answered in tasks, whose number
-is limited.
+A caller is one connection to the bus; one user (a user id of the system) may have several. Before
+the first call of a caller is answered, the bus is asked for the caller's user. Calls whose answer
+may be large, or take long, are answered in tasks, whose number is limited.
 """
 
 from __future__ import annotations
@@ -33,39 +33,43 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 4096
-"""Calls that may wait for their answer in tasks at a time. Root's calls count, but this limit
-doesn't apply to them."""
+"""Calls that may wait for their answers in tasks at a time, from all callers together. Root's calls
+are counted, but never refused because of this limit."""
 MAX_WAITING_USER: Final = 128
-"""The same for all callers of one user except root, so that one user can't block others."""
+"""Calls of one user's callers that may wait in tasks at a time, so that one user can't block the
+others. Root has no such limit."""
 MAX_WAITING_EACH: Final = 8
-"""The same for one caller, also for one of root. The bus limits the connections of one user."""
+"""Calls of one caller, root's included, that may wait in tasks at a time. The bus limits how many
+callers a user may have."""
 MAX_UNKNOWN: Final = 1024
-"""Callers whose user id may be asked for at a time; also the callers whose ids are remembered, of
-which the one that was learnt first is forgotten first."""
+"""Callers whose users may be asked for at a time. Also the number of callers whose users are
+remembered: if there are more, the one that was learnt first is forgotten."""
 MAX_KEPT: Final = 128
-"""Calls of one caller that are kept until its user is known; dbus-daemon passes on no more calls of
-one caller that wait for an answer."""
+"""Calls of one caller that are kept until its user is known; further calls are refused. dbus-daemon
+passes on no more than so many unanswered calls of one caller."""
 CALM: Final = 16 << 10
 """A large answer to another user than root is made only once the bus has at most so many bytes
 unread from us: signals wait behind such answers, and a busy bus reads slowly from us."""
 BUSY: Final = 64 << 10
-"""No refusal is sent to another user than root while the bus has so many bytes unread from us."""
+"""While the bus has so many bytes or more unread from us, no refusal is sent to a caller whose user
+is known and isn't root."""
 MAX_QUESTIONS: Final = 32
-"""Users that may be pinged at a time to show that they read. The bus limits the answers that we
-wait for (dbus-daemon: 128), and polkit's are among them."""
+"""Pings that may wait for an answer at a time; no user has more than one. A ping finds out whether
+the user's programs read. The bus limits the answers that we wait for (dbus-daemon: 128), and
+polkit's are among them."""
 LOOKUP: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds that the bus has to name a caller's user before a newer connection of ours is asked as
-well; the last repeats."""
+"""Seconds after which, while the bus hasn't named a caller's user yet, it is asked also on a newer
+connection of ours, if there is one by then. The last pause is repeated."""
 _LOST: Final = -1
-"""No user's id: the connection was lost that asked for it."""
+"""In the place of a user id: our connection was lost before the bus had named the user."""
 _FIRST: Final = asyncio.FIRST_COMPLETED
 LONG: Final = 0.1
-"""If a call waited for its turn for more seconds than this, it is checked whether the caller is
-still on the bus, before a large answer is made."""
+"""Seconds. If a call had to wait longer than this for its large answer to be made, the bus is asked
+first whether the caller is still there."""
 
 
 class Refusal(Exception):  # noqa: N818 - an answer like others
-    """An error that is sent to a caller: a D-Bus error name, and a text for people."""
+    """Raised to refuse a call: the caller is sent an error with this D-Bus name and this text."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(text)
@@ -73,18 +77,19 @@ class Refusal(Exception):  # noqa: N818 - an answer like others
 
 
 class CallerGoneError(Exception):
-    """The caller has left the bus, or we have lost it: the answer isn't needed any more."""
+    """The caller has left the bus, or we have lost the bus: the answer isn't needed any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call that was admitted, with its caller's user id."""
+    """A call that was admitted, the connection on which it came, and its caller's user id."""
 
     connection: BusConnection
     call: Call
     uid: int
     held: AsyncExitStack
-    """Contexts that are exited once the answer was sent: the lock of wait_for_room()."""
+    """Contexts that are exited once the answer was sent or given up. wait_for_room() adds its lock
+    here, which is released by that."""
 
 
 Serve = Callable[[Request], Coroutine[Any, Any, None]]
@@ -92,24 +97,26 @@ Serve = Callable[[Request], Coroutine[Any, Any, None]]
 
 
 Answer = Callable[[int], None]
-"""A function that answers a call, or starts to, for the user with this id."""
+"""A function that is called with the caller's user id, and answers one call, or starts a task for
+that. It may raise Refusal."""
 
 
 @dataclass(slots=True)
 class _UnknownCaller:
-    """A caller whose user id isn't known yet, with its calls, which wait for it."""
+    """A caller whose user isn't known yet, and its calls, which wait until the user is known."""
 
     lookup: asyncio.Task[int | None]
     calls: list[tuple[BusConnection, Call, Answer]] = field(default_factory=list)
-    """Each call with the connection that it came from, and the function that answers it."""
+    """The calls that wait, each with our connection on which it came, and the function to answer
+    it."""
     refused: int = 0
-    """The number of further calls, which were refused because MAX_KEPT were kept."""
+    """The number of further calls that were refused, because MAX_KEPT calls wait already."""
 
 
 class Admission:
     """Admits or refuses calls, by the limits above and by what the user hasn't read (unread.py).
 
-    A bus error meanwhile affects only the caller concerned.
+    If the bus reports an error about one caller, the calls of others aren't affected.
     """
 
     def __init__(self) -> None:
@@ -123,30 +130,35 @@ class Admission:
         self._questions: set[asyncio.Task[None]] = set()
 
     def use(self, *connections: BusConnection) -> None:
-        """Use these connections for lookups and pings from now on.
+        """Use these connections, from now on, to ask the bus for users (lookups) and to send pings.
 
-        Each lookup and each ping uses the first one that is alive when it begins. Pings that are
-        under way are cancelled; lookups go on, and may ask a newer connection as well.
+        Each lookup and each ping uses the first of them that is open when it begins. Pings that
+        wait for an answer are cancelled. Lookups go on, and may soon ask on one of these
+        connections as well.
         """
         self._asking = connections
         for question in self._questions:
             question.cancel()
 
     def _asking_connection(self) -> BusConnection | None:
-        """Return the first connection given to use() that is alive now; None: none is."""
+        """Return the first connection given to use() that is open now; None: none is open."""
         return next((c for c in self._asking if c.alive), None)
 
     def serves(self, connection: BusConnection) -> bool:
-        """Return whether a call on this connection waits for its caller's user or its answer."""
+        """Return whether any call that came in on this connection isn't answered yet.
+
+        Such a call waits until the bus names its user, or is being answered in a task.
+        """
         unknown = (c for caller in self._unknown.values() for c, _, _ in caller.calls)
         return any(c is connection for c in (*self._tasks.values(), *unknown))
 
     def admit(self, connection: BusConnection, call: Call, answer: Answer) -> None:
-        """Call ``answer`` once the caller's user is known. Calls of one caller keep their order.
+        """Call ``answer`` with the id of the caller's user once that is known, perhaps at once.
 
-        Instead, the caller gets an error if its user has too much unread, or if too many calls wait
-        for the user to be known; it also gets one if ``answer`` raises. If the caller has left the
-        bus by then, its calls are dropped.
+        Calls of one caller keep their order. The caller gets an error instead if its user (except
+        root) has too much unread, or if too many calls wait for users to be known. It also gets an
+        error if ``answer`` raises. If the caller has left the bus before its user is known, its
+        calls are dropped.
         """
         uid = self._users.get(call.sender)
         if uid is not None and call.sender not in self._unknown:
@@ -155,12 +167,12 @@ class Admission:
             self._look_up(connection, call, answer)
 
     def ignores(self, sender: str) -> bool:
-        """Return whether a caller would get no answer at present, so that its call can be skipped.
+        """Return whether a caller's calls are skipped at present, without an answer or an error.
 
-        That is so for SILENT seconds after a refusal that its user was not even sent (unread.py),
-        which never happens to root; and, while its user isn't known, after MAX_REFUSALS refusals of
-        this caller. This is the first check of each call, and must be fast: some users call 50,000
-        times a second.
+        If its user is known and isn't root, they are skipped for SILENT seconds after each refusal
+        that wasn't sent because the user had been sent MAX_REFUSALS of them (unread.py). While its
+        user isn't known, they are skipped once MAX_REFUSALS calls of this caller were refused. This
+        is the first check of each call, and must be fast: some users call 50,000 times a second.
         """
         if uid := self._users.get(sender):
             return self.unread.silent(uid, _now())
@@ -168,9 +180,10 @@ class Admission:
         return caller is not None and caller.refused >= MAX_REFUSALS
 
     def spawn(self, connection: BusConnection, call: Call, serve: Serve, uid: int) -> None:
-        """Start a task in which ``serve`` answers a call.
+        """Start a task in which ``serve`` answers a call of the user ``uid``.
 
-        Raise Refusal if too many calls wait: of this caller, or, except for root, in all.
+        Raise Refusal if MAX_WAITING_EACH calls of this caller wait already, or, unless the user is
+        root, MAX_WAITING calls in all. The limit of the user is checked in the task.
         """
         sender = call.sender
         if self._waiting[sender] >= MAX_WAITING_EACH:
@@ -183,20 +196,21 @@ class Admission:
         task.add_done_callback(lambda task: self._served(task, sender))
 
     def sent(self, to: str, size: int) -> None:
-        """Count a message of ``size`` bytes, sent to the connection ``to``, as unread by its user.
+        """Count a message of ``size`` bytes, sent to the caller ``to``, as unread by its user.
 
-        Then ping the user's connection with most unread bytes, if the user has much unread. Nothing
-        is done for root, nor for a connection whose user isn't known.
+        If the user has much unread now, ping the one of its connections that has most unread, to
+        find out whether it reads. Do nothing if the user is root, or isn't known.
         """
         if uid := self._users.get(to):  # neither unknown, nor root
             self.unread.sent(uid, to, size, _now())
             self._ask_to_read(uid)
 
     def forget(self, *, debts: bool = True) -> None:
-        """Cancel all answers, lookups and pings, and forget the callers: our connection is lost.
+        """Cancel all answers, lookups and pings, and forget the users of all callers.
 
-        The count of what each user hasn't read is forgotten too, unless ``debts=False``: that is
-        for a new connection to the same bus, which still holds what is unread.
+        Called when our connection is lost or closed. Also forget how much each user hasn't read,
+        unless ``debts=False``: that is for a new connection to the same bus, which still holds what
+        is unread.
         """
         lookups = (c.lookup for c in self._unknown.values())
         for task in (*self._tasks, *lookups, *self._questions):
@@ -206,12 +220,14 @@ class Admission:
             self.unread.clear()
 
     async def wait_for_room(self, request: Request) -> None:
-        """Wait until a large answer may be made for a request, and hold the lock until it was sent.
+        """Wait until a large answer may be made for a request. Only one is made at a time.
 
-        Wait until the bus has read enough of what was sent before, so that a few callers can't fill
-        our memory; and for the lock, which users and callers get in turn, so that none of them can
-        keep us busy alone. Raise Refusal if the user has too much unread by then, and
-        CallerGoneError if the caller left the bus during a long wait.
+        That is, wait until the bus has read enough of what was sent before, so that a few callers
+        can't fill our memory; and wait for a lock, which users and callers get in turn, so that
+        none of them can keep us busy alone. The lock is held until the answer was sent or given up.
+
+        Raise Refusal if the user, except root, has too much unread by then, CallerGoneError if the
+        caller left the bus during a long wait, and LostError if our connection is lost.
         """
         connection, uid = request.connection, request.uid
         most = ROOM if uid == 0 else CALM
@@ -230,7 +246,10 @@ class Admission:
         await asyncio.sleep(0)
 
     def _admit(self, connection: BusConnection, call: Call, answer: Answer, uid: int) -> None:
-        """Answer a call of a known user, or refuse it if the user has too much unread."""
+        """Answer a call of the user ``uid``, or refuse it if the user has too much unread.
+
+        Calls of root are never refused for that.
+        """
         if uid == 0 or self.unread.may_answer(uid, _now()):
             with self._refusing(connection, call, uid):
                 answer(uid)
@@ -239,11 +258,11 @@ class Admission:
 
     @contextmanager
     def _refusing(self, connection: BusConnection, call: Call, uid: int) -> Iterator[None]:
-        """Catch any exception in the context, and send the caller an error instead.
+        """Catch any exception that the context raises, and send the caller an error for it.
 
-        An unexpected error is logged, and sent as "internal error": its text and traceback could
-        reveal paths and values. Nothing is sent if the caller, or our connection,
-        is gone.
+        A Refusal is sent as it is. An unexpected exception is logged, and sent as "internal error",
+        since its text and traceback could reveal paths and values. Nothing is sent for LostError
+        (our connection is gone) and CallerGoneError.
         """
         try:
             yield
@@ -262,19 +281,20 @@ class Admission:
             self._refuse(connection, call, uid, Refusal(STANDARD_ERROR + "Failed", text))
 
     def _refuse(self, connection: BusConnection, call: Call, uid: int, refusal: Refusal) -> None:
-        """Send a refusal. Then ping a connection of the user if it has much unread.
+        """Send a caller the error ``refusal``. Then ping the user if it has much unread.
 
-        A user other than root is sent no refusal after MAX_REFUSALS of them, until it shows that it
-        reads; nor while the bus has BUSY bytes unread from us.
+        The error isn't sent to a user other than root that was sent MAX_REFUSALS errors since it
+        last showed that it reads, nor while the bus has BUSY bytes unread from us.
         """
         if uid == 0 or (self.unread.may_refuse(uid, _now()) and connection.in_flight < BUSY):
             connection.error(call, refusal.name, str(refusal))
         self._ask_to_read(uid)
 
     def _look_up(self, connection: BusConnection, call: Call, answer: Answer) -> None:
-        """Ask the bus for a caller's user, and keep the call until then.
+        """Ask the bus for a caller's user, and keep the call until the user is known.
 
-        Refuse it at once where too many callers, or calls of this caller, wait for that already.
+        If the bus is being asked already, only keep the call. Refuse the call at once if MAX_KEPT
+        calls of this caller are kept, or MAX_UNKNOWN other callers are asked for, already.
         """
         sender = call.sender
         caller = self._unknown.get(sender)
@@ -291,7 +311,10 @@ class Admission:
         connection.error(call, error.name, str(error))
 
     def _looked_up(self, sender: str) -> None:
-        """Answer the calls that waited for the caller's user. Drop them if the caller is gone."""
+        """Remember the user that the bus has named for a caller, and answer the calls that waited.
+
+        If the caller is gone, or the question was cancelled, drop these calls.
+        """
         caller = self._unknown.pop(sender)
         uid = None if caller.lookup.cancelled() else caller.lookup.result()
         if uid is None:
@@ -304,12 +327,12 @@ class Admission:
             self._admit(connection, call, answer, uid)
 
     async def _user_of(self, sender: str) -> int | None:
-        """Return the user id of a connection, as the bus knows it.
+        """Return the user id of the connection ``sender``, as the bus knows it.
 
         None: the connection has left the bus, or we have lost the bus. The bus's answer may be
-        late, because messages from others come before it. Then another connection of ours is asked
-        as well, if we have one by then. None is asked twice: the bus answers in order, and
-        questions about many callers would keep it from reading our signals.
+        late, because messages from others come before it. Then the bus is asked on a newer
+        connection of ours as well, as soon as we have one. The bus isn't asked twice on the same
+        connection: questions about many callers would keep it from reading our signals.
         """
         asked: dict[BusConnection, asyncio.Task[int | None]] = {}
         try:
@@ -333,9 +356,10 @@ class Admission:
     # --- unread answers -------------------------------------------------------------------
 
     def _ask_to_read(self, uid: int) -> None:
-        """Ping the user's connection that Unread.to_ask() names: an answer shows that it has read.
+        """Ping the user's connection that Unread.to_ask() names, to find out whether it reads.
 
-        Do nothing if it names none, or if MAX_QUESTIONS pings are under way.
+        Do nothing if to_ask() names none, if MAX_QUESTIONS pings wait for an answer, or if we have
+        no open connection.
         """
         connection = self._asking_connection()
         if connection is None or len(self._questions) >= MAX_QUESTIONS:
@@ -346,10 +370,12 @@ class Admission:
             task.add_done_callback(self._questions.discard)
 
     async def _ping(self, connection: BusConnection, to: str, uid: int) -> None:
-        """Ping ``to`` over our ``connection``. Record in ``unread`` that it answered or is gone.
+        """Ping ``to``, a connection of the user ``uid``, and record in ``unread`` what comes back.
 
-        If we lose our connection, or the ping is cancelled, record that it wasn't delivered. There
-        is no time limit: after one, the bus would still count the call as open.
+        Any answer of ``to`` shows that it has read what was sent before. An error from the bus
+        shows that ``to`` is gone; but if the bus doesn't allow the ping, nothing is recorded. If we
+        lose our ``connection``, or the ping is cancelled, record that there was no ping. There is
+        no time limit: after one, the bus would still count the call as open.
         """
         try:
             await connection.call(to, "/", PEER, "Ping", within=None)
@@ -382,7 +408,10 @@ class Admission:
         serve: Serve,
         uid: int,
     ) -> None:
-        """Answer a call with ``serve``; with an error if too many wait, or if ``serve`` raises."""
+        """Answer a call with ``serve``, in the task that spawn() started.
+
+        Send an error instead if too many calls of the user wait, or if ``serve`` raises.
+        """
         with self._refusing(connection, call, uid):
             async with self._admitted(connection, call, uid) as request:
                 await serve(request)
@@ -391,9 +420,10 @@ class Admission:
     async def _admitted(
         self, connection: BusConnection, call: Call, uid: int
     ) -> AsyncGenerator[Request]:
-        """Yield the Request for a call, which counts as waiting until the context ends.
+        """Yield the Request for a call. The call counts as waiting until the context ends.
 
-        Raise Refusal if MAX_WAITING_USER calls of the user wait already, unless it is root.
+        Raise Refusal if MAX_WAITING_USER calls of the user ``uid`` wait already, unless the user is
+        root.
         """
         if uid != 0 and self._waiting[uid] >= MAX_WAITING_USER:
             raise too_many()
@@ -406,13 +436,13 @@ class Admission:
 
 
 def too_many() -> Refusal:
-    """Return the error for a call that is refused because too many calls wait already."""
+    """Return the Refusal of a call for which too many calls wait for their answers already."""
     text = "too many calls are waiting for an answer; try again later"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 
 
 def owes_too_much() -> Refusal:
-    """Return the error for a caller whose user has too much unread."""
+    """Return the Refusal of a call whose user has left too much unread of what it was sent."""
     text = "your programs have not read earlier answers; wait 1 to 5 s, then try again"
     return Refusal(STANDARD_ERROR + "LimitsExceeded", text)
 
@@ -422,7 +452,10 @@ def _now() -> float:
 
 
 async def _named_user(connection: BusConnection, sender: str) -> int | None:
-    """Return the user id of a connection; None: it has left the bus; _LOST: ours was lost."""
+    """Ask the bus, on our ``connection``, for the user id of the connection ``sender``; return it.
+
+    None: ``sender`` has left the bus. _LOST: our connection was lost. There is no time limit.
+    """
     try:
         reply = await connection.call(
             BUS, BUS_PATH, BUS, "GetConnectionUnixUser", "s", [sender], within=None

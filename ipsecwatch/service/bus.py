@@ -42,29 +42,30 @@ logger = logging.getLogger(__name__)
 RETRY: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to connect to the bus again; the last pause is repeated."""
 PREDECESSOR: Final = (0.05, 0.2, 0.5, 1.0, 1.0)
-"""Seconds between attempts to get our name while another connection owns it; then we give up."""
+"""Seconds between attempts to get a name while another connection owns it. After the last attempt
+we give up."""
 STALLED: Final = 5.0
-"""If the bus reads nothing of what we sent for so many seconds, we open a new connection."""
+"""Seconds. If the bus reads nothing of what we sent for longer, we open a new connection."""
 STUCK: Final = 30.0
-"""If the bus then reads nothing from the new connection for so many seconds either, the fault may
-be ours: Bus.stuck."""
+"""Seconds. If the bus reads nothing from the new connection for longer either, the fault may be
+ours: see Bus.stuck."""
 SPARE: Final = 1.0
-"""Seconds between attempts to get a spare connection."""
+"""Seconds until the next attempt to open a spare connection, after one has failed."""
 PAUSE: Final = 0.05
-"""Seconds between two checks whether the bus has passed our name on to the connection in use."""
+"""Seconds between two checks of whether the bus has passed our name on to the connection in use."""
 GLANCE: Final = 1.0
-"""Seconds between two checks whether the bus reads."""
+"""Seconds between two checks of whether the bus reads what we send."""
 BATCH: Final = 100
-"""Signals that are sent before the event loop gets its turn."""
+"""Number of signals that are sent before other tasks of the event loop get their turn."""
 
 _FIRST: Final = asyncio.FIRST_COMPLETED
 _ACCESS_DENIED: Final = "org.freedesktop.DBus.Error.AccessDenied"
 
 
 class RefusedError(Exception):
-    """We can't own our names: the bus denies one, or another program has it.
+    """We can't get one of our bus names: the bus denies it, or another program has it.
 
-    The text is one line; ``hint`` says what to do.
+    The text is one line for people; ``hint`` says what they can do.
     """
 
     def __init__(self, message: str, hint: str) -> None:
@@ -73,16 +74,17 @@ class RefusedError(Exception):
 
 
 class SocketTakenError(RefusedError):
-    """Another ipsecwatch watches the same pluto. Only a change of settings helps."""
+    """Another instance of ipsecwatch watches the same pluto. Only a change of settings helps."""
 
 
 class Bus:
     """Connects the service to the system bus under its name, and keeps it there.
 
-    ``instance`` is this service's name among several ("": it has none). ``control_socket`` is that
-    of its pluto, which no other service may watch as well ("": others may). ``refresh`` is called
-    for each call of the D-Bus method Refresh, and returns when a poll that began after it has been
-    published; concurrent callers should share one poll. It may be cancelled.
+    ``instance`` is the name of this service among several instances ("": it has none).
+    ``control_socket`` is the path of its pluto's socket, which no other service may watch as well
+    ("": others may). ``refresh`` is called for each call of the D-Bus method Refresh. It should
+    return once a poll that began after the call has been published, and make calls that wait at the
+    same time share one poll. A call of it may be cancelled.
     """
 
     def __init__(
@@ -95,39 +97,43 @@ class Bus:
         self._name: Final = bus_name(instance)
         self._control_socket = control_socket
         self._names = [self._name]
-        """The names that we own: the one of our pluto's socket, and the service's."""
+        """The bus names that we own on a connection: first the one for our pluto's socket, if
+        _own_socket() got it, then the service's."""
         self._objects = ObjectTree(__version__, run_id)
         self._methods = Methods(self._objects, refresh)
         self._connection: BusConnection | None = None
         self._spare: BusConnection | None = None
-        """The connection that gets our name next; None: there is none now. Nobody sends to it, so
-        the bus is quick there."""
+        """A second connection, to which our names are moved when calls wait too long on the one in
+        use; None: there is none now. Nobody sends to it, so the bus answers quickly there."""
         self._brokered: bool | None = None
-        """Whether the bus is dbus-broker; None: we haven't asked."""
+        """Whether the bus is dbus-broker; None: the bus hasn't been asked yet."""
         self._waiting = False
-        """The spare connection is in the queue for our names."""
+        """Whether the spare connection is in the bus's queue for our names, and so gets them when
+        the connection in use releases them."""
         self._left = LeftBehind(self._methods.serves)
         self._named = False
         self._new = False
-        """The connection replaced one from which the bus no longer read, and the bus hasn't been
-        seen to read from it yet."""
+        """Whether the connection in use has replaced one from which the bus no longer read, and the
+        bus hasn't been seen to read from the new one yet."""
         self.on_blocked: Callable[[int | None], None] = lambda _: None
-        """Called when a connection was dropped because the bus no longer read from it, with the
-        user that probably doesn't read its answers; None: no user is known to owe any."""
+        """Called when we have dropped a connection because the bus no longer read from it. The
+        argument is the id of the user that probably doesn't read our answers; None: nobody is known
+        to have unread answers."""
         self._said = ""
-        """The last error that was logged because we are not on the bus; "": none since we were."""
+        """The text of the error that was logged last because we couldn't get on the bus, so that it
+        isn't logged again at each attempt; "": none since the connection was last lost."""
 
     @property
     def connected(self) -> bool:
-        """Whether we are on the bus, under our name."""
+        """Whether we have an open connection to the bus, and own the service's name there."""
         return self._named and self._connection is not None and self._connection.alive
 
     async def start(self, first: Publication) -> None:
-        """Set the state ``first``, connect to the bus, and own our name.
+        """Set the service's first state, connect to the bus, and get our names there.
 
-        Then send signals for all that ``first`` has, as publish() does. If there is no bus, log
-        that and return: keep() tries again. Raise RefusedError where the bus refuses the name, or
-        another program has it, or another service watches the same pluto.
+        Then send signals for all that ``first`` contains, as publish() does. If the bus can't be
+        reached, log that and return without an error: keep() tries again. Raise RefusedError if the
+        bus refuses a name, if another program has it, or if another service watches the same pluto.
         """
         announcements = self._objects.apply(first)
         try:
@@ -139,7 +145,10 @@ class Bus:
             await self._announce(announcements)
 
     async def stop(self) -> None:
-        """Wait at most a second until the kernel has accepted all signals, then leave the bus."""
+        """Leave the bus: cancel all answers to callers, and close our connections.
+
+        Before that, wait at most a second until the kernel has accepted all signals.
+        """
         self._methods.forget()
         await self._drop_spare()
         await self._left.close()
@@ -149,16 +158,19 @@ class Bus:
             self._connection = None
 
     async def publish(self, news: Publication) -> None:
-        """Use a new state in all answers from now on, and send signals for what has changed.
+        """Answer calls from the new state from now on, and send signals for what has changed.
 
-        Return once all signals were passed to the connection; without one, none are sent. Between
-        batches of them other tasks run. The caller must wait for one call to return before the
-        next.
+        Return once all signals are queued on the connection. Without a connection, none are sent,
+        and none are kept for later. Other tasks run after each BATCH of signals. The caller must
+        wait for one call of publish() to return before the next.
         """
         await self._announce(self._objects.apply(news))
 
     async def _announce(self, announcements: Iterable[Announcement]) -> None:
-        """Send signals while there is a connection. Yield to the event loop after each BATCH."""
+        """Send signals. Skip all of them without a connection, and the rest if it is lost.
+
+        Other tasks run after each BATCH of signals.
+        """
         connection = self._connection
         if connection is None:
             return
@@ -173,14 +185,14 @@ class Bus:
         await self._use(await connect("system", judge=self._methods.judge))
 
     def _set_callbacks(self, connection: BusConnection) -> None:
-        """Pass a connection's incoming calls, and the sizes of messages sent on it, to Methods."""
+        """Make a connection pass its incoming calls, and the sizes of what it sends, to Methods."""
         connection.on_call = self._methods.called
         connection.on_sent = self._methods.sent
 
     async def _use(self, connection: BusConnection) -> None:
-        """Use a connection from now on, and own our names on it. Raise RefusedError, BusError.
+        """Use a connection from now on for calls and signals, and get our names on it.
 
-        It is closed if that fails.
+        If that fails, close the connection, and raise RefusedError or BusError.
         """
         self._set_callbacks(connection)
         self._methods.use(connection)
@@ -197,11 +209,11 @@ class Bus:
             raise
 
     async def _own_socket(self, connection: BusConnection) -> list[str]:
-        """Own the bus name of our pluto's socket, so that no other service watches it.
+        """Get the bus name for our pluto's socket, so that no other service watches the same pluto.
 
-        Return the name in a list. The list is empty where there is no socket to reserve, or the bus
-        has a policy of an earlier release, which doesn't allow such names. Raise RefusedError if
-        another service owns it, and BusError.
+        Return a list with the name. The list is empty if Bus has no ``control_socket``, or if the
+        bus doesn't allow such a name, because its policy is that of an earlier release. Raise
+        RefusedError if another connection owns the name, and BusError if the bus can't be asked.
         """
         if not self._control_socket:
             return []
@@ -217,9 +229,11 @@ class Bus:
         return [name]
 
     async def _taken(self, connection: BusConnection, name: str) -> RefusedError:
-        """Return the error for ``name``, that of our pluto's socket, which another program owns.
+        """Return the error to raise if another connection owns the name for our pluto's socket.
 
-        It says whether that is another service, or one of our own name. Raise BusError.
+        If that connection also has our service's name, the error says that another program has it;
+        else it is a SocketTakenError, which names the other service if that is known. Raise
+        BusError if the bus can't be asked. ``name``: the name for the socket.
         """
         who = await _called(connection, await owner_of_name(connection, name))
         if who == self._name:
@@ -229,7 +243,10 @@ class Bus:
         return SocketTakenError(text, "Set a different control_socket for each service")
 
     async def keep(self) -> None:
-        """Connect again whenever the connection is lost, until cancelled. Called after start()."""
+        """Keep the service on the bus after start(): connect again whenever the connection is lost.
+
+        Errors are logged, and followed by another attempt (RETRY). Run until cancelled.
+        """
         backoff = Backoff(RETRY)
         while True:
             if self._connection is not None:
@@ -249,10 +266,11 @@ class Bus:
                 logger.info("on the bus again as %s", self._name)
 
     async def _until_lost(self, connection: BusConnection) -> None:
-        """Wait until a connection is lost, or was replaced by another one.
+        """Wait until the connection in use is lost, or was replaced by another one.
 
-        Meanwhile keep a spare connection on dbus-broker, move our name to it when calls wait too
-        long in the bus, and open a new connection when the bus stops reading.
+        Meanwhile open a spare connection if the bus is dbus-broker, move our names to it when calls
+        wait too long in the bus, and replace the connection when the bus no longer reads from it.
+        If the connection is lost, cancel all answers to callers.
         """
         lost: asyncio.Future[str] = asyncio.ensure_future(connection.lost())
         behind = self._watched(connection)
@@ -281,9 +299,9 @@ class Bus:
         self._methods.forget()
 
     async def _prepare(self, connection: BusConnection) -> None:
-        """Open a spare connection if the bus is dbus-broker, else return at once.
+        """Ask whether the bus is dbus-broker. If it is, open a spare connection.
 
-        Retry until that succeeds.
+        After an error, try again every SPARE seconds. Return once that is done.
         """
         while True:
             try:
@@ -299,9 +317,11 @@ class Bus:
                 return
 
     async def _open_spare(self, connection: BusConnection) -> None:
-        """Open the spare connection, and queue it for our names.
+        """Open the spare connection, and queue it at the bus for our names.
 
-        Drop ``connection`` if the bus gave our name to a connection that isn't ours.
+        Then wait until ``connection``, the one in use, has the service's name: after a move the bus
+        may still be passing it on from an older one. If yet another connection has the name, drop
+        ``connection``, so that keep() begins again.
         """
         self._spare = spare = await connect("system", judge=self._methods.judge)
         self._set_callbacks(spare)
@@ -319,7 +339,7 @@ class Bus:
         return asyncio.ensure_future(overrun(connection, self._ready_spare, self._left))
 
     def _ready_spare(self) -> BusConnection | None:
-        """Return the spare connection if it is alive and queued for our names, else None."""
+        """Return the spare connection if it is open and in the queue for our names, else None."""
         spare = self._spare
         return spare if spare is not None and spare.alive and self._waiting else None
 
@@ -329,9 +349,10 @@ class Bus:
         self._spare, self._waiting = None, False
 
     def _moved(self, old: BusConnection) -> bool:
-        """Move our names to the spare connection, for which no messages wait in the bus.
+        """Move our names from the connection ``old`` to the spare connection, and use that one.
 
-        The calls to the old connection are read later. Return False if there is no spare one.
+        No messages wait in the bus for the spare connection. Those that wait for ``old`` are read
+        later (LeftBehind). Return False, and change nothing, if no spare connection is ready.
         """
         if (spare := self._ready_spare()) is None:
             return False
@@ -346,11 +367,13 @@ class Bus:
         return True
 
     async def _replaced(self, old: BusConnection) -> bool:
-        """Replace a connection from which the bus no longer reads. Return whether it was dropped.
+        """Replace the connection ``old``, from which the bus no longer reads. Return True if done.
 
-        dbus-daemon stops reading when others haven't read too much of what we sent. A new
-        connection mends that at once. A bus that hangs accepts none: then the old one is kept; also
-        if the bus reads again. If the new one can't own our names, keep() opens another one.
+        dbus-daemon stops reading from us when others have left too much unread of what we sent
+        them. A new connection mends that at once. Return False, and keep ``old``, if the bus
+        accepts no new connection (it hangs), if it reads from ``old`` again, or if ``old`` itself
+        replaced another one and is stalled for less than STUCK seconds. If the new connection can't
+        get our names, it is closed, and keep() opens another one.
         """
         if self._new and old.stalled() < STUCK:
             return False
@@ -379,14 +402,19 @@ class Bus:
     def stuck(self) -> bool:
         """Whether the bus has read nothing for STUCK seconds from a new connection either.
 
-        Then the fault may be ours, and the service no longer counts as alive.
+        That is one that was opened because the bus no longer read from the connection before it.
+        The fault may be ours then, so the service no longer counts as alive for systemd.
         """
         connection = self._connection
         return self._new and connection is not None and connection.stalled() > STUCK
 
 
 async def _own_name(connection: BusConnection, name: str) -> None:
-    """Own our name on the bus. Raise RefusedError if that is denied or taken, and BusError."""
+    """Get the bus name ``name`` for a connection.
+
+    Raise RefusedError if the bus denies the name or another connection keeps it, and BusError if
+    the bus can't be asked.
+    """
     try:
         if not await _gets_name(connection, name):
             raise _somebody_else(name)
@@ -400,9 +428,10 @@ async def _own_name(connection: BusConnection, name: str) -> None:
 
 
 async def _gets_name(connection: BusConnection, name: str) -> bool:
-    """Request a name, several times if it is taken. Return whether we own it. Raise BusError.
+    """Request a name from the bus, and again after pauses (PREDECESSOR) while another one has it.
 
-    The bus may not have noticed yet that the previous owner has disconnected.
+    The bus may not have noticed yet that the previous owner has disconnected. Return whether we own
+    the name now. Raise BusError if the bus denies the name or can't be asked.
     """
     for pause in (*PREDECESSOR, None):
         if await request_name(connection, name):
@@ -413,9 +442,10 @@ async def _gets_name(connection: BusConnection, name: str) -> bool:
 
 
 async def _called(connection: BusConnection, owner: str) -> str:
-    """Return the ipsecwatch service's name that the connection ``owner`` has; "": it has none.
+    """Return the bus name of an ipsecwatch service that belongs to the connection ``owner``.
 
-    Raise BusError.
+    ``owner`` is a unique name. "": the connection has no such name. Raise BusError if the bus can't
+    be asked.
     """
     [names] = (await connection.call_bus("ListNames", "")).body
     for name in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A lock that users get in turn, and within each user the connections.
+"""A lock that the waiting users get in turn, and when it is a user's turn, one of its connections.
 
 If it was given in the order of arrival, a few programs of one user that ask without a pause would
 make root wait for seconds.
@@ -19,7 +19,11 @@ _Queue = deque[asyncio.Future[None]]
 
 
 class FairLock:
-    """A lock that waiting users get in turn; a user's turn goes to its connections in turn."""
+    """A lock that the users who wait for it get in turn, however often each asks for it.
+
+    In the same way, each time that a user's turn comes, another one of its connections gets the
+    lock.
+    """
 
     def __init__(self) -> None:
         self._taken = False
@@ -27,9 +31,9 @@ class FairLock:
 
     @asynccontextmanager
     async def hold(self, uid: int, sender: str) -> AsyncGenerator[None]:
-        """Wait for the lock, and hold it while the context lasts.
+        """Wait for the lock, and hold it until the context ends.
 
-        ``uid``, ``sender``: the user and the connection for which it is held.
+        ``uid``, ``sender``: the user and the connection for which the lock is taken.
         """
         await self._wait(uid, sender)
         try:
@@ -38,7 +42,10 @@ class FairLock:
             self._pass_on()
 
     async def _wait(self, uid: int, sender: str) -> None:
-        """Wait until the lock is ours. If cancelled when it is ours already, pass it on."""
+        """Wait until the lock is given to this caller.
+
+        If the caller is cancelled just after it got the lock, pass the lock on.
+        """
         if not self._taken:
             self._taken = True
             return
@@ -53,7 +60,10 @@ class FairLock:
             raise
 
     def _pass_on(self) -> None:
-        """Pass the lock to the next waiter that wasn't cancelled, or leave it free."""
+        """Pass the lock to the next caller that waits and wasn't cancelled.
+
+        If there is none, the lock is free.
+        """
         while (future := self._next()) is not None:
             if not future.done():
                 future.set_result(None)
@@ -61,10 +71,10 @@ class FairLock:
         self._taken = False
 
     def _next(self) -> asyncio.Future[None] | None:
-        """Remove and return the future of the next waiter; None: there is none.
+        """Remove the caller whose turn is next from those that wait. Return its future, or None.
 
-        It is the first one of the first connection of the first user. Connection and user move to
-        the end if they have more.
+        None: nobody waits. The next one is the first of the first connection of the first user.
+        That connection, and that user, come last then, if they have more callers that wait.
         """
         if not self._waiting:
             return None

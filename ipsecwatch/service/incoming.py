@@ -7,10 +7,10 @@ pause make the queue grow, however fast we read, up to about a quarter of what a
 the broker (512 MiB). Until the broker stops that user, every caller waits for 5 to 10 s.
 (dbus-broker 33: dispatch.c, socket.c, user.c.)
 
-The queue of a new connection is empty. So bus.py moves our name to one, and the old connection is
-read when there is time. The messages that wait there still count against the user who sent them.
-Once that user's quota is used up, the broker accepts nothing more from it, and calls of others
-arrive at once.
+The queue of a new connection is empty. So bus.py moves our names to a new connection (the spare
+one), and the old connection is read when there is time. The messages that wait there still count
+against the user who sent them. Once that user's quota is used up, the broker accepts nothing more
+from it, and calls of others arrive at once.
 """
 
 from __future__ import annotations
@@ -32,51 +32,60 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LAG: Final = 0.3
-"""Seconds that the bus's answer may take on our connection before the queue counts as too long."""
+"""Seconds that the bus's answer to a question on our connection may take. If it takes longer, the
+queue of messages for us is too long (but see TIMES)."""
 TIMES: Final = 2.0
-"""The answer on our connection may take so many times as long as on a quiet one, even if that is
-more than LAG."""
+"""After the bus's answer on a quiet connection, the answer on ours may take so many times as long
+again, even if that is more than LAG."""
 SLOW: Final = 400 << 10
-"""Bytes a second: if more than that arrives, the queue will soon be empty."""
+"""Bytes a second. If we receive more, the queue will soon be empty, even if it is long."""
 OWN: Final = 16 << 10
-"""Bytes that the bus may have unread from us; with more, its answer is late because of them."""
+"""Bytes. If the bus has more unread from us, its answer may be late because of them, and shows
+nothing about the queue."""
 EVERY: Final = 0.05
-"""Seconds between two questions to the bus at least."""
+"""The least number of seconds between two questions to the bus."""
 MUCH: Final = 4 << 10
-"""Bytes that arrive before the bus is asked again: some 20 calls."""
+"""The bus is asked again only after so many bytes have arrived (some 20 calls), unless older
+connections wait to be read. If more bytes are in the kernel for us, it is we who are slow."""
 MAX_LEFT: Final = 8
-"""Old connections that may wait to be read; with so many, our name isn't moved again."""
+"""Old connections that may wait to be read. While so many wait, our names aren't moved again."""
 PATIENCE: Final = 30.0
-"""Seconds after which an old connection is read in any case, also while many messages come in."""
+"""Seconds after which an old connection is read even while many messages come in on the present
+one. Also the time limit of a question to the bus."""
 
 
 class LeftBehind:
-    """The connections that had our name before, until all calls that came in there are answered.
+    """The connections that had our names before: they are read to their end, and then closed.
 
-    ``serves`` returns whether a caller still waits for an answer on a connection.
+    ``serves`` returns whether any call that came in on a connection isn't answered yet. The object
+    is true while connections wait to be read.
     """
 
     def __init__(self, serves: Callable[[BusConnection], bool]) -> None:
         self._serves = serves
         self._unread: deque[tuple[BusConnection, float]] = deque()
-        """Each with the time at which it was left (loop's clock)."""
+        """The connections that aren't read to their end yet, the oldest first, each with the time
+        (loop's clock) at which our names were moved away from it."""
         self._tasks: dict[asyncio.Task[None], BusConnection] = {}
 
     @property
     def full(self) -> bool:
-        """Whether MAX_LEFT connections wait to be read."""
+        """Whether MAX_LEFT connections wait to be read, so that our names can't be moved now."""
         return len(self._unread) >= MAX_LEFT
 
     @property
     def names(self) -> list[str]:
-        """The unique names of the connections, as long as they are open."""
+        """The unique names of those old connections that aren't closed yet."""
         return [c.unique_name for c in self._tasks.values()]
 
     def __bool__(self) -> bool:
         return bool(self._unread)
 
     def add(self, connection: BusConnection) -> None:
-        """Add a connection that has just released our name, and stop reading it for now."""
+        """Add a connection that has just released our names, and pause its reading.
+
+        It is closed once it was read to its end (read()) and its calls are answered.
+        """
         connection.pause()
         self._unread.append((connection, _now()))
         task = asyncio.create_task(self._end(connection))
@@ -84,9 +93,10 @@ class LeftBehind:
         task.add_done_callback(self._tasks.pop)
 
     def read(self, *, calm: bool) -> None:
-        """Resume the reading of the oldest connection, or pause it.
+        """Resume the reading of the oldest connection that isn't read to its end, or pause it.
 
-        It is read if few messages come in on the present one (``calm``), and after PATIENCE.
+        It is read while few messages come in on the connection in use (``calm``), or if our names
+        left it more than PATIENCE seconds ago. Else its reading is paused.
         """
         if not self._unread:
             return
@@ -97,13 +107,13 @@ class LeftBehind:
             connection.pause()
 
     async def close(self) -> None:
-        """Close all connections at once, without reading them to their end."""
+        """Close all old connections now, without reading them to their end."""
         for task, connection in list(self._tasks.items()):
             task.cancel()
             await connection.close()
 
     async def _end(self, connection: BusConnection) -> None:
-        """Close a connection once all its calls were read and answered."""
+        """Wait until all calls to an old connection were read and answered, then close it."""
         try:
             # The bus's answer comes after all messages that were sent to our name here.
             await connection.call(BUS, BUS_PATH, BUS, "GetId", within=None)
@@ -116,10 +126,10 @@ class LeftBehind:
 
 
 async def is_dbus_broker(connection: BusConnection) -> bool:
-    """Return whether the bus is dbus-broker: it has statistics named ``org.bus1.…``.
+    """Return whether the bus is dbus-broker, which has statistics with names ``org.bus1.…``.
 
-    Raise BusError. With dbus-daemon no long queue arises: it passes on at most 128 unanswered calls
-    of a caller.
+    False also if the bus refuses the question. Raise BusError if it doesn't answer. With
+    dbus-daemon no long queue arises: it passes on at most 128 unanswered calls of a caller.
     """
     try:
         reply = await connection.call(BUS, BUS_PATH, f"{BUS}.Debug.Stats", "GetStats")
@@ -131,11 +141,11 @@ async def is_dbus_broker(connection: BusConnection) -> bool:
 async def overrun(
     connection: BusConnection, spare: Callable[[], BusConnection | None], left: LeftBehind
 ) -> None:
-    """Return once messages to us wait in the bus for too long, or the connection is lost.
+    """Wait until messages to ``connection`` wait too long in the bus, or the connection is lost.
 
-    ``spare`` returns a connection to which nobody sends, for comparison; None: there is none now.
-    While there is none, or ``left`` is full, only the loss makes this return. The old connections
-    in ``left`` are read while few messages come in.
+    ``spare`` returns another connection, to which nobody sends: the bus's answers on both are
+    compared. While it returns None, or while ``left`` is full, only the loss of ``connection`` ends
+    the wait. Meanwhile, the old connections in ``left`` are read while few messages come in.
     """
     with suppress(LostError):
         while True:
@@ -147,12 +157,14 @@ async def overrun(
 
 
 async def _waits(connection: BusConnection, quiet: BusConnection, left: LeftBehind) -> bool:
-    """Return whether messages to a connection have waited in the bus for too long (LAG, TIMES).
+    """Return whether messages to ``connection`` wait too long in the bus now (LAG, TIMES).
 
-    The bus is asked on both connections, and its answers are compared. The result is False if the
-    ``quiet`` connection's answer is late as well (the bus is slow), if much has arrived that we
-    haven't read yet (we are slow), if the bus hasn't read what we sent before, or if messages come
-    in so fast that none will wait soon (SLOW).
+    The bus is asked a question on both connections, and the times of its answers are compared.
+    False: the answer comes in time; or another cause is likely for its being late. Such causes are
+    that the answer on ``quiet`` is late as well (the bus is slow), that bytes for us wait in the
+    kernel (we are slow), that the bus hasn't read what we sent before, that nothing at all comes in
+    (it isn't the queue), or that so much comes in that the queue will soon be empty (SLOW). Also
+    resume or pause the reading of the old connections in ``left``.
     """
     if connection.in_flight > OWN:
         return False
@@ -180,7 +192,10 @@ async def _ask(connection: BusConnection) -> None:
 
 
 async def _wait_for_input(connection: BusConnection, within: float | None) -> None:
-    """Wait until MUCH more bytes have arrived, at most ``within`` seconds; None: for ever."""
+    """Wait until MUCH more bytes have arrived on a connection, or ``within`` seconds are over.
+
+    None: no time limit. Raise LostError if the connection is or gets lost.
+    """
     try:
         async with asyncio.timeout(within):
             await connection.receives(MUCH)
