@@ -94,7 +94,7 @@ class Story:
     refused: str = ""
     """Why pluto refused the connection's settings, in its words; "": the last time, it didn't."""
     refusal: LogTextLine | None = None
-    """The last line in which pluto refused the settings, even if it accepted them later, or None."""
+    """The last line in which pluto refused the settings; None: it never did."""
     children: set[int] = field(default_factory=set)
     """The serials of the Child SAs that haven't ended. A Child SA without a serial is 0 here."""
     past: set[int] = field(default_factory=set)
