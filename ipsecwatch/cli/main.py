@@ -31,8 +31,7 @@ def run(argv: list[str]) -> int:
     A Failure is printed. A pipe that nobody reads any more ends the verb quietly with EXIT_OK, as
     in other tools. Characters that stdout can't show are written with backslashes.
     """
-    if sys.stdout is None:  # closed, as by >&-
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
+    _replace_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a locale that isn't UTF-8 can't encode “●”
             plain = "ascii" if stream.isatty() and wants_ascii() else None
@@ -53,6 +52,16 @@ def run(argv: list[str]) -> int:
         return fail(Failure(f"cannot write: {e.strerror}", "Make room, then try again"))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _replace_closed() -> None:
+    """Open /dev/null as stdin, stdout or stderr where they were closed, as by ``>&-``.
+
+    Python has None there: reading would fail, and print() would write an error to stdout.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end
 
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)

@@ -165,6 +165,19 @@ def test_a_closed_stdout_is_no_reason_to_fail() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_closed_stdin_has_no_text() -> None:
+    words = ["sh", "-c", 'exec "$0" -m ipsecwatch parse - <&-', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["why"] == "empty"
+
+
+def test_where_stderr_is_closed_an_error_is_not_printed_to_stdout() -> None:
+    words = ["sh", "-c", 'exec "$0" -m ipsecwatch dance 2>&-', sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_a_terminal_without_unicode_is_no_reason_to_fail() -> None:
     done = ipsecwatch("status", "--file", "-", text=UP, LC_ALL="C", PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
