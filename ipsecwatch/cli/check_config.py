@@ -64,13 +64,13 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     service, agent = args.service, args.agent
-    if args.instance:
+    if args.instance and service in (None, config.SERVICE_FILE):
         service = config.settings_file(args.instance)
     for file in filter(None, (service, agent)):
         # The usual files needn't exist; a file that the user names must exist, and so must an
         # instance's settings.
         ours = file in (config.SERVICE_FILE, config.agent_file())
-        if not (ours or file.exists() or file.with_name(f"{file.name}.d").exists()):
+        if not (ours or _may_exist(file) or _may_exist(file.with_name(f"{file.name}.d"))):
             raise Failure(f"there is no {clean(str(file))}", "Give a file that exists")
     if service is None and agent is None:
         service, agent = config.SERVICE_FILE, config.agent_file()
@@ -98,6 +98,14 @@ def check(service: Path | None, agent: Path | None) -> list[Checked]:
     if agent is not None:
         checked.append(_check(agent, AgentSettings))
     return checked
+
+
+def _may_exist(file: Path) -> bool:
+    """Return whether a file exists; True also where this user may not find out."""
+    try:
+        return file.exists()
+    except OSError:  # check() says why
+        return True
 
 
 def _check(file: Path, kind: type[Settings | AgentSettings]) -> Checked:

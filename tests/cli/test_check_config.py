@@ -77,6 +77,17 @@ def test_what_cannot_be_read_could_not_be_found_out(service: Path, tmp_path: Pat
     assert f"{folder}: cannot be read" in done.stderr
 
 
+@pytest.mark.parametrize("option", ["--service", "--agent"])
+def test_a_path_that_cannot_be_looked_up_is_an_error_of_one_line(option: str) -> None:
+    path = "a" * 300
+    done = ipsecwatch("check-config", option, path)
+    assert done.returncode == 3
+    lines = done.stderr.splitlines()
+    assert lines
+    assert all(line.startswith(f"ipsecwatch: {path}") for line in lines)
+    assert all(line.endswith(": cannot be read: File name too long") for line in lines)
+
+
 def test_json_has_all_of_it(service: Path, tmp_path: Path) -> None:
     service.write_text("interval = 0\n")
     done = ipsecwatch("check-config", "--json", "--service", service)
@@ -92,3 +103,9 @@ def test_an_instance_without_settings_is_an_error() -> None:
     done = ipsecwatch("check-config", "--instance", "no-such")
     assert done.returncode == 3
     assert "/etc/ipsecwatch/instances/no-such.toml" in done.stderr
+
+
+def test_a_file_that_is_named_is_read_for_an_instance_too(service: Path) -> None:
+    done = ipsecwatch("check-config", "--instance", "no-such", "--service", service)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{service} can be used\n")

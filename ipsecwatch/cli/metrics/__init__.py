@@ -209,12 +209,12 @@ def _replace(file: Path, text: str) -> None:
 
     Raise Failure where it can't be written, or isn't a regular file.
     """
-    if file.exists() and not file.is_file():
-        hint = "Give a file; without --output they go to stdout"
-        raise Failure(f"cannot write {clean(str(file))}: it is no regular file", hint)
-    file = Path(os.path.realpath(file))  # replace the target of a link, not the link
-    # Hidden and not *.prom, since the collector reads every file *.prom.
     try:
+        if file.exists() and not file.is_file():
+            hint = "Give a file; without --output they go to stdout"
+            raise Failure(f"cannot write {clean(str(file))}: it is no regular file", hint)
+        file = Path(os.path.realpath(file))  # replace the target of a link, not the link
+        # Hidden and not *.prom, since the collector reads every file *.prom.
         handle, new = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
             with open(handle, "w", encoding="utf-8") as f:

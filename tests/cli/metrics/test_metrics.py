@@ -167,6 +167,9 @@ def test_a_file_that_cannot_be_written_is_one_line_and_a_hint(tmp_path: Path) ->
     assert done.returncode == 3
     assert done.stderr.startswith(f"ipsecwatch: cannot write {tmp_path}/none/x.prom: No such file")
     assert done.stderr.count("\n") == 1
+    done = ipsecwatch("metrics", "--output", "a" * 300, **nobody)
+    assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+    assert ": File name too long. " in done.stderr
 
 
 async def test_an_instance_has_series_of_its_own(system_bus: PrivateBus) -> None:
