@@ -285,6 +285,10 @@ async def settings_files(machine: Machine) -> list[Finding]:
         lambda: check_config.check(places.service_settings, places.agent_settings)
     )
     found = []
+    if machine.instance and not any(f.present for f in checked if f.file != places.agent_settings):
+        name = clean(str(places.service_settings))
+        text = f"there is no {name}, and without it the service doesn't start"
+        found.append(bad("settings", text, f"sudoedit {name}"))
     for file in checked:
         for problem in file.problems:
             if isinstance(problem, config.UnreadableError):

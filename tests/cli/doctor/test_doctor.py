@@ -20,6 +20,7 @@ from ipsecwatch.agent.mutes import Until, mute
 from ipsecwatch.agent.session import NAME as AGENT
 from ipsecwatch.cli import doctor
 from ipsecwatch.cli.doctor import desktop, machine
+from ipsecwatch.cli.doctor import service as doctor_service
 from ipsecwatch.cli.doctor.finding import Finding, Mark
 from ipsecwatch.cli.doctor.machine import LIMIT, Places, in_thread
 from ipsecwatch.dbus.connection import connect
@@ -235,6 +236,13 @@ async def test_an_instance_is_looked_at_by_its_own_names(places: Places) -> None
     assert told["bus name"].text == "org.ipsecwatch1.lab belongs to root"
     assert told["answers"].text == "1 tunnel: 1 up"
     assert told["service"].mend == "journalctl -u ipsecwatch@lab -n 20"
+
+
+async def test_an_instance_without_settings_is_a_fault(places: Places) -> None:
+    places.service_settings.unlink()
+    assert wrong(await doctor_service.settings_files(machine.Machine(places))) == {}
+    found = wrong(await doctor_service.settings_files(machine.Machine(places, "lab")))
+    assert found["settings"].startswith(f"there is no {places.service_settings}, ")
 
 
 @pytest.mark.usefixtures("system_bus", "session_bus")
