@@ -311,7 +311,8 @@ def _judge(row: Row, *, required: bool) -> Iterator[Finding]:
 
 def is_client(name: str) -> bool:
     """Return whether a name has a client's form, like ``rw[3]``: it ends in ``[N]``."""
-    return name.endswith("]") and name.rpartition("[")[2][:-1].isdigit()
+    _, bracket, number = name.removesuffix("]").rpartition("[")
+    return bool(bracket) and name.endswith("]") and number.isdecimal()
 
 
 def _fits(name: str, wanted: str) -> bool:

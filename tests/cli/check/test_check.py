@@ -72,6 +72,8 @@ def test_a_client_of_a_template_comes_and_goes_and_is_no_alarm_unless_it_is_name
     gone = row("rw[3]", TunnelState.DOWN, reason=Reason.PEER_DEAD)
     assert levels(gone) == set()
     assert levels(gone, wanted=Wanted(("rw[3]",))) == {"CRITICAL"}
+    # Only a number in brackets makes a client's name.
+    assert levels(row("3]", TunnelState.DOWN, reason=Reason.PEER_DEAD)) == {"CRITICAL"}
 
 
 @pytest.mark.parametrize(
