@@ -126,14 +126,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TunnelSettings:
-    """Which changes of some tunnels the agent shows, and when."""
+    """For which changes of a tunnel the agent shows notifications, and how soon."""
 
     up: bool = True
-    """Notify when a tunnel comes up."""
+    """Whether there are notifications when a tunnel comes up, or comes back after a loss."""
     down: bool = True
-    """Notify when a tunnel is lost or ends, works in part or is unstable."""
+    """Whether there are notifications when a tunnel is lost or ends, works only in part, or is lost
+    again and again."""
     stuck: bool = True
-    """Notify when a tunnel can't connect."""
+    """Whether there are notifications when a tunnel can't connect."""
     settle: float = _number(3.0, 0.0, 60.0)
     """Seconds that a loss must last before it is shown. If the tunnel comes back earlier, the agent
     shows only one short notification that it is back."""
@@ -141,18 +142,21 @@ class TunnelSettings:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings(TunnelSettings):
-    """The settings of the agent in the user's session."""
+    """All settings of the agent in the user's session.
+
+    Those of TunnelSettings are its general values.
+    """
 
     burst: int = _number(3, 1, 3)
-    """If there is something to show about more tunnels than this, one notification summarises them.
-    There are never more than three notifications, because GNOME keeps no more of one program."""
+    """If there are notifications about more tunnels than this, one summary replaces them. A program
+    never gets more than three, because GNOME keeps no more notifications of one program."""
     ignore: tuple[str, ...] = ()
-    """Names of tunnels that get no notifications; ``*`` and ``?`` work as in a shell. For
-    NetworkManager's connections, the name in NetworkManager and the UUID both work."""
+    """Names of tunnels that get no notifications. ``*`` and ``?`` work as in a shell. A connection
+    of NetworkManager can be named by its UUID, and by its name in NetworkManager."""
     managed: str = _one_of("losses", "all", "none")
-    """What to show about NetworkManager's connections. ``"losses"``: only what NetworkManager
-    itself doesn't show: that a tunnel is lost, can't connect, is unknown or is back; and
-    nothing about NetworkManager-l2tp's. ``"all"``: everything. ``"none"``: nothing."""
+    """What is shown about NetworkManager's connections. ``"all"``: everything. ``"none"``: nothing.
+    ``"losses"``: only what NetworkManager itself doesn't show, that is, that a tunnel is lost,
+    can't connect, is back, or isn't known; and nothing about connections of NetworkManager-l2tp."""
     tunnels: tuple[tuple[str, TunnelSettings], ...] = ()
     """The tables such as ``[tunnels."lab-*"]``, in the file's order: each glob of tunnel names with
     the settings for those tunnels. If several globs match a tunnel, only the first one counts. A

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The agent of the user's session: which notifications it shows, when, and how."""
+"""The agent in the user's session: which notifications it shows, when, and how."""

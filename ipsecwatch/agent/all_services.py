@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Combines the events of the machine's own service and of its instances into those of one service.
+"""Combine the events of the machine's own service and of its instances into those of one service.
 
-The name of an instance's tunnel gets the instance's name in front. What is shown of pluto and of
-the service as a whole comes from the machine's own service, or, while that can't be followed, from
-the first instance by name that can. The tunnels of a service that can't be followed any more are
+So the rest of the agent follows a single service. The name of an instance's tunnel gets the
+instance's name before it: ``lab: office``. pluto's state and other facts about a service as a whole
+come from one of the services: from the machine's own, or, while that can't be followed, from the
+first instance (by name) that can. The tunnels of a service that can no longer be followed are
 UNKNOWN.
 """
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
     from ipsecwatch.client import Event, InstanceEvent, View
 
 MACHINES: Final = ""
-"""The instance name of the machine's own service, ``ipsecwatch.service``: it isn't an instance."""
+"""What follow_all() calls the machine's own service, ``ipsecwatch.service``, which isn't an
+instance."""
 
 
 async def follow_as_one() -> AsyncGenerator[Event]:
-    """Yield the events of the service and its instances, as if they came from one service."""
+    """Yield the events of the service and all its instances, as if they came from one service."""
     services = AllServices()
     async with aclosing(client.follow_all()) as events:
         async for told in events:
@@ -37,25 +39,28 @@ async def follow_as_one() -> AsyncGenerator[Event]:
 
 @dataclass(slots=True)
 class _Service:
-    """The last snapshot of one service, and its tunnels as they are now, by path."""
+    """The last snapshot of one service, and its tunnels as they are by now.
+
+    ``tunnels`` has their views by path; in both, name and path already have the instance in them.
+    """
 
     snapshot: Snapshot
     tunnels: dict[str, View]
     lost: bool = False
-    """Whether the service can't be followed any more; its tunnels are UNKNOWN then."""
+    """Whether the service can't be followed any more. Its tunnels are UNKNOWN then."""
 
 
 class AllServices:
-    """Combines the events of several services into those of one. No I/O."""
+    """Combines the events of several services into those of one. It does no I/O."""
 
     def __init__(self) -> None:
         self._services: dict[str, _Service] = {}
 
     def combine(self, told: InstanceEvent) -> Iterator[Event]:
-        """Record one event of one service; yield the combined events that it causes, if any.
+        """Record one event of one service. Yield the combined event that it causes, if any.
 
-        An Answer causes none, and a Pluto or Log only if it is the ``_speaker``'s. Before the
-        service's first Snapshot only a Lost may cause one.
+        An Answer causes none. A Pluto or Log causes one only if it is from the ``_speaker``. Before
+        a service's first Snapshot, only a Lost may cause an event.
         """
         instance, event = told.instance, told.event
         service = self._services.get(instance)
@@ -80,16 +85,19 @@ class AllServices:
                 yield from self._of_pluto(service, snapshot, event)
 
     def _of_pluto(self, service: _Service, now: Snapshot, event: Event) -> Iterator[Event]:
-        """Keep a service's snapshot, with its new state of pluto or of the log in it.
+        """Keep a service's snapshot, in which pluto's state or the log's has just been changed.
 
-        Yield the event if the service is the ``_speaker``.
+        Yield the event of that change if the service is the ``_speaker``.
         """
         service.snapshot = now
         if service is self._speaker:
             yield event
 
     def _updated(self, service: _Service, event: Update, instance: str) -> Update:
-        """Keep or remove the tunnel; return the Update with the instance in its path and name."""
+        """Keep the tunnel's new view, or forget the tunnel if it is no longer listed.
+
+        Return the Update with the instance's name in the path and in the view.
+        """
         path = _path(event.path, instance)
         if event.view is None:
             service.tunnels.pop(path, None)
@@ -99,17 +107,18 @@ class AllServices:
 
     @property
     def _speaker(self) -> _Service | None:
-        """The service whose pluto is shown: the first that can be followed; None: none can be.
+        """The service whose pluto is shown: the first that can be followed. None: there is none.
 
-        The machine's own service comes before the instances, and those are in order of name.
+        The machine's own service is the first, and the instances follow in order of their names.
         """
         heard = (self._services[i] for i in sorted(self._services))
         return next((s for s in heard if not s.lost), None)
 
     def _all(self) -> Snapshot:
-        """Return one Snapshot: the tunnels of all services, and the rest as in the ``_speaker``'s.
+        """Return one Snapshot with the tunnels of all services. All else is from the ``_speaker``.
 
-        Raise ValueError where no service can be followed.
+        ``run_id`` is made of the ids of all services. Raise ValueError if no service can be
+        followed.
         """
         speaker = self._speaker
         if speaker is None:
@@ -122,11 +131,12 @@ class AllServices:
         )
 
     def _lost(self, service: _Service | None, event: Lost, *, known: bool) -> Iterator[Event]:
-        """Set a lost service's tunnels to UNKNOWN; yield a Snapshot of all services.
+        """Set the tunnels of a lost service to UNKNOWN, and yield a Snapshot of all services.
 
-        Where no other service can be followed, yield the Lost itself instead. A service that was
-        lost before causes at most such a Lost. So does one without a first Snapshot (None), if it
-        is the machine's own (``known``); an instance causes nothing then.
+        If no other service can be followed, yield the Lost itself instead. If the service was lost
+        before, nothing else has changed, so yield at most that Lost. ``service`` is None if it
+        never had a Snapshot: then a Lost is yielded only for the machine's own service (``known``),
+        not for an instance.
         """
         if service is not None and not service.lost:
             service.lost = True
@@ -137,10 +147,9 @@ class AllServices:
 
 
 def _unknown(view: View) -> View:
-    """Return a tunnel's view with the state UNKNOWN, for the reason OTHER.
+    """Return a tunnel's view with the state UNKNOWN and the reason OTHER.
 
-    Its state until now becomes ``last_state``. A view that is UNKNOWN already is returned
-    unchanged.
+    The state that it had becomes ``last_state``. A view in UNKNOWN is returned unchanged.
     """
     if view.state is TunnelState.UNKNOWN:
         return view
@@ -148,7 +157,7 @@ def _unknown(view: View) -> View:
 
 
 def _marked(view: View, instance: str) -> View:
-    """Return a tunnel's view with the instance's name in its name and path; unchanged for ""."""
+    """Return a tunnel's view with the instance in its ``name`` and ``path``; unchanged for ""."""
     if not instance:
         return view
     return replace(view, path=_path(view.path, instance), name=f"{instance}: {view.name}")

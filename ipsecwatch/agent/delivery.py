@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Shows the wanted notifications on the desktop, or prints them where there is no desktop.
+"""Show the wanted notifications on the desktop, or print them if there is no desktop.
 
-Only the notifications that are wanted now are shown, so that no queue grows while a server hangs. A
-notification that couldn't be shown is printed, and shown later if it is still wanted when a server
-accepts it.
+Only what is wanted now is shown, so no queue grows while a notification server hangs. A
+notification that couldn't be shown is printed. It is shown later, if it is still wanted when a
+server accepts it.
 
-There are MAX_NOTIFICATIONS slots, and a notification stays in its slot. A summary of several
-notifications uses the slot of one of them, so that the server replaces that one in place.
+There are MAX_NOTIFICATIONS places on the screen, called slots, and a notification stays in its
+slot. When one notification about several tunnels takes the place of several, it gets the slot of
+one of them, so that the server replaces that one in place.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
-"""Seconds between attempts with a server that refuses or hangs; the last one is repeated. Where
-there is no server, nothing is tried until one has started, or what is wanted changes."""
+"""Seconds between attempts if the server refuses or hangs; the last one is repeated. If there is no
+server, the next attempt comes only when one starts, or when something else is wanted."""
 END_LIMIT: Final = 0.4
-"""Seconds that end() waits for a notification that is just being shown or removed."""
+"""Seconds that end() waits for a notification that is being shown or removed at that moment."""
 _NO_TEXT: Final = -1
-"""A value that differs from each text's checksum."""
+"""Stands for a text that no notification has, so that the notification is shown again."""
 SLOTS: Final = tuple(str(n + 1) for n in range(MAX_NOTIFICATIONS))
 
 
 class Display(Protocol):
-    """A notification server. show() and withdraw() raise BusError."""
+    """A notification server, or a test's stand-in. show() and withdraw() raise BusError."""
 
     async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
-        """Show a notification in place of the last one in its slot.
+        """Show a notification in a slot, in place of the one that the slot had.
 
-        ``quiet``: it only updates what is shown, and shouldn't attract attention.
+        ``quiet`` means that it is only an update of that one, and shouldn't attract attention.
         """
 
     async def withdraw(self, slot: str) -> None:
@@ -62,24 +63,25 @@ class Display(Protocol):
 
 @dataclass(slots=True)
 class Slot:
-    """The notification that was last shown in a slot."""
+    """What is known of the notification that was last shown in a slot."""
 
     key: str
     rank: int
     wrong: int
-    """The notification's ``wrong``: the number of tunnels with a problem."""
+    """The number of tunnels with a problem that the notification is about."""
     text: int
-    """The checksum of the notification's text."""
+    """The checksum of the notification's title and body, as text() returns it."""
     there: bool = True
-    """Whether the notification may still be on the screen."""
+    """Whether the notification may still be on the screen. It stays in the slot when the user has
+    closed it, so that it isn't shown again."""
 
 
 class Delivery:
     """Shows the wanted notifications, and removes all others from the screen.
 
-    ``shown`` is called with each notification that a server accepted; ``unshown`` with each that
-    is wanted and couldn't be shown, once for each of its texts; ``changed`` after each notification
-    that run() showed or removed.
+    ``shown`` is called with each notification that a server accepted. ``unshown`` is called with
+    each that is wanted and couldn't be shown, once for each text that it has. ``changed`` is called
+    whenever run() has shown or removed one.
     """
 
     def __init__(
@@ -98,17 +100,18 @@ class Delivery:
         self._wakeup = asyncio.Event()
         """Set when run() must compare the screen with what is wanted."""
         self._idle = asyncio.Lock()
-        """Held while notifications are shown or removed."""
+        """Held while notifications are being shown or removed, so that end() can wait for that."""
         self._display: Display | None = None
         self._backoff = Backoff(RETRY)
         self._retry_at: float | None = None
         self._nobody = False
-        """Whether the last attempt found no server; then run() waits for a reason to try again."""
+        """Whether the last attempt found no notification server. Then run() doesn't try again by
+        itself."""
 
     def want(self, wanted: Mapping[str, Notification], held: frozenset[str]) -> None:
-        """Set the notifications to show, by key, for run().
+        """Set the notifications that run() shows, by their keys.
 
-        All others are removed, except those that have a key in ``held``: they stay as they are.
+        All others are removed from the screen, except those whose keys are in ``held``.
         """
         if wanted != self._wanted:
             self._nobody = False  # the bus may be able to start a server now
@@ -116,16 +119,20 @@ class Delivery:
         self._wakeup.set()
 
     def use(self, display: Display | None) -> None:
-        """Use this display from now on, which shows nothing yet; None: there is no desktop."""
+        """Use another display from now on, on which nothing is shown yet.
+
+        None: there is no desktop.
+        """
         self._display = display
         self.slots.clear()
         self.server_is_there()
 
     def adopt(self, slots: Mapping[str, Slot]) -> None:
-        """Restore the slots of an earlier agent, as they were saved.
+        """Restore the slots that an earlier agent saved, with the notifications that it showed.
 
-        Each notification in them that is still wanted is shown once more in its slot, quietly if
-        it isn't worse now: GNOME removes the notifications of a program that ends.
+        Those that are still wanted are shown once more in their slots, because GNOME removes the
+        notifications of a program that ends. That is done quietly unless the new text reports
+        something worse.
         """
         self.slots = {name: replace(slot, text=_NO_TEXT) for name, slot in slots.items()}
 
@@ -136,9 +143,9 @@ class Delivery:
         self._wakeup.set()
 
     def server_changed(self, owner: str) -> None:
-        """Handle the start of a notification server, which shows nothing yet, or a server's end.
+        """Record that a notification server has started, which shows nothing yet, or has ended.
 
-        ``owner`` is the new server's unique bus name; "" at an end.
+        ``owner`` is the unique bus name of the new server; "" if the server ended.
         """
         if owner:
             self.slots.clear()
@@ -150,9 +157,9 @@ class Delivery:
                 slot.there = False
 
     def closed(self, slot: str) -> str | None:
-        """Record that a slot's notification left the screen; return the notification's key.
+        """Record that the notification in a slot has left the screen, and return its key.
 
-        Return None for an empty slot.
+        Return None if the slot is empty.
         """
         if slot not in self.slots:
             return None
@@ -170,7 +177,7 @@ class Delivery:
                 await self._deliver()
 
     async def end(self) -> None:
-        """Remove all notifications from the screen, within a second."""
+        """Remove all notifications from the screen, within a second; use no display any more."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(END_LIMIT):
                 await self._idle.acquire()  # so that the notification being shown has a number
@@ -180,9 +187,10 @@ class Delivery:
         self.slots.clear()
 
     async def _deliver(self) -> None:
-        """Show what is wanted, unless an attempt must wait, or there is no desktop or server.
+        """Show what is wanted, unless there is no display or server, or an attempt is not due yet.
 
-        Call ``unshown`` with each wanted notification that is in no slot, once for each text.
+        Then call ``unshown`` with each wanted notification that isn't in a slot, once for each
+        text.
         """
         now = asyncio.get_running_loop().time()
         waits = self._retry_at is not None and now < self._retry_at
@@ -198,9 +206,9 @@ class Delivery:
                 self._unshown(notification)
 
     async def _try_to_show(self, display: Display) -> None:
-        """Show what is wanted; after an error set the time of the next attempt.
+        """Show what is wanted. If that fails, set the time of the next attempt.
 
-        Where there is no server at all, no time is set: see RETRY.
+        If there is no notification server, no time is set (see RETRY).
         """
         try:
             await self._show(display)
@@ -218,9 +226,11 @@ class Delivery:
             self._retry_at = None
 
     async def _show(self, display: Display) -> None:
-        """Show and remove notifications until the screen is as wanted. Raise BusError.
+        """Show and remove notifications until the screen is as wanted.
 
-        What is wanted may change meanwhile.
+        Raise BusError if that fails.
+
+        What is wanted may change while this waits for the server; the newest is shown.
         """
         while (step := self._next_step()) is not None:
             slot, notification = step
@@ -233,9 +243,11 @@ class Delivery:
             self._changed()
 
     def _next_step(self) -> tuple[str, Notification | None] | None:
-        """Return a slot and the notification to show in it next; None where all is as wanted.
+        """Return a slot, and the notification to show in it next.
 
-        None in place of the notification means that the slot's notification is to be removed.
+        Return None if the screen is as wanted.
+
+        If the notification in the slot is to be removed, None stands in place of the notification.
         """
         leaving = self._leaving()
         for notification in self._wanted.values():
@@ -247,12 +259,12 @@ class Delivery:
         return (leaving[0], None) if leaving else None
 
     def _leaving(self) -> list[str]:
-        """Return the slots whose notifications are neither wanted nor held."""
+        """Return the slots whose notifications are neither wanted nor held, and so must go."""
         keys = self._wanted.keys() | self._held
         return [slot for slot, s in self.slots.items() if s.key not in keys]
 
     def _free(self) -> list[str]:
-        """Return the empty slots, then those whose notification isn't wanted any more."""
+        """Return the slots for a new notification: first the empty ones, then those held."""
         held = [slot for slot, s in self.slots.items() if s.key not in self._wanted]
         return [*(slot for slot in SLOTS if slot not in self.slots), *held]
 
@@ -260,7 +272,10 @@ class Delivery:
         return next((slot for slot, s in self.slots.items() if s.key == key), None)
 
     async def _show_in(self, display: Display, slot: str, notification: Notification) -> None:
-        """Show a notification in a slot, and record it there. Raise BusError."""
+        """Show a notification in a slot, and record it there.
+
+        Raise BusError if the server refuses it.
+        """
         logger.debug("showing %s in slot %s", notification.key, slot)
         await display.show(
             slot, notification, quiet=_is_no_worse(notification, self.slots.get(slot))
@@ -275,9 +290,9 @@ class Delivery:
 def _is_no_worse(notification: Notification, before: Slot | None) -> bool:
     """Return whether a notification reports nothing worse than the one that it replaces.
 
-    It is compared by rank and number of tunnels, if the one before is an earlier text of the same
-    notification, or a summary, and may still be on the screen. Return False otherwise, and for a
-    notification that disappears by itself.
+    That is so if neither its rank nor its number of tunnels is higher. The two are compared only if
+    the one before may still be on the screen, and had the same key or was a summary. In all other
+    cases, and if the new one disappears by itself, return False.
     """
     if before is None or not before.there or not notification.lasting:
         return False
@@ -286,12 +301,15 @@ def _is_no_worse(notification: Notification, before: Slot | None) -> bool:
 
 
 def text(notification: Notification) -> int:
-    """Return a checksum of a notification's title and body, the same in every process."""
+    """Return a checksum of a notification's title and body, which is the same in every process."""
     return zlib.crc32(f"{notification.title}\0{notification.body}".encode())
 
 
 def to_terminal(line: str) -> None:
-    """Print a line. Letters that its encoding lacks are escaped; a closed stdout is no error."""
+    """Print a line to stdout. Characters that its encoding doesn't have are escaped.
+
+    If stdout was closed, nothing is printed from then on, and no error is raised.
+    """
     try:
         encoding = sys.stdout.encoding or "ascii"
         print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -301,5 +319,5 @@ def to_terminal(line: str) -> None:
 
 
 def print_notification(notification: Notification) -> None:
-    """Print a notification that couldn't be shown, with the time."""
+    """Print a notification that couldn't be shown as one line, with the present time before it."""
     to_terminal(notifications.line(notification, time.time()))

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""Shows notifications on the desktop: the one module that imports desktop-notifier.
+"""Show notifications on the desktop. Only this module imports desktop-notifier.
 
-It is a back end of that library's, as its own one for D-Bus (version 6.2) can't be used:
+It is a back end for that library, because the library's own one for D-Bus (version 6.2) has these
+faults:
 
-* it escapes nothing, while most servers read a body as markup;
+* it escapes nothing, while most notification servers read a body as markup;
 * it can't replace a notification, and sets no hints but the urgency;
-* where there is no server, send() reports no error; where one hangs, it never returns;
-* it keeps a connection of its own, which isn't opened again when the session's bus was restarted;
-* it accepts signals from any sender, that of a button included, and handles every press of a
-  button that is still on the screen; a button's callback gets no arguments, and what belongs to a
-  notification's buttons can be found again by a private name alone;
-* its table of numbers, bidict, needs 7 MB for typing_extensions where Python is older than 3.12,
-  a quarter of an agent's memory.
+* if there is no server, send() reports no error; if a server hangs, send() never returns;
+* it has a connection of its own, and doesn't open it again when the session's bus was restarted;
+* it accepts signals from any sender, also the one about a pressed button, and handles every press
+  of a button that is still on the screen; a button's callback gets no arguments, and the buttons
+  of a notification can be found again only by a private name;
+* its table of numbers, bidict, needs 7 MB for typing_extensions if Python is older than 3.12, a
+  quarter of the agent's memory.
 
-So notifications go over our own BusConnection, with deadlines. Used of the library are its model of
-a notification and its base class of back ends. Notifications are shown in slots, which are the
-library's identifiers; a notification replaces the one that its slot had before.
+Therefore notifications are sent over our own BusConnection, with deadlines. From the library come
+its model of a notification, and the base class of its back ends. A notification is shown in a slot
+(delivery.py), and replaces the one that the slot had. The slot's name is the library's
+``identifier``.
 """
 
 from __future__ import annotations
@@ -43,22 +45,22 @@ if TYPE_CHECKING:
     from ipsecwatch.agent.rules import Button
 
 SERVER: Final = "org.freedesktop.Notifications"
-"""Name and interface of the notification server."""
+"""The bus name of the notification server, and also the name of its interface."""
 SERVER_PATH: Final = "/org/freedesktop/Notifications"
 DESKTOP_ENTRY: Final = "ipsecwatch"
-"""The name of our desktop file."""
+"""The name of our desktop file, without ``.desktop``."""
 
 ANSWER_LIMIT: Final = 5.0
-"""Seconds that a server may take to answer. Healthy ones need some milliseconds."""
+"""Seconds that the server may take for an answer. A healthy server takes some milliseconds."""
 START_LIMIT: Final = 20.0
-"""Seconds that the bus may take to start a server."""
+"""Seconds that the bus may take to start a notification server."""
 LAST_WORDS: Final = 0.4
-"""Seconds that the bus may take to read our last messages, when the agent ends."""
+"""Seconds for which withdraw_all() waits at most until its messages are sent, as the agent ends."""
 
 EXPIRED: Final = 1
-"""NotificationClosed's reason where the server itself removed a notification. With all other
-reasons somebody closed it; those that we close are in ``_leaving``, or no longer in our
-table."""
+"""The reason in the signal NotificationClosed if the server removed the notification by itself.
+With any other reason somebody closed it: the user, or we. If we did, its number is in ``_leaving``
+or no longer known here."""
 
 _URGENCIES: Final = {
     common.Urgency.Low: 0,
@@ -80,26 +82,26 @@ _RULES: Final = (
 
 
 class NobodyError(BusError):
-    """There is no notification server, and the bus has none that it could start."""
+    """There is no notification server, and the bus knows none that it could start."""
 
 
 @dataclass(frozen=True)
 class _Hinted(common.Notification):
-    """The library's notification, with hints that the library itself doesn't have."""
+    """The library's notification, with further hints that the library doesn't have."""
 
     category: str = ""
     transient: bool = False
     quiet: bool = False
-    """Whether it only updates what is shown, and shouldn't attract attention."""
+    """Whether it is only an update of what is shown, and shouldn't attract attention."""
 
 
 class NotificationServer(DesktopNotifierBackend):
     """The notification server, over one connection to the session's bus.
 
-    ``on_owner`` is called with the bus name of a new server, or "" where the server ended;
-    ``on_expired`` with a slot whose notification the server removed; ``on_closed`` with a slot
-    whose notification somebody closed; ``on_pressed`` with a slot and the button that was pressed
-    in its notification, which is no longer on the screen then.
+    These functions are called: ``on_owner`` with the bus name of a new server, or "" if the server
+    ended; ``on_expired`` with a slot whose notification the server removed by itself; ``on_closed``
+    with a slot whose notification somebody closed; ``on_pressed`` with a slot and the button that
+    was pressed there. A notification whose button was pressed has left the screen.
     """
 
     def __init__(
@@ -117,22 +119,28 @@ class NotificationServer(DesktopNotifierBackend):
         self._on_closed_by_user = on_closed
         self._on_pressed = on_pressed
         self._server = ""
-        """The unique name of the server that the numbers are from."""
+        """The unique bus name of the server that ``_numbers`` are from; "": none."""
         self._can: frozenset[str] = frozenset()
-        """The capabilities that the server announces."""
+        """The capabilities that the server said it has, such as ``body-markup``."""
         self._numbers: dict[str, int] = {}
-        """The server's number of the notification in each slot."""
+        """For each slot, the number that the server gave to the notification in it."""
         self._leaving: set[int] = set()
-        """Numbers of notifications that a hanging server was asked to close."""
+        """The numbers of notifications that a server which hangs was asked to close."""
 
     async def listen(self) -> None:
-        """Subscribe to the server's signals, and to its start and end. Raise BusError."""
+        """Subscribe to the server's signals, and to its start and end.
+
+        Raise BusError if that fails.
+        """
         self._connection.on_signal = self._on_signal
         for rule in _RULES:
             await self._connection.call_bus("AddMatch", "s", rule)
 
     async def owner(self) -> str:
-        """Return the unique bus name of the running server; "": none. Raise BusError."""
+        """Return the unique bus name of the running server; "" if none runs.
+
+        No server is started for that. Raise BusError if the bus fails.
+        """
         try:
             reply = await self._connection.call_bus("GetNameOwner", "s", SERVER)
         except ErrorReplyError:
@@ -141,23 +149,30 @@ class NotificationServer(DesktopNotifierBackend):
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The server's number of the notification in each slot, as a copy."""
+        """For each slot, the number that the server gave to the notification in it.
+
+        This is a copy.
+        """
         return dict(self._numbers)
 
     @property
     def server(self) -> str:
-        """The unique bus name of the server that the numbers are from."""
+        """The unique bus name of the server that ``numbers`` are from; "": none."""
         return self._server
 
     def adopt(self, server: str, numbers: Mapping[str, int]) -> None:
-        """Set the server, and its numbers of the notifications that an earlier agent showed."""
+        """Restore an earlier agent's notifications, by the numbers that the server gave them.
+
+        ``server`` is the unique bus name of that server, and ``numbers`` has a number for each
+        slot.
+        """
         self._server, self._numbers = server, dict(numbers)
         self._notification_cache.clear()
 
     async def show(self, slot: str, notification: Notification, *, quiet: bool = False) -> None:
-        """Show a notification in place of the last one in its slot. Raise BusError.
+        """Show a notification in a slot, in place of the one that the slot had. Raise BusError.
 
-        ``quiet``: it only updates what is shown, and shouldn't attract attention.
+        ``quiet`` means that it is only an update of that one, and shouldn't attract attention.
         """
         # send() isn't used: it logs errors with a traceback, and reports none to its caller.
         await self._send(
@@ -176,28 +191,37 @@ class NotificationServer(DesktopNotifierBackend):
         )
 
     def _button(self, slot: str, button: Button) -> common.Button:
-        """Return the library's button, with a callback that gets the slot and our button."""
+        """Return one of our buttons as the library's.
+
+        Its callback calls ``on_pressed`` with the slot.
+        """
         title, pressed = translated(BUTTONS[button]), partial(self._on_pressed, slot, button)
         return common.Button(title, pressed, button.value)
 
     async def withdraw(self, slot: str) -> None:
-        """Remove the notification in a slot from the screen, if any. Raise BusError."""
+        """Remove the notification in a slot from the screen, if there is one. Raise BusError."""
         await self._clear(slot)
 
     async def withdraw_all(self) -> None:
-        """Ask the server to remove all notifications; don't wait for its answer. Raise no error."""
+        """Ask the server to remove all notifications, without a wait for its answer.
+
+        Raise no error.
+        """
         await self._clear_all()
 
     async def request_authorisation(self) -> bool:
-        """Return True: a notification server needs no authorisation."""
+        """Return True: a notification server on Linux asks for no authorisation."""
         return True
 
     async def has_authorisation(self) -> bool:
-        """Return True: a notification server needs no authorisation."""
+        """Return True: a notification server on Linux asks for no authorisation."""
         return True
 
     async def _send(self, notification: common.Notification) -> None:
-        """Show one of the library's notifications, escaped as the server needs. Raise BusError."""
+        """Show one of the library's notifications, escaped as the server needs it.
+
+        Raise BusError.
+        """
         await self._find_server()
         icon = notification.icon.as_name() if notification.icon else ""
         is_markup = "body-markup" in self._can
@@ -225,9 +249,9 @@ class NotificationServer(DesktopNotifierBackend):
             self._notification_cache[notification.identifier] = notification
 
     def _hints(self, notification: common.Notification) -> dict[str, Variant]:
-        """Return a notification's hints, named as in the Desktop Notifications specification.
+        """Return the hints of a notification, by their names in the Desktop Notifications standard.
 
-        Beside these there is dunst's tag for replacing, where the server knows it.
+        If the server is one that knows dunst's tag for replacing notifications, that is there, too.
         """
         hints = {
             "urgency": Variant("y", _URGENCIES[notification.urgency]),
@@ -246,10 +270,10 @@ class NotificationServer(DesktopNotifierBackend):
         return hints
 
     async def _clear(self, identifier: str) -> None:
-        """Remove the notification in a slot. Raise BusError.
+        """Remove the notification in a slot from the screen. Do nothing if the slot has none.
 
-        Where the server doesn't answer in time, the notification's number is kept, so that the
-        server can be asked again.
+        Raise BusError if the bus fails, or if the server doesn't answer in time. In that case the
+        notification's number is kept, so that this can be called again.
         """
         self._clear_notification_from_cache(identifier)
         number = self._numbers.pop(identifier, None)
@@ -267,9 +291,9 @@ class NotificationServer(DesktopNotifierBackend):
             raise
 
     async def _clear_all(self) -> None:
-        """Ask the server to close all notifications, without waiting for its answers.
+        """Ask the server to close all notifications, without a wait for its answers.
 
-        Wait at most LAST_WORDS seconds until the kernel has accepted that.
+        Wait only until the kernel has accepted the messages, for LAST_WORDS seconds at most.
         """
         for number in self._numbers.values():
             self._connection.tell(
@@ -284,11 +308,11 @@ class NotificationServer(DesktopNotifierBackend):
         return frozenset([*shown, *([common.Capability.MESSAGE] if "body" in self._can else [])])
 
     async def _find_server(self) -> None:
-        """Find the server and its capabilities; ask the bus to start one where none runs.
+        """Find the running server and its capabilities. If none runs, ask the bus to start one.
 
-        This is called before each notification. The server may have been restarted, and then
-        another program's notification may have the number of ours. And a server that hangs is found
-        before a notification waits in its queue, which would have to be sent again. Raise BusError.
+        This is done before each notification. If the server was restarted, the numbers of the old
+        one are forgotten: the new one may have given them to another program's notifications. And a
+        server that hangs is found out before a notification waits in its queue. Raise BusError.
         """
         try:
             reply = await self._call("GetCapabilities", destination=SERVER)
@@ -304,9 +328,9 @@ class NotificationServer(DesktopNotifierBackend):
             self._leaving.clear()
 
     async def _start_server(self) -> None:
-        """Ask the bus to start a server, and wait until it has.
+        """Ask the bus to start a notification server, and wait until it has.
 
-        Raise NobodyError where the bus can start none; BusError.
+        Raise NobodyError if the bus knows none that it could start, and BusError if starting fails.
         """
         try:
             await self._connection.call(
@@ -325,9 +349,9 @@ class NotificationServer(DesktopNotifierBackend):
         *,
         destination: str | None = None,
     ) -> Reply:
-        """Call a method of the last server that _find_server() found, or of ``destination``.
+        """Call a method of the server that _find_server() found, or of the name ``destination``.
 
-        Return the reply. Raise BusError, also for a reply of another type than the method has.
+        Return the reply. Raise BusError, also if the reply has other types than the method returns.
         """
         reply = await self._connection.call(
             destination or self._server, SERVER_PATH, SERVER, member, signature, body or [],
@@ -338,7 +362,7 @@ class NotificationServer(DesktopNotifierBackend):
         return reply
 
     def _on_signal(self, signal: Signal) -> None:
-        """Handle a signal of the bus or the server; ignore those that other programs send."""
+        """Handle a signal of the bus or of the server. Signals of other senders are ignored."""
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == SERVER:
                 self._on_owner_changed(signal.body[2])
@@ -352,9 +376,9 @@ class NotificationServer(DesktopNotifierBackend):
                 self._on_action(*signal.body)
 
     def _on_owner_changed(self, owner: str) -> None:
-        """Forget the server and its numbers where another server, or none (""), has its name.
+        """Forget the server and its numbers, since its bus name has another owner or none ("") now.
 
-        Call ``on_owner`` then.
+        Then call ``on_owner``. Do nothing if the server is the one that is known here.
         """
         if owner == self._server:
             return
@@ -364,9 +388,9 @@ class NotificationServer(DesktopNotifierBackend):
         self._on_owner(owner)
 
     def _on_closed(self, nid: int, reason: int) -> None:
-        """Report the slot of a closed notification: as expired, or as closed by the user.
+        """Report which slot's notification was closed, as expired or as closed by the user.
 
-        A notification that the server was asked to remove, and removes late, counts as expired.
+        If we asked for it, and the server had hung, so that it comes late, it counts as expired.
         """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         if slot is not None:
@@ -376,10 +400,11 @@ class NotificationServer(DesktopNotifierBackend):
             (self._on_expired if by_itself else self._on_closed_by_user)(slot)
 
     def _on_action(self, nid: int, button: str) -> None:
-        """Call a pressed button's callback, once, and close the notification.
+        """Call the callback of a pressed button, and close the notification.
 
-        Some servers close a notification whose button was pressed, and some don't. As it is closed
-        here, its removal is never taken for that of the next notification in its slot.
+        Only the first press counts. Some servers close the notification by themselves, and others
+        don't. It is forgotten here at once, so that its end isn't taken for that of the next
+        notification in the slot.
         """
         slot = next((slot for slot, number in self._numbers.items() if number == nid), None)
         shown = self._notification_cache.get(slot or "")
@@ -392,7 +417,7 @@ class NotificationServer(DesktopNotifierBackend):
 
 
 def _unmarked(text: str) -> str:
-    """Return a text in which nothing can be read as markup or as an entity."""
+    """Return a text in which nothing can be read as markup: ‹ for <, and ＆ before an entity."""
     return _ENTITY.sub("＆", text.translate(_ANGLES))
 
 

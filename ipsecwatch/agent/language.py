@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Loads the translation for the user's language.
+"""Load the translation for the user's language.
 
-The language is found as gettext does it: from LANGUAGE, LC_ALL, LC_MESSAGES and LANG.
+The language is found as gettext finds it: by LANGUAGE, LC_ALL, LC_MESSAGES and LANG.
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ FOLDERS: Final = (
     Path(sys.prefix, "share", "locale"),
     Path("/usr/share/locale"),
 )
-"""The folders of translations; the first that has one for any of languages() is used."""
+"""The folders in which translations are looked for. The first folder counts that has one for any of
+languages()."""
 
 
 def choose() -> None:
-    """Use the translation for the user's language from now on; English where there is none."""
+    """Find the translation for the user's language, and use it from now on in this process.
+
+    If there is none, or it can't be read, English is used.
+    """
     for folder in FOLDERS:
         try:
             found = gettext.find(DOMAIN, folder, languages())
@@ -43,10 +47,10 @@ def choose() -> None:
 
 
 def languages() -> list[str]:
-    """Return the languages that the user prefers to English, the most preferred first.
+    """Return the languages that the user prefers to English, the most preferred one first.
 
-    They are locale names, as in ``de_DE.UTF-8``. The list is empty where English comes first, and
-    for the locales C and POSIX.
+    They are names of locales, such as ``de_DE.UTF-8``. The list is empty if the user prefers
+    English, or if the locale is C or POSIX.
     """
     names = (os.environ.get(name, "") for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     locale = next(filter(None, names), "C")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The events about the machine, which the agent gets beside those of the service. Pure data."""
+"""Events about the machine that the agent gets, beside those of the service. Pure data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import Enum
 
 
 class Unit(Enum):
-    """A systemd unit that the agent follows; the value is its name in systemd."""
+    """A systemd unit that the agent watches. The value is the unit's name in systemd."""
 
     IPSEC = "ipsec.service"
     OURS = "ipsecwatch.service"
@@ -16,25 +16,26 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UnitState:
-    """The state of a unit, as systemd reports it."""
+    """The state of a systemd unit has changed, or is reported for the first time."""
 
     unit: Unit
     active: bool
-    """Whether the unit runs; one that is just stopping or reloading still does."""
+    """Whether the unit is running. That includes a unit that is stopping or reloading."""
     failed: bool
-    """The unit ended with a failure; True also while systemd restarts it again and again."""
+    """Whether the unit has ended with a failure. That includes a unit that systemd is starting
+    again after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Whether there is any route out of this machine."""
+    """Whether this machine has any route to other machines now."""
 
     online: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """The machine is about to sleep, or has woken up."""
+    """The machine is about to sleep (``asleep`` is true), or has woken up (false)."""
 
     asleep: bool
 

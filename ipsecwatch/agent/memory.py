@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Saves for the session's next agent what is on the screen, and what the user closed.
+"""Save what is on the screen and what the user closed, for the session's next agent.
 
-It is saved to a file in the user's runtime folder, which is removed with the session; there is one
-file for each session bus. Where the file can't be used, the agent works without it.
+It is saved in a file in XDG_RUNTIME_DIR, a folder that is removed when the session ends. Each
+session bus has a file of its own. If the file can't be used, the agent works without it.
 """
 
 from __future__ import annotations
@@ -21,29 +21,32 @@ logger = logging.getLogger(__name__)
 
 FORMAT: Final = 1
 MAX_SIZE: Final = 1 << 20
-"""Bytes of the file that are read, at most."""
+"""The number of bytes of the file that are read at most."""
 MAX_CLOSED: Final = 1000
-"""Notifications that are remembered as closed, at most."""
+"""The number of closed notifications that are remembered at most."""
 
 
 @dataclass(slots=True)
 class Memory:
-    """What is saved in the file. ``session`` is the id of the login in which it was written."""
+    """The content of the file.
+
+    ``session`` is the id of the login session in which it was written.
+    """
 
     session: str = ""
     server: str = ""
-    """The unique bus name of the notification server that the numbers are from."""
+    """The unique bus name of the notification server that ``numbers`` are from; "": none."""
     numbers: dict[str, int] = field(default_factory=dict)
-    """The server's number of the notification in each slot."""
+    """For each slot, the number that the server gave to the notification in it."""
     slots: dict[str, Slot] = field(default_factory=dict)
     closed: dict[str, int] = field(default_factory=dict)
-    """The ranks of the notifications that the user closed, by key."""
+    """The notifications that the user closed: the rank (rules.py) that each had, by its key."""
     restarted_for: str = ""
-    """The installed version for which an agent restarted itself last; "": none did."""
+    """The installed version for which an agent last restarted itself; "": none has done so."""
 
 
 class MemoryFile:
-    """The file for one session bus; the bus's id is part of its name."""
+    """The file for one session bus. The id of the bus is a part of the file's name."""
 
     def __init__(self, bus_id: str) -> None:
         folder = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -51,13 +54,14 @@ class MemoryFile:
         self.path = Path(folder, "ipsecwatch", f"agent-{bus_id}.json") if usable else None
         self._session = os.environ.get("XDG_SESSION_ID", "")
         self.is_new_login = False
-        """Whether load() found no file, or one that an agent saved in an earlier login."""
+        """Whether this agent is the first one in its login session. It is set by load(), and is
+        true if there was no file, or one from an earlier login."""
         self._last = ""
 
     def load(self) -> Memory:
-        """Return what was saved; an empty Memory where nothing was, or where it can't be read.
+        """Return what was saved; an empty Memory if nothing was, or if it can't be read.
 
-        What an earlier login saved is returned without the closed notifications.
+        If it is from an earlier login, the notifications closed then are left out.
         """
         self.is_new_login = self.path is None or not self.path.exists()
         if self.path is None:
@@ -77,9 +81,12 @@ class MemoryFile:
         return memory
 
     def save(self, memory: Memory) -> bool:
-        """Write the file, if its content has changed; return False where it can't be written.
+        """Write ``memory`` to the file, unless the file has the same content.
 
-        Of more than MAX_CLOSED closed notifications only the last are kept, in ``memory`` as well.
+        Return False if that fails.
+
+        If there are more than MAX_CLOSED closed notifications, the oldest ones are dropped, in
+        ``memory`` itself as well.
         """
         if self.path is None:
             return False
@@ -104,7 +111,10 @@ class MemoryFile:
 
 
 def _read(data: dict[str, Any]) -> Memory:
-    """Return the Memory in a file's data. Raise ValueError, TypeError, KeyError, AttributeError."""
+    """Return a Memory from the data in the file.
+
+    Raise ValueError, TypeError, KeyError or AttributeError if the data has another form.
+    """
     if data["format"] != FORMAT:
         raise ValueError("it is of another version")
     slots = {

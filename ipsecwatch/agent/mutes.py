@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Reads and writes the user's file of muted tunnels: which they are, and until when.
+"""Read and write the user's file of muted tunnels, which says until when each of them is muted.
 
 The agent's buttons and ``ipsecwatch mute`` write the file, and the agent reads it again whenever it
-changes. Times are wall clock, so that an hour ends also while no agent runs.
+changes. Times are wall clock, so that an hour also ends while no agent runs.
 """
 
 from __future__ import annotations
@@ -23,49 +23,54 @@ if TYPE_CHECKING:
 
 FORMAT: Final = 1
 MAX_SIZE: Final = 1 << 20
-"""Bytes of the file that are read, at most."""
+"""The number of bytes that the file may have."""
 MAX_MUTES: Final = 1000
 MAX_NAME: Final = 400
-"""Characters of a tunnel's name, at most, with the name of the service's instance in front."""
+"""The number of characters that a tunnel's name may have, with the name of the service's instance
+before it."""
 HOUR: Final = 3600.0
 
 
 class Until(StrEnum):
-    """How long a tunnel is muted; the value is the word on the command line."""
+    """How long a tunnel is muted. The value is the word for it on the command line."""
 
     HOUR = "1h"
     LOGIN = "login"
-    """Until the user's next login."""
+    """Until the next time that the user logs in."""
     EVER = "ever"
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """A muted tunnel: no notification about it is shown."""
+    """One muted tunnel, about which no notifications are shown."""
 
     name: str
-    """The tunnel's name as notifications show it."""
+    """The tunnel's name, as notifications show it. It may also be a template's name."""
     until: Until
     ends: float = 0.0
-    """When the hour is over, in seconds since the epoch; 0: it doesn't end by the clock."""
+    """When the hour is over, in seconds since the epoch. 0 if the mute doesn't last for an hour."""
 
     def left(self, now: float) -> float:
-        """Return how many seconds the mute still lasts; infinity if the clock doesn't end it.
+        """Return how many seconds are left of the mute; infinity if it doesn't end by the clock.
 
-        A mute that has ended has 0 or less. One for an hour has never more than HOUR left, even if
+        For a mute that has ended it is 0 or less. For one of an hour it is at most HOUR, even if
         the clock was set back.
         """
         return min(self.ends - now, HOUR) if self.until is Until.HOUR else float("inf")
 
 
 class MutesError(Exception):
-    """The file can't be read or written. The text is one line, ready to be shown."""
+    """The file can't be used, or the change isn't possible.
+
+    The text is one line, ready to be shown.
+    """
 
 
 def mutes_file() -> Path:
-    """Return the path of the user's file of mutes, in $XDG_STATE_HOME or ~/.local/state.
+    """Return the path of the user's file of muted tunnels, whether it exists or not.
 
-    A relative path in $XDG_STATE_HOME is ignored.
+    It is below XDG_STATE_HOME, or below ``~/.local/state`` if that variable is unset or not an
+    absolute path.
     """
     base = Path(os.environ.get("XDG_STATE_HOME", ""))
     if not base.is_absolute():
@@ -74,9 +79,10 @@ def mutes_file() -> Path:
 
 
 def load(path: Path, now: float) -> tuple[Mute, ...]:
-    """Return the mutes in the file that haven't ended, sorted by the tunnels' names.
+    """Return the mutes in the file that haven't ended at ``now``, sorted by the tunnels' names.
 
-    Return an empty tuple where there is no file. Raise MutesError for an unusable one.
+    Return an empty tuple if there is no file. Raise MutesError if it can't be read or has a
+    mistake.
     """
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -95,9 +101,9 @@ def load(path: Path, now: float) -> tuple[Mute, ...]:
 
 
 def save(path: Path, mutes: Iterable[Mute]) -> None:
-    """Write these mutes to the file, in place of what it had.
+    """Write these mutes to the file, in place of all that was in it.
 
-    Raise MutesError where that fails, or where there are more than MAX_MUTES.
+    Raise MutesError if that fails, or if there are more than MAX_MUTES.
     """
     kept = list(mutes)
     if len(kept) > MAX_MUTES:
@@ -114,9 +120,10 @@ def save(path: Path, mutes: Iterable[Mute]) -> None:
 
 
 def mute(path: Path, name: str, until: Until, now: float) -> Mute:
-    """Write a tunnel's mute to the file, in place of its earlier one; return it.
+    """Mute a tunnel from ``now`` on: write that to the file, and return the new Mute.
 
-    ``name`` is as notifications show it. Raise MutesError.
+    An earlier mute of the tunnel is replaced. ``name`` is as notifications show it. Raise
+    MutesError if that isn't possible.
     """
     if not is_name(name):
         raise MutesError("it can't be a tunnel's name")
@@ -126,9 +133,9 @@ def mute(path: Path, name: str, until: Until, now: float) -> Mute:
 
 
 def unmute(path: Path, name: str, now: float) -> bool:
-    """Remove a tunnel's mute from the file; return whether it had one that hadn't ended.
+    """Remove a tunnel's mute from the file. Return whether it was muted at ``now``.
 
-    Raise MutesError.
+    Raise MutesError if the file can't be read or written.
     """
     before = load(path, now)
     after = [m for m in before if m.name != name]
@@ -138,7 +145,10 @@ def unmute(path: Path, name: str, now: float) -> bool:
 
 
 def begin_login(path: Path, now: float) -> None:
-    """Remove the mutes that last until the next login, since that is now. Raise MutesError."""
+    """Remove from the file the mutes that last until the next login, since that is now.
+
+    Raise MutesError if the file can't be read or written.
+    """
     before = load(path, now)
     after = [m for m in before if m.until is not Until.LOGIN]
     if len(after) < len(before):
@@ -146,12 +156,15 @@ def begin_login(path: Path, now: float) -> None:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a text has the form of a shown name: cleaned, and 1 to MAX_NAME characters."""
+    """Return whether a text can be a tunnel's name, as notifications show it.
+
+    It must have 1 to MAX_NAME characters, all of them visible and harmless.
+    """
     return 0 < len(name) <= MAX_NAME and shown(name, MAX_NAME) == name
 
 
 def _checked_name(value: object) -> str:
-    """Return a tunnel's name from the file. Raise JsonError where it isn't one by is_name()."""
+    """Return a tunnel's name from the file. Raise JsonError if it isn't a name by is_name()."""
     name = text(MAX_NAME)(value)
     if not is_name(name):
         raise JsonError("it can't be a tunnel's name")
@@ -159,7 +172,10 @@ def _checked_name(value: object) -> str:
 
 
 def _checked_mutes(value: object) -> tuple[dict[str, Any], ...]:
-    """Return the file's mutes, checked. Raise JsonError if one is wrong, or they are too many."""
+    """Return the checked mutes of the file.
+
+    Raise JsonError if one is wrong, or if they are too many.
+    """
     found = each(_MUTE)(value)
     if len(found) > MAX_MUTES:
         raise JsonError(f"{len(found)} are more than {MAX_MUTES}")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Replaces the UUIDs of NetworkManager's tunnels by the names that its users know.
+"""Replace the UUIDs by which pluto knows NetworkManager's tunnels by the names that users know.
 
-The view of a connection that NetworkManager knows gets the connection's name there, and the plugin
-in ``managed``, even if pluto doesn't mark the connection: NetworkManager-l2tp doesn't mark its own.
-No event waits for a name; when one is found later, an Update of the tunnel follows.
+In the view of such a tunnel, ``name`` becomes the name in NetworkManager, ``uuid`` becomes the
+UUID, and ``managed`` becomes the plugin, even if pluto doesn't say that NetworkManager manages the
+tunnel (it doesn't for NetworkManager-l2tp). No event is delayed for that: if a name is found only
+later, an Update of the tunnel follows.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ if TYPE_CHECKING:
 
 
 class NamedTunnels:
-    """Puts NetworkManager's names into events.
+    """Puts the names that NetworkManager knows into events of the service.
 
-    ``tell`` is called with an Update for each tunnel whose name is found after its event.
+    ``tell`` is called with an Update for each tunnel whose name is found after the event about it.
     """
 
     def __init__(self, tell: Callable[[Event], object]) -> None:
         self._tell = tell
         self._views: dict[str, View] = {}
-        """The tunnels that have a UUID for a name, by path."""
+        """The views of the tunnels whose names are UUIDs, as the service sent them, by path."""
         self._names = ConnectionNames(self._found)
 
     def named(self, event: Event) -> Event:
-        """Return an event, with the names that are known by now in its views; ask for the others.
+        """Return an event with those names in its views that are known by now. Ask for all others.
 
-        A tunnel keeps its UUID as its name until NetworkManager's name is known. Events without a
-        view are returned unchanged.
+        A tunnel whose name isn't known yet keeps its UUID. Events without a view are returned
+        unchanged.
         """
         match event:
             case Snapshot():
@@ -54,13 +55,13 @@ class NamedTunnels:
         return event
 
     async def aclose(self) -> None:
-        """Cancel the requests to NetworkManager that aren't answered yet."""
+        """Cancel the questions that NetworkManager hasn't answered, and wait for their end."""
         await self._names.aclose()
 
     def _note(self, path: str, view: View | None) -> None:
-        """Keep the view of a tunnel that has a UUID for a name, or forget the tunnel (None).
+        """Keep a tunnel's view if its name is a UUID. Otherwise, and for None, forget the tunnel.
 
-        Ask for the names that are needed now.
+        Ask NetworkManager for the names that are needed then.
         """
         if view is not None and is_uuid(view.name):
             self._views[path] = view
@@ -69,11 +70,11 @@ class NamedTunnels:
         self._keep()
 
     def _keep(self) -> None:
-        """Ask NetworkManager for the names of all tunnels in ``_views``; forget those of others."""
+        """Ask NetworkManager for the names of the tunnels in ``_views``; forget all other names."""
         self._names.keep(view.name for view in self._views.values())
 
     def _named(self, view: View) -> View:
-        """Return a view with its connection's name in NetworkManager, if that is known."""
+        """Return a view with NetworkManager's name of the tunnel, if that is known by now."""
         known = self._names.known.get(view.name)
         if known is None:
             return view
@@ -81,7 +82,7 @@ class NamedTunnels:
         return replace(view, name=known.name, managed=managed, uuid=known.uuid)
 
     def _found(self, found: list[Known]) -> None:
-        """Call ``tell`` with an Update for each tunnel whose name was found just now."""
+        """Call ``tell`` with an Update for each tunnel whose name NetworkManager has just told."""
         names = {known.uuid for known in found}
         for path, view in list(self._views.items()):
             if view.name in names:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Builds the content of notifications: title, body, details and buttons. Pure.
+"""Build the content of notifications: title, body, details and buttons. Pure.
 
-Texts are plain: desktop.py escapes what a notification server would read as markup. Names come from
-the service, which has cleaned them; here they are cut to a length, and cleaned again.
+The texts are plain: desktop.py escapes what a notification server would read as markup. The names
+in them come from the service, which has cleaned them. Here they are cut to a length, and cleaned
+again.
 """
 
 from __future__ import annotations
@@ -27,33 +28,37 @@ if TYPE_CHECKING:
     from ipsecwatch.client.views import View
 
 SERVICE: Final = "service"
-"""Key of the notification about pluto or the service. Keys of tunnels are object paths."""
+"""The key of the notification about pluto or the service. The key of one about a tunnel is its
+path."""
 SUMMARY: Final = "summary"
-"""Key of the notification about several tunnels."""
+"""The key of the notification about several tunnels."""
 OFFLINE: Final = "offline"
-"""Key of the notification that this machine has no network."""
+"""The key of the notification that this machine has no network."""
 SETTINGS: Final = "settings"
-"""Key of the notification that the settings have a mistake."""
+"""The key of the notification that the settings file has a mistake."""
 ANSWER: Final = "answer"
-"""Key of the notification that answers a pressed button."""
+"""The key of the notification that answers a pressed button."""
 
 MAX_TITLE_NAME: Final = 24
-"""Characters of a name in a title, at most. A longer name is cut there, and is in the body, too."""
+"""The number of characters that a tunnel's name may have in a title. A longer one is cut to
+CUT_NAME there, and the body has it in full."""
 CUT_NAME: Final = 20
-"""Characters of a name that is longer than MAX_TITLE_NAME, in the title. More text comes after it,
-and GNOME's banner has room for some 50 characters."""
+"""The number of characters to which a long name is cut in a title. GNOME's banner has room for some
+50, and more text comes after the name."""
 MAX_LISTED_NAME: Final = 28
-"""Characters of a name in a list of names."""
+"""The number of characters to which a long name is cut in a list of names."""
 MAX_WHOLE_NAME: Final = 120
-"""Characters of a name that had to be cut in the title, in the body, at most."""
+"""The number of characters to which a name is cut in the body, if it was already cut in the
+title."""
 MAX_LISTED: Final = 6
-"""Names in a list, at most. Of more names one fewer is listed, and the others are counted."""
+"""The number of names in a list at most. If there are more, all but the first MAX_LISTED - 1 are
+only counted."""
 MAX_MESSAGE: Final = 200
-"""Characters of another program's error message."""
+"""The number of characters to which another program's error message is cut."""
 MAX_BODY: Final = 500
-"""Characters of a body. Our own texts have 300 at most."""
+"""The number of characters to which a body is cut. Our own texts have at most 300."""
 PASSING: Final = 10.0
-"""Seconds for which a notification stays that isn't ``lasting``."""
+"""Seconds after which a notification that isn't ``lasting`` disappears."""
 
 _ISOLATE, _END_OF_ISOLATE = "\u2068", "\u2069"
 _ISOLATES: Final = dict.fromkeys(map(ord, _ISOLATE + _END_OF_ISOLATE))
@@ -61,49 +66,55 @@ _ISOLATES: Final = dict.fromkeys(map(ord, _ISOLATE + _END_OF_ISOLATE))
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A notification to show. It replaces an earlier one with the same key."""
+    """A notification to show. It takes the place of an earlier one with the same key."""
 
     key: str
     title: str
     body: str
     icon: str
-    """Its name in the desktop's icon theme."""
+    """The name of its icon in the desktop's icon theme."""
     category: str
     urgency: Urgency = Urgency.NORMAL
     lasting: bool = False
-    """Whether it stays until it is removed or closed; others disappear after PASSING seconds."""
+    """Whether it stays until it is removed, or the user closes it. Others disappear after PASSING
+    seconds."""
     rank: int = 0
-    """How bad it is (rules.py)."""
+    """How bad the news in it is, from 0 (good) to 3 (Rule.rank)."""
     wrong: int = 1
-    """In a summary, the number of tunnels with a problem; otherwise 1."""
+    """In a summary, the number of tunnels that have a problem; in other notifications 1."""
     details: str = ""
-    """The facts for an administrator, which the button "Details" shows; "": none."""
+    """The facts for an administrator, which are shown when the button "Details" is pressed; "":
+    there are none, and no such button."""
     name: str = ""
-    """The name of its tunnel or template; "": it is about none, or several."""
+    """The name of the tunnel or template that it is about; "" if it is about none, or about
+    several."""
     path: str = ""
-    """The path in the View of its tunnel or template; "" where ``name`` is ""."""
+    """The path in the View of that tunnel or template; "" if ``name`` is ""."""
     buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """Something to report about one tunnel, or about one template."""
+    """Something to report about one tunnel or template: the content of a notification."""
 
     kind: Kind
     view: View
     reason: Reason = Reason.NONE
     away: float | None = None
-    """For BACK, the seconds for which the tunnel was lost; otherwise None."""
+    """For the kind BACK: for how many seconds the tunnel was lost. None for other kinds."""
     times: int = 1
-    """For UNSTABLE, how often the tunnel was lost within ``within`` seconds; for DEVICES, how many
-    devices are connected; otherwise 1."""
+    """For the kind UNSTABLE: how often the tunnel was lost within ``within`` seconds. For DEVICES:
+    how many devices are connected. 1 for other kinds."""
     within: float = 0.0
     quiet: bool = False
-    """Whether the notification shouldn't attract attention."""
+    """Whether the notification should attract no attention, because the matter is already over."""
 
 
 def single(news: News, unit: str = IPSEC) -> Notification:
-    """Return the notification about one tunnel or template; ``unit`` is pluto's systemd unit."""
+    """Return the notification about one tunnel or template. Its key is the path in the view.
+
+    ``unit`` is the systemd unit that runs pluto, which some details name; "": none is known.
+    """
     name = shown(news.view.name, MAX_SHOWN)
     title = _title(news.kind, news.view.name)
     lines = [_body(news)]
@@ -119,9 +130,9 @@ def single(news: News, unit: str = IPSEC) -> Notification:
 
 
 def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Return one notification about several tunnels; its looks are those of the worst news.
+    """Return one notification about several tunnels. Its icon and rank are those of the worst news.
 
-    ``unit``: the systemd unit that runs pluto, which the advice names.
+    ``unit`` is the systemd unit that runs pluto, which some details name; "": none is known.
     """
     many = sorted(many, key=lambda n: -RULES[n.kind].rank)
     wrong = [n for n in many if RULES[n.kind].lasting]
@@ -141,9 +152,10 @@ def summary(many: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def _summary_title(many: Sequence[News]) -> str:
-    """Return the summary's title: one that fits the kinds of all these news, or a general one.
+    """Return a title that fits the kinds of all these news, such as "3 VPNs are down".
 
-    Where there is one piece of news only, the title is the same as without a summary.
+    If none fits, the title says that so many have changed. If there is only one piece of news, it
+    is the title that this would have without a summary.
     """
     if len(many) == 1:
         return _title(many[0].kind, many[0].view.name)
@@ -158,7 +170,10 @@ def offline() -> Notification:
 
 
 def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
-    """Return the notification that pluto stopped, with the names of the tunnels lost by that."""
+    """Return the notification that pluto stopped.
+
+    It names the tunnels that were ``lost`` by that.
+    """
     lines = [translated(texts.STOPPED.sentence)]
     if lost:
         lines.append(translated(texts.STOPPED_TUNNELS).format(names=names(lost)))
@@ -169,10 +184,10 @@ def stopped(lost: Sequence[News], unit: str = IPSEC) -> Notification:
 
 
 def unknown(why: Words, details: str = "") -> Notification:
-    """Return the notification that the tunnels' state isn't known.
+    """Return the notification that it isn't known whether the tunnels are up.
 
-    Without it a user would take silence for good news. ``why`` is for the user, ``details`` for an
-    administrator.
+    It is needed because users take silence for good news. ``why`` is the reason for the user, and
+    ``details`` are the facts for an administrator; "": no button "Details".
     """
     notification = _notification(SERVICE, Kind.UNKNOWN, _title(Kind.UNKNOWN), [_why(why)])
     said = shown(details, MAX_BODY)
@@ -180,9 +195,10 @@ def unknown(why: Words, details: str = "") -> Notification:
 
 
 def details_of(notification: Notification, *, terminal: bool) -> Notification:
-    """Return the notification that answers the button "Details": the facts for an administrator.
+    """Return the notification that answers the button "Details" of another one.
 
-    ``terminal``: it gets a button that opens a terminal.
+    It shows the facts for an administrator. With ``terminal``, it has a button that opens a
+    terminal.
     """
     title = translated(texts.DETAILS_OF_ALL)
     if notification.name:
@@ -196,9 +212,10 @@ def details_of(notification: Notification, *, terminal: bool) -> Notification:
 
 
 def muted(notification: Notification, how: Button) -> Notification:
-    """Return the notification that answers the mute button ``how`` of another notification.
+    """Return the notification that answers a mute button (``how``) of another one.
 
-    It has buttons to unmute, and, after a mute for an hour, to mute for longer.
+    It has a button to unmute the tunnel, and, if that is muted only for an hour, buttons to mute it
+    for longer.
     """
     title = _title(Kind.MUTED, notification.name)
     longer = [b for b in (Button.MUTE_LOGIN, Button.MUTE_EVER) if b is not how]
@@ -207,7 +224,11 @@ def muted(notification: Notification, how: Button) -> Notification:
 
 
 def not_changed(notification: Notification, mistake: str) -> Notification:
-    """Return the answer to a notification whose button couldn't mute or unmute, with the error."""
+    """Return the notification that a tunnel couldn't be muted or unmuted, with the error.
+
+    ``notification`` is the one whose button was pressed for that, and ``mistake`` is the error
+    message.
+    """
     title = _title(Kind.SETTINGS)
     said = translated(texts.NOT_CHANGED).format(mistake=shown(mistake, MAX_MESSAGE))
     return _answer(notification, Kind.SETTINGS, title, [said], ())
@@ -220,9 +241,9 @@ def _answer(
     lines: Sequence[str],
     buttons: tuple[Button, ...],
 ) -> Notification:
-    """Return a notification that answers a button of another one, and has that one's tunnel.
+    """Return a notification that answers a button of another one, and is about the same tunnel.
 
-    It is ``lasting``: it stays until it is closed, or policy.py removes it.
+    It is ``lasting``: it stays until the user closes it, or the policy removes it.
     """
     made = _notification(ANSWER, kind, title, lines)
     return replace(
@@ -232,15 +253,15 @@ def _answer(
 
 
 def _if(button: Button, wanted: object) -> tuple[Button, ...]:
-    """Return a button as a tuple, which is empty where it isn't wanted."""
+    """Return a tuple with the button; an empty tuple if ``wanted`` is false."""
     return (button,) if wanted else ()
 
 
 def _details(many: Sequence[News], unit: str) -> str:
-    """Return the reasons of these tunnels in an administrator's words, with the tunnels' names.
+    """Return why these tunnels aren't up, for an administrator: one line for each reason.
 
-    Each reason has a line. The names are left out where there is only one reason. Tunnels without a
-    reason are left out; "": none has one.
+    Each line begins with the names of its tunnels, unless there is only one reason. Tunnels without
+    a known reason are left out. Return "" if no reason is known.
     """
     groups: dict[Reason, list[News]] = {}
     for n in many:
@@ -253,15 +274,15 @@ def _details(many: Sequence[News], unit: str) -> str:
 
 
 def _admin_words(reason: Reason, unit: str) -> str:
-    """Return the sentence and the advice for a reason, as the command line has them."""
+    """Return the sentence and the advice for a reason, as ``ipsecwatch status`` shows them."""
     told = words_for(reason, unit)
     return _sentences(told.sentence, told.advice)
 
 
 def bad_settings(mistake: str) -> Notification:
-    """Return the notification about a mistake in the agent's settings file.
+    """Return the notification that the agent's settings file has a mistake.
 
-    ``mistake`` is one line, with file and line number.
+    ``mistake`` is one line, with the file and the line number.
     """
     lines = [shown(mistake, MAX_MESSAGE), translated(texts.SETTINGS)]
     return _notification(SETTINGS, Kind.SETTINGS, _title(Kind.SETTINGS), lines)
@@ -270,10 +291,10 @@ def bad_settings(mistake: str) -> Notification:
 def _notification(
     key: str, kind: Kind, title: str, lines: Sequence[str], *, quiet: bool = False
 ) -> Notification:
-    """Return a notification with the icon, urgency and rank of its kind (rules.py).
+    """Return a notification with the icon, urgency, rank and so on that rules.py has for its kind.
 
-    The lines that aren't empty become its body, cut to MAX_BODY. ``quiet``: its urgency is low,
-    whatever its kind.
+    Those of ``lines`` that aren't empty are the lines of its body, which is cut to MAX_BODY. With
+    ``quiet``, its urgency is low, whatever its kind is.
     """
     rule = RULES[kind]
     return Notification(
@@ -289,12 +310,15 @@ def _notification(
 
 
 def line(notification: Notification, at: float) -> str:
-    """Return a notification as one line with the time in front; ``at``: seconds since the epoch."""
+    """Return a notification as one line of text, with the time before it.
+
+    ``at`` is in seconds since the epoch.
+    """
     return f"{datetime.fromtimestamp(at).astimezone():%H:%M:%S}  {plain(notification)}"
 
 
 def plain(notification: Notification) -> str:
-    """Return a notification as one line: its title, and its body after a colon."""
+    """Return a notification as one line of text: the title, and after a colon the body."""
     parts = [notification.title, *notification.body.split("\n")]
     title, *body = (shown(part.translate(_ISOLATES), MAX_BODY) for part in parts)
     return f"{title}: {' '.join(body)}" if any(body) else title
@@ -305,16 +329,16 @@ def _title(kind: Kind, name: str = "") -> str:
 
 
 def _in_title(whole: str) -> str:
-    """Return a tunnel's name for a title: short, and isolated where it is written right to left."""
+    """Return a tunnel's name for a title: cut if it is long, and isolated()."""
     name = shown(whole, MAX_SHOWN)
     return isolated(_short(name, CUT_NAME) if len(name) > MAX_TITLE_NAME else name)
 
 
 def isolated(name: str) -> str:
-    """Return a name that doesn't change the direction of the text around it.
+    """Return a name in a form that doesn't change the direction of the text around it.
 
-    A name with letters written from right to left gets Unicode's isolate marks. Other names get
-    none, as some fonts have no invisible glyph for these marks.
+    If it has letters that are written from right to left, it gets Unicode's isolate marks. Other
+    names get none, because some fonts show these marks.
     """
     if any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in name):
         return f"{_ISOLATE}{name}{_END_OF_ISOLATE}"
@@ -322,17 +346,17 @@ def isolated(name: str) -> str:
 
 
 def shown(text: str, limit: int) -> str:
-    r"""Return a text that the service has cleaned, cleaned again and cut to ``limit`` characters.
+    r"""Return a text of the service, which has cleaned it, cleaned once more and cut to ``limit``.
 
-    A text that was cut ends in "…". A backslash stays, unlike in sanitize.clean(): in a cleaned
-    text it is the beginning of an ``\x1b``.
+    If it was cut, it ends in ``…``. A backslash stays one, unlike in sanitize.clean(), because it
+    is already the beginning of an escape such as ``\x1b``.
     """
     cleaned = "\\".join(clean(part, limit) for part in text[: limit + 1].split("\\"))
     return cleaned if len(cleaned) <= limit else cleaned[: limit - 1] + "…"
 
 
 def _body(news: News) -> str:
-    """Return the body of a notification about one tunnel, by its kind."""
+    """Return the body of the notification about one tunnel or template. It depends on the kind."""
     view, words = news.view, _translated(texts.REASONS[news.reason])
     lost = words.sentence or translated(texts.LOST)
     match news.kind:
@@ -380,7 +404,7 @@ def _translated(words: Words) -> Words:
 
 
 def _networks(view: View) -> str:
-    """Return a sentence on how many of a tunnel's children are up; "" for fewer than two."""
+    """Return a sentence that says how many of a tunnel's children are up; "" for fewer than two."""
     if view.children < 2:
         return ""
     told = texts.NETWORKS.of(view.children)
@@ -388,9 +412,9 @@ def _networks(view: View) -> str:
 
 
 def names(many: Sequence[News]) -> str:
-    """Return the names of the tunnels in these news: ``a, b``, or ``a, b, c, d, e and 2 more``.
+    """Return the names of the tunnels: ``a, b``, or ``a, b, c, d, e and 2 more`` if they are many.
 
-    Of more than MAX_LISTED, only the first MAX_LISTED - 1 are in the text, and the others are
+    If there are more than MAX_LISTED, the first MAX_LISTED - 1 are named, and the others are
     counted.
     """
     few = many if len(many) <= MAX_LISTED else many[: MAX_LISTED - 1]
@@ -402,7 +426,7 @@ def names(many: Sequence[News]) -> str:
 
 
 def _short(name: str, limit: int) -> str:
-    """Return a name, and of one that is too long its beginning and end with "…" between them."""
+    """Return a name. If it has more than ``limit`` characters, the middle becomes ``…``."""
     if len(name) <= limit:
         return name
     end = (limit - 1) // 2
@@ -410,9 +434,9 @@ def _short(name: str, limit: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as rough text: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``.
+    """Return a duration as roughly rounded text: ``4 s``, ``12 min``, ``3 h 5 min``, ``2 d 4 h``.
 
-    Less than a second becomes ``1 s``.
+    The least is ``1 s``.
     """
     s = max(1, round(seconds))
     minutes = round(s / 60)

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Decides which notifications should be on the screen. Pure: events and the clock in.
+"""Decide which notifications should be on the screen. Pure: it gets events and the time.
 
-``wanted()`` returns all notifications that should be on the screen at a time; the delivery shows
-these and removes all others. So none stays that is no longer true, a notification server that
-starts late gets those that are true then, and nothing is reported twice.
+``wanted()`` returns all notifications that should be on the screen at that time. The delivery shows
+them, and removes all others. So no notification stays that is no longer true, a notification server
+that starts late gets those that are true then, and nothing is reported twice.
 
-When something is reported (what, and how it looks, is in rules.py):
+When something is reported (rules.py says what, and how it looks):
 
-* What is worse than what was reported waits for ``settle``, so that a loss that is over at once is
-  one quiet line. After the first Snapshot, a resume, a new run of the service or a new route out it
-  waits until GRACE is over, since everything looks down then. What is better is reported at once.
-* From the third loss within two minutes on a tunnel is unstable, until it was up and calm;
-  meanwhile that is reported, or what is certain and worse: down for good, or stuck.
-* A notification that the user closed comes back only as something worse, until the tunnel was up
-  again. A press of a button closes it, too; the button's answer stays for ANSWER_STAYS.
-* Nothing is reported of a muted tunnel until the mute ends; then what is wrong.
-* There are never more than three: more tunnels than fit, or than ``burst``, become one summary.
-  Where the tunnels' state isn't known, or pluto stopped, or there is no network, one about that
-  takes their place.
+* Something worse than what was reported before waits for ``settle``. So a loss that is over at once
+  is only one quiet line. It also waits until GRACE is over after the first Snapshot, a resume, a
+  new run of the service, and a new route out: everything looks down then. Something better is
+  reported at once.
+* A tunnel is unstable from its third loss within two minutes, until it has been up for a while.
+  Meanwhile that is reported, or what is worse and certain: that it is down for good, or stuck.
+* If the user closed a notification, it comes back only when something worse has happened, or after
+  the tunnel was up again. A press of a button closes the notification, too. The button's answer
+  stays for ANSWER_STAYS.
+* Nothing is reported about a muted tunnel. When the mute ends, what is wrong with it is reported.
+* There are never more than three notifications. If more tunnels have one than fit, or than
+  ``burst``, one summary takes their place. If the tunnels' state isn't known, or pluto has stopped,
+  or there is no network, one notification about that takes their place.
 """
 
 from __future__ import annotations
@@ -46,57 +48,65 @@ if TYPE_CHECKING:
     _Subject = TunnelNotification | TemplateNotification
 
 GRACE: Final = 15.0
-"""Seconds before problems are reported: after the first Snapshot, a new run of the service, a
-resume, an outage of the network, or a stop of pluto that was reported."""
+"""Seconds for which no problems are reported after the first Snapshot, a new run of the service, a
+resume, and the end of an outage of the network or of a stop of pluto that was reported."""
 ASLEEP: Final = 60.0
-"""Seconds for which no new problems are reported after the machine said that it goes to sleep."""
+"""Seconds for which no new problems are reported after the machine announced that it goes to
+sleep."""
 NO_ROUTE: Final = 3.0
-"""Seconds without a route out after which the machine counts as offline; roaming takes some."""
+"""Seconds without any route to other machines after which this machine counts as offline. Roaming
+takes some of them."""
 HOLD: Final = 2.0
-"""Seconds for which a summary stays as it is, at least, before it may change again."""
+"""Seconds for which a summary stays unchanged at least."""
 ANSWER_STAYS: Final = 60.0
-"""Seconds for which a button's answer stays on the screen."""
+"""Seconds for which the answer to a pressed button stays on the screen."""
 MAX_NOTIFICATIONS: Final = 3
-"""Notifications on the screen at once: GNOME drops a program's oldest ones, unseen."""
+"""The number of notifications on the screen at most. GNOME removes a program's oldest one, unseen,
+if there are more."""
 
 
 class NotificationPolicy:
-    """Decides which notifications should be on the screen. Times are monotonic seconds."""
+    """Decides which notifications should be on the screen. Times are monotonic, in seconds."""
 
     def __init__(self, settings: AgentSettings, now: float = 0.0) -> None:
         self._selection = Selection(settings)
         self._mistake = ""
-        """The mistake in the settings file, in one line; "": none."""
+        """The mistake that the settings file has now, in one line; "": none."""
         self._tunnels: dict[str, TunnelNotification] = {}
         self._templates: dict[str, TemplateNotification] = {}
         self._service = ServiceNotification()
         self._context = Context(hush=now + GRACE)
         self._passing: dict[str, tuple[News, float]] = {}
-        """The news that is reported in passing, and until when."""
+        """For each tunnel or template with news that is shown in passing: the news, and until when
+        it is shown. By path."""
         self._run_id = ""
         self._no_route_since: float | None = None
         self._hidden_until = -math.inf
-        """The time until which no problems of tunnels are shown: a route, or pluto, has only just
+        """The time until which no problems of tunnels are shown, because a route or pluto has just
         come back."""
         self._summing = False
         self._summed_at = -math.inf
         self._composed: dict[str, Notification] = {}
         self._closed: dict[str, int] = {}
-        """The ranks of the notifications that the user closed, except those of tunnels."""
+        """The ranks of the notifications that the user closed, by key, except those about
+        tunnels."""
         self._restored: dict[str, int] = {}
-        """The ranks of tunnels' notifications that were closed under an earlier agent."""
+        """The ranks of the notifications about tunnels that the user closed under an earlier agent,
+        by path, for tunnels that aren't known here yet."""
         self._held: frozenset[str] = frozenset()
-        """The keys of notifications that an earlier agent left on the screen."""
+        """The keys of notifications that an earlier agent left on the screen, and that stay for
+        now."""
         self._ignored: dict[str, View] = {}
-        """The tunnels that are left out, by path; new settings may include them."""
+        """The views of tunnels without notifications, by path, since new settings may include
+        them."""
         self._answer: tuple[Notification, float] | None = None
-        """The notification that answers a pressed button, and until when it is shown."""
+        """The answer to a pressed button, and until when it is shown; None: there is none."""
         self._next = -math.inf
 
     # --- What comes in ------------------------------------------------------------------------
 
     def record(self, event: Event | MachineEvent, now: float) -> None:
-        """Record an event. Its effect is in wanted() as soon as it is due."""
+        """Record an event. wanted() has its effect as soon as that is due."""
         match event:
             case Change() | Update():
                 self._on_tunnel(event, now)
@@ -118,25 +128,29 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def configure(self, settings: AgentSettings, now: float, mistake: str = "") -> None:
-        """Use these settings from now on; ``mistake`` is the mistake in the file, or ""."""
+        """Use these settings from now on.
+
+        ``mistake`` is the mistake that the settings file has now, in one line; "": none.
+        """
         if mistake != self._mistake:
             self._closed.pop(notifications.SETTINGS, None)
         self._selection.settings, self._mistake = settings, mistake
         self._apply_selection(now)
 
     def mute(self, muted: Mapping[str, float], now: float) -> None:
-        """Mute these tunnels, and no others.
+        """Mute these tunnels, and no others any more.
 
-        ``muted`` has the end of each mute by tunnel name, in monotonic seconds; infinity: no end.
+        ``muted`` has the time at which each mute ends, by the tunnel's name; infinity: it doesn't
+        end.
         """
         if muted != self._selection.muted:
             self._selection.muted = muted
             self._apply_selection(now)
 
     def _apply_selection(self, now: float) -> None:
-        """Apply the settings and mutes to all tunnels and templates.
+        """Apply new settings and mutes to all tunnels and templates.
 
-        Tunnels that are left out by now are removed, and others are added again.
+        Tunnels that are left out now are removed, and those that were left out before are added.
         """
         subjects: list[_Subject] = [*self._tunnels.values(), *self._templates.values()]
         views, self._ignored = list(self._ignored.values()), {}
@@ -155,9 +169,10 @@ class NotificationPolicy:
         self._next = -math.inf
 
     def press(self, key: str, button: Button) -> Notification | None:
-        """Record the notification whose button was pressed as closed by the user, and return it.
+        """Record that the user pressed a button of the notification with this key.
 
-        Return None where none with this key should be on the screen, or it has no such button.
+        That closes the notification. Return it; or None if it shouldn't be on the screen, or has no
+        such button.
         """
         notification = self._composed.get(key)
         if notification is None or button not in notification.buttons:
@@ -166,15 +181,18 @@ class NotificationPolicy:
         return notification
 
     def answer(self, notification: Notification, now: float) -> None:
-        """Show the answer to a pressed button for ANSWER_STAYS, in place of an earlier answer."""
+        """Show the answer to a pressed button for ANSWER_STAYS seconds.
+
+        It replaces an earlier answer.
+        """
         self._answer = notification, now + ANSWER_STAYS
         self._next = -math.inf
 
     def close(self, key: str) -> None:
         """Record that the user closed the notification with this key.
 
-        Until its problem is over, only a worse one with this key is shown again. Closing a summary
-        closes the notifications of all tunnels.
+        Then only a worse one with this key is shown, until its problem is over. If it was a
+        summary, the notifications about all tunnels count as closed.
         """
         if key == notifications.ANSWER:
             self._answer = None
@@ -193,7 +211,7 @@ class NotificationPolicy:
             self._closed[key] = notification.rank
 
     def closed(self) -> dict[str, int]:
-        """Return the ranks of the notifications that the user closed, by key.
+        """Return the notifications that the user closed: their ranks, by key.
 
         They are saved, and the next agent passes them to restore().
         """
@@ -201,9 +219,10 @@ class NotificationPolicy:
         return self._restored | self._closed | tunnels
 
     def restore(self, closed: Mapping[str, int], on_screen: Iterable[str]) -> None:
-        """Record which notifications of an earlier agent were closed, and which are on the screen.
+        """Restore what an earlier agent has saved.
 
-        ``closed`` has ranks by key. Those on the screen become ``held``.
+        ``closed`` are the ranks of the notifications that the user closed, by key. ``on_screen``
+        are the keys of those that are still on the screen; they become ``held``.
         """
         ours = (notifications.SERVICE, notifications.OFFLINE, notifications.SETTINGS)
         self._closed = {key: rank for key, rank in closed.items() if key in ours}
@@ -211,9 +230,10 @@ class NotificationPolicy:
         self._held = frozenset(on_screen)
 
     def _on_snapshot(self, event: Snapshot, now: float) -> None:
-        """Record a Snapshot: the state of all tunnels and of pluto, and which tunnels are gone.
+        """Record a Snapshot: the state of pluto and of all tunnels, and which tunnels are gone.
 
-        After the first one of each run of the service, ``hush`` lasts for GRACE at least.
+        If it is the first Snapshot of a run of the service, ``hush`` lasts for at least GRACE from
+        now.
         """
         if event.run_id != self._run_id:  # another run of the service, or the first Snapshot
             self._context.hush = max(self._context.hush, now + GRACE)
@@ -232,7 +252,7 @@ class NotificationPolicy:
             self._update(tunnel, now)
 
     def _on_tunnel(self, event: Change | Update, now: float) -> None:
-        """Record a transition or another change of one tunnel."""
+        """Record a transition of one tunnel, or that it was listed, changed or removed."""
         tunnel = self._tunnels.get(event.path)
         if event.view is not None:
             tunnel = self._record_view(event.view, fresh=True, now=now)
@@ -246,7 +266,10 @@ class NotificationPolicy:
             self._update(tunnel, now)
 
     def _instance_gone(self, path: str, now: float) -> None:
-        """Record that an ignored tunnel, or an instance of a template, isn't listed any more."""
+        """Record that a tunnel without a notification of its own is no longer listed.
+
+        That is a tunnel that is left out, or an instance of a template.
+        """
         self._ignored.pop(path, None)
         for template in self._templates.values():
             if template.has(path):
@@ -259,12 +282,12 @@ class NotificationPolicy:
             self._update(tunnel, now)
 
     def _note_pluto(self, state: PlutoState, unit: str, now: float) -> None:
-        """Record pluto's state and unit.
+        """Record pluto's state, and the systemd unit that runs it.
 
-        When a stopped pluto is back, and the notification about it was shown, no problems of
-        tunnels are shown for GRACE seconds. Where pluto has connections of NetworkManager's, the
-        unit is recorded only while pluto runs: a pluto that NetworkManager started has none (""),
-        and that must still be known once it has stopped.
+        If pluto was stopped, and that was on the screen, and it is back now, no problems of tunnels
+        are shown for GRACE seconds. A pluto that NetworkManager started has no unit (""), and that
+        must still be known after it has stopped. So if pluto has NetworkManager's connections, the
+        unit is recorded only while pluto runs.
         """
         came = self._context.pluto is PlutoState.STOPPED and state is not PlutoState.STOPPED
         if came and notifications.SERVICE in self._composed:
@@ -277,14 +300,15 @@ class NotificationPolicy:
         self._context.pluto = state
 
     def _lists_managed(self) -> bool:
-        """Return whether any listed tunnel is NetworkManager's, also one that is left out."""
+        """Return whether any listed tunnel is NetworkManager's, with or without notifications."""
         listed = [t.view for t in self._tunnels.values() if not t.gone]
         return any(view.managed for view in [*listed, *self._ignored.values()])
 
     def _on_network(self, event: Network, now: float) -> None:
-        """Record whether there is a route out.
+        """Record whether there is a route to other machines.
 
-        When there is one again after an outage, no problems of tunnels are shown for GRACE seconds.
+        If there is one again after the machine counted as offline, no problems of tunnels are shown
+        for GRACE seconds.
         """
         if not event.online:
             self._no_route_since = now if self._no_route_since is None else self._no_route_since
@@ -295,17 +319,18 @@ class NotificationPolicy:
             self._closed.pop(notifications.OFFLINE, None)
 
     def _is_offline(self, now: float) -> bool:
-        """Return whether there has been no route out for NO_ROUTE seconds."""
+        """Return whether there has been no route to other machines for NO_ROUTE seconds."""
         return self._no_route_since is not None and now >= self._no_route_since + NO_ROUTE
 
     def _record_view(
         self, view: View, *, fresh: bool, now: float | None
     ) -> TunnelNotification | None:
-        """Record a tunnel's view; return its TunnelNotification, or None where it has none.
+        """Record a tunnel's view. Return its TunnelNotification, or None if it has none.
 
-        An ignored or muted tunnel has none, nor has an instance of a template. ``fresh``: a tunnel
-        that isn't known here yet was listed just now, by a signal. ``now`` is None for a view in a
-        Snapshot: instances of a template are then counted without news.
+        It has none if it is left out by the settings or a mute, or if it is an instance of a
+        template. ``fresh`` says that a signal has brought the view, so that a tunnel that isn't
+        known here yet was listed just now. ``now`` is None for a view in a Snapshot: instances of a
+        template are counted then without a notification about their number.
         """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._selection.leaves_out(view):
@@ -331,20 +356,20 @@ class NotificationPolicy:
         return tunnel
 
     def _template(self, name: str) -> TemplateNotification:
-        """Return the TemplateNotification of a template; make one where there is none yet."""
+        """Return the TemplateNotification of a template. Make it if there is none yet."""
         template = TemplateNotification(name, self._selection.settings.of(name))
         return self._templates.setdefault(template.view.path, template)
 
     def _forget(self, path: str) -> None:
-        """Forget a tunnel or a template, by its path, and the passing news about it."""
+        """Forget the tunnel or template with this path, and the news in passing about it."""
         self._tunnels.pop(path, None)
         self._templates.pop(path, None)
         self._passing.pop(path, None)
 
     def _update(self, tunnel: TunnelNotification, now: float) -> None:
-        """Update the claim and the news about a tunnel, as far as they are due.
+        """Update what is reported about a tunnel, as far as changes are due.
 
-        Remove the tunnel once it is gone, and that was reported.
+        If the tunnel is gone, and that was reported, remove it here.
         """
         before, path = tunnel.reported, tunnel.view.path
         news = tunnel.update(now, self._context)
@@ -363,25 +388,24 @@ class NotificationPolicy:
             del self._tunnels[path]
 
     def _decide_at(self, at: float | None) -> None:
-        """Make wanted() decide again at this time, if it wouldn't earlier; None: do nothing."""
+        """Make sure that wanted() decides anew at this time at the latest; None: do nothing."""
         self._next = self._next if at is None else min(self._next, at)
 
     # --- What should be on the screen ---------------------------------------------------------
 
     @property
     def due(self) -> float | None:
-        """When the result of wanted() may change, if no event comes before; None: never.
+        """When the result of wanted() may change without any event; None: not by time alone.
 
-        It is in the past where wanted() must be called at once.
+        It is in the past if wanted() must be called at once.
         """
         return None if self._next == math.inf else self._next
 
     @property
     def held(self) -> frozenset[str]:
-        """Keys of an earlier agent's notifications that stay on the screen for now.
+        """The keys of an earlier agent's notifications that stay on the screen for now.
 
-        Each stays until ``hush``, until its tunnel is UP or PARTIAL, or until the user closes it,
-        whichever is first.
+        Each stays until ``hush`` is over, its tunnel is UP or PARTIAL, or the user closes it.
         """
         return self._held
 
@@ -413,7 +437,7 @@ class NotificationPolicy:
         return self._composed
 
     def _expire(self, now: float) -> None:
-        """Remove the passing news, and the answer to a pressed button, whose time is over."""
+        """Drop the news in passing, and the answer to a pressed button, if their time is over."""
         self._passing = {k: (n, until) for k, (n, until) in self._passing.items() if until > now}
         if self._answer is not None and self._answer[1] <= now:
             self._answer = None
@@ -421,13 +445,16 @@ class NotificationPolicy:
     def _wants_service(self) -> bool:
         """Return whether the user wants notifications about pluto and the service.
 
-        That is so where the settings ask for problems of any tunnel, unless all listed ones are
-        left out.
+        That is so if the settings ask for problems of any tunnel. But if tunnels are listed, and
+        all of them are left out, it isn't.
         """
         return self._selection.wants_trouble and (bool(self._tunnels) or not self._ignored)
 
     def _times(self, now: float) -> Iterator[float]:
-        """Yield the times at which the result of wanted() may change; some may be in the past."""
+        """Yield the times at which the result of wanted() may change without an event.
+
+        Some of them may be in the past.
+        """
         subjects: list[_Subject] = [*self._tunnels.values(), *self._templates.values()]
         for subject in subjects:
             if subject.due is not None:
@@ -448,8 +475,8 @@ class NotificationPolicy:
     def _compose(self, now: float) -> Iterator[Notification]:
         """Yield the notifications that should be on the screen.
 
-        A notification about pluto or the service replaces those about tunnels, even once the user
-        has closed it.
+        If there is one about pluto or the service, those about tunnels are left out, even if the
+        user has closed it.
         """
         if self._mistake and notifications.SETTINGS not in self._closed:
             yield notifications.bad_settings(self._mistake)
@@ -462,9 +489,10 @@ class NotificationPolicy:
             yield service
 
     def _compose_service(self, now: float) -> Notification | None:
-        """Return the notification about pluto or the service; None: there is nothing to report.
+        """Return the notification about pluto or the service; None if there is nothing to report.
 
-        Once ``hush`` is over, None makes a closed notification about them possible again.
+        If there is nothing, and ``hush`` is over, a notification of this kind that the user closed
+        may be shown again the next time.
         """
         hush = self._context.hush
         if (why := self._service.unknown(now, hush)) is not None:
@@ -481,10 +509,10 @@ class NotificationPolicy:
     def _compose_tunnels(self, now: float) -> Iterator[Notification]:
         """Yield the notifications about tunnels, or one summary of them.
 
-        There is a summary of more than ``burst``, and of more than there is room for. Once there is
-        a summary, it stays until it would have at most one tunnel. While the machine is offline, a
-        notification about that replaces those about problems. Until ``_hidden_until``, those about
-        problems are left out.
+        There is a summary if there are more than ``burst``, or more than there is room for. It
+        stays until it would be about one tunnel at most. While the machine is offline, one
+        notification about that takes the place of those about problems. Until ``_hidden_until``,
+        those about problems are left out.
         """
         wrong = [t.news(t.shown) for t in self._tunnels.values() if t.shown]
         room = MAX_NOTIFICATIONS - bool(self._mistake) - (self._answer is not None)
@@ -505,9 +533,12 @@ class NotificationPolicy:
             yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
-        """Return a summary of these news, of which the passing ones now all end at the same time.
+        """Return a summary of these news.
 
-        If the summary on the screen is younger than HOLD seconds, return that one again.
+        If the one on the screen is younger than HOLD, return that.
+
+        From now on all news in passing ends at the same time, so that the summary changes only once
+        for that.
         """
         # All passing news ends together; otherwise each end would change the summary.
         until = max((until for _, until in self._passing.values()), default=now)
@@ -522,5 +553,5 @@ class NotificationPolicy:
 
 
 def _with_pluto(tunnel: TunnelNotification) -> bool:
-    """Return whether a tunnel is reported to be lost because pluto stopped."""
+    """Return whether it is reported that this tunnel was lost because pluto stopped."""
     return tunnel.reported is not None and tunnel.reported.reason is Reason.PLUTO_STOPPED

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Watches whether this machine has a route to other machines, over rtnetlink.
+"""Watch whether this machine has a route to other machines, by rtnetlink.
 
 The kernel's messages aren't parsed. Each is only a reason to read the kernel's routing tables,
-which are text in /proc.
+which are text files in /proc.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SETTLE: Final = 0.3
-"""Seconds to wait for more changes before the tables are read."""
+"""Seconds to wait for further changes before the tables are read."""
 MAX_TABLE: Final = 1 << 20
-"""Bytes of a table that are read. A machine with more routes certainly has one out."""
+"""The number of bytes of a table that are read. A machine with more routes surely has one to other
+machines."""
 
 # linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_ROUTE
 _GROUPS: Final = 0x1 | 0x40 | 0x400
@@ -31,9 +32,9 @@ _NETLINK_ROUTE: Final = 0
 
 
 async def watch_routes(tell: Callable[[bool], object]) -> None:
-    """Call ``tell`` with whether there is a route out: now, and at each change, for ever.
+    """Call ``tell`` with whether there is a route to other machines: now, and at each change.
 
-    Return at once where this process may not watch routes.
+    This runs for ever, but returns at once if this process isn't allowed to watch routes.
     """
     try:
         sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
@@ -50,7 +51,7 @@ async def watch_routes(tell: Callable[[bool], object]) -> None:
 
 
 async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
-    """Call ``tell`` with the result of is_online(), now and whenever that changes, for ever."""
+    """Call ``tell`` with the result of is_online(), now and whenever it has changed, for ever."""
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     loop.add_reader(sock, _drain, sock, changed)
@@ -69,7 +70,7 @@ async def _follow(sock: socket.socket, tell: Callable[[bool], object]) -> None:
 
 
 def _drain(sock: socket.socket, changed: asyncio.Event) -> None:
-    """Read all messages, and set ``changed`` if the kernel sent one, or if some were lost."""
+    """Read all messages, and set ``changed`` if one was from the kernel, or if some were lost."""
     try:
         while True:
             _, (sender, _) = sock.recvfrom(64)
@@ -82,9 +83,10 @@ def _drain(sock: socket.socket, changed: asyncio.Event) -> None:
 
 
 def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/net")) -> bool:
-    """Return whether any route leads out of this machine; True where that can't be read.
+    """Return whether any route leads to other machines. Return True if that can't be found out.
 
     A route counts if it is usable, isn't link-local, and its interface leads out (_leads_out()).
+    ``proc`` and ``sys`` are the folders to read from.
     """
     try:
         tables = [_read(proc / name) for name in ("route", "ipv6_route")]
@@ -95,7 +97,10 @@ def is_online(proc: Path = Path("/proc/self/net"), sys: Path = Path("/sys/class/
 
 
 def _read(path: Path) -> str:
-    """Return a routing table's text; "" where the kernel has none (no IPv6). Raise OSError."""
+    """Return the text of a routing table; "" if there is no such file (a kernel without IPv6).
+
+    Raise OSError if it can't be read.
+    """
     try:
         with path.open(encoding="ascii", errors="replace") as file:
             return file.read(MAX_TABLE)
@@ -104,9 +109,9 @@ def _read(path: Path) -> str:
 
 
 def _ipv4(table: str) -> Iterator[str]:
-    """Yield the interfaces of usable IPv4 routes that aren't link-local.
+    """Yield the interface of each usable IPv4 route that isn't link-local, from the table's text.
 
-    A line of the table is: interface, destination, gateway, flags, and more.
+    A line of the table has the interface, the destination, the gateway, the flags, and more.
     """
     for line in table.splitlines()[1:]:
         words = line.split()
@@ -119,9 +124,9 @@ def _is_link_local_v4(destination: str) -> bool:
 
 
 def _ipv6(table: str) -> Iterator[str]:
-    """Yield the interfaces of usable IPv6 routes that are neither link-local nor multicast.
+    """Yield the interface of each usable IPv6 route that is neither link-local nor multicast.
 
-    A line of the table is: destination, seven more words, flags, interface.
+    A line of the table has the destination, seven more words, the flags, and the interface.
     """
     for line in table.splitlines():
         words = line.split()
@@ -130,7 +135,7 @@ def _ipv6(table: str) -> Iterator[str]:
 
 
 def _is_usable(flags: str) -> bool:
-    """Return whether a route's flags say that it is up and doesn't reject packets."""
+    """Return whether a route's flags (hexadecimal) say that it is up and doesn't reject packets."""
     try:
         number = int(flags, 16)
     except ValueError:
@@ -139,9 +144,10 @@ def _is_usable(flags: str) -> bool:
 
 
 def _leads_out(interface: str, sys: Path) -> bool:
-    """Return whether an interface leads out: it is neither down, nor loopback, nor a bridge.
+    """Return whether an interface may lead to other machines.
 
-    An interface whose state can't be read doesn't count as down.
+    That is so unless it is loopback, a bridge, or down. One whose state can't be read doesn't count
+    as down.
     """
     if interface == "lo" or (sys / interface / "bridge").exists():
         return False

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Which states of a tunnel are reported to the user, and how: the agent's rules, as tables. Pure.
 
-WRONG decides what is wrong with a tunnel, if anything: its first row that fits counts. RULES has
-the properties of each kind of notification: how bad it is, how long it waits, how long it stays,
-and how it looks. policy.py applies both over time.
+WRONG says what is wrong with a tunnel, if anything: its first row that fits counts. RULES says for
+each kind of notification how bad it is, how long it waits, how long it stays, and how it looks.
+tunnel_notification.py and policy.py apply both over time.
 """
 
 from __future__ import annotations
@@ -20,55 +20,55 @@ class Kind(StrEnum):
 
     CONNECTED = "connected"
     BACK = "back"
-    """The tunnel was lost, and is up again."""
+    """The tunnel was lost, and is UP again."""
     ENDED = "ended"
-    """The tunnel ended as it was meant to: by hand, or until traffic starts it again."""
+    """The tunnel ended as it was meant to: somebody took it down, or it waits for traffic now."""
     IN_PART = "in-part"
-    """The tunnel is coming up, and a part of it stays down."""
+    """The tunnel comes up, but only a part of it. Nothing was lost."""
     DEVICES = "devices"
-    """The number of devices that a template for any peer serves."""
+    """The number of devices that are connected to a template for any peer has changed."""
     PARTIAL = "partial"
-    """A part of the tunnel is lost, or doesn't come up."""
+    """The tunnel is PARTIAL, because a part of it was lost, or doesn't come up."""
     UNSTABLE = "unstable"
-    """The tunnel is lost again and again."""
+    """The tunnel is lost and comes back again and again."""
     RECONNECTING = "reconnecting"
-    """The tunnel is lost, and is being tried again."""
+    """The tunnel is lost, and pluto tries to bring it up again."""
     DOWN = "down"
-    """The tunnel is lost, and isn't being tried again."""
+    """The tunnel is lost, and pluto doesn't try to bring it up."""
     STUCK = "stuck"
-    """The tunnel doesn't come up: it is still being tried, or pluto gave up."""
+    """The tunnel can't connect: pluto still tries in vain, or has given up."""
     OFFLINE = "offline"
-    """Tunnels aren't up, as this machine has no network."""
+    """This machine has no network, and so its tunnels aren't up."""
     STOPPED = "stopped"
-    """pluto stopped, and all tunnels with it."""
+    """pluto has stopped, and all tunnels with it."""
     UNKNOWN = "unknown"
-    """The tunnels' state isn't known."""
+    """It isn't known whether the tunnels are up."""
     SETTINGS = "settings"
-    """The agent's settings have a mistake, or a mute couldn't be changed."""
+    """The agent's settings file has a mistake, or a tunnel couldn't be muted or unmuted."""
     DETAILS = "details"
-    """The facts that the user asked for with a button."""
+    """The facts for an administrator, for which the user pressed a button."""
     MUTED = "muted"
-    """A tunnel is muted now."""
+    """The user has muted a tunnel with a button."""
 
 
 class Button(StrEnum):
-    """What a notification's button does."""
+    """A button of a notification. The value is its name for the notification server."""
 
     DETAILS = "details"
     TERMINAL = "terminal"
-    """Show the tunnel in a terminal."""
+    """Open a terminal that shows the tunnel's state."""
     MUTE_HOUR = "mute-1h"
     MUTE_LOGIN = "mute-login"
-    """Until the next login."""
+    """Mute the tunnel until the user's next login."""
     MUTE_EVER = "mute-ever"
     UNMUTE = "unmute"
 
 
 class Urgency(StrEnum):
-    """How much a notification asks for attention.
+    """How urgent a notification is for the notification server.
 
-    None is critical, since a critical one is shown even in "do not disturb". A lost tunnel is news,
-    not an alarm.
+    No notification is critical, because critical ones are shown even in "do not disturb". A lost
+    tunnel is news, and not an alarm.
     """
 
     LOW = "low"
@@ -76,27 +76,28 @@ class Urgency(StrEnum):
 
 
 Switch = Literal["up", "down", "stuck", ""]
-"""The setting that decides about a kind of notification; "": it is always shown."""
+"""The setting (of TunnelSettings) by which the user turns off a kind of notification; "": there is
+none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The properties of a kind of notification."""
+    """How notifications of one kind behave and look."""
 
     rank: int
-    """How bad it is, from 0 (good news) to 3. After the user closed a notification, only one of a
-    higher rank is shown."""
+    """How bad the news is, from 0 (good) to 3. If the user closed a notification, only one with a
+    higher rank is shown after it."""
     switch: Switch
     settles: bool
-    """Whether it is reported only after it has lasted for ``settle`` seconds."""
+    """Whether it is reported only after the matter has lasted for ``settle`` seconds."""
     lasting: bool
-    """Whether it stays on the screen until it is over; others disappear by themselves."""
+    """Whether it stays on the screen until the matter is over. Others disappear by themselves."""
     urgency: Urgency
     icon: str
-    """Its name in the desktop's icon theme."""
+    """The name of the icon in the desktop's icon theme."""
     category: str
-    """A category of the Desktop Notifications specification (table "Categories") in its class
-    network; "": the class itself."""
+    """Which category in the class ``network`` it has, by the table "Categories" of the Desktop
+    Notifications specification; "": only the class."""
 
 
 _LOW, _NORMAL = Urgency.LOW, Urgency.NORMAL
@@ -129,36 +130,39 @@ RULES: Final[dict[Kind, Rule]] = {
 
 
 MEANT: Final = frozenset({Reason.OPERATOR, Reason.UNLOADED})
-"""Reasons why a tunnel ended on purpose: somebody on this machine caused it, and knows that."""
+"""Reasons that say that somebody on this machine ended the tunnel on purpose, and so knows of
+it."""
 OF_PLUTO: Final = frozenset(
     {
         Reason.PLUTO_STOPPED, Reason.PLUTO_STARTING, Reason.PLUTO_UNREACHABLE, Reason.BAD_OUTPUT,
     }
 )  # fmt: skip
-"""Reasons that are pluto's, not the tunnel's: they are over once pluto gives a good answer."""
+"""Reasons that are about pluto and not about the tunnel. They no longer hold as soon as pluto gives
+an answer that can be trusted."""
 LOSSES: Final = frozenset(
     {
         Reason.PEER_DELETED, Reason.PEER_DEAD, Reason.EXPIRED, Reason.REPLACED,
         Reason.PLUTO_RESTARTED, Reason.OTHER,
     }
 )  # fmt: skip
-"""Reasons why a tunnel that was up is lost, except those in MEANT and OF_PLUTO."""
+"""Reasons for which a tunnel that was up is lost, except those in MEANT and OF_PLUTO."""
 FAILURES: Final = frozenset(Reason) - MEANT - OF_PLUTO - LOSSES - {Reason.NONE}
-"""Reasons why a tunnel doesn't come up."""
+"""Reasons for which a tunnel doesn't come up."""
 TROUBLES: Final = LOSSES | FAILURES
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row of WRONG: what is wrong with a tunnel of this state, reason and ``was_up``."""
+    """One row of WRONG: for tunnels in this state, with one of these reasons, ``kind`` is wrong."""
 
     state: TunnelState
     kind: Kind | None
-    """What is wrong; None: nothing."""
+    """What is wrong with such a tunnel; None: nothing."""
     reasons: frozenset[Reason] | None = None
-    """The reasons that fit; None: any."""
+    """The reasons for which the row fits; None: it fits for any reason."""
     was_up: bool | None = None
-    """Whether the user has a reason to believe that the tunnel is up, or will be; None: any."""
+    """Whether the row fits only for tunnels of which the user must believe that they are up, or
+    will be (True), or only for others (False); None: for both."""
 
 
 _ALL = TunnelState
@@ -179,13 +183,14 @@ WRONG: Final = (
     _Row(_ALL.DOWN, Kind.STUCK, reasons=FAILURES),
     # There is no row for UNKNOWN, nor for DOWN without a reason: nobody wants such a tunnel up.
 )
-"""What is wrong with a tunnel: the first row that fits counts."""
+"""What is wrong with a tunnel. The first row that fits its state and reason counts."""
 
 
 def wrong(state: TunnelState, reason: Reason, *, was_up: bool) -> Kind | None:
-    """Return what is wrong with a tunnel, by the first row of WRONG that fits; None: nothing.
+    """Return what is wrong with a tunnel, by the first row of WRONG that fits; None if nothing is.
 
-    Return None for UNKNOWN, too. ``was_up`` is explained in _Row.
+    Return None also if no row fits, as for UNKNOWN. ``was_up`` says whether the user must believe
+    that the tunnel is up, or will be.
     """
     for row in WRONG:
         fits = row.reasons is None or reason in row.reasons

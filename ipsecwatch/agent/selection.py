@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Decides about which tunnels there are notifications, by the settings and the mutes. Pure."""
+"""Decide about which tunnels there are notifications, by the settings and by the mutes. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Selection:
-    """The settings and the mutes, and what they leave out."""
+    """The settings and the mutes, and which tunnels they leave out."""
 
     def __init__(self, settings: AgentSettings) -> None:
         self.settings = settings
         self.muted: Mapping[str, float] = {}
-        """When the mute of each muted tunnel ends, by name: in monotonic seconds, or infinity."""
+        """When each mute ends, by the name of the muted tunnel: in monotonic seconds; infinity: not
+        by time."""
 
     @property
     def wants_trouble(self) -> bool:
@@ -33,7 +34,7 @@ class Selection:
     def leaves_out(self, view: View) -> bool:
         """Return whether there are no notifications about a tunnel, by the settings or a mute.
 
-        The settings and the mutes may also name its template.
+        For an instance, those of its template count as well.
         """
         if view.managed and self._leaves_out_managed(view):
             return True
@@ -43,18 +44,19 @@ class Selection:
         return any(fnmatchcase(name, glob) for name in names for glob in self.settings.ignore)
 
     def _leaves_out_managed(self, view: View) -> bool:
-        """Return whether the setting ``managed`` leaves out one of NetworkManager's tunnels.
+        """Return whether the setting ``managed`` leaves out a tunnel of NetworkManager's.
 
-        "none" leaves out all. "losses" leaves out those of NetworkManager-l2tp: it learns of a loss
-        itself, as pppd ends then, and reports it. NetworkManager-libreswan never learns of one.
+        "none" leaves out all of them. "losses" leaves out those of NetworkManager-l2tp, which
+        notices a loss by itself, because pppd ends then, and reports it. NetworkManager-libreswan
+        never notices one.
         """
         setting = self.settings.managed
         return setting == "none" or (setting == "losses" and view.managed == L2TP)
 
     def only_losses(self, view: View) -> bool:
-        """Return whether only losses of a tunnel are reported.
+        """Return whether only losses of this tunnel are reported.
 
-        That is so for NetworkManager's tunnels where ``managed`` is "losses": NetworkManager itself
-        reports the rest.
+        That is so for NetworkManager's tunnels if ``managed`` is "losses", since NetworkManager
+        itself reports all else.
         """
         return bool(view.managed) and self.settings.managed == "losses"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Decides what is reported about pluto and the service as a whole. Pure.
+"""Decide what is reported about pluto and about the service as a whole. Pure.
 
-That is: pluto stopped, or the tunnels' state isn't known. A unit that was stopped, disabled or
-masked before this agent started is taken to be so on purpose: only one that failed, or that ran
-since then, is reported.
+That is: pluto has stopped, or it isn't known whether the tunnels are up. If a systemd unit was
+stopped, disabled or masked before this agent started, somebody did it on purpose. So only a unit
+that failed, or that ran since this agent started, is reported as missing.
 """
 
 from __future__ import annotations
@@ -23,19 +23,23 @@ if TYPE_CHECKING:
     from ipsecwatch.client.events import Lost
 
 UNKNOWN_AFTER: Final = 20.0
-"""Seconds after which an unknown state is reported: an upgrade restarts the service."""
+"""Seconds after which it is reported that the tunnels' state isn't known. An upgrade restarts the
+service, and takes less."""
 STOPPED_AFTER: Final = 20.0
-"""Seconds after which it is reported that pluto stopped, if no tunnel was lost by that."""
+"""Seconds after which it is reported that pluto has stopped, if no tunnel was lost by that."""
 
 
 class _Timer:
-    """Records since when a condition has been true; ``since`` is None while it is false."""
+    """Records since when a condition has been true.
+
+    ``since`` is None while the condition is false.
+    """
 
     def __init__(self) -> None:
         self.since: float | None = None
 
     def set(self, now: float, *, true: bool) -> None:
-        """Record whether the condition is true now."""
+        """Record whether the condition is true at ``now``."""
         if not true:
             self.since = None
         elif self.since is None:
@@ -43,18 +47,19 @@ class _Timer:
 
 
 class ServiceNotification:
-    """What is reported about pluto and the service, decided from events about them and units.
+    """Decides by events what is reported about pluto and the service.
 
-    Times are monotonic, in seconds.
+    Times are monotonic seconds.
     """
 
     def __init__(self) -> None:
         self.pluto: PlutoState | None = None
-        """pluto's state; None: the service has never reported one."""
+        """pluto's state, as the service last reported it; None: the service hasn't reported one
+        yet."""
         self._lost: Lost | None = None
         self._units: dict[Unit, UnitState] = {}
         self._ran: set[Unit] = set()
-        """The units that were active at any time since this agent started."""
+        """The units that were active at some time since this agent started."""
         self._unwatched = _Timer()
         self._unknown = _Timer()
         self._stopped = _Timer()
@@ -64,11 +69,14 @@ class ServiceNotification:
 
     @property
     def watched(self) -> bool:
-        """Whether the service can be followed; False until it has reported pluto's state."""
+        """Whether the service can be followed now.
+
+        False also before it has reported pluto's state.
+        """
         return self._lost is None and self.pluto is not None
 
     def record_pluto(self, pluto: PlutoState, now: float) -> None:
-        """Record pluto's state, as the service reports it."""
+        """Record pluto's state as the service reports it; this means that it can be followed."""
         self._lost = None
         self._unwatched.set(now, true=False)
         self._ran.add(Unit.OURS)
@@ -77,12 +85,12 @@ class ServiceNotification:
         self.pluto = pluto
 
     def record_lost(self, lost: Lost, now: float) -> None:
-        """Record that the service can't be followed."""
+        """Record that the service can't be followed now."""
         self._lost = lost
         self._unwatched.set(now, true=True)
 
     def record_unit(self, state: UnitState) -> None:
-        """Record a unit's state, as systemd reports it."""
+        """Record the state of a systemd unit, which systemd has just reported."""
         self._units[state.unit] = state
         if state.active:
             self._ran.add(state.unit)
@@ -90,11 +98,12 @@ class ServiceNotification:
     def update(
         self, now: float, *, unknown: bool, lost_tunnels: bool, matters: bool, meant: bool = False
     ) -> None:
-        """Record what is known about the tunnels, and start or stop the timers.
+        """Record what is known of the tunnels now, and start or stop the waiting times.
 
-        ``unknown``: the state of some tunnel isn't known. ``lost_tunnels``: some tunnel is reported
-        to be lost because pluto stopped. ``matters``: the user wants notifications about some
-        tunnel. ``meant``: NetworkManager ended pluto together with its user's connection.
+        ``unknown``: the state of some tunnel isn't known. ``lost_tunnels``: it is reported that
+        some tunnel was lost because pluto stopped. ``matters``: the user wants notifications about
+        some tunnel. ``meant``: pluto stopped because NetworkManager ended it, as its user
+        disconnected.
         """
         self._lost_tunnels, self._matters, self._meant = lost_tunnels, matters, meant
         known = self.pluto not in (PlutoState.STOPPED, PlutoState.STARTING)
@@ -104,9 +113,10 @@ class ServiceNotification:
         self._stopped.set(now, true=watched and self.pluto is PlutoState.STOPPED)
 
     def unknown(self, now: float, hush: float) -> Words | None:
-        """Return why the tunnels' state isn't known; None where that isn't to be reported (yet).
+        """Return why the tunnels' state isn't known, in words for the user.
 
-        It is reported after UNKNOWN_AFTER seconds, and not before the time ``hush``.
+        Return None if it is known, or if that isn't to be reported, or not yet: UNKNOWN_AFTER
+        seconds must have passed, and ``hush`` must be over.
         """
         if _over(self._unwatched.since, UNKNOWN_AFTER, now, hush) and self._is_missed():
             hangs = self._is_active(Unit.OURS)
@@ -117,9 +127,9 @@ class ServiceNotification:
         return None
 
     def details(self, unit: str) -> str:
-        """Return why the tunnels' state isn't known, in an administrator's words.
+        """Return why the tunnels' state isn't known, in words for an administrator.
 
-        ``unit`` is the systemd unit that runs pluto.
+        ``unit`` is the systemd unit that runs pluto, which the advice names; "": none is known.
         """
         if self._lost is not None:
             return ". ".join(filter(None, (self._lost.why, self._lost.hint)))
@@ -128,12 +138,12 @@ class ServiceNotification:
         return f"{told.sentence} {told.advice}"
 
     def stopped(self, now: float, hush: float) -> bool:
-        """Return whether to report that pluto stopped.
+        """Return whether it is to be reported now that pluto has stopped.
 
-        It is reported at once where tunnels are reported to be lost by that. Otherwise it is
-        reported after STOPPED_AFTER seconds, and not before ``hush``, if its unit failed, or pluto
-        ran since this agent started; the latter only where it ``matters`` and wasn't ``meant`` (see
-        update()).
+        If some tunnel is reported to be lost by that, it is reported at once. Otherwise
+        STOPPED_AFTER seconds must have passed, and ``hush`` must be over; and either its unit has
+        failed, or pluto ran since this agent started, some tunnel ``matters``, and the stop wasn't
+        ``meant`` (see update()).
         """
         if self._stopped.since is None:
             return False
@@ -146,7 +156,7 @@ class ServiceNotification:
     def times(self, hush: float) -> Iterator[float]:
         """Yield the times at which unknown() or stopped() may change their answer without an event.
 
-        Some may be in the past.
+        Some of them may be in the past.
         """
         waits = (
             (self._unwatched.since, UNKNOWN_AFTER),
@@ -160,8 +170,8 @@ class ServiceNotification:
     def _is_missed(self) -> bool:
         """Return whether it is to be reported that the service can't be followed.
 
-        It is where the service ran since this agent started, failed, or is active. It isn't where
-        this user may not ask the service, or wants no notifications.
+        That is so if its unit was active since this agent started, is active, or has failed. It
+        isn't if the service refuses this user, or if the user wants no notifications about tunnels.
         """
         if self._lost is None or self._lost.denied or not self._matters:
             return False
@@ -176,8 +186,8 @@ class ServiceNotification:
 
 
 def _over(since: float | None, wait: float, now: float, hush: float) -> bool:
-    """Return whether ``wait`` seconds have passed since ``since``, and ``hush`` is over.
+    """Return whether ``wait`` seconds have passed since ``since``, and ``hush`` is over as well.
 
-    Return False where ``since`` is None.
+    Return False if ``since`` is None.
     """
     return since is not None and now >= max(since + wait, hush)

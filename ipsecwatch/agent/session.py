@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The agent in the user's session: follows the service and the machine, and shows notifications.
+"""The agent in the user's session: follow the service and the machine, and show notifications.
 
-Its tasks don't wait for one another. Events go to the policy, which decides which notifications
-should be on the screen, and the delivery shows these, or prints them where there is no screen.
+It has several tasks, none of which waits for another. Events go to the policy, which decides which
+notifications should be on the screen. The delivery shows these, or prints them if there is no
+desktop.
 """
 
 from __future__ import annotations
@@ -51,20 +52,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAME: Final = "org.ipsecwatch1.Agent"
-"""The bus name that an agent owns on the session's bus: only one agent runs in a session."""
+"""The name that the agent owns on the session's bus, so that only one agent runs in a session."""
 RETRY: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds between attempts to reach the session's bus; the last one is repeated."""
+"""Seconds between attempts to connect to the session's bus. The last one is repeated."""
 STARTED: Final = 5.0
-"""Seconds after which the memory that only the start needed is returned to the kernel."""
+"""Seconds after the start at which memory that only the start needed is given back to the
+kernel."""
 
 
 async def _report_routes(tell: Callable[[MachineEvent], object]) -> None:
-    """Call ``tell`` with a Network event now and at each change, for ever."""
+    """Call ``tell`` with a Network event now, and whenever what it says has changed, for ever."""
     await watch_routes(lambda online: tell(Network(online)))
 
 
 WATCHES: Final = (watch_system, _report_routes)
-"""The functions that report events of the machine, each for ever."""
+"""Functions that report events of the machine. Each gets the function to call with an event, and
+runs for ever, or returns if it can't watch."""
 _MUTES: Final = {
     Button.MUTE_HOUR: Until.HOUR,
     Button.MUTE_LOGIN: Until.LOGIN,
@@ -74,31 +77,34 @@ _MUTES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Where the agent's events come from, and where its output goes; demo and tests replace it."""
+    """Where the agent's events come from, and where its output goes.
+
+    The demo and tests replace it.
+    """
 
     follow: Callable[[], AsyncGenerator[Event]] = follow_as_one
     watches: Sequence[Callable[[Callable[[MachineEvent], object]], Awaitable[None]]] = WATCHES
     shown: Callable[[Notification], object] = lambda _: None
-    """Called with each notification that a server accepted."""
+    """Called with each notification that a notification server accepted."""
     unshown: Callable[[Notification], object] = print_notification
-    """Called with each notification that can't be shown."""
+    """Called with each notification that can't be shown on a desktop."""
     write: Callable[[str], None] = to_terminal
     name: str = NAME
-    """The agent's bus name. With "", other agents don't matter, nothing is saved, and nothing is
-    muted."""
+    """The bus name that the agent owns. If "", other agents may run at the same time, nothing is
+    saved, and tunnels can't be muted."""
     speed: float = 1.0
-    """How many times faster than real time everything happens."""
+    """How many times faster than in real time the agent's waiting times pass."""
 
 
 _WORLD: Final = World()
 
 
 async def run(file: Path, world: World = _WORLD) -> int:
-    """Show notifications until SIGTERM or SIGINT ends the agent; return the exit code.
+    """Show notifications until SIGTERM or SIGINT ends the agent. Return the exit code.
 
-    ``file`` has the settings. It is read again when it changes, and on SIGHUP. The agent also ends
-    where another one runs in this session (exit code 0), or a newer version is installed, which is
-    then started (see upgrade.restart()).
+    ``file`` is the settings file. It is read again when it changes, and on SIGHUP. The agent also
+    ends if another one already runs in this session (the exit code is 0), and if a newer version
+    was installed, which upgrade.restart() starts.
     """
     loop = asyncio.get_running_loop()
     stop, hup = asyncio.Event(), asyncio.Event()
@@ -132,25 +138,25 @@ async def run(file: Path, world: World = _WORLD) -> int:
 
 
 async def work(settings: AgentSettings, world: World = _WORLD) -> None:
-    """Show notifications as run() does, with fixed settings, and without handling signals.
+    """Show notifications like run(), with settings that don't change, and without handling signals.
 
-    Return only if another agent runs in this session, or a newer version is installed. When this is
-    cancelled, the notifications are removed from the screen.
+    Return only if another agent runs in this session, or a newer version was installed. If this is
+    cancelled, the notifications are removed from the screen first.
     """
     await Agent(settings, world).work()
 
 
 class _SecondAgent(Exception):  # noqa: N818 - nothing is wrong
-    """Another agent runs in this session already."""
+    """Another agent already runs in this session."""
 
 
 class _Outdated(Exception):  # noqa: N818 - nothing is wrong
-    """A newer version of the agent is installed."""
+    """A newer version of the agent was installed than the one that runs."""
 
 
 @dataclass(slots=True)
 class _Session:
-    """The notification server and the saved memory of the session's bus."""
+    """What belongs to the session's bus: the notification server, and the saved memory."""
 
     display: NotificationServer | None = None
     file: MemoryFile | None = None
@@ -169,22 +175,26 @@ class Agent:
         """Set when _decide() must ask the policy again."""
         self._session = _Session()
         self._settled = asyncio.Event()
-        """Set when it is known whether there is a session bus, and another agent on it."""
+        """Set once it is known whether there is a session bus, and whether another agent is on
+        it."""
         self.is_outdated = False
-        """Whether this agent ended because a newer one is installed."""
+        """Whether this agent ended because a newer version was installed."""
         self._mutes = mutes.mutes_file() if world.name else None
 
     def _now(self) -> float:
-        """Return the policy's time: monotonic seconds, times ``speed``."""
+        """Return the time for the policy: monotonic seconds, multiplied by ``speed``."""
         return self._loop.time() * self._world.speed
 
     def configure(self, file: SettingsFile) -> None:
-        """Use a settings file's last good settings, and report the mistake that it has now."""
+        """Use the file's last settings without a mistake. Report the mistake that it has now."""
         self._policy.configure(file.settings, self._now(), file.mistake)
         self._wakeup.set()
 
     async def work(self) -> None:
-        """Run all tasks; return where another agent is found, or a newer one is installed."""
+        """Run all tasks.
+
+        Return if another agent already runs, or if a newer version was installed.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_session())
@@ -212,9 +222,9 @@ class Agent:
     # --- Events, and what follows from them ---------------------------------------------------
 
     def _handle(self, event: Event | MachineEvent) -> None:
-        """Pass an event to the policy. After a sleep the mutes are read again.
+        """Pass an event to the policy. After the machine has slept, read the file of mutes again.
 
-        While the machine sleeps, the loop's clock stands still, and the hour of a mute passes.
+        The loop's clock stands still during sleep, while the hour of a mute passes.
         """
         self._policy.record(event, self._now())
         if isinstance(event, Sleep) and not event.asleep:
@@ -222,9 +232,9 @@ class Agent:
         self._wakeup.set()
 
     async def _follow_service(self) -> None:
-        """Pass the service's events to the policy, with NetworkManager's names in them, for ever.
+        """Pass the service's events to the policy, for ever, with NetworkManager's names in them.
 
-        Raise _Outdated where a Snapshot shows that a newer version is installed.
+        Raise _Outdated if a Snapshot shows that a newer version was installed.
         """
         listening = False
         names = NamedTunnels(self._handle)
@@ -251,12 +261,12 @@ class Agent:
             self._delivery.want(self._policy.wanted(self._now()), self._policy.held)
 
     def _expired(self, slot: str) -> None:
-        """Record that the server itself removed a slot's notification."""
+        """Record that the notification server removed the notification in a slot by itself."""
         self._delivery.closed(slot)
         self._remember()
 
     def _closed(self, slot: str) -> None:
-        """Record that the user closed a slot's notification."""
+        """Record that the user closed the notification in a slot."""
         key = self._delivery.closed(slot)
         if key is not None:
             self._policy.close(key)
@@ -268,7 +278,8 @@ class Agent:
     def _pressed(self, slot: str, button: Button) -> None:
         """Carry out the action of a button that was pressed in a slot's notification.
 
-        Show the answer, if there is one. The notification counts as closed by the user.
+        Show the notification that answers it, if there is one. The one with the button counts as
+        closed by the user.
         """
         key = self._delivery.closed(slot)
         notification = None if key is None else self._policy.press(key, button)
@@ -280,7 +291,10 @@ class Agent:
         self._remember()
 
     def _carry_out(self, button: Button, notification: Notification) -> Notification | None:
-        """Carry out a button's action; return the notification to show as its answer, or None."""
+        """Carry out the action of a button.
+
+        Return the notification to show as an answer; None: there is none.
+        """
         match button:
             case Button.DETAILS:
                 has_terminal = bool(terminal_window.find_terminal())
@@ -293,9 +307,9 @@ class Agent:
         return self._change_mutes(notification, button)
 
     def _change_mutes(self, notification: Notification, how: Button | None) -> Notification | None:
-        """Mute a notification's tunnel, or unmute it where ``how`` is None.
+        """Mute a notification's tunnel as the button ``how`` says; None: unmute it.
 
-        Return the notification to show as the answer, or None.
+        Return the notification to show as an answer; None: there is none.
         """
         if self._mutes is None:
             return None
@@ -311,7 +325,7 @@ class Agent:
         return None if how is None else notifications.muted(notification, how)
 
     def _apply_mutes(self) -> None:
-        """Read the file of mutes, and use these mutes. An unreadable file changes nothing."""
+        """Read the file of mutes, and use what is in it. If it can't be read, nothing changes."""
         if self._mutes is None:
             return
         wall, now = time.time(), self._now()
@@ -324,7 +338,7 @@ class Agent:
         self._wakeup.set()
 
     async def _watch_mutes(self, path: Path) -> None:
-        """Read the file of mutes now and whenever it changes, for ever."""
+        """Read the file of mutes, now and whenever it changes, for ever."""
         changed = asyncio.Event()
         while True:
             changed.clear()
@@ -334,7 +348,7 @@ class Agent:
                 await asyncio.sleep(SETTLE)
 
     def _begin_login(self) -> None:
-        """Remove the mutes that were to last until this login."""
+        """Remove from the file the mutes that last until the next login, since this is it."""
         if self._mutes is not None:
             try:
                 mutes.begin_login(self._mutes, time.time())
@@ -342,10 +356,10 @@ class Agent:
                 logger.debug("%s", e)
 
     def _compare_versions(self, on_the_bus: str) -> None:
-        """Raise _Outdated where a newer agent is installed, once for each version.
+        """Raise _Outdated if a newer version was installed, but only once for each such version.
 
-        That version is saved first. Where it can't be saved, nothing is raised: otherwise the agent
-        might restart again and again.
+        That version is saved before. If it can't be saved, nothing is raised, because the agent
+        might then restart again and again. ``on_the_bus`` is the version of the service.
         """
         newer = upgrade.newer_version(on_the_bus)
         memory, file = self._session.memory, self._session.file
@@ -360,9 +374,9 @@ class Agent:
     # --- The session's bus --------------------------------------------------------------------
 
     async def _keep_session(self) -> None:
-        """Show notifications over the session's bus, for ever; connect again whenever it is lost.
+        """Show notifications over the session's bus, for ever. Connect again whenever it is lost.
 
-        Raise _SecondAgent.
+        Raise _SecondAgent if another agent already runs in this session.
         """
         backoff, said = Backoff(RETRY), ""
         while True:
@@ -379,9 +393,11 @@ class Agent:
             await asyncio.sleep(backoff.next())
 
     async def _show_until_lost(self) -> str:
-        """Show notifications over the session's bus until it is lost; return why it was lost.
+        """Show notifications over the session's bus until that is lost. Return why it was lost.
 
-        Raise _SecondAgent, BusError.
+        Raise _SecondAgent if another agent already runs in this session, and BusError if the bus
+        can't be used. If this is cancelled, remove the notifications first, unless a newer version
+        of the agent takes them over.
         """
         connection = await connect("session")
         try:
@@ -400,11 +416,12 @@ class Agent:
             await connection.close()
 
     async def _open_display(self, connection: BusConnection) -> None:
-        """Connect to the notification server; adopt the saved slots if this server shows them.
+        """Find the notification server, and take over what an earlier agent has saved.
 
-        Only at the agent's first attempt, recall which notifications the user closed, so that they
-        aren't shown again; if it is the first in a new login, remove the mutes that last until
-        then. Raise BusError.
+        The slots are taken over only if the same server still runs. When the agent starts, the
+        notifications that the user closed are taken over as well, so that they aren't shown again;
+        and if this agent is the first one of a login, the mutes that last until then are removed.
+        Raise BusError if the bus fails.
         """
         session = self._session
         if self._world.name:
@@ -427,7 +444,7 @@ class Agent:
         self._remember()  # the next agent sees that this login isn't new
 
     def _display(self, connection: BusConnection) -> NotificationServer | None:
-        """Return the notification server; None where its library is missing, or fails to load."""
+        """Return the notification server; None if desktop-notifier can't be imported."""
         try:
             # Imported here, as it is an optional extra, and takes 0.15 s and 14 MB. AttributeError:
             # version 6.2 uses parts of asyncio that Python 3.16 will no longer have.
@@ -444,9 +461,9 @@ class Agent:
         )
 
     def _remember(self) -> bool:
-        """Save what is on the screen and what was closed; return whether that was possible.
+        """Save what is on the screen and what the user closed, for the next agent of this session.
 
-        The next agent of this session needs it.
+        Return whether that was possible.
         """
         session = self._session
         if session.file is None:
@@ -459,7 +476,7 @@ class Agent:
 
 
 async def _give_back_memory() -> None:
-    """Free the memory that only the start needed, once it is over: 1 MB of 30 MB."""
+    """After the start, give memory back to the kernel that only the start needed: 1 MB of 30 MB."""
     await asyncio.sleep(STARTED)
     with contextlib.suppress(AttributeError, OSError):  # another libc than glibc
         ctypes.CDLL(None).malloc_trim(0)
@@ -469,5 +486,5 @@ async def _forever(
     watch: Callable[[Callable[[MachineEvent], object]], Awaitable[None]],
     tell: Callable[[MachineEvent], object],
 ) -> None:
-    """Run one of WATCHES: a task needs a coroutine, and these may return any awaitable."""
+    """Await one of WATCHES. A task needs a coroutine, and these may return any awaitable."""
     await watch(tell)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Reads the agent's settings file, and reads it again when it changes, and on SIGHUP.
+"""Read the agent's settings file, again whenever it changes, and on SIGHUP.
 
-A file with a mistake changes nothing: the agent keeps the last good settings, and reports the
-mistake.
+If the file has a mistake, the agent keeps the last settings without one, and reports the mistake.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SETTLE: Final = 0.2
-"""Seconds to wait before a changed file is read: editors write in several steps."""
+"""Seconds between a change of the file and reading it, because editors write in several steps."""
 
 _WRITTEN: Final = 0x8  # IN_CLOSE_WRITE
 
 
 class SettingsFile:
-    """The agent's settings file.
+    """The agent's settings file, and what was read from it.
 
-    ``settings`` are the last that had no mistake, and the defaults before there were any.
-    ``mistake`` is one line about the mistake that the file has now; "": none.
+    ``settings`` are the last ones in it that had no mistake; before there were any, the defaults.
+    ``mistake`` describes in one line the mistake that the file has now; "": none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,7 +38,7 @@ class SettingsFile:
         self.mistake = ""
 
     def load(self) -> bool:
-        """Read the file; return whether ``settings`` or ``mistake`` have changed."""
+        """Read the file. Return whether ``settings`` or ``mistake`` has changed by that."""
         before = self.settings, self.mistake
         try:
             self.settings, self.mistake = load_agent(self.path), ""
@@ -50,9 +49,9 @@ class SettingsFile:
         return before != (self.settings, self.mistake)
 
     async def watch(self, changed: Callable[[], object], hup: asyncio.Event) -> None:
-        """Read the file now, at each change, and whenever ``hup`` is set, for ever.
+        """Read the file now, whenever it changes, and whenever ``hup`` is set, for ever.
 
-        Call ``changed`` whenever ``settings`` or ``mistake`` have changed.
+        Call ``changed`` each time that ``settings`` or ``mistake`` has changed by that.
         """
         while True:
             hup.clear()
@@ -64,10 +63,12 @@ class SettingsFile:
 
 
 class FileWatch:
-    """Sets an event when a file may have changed; for a link, the link or its target.
+    """A context in which an event is set whenever a file may have changed, or comes into being.
 
-    Where the file's folder is missing, the event is set when a folder above it may have changed. It
-    does so from its creation until the context ends; never where inotify can't be used.
+    If the file is a link, a change of the link and of its target count. If the file's folder
+    doesn't exist, the event is set when a folder above it may have changed. The watch begins when
+    this object is made, and ends with the context. If inotify can't be used, the event is never
+    set.
     """
 
     def __init__(self, path: Path, changed: asyncio.Event) -> None:
@@ -85,7 +86,10 @@ class FileWatch:
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._on_events)
 
     def _add(self, file: Path) -> None:
-        """Watch the folder of a file; where that is missing, the nearest existing one above it."""
+        """Watch the folder of a file.
+
+        If it doesn't exist, watch the nearest folder above it that does.
+        """
         assert self._inotify is not None
         folder, name = file.parent, file.name
         while not folder.is_dir() and folder != folder.parent:
@@ -98,7 +102,7 @@ class FileWatch:
             self._names.setdefault(number, set()).add(name)
 
     def _on_events(self) -> None:
-        """Set the event if a watched name, or a watched folder itself, has changed."""
+        """Set the event if a watched name has changed, or a watched folder itself."""
         if self._inotify is None:
             return
         for number, _, name in self._inotify.events():

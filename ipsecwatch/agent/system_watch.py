@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Watches the system bus for events of the machine: units that start or fail, sleep and wake-up.
+"""Watch the system bus for events of the machine: units that start or fail, sleep and wake-up.
 
-Without systemd or logind there are no such events. Then a unit that failed isn't reported, unless
-the agent itself saw pluto or the service running.
+Without systemd or logind there are no such events. Then it is reported that pluto or the service
+ended only if the agent itself saw it running.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RETRY: Final = (1.0, 5.0, 30.0, 300.0)
-"""Seconds between attempts to reach the system bus; the last one is repeated."""
+"""Seconds between attempts to connect to the system bus. The last one is repeated."""
 
 _SYSTEMD: Final = "org.freedesktop.systemd1"
 _MANAGER: Final = "/org/freedesktop/systemd1"
@@ -69,10 +69,12 @@ class _SystemWatch:
         connection.on_signal = self._on_signal
 
     async def follow(self) -> None:
-        """Subscribe to the signals, then read and report the units' states. Raise BusError.
+        """Subscribe to the signals of systemd and logind.
 
-        In this order no change between the two is lost. systemd sends signals only after a client
-        has called Subscribe.
+        Then read the state of each unit, and report it.
+
+        Because of this order, no change in between is missed. systemd sends signals only after a
+        client has called Subscribe. Raise BusError if the bus fails.
         """
         await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
         await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")
@@ -91,11 +93,11 @@ class _SystemWatch:
                 logger.debug("%s can't be followed: %s", unit.value, e)
 
     async def _match(self, rule: str) -> None:
-        """Subscribe to the signals that fit a rule. Raise BusError."""
+        """Subscribe to the signals that match a rule (without its ``type``). Raise BusError."""
         await self._connection.call_bus("AddMatch", "s", f"type='signal',{rule}")
 
     async def _follow_unit(self, unit: Unit) -> None:
-        """Subscribe to a unit's changes, then read its state. Raise BusError."""
+        """Subscribe to the changes of a unit. Then read its state and report it. Raise BusError."""
         reply = await self._connection.call(
             _SYSTEMD, _MANAGER, f"{_SYSTEMD}.Manager", "LoadUnit", "s", [unit.value]
         )
@@ -109,10 +111,10 @@ class _SystemWatch:
             self._note(unit, reply.body[0])
 
     def _on_signal(self, signal: Signal) -> None:
-        """Handle a signal, if it comes from systemd, logind or the bus.
+        """Handle a signal if it is really from systemd, from logind or from the bus itself.
 
-        Any user can send one that looks the same, and so its sender is compared with the owners of
-        their names.
+        Any user can send a signal that looks the same. So the sender must be the owner of their
+        names.
         """
         if signal.sender == BUS:
             if signal.member == "NameOwnerChanged" and signal.body[0] == _LOGIND:
@@ -126,7 +128,7 @@ class _SystemWatch:
                 self._note(unit, signal.body[1])
 
     def _note(self, unit: Unit, properties: dict[str, Any]) -> None:
-        """Keep a unit's properties, and report its state if that differs from what was reported."""
+        """Keep changed properties of a unit. Report its state if it isn't the last reported one."""
         known = self._known[unit]
         for name in ("ActiveState", "SubState", "Result"):
             if name in properties:

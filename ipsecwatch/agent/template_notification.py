@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Decides what is reported about a template for any peer: how many devices are connected. Pure.
+"""Decide when to report how many devices are connected to a template for any peer. Pure.
 
-A template's instances have no notifications of their own: there may be hundreds, which come and go
-all day.
+The instances of a template have no notifications of their own: there may be hundreds of them, and
+they come and go all day.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from ipsecwatch.config import TunnelSettings
 
 SELDOM: Final = 60.0
-"""Seconds between two notifications about one template, at least."""
+"""Seconds between two notifications about one template at least."""
 
 _INSTANCE: Final = re.compile(r"(.+?)(?:\[\d+\])+", re.DOTALL)
 
 
 def template_of(view: View) -> str | None:
-    """Return the template of which a tunnel is an instance: ``rw`` for ``rw[3]``; else None.
+    """Return the name of the template of which a tunnel is an instance: ``rw`` for ``rw[3]``.
 
-    Only the form of the name is tested. NetworkManager's connections have names of any form, and
-    are never instances.
+    Return None if it isn't an instance. Only the form of the tunnel's name counts. A connection of
+    NetworkManager may have any name, and is never an instance.
     """
     found = None if view.managed else _INSTANCE.fullmatch(view.name)
     return found[1] if found else None
 
 
 class TemplateNotification:
-    """The connected instances of one template, and when their number is news.
+    """The connected instances of one template, and when their number is reported.
 
     Times are monotonic, in seconds.
     """
@@ -52,10 +52,11 @@ class TemplateNotification:
         self._told_at = -math.inf
 
     def record(self, path: str, state: TunnelState, now: float | None) -> None:
-        """Record the state of an instance of the template, by its object path.
+        """Record the state of an instance of the template. ``path`` is the instance's object path.
 
-        It is connected while it is UP or PARTIAL; UNKNOWN changes nothing. ``now`` is None for an
-        instance that a Snapshot lists: those are counted without a notification.
+        The instance is connected if it is UP or PARTIAL. A state of UNKNOWN changes nothing.
+        ``now`` is None for an instance in a Snapshot: the number of instances is then taken as
+        reported already.
         """
         if state is TunnelState.UNKNOWN:
             return
@@ -68,20 +69,21 @@ class TemplateNotification:
             self.due = max(now + self.settings.settle, self._told_at + SELDOM)
 
     def has(self, path: str) -> bool:
-        """Return whether this path is that of an instance that is UP or PARTIAL."""
+        """Return whether the instance with this path is connected."""
         return path in self._up
 
     def forget_all(self) -> None:
-        """Forget all instances, before those of a Snapshot are recorded."""
+        """Forget all instances. It is called before those in a Snapshot are recorded."""
         self._up.clear()
         self.due = None
 
     def update(self, now: float) -> News | None:
-        """Return how many instances are UP or PARTIAL, as news; None if no news is due.
+        """Return the number of connected instances as news, if that is due; otherwise None.
 
-        It is due once that number has differed for ``settle`` seconds from the last one that was
-        reported or in a Snapshot, and SELDOM after the last time. Return None, too, where the
-        settings don't ask for it.
+        It is due when the number has differed for ``settle`` seconds from the one that was last
+        reported or was in the last Snapshot, but not before SELDOM seconds after the last report.
+        Return None also if the settings ask for no such news: ``up`` for a larger number, ``down``
+        for a smaller one.
         """
         if self.due is None or now < self.due:
             return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Opens a terminal window that shows a tunnel. It uses lists of arguments, and no shell."""
+"""Open a terminal window that shows a tunnel. Programs get lists of arguments; no shell is used."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _EXECUTES: Final = {
     "mate-terminal": ("-x",), "terminator": ("-x",), "wezterm": ("start", "--"),
     "xdg-terminal-exec": (),
 }  # fmt: skip
-"""The arguments before the command in terminals that don't take ``-e COMMAND ARGUMENT …``. xterm
-and Debian's x-terminal-emulator take that."""
+"""For terminals that don't take ``-e COMMAND ARGUMENT …``: the arguments that come before the
+command. xterm and Debian's x-terminal-emulator take ``-e``."""
 
 
 def find_terminal() -> tuple[str, ...]:
-    """Return a terminal's program, and the arguments between it and a command to run in it.
+    """Return the path of a terminal program, and the arguments that come before a command for it.
 
-    It is the first that is installed of xdg-terminal-exec, $TERMINAL and x-terminal-emulator;
-    an empty tuple: none is.
+    It is the first of xdg-terminal-exec, $TERMINAL and x-terminal-emulator that is installed.
+    Return an empty tuple if none is.
     """
     from shutil import which  # imports all archivers; only a click needs it
 
@@ -37,10 +37,10 @@ def find_terminal() -> tuple[str, ...]:
 
 
 def command(path: str, name: str) -> tuple[str, ...]:
-    """Return the command that shows a tunnel's state as it changes.
+    """Return the command line that shows a tunnel's state in a terminal, and keeps it up to date.
 
-    ``path`` and ``name`` are those of the tunnel's View in the agent, and may contain the name of
-    an instance. Where ``name`` is "", the command shows all tunnels.
+    ``path`` and ``name`` are those of the tunnel's View in the agent, and may have the name of an
+    instance of the service in them. If ``name`` is "", the command shows all tunnels.
     """
     program = os.path.abspath(sys.argv[0])
     named = os.path.basename(program) == "ipsecwatch" and os.access(program, os.X_OK)
@@ -52,10 +52,11 @@ def command(path: str, name: str) -> tuple[str, ...]:
 
 
 def open_terminal(path: str, name: str) -> None:
-    """Show a tunnel in a terminal window, if a terminal is installed; log it where that fails.
+    """Show a tunnel's state in a new terminal window. Do nothing if no terminal is installed.
 
-    This needs a running event loop. The terminal stays open when the agent ends, and so it isn't an
-    asyncio subprocess: asyncio kills these at the end.
+    If the terminal can't be started, that is logged. An event loop must be running. The terminal
+    stays open when the agent ends: so it isn't an asyncio subprocess, which asyncio would kill
+    then.
     """
     terminal = find_terminal()
     if not terminal:
@@ -71,7 +72,7 @@ def open_terminal(path: str, name: str) -> None:
 
 
 def _ended(process: subprocess.Popen[bytes], fd: int) -> None:
-    """Collect the exit status of a terminal that was closed, so that no zombie is left."""
+    """Collect the exit status of a terminal that has ended, so that no zombie process remains."""
     asyncio.get_running_loop().remove_reader(fd)
     os.close(fd)
     if process.wait() != 0:
@@ -79,9 +80,10 @@ def _ended(process: subprocess.Popen[bytes], fd: int) -> None:
 
 
 def _outside() -> tuple[str, ...]:
-    """Return the arguments that start a program outside of the agent's unit and its sandbox.
+    """Return the arguments to put before a command, so that it runs outside of the agent's sandbox.
 
-    Return an empty tuple where no unit runs the agent.
+    They start it in a systemd unit of its own. Return an empty tuple if no systemd unit runs the
+    agent.
     """
     if os.environ.get("SYSTEMD_EXEC_PID") != str(os.getpid()):
         return ()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The table of all sentences in notifications, for people who never saw ipsec.conf. Pure.
+"""All sentences in notifications, as tables. Their readers never saw ipsec.conf. Pure.
 
-Each is a whole sentence with named placeholders, and none is put together from pieces, so that each
-can be translated as it stands (packaging/po). A placeholder stands for a name, a number, one of
+Each is a whole sentence with named placeholders. No sentence is put together from pieces, so that
+each can be translated by itself (packaging/po). A placeholder stands for a name, a number, one of
 DURATIONS or a list. What an administrator wants to read (leftid=, UDP 500) is in
 ipsecwatch/reasons.py, for ``status``, ``monitor`` and the journal.
 """
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APP_NAME: Final = "VPN"
-"""The program that notifications name as their origin, as in the desktop file."""
+"""The name of the program that the notification server shows with our notifications. It is that in
+our desktop file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """An explanation: a sentence that says why, and advice on what a person can do ("": none)."""
+    """A sentence that says why something is so, and advice on what a user can do ("": none)."""
 
     sentence: str
     advice: str = ""
@@ -63,7 +64,8 @@ SUMMARY_TITLES: Final = {
         Kind.DOWN, Kind.RECONNECTING, Kind.STUCK, Kind.PARTIAL, Kind.UNSTABLE,
     },
 }  # fmt: skip
-"""The titles of a summary, with the kinds that each may contain; the first that fits counts."""
+"""The titles of a summary, each with the kinds of news that it fits. The first title counts that
+fits all news in the summary."""
 CHANGED: Final = Plural("{n} VPN has changed", "{n} VPNs have changed")
 SUMMARY_LINES: Final = {
     Kind.CONNECTED: "Connected: {names}.",
@@ -78,9 +80,9 @@ SUMMARY_LINES: Final = {
     Kind.STUCK: "Can't connect: {names}.",
 }
 NAMES_AND_MORE: Final = Plural("{names} and {n} more", "{names} and {n} more")
-"""A list of names that ends with the number of the others."""
+"""A list of names of which only some are in the text, and the others are counted."""
 NAME_IN_FULL: Final = "Its full name: {name}"
-"""The line with a name that had to be cut in the title."""
+"""The line in a body with the whole name, if the title has only a part of it."""
 
 BUTTONS: Final = {
     Button.DETAILS: "Details",
@@ -91,7 +93,7 @@ BUTTONS: Final = {
     Button.UNMUTE: "Unmute",
 }
 DETAILS_OF_ALL: Final = "VPN details"
-"""The title of details about several tunnels."""
+"""The title of the details about several tunnels."""
 DETAILS_COMMAND: Final = "All that is known: {command}"
 MUTED: Final = {
     Button.MUTE_HOUR: "No notifications about it for an hour.",
@@ -202,23 +204,26 @@ REASONS: Final[dict[Reason, Words]] = {
         "The cause isn't known.", "If it doesn't come back, ask whoever runs the VPN."
     ),
 }
-"""Why a VPN isn't up, for each reason; a test checks that none is missing."""
+"""Why a VPN isn't up, for each reason, in words for a user. A test checks that none is missing."""
 
 
 def messages() -> list[str | Plural]:
-    """Return all texts that are to be translated, each once, in the order of this module."""
+    """Return all texts of this module that are to be translated, in their order, each once."""
     tables = [v for name, v in globals().items() if name.isupper() and name != "APP_NAME"]
     return messages_of(*tables)
 
 
 def messages_of(*tables: object) -> list[str | Plural]:
-    """Return the texts in these tables (texts, Plurals, Words, and dictionaries), each once."""
+    """Return all texts in these tables, each once. Empty texts are left out.
+
+    A table may be a text, a Plural, Words, or a dictionary of them.
+    """
     found = dict.fromkeys(text for table in tables for text in _texts(table))
     return [text for text in found if text]
 
 
 def _texts(value: object) -> Iterator[str | Plural]:
-    """Yield the texts in a table, and those of its keys that are Plurals."""
+    """Yield the texts in a table, and also those of its keys that are Plurals."""
     match value:
         case str() | Plural():
             yield value

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Decides what is reported about one tunnel, and when. Pure: it gets views, changes and the clock.
+"""Decide what is reported about one tunnel, and when. Pure: views, transitions and times come in.
 
-There are two kinds of what is reported. A claim says what is wrong with the tunnel; it stays on the
-screen until that is over, or the user closes it. News is reported in passing: the tunnel came up,
-or ended as it was meant to.
+Two sorts of things are reported. A claim says what is wrong with the tunnel; it stays on the screen
+until that is over, or the user closes it. News is shown in passing: the tunnel came up, or it ended
+as it was meant to.
 """
 
 from __future__ import annotations
@@ -25,109 +25,119 @@ if TYPE_CHECKING:
     from ipsecwatch.config import TunnelSettings
 
 GATHER: Final = 0.3
-"""Seconds that everything waits before it is reported: one poll may cause many signals, which are
-reported together."""
+"""Seconds that everything waits before it is reported, since one poll may cause many signals. What
+they say is then reported together."""
 FLAPS: Final = 3
-"""Losses within WINDOW that make a tunnel unstable."""
+"""The number of losses within WINDOW from which a tunnel is unstable."""
 WINDOW: Final = 120.0
-"""Seconds for which a loss counts."""
+"""Seconds after which a loss doesn't count any more."""
 CALM: Final = 60.0
-"""Seconds for which an unstable tunnel must be up before it counts as stable again."""
+"""Seconds for which an unstable tunnel must be up before it is no longer unstable."""
 RECOUNT: Final = 20.0
-"""Seconds between two updates of the number of losses that is shown, at least."""
+"""Seconds for which the number of losses on the screen stays unchanged at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is reported to be wrong with a tunnel."""
+    """What is wrong with a tunnel, as the user is told."""
 
     kind: Kind
     reason: Reason = Reason.NONE
     children: tuple[int, int] = (0, 0)
-    """For PARTIAL, the number of the tunnel's children that are up, and of all; otherwise zeros."""
+    """For the kind PARTIAL: how many of the tunnel's children are up, and how many it has. Zeros
+    for other kinds."""
     times: int = 1
-    """For UNSTABLE, how often the tunnel was lost within WINDOW; otherwise 1."""
+    """For the kind UNSTABLE: how often the tunnel was lost within WINDOW. 1 for other kinds."""
 
     @property
     def rank(self) -> int:
-        """How bad the kind of the claim is (rules.py)."""
+        """How bad it is: the rank that rules.py has for its kind."""
         return RULES[self.kind].rank
 
 
 @dataclass(slots=True)
 class Context:
-    """What matters for the decisions about all tunnels: the state of pluto and of the machine."""
+    """What counts for the decisions about all tunnels: the state of pluto and of the machine."""
 
     pluto: PlutoState | None = None
     unit: str = IPSEC
-    """The systemd unit that runs pluto, or ran it last; "": none is known."""
+    """The systemd unit that runs pluto, or that last ran it; "": none is known."""
     has_managed: bool = False
-    """Whether NetworkManager has, or had, connections in this pluto."""
+    """Whether NetworkManager has, or had, connections in the pluto that runs or ran last."""
     hush: float = -math.inf
     """The time until which nothing is reported that is worse than what was reported before."""
 
     @property
     def networkmanager_ended_pluto(self) -> bool:
-        """Whether pluto ended because its user disconnected in NetworkManager.
+        """Whether pluto has stopped because its user disconnected in NetworkManager.
 
-        NetworkManager-libreswan ends the pluto that it has started; no systemd unit runs that one.
+        NetworkManager-libreswan ends the pluto that it has started. It is known by having no
+        systemd unit.
         """
         return self.has_managed and not self.unit and self.pluto is PlutoState.STOPPED
 
 
 def level(state: TunnelState) -> int:
-    """Return how much of a tunnel is up: 2 all, 1 a part, 0 nothing."""
+    """Return how much of a tunnel in this state is up: 2 for all, 1 for a part, 0 for nothing."""
     return {TunnelState.UP: 2, TunnelState.PARTIAL: 1}.get(state, 0)
 
 
 class TunnelNotification:
-    """The claim and the news about one tunnel. Times are monotonic, in seconds."""
+    """The claim and the news about one tunnel, decided over time.
+
+    Times are monotonic, in seconds.
+    """
 
     def __init__(self, view: View, settings: TunnelSettings, *, fresh: bool, closed: int) -> None:
         self.view = view
         self.settings = settings
         self.losses_only = False
-        """Whether only losses are reported: NetworkManager itself reports when the tunnel is
-        connected, and when its user disconnects it."""
+        """Whether only losses are reported, because NetworkManager itself reports when its user
+        connects or disconnects the tunnel."""
         self.gone = False
-        """Whether the service doesn't list the tunnel any more."""
+        """Whether the service no longer lists the tunnel."""
         self.reported: Claim | None = None
-        """What is reported to be wrong with the tunnel now, even if its user closed it; None:
-        nothing."""
+        """What the user was told is wrong with the tunnel, even if that was closed. None: nothing
+        is."""
         self.due: float | None = None
-        """When update() must be called again, if no event comes before."""
+        """When update() must be called again if no event comes before; None: not by time alone."""
         self.closed = closed
-        """The rank of the tunnel's notification that the user closed; -1: none."""
+        """The rank that the tunnel's notification had when the user closed it; -1: it wasn't
+        closed."""
         self.over = False
-        """Whether the tunnel is gone, and that was reported."""
+        """Whether the tunnel is gone, and nothing is left to report about it."""
         self._level = self._believed = level(self.known)
-        """How much of the tunnel is up, and how much its user believes to be up, by level()."""
+        """How much of the tunnel is up, and how much of it the user believes to be up (_believed).
+        Both are numbers as level() returns them."""
         self._fresh = fresh
-        """Whether the tunnel has had no transition since it was listed."""
+        """Whether the tunnel was listed while the agent ran, and has had no transition since."""
         self._why = Reason.NONE
-        """The reason of the present loss; while there is none, of the last transition."""
+        """The reason of the present loss; if the tunnel isn't lost, the reason of its last
+        transition."""
         self._sticks = False
-        """Whether the tunnel is PARTIAL, and the service has sent TunnelStuck for that."""
+        """Whether the tunnel is PARTIAL, and the service has sent TunnelStuck because its missing
+        children have been tried for long."""
         self._lost_at: float | None = None
-        """When the tunnel became worse than what its user believes; None once it was reported that
-        it is up, or that nothing is wrong with it."""
+        """When less of the tunnel was up for the first time than the user believes. None once the
+        user was told that it is up again, or that nothing is wrong with it."""
         self._since: float | None = None
-        """Since when ``_target`` has differed from what was reported."""
+        """Since when ``_target`` has been waiting to be reported; None: nothing waits."""
         self._target: tuple[Claim | None, int] = None, 0
-        """The claim and the level that are to be reported next."""
+        """The claim and the level that wait to be reported."""
         self._worse_since: float | None = None
-        """Since when the tunnel has been worse than what was reported."""
+        """Since when the tunnel has been worse than what was reported; None: it isn't worse."""
         self._up_since = -math.inf
         self._losses: deque[float] = deque(maxlen=1000)
         self._falling = False
-        """Whether the level fell, and hasn't risen since: further falls are of the same loss."""
+        """Whether the level fell, and hasn't risen since. A further fall then belongs to the same
+        loss."""
         self._unstable = False
         self._counted = -math.inf, 0
-        """When the losses that are shown were counted, and their number."""
+        """When the losses that the user was told of were counted, and how many they were."""
 
     @property
     def known(self) -> TunnelState:
-        """The tunnel's last known state, UNKNOWN if there is none; DOWN once the tunnel is gone."""
+        """The tunnel's last known state; UNKNOWN if none was ever known; DOWN if it is gone."""
         if self.gone:
             return TunnelState.DOWN
         unknown = self.view.state is TunnelState.UNKNOWN
@@ -140,14 +150,14 @@ class TunnelNotification:
 
     @property
     def contradicts_good_news(self) -> bool:
-        """Whether less of the tunnel is up than its user believes, from what was reported."""
+        """Whether less of the tunnel is up than the user believes by what was reported."""
         return self._level < self._believed
 
     @property
     def shown(self) -> Claim | None:
-        """What is reported to be wrong with the tunnel, if it is worse than what the user closed.
+        """The claim that should be on the screen; None: there is none.
 
-        None: nothing is, or nothing worse.
+        That is ``reported``, unless the user has closed a notification that was as bad or worse.
         """
         return (
             self.reported
@@ -156,20 +166,23 @@ class TunnelNotification:
         )
 
     def news(self, claim: Claim) -> News:
-        """Return a claim about this tunnel as News, from which a notification can be built."""
+        """Return a claim about this tunnel as News, from which a notification can be made."""
         return News(claim.kind, self.view, claim.reason, times=claim.times, within=WINDOW)
 
     def close(self) -> None:
-        """Record that the user closed the tunnel's notification: only a worse one is shown now."""
+        """Record that the user closed the tunnel's notification.
+
+        From now on only a worse one is shown.
+        """
         if self.reported is not None:
             self.closed = max(self.closed, self.reported.rank)
 
     # --- What comes in ------------------------------------------------------------------------
 
     def record_view(self, view: View) -> None:
-        """Record the tunnel's present view.
+        """Record the tunnel's view, as the service has just sent it.
 
-        The first state that is ever known of it counts as what its user believes, and is no news.
+        The first known state of the tunnel is no news: the user is taken to know it.
         """
         if self.known is TunnelState.UNKNOWN:
             # The user is taken to know the first known state.
@@ -179,7 +192,10 @@ class TunnelNotification:
         self._sticks = self._sticks and self.known is TunnelState.PARTIAL
 
     def record_change(self, event: Change) -> None:
-        """Record a transition. Call record_view() before, with the view after the transition."""
+        """Record a transition of the tunnel.
+
+        record_view() must have been called before, with the tunnel's view after the transition.
+        """
         # For a new tunnel, the listing and the transition may come in either order.
         if self._fresh and event.old is not TunnelState.UNKNOWN:
             self._level = self._believed = level(event.old)
@@ -189,9 +205,10 @@ class TunnelNotification:
             self._why = event.reason
 
     def record_listing(self) -> None:
-        """Record that a Snapshot lists the tunnel, with the reason in its view.
+        """Record that a Snapshot lists the tunnel, after record_view() was called with its view.
 
-        While the tunnel is lost, the reason that is known for the loss is kept.
+        The reason in the view becomes the reason of the tunnel's state. But if the tunnel is lost,
+        the reason that is known for the loss stays.
         """
         self._fresh = False
         if self._lost_at is None:
@@ -200,10 +217,11 @@ class TunnelNotification:
     # --- What is true -------------------------------------------------------------------------
 
     def update(self, now: float, context: Context) -> News | None:
-        """Update the claim, if a change of it is due; return news that is due, or None.
+        """Update the claim if a change of it is due. Return news if some is due; otherwise None.
 
-        While the tunnel's state isn't known, nothing changes, nor while it is gone and pluto
-        neither runs nor is stopped. ``due`` is set to the time when this must be called again.
+        ``due`` becomes the time at which this must be called again. Nothing changes while the
+        tunnel's state isn't known, and while the tunnel is gone and pluto is neither RUNNING nor
+        STOPPED.
         """
         self.due = None
         if self.is_unknown:
@@ -226,7 +244,7 @@ class TunnelNotification:
         return news
 
     def _record_level(self, now: float, context: Context) -> None:
-        """Compare how much of the tunnel is up with before; record a loss, or when it came up."""
+        """Compare how much of the tunnel is up with before. Record a loss, or that it came up."""
         now_up = level(self.known)
         if now_up < self._level and not self._falling:
             self._falling = True
@@ -246,10 +264,12 @@ class TunnelNotification:
         self._unstable = self._unstable and not self._is_calm(now)
 
     def _count_loss(self, now: float, context: Context) -> None:
-        """Count a loss, unless it is before ``hush``, or somebody on this machine caused it.
+        """Count a loss that happens now.
 
-        With FLAPS counted losses within WINDOW the tunnel is unstable. After a loss that somebody
-        on this machine caused, it is unstable no longer.
+        With FLAPS losses within WINDOW the tunnel becomes unstable.
+
+        A loss before ``hush`` is over isn't counted. Nor is one that somebody on this machine
+        caused, also by removing the tunnel: after it the tunnel is no longer unstable.
         """
         meant = self.gone or self.view.reason in MEANT
         if meant:
@@ -259,14 +279,15 @@ class TunnelNotification:
             self._unstable = self._unstable or self._lost_lately(now) >= FLAPS
 
     def _lost_lately(self, now: float) -> int:
-        """Return the number of losses that were counted in the last WINDOW seconds."""
+        """Return how many losses were counted in the last WINDOW seconds."""
         return sum(now - at < WINDOW for at in self._losses)
 
     def _is_calm(self, now: float) -> bool:
-        """Return whether an unstable tunnel isn't unstable any more, for one of three reasons.
+        """Return whether an unstable tunnel is no longer unstable.
 
-        It was up for CALM seconds; or somebody on this machine took it down; or it is up after
-        something worse than unstable was reported, with fewer than FLAPS losses within WINDOW.
+        There are three cases. It has been up for CALM seconds. Or somebody on this machine took it
+        down. Or it is up, something worse than that it is unstable was reported, and there were
+        fewer than FLAPS losses within WINDOW.
         """
         if self._level < 2:
             return self._level == 0 and self.view.reason in MEANT
@@ -278,7 +299,10 @@ class TunnelNotification:
         return max(self._up_since, self._losses[-1] if self._losses else -math.inf) + CALM
 
     def _recount_at(self, now: float) -> float | None:
-        """Return when the claim about an unstable tunnel may change; None: at no known time."""
+        """Return when the claim that the tunnel is unstable may change without an event.
+
+        Return None if the tunnel isn't unstable, or if time alone doesn't change that claim.
+        """
         if not self._unstable:
             return None
         at, times = self._counted
@@ -288,10 +312,10 @@ class TunnelNotification:
         return due if due < math.inf else None
 
     def _reason(self, context: Context) -> Reason:
-        """Return why the tunnel isn't up: its present reason, or, where it has none, the loss's.
+        """Return why the tunnel isn't up: the reason in its view, or else that of the present loss.
 
-        While pluto runs, PLUTO_RESTARTED is returned for PLUTO_STOPPED, and NONE for the other
-        reasons in OF_PLUTO.
+        Reasons that are about pluto no longer hold while pluto runs. PLUTO_STOPPED becomes
+        PLUTO_RESTARTED then, and the others become NONE.
         """
         reason = self.view.reason
         if self.gone or reason is Reason.NONE:
@@ -301,10 +325,10 @@ class TunnelNotification:
         return reason
 
     def _claim(self, now: float, context: Context) -> Claim | None:
-        """Return what is wrong with the tunnel: as rules.py has it, or that it is unstable.
+        """Return what is wrong with the tunnel: by the table in rules.py, or that it is unstable.
 
-        None: nothing is, or the settings don't ask for it. A tunnel that is gone has a claim only
-        if it was lost because pluto stopped.
+        Return None if nothing is wrong, or if the settings ask for no such notification. For a
+        tunnel that is gone, there is a claim only if it was lost because pluto stopped.
         """
         if self.losses_only and context.networkmanager_ended_pluto:
             return None
@@ -330,10 +354,9 @@ class TunnelNotification:
         return self.reported is not None and self.reported.kind is Kind.STUCK
 
     def _claim_unstable(self, now: float) -> Claim:
-        """Return the claim that the tunnel is unstable.
+        """Return the claim that the tunnel is unstable, with the number of its losses.
 
-        The number of losses in it changes once in RECOUNT seconds at most, and doesn't fall before
-        WINDOW is over.
+        For RECOUNT seconds the number stays the same. It doesn't fall before WINDOW is over.
         """
         at, times = self._counted
         if now - at >= RECOUNT:
@@ -345,10 +368,10 @@ class TunnelNotification:
     # --- What is reported, and when -----------------------------------------------------------
 
     def _differs(self, claim: Claim | None) -> bool:
-        """Return whether the present state, with this claim, differs from what was reported.
+        """Return whether there is something to report: the present state isn't what was reported.
 
-        This is also True after a loss that was over at once, though all is as it was before, and
-        for a tunnel that is gone and has no claim.
+        ``claim`` is what is wrong now. The result is also True if the tunnel was lost and is up
+        again, as if nothing had happened, and if it is gone and has no claim.
         """
         is_blip = self._lost_at is not None and self._level == 2
         return (
@@ -359,11 +382,11 @@ class TunnelNotification:
         )
 
     def _when(self, claim: Claim | None, now: float, context: Context) -> float:
-        """Return when the present state is to be reported, if it stays as it is.
+        """Return when the present state is to be reported, if it doesn't change before.
 
-        That is _worse_at() for a claim of a higher rank than the one reported, and otherwise after
-        GATHER seconds. But an end that was meant, and a tunnel that comes up in part, are reported
-        after ``settle`` seconds, and the former not before ``hush``.
+        For a claim that is worse than what was reported, that is _worse_at(). Something else waits
+        only for GATHER. There are two exceptions, which wait for ``settle``: an end that was meant,
+        which also waits until ``hush`` is over; and a tunnel of which a part comes up.
         """
         if self._since is None or self._target != (claim, self._level):
             self._since = now
@@ -383,11 +406,11 @@ class TunnelNotification:
         return self._since + GATHER
 
     def _worse_at(self, claim: Claim, context: Context) -> float:
-        """Return when a claim is reported that is worse than what was reported before.
+        """Return when a claim is to be reported that is worse than what was reported before.
 
-        That is after ``settle`` seconds, if its kind settles, and not before ``hush``. The seconds
-        count from the loss where nothing is reported yet and the tunnel isn't unstable, and
-        otherwise from when the tunnel became worse.
+        Some kinds wait for ``settle`` (Rule.settles), and all wait until ``hush`` is over. The
+        waiting begins when the tunnel became worse. But if nothing was reported to be wrong with
+        it, and it isn't unstable, the waiting begins with the loss.
         """
         since = self._worse_since or 0.0
         if self._lost_at is not None and not self._unstable and self.reported is None:
@@ -398,8 +421,8 @@ class TunnelNotification:
     def _news(self, claim: Claim | None, context: Context) -> News | None:
         """Return the news that the tunnel came up, or ended as it was meant to; None: no news.
 
-        There is none with a claim, while the tunnel is unstable, or where the settings don't ask
-        for it.
+        There is none if something is wrong (``claim``), while the tunnel is unstable, or if the
+        settings ask for no such notification.
         """
         if claim is not None or self._unstable:
             return None
@@ -415,19 +438,19 @@ class TunnelNotification:
         return None
 
     def _was_lost(self) -> bool:
-        """Return whether the tunnel was lost, neither with pluto nor on purpose.
+        """Return whether the tunnel was lost, but not on purpose and not because pluto stopped.
 
-        That is so where something was reported to be wrong with it, or where the loss's reason is
-        known, and isn't one in MEANT or OF_PLUTO.
+        That is so if it was reported that something is wrong with it, or if the reason of the loss
+        is known, and is in neither MEANT nor OF_PLUTO.
         """
         if self._lost_at is None:
             return False
         return self.reported is not None or self._why not in (Reason.NONE, *MEANT, *OF_PLUTO)
 
     def _up(self, context: Context) -> News | None:
-        """Return the news that the tunnel is up: connected, or back after a loss; None: no news.
+        """Return the news that the tunnel is up: CONNECTED, or BACK after a loss; None: no news.
 
-        A loss that was over before it was reported is no news if it began before ``hush``, or where
+        A loss may be over before it was reported. It is no news if it began before ``hush``, or if
         the settings ask for no losses.
         """
         if self._lost_at is None:
@@ -439,7 +462,7 @@ class TunnelNotification:
         return News(Kind.BACK, self.view, away=self._up_since - self._lost_at, quiet=is_blip)
 
     def _apply(self, claim: Claim | None) -> None:
-        """Record that the present state was reported, with this claim."""
+        """Record that the present state has been reported, with this claim."""
         self.reported = claim
         self._believed = self._level
         self._since = self._worse_since = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Restarts the agent when a newer version of it was installed: a session may last for weeks."""
+"""Restart the agent when a newer version was installed, since a session may last for weeks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ipsecwatch import __version__
 logger = logging.getLogger(__name__)
 
 EXIT_RESTART: Final = 75
-"""The exit code after which systemd starts the agent again (see its unit)."""
+"""The exit code after which systemd starts the agent again (RestartForceExitStatus in its unit)."""
 _VERSION: Final = re.compile(r"""^__version__ = ["']([0-9][0-9A-Za-z.+~-]*)["']""", re.MULTILINE)
 
 
 def newer_version(on_the_bus: str) -> str:
-    """Return the installed version if it is newer than this agent's, or "".
+    """Return the installed version if it is newer than that of this agent; otherwise "".
 
-    Versions are compared by the numbers at their beginning. ``on_the_bus`` is the service's
-    version, or "". The installed version is read only where the service's is another than ours; the
-    service's may also be an older one.
+    ``on_the_bus`` is the version of the running service, or "". The installed version is looked at
+    only if the service has another version than this agent. Versions are compared by the numbers at
+    their beginning.
     """
     if on_the_bus in ("", __version__):
         return ""
@@ -34,9 +34,9 @@ def newer_version(on_the_bus: str) -> str:
 
 
 def installed_version() -> str:
-    """Return the version that is now in the folder from which this package was loaded.
+    """Return the version that is now installed in the folder from which this package was loaded.
 
-    Return "" where it can't be read.
+    Return "" if it can't be read.
     """
     try:
         text = Path(ipsecwatch.__file__ or "").read_text(encoding="utf-8")
@@ -47,16 +47,16 @@ def installed_version() -> str:
 
 
 def _parts(version: str) -> tuple[int, ...]:
-    """Return the numbers at the beginning of a version: (1, 2) for ``1.2rc3``; () for none."""
+    """Return the numbers at the beginning of a version: (1, 2) for ``1.2rc3``; () if none."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(map(int, found[0].split("."))) if found else ()
 
 
 def restart() -> int:
-    """Replace this process by the installed agent, or return EXIT_RESTART.
+    """Replace this process by the installed agent, and don't return; or return EXIT_RESTART.
 
-    Return EXIT_RESTART under systemd, which starts the agent then, and where the installed agent
-    can't be started.
+    EXIT_RESTART is returned if systemd runs this agent, because systemd then starts it again, and
+    if the installed agent can't be started.
     """
     if os.environ.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return EXIT_RESTART
