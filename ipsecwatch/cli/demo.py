@@ -273,10 +273,11 @@ class _Output:
         old = terminal.pad(change.old.value, 10)
         new = self.paint.state(change.new, terminal.pad(change.new.value, 10))
         sign = self.paint.state(change.new, terminal.mark(change.new))
-        line = f"{sign} {terminal.pad(change.name, 9)} {old} → {new}"
+        arrow = terminal.arrow()
+        line = f"{sign} {terminal.pad(change.name, 9)} {old} {arrow} {new}"
         signal_ = f"{told} #{change.serial}"
         # On a narrow terminal, the signal has a line of its own.
-        if len("0:00  ● ") + 9 + 1 + 10 + 3 + 10 + 1 + len(signal_) <= self.wide:
+        if len("0:00  ● ") + 9 + 1 + 10 + 2 + len(arrow) + 10 + 1 + len(signal_) <= self.wide:
             self._say(f"{line} {self.paint.dim(signal_)}")
         else:
             self._say(line.rstrip())

@@ -213,6 +213,11 @@ _LETTERS: Final = {
 }  # fmt: skip
 
 
+def arrow() -> str:
+    """Return the sign between the old and the new state of a transition: ``→``, in ASCII ``->``."""
+    return "→" if can_show_symbols() else "->"
+
+
 @cache
 def can_show_symbols() -> bool:
     """Return whether stdout can show more than ASCII, by its encoding and the locale."""
@@ -320,9 +325,10 @@ def transition(
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
     why = "" if reason is Reason.NONE else f"  {REASON_TEXTS[reason].sentence}"
     gap = " " * max(0, 10 - len("gone" if new is None else new.value))
-    line = f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} → {told}{gap if why else ''}{why}"
+    step = f"{arrow()} {told}"
+    line = f"{clock(at)} {sign} {pad(name, 20)}  {old:>10} {step}{gap if why else ''}{why}"
     head = f"{clock(at)} {sign} {name}"
-    return "\n".join(folded(line, [head, f"{old} → {told}", why.strip()], wide))
+    return "\n".join(folded(line, [head, f"{old} {step}", why.strip()], wide))
 
 
 _SGR: Final = re.compile(r"\x1b\[\d+m")

@@ -245,10 +245,10 @@ def _check(configured: tuple[float, float | None, str | None]) -> str:
 
 
 def _transition(told: Mapping[str, Any]) -> str:
-    arrow = "→" if terminal.can_show_symbols() else "->"
     reason = told.get("Reason", Reason.NONE.value)
     because = "" if reason == Reason.NONE else f": {reason}"
-    return f"{terminal.moment(told['At'] / 1e6)}  {told['Old']} {arrow} {told['New']}{because}"
+    at, arrow = terminal.moment(told["At"] / 1e6), terminal.arrow()
+    return f"{at}  {told['Old']} {arrow} {told['New']}{because}"
 
 
 def _incoming(row: Row) -> str:

@@ -47,6 +47,28 @@ def test_an_older_service_tells_the_wall_clock_alone() -> None:
     assert age(replace(view(70), since_boot=0.0)) == "1m 10s"
 
 
+@pytest.mark.parametrize(("symbols", "says"), [(True, "up → down"), (False, "up -> down")])
+def test_a_transition_is_printed_in_characters_that_the_terminal_can_show(
+    symbols: bool, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "can_show_symbols", lambda: symbols)
+    paint = terminal.Paint(on=False)
+    line = terminal.transition(0.0, "site", "up", TunnelState.DOWN, Reason.PEER_DEAD, paint)
+    assert says in line
+    assert line.isascii() is not symbols
+    assert (
+        max(
+            map(
+                len,
+                terminal.transition(
+                    0.0, "site", "up", TunnelState.DOWN, Reason.PEER_DEAD, paint, 40
+                ).split("\n"),
+            )
+        )
+        <= 40
+    )
+
+
 def test_of_a_file_no_age_is_known() -> None:
     row = replace(terminal.Row.of_view(view(1)), since=None, age=None)
     assert listing.age(row) == ""
