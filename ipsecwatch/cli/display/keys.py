@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Decodes the text that terminals send when keys are pressed, into the names of these keys. Pure.
 
-The sequences are xterm's, which today's terminals all send for these keys. Other sequences are
-ignored.
+The escape sequences are xterm's, which all of today's terminals send for these keys. Sequences of
+other keys are ignored.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ _BEGUN: Final = re.compile(r"\x1b(?:(?:\[|O)[0-9;]{0,16})?")
 
 
 def decode(text: str) -> tuple[list[str], str]:
-    """Return the keys in a text, each a printable character or one of the names above.
+    """Return the keys in a text that was typed, and the rest that can't be decoded yet.
 
-    The second value is the end of the text, where that is an incomplete sequence, such as a lone
-    escape; else "". Decode it again together with the text that follows.
+    Each key is a printable character, or one of the names above, such as UP. Other control
+    characters are left out. The rest is an incomplete escape sequence at the end of the text, such
+    as a lone escape character, else "". Call this again with the rest in front of the next text.
     """
     found: list[str] = []
     at = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shows output that is longer than the terminal in the user's pager."""
+"""Shows output that has more lines than the terminal in the user's pager."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LESS: Final = "FRSXMK"
-"""The options that systemd's tools set: end where all fits, colours, no wrapping, no alternate
-screen, a prompt, and end at Ctrl-C."""
+"""The options for less, which are those of systemd's tools: end at once if all lines fit, show
+colours, don't wrap lines, don't use the alternate screen, show a long prompt, end at Ctrl-C."""
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option --no-pager to a verb."""
+    """Add the option ``--no-pager`` to a verb's parser, as ``args.no_pager``."""
     parser.add_argument("--no-pager", action="store_true", help="don't use a pager at a terminal")
 
 
 def show(lines: Sequence[str], *, paged: bool = True) -> None:
-    """Print lines, through a pager where stdout is a terminal that is too short for them.
+    """Print lines, through a pager if stdout is a terminal that has too few lines for them.
 
-    ``paged`` False: never use a pager.
+    Where no pager can be run, they are printed without one. ``paged`` False: never use a pager.
     """
     text = "".join(f"{line}\n" for line in lines)
     command = _command() if paged and _overflows(lines) else None
@@ -37,10 +37,10 @@ def _overflows(lines: Sequence[str]) -> bool:
 
 
 def _command() -> list[str] | None:
-    """Return the command line of PAGER, or of less or more where PAGER isn't set.
+    """Return the command line in the variable PAGER; where it isn't set, ``less`` or ``more``.
 
-    Return None where it isn't installed, where PAGER is empty, ``cat`` or malformed, or where the
-    terminal can't move its cursor (by TERM).
+    Return None for no pager: where it isn't installed, where PAGER is empty, ``cat`` or malformed,
+    or where TERM is unset or ``dumb``.
     """
     if os.environ.get("TERM", "dumb") == "dumb":
         return None
@@ -59,7 +59,11 @@ def _command() -> list[str] | None:
 
 
 def _page(command: list[str], text: str) -> bool:
-    """Run a pager until it ends; return False where it couldn't be started."""
+    """Show a text in a pager, and wait until the user ends that.
+
+    Return False where the pager couldn't be started, so that nothing was shown. Ctrl-C goes to the
+    pager only.
+    """
     import signal
     import subprocess
 

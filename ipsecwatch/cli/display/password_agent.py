@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 _AGENT: Final = "pkttyagent"
 _READY: Final = 5.0
-"""Seconds to wait, at most, until the agent has registered, and so closed the pipe."""
+"""Seconds to wait, at most, until the agent has registered with polkit. It shows that by closing a
+pipe."""
 
 
 @asynccontextmanager
 async def password_agent() -> AsyncGenerator[None]:
-    """Run polkit's password agent on this terminal, while the context lasts.
+    """Run polkit's password agent on this terminal during an async context.
 
-    Where none is installed, or for root, nothing is run, and the context lasts nevertheless. The
-    agent isn't registered as a fallback, as systemctl does it: polkit 122 ignores a fallback for a
-    process outside of any session, and a user who typed ``--details`` here expects to be asked for
-    the password here.
+    polkit can then ask the user on this terminal for a password. Where no agent is installed, or
+    for root, the context does nothing. systemctl registers its agent as a fallback, for which
+    another agent of the user goes first. Here it isn't a fallback: polkit 122 ignores one for a
+    process outside of any session, and a user who typed ``--details`` here expects to be asked
+    here. stdin must be a terminal.
     """
     import asyncio
     import termios
@@ -53,9 +55,10 @@ async def password_agent() -> AsyncGenerator[None]:
 
 
 async def _until_closed(fd: int) -> None:
-    """Wait until the agent has registered, and so closed its end of the pipe; close ours.
+    """Wait until the other end of a pipe is closed, but at most _READY seconds; then close ``fd``.
 
-    Wait _READY seconds at most.
+    The agent closes its end as soon as it has registered with polkit. ``fd`` is this end. A timeout
+    raises nothing.
     """
     import asyncio
 

@@ -32,18 +32,20 @@ _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[H\x1b[2J"
 _LEAVE: Final = "\x1b[?7h\x1b[0m\x1b[?25h\x1b[?1049l"
 _SGR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _LONE_ESCAPE: Final = 0.2
-"""Seconds after which an escape counts as a key, and not as the beginning of a sequence."""
+"""Seconds after which an escape character counts as the key escape, and no longer as the beginning
+of another key's sequence."""
 _RESTORE_LIMIT: Final = 0.5
-"""Seconds for which a terminal may take nothing, before restoring it is given up."""
+"""Seconds for which a terminal may accept no output before restoring it is given up."""
 
 
 class Screen:
-    """The terminal's whole screen, while the context lasts; after it the terminal is as before.
+    """The terminal's whole screen, as an async context; after it the terminal is as before.
 
-    ``on_key`` is called with each key (keys.py), ``on_resize`` when the size has changed or
-    everything must be drawn again, ``on_end`` when a signal asks this process to end, or the
-    terminal is gone. Raise Failure where there is no terminal. Only SIGKILL leaves the terminal
-    changed.
+    ``on_key`` is called with each key that is pressed (keys.py), except Ctrl-L. ``on_resize`` is
+    called when everything must be drawn again, for example because the size has changed.
+    ``on_end`` is called when a signal asks this process to end, or the terminal is gone. Raise
+    Failure where this process has no terminal. If the process is killed (SIGKILL), the terminal
+    stays changed.
     """
 
     def __init__(
@@ -94,7 +96,7 @@ class Screen:
 
     @property
     def size(self) -> tuple[int, int]:
-        """The number of columns and lines; 80 and 24 where they aren't known."""
+        """The terminal's number of columns and of lines; (80, 24) where they aren't known."""
         with suppress(OSError):
             columns, lines = os.get_terminal_size(self._tty)
             if columns and lines:
@@ -102,9 +104,10 @@ class Screen:
         return 80, 24
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show these lines, each of which must fit; clear the lines below them.
+        """Show these lines from the top of the screen on, and clear the lines below them.
 
-        While earlier output is still being sent, they wait, and newer lines replace them.
+        No line may be wider than the screen. Lines that don't fit at the bottom aren't shown. While
+        earlier output is still being sent, these lines wait, and the next call replaces them.
         """
         self._next = lines
         if not self._unsent:
@@ -113,9 +116,9 @@ class Screen:
     # --- output -----------------------------------------------------------------------------
 
     def _send_next(self) -> None:
-        """Send those lines of the next content that differ from what is shown.
+        """Send the lines that wait to be shown, as far as they differ from what is shown now.
 
-        Without a next content, do nothing.
+        Where no lines wait, do nothing.
         """
         if self._next is None:
             return
@@ -136,9 +139,10 @@ class Screen:
         self._write()
 
     def _write(self) -> None:
-        """Write as much as the terminal accepts now, and the rest as soon as it accepts more.
+        """Write as much of the unsent output as the terminal accepts now.
 
-        Then send the next content, if there is one.
+        Where some is left, write it as soon as the terminal accepts more. Where none is left, send
+        the lines that wait to be shown. Call ``on_end`` where the terminal is gone.
         """
         loop = asyncio.get_running_loop()
         try:
@@ -159,7 +163,7 @@ class Screen:
     # --- input ------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        """Read what was typed; call ``on_end`` where the terminal is gone."""
+        """Read what was typed, and handle its keys; call ``on_end`` where the terminal is gone."""
         try:
             data = os.read(self._tty, 4096)
         except BlockingIOError:
@@ -173,10 +177,11 @@ class Screen:
         self._press(self._typed + self._decoder.decode(data))
 
     def _press(self, text: str) -> None:
-        """Decode typed text, and call ``on_key`` with each key but Ctrl-L, which draws all again.
+        """Decode typed text, and call ``on_key`` with each key in it.
 
-        An incomplete sequence is kept until its rest is typed, and counts as the key escape after
-        _LONE_ESCAPE seconds.
+        Only Ctrl-L is handled here: it draws everything again. An incomplete escape sequence at the
+        end of the text is kept until the next text comes; after _LONE_ESCAPE seconds without any,
+        it counts as the key escape.
         """
         if self._escape is not None:
             self._escape.cancel()
@@ -197,9 +202,9 @@ class Screen:
     # --- entering and leaving ---------------------------------------------------------------
 
     def _enter(self) -> None:
-        """Switch the terminal to single keys without echo, and to an empty screen.
+        """Switch the terminal to an empty screen, and to input key by key, without echo.
 
-        Ctrl-C and Ctrl-Z still send signals.
+        Ctrl-C and Ctrl-Z still send signals to this process.
         """
         raw = [*self._before]
         raw[3] = raw[3] & ~(termios.ICANON | termios.ECHO)  # signals stay: Ctrl-C, Ctrl-Z
@@ -209,7 +214,7 @@ class Screen:
         self._send(_ENTER)
 
     def _leave(self) -> None:
-        """Restore the terminal, and drop all output that wasn't sent yet."""
+        """Restore the terminal as it was before, and drop all output that wasn't sent yet."""
         asyncio.get_running_loop().remove_writer(self._tty)
         self._unsent, self._next = b"", None
         with suppress(OSError, termios.error):
@@ -221,14 +226,18 @@ class Screen:
     def _redraw(self) -> None:
         """Clear the screen, and call ``on_resize``, so that everything is drawn again.
 
-        The size has changed, or the user asks for it as another program wrote on the terminal.
+        This is called when the size has changed, and when the user presses Ctrl-L because another
+        program wrote on the terminal.
         """
         self._shown = []
         self._send("\x1b[H\x1b[2J")
         self._on_resize()
 
     def _suspend(self) -> None:
-        """Restore the terminal and stop this process; when it continues, draw everything again."""
+        """Restore the terminal, and stop this process, as Ctrl-Z asks for.
+
+        When the process is continued (``fg``), take the terminal again and draw everything.
+        """
         loop = asyncio.get_running_loop()
         self._leave()
         loop.remove_signal_handler(signal.SIGTSTP)
@@ -250,15 +259,18 @@ def require_terminal() -> None:
 
 
 def _erased(line: str, columns: int) -> str:
-    """Return the sequence that clears the rest of a line; "" for a line that fills all columns.
+    """Return the sequence to send after a line to clear the rest of that line on the screen.
 
-    There, the sequence would erase the last character.
+    Return "" for a line that fills all columns: the sequence would erase its last character.
     """
     return "\x1b[K" if width(_SGR.sub("", line)) < columns else ""
 
 
 def _write_all(fd: int, data: bytes) -> None:
-    """Write the data, or give up after _RESTORE_LIMIT seconds without progress."""
+    """Write all data to a terminal; give up if it accepts none for _RESTORE_LIMIT seconds.
+
+    Raise OSError where the terminal is gone.
+    """
     import select
 
     while data:

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Makes tables that fit the terminal: columns are left out, and cells cut, before a line wraps."""
+"""Makes tables that fit the terminal: columns are left out, and cells cut, before a line wraps.
+
+A column's natural width is that of its title or its longest cell. All widths are in cells of the
+terminal (terminal.width()).
+"""
 
 from __future__ import annotations
 
@@ -17,51 +21,52 @@ T = TypeVar("T")
 GAP: Final = 2
 """Blanks between columns."""
 NOTHING: Final = "-"
-"""The cell of a value that isn't known."""
+"""What is shown in a cell that has no text."""
 
 
 class Column(NamedTuple, Generic[T]):
-    """One column: its text for a row, and how it may be shortened. Widths are in cells."""
+    """One column of a table: its title, its text for a row, and how it may be shortened."""
 
     title: str
     text: Callable[[T], str]
-    """Returns the text of a row's cell."""
+    """Returns the text of this column for a row; "" where it has none."""
     rank: int
-    """Where there is no room for all columns, those with the lowest ranks stay."""
+    """Where there is no room for all columns, those with the lowest ranks stay. Ranks don't change
+    the columns' order. No two columns have the same rank."""
     least: int = 0
-    """The width to which the column may be cut to make room, but never below its title's.
-
-    0: it isn't cut for that.
-    """
+    """The width down to which the column may be cut to make room for others, but never below the
+    width of its title. 0: it isn't cut for that."""
     wish: int = 0
-    """The width that the column gets before other columns get more than their ``wish``, and before
-    ``spare`` columns are shown."""
+    """The width that the column gets, if its cells need it, before others get more than their own
+    ``wish``, and before ``spare`` columns are shown."""
     spare: bool = False
-    """Whether the column is shown only where the others have their ``wish``."""
+    """Whether the column is shown only if the columns of lower rank still get their ``wish``."""
     most: int = 1000
-    """The width to which the column is cut even where there is room."""
+    """The greatest width of the column; longer texts are cut even where there is room."""
     short: Callable[[T], str] | None = None
-    """Returns a shorter text for a row, which is shown where the whole one doesn't fit."""
+    """Returns a shorter text for a row, for use where that of ``text`` doesn't fit; None: there is
+    no shorter one. What still doesn't fit is cut."""
     right: bool = False
-    """Whether texts are aligned to the right, as for numbers."""
+    """Whether texts are aligned to the right, as numbers are."""
     both_ends: bool = False
-    """Whether texts are cut in their middle: names often differ at their end."""
+    """Whether texts are cut in their middle, not at their end, where names often differ."""
     paint: Callable[[T, str], str] | None = None
-    """Returns the text of a row's cell, which already has its width, with colour."""
+    """Returns a cell in colour, from its row and its text, which already has the final width; None:
+    the column has no colour."""
 
 
 class Layout(NamedTuple, Generic[T]):
-    """The columns of a table, each with its width in cells."""
+    """The columns that a table shows, in their order, each with its final width in cells."""
 
     columns: tuple[tuple[Column[T], int], ...]
 
     def head(self, paint: Paint) -> str:
-        """Return the line of titles above the table."""
+        """Return the line with the columns' titles, which stands above the table."""
         cells = [_fit(c.title, c, cells) for c, cells in self.columns]
         return paint.dim((" " * GAP).join(cells).rstrip())
 
     def line(self, row: T) -> str:
-        """Return the line of one row; an empty cell is NOTHING."""
+        """Return the line of one row of the table, with NOTHING in cells that have no text."""
         cells = []
         for number, (column, cells_wide) in enumerate(self.columns):
             text = column.text(row) or NOTHING
@@ -77,10 +82,10 @@ class Layout(NamedTuple, Generic[T]):
 def lay_out(
     columns: Sequence[Column[T]], rows: Iterable[T], wide: int | None, *, all_: bool = False
 ) -> Layout[T]:
-    """Return the columns that fit into ``wide`` cells for these rows, with their widths.
+    """Return which columns a table of these rows shows in ``wide`` cells, and how wide each is.
 
-    Columns whose cells are all empty are left out, except with ``all_``. Where ``wide`` is None,
-    lines may be of any length, and all columns are kept.
+    A column whose cells are all empty is left out, except with ``all_``. Where ``wide`` is None,
+    lines may be of any length, and all columns are shown with their natural widths.
     """
     rows = list(rows)
     natural: list[tuple[Column[T], int]] = []
@@ -96,11 +101,11 @@ def lay_out(
 
 
 def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Return the columns that fit into ``wide`` cells, each with its natural width.
+    """Return the columns that fit into ``wide`` cells, each with its natural width as it was given.
 
-    Those of the lowest ranks are kept first, each counted with its least width; a spare column is
-    kept only where those kept before it still get their ``wish``. ``natural``: all columns, each
-    with its natural width: that of its title or longest cell.
+    Columns are kept in the order of their ranks, each if there is still room for its least width.
+    A spare column is kept only if the columns kept before it still get their ``wish``. The first
+    column is kept in any case. ``natural``: all columns, each with its natural width.
     """
     kept: list[tuple[Column[T], int]] = []
     used = -GAP
@@ -115,10 +120,11 @@ def _kept(natural: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[
 
 
 def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T], int]]:
-    """Return the columns with the widths that they get.
+    """Return the columns with their final widths, which share ``wide`` cells.
 
-    Each gets its least width first, then up to its ``wish``, then up to its natural width, as far
-    as there is room; those of lower rank come first.
+    ``kept``: the columns with their natural widths. First, each column gets its least width. Then,
+    in the order of ranks, each gets up to its ``wish``, as far as there is room. Then, in the same
+    order, each gets up to its natural width.
     """
     shares = {c.rank: _least(c, cells) for c, cells in kept}
     spare = max(0, wide - sum(shares.values()) - GAP * (len(kept) - 1))
@@ -131,14 +137,18 @@ def _shrink(kept: list[tuple[Column[T], int]], wide: int) -> list[tuple[Column[T
 
 
 def _least(column: Column[T], cells: int) -> int:
-    """Return the width to which a column of the natural width ``cells`` may be cut.
+    """Return the least width of a column with the natural width ``cells``.
 
-    It is ``least``, but not below the title's width; without ``least`` it is ``cells``.
+    It is the column's ``least``, or its title's width if that is more, but ``cells`` at most. For a
+    column without ``least``, it is ``cells``.
     """
     return min(cells, max(column.least, width(column.title))) if column.least else cells
 
 
 def _fit(text: str, column: Column[T], cells: int) -> str:
-    """Return a text cut or padded to exactly ``cells`` cells, at the side that the column says."""
+    """Return a text that is cut, or filled with blanks, to exactly ``cells`` cells.
+
+    The column says where it is cut, and at which side blanks are added.
+    """
     text = cut(text, cells, both_ends=column.both_ends)
     return " " * (cells - width(text)) + text if column.right else pad(text, cells)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Formats what verbs print on a terminal: tunnels, colours, labelled paragraphs, times.
 
+A cell is the place of one narrow character on a terminal; a wide one, as in Chinese, takes two.
 table.py makes tables.
 """
 
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
 
 _LABEL: Final = 11
 _WIDEST: Final = 100
-"""The greatest width of text in columns; longer lines are hard to read."""
+"""The greatest width of text in columns, also on a wider terminal: long lines are hard to read."""
 
 _NARROWEST: Final = 20
 _NARROW: Final = 50
-"""Below this width in columns, a label has a line of its own."""
+"""For a text narrower than this, in columns, the label of a paragraph has a line of its own."""
 
 _COLOURS: Final = {
     TunnelState.UP: "32",
@@ -54,39 +55,44 @@ class Row:
     last_state: TunnelState
     reason: Reason
     since: float | None
-    """When the state began, in seconds since the epoch; None: unknown, as from a file."""
+    """When the tunnel entered its state, in seconds since the epoch; None: not known, as where the
+    tunnel is from a file."""
     since_known: bool
-    """Whether that was seen; False: the state began before ``since``, and is older than ``age``."""
+    """Whether the service saw the state begin. False: the state began before ``since``, at an
+    unknown time, so it has lasted longer than ``age``."""
     age: float | None
-    """For how many seconds the tunnel has been in its state; None: unknown."""
+    """For how many seconds the tunnel had been in its state when this row was made; None: not
+    known."""
     children_up: int
     children: int
     instances: int
     managed: str = ""
     attempts: int = 0
-    """Negotiations that were begun since the tunnel was last up."""
+    """How many negotiations were begun since the tunnel was last UP."""
     peer: str | None = None
     """The peer's address; None: not known."""
     missing: tuple[Part, ...] = ()
-    """Parts that pluto's text lacks, and that would show the state, or more of it."""
+    """Parts of a status that are missing in the text, and without which the state isn't known, or
+    isn't fully known; () for a tunnel that the service reports."""
     incoming: str | None = None
-    """pluto's log line about a failed attempt from outside that proved no identity."""
+    """pluto's log line about the last failed attempt of somebody to connect as the peer, without
+    proof of an identity; None: none is known."""
     incoming_at: float | None = None
-    """When that attempt was, in seconds since the epoch."""
+    """When the attempt in ``incoming`` was, in seconds since the epoch; None: none is known."""
     bytes_in: int | None = None
     """Bytes that the tunnel's Child SAs have received since they were set up; None: not known."""
     bytes_out: int | None = None
     losses: int | None = None
     """How often the service saw the tunnel lost in the hour before pluto's last answer.
 
-    It was lost where it was UP or PARTIAL, and then in another known state. None: not known.
+    Each change from UP or PARTIAL to another state is a loss, except to UNKNOWN. None: not known.
     """
     title: str = ""
-    """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": there is none."""
+    """NetworkManager's name for a tunnel whose ``name`` is a UUID; "": none is known."""
 
     @property
     def shown(self) -> str:
-        """The name that is shown to people."""
+        """The name that is shown to people: NetworkManager's if it is known, else pluto's."""
         return self.title or self.name
 
     @classmethod
@@ -99,7 +105,7 @@ class Row:
 
     @classmethod
     def of_tunnel(cls, t: Tunnel) -> Row:
-        """Return the row of a tunnel in one status of pluto's, which has no times."""
+        """Return the row of a tunnel that was read from a single status, so without times."""
         return cls(
             t.name, t.state, t.last_state, t.reason, since=None, since_known=False, age=None,
             children_up=t.children_up, children=t.children, instances=t.instances,
@@ -109,10 +115,10 @@ class Row:
 
 
 def _age(v: View) -> float:
-    """Return for how many seconds a tunnel has been in its state.
+    """Return for how many seconds until now a tunnel has been in its state.
 
-    It is counted by CLOCK_BOOTTIME, which nobody can set, or by the wall clock where the service is
-    too old to send the former.
+    It is counted by CLOCK_BOOTTIME, which nobody can set. Where the service is too old to send the
+    beginning by this clock, it is counted by the wall clock.
     """
     if v.since_boot:
         return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - v.since_boot)
@@ -120,7 +126,7 @@ def _age(v: View) -> float:
 
 
 class Paint(NamedTuple):
-    """Adds colours to text, if they are on."""
+    """Adds a terminal's colours to text. Where ``on`` is False, all texts stay as they are."""
 
     on: bool
 
@@ -141,7 +147,11 @@ class Paint(NamedTuple):
 
 
 def width(text: str) -> int:
-    """Return the number of terminal cells of a cleaned text (UAX 11; combining marks take none)."""
+    """Return how many cells of a terminal a text takes: its letters have 2, 1 or 0 cells.
+
+    Wide letters have 2 (UAX 11), and combining marks 0. The text must have no control characters or
+    colours.
+    """
     if text.isascii():
         return len(text)
     return sum(
@@ -151,14 +161,15 @@ def width(text: str) -> int:
 
 
 def pad(text: str, cells: int) -> str:
-    """Return a text filled with blanks at its end to ``cells`` cells; a longer one as it is."""
+    """Return a text filled with blanks at its end to ``cells`` cells; a wider text as it is."""
     return text + " " * max(0, cells - width(text))
 
 
 def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
-    """Return a text cut to ``cells`` cells, with an ellipsis at its end or in its middle.
+    """Return a text that is cut to at most ``cells`` cells; one that fits is returned as it is.
 
-    A text that fits is returned as it is.
+    An ellipsis (in ASCII ``~``) stands for the part that is cut out: the end, or with
+    ``both_ends`` the middle.
     """
     if width(text) <= cells:
         return text
@@ -170,7 +181,7 @@ def cut(text: str, cells: int, *, both_ends: bool = False) -> str:
 
 
 def _head(text: str, cells: int) -> str:
-    """Return the beginning of a text that fits into a number of cells."""
+    """Return as much of a text's beginning as fits into ``cells`` cells."""
     end, used = 0, 0
     for c in text:
         used += width(c)
@@ -181,14 +192,17 @@ def _head(text: str, cells: int) -> str:
 
 
 def how_long(age: float, *, known: bool) -> str:
-    """Return an age as text; "over …" where it isn't ``known``, since its beginning wasn't seen."""
+    """Return an age, given in seconds, as text: ``5m 10s``.
+
+    Where it isn't ``known``, because the beginning wasn't seen, return ``over 5m 10s``.
+    """
     return ago(age) if known else f"over {ago(age)}"
 
 
 def since(row: Row) -> str:
-    """Return as text since when a tunnel has been in its state, and for how long.
+    """Return as text since when a tunnel has been in its state (date and time), and for how long.
 
-    Where the beginning wasn't seen, return only ``over …``; where nothing is known, "".
+    Where the beginning wasn't seen, return only ``over 5m 10s``. Where no time is known, return "".
     """
     if row.since is None or row.age is None:
         return ""
@@ -197,7 +211,10 @@ def since(row: Row) -> str:
 
 
 def mark(state: TunnelState) -> str:
-    """Return the sign of a state; signs differ without colour, except for waiting and down."""
+    """Return the sign of a state in one character, such as ``●`` for UP, in ASCII ``*``.
+
+    Each state has a sign of its own, except that WAITING and DOWN have the same.
+    """
     return (_SYMBOLS if can_show_symbols() else _LETTERS)[state]
 
 
@@ -220,7 +237,11 @@ def arrow() -> str:
 
 @cache
 def can_show_symbols() -> bool:
-    """Return whether stdout can show more than ASCII, by its encoding and the locale."""
+    """Return whether symbols such as ``●`` may be printed on stdout.
+
+    They may unless stdout's encoding lacks them, or the user has set the locale to C. The first
+    result is kept for the whole run.
+    """
     if wants_ascii():
         return False
     try:
@@ -231,9 +252,9 @@ def can_show_symbols() -> bool:
 
 
 def amount(count: int) -> str:
-    """Return a number of bytes in up to four characters: ``840``, ``7.1K``, ``120M``; K is 1024.
+    """Return a number of bytes as short text for a table: ``840``, ``7.1K``, ``120M``.
 
-    From 1000P on it has more characters.
+    K is 1024 bytes. The text has four characters at most, but more from 1000P on.
     """
     size, unit = float(count), ""
     for unit in ("", "K", "M", "G", "T", "P"):
@@ -244,10 +265,11 @@ def amount(count: int) -> str:
 
 
 def words(row: Row) -> str:
-    """Return in one line what is known about a tunnel besides name and state.
+    """Return in one line what else there is to say about a tunnel, besides its name and state.
 
-    These are counts of subnets and clients, the last state or why it isn't known, reason, attempts,
-    and manager. Return "" where there is nothing to say.
+    That is how many of several subnets are up, the number of clients, for UNKNOWN the last known
+    state or what is missing in the text, the reason, the number of attempts, and who manages the
+    tunnel. Return "" where there is nothing to say.
     """
     parts = []
     if row.children > 1:
@@ -272,20 +294,20 @@ MISSING: Final = {
     Part.POLICIES: "its policy, which says whether it should be up, isn't in the text",
     Part.CONNECTIONS: "its first line in the connection list isn't in the text",
 }
-"""What the lack of each part of a text means."""
+"""For each part of a status that may be missing in a text, words that say what isn't known then."""
 
 
 def count(rows: Sequence[Row]) -> str:
-    """Return how many of these tunnels are in each state, as ``4 tunnels: 3 up, 1 stuck``."""
+    """Return how many of these tunnels are in each state: ``4 tunnels: 3 up, 1 stuck``."""
     numbers = [(s, sum(r.state is s for r in rows)) for s in TunnelState]
     told = ", ".join(f"{n} {s.value}" for s, n in numbers if n)
     return f"{len(rows)} tunnel{'s' if len(rows) != 1 else ''}: {told}"
 
 
 def ago(seconds: float) -> str:
-    """Return a duration rounded down to two units: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``.
+    """Return a duration as text: ``42s``, ``5m 10s``, ``3h 05m``, ``12d 4h``.
 
-    A negative one is ``0s``.
+    It is rounded down to its two largest units. A negative one is ``0s``.
     """
     s = max(0, int(seconds))
     if s < 60:
@@ -303,7 +325,7 @@ def clock(at: float) -> str:
 
 
 def moment(at: float) -> str:
-    """Return a moment, in seconds since the epoch, as local date and time."""
+    """Return a moment, in seconds since the epoch, in local time: ``2026-11-28 14:05:09``."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
@@ -316,10 +338,11 @@ def transition(
     paint: Paint,
     wide: int | None = None,
 ) -> str:
-    """Return a transition as one line, or as several where it is wider than ``wide``.
+    """Return a transition as text: time, tunnel, old and new state, and the sentence of the reason.
 
-    ``at`` is in seconds since the epoch; ``old``: the name of the state before, or "". ``new`` is
-    None for a tunnel that is gone. ``wide`` None: lines may be of any length.
+    It is one line, or several, joined by line ends, where one would be wider than ``wide`` cells.
+    ``wide`` None: lines may be of any length. ``at`` is in seconds since the epoch. ``old`` is the
+    name of the state before, or "" as for a new tunnel. ``new`` is None for one that is gone.
     """
     told = paint.dim("gone") if new is None else paint.state(new)
     sign = paint.dim("-") if new is None else paint.state(new, mark(new))
@@ -335,10 +358,11 @@ _SGR: Final = re.compile(r"\x1b\[\d+m")
 
 
 def folded(line: str, pieces: Sequence[str], wide: int | None) -> list[str]:
-    """Return ``line`` if it fits into ``wide`` cells, else its pieces, as many on a line as fit.
+    """Return a list with ``line`` alone, if it fits into ``wide`` cells, else lines of ``pieces``.
 
-    The first piece is cut where it doesn't fit, others are broken at blanks. ``wide`` is None where
-    lines may be of any length.
+    As many pieces stand on a line as fit, and all lines but the first are indented. The first piece
+    is cut if it is too wide by itself; others are broken at blanks. ``wide`` None: lines may be of
+    any length. The texts may have colours.
     """
     if wide is None or _shown(line) <= wide:
         return [line]
@@ -353,31 +377,34 @@ def folded(line: str, pieces: Sequence[str], wide: int | None) -> list[str]:
 
 
 _INDENT: Final = 11
-"""Columns before the text of a line that begins with the time and a sign."""
+"""Where folded() breaks a line that begins with time and sign (``14:05:09 ● ``), the columns that
+further lines are indented by, so that they begin below the tunnel's name."""
 
 
 def _shown(text: str) -> int:
-    """Return the terminal cells of a text with colours."""
+    """Return how many cells of a terminal a text takes that may have colours in it."""
     return width(_SGR.sub("", text))
 
 
 def columns() -> int:
-    """Return the columns for text: the terminal's, but _NARROWEST at least and _WIDEST at most.
+    """Return the width for text in columns: the terminal's, within _NARROWEST and _WIDEST.
 
-    Without a terminal, return _WIDEST.
+    Where stdout isn't a terminal, return _WIDEST.
     """
     return max(_NARROWEST, min(_WIDEST, terminal_width() or _WIDEST))
 
 
 def terminal_width() -> int | None:
-    """Return the columns of the terminal; None where stdout isn't one."""
+    """Return the width of the terminal in columns; None where stdout isn't a terminal."""
     return screen_columns() if sys.stdout.isatty() else None
 
 
 def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]:
-    """Return paragraphs, given as label and text, as lines; those without text are left out.
+    """Return the lines that show pairs of a label and a text, each label beside its text.
 
-    Each line of a text begins a new line, and one that is too long is broken at blanks.
+    A pair whose text is "" is left out. Each line of a text begins a new line, and one that is
+    wider than ``wide`` allows is broken at blanks. Below the width _NARROW, the label stands above
+    its text.
     """
     out: list[str] = []
     for label, text in rows:
@@ -395,7 +422,7 @@ def facts(rows: Iterable[tuple[str, str]], paint: Paint, wide: int) -> list[str]
 def wrap(line: str, wide: int) -> list[str]:
     """Return a line as pieces of at most ``wide`` cells, broken at blanks where that is possible.
 
-    A ``wide`` of less than 10 counts as 10.
+    A word that is wider than that is broken itself. A ``wide`` of less than 10 counts as 10.
     """
     if width(line) <= wide:
         return [line]
@@ -418,15 +445,16 @@ _BLANKS_OR_WORD: Final = re.compile(r"\s+|\S+")
 
 
 def wrapped(lines: Iterable[str]) -> list[str]:
-    """Return lines, broken to the width of the terminal where stdout is one."""
+    """Return lines, broken to the terminal's width; where stdout is no terminal, as they are."""
     wide = terminal_width()
     return [piece for line in lines for piece in (wrap(line, wide) if wide else [line])]
 
 
 def colour_wanted() -> bool:
-    """Return whether to print colours: stdout is a terminal, not dumb, and NO_COLOR is unset.
+    """Return whether to print colours.
 
-    An empty NO_COLOR counts as unset. Source: no-color.org.
+    That is so if stdout is a terminal, TERM isn't ``dumb``, and NO_COLOR is unset or empty, as
+    no-color.org wants it.
     """
     return (
         sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
