@@ -376,7 +376,9 @@ class Tracker:
         reason, detail = self._losses.of_going(record, poll)
         gone = replace(
             old, state=TunnelState.DOWN, last_state=TunnelState.DOWN, reason=reason,
-            detail=detail, since=poll.at, since_mono=poll.mono, children_up=0, instances=0,
+            detail=detail, since=poll.at, since_mono=poll.mono, since_boot=poll.boot,
+            since_known=old.state is not TunnelState.UNKNOWN and not self._first,
+            children_up=0, instances=0,
         )  # fmt: skip
         return Transition(
             gone, old.state, None, old.last_state, reason, poll.at, poll.mono, detail=detail

@@ -563,3 +563,12 @@ def test_a_tunnel_that_comes_while_we_look_is_known_from_its_begin() -> None:
     tracker.observe(booted(poll(5)))
     tracker.observe(booted(poll(10, [SITE], UP)))
     assert since(tracker) == (1010, True)
+
+
+def test_a_tunnel_that_goes_is_down_from_then_on_by_each_clock() -> None:
+    tracker = Tracker()
+    tracker.observe(booted(poll(0, [SITE], UP)))
+    (change,) = tracker.observe(booted(poll(5, [])))
+    gone = change.tunnel
+    assert (gone.state, gone.since, gone.since_mono) == ("down", START + 5, 5)
+    assert (gone.since_boot, gone.since_known) == (1005, True)
