@@ -330,7 +330,8 @@ class NotificationPolicy:
         It has none if it is left out by the settings or a mute, or if it is an instance of a
         template. ``fresh`` says that a signal has brought the view, so that a tunnel that isn't
         known here yet was listed just now. ``now`` is None for a view in a Snapshot: instances of a
-        template are counted then without a notification about their number.
+        template are counted then, by their last known states, without a notification about their
+        number.
         """
         self._context.has_managed = self._context.has_managed or bool(view.managed)
         if self._selection.leaves_out(view):
@@ -340,7 +341,8 @@ class NotificationPolicy:
         name = template_of(view)
         if name is not None:
             template = self._template(name)
-            template.record(view.path, view.state, now)
+            unknown = now is None and view.state is TunnelState.UNKNOWN
+            template.record(view.path, view.last_state if unknown else view.state, now)
             self._decide_at(template.due)
             return None
         tunnel = self._tunnels.get(view.path)

@@ -73,8 +73,12 @@ class TemplateNotification:
         return path in self._up
 
     def forget_all(self) -> None:
-        """Forget all instances. It is called before those in a Snapshot are recorded."""
+        """Forget all instances, before those in a Snapshot are recorded.
+
+        A number of 0 is then taken as reported already.
+        """
         self._up.clear()
+        self._told = 0
         self.due = None
 
     def update(self, now: float) -> News | None:

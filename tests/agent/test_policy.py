@@ -483,6 +483,26 @@ def test_instances_of_a_template_are_told_together_and_seldom() -> None:
     assert audience.titles(500) == []
 
 
+def test_devices_that_connect_after_a_snapshot_without_any_are_reported() -> None:
+    story, audience = Story(), Audience()
+    audience.hears(0, story.look(**{"rw": "waiting", "rw[1]": "up", "rw[2]": "up"}))
+    audience.hears(100, story.look("run-2", rw="waiting"))  # both left while the service was away
+    audience.hears(200, story.become("rw[3]", "up"))
+    audience.hears(200, story.become("rw[4]", "up"))
+    assert audience.told(500) == [(203, "VPN rw serves other devices")]
+
+
+def test_devices_whose_state_is_unknown_in_a_snapshot_are_no_news_when_it_is_known() -> None:
+    story, audience = Story(), Audience()
+    audience.hears(0, story.look(**{"rw": "waiting", "rw[1]": "up", "rw[2]": "up"}))
+    for name in list(story.views):
+        story.become(name, "unknown", "pluto-unreachable")
+    audience.hears(100, story.snapshot())
+    for n, name in enumerate(("rw[1]", "rw[2]")):
+        audience.hears(101 + 5 * n, story.become(name, "up"))
+    assert "VPN rw serves other devices" not in [what for _, what in audience.told(500)]
+
+
 # --- What the user closed, and what he wants ------------------------------------------------------
 
 
