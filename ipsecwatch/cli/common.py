@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Functions that all verbs share: exit codes, input, options, and errors that end in a hint."""
+"""What several verbs share: exit codes, input, options, and errors that end in a hint."""
 
 from __future__ import annotations
 
@@ -21,23 +21,29 @@ if TYPE_CHECKING:
 
 EXIT_OK: Final = 0
 EXIT_NO: Final = 1
-"""The verb could be done, and the answer is no: a tunnel isn't up in time, for example."""
+"""Exit code of a verb that found an answer, and the answer is no: a named tunnel is down, for
+example."""
 EXIT_USAGE: Final = 2
 EXIT_UNKNOWN: Final = 3
-"""The answer isn't known: the service or pluto doesn't answer, for example."""
+"""Exit code of a verb that couldn't find the answer: the service doesn't answer, for example."""
 
 ASK_AFTER: Final = 20.0
-"""Seconds without a signal after which verbs that follow the service ask it whether it is alive."""
+"""Seconds without a signal, after which a verb that follows the service asks it for an answer, to
+learn whether it is still alive."""
 
 MAX_INPUT: Final = 256 << 20
-"""Bytes of the largest file or pipe that is accepted; pluto's largest status is smaller."""
+"""The number of bytes that a file, or a text on stdin, may have at most. A status of pluto's has
+fewer."""
 
 
 S = TypeVar("S")
 
 
 class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
-    """Ends a verb, with one line and a hint for stderr, and an exit code."""
+    """Raised to end a verb: run() in main.py prints ``message`` and ``hint`` as one line on stderr.
+
+    ``hint`` says what to do; "": nothing is known to help. ``code`` is the exit code.
+    """
 
     def __init__(
         self, message: str, hint: str = "", code: int = EXIT_UNKNOWN, out: str = ""
@@ -47,11 +53,14 @@ class Failure(Exception):  # noqa: N818 - it isn't only errors that end a verb
         self.hint = hint
         self.code = code
         self.out = out
-        """A line for stdout, for a program that reads nothing else; "": none."""
+        """A line to print on stdout, for a monitoring system that doesn't read stderr; "": none."""
 
 
 def fail(failure: Failure) -> int:
-    """Print on stderr why a verb ends, with its hint, and return its exit code."""
+    """Print a Failure's message and hint on stderr, as one line, and return its exit code.
+
+    The Failure's line for stdout (``out``) isn't printed here.
+    """
     line = f"ipsecwatch: {failure.message}"
     if failure.hint:
         line += f". {failure.hint}"
@@ -60,23 +69,25 @@ def fail(failure: Failure) -> int:
 
 
 def wrong_usage(message: str, hint: str) -> Failure:
-    """Return the Failure for a command line that can't be understood."""
+    """Return the Failure for a wrong command line, with EXIT_USAGE; most verbs use this one."""
     return Failure(message, hint, EXIT_USAGE)
 
 
 Example = tuple[str, str]
-"""A command line, and what it does."""
+"""An example for ``--help``: a command line, and a few words on what it does."""
 _COMMAND: Final = 42
-"""Columns of a command; the description of a longer one is on the next line."""
+"""In the examples, descriptions begin behind so many columns for the command. The description of a
+longer command is on the next line."""
 _LINE: Final = 80
-"""Columns of an example's line, at most."""
+"""The number of columns that a line of the examples should have at most."""
 _LONGEST_ERROR: Final = 500
 
 
 class Parser(argparse.ArgumentParser):
-    """Parses a command line. Its help ends in examples, and an error raises a Failure of one line.
+    """Parses a command line as argparse does, but raises a Failure instead of printing an error.
 
-    ``ends`` makes that Failure from argparse's message and a hint.
+    ``ends`` returns that Failure for argparse's message and a hint. ``examples`` are printed at the
+    end of the help.
     """
 
     def __init__(
@@ -92,24 +103,25 @@ class Parser(argparse.ArgumentParser):
         self._given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # noqa: ANN401
-        """Parse as argparse does; keep the command line for the hint of an error."""
+        """Parse as argparse does. Keep ``args``, in which _meant() looks for the mistake."""
         self._given = args or ()
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise the Failure that ``ends`` makes of argparse's message and a hint.
+        """Raise the Failure that ``ends`` returns for argparse's message and a hint.
 
-        The hint is the option that was meant, where one that doesn't exist was given, else
-        ``--help``.
+        The hint names the options that may be meant, if _meant() finds any, else ``--help``.
         """
         hint = self._meant() or f"See: {self.prog} --help"
         raise self._ends(clean(message, _LONGEST_ERROR), hint)
 
     def _meant(self) -> str:
-        """Return which option may be meant, as ``Did you mean --json?``; "": none is alike.
+        """Return a hint for a misspelt option, such as ``Did you mean --json?``; "": there is none.
 
-        It is about the first given option that doesn't exist and is like one that does. A long
-        option may be shortened, and be joined to its value by "=", a short one to its value.
+        The hint is about the first word of the command line that looks like an option, doesn't
+        exist, and is similar to options that exist. Words after ``--`` aren't looked at.
+        ``--jso``, ``--sort=name`` and ``-w5`` count as existing if ``--json``, ``--sort`` and
+        ``-w`` exist.
         """
         known = [option for option in self._option_string_actions if option.startswith("--")]
         for word in self._given:
@@ -134,15 +146,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """Return argparse's help formatter, 2 columns narrower than the terminal, but 20 at least."""
+    """Return argparse's formatter for the help of the program or verb ``prog``.
+
+    Its lines are 2 columns narrower than the terminal, but not narrower than 20 columns.
+    """
     return argparse.HelpFormatter(prog, width=max(20, screen_columns() - 2))
 
 
 def screen_columns() -> int:
-    """Return the width of the terminal in columns: COLUMNS if set, else the real one, else 80.
+    """Return the number of columns to print: COLUMNS if set, else the width of stdout's terminal.
 
-    It does the same as shutil.get_terminal_size(); importing shutil would import all archivers,
-    too.
+    Return 80 if stdout isn't a terminal. shutil.get_terminal_size() does nearly the same, but
+    importing shutil takes longer, because it imports the modules for archives.
     """
     given = os.environ.get("COLUMNS", "")
     if given.isdecimal() and int(given) > 0:
@@ -169,10 +184,11 @@ def verb(
     examples: Sequence[Example] = (),
     ends: Callable[[str, str], Failure] = wrong_usage,
 ) -> argparse.ArgumentParser:
-    """Add a verb to the command line, and return its parser.
+    """Add a verb to ``verbs``, argparse's action for verbs, and return the verb's parser.
 
-    ``does`` is the verb's description. ``run`` runs the verb, and returns its exit code. ``ends``
-    returns the Failure for wrong usage, from a message and a hint.
+    ``does`` is the verb's description, without a capital and a full stop. ``run`` runs the verb
+    with the parsed arguments, and returns the exit code. ``examples`` and ``ends`` are as in
+    Parser.
     """
     description = f"{does[:1].upper()}{does[1:]}."
     parser = verbs.add_parser(
@@ -183,12 +199,15 @@ def verb(
 
 
 def reason_json(reason: Reason, told: ReasonText) -> dict[str, str]:
-    """Return the fields for ``--json``: the reason's code, and sentence and advice of ``told``."""
+    """Return the members ``reason`` (its code), ``sentence`` and ``advice`` of a JSON object.
+
+    Sentence and advice are those of ``told``, the text about this reason.
+    """
     return {"reason": reason.value, **asdict(told)}
 
 
 def load_settings(load: Callable[[], S]) -> S:
-    """Return the settings that ``load`` reads. Raise Failure where it raises ConfigError."""
+    """Return what ``load`` returns. If it raises ConfigError, raise a Failure with EXIT_USAGE."""
     from ipsecwatch.config import ConfigError  # not every verb has settings
 
     try:
@@ -198,9 +217,10 @@ def load_settings(load: Callable[[], S]) -> S:
 
 
 def add_instance(parser: argparse.ArgumentParser) -> None:
-    """Add ``--instance NAME`` to a verb; ``args.instance`` is "" for the service itself.
+    """Add ``--instance NAME`` to a verb, for machines on which several services watch plutos.
 
-    The functions of ipsecwatch.client, and instance_settings(), take this value as it is.
+    Without the option, ``args.instance`` is "", which stands for ipsecwatch.service. The functions
+    of ipsecwatch.client, and instance_settings(), accept ``args.instance`` as it is.
     """
     parser.add_argument(
         "--instance", type=_instance, default="", metavar="NAME",
@@ -209,9 +229,9 @@ def add_instance(parser: argparse.ArgumentParser) -> None:
 
 
 def _instance(name: str) -> str:
-    """Return the name if an instance can have it, or it is "".
+    """Return ``name`` unchanged if it is "", or if an instance may have it (is_instance()).
 
-    Raise argparse.ArgumentTypeError for any other.
+    Raise argparse.ArgumentTypeError for any other name.
     """
     if not name:
         return ""
@@ -224,10 +244,10 @@ def _instance(name: str) -> str:
 
 
 def instance_settings(instance: str, path: Path | None = None) -> Settings:
-    """Return the settings of an instance, or of the service itself ("").
+    """Return the settings of the instance ``instance``; "": of ipsecwatch.service.
 
-    ``path``: the file to read instead of the usual one. Raise Failure where the settings can't be
-    read, or are wrong.
+    ``path``: the file to read instead of the usual one. Raise Failure if the settings can't be
+    read or have a mistake, or if a named instance has no settings.
     """
     from ipsecwatch.config import load_instance  # not every verb has settings
 
@@ -235,9 +255,9 @@ def instance_settings(instance: str, path: Path | None = None) -> Settings:
 
 
 def read_input(file: str) -> bytes:
-    """Return the bytes of a file, or of stdin for ``-``.
+    """Return all bytes of the file ``file``, or of stdin if ``file`` is ``-``.
 
-    Raise Failure where it can't be read, or has more than MAX_INPUT bytes.
+    Raise Failure if the file can't be read, or if there are more than MAX_INPUT bytes.
     """
     try:
         if file == "-":
@@ -255,11 +275,11 @@ def read_input(file: str) -> bytes:
 
 
 def wants_ascii() -> bool:
-    """Return whether the user has set the locale to C, and so expects ASCII only.
+    """Return whether only ASCII should be printed on a terminal, as the locale is C or POSIX.
 
-    Python writes UTF-8 there as well; on a terminal that reads each byte as a character, some bytes
-    of UTF-8 are control characters. Where no locale is set, terminals are taken to understand
-    UTF-8, as systemd does.
+    Python would write UTF-8 in these locales, too. A terminal that takes each byte for a character
+    would take some bytes of UTF-8 for control characters. Return False if the environment sets no
+    locale: such a terminal is assumed to understand UTF-8, as systemd assumes it.
     """
     names = ("LC_ALL", "LC_CTYPE", "LANG")
     return next(filter(None, map(os.environ.get, names)), "") in ("C", "POSIX")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch daemon``: runs the service; ipsecwatch.service starts it."""
+"""``ipsecwatch daemon``: runs the service. The systemd unit ipsecwatch.service starts this verb."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import argparse
 
 EXIT_FAILED = 1
-"""An error in the service itself ended it: systemd's Restart=on-failure restarts it."""
+"""Exit code if an error in our own code ended the service. systemd then starts it again
+(Restart=on-failure)."""
 
 EXAMPLES: Final = (
     ("systemctl start ipsecwatch", "start the service as usual"),
@@ -42,11 +43,12 @@ EXAMPLES: Final = (
 
 
 DESCRIPTORS: Final = 32
-"""File descriptors that the service needs at least: twice what it has open on a small machine."""
+"""The number of file descriptors that the service must be allowed to have: twice as many as it has
+open on a small machine."""
 THREADS: Final = 2
-"""One thread to evaluate polls, and one to write the state file."""
+"""The number of threads beside the main one: one evaluates polls, one writes the state file."""
 START_LIMIT: Final = 10.0
-"""Seconds for which a started thread waits, at most, until the others run as well."""
+"""Seconds that each thread waits at most, when it has been started, until all others run, too."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -89,9 +91,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_libsystemd() -> None:
-    """Raise Failure where libsystemd can't be used.
+    """Raise Failure if libsystemd can't be loaded.
 
-    The Failure's exit code keeps systemd from starting the service again, which wouldn't help.
+    Its code is EXIT_USAGE, with which the unit isn't started again: that wouldn't help.
     """
     try:
         binding()
@@ -100,7 +102,7 @@ def _require_libsystemd() -> None:
 
 
 def _check_descriptors() -> None:
-    """Raise Failure where this process may open fewer than DESCRIPTORS files."""
+    """Raise Failure if this process may open fewer than DESCRIPTORS files (LimitNOFILE=)."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if 0 <= limit < DESCRIPTORS:
         hint = f"Set LimitNOFILE= to at least {DESCRIPTORS}, and more with a large journal"
@@ -108,10 +110,10 @@ def _check_descriptors() -> None:
 
 
 def _started_threads() -> ThreadPoolExecutor:
-    """Start all threads that the service ever needs, and return them as a pool.
+    """Start THREADS threads, and return them as a pool: the service needs no more, ever.
 
-    If they were started when first needed, a failure would come in the middle of the service. Raise
-    RuntimeError where one can't be started.
+    So the service fails at its start, and not later, if it may not have so many threads: raise
+    RuntimeError if one can't be started.
     """
     pool = ThreadPoolExecutor(THREADS)
     all_run = Barrier(THREADS, timeout=START_LIMIT)
@@ -127,10 +129,11 @@ def _started_threads() -> ThreadPoolExecutor:
 async def _serve(
     settings: config.Settings, sender: Sender, instance: str, path: Path | None
 ) -> None:
-    """Run the service until it ends.
+    """Run the service until a signal ends it.
 
-    Raise RuntimeError where a thread can't be started, RefusedError where the bus or another
-    ipsecwatch is in the way, CoreEndedError where an error ended a task that it needs.
+    ``path`` None: its settings file is the instance's usual one. Raise RuntimeError if a thread
+    can't be started. Raise RefusedError if the bus denies the service its name, or another program
+    has it. Raise CoreEndedError if a task of the service ended with an error.
     """
     asyncio.get_running_loop().set_default_executor(_started_threads())
     path = path or config.settings_file(instance)

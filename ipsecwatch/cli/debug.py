@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Debug logging for the service, the agent and every verb: ``IPSECWATCH_DEBUG=module,…``."""
+"""Debug logging, for every verb: ``IPSECWATCH_DEBUG=pluto,service.bus ipsecwatch status``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ipsecwatch.sanitize import clean
 from ipsecwatch.service.journald import LogHandler, Sender, harmless, stderr_is_journal
 
 VARIABLE: Final = "IPSECWATCH_DEBUG"
-"""The environment variable with the modules or folders to log.
+"""The environment variable that names the modules and folders whose debug messages are logged.
 
-They are written without ``ipsecwatch.``, and with commas between them; ``all`` stands for all.
+Names have no ``ipsecwatch.`` in front, and commas between them. ``all`` stands for all modules.
 """
 ALL: Final = "all"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
@@ -24,26 +24,28 @@ logger = logging.getLogger(__name__)
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a log record for stderr: its message is one line, whatever its values contain.
+    """Formats a log record for stderr: the message as one line, a traceback on lines below it.
 
-    Only the traceback of an error, which is our own text, has several lines.
+    Unprintable characters are escaped. In the message, line ends are, too, so that a text from
+    outside can't look like a log line of its own.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base's name
-        """Return a record's message as one line, without its traceback."""
+        """Return a record's message as one line; format() appends the traceback to it."""
         return harmless(super().formatMessage(record)).replace("\n", "\\n")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record's message as one line, and below it the traceback if there is one."""
+        """Return a record's message as one line, and its traceback, if any, on lines below it."""
         return harmless(super().format(record))
 
 
 def begin(value: str) -> None:
-    """Log debug messages of the modules named in ``value`` from now on, on stderr.
+    """Log the debug messages of the modules that ``value`` names, from now on.
 
-    Where stderr is the journal, each entry names its module as ``LOGGER=``. The service, which logs
-    in its own way, replaces the handler and keeps the levels. For a name that isn't a module, log a
-    warning that lists the folders.
+    ``value`` is that of IPSECWATCH_DEBUG. Messages go to stderr, or, if stderr is connected to the
+    journal, to the journal as entries with the module's name in ``LOGGER=``. The service replaces
+    this handler by its own when it starts; the modules' levels stay as they are set here. For a
+    name that is no module or folder, log a warning that lists the folders.
     """
     if stderr_is_journal():
         handler: logging.Handler = LogHandler(Sender())
@@ -62,13 +64,16 @@ def begin(value: str) -> None:
 
 
 def is_module(name: str) -> bool:
-    """Return whether ``ipsecwatch`` has a module or folder of this name, like ``pluto.poller``."""
+    """Return whether there is a module or folder of this name, such as ``pluto.poller``.
+
+    Names have no ``ipsecwatch.`` in front.
+    """
     path = _top() / name.replace(".", "/")
     return bool(_NAME.fullmatch(name)) and (path.is_dir() or path.with_suffix(".py").is_file())
 
 
 def folders() -> list[str]:
-    """Return the names of the folders directly below ``ipsecwatch`` that have code, sorted."""
+    """Return the sorted names of the packages directly in ``ipsecwatch``, such as ``pluto``."""
     return sorted(p.parent.name for p in _top().glob("*/__init__.py"))
 
 

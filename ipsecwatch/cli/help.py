@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch help [VERB]``: prints the help of a verb, as ``VERB --help`` does."""
+"""``ipsecwatch help [VERB]``: prints the same as ``VERB --help``; without VERB, lists all verbs."""
 
 from __future__ import annotations
 

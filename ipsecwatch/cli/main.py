@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The command line: finds the verb, imports its module, and runs it."""
+"""Runs a command line: finds the verb, imports only this verb's module, and runs it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _EXAMPLES: Final = (
 
 
 def run(argv: list[str]) -> int:
-    """Parse the command line, run its verb, and return the exit code.
+    """Run the command line ``argv``, which begins with the verb, and return the exit code.
 
-    A Failure is printed. A pipe that nobody reads any more ends the verb quietly with EXIT_OK, as
-    in other tools. Characters that stdout can't show are written with backslashes.
+    A Failure of the verb is printed; its code is returned. If stdout is a pipe that nobody reads
+    any more, the verb ends without a message, and with EXIT_OK. If stdout's disk is full, an error
+    is printed. Return 130 after Ctrl-C. Characters that stdout or stderr can't encode are written
+    as Python's escape sequences.
     """
     _replace_closed()
     for stream in (sys.stdout, sys.stderr):
@@ -68,7 +70,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def _print(line: str) -> None:
-    """Print a line, unless it is "". Where nobody reads stdout, raise no error."""
+    """Print a line on stdout, or nothing for "". Raise no error if stdout can't be written."""
     try:
         print(line, end="\n" if line else "", flush=True)
     except OSError:
@@ -76,14 +78,14 @@ def _print(line: str) -> None:
 
 
 def _silence() -> None:
-    """Redirect stdout to /dev/null from now on, so that no later write to it raises an error."""
+    """Connect stdout to /dev/null, so that no later write raises an error, also at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(argv: list[str]) -> int:
-    """Parse the command line, run the verb, and return its exit code. Raise Failure.
+    """Run the command line ``argv``, and return the exit code. Raise Failure as its verb does.
 
-    Begin debug logging before the verb runs, where IPSECWATCH_DEBUG is set.
+    If IPSECWATCH_DEBUG is set, debug logging begins before the verb runs.
     """
     verb = argv[0] if argv else ""
     if verb not in VERBS:
@@ -99,10 +101,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _without_verb(argv: list[str]) -> int:
-    """Handle a command line without a known verb.
+    """Handle a command line whose first word isn't a verb.
 
-    An empty one prints the help, and returns EXIT_USAGE. --help and --version raise SystemExit, as
-    argparse does. Raise Failure for any other.
+    If ``argv`` is empty, print the help and return EXIT_USAGE. For --help and --version, print the
+    text and raise SystemExit, as argparse does. Raise Failure for an unknown verb or option.
     """
     if argv and not argv[0].startswith("-"):
         from ipsecwatch.cli import suggest
@@ -115,14 +117,21 @@ def _without_verb(argv: list[str]) -> int:
 
 
 def parser_of(verb: str) -> argparse.ArgumentParser:
-    """Return the parser of a verb's arguments."""
+    """Return the parser of the arguments of ``verb``, which must be one of VERBS.
+
+    The verb's module is imported for it.
+    """
     _, verbs = _bare()
     importlib.import_module(f"ipsecwatch.cli.{verb.replace('-', '_')}").add(verbs)
     return verbs.choices[verb]
 
 
 def summary() -> Parser:
-    """Return a parser for ``ipsecwatch --help``: it has all verbs, without their arguments."""
+    """Return a parser that prints ``ipsecwatch --help``, and knows --help and --version.
+
+    It has the names and descriptions of all verbs, but not their arguments, for which all modules
+    would have to be imported.
+    """
     whole, verbs = _bare()
     for name, does in VERBS.items():
         verbs.add_parser(name, help=does)
@@ -130,7 +139,7 @@ def summary() -> Parser:
 
 
 def _bare() -> tuple[Parser, argparse._SubParsersAction[argparse.ArgumentParser]]:
-    """Return the parser of the whole command line without verbs, and the action that adds verbs."""
+    """Return a parser of the command line that has no verbs yet, and its action that adds verbs."""
     whole = Parser(
         prog="ipsecwatch",
         description="Watch libreswan's IPsec tunnels. Nothing in libreswan is ever changed.",

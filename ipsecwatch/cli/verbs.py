@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The names of all verbs, each with its description in ``ipsecwatch --help``.
 
-The module with a verb's name (``-`` becomes ``_``) has the function ``add``, which describes the
-verb's arguments. It is imported only when that verb is used, so that the others start fast.
+The module of a verb has the verb's name, with ``_`` for ``-``. Its function ``add`` adds the verb
+and its arguments to a parser. Only the module of the verb that is used is imported, so that verbs
+start fast.
 """
 
 from __future__ import annotations
