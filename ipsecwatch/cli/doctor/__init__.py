@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""``ipsecwatch doctor``: finds why no tunnels are shown, and what repairs it.
+"""``ipsecwatch doctor``: finds out why no tunnels are shown, and names what repairs it.
 
-All checks run at the same time, each with a time limit. They are printed in the order in which one
-thing depends on another, so that the first fault is the first to repair.
+All checks run at the same time, each with a time limit. Their findings are printed in a fixed
+order: what other things depend on comes before these, so that the first fault is the first to
+repair.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ CHECKS: Final = (*service.CHECKS, *desktop.CHECKS)
 
 _MARKS: Final = {Mark.GOOD: "✓", Mark.BAD: "✗", Mark.OFF: "○"}
 _LETTERS: Final = {Mark.GOOD: "+", Mark.BAD: "X", Mark.OFF: "o"}
-"""The marks where symbols can't be shown."""
+"""The marks that are printed in place of _MARKS if the terminal can't show those."""
 _COLOURS: Final = {
     Mark.GOOD: TunnelState.UP,
     Mark.BAD: TunnelState.STUCK,
@@ -47,7 +48,8 @@ _COLOURS: Final = {
 }
 _SUBJECT: Final = 15
 _ENOUGH: Final = 60
-"""The width in columns from which on subject and text are printed side by side."""
+"""From this width in columns on, a finding's subject and text are on the same line; on a narrower
+terminal, the text is below the subject."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -66,9 +68,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def examine(places: Places | None = None, instance: str = "") -> list[Finding]:
-    """Run all checks, and return their findings in the order of CHECKS.
+    """Run all checks at the same time, and return their findings in the order of CHECKS.
 
-    This takes little more than LIMIT. ``places`` None: this machine's usual paths.
+    This takes at most a little more than LIMIT seconds. ``places``: the paths of files to check;
+    None: the usual ones. ``instance``: the instance of the service to check; "":
+    ipsecwatch.service.
     """
     machine = Machine(places, instance)
     try:
@@ -81,7 +85,8 @@ async def examine(places: Places | None = None, instance: str = "") -> list[Find
 async def _run(check: Check, machine: Machine) -> list[Finding]:
     """Run one check, and return its findings.
 
-    Where it fails on a bus, or takes longer than LIMIT, return a finding about that.
+    If the check takes longer than LIMIT seconds, or raises BusError or ClientError, return one bad
+    finding that says so. Its subject is the check's name.
     """
     subject = check.__name__.replace("_", " ")
     try:
@@ -94,7 +99,7 @@ async def _run(check: Check, machine: Machine) -> list[Finding]:
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:
-    """Return the findings as lines for the terminal, and a summary."""
+    """Return all findings as lines for the terminal, and below them the number of bad ones."""
     paint = terminal.Paint(terminal.colour_wanted())
     wide = terminal.columns()
     signs, arrow = (_MARKS, "→") if terminal.can_show_symbols() else (_LETTERS, ">")

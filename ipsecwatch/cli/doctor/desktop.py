@@ -22,7 +22,11 @@ _PATH: Final = "/org/freedesktop/Notifications"
 
 
 async def agent(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the agent runs in this session."""
+    """Return a finding on whether the agent runs in this session.
+
+    It is OFF if there is no session bus, or if the agent isn't installed; it is BAD if an installed
+    agent doesn't run.
+    """
     subject = "agent"
     try:
         if await machine.owner(AGENT, "session"):
@@ -48,9 +52,10 @@ async def agent(machine: Machine) -> list[Finding]:
 
 
 async def notification_server(machine: Machine) -> list[Finding]:
-    """Return a finding on which program would show notifications, and whether it answers.
+    """Return a finding on which program shows the desktop's notifications, and whether it answers.
 
-    Return none where there is no session bus, which agent() reports.
+    It is also good if the session bus would start such a program. Return no finding if there is no
+    session bus: agent() reports this.
     """
     subject = "notifications"
     try:
@@ -72,9 +77,9 @@ async def notification_server(machine: Machine) -> list[Finding]:
 
 
 async def mutes(machine: Machine) -> list[Finding]:
-    """Return a finding on how many tunnels this user has muted; none if none is.
+    """Return a finding with the number of tunnels that this user has muted.
 
-    A file of mutes that can't be read gives a bad finding.
+    Return no finding if no tunnel is muted. The finding is BAD if the file of mutes can't be read.
     """
     subject = "mutes"
     try:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Looks up facts about the machine for the doctor's checks: buses, units, the service.
 
-Nothing here waits for long: a bus, a service or a file system that hangs is what the doctor has to
-find. Whatever may block runs in a thread for which the process doesn't wait at its end.
+All waiting has a time limit, since a bus, a service or a file system that hangs is one of the
+faults to find. A call that could block runs in a thread, and the process doesn't wait for this
+thread when it ends.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     from ipsecwatch.dbus.connection import BusConnection, BusKind
 
 LIMIT: Final = 5.0
-"""Seconds that one check may take; all of them run at the same time."""
+"""Seconds that each check may take. All checks run at the same time."""
 ASKING: Final = 4.0
-"""Seconds for one answer: less than LIMIT, so that the check can report who didn't answer."""
+"""Seconds that a check waits for one answer. This is less than LIMIT, so that the check itself can
+report who didn't answer."""
 
 SYSTEMD: Final = "org.freedesktop.systemd1"
 _SYSTEMD_PATH: Final = "/org/freedesktop/systemd1"
@@ -38,7 +40,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """The paths of the files that the checks read; tests have others."""
+    """The paths of the files and folders that the checks look at. Tests use paths of their own."""
 
     service_settings: Path = config.SERVICE_FILE
     agent_settings: Path = field(default_factory=config.agent_file)
@@ -51,79 +53,100 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The state of a systemd unit, in systemd's own words."""
+    """The state of a systemd unit, in systemd's words, such as ``loaded``, ``active``, ``enabled``.
+
+    ``enabled`` and ``result`` are "" for a unit that isn't loaded.
+    """
 
     load: str
     active: str
     enabled: str = ""
     result: str = ""
     private_network: bool | None = None
-    """Whether it has a network of its own; None: not known, since the unit isn't loaded."""
+    """Whether the unit runs in a network namespace of its own (PrivateNetwork=); None: it isn't
+    known, as the unit isn't loaded."""
 
     @property
     def installed(self) -> bool:
-        """Whether the unit exists, even if it is masked or can't be loaded."""
+        """Whether systemd finds a unit of this name. A masked or faulty unit counts, too."""
         return self.load != "not-found"
 
 
 class Machine:
-    """Facts about the machine and one service on it.
+    """Facts about this machine, and about one instance of the service; "": ipsecwatch.service.
 
-    Buses, units, settings and the snapshot are looked up once, and kept for all checks.
+    Connections, states of units, settings and the Snapshot are looked up when a check first needs
+    them, and kept for the other checks. Owners of bus names are asked for each time.
     """
 
     def __init__(self, places: Places | None = None, instance: str = "") -> None:
         self.places = places or Places(config.settings_file(instance))
         self.instance = instance
         self.name = bus_name(instance)
-        """The service's bus name."""
+        """The service's bus name, such as ``org.ipsecwatch1``."""
         self.unit_name = unit_name(instance)
-        """The service's systemd unit, without ``.service``."""
+        """The name of the service's systemd unit, without ``.service``."""
         self.service = f"{self.unit_name}.service"
         self.root = os.geteuid() == 0
         self._asked: dict[object, asyncio.Future[Any]] = {}
         self._connections: list[BusConnection] = []
 
     async def bus(self, kind: BusKind) -> BusConnection:
-        """Return the connection to a bus, which all checks share. Raise BusError."""
+        """Return the connection to a bus, which all checks share.
+
+        Raise BusError if the bus can't be reached.
+        """
         return await self._once(("bus", kind), lambda: self._connect(kind))
 
     async def snapshot(self) -> client.Snapshot:
-        """Return the service's snapshot, taken once for all checks. Raise ClientError."""
+        """Return the Snapshot of the service, which is asked once for all checks.
+
+        Raise ClientError if the service doesn't answer.
+        """
         return await self._once("snapshot", lambda: client.snapshot(ASKING, instance=self.instance))
 
     async def settings(self) -> config.Settings:
-        """Return the service's settings; all defaults where they can't be read, or are wrong."""
+        """Return the service's settings; the defaults if they can't be read, or have a mistake."""
         return await self._once("settings", self._settings)
 
     async def unit(self, name: str, kind: BusKind = "system") -> Unit:
-        """Return the state of a unit of the system's or the session's systemd. Raise BusError."""
+        """Return the state of the unit ``name``, as the system's or session's systemd reports it.
+
+        A unit that doesn't exist has a state, too: see Unit.installed. Raise BusError if systemd
+        can't be asked.
+        """
         return await self._once(("unit", kind, name), lambda: self._unit(name, kind))
 
     async def owner(self, name: str, kind: BusKind = "system") -> str | None:
-        """Return the owner of a name on a bus; None: it has none. Raise BusError."""
+        """Return the unique name of the connection that owns ``name``; None: nobody owns it.
+
+        Raise BusError if the bus can't be reached.
+        """
         try:
             return await owner_of_name(await self.bus(kind), name)
         except ErrorReplyError:
             return None
 
     async def starts(self, name: str, kind: BusKind = "system") -> bool:
-        """Return whether a bus would start a program for this name (activation). Raise BusError."""
+        """Return whether the bus would start a program if somebody called ``name`` (activation).
+
+        Raise BusError if the bus can't be reached.
+        """
         bus = await self.bus(kind)
         return name in (await bus.call_bus("ListActivatableNames", "")).body[0]
 
     async def close(self) -> None:
-        """Cancel all requests that are still open, and close the connections."""
+        """Cancel all look-ups that aren't finished, and close the connections to the buses."""
         for asked in self._asked.values():
             asked.cancel()
         for connection in self._connections:
             await connection.close()
 
     async def _once(self, key: object, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``ask`` returns; call it only for the first of all calls with this key.
+        """Return the result of ``ask``, which is called only once for each ``key``.
 
-        Others wait for that call, and get its result or its error. When a check runs out of time,
-        the request goes on for the others.
+        Later calls with the same key return the same result, or raise the same error. If the caller
+        is cancelled, because its check takes too long, ``ask`` goes on for the other checks.
         """
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(ask())
@@ -143,9 +166,9 @@ class Machine:
             return config.Settings()
 
     async def _unit(self, name: str, kind: BusKind) -> Unit:
-        """Ask systemd for the state of a unit, and return it. Raise BusError.
+        """Ask systemd for the state of a unit. Raise BusError.
 
-        Only ``load`` and ``active`` are read where the unit isn't loaded.
+        If the unit isn't loaded, only ``load`` and ``active`` are asked for.
         """
         bus = await self.bus(kind)
         manager = f"{SYSTEMD}.Manager"
@@ -173,10 +196,10 @@ async def _get(bus: BusConnection, path: str, interface: str, name: str) -> obje
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Run ``work`` in a thread, and return what it returns. Raise what it raises.
+    """Call ``work`` in a thread of its own. Return what it returns, or raise what it raises.
 
-    It is for work that may block, such as reading from a dead network drive. The process may end
-    while the thread still runs.
+    This is for calls that may block, such as reading from a dead network drive. If the caller is
+    cancelled, the thread goes on, but the process can end before it.
     """
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
@@ -199,12 +222,15 @@ async def in_thread(work: Callable[[], T]) -> T:
 
 
 def _later(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    """Call a function in the event loop, from another thread, unless the loop is closed."""
+    """Make an event loop call a function soon. Called from another thread than the loop's.
+
+    Do nothing if the loop is closed.
+    """
     if not loop.is_closed():
         loop.call_soon_threadsafe(call)
 
 
 async def limited(work: Coroutine[Any, Any, T]) -> T:
-    """Run a check, and return its result. Raise TimeoutError where it takes over LIMIT seconds."""
+    """Await ``work``, and return its result. Raise TimeoutError after LIMIT seconds."""
     async with asyncio.timeout(LIMIT):
         return await work

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The doctor's checks of the machine: libreswan, the service, the bus to it, and the logs.
+"""The doctor's checks of the machine: libreswan, the service, the system bus, and the logs.
 
-Each check is about one thing. Where that is wrong, the checks that depend on it find nothing: one
-fault gives one ✗.
+Each check is about one thing. If a thing that a check needs is faulty, the check returns no
+finding, because another check reports that fault. So one fault gives one ✗.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 POLICY: Final = f"{NAME}.conf"
 POLKIT: Final = "org.freedesktop.PolicyKit1"
 QUIET: Final = 180.0
-"""Seconds since pluto's last answer after which a service that reports "running" is suspect; three
-of its intervals where that is more."""
+"""While the service says that pluto is running, its last answer from pluto may be this many seconds
+old, or three times its polling interval if that is more. An older one is a fault."""
 
 
 async def libreswan(machine: Machine) -> list[Finding]:
-    """Return a finding on whether libreswan is installed, and pluto runs.
+    """Return a finding on whether libreswan is installed, and whether pluto runs.
 
-    That pluto runs is known from the service; else root asks pluto itself, and others see by
-    systemd's state of its unit.
+    If the service says that pluto is running, that is believed. Otherwise, pluto itself is asked if
+    the user is root; other users see only the state of pluto's systemd unit.
     """
     seen = await _snapshot(machine)
     settings = await machine.settings()
@@ -58,7 +58,7 @@ async def libreswan(machine: Machine) -> list[Finding]:
 
 
 async def _asked(settings: config.Settings) -> Finding:
-    """Ask pluto itself, which root may do, and return whether it answers, as a finding."""
+    """Ask pluto itself, and return a finding on whether it answers. Only root can use this."""
     asker = PlutoClient(settings.control_socket, whack=settings.whack, timeout=ASKING)
     try:
         await asker.ask()
@@ -70,7 +70,10 @@ async def _asked(settings: config.Settings) -> Finding:
 
 
 def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
-    """Return whether pluto runs, as a finding, by the state of its systemd unit."""
+    """Return a finding on whether pluto's systemd unit ``name`` is active.
+
+    ``unit`` None: systemd couldn't be asked. The finding is OFF then.
+    """
     if unit is None:
         return off(subject, "only root, or the service, can see whether it runs")
     if unit.active == "active":
@@ -81,7 +84,8 @@ def _by_unit(subject: str, name: str, unit: Unit | None) -> Finding:
 async def control_socket(machine: Machine) -> list[Finding]:
     """Return a finding on whether pluto's control socket is where the settings say.
 
-    Return none where it isn't there, and pluto's unit isn't known to be active either.
+    It is good if this user may not look there, as that is usual. Return no finding if there is no
+    socket, and pluto's unit isn't active either, or its state isn't known.
     """
     settings = await machine.settings()
     subject, path = "control socket", settings.control_socket
@@ -101,9 +105,10 @@ async def control_socket(machine: Machine) -> list[Finding]:
 
 
 async def rights(machine: Machine) -> list[Finding]:
-    """Return a finding on whether this user may see the details of tunnels.
+    """Return a finding on whether this user may see the details of tunnels, such as addresses.
 
-    Return none where the service answers, but can't give details for another reason.
+    If the service doesn't answer, the finding says that pluto itself answers only root. Return no
+    finding if the service answers, but asking for details fails for another reason than rights.
     """
     subject = "rights"
     if machine.root:
@@ -137,7 +142,7 @@ async def system_bus(machine: Machine) -> list[Finding]:
 async def service(machine: Machine) -> list[Finding]:
     """Return findings on whether the service's unit is installed, runs, and starts at boot.
 
-    Return none where systemd can't be asked.
+    A service that runs without a unit is good, too. Return no finding if systemd can't be asked.
     """
     unit = await _unit(machine, machine.service)
     if unit is None:
@@ -161,7 +166,7 @@ async def service(machine: Machine) -> list[Finding]:
 
 
 def _not_running(machine: Machine, unit: Unit) -> Finding:
-    """Return the finding on why the service's unit isn't active, and what starts it."""
+    """Return a bad finding that the service's unit was not started, or in which state it is."""
     if unit.active == "inactive":
         mend = f"systemctl enable --now {machine.unit_name}"
         return bad("service", f"{machine.service} isn't started", mend)
@@ -171,10 +176,10 @@ def _not_running(machine: Machine, unit: Unit) -> Finding:
 
 
 async def bus_name(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the service's bus name has an owner, and that is root.
+    """Return a finding on whether a program of root's owns the service's bus name.
 
-    Return none where the bus can't be reached, or the name has no owner as the service's unit isn't
-    active: other checks report that.
+    Return no finding if the bus can't be reached, or if nobody owns the name and the service's unit
+    isn't active: other checks report these faults.
     """
     subject = "bus name"
     try:
@@ -196,10 +201,10 @@ async def bus_name(machine: Machine) -> list[Finding]:
 
 
 async def bus_policy(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the bus policy lets this user ask the service.
+    """Return a finding on whether the bus policy lets this user call the service.
 
-    Where the service doesn't answer, it is on whether the policy's file exists, without which the
-    service can't own its name.
+    If the service doesn't answer, the finding is on whether the policy's file exists: without it,
+    the service can't get its bus name.
     """
     subject, places = "bus policy", machine.places.policies
     try:
@@ -218,10 +223,10 @@ async def bus_policy(machine: Machine) -> list[Finding]:
 
 
 async def answers(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the service answers, with an answer of pluto's that isn't old.
+    """Return a finding on whether the service answers, with the number of tunnels in each state.
 
-    While pluto runs, that no tunnel is loaded is bad, too. Return none where another check reports
-    why the service doesn't answer.
+    While pluto runs, it is BAD if pluto's last answer to the service is too old (QUIET), or if no
+    tunnel is loaded. Return no finding if another check reports why the service doesn't answer.
     """
     subject = "answers"
     try:
@@ -248,9 +253,10 @@ async def answers(machine: Machine) -> list[Finding]:
 
 
 async def versions(machine: Machine) -> list[Finding]:
-    """Return findings on whether ipsecwatch and libreswan run in their installed versions.
+    """Return findings on whether service and pluto run in the versions that are installed.
 
-    Where the service doesn't answer, return only the version of this command.
+    There is one bad finding for each that must be restarted after an upgrade. If the service
+    doesn't answer, return a good one with the version of this command.
     """
     seen = await _snapshot(machine)
     if seen is None:
@@ -270,7 +276,10 @@ async def versions(machine: Machine) -> list[Finding]:
 
 
 async def _whack_versions(configured: str) -> set[str]:
-    """Return the versions of all installed whack programs that tell theirs in time."""
+    """Return the versions of all whack programs on this machine. ``configured``: a path, or "".
+
+    A program that doesn't tell its version within half of ASKING is left out.
+    """
     versions = whack.Versions()
     deadline = time.monotonic() + ASKING / 2  # asyncio uses the same clock
     paths = await in_thread(lambda: whack.find(configured))
@@ -279,7 +288,11 @@ async def _whack_versions(configured: str) -> set[str]:
 
 
 async def settings_files(machine: Machine) -> list[Finding]:
-    """Return findings on the settings of the service and of this user's agent."""
+    """Return findings on the settings files of the service and of this user's agent.
+
+    There is one for each mistake and each file without mistakes, and one if an instance lacks its
+    file. A file that this user may not read is OFF. Without any files, one finding says so.
+    """
     places = machine.places
     checked = await in_thread(
         lambda: check_config.check(places.service_settings, places.agent_settings)
@@ -303,9 +316,9 @@ async def settings_files(machine: Machine) -> list[Finding]:
 
 
 async def pluto_log(machine: Machine) -> list[Finding]:
-    """Return a finding on whether the service can read pluto's log, and where it does.
+    """Return a finding on whether the service can read pluto's log, and where it reads it.
 
-    Return none where the service doesn't answer, or pluto isn't running.
+    Return no finding if the service doesn't answer or doesn't say, or if pluto isn't running.
     """
     seen = await _snapshot(machine)
     if seen is None or seen.log is None or seen.pluto_state is not PlutoState.RUNNING:
@@ -322,9 +335,9 @@ _LOG_MENDS: Final = {
 
 
 async def lines(machine: Machine) -> list[Finding]:
-    """Return findings on whether pluto's last answer was complete, and all its lines recognised.
+    """Return findings on whether pluto's last answer was complete, and its lines were recognised.
 
-    Return none where the service doesn't answer, or pluto isn't running.
+    Return no finding if the service doesn't answer, or if pluto isn't running.
     """
     seen = await _snapshot(machine)
     if seen is None or seen.pluto_state is not PlutoState.RUNNING:
@@ -342,12 +355,15 @@ async def lines(machine: Machine) -> list[Finding]:
 
 
 async def journal(machine: Machine) -> list[Finding]:
-    """Return findings on whether there is a journal, this user may read it, and it is on disk."""
+    """Return findings on whether journald runs, and this user may read the journal.
+
+    If the user may, another finding says if the journal is lost at a reboot.
+    """
     return await in_thread(lambda: _journal(machine))
 
 
 def _journal(machine: Machine) -> list[Finding]:
-    """Return the findings of journal(). Reading the journal's folders may block."""
+    """Return the findings of journal(). Runs in a thread, as reading folders may block."""
     subject, places = "journal", machine.places
     if not places.journal.exists():
         text = "journald doesn't run, so there will be no history"
@@ -373,7 +389,8 @@ def _journal_files(place: Path) -> list[Path]:
 async def kernel_events(machine: Machine) -> list[Finding]:
     """Return a finding on whether the service receives the kernel's XFRM events.
 
-    It does unless its unit has a private network. Return none where the unit isn't active.
+    It receives them if its unit doesn't run in a network namespace of its own. Return no finding if
+    the unit isn't active.
     """
     unit = await _unit(machine, machine.service)
     if unit is None or unit.active != "active" or unit.private_network is None:
@@ -388,9 +405,10 @@ async def kernel_events(machine: Machine) -> list[Finding]:
 
 
 async def polkit(machine: Machine) -> list[Finding]:
-    """Return a finding on whether polkit is there: it decides who besides root may see details.
+    """Return a finding on whether polkit runs, or is started when it is called.
 
-    Return none where the bus can't be reached.
+    polkit decides which users except root may see details. Return no finding if the bus can't be
+    reached.
     """
     try:
         there = await machine.owner(POLKIT) or await machine.starts(POLKIT)
@@ -403,7 +421,7 @@ async def polkit(machine: Machine) -> list[Finding]:
 
 
 async def _snapshot(machine: Machine) -> client.Snapshot | None:
-    """Return the service's snapshot; None where it doesn't answer."""
+    """Return the service's Snapshot; None if it doesn't answer, or may not be asked."""
     try:
         return await machine.snapshot()
     except client.ClientError:
@@ -411,7 +429,7 @@ async def _snapshot(machine: Machine) -> client.Snapshot | None:
 
 
 async def _unit(machine: Machine, name: str) -> Unit | None:
-    """Return the state of a unit of the system; None where systemd can't be asked."""
+    """Return the state of a unit of the system's systemd; None if systemd can't be asked."""
     try:
         return await machine.unit(name)
     except BusError:
