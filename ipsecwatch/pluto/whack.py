@@ -178,6 +178,8 @@ class Versions:
             known = self._known.get(path)
             if known is None or known[0] != key:
                 said = await run([path, "--version"], deadline=deadline, keep=4096)
+                if said.exit is None:
+                    return None  # too slow this time: it isn't known yet
                 found = re.fullmatch(r"(?:.* )?Libreswan v?(\S+)(?: .*)?", said.stdout.strip())
                 known = self._known[path] = key, found[1] if found else None
         except OSError:

@@ -522,6 +522,21 @@ async def test_a_whack_of_the_same_version_is_asked_and_its_version_remembered(
     assert runs(tmp_path)[3:] == ["run --version"]
 
 
+async def test_a_whack_that_once_was_too_slow_is_asked_for_its_version_again(
+    tmp_path: Path,
+) -> None:
+    slow = tmp_path / "slow"
+    slow.touch()
+    body = f'[ -e {slow} ] && sleep 1000; [ "$1" = --version ] && echo "Libreswan 4.10"; exit 0'
+    pluto_client = over_whack(tmp_path, body, timeout=1.0)
+    e = await refusal(pluto_client, Command.TRAFFIC, version="4.10")
+    assert (e.trouble, "of an unknown version" in str(e)) == (Trouble.UNAVAILABLE, True)
+    slow.unlink()
+    async with no_harm():
+        answer = await pluto_client.ask(Command.TRAFFIC, version="4.10")
+    assert answer.command is Command.TRAFFIC
+
+
 async def test_nothing_up_is_an_empty_answer(tmp_path: Path) -> None:
     body = '[ "$1" = --version ] && echo "Libreswan 5.2"; exit 0'
     answer = await over_whack(tmp_path, body).ask(Command.TRAFFIC, version="5.2")
