@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Read a file descriptor to its end in the background, and keep a limited part of the data.
 
-pluto waits in send() while nobody reads its answer, so all of it is read even when no more is kept.
-One turn of the event loop reads a limited amount: else a pluto that writes as fast as we read would
-block the loop.
+pluto waits in send() while nobody reads its answer. So all of it is read, even if no more of it is
+kept. In one turn of the event loop, a limited amount is read; otherwise a pluto that writes as fast
+as we read would block the loop.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PIECE: Final = 256 << 10
-"""Bytes of one read. A packet must fit: Linux bounds those of a Unix socket at some 208 KiB."""
+"""The size of the buffer for one read. A packet must fit: Linux limits those of a Unix socket to
+some 208 KiB."""
 TURN_BYTES: Final = 256 << 10
-"""Bytes that are read in one turn of the loop, at most."""
+"""Once so many bytes were read in one turn of the loop, the turn ends."""
 TURN_READS: Final = 256
-"""Reads in one turn of the loop, at most: from 5.4 each line is a packet."""
+"""How many reads there are in one turn of the loop at most: from 5.4 each line is a packet."""
 ENDLESS: Final = 4
-"""An answer is given up as endless after this many times the bytes that may be kept of it."""
+"""After this many times the bytes that may be kept of an answer, the answer is given up as
+endless."""
 
 
 class BoundedReader:
     """Reads a non-blocking descriptor until its end, an error, or ``most`` bytes (None: no limit).
 
-    The first ``keep`` bytes are kept, as text with undecodable bytes as surrogate escapes. The
-    caller closes the descriptor, after this reader. ``read_into`` reads from it, raises
-    BlockingIOError where there is nothing yet, and returns 0 at the end.
+    The first ``keep`` bytes are kept, as text: undecodable bytes are surrogate escapes.
+    ``read_into`` reads from the descriptor into a buffer, and returns the number of bytes, which is
+    0 at the end; it raises BlockingIOError if there is nothing to read yet. The caller closes the
+    descriptor, after it has closed this reader.
     """
 
     def __init__(
@@ -46,20 +49,24 @@ class BoundedReader:
         self._parts: list[str] = []
         self._end = asyncio.Event()
         self.size = 0
-        """Bytes read, kept or not."""
+        """How many bytes were read, kept or not."""
         self.first: float | None = None
-        """When the first byte came, on the loop's clock; None: none has come."""
+        """When the first bytes were read, on the loop's clock; None: none were."""
         self.error: OSError | None = None
         """The error that ended the reading; None: none did."""
         self.endless = False
-        """The reading was given up after ``most`` bytes."""
+        """Whether the reading was given up after ``most`` bytes."""
         self.on_end: Callable[[], None] | None = None
-        """Called when the reading has ended, also by close()."""
+        """Called once when the reading has ended for any reason, close() included; None: nothing
+        is."""
         self._loop.add_reader(fd, self._turn)
 
     @property
     def ended(self) -> bool:
-        """Whether the reading has ended: at the end, by an error, after too much, or by close()."""
+        """Whether the reading has ended.
+
+        It ends at the descriptor's end, by an error, after ``most`` bytes, or by close().
+        """
         return self._end.is_set()
 
     @property
@@ -69,13 +76,13 @@ class BoundedReader:
 
     @property
     def text(self) -> str:
-        """The text of the bytes that were kept; "" after forget()."""
+        """The kept bytes as text. forget() empties it."""
         return "".join(self._parts)
 
     async def wait(self, deadline: float) -> bool:
         """Wait until the reading has ended, at most until ``deadline`` (loop's clock).
 
-        Return whether it has ended, by whatever ``ended`` lists.
+        Return whether it has ended; it may have been ended by an error or by close(), too.
         """
         try:
             async with asyncio.timeout_at(deadline):
@@ -90,12 +97,12 @@ class BoundedReader:
         self._parts.clear()
 
     def close(self) -> None:
-        """Stop reading, and call ``on_end``; do nothing if the reading has ended."""
+        """Stop reading, and call ``on_end``. Do nothing if the reading has ended before."""
         if not self.ended:
             self._finish()
 
     def _turn(self) -> None:
-        """Read for one turn of the loop, and decode what is kept."""
+        """Read for one turn of the loop, and decode what is to be kept. Finish if it is the end."""
         pieces: list[bytearray] = []
         ending = self._read(pieces)
         if self.first is None and self.size:
@@ -110,7 +117,7 @@ class BoundedReader:
             self._finish()
 
     def _read(self, pieces: list[bytearray]) -> bool:
-        """Read what is there, up to one turn's limit. Return whether the reading has ended."""
+        """Add what is there to ``pieces``, up to one turn's limit. Return whether it is the end."""
         stop = self.size + TURN_BYTES
         try:
             for _ in range(TURN_READS):
@@ -133,7 +140,7 @@ class BoundedReader:
         return False
 
     def _finish(self) -> None:
-        """Stop watching the descriptor, let wait() return, and call ``on_end``."""
+        """End the reading: stop watching the descriptor, let wait() return, call ``on_end``."""
         self._loop.remove_reader(self._fd)
         self._end.set()
         if self.on_end is not None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Extra polls between the regular ones: some after a waker, and one at a moment known before.
+"""Extra polls between the regular ones: after what a waker saw, and at a time that is known before.
 
-Kernel and log may report a change before pluto's status shows it, so that one poll after them isn't
-enough. And it is known in advance when a CONNECTING tunnel will become STUCK, or the tunnels of a
-stopped pluto DOWN.
+The kernel and pluto's log may report a change before pluto's status shows it, so that one poll
+after their report isn't enough. And it is known in advance when a CONNECTING tunnel will become
+STUCK, or the tunnels of a stopped pluto DOWN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PAUSES: Final = (0.25, 0.5, 1.0)
-"""Seconds after a waker's report at which pluto is polled again."""
+"""Seconds after a waker's report at which pluto is polled again, each counted from that report."""
 
 
 class Followups:
@@ -28,31 +28,39 @@ class Followups:
         self._insists = False
 
     def wake(self) -> None:
-        """Call ``look`` now and after each of PAUSES: a waker other than the log saw a change."""
+        """Call ``look`` now and at each of PAUSES: a waker other than the log saw a change.
+
+        seen() doesn't cancel these calls.
+        """
         self._insists = True
         self.logged()
 
     def logged(self) -> None:
-        """Call ``look`` now and after each of PAUSES, until seen(): pluto logged a line."""
+        """Call ``look`` now and at each of PAUSES, until seen() is called: pluto logged a line.
+
+        If calls from wake() were still to come, the new calls replace these, and seen() doesn't
+        cancel the new ones.
+        """
         self._look()
         if self._echo is not None:
             self._echo.cancel()
         self._echo_after(0)
 
     def seen(self) -> None:
-        """Cancel the follow-up polls of logged(), because a poll has shown a transition.
+        """Cancel the calls of ``look`` that logged() has scheduled: a poll has shown a transition.
 
-        Those of wake() stay: one transition may be only a part of what the kernel reported.
+        Those that wake() has scheduled stay, since one transition may be only a part of the change
+        that the kernel reported.
         """
         if self._echo is not None and not self._insists:
             self._echo.cancel()
             self._echo = None
 
     def set_alarm(self, due: float | None) -> None:
-        """Call ``look`` at ``due`` on the loop's clock, instead of at the time that was set before.
+        """Call ``look`` at ``due`` (loop's clock); that replaces the time that was set before.
 
-        None: cancel that call. A ``due`` that has passed does the same. Regular polls alone would
-        notice the change up to a second late.
+        For None, or a ``due`` that has passed, only cancel the call that was set before. Without
+        this call, a regular poll would notice the change up to a second late.
         """
         if self._alarm is not None:
             self._alarm.cancel()
@@ -63,13 +71,13 @@ class Followups:
             self._alarm = loop.call_at(due, self._look)
 
     def close(self) -> None:
-        """Cancel all calls of ``look``."""
+        """Cancel all scheduled calls of ``look``."""
         for timer in (self._echo, self._alarm):
             if timer is not None:
                 timer.cancel()
 
     def _echo_after(self, n: int) -> None:
-        """Schedule the follow-up poll number ``n``, counted from 0."""
+        """Schedule the call of ``look`` for number ``n`` of PAUSES, counted from 0."""
         before = PAUSES[n - 1] if n else 0.0
         loop = asyncio.get_running_loop()
         self._echo = loop.call_later(PAUSES[n] - before, self._echoed, n)

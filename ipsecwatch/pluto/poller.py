@@ -2,8 +2,8 @@
 """The loop that polls pluto: when to ask, and the limit on the time that polls cost pluto.
 
 A poll comes every ``interval``, every ``fast_interval`` while something is being negotiated, and
-earlier when a waker asks for it. The budget limits all of them: pluto spends at most a fiftieth of
-its time on our questions.
+earlier if a waker asks for it. The budget limits all of them: pluto spends at most a fiftieth of
+its time on our questions, if a poll costs it no more than six seconds (MAX_PEACE).
 """
 
 from __future__ import annotations
@@ -24,58 +24,63 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BUDGET: Final = 49.0
-"""After an answer, pluto isn't asked for this many times the seconds that the answer cost it: our
-share of its time is 2 %."""
+"""After an answer, pluto isn't asked for this many times the seconds that the answer cost it. So
+our share of its time is 2 % at most."""
 MAX_PEACE: Final = 300.0
-"""Seconds of that pause at most: a state that is older than five minutes is of little use."""
+"""How many seconds that pause takes at most: a report that is older than five minutes is of little
+use."""
 MAX_BACKOFF: Final = 60.0
-"""Seconds up to which the pauses between questions grow while pluto doesn't answer properly; an
-``interval`` that is longer, and the budget, may make them longer."""
+"""How many seconds the pauses between polls may grow to while pluto gives no proper answer. They
+are longer if ``interval`` is, or if the budget demands it."""
 EXTRA_EVERY: Final = 0.25
 EXTRA_AT_ONCE: Final = 2
-"""Wakers may trigger two polls at once, and four a second: five at most in any second."""
+"""How many polls wakers may trigger at once. Then they may trigger one every EXTRA_EVERY seconds:
+five at most in any second."""
 MOST_WAIT: Final = 0.25
-"""Seconds of waiting for an answer that count as cost at most, while there are few samples."""
+"""How many seconds of waiting for an answer count as its cost at most, until there are SAMPLES
+answers."""
 SAMPLES: Final = 5
-"""Answers from which the cost of one is estimated."""
+"""From how many answers the cost of the next one is estimated."""
 MOMENT: Final = 0.001
-"""Seconds below which a delay counts as none: clock readings subtract no more exactly."""
+"""Seconds below which a delay counts as none, since differences of clock readings aren't more
+exact."""
 GRACE: Final = 10.0
-"""Seconds by which Poller.run() may be late before ``moving`` is False."""
+"""Seconds by which Poller.run() may be late before Poller.moving is False."""
 
 _ILL: Final = (Trouble.UNREACHABLE, Trouble.CUT, Trouble.TOO_LONG)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything on which the time of the next question depends. Times are seconds."""
+    """All on which the time of the next poll depends. Times are in seconds."""
 
     interval: float
     fast_interval: float
     soon: bool = False
-    """Something is being negotiated."""
+    """Whether something is being negotiated."""
     trouble: Trouble | None = None
-    """Why the last question got no answer; None: it got one."""
+    """Why the last poll got no answer; None: it got one."""
     failures: int = 0
-    """The number of polls in a row without a proper answer (UNREACHABLE, CUT, TOO_LONG); 0 if the
-    last one got an answer, or had another trouble."""
+    """How many polls in a row, up to the last one, got no proper answer (UNREACHABLE, CUT,
+    TOO_LONG). 0 if the last one got an answer or failed for another reason."""
     cost: float = 0.0
-    """The time that pluto spent on the last poll."""
+    """How much of pluto's time the last poll took."""
     since_begin: float = 0.0
-    """Since the last poll began."""
+    """How long ago the last poll began."""
     since_end: float = 0.0
-    """Since the last poll got its answer, or its error."""
+    """How long ago the last poll got its answer or its error."""
     woken: bool = False
-    """A waker has asked for a poll since the last one began."""
+    """Whether a waker has asked for a poll since the last one began."""
     extra_in: float = 0.0
-    """Until a waker may trigger the next poll."""
+    """How long it takes until a waker may trigger a poll again."""
 
 
 def next_delay(s: Situation) -> float:
-    """Return how many seconds to wait before the next question; 0: ask now.
+    """Return how many seconds to wait before the next poll; 0: ask now.
 
-    It comes when the next regular poll is due, or earlier after a waker, but never before the pause
-    that the budget demands has ended.
+    The wait ends when the next regular poll is due, or earlier if a waker has asked for a poll and
+    may trigger one (``extra_in``). Regular polls are further apart while pluto gives no proper
+    answers (``failures``). The pause that the budget demands is kept in any case.
     """
     tick = min(s.interval, s.fast_interval) if s.soon else s.interval
     peace = min(BUDGET * s.cost, MAX_PEACE) - s.since_end
@@ -91,8 +96,9 @@ def next_delay(s: Situation) -> float:
 class Costs:
     """Estimates how much of pluto's time the answers to one command take.
 
-    The time until an answer has come also includes that in which pluto, or this process, was busy
-    with something else. So the lowest time per character in the last SAMPLES answers counts.
+    The time until an answer has come is longer than that if pluto, or this process, was busy with
+    something else meanwhile. So of the last SAMPLES answers, the one that took the shortest time
+    per character is the measure.
     """
 
     def __init__(self) -> None:
@@ -100,7 +106,7 @@ class Costs:
         self._waits: deque[float] = deque(maxlen=SAMPLES)
 
     def of(self, answer: Answer) -> float:
-        """Record an answer as a sample. Return an estimate of the seconds that it cost pluto."""
+        """Record an answer. Return an estimate of the seconds that it cost pluto."""
         size = max(1, len(answer.text))
         self._rates.append((answer.took - answer.waited) / size)
         self._waits.append(answer.waited)
@@ -113,31 +119,31 @@ class Costs:
 
 
 class _Extras:
-    """Limits the polls of wakers: EXTRA_AT_ONCE at once, then one every EXTRA_EVERY seconds."""
+    """Limits the polls that wakers trigger: EXTRA_AT_ONCE, then one every EXTRA_EVERY seconds."""
 
     def __init__(self) -> None:
         self._full_at = float("-inf")
 
     def ready_in(self, now: float) -> float:
-        """Return how many seconds remain until a waker may trigger another poll; 0: it may now."""
+        """Return in how many seconds a waker may trigger a poll; 0: now. ``now`` is monotonic."""
         return max(0.0, self._full_at - (EXTRA_AT_ONCE - 1) * EXTRA_EVERY - now)
 
     def use(self, now: float) -> None:
-        """Count a poll that came earlier than the regular one."""
+        """Count a poll that a waker triggered before the regular one was due."""
         self._full_at = max(now, self._full_at) + EXTRA_EVERY
 
 
 class PollerEndedError(Exception):
-    """The poller has ended: there will be no further poll."""
+    """The poller has ended, or is ending: there will be no further poll."""
 
 
 class Poller:
-    """Asks pluto again and again, one question at a time, until it is cancelled.
+    """Polls pluto again and again, one poll at a time, until it is cancelled.
 
-    ``ask`` asks once, within ``timeout`` seconds. ``on_poll`` is called with the outcome and the
-    time at which that came (wall clock, monotonic). It returns whether the next poll comes after
-    ``fast_interval``, else after ``interval``. The next question waits until it returns; an
-    exception of it ends run().
+    ``ask`` asks pluto once, within ``timeout`` seconds. ``on_poll`` is called with the outcome, and
+    with the time at which that came (wall clock, monotonic). If it returns True, the next regular
+    poll comes after ``fast_interval``, else after ``interval``. No other poll begins before it
+    returns. If it raises, run() ends with that exception.
     """
 
     def __init__(
@@ -169,21 +175,21 @@ class Poller:
         self._moves_by: float | None = None
         self._over = False
         self.polls = 0
-        """The number of polls since the start, with or without an answer."""
+        """How many polls there have been since the start, with or without an answer."""
 
     def wake(self) -> None:
-        """Start the next poll as soon as the limits allow.
+        """Start a poll as soon as the limits allow.
 
-        If a poll is under way, that isn't enough, and another one follows: pluto may have made its
-        answer already.
+        If one is under way, another one follows, because pluto may have made its answer already.
         """
         self._woken = True
         self._signal.set()
 
     async def refresh(self) -> None:
-        """Wait until a poll that begins after this call has ended. All waiting callers share one.
+        """Wait until the next poll that begins after this call has ended.
 
-        Raise PollerEndedError when run() ends, or has ended.
+        ``on_poll`` has returned by then. All callers that wait share this poll. Raise
+        PollerEndedError if run() has ended, or ends.
         """
         if self._over:
             raise PollerEndedError
@@ -194,12 +200,12 @@ class Poller:
 
     @property
     def moving(self) -> bool:
-        """Whether run() is running, and at most GRACE seconds late. For systemd's watchdog."""
+        """Whether run() works, and is less than GRACE seconds late; for systemd's watchdog."""
         now = asyncio.get_running_loop().time()
         return self._moves_by is not None and now < self._moves_by + GRACE
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Poll pluto until this is cancelled or ``on_poll`` raises."""
         try:
             while True:
                 await self._until_due()
@@ -210,7 +216,7 @@ class Poller:
             _release(self._waiters, PollerEndedError())
 
     async def _until_due(self) -> None:
-        """Wait until the next poll is due. A call of wake() may shorten the wait."""
+        """Wait until the next poll is due, which a call of wake() may make earlier."""
         loop = asyncio.get_running_loop()
         while (delay := next_delay(self._situation(loop.time()))) > MOMENT:
             self._moves_by = loop.time() + delay
@@ -223,9 +229,9 @@ class Poller:
                     await self._signal.wait()
 
     async def _poll(self) -> None:
-        """Ask pluto, pass the outcome to ``on_poll``, and let the callers of refresh() return.
+        """Poll pluto once, call ``on_poll`` with the outcome, then let refresh() return.
 
-        They get PollerEndedError if this is cancelled or ``on_poll`` raises.
+        Its callers get PollerEndedError if this is cancelled or ``on_poll`` raises.
         """
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -245,9 +251,9 @@ class Poller:
             _release(waiters, PollerEndedError())
 
     async def _question(self) -> Answer | AskError:
-        """Ask pluto, and a second time if it breaks off its answer. Return the last outcome.
+        """Ask pluto, and once more if it breaks off its answer. Return the last answer or error.
 
-        Record the outcome, and the seconds that both questions cost pluto.
+        Record whether that is an error, and how many seconds both questions cost pluto.
         """
         outcome = await self._attempt()
         self._cost = self._cost_of(outcome)
@@ -261,7 +267,7 @@ class Poller:
         return outcome
 
     async def _attempt(self) -> Answer | AskError:
-        """Ask pluto once. Return the answer or the error."""
+        """Ask pluto once. Return its answer, or the error."""
         # Twice: a question of another caller of the same client may have to end first.
         self._moves_by = asyncio.get_running_loop().time() + 2 * self._timeout
         try:
@@ -275,7 +281,7 @@ class Poller:
         return self._costs[outcome.command].of(outcome)
 
     def _situation(self, now: float) -> Situation:
-        """Return all on which the time of the next question depends; ``now`` is monotonic."""
+        """Return all on which the time of the next poll depends; ``now`` is monotonic."""
         return Situation(
             interval=self.interval,
             fast_interval=self.fast_interval,
@@ -291,14 +297,14 @@ class Poller:
 
 
 def _in_brief(outcome: Answer | AskError) -> str:
-    """Return the outcome of a question in one line, for the debug log."""
+    """Return the answer or error in one line, for the debug log."""
     if isinstance(outcome, AskError):
         return f"{outcome.trouble.value}, {outcome}"
     return f"{outcome.command.value}, {len(outcome.text)} characters over {outcome.via.value}"
 
 
 def _release(waiters: list[asyncio.Future[None]], error: Exception | None = None) -> None:
-    """Finish the futures that aren't done yet, with an error if one is given."""
+    """Set the result (None) of all futures that aren't done, or their ``error`` if there is one."""
     for waiter in waiters:
         if waiter.done():
             continue

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Which question to ask pluto: the whole status, or the cheaper list of SAs.
+"""Which question to ask pluto: for the whole status, or for the list of SAs, which is cheaper.
 
-Where the status is large, the budget allows it only every half a minute or so. `showstates` costs
-pluto a fraction of that and lists every SA, but not the connections, nor which of them shall be up.
-So it shows whether any SA has changed; what that means is read from the status, asked for next.
+If the status is large, the budget allows it only every half a minute or so. `showstates` costs
+pluto a fraction of that. It lists every SA, but neither the connections nor which of them pluto is
+to keep up. So it shows only whether any SA has changed. What the change means is read from the
+status, which is asked for next.
 """
 
 from __future__ import annotations
@@ -20,27 +21,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 USELESS: Final = 2
-"""Cheap questions in a row that all showed a change. Where SAs change all the time, as they do with
-thousands of them, cheap questions are wasted."""
+"""After so many lists of SAs in a row that showed a change, none is asked for during REST. They are
+useless where SAs change all the time, as they do with thousands of them."""
 REST: Final = 600.0
-"""Seconds for which no cheap question is asked then, or after one that couldn't be asked."""
+"""Seconds for which no list of SAs is asked for, after USELESS ones or after one that couldn't be
+asked for."""
 
 LONGEST: Final = 60.0
-"""Seconds after a whole status in which it is asked for again even if no SA has changed."""
+"""Seconds after a whole status after which it is asked for again, even if no SA has changed."""
 
 Moves = frozenset[tuple[int, str, str, int | None, bool]]
-"""The SAs of a report without their timers and counters, which change all the time."""
+"""The SAs of a report, each as serial, connection, story, IKE SA, and whether it is the newest.
+Timers and counters, which change all the time, are left out."""
 
 
 def moves(report: Report) -> Moves:
-    """Return a report's SAs without timers and counters: equal for two reports if none changed."""
+    """Return a report's SAs without timers and counters.
+
+    If no SA has changed between two reports, the results are equal.
+    """
     return frozenset((s.serial, s.name, s.story, s.parent_serial, s.newest) for s in report.states)
 
 
 class Probe:
-    """Chooses and asks each question: the whole status, or the list of SAs.
+    """Chooses what to ask pluto for at each poll, the whole status or the list of SAs, and asks.
 
-    It is the list where the budget doesn't allow the whole status in each ``interval``.
+    It asks for the list if the budget doesn't allow the whole status at each ``interval``.
     """
 
     def __init__(self, pluto_client: PlutoClient, interval: float) -> None:
@@ -54,10 +60,10 @@ class Probe:
         self._wasted = 0
 
     async def ask(self, now: float) -> Answer:
-        """Ask for the list of SAs if that is enough, else for the whole status. Return the answer.
+        """Ask pluto for the list of SAs if that is enough, else for the whole status.
 
-        Ask for the whole status as well if whack, which asks for the list, finds no pluto or can't
-        be used. ``now`` is monotonic. Raise AskError.
+        Return the answer, or raise AskError. whack asks for the list: if it can't be used, or finds
+        no pluto, ask for the whole status after all. ``now`` is monotonic.
         """
         if self._cheap_will_do(now):
             try:
@@ -71,14 +77,15 @@ class Probe:
         return await self._pluto_client.ask()
 
     def whole(self) -> None:
-        """Make the next call of ask() ask for the whole status."""
+        """Make the next call of ask() ask for the whole status, and not for the list of SAs."""
         self._moves = None
 
     def learn(self, answer: Answer, report: Report, now: float) -> bool:
-        """Record an answer. Return False if it makes a poll of the whole status necessary.
+        """Record an answer. Return False if pluto must now be asked for its whole status.
 
-        That is a list of SAs that is incomplete, or has other SAs than the last whole status. The
-        next ask() then asks for the whole status. ``now`` is monotonic.
+        That is so if the answer is a list of SAs that is incomplete, or that differs from the last
+        whole status. The next ask() then asks for the whole status. ``report`` is the parsed
+        answer, ``now`` is monotonic.
         """
         if answer.command is Command.STATUS:
             self._cost = answer.took - answer.waited
@@ -96,10 +103,11 @@ class Probe:
         return False
 
     def _cheap_will_do(self, now: float) -> bool:
-        """Return whether the list of SAs is enough, and can be asked for, at ``now`` (monotonic).
+        """Return whether to ask for the list of SAs instead of the whole status at ``now``.
 
-        The last status has to be complete, too costly for each ``interval``, and less than LONGEST
-        seconds old; and there is no REST after lists that were useless.
+        The last whole status has to be complete, too costly for each ``interval``, and less than
+        LONGEST seconds old; pluto's version has to be known; and no REST may be under way. ``now``
+        is monotonic.
         """
         return (
             BUDGET * self._cost > self.interval

@@ -40,14 +40,15 @@ CONTROL_SOCKET: Final = whack.CONTROL_SOCKET
 MAX_ANSWER: Final = 64 << 20
 
 QUESTION: Final = struct.pack("=IB59x", 0x77686B19, 1)
-"""whack's "basic" message, "status". Every release since 2.6.37 understands it so."""
+"""whack's "basic" message that asks for the status. All releases since 2.6.37 understand it."""
 
 LATE: Final = 600.0
-"""Seconds after which an unanswered question is given up, and another one asked."""
+"""Seconds after which the answer to a question isn't waited for any more, and pluto may be asked
+again."""
 QUEUE: Final = 0.1
-"""Seconds between two tries for a place in pluto's queue."""
+"""Seconds between two attempts to get a place in pluto's queue."""
 WHACK_REST: Final = 600.0
-"""Seconds for which whack isn't asked in place of the socket after both have failed."""
+"""Seconds for which whack isn't used instead of the socket, after both have failed."""
 
 _START: Final = advice_about_pluto(Reason.PLUTO_STOPPED, IPSEC)
 _HANGS: Final = advice_about_pluto(Reason.PLUTO_UNREACHABLE, IPSEC)
@@ -58,7 +59,7 @@ _AGAIN: Final = "It may be restarting: try again."
 
 
 class Command(StrEnum):
-    """What can be asked: STATUS over the socket or through whack, the others only through whack."""
+    """What pluto can be asked for: STATUS over socket or whack, the others only through whack."""
 
     STATUS = "status"
     TRAFFIC = "trafficstatus"
@@ -66,44 +67,45 @@ class Command(StrEnum):
 
 
 class Via(StrEnum):
-    """The way by which an answer came: over the control socket, or through whack."""
+    """How an answer came: over the control socket, or through whack."""
 
     SOCKET = "socket"
     WHACK = "whack"
 
 
 class Trouble(StrEnum):
-    """The kind of reason for which pluto gave no answer."""
+    """The kinds of reasons why pluto gave no answer."""
 
     STOPPED = "stopped"
-    """Nobody listens at the socket: pluto isn't running."""
+    """pluto isn't running: there is no socket, or nobody listens on it."""
     UNREACHABLE = "unreachable"
-    """Nobody has answered in time, we aren't admitted, another user than root listens at the
-    socket, or asking failed in another way."""
+    """No answer came in time, pluto doesn't admit us, the listener isn't root's, or asking failed
+    in another way."""
     CUT = "cut"
-    """The answer broke off, or pluto hung up before it began."""
+    """pluto broke off its answer, or closed the connection before it."""
     TOO_LONG = "too-long"
-    """The answer is longer than we read."""
+    """The answer is longer than ``max_answer``."""
     UNAVAILABLE = "unavailable"
-    """This question can't be asked, or not safely. It isn't known how pluto is."""
+    """There is no whack for this question, or none that is safe. Nothing is known about pluto."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """pluto's answer. From the socket, lines have their ``NNN`` prefixes."""
+    """pluto's answer to one question. From the socket, each line begins with a number (``000``)."""
 
     command: Command
     text: str
-    """Undecodable bytes are surrogate escapes."""
+    """The answer. Undecodable bytes are surrogate escapes."""
     took: float
     """Seconds from the question to the last byte."""
     waited: float
-    """Of these, the seconds before the first byte: pluto was busy with something else."""
+    """Of the seconds in ``took``, those before the first byte, in which pluto may have been busy
+    with something else."""
     via: Via
     pid: int | None = None
-    """The id of the process that began to listen at the socket, which is pluto's own unless it went
-    into the background since. None: the answer came through whack, or the process is in another PID
-    namespace."""
+    """The id of the process that began to listen on the socket. It is pluto's own, unless pluto has
+    gone into the background since. None: the answer came through whack, or the process is in
+    another PID namespace."""
     exit: int | None = None
     """whack's exit code; None: the answer came over the socket. Up to 3.23 whack exits with other
     codes than 0 even after good answers."""
@@ -111,7 +113,7 @@ class Answer:
 
 
 class AskError(Exception):
-    """Why there is no answer, in one line, and what to do (``hint``, may be "")."""
+    """pluto gave no answer. The text says why, in one line; ``hint`` says what to do, or is ""."""
 
     def __init__(
         self,
@@ -127,30 +129,30 @@ class AskError(Exception):
         self.trouble = trouble
         self.hint = hint
         self.partial = partial
-        """The part of the answer that was received."""
+        """The part of the answer that came; "": none, or it isn't known."""
         self.busy = busy
-        """Seconds that pluto spent on the answer, as far as is known."""
+        """Seconds that pluto spent on the answer; 0 if that isn't known."""
         self.via = via
 
     def hint_for(self, unit: str) -> str:
-        """Return the hint; where it names a systemd unit, it names ``unit``, which runs pluto.
+        """Return ``hint``, with the systemd unit that runs pluto in the commands of its advice.
 
-        ``unit`` "": that isn't known.
+        ``unit`` is this unit; "": it isn't known. A hint without such a command is returned as it
+        is.
         """
         about = _ABOUT_PLUTO.get(self.hint)
         return self.hint if about is None else advice_about_pluto(about, unit)
 
     @property
     def forbidden(self) -> bool:
-        """Whether we lack the rights to ask pluto: waiting doesn't change that."""
+        """Whether we lack the rights to ask pluto, so that it is no use to wait."""
         return self.hint == _ROOT
 
     @property
     def pluto(self) -> PlutoState:
         """The state of pluto that this error shows.
 
-        STOPPED where nobody listens; RUNNING where the answer broke off or was too long; else
-        UNREACHABLE.
+        It is STOPPED for Trouble.STOPPED; RUNNING for CUT and TOO_LONG; UNREACHABLE for the others.
         """
         return {
             Trouble.STOPPED: PlutoState.STOPPED,
@@ -160,12 +162,12 @@ class AskError(Exception):
 
 
 class _NoSocketError(AskError):
-    """The control socket can't be used. whack may still reach pluto."""
+    """The control socket can't be used, but whack may still reach pluto."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question that was sent, and whose answer is being read."""
+    """A question that was sent over the socket, and whose answer is being read."""
 
     sock: socket.socket
     reader: BoundedReader
@@ -173,7 +175,7 @@ class _Asked:
     at: float
 
     def close(self) -> None:
-        """Close the connection, without a call of the reader's ``on_end``."""
+        """Close the connection, even if the answer hasn't ended, without a call of ``on_end``."""
         self.reader.on_end = None
         self.reader.close()
         self.sock.close()
@@ -182,8 +184,8 @@ class _Asked:
 class PlutoClient:
     """Asks one pluto, over its control socket, or through whack where that socket can't be used.
 
-    ``whack``: its path; "": it is looked for in the usual places. ``timeout``: seconds for a
-    question with its answer. ``max_answer``: bytes; a longer answer is an error.
+    ``whack`` is its path; "": one of the usual paths. ``timeout``: seconds from a question to the
+    end of its answer. ``max_answer``: bytes; a longer answer is an error.
     """
 
     def __init__(
@@ -204,11 +206,12 @@ class PlutoClient:
         self._versions = Versions()
         self._whack_rests_until = float("-inf")
         self.on_recovered: Callable[[], None] | None = None
-        """Called when a late answer has ended, so that ask() no longer refuses to ask."""
+        """Called when a late answer has ended, so that pluto can be asked again; None: nothing
+        is."""
 
     @classmethod
     def of(cls, settings: Settings) -> PlutoClient:
-        """Return a client for the pluto that the settings name."""
+        """Return a client for the pluto that the settings name, with their limits."""
         return cls(
             settings.control_socket,
             whack=settings.whack,
@@ -217,12 +220,13 @@ class PlutoClient:
         )
 
     async def ask(self, command: Command = Command.STATUS, version: str | None = None) -> Answer:
-        """Ask pluto a question and return its answer. Raise AskError, also after the time limit.
+        """Ask pluto a question and return its answer. Raise AskError if there is none in time.
 
-        Callers wait for each other here, so that pluto has one question of ours at a time. Commands
-        other than STATUS need the running pluto's ``version``: a whack of another version can make
-        pluto shut down, since pluto reads its message by a different layout. None: not known, so
-        that only STATUS can be asked.
+        Callers wait for each other, so that pluto has one question of ours at a time. A command
+        other than STATUS is asked only through a whack of the running pluto's ``version``: pluto
+        would read the message of another whack by a different layout, and might shut down. None:
+        its version isn't known, so that only STATUS can be asked for. Raise AskError as well while
+        an earlier answer is late.
         """
         async with self._turn:
             self._refuse_while_late()
@@ -237,9 +241,9 @@ class PlutoClient:
             return answer
 
     async def close(self, grace: float = 1.0) -> None:
-        """Close the connection on which an answer is late, after at most ``grace`` seconds.
+        """Close the connection of a late answer, if there is one.
 
-        They give the answer time to end.
+        Wait at most ``grace`` seconds before, so that the answer may end.
         """
         late = self._late
         if late is not None:
@@ -253,7 +257,7 @@ class PlutoClient:
     async def _ask_socket(self, deadline: float) -> Answer:
         """Ask for the status over the control socket, and return the answer. Raise AskError.
 
-        An answer that is late, or whose caller is cancelled, is read on in the background.
+        If the answer is late, or this is cancelled, the rest is read in the background.
         """
         asked = await self._connect(deadline)
         try:
@@ -266,9 +270,9 @@ class PlutoClient:
         return self._judge(asked)
 
     async def _connect(self, deadline: float) -> _Asked:
-        """Connect and send the question, and return it; retry while pluto's queue is full.
+        """Connect to the socket and send the question. While pluto's queue is full, try again.
 
-        Raise AskError.
+        Raise AskError if that fails, or if the queue is still full at ``deadline`` (loop's clock).
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -288,11 +292,11 @@ class PlutoClient:
             await asyncio.sleep(QUEUE)
 
     def _try_connect(self) -> _Asked:
-        """Connect and send the question, without waiting, and return it.
+        """Connect to the socket and send the question, without waiting.
 
-        The socket may be of type SOCK_STREAM or SOCK_SEQPACKET: the type that worked last is tried
-        first. Raise BlockingIOError where pluto's queue is full, AskError where the listener isn't
-        root's, OSError for any other failure.
+        The socket may be of type SOCK_STREAM or SOCK_SEQPACKET. The type that worked last is tried
+        first. Raise BlockingIOError if pluto's queue is full, AskError if the listener isn't
+        believed, OSError for any other failure.
         """
         for kind in tuple(self._kinds):
             sock = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
@@ -317,9 +321,10 @@ class PlutoClient:
     def _believed_peer(self, sock: socket.socket) -> int | None:
         """Return the process id of the socket's listener. Raise AskError unless it is root's.
 
-        None: the process is in another PID namespace. For a socket that the settings name, the
-        owner of its folder is accepted as well: only that user can create a socket there, and in a
-        container's user namespace it is the container's root (both user ids are as we see them).
+        None: the process is in another PID namespace. If the settings name the socket, the listener
+        may also be of the user who owns the socket's folder, because only that user can create a
+        socket there. In a container's user namespace, that is the container's root. Both user ids
+        are as we see them.
         """
         creds = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII"))
         pid, uid, _ = struct.unpack("iII", creds)
@@ -335,8 +340,8 @@ class PlutoClient:
     def _explain(self, e: OSError) -> AskError:
         """Return the AskError for an error of connect() or send().
 
-        STOPPED where nobody listens, CUT where pluto hung up, else UNREACHABLE. It is a
-        _NoSocketError where whack may still reach pluto.
+        Its trouble is STOPPED if nobody listens, CUT if pluto hung up, else UNREACHABLE. It is a
+        _NoSocketError if whack may still reach pluto.
         """
         if e.errno == errno.ENOENT:
             text = f"pluto is not running: there is no {self._path}"
@@ -374,13 +379,13 @@ class PlutoClient:
         return AskError(Trouble.TOO_LONG, text, hint, busy=busy, via=via)
 
     def _read_on(self, asked: _Asked) -> None:
-        """Read a late answer to its end in the background, and drop what is read."""
+        """Read the rest of a late answer in the background, without keeping any of it."""
         asked.reader.forget()
         asked.reader.on_end = self._late_ended
         self._late = asked
 
     def _late_ended(self) -> None:
-        """Close the connection of a late answer that has ended, and call ``on_recovered``."""
+        """Close the connection of the late answer, which has ended, and call ``on_recovered``."""
         if self._late is not None:
             self._late.close()
             self._late = None
@@ -388,7 +393,10 @@ class PlutoClient:
             self.on_recovered()
 
     def _refuse_while_late(self) -> None:
-        """Raise AskError while an earlier answer is late. Give that up after LATE seconds."""
+        """Raise AskError while an earlier answer is late.
+
+        If its question was asked LATE seconds ago, close its connection, and don't raise.
+        """
         if self._late is None:
             return
         age = asyncio.get_running_loop().time() - self._late.at
@@ -401,9 +409,10 @@ class PlutoClient:
     # --- whack ------------------------------------------------------------------------------
 
     async def _ask_whack_instead(self, e: AskError, deadline: float) -> Answer:
-        """Return the status, asked through whack because the socket failed with ``e``.
+        """Ask for the status through whack, because the socket failed with ``e``.
 
-        Raise ``e`` where whack fails too, which then isn't tried again for WHACK_REST seconds.
+        Return the answer. Raise ``e`` if whack fails too, and then also for the next WHACK_REST
+        seconds, without trying whack. Raise ``e`` as well if there is no whack to use.
         """
         loop = asyncio.get_running_loop()
         if not self._whacks() or loop.time() < self._whack_rests_until:
@@ -415,7 +424,7 @@ class PlutoClient:
             raise e from None
 
     def _whacks(self) -> list[str]:
-        """Return the paths of the whacks that can be asked for the status; empty: there is none."""
+        """Return the paths of the whacks that may be asked for the status; empty: there is none."""
         # A whack that the settings don't name may be too old for --ctlsocket.
         if not self._whack and self._path != CONTROL_SOCKET:
             return []
@@ -424,7 +433,7 @@ class PlutoClient:
     async def _whack_of(self, version: str | None, deadline: float) -> str:
         """Return the path of a whack of the running pluto's ``version`` that reaches its socket.
 
-        Raise AskError if none is installed, or the version isn't known (None).
+        Raise AskError if there is none, or if ``version`` is None (not known).
         """
         tools = {path: await self._versions.of(path, deadline) for path in whack.find(self._whack)}
         for path, tool in tools.items():
@@ -438,7 +447,10 @@ class PlutoClient:
         raise AskError(Trouble.UNAVAILABLE, clean(text), hint, via=Via.WHACK)
 
     async def _ask_whack(self, command: Command, version: str | None, deadline: float) -> Answer:
-        """Run whack with a command and return its answer. Raise AskError."""
+        """Ask pluto through whack, and return the answer. Raise AskError.
+
+        ``version`` is the running pluto's; it isn't needed for STATUS.
+        """
         if command is not Command.STATUS:
             path = await self._whack_of(version, deadline)
         elif found := self._whacks():  # --status is safe with any
@@ -457,7 +469,7 @@ class PlutoClient:
 
 
 def _owner_of_folder(path: str) -> int | None:
-    """Return the user id of the owner of a file's folder; None: it can't be read."""
+    """Return the user id of the owner of a file's folder; None: it can't be found out."""
     try:
         return os.stat(os.path.dirname(path)).st_uid
     except OSError:
@@ -470,11 +482,11 @@ def _no_whack() -> AskError:
 
 
 def judge(command: Command, run: whack.Run) -> Answer:
-    """Return the answer of a run of whack, or raise the AskError that its output shows.
+    """Return the answer in the output of whack. Raise AskError if the output shows no answer.
 
-    The output decides, since exit codes differ by release: up to 3.23 whack exits with 1 or 3
-    after a good answer, and from 3.25 with 33 when pluto isn't running, is starting or stopping,
-    or doesn't admit us.
+    The words decide more than the exit code, which differs by release. Up to 3.23, whack exits with
+    1 or 3 after a good answer. From 3.25 on, it exits with 33 if pluto isn't running, is starting
+    or stopping, or doesn't admit us.
     """
     err, busy = run.stderr, run.took - run.waited
     if run.exit is None:

@@ -16,12 +16,12 @@ first is that of PrivateTmp=; the second is that of ProtectHome=yes and Inaccess
 
 
 def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the folder of a path that systemd hides from this process; None: none is found.
+    """Return which folder of a path systemd hides from this process; None: none, or it isn't known.
 
-    The mount nearest to the path decides: its folder is hidden if one of _MADE_UP is mounted there.
-    So a folder that is made visible again (BindPaths=) isn't hidden. A tmpfs in place of a folder
-    (ProtectHome=tmpfs, TemporaryFileSystem=) isn't recognised. None as well where ``mounts`` can't
-    be read.
+    It is hidden if systemd has mounted one of _MADE_UP there. Of the mounts on the way to the path,
+    the last one decides, so that a folder that is made visible again (BindPaths=) isn't hidden. A
+    tmpfs in place of a folder (ProtectHome=tmpfs, TemporaryFileSystem=) isn't recognised.
+    ``mounts`` is the table of mounts; None is returned as well if it can't be read.
     """
     try:
         table = mounts.read_text(encoding="utf-8", errors="surrogateescape")
@@ -37,18 +37,18 @@ def hidden_folder(path: str | Path, mounts: Path = _MOUNTS) -> str | None:
 
 
 def _mount(line: str) -> tuple[str, str]:
-    """Return the mount point in a line of mountinfo, and the path of what is mounted there.
+    """Return two paths of a line of mountinfo: the mount point, and what is mounted there.
 
-    That path is the one within its own file system (the field "root"). Both are "" for a line with
-    too few fields.
+    The second is the path within its own file system (the field "root"). Both are "" for a line
+    with too few fields.
     """
     fields = line.split(" ")
     return (_unescape(fields[4]), _unescape(fields[3])) if len(fields) > 4 else ("", "")
 
 
 def _unescape(path: str) -> str:
-    """Return a path of mountinfo with its blanks, tabs, line ends and backslashes.
+    """Return a path of mountinfo with its blanks, tabs, line ends and backslashes as they are.
 
-    The kernel writes them as three octal digits behind a backslash (proc_pid_mountinfo(5)).
+    The kernel writes each of them as a backslash with three octal digits (proc_pid_mountinfo(5)).
     """
     return re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), path)

@@ -24,10 +24,10 @@ _FOLDERS: Final = tuple(
 
 
 def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _BOOTED) -> str:
-    """Return the unit's name if it has a file here, its own or its template's; else "".
+    """Return ``name`` if there is a file for this unit, or for its template; else "".
 
-    "" as well where the first such file is empty or leads to /dev/null (a masked unit), or systemd
-    isn't the init.
+    "" as well if the first such file shows that the unit is masked, because it leads to /dev/null
+    or is empty, or if systemd isn't the init. ``booted`` is a folder that exists only if it is.
     """
     if not booted.is_dir():
         return ""
@@ -40,7 +40,7 @@ def find_unit(name: str, folders: tuple[Path, ...] = _FOLDERS, booted: Path = _B
 
 
 def _is_empty(file: Path) -> bool:
-    """Return whether a file, or what its link leads to, is /dev/null or has no content."""
+    """Return whether a file is /dev/null or has no content. A link is followed."""
     if os.path.realpath(file) == os.devnull:
         return True
     try:
@@ -50,6 +50,9 @@ def _is_empty(file: Path) -> bool:
 
 
 def _template(name: str) -> str:
-    """Return the name of a unit's template (``a@b.service``: ``a@.service``), else its own."""
+    """Return the name of a unit's template: ``a@.service`` for ``a@b.service``.
+
+    For a unit without a template, return its own name.
+    """
     before, at, rest = name.partition("@")
     return f"{before}@.{rest.rpartition('.')[2]}" if at else name

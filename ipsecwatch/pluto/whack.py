@@ -23,7 +23,8 @@ PLACES: Final = (
     "/usr/lib/ipsec/whack",  # older Debian and Ubuntu
     "/usr/local/libexec/ipsec/whack",  # libreswan's own Makefile
 )
-"""Where whack is. Never found through PATH, and not the ``ipsec`` wrapper, which is a script."""
+"""Where whack may be. It is never looked for in PATH; and ``ipsec`` isn't used, which is a
+script."""
 
 CONTROL_SOCKET: Final = "/run/pluto/pluto.ctl"
 """Where whack looks for pluto by default; up to 3.20 by /var/run, which is the same."""
@@ -45,38 +46,42 @@ class Run:
     stdout: str
     stderr: str
     exit: int | None
-    """Its exit code; a negated signal number; None: we killed it, for it took or wrote too much."""
+    """The exit code of the program; negative: the number of the signal that ended it. None: we
+    killed it, because it took too long or wrote too much."""
     took: float
-    """Seconds from its start to its end, or until it was given up."""
+    """Seconds from the program's start to its end, or until we killed it."""
     waited: float
-    """Of these, the seconds before the first byte of its standard output; all if none came."""
+    """Seconds from the program's start to its first byte on standard output. If none came, the same
+    as ``took``."""
     overflowed: bool = False
-    """It wrote more to its standard output than was to be kept."""
+    """Whether the program wrote more to its standard output than was to be kept."""
 
 
 def find(configured: str = "") -> list[str]:
-    """Return the paths of the whacks that we may run: the one of the settings, else all in PLACES.
+    """Return the paths of the whacks that we may run: the ``configured`` one, else all in PLACES.
 
-    Empty: there is none. Where several libreswans are installed, any of them may be the running
-    one.
+    Files that aren't there or can't be executed are left out; so the list may be empty. If several
+    libreswans are installed, any of them may be the one that runs.
     """
     places = (configured,) if configured else PLACES
     return [path for path in places if os.path.isfile(path) and os.access(path, os.X_OK)]
 
 
 def command(path: str, question: str, control_socket: str) -> list[str]:
-    """Return the command line that asks the pluto at a control socket a question.
+    """Return the command line for a whack that asks the pluto at a control socket a question.
 
-    ``question`` is the name of whack's option for it, without the dashes (``status``).
+    ``path`` is the whack's. ``question`` is the name of its option, without the dashes
+    (``status``).
     """
     where = [] if control_socket == CONTROL_SOCKET else ["--ctlsocket", control_socket]
     return [path, *where, f"--{question}"]
 
 
 def reaches(version: str, control_socket: str) -> bool:
-    """Return whether a whack of a version can ask the pluto at a control socket.
+    """Return whether a whack of this version can ask the pluto at this control socket.
 
-    Each can at the usual one; at another one all from 3.25 on, and those of an unknown version.
+    A whack from 3.25 on can be told which socket to use, and an unknown version is assumed to be so
+    new. An older whack can ask only at CONTROL_SOCKET.
     """
     number = re.match(r"v?(\d+)\.(\d+)", version, re.ASCII)
     old = number is not None and (int(number[1]), int(number[2])) < _TAKES_A_SOCKET
@@ -84,13 +89,11 @@ def reaches(version: str, control_socket: str) -> bool:
 
 
 async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
-    """Run a program, and return its output and end.
+    """Run a program until it ends, and return its output, exit code and times.
 
-    It and its children are killed at ``deadline`` (loop's clock), or if this call is cancelled.
-
-    The first ``keep`` bytes of its standard output are kept; after ENDLESS times as many it is
-    killed.
-    Raise OSError where it can't be started.
+    It and its children are killed if it hasn't ended by ``deadline`` (loop's clock), or if this
+    call is cancelled. Of its standard output, the first ``keep`` bytes are kept. It is killed as
+    well after ENDLESS times as many. Raise OSError if it can't be started.
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -124,7 +127,7 @@ async def run(argv: Sequence[str], *, deadline: float, keep: int) -> Run:
 
 
 def _start(argv: Sequence[str]) -> subprocess.Popen[bytes]:
-    """Start a program in its own session, with non-blocking pipes, and return it. Raise OSError."""
+    """Start a program in a session of its own, with non-blocking pipes. Raise OSError."""
     process = subprocess.Popen(
         argv,
         bufsize=0,
@@ -150,7 +153,10 @@ def _read_into(fd: int, view: memoryview) -> int:
 
 
 async def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Wait until a process has ended. Return whether it did by ``deadline`` (loop's clock)."""
+    """Wait until a process has ended, at most until ``deadline`` (loop's clock).
+
+    Return whether it has ended.
+    """
     loop = asyncio.get_running_loop()
     while process.poll() is None:
         if loop.time() >= deadline:
@@ -160,7 +166,10 @@ async def _ended(process: subprocess.Popen[bytes], deadline: float) -> bool:
 
 
 class Versions:
-    """Asks whacks for their versions, each again only when its file has changed."""
+    """Asks whacks for their versions. Asks the same one again only if its file has changed.
+
+    One that didn't answer in time is asked again, too.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[int, int, int], str | None]] = {}
@@ -168,9 +177,8 @@ class Versions:
     async def of(self, path: str, deadline: float) -> str | None:
         """Return a whack's version in the form in which pluto prints its own (``5.2``).
 
-        None: it can't be run, doesn't print one, or didn't by ``deadline`` (loop's clock).
-
-        It is asked with ``whack --version``, which doesn't talk to pluto.
+        It is asked with ``whack --version``, which doesn't talk to pluto. None: it can't be run,
+        doesn't print a version, or hasn't by ``deadline`` (loop's clock).
         """
         try:
             s = os.stat(path)
