@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Read the lines that are added to a log file, even if it is renamed or truncated meanwhile.
 
-Only a file that belongs to root, and that no other user may write to, is read: its lines become
-reasons.
+Only a file that belongs to root, and that no other user may write to, is read, because its lines
+become reasons.
 """
 
 from __future__ import annotations
@@ -17,32 +17,33 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK: Final = 64 << 10
-"""Bytes that are read at once."""
+"""How many bytes are read at once."""
 MAX_BEHIND: Final = 8 << 20
-"""Bytes that may be unread. If there are more, all but the last CHUNK of them are skipped."""
+"""How many bytes may be unread. If there are more, all but the last CHUNK of them are skipped."""
 MAX_LINE: Final = 4096
-"""Bytes of a line that are kept, the rest is dropped; pluto cuts its own at 1,024."""
+"""How many bytes of a line are kept, the rest is dropped; pluto cuts its own lines at 1,024."""
 MAX_BACK: Final = 1 << 20
-"""Bytes before the end that are searched for the first line since some moment."""
+"""How many bytes at the file's end are searched for the first line since some time."""
 MARK: Final = 64
-"""Bytes before our position that are compared to notice that the file was truncated."""
+"""How many bytes before the present position are compared, to notice that the file was
+truncated."""
 
 
 class UntrustedError(Exception):
-    """A file isn't a regular one, or others than root may change it; _check() has the rules.
+    """A file isn't a regular one, or users other than root may change it; _check() has the rules.
 
     The text says why, in one line.
     """
 
 
 class FileTail:
-    """Reads the lines of one file, which it keeps open even after that was renamed or deleted."""
+    """Reads the lines of one file. The file stays open even if it is renamed or deleted."""
 
     def __init__(self, path: Path, *, since: float | None) -> None:
-        """Open the file. Raise OSError, UntrustedError.
+        """Open the file. Raise OSError, or UntrustedError.
 
-        Reading starts with the first line whose stamp is at or after ``since`` (wall clock), or at
-        the end if none is found (_place_of()). None: it starts with the file's first line.
+        ``since`` (wall clock): reading starts with the first line that has a stamp of this time or
+        later; at the file's end if there is none. None: reading starts with the file's first line.
         """
         self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         try:
@@ -60,14 +61,15 @@ class FileTail:
 
     @property
     def watched(self) -> str:
-        """A path that leads to this open file, even if it was renamed or deleted."""
+        """A path that leads to this open file, even after it was renamed or deleted."""
         return f"/proc/self/fd/{self._fd}"
 
     def read(self) -> tuple[list[bytes], bool]:
         """Read up to CHUNK bytes. Return the lines that end in them, and whether there may be more.
 
-        The lines are as _lines() returns them. If the file was truncated, read from its beginning
-        again; if more than MAX_BEHIND is unread, skip as that says. Raise OSError.
+        If the file was truncated, reading starts from its beginning. If more than MAX_BEHIND bytes
+        are unread, all but the last CHUNK of them are skipped. _lines() says how a line is
+        returned. Raise OSError.
         """
         size = os.fstat(self._fd).st_size
         if size < self._at or self._before() != self._mark:
@@ -81,16 +83,17 @@ class FileTail:
         return self._lines(data), len(data) == CHUNK
 
     def _before(self) -> bytes:
-        """Return the MARK bytes (or fewer) before the position up to which the file was read."""
+        """Return the last MARK bytes, or fewer, before the position up to which was read."""
         begin = max(0, self._at - MARK)
         return os.pread(self._fd, self._at - begin, begin)
 
     def _place_of(self, since: float, found: os.stat_result) -> int:
-        """Return the position of the first line that was logged ``since``, by the stamps.
+        """Return the position of the first line with a stamp of ``since`` (wall clock) or later.
 
-        It is the file's end if no line is so new, or if the last stamp doesn't fit the file's time
-        of modification. The file is searched backwards from its end, to the first older line, at
-        most MAX_BACK bytes; lines without a stamp are passed over.
+        It is the file's end if there is no such line, or if the last stamp doesn't fit the file's
+        time of modification. The search goes backwards from the end, for MAX_BACK bytes at most,
+        until an older line is found. Lines without a stamp are passed over. ``found`` is the state
+        of the file.
         """
         place = end = found.st_size
         shift: float | None = None
@@ -113,10 +116,11 @@ class FileTail:
         return place
 
     def _lines(self, data: bytes) -> list[bytes]:
-        """Return the lines that these bytes complete. Keep the beginning of the next line.
+        """Return the lines that end in these bytes. Keep the beginning of the next line.
 
-        A line has no newline, no NULs at its beginning, and at most MAX_LINE bytes. Of a line that
-        began before the place where reading started, or went on after a skip, nothing is returned.
+        A line is returned without its newline and without NULs at its beginning, and has at most
+        MAX_LINE bytes. A line is left out if its beginning was not read: the first line where
+        reading started in the middle of it, or after a skip.
         """
         *whole, rest = data.split(b"\n")
         if whole:
@@ -134,7 +138,7 @@ class FileTail:
 
 
 def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
-    """Return the lines from index ``first`` on, each with its index in ``data``; the last first."""
+    """Return the lines from index ``first`` on, each with its index in ``data``, the last first."""
     found: list[tuple[int, bytes]] = []
     for line in data[first:].split(b"\n"):
         found.append((first, line))
@@ -143,10 +147,10 @@ def _backwards(data: bytes, first: int) -> list[tuple[int, bytes]]:
 
 
 def _check(path: Path, found: os.stat_result) -> None:
-    """Raise UntrustedError unless an open file is a regular one that no user but root may change.
+    """Raise UntrustedError unless an open file is a regular one that only root may change.
 
-    It has to belong to root, and so has its folder. Its group and others may not write to it, and
-    others may not write to the folder; the folder's group may (as in Ubuntu's /var/log).
+    The file and its folder have to belong to root. Its group and others may not write to the file.
+    Others may not write to the folder; its group may (as in Ubuntu's /var/log).
     """
     if not stat.S_ISREG(found.st_mode):
         raise UntrustedError(f"{path} is not a file")

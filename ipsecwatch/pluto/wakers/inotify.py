@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Watch files and folders with inotify(7), with a waker for pluto's control socket.
+"""Watch files and folders with inotify(7), and a waker for pluto's control socket.
 
-Python's standard library has no inotify; three functions of libc are called by ctypes.
+Python's standard library has no inotify. Three functions of libc are called through ctypes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _EVENT: Final = struct.Struct("iIII")
 
 
 class Inotify:
-    """An inotify descriptor. Raises OSError where the kernel refuses one, or a watch."""
+    """An inotify descriptor. Raises OSError if the kernel refuses it, or in add() a watch."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +41,10 @@ class Inotify:
             raise _last_error()
 
     def add(self, path: str | Path, mask: int) -> int:
-        """Watch a file or folder. Return the watch's number, which its events have."""
+        """Watch a file or folder for the events in ``mask``. Return the watch's number.
+
+        Its events have this number. Raise OSError.
+        """
         number: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
         if number < 0:
             raise _last_error()
@@ -52,10 +55,10 @@ class Inotify:
         self._libc.inotify_rm_watch(self.fd, number)
 
     def events(self) -> Iterator[tuple[int, int, str]]:
-        """Yield the waiting events: the watch's number, flags, and the name in a watched folder.
+        """Yield the waiting events: the watch's number, flags, and a name in the watched folder.
 
-        The name is "" if the event is about the watched file or folder itself. Nothing is yielded
-        if none waits.
+        The name is "" if the event is about the watched file or folder itself. If no event waits,
+        nothing is yielded.
         """
         try:
             data = os.read(self.fd, 65536)
@@ -69,7 +72,7 @@ class Inotify:
             yield number, mask, os.fsdecode(name)
 
     def close(self) -> None:
-        """Close the descriptor, which ends all watches."""
+        """Close the descriptor, and so end all watches."""
         os.close(self.fd)
 
 
@@ -81,8 +84,8 @@ def _last_error() -> OSError:
 class SocketWatch(Waker):
     """Calls ``wake`` when the socket, or a directory above it, is created, moved or deleted.
 
-    It does so, too, when the kernel has lost events. Every stop of ipsec.service deletes the
-    socket's directory, and every start creates it again; the directories above may be created with
+    It is also called when the kernel has lost events. Every stop of ipsec.service deletes the
+    socket's directory, and every start creates it again. A directory above that may be created with
     a container.
     """
 
@@ -94,7 +97,7 @@ class SocketWatch(Waker):
         self._watches: dict[int, Path] = {}
 
     def open(self) -> bool:
-        """Start to watch. Return False if the kernel refuses."""
+        """Start to watch. Return False if there is no inotify here."""
         try:
             self._inotify = Inotify()
         except (OSError, AttributeError) as e:
@@ -112,16 +115,16 @@ class SocketWatch(Waker):
             self._inotify = None
 
     def _watch_below(self, top: Path) -> None:
-        """Watch a directory and those between it and the socket, as far as they exist.
+        """Watch the directory ``top``, and those between it and the socket, as far as they exist.
 
-        The upper ones come first, so that one that is created meanwhile causes an event.
+        The upper ones come first, so that the creation of one in the meantime causes an event.
         """
         for directory in reversed(self._path.parents):
             if directory.is_relative_to(top):
                 self._watch(directory)
 
     def _watch(self, directory: Path) -> None:
-        """Watch one directory, if it exists."""
+        """Watch one directory. Do nothing if that fails, as for a directory that doesn't exist."""
         if self._inotify is None:
             return
         try:
@@ -133,7 +136,7 @@ class SocketWatch(Waker):
             self._watches[number] = directory
 
     def _ready(self) -> None:
-        """Handle all events that are there, and call ``wake`` once if one concerns the socket."""
+        """Handle all waiting events, and call ``wake`` once if any of them concerns the socket."""
         if self._inotify is None:
             return
         wanted = False
@@ -145,10 +148,10 @@ class SocketWatch(Waker):
             self._wake()
 
     def _matters(self, number: int, name: str) -> bool:
-        """Return whether an event is about the next path element towards the socket.
+        """Return whether an event concerns the next directory towards the socket, or the socket.
 
-        ``number`` is the watch of a directory, ``name`` what was created, moved or deleted there.
-        If so, watch the directories towards the socket that exist now.
+        ``number`` is the watch of a directory, ``name`` what was created, moved or deleted in it.
+        If it does, also watch the directories towards the socket that exist now.
         """
         directory = self._watches.get(number)
         if directory is None or self._path.relative_to(directory).parts[0] != name:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """A waker that reads pluto's lines in the journal, and those of systemd about pluto's unit.
 
-Any process can log as "pluto". So only the fields that journald itself adds are trusted: they must
+Any process can log as "pluto". So only the fields that journald itself adds are trusted. They must
 say that the process is root's and runs in pluto's unit, or that it is the pluto that has answered
 at our socket (witnesses.py).
 
-After a pause the first line is read 0.25 s late: journald waits for so long before it notifies
-readers (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
+The first line after a pause is read 0.25 s late, because journald waits for so long before it
+notifies readers (POST_CHANGE_TIMER_INTERVAL_USEC in its sources, all releases).
 
 The journal's files may be damaged, and a reader raises various errors then. All of them are handled
-here: an entry that can't be read is skipped, and a reader that makes no progress is closed and
-opened again.
+here: an entry that can't be read is skipped, and a reader that can't get on is closed and opened
+again.
 """
 
 from __future__ import annotations
@@ -40,20 +40,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BEHIND: Final = 10.0
-"""Seconds of reading without reaching the end, after which the rest is skipped."""
+"""Seconds for which reading may go on without reaching the journal's end. Then the rest is
+skipped."""
 
 MAX_DAMAGED: Final = 1000
-"""Entries in a row that can't be read, after which the reader is opened again."""
+"""After so many entries in a row that can't be read, the reader is closed and opened again."""
 
 REOPEN: Final = (1.0, 5.0, 30.0, 60.0)
-"""Seconds until a reader that failed is opened again; the last pause is repeated."""
+"""Seconds to wait before a reader that failed is opened again, at each attempt; the last one is
+repeated."""
 
 DROPPED: Final = "a596d6fe7bfa4994828e72309e95d61e"
 """The message id of journald's entry about lines that it dropped (RateLimitBurst=)."""
 
 
 class PlutoLog(LogWaker):
-    """Reads pluto's lines in the journal: new ones, and on demand those since some moment."""
+    """Reads pluto's lines in the journal: new ones, and at first those since a given time."""
 
     def __init__(
         self,
@@ -63,11 +65,11 @@ class PlutoLog(LogWaker):
         path: Path | None = None,
         match: Iterable[str] = (),
     ) -> None:
-        """Prepare to read the journal; open() begins.
+        """Prepare to read the journal; open() begins to read.
 
-        ``path``: the folder of the journal's files; None: this machine's system journal.
-        ``match``: NAME=value of the fields that mark pluto's entries, used instead of its unit.
-        config.py checks that they can be trusted in entries that root has sent.
+        ``path``: the folder of the journal's files; None: this machine's system journal. ``match``:
+        NAME=value of the fields that pluto's entries have, used instead of its unit. config.py has
+        checked that these fields can be trusted in entries that root has sent.
         """
         super().__init__(hear, wake)
         self._unit = unit
@@ -76,12 +78,12 @@ class PlutoLog(LogWaker):
         self._reader: JournalReader | None = None
         self._witnesses = Witnesses()
         self._behind_since: float | None = None
-        """Since when (monotonic) no turn of reading has reached the journal's end; None: the last
-        one did, or there was none."""
+        """Since when (monotonic) each turn of reading has ended before the journal's end; None: the
+        last one reached the end, or there was none."""
         self._reopening: asyncio.Handle | None = None
         self._pauses = Backoff(REOPEN)
         self._damaged = 0
-        """Entries in a row that couldn't be read."""
+        """How many entries in a row, up to the last one, couldn't be read."""
         self._told_damaged = self._told_behind = False  # logged once as a warning
 
     @property
@@ -90,10 +92,10 @@ class PlutoLog(LogWaker):
         return self._reader is not None
 
     def open(self, since: float | None = None) -> bool:
-        """Start to read, from the first line that was logged ``since`` (wall clock); None: the end.
+        """Start to read lines that were logged at ``since`` (wall clock) or later; None: new ones.
 
-        Return False if libsystemd or the journal can't be used. It is then tried again after each
-        of REOPEN, and read from its end of that time on.
+        Return False if libsystemd or the journal can't be used. Then this is tried again after each
+        of REOPEN, and reads only the lines that are new by then.
         """
         try:
             self._reader = self._opened(since)
@@ -106,10 +108,10 @@ class PlutoLog(LogWaker):
         return True
 
     def answered(self, pids: Iterable[int]) -> None:
-        """Record the process ids that our pluto may log with; empty: they aren't known.
+        """Record the process ids with which our pluto may log; empty: they aren't known.
 
-        Their lines that were held until now are passed to ``hear``, without a call of ``wake``:
-        pluto's answer is newer than these lines.
+        Lines of these processes that were held until now are passed to ``hear``. ``wake`` isn't
+        called: the answer of pluto that is at hand is newer than these lines.
         """
         for line in self._witnesses.answered(pids):
             self._note(line)
@@ -122,10 +124,10 @@ class PlutoLog(LogWaker):
         self._drop_reader()
 
     def _opened(self, since: float | None) -> JournalReader:
-        """Return a reader of the entries, from ``since`` on, that may be pluto's; None: new ones.
+        """Return a reader of entries of ``since`` (wall clock) or later; None: of new entries.
 
-        The event loop calls _ready() for it. The entries are selected only roughly: _line() checks
-        each. Raises whatever the reader raises.
+        The event loop calls _ready() when there are new entries. The reader's selection of those
+        that may be pluto's is rough: _line() checks each entry. Raise whatever the reader raises.
         """
         reader = binding().reader(self._path)
         try:
@@ -157,7 +159,7 @@ class PlutoLog(LogWaker):
             self._reader = None
 
     def _give_up(self, why: Exception) -> None:
-        """Close the reader after an error, and open another one later, at the journal's end."""
+        """Close the reader, because it failed with ``why``, and schedule _reopen()."""
         level = logging.DEBUG if self._pauses.failures else logging.WARNING
         logger.log(level, "pluto's log can't be read any more (%s); trying again", why)
         self._drop_reader()
@@ -169,7 +171,7 @@ class PlutoLog(LogWaker):
         self._reopening = loop.call_later(self._pauses.next(), self._reopen)
 
     def _reopen(self) -> None:
-        """Open another reader, at the journal's end; try again later if that fails."""
+        """Open a reader for new entries. If that fails, schedule another attempt."""
         self._reopening = None
         try:
             self._reader = self._opened(None)
@@ -178,14 +180,14 @@ class PlutoLog(LogWaker):
             self._reopen_later()
 
     def _ready(self) -> None:
-        """Read for one turn if the journal has changed, unless reading has to rest (PEACE)."""
+        """Read for one turn if the journal has changed, unless reading has to pause (PEACE)."""
         if self._process() and time.monotonic() >= self._rest_until:
             self._again()
 
     def _process(self) -> bool:
-        """Make the reader read what has changed in the journal's files. Return whether any has.
+        """Make the reader notice changes in the journal's files. Return whether there were any.
 
-        False as well where no reader is open, or where this fails: the reader is then closed.
+        False as well if no reader is open. If this fails, close the reader and return False.
         """
         if self._reader is None:
             return False
@@ -201,7 +203,7 @@ class PlutoLog(LogWaker):
     def _read(self) -> bool:
         """Read lines for one turn. Return whether there may be more.
 
-        After BEHIND seconds without reaching the journal's end, skip the rest of it.
+        If the journal's end hasn't been reached for BEHIND seconds, skip to the end first.
         """
         begin = time.monotonic()
         if self._reader is None:
@@ -216,9 +218,9 @@ class PlutoLog(LogWaker):
         return more
 
     def _read_until(self, end: float) -> bool:
-        """Read entries until there are no more, or until ``end``. Return whether there may be more.
+        """Read entries until there are no more, or until ``end`` (monotonic). Pass on their lines.
 
-        Damaged entries are skipped.
+        Return whether there may be more entries. Entries that can't be read are skipped.
         """
         while self._reader is not None:
             try:
@@ -235,7 +237,7 @@ class PlutoLog(LogWaker):
         return False
 
     def _leave_out(self, reader: JournalReader) -> None:
-        """Skip to the journal's end, because pluto logs faster than we read."""
+        """Skip to the journal's end, because pluto logs faster than we can read."""
         self._behind_since = None
         level = logging.DEBUG if self._told_behind else logging.WARNING
         logger.log(level, "pluto logs faster than can be read; lines were left out")
@@ -243,16 +245,16 @@ class PlutoLog(LogWaker):
         _seek_end(reader)
 
     def _add_entry(self, line: LogLine | None) -> None:
-        """Record that an entry could be read, and pass on its line; None: it has none for now."""
+        """Record that an entry could be read. Pass on its line; None: it has none to pass on."""
         self._damaged = 0
         self._pauses.reset()
         if line is not None:
             self._pass_on(line)
 
     def _line(self, entry: JournalEntry) -> LogLine | None:
-        """Return the line of an entry; None: it isn't believed (yet), or is for developers.
+        """Return the line of an entry; None: it isn't believed (yet), or is for pluto's developers.
 
-        The line of a pluto that may turn out to be ours later is held until that is known.
+        A line of a pluto that hasn't answered is held, in case that one turns out to be ours.
         """
         entry = _without_stamp(entry)
         if entry.message.startswith(DEBUGGING):
@@ -272,7 +274,7 @@ class PlutoLog(LogWaker):
         return None
 
     def _reports_dropped(self, entry: JournalEntry) -> bool:
-        """Return whether an entry is journald's report that it dropped lines of our pluto."""
+        """Return whether an entry is journald's report that it has dropped lines of our pluto."""
         if entry.field("MESSAGE_ID") != DROPPED or entry.field("_TRANSPORT") != "driver":
             return False
         pid = int(entry.field("OBJECT_PID") or 0)
@@ -281,9 +283,9 @@ class PlutoLog(LogWaker):
         return by_unit or self._witnesses.believes(pid, by_unit=False)
 
     def _skip(self, why: Exception) -> None:
-        """Count an entry that can't be read. The reader's next call of next() moves past it.
+        """Count an entry that can't be read. The reader moves past it at its next call of next().
 
-        After MAX_DAMAGED in a row, close the reader, and open another one later.
+        After MAX_DAMAGED such entries in a row, close the reader and open another one later.
         """
         self._damaged += 1
         level = logging.DEBUG if self._told_damaged else logging.INFO
@@ -294,13 +296,13 @@ class PlutoLog(LogWaker):
 
 
 def _without_stamp(entry: JournalEntry) -> JournalEntry:
-    """Return an entry without the stamp that pluto writes to standard error (--stderrlog)."""
+    """Return an entry without the time stamp that pluto puts before lines on standard error."""
     stamp = log_stamp.STAMP.match(entry.message)
     return entry if stamp is None else replace(entry, message=entry.message[stamp.end() :])
 
 
 def _seek_end(reader: JournalReader) -> None:
-    """Move a reader to the last entry, so that next() moves only to newer ones."""
+    """Move a reader to the journal's last entry, so that next() returns only newer ones."""
     reader.seek_tail()
     # Where the last entry is damaged, previous() raises, but has moved to it.
     with suppress(Exception):

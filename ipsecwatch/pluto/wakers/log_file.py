@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A waker that reads pluto's lines in a log file (logfile=), as journal.py does in the journal.
 
-The file may be rotated, truncated and deleted. pluto keeps writing to the file that it has open
-until it is told to open the new one, so the last two files of that name are followed.
+The file may be rotated, truncated and deleted. After a rotation, pluto writes to the old file until
+it is told to open the new one. So the last two files that had the path are followed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_AWAY: Final = 840.0
-"""Seconds: lines that were logged longer ago than this while nobody read the file aren't read. It
-is less than a quarter of an hour, after which stamps are ambiguous (log_stamp.py)."""
+"""If lines were logged while nobody read the file, only those of so many last seconds are read. It
+is less than a quarter of an hour, because older stamps are ambiguous (log_stamp.py)."""
 
 
 class LogFile(LogWaker):
-    """Follows the file that follow() names, and any new file of that name from its first line."""
+    """Reads the new lines of the file whose path follow() gets.
+
+    Any new file with that path is read from its first line.
+    """
 
     def __init__(
         self,
@@ -45,33 +48,34 @@ class LogFile(LogWaker):
         self._tails: list[FileTail] = []
         self._watches: dict[tuple[int, int], int] = {}
         self._was_there = True
-        """False: there was no such file at the last try, so that all lines of one are new."""
+        """Whether there was a file with this path at the last attempt to open it. If not, all lines
+        of a file that is there later are new."""
         self.since = clock()
-        """Lines that were logged from then on (wall clock) are still to be read."""
+        """Lines that were logged at this time (wall clock) or later haven't all been read."""
         self.trouble = ""
-        """Why the file that has the path now can't be read, in one line; "": it is read, or none is
-        to be read. Older files of that name, which are open, may still be read."""
+        """Why the file that has the path now can't be read, in one line. "": it is read, or there
+        is no path. Older files that had the path, and are still open, may be read all the same."""
 
     @property
     def path(self) -> Path | None:
-        """The path that follow() named; None: none."""
+        """The path of the file to follow, as given to follow(); None: there is none."""
         return self._path
 
     @property
     def follows(self) -> bool:
-        """Whether a file is being read."""
+        """Whether a file is open and its new lines are read."""
         return bool(self._tails)
 
     def open(self) -> bool:
-        """Follow the file again after an error. Return whether a file is being read."""
+        """Follow the file of the same path again after an error. Return whether a file is open."""
         self.follow(self._path, reopen=True)
         return self.follows
 
     def follow(self, path: Path | None, *, reopen: bool = False) -> None:
-        """Follow the file of this path and no other; None: no file. Set ``trouble`` if that fails.
+        """Follow the file with this path, and no other; None: none. Set ``trouble`` if that fails.
 
-        If the path is the same as before, a file that is open stays open, and one that isn't is
-        tried again. But all is set up again if ``reopen``, or if inotify couldn't be used before.
+        If ``path`` is the same as before, a file that is open stays open; if none is open, opening
+        is tried again. With ``reopen``, or if inotify couldn't be used before, all is set up again.
         """
         if path == self._path and not reopen and (path is None or self._inotify is not None):
             if path is not None and not self._tails:
@@ -94,7 +98,7 @@ class LogFile(LogWaker):
             self._come_back()
 
     def close(self) -> None:
-        """Stop following."""
+        """Stop following any file; ``path`` stays."""
         self._read_no_more()
         while self._tails:
             self._drop(self._tails[0])
@@ -104,7 +108,7 @@ class LogFile(LogWaker):
             self._inotify = None
 
     def _ready(self) -> None:
-        """Handle inotify's events: open a new file of that name, and read the added lines."""
+        """Handle inotify's events: open a new file that has the path, and read new lines."""
         if self._inotify is None or self._path is None:
             return
         new = False
@@ -116,11 +120,11 @@ class LogFile(LogWaker):
             self._again()
 
     def _open_tail(self, *, from_end: bool) -> None:
-        """Open the file that has the path now, unless it is open already.
+        """Open the file that has the path now, unless it is open. Set ``trouble`` if that fails.
 
-        Of two that were open before, the older one is closed. ``from_end``: read only the lines
-        from ``since`` on, at most MAX_AWAY seconds back; else read all. Set ``trouble`` if that
-        fails.
+        At most two files stay open: the oldest of three is closed. ``from_end``: read only lines
+        that were logged at ``since`` or later, and in the last MAX_AWAY seconds. If false, read all
+        lines.
         """
         if self._inotify is None or self._path is None:
             return
@@ -153,9 +157,9 @@ class LogFile(LogWaker):
         tail.close()
 
     def _refuse(self, why: Exception) -> None:
-        """Set ``trouble``, because the file can't be opened or watched, or isn't trusted.
+        """Set ``trouble`` to why the file can't be opened or watched, or isn't trusted.
 
-        What an untrusted file has now isn't read later, either.
+        Lines that an untrusted file has now aren't read either if it is trusted later.
         """
         if isinstance(why, UntrustedError):
             self.since = self._clock()  # its lines so far are never believed
@@ -169,7 +173,7 @@ class LogFile(LogWaker):
             self.trouble = clean(str(why))
 
     def _read_until(self, end: float) -> bool:
-        """Read lines of all followed files until there are no more, or until ``end``.
+        """Read lines of all open files until there are no more, or until ``end`` (monotonic).
 
         Return whether there may be more.
         """
@@ -187,10 +191,10 @@ class LogFile(LogWaker):
         return False
 
     def _pass_on_raw(self, raw: bytes) -> None:
-        """Pass on a line with the time of its stamp.
+        """Pass on a line of the file, without its stamp, with the time of that stamp.
 
-        That is the present time where it has no stamp, or one that is too old to be believed. Empty
-        lines, and those for developers, are skipped.
+        If it has no stamp, or one that seems too old, it gets the present time. An empty line, and
+        one for pluto's developers, is skipped.
         """
         stamp = log_stamp.STAMP.match(raw)
         text = raw[stamp.end() :] if stamp is not None else raw

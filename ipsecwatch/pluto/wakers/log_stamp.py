@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Read pluto's time stamps in a log file, which have no year and no time zone.
 
-Time zones, and years, differ by whole quarters of an hour. So the minutes within a quarter and the
-seconds are reliable; the rest follows from the clock for a line that was logged just now, and from
-a file's time of modification for the lines in it.
+Time zones differ by whole quarters of an hour, and so do years. So a stamp's seconds, and its
+minutes within a quarter of an hour, are reliable. For a line that was logged just now, the clock
+shows the rest. For older lines of a file, the file's time of modification does.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final
 QUARTER: Final = 900.0
 """Seconds of a quarter of an hour."""
 MAX_AGE: Final = 60.0
-"""Seconds that a line may be old when it is read; if it seems older, its stamp isn't believed. Also
-the seconds by which a file's last line may be older or newer than its time of modification."""
+"""How many seconds old a line may be when it is read. If it seems older, its stamp isn't believed.
+A file's last line may also differ so much from the file's time of modification."""
 
 STAMP: Final = re.compile(
     rb"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d(?:\.\d{1,6})?): ", re.ASCII
@@ -26,10 +26,10 @@ _MONTHS: Final = {name.encode(): n for n, name in enumerate(calendar.month_abbr)
 
 
 def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float:
-    """Return the wall-clock time at which a line was logged, whatever its time zone is.
+    """Return when a line was logged, on the wall clock, whatever the time zone of its stamp is.
 
-    ``now`` is the time of reading. It is returned itself where the stamp would be more than
-    ``oldest`` seconds old, which has to be less than a quarter of an hour.
+    ``now`` is when it is read. If the stamp seems to be more than ``oldest`` seconds old, ``now``
+    is returned. ``oldest`` has to be less than a quarter of an hour.
     """
     within = int(stamp[4]) % 15 * 60 + float(stamp[5])
     age = (now - within) % QUARTER
@@ -37,9 +37,9 @@ def moment(stamp: re.Match[bytes], now: float, oldest: float = MAX_AGE) -> float
 
 
 def naive(line: bytes, near: float) -> float | None:
-    """Return a line's stamp as seconds since the epoch, as if it was UTC.
+    """Return a line's stamp in seconds since the epoch, as if its time zone was UTC.
 
-    The year is that of ``near`` (wall clock). None: it has no stamp, or one of an unknown month.
+    Its year is taken from ``near`` (wall clock). None: the line has no stamp, or no known month.
     """
     stamp = STAMP.match(line)
     if stamp is None or stamp[1] not in _MONTHS:
@@ -50,10 +50,10 @@ def naive(line: bytes, near: float) -> float | None:
 
 
 def shift(last: float, written: float) -> float | None:
-    """Return the seconds to add to what naive() returns, to get the wall-clock time.
+    """Return how many seconds to add to naive() to get the wall clock, for the lines of a file.
 
-    ``last`` is the naive time of a file's last line, ``written`` the file's time of modification.
-    None where the two don't fit: another program has written to the file, or set its time.
+    ``last`` is naive() of the file's last line, ``written`` the file's time of modification. None
+    if they don't fit: another program has written to the file, or has set its time.
     """
     quarters = round((written - last) / QUARTER) * QUARTER
     return quarters if abs(last + quarters - written) <= MAX_AGE else None

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 TURN: Final = 0.01
-"""Seconds of reading, after which the event loop gets its turn."""
+"""Seconds for which is read before the event loop gets its turn."""
 
 PEACE: Final = 3.0
-"""While there is more to read, reading pauses for this many times as long as it took: the log of a
-pluto that debugs costs at most a quarter of a processor."""
+"""While there is more to read, reading pauses after each turn for this many times the turn's
+length. So the log of a pluto that debugs costs at most a quarter of a processor."""
 
 PATIENCE: Final = 0.5
-"""Seconds that catch_up() reads at most, since pluto may log faster than we read."""
+"""Seconds for which catch_up() reads at most, since pluto may log faster than we can read."""
 
 DEBUGGING: Final = b"| "
-"""The beginning of lines that pluto logs for its developers (plutodebug=). There may be thousands a
-second, and they are skipped."""
+"""How lines begin that pluto logs for its developers (plutodebug=). There may be thousands a
+second. They are skipped."""
 
 
 class LogWaker(Waker):
     """Reads a log as it grows.
 
-    ``hear`` is called with each line that is believed to be pluto's (or systemd's about its unit)
-    and isn't for developers. It returns whether pluto should be polled because of the line. Then
-    ``wake`` is called, once for all such lines of one turn.
+    ``hear`` is called with each line that is believed to be pluto's, or systemd's about its unit;
+    lines for pluto's developers are left out. It returns True if pluto should be polled because of
+    the line. If so, ``wake`` is called, once for all such lines of a turn.
     """
 
     def __init__(self, hear: Callable[[LogLine], bool], wake: Callable[[], None]) -> None:
@@ -44,23 +44,25 @@ class LogWaker(Waker):
         self._wake = wake
         self._more: asyncio.TimerHandle | None = None
         self._rest_until = float("-inf")
-        """Until then (monotonic) nothing is read, so that others have the processor."""
+        """Nothing is read before this time (monotonic), so that other processes get the
+        processor."""
         self._worth = 0.0
-        """When the last line was logged that calls for a poll (wall clock)."""
+        """When the last line was logged because of which pluto should be polled (wall clock)."""
         self._news = False
-        """There was such a line, for which it isn't decided yet whether ``wake`` is called."""
+        """Whether there was such a line since ``wake`` was last considered."""
         self._last = 0.0
         self.count = 0
-        """Lines passed to ``hear`` since the start. 0: pluto may log elsewhere."""
+        """How many lines were passed to ``hear`` since the start. 0: pluto may log to another
+        place."""
 
     @property
     def last(self) -> float | None:
-        """When the newest line was logged that was read (wall clock); None: none was read."""
+        """When the newest line that was read was logged (wall clock); None: none was read."""
         return self._last or None
 
     @abstractmethod
     def _read_until(self, end: float) -> bool:
-        """Read lines until there are no more, or until ``end`` (monotonic).
+        """Read lines until there are no more, or until ``end`` (monotonic). Pass them on.
 
         Return whether there may be more.
         """
@@ -70,15 +72,15 @@ class LogWaker(Waker):
         return self._read_until(time.monotonic() + TURN)
 
     def _notice(self) -> None:
-        """Check for new lines. Called by catch_up(), before the event loop may have done so."""
+        """Make the reader notice new lines, before the event loop reports them. For catch_up()."""
 
     async def catch_up(self, since: float) -> None:
-        """Read what was logged until now, so that a reason is known before the loss is announced.
+        """Read what was logged until now, so that a loss is announced with its reason.
 
-        Stop after PATIENCE, or during a rest (PEACE) after one turn. Call ``wake`` if a line that
-        calls for a poll was logged after ``since`` (wall clock), when pluto was asked: its answer
-        may not show that yet. After an error, close the log and call
-        ``on_error``.
+        Stop after PATIENCE seconds; while reading has to pause (PEACE), stop after one turn. Call
+        ``wake`` if pluto should be polled because of a line that was logged after ``since`` (wall
+        clock), when pluto was asked: its answer may not show that change yet. If reading fails,
+        close the log and call ``on_error``.
         """
         try:
             await self._catch_up(since)
@@ -87,7 +89,7 @@ class LogWaker(Waker):
             self.on_error(e)
 
     async def _catch_up(self, since: float) -> None:
-        """Read what was logged until now, as catch_up() does, but don't catch errors."""
+        """Read what was logged until now, as catch_up() does. Raise what reading raises."""
         self._notice()
         begin = time.monotonic()
         # During a rest only one turn is read, so that a poll each second causes no constant work.
@@ -103,7 +105,10 @@ class LogWaker(Waker):
             self._come_back(time.monotonic() - begin)
 
     def _again(self) -> None:
-        """Read for one turn, and schedule the next. Call ``wake`` if a line calls for a poll."""
+        """Read for one turn, and schedule the next one if there may be more.
+
+        Call ``wake`` if pluto should be polled because of a line.
+        """
         self._more = None
         begin = time.monotonic()
         if self._read():
@@ -113,7 +118,7 @@ class LogWaker(Waker):
             self._wake()
 
     def _come_back(self, spent: float = 0.0) -> None:
-        """Schedule the next turn after a rest of PEACE times the seconds that reading took."""
+        """Schedule the next turn, after a pause of PEACE times the seconds ``spent`` on reading."""
         self._rest_until = max(self._rest_until, time.monotonic() + PEACE * spent)
         if self._more is None:
             rest = max(0.0, self._rest_until - time.monotonic())
@@ -125,7 +130,7 @@ class LogWaker(Waker):
             self._more = None
 
     def _pass_on(self, line: LogLine) -> None:
-        """Pass a line to ``hear``, and note whether pluto should be polled because of it."""
+        """Pass a line to ``hear``. Record for ``wake`` whether pluto should be polled for it."""
         if self._note(line):
             self._news, self._worth = True, line.at
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Read pluto's log from the journal, from a file, or from both; then pass on each line once."""
+"""Read pluto's log in the journal, in a file, or in both, and pass on each line once."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ if TYPE_CHECKING:
 
 
 class Hear(Protocol):
-    """A callback for lines of the log."""
+    """A callback for lines of pluto's log."""
 
     def __call__(self, line: LogLine, *, from_file: bool) -> bool:
-        """Handle a line. Return whether pluto should be polled because of it."""
+        """Handle a line. Return whether pluto should be polled because of it.
+
+        ``from_file``: it comes from a log file, else from the journal.
+        """
 
 
 class PlutoLogs:
     """Reads pluto's log in the journal, and in the file that the settings or pluto's answers name.
 
-    A line that is in both is passed on once.
+    A line that is in both is passed on once. ``hear`` gets each line, and ``wake`` is called as in
+    LogWaker.
     """
 
     def __init__(self, settings: Settings, hear: Hear, wake: Callable[[], None]) -> None:
@@ -44,32 +48,35 @@ class PlutoLogs:
 
     @property
     def count(self) -> int:
-        """The number of lines read since the start; one that is in both logs counts twice."""
+        """How many lines have been read from both logs since the start.
+
+        One that is in both counts twice. Lines for pluto's developers don't count.
+        """
         return self.journal.count + self.file.count
 
     def open_file(self) -> None:
-        """Follow the file that the settings name, or else the one followed before an error."""
+        """Follow the file that the settings name, else the one followed before an error."""
         if self._settings.log_file:
             self.file.follow(Path(self._settings.log_file))
         else:
             self.file.open()
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading both logs."""
         self.journal.close()
         self.file.close()
 
     async def catch_up(self, since: float) -> None:
-        """Read what pluto has logged until now; see LogWaker."""
+        """Read what pluto has logged until now, in both logs; see LogWaker.catch_up()."""
         await self.journal.catch_up(since)
         await self.file.catch_up(since)
 
     def answered(self, answer: Answer) -> set[int]:
-        """Record which pluto has answered: only its lines in the journal are believed from now on.
+        """Record which pluto answered: only its lines in the journal are believed from now on.
 
-        Return the process ids that it may log with; empty: they aren't known. That is so for every
-        answer through whack: after one to STATUS, the lines of pluto's unit are believed; one to
-        another command changes nothing.
+        Return the process ids with which it may log; empty: they aren't known. They never are after
+        an answer through whack. After whack's answer to STATUS, lines of pluto's unit are believed;
+        its answer to another command changes nothing.
         """
         pids: set[int] = set()
         if answer.via is Via.SOCKET:
@@ -80,13 +87,14 @@ class PlutoLogs:
         return pids
 
     async def follow(self, answer: Answer, named: str | None, at: float) -> None:
-        """Follow the file of the settings, else the one to which pluto logs, if there is one.
+        """Follow the log file of the settings, or if they name none, the one to which pluto logs.
 
-        ``named`` is the file that pluto's answer names; "": pluto logs to none; None: not stated,
-        so that the one before is still followed. Only the file of the settings is followed for a
-        pluto in a container, and after an answer through whack: such a pluto's paths may not be
-        ours. If no file was followed before, the lines of this one are read at once, since they may
-        have the reason for what the answer shows. ``at``: when pluto answered (wall clock).
+        ``named`` is the file that pluto's answer names. "": pluto logs to no file, so none is
+        followed. None: the answer doesn't say, so the same file as before is followed. For a pluto
+        in a container, and after an answer through whack, ``named`` isn't used and none is
+        followed, since the path may not be one of ours. If no file was open before, the lines of
+        this one are read at once: they may have the reason for what the answer shows. ``at``: when
+        pluto answered (wall clock).
         """
         follows = self.file.follows
         if self._settings.log_file:
@@ -99,7 +107,7 @@ class PlutoLogs:
             await self.file.catch_up(at)
 
     def hear_journal(self, line: LogLine) -> bool:
-        """Pass on a line of the journal, unless it came from the file already.
+        """Pass on a line of the journal, unless the same line of the file was passed on before.
 
         Return whether pluto should be polled because of it.
         """
@@ -111,7 +119,7 @@ class PlutoLogs:
         return self._hear_once(line, from_file=True)
 
     def _hear_once(self, line: LogLine, *, from_file: bool) -> bool:
-        """Pass on a line, unless it came from the other log already.
+        """Pass on a line, unless the same line of the other log was passed on before.
 
         Return whether pluto should be polled because of it.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A waker for systemd's reports that pluto's unit starts or stops, or the machine wakes up."""
+"""A waker for what systemd reports: pluto's unit starts or stops, or the machine wakes up."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _LOGIND: Final = "org.freedesktop.login1"
 _AWAY: Final = frozenset({"inactive", "failed"})
 _NO_UNIT: Final = frozenset({"not-found", "masked"})
-"""LoadState of a unit that can't be started."""
+"""The values of LoadState of a unit that can't be started."""
 _RETRY: Final = (1.0, 5.0, 30.0)
 
 
 class SystemdWatch(Waker):
-    """Follows pluto's unit and the machine's sleep on a bus connection of its own.
+    """Follows pluto's unit and the machine's sleep, over a bus connection of its own.
 
-    ``inactive``: whether the unit is inactive or failed, as systemd reported last; None: not known,
-    or there is no such unit.
+    ``inactive``: whether the unit is inactive or failed, by systemd's last report; None: that isn't
+    known, or there is no such unit.
     """
 
     def __init__(self, unit: str, wake: Callable[[], None]) -> None:
@@ -51,24 +51,24 @@ class SystemdWatch(Waker):
         self._inactive_at = float("-inf")
         self._inactive_since = float("inf")
         self.runs_pluto = True
-        """The unit may be what runs pluto. False: it was inactive while pluto answered, or systemd
-        says that pluto's process is in another unit."""
+        """Whether the unit may be what runs pluto. False: it was inactive while pluto answered, or
+        systemd says that pluto's process is in another unit."""
         self._known = asyncio.Event()
-        """Set once systemd was asked about the unit, or can't be."""
+        """Set once systemd was asked about the unit, or it is clear that it can't be asked."""
         self._there = False
-        """The unit can be started."""
+        """Whether the unit can be started."""
         self._connection: BusConnection | None = None
         self._pids: frozenset[int] = frozenset()
-        """The process ids of the pluto that answered last."""
+        """The process ids of the pluto that answered last; empty: they aren't known."""
         self._runner: str | None = None
-        """The unit that runs this pluto; "": none of its own; None: not known."""
+        """The unit in which this pluto runs. "": it has no unit of its own. None: not known."""
         self._looking: asyncio.Task[None] | None = None
 
     @property
     def unit(self) -> str:
-        """The unit that runs pluto, or that would run it if it was started.
+        """The unit that runs pluto, or that would be started to run it.
 
-        "": not known, or pluto runs in no unit of its own.
+        "": it isn't known, or pluto runs in no unit of its own.
         """
         if self._runner is not None:
             return self._runner
@@ -83,10 +83,11 @@ class SystemdWatch(Waker):
                 await self._known.wait()
 
     def answered(self, asked: float, pids: Iterable[int] = ()) -> None:
-        """Record that pluto has answered a question that was ``asked`` at that time (loop's clock).
+        """Record that pluto has answered a question that was asked at ``asked`` (loop's clock).
 
-        If the unit was inactive then, it isn't the one that runs pluto. ``pids``: the process ids
-        of pluto, as far as they are known; if they are new, systemd is asked for their unit.
+        If the unit was inactive from then until now, it isn't the one that runs pluto. ``pids`` are
+        pluto's process ids; empty: they aren't known. If they aren't those of the last call, ask
+        systemd which unit they are in.
         """
         if self.inactive and self._inactive_since < asked:
             self.runs_pluto = False
@@ -95,7 +96,10 @@ class SystemdWatch(Waker):
             self._start_lookup()
 
     def _start_lookup(self) -> None:
-        """Start a task that asks systemd which unit pluto's processes are in."""
+        """Start a task that asks systemd in which unit pluto's processes are.
+
+        Do nothing if there is no connection to systemd, or no process id is known.
+        """
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -104,10 +108,10 @@ class SystemdWatch(Waker):
             self._looking = asyncio.create_task(look, name="pluto's unit")
 
     async def _find_runner(self, connection: BusConnection, pids: frozenset[int]) -> None:
-        """Ask systemd which unit pluto's processes are in. Record it, or "" if it isn't its own.
+        """Ask systemd in which unit pluto's processes are. Record it if it is pluto's own, else "".
 
-        A unit is pluto's own if it is the one of the settings, or a service whose main process is
-        pluto. Record nothing if systemd doesn't know.
+        It is pluto's own if the settings name it, or if it is a service whose main process is
+        pluto. Record nothing if systemd doesn't know any of the processes.
         """
         for pid in sorted(pids):
             try:
@@ -130,19 +134,19 @@ class SystemdWatch(Waker):
     def was_inactive(self, since: float) -> bool:
         """Return whether the unit was inactive at any time from ``since`` (loop's clock) until now.
 
-        During a restart it is inactive only for some milliseconds, which a later query would miss.
-        False for a unit that doesn't run pluto.
+        During a restart it is inactive only for some milliseconds, which a question to systemd
+        would miss. False if the unit isn't what runs pluto.
         """
         return self.runs_pluto and (self.inactive is True or self._inactive_at > since)
 
     def open(self) -> bool:
-        """Start to follow systemd. Return True: where there is no bus, connecting is retried."""
+        """Start to follow systemd. Return True: if there is no bus, connecting is tried again."""
         self._task = asyncio.create_task(self._keep(), name="systemd watch")
         self._task.add_done_callback(self._ended)
         return True
 
     def close(self) -> None:
-        """Stop following. The connection is closed once wait_closed() has returned."""
+        """Stop following systemd. The connection is closed once wait_closed() has returned."""
         for task in (self._task, self._looking):
             if task is not None:
                 task.cancel()
@@ -158,7 +162,7 @@ class SystemdWatch(Waker):
             self.on_error(error)
 
     async def _keep(self) -> None:
-        """Follow systemd on a connection, with a new one when that is lost, until cancelled."""
+        """Follow systemd until cancelled. Connect again if the connection is lost or failed."""
         backoff = Backoff(_RETRY)
         while True:
             try:
@@ -184,9 +188,9 @@ class SystemdWatch(Waker):
             await asyncio.sleep(backoff.next())
 
     async def _follow(self, connection: BusConnection) -> None:
-        """Subscribe to the signals about sleep and the unit, then read the unit's state.
+        """Subscribe to the signals about sleep and about the unit, then read the unit's state.
 
-        In this order, so that no change between the two is missed. Raise BusError.
+        In this order, no change between the two is missed. Raise BusError.
         """
         connection.on_signal = self._on_signal
         with contextlib.suppress(BusError):
@@ -221,9 +225,9 @@ class SystemdWatch(Waker):
         return value
 
     def _on_signal(self, signal: Signal) -> None:
-        """Handle a signal: call ``wake`` after sleep, or record a new state of the unit.
+        """Handle a signal: call ``wake`` after sleep, or record the unit's new state.
 
-        Only signals of logind's and systemd's own connections count: anybody can send signals.
+        Only signals from the connections of logind and systemd count: anybody can send signals.
         """
         if signal.member == "PrepareForSleep" and signal.sender == self._owners.get(_LOGIND):
             if signal.signature == "b" and not signal.body[0]:  # it woke up
@@ -236,9 +240,9 @@ class SystemdWatch(Waker):
                 self._note(changed.value)
 
     def _note(self, state: object) -> None:
-        """Record the unit's ActiveState, and call ``wake`` if that matters.
+        """Record the unit's ActiveState. Call ``wake`` if that matters.
 
-        It does where the unit became inactive or failed, or no longer is.
+        It does if the unit became inactive or failed, or if it was so and no longer is.
         """
         was, self.inactive = self.inactive, state in _AWAY
         now = asyncio.get_running_loop().time()

@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from ipsecwatch.report import LogLine
 
 MAX_KEPT: Final = 500
-"""Lines of each log that are remembered until the other log has them too."""
+"""How many lines of each log are remembered, in case the other log has them later."""
 APART: Final = 5.0
-"""Seconds by which the times of the two may differ."""
+"""Seconds by which the times of a line in the two logs may differ."""
 
 
 class TwoLogs:
-    """Remembers the lines that have come from one log and not yet from the other."""
+    """Remembers the lines that one log has had, and the other one not yet."""
 
     def __init__(self) -> None:
         self._file: deque[LogLine] = deque(maxlen=MAX_KEPT)
         self._journal: deque[LogLine] = deque(maxlen=MAX_KEPT)
 
     def is_echo(self, line: LogLine, *, from_file: bool) -> bool:
-        """Return whether the same line came from the other log already. If not, remember it.
+        """Return whether the other log has had the same line before. If not, remember the line.
 
-        It is the same if the text is, and the times differ by at most APART seconds. Each line of
-        the other log counts for one line only.
+        It is the same if its text is the same, and the times differ by APART seconds at most. A
+        line of the other log counts for one line of this log only.
         """
         own, other = self._file, self._journal
         if not from_file:

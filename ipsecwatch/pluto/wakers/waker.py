@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The base class of all wakers, which keeps an error of one from stopping anything else."""
+"""The base class of all wakers, which keeps an error in one of them from stopping anything else."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ logger = logging.getLogger(__name__)
 
 
 class Waker(ABC):
-    """A source of events that trigger a poll of pluto. It can be closed and opened again."""
+    """A source of events that trigger a poll of pluto. It can be closed, and opened again."""
 
     def __init__(self) -> None:
         self.on_error: Callable[[Exception], None] = _log
-        """Called with an unexpected error, after the waker has closed itself."""
+        """Called with an unexpected error, after the waker has closed itself. At first it logs the
+        error."""
 
     @abstractmethod
     def open(self) -> bool:
-        """Start to listen. Return False where that isn't possible."""
+        """Start to listen for events. Return False if that isn't possible here."""
 
     @abstractmethod
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening for events."""
 
     def guard(self, work: Callable[[], object]) -> None:
-        """Call ``work``. If it raises, close the waker and call ``on_error``.
+        """Call ``work``. If it raises, close the waker and call ``on_error`` with the error.
 
-        Callbacks of the event loop are called through this: the loop itself would only log the
-        error, and call again at once and for ever.
+        The event loop calls the callbacks of wakers through this. The loop itself would only log
+        the error, and call the same callback again at once, without end.
         """
         try:
             work()

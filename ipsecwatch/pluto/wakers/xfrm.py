@@ -2,8 +2,8 @@
 """A waker for the kernel's XFRM events: IPsec SAs or policies were added, deleted or expired.
 
 It needs CAP_NET_ADMIN and the host's network namespace, which the service has only with the drop-in
-xfrm.conf; without them open() returns False. The content of the messages isn't read: they come up
-to half a second before pluto's status shows the same, and only trigger a poll.
+xfrm.conf; without them open() returns False. The content of the messages isn't read. They come up
+to half a second before pluto's status shows the same change, and only trigger a poll.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BATCH: Final = 256
 
 
 class XfrmWatch(Waker):
-    """Calls ``wake`` when the kernel's IPsec state changes."""
+    """Calls ``wake`` when the kernel reports a change of its IPsec SAs or policies."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class XfrmWatch(Waker):
         self._socket: socket.socket | None = None
 
     def open(self) -> bool:
-        """Start to listen. Return False where we lack the rights."""
+        """Start to listen for messages. Return False if we lack the rights."""
         try:
             kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
             sock = socket.socket(socket.AF_NETLINK, kind, NETLINK_XFRM)
@@ -53,16 +53,16 @@ class XfrmWatch(Waker):
         return True
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening for messages."""
         if self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
 
     def _ready(self) -> None:
-        """Read the messages that are there, at most _BATCH, and call ``wake`` once for all.
+        """Read the waiting messages, at most _BATCH, and call ``wake`` once for all of them.
 
-        It isn't called if none of them is the kernel's, and none was lost.
+        It isn't called if no message is from the kernel and none was lost.
         """
         woken = False
         for _ in range(_BATCH):
