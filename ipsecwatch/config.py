@@ -29,7 +29,7 @@ then ``NAME.toml.d/*.toml``."""
 
 
 class ConfigError(Exception):
-    """A settings file can't be used.
+    """A settings file can't be used, or one that is needed is missing.
 
     The text of the error says why, and ``hint`` says what to do. Both are one line, ready to be
     shown.
@@ -43,7 +43,10 @@ class ConfigError(Exception):
 
 
 class UnreadableError(ConfigError):
-    """A settings file, or the folder with several of them, can't be opened or read (OSError)."""
+    """A settings file, or the folder with several of them, can't be opened or read.
+
+    Unlike with a mistake in the file, its content isn't known.
+    """
 
 
 def _number(default: float, low: float, high: float) -> Any:  # noqa: ANN401 - as field() itself
@@ -90,8 +93,8 @@ class Settings:
     """The service's settings. Times are in seconds, and sizes are in bytes."""
 
     interval: float = _number(5.0, 1.0, 3600.0)
-    """Seconds between two polls while no tunnel is being tried. The log or the kernel may make one
-    come earlier."""
+    """Seconds between two polls while no tunnel is being tried. The log, the kernel or systemd may
+    make the next poll come earlier."""
     fast_interval: float = _number(1.0, 0.2, 60.0)
     """Seconds between two polls while a tunnel is being tried, that is, CONNECTING or STUCK, or
     PARTIAL while pluto tries the rest."""
@@ -137,7 +140,7 @@ class TunnelSettings:
     """Whether there are notifications when a tunnel can't connect."""
     settle: float = _number(3.0, 0.0, 60.0)
     """Seconds that a loss must last before it is shown. If the tunnel comes back earlier, the agent
-    shows only one short notification that it is back."""
+    shows only one short notification that it is back (if ``up`` is set, too)."""
 
 
 @dataclass(frozen=True, slots=True)

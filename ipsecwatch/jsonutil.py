@@ -153,7 +153,7 @@ def optional(check: Check[T]) -> Check[T | None]:
 
 
 def otherwise(check: Check[T], default: U) -> Check[T | U]:
-    """Return a check that never fails: for values that ``check`` refuses, return ``default``."""
+    """Return a check that never fails: it returns ``default`` if ``check`` raises JsonError."""
 
     def lenient(value: object) -> T | U:
         try:

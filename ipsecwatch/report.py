@@ -50,7 +50,7 @@ class Timer:
 # parsing the line. Nothing changes an SaState after it was read.
 @dataclass(slots=True)
 class SaState:
-    """One state line of pluto: an IKE SA or Child SA that is negotiated, established or deleted.
+    """One state line of pluto: an IKE SA or a Child SA, at any stage of its life.
 
     ``story`` is the sentence by which pluto describes the state (its own word). ``serial`` is 12
     for ``#12``. It is unique within one run of pluto, and begins at 1 again in the next.
@@ -353,10 +353,10 @@ class Poll:
     """The outcome of one attempt to ask pluto: a report, maybe incomplete, or why there is none."""
 
     at: float
-    """When pluto was asked, by the wall clock, in seconds since the epoch."""
+    """When the outcome was known, by the wall clock, in seconds since the epoch."""
     mono: float
-    """The same by the monotonic clock, in seconds. That clock stands still while the machine
-    sleeps."""
+    """The same moment as ``at`` on the monotonic clock, in seconds. That clock stands still while
+    the machine sleeps."""
     report: Report | None = None
     pluto: PlutoState = PlutoState.RUNNING
     pid: int | None = None
@@ -367,6 +367,6 @@ class Poll:
     why: str | None = None
     """Why there is no report, in one line; None if there is one."""
     boot: float = 0.0
-    """The same as ``at``, by CLOCK_BOOTTIME, in seconds. That clock can't be set, and goes on while
-    the machine sleeps, so the ages that people see are computed from it. 0: not recorded, since no
-    ages are shown (a replay)."""
+    """The same moment as ``at`` on CLOCK_BOOTTIME, in seconds. That clock can't be set, and goes on
+    while the machine sleeps, so the ages that people see are computed from it. 0: not recorded,
+    since no ages are shown (as in a replay)."""

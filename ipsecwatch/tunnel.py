@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Tunnel:
     """The state of one tunnel at one moment.
 
-    ``key`` is pluto's name of the tunnel, byte for byte, and identifies it. ``name`` is that name
+    ``key`` identifies it: pluto's name of the tunnel, byte for byte. The key of an instance also
+    has pluto's number of the connection, if pluto prints one: ``rw[3]$17``. ``name`` is the name
     escaped for people, and is unique as well.
     """
 
@@ -83,11 +84,12 @@ _all_but_last_two = attrgetter(*[f.name for f in fields(Tunnel)[:-2]])
 class Transition:
     """One transition of a tunnel: its state changed, it came, it went, or it ``sticks``.
 
-    ``old`` is the state before the poll, and ``new`` the state after it. ``old`` is None for a
-    tunnel that wasn't listed before, and ``new`` is None for one that is no longer listed.
-    ``known`` is the last known state before the change, and DOWN for a tunnel that wasn't listed.
-    ``tunnel`` is the tunnel after the change; if it is no longer listed, it is DOWN there, with the
-    reason. ``at`` is in seconds since the epoch, and ``mono`` in seconds of the monotonic clock.
+    ``old`` is the state before the transition, and ``new`` the state after it. ``old`` is None for
+    a tunnel that wasn't listed before, and ``new`` is None for one that is no longer listed.
+    ``known`` is the last known state before the transition, and DOWN for a tunnel that wasn't
+    listed. ``tunnel`` is the tunnel after the transition; if it is no longer listed, it is DOWN
+    there, with the reason. ``at`` is in seconds since the epoch, and ``mono`` in seconds of the
+    monotonic clock.
     """
 
     tunnel: Tunnel
@@ -115,9 +117,9 @@ class Transition:
     def announced(self) -> bool:
         """Whether subscribers get signals: it isn't ``silent``, and changes what they know.
 
-        For subscribers, a tunnel that isn't listed is DOWN. Therefore nothing changes for them when
-        a tunnel that is DOWN is listed or removed. A transition that ``sticks`` is a change for
-        them.
+        For subscribers, a tunnel that isn't listed is DOWN. So it isn't announced when a tunnel is
+        listed that is DOWN, or when one that was DOWN is removed. A transition that ``sticks``
+        changes what they know.
         """
         was = TunnelState.DOWN if self.old is None else self.old
         return not self.silent and (self.sticks or was is not self.becomes)

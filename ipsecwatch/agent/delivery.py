@@ -226,9 +226,7 @@ class Delivery:
             self._retry_at = None
 
     async def _show(self, display: Display) -> None:
-        """Show and remove notifications until the screen is as wanted.
-
-        Raise BusError if that fails.
+        """Show and remove notifications until the screen is as wanted. Raise BusError.
 
         What is wanted may change while this waits for the server; the newest is shown.
         """
@@ -243,11 +241,9 @@ class Delivery:
             self._changed()
 
     def _next_step(self) -> tuple[str, Notification | None] | None:
-        """Return a slot, and the notification to show in it next.
+        """Return a slot, and the notification to show in it next; None if the screen is as wanted.
 
-        Return None if the screen is as wanted.
-
-        If the notification in the slot is to be removed, None stands in place of the notification.
+        If the slot's notification is to be removed, None stands in place of a notification.
         """
         leaving = self._leaving()
         for notification in self._wanted.values():
@@ -264,7 +260,7 @@ class Delivery:
         return [slot for slot, s in self.slots.items() if s.key not in keys]
 
     def _free(self) -> list[str]:
-        """Return the slots for a new notification: first the empty ones, then those held."""
+        """Return the slots for a new notification: empty ones, then those with an unwanted one."""
         held = [slot for slot, s in self.slots.items() if s.key not in self._wanted]
         return [*(slot for slot in SLOTS if slot not in self.slots), *held]
 

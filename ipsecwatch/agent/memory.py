@@ -55,7 +55,7 @@ class MemoryFile:
         self._session = os.environ.get("XDG_SESSION_ID", "")
         self.is_new_login = False
         """Whether this agent is the first one in its login session. It is set by load(), and is
-        true if there was no file, or one from an earlier login."""
+        true if there was no file, one from an earlier login, or no folder for it."""
         self._last = ""
 
     def load(self) -> Memory:
@@ -81,9 +81,7 @@ class MemoryFile:
         return memory
 
     def save(self, memory: Memory) -> bool:
-        """Write ``memory`` to the file, unless the file has the same content.
-
-        Return False if that fails.
+        """Write ``memory`` to the file, unless it is there already. Return False if that fails.
 
         If there are more than MAX_CLOSED closed notifications, the oldest ones are dropped, in
         ``memory`` itself as well.

@@ -535,9 +535,7 @@ class NotificationPolicy:
             yield from (notifications.single(news, self._context.unit) for news in many)
 
     def _sum_up(self, many: list[News], now: float) -> Notification:
-        """Return a summary of these news.
-
-        If the one on the screen is younger than HOLD, return that.
+        """Return a summary of these news; the one on the screen again if that is younger than HOLD.
 
         From now on all news in passing ends at the same time, so that the summary changes only once
         for that.

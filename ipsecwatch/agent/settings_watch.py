@@ -86,10 +86,7 @@ class FileWatch:
         asyncio.get_running_loop().add_reader(self._inotify.fd, self._on_events)
 
     def _add(self, file: Path) -> None:
-        """Watch the folder of a file.
-
-        If it doesn't exist, watch the nearest folder above it that does.
-        """
+        """Watch a file's folder; if that is missing, the nearest folder above it that exists."""
         assert self._inotify is not None
         folder, name = file.parent, file.name
         while not folder.is_dir() and folder != folder.parent:

@@ -69,12 +69,10 @@ class _SystemWatch:
         connection.on_signal = self._on_signal
 
     async def follow(self) -> None:
-        """Subscribe to the signals of systemd and logind.
+        """Subscribe to the signals of systemd and logind; then read and report each unit's state.
 
-        Then read the state of each unit, and report it.
-
-        Because of this order, no change in between is missed. systemd sends signals only after a
-        client has called Subscribe. Raise BusError if the bus fails.
+        In this order no change is missed. systemd sends signals only after a client has called
+        Subscribe. Raise BusError if the bus fails.
         """
         await self._match(f"sender='{BUS}',member='NameOwnerChanged',arg0='{_LOGIND}'")
         await self._match(f"sender='{_LOGIND}',member='PrepareForSleep'")

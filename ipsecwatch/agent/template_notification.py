@@ -85,9 +85,9 @@ class TemplateNotification:
         """Return the number of connected instances as news, if that is due; otherwise None.
 
         It is due when the number has differed for ``settle`` seconds from the one that was last
-        reported or was in the last Snapshot, but not before SELDOM seconds after the last report.
-        Return None also if the settings ask for no such news: ``up`` for a larger number, ``down``
-        for a smaller one.
+        reported, or that was in the last Snapshot, and when SELDOM seconds have passed since the
+        last report. Return None also if the settings ask for no such news: ``up`` for a larger
+        number, ``down`` for a smaller one.
         """
         if self.due is None or now < self.due:
             return None

@@ -264,12 +264,11 @@ class TunnelNotification:
         self._unstable = self._unstable and not self._is_calm(now)
 
     def _count_loss(self, now: float, context: Context) -> None:
-        """Count a loss that happens now.
-
-        With FLAPS losses within WINDOW the tunnel becomes unstable.
+        """Count a loss that happens now, unless it is expected or meant.
 
         A loss before ``hush`` is over isn't counted. Nor is one that somebody on this machine
-        caused, also by removing the tunnel: after it the tunnel is no longer unstable.
+        caused, also by removing the tunnel; after that the tunnel is no longer unstable. With FLAPS
+        counted losses within WINDOW the tunnel becomes unstable.
         """
         meant = self.gone or self.view.reason in MEANT
         if meant:

@@ -68,7 +68,10 @@ class Known:
 
 
 def is_uuid(name: str) -> bool:
-    """Return whether a text has the form of a UUID, as NetworkManager's names in pluto have."""
+    """Return whether a text has the form of a UUID.
+
+    NetworkManager isn't asked whether it knows it.
+    """
     return _UUID.fullmatch(name) is not None
 
 

@@ -38,7 +38,7 @@ PAGE: Final = 500
 BRIEF_PAGE: Final = 2500
 """The number of tunnels whose details are requested in one call with ``brief``."""
 ASKING_LIMIT: Final = 130.0
-"""Seconds that a reply may take at least if the user may be asked for a password before it."""
+"""Seconds that a reply may take, at least, if the user may be asked for a password."""
 
 _ALLOW: Final = (
     "As delivered only root may ask an instance: try it as root, or see "
@@ -118,9 +118,9 @@ def client_error(error: BusError, instance: str = "") -> ClientError:
 
 
 def watch_name(connection: BusConnection, instance: str = "") -> None:
-    """Subscribe to the bus's signals about who owns the service's bus name.
+    """Subscribe to the signals of the bus about the owner of the service's name, without waiting.
 
-    Don't wait for an answer.
+    The caller passes these signals to passed_on().
     """
     connection.tell(BUS, BUS_PATH, BUS, "AddMatch", "s", [owner_rule(instance)])
 

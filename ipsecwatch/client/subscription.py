@@ -390,7 +390,8 @@ class _Subscription:
     ) -> Change | None:
         """Return the Change for a TunnelStateChanged; None if the snapshot includes it already.
 
-        Raise _Gap if transitions are missing before it, by its ``serial``.
+        Keep the view of the tunnel that is in it. Raise _Gap if ``serial`` shows that transitions
+        are missing before it.
         """
         if serial <= self._serial:
             return None  # sent after the snapshot, which includes it
@@ -429,9 +430,7 @@ class _Subscription:
             self._ready.append(Answer(now.complete is not False, now.unrecognised or 0))
 
     def _update(self, path: str, after: View | None) -> Update | None:
-        """Keep a tunnel's new view, and return the Update.
-
-        ``after`` is None if it is no longer listed.
+        """Keep a tunnel's new view, or forget the tunnel if ``after`` is None. Return the Update.
 
         Return None if the view is the same as before, or if a tunnel is removed that wasn't there.
         """

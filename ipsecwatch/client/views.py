@@ -72,7 +72,8 @@ class Snapshot:
     tunnels: dict[str, View]
     """All tunnels, by their D-Bus object paths."""
     log: LogState | None = None
-    """From where the service reads pluto's log; None: the service is too old to say it."""
+    """From where the service reads pluto's log; None: it doesn't report that, or in an unknown
+    word."""
     complete: bool = True
     """Whether the last poll got an answer of pluto that was whole and didn't contradict itself.
     False also while pluto doesn't answer."""

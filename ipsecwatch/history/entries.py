@@ -94,10 +94,10 @@ class Entry:
     releases."""
     peer: str = ""
     user: str = ""
-    """The user name or the identity of the peer, if the tunnel is an instance of a template; else
-    ""."""
+    """The user name or the identity that the peer gave, if the tunnel is an instance of a template.
+    "" for other tunnels, or if it isn't known."""
     detail: str = ""
-    """The log line of pluto that shows the reason; "": there is none."""
+    """The text in which the reason was found, such as a log line of pluto; "": there is none."""
     text: ReasonText = REASON_TEXTS[Reason.NONE]
     """The sentence and advice for the reason, as they were written then, since they may name a
     peer. If neither was written, those that this release has for the reason."""
@@ -165,12 +165,11 @@ def entry_of(stamp: Stamp, fields: Mapping[str, str]) -> Entry | None:
 
 
 def _text(reason: Reason, sentence: str, advice: str) -> ReasonText:
-    """Return the sentence and the advice of an entry, escaped.
+    """Return the sentence and the advice of an entry, escaped. Each may be missing ("").
 
-    ``sentence`` and ``advice`` may be "".
-
-    If both are "", or equal to those of this release, return those of this release for the reason.
-    If only the sentence is "", that of this release takes its place; an advice that is "" stays so.
+    If both are missing, or equal to those of this release, return those of this release for the
+    reason. If only the sentence is missing, that of this release takes its place; a missing advice
+    stays "".
     """
     usual = REASON_TEXTS[reason]
     if sentence in ("", usual.sentence) and advice in ("", usual.advice):
@@ -234,9 +233,10 @@ SYSTEM_FIELDS: Final = ("MESSAGE_ID", "UNIT", "UNIT_RESULT")
 
 
 def system_entry_of(stamp: Stamp, fields: Mapping[str, str]) -> SystemEntry | None:
-    """Return an entry of systemd from its fields; None if its MESSAGE_ID isn't in the tables above.
+    """Return an entry of systemd from its fields; None if it says nothing about units or sleep.
 
-    The entry may be about any unit. watches.py picks those about the service's.
+    That is decided by its MESSAGE_ID, which must be in UNIT_SIGNS or SLEEP_SIGNS. The entry may be
+    about any unit: watches.py picks those about the service's.
     """
     message_id = fields.get("MESSAGE_ID", "")
     sign = UNIT_SIGNS.get(message_id) or SLEEP_SIGNS.get(message_id)

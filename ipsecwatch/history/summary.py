@@ -122,9 +122,10 @@ def summarize(
 
 
 def clip(spans: Iterable[Span], since: float, until: float) -> list[Span]:
-    """Return the spans as far as they lie between two moments; all else is cut off or left out.
+    """Return the parts of spans that lie between two moments, and leave out the other spans.
 
-    A span without length, which says that the tunnel is no longer listed, is kept if it lies there.
+    A span without length, which says that the tunnel is no longer listed, is kept if it is between
+    the moments.
     """
     out = []
     for span in spans:
@@ -175,7 +176,7 @@ def _is_wanted(span: Span) -> bool:
 def _over(outage: Outage, span: Span) -> Outage:
     """Mark an outage as over, because of the span that follows it, and return it.
 
-    It is marked as ``mended`` if the tunnel is UP or PARTIAL in that span.
+    It is also marked as ``mended`` if the tunnel is UP or PARTIAL in that span.
     """
     outage.over = True
     outage.mended = span.state is not None and span.state.carries

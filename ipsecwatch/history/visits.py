@@ -21,7 +21,8 @@ class Visit:
     """One stay of a client: the time from when its tunnel is UP or PARTIAL until it is neither."""
 
     user: str
-    """The user name, or else the identity that the peer proved. It is escaped."""
+    """The user name, or else the identity of the client. It is escaped. "": no entry of the visit
+    names one."""
     tunnel: str
     peer: str
     """The client's address; "": not known."""
