@@ -41,7 +41,7 @@ from ipsecwatch.service.poll_outcome import PollOutcome
 from ipsecwatch.service.state_file import Saved, StateFile
 from ipsecwatch.service.systemd_notify import notify, status_line, watchdog
 from ipsecwatch.service.worker import Worker
-from ipsecwatch.tracking.late_reasons import is_unexplained
+from ipsecwatch.tracking.late_reasons import LOG_LAG, is_unexplained
 from ipsecwatch.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -67,9 +67,6 @@ then it is only touched."""
 SYSTEMD_PATIENCE: Final = 1.0
 """Seconds that the first poll, and each poll without an answer, waits at most for what systemd says
 of pluto's unit: advice depends on that."""
-
-LOG_LAG: Final = 0.05
-"""Seconds that an unexplained loss waits for pluto's log, before it is announced."""
 
 
 class Service:

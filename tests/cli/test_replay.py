@@ -118,6 +118,22 @@ def test_a_tunnel_that_is_no_longer_listed_is_gone() -> None:
     assert last.reason == "unloaded"
 
 
+def test_a_line_that_was_recorded_late_gives_the_reason_as_in_the_service(tmp_path: Path) -> None:
+    """journald may deliver a line after the poll that shows what it is about."""
+    path = ROOT / "4.10/peer-deletes.jsonl.gz"
+    at = next(c.at for c in transitions(path) if c.goes_down)
+    with gzip.open(path, "rt") as f:
+        rows = [json.loads(row) for row in f]
+    before = [r for r in rows if r.get("at", 0) <= at]
+    lines = [r for r in before if "journal" in r and r["at"] > at - 2]
+    traffic = [r for r in rows[len(before) :] if r.get("command") == "trafficstatus"][:1]
+    late = tmp_path / "late.jsonl"
+    order = [*(r for r in before if r not in lines), *traffic, *lines]
+    late.write_text("".join(f"{json.dumps(r)}\n" for r in order))
+    lost = [c for c in transitions(late) if c.goes_down]
+    assert [c.reason for c in lost] == ["peer-deleted"]
+
+
 @pytest.fixture
 def ipsecwatch() -> list[str]:
     return [sys.executable, "-m", "ipsecwatch"]
