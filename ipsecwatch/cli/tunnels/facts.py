@@ -25,24 +25,26 @@ _TIMERS: Final = {
     "TIMEOUT_INITIATOR": "given up", "TIMEOUT_RESPONDER": "given up",
     "RESPONDER_TIMEOUT": "given up", "DPD_TIMEOUT": "peer counts as dead",
 }  # fmt: skip
-"""The meanings of an SA's timers, by the names that libreswan has used since 4.5."""
+"""What happens to an SA when a timer of it is due, by the timer's name (_plain()). Other timers
+aren't shown."""
 
 
 def lines(row: Row, told: Details | None, unit: str, paint: Paint, wide: int) -> list[str]:
-    """Return everything that is known about a tunnel as lines, the first with its name.
+    """Return everything that is known about a tunnel as lines, the first with its sign and name.
 
-    All but the first have at most ``wide`` columns. ``told`` are its details; None: they aren't
-    known. ``unit`` is the systemd unit that runs pluto; "": none is known to.
+    All but the first are broken to ``wide`` columns. ``told`` are the tunnel's details; None: they
+    aren't known. ``unit`` is the systemd unit that runs pluto, for advice; "": none is known to.
     """
     title = f"{paint.state(row.state, terminal.mark(row.state))} {paint.bold(row.shown)}"
     return [title, *terminal.facts(facts(row, told or {}, unit), paint, wide)]
 
 
 def facts(row: Row, told: Details, unit: str) -> list[Fact]:
-    """Return the facts about a tunnel; a text is "" where it isn't known, or doesn't apply.
+    """Return everything that is known about a tunnel, in the order in which it is shown.
 
-    ``told`` are the tunnel's details; {}: they aren't known. ``unit`` is the systemd unit that runs
-    pluto; "": none is known to.
+    Labels are always the same; a text is "" where it isn't known, or doesn't apply. ``told`` are
+    the tunnel's details; {}: they aren't known. ``unit`` is the systemd unit that runs pluto, for
+    advice; "": none is known to.
     """
     why = words_for(row.reason, unit) if row.reason is not Reason.NONE else None
     return [
@@ -69,9 +71,10 @@ def facts(row: Row, told: Details, unit: str) -> list[Fact]:
 
 
 def _ends(row: Row, told: Details) -> list[Fact]:
-    """Return the facts about a tunnel's ends and connection.
+    """Return the facts about a tunnel's two ends, and who uses it.
 
-    These are addresses, identities, user, lease, template and IKE version.
+    These are addresses and identities of both ends, user, leased address, template, and IKE
+    version.
     """
     version = {"1": "IKEv1", "2": "IKEv2", "both": "IKEv1 or IKEv2"}.get(told.get("IkeVersion", ""))
     return [
@@ -85,16 +88,20 @@ def _ends(row: Row, told: Details) -> list[Fact]:
 
 
 def _end(address: str | None, identity: str | None) -> str:
-    """Return one end of a tunnel as text; an identity that equals the address is left out."""
+    """Return one end of a tunnel as text: ``192.0.2.1, as @gw``; "" where nothing is known.
+
+    An identity that equals the address is left out.
+    """
     if identity is None or identity == address:
         return address or ""
     return f"{address}, as {identity}" if address else f"as {identity}"
 
 
 def _traffic(told: Details) -> str:
-    """Return a tunnel's bytes since the last rekey as text; "": one of the counters isn't known.
+    """Return as text how many bytes a tunnel received and sent since the last rekey.
 
-    How long there was no traffic follows, where that is known, and _QUIET seconds at least.
+    It also says for how long there has been no traffic, if that is known, and at least _QUIET
+    seconds. Return "" where one of the two numbers isn't known.
     """
     got, sent = told.get("BytesIn"), told.get("BytesOut")
     if got is None or sent is None:
@@ -104,7 +111,10 @@ def _traffic(told: Details) -> str:
 
 
 def _idle(told: Details) -> str:
-    """Return as text for how long a tunnel had no traffic; "": unknown, or less than _QUIET."""
+    """Return as text for how long a tunnel has had no traffic: ``nothing for 5m 10s``.
+
+    Return "" where that isn't known, or is less than _QUIET seconds.
+    """
     idle = told.get("IdleSeconds")
     if idle is None or idle < _QUIET:
         return ""
@@ -112,13 +122,15 @@ def _idle(told: Details) -> str:
 
 
 _QUIET: Final = 10.0
-"""The number of seconds without traffic from which on it is shown; polls are seconds apart."""
+"""A time without traffic is shown if it is at least this number of seconds. Shorter ones mean
+little, because polls are seconds apart."""
 
 
 def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
-    """Return the fact about a tunnel's pairs of subnets, with a line for each.
+    """Return the one fact about a tunnel's pairs of subnets, with a line for each pair.
 
-    Of several, the first line says how many are up.
+    If there are several, its first line says how many are up. ``children`` are from the details;
+    where they are empty, there are no lines for pairs.
     """
     count = f"{row.children_up} of {row.children} up" if row.children > 1 else ""
     pairs = [_pair(child, named=len(children) > 1) for child in children]
@@ -126,9 +138,10 @@ def _children(row: Row, children: Sequence[Mapping[str, Any]]) -> list[Fact]:
 
 
 def _pair(child: Mapping[str, Any], *, named: bool) -> str:
-    """Return one pair of subnets as text; "": neither is known.
+    """Return one pair of subnets as text: ``10.1.0.0/16 ↔ 10.2.0.0/16``.
 
-    ``named``: with the number of its Child SA, or that it has none.
+    ``named``: the serial number of its Child SA follows (``#12``), or that it has none. Return ""
+    where neither subnet is known; where only one isn't, the host itself stands in its place.
     """
     ours, theirs = child.get("LocalSubnet"), child.get("PeerSubnet")
     if ours is None and theirs is None:
@@ -141,7 +154,7 @@ def _pair(child: Mapping[str, Any], *, named: bool) -> str:
 
 
 def _sas(told: Details) -> list[Fact]:
-    """Return the facts about a tunnel's IKE SAs and Child SAs, with a line for each SA."""
+    """Return a fact about a tunnel's IKE SAs, and one about its Child SAs: each SA has a line."""
     elapsed = _elapsed(told)
     algorithms = _algorithms(told.get("Children", []))
     found: dict[str, list[str]] = {"ike": [], "child": []}
@@ -152,7 +165,10 @@ def _sas(told: Details) -> list[Fact]:
 
 
 def _elapsed(told: Details) -> float:
-    """Return how many seconds ago pluto gave the answer that the timers are from; 0: not known."""
+    """Return how many seconds ago pluto gave the answer that a tunnel's details are from.
+
+    Timers in it have that much less time left by now. Return 0 where the time isn't known.
+    """
     answered = told.get("AnsweredBoottime")
     if answered is None:
         return 0.0
@@ -160,7 +176,7 @@ def _elapsed(told: Details) -> float:
 
 
 def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
-    """Return the algorithms of a tunnel's SAs, by kind ("ike" or "child") and connection."""
+    """Return the algorithms of a tunnel's SAs, by their kind ("ike" or "child") and connection."""
     found = {}
     for child in children:
         for kind, key in (("ike", "IkeAlgorithms"), ("child", "ChildAlgorithms")):
@@ -170,7 +186,11 @@ def _algorithms(children: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], 
 
 
 def _sa(sa: Mapping[str, Any], elapsed: float, algorithms: dict[tuple[str, str], str]) -> str:
-    """Return one SA as a line; ``elapsed``: how many seconds ago pluto printed its timers."""
+    """Return one SA as a line: serial, age, timers, bytes, algorithms, as far as they are known.
+
+    Of an SA that isn't established, the line has its stage and our role. ``elapsed``: how many
+    seconds ago pluto printed its timers. ``algorithms``: what _algorithms() returns.
+    """
     established = sa.get("Established", False)
     counted = "BytesIn" in sa and "BytesOut" in sa and established
     parts = [
@@ -195,10 +215,10 @@ def _age(sa: Mapping[str, Any]) -> str:
 
 
 def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
-    """Return those of an SA's next events that are in _TIMERS, in words, with the time left.
+    """Return in words which of an SA's timers are due next, and in how long: ``rekey in 5m 10s``.
 
-    ``elapsed``: how many seconds ago pluto printed the timers. Of the events in _ENDS only the
-    first that the SA has is returned.
+    Only timers in _TIMERS are returned, and of those in _ENDS only the first that the SA has.
+    ``elapsed``: how many seconds ago pluto printed the timers; it is subtracted.
     """
     due = {_plain(name): seconds - elapsed for name, seconds in sa.get("Timers", {}).items()}
     end = next((name for name in _ENDS if name in due), None)
@@ -212,11 +232,15 @@ def _timers(sa: Mapping[str, Any], elapsed: float) -> list[str]:
 
 
 _ENDS: Final = ("REKEY", "REPLACE", "REPLACE_IF_USED", "EXPIRE")
-"""Timers that end an SA: of these, only the first that an SA has takes effect."""
+"""Timers that end an SA. If an SA has several of these, only the one that stands first here takes
+effect."""
 
 
 def _plain(timer: str) -> str:
-    """Return a timer's name without the prefixes that releases before 4.5 print."""
+    """Return a timer's name as releases from 4.5 on print it, such as REPLACE.
+
+    Before 4.5, it has prefixes: EVENT_SA_REPLACE.
+    """
     for prefix in ("EVENT_", "v1_", "v2_", "SA_", "SO_"):
         timer = timer.removeprefix(prefix)
     return timer
@@ -225,7 +249,8 @@ def _plain(timer: str) -> str:
 def _dpd(told: Details) -> str:
     """Return in words how dead peer detection is configured: dpddelay, dpdtimeout, dpdaction.
 
-    There is a line for each different configuration of the children; "": none is known.
+    There is one line if all children have the same settings, else one for each setting. Return ""
+    where none is known.
     """
     configured = {
         (c["DpdDelay"], c.get("DpdTimeout"), c.get("DpdAction"))
@@ -252,9 +277,10 @@ def _transition(told: Mapping[str, Any]) -> str:
 
 
 def _incoming(row: Row) -> str:
-    """Return in words the last failed attempt from outside that proved no identity; "": none known.
+    """Return in words the last failed attempt of somebody to connect as the tunnel's peer.
 
-    Such an attempt is no reason for the tunnel's state.
+    It proved no identity, and may come from anybody, so it is no reason for the tunnel's state.
+    Return "" where there was none, or none is known.
     """
     if row.incoming is None or row.incoming_at is None:
         return ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Remarks below the list of tunnels: on pluto, its answers, its log, and tunnels that flap.
 
-A tunnel flaps if it was lost FLAPS times or more within an hour (Row.losses).
+A tunnel flaps if it was lost FLAPS times or more in the last hour (Row.losses).
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from ipsecwatch.cli.tunnels.found import Found
 
 FLAPS: Final = 3
-"""The number of losses within an hour from which on a tunnel flaps, and is mentioned."""
+"""A tunnel that was lost this often or more in the last hour flaps, and is mentioned."""
 STALE: Final = 60.0
-"""The number of seconds since pluto's last answer above which it is mentioned, while pluto runs."""
+"""If pluto's last answer is older than this, in seconds, although pluto runs, that is mentioned."""
 
 ILL: Final = {
     PlutoState.STARTING: REASON_TEXTS[Reason.PLUTO_STARTING].sentence,
     PlutoState.STOPPED: REASON_TEXTS[Reason.PLUTO_STOPPED].sentence,
     PlutoState.UNREACHABLE: REASON_TEXTS[Reason.PLUTO_UNREACHABLE].sentence,
 }
-"""The remark about pluto where it isn't running."""
+"""The remark about pluto, for each of its states other than RUNNING."""
 
 
 def remarks(found: Found, now: float) -> list[str]:
-    """Return the remarks about what was found, one line each. ``now``: seconds since the epoch."""
+    """Return all remarks about what was found, in one line each; [] where there are none.
+
+    One of them says from where pluto's log is read, if that is known. ``now`` is the present time
+    in seconds since the epoch.
+    """
     told = [found.remark] if found.remark else []
     silence = 0.0 if found.last_poll is None else now - found.last_poll
     if silence > STALE and found.pluto in (None, PlutoState.RUNNING):
@@ -51,23 +55,24 @@ def remarks(found: Found, now: float) -> list[str]:
 
 
 def troubles(found: Found, now: float) -> list[str]:
-    """Return the remarks about what is wrong: all but the one that pluto's log is read.
+    """Return the remarks about what is wrong, in one line each; [] where nothing is.
 
-    ``now``: seconds since the epoch.
+    These are all of remarks(), except that pluto's log is read. That the log isn't read is among
+    them. ``now`` is the present time in seconds since the epoch.
     """
     is_heard = found.log in (LogState.JOURNAL, LogState.FILE)
     return remarks(replace(found, log=None) if is_heard else found, now)
 
 
 def not_recognised(count: int) -> str:
-    """Return the sentence that lines weren't recognised; ``count`` is their number."""
+    """Return the sentence that ``count`` lines were not recognised."""
     return f"{count} {'line was' if count == 1 else 'lines were'} not recognised."
 
 
 def _flaps(rows: Sequence[Row]) -> list[str]:
-    """Return a line about the tunnels that flap, in a list that is empty where none does.
+    """Return a list with one line about all tunnels that flap; [] where none does.
 
-    It names the three with the most losses, and counts the others.
+    The line names the three tunnels with the most losses, and says how many more there are.
     """
     flapping = sorted(
         (r for r in rows if (r.losses or 0) >= FLAPS), key=lambda r: (-(r.losses or 0), r.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Formats the table of tunnels, and the summary below it."""
+"""Formats the table of tunnels that ``ipsecwatch status`` prints, and the summary below it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def columns(paint: Paint) -> list[Column[Row]]:
-    """Return the columns of the table."""
+    """Return the columns of the table of tunnels, which print colours with ``paint``."""
 
     def marked(row: Row, text: str) -> str:
         return paint.state(row.state, text[:1]) + text[1:]
@@ -40,42 +40,49 @@ def columns(paint: Paint) -> list[Column[Row]]:
 
 
 def age(row: Row) -> str:
-    """Return as text for how long a tunnel has been in its state; "": not known."""
+    """Return as text for how long a tunnel has been in its state; "" where that isn't known.
+
+    Where the beginning of the state wasn't seen, the text is ``over 5m 10s``.
+    """
     return "" if row.age is None else terminal.how_long(row.age, known=row.since_known)
 
 
 TRAFFIC: Final = "  IN   OUT"
-"""The title of the column that traffic() fills."""
+"""The title of the column that traffic() fills, in which each of its two counters has 4 cells."""
 
 
 class Carries(Protocol):
-    """A row of any table that has counters, each None where it isn't known."""
+    """A row of any table with counters of bytes; a counter is None where it isn't known."""
 
     @property
     def bytes_in(self) -> int | None:
-        """Bytes received."""
+        """Bytes received from the peer; None: not known."""
 
     @property
     def bytes_out(self) -> int | None:
-        """Bytes sent."""
+        """Bytes sent to the peer; None: not known."""
 
 
 def traffic(row: Carries) -> str:
-    """Return the bytes received and sent as text; "" where neither is known."""
+    """Return the bytes received and sent as text: ``7.1K  120M``; "" where neither is known.
+
+    Where only one of them is known, ``-`` stands for the other.
+    """
     if row.bytes_in is None and row.bytes_out is None:
         return ""
     return f"{carried(row.bytes_in):>4}  {carried(row.bytes_out):>4}"
 
 
 def carried(count: int | None) -> str:
-    """Return a counter as text; "-" where it isn't known."""
+    """Return a counter of bytes as text: ``7.1K``; ``-`` where it isn't known."""
     return "-" if count is None else terminal.amount(count)
 
 
 def _in_a_word(row: Row) -> str:
-    """Return the code of a tunnel's reason, which is shorter than its sentence.
+    """Return the code of a tunnel's reason, for a cell that has no room for terminal.words().
 
-    Where the reason is NONE or OTHER, which say nothing, return all of terminal.words().
+    Where the reason is NONE or OTHER, whose codes say nothing, return terminal.words() all the
+    same.
     """
     vague = row.reason in (Reason.NONE, Reason.OTHER)
     return terminal.words(row) if vague else row.reason.value
@@ -84,12 +91,18 @@ def _in_a_word(row: Row) -> str:
 def lay_out(
     rows: Sequence[Row], paint: Paint, wide: int | None, *, all_: bool = False
 ) -> Layout[Row]:
-    """Return the columns that fit for these tunnels, with their widths; see table.lay_out()."""
+    """Return which columns the table of these tunnels shows, and how wide each is.
+
+    ``wide`` and ``all_`` are as in table.lay_out().
+    """
     return table.lay_out(columns(paint), rows, wide, all_=all_)
 
 
 def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
-    """Return the table of tunnels as lines, the titles first; none where there are no tunnels."""
+    """Return the table of tunnels as lines, the titles first; [] where there are no tunnels.
+
+    ``wide``: the width in cells; None: lines may be of any length.
+    """
     if not rows:
         return []
     layout = lay_out(rows, paint, wide)
@@ -97,10 +110,10 @@ def lines(rows: Sequence[Row], paint: Paint, wide: int | None) -> list[str]:
 
 
 def summary(rows: Sequence[Row], of: int) -> str:
-    """Return how many of the shown tunnels are in each state, and how many aren't shown.
+    """Return the line below the table: ``2 tunnels: 1 up, 1 stuck; 3 more not shown``.
 
-    ``rows`` are those that are shown; ``of`` is the number of all tunnels. Without ``rows`` it says
-    that none fits.
+    ``rows`` are the tunnels that are shown. ``of`` is the number of all tunnels, shown or not.
+    Where none is shown, the line says that no tunnel fits what the user asked for.
     """
     told = terminal.count(rows) if rows else "no tunnel fits"
     return told if len(rows) == of else f"{told}; {of - len(rows)} more not shown"

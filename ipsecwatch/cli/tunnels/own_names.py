@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 def in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
-    """Return pluto's names of these tunnels: the UUID for the name of a NetworkManager connection.
+    """Return ``names`` with pluto's name for each: a UUID in place of NetworkManager's name.
 
-    Names that the service lists stay as they are, and so do patterns and all that NetworkManager
-    doesn't have. Raise Failure where it has several connections of one name.
+    A name that the service lists stays as it is, and so does a pattern, a UUID, and a name that
+    NetworkManager doesn't have. Raise Failure where several of NetworkManager's connections have
+    one of the names.
     """
     return asyncio.run(find_in_pluto(names, instance)) if _to_look_up(names) else list(names)
 
@@ -29,28 +30,33 @@ def _to_look_up(names: Sequence[str]) -> list[str]:
 
 
 class Titles:
-    """NetworkManager's names for tunnels whose name is a UUID.
+    """Learns and keeps NetworkManager's names for tunnels whose name in pluto is a UUID.
 
-    NetworkManager is asked once for each UUID, and gets little time to answer. Once it was asked
-    for MAX_KNOWN or more, it isn't asked again.
+    NetworkManager is asked only once for each UUID, and gets little time to answer. After it was
+    asked for MAX_KNOWN UUIDs, it isn't asked again.
     """
 
     def __init__(self) -> None:
         self.by_uuid: dict[str, str] = {}
-        """The names by UUID, cleaned."""
+        """NetworkManager's names, by the UUID in pluto, as far as NetworkManager answered. They are
+        cleaned, so they can be printed."""
         self._asked: set[str] = set()
 
     async def learn(self, names: Iterable[str]) -> None:
-        """Ask NetworkManager for those UUIDs among ``names`` that it wasn't asked for before."""
+        """Ask NetworkManager for the names of the UUIDs among ``names``, and keep its answers.
+
+        Other names, and UUIDs that it was asked for before, are left out.
+        """
         new = {name for name in names if is_uuid(name)} - self._asked
         if new and len(self._asked) < MAX_KNOWN:
             self._asked |= new
             self.by_uuid |= {uuid: k.name for uuid, k in (await names_of(new)).items()}
 
     def shown(self, name: str) -> str:
-        """Return the name to show for a tunnel: NetworkManager's if it was learnt, else ``name``.
+        """Return the name to show for a tunnel whose name in pluto is ``name``.
 
-        Where two of the UUIDs have the same name, the UUID follows it.
+        That is NetworkManager's if learn() got it, else ``name``. Where several connections have
+        the same name in NetworkManager, the UUID follows: ``Office (UUID)``.
         """
         title = self.by_uuid.get(name)
         if title is None:
@@ -77,7 +83,7 @@ async def find_in_pluto(names: Sequence[str], instance: str = "") -> list[str]:
 
 
 async def _listed(instance: str) -> list[str]:
-    """Return the names of all tunnels that the service lists; none where it doesn't answer."""
+    """Return pluto's names of all tunnels that the service lists; [] where it doesn't answer."""
     try:
         seen = await client.snapshot(instance=instance)
     except client.ClientError:

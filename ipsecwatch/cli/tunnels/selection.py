@@ -30,7 +30,7 @@ NATURAL = re.compile(r"(\d{1,18})", re.ASCII)
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Return a sort key for a name, so that gw-2 comes before gw-10."""
+    """Return a sort key for a name by which numbers in it are compared: gw-2 comes before gw-10."""
     return [(int(p), "") if n % 2 else (-1, p) for n, p in enumerate(NATURAL.split(name))]
 
 
@@ -59,20 +59,25 @@ ORDERS: Final[dict[str, Callable[[Row], Any]]] = {
 }
 """For each word that ``--sort`` takes, the function that returns a tunnel's sort key.
 
-The worst, latest and busiest come first, those of unknown age or peer last. Unknown traffic counts
-as 0.
+First come the tunnels with the worst state, with the latest change of state, or with the most
+traffic. Tunnels whose age or peer isn't known come last. Traffic that isn't known counts as 0.
+Tunnels with equal keys are sorted by name.
 """
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text is a pattern: it has ``*`` or ``?`` in it; brackets don't count."""
+    """Return whether a text is a pattern: it has ``*`` or ``?`` in it.
+
+    Brackets don't make a pattern, because names of instances have them: ``rw[3]``.
+    """
     return "*" in text or "?" in text
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that returns whether a name fits a pattern with ``*`` and ``?``.
+    """Return a function that returns whether a whole name fits a pattern.
 
-    Upper and lower case differ. The function is fast even for a pattern with many stars.
+    In it ``*`` stands for any characters, or none, and ``?`` for any one. Upper and lower case
+    differ. The function is fast even for a pattern with many stars.
     """
     first, *more = [re.escape(part).replace(r"\?", ".") for part in pattern.split("*")]
     # Each part matches at its first place: atomic groups prevent endless backtracking.
@@ -82,17 +87,17 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def any_of(names: Iterable[str]) -> Callable[[str], bool]:
-    """Return a function that returns whether a name is one of these, or fits a pattern of them."""
+    """Return a function that returns whether a name is among ``names``, or fits a pattern in it."""
     exact = frozenset(names)
     patterns = [matcher(name) for name in exact if is_pattern(name)]
     return lambda name: name in exact or any(fits(name) for fits in patterns)
 
 
 def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    """Return the tunnels that fit these names and patterns, each once; without names, all.
+    """Return the tunnels that fit one of these names and patterns, each once; without names, all.
 
-    They are pluto's names, or NetworkManager's. Raise Failure where one fits no tunnel, or is the
-    name of several NetworkManager connections.
+    ``names`` are pluto's or NetworkManager's names, or patterns for them. Raise Failure where one
+    of them fits no tunnel, or is the name of several NetworkManager connections.
     """
     if not names:
         return list(rows)
@@ -101,10 +106,11 @@ def pick(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
 
 
 def _own_names(rows: Sequence[Row], name: str) -> list[str]:
-    """Return pluto's names for one given name or pattern, which may be NetworkManager's.
+    """Return pluto's names of the tunnels that a given name or pattern fits.
 
-    A name that is pluto's, and a name or pattern that fits no tunnel, is returned as it is. Raise
-    Failure where several of NetworkManager's connections have the name.
+    It is compared with pluto's names and with NetworkManager's. It is returned as it is, alone,
+    where it is pluto's name of a tunnel, where it fits none, or where no tunnel has a name from
+    NetworkManager. Raise Failure where it is the name of several NetworkManager connections.
     """
     titled = [row for row in rows if row.title]
     if not titled or any(row.name == name for row in rows):
@@ -119,15 +125,18 @@ def _own_names(rows: Sequence[Row], name: str) -> list[str]:
 
 
 def ambiguous(name: str, uuids: Sequence[str]) -> Failure:
-    """Return the Failure for a name that several of NetworkManager's connections have."""
+    """Return the Failure for a name that several of NetworkManager's connections have.
+
+    Its hint says to give one of their ``uuids`` instead.
+    """
     what = f"{len(uuids)} NetworkManager connections are called {clean(name)}"
     return Failure(what, f"Give the UUID: {' or '.join(sorted(uuids))}")
 
 
 def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
-    """Return those values of ``by_name`` that fit these names and patterns, each once.
+    """Return the values of ``by_name`` whose keys fit one of these names and patterns, each once.
 
-    Without names, return all. Raise Failure where a name fits none.
+    Without ``names``, return all values. Raise Failure where one of ``names`` fits no key.
     """
     if not names:
         return list(by_name.values())
@@ -144,12 +153,15 @@ def pick_named(by_name: Mapping[str, T], names: Sequence[str]) -> list[T]:
 
 
 def fits_none(pattern: str) -> Failure:
-    """Return the Failure for a pattern that fits no tunnel."""
+    """Return the Failure for a pattern that fits no tunnel, with a hint how to list all names."""
     return Failure(f"no tunnel's name fits {clean(pattern)}", "List all names: ipsecwatch status")
 
 
 def _fits_none(name: str, names: Collection[str]) -> Failure:
-    """Return the Failure for a name or pattern that fits no tunnel."""
+    """Return the Failure for a name or pattern that fits none of ``names``.
+
+    For a name, its hint has those of ``names`` that are similar.
+    """
     if is_pattern(name):
         return fits_none(name)
     from ipsecwatch.cli import suggest
@@ -158,9 +170,10 @@ def _fits_none(name: str, names: Collection[str]) -> Failure:
 
 
 def read_states(text: str | None) -> frozenset[TunnelState] | None:
-    """Return the states in a text like ``stuck,down``. Raise Failure where a word is no state.
+    """Return the states that ``--state`` names, from a text like ``stuck,down``.
 
-    Return None, which means any state, where there is no text or no word in it.
+    Upper and lower case are the same. Return None, which means any state, where ``text`` is None or
+    has no words. Raise Failure where a word is no state.
     """
     if text is None:
         return None
@@ -174,20 +187,20 @@ def read_states(text: str | None) -> frozenset[TunnelState] | None:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which tunnels to show, and in which order."""
+    """Which tunnels the user wants to see, and in which order."""
 
     names: tuple[str, ...] = ()
-    """Names and patterns of tunnels; none: all tunnels."""
+    """Names of tunnels, and patterns for them; (): tunnels of any name."""
     states: frozenset[TunnelState] | None = None
-    """Only tunnels in one of these states; None: in any."""
+    """The states in which tunnels are selected; None: any state."""
     order: str = "state"
-    """A key of ORDERS."""
+    """The key in ORDERS by which tunnels are sorted."""
     backwards: bool = False
-    """Whether that order is reversed."""
+    """Whether the order is reversed, so that the worst tunnels come last, for example."""
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Selection:
-        """Return the selection of the options that add_options() added.
+        """Return the selection that the user made with the options of add_options().
 
         Raise Failure where ``--state`` has a word that is no state.
         """
@@ -195,7 +208,7 @@ class Selection:
 
     @property
     def names_tunnels(self) -> bool:
-        """Whether there are names, and none of them is a pattern."""
+        """Whether single tunnels are selected: there are names, and none of them is a pattern."""
         return bool(self.names) and not any(map(is_pattern, self.names))
 
     @property
@@ -204,7 +217,10 @@ class Selection:
         return bool(self.names) or self.states is not None
 
     def apply(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the selected tunnels in ``order``. Raise Failure where a name fits none."""
+        """Return the selected ones of all tunnels, sorted.
+
+        Raise Failure where a name or pattern fits no tunnel in ``rows``, whatever its state.
+        """
         return self.sort(self.filter(pick(rows, self.names)))
 
     def filter(self, rows: Iterable[Row]) -> list[Row]:
@@ -212,12 +228,15 @@ class Selection:
         return [r for r in rows if self.states is None or r.state in self.states]
 
     def sort(self, rows: Iterable[Row]) -> list[Row]:
-        """Return all these tunnels, sorted by ``order`` and ``backwards``."""
+        """Return all these tunnels in the order of ``order``, reversed if ``backwards``."""
         return sorted(rows, key=ORDERS[self.order], reverse=self.backwards)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that select tunnels to a verb's parser."""
+    """Add to a verb's parser the arguments that select and sort tunnels.
+
+    They are names, ``--state``, ``--sort`` and ``--reverse``; Selection.of() reads them.
+    """
     parser.add_argument(
         "names", nargs="*", metavar="NAME",
         help="only these tunnels; * stands for any characters, ? for any one",

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 class PlutoStopped(Failure):
-    """The service doesn't answer, and pluto isn't running, so that there are no tunnels.
+    """Raised where the service doesn't answer, and pluto isn't running: there are no tunnels.
 
-    Most verbs have no answer then; ``found`` is the answer for one that reports pluto's state.
+    Most verbs end with it. ``found`` is for a verb that reports pluto's state: it has no tunnels,
+    and a remark that pluto is stopped.
     """
 
     def __init__(self, message: str, hint: str, found: Found) -> None:
@@ -39,9 +40,9 @@ class PlutoStopped(Failure):
 
 
 Choose = Callable[[Sequence[Row]], Iterable[Row]]
-"""A function that returns those of all tunnels whose details are wanted.
+"""A function that gets all tunnels, and returns those whose details are wanted.
 
-It raises Failure where the user named one that doesn't exist.
+It may raise Failure, such as where the user named a tunnel that doesn't exist.
 """
 
 
@@ -53,11 +54,11 @@ def find(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Return all tunnels, with details of the chosen ones (``choose`` None: of all).
+    """Return all tunnels, from a saved text if ``file`` is given, and else as ask() does.
 
-    ``file``: a saved text to read, or ``-`` for stdin, which gives the details of all; None: ask as
-    ask() does. ``interactive``: the user may be asked for a password. Raise Failure as ask() does,
-    or where the file can't be read, or doesn't show whether there are tunnels.
+    ``file`` is a path, or ``-`` for stdin. Of its tunnels, all have details; the other arguments
+    don't matter then, except ``depth``. Raise Failure as ask() does, or where the file can't be
+    read, isn't a status, or doesn't show whether there are tunnels.
     """
     if file is not None:
         return _from_file(file, depth)
@@ -73,11 +74,13 @@ async def ask(
     interactive: bool = False,
     instance: str = "",
 ) -> Found:
-    """Return all tunnels from the service, with details of the chosen ones.
+    """Return all tunnels from the service, with details of those that ``choose`` returns.
 
-    Where the service doesn't answer, root asks pluto itself, and gets the details of all. Raise
-    PlutoStopped where pluto isn't running either, and Failure where nobody answers, or where
-    ``choose`` raises it.
+    ``choose`` None: with details of all; ``depth`` says how many details. ``interactive``: the user
+    may be asked for a password on this terminal, to be allowed details. ``instance``: the instance
+    of the service; "": the service itself. Where the service doesn't answer, and this user is root,
+    pluto itself is asked, which gives details of all tunnels. Raise PlutoStopped where pluto isn't
+    running either, and Failure where nobody answers, or where ``choose`` raises it.
     """
     found = await _ask_service(instance)
     if isinstance(found, str):
@@ -97,7 +100,10 @@ _UUID_LENGTH: Final = 36
 
 
 async def _titled(found: Found) -> Found:
-    """Return what was found, with NetworkManager's names for tunnels that are its connections."""
+    """Return ``found`` with titles: NetworkManager's names for tunnels whose names are UUIDs.
+
+    NetworkManager is asked for them; where it doesn't answer, there are no titles.
+    """
     if not any(len(row.name) == _UUID_LENGTH for row in found.rows):
         return found
     from ipsecwatch.client.connection_names import names_of
@@ -108,17 +114,18 @@ async def _titled(found: Found) -> Found:
 
 
 def with_titles(rows: Iterable[Row], titles: Mapping[str, str]) -> list[Row]:
-    """Return the rows with their titles; ``titles`` has them by pluto's name.
+    """Return the rows with the titles from ``titles``, which has them by pluto's name.
 
-    A row that has none there keeps the title that it has.
+    A row whose name isn't in ``titles`` keeps the title that it has.
     """
     return [replace(row, title=titles[row.name]) if row.name in titles else row for row in rows]
 
 
 async def _ask_service(instance: str) -> Found | str:
-    """Return the service's tunnels; where it doesn't answer root, return why.
+    """Return the service's tunnels, without details and titles.
 
-    Raise Failure where it doesn't answer another user.
+    Where the service doesn't answer, return for root a text that says why; for any other user,
+    raise Failure, as that user can't ask pluto either.
     """
     from ipsecwatch import client
 
@@ -135,7 +142,7 @@ async def _ask_service(instance: str) -> Found | str:
 
 
 def of_snapshot(seen: client.Snapshot) -> Found:
-    """Return the tunnels of a snapshot, with all that it reports about pluto and its log."""
+    """Return the tunnels of a snapshot of the service, with what it reports about pluto."""
     remark = "" if seen.pluto_state is PlutoState.RUNNING else ILL[seen.pluto_state]
     return Found(
         [Row.of_view(v) for v in seen.tunnels.values()],
@@ -151,18 +158,20 @@ def of_snapshot(seen: client.Snapshot) -> Found:
 
 
 _ROOM: Final = 12 << 10
-"""Bytes of names in one request, at most; the service accepts 16 KiB of arguments."""
+"""Bytes of tunnels' names in one request for details, at most. The service accepts 16 KiB of
+arguments."""
 
 
 async def details(
     depth: Depth, names: Sequence[str] | None, *, interactive: bool, instance: str = ""
 ) -> tuple[dict[str, Details], bool]:
-    """Return details by tunnel name, and whether the service refused them to this user.
+    """Ask the service for details of these tunnels. Return them by pluto's name of the tunnel.
 
-    ``names`` None: of all tunnels. The details of all are asked for also where one of them is gone
-    by now, or where the names are too long for a request. The details are {} where the service
-    refuses or doesn't answer, or ``depth`` is PUBLIC. ``interactive``: the user may be asked for a
-    password.
+    ``names`` None: of all tunnels. Details of all are returned also where one of ``names`` is gone
+    by now, or where they are too long for a request. The details are {} where the service refuses
+    them or doesn't answer, where ``depth`` is PUBLIC, and where ``names`` is []. The second value
+    is True if the service refused them to this user. ``interactive``: the user may be asked for a
+    password on this terminal.
     """
     from ipsecwatch import client
 
@@ -190,15 +199,18 @@ async def details(
 
 
 def with_details(rows: Iterable[Row], details: Mapping[str, Details]) -> list[Row]:
-    """Return the rows with the values that ``details`` has for them, by pluto's name.
+    """Return the rows, with values from the details of their tunnels filled in.
 
-    A row that has none there stays as it is.
+    ``details`` has these by pluto's name of the tunnel. A row without details there stays as it is.
     """
     return [_with_details(row, details[row.name]) if row.name in details else row for row in rows]
 
 
 def _with_details(row: Row, told: Details) -> Row:
-    """Return a row with the values in its details: peer, counters, losses, incoming attempt."""
+    """Return a row with these values from its details: peer, bytes, losses, incoming attempt.
+
+    Except for the peer, a value that isn't in the details becomes None.
+    """
     at = told.get("LastIncomingFailureAt")
     return replace(
         row,
@@ -215,10 +227,11 @@ def _with_details(row: Row, told: Details) -> Row:
 
 
 async def _ask_pluto(depth: Depth, instance: str, why: str) -> Found:
-    """Ask pluto itself, and return its tunnels.
+    """Ask pluto itself, and return its tunnels, all with details.
 
-    ``why``: why the service doesn't answer. Raise PlutoStopped where pluto isn't running, and
-    Failure where it doesn't answer otherwise, or where its answer can't be read.
+    ``why``: why the service doesn't answer; that is shown, too. Raise PlutoStopped where pluto
+    isn't running. Raise Failure where it doesn't answer for another reason, where its answer can't
+    be read, or where the settings are wrong.
     """
     from ipsecwatch.libreswan.status import parse
     from ipsecwatch.pluto import query
@@ -258,15 +271,18 @@ def _from_file(file: str, depth: Depth) -> Found:
 
 
 def _lists_none(report: Report) -> bool:
-    """Return whether a report without tunnels shows that there are none.
+    """Return whether a report without tunnels proves that pluto has none.
 
-    It does where it has the whole list of connections.
+    It does if it has the whole list of connections, which is empty then.
     """
     return report.knowledge.connections is Extent.WHOLE
 
 
 def _none(report: Report, file: str) -> Failure:
-    """Return the Failure for a text in which no tunnel is named, though there may be some."""
+    """Return the Failure for a text that names no tunnel, and doesn't prove that there is none.
+
+    It says what the text is instead, such as the answer to another command.
+    """
     explain = f"Try: ipsecwatch explain {clean(file, 200)}. "
     save = "Save a whole status: ipsec whack --status > FILE"
     if report.why == "empty" or _answers_not(report):
@@ -282,7 +298,11 @@ def _answers_not(report: Report) -> bool:
 
 
 def _found(report: Report, tunnels: Iterable[Tunnel], source: str, depth: Depth) -> Found:
-    """Return the tunnels of a report, with a remark where the report isn't complete."""
+    """Return the tunnels of a report, with details unless ``depth`` is PUBLIC.
+
+    ``source`` is Found.source. There is a remark where the report isn't complete, or has lines that
+    weren't recognised.
+    """
     # An incomplete text is shown with a remark: here the reader judges it.
     listed = list(tunnels)
     details = (
@@ -306,7 +326,10 @@ def _plain_details(tunnel: Tunnel, depth: Depth) -> Details:
 
 
 def _plain(typed: tuple[str, object]) -> object:
-    """Return the value of a pair of D-Bus signature and value, without the signatures in it."""
+    """Return the value of a pair of D-Bus signature and value.
+
+    If it is a list of dicts (``aa{sv}``), their values lose their signatures, too.
+    """
     signature, value = typed
     if signature == "aa{sv}" and isinstance(value, list):
         return [{key: _plain(inner) for key, inner in each.items()} for each in value]
